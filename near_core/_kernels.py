@@ -1,0 +1,14 @@
+"""The kernels package, found beside near_core both in a checkout and inside the installed extension."""
+
+from __future__ import annotations
+
+import importlib
+
+# in the extension near_core is bl_ext.<repo>.near.near_core and kernels its sibling; in a checkout both are top-level
+_parent = __package__.rpartition(".")[0]
+_name = f"{_parent}.kernels" if _parent else "kernels"
+
+library = importlib.import_module(f"{_name}.library")
+splat = importlib.import_module(f"{_name}.splat")
+grid = importlib.import_module(f"{_name}.grid")
+ggx = importlib.import_module(f"{_name}.ggx")
