@@ -1,0 +1,99 @@
+"""Finds, loads and calls the compiled library; nothing here builds it (`python -m kernels.build` does)."""
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ABI_VERSION = 1
+ISAS = ("baseline", "avx2", "avx512")
+POINTER, INTEGER, REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+_library: ctypes.CDLL | None = None
+_failure: str | None = None
+
+
+class KernelsMissing(RuntimeError):
+    """The compiled library is absent, foreign or out of date; the message is one sentence for people."""
+
+
+def this_platform() -> str:
+    """The name of this machine's folder below kernels/lib: linux-x64, linux-arm64, windows-x64, macos-arm64, macos-x64."""
+    system = {"linux": "linux", "win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = platform.machine().lower()
+    return f"{system}-{ {'x86_64': 'x64', 'amd64': 'x64', 'aarch64': 'arm64'}.get(machine, machine) }"
+
+
+def library_path(name: str | None = None) -> Path:
+    """Where the library of the platform `name` (default: this machine's) belongs."""
+    name = name or this_platform()
+    extension = {"windows": "dll", "macos": "dylib"}.get(name.split("-")[0], "so")
+    return Path(__file__).parent / "lib" / name / f"near_kernels.{extension}"
+
+
+def load() -> ctypes.CDLL:
+    """The library, loaded once. Raises KernelsMissing, with the same reason on every later call."""
+    global _library, _failure
+    if _library is None and _failure is None:
+        try:
+            _library = _open(library_path())
+        except (OSError, AttributeError, KernelsMissing) as error:
+            _failure = str(error)
+    if _library is None:
+        raise KernelsMissing(_failure)
+    return _library
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    if not path.is_file():
+        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing: run `python -m kernels.build`.")
+    library = ctypes.CDLL(str(path))
+    version = library.near_abi_version()
+    if version != ABI_VERSION:
+        raise KernelsMissing(f"The compiled kernels have ABI {version}, this code needs {ABI_VERSION}: run `python -m kernels.build`.")
+    return library
+
+
+def isa() -> str:
+    """The instruction set in use: the best this machine has, or the lower one named by the variable NEAR_ISA."""
+    best = load().near_isa()
+    wanted = os.environ.get("NEAR_ISA") or ISAS[best]
+    if wanted not in ISAS:
+        raise ValueError(f"NEAR_ISA is {wanted!r}; it must be one of {', '.join(ISAS)}.")
+    return ISAS[min(best, ISAS.index(wanted))]
+
+
+class Kernel:
+    """One exported kernel, `near_<name>_<isa>`: called with numpy arrays (or None), integers and floats."""
+
+    def __init__(self, name: str, *argtypes: type):
+        self.name, self.argtypes = name, argtypes
+
+    def __call__(self, *arguments) -> None:
+        """Runs the kernel. Raises MemoryError or RuntimeError from its error code, KernelsMissing, or ctypes.ArgumentError."""
+        if len(arguments) != len(self.argtypes):
+            raise TypeError(f"{self.name} takes {len(self.argtypes)} arguments, not {len(arguments)}.")
+        function = getattr(load(), f"near_{self.name}_{isa()}")
+        function.argtypes, function.restype = self.argtypes, ctypes.c_int32
+        code = function(*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
+        if code == 1:
+            raise MemoryError(f"{self.name} ran out of memory.")
+        if code:
+            raise RuntimeError(f"{self.name} failed with code {code}.")
+
+
+def require(name: str, array: np.ndarray, shape: tuple[int | None, ...], dtype=np.float32) -> np.ndarray:
+    """Returns `array` if it is C-contiguous with this dtype and shape (None matches any length); raises ValueError naming it."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name} must be a numpy array, not {type(array).__name__}.")
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(f"{name} must be {np.dtype(dtype).name}, not {array.dtype.name}.")
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), not {array.shape}.")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous.")
+    return array
