@@ -1,0 +1,48 @@
+"""Gaussians: what surfels become on the way to the rasterizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .surfels import CELL, Surfels
+
+# A disc's standard deviation across and through the surface, in cells, for a surfel of one cell's area, and how far
+# it stands below the surface: a Gaussian reaches beyond its deviation, so flush discs make fat silhouettes.
+WIDTH = 0.5
+THICKNESS = 0.2
+INSET = 0.2
+OPACITY = 0.97
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N Gaussians in the world. xyz: (N, 3) metres. covariance: (N, 6) xx xy xz yy yz zz, square metres.
+    opacity: (N,). All float32."""
+
+    xyz: np.ndarray
+    covariance: np.ndarray
+    opacity: np.ndarray
+
+
+def from_surfels(surfels: Surfels, matrix: np.ndarray) -> Gaussians:
+    """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world: M x and M S M^T."""
+    n = surfels.normal
+    scale = np.sqrt(np.clip(surfels.area, 0.15, 2.0)) * (WIDTH * CELL)
+    through = np.minimum(THICKNESS * CELL, scale)
+    linear = matrix[:3, :3].astype(np.float32)
+    xyz = (surfels.position - n * (INSET * CELL)) @ linear.T + matrix[:3, 3].astype(np.float32)
+    # S = scale^2 (I - n n^T) + through^2 n n^T, so M S M^T = scale^2 M M^T + (through^2 - scale^2) (M n)(M n)^T
+    base, mn = linear @ linear.T, n @ linear.T
+    rows, columns = np.triu_indices(3)
+    covariance = (scale**2)[:, None] * base[rows, columns] + ((through**2 - scale**2)[:, None]
+                                                              * mn[:, rows] * mn[:, columns])
+    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32),
+                     (OPACITY * surfels.opacity).astype(np.float32))
+
+
+def polar_rotation(matrix: np.ndarray) -> np.ndarray:
+    """The orthogonal factor O (3, 3) of M = O S; it mirrors where M does."""
+    u, _, vt = np.linalg.svd(matrix[:3, :3])
+    return u @ vt

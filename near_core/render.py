@@ -1,0 +1,188 @@
+"""The verb render: instances, a camera and an environment become passes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import gaussians, shading, transport
+from ._kernels import grid, splat
+from .asset import NeuralAsset, decode_octahedral
+from .camera import Camera
+from .environment import Environment
+from .errors import NearError
+from .progress import Progress, part, silent
+from .scene import Instance, Settings
+from .surfels import Surfels
+
+LOW_PASS = 0.1  # square pixels added to a splat's footprint
+FACING = -0.05  # surfels turned further away than this cosine are not drawn
+SEEN = 1e-3  # pixels' worth of blending weight from which a surfel is shaded
+RAYS = {"draft": 4, "final": 16}  # specular rays per surfel
+FAR = 1e10  # metres
+
+
+def surfels_of(asset: NeuralAsset) -> Surfels:
+    """The surfels an asset is drawn with: its own, or one per voxel from its material."""
+    if asset.surfels is not None:
+        return asset.surfels
+    if asset.model == "near":
+        raise NearError(f"{asset.name} holds a latent of the published model, whose weights are not set up.",
+                        "Set the folder of the checkpoint in the preferences.")
+    material = asset.material.astype(np.float32)
+    normal = decode_octahedral(material[:, 5:7])
+    one = np.ones(len(material), np.float32)
+    return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / 64 - 0.5, normal=normal, shading_normal=normal,
+                   base_color=np.ascontiguousarray(material[:, :3]), roughness=material[:, 3].copy(),
+                   metallic=material[:, 4].copy(), area=4 * one, opacity=one, confidence=material[:, 7].copy())
+
+
+class _Recent(OrderedDict):
+    """The last few results by key."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+
+    def get_or(self, key, make):
+        if key not in self:
+            self[key] = make()
+            while len(self) > self.size:
+                self.popitem(last=False)
+        self.move_to_end(key)
+        return self[key]
+
+
+@dataclass
+class _Drawn:
+    """One instance on its way through a frame; index arrays and shading are of its kept surfels."""
+
+    transport: transport.Transport
+    illumination: transport.Illumination
+    asset_to_map: np.ndarray
+    rotation: np.ndarray
+    index: np.ndarray  # (K,) the surfels that face the camera
+    to_camera: np.ndarray  # (K, 3) world
+    normal: np.ndarray  # (K, 3) world, shading
+    shape: gaussians.Gaussians
+
+
+class Renderer:
+    """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation."""
+
+    def __init__(self) -> None:
+        self._lights = _Recent(4)
+        self._transports = _Recent(16)
+        self._illuminations = _Recent(32)
+
+    def render(self, instances: list[Instance], camera: Camera, environment: Environment,
+               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
+        """One picture.
+
+        Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
+        Raises NearError where a picture would be wrong, Cancelled when progress does.
+        """
+        progress("Light", 0.0)
+        light = self._lights.get_or(environment.hash, lambda: transport.prepare_light(environment))
+        drawn = []
+        for number, instance in enumerate(instances):
+            report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
+            item = self._place(instance, camera, environment, light, settings, report)
+            if item is not None:
+                drawn.append(item)
+        picture = self._draw(drawn, camera, environment, light, settings, part(progress, 0.5, 1.0))
+        progress("Done", 1.0)
+        return picture
+
+    def _place(self, instance: Instance, camera: Camera, environment: Environment, light: transport.Light,
+               settings: Settings, progress: Progress) -> _Drawn | None:
+        matrix = np.asarray(instance.matrix, np.float64)
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-18:
+            return None  # scaled to nothing: there is nothing to see
+        progress("Asset", 0.0)
+        asset = instance.asset
+        prepared = self._transports.get_or(
+            asset.hash, lambda: transport.prepare_transport(surfels_of(asset), settings.threads))
+        progress("Light transport", 0.4)
+        rotation = gaussians.polar_rotation(matrix)
+        asset_to_map = environment.world_to_map @ rotation
+        suns = settings.quality == "final"
+        key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
+        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
+            prepared, light, asset_to_map, suns=suns, threads=settings.threads))
+        surfels = prepared.surfels
+        shape = gaussians.from_surfels(surfels, matrix)
+        to_camera = camera.directions_to(shape.xyz)
+        covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
+        index = np.flatnonzero(np.einsum("kc,kc->k", _unit(surfels.normal @ covector), to_camera) > FACING)
+        shape = gaussians.Gaussians(shape.xyz[index], shape.covariance[index], shape.opacity[index])
+        return _Drawn(prepared, illumination, asset_to_map, rotation, index, to_camera[index],
+                      _unit(surfels.shading_normal[index] @ covector), shape)
+
+    def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
+              settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+        width, height = camera.width, camera.height
+        sky = environment.lookup(camera.pixel_directions()) if settings.background else None
+        if not drawn:
+            empty = np.zeros((height, width, FEATURES), np.float32)
+            return _passes(empty, empty[..., 0], empty[..., 0], sky, settings)
+        progress("Visibility", 0.0)
+        merged = [np.concatenate(parts) for parts in zip(*((d.shape.xyz, d.shape.covariance, d.shape.opacity)
+                                                           for d in drawn))]
+        projection = splat.project(*merged, camera.world_to_camera, camera.intrinsics, width, height,
+                                   near=camera.near, far=camera.far, low_pass=LOW_PASS,
+                                   orthographic=camera.orthographic, threads=settings.threads)
+        seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
+        features, start = np.zeros((len(seen), FEATURES), np.float32), 0
+        for number, item in enumerate(drawn):
+            progress("Shading", 0.1 + 0.7 * number / len(drawn))
+            keep = np.flatnonzero(seen[start:start + len(item.index)])
+            features[start + keep] = _shade(item, keep, environment, light, settings)
+            start += len(item.index)
+        progress("Drawing", 0.8)
+        image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
+        return _passes(image, alpha, depth, sky, settings)
+
+
+FEATURES = 13  # radiance 3, base colour 3, normal 3, roughness, metallic, shadow, confidence
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
+
+
+def _shade(item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
+           settings: Settings) -> np.ndarray:
+    """Features (K, FEATURES) of the kept surfels: their radiance towards the camera and what the passes show."""
+    surfels = item.transport.surfels.take(item.index[keep])
+    illumination, index = item.illumination, item.index[keep]
+    view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
+    cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
+    opened, traced, _ = grid.trace_specular(
+        item.transport.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
+        illumination.radiosity, light.pyramid, item.asset_to_map.astype(np.float32),
+        rays=RAYS[settings.quality], threads=settings.threads)
+    if settings.shading == "split-sum":
+        irradiance, specular = illumination.open[index], opened
+    else:
+        irradiance, specular = illumination.direct[index] + illumination.bounced[index], traced
+    radiance = shading.principled(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance, specular)
+    return np.concatenate([radiance * environment.strength, surfels.base_color, item.normal[keep],
+                           surfels.roughness[:, None], surfels.metallic[:, None],
+                           illumination.visibility[index, None], surfels.confidence[:, None]], 1)
+
+
+def _passes(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None,
+            settings: Settings) -> dict[str, np.ndarray]:
+    combined = np.concatenate([image[..., :3], alpha[..., None]], -1)
+    if sky is not None:
+        combined[..., :3] += (1 - alpha[..., None]) * sky
+        combined[..., 3] = 1
+    data = image[..., 3:] / np.maximum(alpha, 1e-6)[..., None] * (alpha > 1e-4)[..., None]
+    normal = _unit(data[..., 3:6]) * (alpha > 1e-4)[..., None]
+    every = {"Combined": combined, "Depth": depth[..., None], "Normal": normal, "Base Color": data[..., :3],
+             "Roughness": data[..., 6:7], "Metallic": data[..., 7:8], "Shadow": data[..., 8:9],
+             "Confidence": data[..., 9:10]}
+    return {name: np.ascontiguousarray(every[name], np.float32) for name in settings.passes}

@@ -1,0 +1,124 @@
+"""Light transport on an asset's own surfels: who sees the sky, who sees whom, and what a mirror would see.
+
+Radiosity with a hit table per asset, next to filtered importance sampling of the GGX lobe per view. Light is
+prepared once per map in the map's own frame; assets look it up with turned directions, so that rotating the World,
+an object or the camera never resamples a map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._kernels import ggx, grid
+from .environment import Environment
+from .surfels import RESOLUTION, Surfels
+
+DIRECTIONS = 64  # of the hit table
+SUN_DIRECTIONS = 64  # drawn by the map's energy
+BOUNCES = 4
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def fibonacci_sphere(count: int) -> np.ndarray:
+    """Evenly spread unit directions (count, 3) float32; each stands for 4 pi / count steradians."""
+    i = np.arange(count) + 0.5
+    z = 1 - 2 * i / count
+    azimuth = i * math.pi * (1 + math.sqrt(5))
+    radius = np.sqrt(1 - z * z)
+    return np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), z], -1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """A map made ready, in the map's own frame, at strength 1.
+
+    pyramid: kernels.ggx.Pyramid. irradiance: (h, 2h, 3) E by normal. suns: (S, 3) directions drawn by energy with
+    sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f over the sphere.
+    mean: solid-angle mean luminance.
+    """
+
+    pyramid: object
+    irradiance: np.ndarray
+    suns: np.ndarray
+    sun_weight: np.ndarray
+    mean: float
+
+
+def prepare_light(environment: Environment) -> Light:
+    """Everything that depends on the map alone."""
+    suns, weight = ggx.importance_directions(environment.map, SUN_DIRECTIONS)
+    mean = float(ggx.solid_angle_mean(environment.map) @ LUMINANCE)
+    return Light(ggx.pyramid(environment.map), ggx.irradiance(environment.map), suns, weight, mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Transport:
+    """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
+
+    table: (M, DIRECTIONS) int32, the surfel hit, -1 the sky, -2 below the surfel's horizon.
+    """
+
+    surfels: Surfels
+    grid: grid.Grid
+    directions: np.ndarray
+    table: np.ndarray
+
+
+def prepare_transport(surfels: Surfels, threads: int = 0) -> Transport:
+    """Everything that depends on the asset alone."""
+    lattice = grid.Grid(surfels.position, surfels.normal, RESOLUTION)
+    directions = fibonacci_sphere(DIRECTIONS)
+    return Transport(surfels, lattice, directions, lattice.trace_table(directions, threads=threads))
+
+
+@dataclass(frozen=True, eq=False)
+class Illumination:
+    """What arrives at every surfel under one light, (M, 3) float32 at strength 1.
+
+    open: irradiance of the whole sky. direct: of the sky the surfel sees. bounced: from other surfels.
+    radiosity: radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,) direct / open.
+    """
+
+    open: np.ndarray
+    direct: np.ndarray
+    bounced: np.ndarray
+    radiosity: np.ndarray
+    visibility: np.ndarray
+
+
+def reflectance(surfels: Surfels) -> np.ndarray:
+    """Hemispherical albedo (M, 3) of what a bounce leaves behind: diffuse base, or F0 of a metal."""
+    dielectric = 0.94 * (1 - surfels.metallic[:, None]) + surfels.metallic[:, None]
+    return np.clip(surfels.base_color * dielectric, 0, 0.98)
+
+
+def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, suns: bool = True,
+               threads: int = 0) -> Illumination:
+    """Diffuse light transport: visible sky, then BOUNCES rounds of gathering.
+
+    asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
+    suns: trace rays towards the map's energy (sharp suns); without, the hit table alone (while a World turns).
+    """
+    surfels, turn = transport.surfels, asset_to_map.astype(np.float32)
+    normal = surfels.shading_normal
+    open_sky = ggx.irradiance_at(light.irradiance, normal @ turn.T)
+    sky = light.pyramid.sample(transport.directions @ turn.T,
+                               np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
+    seen = grid.gather_sky(transport.table, transport.directions, normal, sky)
+    whole = np.maximum(normal @ transport.directions.T, 0) @ (sky * (4 * math.pi / DIRECTIONS))
+    if suns:
+        hits = transport.grid.trace_table(light.suns @ turn, threads=threads)
+        facing = np.maximum(normal @ (light.suns @ turn).T, 0)
+        seen = (facing * (hits == -1)) @ light.sun_weight
+        whole = facing @ light.sun_weight
+    direct = open_sky * np.clip(seen / np.maximum(whole, 1e-9), 0, 1)
+    albedo = reflectance(surfels) / math.pi
+    radiosity, bounced = albedo * direct, np.zeros_like(direct)
+    for _ in range(BOUNCES):
+        bounced = grid.gather(transport.table, transport.directions, normal, radiosity)
+        radiosity = albedo * (direct + bounced)
+    visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
+    return Illumination(open_sky, direct, bounced, radiosity, visibility)
