@@ -1,0 +1,315 @@
+"""The verb evaluate: pictures of a data set against their truth, by the protocol of docs/evaluation.md."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__, evaluation_report, image, mesh, metrics
+from .asset import NeuralAsset
+from .create import create_from_mesh
+from .dataset import Dataset, View
+from .errors import NearError
+from .render import Renderer
+from .scene import Instance, Settings
+
+# task -> the numbers of the pictures it predicts; task 1 creates from the mesh, the others from picture 0
+TASKS = {1: (0, 1, 2, 3, 4), 2: (0,), 3: (1,), 4: (2, 3, 4), 5: (5,)}
+TITLES = {1: "forward rendering of the mesh", 2: "the photo again", 3: "relighting, same view",
+          4: "relighting, new view", 5: "uniform white light"}
+PHOTO = 0
+IMAGE_NUMBERS = ("object_psnr", "full_psnr", "ssim", "flip", "alpha_iou")
+
+
+@dataclass
+class Row:
+    """The numbers of one predicted picture.
+
+    column: "given" (the photo's alpha and camera are given), "own" (default camera, own matte), or a baseline's name.
+    errors: metrics.image_errors. passes: metrics.pass_errors on picture 0, else empty. pictures: PNG data URIs.
+    """
+
+    task: int
+    asset: str
+    n: int
+    column: str
+    errors: dict
+    passes: dict = field(default_factory=dict)
+    pictures: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `near_core evaluate`."""
+    parser.add_argument("--dataset", type=Path, required=True, help="folder as written by render-dataset")
+    parser.add_argument("--tasks", default="1,2,3,4,5", help="which tasks, e.g. 1,3")
+    parser.add_argument("--json", type=Path, required=True, help="where the numbers go")
+    parser.add_argument("--report", type=Path, help="a self-contained HTML page, worst first")
+    parser.add_argument("--save-images", type=Path, metavar="DIR", help="every prediction as <asset>/<n>.t<task>.exr")
+    parser.add_argument("--assets", help="only these, separated by commas")
+    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
+    parser.add_argument("--given-only", action="store_true",
+                        help="leave out the second column (default camera, own matte)")
+    parser.add_argument("--threads", type=int, default=0, help="0 = all")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries out `near_core evaluate`. Returns the exit status; raises NearError."""
+    dataset = Dataset(args.dataset)
+    tasks = _chosen_tasks(args.tasks)
+    assets = _chosen_assets(dataset, args.assets)
+    evaluator = Evaluator(dataset, tasks, Settings(shading=args.shading, threads=args.threads),
+                          own_column=not args.given_only, save_images=args.save_images, pictures=args.report is not None)
+    cache = args.json.with_name(args.json.name + ".parts")
+    started, rows = time.perf_counter(), []
+    for number, asset in enumerate(assets):
+        rows += _cached(cache / f"{asset}.json", evaluator, asset)
+        spent = time.perf_counter() - started
+        print(f"{number + 1}/{len(assets)} {asset}  {_line(rows, asset)}  {spent:.0f} s", file=sys.stderr, flush=True)
+    result = collect(rows) | {"dataset": dataset.meta.get("name", dataset.path.name), "version": __version__,
+                              "shading": args.shading, "model": evaluator.model, "assets": assets,
+                              "seconds": round(time.perf_counter() - started, 1)}
+    result["per_category"] = by_category(rows, dataset.categories)
+    _write(args.json, json.dumps(result, indent=1))
+    if args.report:
+        _write(args.report, evaluation_report.page(result, rows, TITLES))
+    for task, numbers in result["tasks"].items():
+        print(f"task {task}: object {_db(numbers['object_psnr']['mean'])}, full {_db(numbers['full_psnr']['mean'])}  "
+              + ", ".join(f"{name} {_db(b['object_psnr']['mean'])} / {_db(b['full_psnr']['mean'])}"
+                          for name, b in numbers["baselines"].items()), file=sys.stderr)
+    return 0
+
+
+class Evaluator:
+    """Predicts the pictures of one asset after the other and measures them.
+
+    tasks: numbers from TASKS. settings: how predictions are drawn. own_column: also create without the given alpha and
+    camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report.
+    """
+
+    def __init__(self, dataset: Dataset, tasks: tuple[int, ...], settings: Settings, own_column: bool = True,
+                 save_images: Path | None = None, pictures: bool = False):
+        self.dataset, self.tasks, self.settings = dataset, tasks, settings
+        self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
+        self.model = fingerprint()
+        self._renderer = Renderer()
+
+    @property
+    def key(self) -> str:
+        """Changes with anything that may change a number: code, weights, data set, settings."""
+        parts = (self.model, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), str(self.tasks),
+                 str(self.own_column), str(self.save_images), str(self.pictures))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def measure(self, asset: str) -> list[Row]:
+        """All rows of one asset, in the order of the tasks."""
+        rows = self._forward(asset) if 1 in self.tasks else []
+        if any(task > 1 for task in self.tasks):
+            rows += self._from_photo(asset)
+        return rows
+
+    def _forward(self, asset: str) -> list[Row]:
+        neural = create_from_mesh(mesh.load(self.dataset.model(asset)), name=asset, source=f"{asset}.glb")
+        rows = []
+        for view in self._views(asset, 1):
+            rows.append(self._row(1, view, "given", self._draw(neural, view, self.settings)))
+            for shading in ("split-sum", "transport"):
+                if shading != self.settings.shading:
+                    plain = Settings(shading=shading, threads=self.settings.threads, passes=("Combined",))
+                    rows.append(self._row(1, view, shading, self._draw(neural, view, plain)))
+        return rows
+
+    def _from_photo(self, asset: str) -> list[Row]:
+        from .create import create_from_image
+
+        view = self.dataset.view(asset, PHOTO)
+        given = photo_of(view.image())
+        colour = mean_colour(view.image())
+        neural = create_from_image([given], camera=view.camera, name=asset)
+        rows = []
+        for task in (t for t in self.tasks if t > 1):
+            for target in self._views(asset, task):
+                prediction = self._draw(neural, target, self.settings)
+                silhouette = prediction["Combined"][..., 3:]
+                rows.append(self._row(task, target, "given", prediction))
+                rows += [self._row(task, target, name, {"Combined": filled(silhouette, c)}) for name, c in
+                         (("mean_color", colour), ("mean_color_oracle", mean_colour(target.image())))]
+        if self.own_column:
+            neural = create_from_image([opaque_photo_of(view)], name=asset)
+            rows += [self._row(task, target, "own", self._draw(neural, target, self.settings))
+                     for task in self.tasks if task > 1 for target in self._views(asset, task)]
+        return rows
+
+    def _views(self, asset: str, task: int) -> list[View]:
+        return [view for view in self.dataset.views(asset) if view.n in TASKS[task]]
+
+    def _draw(self, neural: NeuralAsset, view: View, settings: Settings) -> dict[str, np.ndarray]:
+        return self._renderer.render([Instance(neural, np.eye(4))], view.camera, view.environment(), settings)
+
+    def _row(self, task: int, view: View, column: str, prediction: dict[str, np.ndarray]) -> Row:
+        picture, truth = prediction["Combined"], view.image()
+        row = Row(task, view.asset, view.n, column, metrics.image_errors(picture, truth))
+        if view.n == PHOTO and len(prediction) > 1:
+            row.passes = metrics.pass_errors(prediction, view.passes())
+        if column == "given" and self.save_images:
+            folder = self.save_images / view.asset
+            folder.mkdir(parents=True, exist_ok=True)
+            image.write_exr(folder / f"{view.n}.t{task}.exr", {"Combined": picture})
+        if column == "given" and self.pictures:
+            row.pictures = evaluation_report.strip(picture, truth)
+        return row
+
+
+def photo_of(picture: np.ndarray) -> np.ndarray:
+    """What a camera would save of a rendering: (H, W, 4) uint8, sRGB, straight alpha.
+
+    picture: (H, W, 4) linear, premultiplied; colours are divided by alpha, clipped to 0..1, encoded, rounded.
+    """
+    alpha = np.clip(picture[..., 3:], 0, 1)
+    straight = np.where(alpha > 0, picture[..., :3] / np.maximum(alpha, 1e-6), 0)
+    return np.round(np.concatenate([metrics.encode(straight), alpha], -1) * 255).astype(np.uint8)
+
+
+def opaque_photo_of(view: View) -> np.ndarray:
+    """The photo over what lies behind the object, its own light: (H, W, 3) uint8, sRGB."""
+    picture = view.image()
+    behind = view.environment().lookup(view.camera.pixel_directions())
+    return np.round(metrics.encode(picture[..., :3] + (1 - picture[..., 3:]) * behind) * 255).astype(np.uint8)
+
+
+def mean_colour(picture: np.ndarray) -> np.ndarray:
+    """The one colour (3,), linear, nearest to a picture's object pixels: their mean after the sRGB encoding."""
+    solid = picture[..., 3] > metrics.SOLID
+    return image.srgb_decode(metrics.encode(picture)[solid].mean(0)) if solid.any() else np.zeros(3)
+
+
+def filled(alpha: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """A silhouette (H, W, 1) filled with a linear colour: (H, W, 4) float32, premultiplied."""
+    return np.concatenate([alpha * colour, alpha], -1).astype(np.float32)
+
+
+def collect(rows: list[Row]) -> dict:
+    """The report's numbers: per task over assets (each the mean of its pictures), and per picture."""
+    tasks = {}
+    for task in sorted({row.task for row in rows}):
+        of_task = [row for row in rows if row.task == task]
+        columns = {column: [r for r in of_task if r.column == column]
+                   for column in dict.fromkeys(r.column for r in of_task)}
+        numbers = _column_numbers(columns.pop("given"))
+        own = columns.pop("own", None)
+        numbers["baselines"] = {name: _column_numbers(found) for name, found in columns.items()}
+        if own:
+            numbers["own_camera_and_matte"] = _column_numbers(own)
+        tasks[str(task)] = numbers
+    return {"tasks": tasks, "per_view": [
+        {"task": r.task, "asset": r.asset, "n": r.n, "column": r.column} | r.errors
+        | ({"passes": r.passes} if r.passes else {}) for r in rows]}
+
+
+def by_category(rows: list[Row], categories: dict[str, str]) -> dict:
+    """task -> category -> object and full PSNR of the prediction's column, and the number of assets."""
+    found: dict = {}
+    for task in sorted({row.task for row in rows}):
+        for category in sorted({categories.get(row.asset, "") for row in rows}):
+            chosen = [r for r in rows if r.task == task and r.column == "given"
+                      and categories.get(r.asset, "") == category]
+            if chosen:
+                numbers = _column_numbers(chosen)
+                found.setdefault(str(task), {})[category or "other"] = {
+                    key: numbers[key] for key in ("object_psnr", "full_psnr", "n")}
+    return found
+
+
+def _column_numbers(rows: list[Row]) -> dict:
+    numbers = {key: metrics.summary(_per_asset(rows, key), worst=max if key == "flip" else min)
+               for key in IMAGE_NUMBERS}
+    passes = {key for row in rows for key in row.passes}
+    if passes:
+        numbers["passes"] = {key: float(np.mean([r.passes[key] for r in rows if key in r.passes]))
+                             for key in sorted(passes)}
+    return numbers | {"n": len({row.asset for row in rows}), "pictures": len(rows)}
+
+
+def _per_asset(rows: list[Row], key: str) -> list[float]:
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row.errors.get(key) is not None and np.isfinite(row.errors[key]):
+            values.setdefault(row.asset, []).append(row.errors[key])
+    return [float(np.mean(v)) for v in values.values()]
+
+
+def fingerprint() -> str:
+    """Hash of the engine's code and weights, so that no number outlives what made it."""
+    digest = hashlib.sha256()
+    room = Path(__file__).parent
+    kernels = room.parent / "kernels"
+    files = [*room.rglob("*.py"), *room.glob("weights/**/*"), *kernels.rglob("*.py"), *kernels.glob("src/*")]
+    for path in sorted(p for p in files if p.is_file()):
+        digest.update(path.name.encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cached(path: Path, evaluator: Evaluator, asset: str) -> list[Row]:
+    """The asset's rows from an earlier run with the same key, else measured and kept."""
+    try:
+        kept = json.loads(path.read_text())
+        if kept["key"] == evaluator.key:
+            return [Row(**row) for row in kept["rows"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, cut off or of an older version: measure
+    rows = evaluator.measure(asset)
+    _write(path, json.dumps({"key": evaluator.key, "rows": [vars(row) for row in rows]}))
+    return rows
+
+
+def _chosen_tasks(text: str) -> tuple[int, ...]:
+    try:
+        tasks = tuple(dict.fromkeys(int(t) for t in text.split(",")))
+    except ValueError:
+        tasks = ()
+    if not tasks or not set(tasks) <= set(TASKS):
+        raise NearError(f"--tasks {text} names no tasks.", "Give numbers from 1 to 5, e.g. --tasks 1,3.")
+    return tasks
+
+
+def _chosen_assets(dataset: Dataset, text: str | None) -> list[str]:
+    if text is None:
+        return dataset.assets
+    names = text.split(",")
+    unknown = set(names) - set(dataset.assets)
+    if unknown:
+        raise NearError(f"The data set has no asset {sorted(unknown)[0]}.", "See assets in its meta.json.")
+    return names
+
+
+def _line(rows: list[Row], asset: str) -> str:
+    """object / full PSNR of each task of an asset, for the progress line."""
+    parts = []
+    for task in sorted({row.task for row in rows}):
+        chosen = [r for r in rows if (r.asset, r.task, r.column) == (asset, task, "given")]
+        if chosen:
+            means = [np.mean([r.errors[key] for r in chosen]) for key in ("object_psnr", "full_psnr")]
+            parts.append(f"t{task} {means[0]:.1f}/{means[1]:.1f}")
+    return "  ".join(parts)
+
+
+def _db(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise NearError(f"{path.name} could not be written ({error.strerror}).", "Choose another folder.") from error
