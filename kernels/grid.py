@@ -1,0 +1,206 @@
+"""Rays through a sparse voxel grid of surfels, light gathered over their hit tables, traced specular reflections.
+
+Everything lies in the asset's frame: the unit cube [-0.5, 0.5]^3, Z up. The specification is kernels/twins/grid.py.
+"""
+
+import ctypes
+
+import numpy as np
+
+from .ggx import Pyramid
+from .library import INTEGER, POINTER, Kernel, require
+
+_trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
+_trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
+_gather = Kernel("grid_gather", POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER)
+_trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
+                         INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+
+
+class _View(ctypes.Structure):
+    """Field for field NearGrid in src/grid.cpp."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("coarse_mask", "brick_mask", "brick_first", "cell_first", "plane",
+                                                     "position", "surfel", "place")]
+    _fields_ += [("count", ctypes.c_int64), ("resolution", ctypes.c_int32), ("blocks", ctypes.c_int32)]
+    _fields_ += [(name, ctypes.c_float) for name in ("cell", "dilation", "skip", "lift")]
+
+
+class Grid:
+    """Surfels in the cells of a cubic grid centred on the origin, ready for rays.
+
+    position: (M, 3) float32, asset frame; outside the grid they count for the nearest border cell.
+    normal: (M, 3) float32, unit, geometric; opposing sides are two surfels, several may share a cell.
+    resolution: cells along an edge, 1 .. 512. cell: their size, asset units.
+    dilation: cells; a hit on a surfel's plane counts within the surfel's cell grown by this on every side.
+    skip: cells; closer hits are ignored if the surfel is seen from behind or its normal is within 60 degrees of the
+        origin's (all closer hits where the origin has no normal). lift: cells; origins rise by this along their normal.
+    Raises ValueError for wrong shapes, dtypes or values.
+    """
+
+    def __init__(self, position: np.ndarray, normal: np.ndarray, resolution: int, *, cell: float | None = None,
+                 dilation: float = 0.35, skip: float = 0.75, lift: float = 0.25):
+        self.position = require("position", position, (None, 3))
+        self.normal = require("normal", normal, (len(position), 3))
+        if not 1 <= resolution <= 512:
+            raise ValueError(f"resolution must be 1 to 512, not {resolution}.")
+        if not (np.isfinite(position).all() and np.isfinite(normal).all()):
+            raise ValueError("position and normal must be finite.")
+        self.resolution, self.cell = int(resolution), float(cell or 1.0 / resolution)
+        self.dilation, self.skip, self.lift = float(dilation), float(skip), float(lift)
+        self._build()
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def _build(self) -> None:
+        blocks = -(-self.resolution // 16)
+        in_cells = self.position / np.float32(self.cell) + np.float32(self.resolution / 2)
+        voxel = np.clip(np.floor(in_cells), 0, self.resolution - 1).astype(np.int64)
+        block = (voxel >> 4) @ np.array([1, blocks, blocks * blocks])
+        code = block << 12 | _morton4(voxel >> 2) << 6 | _morton4(voxel)
+        order = np.argsort(code, kind="stable")
+        code, first = np.unique(code[order], return_index=True)  # occupied cells, in the order of their bricks
+
+        bricks, brick_start = np.unique(code >> 6, return_index=True)
+        brick_mask, brick_first = np.zeros(blocks**3 * 64, np.uint64), np.zeros(blocks**3 * 64, np.uint32)
+        if len(bricks):
+            brick_mask[bricks] = np.bitwise_or.reduceat(np.uint64(1) << (code & 63).astype(np.uint64), brick_start)
+            brick_first[bricks] = brick_start
+        coarse_mask = np.packbits(brick_mask != 0, bitorder="little").view(np.uint64)
+
+        normal, in_cells = self.normal[order], in_cells[order]
+        plane = np.concatenate([normal, (normal * in_cells).sum(1, keepdims=True)], 1, dtype=np.float32)
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        self._place = place
+        self._arrays = (coarse_mask, brick_mask, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
+                        np.ascontiguousarray(in_cells), order.astype(np.int32), place)  # kept alive for _View
+        self._view = _View(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, blocks, self.cell,
+                           self.dilation, self.skip, self.lift)
+
+    @property
+    def _address(self) -> int:
+        return ctypes.addressof(self._view)
+
+    def trace(self, origin: np.ndarray, direction: np.ndarray, *, normal: np.ndarray | None = None,
+              threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The first surfel along each ray; of two in the same place the one that faces it.
+
+        origin, direction: (K, 3) float32, asset frame, directions unit. normal: (K, 3) float32, unit, of the surface that
+        the rays leave, for `lift` and `skip`. Returns hit (K,) int32, -1 for the sky, and distance (K,) float32, asset
+        units, infinite for the sky.
+        """
+        count = len(require("origin", origin, (None, 3)))
+        require("direction", direction, (count, 3))
+        if normal is not None:
+            require("normal", normal, (count, 3))
+        in_cells = origin / np.float32(self.cell) + np.float32(self.resolution / 2)
+        hit, distance = np.empty(count, np.int32), np.empty(count, np.float32)
+        _trace(self._address, in_cells, direction, normal, count, hit, distance, threads)
+        return hit, distance
+
+    def trace_table(self, direction: np.ndarray, *, index: np.ndarray | None = None, threads: int = 0) -> np.ndarray:
+        """What every surfel sees along every one of some shared directions.
+
+        direction: (D, 3) float32, unit, asset frame. index: (N,) int32, the surfels to ask for, default all.
+        Returns (N, D) int32: the surfel hit, -1 for the sky, -2 below the horizon of the geometric normal.
+        """
+        require("direction", direction, (None, 3))
+        if index is None:
+            place = np.arange(len(self), dtype=np.int32)
+            row = self._arrays[6]
+        else:
+            place = self._place[_in_range("index", index, len(self))]
+            row = np.argsort(place, kind="stable").astype(np.int32)
+            place = place[row]
+        table = np.empty((len(place), len(direction)), np.int32)
+        _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
+        return table
+
+
+def gather(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, radiosity: np.ndarray, *,
+           threads: int = 0) -> np.ndarray:
+    """Irradiance that comes from other surfels: 4 pi / D times the sum of (n . w) radiance over the directions that hit.
+
+    table: (N, D) int32 of trace_table, D directions uniform on the sphere. direction: (D, 3) float32, unit.
+    normal: (N, 3) float32, unit, shading. radiosity: (M, 3) float32, outgoing radiance. Returns (N, 3) float32.
+    """
+    require("radiosity", radiosity, (None, 3))
+    return _gathered(table, direction, normal, radiosity, None, threads)
+
+
+def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky: np.ndarray, *,
+               threads: int = 0) -> np.ndarray:
+    """Irradiance that comes from the open directions; `sky` is (D, 3) float32, the radiance of each. Otherwise as gather."""
+    require("sky", sky, (len(direction), 3))
+    return _gathered(table, direction, normal, None, sky, threads)
+
+
+def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
+                   radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, rays: int = 16, seed: int = 0,
+                   threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
+
+    index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
+    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 3) float32, outgoing radiance of the surfels.
+    pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the map's.
+    rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's plane is
+    mirrored above it. Returns
+    open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
+        (filtered importance sampling, Krivanek and Colbert 2008),
+    traced: (K, 2, 3) float32, where rays that hit return the radiosity there,
+    blocked: (K,) float32, the share of the lobe that hits.
+    Source: Heitz 2018 (visible normals, height-correlated Smith), Schlick 1994.
+    """
+    index = _in_range("index", index, len(grid))
+    count = len(index)
+    require("view", view, (count, 3))
+    require("normal", normal, (count, 3))
+    require("roughness", roughness, (count,))
+    require("radiosity", radiosity, (len(grid), 3))
+    asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
+    if not 1 <= rays <= 65536:
+        raise ValueError(f"rays must be 1 to 65536, not {rays}.")
+    open_sky, traced = np.empty((2, count, 2, 3), np.float32)
+    blocked = np.empty(count, np.float32)
+    _trace_specular(grid._address, index, view, normal, roughness, count, _four(radiosity), pyramid.texels, pyramid.height,
+                    pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked, threads)
+    return open_sky, traced, blocked
+
+
+def _gathered(table, direction, normal, radiosity, sky, threads) -> np.ndarray:
+    count, directions = require("table", table, (None, None), np.int32).shape
+    require("direction", direction, (directions, 3))
+    require("normal", normal, (count, 3))
+    out = np.empty((count, 3), np.float32)
+    _gather(table, count, directions, _by_component(direction), normal, None if radiosity is None else _four(radiosity),
+            0 if radiosity is None else len(radiosity), None if sky is None else _by_component(sky), out, threads)
+    return out
+
+
+def _morton4(voxel: np.ndarray) -> np.ndarray:
+    """(N, 3) -> (N,): the low two bits of x, y, z interleaved."""
+    x, y, z = voxel.T
+    return x & 1 | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4
+
+
+def _four(rgb: np.ndarray) -> np.ndarray:
+    """(N, 3) -> (N, 4), one row at least, so that the kernel loads one vector and may load a row that does not count."""
+    out = np.zeros((max(len(rgb), 1), 4), np.float32)
+    out[:len(rgb), :3] = rgb
+    return out
+
+
+def _by_component(rows: np.ndarray) -> np.ndarray:
+    """(D, 3) -> (3, D rounded up to 16), zeros behind."""
+    out = np.zeros((3, -(-len(rows) // 16) * 16), np.float32)
+    out[:, :len(rows)] = rows.T
+    return out
+
+
+def _in_range(name: str, index: np.ndarray, count: int) -> np.ndarray:
+    require(name, index, (None,), np.int32)
+    if len(index) and not (index.min() >= 0 and index.max() < count):
+        raise ValueError(f"{name} must lie in 0 to {count - 1}.")
+    return index

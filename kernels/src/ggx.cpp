@@ -1,0 +1,195 @@
+// Light maps: mip pyramid, lookup, energy blocks, irradiance and GGX-prefiltered radiance.
+// Specification: kernels/twins/ggx.py. A light map is equirect; its texels here are RGB0.
+#include "ggx.h"
+
+#include "api.h"
+#include "threads.h"
+
+namespace {
+
+using near_kernels::guard;
+using near_kernels::parallel_ranges;
+
+constexpr int64_t WIDEST = 4096;  // texels in a row of level 1; kernels/ggx.py keeps maps below
+
+Vec3 texel_direction(int64_t row, int64_t column, int64_t height) {
+    const float theta = (float(row) + 0.5f) * PI / float(height), phi = PI * (1.0f - (float(column) + 0.5f) / float(height));
+    return {std::sin(theta) * std::cos(phi), std::sin(theta) * std::sin(phi), std::cos(theta)};
+}
+
+// One row of a box filter that is `wide` texels wide, wrapping.
+void blur_row(Float4 *row, int64_t width, float wide) {
+    Float4 copy[WIDEST];
+    for (int64_t x = 0; x < width; ++x) copy[x] = row[x];
+    const float reach = 0.5f * (wide - 1.0f);
+    const int64_t whole = int64_t(reach);
+    const float part = reach - float(whole);
+    for (int64_t x = 0; x < width; ++x) {
+        Float4 sum = part * (copy[(x - whole - 1) & (width - 1)] + copy[(x + whole + 1) & (width - 1)]);
+        for (int64_t k = -whole; k <= whole; ++k) sum += copy[(x + k) & (width - 1)];
+        row[x] = sum * (1.0f / wide);
+    }
+}
+
+}  // namespace
+
+// map (rows, columns, 3) -> level 0, (height, 2 height, 4); area means on the sphere.
+NEAR_KERNEL(light_resample)(const float *map, int64_t rows, int64_t columns, float *texels, int64_t height, int64_t threads) {
+    return guard([&] {
+        const int64_t width = 2 * height;
+        parallel_ranges(threads, height, 8, [&](int64_t begin, int64_t end) {
+            for (int64_t y = begin; y < end; ++y) {
+                Float4 *out = reinterpret_cast<Float4 *>(texels) + y * width;
+                if (rows == height && columns == width) {
+                    const float *in = map + 3 * y * width;
+                    for (int64_t x = 0; x < width; ++x) out[x] = Float4{in[3 * x], in[3 * x + 1], in[3 * x + 2], 0.0f};
+                    continue;
+                }
+                const double top = double(y) / double(height), bottom = double(y + 1) / double(height);
+                for (int64_t x = 0; x < width; ++x) {
+                    const double left = double(x) * columns / width, right = double(x + 1) * columns / width;
+                    double sum[3] = {}, total = 0.0;
+                    for (int64_t r = int64_t(top * rows); r < rows && r < bottom * rows; ++r) {
+                        const double a = top > double(r) / rows ? top : double(r) / rows;
+                        const double b = bottom < double(r + 1) / rows ? bottom : double(r + 1) / rows;
+                        if (b <= a) continue;
+                        const double solid = std::cos(PI * a) - std::cos(PI * b);
+                        for (int64_t c = int64_t(left); c < columns && c < right; ++c) {
+                            const double from = left > c ? left : double(c), to = right < c + 1 ? right : double(c + 1);
+                            const double w = solid * (to - from);
+                            for (int k = 0; k < 3; ++k) sum[k] += w * map[3 * (r * columns + c) + k];
+                            total += w;
+                        }
+                    }
+                    out[x] = Float4{float(sum[0] / total), float(sum[1] / total), float(sum[2] / total), 0.0f};
+                }
+            }
+        });
+    });
+}
+
+// Fills levels 1 .. levels-1 behind level 0: means over solid angle, then near the poles, where texels are narrower
+// than high, a box filter along the row as wide as texels are high.
+NEAR_KERNEL(light_reduce)(float *texels, int64_t height, int64_t levels, int64_t threads) {
+    return guard([&] {
+        const Pyramid p{texels, int32_t(height), int32_t(levels)};
+        for (int64_t k = 1; k < levels; ++k) {
+            const int64_t rows = height >> k, width = 2 * rows;
+            const Float4 *fine = reinterpret_cast<const Float4 *>(pyramid_level(p, int(k - 1)));
+            Float4 *out = reinterpret_cast<Float4 *>(const_cast<float *>(pyramid_level(p, int(k))));
+            parallel_ranges(threads, rows, 16, [&](int64_t begin, int64_t end) {
+                for (int64_t y = begin; y < end; ++y) {
+                    const float step = PI / float(2 * rows), upper = std::sin((2.0f * y + 0.5f) * step), lower = std::sin((2.0f * y + 1.5f) * step);
+                    const float a = 0.5f * upper / (upper + lower), b = 0.5f * lower / (upper + lower);
+                    const Float4 *f = fine + 4 * y * width, *g = f + 2 * width;
+                    for (int64_t x = 0; x < width; ++x)
+                        out[y * width + x] = a * (f[2 * x] + f[2 * x + 1]) + b * (g[2 * x] + g[2 * x + 1]);
+                }
+            });
+        }
+        for (int64_t k = 1; k < levels; ++k) {
+            const int64_t rows = height >> k, width = 2 * rows;
+            Float4 *out = reinterpret_cast<Float4 *>(const_cast<float *>(pyramid_level(p, int(k))));
+            parallel_ranges(threads, rows, 16, [&](int64_t begin, int64_t end) {
+                for (int64_t y = begin; y < end; ++y) {
+                    const float wide = 1.0f / std::sin((float(y) + 0.5f) * PI / float(rows));
+                    if (wide > 1.05f) blur_row(out + y * width, width, wide < float(width) - 1.0f ? wide : float(width) - 1.0f);
+                }
+            });
+        }
+    });
+}
+
+// direction (count, 3), lod (count,) -> out (count, 3)
+NEAR_KERNEL(light_sample)(const float *texels, int64_t height, int64_t levels, const float *direction, const float *lod,
+                          int64_t count, float *out, int64_t threads) {
+    return guard([&] {
+        const Pyramid p{texels, int32_t(height), int32_t(levels)};
+        parallel_ranges(threads, count, 2048, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const Float4 c = sample(p, load(direction + 3 * i), lod[i]);
+                for (int k = 0; k < 3; ++k) out[3 * i + k] = c[k];
+            }
+        });
+    });
+}
+
+// Energy and its centre in blocks of texels. row (height, 3): mean z, mean distance from the axis, solid angle of a
+// texel; column (2 height, 2): cos and sin of azimuth. Out: energy and centroid (blocks, 2 blocks, 3).
+NEAR_KERNEL(light_blocks)(const float *texels, int64_t height, const float *row, const float *column, int64_t blocks,
+                          float *energy, float *centroid, int64_t threads) {
+    return guard([&] {
+        const int64_t side = height / blocks;
+        parallel_ranges(threads, blocks, 1, [&](int64_t begin, int64_t end) {
+            for (int64_t by = begin; by < end; ++by)
+                for (int64_t bx = 0; bx < 2 * blocks; ++bx) {
+                    Float4 total = {0, 0, 0, 0}, bright = {0, 0, 0, 0}, plain = {0, 0, 0, 0};
+                    for (int64_t y = by * side; y < (by + 1) * side; ++y) {
+                        const float z = row[3 * y], r = row[3 * y + 1], solid = row[3 * y + 2];
+                        const Float4 *t = reinterpret_cast<const Float4 *>(texels) + y * 2 * height;
+                        for (int64_t x = bx * side; x < (bx + 1) * side; ++x) {
+                            const Float4 d = {r * column[2 * x], r * column[2 * x + 1], z, 1.0f};
+                            const float luminance = 0.2126f * t[x][0] + 0.7152f * t[x][1] + 0.0722f * t[x][2];
+                            total += solid * t[x];
+                            bright += solid * luminance * d;
+                            plain += solid * d;
+                        }
+                    }
+                    const Float4 mean = bright[3] > 1e-30f ? bright / bright[3] : plain / plain[3];
+                    for (int k = 0; k < 3; ++k) {
+                        energy[3 * (by * 2 * blocks + bx) + k] = total[k];
+                        centroid[3 * (by * 2 * blocks + bx) + k] = mean[k];
+                    }
+                }
+        });
+    });
+}
+
+// E(n) = sum of energy * max(0, n . centroid). source (6, sources): centroid xyz, energy rgb; sources a multiple of 16.
+NEAR_KERNEL(light_irradiance)(const float *source, int64_t sources, const float *normal, int64_t count, float *out,
+                              int64_t threads) {
+    return guard([&] {
+        parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const Vec3 n = load(normal + 3 * i);
+                float sum[3][16] = {};
+                for (int64_t j = 0; j < sources; j += 16)
+                    for (int k = 0; k < 16; ++k) {
+                        const float *s = source + j + k;
+                        const float w = n.x * s[0] + n.y * s[sources] + n.z * s[2 * sources], lit = w > 0.0f ? w : 0.0f;
+                        sum[0][k] += lit * s[3 * sources];
+                        sum[1][k] += lit * s[4 * sources];
+                        sum[2][k] += lit * s[5 * sources];
+                    }
+                for (int c = 0; c < 3; ++c) {
+                    float total = 0.0f;
+                    for (int k = 0; k < 16; ++k) total += sum[c][k];
+                    out[3 * i + c] = total;
+                }
+            }
+        });
+    });
+}
+
+// lobe (lobes, samples, 5): direction about z, weight (adding up to 1), lod -> out (lobes, rows, 2 rows, 3)
+NEAR_KERNEL(light_prefilter)(const float *texels, int64_t height, int64_t levels, const float *lobe, int64_t lobes,
+                             int64_t samples, int64_t rows, float *out, int64_t threads) {
+    return guard([&] {
+        const Pyramid p{texels, int32_t(height), int32_t(levels)};
+        const int64_t size = 2 * rows * rows;
+        parallel_ranges(threads, lobes * size, 64, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const int64_t texel = i % size;
+                const Vec3 n = texel_direction(texel / (2 * rows), texel % (2 * rows), rows);
+                Vec3 s, t;
+                tangents(n, s, t);
+                Float4 sum = {0, 0, 0, 0};
+                for (int64_t k = 0; k < samples; ++k) {
+                    const float *l = lobe + 5 * (i / size * samples + k);
+                    if (l[3] > 0.0f) sum += l[3] * sample(p, l[0] * s + l[1] * t + l[2] * n, l[4]);
+                }
+                for (int c = 0; c < 3; ++c) out[3 * i + c] = sum[c];
+            }
+        });
+    });
+}

@@ -1,0 +1,154 @@
+"""Plain specification of kernels/ggx.py and of the lobe that kernels/grid.py traces."""
+
+import numpy as np
+
+
+def hammersley(count: int, rotation: np.ndarray = np.zeros(2, np.uint32)) -> np.ndarray:
+    """(..., count, 2) in [0, 1): ((i + 1/2) / count, bit-reversed i), plus `rotation` (..., 2) uint32 / 2^32, modulo 1."""
+    i = np.arange(count, dtype=np.uint64)
+    u1 = ((2 * i + 1) << np.uint64(31)) // np.uint64(count)
+    u2 = np.array([int(f"{k:032b}"[::-1], 2) for k in range(count)], np.uint64)
+    turned = np.stack([u1, u2], -1) + rotation[..., None, :].astype(np.uint64) & np.uint64(0xFFFFFFFF)
+    return (turned >> np.uint64(8)) / 16777216.0
+
+
+def hash(a: np.ndarray) -> np.ndarray:
+    """uint32 -> uint32, PCG output permutation (Jarzynski and Olano 2020)."""
+    a = a.astype(np.uint32) * np.uint32(747796405) + np.uint32(2891336453)
+    a = ((a >> ((a >> np.uint32(28)) + np.uint32(4))) ^ a) * np.uint32(277803737)
+    return (a >> np.uint32(22)) ^ a
+
+
+def visible_normal(v, alpha, u1, u2):
+    """(K, S, 3) microfacet normals visible from v (K, 1, 3), local frame (Dupuy and Benyoub 2023)."""
+    w = v * np.concatenate([alpha, alpha, np.ones_like(alpha)], -1)
+    w = w / np.linalg.norm(w, axis=-1, keepdims=True)
+    z = 1 - u2 * (1 + w[..., 2])
+    r, phi = np.sqrt(np.clip(1 - z * z, 0, 1)), 2 * np.pi * u1
+    h = np.stack([r * np.cos(phi), r * np.sin(phi), z], -1) + w
+    h = np.stack([alpha[..., 0] * h[..., 0], alpha[..., 0] * h[..., 1], np.maximum(h[..., 2], 1e-7)], -1)
+    return h / np.linalg.norm(h, axis=-1, keepdims=True)
+
+
+def reflect(v, alpha, u1, u2):
+    """Samples of the reflection lobe. v: (K, 1, 3) or (1, 3), local; alpha: scalar or (K, 1, 1); u1, u2: (S,) or (K, S).
+
+    Returns direction (K, S, 3), weight G2/G1, fresnel (1 - v.h)^5 and density of the direction, (K, S) each.
+    """
+    v = v.reshape(-1, 1, 3)
+    alpha = np.broadcast_to(np.asarray(alpha, v.dtype).reshape(-1, 1, 1), (len(v), 1, 1))
+    h = visible_normal(v, alpha, u1, u2)
+    vh = np.clip((v * h).sum(-1), 0, 1)
+    l = 2 * vh[..., None] * h - v
+    a2, vz, lz = alpha[..., 0] ** 2, v[..., 2], np.clip(l[..., 2], 0, 1)
+
+    def smith_lambda(z):
+        return 0.5 * (np.sqrt(1 + a2 * (1 - z * z) / np.maximum(z * z, 1e-12)) - 1)
+
+    weight = np.where(l[..., 2] > 0, (1 + smith_lambda(vz)) / (1 + smith_lambda(vz) + smith_lambda(lz)), 0)
+    d = a2 / (np.pi * (h[..., 2] ** 2 * (a2 - 1) + 1) ** 2)
+    density = d / (1 + smith_lambda(vz)) / (4 * vz)  # visible normals: G1 d (v.h) / v.z, times 1 / (4 v.h)
+    return l, weight, (1 - vh) ** 5, density
+
+
+def footprint(height: int, density, count: int):
+    """Level of a pyramid of `height` rows whose texels at the equator cover one of `count` samples of this density."""
+    return 0.5 * np.log2(1 / (count * density * (np.pi / height) ** 2 + 1e-30))
+
+
+def equirect(direction):
+    """u, v in [0, 1] of (..., 3) directions."""
+    x, y, z = np.moveaxis(direction, -1, 0)
+    return 0.5 - np.arctan2(y, x) / (2 * np.pi), np.arctan2(np.hypot(x, y), z) / np.pi
+
+
+def resample(light, height: int):
+    """(H, W, 3) -> (height, 2 height, 3), area means on the sphere."""
+    def overlap(source, target, measure):  # (target, source): the share of each source cell, rows adding up to 1
+        a, b = np.arange(source) / source, np.arange(target)[:, None] / target
+        low, high = np.maximum(a, b), np.minimum(a + 1 / source, b + 1 / target)
+        w = np.where(high > low, measure(high) - measure(low), 0)
+        return w / w.sum(1, keepdims=True)
+
+    rows = overlap(len(light), height, lambda t: -np.cos(np.pi * t))
+    columns = overlap(light.shape[1], 2 * height, lambda t: t)
+    return np.einsum("yr,xc,rck->yxk", rows, columns, light.astype(np.float64), optimize=True)
+
+
+def pyramid(light) -> list:
+    """Levels of 64 to 2048 rows down to 2 x 4: 2 x 2 means by solid angle, then a box filter along rows near the poles."""
+    levels = [resample(light, min(max(1 << (len(light).bit_length() - 1), 64), 2048))]
+    while len(levels[-1]) > 2:
+        fine = levels[-1]
+        w = np.sin((np.arange(len(fine)) + 0.5) * np.pi / len(fine))[:, None, None]
+        pair = (fine * w)[0::2] + (fine * w)[1::2]
+        pair = pair / (w[0::2] + w[1::2])
+        levels.append(0.5 * (pair[:, 0::2] + pair[:, 1::2]))
+    return levels[:1] + [_blur_poles(level) for level in levels[1:]]
+
+
+def _blur_poles(level):
+    height, width, _ = level.shape
+    out = level.copy()
+    for y in range(height):
+        wide = 1 / np.sin((y + 0.5) * np.pi / height)
+        if wide > 1.05:
+            reach = (min(wide, width - 1) - 1) / 2
+            taps = np.arange(-int(reach) - 1, int(reach) + 2)
+            share = np.clip(reach + 1 - np.abs(taps), 0, 1) / (2 * reach + 1)
+            out[y] = sum(s * np.roll(level[y], -k, axis=0) for k, s in zip(taps, share))
+    return out
+
+
+def bilinear(level, u, v):
+    """(K, 3): azimuth wraps, beyond a pole lies the same row half a turn on."""
+    height, width, _ = level.shape
+    x, y = u * width - 0.5, v * height - 0.5
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+
+    def texel(row, column):
+        over = (row < 0) | (row >= height)
+        return level[np.clip(row, 0, height - 1), (column + np.where(over, height, 0)) % width]
+
+    return ((1 - fy) * ((1 - fx) * texel(y0, x0) + fx * texel(y0, x0 + 1))
+            + fy * ((1 - fx) * texel(y0 + 1, x0) + fx * texel(y0 + 1, x0 + 1)))
+
+
+def sample(levels, direction, lod):
+    """(K, 3) radiance of a pyramid, linear between levels."""
+    u, v = equirect(np.asarray(direction, np.float64))
+    lod = np.clip(lod, 0, len(levels) - 1)
+    everywhere = np.stack([bilinear(level, u, v) for level in levels] + [np.zeros((len(u), 3))])
+    k, f, i = lod.astype(int), (lod - np.floor(lod))[:, None], np.arange(len(u))
+    return (1 - f) * everywhere[k, i] + f * everywhere[k + 1, i]
+
+
+def texel_centres(height: int):
+    """Unit directions (height, 2 height, 3) and solid angles (height, 1) of an equirect's texels."""
+    v, u = (np.arange(height) + 0.5) / height, (np.arange(2 * height) + 0.5) / (2 * height)
+    theta, phi = (np.pi * v)[:, None], (np.pi * (1 - 2 * u))[None]
+    centre = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta) + 0 * phi], -1)
+    edge = np.cos(np.linspace(0, np.pi, height + 1))
+    return centre, ((edge[:-1] - edge[1:]) * np.pi / height)[:, None]
+
+
+def irradiance(light, normal):
+    """(K, 3): the sum over every texel, by its centre. light has twice as many columns as rows."""
+    centre, solid = texel_centres(len(light))
+    cosine = np.maximum(normal @ centre.reshape(-1, 3).T, 0)
+    return cosine @ (light * solid[..., None]).reshape(-1, 3)
+
+
+def prefilter(light, roughness: float, direction, chunk: int = 64):
+    """(K, 3): the sum over every texel, weighted by D(h) (n . l) / (4 v . h) with n = v = direction, i.e. D / 4."""
+    centre, solid = texel_centres(len(light))
+    centre, energy = centre.reshape(-1, 3), (light * solid[..., None]).reshape(-1, 3)
+    solid = np.broadcast_to(solid, light.shape[:2]).reshape(-1)
+    a2, out = max(roughness**2, 1e-3) ** 2, []
+    for start in range(0, len(direction), chunk):
+        cosine = direction[start:start + chunk] @ centre.T
+        half2 = (1 + cosine) / 2  # (n . h)^2 where n = v
+        d = np.where(cosine > 0, cosine / (half2 * (a2 - 1) + 1) ** 2, 0)
+        out.append((d @ energy) / (d @ solid)[:, None])
+    return np.concatenate(out)

@@ -1,0 +1,101 @@
+"""Plain specification of kernels/grid.py. A `grid` is a kernels.grid.Grid, read for its data only."""
+
+import numpy as np
+
+from . import ggx
+
+BACK_PENALTY = 0.5  # cells by which a surfel seen from behind counts as farther away
+ALIKE = 0.5  # cosine above which a close neighbour is taken for the same wall
+
+
+def trace(grid, origin, direction, normal=None, chunk: int = 256):
+    """hit (K,), distance (K,): every ray against every surfel.
+
+    A surfel counts if the ray passes its cell and meets its plane within the cell grown by `dilation`. The least key
+    (distance, plus BACK_PENALTY from behind) wins, among cells that are entered before it.
+    """
+    to_cells = lambda x: np.asarray(x, np.float64) / grid.cell + grid.resolution / 2
+    position, surface = to_cells(grid.position), grid.normal.astype(np.float64)
+    voxel = np.clip(np.floor(position), 0, grid.resolution - 1)
+    start = to_cells(origin) + (0 if normal is None else grid.lift * np.asarray(normal, np.float64))
+    hits, distances = [], []
+    for first in range(0, len(start), chunk):
+        o, d = start[first:first + chunk, None], direction[first:first + chunk, None].astype(np.float64)
+        d = np.where(np.abs(d) > 1e-9, d, 1e-9)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            enter = np.minimum((voxel - o) / d, (voxel + 1 - o) / d).max(-1)
+            leave = np.maximum((voxel - o) / d, (voxel + 1 - o) / d).min(-1)
+            facing = (surface * d).sum(-1)
+            t = ((position - o) * surface).sum(-1) / facing
+            inside = (np.abs(o + t[..., None] * d - voxel - 0.5) <= 0.5 + grid.dilation).all(-1)
+            close = t < grid.skip
+            if normal is not None:
+                close &= (facing >= 0) | (normal[first:first + chunk].astype(np.float64) @ surface.T > ALIKE)
+            key = np.where((enter <= leave) & (leave >= 0) & (t > 0) & inside & ~close, t + BACK_PENALTY * (facing >= 0), np.inf)
+        order = np.argsort(enter, axis=1, kind="stable")
+        best_before = np.minimum.accumulate(np.take_along_axis(key, order, 1), axis=1)
+        best_before = np.concatenate([np.full((len(key), 1), np.inf), best_before[:, :-1]], 1)
+        late = np.zeros(key.shape, bool)
+        np.put_along_axis(late, order, np.take_along_axis(enter, order, 1) > best_before, 1)
+        key[late] = np.inf
+        winner = key.argmin(1)
+        found = np.isfinite(key.min(1))
+        hits.append(np.where(found, winner, -1))
+        distances.append(np.where(found, t[np.arange(len(key)), winner] * grid.cell, np.inf))
+    return np.concatenate(hits).astype(np.int32), np.concatenate(distances).astype(np.float32)
+
+
+def trace_table(grid, direction, index=None):
+    """(N, D): -2 below the horizon, else trace."""
+    index = np.arange(len(grid.position)) if index is None else index
+    table = np.full((len(index), len(direction)), -2, np.int32)
+    row, column = np.nonzero(grid.normal[index] @ direction.T > 0)
+    surfel = index[row]
+    table[row, column] = trace(grid, grid.position[surfel], direction[column], grid.normal[surfel])[0]
+    return table
+
+
+def gather(table, direction, normal, radiosity):
+    """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
+    weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)
+    return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
+
+
+def gather_sky(table, direction, normal, sky):
+    """(N, 3): the same over the open directions, with the radiance of each."""
+    return 4 * np.pi / len(direction) * np.where(table == -1, np.maximum(normal @ direction.T, 0), 0) @ sky
+
+
+def tangents(n):
+    """Two unit vectors that complete (K, 3) unit vectors to right-handed frames (Duff et al. 2017)."""
+    x, y, z = n.T
+    sign = np.copysign(1, z)
+    a = -1 / (sign + z)
+    b = x * y * a
+    return np.stack([1 + sign * x * x * a, sign * b, -sign * x], -1), np.stack([b, sign + y * y * a, -y], -1)
+
+
+def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0):
+    """open, traced (K, 2, 3) and blocked (K,); `levels` of twins.ggx.pyramid."""
+    surface, n, v = (a.astype(np.float64) for a in (grid.normal[index], normal, view))
+    s, t = tangents(n)
+    local = np.stack([(v * s).sum(-1), (v * t).sum(-1), np.maximum((v * n).sum(-1), 1e-3)], -1)
+    local /= np.linalg.norm(local, axis=-1, keepdims=True)
+    first = ggx.hash(index.astype(np.uint32) ^ ggx.hash(np.uint32([seed])))
+    u = ggx.hammersley(rays, np.stack([first, ggx.hash(first)], -1))
+    alpha = np.clip(roughness.astype(np.float64) ** 2, 1e-3, 1)
+    l, weight, fresnel, density = ggx.reflect(local[:, None], alpha[:, None, None], u[..., 0], u[..., 1])
+    l = l[..., :1] * s[:, None] + l[..., 1:2] * t[:, None] + l[..., 2:] * n[:, None]
+    below = (l * surface[:, None]).sum(-1, keepdims=True)
+    l = l - 2 * np.minimum(below, 0) * surface[:, None]
+
+    count = len(index)
+    lod = ggx.footprint(len(levels[0]), density, rays)
+    sky = ggx.sample(levels, (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3), lod.reshape(-1)).reshape(count, rays, 3)
+    many = np.repeat(index, rays)
+    hit, _ = trace(grid, grid.position[many], l.reshape(-1, 3), grid.normal[many])
+    hit = hit.reshape(count, rays)
+    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0)], sky)
+    factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
+    mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance)
+    return mean(sky), mean(seen), (weight * (hit >= 0)).sum(1) / weight.sum(1)
