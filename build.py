@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+"""The one door: sets everything up in this folder, then demonstrates, tests, packages, measures or trains.
+
+It starts with Python's standard library alone, makes .venv with the packages pinned in pyproject.toml, says what it does,
+and takes up where an interrupted run stopped.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+CACHE = ROOT / ".cache"
+DIST = ROOT / "dist"
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
+ONNX = ROOT / "near_core" / "models" / "onnx"  # what near_core/models/export.py writes
+
+# what the package needs of each platform: the tags its wheels may carry
+PLATFORMS = {
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "windows-x64": ("win_amd64",),
+    "macos-arm64": ("macosx_14_0_arm64", "macosx_11_0_arm64"),
+    "macos-x64": (),  # onnxruntime is no longer made for it: the analytic renderer only
+}
+# developers' rooms and files, which artists do not get
+LEFT_OUT = ("__pycache__", "*.pyc", "demo.py", "src", "twins", "build.py", "lib", "training", "dataset*.py", "evaluat*.py",
+            "metrics.py", "reference*.py", "export.py", "cli.py", "bench.py", "__main__.py", "*.part", "*.pt")
+# shared libraries of a Debian system that Blender's module loads
+DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
+          "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
+          "libxkbcommon.so.0": "libxkbcommon0", "libXrender.so.1": "libxrender1"}
+ENTRY = '''"""The extension's root: hands over to near_blender."""
+
+
+def register():
+    from . import near_blender
+    near_blender.register()
+
+
+def unregister():
+    from . import near_blender
+    near_blender.unregister()
+'''
+
+
+class Stop(Exception):
+    """What went wrong and what to do, for the person at the terminal."""
+
+
+def say(text: str) -> None:
+    print(f"build.py: {text}", flush=True)
+
+
+@contextmanager
+def step(name: str):
+    """Prints how long a step took."""
+    start = time.monotonic()
+    yield
+    say(f"{name}: {time.monotonic() - start:.1f} s")
+
+
+def run(*command, check: bool = True, quiet: bool = False, **options) -> subprocess.CompletedProcess:
+    """Runs a command in the repository; a failure stops with the command's own last words above it."""
+    done = subprocess.run([str(c) for c in command], **{"cwd": ROOT, "text": True, "capture_output": quiet, **options})
+    if check and done.returncode:
+        if quiet:
+            print(done.stdout or "", done.stderr or "", sep="", file=sys.stderr)
+        raise Stop(f"`{' '.join(Path(str(c)).name for c in command[:4])} …` failed with status {done.returncode}; see above.")
+    return done
+
+
+# --- the environment
+
+def setup(extras: tuple[str, ...] = EXTRAS) -> None:
+    """Makes .venv with the pinned packages, checks the system's libraries and builds the kernels."""
+    with step("environment"):
+        _make_venv()
+        _install(_pins(extras))
+    _check_libraries()
+    with step("kernels"):
+        run(PYTHON, "-m", "kernels.build")
+
+
+def _make_venv() -> None:
+    if PYTHON.exists() and run(PYTHON, "-m", "pip", "--version", check=False, quiet=True).returncode == 0:
+        return
+    say("making .venv")
+    # --clear: what is there without a working pip was left by an interruption or belongs to a Python that has gone
+    if run(sys.executable, "-m", "venv", "--clear", VENV, check=False).returncode:
+        raise Stop("This Python cannot make virtual environments. On Debian: apt-get install -y python3-venv")
+
+
+def _pins(extras: tuple[str, ...]) -> list[str]:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = [*project["dependencies"], *(pin for extra in extras for pin in project["optional-dependencies"][extra])]
+    return sorted(set(pins))
+
+
+def _install(pins: list[str]) -> None:
+    stamp = VENV / "installed"
+    wanted = "\n".join([sys.version, *pins])
+    have = stamp.read_text() if stamp.exists() else ""
+    if have == wanted:
+        return
+    say(f"installing {len(pins)} pinned packages into .venv; the first time this takes some minutes")
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins)
+    stamp.write_text(wanted)
+
+
+def _check_libraries() -> None:
+    """Names the system libraries that Blender's module wants and does not find, with the command that installs them."""
+    if not sys.platform.startswith("linux") or not shutil.which("ldd"):
+        return
+    modules = list((VENV / "lib").glob("python*/site-packages/bpy/__init__*.so"))
+    listing = "".join(run("ldd", module, check=False, quiet=True).stdout for module in modules)
+    missing = sorted(set(re.findall(r"(\S+) => not found", listing)))
+    if missing:
+        packages = sorted({DEBIAN.get(name, name) for name in missing})
+        raise Stop(f"Blender needs {', '.join(missing)}. On Debian: apt-get install -y {' '.join(packages)}")
+
+
+def _export() -> None:
+    """Exports near-mini to ONNX where its trained weights are there; again only when they or the networks changed."""
+    exporter, weights = ROOT / "near_core/models/export.py", sorted((ROOT / "near_core/models").rglob("*.safetensors"))
+    if not exporter.is_file() or not weights:
+        say("near-mini has no trained weights yet: nothing to export, the analytic renderer is packed alone")
+        return
+    digest = hashlib.sha256()
+    for path in [*sorted((ROOT / "near_core/models").glob("*.py")), *weights]:
+        digest.update(path.read_bytes())
+    stamp = ONNX / "exported"
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    with step("export near-mini"):
+        ONNX.mkdir(exist_ok=True)
+        run(PYTHON, "-m", "near_core.models.export", ONNX)
+        stamp.write_text(digest.hexdigest())
+
+
+# --- the extension
+
+def package(platforms: list[str], pythons: list[str]) -> Path:
+    """Packs the extension into dist/ and lets Blender's own tool check it. Returns the zip's path."""
+    _export()
+    with step("pack"):
+        run(PYTHON, "-m", "kernels.build", *platforms)
+        wheels = [wheel for name in platforms for python in pythons for wheel in _wheels(name, python)]
+        staging = CACHE / "package"
+        shutil.rmtree(staging, ignore_errors=True)
+        _stage(staging, platforms, sorted(set(wheels)))
+        version = re.search(r'^version = "(.+)"', (ROOT / "blender_manifest.toml").read_text(), re.M).group(1)
+        names = "-".join([*platforms, *(f"py{python.replace('.', '')}" for python in pythons)])
+        archive = DIST / f"near-{version}-{names}.zip"
+        DIST.mkdir(exist_ok=True)
+        archive.unlink(missing_ok=True)
+        tool = next((VENV / "lib").glob("python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+        run(PYTHON, tool, "build", "--source-dir", staging, "--output-filepath", archive, quiet=True)
+        run(PYTHON, tool, "validate", archive, quiet=True)
+    _report(archive)
+    return archive
+
+
+def _wheels(platform: str, python: str) -> list[Path]:
+    """The onnxruntime wheel for a platform and a Python; numpy is in Blender, its other requirements serve tools only."""
+    if not PLATFORMS[platform]:
+        say(f"{platform}: no onnxruntime, the analytic renderer only")
+        return []
+    pin = next(pin for pin in _pins(()) if pin.startswith("onnxruntime=="))
+    folder = CACHE / "wheels" / f"{platform}-{python}-{pin.partition('==')[2]}"
+    if not list(folder.glob("*.whl")):
+        say(f"fetching {pin} for {platform}, Python {python}")
+        tags = [word for tag in PLATFORMS[platform] for word in ("--platform", tag)]
+        run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, *tags,
+            "--dest", folder, pin)
+    return list(folder.glob("*.whl"))
+
+
+def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
+    """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence."""
+    for room in ("near_blender", "near_core", "kernels"):
+        shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    for name in platforms:
+        libraries = [f for f in (ROOT / "kernels/lib" / name).iterdir() if f.suffix in (".so", ".dll", ".dylib")]
+        (staging / "kernels/lib" / name).mkdir(parents=True)
+        for library in libraries:
+            shutil.copy2(library, staging / "kernels/lib" / name)
+    (staging / "wheels").mkdir()
+    for wheel in wheels:
+        shutil.copy2(wheel, staging / "wheels")
+    for name in ("LICENSE", "NOTICE"):
+        shutil.copy2(ROOT / name, staging)
+    (staging / "__init__.py").write_text(ENTRY)
+    manifest = (ROOT / "blender_manifest.toml").read_text()
+    for key, values in (("platforms", platforms), ("wheels", [f"./wheels/{wheel.name}" for wheel in wheels])):
+        listed = ", ".join(f'"{value}"' for value in values)
+        manifest, count = re.subn(rf"^{key} = \[.*$", f"{key} = [{listed}]", manifest, flags=re.M)
+        if count != 1:
+            raise Stop(f"blender_manifest.toml must hold one line `{key} = […]`.")
+    (staging / "blender_manifest.toml").write_text(manifest)
+
+
+def _report(archive: Path) -> None:
+    import zipfile
+
+    sizes: dict[str, int] = {}
+    for entry in zipfile.ZipFile(archive).infolist():
+        room = entry.filename.split("/")[0] if "/" in entry.filename else "files"
+        sizes[room] = sizes.get(room, 0) + entry.compress_size
+    parts = ", ".join(f"{room} {size / 1e6:.1f}" for room, size in sorted(sizes.items(), key=lambda s: -s[1]))
+    say(f"{archive.relative_to(ROOT)}: {archive.stat().st_size / 1e6:.1f} MB ({parts})")
+
+
+# --- the commands
+
+def demo(options: argparse.Namespace) -> int:
+    """Installs the zip into a real Blender as an artist does, creates assets and renders; writes demo/contact_sheet.png."""
+    start = time.monotonic()
+    setup()
+    archive = package([_this_platform()], ["3.11"])
+    out = ROOT / "demo"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "BLENDER"))}
+    environment["BLENDER_USER_RESOURCES"] = str(out / "user")
+    status = run(PYTHON, ROOT / "near_blender/demo.py", archive, out, cwd=out, env=environment, check=False).returncode
+    say(f"demo: {time.monotonic() - start:.1f} s in all, {'done' if status == 0 else f'failed with status {status}'}")
+    return status
+
+
+def test(options: argparse.Namespace) -> int:
+    """Builds the kernels, checks near_blender's types and runs the tests; further arguments go to pytest."""
+    setup()
+    with step("types"):
+        types = run(PYTHON, "-m", "mypy", check=False).returncode
+    if types:
+        say("near_blender has type errors, see above")
+    paced = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # busy waiting threads starve each other on few cores
+    tests = run(PYTHON, "-m", "pytest", "-q", "--durations=8", *options.rest, check=False, env=paced).returncode
+    return tests or types
+
+
+def make_package(options: argparse.Namespace) -> int:
+    """Packs dist/near-<version>-<platforms>-<Pythons>.zip."""
+    setup()
+    package(options.platform or [_this_platform()], options.python or ["3.11"])
+    return 0
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measures the engine: python -m near_core bench; further arguments go there."""
+    setup()
+    _export()
+    return run(PYTHON, "-m", "near_core", "bench", *options.rest, check=False).returncode
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains near-mini, resuming where it stopped: python -m near_core train; further arguments go there."""
+    setup()
+    return run(PYTHON, "-m", "near_core", "train", *options.rest, check=False).returncode
+
+
+def only_setup(options: argparse.Namespace) -> int:
+    """Makes the environment and builds the kernels, nothing else."""
+    setup(EXTRAS + (("cuda",) if options.cuda else ()))
+    return 0
+
+
+def clean(options: argparse.Namespace) -> int:
+    """Removes what was built: dist, demo, kernels/lib, exported networks, caches; with --all the environment too."""
+    made = [DIST, ROOT / "demo", ROOT / "kernels/lib", ONNX, ROOT / ".mypy_cache", ROOT / ".pytest_cache"]
+    for folder in made + ([VENV, CACHE] if options.all else []):
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _this_platform() -> str:
+    return run(PYTHON, "-c", "from kernels.library import this_platform; print(this_platform())", quiet=True).stdout.strip()
+
+
+def _right_python() -> None:
+    """Goes on with Python 3.11, the only one the pinned Blender runs in."""
+    if sys.version_info[:2] == (3, 11):
+        return
+    other = shutil.which("python3.11")
+    if other is None:
+        raise Stop(f"This is Python {sys.version.split()[0]}; Blender's module needs 3.11. "
+                   "On Debian 12: apt-get install -y python3.11 python3.11-venv")
+    os.execv(other, [other, __file__, *sys.argv[1:]])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="build.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, function, takes_rest: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        sub.set_defaults(function=function, takes_rest=takes_rest)
+        return sub
+
+    command("demo", demo)
+    command("test", test, takes_rest=True)
+    packing = command("package", make_package)
+    packing.add_argument("--platform", action="append", choices=PLATFORMS, help="may be given again; default: this machine's")
+    packing.add_argument("--python", action="append", choices=("3.11", "3.13"),
+                         help="Blender's Python, may be given again: 3.11 up to Blender 5.0, 3.13 from 5.1; default: 3.11")
+    command("bench", bench, takes_rest=True)
+    command("train", train, takes_rest=True)
+    command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need on a GPU")
+    command("clean", clean).add_argument("--all", action="store_true", help="the environment and downloads too")
+    options, options.rest = parser.parse_known_args()
+    if options.rest and not options.takes_rest:
+        parser.error(f"unknown argument {options.rest[0]}")
+    try:
+        _right_python()
+        return options.function(options)
+    except Stop as stop:
+        print(f"build.py: {stop}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("build.py: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
