@@ -1,0 +1,138 @@
+"""What every training stage shares: batches drawn in the background, checkpoints, the best weights by the dev set."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterator
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+
+def background(make: Callable[[], object], depth: int = 4) -> Iterator:
+    """Samples from make(), one thread ahead of the trainer."""
+    ready: queue.Queue = queue.Queue(depth)
+
+    def work() -> None:
+        while True:
+            ready.put(make())
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        yield ready.get()
+
+
+@dataclass
+class Schedule:
+    """A learning rate that warms up and falls like a cosine over the run's minutes."""
+
+    rate: float = 1e-3
+    warm_up: int = 100  # steps
+    minutes: float = 60.0
+
+    def at(self, step: int, elapsed: float) -> float:
+        """elapsed: minutes since the schedule began."""
+        fall = 0.5 * (1 + math.cos(math.pi * min(elapsed / self.minutes, 1)))
+        return self.rate * min(1, (step + 1) / self.warm_up) * (0.02 + 0.98 * fall)
+
+
+@dataclass
+class Run:
+    """A training run in a folder: state.pt to resume from, best.safetensors, log.jsonl."""
+
+    folder: Path
+    network: nn.Module
+    schedule: Schedule
+    save_every: float = 4.0  # minutes
+    step: int = 0
+    minutes: float = 0.0
+    best: float = -math.inf
+    optimizer: torch.optim.Optimizer = field(init=False)
+    average: dict[str, torch.Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(parameters, self.schedule.rate, betas=(0.9, 0.99), weight_decay=1e-3)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        state = self.folder / "state.pt"
+        if state.exists():
+            kept = torch.load(state, weights_only=True)
+            self.network.load_state_dict(kept["network"])
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.average = kept["average"]
+            self.step, self.minutes, self.best = kept["step"], kept["minutes"], kept["best"]
+
+    def update(self, loss: torch.Tensor) -> None:
+        """One step of the optimizer and of the moving average of the weights."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.at(self.step, self.minutes)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(0.998, self.step / (self.step + 20))
+        with torch.no_grad():
+            for key, value in self.network.state_dict().items():
+                if value.dtype.is_floating_point:
+                    self.average[key].lerp_(value, 1 - keep)
+
+    def save(self) -> None:
+        """The whole state, written beside and then moved in place."""
+        part = self.folder / "state.pt.part"
+        torch.save({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                    "average": self.average, "step": self.step, "minutes": self.minutes, "best": self.best}, part)
+        os.replace(part, self.folder / "state.pt")
+
+    def keep_best(self, score: float, **report: float) -> None:
+        """Writes best.safetensors when score, larger is better, beats every one before."""
+        line = {"step": self.step, "minutes": round(self.minutes, 2), "score": score, **report}
+        with open(self.folder / "log.jsonl", "a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+        if score > self.best:
+            self.best = score
+            save_file({k: v.contiguous() for k, v in self.average.items()}, self.folder / "best.safetensors")
+
+    def train(self, step: Callable[[], torch.Tensor], check: Callable[[nn.Module], tuple[float, dict]],
+              check_every: float = 8.0) -> None:
+        """Steps until the schedule's minutes are over; checks with the averaged weights."""
+        last = saved = checked = time.time()
+        while self.minutes < self.schedule.minutes:
+            self.network.train()
+            self.update(step())
+            now = time.time()
+            self.minutes += (now - last) / 60
+            last = now
+            if now - saved > 60 * self.save_every:
+                self.save()
+                saved = now
+            if now - checked > 60 * check_every or self.minutes >= self.schedule.minutes:
+                self.check(check)
+                checked = last = time.time()
+        self.save()
+
+    def check(self, check: Callable[[nn.Module], tuple[float, dict]]) -> None:
+        kept = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        self.network.eval()
+        with torch.no_grad():
+            score, report = check(self.network)
+        self.network.load_state_dict(kept)
+        self.keep_best(score, **report)
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Loads the weights that fit by name and shape; the others keep their initial values."""
+    kept = load_file(path)
+    own = network.state_dict()
+    network.load_state_dict({k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}, strict=False)

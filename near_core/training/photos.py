@@ -1,0 +1,127 @@
+"""Training samples of the photo side: a crop of a picture under mixed lights, and the surface it shows."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import torch
+import torch.nn.functional as F
+
+from .. import camera as cameras
+from ..models.mini_photo import COARSE, SIZE
+
+MARGIN = 1.2  # crop side over the matte's longer side, as in photo.prepare
+
+
+def read_rgba(path: Path) -> np.ndarray:
+    """(H, W, 4) float16 linear, premultiplied."""
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        channels = file.channels()
+        return np.stack([channels[c].pixels for c in "RGBA"], -1).astype(np.float16)
+
+
+def crop_window(alpha: np.ndarray) -> tuple[float, float, float]:
+    """Centre x, y and side in pixels of the square around what is opaque, alpha (H, W)."""
+    rows, columns = np.flatnonzero((alpha > 0.5).any(1)), np.flatnonzero((alpha > 0.5).any(0))
+    if not len(rows):
+        return alpha.shape[1] / 2, alpha.shape[0] / 2, float(max(alpha.shape))
+    height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
+    return (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2, MARGIN * max(width, height)
+
+
+def to_display(linear: torch.Tensor) -> torch.Tensor:
+    """sRGB OETF of linear values clipped to 0..1."""
+    x = linear.clamp(0, 1)
+    return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
+
+
+def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float]) -> torch.Tensor:
+    """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
+    cx, cy, side = window
+    height, width = premultiplied.shape[1:]
+    steps = (torch.arange(SIZE, dtype=torch.float32) + 0.5) / SIZE - 0.5
+    x, y = (cx + steps * side) / width * 2 - 1, (cy + steps * side) / height * 2 - 1
+    where = torch.stack([x[None].expand(SIZE, SIZE), y[:, None].expand(SIZE, SIZE)], -1)
+    shrink = side / SIZE
+    if shrink > 1.5:  # keep fine detail from aliasing
+        kernel = int(round(shrink))
+        premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
+    crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
+    alpha = crop[3:].clamp(0, 1)
+    colour = to_display(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
+    return torch.cat([colour * alpha, alpha])
+
+
+def project(points: torch.Tensor, camera: cameras.Camera, window: tuple[float, float, float]
+            ) -> tuple[torch.Tensor, torch.Tensor]:
+    """points (P, 3) in the asset's frame -> uv (P, 2) in the crop, [-1, 1]; ray (P, 4) as Structure takes it."""
+    matrix = torch.as_tensor(camera.world_to_camera, dtype=torch.float32)
+    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
+    intrinsics = camera.intrinsics
+    depth = seen[:, 2].clamp(min=1e-3)
+    x = seen[:, 0] / depth * intrinsics[0, 0] + intrinsics[0, 2]
+    y = seen[:, 1] / depth * intrinsics[1, 1] + intrinsics[1, 2]
+    cx, cy, side = window
+    uv = torch.stack([(x - cx) / side * 2, (y - cy) / side * 2], -1)
+    ray = F.normalize(points - torch.as_tensor(camera.position, dtype=torch.float32), dim=-1)
+    return uv, torch.cat([ray, (seen[:, 2:] - matrix[2, 3])], -1)
+
+
+def cell_centres(resolution: int) -> torch.Tensor:
+    """(resolution^3, 3) centres of the cells of [-0.5, 0.5]^3, x slowest."""
+    axis = (torch.arange(resolution, dtype=torch.float32) + 0.5) / resolution - 0.5
+    return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+
+@dataclass
+class View:
+    """Pictures of one camera under several lights. pictures: (L, H, W, 4) float16 linear premultiplied."""
+
+    camera: cameras.Camera
+    pictures: np.ndarray
+
+
+def read_views(folder: Path, count: int | None = None) -> list[View]:
+    """The views of one asset of a data set, pictures that share a camera together."""
+    views: dict[str, tuple[cameras.Camera, list[np.ndarray]]] = {}
+    paths = sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem))
+    for path in paths:
+        view = json.loads(path.read_text())
+        key = json.dumps(view["camera"])
+        views.setdefault(key, (cameras.from_json(view["camera"]), []))[1].append(read_rgba(path.with_suffix(".exr")))
+    return [View(camera, np.stack(pictures)) for camera, pictures in list(views.values())[:count]]
+
+
+def turned(camera: cameras.Camera, degrees: float) -> tuple[cameras.Camera, np.ndarray]:
+    """The camera after the object and it were turned about +Z; and the (3, 3) turn itself."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    matrix = camera.world_to_camera.copy()
+    matrix[:3, :3] = matrix[:3, :3] @ turn.T
+    return cameras.replace(camera, world_to_camera=matrix), turn
+
+
+def mixed_light(view: View, rng: np.random.Generator, augment: bool) -> torch.Tensor:
+    """(4, H, W) float32: one of the lights or a coloured mixture, at a random exposure."""
+    pictures = view.pictures.astype(np.float32)
+    if not augment:
+        return torch.from_numpy(pictures[0]).permute(2, 0, 1).contiguous()
+    weights = rng.dirichlet(np.full(len(pictures), 0.5))[:, None] * rng.uniform(0.8, 1.2, (len(pictures), 3))
+    picture = np.empty_like(pictures[0])
+    picture[..., :3] = np.einsum("lhwc,lc->hwc", pictures[..., :3], weights)
+    picture[..., 3] = pictures[0, ..., 3]
+    level = np.percentile(picture[..., :3].max(-1)[picture[..., 3] > 0.5], 80) if (picture[..., 3] > 0.5).any() else 1
+    # phones and photographers expose for the subject, roughly
+    target = rng.uniform(0.25, 1.1)
+    blend = rng.uniform(0, 1)
+    picture[..., :3] *= (target / max(level, 1e-3)) ** blend
+    return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+
+
+__all__ = ["COARSE", "View", "cell_centres", "crop_window", "mixed_light", "network_image", "project", "read_rgba",
+           "read_views", "to_display", "turned"]
