@@ -2,47 +2,106 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import texture
+from . import asset, texture
+from ._kernels import grid
 from .mesh import Material, Mesh, face_normals
 from .progress import Progress, silent
-from .surfels import CELL, RESOLUTION, Surfels
+from .surfels import CELL, RESOLUTION, Surfels, concatenate
+from .transport import fibonacci_sphere
+from .voxelize import occupied
 
 SAMPLES_PER_CELL = 16  # on one cell's face worth of area
-MAX_SAMPLES = 1_500_000
+MAX_SAMPLES = 1_000_000
+CHUNK = 1 << 16  # samples worked on at once; they stay in the processor's cache
 MAX_SIDES = 4  # differently directed pieces of surface kept apart in one cell
 SAME_SIDE = 0.3  # cosine between normals of one piece
 MIN_OPACITY = 0.02
-
-
-@dataclass
-class _Samples:
-    """K points on the surface, all standing for the same area. Columns as in Surfels; shading_normal not yet unit."""
-
-    position: np.ndarray
-    normal: np.ndarray
-    shading_normal: np.ndarray
-    color: np.ndarray  # (K, 4) linear, premultiplied by its last column
-    roughness: np.ndarray
-    metallic: np.ndarray
+DIRECTIONS = 64  # in which surfels look for the sky
+BACK_SEES_SKY = 0.03  # the share of them from which on a surface is seen from behind
 
 
 def sample_surfels(mesh: Mesh, progress: Progress = silent) -> Surfels:
     """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it.
 
-    Deterministic. What sticks out of the cube is kept, in the outermost cells.
+    Deterministic. A surface that can be seen from behind has surfels on both sides, whatever its winding says. What
+    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled.
     """
     progress("Sampling the surface", 0.0)
     samples, area = _sample(mesh, progress)
-    progress("Grouping the samples", 0.7)
-    cell = np.clip(((samples.position + 0.5) * RESOLUTION).astype(np.int64), 0, RESOLUTION - 1)
-    cell = (cell[:, 0] * RESOLUTION + cell[:, 1]) * RESOLUTION + cell[:, 2]
-    surfels = _averaged(samples, _grouped(cell, samples.normal), area / CELL ** 2)
-    progress("Grouping the samples", 1.0)
+    progress("Grouping the samples", 0.6)
+    surfels = _averaged(samples, _grouped(_cells(samples.position, RESOLUTION), samples.normal), area / CELL ** 2)
+    progress("Finding the visible sides", 0.7)
+    surfels = two_sided(surfels)
+    progress("Finding the visible sides", 1.0)
     return surfels
+
+
+def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
+    """The voxels of the asset's 64^3 grid that the mesh touches, and their materials.
+
+    mesh: in the asset's frame. surfels: of the same mesh. Returns coords (N, 3) uint8, sorted, and material
+    (N, 8) float16 as in NeuralAsset: the area-weighted mean of the surfels in a voxel, of its nearest neighbour's
+    where it has none. Where the normals in a voxel oppose, those of the largest surfel's side count.
+    """
+    coords = occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
+    keys = (coords[:, 0] * asset.RESOLUTION + coords[:, 1]) * asset.RESOLUTION + coords[:, 2]
+    row = np.full(asset.RESOLUTION ** 3, -1, np.int64)
+    row[keys] = np.arange(len(keys))
+    row = row[_cells(surfels.position, asset.RESOLUTION)]
+    inside = np.flatnonzero(row >= 0)
+    row, area, normal = row[inside], surfels.area[inside], surfels.shading_normal[inside]
+    order = np.argsort(area, kind="stable")
+    largest = np.zeros((len(keys), 3), np.float32)
+    largest[row[order]] = normal[order]  # the last one stays
+    normal = normal * np.where((normal * largest[row]).sum(1, keepdims=True) < 0, -1, 1)
+    columns = np.concatenate([surfels.base_color, surfels.roughness[:, None], surfels.metallic[:, None]], 1)[inside]
+    mean, weight = _sums(np.concatenate([columns, normal], 1) * area[:, None], row, len(keys)), \
+        np.bincount(row, area, len(keys))
+    filled = np.flatnonzero(weight > 0)
+    if len(filled) < len(keys):
+        mean[filled] /= weight[filled, None]
+        empty = np.flatnonzero(weight <= 0)
+        mean[empty] = mean[filled[_nearest(coords[empty], coords[filled])]]
+    else:
+        mean /= weight[:, None]
+    direction = mean[:, 5:] / np.maximum(np.linalg.norm(mean[:, 5:], axis=1, keepdims=True), 1e-12)
+    material = np.concatenate([mean[:, :5], asset.encode_octahedral(direction), np.ones((len(keys), 1))], 1)
+    return coords.astype(np.uint8), material.astype(np.float16)
+
+
+def two_sided(surfels: Surfels) -> Surfels:
+    """The sides of surfels that can be seen.
+
+    A surfel whose back sees the sky gets a twin that faces there; one whose front sees none of it is turned over
+    instead. A surfel from which no side sees the sky keeps the side that its winding gave it.
+    """
+    both = concatenate([surfels, surfels.flipped()])
+    # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
+    lattice = grid.Grid(both.position, both.normal, RESOLUTION, skip=0.0, lift=0.05)
+    directions = fibonacci_sphere(DIRECTIONS)
+    back = (lattice.trace_table(directions, index=np.arange(len(surfels), len(both), dtype=np.int32)) == -1).mean(1)
+    seen = np.flatnonzero(back > BACK_SEES_SKY)
+    front = (lattice.trace_table(directions, index=seen.astype(np.int32)) == -1).any(1)
+    turned = surfels.take(seen).flipped()
+    keep = np.ones(len(surfels), bool)
+    keep[seen[~front]] = False
+    return concatenate([surfels.take(keep), turned])
+
+
+@dataclass
+class _Samples:
+    """K points on the surface that all stand for the same area; columns as in Surfels."""
+
+    position: np.ndarray
+    normal: np.ndarray
+    shading_normal: np.ndarray  # not yet unit
+    color: np.ndarray  # (K, 4) linear, premultiplied by its last column
+    roughness: np.ndarray
+    metallic: np.ndarray
 
 
 def _sample(mesh: Mesh, progress: Progress) -> tuple[_Samples, float]:
@@ -50,29 +109,18 @@ def _sample(mesh: Mesh, progress: Progress) -> tuple[_Samples, float]:
     normals, areas = face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
     count = int(np.clip(total / CELL ** 2 * SAMPLES_PER_CELL, 1024, MAX_SAMPLES))
-    face = _stratified(areas, count)
-    corner = _barycentric(count)  # (K, 3)
-    points = mesh.vertices[mesh.faces[face]]  # (K, 3 corners, 3)
-    normal = normals[face]
-    smooth = normal if mesh.corner_normal is None else _facing(_mixed(mesh.corner_normal[face], corner), normal)
-    samples = _Samples(_mixed(points, corner), normal, smooth.copy(), np.ones((count, 4), np.float32),
-                       np.empty(count, np.float32), np.empty(count, np.float32))
-    uv = None if mesh.corner_uv is None else _mixed(mesh.corner_uv[face], corner)
-    progress("Sampling the surface", 0.3)
-    material = mesh.material_index[face]
-    for index in np.unique(material):
-        chosen = np.flatnonzero(material == index)
-        frame = None if uv is None else _frame(mesh.corner_uv[face[chosen]], points[chosen], smooth[chosen], uv[chosen])
-        _shade(samples, chosen, mesh.materials[index], frame, total / count)
-        progress("Sampling the surface", 0.3 + 0.4 * float(index) / len(mesh.materials))
-    if mesh.corner_color is not None:
-        color = _mixed(mesh.corner_color[face], corner)
-        samples.color *= np.concatenate([color[:, :3] * color[:, 3:], color[:, 3:]], 1)
-    return samples, total / count
+    face, weights = _stratified(areas, count), _barycentric(count)
+    maps = [_Maps(m) if mesh.corner_uv is not None else None for m in mesh.materials]
+    parts = []
+    for start in range(0, count, CHUNK):
+        progress("Sampling the surface", 0.6 * start / count)
+        part = slice(start, start + CHUNK)
+        parts.append(_sample_faces(mesh, normals, face[part], weights[part], maps, total / count))
+    return _Samples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(_Samples))), total / count
 
 
 def _stratified(areas: np.ndarray, count: int) -> np.ndarray:
-    """The triangles (count,) of `count` samples: one random point in each of as many equal pieces of the total area."""
+    """The triangles (count,), ascending, of `count` samples: one random point in each equal piece of the total area."""
     jitter = np.random.default_rng(0).random(count)
     ends = np.cumsum(areas, dtype=np.float64)
     return np.minimum(np.searchsorted(ends, (np.arange(count) + jitter) * (ends[-1] / count), "right"), len(areas) - 1)
@@ -86,71 +134,119 @@ def _barycentric(count: int) -> np.ndarray:
     """
     index = np.arange(1, count + 1)
     u, v = (0.5 + index * 0.7548776662466927) % 1, (0.5 + index * 0.5698402909980532) % 1
-    swap = v > u
-    a = np.where(swap, u / 2, u - v / 2)
-    b = np.where(swap, v - u / 2, v / 2)
-    return np.stack([a, b, 1 - a - b], 1).astype(np.float32)
+    a, b = np.where(v > u, u / 2, u - v / 2), np.where(v > u, v - u / 2, v / 2)
+    return np.stack([a, b, 1 - a - b], 1, dtype=np.float32, casting="same_kind")
 
 
-def _mixed(corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(K, 3, C) corner values and (K, 3) weights -> (K, C) float32."""
-    return np.einsum("kic,ki->kc", corners, weights).astype(np.float32)
+def _sample_faces(mesh: Mesh, normals: np.ndarray, face: np.ndarray, weights: np.ndarray, maps: list,
+                  area: float) -> _Samples:
+    """The samples at barycentric weights (K, 3) of the faces (K,) ascending."""
+    first = np.flatnonzero(np.diff(face, prepend=-1))
+    faces, of = face[first], np.repeat(np.arange(len(first)), np.diff(first, append=len(face)))
+
+    def mixed(corners: np.ndarray) -> np.ndarray:
+        """(faces, 3, C) at their corners -> (K, C) at the samples."""
+        return sum(corners[of, i] * weights[:, i:i + 1] for i in range(3))
+
+    points = mesh.vertices[mesh.faces[faces]]
+    normal = normals[face]
+    smooth = normal if mesh.corner_normal is None else _facing(mixed(mesh.corner_normal[faces]), normal)
+    samples = _Samples(mixed(points), normal, smooth.copy(), np.empty((len(face), 4), np.float32),
+                       np.empty(len(face), np.float32), np.empty(len(face), np.float32))
+    if mesh.corner_uv is not None:
+        tangents, density = _unwrapping(points, normals[faces], mesh.corner_uv[faces])
+        uv = mixed(mesh.corner_uv[faces])
+    material = mesh.material_index[face]
+    for index in np.unique(material):
+        chosen = np.flatnonzero(material == index)
+        _apply_factors(samples, chosen, mesh.materials[index])
+        if mesh.corner_uv is not None:
+            row = of[chosen]
+            maps[index].apply(samples, chosen, uv[chosen], tangents[row], density[row] * area)
+    if mesh.corner_color is not None:
+        color = mixed(mesh.corner_color[faces])
+        color[:, :3] *= color[:, 3:]
+        samples.color *= color
+    return samples
 
 
 def _facing(vector: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """Unit vectors (K, 3), turned over where they point away from the normal, the normal itself where they vanish."""
-    length = np.linalg.norm(vector, axis=1, keepdims=True)
-    sign = np.where((vector * normal).sum(1, keepdims=True) < 0, -1, 1)
-    return np.where(length > 1e-6, vector * sign / np.maximum(length, 1e-6), normal).astype(np.float32)
+    length = np.sqrt((vector * vector).sum(1, keepdims=True))
+    scale = np.where((vector * normal).sum(1, keepdims=True) < 0, -1, 1) / np.maximum(length, 1e-6)
+    return np.where(length > 1e-6, vector * scale, normal).astype(np.float32)
 
 
-@dataclass
-class _Frame:
-    """Where samples lie on their maps. uv, tangent, bitangent (K, 2 | 3); density: (K,) UV area per asset area."""
+def _unwrapping(points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How triangles lie on their maps.
 
-    uv: np.ndarray
-    tangent: np.ndarray
-    bitangent: np.ndarray
-    density: np.ndarray
-
-
-def _frame(corner_uv: np.ndarray, points: np.ndarray, normal: np.ndarray, uv: np.ndarray) -> _Frame:
-    """Tangents along +U and +V from the derivatives of position by UV, made perpendicular to the smooth normal."""
+    points: (F, 3, 3). normals: (F, 3) by winding. uv: (F, 3, 2).
+    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per surface area (F,).
+    """
     edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-    (u1, v1), (u2, v2) = (corner_uv[:, 1] - corner_uv[:, 0]).T, (corner_uv[:, 2] - corner_uv[:, 0]).T
+    (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
     determinant = u1 * v2 - u2 * v1
     hand = np.where(determinant < 0, -1, 1)[:, None]
-    tangent = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
-    tangent -= normal * (tangent * normal).sum(1, keepdims=True)
-    length = np.linalg.norm(tangent, axis=1, keepdims=True)
-    tangent = tangent / np.maximum(length, 1e-30)
-    area = np.linalg.norm(np.cross(edge1, edge2), axis=1)
-    wound = np.where((np.cross(edge1, edge2) * normal).sum(1) < 0, -1, 1)[:, None]
-    return _Frame(uv, tangent, np.cross(normal, tangent) * hand * wound,
-                  np.abs(determinant) / np.maximum(area, 1e-30))
+    along_u = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
+    along_v = np.cross(normals, along_u) * hand
+    doubled = (np.cross(edge1, edge2) * normals).sum(1)
+    return np.stack([along_u, along_v], 1), np.abs(determinant) / np.maximum(doubled, 1e-30)
 
 
-def _shade(samples: _Samples, chosen: np.ndarray, material: Material, frame: _Frame | None, area: float) -> None:
-    """Writes one material's values into the chosen samples; maps are filtered over the area of a sample."""
-    def looked_up(values: np.ndarray) -> np.ndarray:
-        texels = frame.density * values.shape[0] * values.shape[1] * area
-        return texture.sample(values, frame.uv, 0.5 * np.log2(np.maximum(texels, 1)), material.wrap)
-
-    factor = np.asarray(material.base_color, np.float32)
-    samples.color[chosen] = (*(factor[:3] * factor[3]), factor[3])
+def _apply_factors(samples: _Samples, chosen: np.ndarray, material: Material) -> None:
+    r, g, b, alpha = material.base_color
+    samples.color[chosen] = r * alpha, g * alpha, b * alpha, alpha
     samples.roughness[chosen], samples.metallic[chosen] = material.roughness, material.metallic
-    if frame is None:
-        return
-    if material.base_color_map is not None:
-        samples.color[chosen] *= looked_up(texture.linear_color(material.base_color_map))
-    for column, values in (("roughness", material.roughness_map), ("metallic", material.metallic_map)):
-        if values is not None:
-            getattr(samples, column)[chosen] *= looked_up(values[..., None].astype(np.float32) / 255)[:, 0]
-    if material.normal_map is not None:
-        bent = looked_up(material.normal_map.astype(np.float32) / 127.5 - 1)
-        bent[:, :2] *= material.normal_scale
-        samples.shading_normal[chosen] = (frame.tangent * bent[:, :1] + frame.bitangent * bent[:, 1:2]
-                                          + samples.shading_normal[chosen] * bent[:, 2:])
+
+
+class _Maps:
+    """A material's maps with their mip levels, made when the first sample asks for them."""
+
+    def __init__(self, material: Material):
+        self.material = material
+        self.levels: dict[str, list[np.ndarray]] = {}
+
+    def looked_up(self, name: str, uv: np.ndarray, density: np.ndarray) -> np.ndarray | None:
+        """(K, C) float32 filtered over a sample's area, None without such a map. density: (K,) UV area of a sample."""
+        picture = getattr(self.material, name)
+        if picture is None:
+            return None
+        if name not in self.levels:
+            linear = texture.linear_color(picture) if name == "base_color_map" else picture.astype(np.float32) / 255
+            self.levels[name] = texture.pyramid(linear.reshape(*linear.shape[:2], -1))
+        texels = density * (picture.shape[0] * picture.shape[1])
+        return texture.sample(self.levels[name], uv, 0.5 * np.log2(np.maximum(texels, 1)), self.material.wrap)
+
+    def apply(self, samples: _Samples, chosen: np.ndarray, uv: np.ndarray, tangents: np.ndarray,
+              density: np.ndarray) -> None:
+        """Multiplies the maps into the chosen samples and bends their normals."""
+        color = self.looked_up("base_color_map", uv, density)
+        if color is not None:
+            samples.color[chosen] *= color
+        for column in ("roughness", "metallic"):
+            values = self.looked_up(f"{column}_map", uv, density)
+            if values is not None:
+                getattr(samples, column)[chosen] *= values[:, 0]
+        bent = self.looked_up("normal_map", uv, density)
+        if bent is not None:
+            bent = bent * 2 - 1
+            bent[:, :2] *= self.material.normal_scale
+            normal = samples.shading_normal[chosen]
+            frame = tangents - normal[:, None] * np.einsum("kij,kj->ki", tangents, normal)[..., None]
+            frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
+            samples.shading_normal[chosen] = np.einsum("kij,ki->kj", frame, bent[:, :2]) + normal * bent[:, 2:]
+
+
+def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
+    """(K,) int64 numbers, x-major, of the cells that positions (K, 3) of the asset's frame lie in."""
+    cell = np.clip((position + 0.5) * resolution, 0, resolution - 1).astype(np.int64)
+    return (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
+
+
+def _renumbered(number: np.ndarray) -> tuple[np.ndarray, int]:
+    """The same partition (K,) int64 with numbers 0..count-1 in the same order, and count."""
+    present = np.bincount(number) > 0
+    return (np.cumsum(present) - 1)[number], int(present.sum())
 
 
 def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
@@ -159,16 +255,15 @@ def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
     cell: (K,) int64. normal: (K, 3) unit. In each cell the first sample that no seed speaks for becomes the next seed,
     up to MAX_SIDES; then every sample joins the seed nearest to its normal.
     """
-    _, cell = np.unique(cell, return_inverse=True)
+    cell, count = _renumbered(cell)
     best = np.full(len(cell), -2.0, np.float32)
     side = np.zeros(len(cell), np.int64)
-    seed = np.empty(cell.max() + 1, np.int64)
     for number in range(MAX_SIDES):
-        open_ = np.flatnonzero(best < SAME_SIDE)
-        if len(open_) == 0:
+        unspoken = np.flatnonzero(best < SAME_SIDE)[::-1]
+        if len(unspoken) == 0:
             break
-        seed[:] = -1
-        seed[cell[open_[::-1]]] = open_[::-1]  # the first one stays
+        seed = np.full(count, -1, np.int64)
+        seed[cell[unspoken]] = unspoken  # the first one in order stays
         member = np.flatnonzero(seed[cell] >= 0)
         agreement = (normal[member] * normal[seed[cell[member]]]).sum(1)
         closer = agreement > best[member]
@@ -176,24 +271,36 @@ def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
     return cell * MAX_SIDES + side
 
 
+def _sums(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+    """(count, C) float64 sums of values (K, C) by row."""
+    return np.stack([np.bincount(row, column, count) for column in values.T], 1)
+
+
 def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
     """One surfel per group. area: of a sample, cells squared."""
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    count = np.diff(starts, append=len(group)).astype(np.float32)
+    group, count = _renumbered(group)
+    size = np.bincount(group, minlength=count).astype(np.float32)
 
     def mean(values: np.ndarray) -> np.ndarray:
-        total = np.add.reduceat(values[order], starts, axis=0)
-        return total / (count[:, None] if values.ndim == 2 else count)
+        if values.ndim == 1:
+            return np.bincount(group, values, count).astype(np.float32) / size
+        return _sums(values, group, count).astype(np.float32) / size[:, None]
 
-    def unit(values: np.ndarray) -> np.ndarray:
-        return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-    color, normal = mean(samples.color), unit(mean(samples.normal))
-    opacity = color[:, 3]
+    normal = mean(samples.normal)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    color = mean(samples.color)
     surfels = Surfels(
         position=mean(samples.position), normal=normal, shading_normal=_facing(mean(samples.shading_normal), normal),
-        base_color=color[:, :3] / np.maximum(opacity, 1e-6)[:, None], roughness=mean(samples.roughness),
-        metallic=mean(samples.metallic), area=count * np.float32(area), opacity=np.clip(opacity, 0, 1),
-        confidence=np.ones(len(count), np.float32))
-    return surfels.take(opacity > MIN_OPACITY)
+        base_color=color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness=mean(samples.roughness),
+        metallic=mean(samples.metallic), area=size * np.float32(area), opacity=np.clip(color[:, 3], 0, 1),
+        confidence=np.ones(count, np.float32))
+    return surfels.take(surfels.opacity > MIN_OPACITY)
+
+
+def _nearest(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each of (K, 3) integer coords the index of the nearest of (L, 3) others. (K,) int64."""
+    others = others.astype(np.float32)
+    squares = (others * others).sum(1)
+    found = [((squares - 2 * part.astype(np.float32) @ others.T)).argmin(1)
+             for part in np.array_split(coords, -(-len(coords) // 1024))]
+    return np.concatenate(found)

@@ -62,21 +62,24 @@ def halved(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def sample(values: np.ndarray, uv: np.ndarray, level: np.ndarray, wrap: tuple[str, str]) -> np.ndarray:
-    """Filtered lookups.
+def pyramid(values: np.ndarray) -> list[np.ndarray]:
+    """All mip levels of a map (h, w, C) float32, itself first."""
+    levels = [values]
+    while max(levels[-1].shape[:2]) > 1:
+        levels.append(halved(levels[-1]))
+    return levels
 
-    values: (h, w, C) float32, level 0. uv: (K, 2) float32, V up. level: (K,) mip level, 0 is the full map; rounded.
-    Returns (K, C) float32, bilinear in the level nearest to the asked one.
+
+def sample(levels: list[np.ndarray], uv: np.ndarray, level: np.ndarray, wrap: tuple[str, str]) -> np.ndarray:
+    """Filtered lookups: (K, C) float32, bilinear in the level nearest to the asked one.
+
+    levels: of `pyramid`. uv: (K, 2) float32, V up. level: (K,) mip level, 0 is the full map.
     """
-    steps = max(values.shape[:2]).bit_length() - 1
-    level = np.clip(np.rint(level), 0, steps).astype(np.int64)
-    result = np.empty((len(uv), values.shape[2]), np.float32)
-    for step in range(int(level.max(initial=0)) + 1):
-        if step:
-            values = halved(values)
+    level = np.clip(np.rint(level), 0, len(levels) - 1).astype(np.int64)
+    result = np.empty((len(uv), levels[0].shape[2]), np.float32)
+    for step in np.unique(level):
         chosen = np.flatnonzero(level == step)
-        if len(chosen):
-            result[chosen] = _bilinear(values, uv[chosen], wrap)
+        result[chosen] = _bilinear(levels[step], uv[chosen], wrap)
     return result
 
 
