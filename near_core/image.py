@@ -59,6 +59,21 @@ def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> 
         return _averaged(_read_pillow(path), max_side, decode=linear)
 
 
+def read_photo(path: str | Path, max_side: int = 2048) -> np.ndarray:
+    """A photo as (H, W, 3 or 4) uint8, sRGB, straight alpha, averaged down to max_side. Raises NearError like `read`.
+
+    An .exr or .hdr is clipped to 0..1 and encoded.
+    """
+    picture = read(path, max_side=max_side)
+    if picture.shape[2] < 3:
+        picture = np.repeat(picture[..., :1], 3, axis=2)
+    color, alpha = picture[..., :3], picture[..., 3:]
+    if alpha.shape[2] and Path(path).suffix.lower() == ".exr":
+        color = color / np.maximum(alpha, 1e-6) * (alpha > 0)
+    encoded = np.concatenate([srgb_encode(np.nan_to_num(color)), np.clip(np.nan_to_num(alpha), 0, 1)], -1)
+    return np.round(encoded * 255).astype(np.uint8)
+
+
 def read_layers(path: str | Path) -> dict[str, np.ndarray]:
     """Every pass of an .exr file, single- or multi-part: name -> (H, W, C) float32; the plain R, G, B, A are "".
 
