@@ -10,10 +10,10 @@ from .surfels import CELL, Surfels
 
 # A disc's standard deviation across and through the surface, in cells, for a surfel of one cell's area, and how far
 # it stands below the surface: a Gaussian reaches beyond its deviation, so flush discs make fat silhouettes.
-WIDTH = 0.5
-THICKNESS = 0.2
-INSET = 0.2
-OPACITY = 0.97
+WIDTH = 0.6
+THICKNESS = 0.15
+INSET = 0.33
+OPACITY = 0.995
 
 
 @dataclass(frozen=True)

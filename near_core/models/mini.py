@@ -1,0 +1,157 @@
+"""near-mini, the asset side and the light side: encoder, intrinsic decoder, light tokenizer, lighting decoder.
+
+Voxels are sparse: a network sees them as rows (N, C) and their 27 neighbours as row numbers (N, 27), N where there is
+none. Shading happens per surfel; a surfel knows its voxel's row.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LATENT = 16  # channels of the structured latent
+HIDDEN = 32  # channels of h, the intrinsic decoder's features
+CHILDREN = 8  # octants of a voxel, cells of the 128^3 grid; x slowest
+CHILD = 13  # per octant: occupied, offset 3, normal 3, base colour 3, roughness, metallic, two-sided
+TOKENS = 96  # directions of the light tokenizer
+TOKEN = 48  # channels of a light token
+
+
+class SparseConv(nn.Module):
+    """Submanifold 3x3x3 convolution as one gather and one product."""
+
+    def __init__(self, inside: int, out: int):
+        super().__init__()
+        self.linear = nn.Linear(27 * inside, out)
+
+    def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # (N + 1, C)
+        return self.linear(padded[neighbours].flatten(1))  # (N, 27 C) -> (N, out)
+
+
+class SparseBlock(nn.Module):
+    """x + conv(silu(norm(x))), then x + mlp(norm(x))."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm1, self.conv = nn.LayerNorm(channels), SparseConv(channels, channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(nn.Linear(channels, 2 * channels), nn.SiLU(), nn.Linear(2 * channels, channels))
+
+    def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
+        x = x + self.conv(F.silu(self.norm1(x)), neighbours)
+        return x + self.mlp(self.norm2(x))
+
+
+class Encoder(nn.Module):
+    """What a mesh's surfels say about each voxel -> its latent. voxels: (N, 104) octants as `CHILD` -> (N, 16)."""
+
+    def __init__(self, width: int = 64, depth: int = 2):
+        super().__init__()
+        self.enter = nn.Linear(CHILDREN * CHILD, width)
+        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT))
+
+    def forward(self, voxels: Tensor, neighbours: Tensor) -> Tensor:
+        x = self.enter(voxels)
+        for block in self.blocks:
+            x = block(x, neighbours)
+        return self.leave(x)
+
+
+class IntrinsicDecoder(nn.Module):
+    """Latent -> h and the octants' surface and material; independent of view and light.
+
+    slat: (N, 16). Returns h (N, 32), occupied logits (N, 8), children (N, 8, 12): offset in cells -0.5..0.5,
+    unit normal, base colour, roughness, metallic 0..1, two-sided logit.
+    """
+
+    def __init__(self, width: int = 64, depth: int = 3):
+        super().__init__()
+        self.enter = nn.Linear(LATENT, width)
+        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.h = nn.Linear(width, HIDDEN)
+        self.children = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, CHILDREN * CHILD))
+
+    def forward(self, slat: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.enter(slat)
+        for block in self.blocks:
+            x = block(x, neighbours)
+        x = self.norm(x)
+        raw = self.children(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
+        children = torch.cat([0.5 * torch.tanh(raw[..., 1:4]), F.normalize(raw[..., 4:7], dim=-1, eps=1e-6),
+                              torch.sigmoid(raw[..., 7:12]), raw[..., 12:]], -1)
+        return self.h(x), raw[..., 0], children
+
+
+class LightTokenizer(nn.Module):
+    """Directions with the radiance around them, at three widths -> light tokens.
+
+    directions: (T, 3) in the map's frame. radiance: (T, 3 * 3) linear over the map's mean luminance.
+    Returns (T, 48); a token is tied to its direction, so turning the World turns directions only.
+    """
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(9 + 9, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
+                                 nn.Linear(width, TOKEN))
+
+    def forward(self, radiance: Tensor) -> Tensor:
+        log = torch.log1p(radiance)
+        return self.mlp(torch.cat([log, log - log.mean(0, keepdim=True)], -1))
+
+
+class LightingDecoder(nn.Module):
+    """What the transport leaves over: gains on its terms, per surfel, view and light.
+
+    surfel: (K, 11) base colour, roughness, metallic, n.v shading, n.v geometric, n.n, area, visibility, blocked.
+    terms: (K, 5, 3) outgoing radiance over the map's mean luminance: sky diffuse without and with visibility,
+        bounced diffuse, specular without and with occlusion.
+    h: (K, 32) of the surfel's voxel. view: (K, 3) unit, asset frame. reflected, normal: (K, 3) unit, map frame.
+    tokens: (T, 48), directions (T, 3) of the map's frame.
+    Returns radiance (K, 3), same unit.
+    """
+
+    def __init__(self, width: int = 96, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(11 + 6 + HIDDEN, 2 * heads)  # how sharply each head looks around normal and reflection
+        self.value = nn.Linear(TOKEN, heads * 8)
+        inside = 11 + 15 + HIDDEN + 3 + heads * 8
+        self.enter = nn.Linear(inside, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.features = nn.Linear(width, 16)
+        # the neural basis: features and the encoded normal to gains of the five terms and a residual
+        self.basis = nn.Sequential(nn.Linear(16 + 15, 32), nn.SiLU(), nn.Linear(32, 5 + 3 + 3))
+
+    def attend(self, query: Tensor, axis: Tensor, tokens: Tensor, directions: Tensor) -> Tensor:
+        """Each head looks around an axis with a width of its own: softmax of sharpness * cosine. (K, H * 8)."""
+        cosine = axis @ directions.T  # (K, T)
+        weight = torch.softmax(F.softplus(query)[..., None] * 4 * cosine[:, None], -1)  # (K, H', T)
+        value = self.value(tokens).unflatten(1, (self.heads, 8))  # (T, H, 8)
+        return torch.einsum("kht,thc->khc", weight, value[:, :query.shape[1]])
+
+    def forward(self, surfel: Tensor, terms: Tensor, h: Tensor, view: Tensor, reflected: Tensor, normal: Tensor,
+                tokens: Tensor, directions: Tensor) -> Tensor:
+        log = torch.log1p(8 * terms.clamp(min=0)).flatten(1)  # (K, 15)
+        query = self.query(torch.cat([surfel, normal, reflected, h], -1))  # (K, 2 H)
+        half = self.heads // 2
+        looked = torch.cat([self.attend(query[:, :half], normal, tokens, directions),
+                            self.attend(query[:, half:self.heads], reflected, tokens, directions)], 1).flatten(1)
+        x = F.silu(self.enter(torch.cat([surfel, log, h, view, looked], -1)))
+        for layer in self.hidden:
+            x = x + F.silu(layer(x))
+        basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 11)
+        gain = torch.exp(2 * torch.tanh(basis[:, :5] / 2))  # within e^-2 .. e^2, 1 at the start
+        mix = torch.sigmoid(basis[:, 5:6] + 4), torch.sigmoid(basis[:, 6:7] + 4)  # shadowed against open terms
+        diffuse = terms[:, 1] * gain[:, 1:2] * mix[0] + terms[:, 0] * gain[:, 0:1] * (1 - mix[0])
+        specular = terms[:, 4] * gain[:, 4:5] * mix[1] + terms[:, 3] * gain[:, 3:4] * (1 - mix[1])
+        residual = 0.1 * F.elu(basis[:, 8:11], alpha=0.2) * surfel[:, :3].clamp(min=0.02)
+        return (diffuse + specular + terms[:, 2] * gain[:, 2:3] + residual).clamp(min=0)
+
+
+def encode_normal(normal: Tensor) -> Tensor:
+    """(K, 3) -> (K, 15): itself and two octaves of sines and cosines."""
+    return torch.cat([normal] + [f(normal * s) for s in (torch.pi, 2 * torch.pi) for f in (torch.sin, torch.cos)], -1)
