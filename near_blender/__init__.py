@@ -1,0 +1,20 @@
+"""NeAR in Blender: the only package that imports bpy.
+
+Every module of MODULES has register() and unregister(); they are called in this order and in reverse.
+"""
+
+from __future__ import annotations
+
+from . import client, menus, operators, panels, payload, preferences, properties
+
+MODULES = (client, properties, payload, preferences, operators, panels, menus)
+
+
+def register() -> None:
+    for module in MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(MODULES):
+        module.unregister()

@@ -1,0 +1,19 @@
+"""near_core as this package finds it: beside near_blender in a checkout, inside the extension once it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# the add-on's module name: what preferences and extension_path_user go by
+ADDON = __package__.rpartition(".")[0] or __package__
+# the folder of near_blender, near_core and kernels: what the worker's sys.path needs
+PATH = Path(__file__).resolve().parent.parent
+
+if TYPE_CHECKING or __package__ == "near_blender":
+    from near_core import asset, camera, environment, errors, image, mesh, progress, protocol, scene, shell, surfels
+else:
+    from ..near_core import asset, camera, environment, errors, image, mesh, progress, protocol, scene, shell, surfels
+
+__all__ = ["ADDON", "PATH", "asset", "camera", "environment", "errors", "image", "mesh", "progress", "protocol",
+           "scene", "shell", "surfels"]

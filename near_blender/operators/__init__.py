@@ -1,0 +1,17 @@
+"""What the artist can do. Operators are thin: they read the scene, hand work to near_core and put the result in place."""
+
+from __future__ import annotations
+
+from . import create, jobs, setup, transfer
+
+_MODULES = (jobs, create, transfer, setup)
+
+
+def register() -> None:
+    for module in _MODULES:
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_MODULES):
+        module.unregister()

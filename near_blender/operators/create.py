@@ -1,0 +1,144 @@
+"""Create Neural Asset: from photos, or from an object of the scene."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, StringProperty
+
+from .. import client, geometry, payload
+from .._core import errors
+from . import jobs
+from .place import in_object_mode, reported
+from .transfer import chosen_paths
+
+PICTURES = ".png;.jpg;.jpeg;.webp;.tif;.tiff;.bmp;.exr;.hdr"
+
+
+class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
+    bl_idname = "near.create_asset_from_mesh"
+    bl_label = "Create Neural Asset from Mesh"
+    bl_description = "Turn the active object, with its modifiers and materials, into a neural asset"
+    bl_options = {"REGISTER"}
+
+    object_name: StringProperty(
+        name="Object", description="Object to use instead of the active one", options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return in_object_mode(cls, context) and jobs.is_idle(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with reported(self):
+            ob = _source(context, self.object_name)
+            mesh, notes = geometry.read(ob, context.evaluated_depsgraph_get())
+            for note in notes:
+                self.report({"INFO"}, note)
+            job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True)
+            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False))
+        return {"CANCELLED"}
+
+
+class NEAR_OT_create_asset_from_image(bpy.types.Operator):
+    bl_idname = "near.create_asset_from_image"
+    bl_label = "Create Neural Asset from Image"
+    bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    mask: StringProperty(
+        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
+        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
+    mesh_object: StringProperty(
+        name="Shape", options={"SKIP_SAVE"},
+        description="Object whose shape the asset takes; without it, the shape is guessed from the photo")
+    fov: FloatProperty(
+        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
+        description="Horizontal angle that the photo covers")
+    elevation: FloatProperty(
+        name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
+        description="How far the photo looks down on the object")
+    azimuth: FloatProperty(
+        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        description="Which side the photo shows: 0 is the front, 90 the object's left")
+    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return in_object_mode(cls, context) and jobs.is_idle(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        if self.filepath or self.files:  # dropped
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(self, "mask")
+        layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        camera = layout.column(align=True)
+        for name in ("fov", "elevation", "azimuth"):
+            camera.prop(self, name)
+        layout.prop(self, "seed")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with reported(self):
+            paths = chosen_paths(self)
+            for path in paths:
+                _check_picture(path)
+            mesh = None
+            if self.mesh_object:
+                mesh, _ = geometry.read(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
+            job = client.create_from_image(
+                [str(path) for path in paths], name=paths[0].stem, seed=self.seed, mesh=mesh,
+                mask=bpy.path.abspath(self.mask) or None, fov=math.degrees(self.fov),
+                elevation=math.degrees(self.elevation), azimuth=math.degrees(self.azimuth))
+            return jobs.run(self, context, job, paths[0].stem, wait=not getattr(self, "_is_interactive", False))
+        return {"CANCELLED"}
+
+
+class NEAR_FH_image(bpy.types.FileHandler):
+    bl_idname = "NEAR_FH_image"
+    bl_label = "Neural Asset from Image"
+    bl_import_operator = "near.create_asset_from_image"
+    bl_file_extensions = PICTURES
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
+    """The object of that name in the scene, or the active one. Raises NearError."""
+    ob = context.scene.objects.get(name) if name else context.object
+    if ob is None:
+        what = f"There is no object named {name} in this scene." if name else "No object is active."
+        raise errors.NearError(what, "Select a mesh object.")
+    if payload.bytes_of(ob.near.asset) is not None:
+        raise errors.NearError(f"{ob.name} already is a neural asset.", "Select the mesh that it was made from.")
+    return ob
+
+
+def _check_picture(path: Path) -> None:
+    if not path.is_file():
+        raise errors.NearError(f"There is no picture {path.name or path}.", "Choose a photo of an object.")
+    if path.suffix.lower() not in PICTURES.split(";"):
+        raise errors.NearError(f"{path.name} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.")
+
+
+CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

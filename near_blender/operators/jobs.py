@@ -1,0 +1,200 @@
+"""The one creation that may be under way: started by an operator, watched by a modal one, seen in the sidebar.
+
+Blender's data changes once, when the worker is done, as one undo step. Scripts and background mode wait instead.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.utils import previews
+
+from .. import client
+from .._core import asset as assets
+from .._core import errors
+from .place import place, reported
+
+INTERVAL = 0.1  # seconds between looks at the worker
+
+
+@dataclass
+class Creation:
+    """A job on its way and what it will be called. started: time.monotonic() seconds."""
+
+    job: client.Job
+    name: str
+    started: float = field(default_factory=time.monotonic)
+    icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
+
+    @property
+    def status(self) -> str:
+        """Phase, percentage and the time it still takes, for one line of the interface."""
+        fraction, spent = self.job.fraction, time.monotonic() - self.started
+        line = f"{self.job.phase}, {fraction:.0%}"
+        if fraction > 0.05 and spent > 1:
+            line += f", {max(1, round(spent / fraction - spent))} s left"
+        return line
+
+    def show_preview(self) -> None:
+        """Turns the job's first pictures into icons, once."""
+        if self.icons is not None or self.job.preview is None:
+            return
+        self.icons = previews.new()
+        for key in ("crop", "matte"):
+            if self.job.preview.get(key) is not None:
+                set_pixels(self.icons.new(key), self.job.preview[key])
+
+    def end(self) -> None:
+        if self.icons is not None:
+            previews.remove(self.icons)
+            self.icons = None
+
+
+_current: Creation | None = None
+
+
+def current() -> Creation | None:
+    """The creation under way, for panels."""
+    return _current
+
+
+def set_pixels(preview: bpy.types.ImagePreview, picture: np.ndarray) -> None:
+    """Shows a picture (h, w), (h, w, 3) or (h, w, 4), 0..1 or uint8, row 0 on top, as an icon."""
+    values = np.atleast_3d(picture).astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)
+    if values.shape[2] == 1:
+        values = values.repeat(3, 2)
+    if values.shape[2] == 3:
+        values = np.concatenate([values, np.ones_like(values[..., :1])], 2)
+    step = max(1, max(values.shape[:2]) // 256)
+    values = values[::-step, ::step]
+    preview.image_size = values.shape[1::-1]
+    preview.image_pixels_float.foreach_set(np.ascontiguousarray(values).ravel())
+
+
+def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, wait: bool) -> set[str]:
+    """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
+    global _current
+    _current = Creation(job, name)
+    if not wait:
+        bpy.ops.near.watch_creation("INVOKE_DEFAULT")
+        return {"FINISHED"}
+    try:
+        return finish(operator, context)
+    except KeyboardInterrupt:
+        job.cancel()
+        raise
+    finally:
+        _stop()
+
+
+def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
+    """Waits for the current job and puts its asset into the scene."""
+    creation = _current
+    with reported(operator):
+        try:
+            data = creation.job.result()["asset"].tobytes()
+        except errors.Cancelled:
+            operator.report({"INFO"}, "Creation cancelled")
+            return {"CANCELLED"}
+        if creation.job.warning:
+            operator.report({"WARNING"}, creation.job.warning)
+        asset = assets.from_bytes(data, creation.name)
+        ob = place(context, asset, data)
+        spent = time.monotonic() - creation.started
+        operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels in {spent:.1f} s")
+        return {"FINISHED"}
+    return {"CANCELLED"}
+
+
+def is_idle(operator: type[bpy.types.Operator]) -> bool:
+    """For poll(): one creation at a time."""
+    if _current is None:
+        return True
+    operator.poll_message_set("Another neural asset is being created, press Esc to stop it")
+    return False
+
+
+def _stop() -> None:
+    global _current
+    if _current is not None:
+        _current.end()
+    _current = None
+
+
+class NEAR_OT_watch_creation(bpy.types.Operator):
+    bl_idname = "near.watch_creation"
+    bl_label = "Create Neural Asset"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
+        self._window = context.window
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "ESC" and event.value == "PRESS":
+            _current.job.cancel()
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        _current.show_preview()
+        show_status(context, f"NeAR: {_current.name}: {_current.status} (Esc stops it)")
+        if not _current.job.done:
+            return {"PASS_THROUGH"}
+        try:
+            return finish(self, context)
+        finally:
+            self._leave(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Another file is opened, or the window closed."""
+        _current.job.cancel()
+        self._leave(context)
+
+    def _leave(self, context: bpy.types.Context) -> None:
+        context.window_manager.event_timer_remove(self._timer)
+        _stop()
+        show_status(context, None)
+
+
+class NEAR_OT_cancel_creation(bpy.types.Operator):
+    bl_idname = "near.cancel_creation"
+    bl_label = "Cancel Creation"
+    bl_description = "Stop creating the neural asset; nothing is changed"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _current is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        _current.job.cancel()
+        return {"FINISHED"}
+
+
+def show_status(context: bpy.types.Context, text: str | None) -> None:
+    """Writes text into the status bar (None gives it back) and has the sidebars drawn again."""
+    if context.workspace is not None:
+        context.workspace.status_text_set(text)
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+_register, _unregister = bpy.utils.register_classes_factory((NEAR_OT_watch_creation, NEAR_OT_cancel_creation))
+
+
+def register() -> None:
+    _register()
+
+
+def unregister() -> None:
+    if _current is not None:
+        _current.job.cancel()
+        _stop()
+    _unregister()

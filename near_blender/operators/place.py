@@ -1,0 +1,43 @@
+"""Putting an asset into the scene, and what every operator says when something is wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Iterator
+
+import bpy
+
+from .. import log, payload, proxy
+from .._core import asset as assets
+from .._core import errors
+
+
+def place(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
+    """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file."""
+    ob = proxy.build(asset, asset.name)
+    payload.attach(ob, data, asset.name)
+    context.collection.objects.link(ob)
+    ob.location = context.scene.cursor.location
+    for other in context.selected_objects:
+        other.select_set(False)
+    ob.select_set(True)
+    context.view_layer.objects.active = ob
+    return ob
+
+
+@contextmanager
+def reported(operator: bpy.types.Operator) -> Iterator[None]:
+    """Reports a NearError as Blender does; from Python it arrives as RuntimeError."""
+    try:
+        yield
+    except errors.NearError as error:
+        log.add(str(error))
+        operator.report({"ERROR"}, str(error))
+
+
+def in_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """For poll(): assets are added in Object Mode."""
+    if context.mode == "OBJECT":
+        return True
+    operator.poll_message_set("Neural assets are added in Object Mode")
+    return False

@@ -1,0 +1,92 @@
+"""Check Setup: what works on this machine, line by line, in words that can be copied into a report."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import time
+from typing import Callable, Iterator
+
+import bpy
+import numpy as np
+
+from .. import client, log
+from .._core import ADDON, errors
+from .._core import asset as assets
+from .._core import mesh as meshes
+
+Line = tuple[bool, str]  # whether it is well, and one sentence
+
+_lines: list[Line] = []
+
+
+def lines() -> list[Line]:
+    """What the last check found, for the preferences."""
+    return list(_lines)
+
+
+def check() -> Iterator[Line]:
+    """One line after the other; a line that fails does not stop the next."""
+    yield True, f"Blender {bpy.app.version_string}, Python {platform.python_version()}, {platform.platform()}"
+    for step in (_check_kernels, _check_worker, _check_asset):
+        try:
+            yield from step()
+        except errors.NearError as error:
+            yield False, str(error)
+        except Exception as error:  # this is where people look when something is broken: show whatever it is
+            yield False, f"{type(error).__name__}: {error}"
+
+
+def _check_kernels() -> Iterator[Line]:
+    library = importlib.import_module(f"{ADDON}.kernels.library" if ADDON != "near_blender" else "kernels.library")
+    yield True, f"Kernels for {library.this_platform()} ({library.isa()})"
+
+
+def _check_worker() -> Iterator[Line]:
+    start = time.perf_counter()
+    hello = client.worker().check()
+    yield True, (f"Worker {hello['version']} ready in {time.perf_counter() - start:.1f} s: "
+                 f"Python {hello['python']}, numpy {hello['numpy']}")
+    if hello["onnxruntime_problem"]:
+        yield False, f"onnxruntime cannot be used: {hello['onnxruntime_problem']}"
+    else:
+        yield True, f"onnxruntime {hello['onnxruntime']} ({', '.join(hello['providers'])})"
+
+
+def _check_asset() -> Iterator[Line]:
+    start = time.perf_counter()
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32)
+    mesh = meshes.Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
+    data = client.create_from_mesh(mesh, name="Setup", normalize=True).result()["asset"].tobytes()
+    voxels = len(assets.from_bytes(data).coords)
+    yield True, f"An asset of {voxels:,} voxels created in {time.perf_counter() - start:.1f} s"
+
+
+class NEAR_OT_check_setup(bpy.types.Operator):
+    bl_idname = "near.check_setup"
+    bl_label = "Check Setup"
+    bl_description = "Try every part of NeAR on this machine and say what works"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        _lines.clear()
+        for well, text in check():
+            _lines.append((well, text))
+            self.report({"INFO"} if well else {"WARNING"}, text)
+        return {"FINISHED"}
+
+
+class NEAR_OT_copy_setup(bpy.types.Operator):
+    bl_idname = "near.copy_setup"
+    bl_label = "Copy Report"
+    bl_description = "Copy the lines above and the log, without names of files"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = "\n".join(("ok    " if well else "WRONG ") + text for well, text in _lines)
+        context.window_manager.clipboard = f"{found}\n\n{log.text()}"
+        return {"FINISHED"}
+
+
+CLASSES = (NEAR_OT_check_setup, NEAR_OT_copy_setup)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

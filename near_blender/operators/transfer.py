@@ -1,0 +1,131 @@
+"""Assets in and out of files: Import, Export, and the sample that comes with the add-on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, StringProperty
+
+from .. import payload
+from .._core import asset as assets
+from .._core import errors
+from .place import in_object_mode, place, reported
+
+SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.near"
+FILTER = "*.near;*.npz"
+
+
+class NEAR_OT_import_asset(bpy.types.Operator):
+    bl_idname = "near.import_asset"
+    bl_label = "Import Neural Asset"
+    bl_description = "Add assets from .near files, or from the published .npz latents"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    filter_glob: StringProperty(default=FILTER, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return in_object_mode(cls, context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.filepath or self.files:  # dropped
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        placed = 0
+        for path in chosen_paths(self):
+            with reported(self):
+                data, asset = read(path)
+                place(context, asset, data)
+                placed += 1
+        return {"FINISHED"} if placed else {"CANCELLED"}
+
+
+class NEAR_OT_export_asset(bpy.types.Operator):
+    bl_idname = "near.export_asset"
+    bl_label = "Export Neural Asset"
+    bl_description = "Save the active object's asset as a .near file"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.near", options={"HIDDEN"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if ob is not None and payload.bytes_of(ob.near.asset) is not None:
+            return True
+        cls.poll_message_set("The active object is not a neural asset")
+        return False
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.filepath = bpy.path.clean_name(context.object.name) + ".near"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with reported(self):
+            path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
+            asset = payload.asset_of(context.object)
+            assets.save(asset, path)
+            self.report({"INFO"}, f"Saved {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class NEAR_OT_add_sample(bpy.types.Operator):
+    bl_idname = "near.add_sample"
+    bl_label = "Add Sample Asset"
+    bl_description = "Add the neural asset that comes with NeAR"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not SAMPLE.is_file():
+            cls.poll_message_set("This build of NeAR comes without a sample")
+            return False
+        return in_object_mode(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with reported(self):
+            data, asset = read(SAMPLE)
+            place(context, asset, data)
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class NEAR_FH_asset(bpy.types.FileHandler):
+    bl_idname = "NEAR_FH_asset"
+    bl_label = "Neural Asset"
+    bl_import_operator = "near.import_asset"
+    bl_file_extensions = ".near"
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def chosen_paths(operator: bpy.types.Operator) -> list[Path]:
+    """The files of a file dialog, a drop or a script."""
+    folder = Path(bpy.path.abspath(operator.directory))
+    names = [file.name for file in operator.files if file.name]
+    return [folder / name for name in names] or [Path(bpy.path.abspath(operator.filepath))]
+
+
+def read(path: Path) -> tuple[bytes, assets.NeuralAsset]:
+    """The bytes of a .near file and the asset they are; a published .npz is turned into one. Raises NearError."""
+    if path.suffix.lower() not in (".near", ".npz"):
+        raise errors.NearError(f"{path.name or 'Nothing'} is not a neural asset.", "Choose a .near or .npz file.")
+    asset = assets.load(path)
+    return (path.read_bytes() if path.suffix.lower() == ".near" else assets.to_bytes(asset)), asset
+
+
+CLASSES = (NEAR_OT_import_asset, NEAR_OT_export_asset, NEAR_OT_add_sample, NEAR_FH_asset)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

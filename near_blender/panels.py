@@ -1,0 +1,202 @@
+"""What Properties editors and the 3D View's sidebar show of NeAR."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import payload, proxy, sync
+from ._core import errors
+from .operators import jobs
+
+ENGINE = "NEAR"
+
+
+class _Properties:
+    """A panel of a Properties editor's tab, shown while NeAR is the engine."""
+
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    COMPAT_ENGINES = {ENGINE}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.engine in cls.COMPAT_ENGINES
+
+
+class NEAR_RENDER_PT_quality(_Properties, bpy.types.Panel):
+    bl_label = "NeAR"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, near = self.layout, context.scene.near
+        layout.use_property_split = True
+        layout.prop(near, "quality")
+        layout.prop(near, "shading")
+        layout.prop(near, "viewport_scale")
+        surfaces, lamps = sync.count_undrawn(context.view_layer)
+        if surfaces or lamps:
+            undrawn = " and ".join(_count(n, what) for n, what in ((surfaces, "ordinary mesh"), (lamps, "lamp")) if n)
+            are = "is" if surfaces + lamps == 1 else "are"
+            layout.label(text=f"{undrawn} {are} not drawn yet", icon="INFO")
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {what}{'es' if what.endswith('sh') else 's'}"
+
+
+class NEAR_VIEWLAYER_PT_passes(_Properties, bpy.types.Panel):
+    bl_label = "Passes"
+    bl_context = "view_layer"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, view_layer = self.layout, context.view_layer
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        data = layout.column(heading="Data")
+        data.prop(view_layer, "use_pass_z", text="Depth")
+        data.prop(view_layer, "use_pass_normal", text="Normal")
+        data.prop(view_layer.near, "use_pass_confidence")
+        surface = layout.column(heading="Surface")
+        for name in ("base_color", "roughness", "metallic"):
+            surface.prop(view_layer.near, f"use_pass_{name}")
+        layout.column(heading="Light").prop(view_layer.near, "use_pass_shadow")
+
+
+class NEAR_WORLD_PT_light(_Properties, bpy.types.Panel):
+    bl_label = "NeAR"
+    bl_context = "world"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.use_property_split = True
+        self.layout.prop(context.world.near, "resolution")
+
+
+class NEAR_DATA_PT_asset(bpy.types.Panel):
+    bl_label = "Neural Asset"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "data"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.object is not None and context.object.near.asset is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_asset(self.layout, context.object)
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "NeAR"
+
+
+class NEAR_VIEW3D_PT_create(_Sidebar, bpy.types.Panel):
+    bl_label = "Create"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, creation = self.layout, jobs.current()
+        if creation is not None:
+            draw_creation(layout, creation)
+            return
+        layout.operator_context = "INVOKE_DEFAULT"
+        column = layout.column(align=True)
+        column.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
+        column.operator("near.create_asset_from_mesh", text="From Mesh", icon="MESH_DATA")
+        column = layout.column(align=True)
+        column.operator("near.import_asset", text="Import...", icon="IMPORT")
+        column.operator("near.add_sample", text="Sample", icon="MONKEY")
+
+
+class NEAR_VIEW3D_PT_asset(_Sidebar, bpy.types.Panel):
+    bl_label = "Neural Asset"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.object is not None and context.object.near.asset is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_asset(self.layout, context.object)
+        self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
+
+
+def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
+    """The creation under way: name, progress, the first pictures, Cancel."""
+    layout.label(text=creation.name, icon="TIME")
+    layout.progress(factor=creation.job.fraction, text=creation.status)
+    if creation.icons is not None:
+        row = layout.row()
+        for icon in creation.icons.values():
+            row.template_icon(icon.icon_id, scale=5)
+    layout.operator("near.cancel_creation", text="Cancel", icon="X")
+
+
+def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """What an object's asset is, and what is wrong with it."""
+    try:
+        asset = payload.asset_of(ob)
+    except errors.NearError as error:
+        _draw_warning(layout, error.what, error.fix)
+        return
+    if asset is None:
+        _draw_warning(layout, "Its asset is not in this file.", "Find the library, or create it again.")
+        return
+    if ob.preview is not None and ob.preview.is_image_custom:
+        layout.template_icon(ob.preview.icon_id, scale=6)
+    facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
+             "Seen": f"{asset.material[:, 7].astype('f4').mean():.0%}"}
+    split = layout.split(factor=0.35)
+    names, values = split.column(align=True), split.column(align=True)
+    for name, value in facts.items():
+        names.label(text=name)
+        values.label(text=value)
+    if proxy.is_bent(ob):
+        _draw_warning(layout, "The mesh was edited beyond moving, turning and scaling.",
+                      "The picture keeps the asset's own shape.")
+
+
+def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
+    box = layout.box().column(align=True)
+    box.label(text=what, icon="ERROR")
+    box.label(text=fix, icon="BLANK1")
+
+
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset,
+           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+
+# stock panels whose settings NeAR honours
+STOCK = {
+    "DATA_PT_lens", "DATA_PT_camera", "DATA_PT_camera_display", "DATA_PT_camera_stereoscopy", "DATA_PT_custom_props_camera",
+    "RENDER_PT_color_management", "RENDER_PT_color_management_curves", "RENDER_PT_color_management_display_settings",
+    "RENDER_PT_format", "RENDER_PT_frame_range", "RENDER_PT_time_stretching", "RENDER_PT_stereoscopy", "RENDER_PT_output",
+    "RENDER_PT_output_views", "RENDER_PT_output_color_management", "RENDER_PT_encoding", "RENDER_PT_encoding_video",
+    "RENDER_PT_encoding_audio", "RENDER_PT_stamp", "RENDER_PT_stamp_note", "RENDER_PT_stamp_burn",
+    "RENDER_PT_post_processing", "WORLD_PT_context_world", "WORLD_PT_custom_props", "EEVEE_WORLD_PT_surface",
+    "VIEWLAYER_PT_layer", "VIEWLAYER_PT_filter", "MATERIAL_PT_preview", "EEVEE_MATERIAL_PT_context_material",
+    "EEVEE_MATERIAL_PT_surface", "MATERIAL_PT_viewport", "MATERIAL_PT_custom_props", "CYCLES_RENDER_PT_film",
+}
+
+
+def _stock_panels() -> list[type[bpy.types.Panel]]:
+    panels = [getattr(bpy.types, name, None) for name in sorted(STOCK)]
+    return [panel for panel in panels if panel is not None and hasattr(panel, "COMPAT_ENGINES")]
+
+
+def register() -> None:
+    _register()
+    for panel in _stock_panels():
+        panel.COMPAT_ENGINES.add(ENGINE)
+
+
+def unregister() -> None:
+    for panel in _stock_panels():
+        panel.COMPAT_ENGINES.discard(ENGINE)
+    _unregister()

@@ -1,0 +1,99 @@
+"""The asset inside the .blend: the bytes of its .near file, kept by a mesh without geometry that no object displays.
+
+The bytes are an ID property, so Blender saves, appends, links and copies them where the add-on is disabled or missing;
+`object.near.asset` points at the mesh, so duplicates share it and it lives as long as one of them does. A payload is
+never rewritten: other bytes make another mesh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import bpy
+
+from ._core import asset as assets
+from ._core import errors
+
+KEY = "near_asset"
+_CACHED = 8  # decoded assets kept, tens of MB each
+
+_hashes: dict[int, str] = {}  # Mesh.session_uid -> hash
+_assets: OrderedDict[str, assets.NeuralAsset] = OrderedDict()
+
+
+def attach(ob: bpy.types.Object, data: bytes, name: str = "") -> bpy.types.Mesh:
+    """Makes ob stand for the asset in data, the bytes of a .near file; equal bytes share one payload."""
+    wanted = hash_bytes(data)
+    mesh = next((m for m in bpy.data.meshes if not m.library and hash_of(m) == wanted), None)
+    if mesh is None:
+        mesh = bpy.data.meshes.new(f"{name or ob.name} (NeAR)")
+        mesh[KEY] = data  # a new property: assigning to an existing one would stop at the first zero byte
+    ob.near.asset = mesh
+    return mesh
+
+
+def bytes_of(mesh: bpy.types.Mesh | None) -> bytes | None:
+    """The bytes of the .near file kept by mesh; None where it is no payload."""
+    data = mesh.get(KEY) if mesh is not None else None
+    return data if isinstance(data, bytes) else None
+
+
+def hash_bytes(data: bytes) -> str:
+    """The key of caches: equal for equal bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def hash_of(mesh: bpy.types.Mesh | None) -> str | None:
+    """hash_bytes of what mesh keeps, computed once per session; None where it is no payload."""
+    if mesh is None or KEY not in mesh:
+        return None
+    uid = mesh.session_uid
+    if uid not in _hashes:
+        data = bytes_of(mesh)
+        if data is None:
+            return None
+        _hashes[uid] = hash_bytes(data)
+    return _hashes[uid]
+
+
+def asset_of(ob: bpy.types.Object) -> assets.NeuralAsset | None:
+    """The asset ob stands for, decoded; None where it stands for none. Raises NearError for damaged bytes."""
+    key = hash_of(ob.near.asset)
+    if key is None:
+        return None
+    if key not in _assets:
+        _assets[key] = assets.from_bytes(bytes_of(ob.near.asset), f"The asset of {ob.name}")
+        while len(_assets) > _CACHED:
+            _assets.popitem(last=False)
+    _assets.move_to_end(key)
+    return _assets[key]
+
+
+def find_problem(ob: bpy.types.Object) -> str:
+    """One sentence about the asset that cannot be read, empty where all is well or ob is an ordinary object."""
+    try:
+        asset_of(ob)
+    except errors.NearError as error:
+        return str(error)
+    return ""
+
+
+def forget() -> None:
+    """Empties the caches: after another file was opened, and on unregister."""
+    _hashes.clear()
+    _assets.clear()
+
+
+@bpy.app.handlers.persistent
+def _on_load(_file: str) -> None:
+    forget()
+
+
+def register() -> None:
+    bpy.app.handlers.load_post.append(_on_load)
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_on_load)
+    forget()

@@ -1,0 +1,71 @@
+"""What NeAR stores in a .blend: one group per kind of datablock, always named `near`."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
+
+from . import payload
+
+_OVERRIDE = {"LIBRARY_OVERRIDABLE"}
+
+
+class NEAR_PG_scene(bpy.types.PropertyGroup):
+    quality: EnumProperty(
+        name="Quality", override=_OVERRIDE, default="FINAL",
+        description="How much work a final render does per frame",
+        items=[("DRAFT", "Draft", "Fewer highlights and coarser shadows, for a quick look", 0),
+               ("FINAL", "Final", "Everything the model can do", 1)])
+    shading: EnumProperty(
+        name="Shading", override=_OVERRIDE, default="AUTO",
+        description="What computes the light an asset reflects",
+        items=[("AUTO", "Automatic", "The trained model where there is one, otherwise light transport", 0),
+               ("TRANSPORT", "Light Transport", "Traced on the asset's own grid, without a network", 1),
+               ("SPLIT_SUM", "Split-Sum", "The common approximation without shadows, for comparison", 2)])
+    viewport_scale: IntProperty(
+        name="Viewport Size", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
+        description="Size of pictures in Rendered mode, of the viewport's size")
+
+
+class NEAR_PG_object(bpy.types.PropertyGroup):
+    asset: PointerProperty(
+        type=bpy.types.Mesh, name="Asset", override=_OVERRIDE,
+        description="The neural asset this object stands for; duplicates share it",
+        poll=lambda self, mesh: payload.KEY in mesh)
+
+
+class NEAR_PG_world(bpy.types.PropertyGroup):
+    resolution: EnumProperty(
+        name="Light Resolution", override=_OVERRIDE, default="1024",
+        description="Width of the light map made from a World that is more than one environment texture",
+        items=[("512", "512 px", "Soft light only", 0), ("1024", "1024 px", "Sharp enough for most Worlds", 1),
+               ("2048", "2048 px", "Small bright lights and mirrors", 2)])
+
+
+class NEAR_PG_view_layer(bpy.types.PropertyGroup):
+    use_pass_base_color: BoolProperty(
+        name="Base Color", override=_OVERRIDE, description="Colour of the surface without any light")
+    use_pass_roughness: BoolProperty(
+        name="Roughness", override=_OVERRIDE, description="Roughness of the surface, 0 is a mirror")
+    use_pass_metallic: BoolProperty(
+        name="Metallic", override=_OVERRIDE, description="Metalness of the surface")
+    use_pass_shadow: BoolProperty(
+        name="Shadow", override=_OVERRIDE, description="Light that arrives over light that would without shadows, 1 is lit")
+    use_pass_confidence: BoolProperty(
+        name="Confidence", override=_OVERRIDE, description="1 where the photo or mesh showed the surface, 0 where it is a guess")
+
+
+GROUPS = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object, bpy.types.World: NEAR_PG_world,
+          bpy.types.ViewLayer: NEAR_PG_view_layer}
+
+
+def register() -> None:
+    for owner, group in GROUPS.items():
+        bpy.utils.register_class(group)
+        owner.near = PointerProperty(type=group, name="NeAR", override=_OVERRIDE)
+
+
+def unregister() -> None:
+    for owner, group in reversed(GROUPS.items()):
+        del owner.near
+        bpy.utils.unregister_class(group)

@@ -1,0 +1,120 @@
+"""The ordinary mesh that stands for an asset in the viewport, in other engines and under the artist's hands."""
+
+from __future__ import annotations
+
+import itertools
+
+import bmesh
+import bpy
+import numpy as np
+
+from . import colorspace, payload
+from ._core import asset as assets
+from ._core import shell as shells
+
+REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
+COLOR = "near_base_color"
+TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
+_MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
+
+
+def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
+    """An object in no collection yet: a smooth mesh of the asset's size with its material; its origin is the middle of
+    the asset's cube."""
+    shell = shells.build(asset)
+    colors = colorspace.from_rec709(shell.base_color)
+    mesh = bpy.data.meshes.new(name)
+    _set_geometry(mesh, shell.vertices * np.float32(asset.extent), shell.faces)
+    mesh.attributes.new(REST, "FLOAT_VECTOR", "POINT").data.foreach_set("vector", shell.vertices.ravel())
+    color = mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "POINT")
+    color.data.foreach_set("color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1).ravel())
+    for attribute, values in zip(_MATERIAL_VALUES, (shell.roughness, shell.metallic)):
+        mesh.attributes.new(attribute, "FLOAT", "POINT").data.foreach_set("value", np.ascontiguousarray(values))
+    mesh.color_attributes.active_color = color
+    mesh.materials.append(_material(shell, colors, name))
+    mesh.update()
+    ob = bpy.data.objects.new(name, mesh)
+    if asset.thumbnail is not None:
+        set_preview(ob, asset.thumbnail)
+    return ob
+
+
+def _set_geometry(mesh: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarray) -> None:
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, np.float32).ravel())
+    mesh.loops.add(faces.size)
+    mesh.loops.foreach_set("vertex_index", faces.ravel())
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 4, dtype=np.int32))
+    mesh.update(calc_edges=True)
+    mesh.shade_smooth()
+
+
+def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.Material:
+    """A Principled material that reads the proxy's attributes; the viewport's Solid mode gets the means."""
+    material = bpy.data.materials.new(name)
+    material.diffuse_color = (*colors.mean(0).tolist(), 1)
+    material.roughness, material.metallic = float(shell.roughness.mean()), float(shell.metallic.mean())
+    material.use_nodes = True
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+    for row, (attribute, socket) in enumerate({COLOR: "Base Color", **_MATERIAL_VALUES}.items()):
+        node = nodes.new("ShaderNodeAttribute")
+        node.attribute_name, node.location = attribute, (-300, 300 - 200 * row)
+        links.new(node.outputs["Color" if attribute == COLOR else "Fac"], principled.inputs[socket])
+    return material
+
+
+def set_preview(ob: bpy.types.Object, thumbnail: np.ndarray) -> None:
+    """Shows thumbnail (h, w, 4) uint8 sRGB wherever Blender shows ob's icon."""
+    preview = ob.preview_ensure()
+    preview.image_size = thumbnail.shape[1::-1]
+    preview.image_pixels_float.foreach_set((thumbnail[::-1].astype(np.float32) / 255).ravel())
+
+
+def asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.ndarray:
+    """Asset frame -> world (4, 4) float64 of the proxy ob, original or evaluated, drawn with matrix_world (4, 4).
+
+    Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), its affine map is part of it.
+    """
+    return np.asarray(matrix_world, np.float64) @ _fit(ob)[0]
+
+
+def is_bent(ob: bpy.types.Object) -> bool:
+    """Whether ob's mesh was edited in a way the asset cannot follow: no affine map leads to it from its rest shape."""
+    return _fit(ob)[1] > TOLERANCE
+
+
+def _fit(ob: bpy.types.Object) -> tuple[np.ndarray, float]:
+    """The affine map (4, 4) float64 that comes nearest to taking the rest positions to the base mesh's vertices, and how
+    far it is off at the worst vertex in asset units, infinite where the mesh has no rest positions."""
+    ob = ob.original
+    rest, now = _positions(ob.data)
+    if len(rest) < 4 or not np.isfinite(now).all():
+        asset = payload.asset_of(ob)
+        extent = asset.extent if asset is not None else 1.0
+        return np.diag([extent, extent, extent, 1.0]), np.inf
+    x = np.concatenate([rest, np.ones((len(rest), 1))], 1)
+    solution = np.linalg.lstsq(x.T @ x, x.T @ now, rcond=1e-9)[0]  # (4, 3)
+    off = np.linalg.norm(x @ solution - now, axis=1).max()
+    matrix = np.eye(4)
+    matrix[:3] = solution.T
+    return matrix, float(off / max(np.linalg.norm(matrix[:3, :3], 2), 1e-9))
+
+
+def _positions(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Rest positions and vertices of a mesh, (V, 3) float64 each; in edit mode of some of the vertices; empty without
+    rest positions."""
+    if mesh.is_editmode:
+        vertices = bmesh.from_edit_mesh(mesh).verts
+        layer = vertices.layers.float_vector.get(REST)
+        some = list(itertools.islice(vertices, 0, None, max(1, len(vertices) // 2000))) if layer else []
+        return (np.array([v[layer] for v in some], np.float64).reshape(-1, 3),
+                np.array([v.co for v in some], np.float64).reshape(-1, 3))
+    attribute = mesh.attributes.get(REST)
+    if attribute is None or (attribute.domain, attribute.data_type) != ("POINT", "FLOAT_VECTOR"):
+        return np.empty((0, 3)), np.empty((0, 3))
+    rest, now = np.empty((2, len(mesh.vertices) * 3), np.float32)
+    attribute.data.foreach_get("vector", rest)
+    mesh.vertices.foreach_get("co", now)
+    return rest.reshape(-1, 3).astype(np.float64), now.reshape(-1, 3).astype(np.float64)

@@ -1,0 +1,158 @@
+"""The proxy's surface in plain numpy: quads around the voxels, drawn onto the surfels inside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .asset import RESOLUTION, NeuralAsset
+from .surfels import Surfels, concatenate
+
+MAX_FACES = 60_000
+_PULL = 0.1  # weight of the mean against the planes where a vertex is fitted to its surfels
+_RELAXED = 2  # times the surface is smoothed where only voxels are known
+_LIFT = 0.1  # voxels: how far the far side of a sheet stands off it, so that two sides never coincide
+
+_AXES = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)  # the six directions surfels are sorted by
+# corners of the face a voxel shows towards _AXES[i], counter-clockwise from outside
+_CORNERS = np.array([[[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]], [[0, 1, 0], [0, 1, 1], [1, 1, 1], [1, 1, 0]],
+                     [[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], [[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]],
+                     [[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], [[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 0, 0]]])
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A quad mesh in the asset's frame. vertices: (V, 3) float32; faces: (F, 4) int32, counter-clockwise from outside;
+    base_color: (V, 3) float32 linear; roughness, metallic: (V,) float32."""
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    base_color: np.ndarray
+    roughness: np.ndarray
+    metallic: np.ndarray
+
+
+def build(asset: NeuralAsset) -> Shell:
+    """The outer surface of an asset, within half a voxel of its surfels (or of its voxels' centres without any).
+
+    The voxels, and the space they enclose, are bounded by quads whose corners are shared; each corner then moves to the
+    point that fits the surfels around it best (least squares over their planes, as in dual contouring). Surfels that
+    face the other way do not count, so thin plates keep two sides.
+    """
+    resolution = RESOLUTION
+    corners, faces = _bound(asset.coords, resolution)
+    while len(faces) > MAX_FACES:
+        resolution //= 2
+        corners, faces = _bound(np.unique(asset.coords // (RESOLUTION // resolution), axis=0), resolution)
+    normals = _vertex_normals(corners.astype(np.float32), faces)
+    points = _samples(asset)
+    vertices, material = _fit(corners, normals, points, resolution)
+    if asset.surfels is None:
+        for _ in range(_RELAXED):
+            vertices = _around(vertices[faces].mean(1), faces, len(vertices))
+    return Shell(vertices, faces, material[:, :3], material[:, 3], material[:, 4])
+
+
+def _samples(asset: NeuralAsset) -> Surfels:
+    """The asset's surfels, and one with a zero normal at the centre of each voxel that has none."""
+    bare = np.ones(len(asset.coords), bool)
+    if asset.surfels is not None:
+        bare = ~np.isin(_flat(asset.coords, RESOLUTION), _flat(_cells(asset.surfels.position, RESOLUTION), RESOLUTION))
+    centres = (asset.coords[bare].astype(np.float32) + 0.5) / RESOLUTION - 0.5
+    material, one, zero = asset.material[bare].astype(np.float32), np.ones(len(centres), np.float32), np.zeros_like(centres)
+    guesses = Surfels(centres, zero, zero, material[:, :3], material[:, 3], material[:, 4], one, one, one)
+    return guesses if asset.surfels is None else concatenate([asset.surfels, guesses])
+
+
+def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
+    return np.clip(((position + 0.5) * resolution).astype(np.int64), 0, resolution - 1)
+
+
+def _flat(cells: np.ndarray, resolution: int) -> np.ndarray:
+    return cells.astype(np.int64) @ (resolution * resolution, resolution, 1)
+
+
+def _bound(coords: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (V, 3) int and quads (F, 4) int32 between the voxels with what they enclose and the space outside."""
+    solid = np.zeros((resolution + 2,) * 3, bool)
+    solid[tuple(coords.T + 1)] = True
+    solid = ~_flood(~solid)
+    quads = []
+    for axis, corners in zip(_AXES.astype(int), _CORNERS):
+        inside = np.argwhere(solid & ~np.roll(solid, tuple(-axis), (0, 1, 2))) - 1
+        quads.append(inside[:, None] + corners)
+    quads = np.concatenate(quads).reshape(-1, 3)
+    side = resolution + 1
+    keys, faces = np.unique(quads @ (side * side, side, 1), return_inverse=True)
+    return np.stack(np.unravel_index(keys, (side,) * 3), 1), faces.reshape(-1, 4).astype(np.int32)
+
+
+def _flood(empty: np.ndarray) -> np.ndarray:
+    """The part of the empty cells that is joined, face to face, to the grid's corner (0, 0, 0)."""
+    outside = np.zeros_like(empty)
+    outside[0, 0, 0] = True
+    count = 0
+    while count != (count := int(outside.sum())):
+        for axis in range(3):
+            for view, free in ((outside, empty), (np.flip(outside, axis), np.flip(empty, axis))):
+                view, free = np.moveaxis(view, axis, 0), np.moveaxis(free, axis, 0)
+                for i in range(1, len(view)):
+                    view[i] |= view[i - 1] & free[i]
+    return outside
+
+
+def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) float32 unit normals, the mean of the faces around."""
+    a, b, c, d = (vertices[faces[:, i]] for i in range(4))
+    normal = _around(np.cross(c - a, d - b), faces, len(vertices))
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+
+
+def _around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
+    """(V, 3) float32: the mean over the faces around each of count vertices of values (F, 3)."""
+    sums = np.stack([np.bincount(faces.ravel(), np.repeat(v, 4), count) for v in values.T], 1)
+    return (sums / np.bincount(faces.ravel(), minlength=count)[:, None]).astype(np.float32)
+
+
+def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each corner goes (V, 3) float32 and its material (V, 5): base colour, roughness, metallic."""
+    sums, row = _sum_by_cell(points, resolution)
+    agrees = (normals @ _AXES.T > -0.5).astype(np.float64)  # (V, 6)
+    near, around = np.zeros((2, len(corners), sums.shape[2]))
+    for offset in np.ndindex(2, 2, 2):
+        cell = sums[row[tuple((corners + offset).T)]]  # (V, 6, 24)
+        near += np.einsum("vb,vbk->vk", agrees, cell)
+        around += cell.sum(1)
+    alone = near[:, 0] <= 0
+    near[alone] = around[alone]
+    near /= np.maximum(near[:, :1], 1e-12)
+    mean, planes, pulls, material, facing = np.split(near[:, 1:], (3, 12, 15, 20), 1)
+    left = planes.reshape(-1, 3, 3) + _PULL * np.eye(3)
+    vertices = np.linalg.solve(left, (pulls + _PULL * mean)[:, :, None])[:, :, 0]
+    corner = corners / resolution - 0.5
+    vertices = np.clip(vertices, corner - 1 / resolution, corner + 1 / resolution)
+    lifted = (facing * normals).sum(1) <= 1e-3
+    vertices[lifted] += normals[lifted] * (_LIFT / resolution)
+    return vertices.astype(np.float32), material.astype(np.float32)
+
+
+def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the points of each cell, sorted by the axis they face.
+
+    Returns (cells + 1, 6, 24) float64, the last row zero: weight, position 3, normal normal^T 9, normal (normal .
+    position) 3, base colour 3, roughness, metallic, normal 3; and the row of each cell in a grid with one empty cell
+    around, (R + 2, R + 2, R + 2) int.
+    """
+    n, weight = points.normal.astype(np.float64), np.maximum(points.area * points.opacity, 1e-6).astype(np.float64)
+    height = (n * points.position).sum(1, keepdims=True)
+    values = np.concatenate([np.ones((len(n), 1)), points.position, (n[:, :, None] * n[:, None]).reshape(-1, 9), n * height,
+                             points.base_color, points.roughness[:, None], points.metallic[:, None], n], 1)
+    cells = _cells(points.position, resolution)
+    keys, index = np.unique(_flat(cells, resolution), return_inverse=True)
+    axis = np.argmax(n @ _AXES.T, 1)
+    sums = np.stack([np.bincount(index * 6 + axis, weight * v, len(keys) * 6 + 6) for v in values.T], 1)
+    sums = sums.reshape(-1, 6, values.shape[1])
+    row = np.full((resolution + 2,) * 3, len(keys))
+    row[tuple(np.stack(np.unravel_index(keys, (resolution,) * 3)) + 1)] = np.arange(len(keys))
+    return sums, row
