@@ -18,30 +18,39 @@ typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));  // also masks: -1 true, 0 false
 
 constexpr int TILE = 16;
-constexpr int TILE_PIXELS = TILE * TILE;
-constexpr int UNIT_ROWS = LANES / 4;              // a unit is one vector: 4 x UNIT_ROWS pixels
-constexpr int UNITS = TILE_PIXELS / LANES;        // units of a tile, in memory order
-constexpr int UNITS_PER_BLOCK = 16 / LANES;
+constexpr int UNITS = TILE * TILE / LANES;  // a unit is one vector: 4 x LANES/4 pixels; units are numbered in memory order
 
 inline Floats all(float value) { return Floats{} + value; }
 
-// The unit at 4-pixel column `column` (0..3) and unit row `row` (0 .. 16/UNIT_ROWS-1) of its tile.
-inline int unit_at(int column, int row) {
-    return ((row / UNITS_PER_BLOCK) * 4 + column) * UNITS_PER_BLOCK + row % UNITS_PER_BLOCK;
-}
-
 // Where pixel (x, y) of a tile lies in a tile's array.
-inline int pixel_at(int x, int y) { return ((y >> 2) * 4 + (x >> 2)) * 16 + (y & 3) * 4 + (x & 3); }
+constexpr int pixel_at(int x, int y) { return ((y >> 2) * 4 + (x >> 2)) * 16 + (y & 3) * 4 + (x & 3); }
 
-inline Floats lane_x() {
-    Floats x{};
-    for (int i = 0; i < LANES; ++i) x[i] = float(i & 3);
-    return x;
-}
-inline Floats lane_y() {
-    Floats y{};
-    for (int i = 0; i < LANES; ++i) y[i] = float(i >> 2);
-    return y;
+// What never changes about a tile: its pixels' coordinates, and sets of units as bits.
+struct Layout {
+    alignas(64) float x[TILE * TILE] = {}, y[TILE * TILE] = {};
+    uint64_t left_of[TILE + 1] = {}, above[TILE + 1] = {};  // units with a pixel left of column i, above row i
+
+    constexpr Layout() {
+        for (int row = 0; row < TILE; ++row)
+            for (int column = 0; column < TILE; ++column) {
+                const int at = pixel_at(column, row);
+                x[at] = float(column);
+                y[at] = float(row);
+                for (int i = column + 1; i <= TILE; ++i) left_of[i] |= uint64_t(1) << (at / LANES);
+                for (int i = row + 1; i <= TILE; ++i) above[i] |= uint64_t(1) << (at / LANES);
+            }
+    }
+    // Units that reach into columns x0..x1-1 and rows y0..y1-1. Both ends are inside the tile.
+    uint64_t box(int x0, int x1, int y0, int y1) const {
+        return left_of[x1] & ~left_of[x0 & ~3] & above[y1] & ~above[y0 & ~(LANES / 4 - 1)];
+    }
+};
+constexpr Layout LAYOUT;
+
+inline Floats load(const float* from) {
+    Floats v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
 }
 
 inline bool any(Ints mask) {
@@ -62,27 +71,21 @@ inline float sum(Floats v) {
     return lane[0];
 }
 
-// e^x for x <= 0 within 2 ulp, 0 < result; x below -87 counts as -87. 2^n times the Taylor series of degree 7 on |r| <= ln(2)/2.
-inline Floats exp_negative(Floats x) {
-    x = x > -87.f ? x : all(-87.f);
+// 2^x for x <= 0 within 3 ulp; below -126 it stays at 2^-126. 2^n times the Taylor series of degree 6 on |x - n| <= 1/2.
+inline Floats exp2_negative(Floats x) {
+    x = x > -126.f ? x : all(-126.f);
     const float rounder = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-    const Floats shifted = x * 1.44269504f + rounder;
-    const Floats n = shifted - rounder;
-    Floats r = x - n * 0.693359375f;   // ln 2 in two parts, the first exact in products with n
-    r = r + n * 2.12194440e-4f;
-    Floats p = r * (1.f / 5040) + 1.f / 720;
-    p = p * r + 1.f / 120;
-    p = p * r + 1.f / 24;
-    p = p * r + 1.f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.f;
-    p = p * r + 1.f;
-    Ints bits;
+    const Floats shifted = x + rounder;
+    const Floats r = x - (shifted - rounder), r2 = r * r;
+    const Floats p01 = r * 0.69314718f + 1.f, p23 = r * 0.055504109f + 0.24022651f, p45 = r * 1.3333558e-3f + 9.6181291e-3f;
+    const Floats p = ((r2 * 1.5403530e-4f + p45) * r2 + p23) * r2 + p01;
+    Ints bits, power;
     std::memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits - 0x4B400000 + 127) << 23;
-    Floats scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
+    std::memcpy(&power, &p, sizeof power);
+    power += bits << 23;  // the exponent field; the rounder's own bits are shifted out
+    Floats result;
+    std::memcpy(&result, &power, sizeof result);
+    return result;
 }
 
 }  // namespace

@@ -10,83 +10,114 @@ constexpr int MAX_CHANNELS = 64;
 // One tile of one thread. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
 struct alignas(64) Tile {
     Floats transmittance[UNITS];
-    Floats sums[UNITS * (MAX_CHANNELS + 1)];  // of unit u: channel c at u * (channels + 1) + c, then the depth
-    bool stopped[UNITS];
-    int live;
+    Floats alpha[UNITS];  // of the splat at hand, where `cover` says so
+    Floats sums[UNITS * (MAX_CHANNELS + 1) + 4];  // of unit u: channel c at u * (channels + 1) + c, then the depth
+    uint64_t live;  // units where some pixel goes on
 
     void reset(int64_t sums_count, int columns, int rows) {
         std::memset(static_cast<void*>(sums), 0, sizeof(Floats) * size_t(sums_count));
-        float* t = reinterpret_cast<float*>(transmittance);
-        for (int y = 0; y < TILE; ++y)
-            for (int x = 0; x < TILE; ++x) t[pixel_at(x, y)] = x < columns && y < rows ? 1.f : -1.f;
         live = 0;
-        for (int u = 0; u < UNITS; ++u) live += !(stopped[u] = !any(transmittance[u] > 0.f));
-    }
-    float pixel_transmittance(int at) const { return std::fabs(reinterpret_cast<const float*>(transmittance)[at]); }
-    float pixel_sum(int at, int64_t stride, int64_t c) const {
-        return reinterpret_cast<const float*>(sums)[(at / LANES * stride + c) * LANES + at % LANES];
-    }
-};
-
-// The pixels of a tile that a splat may touch, as units, and its falloff there.
-struct Footprint {
-    const Splat& s;
-    int column0, column1, row0, row1;  // units, end inclusive
-    Floats x, y;                       // of the tile's unit (0, 0): mean minus pixel centre
-
-    Footprint(const Splat& splat, int left, int top)
-        : s(splat), column0((s.x0 > left ? s.x0 - left : 0) / 4), column1((s.x1 - left < TILE ? s.x1 - left - 1 : TILE - 1) / 4),
-          row0((s.y0 > top ? s.y0 - top : 0) / UNIT_ROWS), row1((s.y1 - top < TILE ? s.y1 - top - 1 : TILE - 1) / UNIT_ROWS),
-          x(s.x - (float(left) + 0.5f) - lane_x()), y(s.y - (float(top) + 0.5f) - lane_y()) {}
-
-    Floats dx(int column) const { return x - float(4 * column); }
-    Floats dy(int row) const { return y - float(UNIT_ROWS * row); }
-    Floats sigma(Floats dx, Floats dy) const { return 0.5f * (s.a * dx * dx + s.c * dy * dy) + s.b * dx * dy; }
-};
-
-// Composites splat `f.s` into the tile: visit(unit, weight) for each unit where some pixel takes it; weight is 0 elsewhere.
-template <class Visit>
-inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
-    for (int row = f.row0; row <= f.row1; ++row) {
-        const Floats dy = f.dy(row);
-        for (int column = f.column0; column <= f.column1; ++column) {
-            const int unit = unit_at(column, row);
-            if (tile.stopped[unit]) continue;
-            const Floats sigma = f.sigma(f.dx(column), dy);
-            Floats alpha = f.s.opacity * exp_negative(-sigma);
-            alpha = alpha < ALPHA_MAX ? alpha : all(ALPHA_MAX);
-            const Floats before = tile.transmittance[unit];
-            const Ints valid = (sigma >= 0.f) & (alpha >= ALPHA_MIN) & (before > 0.f);
-            if (!any(valid)) continue;
-            const Floats after = before * (1.f - alpha);
-            const Ints stops = valid & (after <= TRANSMITTANCE_MIN);
-            const Ints takes = valid & ~stops;
-            tile.transmittance[unit] = takes ? after : stops ? -before : before;
-            if (any(stops) && !any(tile.transmittance[unit] > 0.f)) {
-                tile.stopped[unit] = true;
-                --tile.live;
-            }
-            visit(unit, takes ? alpha * before : all(0.f));
+        for (int u = 0; u < UNITS; ++u) {
+            const Ints inside = (load(LAYOUT.x + u * LANES) < float(columns)) & (load(LAYOUT.y + u * LANES) < float(rows));
+            transmittance[u] = inside ? all(1.f) : all(-1.f);
+            live |= uint64_t(any(inside)) << u;
         }
     }
+    float pixel_transmittance(int at) const { return std::fabs(reinterpret_cast<const float*>(transmittance)[at]); }
+};
+
+// A splat seen from the tile whose first pixel is (left, top).
+struct Footprint {
+    const Splat& s;
+    float x, y;      // the mean from the centre of the tile's first pixel
+    uint64_t units;  // that it may touch
+
+    Footprint(const Splat& splat, int left, int top) : s(splat), x(s.x - (float(left) + 0.5f)), y(s.y - (float(top) + 0.5f)) {
+        const auto clamp = [](int v) { return v < 0 ? 0 : v > TILE ? TILE : v; };
+        units = LAYOUT.box(clamp(s.x0 - left), clamp(s.x1 - left), clamp(s.y0 - top), clamp(s.y1 - top));
+    }
+    Floats dx(int unit) const { return x - load(LAYOUT.x + unit * LANES); }
+    Floats dy(int unit) const { return y - load(LAYOUT.y + unit * LANES); }
+};
+
+// Computes the splat's alpha in `units`, 0 where it is skipped, and returns those where some pixel takes it. No branch
+// depends on the result, so that the exponentials of several units overlap.
+inline uint64_t cover(const Footprint& f, uint64_t units, Floats* alpha) {
+    const float log2e = 1.44269504f;
+    const float a = f.s.a * (-0.5f * log2e), b = f.s.b * -log2e, c = f.s.c * (-0.5f * log2e);
+    uint64_t touched = 0;
+    for (; units; units &= units - 1) {
+        const int unit = __builtin_ctzll(units);
+        const Floats dx = f.dx(unit), dy = f.dy(unit);
+        const Floats power = dx * (a * dx + b * dy) + c * dy * dy;
+        Floats value = f.s.opacity * exp2_negative(power);
+        value = value < ALPHA_MAX ? value : all(ALPHA_MAX);
+        const Ints valid = (power <= 0.f) & (value >= ALPHA_MIN);
+        alpha[unit] = valid ? value : all(0.f);
+        touched |= uint64_t(any(valid)) << unit;
+    }
+    return touched;
 }
+
+// Composites a splat into the tile: visit(unit, weight) for each unit where some pixel takes it; weight is 0 elsewhere.
+template <class Visit>
+inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
+    for (uint64_t units = cover(f, f.units & tile.live, tile.alpha); units; units &= units - 1) {
+        const int unit = __builtin_ctzll(units);
+        const Floats alpha = tile.alpha[unit], before = tile.transmittance[unit], after = before * (1.f - alpha);
+        const Ints valid = (alpha > 0.f) & (before > 0.f);
+        const Ints stops = valid & (after <= TRANSMITTANCE_MIN);
+        const Ints takes = valid & ~stops;
+        tile.transmittance[unit] = takes ? after : stops ? -before : before;
+        if (any(stops) && !any(tile.transmittance[unit] > 0.f)) tile.live &= ~(uint64_t(1) << unit);
+        visit(unit, takes ? alpha * before : all(0.f));
+    }
+}
+
+typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
 
 struct Canvas {
     int64_t channels, width, height;
     const float* background;  // null: black
     float *image, *alpha, *depth;
 
-    void fill(const Tile* tile, int left, int top, int columns, int rows) const {
-        const int64_t stride = channels + 1;
+    void fill_empty(int left, int top, int columns, int rows) const {
         for (int y = 0; y < rows; ++y) {
-            for (int x = 0; x < columns; ++x) {
-                const int at = pixel_at(x, y);
+            const int64_t pixel = (top + y) * width + left;
+            std::memset(alpha + pixel, 0, sizeof(float) * size_t(columns));
+            std::memset(depth + pixel, 0, sizeof(float) * size_t(columns));
+            std::memset(image + pixel * channels, 0, sizeof(float) * size_t(columns * channels));
+            for (int64_t i = 0; background && i < columns * channels; ++i) image[pixel * channels + i] = background[i % channels];
+        }
+    }
+
+    void fill(const Tile& tile, int left, int top, int columns, int rows) const {
+        const int64_t stride = channels + 1;
+        float pixels[4 * (MAX_CHANNELS + 4)];
+        for (int y = 0; y < rows; ++y) {
+            for (int x = 0; x < columns; x += 4) {
+                const int at = pixel_at(x, y), count = columns - x < 4 ? columns - x : 4;
+                const float* sums = reinterpret_cast<const float*>(tile.sums) + at / LANES * stride * LANES + at % LANES;
                 const int64_t pixel = (top + y) * width + left + x;
-                const float through = tile ? tile->pixel_transmittance(at) : 1.f, cover = 1.f - through;
-                for (int64_t c = 0; c < channels; ++c)
-                    image[pixel * channels + c] = (tile ? tile->pixel_sum(at, stride, c) : 0.f) + (background ? through * background[c] : 0.f);
-                alpha[pixel] = cover;
-                depth[pixel] = tile ? tile->pixel_sum(at, stride, channels) / std::fmax(cover, 1e-10f) : 0.f;
+                // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
+                for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
+                    Quad plane[4];
+                    for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], sums + (c + i) * LANES, sizeof(Quad));
+                    const Quad ab0 = __builtin_shufflevector(plane[0], plane[1], 0, 4, 1, 5);
+                    const Quad ab1 = __builtin_shufflevector(plane[0], plane[1], 2, 6, 3, 7);
+                    const Quad cd0 = __builtin_shufflevector(plane[2], plane[3], 0, 4, 1, 5);
+                    const Quad cd1 = __builtin_shufflevector(plane[2], plane[3], 2, 6, 3, 7);
+                    const Quad out[4] = {__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+                                         __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
+                    for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
+                }
+                std::memcpy(image + pixel * channels, pixels, sizeof(float) * size_t(count * channels));
+                for (int i = 0; i < count; ++i) {
+                    const float through = tile.pixel_transmittance(at + i);
+                    alpha[pixel + i] = 1.f - through;
+                    depth[pixel + i] = sums[channels * LANES + i] / std::fmax(1.f - through, 1e-10f);
+                    for (int64_t c = 0; background && c < channels; ++c) image[(pixel + i) * channels + c] += through * background[c];
+                }
             }
         }
     }
@@ -99,7 +130,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         const int columns = int(canvas.width) - left < TILE ? int(canvas.width) - left : TILE;
         const int rows = int(canvas.height) - top < TILE ? int(canvas.height) - top : TILE;
-        if (bins.tile_begin[t] == bins.tile_begin[t + 1]) return canvas.fill(nullptr, left, top, columns, rows);
+        if (bins.tile_begin[t] == bins.tile_begin[t + 1]) return canvas.fill_empty(left, top, columns, rows);
         Tile tile;
         tile.reset(UNITS * stride, columns, rows);
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
@@ -111,7 +142,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
                 sums[channels] += weight * s.depth;
             });
         }
-        canvas.fill(&tile, left, top, columns, rows);
+        canvas.fill(tile, left, top, columns, rows);
     });
 }
 
