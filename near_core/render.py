@@ -139,7 +139,7 @@ class Renderer:
         for number, item in enumerate(drawn):
             progress("Shading", 0.1 + 0.7 * number / len(drawn))
             keep = np.flatnonzero(seen[start:start + len(item.index)])
-            features[start + keep] = _shade(item, keep, environment, light, settings)
+            features[start + keep] = _features(item, keep, environment, light, settings)
             start += len(item.index)
         progress("Drawing", 0.8)
         image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
@@ -153,25 +153,54 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
 
 
-def _shade(item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
-           settings: Settings) -> np.ndarray:
-    """Features (K, FEATURES) of the kept surfels: their radiance towards the camera and what the passes show."""
-    surfels = item.transport.surfels.take(item.index[keep])
-    illumination, index = item.illumination, item.index[keep]
-    view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
+@dataclass(frozen=True, eq=False)
+class Shaded:
+    """Surfels under a light and a view, K of them, with what they send to the camera term by term.
+
+    surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
+    terms: (K, 5, 3) radiance at strength 1: sky diffuse without and with visibility, bounced diffuse, specular
+        without and with occlusion. blocked: (K,) fraction of the specular lobe that hits the asset.
+    visibility: (K,) of the sky's irradiance.
+    """
+
+    surfels: Surfels
+    index: np.ndarray
+    view: np.ndarray
+    terms: np.ndarray
+    blocked: np.ndarray
+    visibility: np.ndarray
+
+
+def shade(prepared: transport.Transport, illumination: transport.Illumination, light: transport.Light,
+          asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
+    """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
+    surfels = prepared.surfels.take(index)
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
-    opened, traced, _ = grid.trace_specular(
-        item.transport.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
-        illumination.radiosity, light.pyramid, item.asset_to_map.astype(np.float32),
-        rays=RAYS[settings.quality], threads=settings.threads)
-    if settings.shading == "split-sum":
-        irradiance, specular = illumination.open[index], opened
-    else:
-        irradiance, specular = illumination.direct[index] + illumination.bounced[index], traced
-    radiance = shading.principled(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance, specular)
-    return np.concatenate([radiance * environment.strength, surfels.base_color, item.normal[keep],
-                           surfels.roughness[:, None], surfels.metallic[:, None],
-                           illumination.visibility[index, None], surfels.confidence[:, None]], 1)
+    opened, traced, blocked = grid.trace_specular(
+        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
+        illumination.radiosity, light.pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+    irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
+    terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
+                             np.stack([opened, traced], 1))
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+
+
+def _radiance(shaded: Shaded, how: str) -> np.ndarray:
+    if how == "split-sum":
+        return shaded.terms[:, 0] + shaded.terms[:, 3]
+    return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
+
+
+def _features(item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
+              settings: Settings) -> np.ndarray:
+    """Features (K, FEATURES) of the kept surfels: their radiance towards the camera and what the passes show."""
+    view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
+    shaded = shade(item.transport, item.illumination, light, item.asset_to_map, item.index[keep], view,
+                   RAYS[settings.quality], settings.threads)
+    surfels = shaded.surfels
+    return np.concatenate([_radiance(shaded, settings.shading) * environment.strength, surfels.base_color,
+                           item.normal[keep], surfels.roughness[:, None], surfels.metallic[:, None],
+                           shaded.visibility[:, None], surfels.confidence[:, None]], 1)
 
 
 def _passes(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None,
