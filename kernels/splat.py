@@ -22,6 +22,8 @@ _project = Kernel("splat_project", *[POINTER] * 3, INTEGER, *[POINTER] * 2, *[IN
 _project_backward = Kernel("splat_project_backward", *[POINTER] * 3, INTEGER, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 3,
                            *[INTEGER] * 2, *[POINTER] * 8, INTEGER)
 _rasterize = Kernel("splat_rasterize", *[POINTER] * 5, INTEGER, POINTER, INTEGER, POINTER, *[INTEGER] * 2, *[POINTER] * 3, INTEGER)
+_rasterize_backward = Kernel("splat_rasterize_backward", *[POINTER] * 5, INTEGER, POINTER, INTEGER, POINTER, *[INTEGER] * 2,
+                             *[POINTER] * 8, INTEGER)
 _contributions = Kernel("splat_contributions", *[POINTER] * 5, *[INTEGER] * 3, POINTER, INTEGER)
 
 
@@ -93,15 +95,29 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     left out. Raises ValueError naming the argument that does not fit.
     """
     count = _check(projection, width, height)
-    channels = require("features", features, (count, None)).shape[1]
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise ValueError(f"features must have 1 to {MAX_CHANNELS} channels, not {channels}.")
-    if background is not None:
-        require("background", background, (channels,))
+    channels = _check_features(features, count, background)
     image = np.empty((height, width, channels), np.float32)
     alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
     _rasterize(*projection, count, features, channels, background, width, height, image, alpha, depth, threads)
     return image, alpha, depth
+
+
+def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None, *,
+                       background=None, threads: int = 0) -> Gradients:
+    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
+
+    d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
+    """
+    count = _check(projection, width, height)
+    channels = _check_features(features, count, background)
+    d_alpha = np.zeros((height, width), np.float32) if d_alpha is None else d_alpha
+    d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
+    require("d_image", d_image, (height, width, channels))
+    require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
+    out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32), np.zeros((count, 3), np.float32),
+                    np.zeros(count, np.float32), np.zeros(count, np.float32))
+    _rasterize_backward(*projection, count, features, channels, background, width, height, d_image, d_alpha, d_depth, *out, threads)
+    return out
 
 
 def contributions(projection: Projection, width: int, height: int, *, threads: int = 0) -> np.ndarray:
@@ -130,6 +146,15 @@ def _check(projection: Projection, width: int, height: int) -> int:
     require("projection.radius", projection.radius, (count,), np.int32)
     require("projection.opacity", projection.opacity, (count,))
     return count
+
+
+def _check_features(features, count: int, background) -> int:
+    channels = require("features", features, (count, None)).shape[1]
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise ValueError(f"features must have 1 to {MAX_CHANNELS} channels, not {channels}.")
+    if background is not None:
+        require("background", background, (channels,))
+    return channels
 
 
 def _check_size(width: int, height: int) -> None:

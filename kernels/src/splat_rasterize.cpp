@@ -1,78 +1,9 @@
 // Alpha compositing of projected Gaussians, front to back, tile by tile; the rules are those of kernels/twins/splat.py.
 #include "api.h"
-#include "splat_bins.h"
+#include "splat_tile.h"
 
 namespace near_kernels {
 namespace {
-
-constexpr int MAX_CHANNELS = 64;
-
-// One tile of one thread. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
-struct alignas(64) Tile {
-    Floats transmittance[UNITS];
-    Floats alpha[UNITS];  // of the splat at hand, where `cover` says so
-    Floats sums[UNITS * (MAX_CHANNELS + 1) + 4];  // of unit u: channel c at u * (channels + 1) + c, then the depth
-    uint64_t live;  // units where some pixel goes on
-
-    void reset(int64_t sums_count, int columns, int rows) {
-        std::memset(static_cast<void*>(sums), 0, sizeof(Floats) * size_t(sums_count));
-        live = 0;
-        for (int u = 0; u < UNITS; ++u) {
-            const Ints inside = (load(LAYOUT.x + u * LANES) < float(columns)) & (load(LAYOUT.y + u * LANES) < float(rows));
-            transmittance[u] = inside ? all(1.f) : all(-1.f);
-            live |= uint64_t(any(inside)) << u;
-        }
-    }
-    float pixel_transmittance(int at) const { return std::fabs(reinterpret_cast<const float*>(transmittance)[at]); }
-};
-
-// A splat seen from the tile whose first pixel is (left, top).
-struct Footprint {
-    const Splat& s;
-    float x, y;      // the mean from the centre of the tile's first pixel
-    uint64_t units;  // that it may touch
-
-    Footprint(const Splat& splat, int left, int top) : s(splat), x(s.x - (float(left) + 0.5f)), y(s.y - (float(top) + 0.5f)) {
-        const auto clamp = [](int v) { return v < 0 ? 0 : v > TILE ? TILE : v; };
-        units = LAYOUT.box(clamp(s.x0 - left), clamp(s.x1 - left), clamp(s.y0 - top), clamp(s.y1 - top));
-    }
-    Floats dx(int unit) const { return x - load(LAYOUT.x + unit * LANES); }
-    Floats dy(int unit) const { return y - load(LAYOUT.y + unit * LANES); }
-};
-
-// Computes the splat's alpha in `units`, 0 where it is skipped, and returns those where some pixel takes it. No branch
-// depends on the result, so that the exponentials of several units overlap.
-inline uint64_t cover(const Footprint& f, uint64_t units, Floats* alpha) {
-    const float log2e = 1.44269504f;
-    const float a = f.s.a * (-0.5f * log2e), b = f.s.b * -log2e, c = f.s.c * (-0.5f * log2e);
-    uint64_t touched = 0;
-    for (; units; units &= units - 1) {
-        const int unit = __builtin_ctzll(units);
-        const Floats dx = f.dx(unit), dy = f.dy(unit);
-        const Floats power = dx * (a * dx + b * dy) + c * dy * dy;
-        Floats value = f.s.opacity * exp2_negative(power);
-        value = value < ALPHA_MAX ? value : all(ALPHA_MAX);
-        const Ints valid = (power <= 0.f) & (value >= ALPHA_MIN);
-        alpha[unit] = valid ? value : all(0.f);
-        touched |= uint64_t(any(valid)) << unit;
-    }
-    return touched;
-}
-
-// Composites a splat into the tile: visit(unit, weight) for each unit where some pixel takes it; weight is 0 elsewhere.
-template <class Visit>
-inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
-    for (uint64_t units = cover(f, f.units & tile.live, tile.alpha); units; units &= units - 1) {
-        const int unit = __builtin_ctzll(units);
-        const Floats alpha = tile.alpha[unit], before = tile.transmittance[unit], after = before * (1.f - alpha);
-        const Ints valid = (alpha > 0.f) & (before > 0.f);
-        const Ints stops = valid & (after <= TRANSMITTANCE_MIN);
-        const Ints takes = valid & ~stops;
-        tile.transmittance[unit] = takes ? after : stops ? -before : before;
-        if (any(stops) && !any(tile.transmittance[unit] > 0.f)) tile.live &= ~(uint64_t(1) << unit);
-        visit(unit, takes ? alpha * before : all(0.f));
-    }
-}
 
 typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
 

@@ -1,0 +1,57 @@
+"""The splatting kernels as differentiable torch functions (training and fitting; rendering uses `kernels.splat`)."""
+
+import numpy as np
+import torch
+
+from . import splat as _splat
+
+
+def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *, near: float = 0.01,
+          far: float = 1e10, low_pass: float = 0.3, antialiased: bool = True, orthographic: bool = False, threads: int = 0):
+    """Projects and composites Gaussians; differentiable in xyz, covariance, opacity and features.
+
+    CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity (N,),
+    features (N, C), world_to_camera (4, 4), intrinsics (3, 3). Returns image (height, width, C), alpha and depth
+    (height, width), float32, over black.
+    """
+    options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic, threads=threads)
+    camera = (world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
+    return _Splat.apply(xyz, covariance, opacity, features, camera, options)
+
+
+def covariance_from(scale: torch.Tensor, quaternion: torch.Tensor) -> torch.Tensor:
+    """R(q) diag(scale^2) R(q)^T as (N, 6): xx, xy, xz, yy, yz, zz.
+
+    scale: (N, 3) standard deviations, metres. quaternion: (N, 4) w, x, y, z of any length but zero.
+    """
+    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=1).unbind(1)
+    rotation = torch.stack([
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], 1).reshape(-1, 3, 3)
+    half = rotation * scale[:, None, :]
+    full = half @ half.mT
+    return full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+
+
+class _Splat(torch.autograd.Function):
+    @staticmethod
+    def forward(context, xyz, covariance, opacity, features, camera, options):
+        arrays = [_array(tensor) for tensor in (xyz, covariance, opacity, features)]
+        *gaussians, colours = arrays
+        projection = _splat.project(*gaussians, *camera, **options)
+        outputs = _splat.rasterize(projection, colours, *camera[2:], threads=options["threads"])
+        context.arrays, context.projection, context.camera, context.options = arrays, projection, camera, options
+        return tuple(torch.from_numpy(output) for output in outputs)
+
+    @staticmethod
+    def backward(context, *d_outputs):
+        *gaussians, colours = context.arrays
+        size, threads = context.camera[2:], context.options["threads"]
+        gradients = _splat.rasterize_backward(context.projection, colours, *size, *[_array(d) for d in d_outputs], threads=threads)
+        d_gaussians = _splat.project_backward(*gaussians, *context.camera, context.projection, gradients, **context.options)
+        return *(torch.from_numpy(d) for d in (*d_gaussians, gradients.features)), None, None
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
