@@ -1,0 +1,139 @@
+"""The render engine NeAR: final renders, the passes they have, and the way into the viewport."""
+
+from __future__ import annotations
+
+import traceback
+
+import bpy
+import numpy as np
+
+from . import client, colorspace, log, sync, viewport, world
+from ._core import errors
+
+EMPTY_DEPTH = 1e10  # metres, as Cycles
+_CHANNELS = {"Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"),
+             "Base Color": ("RGB", "COLOR")}  # the others are one VALUE named X
+_BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
+_CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
+
+
+class NearRenderEngine(bpy.types.RenderEngine):
+    bl_idname = "NEAR"
+    bl_label = "NeAR"
+    bl_use_preview = False
+    bl_use_postprocess = True
+    bl_use_eevee_viewport = True
+    bl_use_shading_nodes_custom = False
+    bl_use_stereo_viewport = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._view: viewport.View | None = None
+
+    def update_render_passes(self, frame, view_layer):
+        for name in sync.passes_of(view_layer):
+            channels, kind = _CHANNELS.get(name, ("X", "VALUE"))
+            self.register_pass(frame, view_layer, name, len(channels), channels, kind)
+
+    def render(self, depsgraph):
+        # Blender takes an exception for a finished render and writes an empty file; only a report stops it
+        try:
+            self._render(depsgraph)
+        except errors.Cancelled:
+            pass
+        except errors.NearError as error:
+            self.report({"ERROR"}, str(error))
+        except Exception as error:
+            log.add(traceback.format_exc())
+            self.report({"ERROR"}, f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
+
+    def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
+        view_layer = depsgraph.view_layer_eval
+        passes = sync.passes_of(view_layer)
+        for name in passes:
+            if name not in _BUILT_IN:
+                channels, _ = _CHANNELS.get(name, ("X", "VALUE"))
+                self.add_pass(name, len(channels), channels, layer=view_layer.name)
+        assets = sync.collect_assets(depsgraph)
+        self._tell_about(assets, view_layer.name)
+        light = self._wait_for_light(depsgraph)
+        frame = depsgraph.scene_eval
+        seen = view_layer.use_sky and not frame.render.film_transparent
+        result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
+        try:
+            for view in result.views:
+                self.active_view_set(view.name)
+                camera = sync.final_camera(self, depsgraph, view.name)
+                settings, request = sync.make_request(frame, assets, light, passes, seen)
+                job = client.worker().submit("render", "final", camera=camera, settings=settings, **request)
+                write_passes(result.layers[0], self._wait_for(job), view.name)
+        except BaseException:
+            self.end_result(result, cancel=True)
+            raise
+        self.end_result(result)
+
+    def _tell_about(self, assets: sync.Assets, layer: str) -> None:
+        if not assets.instances:
+            self.report({"INFO"}, f"No neural asset is visible in {layer}")
+        for name in assets.bent:
+            self.report({"WARNING"}, f"{name} was edited in a way its asset cannot follow. Undo the edit of its mesh.")
+
+    def _wait_for_light(self, depsgraph: bpy.types.Depsgraph) -> world.Light:
+        while not isinstance(light := world.read_light(depsgraph), world.Light):
+            self.update_stats("", f"Baking the World {light.name}")
+            while not light.wait(_CHECK_EVERY):
+                if self.test_break():
+                    raise errors.Cancelled
+        return light
+
+    def _wait_for(self, job: client.Job) -> dict[str, np.ndarray]:
+        shown = ""
+        while not job.wait(_CHECK_EVERY):
+            if self.test_break():
+                job.cancel()
+            if job.phase != shown:
+                shown = job.phase
+                self.update_stats("", shown)
+            self.update_progress(job.fraction)
+        answer = job.result()
+        if job.warning:
+            self.report({"WARNING"}, job.warning)
+        return answer["passes"]
+
+    def view_update(self, context, depsgraph):
+        if self._view is None:
+            self._view = viewport.View()
+        self._view.update(depsgraph)
+
+    def view_draw(self, context, depsgraph):
+        if self._view is None:
+            self._view = viewport.View()
+            self._view.update(depsgraph)
+        self._view.draw(self, context, depsgraph)
+
+
+def write_passes(layer: bpy.types.RenderLayer, passes: dict[str, np.ndarray], view: str) -> None:
+    """Puts near_core's passes into Blender's: rows bottom-up, colours in the working space, empty depth far away."""
+    for name, values in passes.items():
+        target = layer.passes.find_by_name(name, view)
+        if target is not None:
+            target.rect.foreach_set(np.ascontiguousarray(as_blender(name, values)[::-1], np.float32).ravel())
+
+
+def as_blender(name: str, values: np.ndarray) -> np.ndarray:
+    """A pass (H, W, C) of near_core with Blender's colours and depth."""
+    if name == "Depth":
+        return np.where(values == 0, np.float32(EMPTY_DEPTH), values)
+    if name in ("Combined", "Base Color"):
+        return np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1)
+    return values
+
+
+def register() -> None:
+    bpy.utils.register_class(NearRenderEngine)
+
+
+def unregister() -> None:
+    viewport.unregister()
+    bpy.utils.unregister_class(NearRenderEngine)
+    world.unregister()

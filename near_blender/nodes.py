@@ -1,0 +1,147 @@
+"""Reading shader node trees: where a socket's value comes from, and a fingerprint of everything a tree depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import bpy
+
+# what a node looks like in the editor, and what the rest of this module follows by itself
+_IGNORED = {"rna_type", "location", "location_absolute", "width", "height", "dimensions", "select", "parent", "color",
+            "use_custom_color", "label", "hide", "internal_links", "outputs", "show_expanded", "show_options",
+            "show_preview", "show_texture", "is_active_output", "warning_propagation", "color_tag", "preview", "users",
+            "is_evaluated", "original", "session_uid", "id_data", "animation_data", "asset_data", "library_weak_reference"}
+
+
+class Unexpected(Exception):
+    """The graph has something else in this place."""
+
+
+def has_tree(world: bpy.types.World) -> bool:
+    """Whether the World's nodes are what counts (always from Blender 5 on)."""
+    return world.node_tree is not None and (world.use_nodes or bpy.app.version >= (5, 0, 0))
+
+
+def _link(socket: bpy.types.NodeSocket) -> bpy.types.NodeLink | None:
+    """The link that feeds socket, through reroutes; None where nothing is connected. Raises Unexpected."""
+    link = None
+    while socket.is_linked:
+        link = socket.links[0]
+        if link.is_muted or not link.is_valid:
+            raise Unexpected
+        if link.from_node.type != "REROUTE":
+            return link
+        socket = link.from_node.inputs[0]
+    if link is not None:
+        raise Unexpected  # a reroute that leads nowhere
+    return None
+
+
+def source(socket: bpy.types.NodeSocket) -> bpy.types.ShaderNode | None:
+    """The node that feeds socket; None where nothing is connected. Raises Unexpected for muted nodes and links."""
+    link = _link(socket)
+    if link is not None and link.from_node.mute:
+        raise Unexpected
+    return link.from_node if link is not None else None
+
+
+def output(socket: bpy.types.NodeSocket) -> str:
+    """The name of the output that feeds socket."""
+    link = _link(socket)
+    return link.from_socket.name if link is not None else ""
+
+
+def expect(node: bpy.types.ShaderNode, kind: str, from_output: str = "", wanted_output: str = "") -> None:
+    """Raises Unexpected unless node is of this type and, where one is wanted, the output is that."""
+    if node.type != kind or from_output != wanted_output:
+        raise Unexpected
+
+
+def constant(socket: bpy.types.NodeSocket) -> Any:
+    """The value of a socket that nothing is connected to. Raises Unexpected."""
+    if _link(socket) is not None:
+        raise Unexpected
+    return socket.default_value
+
+
+def is_plain(texture: bpy.types.ShaderNode) -> bool:
+    """Whether a texture node's own hidden mapping and colour adjustment do nothing."""
+    mapping, color = texture.texture_mapping, texture.color_mapping
+    return (tuple(mapping.translation) == (0, 0, 0) and tuple(mapping.rotation) == (0, 0, 0)
+            and tuple(mapping.scale) == (1, 1, 1) and not color.use_color_ramp and color.blend_factor == 0
+            and (color.brightness, color.contrast, color.saturation) == (1, 1, 1))
+
+
+def uses(tree: bpy.types.NodeTree, kind: str) -> bool:
+    """Whether a node of this type is connected to something in tree or in one of its groups."""
+    return any(node.type == kind and any(o.is_linked for o in node.outputs) for t in _trees(tree, []) for node in t.nodes)
+
+
+def _trees(tree: bpy.types.NodeTree, found: list) -> list:
+    if tree not in found:
+        found.append(tree)
+        for node in tree.nodes:
+            if node.type == "GROUP" and node.node_tree:
+                _trees(node.node_tree, found)
+    return found
+
+
+def fingerprint(tree: bpy.types.NodeTree, frame: int) -> str:
+    """Equal where the tree computes the same: its nodes, values, links, groups, images, and the frame of moving images."""
+    described = [_describe_tree(t, frame) for t in _trees(tree, [])]
+    return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _describe_tree(tree: bpy.types.NodeTree, frame: int) -> dict[str, Any]:
+    links = sorted((k.from_node.name, k.from_socket.identifier, k.to_node.name, k.to_socket.identifier, k.is_muted)
+                   for k in tree.links)
+    return {"name": tree.name, "links": links, "nodes": {n.name: _describe(n, frame, 0) for n in tree.nodes}}
+
+
+def _describe(struct: Any, frame: int, depth: int) -> Any:
+    """Everything that can be set on struct, as JSON."""
+    values: dict[str, Any] = {}
+    for prop in struct.bl_rna.properties:
+        name = prop.identifier
+        if name in _IGNORED or name.startswith(("bl_", "show_", "is_", "debug_")):
+            continue
+        value = getattr(struct, name, None)
+        if prop.type == "POINTER":
+            values[name] = _describe_pointer(value, frame, depth)
+        elif prop.type == "COLLECTION":
+            values[name] = [_describe(item, frame, depth + 1) for item in value] if depth < 4 else None
+        elif getattr(prop, "is_array", False):
+            values[name] = [part for row in value for part in (row if hasattr(row, "__len__") else (row,))]
+        else:
+            values[name] = sorted(value) if isinstance(value, set) else value
+    return values
+
+
+def _describe_pointer(value: Any, frame: int, depth: int) -> Any:
+    if isinstance(value, bpy.types.Image):
+        return [describe_image(value), frame if value.source in ("SEQUENCE", "MOVIE") else 0]
+    if isinstance(value, bpy.types.Object):
+        return [value.name_full, [x for row in value.matrix_world for x in row]]
+    if isinstance(value, bpy.types.ID) or value is None:
+        return value and value.name_full
+    return _describe(value, frame, depth + 1) if depth < 4 else None
+
+
+def describe_image(image: bpy.types.Image) -> str:
+    """Equal where the pixels are: where they come from and, where they were painted, they themselves."""
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    try:
+        status = os.stat(path)
+        stamp = (status.st_size, status.st_mtime_ns)
+    except (OSError, ValueError):
+        stamp = (0, 0)
+    painted = ""
+    if image.is_dirty or image.source == "GENERATED":
+        pixels = memoryview(bytearray(4 * len(image.pixels))).cast("f")
+        image.pixels.foreach_get(pixels)
+        painted = hashlib.sha256(pixels).hexdigest()
+    return repr((image.original.session_uid, path, stamp, painted, tuple(image.size), image.colorspace_settings.name,
+                 image.alpha_mode, image.source))

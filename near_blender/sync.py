@@ -1,0 +1,180 @@
+"""The scene as plain arrays: what the depsgraph shows becomes instances, a camera and settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+import bpy
+import numpy as np
+
+from . import payload, proxy, world
+from ._core import camera as cameras
+from ._core import environment, errors, scene
+
+SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL"}
+
+# view layer switches: pass name -> (owner, property); Combined is always there
+_SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
+             "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
+             "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
+             "Confidence": ("near", "use_pass_confidence")}
+
+
+@dataclass
+class Assets:
+    """The neural assets that a depsgraph shows.
+
+    instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world.
+    needs: hash -> function that returns what the worker keeps under it (client.Worker.submit).
+    bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
+    """
+
+    instances: list[dict[str, Any]] = field(default_factory=list)
+    needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
+    bent: list[str] = field(default_factory=list)
+
+
+def is_asset(ob: bpy.types.Object) -> bool:
+    """Whether ob, original or evaluated, stands for a neural asset."""
+    return ob.original.near.asset is not None
+
+
+def collect_assets(depsgraph: bpy.types.Depsgraph) -> Assets:
+    """Every visible neural asset, instances included. Raises NearError for an asset whose data are gone.
+
+    Holdouts, indirect-only objects and those hidden from the camera are left out: they would only act on light.
+    """
+    assets = Assets()
+    frames: dict[bpy.types.Object, np.ndarray] = {}
+    for instance in depsgraph.object_instances:
+        ob = instance.object
+        if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
+            continue
+        if not ob.visible_camera or ob.holdout_get() or ob.indirect_only_get():
+            continue
+        original = ob.original
+        key = payload.hash_of(original.near.asset)
+        if key is None:
+            raise errors.NearError(f"The asset of {original.name} is not in this file.",
+                                   "Find the missing library, or create or import the asset again.")
+        if original not in frames:
+            frames[original] = proxy.asset_matrix(ob, np.eye(4))
+            assets.needs[key] = _reader(original.near.asset, original.name)
+            if proxy.is_bent(ob):
+                assets.bent.append(original.name)
+        assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original]})
+    return assets
+
+
+def _reader(mesh: bpy.types.Mesh, name: str) -> Callable[[], dict]:
+    # read now: the worker may ask from another thread, after the mesh is gone
+    data = payload.bytes_of(mesh)
+    return lambda: {"kind": "asset", "data": data, "name": f"The asset of {name}"}
+
+
+def count_undrawn(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
+    """How many ordinary surfaces and lamps a final render of view_layer would show with another engine."""
+    shown = [ob for ob in view_layer.objects if not ob.hide_render]
+    surfaces = sum(ob.type in SURFACES and not is_asset(ob) for ob in shown)
+    return surfaces, sum(ob.type == "LIGHT" for ob in shown)
+
+
+def camera_of(data: bpy.types.Camera, matrix_world: np.ndarray, width: int, height: int,
+              aspect: tuple[float, float] = (1.0, 1.0), shift_x: float | None = None) -> cameras.Camera:
+    """A Blender camera as arrays.
+
+    matrix_world: (4, 4) camera to world; scale is dropped as Blender does. width, height: pixels of the whole frame.
+    aspect: pixel aspect x, y. shift_x: instead of the camera's own (stereo views). Raises NearError for panoramas.
+    """
+    if data.type not in ("PERSP", "ORTHO"):
+        raise errors.NearError(f"NeAR cannot draw the {data.type.lower()} camera {data.name}.",
+                               "Set its lens type to Perspective or Orthographic.")
+    fit, sensor = data.sensor_fit, data.sensor_width
+    if fit == "AUTO":
+        fit = "HORIZONTAL" if width * aspect[0] >= height * aspect[1] else "VERTICAL"
+    elif fit == "VERTICAL":
+        sensor = data.sensor_height
+    tall = aspect[1] / aspect[0]  # height of a pixel in widths
+    span = width if fit == "HORIZONTAL" else height * tall  # pixel widths that the sensor covers; shifts count in it
+    focal = span / data.ortho_scale if data.type == "ORTHO" else data.lens * span / sensor
+    shift_x = data.shift_x if shift_x is None else shift_x
+    intrinsics = np.array([[focal, 0, width / 2 - shift_x * span],
+                           [0, focal / tall, height / 2 + data.shift_y * span / tall],
+                           [0, 0, 1]])
+    return cameras.from_matrix_world(matrix_world, intrinsics, width, height, orthographic=data.type == "ORTHO",
+                                     near=data.clip_start, far=data.clip_end)
+
+
+def camera_of_projection(window_matrix: np.ndarray, view_matrix: np.ndarray, width: int, height: int) -> cameras.Camera:
+    """The camera of a viewport from its OpenGL projection and world-to-view matrices, (4, 4) each."""
+    p, flip = np.asarray(window_matrix, np.float64), np.diag([1.0, -1.0, -1.0, 1.0])
+    orthographic = p[3, 3] == 1
+    middle = p[:2, 3] if orthographic else -p[:2, 2]
+    intrinsics = np.array([[p[0, 0] * width / 2, 0, (1 + middle[0]) * width / 2],
+                           [0, p[1, 1] * height / 2, (1 - middle[1]) * height / 2],
+                           [0, 0, 1]])
+    world_to_camera = flip @ np.asarray(view_matrix, np.float64)
+    if not orthographic:
+        near, far = p[2, 3] / (p[2, 2] - 1), p[2, 3] / (p[2, 2] + 1)
+        return cameras.Camera(world_to_camera, intrinsics, width, height, near=near, far=far)
+    near, far = (p[2, 3] + 1) / p[2, 2], (p[2, 3] - 1) / p[2, 2]
+    world_to_camera[2, 3] -= near  # a viewport also shows what lies behind its eye; near_core's cameras do not
+    return cameras.Camera(world_to_camera, intrinsics, width, height, orthographic=True, near=0.0, far=far - near)
+
+
+def final_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> cameras.Camera:
+    """The camera of a final render, cropped to the render border. view: name of the stereo view, active in engine.
+
+    Raises NearError where there is none that NeAR can draw.
+    """
+    frame, render = depsgraph.scene_eval, depsgraph.scene_eval.render
+    ob = engine.camera_override or frame.camera
+    if ob is None:
+        raise errors.NearError("The scene has no camera.", "Add one with Add > Camera.")
+    ob = _camera_of_view(ob, render, view).evaluated_get(depsgraph)
+    if ob.type != "CAMERA":
+        raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
+    width, height = engine.resolution_x, engine.resolution_y
+    camera = camera_of(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
+                       (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
+    if render.use_border:
+        left, right = int(render.border_min_x * width), int(render.border_max_x * width)
+        bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
+        camera = camera.cropped(left, height - top, right - left, top - bottom)
+    return camera
+
+
+def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view: str) -> bpy.types.Object:
+    """Views in Multi-View format have cameras of their own: same name, another suffix."""
+    if not render.use_multiview or render.views_format != "MULTIVIEW" or view not in render.views:
+        return ob
+    own = next((v.camera_suffix for v in render.views if v.camera_suffix and ob.name.endswith(v.camera_suffix)), "")
+    name = ob.name[:len(ob.name) - len(own)] + render.views[view].camera_suffix
+    return bpy.data.objects.get(name, ob)
+
+
+def passes_of(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
+    """Names of the passes that view_layer wants, as scene.PASSES."""
+    owners = {"": view_layer, "near": view_layer.near}
+    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
+
+
+def make_request(frame: bpy.types.Scene, assets: Assets, light: world.Light, passes: tuple[str, ...],
+                 seen: bool) -> tuple[scene.Settings, dict[str, Any]]:
+    """How the scene `frame` wants its pictures computed, and the fields of a render request but the camera.
+
+    seen: whether the World shows behind the assets.
+    """
+    render, needs = frame.render, dict(assets.needs)
+    own_backdrop = seen and light.backdrop is not None
+    settings = scene.Settings(quality=frame.near.quality.lower(), shading=frame.near.shading.lower().replace("_", "-"),
+                              background=seen and not own_backdrop, passes=passes,
+                              threads=render.threads if render.threads_mode == "FIXED" else 0)
+
+    def send(sky: environment.Environment) -> dict[str, Any]:
+        needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}
+        return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength)}
+
+    return settings, {"instances": assets.instances, "environment": send(light.environment),
+                      "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs}

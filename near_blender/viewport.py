@@ -1,0 +1,186 @@
+"""Rendered mode: the last picture is drawn at once, a small new one follows a change, a full one the rest."""
+
+from __future__ import annotations
+
+import time
+import traceback
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import client, colorspace, log, sync, world
+from ._core import errors
+
+SETTLED = 0.25  # seconds without a change until the full picture is asked for
+LOOK_EVERY = 0.02  # seconds between looks at what is pending
+DRAFT_TIME = 0.15  # seconds that a picture may take while something moves
+LEAST_SCALE = 0.2
+_BRIGHTEST = 65504.0  # the largest half float
+
+_views: weakref.WeakSet[View] = weakref.WeakSet()
+
+
+class View:
+    """What one viewport shows and waits for. All methods run in the main thread and return at once."""
+
+    def __init__(self) -> None:
+        self._texture: Any = None
+        self._assets: sync.Assets | None = None
+        self._light: world.Light | None = None
+        self._bake: world.Bake | None = None
+        self._job: client.Job | None = None
+        self._asked: tuple[Any, float] = (None, 0.0)  # what self._job draws, and its scale
+        self._shown: tuple[Any, float] = (None, 0.0)
+        self._wanted: Any = None  # the camera and the version of the scene that should be on the screen
+        self._changed = 0.0  # when that last changed
+        self._version = 0
+        self._speed = 1e6  # pixels per second
+        self._message = ""
+        _views.add(self)
+
+    def update(self, depsgraph: bpy.types.Depsgraph) -> None:
+        """Reads the scene again: something in it changed."""
+        self._message = ""
+        self._version += 1
+        self._bake = None
+        try:
+            self._assets = sync.collect_assets(depsgraph)
+            self._read_light(depsgraph)
+        except errors.NearError as error:
+            self._assets, self._message = None, str(error)
+
+    def _read_light(self, depsgraph: bpy.types.Depsgraph) -> None:
+        light = world.read_light(depsgraph)
+        if isinstance(light, world.Light):
+            self._light, self._bake = light, None
+        else:
+            self._bake = light
+
+    def draw(self, engine: bpy.types.RenderEngine, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
+        """Draws the newest picture there is and asks for the next one where that is out of date."""
+        try:
+            if self._bake is not None and self._bake.done:
+                self._version += 1
+                self._read_light(depsgraph)
+            self._collect()
+            self._ask(context, depsgraph)
+        except errors.NearError as error:
+            self._give_up(str(error))
+        except Exception as error:
+            log.add(traceback.format_exc())
+            self._give_up(f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
+        engine.update_stats("NeAR", self._message or self._describe_work())
+        if self._texture is not None:
+            self._show(engine, context.region, depsgraph.scene)
+        if self.is_busy() and not bpy.app.timers.is_registered(_look):
+            bpy.app.timers.register(_look, first_interval=LOOK_EVERY)
+
+    def _give_up(self, message: str) -> None:
+        """Leaves the picture as it is until something changes."""
+        self._message, self._job, self._bake = message, None, None
+        self._shown = (self._wanted, 1.0)
+
+    def is_busy(self) -> bool:
+        """Whether the picture on the screen is not the last word."""
+        return self._job is not None or self._bake is not None or self._shown != (self._wanted, 1.0)
+
+    def has_news(self) -> bool:
+        """Whether drawing again now would show or ask for something."""
+        if self._job is not None:
+            return self._job.done
+        if self._bake is not None:
+            return self._bake.done
+        return self.is_busy() and self._is_settled()
+
+    def _is_settled(self) -> bool:
+        return time.monotonic() - self._changed > SETTLED
+
+    def _describe_work(self) -> str:
+        if self._bake is not None:
+            return f"Baking the World {self._bake.name}"
+        return self._job.phase if self._job is not None else ""
+
+    def _collect(self) -> None:
+        """Takes the picture that has arrived, if one has."""
+        if self._job is None or not self._job.done:
+            return
+        job, self._job = self._job, None
+        try:
+            answer = job.result()
+        except errors.Cancelled:
+            return
+        picture = answer["passes"]["Combined"]
+        self._speed = 0.5 * (self._speed + picture.shape[0] * picture.shape[1] / max(answer["seconds"], 1e-3))
+        self._texture = upload(picture)
+        self._shown = self._asked
+
+    def _ask(self, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
+        """Asks for the picture that should come next, where one should."""
+        region, window = context.region, context.region_data
+        wanted = (self._version, region.width, region.height, *window.window_matrix.copy().freeze(),
+                  *window.view_matrix.copy().freeze())
+        if wanted != self._wanted:
+            self._wanted, self._changed = wanted, time.monotonic()
+        if self._assets is None or self._light is None or self._message:
+            return
+        drawing, scale = self._asked
+        if self._job is not None and (drawing == wanted or scale < 1):
+            return  # let it finish: breaking off every draft would show nothing while something moves
+        if self._job is None and self._shown[0] == wanted:
+            if self._shown[1] == 1 or not self._is_settled():
+                return
+            scale = 1.0
+        else:
+            scale = self._draft_scale(depsgraph.scene.near.viewport_scale / 100, region.width * region.height)
+        camera = sync.camera_of_projection(np.array(window.window_matrix), np.array(window.view_matrix),
+                                           region.width, region.height)
+        camera = camera.resized(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
+        frame = depsgraph.scene_eval
+        settings, request = sync.make_request(frame, self._assets, self._light, ("Combined",),
+                                              not frame.render.film_transparent)
+        if scale < 1:
+            settings = replace(settings, quality="draft")
+        self._job = client.worker().submit("render", f"viewport {id(self)}", camera=camera, settings=settings, **request)
+        self._asked = (wanted, scale)
+
+    def _draft_scale(self, most: float, pixels: int) -> float:
+        """The scale of a picture that is done in DRAFT_TIME, never quite 1."""
+        return float(np.clip((self._speed * DRAFT_TIME / max(pixels, 1)) ** 0.5, LEAST_SCALE, min(most, 0.99)))
+
+    def _show(self, engine: bpy.types.RenderEngine, region: bpy.types.Region, frame: bpy.types.Scene) -> None:
+        import gpu
+        from gpu_extras.presets import draw_texture_2d
+        gpu.state.blend_set("ALPHA_PREMULT")
+        engine.bind_display_space_shader(frame)
+        draw_texture_2d(self._texture, (0, 0), region.width, region.height)
+        engine.unbind_display_space_shader()
+        gpu.state.blend_set("NONE")
+
+
+def upload(picture: np.ndarray):
+    """A premultiplied picture (H, W, 4) float32, linear Rec.709, as a GPUTexture in the working space."""
+    import gpu  # refused in background before Blender 5.2, so only here
+    height, width = picture.shape[:2]
+    rgba = np.concatenate([colorspace.from_rec709(picture[..., :3]), picture[..., 3:]], -1)[::-1]
+    pixels = np.ascontiguousarray(np.clip(rgba, -_BRIGHTEST, _BRIGHTEST), np.float32)
+    return gpu.types.GPUTexture((width, height), format="RGBA16F",
+                                data=gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel()))
+
+
+def _look() -> float | None:
+    """Redraws viewports that have news; runs only while one of them is busy."""
+    views = list(_views)
+    if any(view.has_news() for view in views):
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
+                    area.tag_redraw()
+    return LOOK_EVERY if any(view.is_busy() for view in views) else None
+
+
+def unregister() -> None:
+    if bpy.app.timers.is_registered(_look):
+        bpy.app.timers.unregister(_look)

@@ -1,0 +1,254 @@
+"""The World as light: read by hand where that is exact, otherwise drawn once by Cycles in a second Blender.
+
+By hand: a plain Background colour, and Texture Coordinate (Generated) -> Mapping (Point, rotation only) -> Environment
+Texture (equirectangular, a float image in a linear colour space) -> Background. Everything else is baked to a panorama
+and kept by its content. Where the graph asks what kind of ray looks (Light Path), what lights the assets and what the
+camera sees behind them are two maps.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import client, colorspace, log, nodes
+from ._core import environment, errors
+
+_KEPT = 8  # light maps; 25 MB each at 2048 pixels
+_LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
+_SUN_SAMPLES = 64  # per pixel: one can miss the sun
+
+_kept: OrderedDict[str, Any] = OrderedDict()
+_bakes: dict[str, Bake] = {}
+
+
+@dataclass(frozen=True)
+class Light:
+    """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same."""
+
+    environment: environment.Environment
+    backdrop: environment.Environment | None = None
+
+
+def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
+    """The light of the scene's World, or the bake that will make it (ask again when it is done). Never waits.
+
+    Raises NearError where the World cannot be read.
+    """
+    scene = depsgraph.scene_eval
+    world = getattr(depsgraph.view_layer_eval, "world_override", None) or scene.world
+    if world is None:
+        return Light(environment.uniform((0, 0, 0)))
+    if not nodes.has_tree(world):
+        return _with_visibility(world, _plain(world.color, 1.0))
+    light = _read_by_hand(world) or _read_baked(world, depsgraph)
+    return _with_visibility(world, light) if isinstance(light, Light) else light
+
+
+def _with_visibility(world: bpy.types.World, light: Light) -> Light:
+    """Cycles' Ray Visibility can keep a World from the camera."""
+    rays = getattr(world, "cycles_visibility", None)
+    if rays is None or rays.camera:
+        return light
+    return Light(light.environment, environment.uniform((0, 0, 0)))
+
+
+def _plain(color, strength: float) -> Light:
+    rgb = colorspace.to_rec709(np.array(color[:3], np.float64)) * max(strength, 0.0)
+    return Light(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
+
+
+def _read_by_hand(world: bpy.types.World) -> Light | None:
+    """The light of a World whose graph is one of those named at the top, else None."""
+    output = world.node_tree.get_output_node("CYCLES")
+    if output is None or output.mute:
+        return None if output else _plain((0, 0, 0), 0)
+    try:
+        background = nodes.source(output.inputs["Surface"])
+        if background is None:
+            return _plain((0, 0, 0), 0)
+        nodes.expect(background, "BACKGROUND")
+        strength = nodes.constant(background.inputs["Strength"])
+        texture = nodes.source(background.inputs["Color"])
+        if texture is None:
+            return _plain(background.inputs["Color"].default_value, strength)
+        nodes.expect(texture, "TEX_ENVIRONMENT")
+        rotation = _read_rotation(texture)
+    except nodes.Unexpected:
+        return None
+    image = texture.image
+    if texture.projection != "EQUIRECTANGULAR" or not nodes.is_plain(texture) or image is None:
+        return None
+    if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
+        return None
+    kept = _read_image(image)
+    return Light(environment.Environment(kept.map, rotation, max(strength, 0.0), kept._cache))
+
+
+def _read_rotation(texture: bpy.types.ShaderNode) -> np.ndarray:
+    """world_to_map (3, 3) of an Environment Texture's vector input. Raises nodes.Unexpected."""
+    node = nodes.source(texture.inputs["Vector"])
+    if node is None:
+        return np.eye(3)
+    if node.type == "MAPPING":
+        mapping = node
+        if mapping.vector_type != "POINT":
+            raise nodes.Unexpected
+        if any(nodes.constant(mapping.inputs["Location"])) or tuple(nodes.constant(mapping.inputs["Scale"])) != (1, 1, 1):
+            raise nodes.Unexpected
+        node = nodes.source(mapping.inputs["Vector"])
+        rotation = np.array(nodes.constant(mapping.inputs["Rotation"]).to_matrix(), np.float64)
+        if node is None:
+            raise nodes.Unexpected
+        nodes.expect(node, "TEX_COORD", nodes.output(mapping.inputs["Vector"]), "Generated")
+        return rotation
+    nodes.expect(node, "TEX_COORD", nodes.output(texture.inputs["Vector"]), "Generated")
+    return np.eye(3)
+
+
+def _is_linear(image: bpy.types.Image) -> bool:
+    return image.is_float and image.colorspace_settings.name in _LINEAR
+
+
+def _read_image(image: bpy.types.Image) -> environment.Environment:
+    """The pixels of a float image as a light map, kept while its file does not change."""
+    key = nodes.describe_image(image)
+    kept = _recall(key)
+    if kept is None:
+        width, height = image.size
+        if not width * height:
+            raise errors.NearError(f"The World's image {image.name} could not be read.",
+                                   "Find it with File > External Data > Find Missing Files, or choose another.")
+        pixels = np.empty(width * height * image.channels, np.float32)
+        image.pixels.foreach_get(pixels)
+        pixels = pixels.reshape(height, width, -1)[::-1]
+        rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, 2)
+        rgb = rgb if image.colorspace_settings.name == "Non-Color" else colorspace.to_rec709(rgb)
+        kept = _keep(key, environment.Environment(environment.sanitized(rgb, f"The World's image {image.name}")))
+    return kept
+
+
+def _read_baked(world: bpy.types.World, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
+    width = int(world.near.resolution)
+    key = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current) + f" {width} {colorspace.working_space()}"
+    kept = _recall(key)
+    if kept is not None:
+        return kept
+    bake = _bakes.get(key)
+    if bake is None:
+        bake = _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width)
+    if not bake.done:
+        return bake
+    _bakes.pop(key)
+    return _keep(key, bake.light())
+
+
+class Bake:
+    """A panorama of a World on its way. Made where bpy.data may be read; looked at from anywhere."""
+
+    def __init__(self, world: bpy.types.World, frame: int, width: int):
+        self.name, self.error = world.name, None
+        self._folder = Path(tempfile.mkdtemp(prefix="near-world-"))
+        self._process: subprocess.Popen | None = None
+        self._maps: dict[str, np.ndarray] = {}
+        self._finished = threading.Event()
+        blend = self._folder / "world.blend"
+        bpy.data.libraries.write(str(blend), {world}, path_remap="ABSOLUTE", fake_user=True)
+        sun = nodes.uses(world.node_tree, "TEX_SKY")
+        options = {"blend": str(blend), "world": world.name, "out": str(self._folder / "maps"), "width": width,
+                   "samples": _SUN_SAMPLES if sun else 1, "frame": frame,
+                   "lighting": nodes.uses(world.node_tree, "LIGHT_PATH")}
+        threading.Thread(target=self._run, args=[options], daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        return self._finished.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits seconds at the longest; says whether it is done."""
+        return self._finished.wait(seconds)
+
+    def light(self) -> Light:
+        """What was baked. Raises NearError where that failed."""
+        if self.error is not None:
+            raise self.error
+        maps = [environment.Environment(self._maps[key]) for key in ("lighting", "seen") if key in self._maps]
+        return Light(maps[0], maps[1] if len(maps) > 1 else None)
+
+    def stop(self) -> None:
+        """Ends the second Blender."""
+        if self._process is not None:
+            self._process.kill()
+
+    def _run(self, options: dict[str, Any]) -> None:
+        try:
+            self._process = subprocess.Popen(
+                _command(options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                cwd=self._folder, env=os.environ | ({} if bpy.app.binary_path else {"PYTHONPATH": _python_path()}),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+            said, _ = self._process.communicate()
+            self._read(options, said.decode(errors="replace"))
+        except OSError as error:
+            self.error = errors.NearError(f"The World {self.name} could not be baked ({error}).", _ADVICE)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._finished.set()
+
+    def _read(self, options: dict[str, Any], said: str) -> None:
+        try:
+            with np.load(options["out"] + ".npz", allow_pickle=False) as baked:
+                space = str(baked["space"])
+                for key in set(baked.files) - {"space"}:
+                    rgb = colorspace.to_rec709(baked[key], space if space in colorspace.SPACES else "Linear Rec.709")
+                    self._maps[key] = environment.sanitized(rgb)
+        except (OSError, ValueError, KeyError):
+            log.add(said)
+            self.error = errors.NearError(f"The World {self.name} could not be baked.", _ADVICE)
+
+
+_ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."
+
+
+def _command(options: dict[str, Any]) -> list[str]:
+    script, text = str(Path(__file__).with_name("world_bake.py")), json.dumps(options)
+    if bpy.app.binary_path:
+        return [bpy.app.binary_path, "-b", "--factory-startup", "-P", script, "--", text]
+    return [client.interpreter(), script, text]  # bpy as a Python module
+
+
+def _python_path() -> str:
+    """Where the bpy module is found; its own scripts would hide it."""
+    scripts = Path(bpy.utils.resource_path("LOCAL"))
+    return os.pathsep.join(p for p in sys.path if os.path.isdir(p) and scripts not in Path(p).parents)
+
+
+def _recall(key: str) -> Any:
+    if key in _kept:
+        _kept.move_to_end(key)
+    return _kept.get(key)
+
+
+def _keep(key: str, value: Any) -> Any:
+    _kept[key] = value
+    while len(_kept) > _KEPT:
+        _kept.popitem(last=False)
+    return value
+
+
+def unregister() -> None:
+    for bake in _bakes.values():
+        bake.stop()
+    _bakes.clear()
+    _kept.clear()
