@@ -61,7 +61,7 @@ class Fixture:
 
     def compare(self, name, ours, tolerance=EXACT, reference=None):
         reference = self[name] if reference is None else reference
-        ours = torch.as_tensor(ours).detach()
+        ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach()
         if ours.shape != reference.shape:
             raise NearError(f"{name} has shape {tuple(ours.shape)}, the reference {tuple(reference.shape)}.")
         scale = max(1.0, float(reference.double().abs().max()))

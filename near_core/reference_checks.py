@@ -59,8 +59,8 @@ def renderer(fixture):
                  "mid/h_scale": "scale_out_layer", "mid/h_rgbs": "rgb_out_layer"}
         watch = Watch(network, names | {f"mid/block{i}": f"blocks.{i}" for i in range(len(network.blocks))})
         observed = fixture["mid/ob_views_emb"] + fixture["mid/ob_dists_emb"]
-        network.geometry(h, observed, coords), network.material(h, observed)
-        network.light(h, observed, coords, network.memorize(fixture["in/reg"], fixture["in/hdri_tokens"]))
+        network.light(network.geometry(h, observed), h, observed, coords,
+                      network.memorize(fixture["in/reg"], fixture["in/hdri_tokens"]))
         watch.compare(fixture)
         views, distances = near_lad.view_vectors(coords, torch.inverse(fixture["in/extrinsics"])[:, :3, 3],
                                                  network.resolution)
@@ -217,11 +217,11 @@ def primitives(fixture):
     fixture.compare("out/nerf6", blocks.frequency_encoding(fixture["in/x3"], 6))
     fixture.compare("out/nerf12_d", blocks.frequency_encoding(fixture["in/d1"], 12))
     fixture.compare("out/timestep256", blocks.timestep_embedding(fixture["in/t"], 256))
-    fixture.compare("out/patchify2", near_structure.patchify(fixture["in/vol"], 2).flatten(1, 1))
+    fixture.compare("out/patchify2", near_structure.patchify(fixture["in/vol"], 2))
     fixture.compare("out/unpatchify2", near_structure.unpatchify(fixture["in/vol16"], 2))
     fixture.compare("out/pixelshuffle2", near_structure.unpatchify(fixture["in/vol16"], 2))
     gamma = fixture["w/qk_gamma"]
-    norm = near_flow.blocks.HeadRMSNorm(*gamma.shape)
+    norm = blocks.HeadRMSNorm(*gamma.shape)
     norm.load_state_dict({"gamma": gamma})
     fixture.compare("out/qk_rms", norm(fixture["in/q"]))
     norm = blocks.RMSNorm(len(fixture["w/rms"]))

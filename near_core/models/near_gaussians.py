@@ -37,11 +37,11 @@ class Representation:
         return torch.atanh((points.float() * 2 - 1) / self.voxel_size)
 
     def split(self, out, layout):
-        """out: (N, sum), the attributes one after the other, each for all Gaussians of the voxel.
+        """out: (N, columns), the attributes from the first column on, each for all Gaussians of the voxel.
         Returns name -> (N, num_gaussians, ...), scaled by lr."""
         sizes = [self.num_gaussians * math.prod(shape) for _, shape in layout]
         return {name: part.unflatten(1, (self.num_gaussians, *shape)) * self.lr[name]
-                for (name, shape), part in zip(layout, out.split(sizes, 1))}
+                for (name, shape), part in zip(layout, out[:, :sum(sizes)].split(sizes, 1))}
 
     def place(self, offset, coords, resolution, perturbation):
         """offset: (N, G, 3) raw. Returns positions (N, G, 3) in the cube [0, 1]^3."""

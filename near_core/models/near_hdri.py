@@ -56,10 +56,10 @@ class DirectionEncoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("freq_bands", 2.0 ** torch.arange(DIRECTION_FREQUENCIES))
+        self.register_buffer("freq_bands", math.pi * 2.0 ** torch.arange(DIRECTION_FREQUENCIES))
 
     def forward(self, directions):
-        angles = directions[:, :, None] * (self.freq_bands.float() * math.pi)[:, None, None]  # (B, 3, 8, H, W)
+        angles = directions[:, :, None] * self.freq_bands.float()[:, None, None]  # (B, 3, 8, H, W)
         waves = torch.cat([angles.sin(), angles.cos()], 2).flatten(1, 2)
         return torch.cat([directions, waves], 1)
 

@@ -8,6 +8,9 @@ from .near_gaussians import Gaussians, Representation
 from .near_vae import head_count, positions
 
 ROWS_AT_ONCE = 4096  # voxels per pass through the blocks; bounds memory
+
+# Attributes by the head meant for them. The published code joins the heads' outputs (gs | pbr | scale | rgb) and then takes
+# each group's attributes from the first columns of the whole, so that groups overlap; its networks were trained so.
 GEOMETRY = (("_xyz", (3,)), ("_base_color", (1, 3)), ("_scaling", (3,)), ("_rotation", (4,)), ("_opacity", (1,)))
 MATERIAL = (("_roughness", (1,)), ("_metallic", (1,)), ("_pbr1", (1,)))
 SCALE = (("_scaling_view", (3,)),)
@@ -68,40 +71,47 @@ class SLatGaussianRenderer(nn.Module):
         views = self.ob_views_norm(self.ob_views_encoder(blocks.frequency_encoding(views, 12)))
         return views + self.ob_dists_norm(self.ob_dists_encoder(blocks.frequency_encoding(distances, 12)))
 
-    def geometry(self, h, observed, coords):
-        """What pass and light do not change. h, observed: (N, C). Returns raw attributes (N, G, ...)."""
-        out = torch.cat([self.gs_out_layer(blocks.normalize(rows, 1e-5) + seen).float()
-                         for rows, seen in zip(h.split(ROWS_AT_ONCE), observed.split(ROWS_AT_ONCE))])
-        raw = self.representation.split(out, GEOMETRY)
+    def geometry(self, h, observed):
+        """What the light does not change. h, observed: (N, C). Returns the output of its head (N, 14 G) float32."""
+        return torch.cat([self.gs_out_layer(blocks.normalize(rows, 1e-5) + seen).float()
+                          for rows, seen in zip(h.split(ROWS_AT_ONCE), observed.split(ROWS_AT_ONCE))])
+
+    def place(self, geometry, coords):
+        """geometry: (N, 14 G). Returns the raw attributes (N, G, ...) that follow from it alone: all but the light."""
+        raw = {}
+        for layout in (GEOMETRY, MATERIAL, SCALE):
+            raw |= self.representation.split(geometry, layout)
         raw["_xyz"] = self.representation.place(raw["_xyz"], coords, self.resolution, self.offset_perturbation)
         return raw
 
-    def material(self, h, observed):
-        """Roughness, metallic and the unnamed third. h, observed: (N, C). Returns raw attributes (N, G, 1)."""
-        return self.representation.split(self.pbr_out_layer(blocks.normalize(h, 1e-5) + observed).float(), MATERIAL)
-
-    def light(self, h, observed, coords, memory):
-        """The blocks and the heads that read them. memory: from `memorize`. Returns raw attributes (N, G, ...)."""
+    def light(self, geometry, h, observed, coords, memory):
+        """The blocks and what they decide. memory: from `memorize`. Returns raw attributes (N, G, ...)."""
         x = self.input_layer(h).float() + observed + positions(coords, observed.shape[1], self.pe_mode)
         out, first = [], 0
         for item, count in enumerate(sparse.lengths(coords)):
-            own = [tuple(tuple(each[item:item + 1] for each in pair) for pair in pairs) for pairs in memory]
-            for rows in x[first:first + count].split(ROWS_AT_ONCE):
-                for block, tokens in zip(self.blocks, own):
-                    rows = block(rows, tokens, [len(rows)])
-                rows = blocks.normalize(rows, 1e-5)
-                out.append((self.scale_out_layer(rows).float(), self.rgb_out_layer(rows).float()))
+            tokens = [tuple(tuple(each[item:item + 1] for each in pair) for pair in pairs) for pairs in memory]
+            for start in range(first, first + count, ROWS_AT_ONCE):
+                rows = slice(start, min(start + ROWS_AT_ONCE, first + count))
+                out.append(self._light_rows(x[rows], h[rows], observed[rows], geometry[rows], tokens))
             first += count
-        scale, colour = (torch.cat(parts) for parts in zip(*out))
-        return self.representation.split(scale, SCALE) | self.representation.split(colour, LIGHT)
+        return self.representation.split(torch.cat(out), LIGHT)
+
+    def _light_rows(self, x, h, observed, geometry, memory):
+        for block, tokens in zip(self.blocks, memory):
+            x = block(x, tokens, [len(x)])
+        x = blocks.normalize(x, 1e-5)
+        material = self.pbr_out_layer(blocks.normalize(h, 1e-5) + observed)
+        out = torch.cat([geometry, material.float(), self.scale_out_layer(x).float(), self.rgb_out_layer(x).float()], 1)
+        return out[:, :35 * self.representation.num_gaussians]
 
     def forward(self, coords, h, registers, light, extrinsics):
         """h, registers: from the decoder; light: (B, T, C) tokens; extrinsics: (B, 4, 4) world to camera.
         Returns one `Gaussians` per batch item."""
         cameras = torch.inverse(extrinsics)[:, :3, 3]
         observed = self.observe(coords, cameras)
-        raw = (self.geometry(h, observed, coords) | self.material(h, observed)
-               | self.light(h, observed, coords, self.memorize(registers, light)))
+        geometry = self.geometry(h, observed)
+        raw = (self.place(geometry, coords)
+               | self.light(geometry, h, observed, coords, self.memorize(registers, light)))
         return [Gaussians(item, self.representation, camera)
                 for item, camera in zip(self.representation.per_item(raw, coords), cameras)]
 
