@@ -13,7 +13,7 @@ import numpy as np
 from .errors import NearError
 
 MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
-READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg")
+READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
 # the channel names Blender gives the passes that are no colours
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
 _NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
@@ -119,10 +119,12 @@ def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -
     columns, rows = min(step, width), min(step, height)
     out = np.empty((height // rows, width // columns, channels), np.float32)
     colors = channels - (channels in (2, 4))
+    table = srgb_decode(np.arange(256) / 255) if decode and picture.dtype == np.uint8 else None
     for i in range(out.shape[0]):  # a band at a time: the float copy of a huge picture never exists
-        band = picture[i * rows:(i + 1) * rows, :out.shape[1] * columns].astype(np.float32) * np.float32(scale)
+        stored = picture[i * rows:(i + 1) * rows, :out.shape[1] * columns]
+        band = stored.astype(np.float32) * np.float32(scale)
         if decode:
-            band[..., :colors] = srgb_decode(band[..., :colors])
+            band[..., :colors] = srgb_decode(band[..., :colors]) if table is None else table[stored[..., :colors]]
         out[i] = band.reshape(rows, -1, columns, channels).mean((0, 2)) if step > 1 else band[0]
     return out
 
