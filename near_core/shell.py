@@ -12,7 +12,7 @@ from .surfels import Surfels, concatenate
 MAX_FACES = 60_000
 _PULL = 0.1  # weight of the mean against the planes where a vertex is fitted to its surfels
 _RELAXED = 2  # times the surface is smoothed where only voxels are known
-_LIFT = 0.1  # voxels: how far the far side of a sheet stands off it, so that two sides never coincide
+_LIFT = 0.1  # voxels: how far the sides of a sheet stand off it, so that they never coincide
 
 _AXES = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)  # the six directions surfels are sorted by
 # corners of the face a voxel shows towards _AXES[i], counter-clockwise from outside
@@ -118,41 +118,40 @@ def _around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
 def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each corner goes (V, 3) float32 and its material (V, 5): base colour, roughness, metallic."""
     sums, row = _sum_by_cell(points, resolution)
-    agrees = (normals @ _AXES.T > -0.5).astype(np.float64)  # (V, 6)
-    near, around = np.zeros((2, len(corners), sums.shape[2]))
+    agrees = np.pad(normals @ _AXES.T > -0.5, ((0, 0), (0, 1)), constant_values=True)  # (V, 7)
+    behind = np.pad(~agrees[:, :6], ((0, 0), (0, 1)), constant_values=True)
+    counts = np.stack([agrees, behind], 1).astype(np.float64)  # (V, 2, 7)
+    both = np.zeros((len(corners), 2, sums.shape[2]))
     for offset in np.ndindex(2, 2, 2):
-        cell = sums[row[tuple((corners + offset).T)]]  # (V, 6, 24)
-        near += np.einsum("vb,vbk->vk", agrees, cell)
-        around += cell.sum(1)
-    alone = near[:, 0] <= 0
-    near[alone] = around[alone]
-    near /= np.maximum(near[:, :1], 1e-12)
-    mean, planes, pulls, material, facing = np.split(near[:, 1:], (3, 12, 15, 20), 1)
+        both += counts @ sums[row[tuple((corners + offset).T)]]  # (V, 2, 7) (V, 7, 21)
+    front, back = both[:, 0], both[:, 1]
+    alone = front[:, 0] <= 0
+    front[alone] = back[alone]
+    front /= np.maximum(front[:, :1], 1e-12)
+    mean, planes, pulls, material = np.split(front[:, 1:], (3, 12, 15), 1)
     left = planes.reshape(-1, 3, 3) + _PULL * np.eye(3)
     vertices = np.linalg.solve(left, (pulls + _PULL * mean)[:, :, None])[:, :, 0]
     corner = corners / resolution - 0.5
     vertices = np.clip(vertices, corner - 1 / resolution, corner + 1 / resolution)
-    lifted = (facing * normals).sum(1) <= 1e-3
-    vertices[lifted] += normals[lifted] * (_LIFT / resolution)
-    return vertices.astype(np.float32), material.astype(np.float32)
+    thickness = ((vertices - back[:, 1:4] / np.maximum(back[:, :1], 1e-12)) * normals).sum(1) * resolution
+    lift = np.where(back[:, 0] > 0, np.clip(_LIFT - thickness / 2, 0, _LIFT), 0) / resolution
+    return (vertices + lift[:, None] * normals).astype(np.float32), material.astype(np.float32)
 
 
 def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the points of each cell, sorted by the axis they face.
+    """Sums over the points of each cell, sorted by the axis they face; a seventh sort has no normal.
 
-    Returns (cells + 1, 6, 24) float64, the last row zero: weight, position 3, normal normal^T 9, normal (normal .
-    position) 3, base colour 3, roughness, metallic, normal 3; and the row of each cell in a grid with one empty cell
-    around, (R + 2, R + 2, R + 2) int.
+    Returns (cells + 1, 7, 21) float64, the last row zero: weight, position 3, normal normal^T 9, normal (normal .
+    position) 3, base colour 3, roughness, metallic; and the row of each cell in a grid with one empty cell around,
+    (R + 2, R + 2, R + 2) int.
     """
     n, weight = points.normal.astype(np.float64), np.maximum(points.area * points.opacity, 1e-6).astype(np.float64)
     height = (n * points.position).sum(1, keepdims=True)
     values = np.concatenate([np.ones((len(n), 1)), points.position, (n[:, :, None] * n[:, None]).reshape(-1, 9), n * height,
-                             points.base_color, points.roughness[:, None], points.metallic[:, None], n], 1)
-    cells = _cells(points.position, resolution)
-    keys, index = np.unique(_flat(cells, resolution), return_inverse=True)
-    axis = np.argmax(n @ _AXES.T, 1)
-    sums = np.stack([np.bincount(index * 6 + axis, weight * v, len(keys) * 6 + 6) for v in values.T], 1)
-    sums = sums.reshape(-1, 6, values.shape[1])
+                             points.base_color, points.roughness[:, None], points.metallic[:, None]], 1)
+    keys, index = np.unique(_flat(_cells(points.position, resolution), resolution), return_inverse=True)
+    axis = np.where((n == 0).all(1), 6, np.argmax(n @ _AXES.T, 1))
+    sums = np.stack([np.bincount(index * 7 + axis, weight * v, len(keys) * 7 + 7) for v in values.T], 1)
     row = np.full((resolution + 2,) * 3, len(keys))
     row[tuple(np.stack(np.unravel_index(keys, (resolution,) * 3)) + 1)] = np.arange(len(keys))
-    return sums, row
+    return sums.reshape(-1, 7, values.shape[1]), row

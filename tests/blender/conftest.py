@@ -1,0 +1,45 @@
+"""Tests in the real bpy module: one add-on for the whole session, an empty file for each test."""
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+import near_blender  # noqa: E402
+from near_core import asset as assets  # noqa: E402
+from near_core.surfels import CELL, Surfels  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addon():
+    """NeAR, registered; it must be gone before Python exits, or bpy hangs."""
+    near_blender.register()
+    yield near_blender
+    near_blender.unregister()
+
+
+@pytest.fixture(autouse=True)
+def empty_file(addon):
+    """Every test starts in a new file."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+
+
+@pytest.fixture(scope="session")
+def ball() -> assets.NeuralAsset:
+    """A sphere of radius 0.45 that is red in front and green behind, 1.5 m wide."""
+    count = 40_000
+    z = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
+    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    color = np.where(normal[:, 1:2] < 0, (0.8, 0.1, 0.1), (0.1, 0.6, 0.1)).astype(np.float32)
+    one = np.ones(count, np.float32)
+    area = one * (4 * np.pi * 0.45 ** 2 / count / CELL ** 2)
+    surfels = Surfels(0.45 * normal, normal, normal, color, 0.3 * one, 0 * one, area, one, one)
+    cells = ((surfels.position + 0.5) * 64).astype(int)
+    coords, first = np.unique(cells, axis=0, return_index=True)
+    material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], assets.encode_octahedral(normal), one[:, None]], 1)
+    thumbnail = np.full((32, 48, 4), 255, np.uint8)
+    thumbnail[:16, :, :3] = 0  # black above, white below
+    return assets.NeuralAsset(coords.astype(np.uint8), material[first].astype(np.float16),
+                              np.zeros((len(coords), 0), np.float16), surfels, name="Ball", source="ball.glb", extent=1.5,
+                              model="near-mini", thumbnail=thumbnail)
