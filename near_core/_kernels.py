@@ -12,3 +12,8 @@ library = importlib.import_module(f"{_name}.library")
 splat = importlib.import_module(f"{_name}.splat")
 grid = importlib.import_module(f"{_name}.grid")
 ggx = importlib.import_module(f"{_name}.ggx")
+
+
+def autograd():
+    """The differentiable splatter; imports torch, so only training and the published networks ask for it."""
+    return importlib.import_module(f"{_name}.autograd")

@@ -42,6 +42,12 @@ def from_surfels(surfels: Surfels, matrix: np.ndarray) -> Gaussians:
                      (OPACITY * surfels.opacity).astype(np.float32))
 
 
+def merged(parts: list[Gaussians]) -> Gaussians:
+    """Several lists as one, in order."""
+    return Gaussians(*(np.concatenate(arrays) for arrays in
+                       zip(*((part.xyz, part.covariance, part.opacity) for part in parts))))
+
+
 def polar_rotation(matrix: np.ndarray) -> np.ndarray:
     """The orthogonal factor O (3, 3) of M = O S; it mirrors where M does."""
     u, _, vt = np.linalg.svd(matrix[:3, :3])

@@ -129,11 +129,7 @@ class Renderer:
             empty = np.zeros((height, width, FEATURES), np.float32)
             return _passes(empty, empty[..., 0], empty[..., 0], sky, settings)
         progress("Visibility", 0.0)
-        merged = [np.concatenate(parts) for parts in zip(*((d.shape.xyz, d.shape.covariance, d.shape.opacity)
-                                                           for d in drawn))]
-        projection = splat.project(*merged, camera.world_to_camera, camera.intrinsics, width, height,
-                                   near=camera.near, far=camera.far, low_pass=LOW_PASS,
-                                   orthographic=camera.orthographic, threads=settings.threads)
+        projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
         features, start = np.zeros((len(seen), FEATURES), np.float32), 0
         for number, item in enumerate(drawn):
@@ -144,6 +140,13 @@ class Renderer:
         progress("Drawing", 0.8)
         image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
         return _passes(image, alpha, depth, sky, settings)
+
+
+def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> splat.Projection:
+    """Gaussians on the camera's pixels, with the renderer's low-pass."""
+    return splat.project(shape.xyz, shape.covariance, shape.opacity, camera.world_to_camera, camera.intrinsics,
+                         camera.width, camera.height, near=camera.near, far=camera.far, low_pass=LOW_PASS,
+                         orthographic=camera.orthographic, threads=threads)
 
 
 FEATURES = 13  # radiance 3, base colour 3, normal 3, roughness, metallic, shadow, confidence
