@@ -30,7 +30,7 @@ def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     color.data.foreach_set("color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1).ravel())
     for attribute, values in zip(_MATERIAL_VALUES, (shell.roughness, shell.metallic)):
         mesh.attributes.new(attribute, "FLOAT", "POINT").data.foreach_set("value", np.ascontiguousarray(values))
-    mesh.color_attributes.active_color = color
+    mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
     mesh.materials.append(_material(shell, colors, name))
     mesh.update()
     ob = bpy.data.objects.new(name, mesh)
