@@ -22,17 +22,20 @@ DIST = ROOT / "dist"
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
-ONNX = ROOT / "near_core" / "models" / "onnx"  # what near_core/models/export.py writes
+WEIGHTS = ROOT / "near_core" / "models"
+ONNX = WEIGHTS / "onnx"  # what near_core/models/export.py writes
 
-# what the package needs of each platform: the tags its wheels may carry
+# the tags that wheels for a platform may carry
 PLATFORMS = {
-    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
     "windows-x64": ("win_amd64",),
     "macos-arm64": ("macosx_14_0_arm64", "macosx_11_0_arm64"),
-    "macos-x64": (),  # onnxruntime is no longer made for it: the analytic renderer only
+    "macos-x64": ("macosx_11_0_x86_64", "macosx_10_15_x86_64", "macosx_10_13_x86_64"),
 }
+# the wheels in the zip: networks, photos, panoramas; numpy is in Blender
+PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "demo.py", "src", "twins", "build.py", "lib", "training", "dataset*.py", "evaluat*.py",
+LEFT_OUT = ("__pycache__", "*.pyc", "demo.py", "src", "build.py", "lib", "training", "dataset*.py", "evaluat*.py",
             "metrics.py", "reference*.py", "export.py", "cli.py", "bench.py", "__main__.py", "*.part", "*.pt")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
@@ -87,7 +90,7 @@ def setup(extras: tuple[str, ...] = EXTRAS) -> None:
         _install(_pins(extras))
     _check_libraries()
     with step("kernels"):
-        run(PYTHON, "-m", "kernels.build")
+        run(PYTHON, "-m", "kernels.build", quiet=True)
 
 
 def _make_venv() -> None:
@@ -118,6 +121,24 @@ def _install(pins: list[str]) -> None:
     stamp.write_text(wanted)
 
 
+def _make_sample() -> None:
+    """Makes the asset that `Add > Sample` adds, again whenever the code that makes it changed."""
+    made = ROOT / "near_blender/assets/sample.near"
+    stamp, state = CACHE / "sample", _digest([*sorted((ROOT / "near_core").glob("*.py")), *WEIGHTS.rglob("*.safetensors")])
+    if made.is_file() and stamp.is_file() and stamp.read_text() == state:
+        return
+    with step("sample asset"):
+        run(PYTHON, "-m", "near_core", "create", "--mesh", made.with_name("keg.glb"), "--name", "Keg", "--out", made, quiet=True)
+        stamp.write_text(state)
+
+
+def _digest(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _check_libraries() -> None:
     """Names the system libraries that Blender's module wants and does not find, with the command that installs them."""
     if not sys.platform.startswith("linux") or not shutil.which("ldd"):
@@ -132,20 +153,17 @@ def _check_libraries() -> None:
 
 def _export() -> None:
     """Exports near-mini to ONNX where its trained weights are there; again only when they or the networks changed."""
-    exporter, weights = ROOT / "near_core/models/export.py", sorted((ROOT / "near_core/models").rglob("*.safetensors"))
+    exporter, weights = ROOT / "near_core/models/export.py", sorted(WEIGHTS.rglob("*.safetensors"))
     if not exporter.is_file() or not weights:
         say("near-mini has no trained weights yet: nothing to export, the analytic renderer is packed alone")
         return
-    digest = hashlib.sha256()
-    for path in [*sorted((ROOT / "near_core/models").glob("*.py")), *weights]:
-        digest.update(path.read_bytes())
-    stamp = ONNX / "exported"
-    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+    stamp, state = ONNX / "exported", _digest([*sorted(WEIGHTS.glob("*.py")), *weights])
+    if stamp.is_file() and stamp.read_text() == state:
         return
     with step("export near-mini"):
         ONNX.mkdir(exist_ok=True)
         run(PYTHON, "-m", "near_core.models.export", ONNX)
-        stamp.write_text(digest.hexdigest())
+        stamp.write_text(state)
 
 
 # --- the extension
@@ -153,8 +171,9 @@ def _export() -> None:
 def package(platforms: list[str], pythons: list[str]) -> Path:
     """Packs the extension into dist/ and lets Blender's own tool check it. Returns the zip's path."""
     _export()
+    _make_sample()
     with step("pack"):
-        run(PYTHON, "-m", "kernels.build", *platforms)
+        run(PYTHON, "-m", "kernels.build", *platforms, quiet=True)
         wheels = [wheel for name in platforms for python in pythons for wheel in _wheels(name, python)]
         staging = CACHE / "package"
         shutil.rmtree(staging, ignore_errors=True)
@@ -172,18 +191,41 @@ def package(platforms: list[str], pythons: list[str]) -> Path:
 
 
 def _wheels(platform: str, python: str) -> list[Path]:
-    """The onnxruntime wheel for a platform and a Python; numpy is in Blender, its other requirements serve tools only."""
-    if not PLATFORMS[platform]:
-        say(f"{platform}: no onnxruntime, the analytic renderer only")
-        return []
-    pin = next(pin for pin in _pins(()) if pin.startswith("onnxruntime=="))
-    folder = CACHE / "wheels" / f"{platform}-{python}-{pin.partition('==')[2]}"
+    """The wheels of PACKED for a platform and a Python; what else they require is in Blender or serves tools only."""
+    if platform == "macos-x64":
+        say("macos-x64: onnxruntime is no longer made for it, the analytic renderer is packed alone")
+    pins = [p for p in _pins(()) if p.partition("==")[0] in PACKED and (platform != "macos-x64" or "onnx" not in p)]
+    return [_wheel(pin, platform, python) for pin in pins]
+
+
+def _wheel(pin: str, platform: str, python: str) -> Path:
+    folder = CACHE / "wheels" / f"{platform}-{python}" / pin.replace("==", "-")
     if not list(folder.glob("*.whl")):
         say(f"fetching {pin} for {platform}, Python {python}")
+        shutil.rmtree(folder.with_suffix(".part"), ignore_errors=True)
         tags = [word for tag in PLATFORMS[platform] for word in ("--platform", tag)]
         run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, *tags,
-            "--dest", folder, pin)
-    return list(folder.glob("*.whl"))
+            "--dest", folder.with_suffix(".part"), pin)
+        for wheel in folder.with_suffix(".part").glob("*.whl"):
+            _slim(wheel)
+        folder.with_suffix(".part").rename(folder)
+    return next(folder.glob("*.whl"))
+
+
+def _slim(wheel: Path) -> None:
+    """Takes out of onnxruntime what inference from Python never loads: a second copy of the library, for C, and the tools."""
+    import zipfile
+
+    unused = re.compile(r"onnxruntime/(capi/(lib)?onnxruntime(\.\d[\d.]*)?\.(so[.\d]*|dll|dylib|lib)$"
+                        r"|(tools|transformers|quantization|backend|datasets)/)")
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(wheel.with_suffix(".slim"), "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename.endswith(".dist-info/RECORD"):
+                data = b"".join(line for line in data.splitlines(True) if not unused.match(line.decode().split(",")[0]))
+            if not unused.match(entry.filename):
+                new.writestr(entry, data)
+    os.replace(wheel.with_suffix(".slim"), wheel)
 
 
 def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
@@ -241,6 +283,8 @@ def demo(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """Builds the kernels, checks near_blender's types and runs the tests; further arguments go to pytest."""
     setup()
+    _export()
+    _make_sample()
     with step("types"):
         types = run(PYTHON, "-m", "mypy", check=False).returncode
     if types:

@@ -1,0 +1,224 @@
+"""What an artist does with NeAR, from Install from Disk to F12, in a real Blender; started by `build.py demo`, not shipped.
+
+    python demo.py EXTENSION.zip FOLDER
+
+Works through operators and properties only. Writes FOLDER/contact_sheet.png and FOLDER/passes.exr, prints the time of each
+step, and ends with status 1 where one failed.
+"""
+
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+ADDON = "bl_ext.user_default.near"
+PASSES = ("Combined", "Depth", "Normal", "Base Color", "Roughness", "Metallic", "Shadow")
+TILE = (480, 270)  # pixels of one picture in the contact sheet
+LIGHTS = (("courtyard", 0), ("sunset", 0), ("sunset", 120))  # HDRIs that ship with Blender, degrees about Z
+AZIMUTHS = (15, -35)  # degrees, where the two cameras stand
+PLACES = ((-2.1, 0), (-1.05, 0), (0, 0), (1.05, 0), (2.1, 0))  # metres, x and y of the five assets
+
+
+class Demo:
+    """Steps one after the other, each with its time; a failed one is told and the next goes on with what there is."""
+
+    def __init__(self, archive: Path, out: Path):
+        self.archive, self.out, self.failed = archive, out, []
+        self.assets = Path(__file__).parent / "assets"
+        self.pictures: list[tuple[str, Path]] = []
+        self.start = time.monotonic()
+
+    def step(self, title: str, function, *arguments) -> None:
+        start = time.monotonic()
+        try:
+            function(*arguments)
+        except Exception as error:
+            self.failed.append(title)
+            print(f"demo: FAILED: {title}: {' '.join(str(error).split()) or type(error).__name__}", flush=True)
+        print(f"demo: {title}: {time.monotonic() - start:.1f} s", flush=True)
+
+    # --- what the artist does
+
+    def install(self) -> None:
+        bpy.ops.wm.read_factory_settings()
+        bpy.ops.extensions.package_install_files(filepath=str(self.archive), repo="user_default", enable_on_install=True)
+        if ADDON not in bpy.context.preferences.addons:
+            raise RuntimeError("Blender did not enable the extension")
+
+    def empty_scene(self) -> None:
+        for ob in list(bpy.data.objects):
+            bpy.data.objects.remove(ob)
+
+    def create(self, place: int, size: float, operator, **options) -> None:
+        """Adds an asset and stands it on the ground at PLACES[place], its longest side `size` metres."""
+        before = set(bpy.data.objects)
+        operator(**options)
+        (made,) = set(bpy.data.objects) - before
+        bpy.context.view_layer.update()
+        made.scale *= size / max(made.dimensions)
+        bpy.context.view_layer.update()
+        lowest = min((made.matrix_world @ Vector(corner)).z for corner in made.bound_box)
+        made.location += Vector((*PLACES[place], -lowest))
+
+    def create_from_mesh(self) -> None:
+        """Suzanne in polished copper, made by hand."""
+        bpy.ops.mesh.primitive_monkey_add()
+        monkey = bpy.context.object
+        monkey.modifiers.new("Smooth", "SUBSURF").levels = 2
+        material = bpy.data.materials.new("Copper")
+        material.use_nodes = True
+        surface = material.node_tree.nodes["Principled BSDF"]
+        surface.inputs["Base Color"].default_value = (0.85, 0.42, 0.2, 1)
+        surface.inputs["Metallic"].default_value, surface.inputs["Roughness"].default_value = 1, 0.3
+        monkey.data.materials.append(material)
+        monkey.select_set(True)
+        self.create(3, 0.9, bpy.ops.near.create_asset_from_mesh, object_name=monkey.name)
+        monkey.hide_render = True
+
+    def export_and_import(self) -> None:
+        """The copper asset goes through a .near file and comes back as another object."""
+        bpy.ops.near.export_asset(filepath=str(self.out / "monkey.near"))
+        self.create(4, 0.6, bpy.ops.near.import_asset, filepath=str(self.out / "monkey.near"))
+        bpy.context.object.rotation_euler.z += math.radians(-40)
+
+    def light(self, name: str, degrees: float) -> None:
+        """A World with one of Blender's HDRIs, turned about Z."""
+        world = bpy.context.scene.world = bpy.data.worlds.new(name)
+        world.use_nodes = True
+        nodes, links = world.node_tree.nodes, world.node_tree.links
+        nodes.clear()
+        coordinates, mapping = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
+        texture, background, output = (nodes.new(f"ShaderNode{kind}") for kind in ("TexEnvironment", "Background", "OutputWorld"))
+        folder = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
+        texture.image = bpy.data.images.load(str(folder / f"{name}.exr"), check_existing=True)
+        mapping.inputs["Rotation"].default_value[2] = math.radians(degrees)
+        links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
+        links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
+        links.new(texture.outputs["Color"], background.inputs["Color"])
+        links.new(background.outputs["Background"], output.inputs["Surface"])
+
+    def camera(self, azimuth: float) -> None:
+        scene = bpy.context.scene
+        if scene.camera is None:
+            bpy.ops.object.camera_add()
+            scene.camera = bpy.context.object
+            scene.camera.data.lens = 50
+        angle, target = math.radians(azimuth), Vector((0, 0, 0.32))
+        position = target + Vector((math.sin(angle), -math.cos(angle), 0.22)).normalized() * 8.2
+        scene.camera.location = position
+        scene.camera.rotation_euler = (target - position).to_track_quat("-Z", "Y").to_euler()
+
+    def render(self, label: str, path: Path, multilayer: bool = False) -> None:
+        scene = bpy.context.scene
+        scene.render.engine = "NEAR"
+        scene.view_settings.view_transform = "Standard"
+        scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = *TILE, 200
+        layer = bpy.context.view_layer
+        layer.use_pass_z = layer.use_pass_normal = multilayer
+        for name in ("base_color", "roughness", "metallic", "shadow"):
+            setattr(layer.near, f"use_pass_{name}", multilayer)
+        scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER" if multilayer else "PNG"
+        scene.render.filepath = str(path)
+        bpy.ops.render.render(write_still=True)
+        if not path.is_file():
+            raise RuntimeError(f"{path.name} was not written")
+        if not multilayer:
+            self.pictures.append((label, path))
+
+    # --- what is shown of it
+
+    def contact_sheet(self) -> None:
+        """Photos, pictures under the lights and every pass on one page."""
+        from PIL import Image, ImageDraw
+
+        tiles = [("photo", _fitted(Image.open(self.assets / "coffee.jpg"))),
+                 ("photo", _fitted(Image.open(self.assets / "armchair.png")))]
+        tiles += [(label, _fitted(Image.open(path))) for label, path in self.pictures]
+        if (self.out / "passes.exr").is_file():
+            tiles += [(name, _fitted(picture)) for name, picture in _passes(self.out / "passes.exr")]
+        columns, caption = 4, 18
+        rows = -(-len(tiles) // columns)
+        sheet = Image.new("RGB", (columns * TILE[0], rows * (TILE[1] + caption)), (24, 24, 24))
+        for number, (label, picture) in enumerate(tiles):
+            x, y = number % columns * TILE[0], number // columns * (TILE[1] + caption)
+            sheet.paste(picture, (x, y + caption))
+            ImageDraw.Draw(sheet).text((x + 4, y + 3), label, (230, 230, 230))
+        sheet.save(self.out / "contact_sheet.png")
+
+    def run(self) -> int:
+        self.step("install the extension from disk", self.install)
+        if self.failed:
+            return 1
+        near = bpy.ops.near
+        self.step("empty the scene", self.empty_scene)
+        self.step("add the sample", lambda: self.create(0, 0.95, near.add_sample))
+        self.step("create from a photo (coffee)",
+                  lambda: self.create(1, 0.8, near.create_asset_from_image, filepath=str(self.assets / "coffee.jpg"),
+                                      elevation=math.radians(45)))
+        self.step("create from a picture (armchair)",
+                  lambda: self.create(2, 0.95, near.create_asset_from_image, filepath=str(self.assets / "armchair.png"),
+                                      azimuth=math.radians(30), elevation=math.radians(20), fov=math.radians(32)))
+        self.step("create from a mesh", self.create_from_mesh)
+        self.step("export and import a .near file", self.export_and_import)
+        for name, degrees in LIGHTS:
+            for azimuth in AZIMUTHS:
+                label = f"{name} turned {degrees}, camera at {azimuth}"
+                self.light(name, degrees)
+                self.camera(azimuth)
+                self.step(f"F12: {label}", self.render, label, self.out / f"{name}_{degrees}_{azimuth}.png")
+        self.step("F12: every pass", self.render, "", self.out / "passes.exr", True)
+        self.step("contact sheet", self.contact_sheet)
+        print(f"demo: {time.monotonic() - self.start:.1f} s in Blender; "
+              f"{'all steps done' if not self.failed else 'FAILED: ' + ', '.join(self.failed)}", flush=True)
+        return 1 if self.failed else 0
+
+
+def _fitted(picture):
+    """A PIL picture as a tile, its transparency on grey."""
+    from PIL import Image
+
+    picture = picture.convert("RGBA")
+    picture.thumbnail(TILE)
+    tile = Image.new("RGB", TILE, (90, 90, 90))
+    tile.paste(picture, ((TILE[0] - picture.width) // 2, (TILE[1] - picture.height) // 2), picture)
+    return tile
+
+
+def _passes(path: Path):
+    """(name, PIL picture) of each pass but Combined: depth near to far, normals around grey, colours encoded."""
+    import OpenEXR
+    from PIL import Image
+
+    channels = {}
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        for part in file.parts:
+            channels.update({name: channel.pixels.astype(np.float32) for name, channel in part.channels.items()})
+    for name in PASSES[1:]:
+        found = sorted((key for key in channels if key.split(".")[-2] == name), key=lambda key: "RGBXYZV".find(key[-1]))
+        if not found:
+            raise RuntimeError(f"{path.name} has no pass {name}")
+        values = np.stack([channels[key] for key in found[:3]], -1)
+        if name == "Depth":
+            hit = values < 1e9
+            low, high = values[hit].min(), values[hit].max()
+            values = np.where(hit, 1 - 0.9 * (values - low) / max(high - low, 1e-6), 0)
+        elif name == "Normal":
+            values = np.where(np.abs(values).sum(-1, keepdims=True) > 0, 0.5 + 0.5 * values, 0)
+        elif name == "Base Color":
+            values = np.clip(values, 0, 1) ** (1 / 2.2)
+        bytes_ = np.round(255 * np.clip(np.repeat(values, 3 // values.shape[-1], -1), 0, 1)).astype(np.uint8)
+        yield name, Image.fromarray(bytes_)
+
+
+if __name__ == "__main__":
+    try:
+        status = Demo(Path(sys.argv[1]), Path(sys.argv[2])).run()
+    finally:
+        bpy.ops.preferences.addon_disable(module=ADDON)  # Blender's module hangs at its end while an engine is registered
+    sys.stdout.flush()
+    os._exit(status)
