@@ -32,14 +32,15 @@ class Grid:
     position: (M, 3) float32, asset frame; outside the grid they count for the nearest border cell.
     normal: (M, 3) float32, unit, geometric; opposing sides are two surfels, several may share a cell.
     resolution: cells along an edge, 1 .. 512. cell: their size, asset units.
-    dilation: cells; a hit on a surfel's plane counts within the surfel's cell grown by this on every side.
+    dilation: cells; a hit on a surfel's plane counts within the surfel's cell grown by this on every side, and where two
+        surfels of a cell meet in a convex edge, up to 0.1 cells beyond the other's plane.
     skip: cells; closer hits are ignored if the surfel is seen from behind or its normal is within 60 degrees of the
         origin's (all closer hits where the origin has no normal). lift: cells; origins rise by this along their normal.
     Raises ValueError for wrong shapes, dtypes or values.
     """
 
     def __init__(self, position: np.ndarray, normal: np.ndarray, resolution: int, *, cell: float | None = None,
-                 dilation: float = 0.35, skip: float = 0.75, lift: float = 0.25):
+                 dilation: float = 0.15, skip: float = 0.25, lift: float = 0.25):
         self.position = require("position", position, (None, 3))
         self.normal = require("normal", normal, (len(position), 3))
         if not 1 <= resolution <= 512:

@@ -26,6 +26,7 @@ using near_kernels::guard;
 using near_kernels::parallel_ranges;
 
 constexpr float BACK_PENALTY = 0.5f;  // cells by which a surfel seen from behind counts as farther away
+constexpr float EDGE = 0.1f;          // cells by which a surfel reaches over a convex edge
 constexpr float ALIKE = 0.5f;         // cosine above which a close neighbour is taken for the same wall
 
 struct Hit {
@@ -35,6 +36,17 @@ struct Hit {
 
 inline uint32_t morton4(uint32_t x, uint32_t y, uint32_t z) {  // two bits of each
     return (x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4;
+}
+
+// Where two surfels of a cell meet in a convex edge, each ends at the other's plane.
+inline bool beyond_edge(const NearGrid &g, uint32_t first, uint32_t last, uint32_t i, Vec3 h) {
+    const Vec3 n = load(g.plane + 4 * size_t(i)), position = load(g.position + 3 * size_t(i));
+    for (uint32_t j = first; j < last; ++j) {
+        const float *p = g.plane + 4 * size_t(j);
+        const bool convex = dot(load(p), position) < p[3] && dot(n, load(g.position + 3 * size_t(j))) < g.plane[4 * size_t(i) + 3];
+        if (convex && dot(load(p), h) > p[3] + EDGE) return true;
+    }
+    return false;
 }
 
 // Tests one occupied cell's surfels; keeps the least key = distance + penalty.
@@ -47,6 +59,7 @@ inline void test_cell(const NearGrid &g, uint32_t first, uint32_t last, Vec3 o, 
         const float facing = dot(n, d), t = (p[3] - dot(n, o)) / facing;
         const Vec3 h = o + t * d - centre;
         if (!(t > 0.0f && std::fabs(h.x) <= bound && std::fabs(h.y) <= bound && std::fabs(h.z) <= bound)) continue;
+        if (beyond_edge(g, first, last, i, h + centre)) continue;
         if (t < g.skip && (!normal || facing >= 0.0f || dot(n, *normal) > ALIKE)) continue;
         const float k = facing < 0.0f ? t : t + BACK_PENALTY;
         if (k < key) {

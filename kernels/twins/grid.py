@@ -5,18 +5,21 @@ import numpy as np
 from . import ggx
 
 BACK_PENALTY = 0.5  # cells by which a surfel seen from behind counts as farther away
+EDGE = 0.1  # cells by which a surfel reaches over a convex edge
 ALIKE = 0.5  # cosine above which a close neighbour is taken for the same wall
 
 
 def trace(grid, origin, direction, normal=None, chunk: int = 256):
     """hit (K,), distance (K,): every ray against every surfel.
 
-    A surfel counts if the ray passes its cell and meets its plane within the cell grown by `dilation`. The least key
-    (distance, plus BACK_PENALTY from behind) wins, among cells that are entered before it.
+    A surfel counts if the ray passes its cell and meets its plane within the cell grown by `dilation`, not farther than EDGE
+    in front of a surfel of the same cell that it meets in a convex edge. The least key (distance, plus BACK_PENALTY from
+    behind) wins, among cells that are entered before it.
     """
     to_cells = lambda x: np.asarray(x, np.float64) / grid.cell + grid.resolution / 2
     position, surface = to_cells(grid.position), grid.normal.astype(np.float64)
     voxel = np.clip(np.floor(position), 0, grid.resolution - 1)
+    edges = _convex_edges(position, surface, voxel)
     start = to_cells(origin) + (0 if normal is None else grid.lift * np.asarray(normal, np.float64))
     hits, distances = [], []
     for first in range(0, len(start), chunk):
@@ -27,7 +30,11 @@ def trace(grid, origin, direction, normal=None, chunk: int = 256):
             leave = np.maximum((voxel - o) / d, (voxel + 1 - o) / d).min(-1)
             facing = (surface * d).sum(-1)
             t = ((position - o) * surface).sum(-1) / facing
-            inside = (np.abs(o + t[..., None] * d - voxel - 0.5) <= 0.5 + grid.dilation).all(-1)
+            point = o + t[..., None] * d
+            inside = (np.abs(point - voxel - 0.5) <= 0.5 + grid.dilation).all(-1)
+            here, there = edges
+            reach = ((point[:, here] - position[there]) * surface[there]).sum(-1)
+            np.logical_and.at(inside, (slice(None), here), reach <= EDGE)
             close = t < grid.skip
             if normal is not None:
                 close &= (facing >= 0) | (normal[first:first + chunk].astype(np.float64) @ surface.T > ALIKE)
@@ -43,6 +50,16 @@ def trace(grid, origin, direction, normal=None, chunk: int = 256):
         hits.append(np.where(found, winner, -1))
         distances.append(np.where(found, t[np.arange(len(key)), winner] * grid.cell, np.inf))
     return np.concatenate(hits).astype(np.int32), np.concatenate(distances).astype(np.float32)
+
+
+def _convex_edges(position, normal, voxel):
+    """Pairs of surfels in one cell, each behind the other's plane: two arrays of indices."""
+    cells = {}
+    for i, cell in enumerate(map(tuple, voxel)):
+        cells.setdefault(cell, []).append(i)
+    behind = lambda i, j: (position[i] - position[j]) @ normal[j] < 0
+    pairs = [(i, j) for group in cells.values() for i in group for j in group if behind(i, j) and behind(j, i)]
+    return np.array(pairs, int).reshape(-1, 2).T
 
 
 def trace_table(grid, direction, index=None):
