@@ -42,8 +42,9 @@ def light_map(radiance, rotation_degrees=0.0):
 
 def raster_directions(rotation):
     """Unit vectors (512, 1024, 3) through the pixel centres, rotation in radians."""
-    elevation = math.pi / 2 - (torch.arange(MAP_ROWS) + 0.5) / MAP_ROWS * math.pi
-    azimuth = math.pi - (torch.arange(MAP_COLUMNS) + 0.5) / MAP_COLUMNS * 2 * math.pi - rotation - math.pi / 2
+    up, around = math.pi / 2 * (1 - 1 / MAP_ROWS), math.pi * (1 - 1 / MAP_COLUMNS)  # the outermost pixel centres
+    elevation = torch.linspace(up, -up, MAP_ROWS)
+    azimuth = torch.linspace(around, -around, MAP_COLUMNS) - rotation - math.pi / 2
     elevation, azimuth = elevation[:, None], azimuth[None]
     return torch.stack(torch.broadcast_tensors(
         -azimuth.cos() * elevation.cos(), -azimuth.sin() * elevation.cos(), elevation.sin()), -1)
