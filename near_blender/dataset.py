@@ -85,7 +85,8 @@ class Stage:
         for world in (self.map_world, self.uniform_world):
             world.use_nodes = True
             world.cycles.sampling_method = "MANUAL"  # AUTOMATIC measures every new map again, 1.3 s each
-            world.cycles.sample_map_resolution = 1024  # finer than the maps, whose suns are a texel or two wide
+            # as fine as the maps, whose suns are a texel or two wide; a finer one costs time at every change of light
+            world.cycles.sample_map_resolution = 512 if self.settings["samples"] < 64 else 2048
         tree = self.map_world.node_tree
         background = tree.nodes["Background"]
         self.environment = tree.nodes.new("ShaderNodeTexEnvironment")

@@ -92,7 +92,7 @@ def _pattern_for(chance: np.random.Generator, first: Finish) -> str:
               "stone": ("noise", "bricks", "spots"), "clay": ("bricks", "noise", "spots")}
     if first.kind in likely and chance.random() < 0.7:
         return str(chance.choice(likely[first.kind]))
-    return str(chance.choice(PATTERNS))
+    return str(chance.choice([p for p in PATTERNS if p != "weave" or chance.random() < 0.3]))
 
 
 # --- patterns: (SIZE, SIZE) float64 in 0..1 that continue over their edges

@@ -184,7 +184,7 @@ def _maps(folder: Path, excluded: list[Dataset]) -> list[str]:
 
 
 def _sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[Source]:
-    """Every object of the set, in one order for all shards."""
+    """Every object of the set, in one shuffled order for all shards."""
     found = _model_sources(args, excluded) if args.models else []
     if args.limit is not None and len(found) > args.limit:
         found = sorted(random.Random(args.seed).sample(found, args.limit), key=lambda s: s.asset)
@@ -194,6 +194,7 @@ def _sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[Source]:
                             group=f"proc_{seed:07d}", category="procedural", seed=seed))
     if not found:
         raise NearError("There is nothing to render.", "Give a folder of .glb files (--models) or --procedural N.")
+    random.Random(args.seed).shuffle(found)  # so that a set cut short, or one shard of it, holds some of everything
     return found
 
 
