@@ -46,6 +46,30 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'es' if what.endswith('sh') else 's'}"
 
 
+class NEAR_RENDER_PT_film(_Properties, bpy.types.Panel):
+    bl_label = "Film"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.use_property_split = True
+        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
+
+
+class NEAR_RENDER_PT_performance(_Properties, bpy.types.Panel):
+    bl_label = "Performance"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, render = self.layout, context.scene.render
+        layout.use_property_split = True
+        layout.prop(render, "threads_mode")
+        threads = layout.column()
+        threads.enabled = render.threads_mode == "FIXED"
+        threads.prop(render, "threads")
+
+
 class NEAR_VIEWLAYER_PT_passes(_Properties, bpy.types.Panel):
     bl_label = "Passes"
     bl_context = "view_layer"
@@ -168,35 +192,31 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
     box.label(text=fix, icon="BLANK1")
 
 
-CLASSES = (NEAR_RENDER_PT_quality, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset,
-           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes,
+           NEAR_WORLD_PT_light, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 
-# stock panels whose settings NeAR honours
-STOCK = {
-    "DATA_PT_lens", "DATA_PT_camera", "DATA_PT_camera_display", "DATA_PT_camera_stereoscopy", "DATA_PT_custom_props_camera",
-    "RENDER_PT_color_management", "RENDER_PT_color_management_curves", "RENDER_PT_color_management_display_settings",
-    "RENDER_PT_format", "RENDER_PT_frame_range", "RENDER_PT_time_stretching", "RENDER_PT_stereoscopy", "RENDER_PT_output",
-    "RENDER_PT_output_views", "RENDER_PT_output_color_management", "RENDER_PT_encoding", "RENDER_PT_encoding_video",
-    "RENDER_PT_encoding_audio", "RENDER_PT_stamp", "RENDER_PT_stamp_note", "RENDER_PT_stamp_burn",
-    "RENDER_PT_post_processing", "WORLD_PT_context_world", "WORLD_PT_custom_props", "EEVEE_WORLD_PT_surface",
-    "VIEWLAYER_PT_layer", "VIEWLAYER_PT_filter", "MATERIAL_PT_preview", "EEVEE_MATERIAL_PT_context_material",
-    "EEVEE_MATERIAL_PT_surface", "MATERIAL_PT_viewport", "MATERIAL_PT_custom_props", "CYCLES_RENDER_PT_film",
-}
+# stock panels that other engines claim for themselves but that suit NeAR as they are
+_BORROWED = {"EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_surface", "EEVEE_WORLD_PT_surface",
+             "MATERIAL_PT_preview", "RENDER_PT_output_pixel_density"}
+# what every engine shows but NeAR does not do
+_LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", "_dof")
 
 
-def _stock_panels() -> list[type[bpy.types.Panel]]:
-    panels = [getattr(bpy.types, name, None) for name in sorted(STOCK)]
-    return [panel for panel in panels if panel is not None and hasattr(panel, "COMPAT_ENGINES")]
+def stock_panels() -> list[type[bpy.types.Panel]]:
+    """Blender's panels that are shown for NeAR: those of every engine, which the old BLENDER_RENDER marks, and a few."""
+    panels = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
+    return [panel for panel in panels if panel.__name__ in _BORROWED
+            or "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]
 
 
 def register() -> None:
     _register()
-    for panel in _stock_panels():
+    for panel in stock_panels():
         panel.COMPAT_ENGINES.add(ENGINE)
 
 
 def unregister() -> None:
-    for panel in _stock_panels():
+    for panel in stock_panels():
         panel.COMPAT_ENGINES.discard(ENGINE)
     _unregister()

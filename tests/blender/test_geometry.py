@@ -1,0 +1,80 @@
+"""Objects as near_core meshes: what stands in the world, with its modifiers."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import geometry
+from near_core.errors import NearError
+from near_core.mesh import face_normals
+
+
+def read(ob: bpy.types.Object):
+    return geometry.read(ob, bpy.context.evaluated_depsgraph_get())[0]
+
+
+def test_the_mesh_has_the_worlds_size_and_turn_but_not_its_place():
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(5, 6, 7), rotation=(0, 0, np.pi / 2), scale=(2, 1, 3))
+    mesh = read(bpy.context.object)
+    assert len(mesh.faces) == 12
+    assert np.allclose(np.abs(mesh.vertices).max(0), (0.5, 1, 1.5), atol=1e-6)
+
+
+def test_parents_count():
+    bpy.ops.object.empty_add(scale=(3, 3, 3))
+    parent = bpy.context.object
+    parent.scale = (3, 3, 3)
+    bpy.ops.mesh.primitive_cube_add(size=1)
+    bpy.context.object.parent = parent
+    bpy.context.view_layer.update()
+    assert np.abs(read(bpy.context.object).vertices).max() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("scale", [(1, 1, 1), (-1, 1, 1), (2, -0.5, 1), (-1, -2, -3)])
+def test_faces_and_normals_look_outward_however_it_is_mirrored(scale):
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=16, ring_count=8)
+    bpy.ops.object.shade_smooth()
+    bpy.context.object.scale = scale
+    bpy.context.view_layer.update()
+    mesh = read(bpy.context.object)
+    centres = mesh.vertices[mesh.faces].mean(1)
+    assert ((face_normals(mesh)[0] * centres).sum(1) > 0).all()
+    ideal = mesh.vertices[mesh.faces] / np.square(scale)  # the gradient of the ellipsoid
+    ideal /= np.linalg.norm(ideal, axis=2, keepdims=True)
+    assert ((mesh.corner_normal * ideal).sum(2) > 0.98).all()
+
+
+def test_flat_and_smooth_faces_have_their_normals():
+    bpy.ops.mesh.primitive_cube_add()
+    mesh = read(bpy.context.object)
+    assert np.allclose(mesh.corner_normal, face_normals(mesh)[0][:, None], atol=1e-5)
+
+
+def test_modifiers_and_other_kinds_of_objects():
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.context.object.modifiers.new("Subdivision", "SUBSURF").levels = 2
+    assert len(read(bpy.context.object).faces) == 6 * 16 * 2
+    bpy.ops.object.text_add()
+    assert len(read(bpy.context.object).faces) > 10
+
+
+def test_what_has_no_surface_is_named():
+    empty = bpy.data.objects.new("Nothing", None)
+    with pytest.raises(NearError, match="Nothing has no surface"):
+        read(empty)
+    hollow = bpy.data.objects.new("Hollow", bpy.data.meshes.new("Hollow"))
+    bpy.context.scene.collection.objects.link(hollow)
+    with pytest.raises(NearError, match="Hollow has no faces"):
+        read(hollow)
+
+
+@pytest.mark.parametrize("spoil, words", [((0, 0, 0), "no size"), ((float("nan"), 1, 1), "not-a-number")])
+def test_sizes_that_make_no_sense_are_named(spoil, words):
+    bpy.ops.mesh.primitive_cube_add()
+    if spoil == (0, 0, 0):
+        bpy.context.object.scale = spoil
+        bpy.context.view_layer.update()
+    else:
+        bpy.context.object.data.vertices[0].co = spoil
+    with pytest.raises(NearError, match=words):
+        read(bpy.context.object)
