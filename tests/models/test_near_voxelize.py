@@ -29,7 +29,7 @@ def test_a_slanted_triangle_over_the_whole_grid_marks_only_cells_its_plane_cuts(
 
 
 def test_outside_the_grid_is_not_counted_and_bad_input_is_named():
-    mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.9)
+    mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.7)
     cells = occupied(mesh.vertices, mesh.faces, 16)
     assert cells.min() >= 0 and cells.max() < 16
     assert len(occupied(mesh.vertices + 5, mesh.faces, 16)) == 0
