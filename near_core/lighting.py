@@ -1,16 +1,51 @@
-"""What the lighting decoder sees: light tokens of a map, and inputs per surfel. One place for training and rendering."""
+"""Surfels under a light and a view: their transport terms, and what the lighting decoder is told about them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from .render import Shaded
-from .transport import Light, fibonacci_sphere
+from . import shading
+from ._kernels import grid
+from .surfels import Surfels
+from .transport import Illumination, Light, Transport, fibonacci_sphere
 
 TOKENS = 96
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
+
+
+@dataclass(frozen=True, eq=False)
+class Shaded:
+    """Surfels under a light and a view, K of them, with what they send to the camera term by term.
+
+    surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
+    terms: (K, 5, 3) radiance at strength 1: sky diffuse without and with visibility, bounced diffuse, specular
+        without and with occlusion. blocked: (K,) fraction of the specular lobe that hits the asset.
+    visibility: (K,) of the sky's irradiance.
+    """
+
+    surfels: Surfels
+    index: np.ndarray
+    view: np.ndarray
+    terms: np.ndarray
+    blocked: np.ndarray
+    visibility: np.ndarray
+
+
+def shade(prepared: Transport, illumination: Illumination, light: Light,
+          asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
+    """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
+    surfels = prepared.surfels.take(index)
+    cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
+    opened, traced, blocked = grid.trace_specular(
+        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
+        illumination.radiosity, light.pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+    irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
+    terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
+                             np.stack([opened, traced], 1))
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
 
 def token_directions() -> np.ndarray:

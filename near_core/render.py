@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import gaussians, shading, transport
-from ._kernels import grid, splat
+from . import gaussians, latent, lighting, runtime, transport
+from ._kernels import splat
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .environment import Environment
@@ -55,11 +55,20 @@ class _Recent(OrderedDict):
         return self[key]
 
 
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """An asset made ready. voxel: (M,) rows of the surfels' voxels; h: (N, H) intrinsic features, None without model."""
+
+    transport: transport.Transport
+    voxel: np.ndarray
+    h: np.ndarray | None
+
+
 @dataclass
 class _Drawn:
     """One instance on its way through a frame; index arrays and shading are of its kept surfels."""
 
-    transport: transport.Transport
+    prepared: _Prepared
     illumination: transport.Illumination
     asset_to_map: np.ndarray
     rotation: np.ndarray
@@ -72,9 +81,11 @@ class _Drawn:
 class Renderer:
     """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: runtime.NearMini | None = None) -> None:
+        self.model = model or runtime.NearMini()
         self._lights = _Recent(4)
-        self._transports = _Recent(16)
+        self._tokens = _Recent(4)
+        self._prepared = _Recent(16)
         self._illuminations = _Recent(32)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
@@ -103,16 +114,15 @@ class Renderer:
             return None  # scaled to nothing: there is nothing to see
         progress("Asset", 0.0)
         asset = instance.asset
-        prepared = self._transports.get_or(
-            asset.hash, lambda: transport.prepare_transport(surfels_of(asset), settings.threads))
+        prepared = self._prepared.get_or(asset.hash, lambda: self._prepare(asset, settings.threads))
         progress("Light transport", 0.4)
         rotation = gaussians.polar_rotation(matrix)
         asset_to_map = environment.world_to_map @ rotation
         suns = settings.quality == "final"
         key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared, light, asset_to_map, suns=suns, threads=settings.threads))
-        surfels = prepared.surfels
+            prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads))
+        surfels = prepared.transport.surfels
         shape = gaussians.from_surfels(surfels, matrix)
         to_camera = camera.directions_to(shape.xyz)
         covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
@@ -120,6 +130,45 @@ class Renderer:
         shape = gaussians.Gaussians(shape.xyz[index], shape.covariance[index], shape.opacity[index])
         return _Drawn(prepared, illumination, asset_to_map, rotation, index, to_camera[index],
                       _unit(surfels.shading_normal[index] @ covector), shape)
+
+    def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
+        surfels = surfels_of(asset)
+        h = None
+        if "iad" in self.model.graphs and asset.model != "near":
+            around = latent.neighbours(asset.coords)
+            slat = asset.slat
+            if asset.model_hash != self.model.digest:  # another model's latent means nothing to this one
+                slat = encode(self.model, surfels, asset.coords)
+            h = self.model.run("iad", slat=slat, neighbours=around)[0]
+        return _Prepared(transport.prepare_transport(surfels, threads), latent.voxel_of(surfels, asset.coords), h)
+
+    def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
+                  settings: Settings) -> np.ndarray:
+        """(K, 3) at strength 1."""
+        if settings.shading == "split-sum":
+            return shaded.terms[:, 0] + shaded.terms[:, 3]
+        h = item.prepared.h
+        if settings.shading == "transport" or h is None or "lad" not in self.model.graphs:
+            return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
+        directions = lighting.token_directions()
+        tokens = self._tokens.get_or(environment.hash, lambda: self.model.run(
+            "tokenizer", radiance=lighting.token_radiance(light, directions))[0])
+        turn, unit = item.asset_to_map.T.astype(np.float32), max(light.mean, 1e-8)
+        return unit * self.model.run(
+            "lad", surfel=lighting.surfel_inputs(shaded), terms=shaded.terms / unit,
+            h=h[item.prepared.voxel[shaded.index]], view=shaded.view, reflected=lighting.reflections(shaded) @ turn,
+            normal=shaded.surfels.shading_normal @ turn, tokens=tokens, directions=directions)[0]
+
+    def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
+                  settings: Settings) -> np.ndarray:
+        """Features (K, FEATURES) of the kept surfels: their radiance to the camera and what the passes show."""
+        view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
+        shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map, item.index[keep], view,
+                       RAYS[settings.quality], settings.threads)
+        surfels = shaded.surfels
+        radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
+        return np.concatenate([radiance, surfels.base_color, item.normal[keep], surfels.roughness[:, None],
+                               surfels.metallic[:, None], shaded.visibility[:, None], surfels.confidence[:, None]], 1)
 
     def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
@@ -135,7 +184,7 @@ class Renderer:
         for number, item in enumerate(drawn):
             progress("Shading", 0.1 + 0.7 * number / len(drawn))
             keep = np.flatnonzero(seen[start:start + len(item.index)])
-            features[start + keep] = _features(item, keep, environment, light, settings)
+            features[start + keep] = self._features(item, keep, environment, light, settings)
             start += len(item.index)
         progress("Drawing", 0.8)
         image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
@@ -156,54 +205,10 @@ def _unit(v: np.ndarray) -> np.ndarray:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
 
 
-@dataclass(frozen=True, eq=False)
-class Shaded:
-    """Surfels under a light and a view, K of them, with what they send to the camera term by term.
-
-    surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
-    terms: (K, 5, 3) radiance at strength 1: sky diffuse without and with visibility, bounced diffuse, specular
-        without and with occlusion. blocked: (K,) fraction of the specular lobe that hits the asset.
-    visibility: (K,) of the sky's irradiance.
-    """
-
-    surfels: Surfels
-    index: np.ndarray
-    view: np.ndarray
-    terms: np.ndarray
-    blocked: np.ndarray
-    visibility: np.ndarray
-
-
-def shade(prepared: transport.Transport, illumination: transport.Illumination, light: transport.Light,
-          asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
-    """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
-    surfels = prepared.surfels.take(index)
-    cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
-    opened, traced, blocked = grid.trace_specular(
-        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
-        illumination.radiosity, light.pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
-    irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
-    terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
-                             np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
-
-
-def _radiance(shaded: Shaded, how: str) -> np.ndarray:
-    if how == "split-sum":
-        return shaded.terms[:, 0] + shaded.terms[:, 3]
-    return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
-
-
-def _features(item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
-              settings: Settings) -> np.ndarray:
-    """Features (K, FEATURES) of the kept surfels: their radiance towards the camera and what the passes show."""
-    view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
-    shaded = shade(item.transport, item.illumination, light, item.asset_to_map, item.index[keep], view,
-                   RAYS[settings.quality], settings.threads)
-    surfels = shaded.surfels
-    return np.concatenate([_radiance(shaded, settings.shading) * environment.strength, surfels.base_color,
-                           item.normal[keep], surfels.roughness[:, None], surfels.metallic[:, None],
-                           shaded.visibility[:, None], surfels.confidence[:, None]], 1)
+def encode(model: runtime.NearMini, surfels: Surfels, coords: np.ndarray) -> np.ndarray:
+    """The structured latent (N, C) float16 of a surface, by the embedded model's encoder."""
+    octants = latent.octants(surfels, coords).reshape(len(coords), -1)
+    return model.run("encoder", voxels=octants, neighbours=latent.neighbours(coords))[0].astype(np.float16)
 
 
 def _passes(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None,

@@ -73,14 +73,14 @@ class IntrinsicDecoder(nn.Module):
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.h = nn.Linear(width, HIDDEN)
-        self.children = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, CHILDREN * CHILD))
+        self.octants = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, CHILDREN * CHILD))
 
     def forward(self, slat: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = self.enter(slat)
         for block in self.blocks:
             x = block(x, neighbours)
         x = self.norm(x)
-        raw = self.children(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
+        raw = self.octants(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
         children = torch.cat([0.5 * torch.tanh(raw[..., 1:4]), F.normalize(raw[..., 4:7], dim=-1, eps=1e-6),
                               torch.sigmoid(raw[..., 7:12]), raw[..., 12:]], -1)
         return self.h(x), raw[..., 0], children

@@ -61,24 +61,25 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
         kept = gaussians.Gaussians(shape.xyz[facing], shape.covariance[facing], shape.opacity[facing])
         seen = splat.contributions(render.project(kept, camera), camera.width, camera.height) > render.SEEN
         index = facing[seen]
-        terms, tokens, truth, extra = [], [], [], []
+        terms, tokens, truth, extra, means = [], [], [], [], []
         for view, path in pictures:
             environment = environment_of(view, hdris)
             light = lights.setdefault(environment.hash, None) or transport.prepare_light(environment)
             lights[environment.hash] = light
             illumination = transport.illuminate(prepared, light, environment.world_to_map)
-            shaded = render.shade(prepared, illumination, light, environment.world_to_map, index, to_camera[index], RAYS)
+            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera[index], RAYS)
             strength = environment.strength
             terms.append(shaded.terms * strength)
             turned = directions @ environment.world_to_map.T.astype(np.float32)
             tokens.append(lighting.token_radiance(light, turned) * light.mean * strength)
+            means.append(light.mean * strength)
             truth.append(read_rgba(path))
             extra.append(shaded.visibility)
         inputs = lighting.surfel_inputs(shaded)
         p = f"{number}."
         out |= {p + "terms": np.stack(terms).astype(np.float16), p + "tokens": np.stack(tokens).astype(np.float32),
                 p + "truth": np.stack(truth), p + "visibility": np.stack(extra).astype(np.float16),
-                p + "mean": np.array([t[:, 6:].mean() for t in tokens], np.float32),
+                p + "mean": np.array(means, np.float32),
                 p + "surfel": inputs.astype(np.float16), p + "voxel": voxel[index].astype(np.int32),
                 p + "view": shaded.view.astype(np.float16), p + "reflected": lighting.reflections(shaded).astype(np.float16),
                 p + "normal": shaded.surfels.shading_normal.astype(np.float16),
