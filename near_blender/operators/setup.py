@@ -10,8 +10,8 @@ from typing import Callable, Iterator
 import bpy
 import numpy as np
 
-from .. import client, log
-from .._core import ADDON, errors
+from .. import client, log, payload
+from .._core import ADDON, camera, environment, errors, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
 
@@ -54,12 +54,22 @@ def _check_worker() -> Iterator[Line]:
 
 
 def _check_asset() -> Iterator[Line]:
+    """Creates a square plate, then draws it from in front under a white sky."""
     start = time.perf_counter()
-    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32)
+    corners = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
     mesh = meshes.Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
     data = client.create_from_mesh(mesh, name="Setup", normalize=True).result()["asset"].tobytes()
-    voxels = len(assets.from_bytes(data).coords)
-    yield True, f"An asset of {voxels:,} voxels created in {time.perf_counter() - start:.1f} s"
+    yield True, f"An asset of {len(assets.from_bytes(data).coords):,} voxels created in {time.perf_counter() - start:.1f} s"
+    start, key, sky = time.perf_counter(), payload.hash_bytes(data), environment.uniform((1, 1, 1))
+    job = client.worker().submit(
+        "render", camera=camera.orbit(0, 0, 2, 40, 64, 64), settings=scene.Settings(passes=("Combined",)), backdrop=None,
+        instances=[{"asset": key, "matrix": np.eye(4)}],
+        environment={"map": sky.hash, "world_to_map": sky.world_to_map, "strength": 1.0},
+        needs={key: lambda: {"kind": "asset", "data": data, "name": "Setup"},
+               sky.hash: lambda: {"kind": "map", "data": sky.map, "name": "Setup"}})
+    picture = job.result()["passes"]["Combined"]
+    lit = float(picture[32, 32, 0])
+    yield 0.3 < lit < 1.2, f"A picture of 64 x 64 pixels in {time.perf_counter() - start:.1f} s, grey 0.8 shows as {lit:.2f}"
 
 
 class NEAR_OT_check_setup(bpy.types.Operator):
