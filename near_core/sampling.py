@@ -8,6 +8,7 @@ import numpy as np
 
 from . import asset, texture
 from ._kernels import grid
+from .errors import NearError
 from .mesh import Material, Mesh, face_normals
 from .progress import Progress, silent
 from .surfels import CELL, RESOLUTION, Surfels, concatenate
@@ -21,14 +22,15 @@ MAX_SIDES = 4  # differently directed pieces of surface kept apart in one cell
 SAME_SIDE = 0.3  # cosine between normals of one piece
 MIN_OPACITY = 0.02
 DIRECTIONS = 64  # in which surfels look for the sky
-BACK_SEES_SKY = 0.03  # the share of them from which on a surface is seen from behind
+SEES_SKY = 0.03  # the share of them that has to find it
 
 
 def sample_surfels(mesh: Mesh, progress: Progress = silent) -> Surfels:
     """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it.
 
     Deterministic. A surface that can be seen from behind has surfels on both sides, whatever its winding says. What
-    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled.
+    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. Raises NearError for a
+    mesh without area.
     """
     progress("Sampling the surface", 0.0)
     samples, area = _sample(mesh, progress)
@@ -74,22 +76,23 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def two_sided(surfels: Surfels) -> Surfels:
-    """The sides of surfels that can be seen.
+    """The sides of surfels that can be seen: those from which more than SEES_SKY of all directions reach the sky.
 
-    A surfel whose back sees the sky gets a twin that faces there; one whose front sees none of it is turned over
-    instead. A surfel from which no side sees the sky keeps the side that its winding gave it.
+    A surfel that is seen from behind too gets a twin that faces there; one that is seen from behind alone is turned
+    over. A surfel that is seen from neither side keeps the one that its winding gave it.
     """
     both = concatenate([surfels, surfels.flipped()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
     lattice = grid.Grid(both.position, both.normal, RESOLUTION, skip=0.0, lift=0.05)
-    directions = fibonacci_sphere(DIRECTIONS)
-    back = (lattice.trace_table(directions, index=np.arange(len(surfels), len(both), dtype=np.int32)) == -1).mean(1)
-    seen = np.flatnonzero(back > BACK_SEES_SKY)
-    front = (lattice.trace_table(directions, index=seen.astype(np.int32)) == -1).any(1)
-    turned = surfels.take(seen).flipped()
+
+    def seen(index: np.ndarray) -> np.ndarray:
+        table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index.astype(np.int32))
+        return (table == -1).mean(1) > SEES_SKY
+
+    behind = np.flatnonzero(seen(np.arange(len(surfels), len(both))))
     keep = np.ones(len(surfels), bool)
-    keep[seen[~front]] = False
-    return concatenate([surfels.take(keep), turned])
+    keep[behind[~seen(behind)]] = False
+    return concatenate([surfels.take(keep), surfels.take(behind).flipped()])
 
 
 @dataclass
@@ -108,6 +111,8 @@ def _sample(mesh: Mesh, progress: Progress) -> tuple[_Samples, float]:
     """Samples of the surface and the area (asset units squared) each stands for."""
     normals, areas = face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
+    if not total > 1e-12:
+        raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
     count = int(np.clip(total / CELL ** 2 * SAMPLES_PER_CELL, 1024, MAX_SAMPLES))
     face, weights = _stratified(areas, count), _barycentric(count)
     maps = [_Maps(m) if mesh.corner_uv is not None else None for m in mesh.materials]
