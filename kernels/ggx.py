@@ -10,17 +10,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from .library import INTEGER, POINTER, Kernel, require
+from .library import INTEGER, POINTER, REAL, Kernel, require
 from .twins import ggx as twin
 
 _resample = Kernel("light_resample", POINTER, INTEGER, INTEGER, POINTER, INTEGER, INTEGER)
 _reduce = Kernel("light_reduce", POINTER, INTEGER, INTEGER, INTEGER)
 _sample = Kernel("light_sample", POINTER, INTEGER, INTEGER, POINTER, POINTER, INTEGER, POINTER, INTEGER)
 _blocks = Kernel("light_blocks", POINTER, INTEGER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER)
-_irradiance = Kernel("light_irradiance", POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
-_prefilter = Kernel("light_prefilter", POINTER, INTEGER, INTEGER, POINTER, INTEGER, INTEGER, INTEGER, POINTER, INTEGER)
+_convolve = Kernel("light_convolve", POINTER, INTEGER, POINTER, INTEGER, REAL, POINTER, INTEGER)
+_sample_lobe = Kernel("light_sample_lobe", POINTER, INTEGER, INTEGER, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
+NARROW = 0.25  # roughness up to which a lobe is sampled
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -74,13 +75,7 @@ def irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 
 
     The sum runs over 64 x 128 blocks of texels, each with its energy and the centre of its luminance.
     """
-    energy, centroid = energy_blocks(light, 64, threads=threads)
-    source = np.zeros((6, -(-len(energy) // 16) * 16), np.float32)
-    source[:3, :len(energy)], source[3:, :len(energy)] = centroid.T, energy.T
-    normal = directions(height).reshape(-1, 3)
-    out = np.empty((height, 2 * height, 3), np.float32)
-    _irradiance(source, source.shape[1], normal, len(normal), out, threads)
-    return out
+    return _convolved(_sources(light, threads), directions(height), 1.0, threads)[..., :3].copy()
 
 
 def irradiance_at(irradiance_map: np.ndarray, normal: np.ndarray, *, threads: int = 0) -> np.ndarray:
@@ -94,17 +89,22 @@ def irradiance_at(irradiance_map: np.ndarray, normal: np.ndarray, *, threads: in
     return Pyramid(texels, height, 1).sample(normal, np.zeros(len(normal), np.float32), threads=threads)
 
 
-def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: int, *, samples: int = 64,
-              threads: int = 0) -> np.ndarray:
+def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: int, *, threads: int = 0) -> np.ndarray:
     """GGX-prefiltered radiance by reflection direction, with N = V = R and weight n . l (Karis 2013).
 
-    roughness: L values, perceptual. height: rows, a power of two. Returns (L, h, 2h, 3) float32. Filtered importance
-    sampling: each of `samples` directions reads the pyramid at its footprint, never finer than the output's texels.
+    roughness: L values, perceptual. height: rows. Returns (L, h, 2h, 3) float32. Lobes wider than NARROW are summed over
+    64 x 128 blocks of the map; narrower ones by 64 filtered importance samples, never finer than the output's texels.
     """
-    light = pyramid(light, threads=threads)
-    lobe = np.stack([_lobe(float(r), samples, light.height, height) for r in roughness])
-    out = np.empty((len(lobe), height, 2 * height, 3), np.float32)
-    _prefilter(light.texels, light.height, light.levels, lobe, len(lobe), samples, height, out, threads)
+    light, normal = pyramid(light, threads=threads), directions(height)
+    sources = _sources(light, threads)
+    out = np.empty((len(roughness), height, 2 * height, 3), np.float32)
+    for level, r in zip(out, roughness):
+        if r > NARROW:
+            total = _convolved(sources, normal, float(r) ** 4, threads)
+            np.divide(total[..., :3], total[..., 3:], out=level)
+        else:
+            lobe = _lobe(float(r), 64, light.height, height)
+            _sample_lobe(light.texels, light.height, light.levels, lobe, len(lobe), normal, 2 * height * height, level, threads)
     return out
 
 
@@ -165,12 +165,12 @@ def importance_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0
 
 
 def energy_blocks(light: np.ndarray | Pyramid, height: int, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The map in (height, 2 height) blocks, fewer if the map has fewer texels: energy and its centre, (blocks, 3) float32 each.
+    """Energy of the map in (height, 2 height) blocks and its centre, (blocks, 3) float32 each, height 128 at most.
 
     energy: radiance times solid angle. centroid: mean direction by luminance, a little shorter than 1.
     """
     light = pyramid(light, threads=threads)
-    height = min(height, light.height)
+    height = min(height, light.height)  # 64 at least, see pyramid
     row, column = texel_moments(light.height)
     energy, centroid = np.empty((2, 2 * height * height, 3), np.float32)
     _blocks(light.texels, light.height, row, column, height, energy, centroid, threads)
@@ -197,8 +197,22 @@ def texel_moments(height: int) -> tuple[np.ndarray, np.ndarray]:
     return row, np.stack([np.cos(phi), np.sin(phi)], -1).astype(np.float32)
 
 
+def _sources(light: np.ndarray | Pyramid, threads: int) -> np.ndarray:
+    """The map as 64 x 128 lights for _convolved, (7, blocks) float32: centroid, energy, solid angle."""
+    energy, centroid = energy_blocks(light, 64, threads=threads)
+    solid = np.repeat(texel_moments(64)[0][:, 2:], 128, axis=0)
+    return np.ascontiguousarray(np.concatenate([centroid, energy, solid], 1).T)
+
+
+def _convolved(sources: np.ndarray, normal: np.ndarray, alpha2: float, threads: int) -> np.ndarray:
+    """Sums of energy and of solid angle under the lobe (cosine where alpha2 = 1) about `normal` (h, w, 3): (h, w, 4)."""
+    out = np.empty((*normal.shape[:2], 4), np.float32)
+    _convolve(sources, sources.shape[1], normal, out.size // 4, alpha2, out, threads)
+    return out
+
+
 def _lobe(roughness: float, samples: int, height: int, rows: int) -> np.ndarray:
-    """(samples, 5) float32 for light_prefilter: direction about z, weight, lod."""
+    """(samples, 5) float32 for light_sample_lobe: direction about z, weight, lod."""
     u = twin.hammersley(samples)
     l, _, _, density = twin.reflect(np.array([[0.0, 0.0, 1.0]]), max(roughness**2, 1e-3), u[:, 0], u[:, 1])
     weight = np.maximum(l[0, :, 2], 0)

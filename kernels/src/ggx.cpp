@@ -10,12 +10,8 @@ namespace {
 using near_kernels::guard;
 using near_kernels::parallel_ranges;
 
+constexpr double PI_D = 3.14159265358979323846;
 constexpr int64_t WIDEST = 4096;  // texels in a row of level 1; kernels/ggx.py keeps maps below
-
-Vec3 texel_direction(int64_t row, int64_t column, int64_t height) {
-    const float theta = (float(row) + 0.5f) * PI / float(height), phi = PI * (1.0f - (float(column) + 0.5f) / float(height));
-    return {std::sin(theta) * std::cos(phi), std::sin(theta) * std::sin(phi), std::cos(theta)};
-}
 
 // One row of a box filter that is `wide` texels wide, wrapping.
 void blur_row(Float4 *row, int64_t width, float wide) {
@@ -45,24 +41,21 @@ NEAR_KERNEL(light_resample)(const float *map, int64_t rows, int64_t columns, flo
                     for (int64_t x = 0; x < width; ++x) out[x] = Float4{in[3 * x], in[3 * x + 1], in[3 * x + 2], 0.0f};
                     continue;
                 }
-                const double top = double(y) / double(height), bottom = double(y + 1) / double(height);
-                for (int64_t x = 0; x < width; ++x) {
-                    const double left = double(x) * columns / width, right = double(x + 1) * columns / width;
-                    double sum[3] = {}, total = 0.0;
-                    for (int64_t r = int64_t(top * rows); r < rows && r < bottom * rows; ++r) {
-                        const double a = top > double(r) / rows ? top : double(r) / rows;
-                        const double b = bottom < double(r + 1) / rows ? bottom : double(r + 1) / rows;
-                        if (b <= a) continue;
-                        const double solid = std::cos(PI * a) - std::cos(PI * b);
+                for (int64_t x = 0; x < width; ++x) out[x] = Float4{0, 0, 0, 0};
+                const double top = double(y) * rows / height, bottom = double(y + 1) * rows / height;
+                for (int64_t r = int64_t(top); r < rows && r < bottom; ++r) {
+                    const double a = top > r ? top : double(r), b = bottom < r + 1 ? bottom : double(r + 1);
+                    const double solid = std::cos(PI_D * a / rows) - std::cos(PI_D * b / rows);
+                    for (int64_t x = 0; x < width; ++x) {
+                        const double left = double(x) * columns / width, right = double(x + 1) * columns / width;
                         for (int64_t c = int64_t(left); c < columns && c < right; ++c) {
                             const double from = left > c ? left : double(c), to = right < c + 1 ? right : double(c + 1);
-                            const double w = solid * (to - from);
-                            for (int k = 0; k < 3; ++k) sum[k] += w * map[3 * (r * columns + c) + k];
-                            total += w;
+                            const float *in = map + 3 * (r * columns + c);
+                            out[x] += float(solid * (to - from)) * Float4{in[0], in[1], in[2], 1.0f};
                         }
                     }
-                    out[x] = Float4{float(sum[0] / total), float(sum[1] / total), float(sum[2] / total), 0.0f};
                 }
+                for (int64_t x = 0; x < width; ++x) out[x] = out[x] / out[x][3] * Float4{1, 1, 1, 0};
             }
         });
     });
@@ -79,7 +72,8 @@ NEAR_KERNEL(light_reduce)(float *texels, int64_t height, int64_t levels, int64_t
             Float4 *out = reinterpret_cast<Float4 *>(const_cast<float *>(pyramid_level(p, int(k))));
             parallel_ranges(threads, rows, 16, [&](int64_t begin, int64_t end) {
                 for (int64_t y = begin; y < end; ++y) {
-                    const float step = PI / float(2 * rows), upper = std::sin((2.0f * y + 0.5f) * step), lower = std::sin((2.0f * y + 1.5f) * step);
+                    const float step = PI / float(2 * rows);
+                    const float upper = std::sin((2.0f * y + 0.5f) * step), lower = std::sin((2.0f * y + 1.5f) * step);
                     const float a = 0.5f * upper / (upper + lower), b = 0.5f * lower / (upper + lower);
                     const Float4 *f = fine + 4 * y * width, *g = f + 2 * width;
                     for (int64_t x = 0; x < width; ++x)
@@ -93,7 +87,8 @@ NEAR_KERNEL(light_reduce)(float *texels, int64_t height, int64_t levels, int64_t
             parallel_ranges(threads, rows, 16, [&](int64_t begin, int64_t end) {
                 for (int64_t y = begin; y < end; ++y) {
                     const float wide = 1.0f / std::sin((float(y) + 0.5f) * PI / float(rows));
-                    if (wide > 1.05f) blur_row(out + y * width, width, wide < float(width) - 1.0f ? wide : float(width) - 1.0f);
+                    const float most = float(width) - 1.0f;
+                    if (wide > 1.05f) blur_row(out + y * width, width, wide < most ? wide : most);
                 }
             });
         }
@@ -145,49 +140,49 @@ NEAR_KERNEL(light_blocks)(const float *texels, int64_t height, const float *row,
     });
 }
 
-// E(n) = sum of energy * max(0, n . centroid). source (6, sources): centroid xyz, energy rgb; sources a multiple of 16.
-NEAR_KERNEL(light_irradiance)(const float *source, int64_t sources, const float *normal, int64_t count, float *out,
-                              int64_t threads) {
+// Sums over blocks with the lobe of n = v, c / (1 + (alpha^2 - 1) (1 + c) / 2)^2 for c = n . centroid > 0; a cosine where
+// alpha^2 = 1. source (7, sources): centroid xyz, energy rgb, solid angle; sources a multiple of 16. out (count, 4).
+NEAR_KERNEL(light_convolve)(const float *source, int64_t sources, const float *normal, int64_t count, double alpha2,
+                            float *out, int64_t threads) {
     return guard([&] {
+        const float slope = 0.5f * (float(alpha2) - 1.0f), start = 1.0f + slope;
         parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
                 const Vec3 n = load(normal + 3 * i);
-                float sum[3][16] = {};
+                float sum[4][16] = {};
                 for (int64_t j = 0; j < sources; j += 16)
                     for (int k = 0; k < 16; ++k) {
                         const float *s = source + j + k;
-                        const float w = n.x * s[0] + n.y * s[sources] + n.z * s[2 * sources], lit = w > 0.0f ? w : 0.0f;
-                        sum[0][k] += lit * s[3 * sources];
-                        sum[1][k] += lit * s[4 * sources];
-                        sum[2][k] += lit * s[5 * sources];
+                        const float c = n.x * s[0] + n.y * s[sources] + n.z * s[2 * sources], q = start + slope * c;
+                        const float w = (c > 0.0f ? c : 0.0f) / (q * q);
+                        sum[0][k] += w * s[3 * sources];
+                        sum[1][k] += w * s[4 * sources];
+                        sum[2][k] += w * s[5 * sources];
+                        sum[3][k] += w * s[6 * sources];
                     }
-                for (int c = 0; c < 3; ++c) {
+                for (int c = 0; c < 4; ++c) {
                     float total = 0.0f;
                     for (int k = 0; k < 16; ++k) total += sum[c][k];
-                    out[3 * i + c] = total;
+                    out[4 * i + c] = total;
                 }
             }
         });
     });
 }
 
-// lobe (lobes, samples, 5): direction about z, weight (adding up to 1), lod -> out (lobes, rows, 2 rows, 3)
-NEAR_KERNEL(light_prefilter)(const float *texels, int64_t height, int64_t levels, const float *lobe, int64_t lobes,
-                             int64_t samples, int64_t rows, float *out, int64_t threads) {
+// lobe (samples, 5): direction about z, weight (adding up to 1), lod; normal (count, 3) -> out (count, 3)
+NEAR_KERNEL(light_sample_lobe)(const float *texels, int64_t height, int64_t levels, const float *lobe, int64_t samples,
+                               const float *normal, int64_t count, float *out, int64_t threads) {
     return guard([&] {
         const Pyramid p{texels, int32_t(height), int32_t(levels)};
-        const int64_t size = 2 * rows * rows;
-        parallel_ranges(threads, lobes * size, 64, [&](int64_t begin, int64_t end) {
+        parallel_ranges(threads, count, 64, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                const int64_t texel = i % size;
-                const Vec3 n = texel_direction(texel / (2 * rows), texel % (2 * rows), rows);
+                const Vec3 n = load(normal + 3 * i);
                 Vec3 s, t;
                 tangents(n, s, t);
                 Float4 sum = {0, 0, 0, 0};
-                for (int64_t k = 0; k < samples; ++k) {
-                    const float *l = lobe + 5 * (i / size * samples + k);
-                    if (l[3] > 0.0f) sum += l[3] * sample(p, l[0] * s + l[1] * t + l[2] * n, l[4]);
-                }
+                for (const float *l = lobe; l < lobe + 5 * samples; l += 5)
+                    sum += l[3] * sample(p, l[0] * s + l[1] * t + l[2] * n, l[4]);
                 for (int c = 0; c < 3; ++c) out[3 * i + c] = sum[c];
             }
         });
