@@ -1,0 +1,91 @@
+"""Cameras against what Blender itself projects."""
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from near_blender import sync
+from near_core.errors import NearError
+
+
+@pytest.fixture
+def camera():
+    ob = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    bpy.context.scene.collection.objects.link(ob)
+    bpy.context.scene.camera = ob
+    return ob
+
+
+def project(camera, points: np.ndarray) -> np.ndarray:
+    """World points (K, 3) -> pixels (K, 2) by near_core's convention."""
+    p = points @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]
+    xy = p[:, :2] if camera.orthographic else p[:, :2] / p[:, 2:]
+    return xy @ camera.intrinsics[:2, :2].T + camera.intrinsics[:2, 2]
+
+
+def project_by_blender(window: np.ndarray, view: np.ndarray, points: np.ndarray, width: int, height: int) -> np.ndarray:
+    clip = np.concatenate([points, np.ones((len(points), 1))], 1) @ (window @ view).T
+    ndc = clip[:, :2] / clip[:, 3:]
+    return np.stack([(ndc[:, 0] + 1) / 2 * width, (1 - ndc[:, 1]) / 2 * height], 1)
+
+
+def randomize(ob: bpy.types.Object, rng: np.random.Generator, number: int) -> tuple[int, int, tuple[float, float]]:
+    """Sets every value of a camera that moves a projection; returns width, height and pixel aspect."""
+    data = ob.data
+    data.type = "ORTHO" if number % 4 == 3 else "PERSP"
+    data.sensor_fit = ("AUTO", "HORIZONTAL", "VERTICAL")[rng.integers(3)]
+    data.lens, data.sensor_width, data.sensor_height = rng.uniform(15, 120), *rng.uniform(10, 50, 2)
+    data.ortho_scale, (data.shift_x, data.shift_y) = rng.uniform(1, 9), rng.uniform(-0.4, 0.4, 2)
+    ob.location, ob.rotation_euler, ob.scale = rng.uniform(-3, 3, 3), rng.uniform(-3, 3, 3), rng.uniform(0.5, 2, 3)
+    return *(int(n) for n in rng.integers(40, 2000, 2)), ((1, 1), (1.5, 1), (1, 1.3))[number % 3]
+
+
+def points_before(ob: bpy.types.Object, rng: np.random.Generator) -> np.ndarray:
+    depth = rng.uniform(1, 20, 5)
+    local = np.stack([*rng.uniform(-0.3, 0.3, (2, 5)) * depth, -depth, np.ones(5)], 1)
+    return (local @ np.array(ob.matrix_world.normalized()).T)[:, :3]
+
+
+def test_random_cameras_project_as_blender_does(camera):
+    rng, worst = np.random.default_rng(0), 0.0
+    for number in range(300):
+        width, height, aspect = randomize(camera, rng, number)
+        bpy.context.view_layer.update()
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        ours = sync.camera_of(camera.data, np.array(camera.matrix_world), width, height, aspect)
+        points = points_before(camera, rng)
+        window = camera.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect[0], scale_y=aspect[1])
+        view = np.array(camera.matrix_world.normalized().inverted())
+        theirs = project_by_blender(np.array(window), view, points, width, height)
+        worst = max(worst, np.abs(project(ours, points) - theirs).max() / max(width, height))
+    assert worst < 2e-5, f"{worst:.1e} of the long side"
+
+
+def test_random_viewports_project_as_blender_does(camera):
+    rng = np.random.default_rng(1)
+    for number in range(100):
+        width, height, aspect = randomize(camera, rng, number)
+        bpy.context.view_layer.update()
+        depsgraph = bpy.context.evaluated_depsgraph_get()
+        window = np.array(camera.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect[0], scale_y=aspect[1]))
+        view = np.array(camera.matrix_world.normalized().inverted())
+        ours = sync.camera_of_projection(window, view, width, height)
+        points = points_before(camera, rng)
+        assert np.abs(project(ours, points) - project_by_blender(window, view, points, width, height)).max() < 1e-2
+        clip = (ours.near, ours.far) if not ours.orthographic else (camera.data.clip_start,) * 2
+        assert np.allclose(clip[0], camera.data.clip_start, rtol=1e-3)
+
+
+def test_orthographic_viewport_shows_what_lies_behind_its_eye():
+    window = np.array(Matrix.Diagonal((0.5, 0.5, -1 / 100, 1)))  # clip from -100 to 100
+    camera = sync.camera_of_projection(window, np.eye(4), 100, 100)
+    behind = np.array([[0.0, 0.0, 50.0]])
+    depth = behind @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
+    assert camera.near <= depth[0] <= camera.far
+
+
+def test_panoramic_camera_is_refused_in_words(camera):
+    camera.data.type = "PANO"
+    with pytest.raises(NearError, match="Perspective or Orthographic"):
+        sync.camera_of(camera.data, np.eye(4), 100, 100)
