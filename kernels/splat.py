@@ -55,7 +55,8 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     xyz: (N, 3) float32, metres, world. covariance: (N, 6) float32, metres^2, world: xx, xy, xz, yy, yz, zz.
     opacity: (N,) float32. world_to_camera: (4, 4). intrinsics: (3, 3), pixels; for an orthographic camera fx and fy are
     pixels per metre. near, far: metres of camera z, both kept. low_pass: pixels^2 added to the variance; `antialiased` lowers
-    the opacity by what it spreads. Culled are rows out of view, fainter than 1/255, degenerate or not finite.
+    the opacity by what it spreads. To render a crop, project into the whole picture and rasterize with `mean` minus the
+    crop's corner: far off screen the projection is bent (EWA's clamped Jacobian), and that must not depend on the crop. Culled are rows out of view, fainter than 1/255, degenerate or not finite.
     Raises ValueError naming the argument that does not fit.
     """
     camera = _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic)

@@ -1,0 +1,364 @@
+"""Splatting against its twin, against recorded gsplat pictures, against formulas of its own, and against bad input."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from kernels import autograd, library, splat
+from kernels.twins import splat as twin
+
+WIDTH, HEIGHT = 90, 61  # no multiples of the tile
+
+
+def scene(count=300, seed=0, scale=0.05, channels=5):
+    """Random Gaussians before an off-centre camera: (xyz, covariance, opacity, world_to_camera, intrinsics), features."""
+    rng = np.random.default_rng(seed)
+    half = rng.normal(size=(count, 3, 3)) * scale * rng.uniform(0.1, 1, (count, 1, 1))
+    full = half @ half.transpose(0, 2, 1)
+    pose = np.array([[1, 0, 0, 0.05], [0, 0, -1, 0], [0, 1, 0, 2], [0, 0, 0, 1]], np.float32)
+    intrinsics = np.array([[WIDTH * 1.1, 0, WIDTH * 0.45], [0, WIDTH * 1.2, HEIGHT * 0.55], [0, 0, 1]], np.float32)
+    arrays = rng.uniform(-0.6, 0.6, (count, 3)), full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], rng.uniform(-0.1, 1.1, count)
+    return [np.ascontiguousarray(a, np.float32) for a in arrays] + [pose, intrinsics], \
+        rng.normal(size=(count, channels)).astype(np.float32)
+
+
+def orthographic(inputs):
+    inputs = list(inputs)
+    inputs[4] = np.array([[50, 0, 40], [0, 55, 33], [0, 0, 1]], np.float32)
+    return inputs
+
+
+def doubles(arrays):
+    return [torch.tensor(array, dtype=torch.float64) for array in arrays]
+
+
+def assert_projections_equal(mine, theirs, tolerance=2e-5):
+    np.testing.assert_array_equal(mine.radius, np.asarray(theirs.radius))
+    for field in ("mean", "conic", "depth", "opacity"):
+        expected = np.asarray(getattr(theirs, field))
+        np.testing.assert_allclose(getattr(mine, field), expected, atol=tolerance * max(1, np.abs(expected).max()) / 2, rtol=tolerance)
+
+
+@pytest.mark.parametrize("ortho", [False, True])
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_projection_is_the_twins(ortho, antialiased):
+    inputs, _ = scene()
+    inputs = orthographic(inputs) if ortho else inputs
+    options = dict(antialiased=antialiased, orthographic=ortho, near=1.6, far=2.3, low_pass=0.2)
+    mine = splat.project(*inputs, WIDTH, HEIGHT, **options)
+    assert 0 < (mine.radius == 0).sum() < 250
+    assert_projections_equal(mine, twin.project(*doubles(inputs), WIDTH, HEIGHT, **options))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 5, 64])
+@pytest.mark.parametrize("background", [False, True])
+def test_picture_is_the_twins(channels, background):
+    inputs, features = scene(channels=channels)
+    over = np.linspace(0, 1, channels, dtype=np.float32) if background else None
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, background=over)
+    theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT), torch.tensor(features).double(), WIDTH, HEIGHT,
+                            background=None if over is None else torch.tensor(over).double())
+    for a, b in zip(mine[:2], theirs):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    np.testing.assert_allclose(mine[2], theirs[2], atol=3e-5)
+    np.testing.assert_allclose(splat.contributions(seen, WIDTH, HEIGHT), theirs[3], atol=1e-4, rtol=1e-4)
+
+
+def test_opaque_stack_stops_where_the_twin_stops():
+    inputs, features = scene(count=400, scale=0.4)
+    inputs[2][:] = np.linspace(0.5, 1.2, 400)
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    assert splat.rasterize(seen, features, WIDTH, HEIGHT)[1].max() > 0.998
+    theirs = twin.rasterize(twin.Projection(*map(torch.tensor, seen)), torch.tensor(features), WIDTH, HEIGHT)
+    for a, b in zip(splat.rasterize(seen, features, WIDTH, HEIGHT), theirs):
+        np.testing.assert_allclose(a, b, atol=3e-5)
+
+
+@pytest.mark.parametrize("ortho", [False, True])
+@pytest.mark.parametrize("count, scale", [(300, 0.05), (120, 0.3)])
+def test_gradients_are_the_twins(ortho, count, scale):
+    inputs, features = scene(count, seed=2, scale=scale)
+    inputs = orthographic(inputs) if ortho else inputs
+    rng = np.random.default_rng(3)
+    losses = [torch.tensor(rng.normal(size=size)) for size in ((HEIGHT, WIDTH, 5), (HEIGHT, WIDTH), (HEIGHT, WIDTH))]
+    mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
+    theirs = [a.requires_grad_() for a in doubles((*inputs[:3], features))]
+    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
+    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
+    seen = twin.project(*theirs[:3], *doubles(inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
+    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT)
+    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
+    for a, b in zip(mine, theirs):
+        assert b.grad.abs().max() > 0
+        assert (a.grad - b.grad).norm() <= 1e-3 * b.grad.norm()
+        assert (a.grad - b.grad).abs().max() <= 1e-3 * b.grad.abs().max()
+
+
+def test_gradient_over_a_background():
+    inputs, features = scene(60)
+    over = np.array([0.3, -1, 2, 0.5, 1], np.float32)
+    loss = np.random.default_rng(5).normal(size=(HEIGHT, WIDTH, 5)).astype(np.float32)
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    opacity = torch.tensor(seen.opacity, dtype=torch.float64, requires_grad=True)
+    theirs = twin.Projection(*doubles(seen[:3]), torch.tensor(seen.radius), opacity)
+    (twin.rasterize(theirs, torch.tensor(features).double(), WIDTH, HEIGHT, background=torch.tensor(over).double())[0]
+     * torch.tensor(loss)).sum().backward()
+    mine = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, background=over)
+    np.testing.assert_allclose(mine.opacity, opacity.grad, atol=1e-3 * opacity.grad.abs().max(), rtol=1e-3)
+
+
+def test_covariance_from_scale_and_quaternion():
+    from scipy.spatial.transform import Rotation
+    rng = np.random.default_rng(0)
+    scale, quaternion = rng.uniform(0.1, 2, (9, 3)), rng.normal(size=(9, 4))
+    rotation = Rotation.from_quat(quaternion[:, [1, 2, 3, 0]]).as_matrix()
+    expected = rotation @ (scale[:, :, None] ** 2 * rotation.transpose(0, 2, 1))
+    mine = twin.covariance_matrix(autograd.covariance_from(torch.tensor(scale), torch.tensor(quaternion)))
+    np.testing.assert_allclose(mine, expected, atol=1e-12)
+
+
+# ---- recorded pictures of gsplat's rules -----------------------------------------------------------------------------
+
+CAMERAS = ["cam0", "cam1", "cam2", "cam0_wide"]
+PASSES = {  # features of each pass -> (recorded map, its channels)
+    "pass_pbr": ("_scaling", [("base_color", 0, 3), ("metallic", 3, 4), ("roughness", 4, 5), ("pbr1", 5, 6)], "alpha", "depth"),
+    "pass_view": ("_scaling_view", [("shadow", 3, 4), ("brightness", 4, 5), ("nush1", 5, 6), ("hdri1", 6, 7), ("hdri2", 7, 8)],
+                  "alpha_view", "depth_view"),
+}
+
+
+def recorded(shared):
+    return np.load(shared / "fixtures" / "reference" / "render_full.npz")
+
+
+def recorded_gaussians(data, scaling):
+    """Activations as the fixture's description gives them."""
+    bias = np.log(np.expm1(4e-3))
+    scale = np.sqrt(np.log1p(np.exp(data[f"in/{scaling}"].astype(np.float64) + bias)) ** 2 + 9e-4**2)
+    quaternion = data["in/_rotation"].astype(np.float64) + [1, 0, 0, 0]
+    covariance = autograd.covariance_from(torch.tensor(scale), torch.tensor(quaternion)).numpy()
+    opacity = np.tanh(data["in/_opacity"][:, 0].astype(np.float64) + np.log(1.1 / 0.9))
+    return [np.ascontiguousarray(a, np.float32) for a in (data["in/_xyz"].astype(np.float64) - 0.5, covariance, opacity)]
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+@pytest.mark.parametrize("which", PASSES)
+def test_recorded_gsplat_pictures(shared, camera, which):
+    data = recorded(shared)
+    scaling, maps, alpha_name, depth_name = PASSES[which]
+    xyz, covariance, opacity = recorded_gaussians(data, scaling)
+    size = data[f"out/{camera}/{alpha_name}"].shape[1]
+    pose = data[f"in/{camera}/extrinsics"]
+    intrinsics = data[f"in/{camera}/intrinsics"] * np.array([[size], [size], [1]], np.float32)
+    near, far = (0.05, 32) if camera == "cam0_wide" else (1, 3)
+    seen = splat.project(xyz, covariance, opacity, pose, intrinsics, size, size, near=near, far=far)
+    seen_camera = camera.split("_")[0]
+    prefix = f"mid/{seen_camera}/{which}"
+    visible = seen.radius > 0
+    assert visible.sum() > 100
+    for mine, theirs in ((seen.mean, "means2d"), (seen.conic, "conics"), (seen.depth, "depths")):
+        expected = data[f"{prefix}/{theirs}"][visible]
+        np.testing.assert_allclose(mine[visible], expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    np.testing.assert_allclose(seen.opacity[visible], (opacity * data[f"{prefix}/compensations"])[visible], atol=1e-5)
+    np.testing.assert_array_equal(seen.radius[visible], data[f"{prefix}/radii"].max(1)[visible])
+
+    image, alpha, depth = splat.rasterize(seen, np.ascontiguousarray(data[f"{prefix}/colors_in"]), size, size)
+    np.testing.assert_allclose(alpha, data[f"out/{camera}/{alpha_name}"][0], atol=1e-5)
+    np.testing.assert_allclose(depth, data[f"out/{camera}/{depth_name}"][0], atol=1e-4)
+    for name, begin, end in maps:
+        expected = data[f"out/{camera}/{name}"].transpose(1, 2, 0)
+        np.testing.assert_allclose(image[:, :, begin:end], expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+# ---- independent of the twin ---------------------------------------------------------------------------------------
+
+def test_one_gaussian_is_its_formula():
+    sigma = 0.05
+    inputs = [np.array([[0.1, 0, 0.05]], np.float32), np.array([[sigma**2, 0, 0, sigma**2, 0, sigma**2]], np.float32),
+              np.array([0.8], np.float32), np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 2], [0, 0, 0, 1]], np.float32),
+              np.array([[100, 0, 7.5], [0, 100, 20], [0, 0, 1]], np.float32)]
+    seen = splat.project(*inputs, 40, 30, orthographic=True)
+    image, alpha, depth = splat.rasterize(seen, np.full((1, 1), 3, np.float32), 40, 30)
+    # An orthographic picture of an isotropic Gaussian: a circular one of 5 pixels, widened by the filter, its height lowered.
+    x, y = np.meshgrid(np.arange(40) + 0.5 - 17.5, np.arange(30) + 0.5 - 15)
+    variance = (100 * sigma) ** 2
+    expected = 0.8 * variance / (variance + 0.3) * np.exp(-0.5 * (x**2 + y**2) / (variance + 0.3))
+    expected[expected < 1 / 255] = 0
+    np.testing.assert_allclose(alpha, expected, atol=1e-5)
+    np.testing.assert_allclose(image[:, :, 0], 3 * expected, atol=3e-5)
+    np.testing.assert_allclose(depth, np.where(expected > 0, 2, 0), atol=3e-5)
+    np.testing.assert_allclose(splat.contributions(seen, 40, 30), expected.sum(), rtol=1e-5)
+
+
+def test_a_crop_is_a_part_of_the_picture():
+    inputs, features = scene(scale=0.1)
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    whole = splat.rasterize(seen, features, WIDTH, HEIGHT)
+    part = splat.rasterize(seen._replace(mean=seen.mean - np.array([13, 21], np.float32)), features, 50, 30)
+    for a, b in zip(whole, part):
+        np.testing.assert_allclose(b, a[21:51, 13:63], atol=1e-4)
+
+
+def test_a_shifted_principal_point_moves_the_picture():
+    inputs, features = scene(scale=0.02)
+    whole = splat.rasterize(splat.project(*inputs, WIDTH, HEIGHT), features, WIDTH, HEIGHT)
+    shifted = [*inputs[:4], inputs[4] + np.array([[0, 0, 7], [0, 0, -5], [0, 0, 0]], np.float32)]
+    moved = splat.rasterize(splat.project(*shifted, WIDTH, HEIGHT), features, WIDTH, HEIGHT)
+    for a, b in zip(whole, moved):
+        np.testing.assert_allclose(b[10:40, 25:65], a[15:45, 18:58], atol=1e-4)
+
+
+def test_instruction_sets_agree(monkeypatch):
+    inputs, features = scene(scale=0.1)
+    pictures = {}
+    for isa in library.ISAS:
+        monkeypatch.setenv("NEAR_ISA", isa)
+        if library.isa() == isa:
+            seen = splat.project(*inputs, WIDTH, HEIGHT)
+            pictures[isa] = splat.rasterize(seen, features, WIDTH, HEIGHT)[:2]
+    for picture in pictures.values():
+        for a, b in zip(picture, pictures["baseline"]):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_threads_change_no_bit():
+    inputs, features = scene(count=20000, scale=0.03)
+    loss = np.ones((HEIGHT, WIDTH, 5), np.float32)
+    results = []
+    for threads in (1, 2, 5):
+        seen = splat.project(*inputs, WIDTH, HEIGHT, threads=threads)
+        gradients = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, threads=threads)
+        back = splat.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients, threads=threads)
+        results.append([*seen, *splat.rasterize(seen, features, WIDTH, HEIGHT, threads=threads),
+                        splat.contributions(seen, WIDTH, HEIGHT, threads=threads), *gradients, *back])
+    for other in results[1:]:
+        for a, b in zip(results[0], other):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_equal_depths_keep_their_order():
+    inputs, _ = scene(count=2)
+    inputs[0][:], inputs[1][:], inputs[2][:] = 0, [[0.02, 0, 0, 0.02, 0, 0.02]], 0.7
+    features = np.eye(2, dtype=np.float32)
+    image = splat.rasterize(splat.project(*inputs, WIDTH, HEIGHT), features, WIDTH, HEIGHT)[0].max((0, 1))
+    assert image[0] > 2 * image[1] > 0
+
+
+# ---- bad input -----------------------------------------------------------------------------------------------------
+
+def test_no_gaussians():
+    inputs, _ = scene(count=0)
+    seen = splat.project(*inputs, 33, 17)
+    image, alpha, depth = splat.rasterize(seen, np.zeros((0, 3), np.float32), 33, 17, background=np.ones(3, np.float32))
+    assert (image == 1).all() and not alpha.any() and not depth.any()
+    assert splat.contributions(seen, 33, 17).shape == (0,)
+    assert splat.rasterize_backward(seen, np.zeros((0, 3), np.float32), 33, 17, image).features.shape == (0, 3)
+
+
+def test_behind_the_camera_and_beyond_the_planes():
+    inputs, _ = scene(count=4)
+    inputs[0][:] = [[0, -3, 0], [0, -2, 0], [0, 0, 0], [0, 5, 0]]
+    seen = splat.project(*inputs[:2], np.ones(4, np.float32), *inputs[3:], WIDTH, HEIGHT, far=6)
+    np.testing.assert_array_equal(seen.radius > 0, [False, False, True, False])
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("part", [0, 1, 2, "features"])
+def test_values_that_are_not_finite_are_left_out(poison, part):
+    inputs, features = scene(count=200)
+    sick = np.arange(200) % 7 == 0
+    target = features if part == "features" else inputs[part]
+    target[sick] = poison
+    if part == "features" and poison == 3e38:
+        pytest.skip("a large feature is a feature")
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    mine = splat.rasterize(seen, features, WIDTH, HEIGHT)
+    assert all(np.isfinite(a).all() for a in mine)
+    healthy = [np.ascontiguousarray(a[~sick]) for a in inputs[:3]] + inputs[3:]
+    expected = splat.rasterize(splat.project(*healthy, WIDTH, HEIGHT), features[~sick], WIDTH, HEIGHT)
+    if not (part == 2 and poison == 3e38):  # an enormous opacity is drawn, and finite
+        np.testing.assert_array_equal(mine[0], expected[0])
+    loss = np.ones_like(mine[0])
+    gradients = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss)
+    back = splat.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients)
+    assert all(np.isfinite(a).all() for a in (*gradients, *back))
+
+
+def test_a_projection_of_garbage_never_crashes():
+    rng = np.random.default_rng(9)
+    bits = rng.integers(0, 2**32, (4000, 7), dtype=np.uint64).astype(np.uint32).view(np.float32)
+    garbage = splat.Projection(*[np.ascontiguousarray(bits[:, part]) for part in (slice(0, 2), slice(2, 5), 5)],
+                               rng.integers(-5, 2**31 - 1, 4000, dtype=np.int32), np.abs(np.ascontiguousarray(bits[:, 6])))
+    image = splat.rasterize(garbage, np.ones((4000, 3), np.float32), 100, 70)[0]
+    assert np.isfinite(image).all()
+    splat.rasterize_backward(garbage, np.ones((4000, 3), np.float32), 100, 70, np.ones_like(image))
+
+
+@pytest.mark.parametrize("change, name", [
+    (lambda a: a.update(xyz=a["xyz"].astype(np.float64)), "xyz"),
+    (lambda a: a.update(covariance=a["covariance"][:5]), "covariance"),
+    (lambda a: a.update(opacity=a["opacity"][:, None]), "opacity"),
+    (lambda a: a.update(world_to_camera=np.eye(3)), "world_to_camera"),
+    (lambda a: a.update(intrinsics=np.zeros((3, 3))), "focal"),
+    (lambda a: a.update(width=0), "width"),
+    (lambda a: a.update(low_pass=-1.0), "low_pass"),
+])
+def test_wrong_arguments_are_named(change, name):
+    names = "xyz", "covariance", "opacity", "world_to_camera", "intrinsics"
+    arguments = dict(zip(names, scene(count=20)[0]), width=WIDTH, height=HEIGHT)
+    change(arguments)
+    with pytest.raises(ValueError, match=name):
+        splat.project(**arguments)
+
+
+def test_wrong_features_are_named():
+    inputs, _ = scene(count=20)
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    with pytest.raises(ValueError, match="1 to 64 channels"):
+        splat.rasterize(seen, np.zeros((20, 65), np.float32), WIDTH, HEIGHT)
+    with pytest.raises(ValueError, match="background"):
+        splat.rasterize(seen, np.zeros((20, 3), np.float32), WIDTH, HEIGHT, background=np.zeros(2, np.float32))
+
+
+# ---- speed ----------------------------------------------------------------------------------------------------------
+
+def bench(count: int, width: int, height: int, threads: int, channels: int = 12, repeats: int = 15) -> dict[str, float]:
+    """Best wall milliseconds of each step for a ball of `count` Gaussians about as wide as their spacing."""
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=(count, 3))
+    xyz = (0.42 * direction / np.linalg.norm(direction, axis=1, keepdims=True)).astype(np.float32)
+    covariance = np.zeros((count, 6), np.float32)
+    covariance[:, [0, 3, 5]] = (0.42 * np.sqrt(4 * np.pi / count) * 0.4) ** 2 * rng.uniform(0.3, 1.2, (count, 3))
+    opacity, features = rng.uniform(0.3, 1, count).astype(np.float32), rng.normal(size=(count, channels)).astype(np.float32)
+    focal = height / 2 / np.tan(np.radians(20))
+    camera = (np.array([[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 1.6], [0, 0, 0, 1]], np.float32),
+              np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float32), width, height)
+    seen = splat.project(xyz, covariance, opacity, *camera)
+    loss = np.ones((height, width, channels), np.float32)
+    steps = {
+        "project": lambda: splat.project(xyz, covariance, opacity, *camera, threads=threads),
+        "rasterize": lambda: splat.rasterize(seen, features, width, height, threads=threads),
+        "contributions": lambda: splat.contributions(seen, width, height, threads=threads),
+        "backward": lambda: splat.rasterize_backward(seen, features, width, height, loss, threads=threads),
+    }
+
+    def best(step) -> float:
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        return min(times) * 1e3
+
+    return {"median radius": float(np.median(seen.radius[seen.radius > 0])), **{name: best(step) for name, step in steps.items()}}
+
+
+@pytest.mark.slow
+def test_speed():
+    for count, width, height, limit in ((40_000, 512, 512, 15), (40_000, 1920, 1080, 40), (270_000, 512, 512, None)):
+        took = bench(count, width, height, threads=2)
+        print(f"{library.isa()} {count} Gaussians, {width}x{height}, 2 threads:", {k: round(v, 1) for k, v in took.items()})
+        assert limit is None or took["project"] + took["rasterize"] <= limit
