@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Callable
+
 import numpy as np
 
+from . import latent, reconstruct, render, runtime, sampling
 from . import mesh as meshes
-from . import render, runtime, sampling
 from .asset import NeuralAsset
+from .camera import Camera
+from .errors import NearError
+from .photo import Matte, Photo, prepare
 from .progress import Progress, part, silent
 
 MODEL = "near-mini"
+Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
@@ -32,3 +39,72 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, name=name, source=source, extent=extent, model=MODEL,
                        model_hash=model.digest)
+
+
+def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
+                      mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
+                      elevation: float = 15.0, fov: float = 40.0, seed: int = 0, name: str, source: str = "",
+                      model: runtime.NearMini | None = None, progress: Progress = silent,
+                      on_preview: Preview | None = None) -> NeuralAsset:
+    """A neural asset of the object in a photo, free of the photo's light.
+
+    photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
+        from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
+        asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
+    azimuth, elevation, fov: degrees, the guess where there is no camera. seed: changes what no photo shows.
+    on_preview: called with the matte and the crop as soon as they are known.
+    Raises NearError for a photo without an object, Cancelled when progress does.
+    """
+    model = model or runtime.NearMini()
+    if "structure" not in model.graphs or "slat" not in model.graphs:
+        raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
+    views = []
+    for number, picture in enumerate(photos):
+        photo = prepare(picture, mask if number == 0 else None, _matte(model), part(progress, 0.0, 0.25))
+        if on_preview and number == 0:
+            on_preview(photo.alpha, photo.rgb)
+        turn = azimuth + 360 * number / len(photos)
+        if camera is not None and number == 0:
+            seen_from = photo.cropped(camera)
+        elif mesh is not None:
+            seen_from = _posed(photo, mesh, elevation, fov)
+        else:
+            seen_from = photo.camera(turn, elevation, fov)
+        progress("Shape", 0.3)
+        views.append(reconstruct.View(model, photo, seen_from))
+    progress("Shape", 0.4)
+    surfels = None if mesh is None else sampling.sample_surfels(mesh, part(progress, 0.4, 0.6))
+    coords = reconstruct.occupied(model, views) if mesh is None else sampling.voxelize(mesh, surfels)[0]
+    progress("Material", 0.7)
+    slat, confidence = reconstruct.decide(model, views, coords, seed)
+    octants = render.decode(model, slat, coords)
+    if surfels is not None:
+        surfels = latent.with_materials(surfels, coords, octants, confidence)
+    progress("Done", 1.0)
+    return NeuralAsset(coords, latent.voxel_material(octants, confidence), slat.astype(np.float16), surfels, name=name,
+                       source=source, model=MODEL, model_hash=model.digest)
+
+
+def _matte(model: runtime.NearMini) -> Matte | None:
+    """The matting network, where it is trained."""
+    if "matte" not in model.graphs:
+        return None
+    return lambda picture: reconstruct.matte(model, picture)
+
+
+def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
+    """The camera around the mesh whose silhouette fits the photo's best."""
+    points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
+    points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
+    truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
+
+    def overlap(camera: Camera) -> float:
+        pixel = ((reconstruct.project(points, camera)[0] + 1) * 32).astype(int)
+        inside = ((pixel >= 0) & (pixel < 64)).all(1)
+        drawn = np.zeros((64, 64), bool)
+        drawn[pixel[inside, 1], pixel[inside, 0]] = True
+        drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
+        return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
+
+    poses = [photo.camera(turn, e, fov) for turn in range(-180, 180, 10) for e in {elevation, 0.0, 30.0}]
+    return max(poses, key=overlap)

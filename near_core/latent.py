@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from .asset import RESOLUTION
+from .asset import RESOLUTION, encode_octahedral
 from .surfels import CELL, Surfels, concatenate
 
 CHILD = 13  # occupied, offset 3 (cells), normal 3, base colour 3, roughness, metallic, two-sided
@@ -87,3 +89,25 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
                     np.clip(child[:, 9], 0, 1), np.clip(child[:, 10], 0, 1), one, one,
                     confidence[row].astype(np.float32))
     return concatenate([front, front.take(child[:, 11] > 0.5).flipped()])
+
+
+def voxel_material(octants: tuple[np.ndarray, np.ndarray], confidence: np.ndarray) -> np.ndarray:
+    """The material of voxels as an asset keeps it, (N, 8) float16: the decoder's octants averaged.
+
+    octants: occupied (N, 8) probability, children (N, 8, 12). confidence: (N,).
+    """
+    occupied, children = octants
+    weight = occupied + 1e-3
+    mean = (children * weight[..., None]).sum(1) / weight.sum(1)[:, None]
+    normal = mean[:, 3:6] / np.maximum(np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True), 1e-6)
+    return np.column_stack([np.clip(mean[:, 6:11], 0, 1), encode_octahedral(normal), confidence]).astype(np.float16)
+
+
+def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],
+                   confidence: np.ndarray) -> Surfels:
+    """A mesh's surfels with the colours, roughness and metallic that the decoder gives their octants."""
+    row = voxel_of(surfels, coords)
+    fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
+    child = octants[1][row, (fine % 2) @ np.array([4, 2, 1])].astype(np.float32)
+    return replace(surfels, base_color=np.clip(child[:, 6:9], 0, 1), roughness=np.clip(child[:, 9], 0, 1),
+                   metallic=np.clip(child[:, 10], 0, 1), confidence=confidence[row].astype(np.float32))

@@ -24,14 +24,16 @@ RAYS = {"draft": 4, "final": 16}  # specular rays per surfel
 FAR = 1e10  # metres
 
 
-def surfels_of(asset: NeuralAsset) -> Surfels:
-    """The surfels an asset is drawn with: its own, or one per voxel from its material."""
+def surfels_of(asset: NeuralAsset, model: runtime.NearMini) -> Surfels:
+    """The surfels an asset is drawn with: its own, those its latent decodes to, or one per voxel from its material."""
     if asset.surfels is not None:
         return asset.surfels
     if asset.model == "near":
         raise NearError(f"{asset.name} holds a latent of the published model, whose weights are not set up.",
                         "Set the folder of the checkpoint in the preferences.")
     material = asset.material.astype(np.float32)
+    if "iad" in model.graphs and asset.model_hash == model.digest:
+        return latent.surfels_of_octants(asset.coords, *decode(model, asset.slat, asset.coords), material[:, 7])
     normal = decode_octahedral(material[:, 5:7])
     one = np.ones(len(material), np.float32)
     return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / 64 - 0.5, normal=normal, shading_normal=normal,
@@ -132,7 +134,7 @@ class Renderer:
                       _unit(surfels.shading_normal[index] @ covector), shape)
 
     def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
-        surfels = surfels_of(asset)
+        surfels = surfels_of(asset, self.model)
         h = None
         if "iad" in self.model.graphs and asset.model != "near":
             around = latent.neighbours(asset.coords)
@@ -209,6 +211,13 @@ def encode(model: runtime.NearMini, surfels: Surfels, coords: np.ndarray) -> np.
     """The structured latent (N, C) float16 of a surface, by the embedded model's encoder."""
     octants = latent.octants(surfels, coords).reshape(len(coords), -1)
     return model.run("encoder", voxels=octants, neighbours=latent.neighbours(coords))[0].astype(np.float16)
+
+
+def decode(model: runtime.NearMini, slat: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A latent (N, C) as octants: occupied (N, 8) probability, children (N, 8, 12) with two-sided a probability."""
+    _, occupied, children = model.run("iad", slat=slat, neighbours=latent.neighbours(coords))
+    children = np.concatenate([children[..., :11], 1 / (1 + np.exp(-children[..., 11:]))], -1)
+    return 1 / (1 + np.exp(-occupied)), children
 
 
 def _passes(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None,

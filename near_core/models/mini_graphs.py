@@ -63,6 +63,11 @@ ALL: dict[str, Graph] = {
                     lambda: {"cell": _rows(50, _W), "pixel": _rows(50, _C + 4), "ray": _rows(50, 4),
                              "child": _rows(50, 3)},
                     {name: {0: "P"} for name in ("cell", "pixel", "ray", "child")}, ("logits",)),
+    "slat": Graph("slat", mini_photo.Slat,
+                  lambda: {"cell": _rows(50, _W), "pixel": _rows(50, _C + 4), "ray": _rows(50, 4),
+                           "seen": _rows(50, 1), "noise": _rows(50, 4), "neighbours": _around(50)},
+                  {name: {0: "N"} for name in ("cell", "pixel", "ray", "seen", "noise", "neighbours")},
+                  ("slat", "confidence")),
 }
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .mini import LATENT, SparseBlock
+
 SIZE = 128  # pixels of the square crop the networks see
 COARSE = 32  # cells along an edge of the structure grid; its children make the asset's 64^3
 
@@ -169,3 +171,27 @@ class Refine(nn.Module):
 
     def forward(self, cell: Tensor, pixel: Tensor, ray: Tensor, child: Tensor) -> Tensor:
         return self.mlp(torch.cat([cell, pixel, ray, child], -1))[:, 0]
+
+
+class Slat(nn.Module):
+    """The latent of voxels whose place is known, from the photo's pixels and the voxels around.
+
+    cell: (N, W) features of the parent cell. pixel: (N, C + 4) pixel features and RGBA. ray: (N, 4) as in Structure.
+    seen: (N, 1), 1 where nothing stands in front. noise: (N, 4), 0 where seen: what the photo does not decide.
+    Returns slat (N, 16) and confidence (N,) 0..1.
+    """
+
+    def __init__(self, width: int = 96, depth: int = 4, cell: int = 32, channels: int = 32):
+        super().__init__()
+        self.enter = nn.Linear(cell + channels + 4 + 4 + 1 + 4, width)
+        self.seen = nn.Linear(channels + 4, width)  # only what is seen may trust its own pixel
+        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
+
+    def forward(self, cell: Tensor, pixel: Tensor, ray: Tensor, seen: Tensor, noise: Tensor, neighbours: Tensor
+                ) -> tuple[Tensor, Tensor]:
+        x = self.enter(torch.cat([cell, pixel, ray, seen, noise], -1)) + seen * self.seen(pixel)
+        for block in self.blocks:
+            x = block(x, neighbours)
+        out = self.leave(x)
+        return out[:, :LATENT], torch.sigmoid(out[:, LATENT])

@@ -45,7 +45,7 @@ def environment_of(view: dict, hdris: Path) -> environments.Environment:
 
 def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: dict, views: int) -> dict:
     """All views of one asset as arrays; the pictures of one camera share their surfels."""
-    prepared = transport.prepare_transport(render.surfels_of(asset))
+    prepared = transport.prepare_transport(asset.surfels)
     shape = gaussians.from_surfels(prepared.surfels, np.eye(4))
     voxel = latent.voxel_of(prepared.surfels, asset.coords)
     groups: dict[str, list[tuple[dict, Path]]] = {}
