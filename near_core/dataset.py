@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import camera, environment, image
+from . import mesh as meshes
 from .camera import Camera
 from .environment import Environment
 from .errors import NearError
@@ -105,8 +106,13 @@ class Dataset:
         """File names of the maps that are kept out of training because this set tests on them."""
         return set(self.meta.get("exclude_hdris", ()))
 
+    def mesh(self, asset: str) -> meshes.Mesh:
+        """The asset's mesh where it stands in the set's world: centred, its longest side 1."""
+        loaded = meshes.load(self.model(asset))
+        return meshes.normalized(loaded)[0] if self.meta.get("normalised") else loaded
+
     def model(self, asset: str) -> Path:
-        """The mesh file of an asset; its own frame, centred and its longest side 1, is the set's world."""
+        """The asset's mesh file. Sets that are not marked as `normalised` use its own frame as their world."""
         named = self.meta.get("files", {}).get(asset, f"{self.meta.get('models', 'models')}/{asset}.glb")
         return (self.path / named).resolve()
 
@@ -133,13 +139,11 @@ class Dataset:
 
     @cached_property
     def categories(self) -> dict[str, str]:
-        """asset -> category, from models.csv beside the models; "" where it says nothing."""
-        return {asset: row.get("category", "") for asset, row in self._rows.items()}
-
-    @cached_property
-    def _rows(self) -> dict[str, dict]:
+        """asset -> category, from meta.json or models.csv beside the models; "" where they say nothing."""
+        if "categories" in self.meta:
+            return dict(self.meta["categories"])
         rows = read_models_csv((self.path / self.meta.get("models", "models")).resolve())
-        return {asset: rows.get(self.model(asset).stem, {}) for asset in self.assets}
+        return {asset: rows.get(self.model(asset).stem, {}).get("category", "") for asset in self.assets}
 
 
 def read_models_csv(folder: Path) -> dict[str, dict]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, evaluation_report, image, mesh, metrics
+from . import __version__, evaluation_report, image, metrics
 from .asset import NeuralAsset
 from .create import create_from_mesh
 from .dataset import Dataset, View
@@ -115,7 +115,7 @@ class Evaluator:
         return rows
 
     def _forward(self, asset: str) -> list[Row]:
-        neural = create_from_mesh(mesh.load(self.dataset.model(asset)), name=asset, source=f"{asset}.glb")
+        neural = create_from_mesh(self.dataset.mesh(asset), name=asset, source=f"{asset}.glb")
         rows = []
         for view in self._views(asset, 1):
             rows.append(self._row(1, view, "given", self._draw(neural, view, self.settings)))

@@ -87,6 +87,7 @@ def _gltf_material(material: Material):
 
 def _with_normals(part: Part, material: int, materials: tuple[Material, ...]) -> Mesh:
     """Corner normals: the mean, by area, of the faces around a corner that bend less than CREASE from its own."""
+    part = _without_slivers(part)
     points = np.round(part.vertices * 1e5).astype(np.int64)
     _, same = np.unique(points, axis=0, return_inverse=True)
     corners = same.reshape(-1)[part.faces].reshape(-1)

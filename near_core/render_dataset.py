@@ -206,8 +206,13 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
     for path in sorted(args.models.glob("*.glb")):
         row = rows.get(path.stem, {})
         group, category = row.get("group", path.stem), row.get("category", "")
-        flags = set(row.get("flags", "").split()) | variation.flags(path.read_bytes())
-        if path.stem in names or group in groups:
+        try:
+            flags = set(row.get("flags", "").split()) | variation.flags(path.read_bytes())
+        except NearError:
+            flags = {"damaged"}
+        if "damaged" in flags:
+            left_out["damaged"] = left_out.get("damaged", 0) + 1
+        elif path.stem in names or group in groups:
             left_out["belong to an excluded set"] = left_out.get("belong to an excluded set", 0) + 1
         elif flags & set(LEFT_OUT):
             left_out["transparent or glowing"] = left_out.get("transparent or glowing", 0) + 1
