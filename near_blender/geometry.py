@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 
@@ -45,7 +47,7 @@ def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.
     if np.linalg.det(turn) < 0:
         corners = corners[:, ::-1]
     normal = normal @ np.linalg.pinv(turn).astype(np.float32)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     return meshes.Mesh(
         vertices=(vertices @ turn.T).astype(np.float32), faces=np.ascontiguousarray(vertex[corners]),
         corner_uv=_uv(data, corners, slot, readings), corner_normal=normal[corners],
@@ -75,7 +77,7 @@ def _color(data: bpy.types.Mesh, corners: np.ndarray, vertex: np.ndarray, slot: 
     color = None
     for index, reading in enumerate(readings):
         layers = data.color_attributes
-        layer = layers.active_color if reading.attribute == "*" else layers.get(reading.attribute)
+        layer: Any = layers.active_color if reading.attribute == "*" else layers.get(reading.attribute)
         if not reading.attribute or layer is None or layer.domain not in ("POINT", "CORNER"):
             continue
         color = np.ones((*corners.shape, 4), np.float32) if color is None else color
@@ -88,7 +90,7 @@ def _color(data: bpy.types.Mesh, corners: np.ndarray, vertex: np.ndarray, slot: 
     return color
 
 
-def _get(collection, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
-    values = np.empty(int(np.prod(shape)), dtype)
+def _get(collection: Any, name: str, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    values: np.ndarray = np.empty(int(np.prod(shape)), dtype)
     collection.foreach_get(name, values)
     return values.reshape(shape)

@@ -7,6 +7,7 @@ route, pick a channel, multiply or invert. What else is connected is named in a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import bpy
 import numpy as np
@@ -32,7 +33,7 @@ class Layout:
 class Value:
     """What an input is worth: factor (4,) times an image's pixels or one of its channels, times an attribute's colours."""
 
-    factor: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    factor: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     image: bpy.types.Image | None = None
     channel: int | None = None
     inverted: bool = False
@@ -61,8 +62,8 @@ def read(material: bpy.types.Material | None) -> Reading:
     if material is None:
         return Reading()
     if not material.use_nodes or material.node_tree is None:
-        color = (*colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist(), 1.0)
-        return Reading(meshes.Material(material.name, color, material.roughness, material.metallic))
+        red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
+        return Reading(meshes.Material(material.name, (red, green, blue, 1.0), material.roughness, material.metallic))
     shader, note = _find_shader(material.node_tree)
     reading = Reading(notes=[note] if note else [])
     if shader is None:
@@ -73,7 +74,7 @@ def read(material: bpy.types.Material | None) -> Reading:
     return reading
 
 
-def _find_shader(tree: bpy.types.NodeTree) -> tuple[bpy.types.Node | None, str]:
+def _find_shader(tree: Any) -> tuple[Any, str]:
     """The Principled BSDF that reaches the output, or the nearest other shader with a colour."""
     output = tree.get_output_node("CYCLES") or tree.get_output_node("ALL")
     queue = [output] if output is not None else []
@@ -95,7 +96,7 @@ def _find_shader(tree: bpy.types.NodeTree) -> tuple[bpy.types.Node | None, str]:
 class _Reader:
     """Reads one shader node into a Reading."""
 
-    def __init__(self, material: bpy.types.Material, shader: bpy.types.Node, reading: Reading):
+    def __init__(self, material: bpy.types.Material, shader: Any, reading: Reading):
         self._name, self._shader, self._reading = material.name, shader, reading
         self._layout: Layout | None = None
         self._wrap = "repeat"
@@ -107,10 +108,11 @@ class _Reader:
             roughness = Value()
         elif self._shader.type in ("BSDF_GLOSSY", "BSDF_ANISOTROPIC", "BSDF_METALLIC"):
             metallic = Value()
+        red, green, blue = (float(c) for c in np.clip(np.nan_to_num(base.factor[:3]), 0, 1))
         base_map = _color_map(base, alpha)
         normal_map, strength = self._normal()
         self._reading.material = meshes.Material(
-            self._name, (*_clipped(base.factor[:3]), _scalar(alpha)), _scalar(roughness), _scalar(metallic),
+            self._name, (red, green, blue, _scalar(alpha)), _scalar(roughness), _scalar(metallic),
             base_map, _channel_map(roughness), _channel_map(metallic), normal_map, strength, (self._wrap, self._wrap))
         self._reading.layout = self._layout or Layout()
         self._reading.attribute = base.attribute
@@ -131,7 +133,7 @@ class _Reader:
             return _constant(socket)
         return value
 
-    def _has_pixels(self, image: bpy.types.Image) -> bool:
+    def _has_pixels(self, image: Any) -> bool:
         if min(image.size) > 0 and len(image.pixels):
             return True
         self._reading.notes.append(f"the image {image.name} is missing, the input's own value is used instead")
@@ -165,7 +167,7 @@ class _Reader:
         return _to_bytes(pixels(value.image)[..., :3]), float(node.inputs["Strength"].default_value)
 
 
-def follow(socket: bpy.types.NodeSocket) -> Value:
+def follow(socket: Any) -> Value:
     """What arrives at an input socket. Raises Unsupported."""
     node, output = _source(socket)
     if node is None:
@@ -176,7 +178,7 @@ def follow(socket: bpy.types.NodeSocket) -> Value:
     return handler(node, output)
 
 
-def _source(socket: bpy.types.NodeSocket) -> tuple[bpy.types.Node | None, bpy.types.NodeSocket | None]:
+def _source(socket: Any) -> tuple[Any, Any]:
     """The node and output an input is connected to, past reroutes and muted links."""
     while socket.is_linked and socket.links and not socket.links[0].is_muted:
         link = socket.links[0]
@@ -186,7 +188,7 @@ def _source(socket: bpy.types.NodeSocket) -> tuple[bpy.types.Node | None, bpy.ty
     return None, None
 
 
-def _constant(socket: bpy.types.NodeSocket) -> Value:
+def _constant(socket: Any) -> Value:
     value = socket.default_value
     if isinstance(value, (int, float)):
         return Value((float(value),) * 4)
@@ -201,7 +203,7 @@ def _from_texture(node, output) -> Value:
                  wrap=_WRAP.get(node.extension, "clamp"))
 
 
-def _layout(socket: bpy.types.NodeSocket) -> Layout:
+def _layout(socket: Any) -> Layout:
     """The UVs that a texture's Vector input stands for."""
     node, output = _source(socket)
     if node is None:
@@ -298,7 +300,7 @@ _HANDLERS = {
 }
 
 
-def pixels(image: bpy.types.Image) -> np.ndarray:
+def pixels(image: Any) -> np.ndarray:
     """An image's stored pixels (h, w, 4) float32, row 0 on top: encoded 0..1 for 8-bit images, linear for float ones."""
     width, height = image.size
     small = None
@@ -359,7 +361,7 @@ def _gray(value: Value) -> np.ndarray:
     return 1 - gray if value.inverted else gray
 
 
-def _resampled(gray: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _resampled(gray: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     rows = (np.arange(shape[0]) + 0.5) * gray.shape[0] / shape[0]
     columns = (np.arange(shape[1]) + 0.5) * gray.shape[1] / shape[1]
     return gray[rows.astype(int)[:, None], columns.astype(int)]
@@ -371,7 +373,3 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 def _scalar(value: Value) -> float:
     return float(np.clip(np.mean(value.factor[:3]), 0, 1))
-
-
-def _clipped(color) -> tuple[float, ...]:
-    return tuple(float(np.clip(np.nan_to_num(c), 0, 1)) for c in color)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from . import payload, proxy, sync
@@ -11,8 +13,13 @@ from .operators import jobs
 ENGINE = "NEAR"
 
 
-class _Properties:
-    """A panel of a Properties editor's tab, shown while NeAR is the engine."""
+def _near(owner: Any) -> Any:
+    """The property group of a datablock; the stubs do not know it."""
+    return owner.near
+
+
+class _Properties(bpy.types.Panel):
+    """A panel of a Properties editor's tab, shown while NeAR is the engine; never registered itself."""
 
     bl_space_type = "PROPERTIES"
     bl_region_type = "WINDOW"
@@ -23,12 +30,12 @@ class _Properties:
         return context.engine in cls.COMPAT_ENGINES
 
 
-class NEAR_RENDER_PT_quality(_Properties, bpy.types.Panel):
+class NEAR_RENDER_PT_quality(_Properties):
     bl_label = "NeAR"
     bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, near = self.layout, context.scene.near
+        layout, near = self.layout, _near(context.scene)
         layout.use_property_split = True
         layout.prop(near, "quality")
         layout.prop(near, "shading")
@@ -46,7 +53,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'es' if what.endswith('sh') else 's'}"
 
 
-class NEAR_RENDER_PT_film(_Properties, bpy.types.Panel):
+class NEAR_RENDER_PT_film(_Properties):
     bl_label = "Film"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -56,7 +63,7 @@ class NEAR_RENDER_PT_film(_Properties, bpy.types.Panel):
         self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
 
 
-class NEAR_RENDER_PT_performance(_Properties, bpy.types.Panel):
+class NEAR_RENDER_PT_performance(_Properties):
     bl_label = "Performance"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -70,7 +77,7 @@ class NEAR_RENDER_PT_performance(_Properties, bpy.types.Panel):
         threads.prop(render, "threads")
 
 
-class NEAR_VIEWLAYER_PT_passes(_Properties, bpy.types.Panel):
+class NEAR_VIEWLAYER_PT_passes(_Properties):
     bl_label = "Passes"
     bl_context = "view_layer"
 
@@ -81,14 +88,14 @@ class NEAR_VIEWLAYER_PT_passes(_Properties, bpy.types.Panel):
         data = layout.column(heading="Data")
         data.prop(view_layer, "use_pass_z", text="Depth")
         data.prop(view_layer, "use_pass_normal", text="Normal")
-        data.prop(view_layer.near, "use_pass_confidence")
+        data.prop(_near(view_layer), "use_pass_confidence")
         surface = layout.column(heading="Surface")
         for name in ("base_color", "roughness", "metallic"):
-            surface.prop(view_layer.near, f"use_pass_{name}")
-        layout.column(heading="Light").prop(view_layer.near, "use_pass_shadow")
+            surface.prop(_near(view_layer), f"use_pass_{name}")
+        layout.column(heading="Light").prop(_near(view_layer), "use_pass_shadow")
 
 
-class NEAR_WORLD_PT_light(_Properties, bpy.types.Panel):
+class NEAR_WORLD_PT_light(_Properties):
     bl_label = "NeAR"
     bl_context = "world"
     bl_options = {"DEFAULT_CLOSED"}
@@ -99,7 +106,7 @@ class NEAR_WORLD_PT_light(_Properties, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.use_property_split = True
-        self.layout.prop(context.world.near, "resolution")
+        self.layout.prop(_near(context.world), "resolution")
 
 
 class NEAR_DATA_PT_asset(bpy.types.Panel):
@@ -110,19 +117,19 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return context.object is not None and context.object.near.asset is not None
+        return context.object is not None and payload.mesh_of(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context.object)
 
 
-class _Sidebar:
+class _Sidebar(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "NeAR"
 
 
-class NEAR_VIEW3D_PT_create(_Sidebar, bpy.types.Panel):
+class NEAR_VIEW3D_PT_create(_Sidebar):
     bl_label = "Create"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -139,12 +146,12 @@ class NEAR_VIEW3D_PT_create(_Sidebar, bpy.types.Panel):
         column.operator("near.add_sample", text="Sample", icon="MONKEY")
 
 
-class NEAR_VIEW3D_PT_asset(_Sidebar, bpy.types.Panel):
+class NEAR_VIEW3D_PT_asset(_Sidebar):
     bl_label = "Neural Asset"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return context.object is not None and context.object.near.asset is not None
+        return context.object is not None and payload.mesh_of(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context.object)
@@ -194,7 +201,7 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes,
            NEAR_WORLD_PT_light, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
-_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are
 _BORROWED = {"EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_surface", "EEVEE_WORLD_PT_surface",
@@ -203,9 +210,9 @@ _BORROWED = {"EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_surface", 
 _LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", "_dof")
 
 
-def stock_panels() -> list[type[bpy.types.Panel]]:
+def stock_panels() -> list[Any]:
     """Blender's panels that are shown for NeAR: those of every engine, which the old BLENDER_RENDER marks, and a few."""
-    panels = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
+    panels: list[Any] = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
     return [panel for panel in panels if panel.__name__ in _BORROWED
             or "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]
 

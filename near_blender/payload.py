@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from typing import Any
 
 import bpy
 
 from ._core import asset as assets
-from ._core import errors
 
 KEY = "near_asset"
 _CACHED = 8  # decoded assets kept, tens of MB each
@@ -22,7 +22,7 @@ _hashes: dict[int, str] = {}  # Mesh.session_uid -> hash
 _assets: OrderedDict[str, assets.NeuralAsset] = OrderedDict()
 
 
-def attach(ob: bpy.types.Object, data: bytes, name: str = "") -> bpy.types.Mesh:
+def attach(ob: Any, data: bytes, name: str = "") -> bpy.types.Mesh:
     """Makes ob stand for the asset in data, the bytes of a .near file; equal bytes share one payload."""
     wanted = hash_bytes(data)
     mesh = next((m for m in bpy.data.meshes if not m.library and hash_of(m) == wanted), None)
@@ -31,6 +31,11 @@ def attach(ob: bpy.types.Object, data: bytes, name: str = "") -> bpy.types.Mesh:
         mesh[KEY] = data  # a new property: assigning to an existing one would stop at the first zero byte
     ob.near.asset = mesh
     return mesh
+
+
+def mesh_of(ob: Any) -> bpy.types.Mesh | None:
+    """The payload that ob stands for, if any."""
+    return ob.near.asset
 
 
 def bytes_of(mesh: bpy.types.Mesh | None) -> bytes | None:
@@ -46,7 +51,7 @@ def hash_bytes(data: bytes) -> str:
 
 def hash_of(mesh: bpy.types.Mesh | None) -> str | None:
     """hash_bytes of what mesh keeps, computed once per session; None where it is no payload."""
-    if mesh is None or KEY not in mesh:
+    if mesh is None or mesh.get(KEY) is None:
         return None
     uid = mesh.session_uid
     if uid not in _hashes:
@@ -59,24 +64,16 @@ def hash_of(mesh: bpy.types.Mesh | None) -> str | None:
 
 def asset_of(ob: bpy.types.Object) -> assets.NeuralAsset | None:
     """The asset ob stands for, decoded; None where it stands for none. Raises NearError for damaged bytes."""
-    key = hash_of(ob.near.asset)
+    mesh = mesh_of(ob)
+    key = hash_of(mesh)
     if key is None:
         return None
     if key not in _assets:
-        _assets[key] = assets.from_bytes(bytes_of(ob.near.asset), f"The asset of {ob.name}")
+        _assets[key] = assets.from_bytes(bytes_of(mesh), f"The asset of {ob.name}")
         while len(_assets) > _CACHED:
             _assets.popitem(last=False)
     _assets.move_to_end(key)
     return _assets[key]
-
-
-def find_problem(ob: bpy.types.Object) -> str:
-    """One sentence about the asset that cannot be read, empty where all is well or ob is an ordinary object."""
-    try:
-        asset_of(ob)
-    except errors.NearError as error:
-        return str(error)
-    return ""
 
 
 def forget() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
 
 from . import payload
 
-_OVERRIDE = {"LIBRARY_OVERRIDABLE"}
+_OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
 
 
 class NEAR_PG_scene(bpy.types.PropertyGroup):
@@ -55,14 +57,14 @@ class NEAR_PG_view_layer(bpy.types.PropertyGroup):
         name="Confidence", override=_OVERRIDE, description="1 where the photo or mesh showed the surface, 0 where it is a guess")
 
 
-GROUPS = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object, bpy.types.World: NEAR_PG_world,
+GROUPS: dict[Any, Any] = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object, bpy.types.World: NEAR_PG_world,
           bpy.types.ViewLayer: NEAR_PG_view_layer}
 
 
 def register() -> None:
     for owner, group in GROUPS.items():
         bpy.utils.register_class(group)
-        owner.near = PointerProperty(type=group, name="NeAR", override=_OVERRIDE)
+        owner.near = PointerProperty(type=group, name="NeAR", override=_OVERRIDE)  # type: ignore[func-returns-value]
 
 
 def unregister() -> None:

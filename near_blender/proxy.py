@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import bmesh
 import bpy
@@ -25,11 +26,10 @@ def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     colors = colorspace.from_rec709(shell.base_color)
     mesh = bpy.data.meshes.new(name)
     _set_geometry(mesh, shell.vertices * np.float32(asset.extent), shell.faces)
-    mesh.attributes.new(REST, "FLOAT_VECTOR", "POINT").data.foreach_set("vector", shell.vertices.ravel())
-    color = mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "POINT")
-    color.data.foreach_set("color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1).ravel())
+    _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", shell.vertices)
+    _add_attribute(mesh, COLOR, "FLOAT_COLOR", "color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
     for attribute, values in zip(_MATERIAL_VALUES, (shell.roughness, shell.metallic)):
-        mesh.attributes.new(attribute, "FLOAT", "POINT").data.foreach_set("value", np.ascontiguousarray(values))
+        _add_attribute(mesh, attribute, "FLOAT", "value", values)
     mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
     mesh.materials.append(_material(shell, colors, name))
     mesh.update()
@@ -50,6 +50,11 @@ def _set_geometry(mesh: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarray)
     mesh.shade_smooth()
 
 
+def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, values: np.ndarray) -> None:
+    attribute: Any = mesh.attributes.new(name, kind, "POINT")
+    attribute.data.foreach_set(field, np.ascontiguousarray(values, np.float32).ravel())
+
+
 def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.Material:
     """A Principled material that reads the proxy's attributes; the viewport's Solid mode gets the means."""
     material = bpy.data.materials.new(name)
@@ -59,7 +64,7 @@ def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.M
     nodes, links = material.node_tree.nodes, material.node_tree.links
     principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     for row, (attribute, socket) in enumerate({COLOR: "Base Color", **_MATERIAL_VALUES}.items()):
-        node = nodes.new("ShaderNodeAttribute")
+        node: Any = nodes.new("ShaderNodeAttribute")
         node.attribute_name, node.location = attribute, (-300, 300 - 200 * row)
         links.new(node.outputs["Color" if attribute == COLOR else "Fac"], principled.inputs[socket])
     return material
@@ -67,7 +72,7 @@ def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.M
 
 def set_preview(ob: bpy.types.Object, thumbnail: np.ndarray) -> None:
     """Shows thumbnail (h, w, 4) uint8 sRGB wherever Blender shows ob's icon."""
-    preview = ob.preview_ensure()
+    preview: Any = ob.preview_ensure()
     preview.image_size = thumbnail.shape[1::-1]
     preview.image_pixels_float.foreach_set((thumbnail[::-1].astype(np.float32) / 255).ravel())
 
@@ -102,7 +107,7 @@ def _fit(ob: bpy.types.Object) -> tuple[np.ndarray, float]:
     return matrix, float(off / max(np.linalg.norm(matrix[:3, :3], 2), 1e-9))
 
 
-def _positions(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
+def _positions(mesh: Any) -> tuple[np.ndarray, np.ndarray]:
     """Rest positions and vertices of a mesh, (V, 3) float64 each; in edit mode of some of the vertices; empty without
     rest positions."""
     if mesh.is_editmode:

@@ -128,7 +128,7 @@ def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
     if ob is None:
         what = f"There is no object named {name} in this scene." if name else "No object is active."
         raise errors.NearError(what, "Select a mesh object.")
-    if payload.bytes_of(ob.near.asset) is not None:
+    if payload.bytes_of(payload.mesh_of(ob)) is not None:
         raise errors.NearError(f"{ob.name} already is a neural asset.", "Select the mesh that it was made from.")
     return ob
 
@@ -141,4 +141,4 @@ def _check_picture(path: Path) -> None:
 
 
 CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

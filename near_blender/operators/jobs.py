@@ -62,7 +62,7 @@ def current() -> Creation | None:
     return _current
 
 
-def set_pixels(preview: bpy.types.ImagePreview, picture: np.ndarray) -> None:
+def set_pixels(preview: Any, picture: np.ndarray) -> None:
     """Shows a picture (h, w), (h, w, 3) or (h, w, 4), 0..1 or uint8, row 0 on top, as an icon."""
     values = np.atleast_3d(picture).astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)
     if values.shape[2] == 1:
@@ -80,7 +80,8 @@ def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Jo
     global _current
     _current = Creation(job, name)
     if not wait:
-        bpy.ops.near.watch_creation("INVOKE_DEFAULT")
+        ops: Any = bpy.ops
+        ops.near.watch_creation("INVOKE_DEFAULT")
         return {"FINISHED"}
     try:
         return finish(operator, context)
@@ -186,7 +187,7 @@ def show_status(context: bpy.types.Context, text: str | None) -> None:
                 area.tag_redraw()
 
 
-_register, _unregister = bpy.utils.register_classes_factory((NEAR_OT_watch_creation, NEAR_OT_cancel_creation))
+_register, _unregister = bpy.utils.register_classes_factory((NEAR_OT_watch_creation, NEAR_OT_cancel_creation))  # type: ignore[func-returns-value, attr-defined]
 
 
 def register() -> None:

@@ -99,4 +99,4 @@ class NEAR_OT_copy_setup(bpy.types.Operator):
 
 
 CLASSES = (NEAR_OT_check_setup, NEAR_OT_copy_setup)
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
@@ -60,7 +61,7 @@ class NEAR_OT_export_asset(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
-        if ob is not None and payload.bytes_of(ob.near.asset) is not None:
+        if ob is not None and payload.bytes_of(payload.mesh_of(ob)) is not None:
             return True
         cls.poll_message_set("The active object is not a neural asset")
         return False
@@ -112,7 +113,7 @@ class NEAR_FH_asset(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-def chosen_paths(operator: bpy.types.Operator) -> list[Path]:
+def chosen_paths(operator: Any) -> list[Path]:
     """The files of a file dialog, a drop or a script."""
     folder = Path(bpy.path.abspath(operator.directory))
     names = [file.name for file in operator.files if file.name]
@@ -128,4 +129,4 @@ def read(path: Path) -> tuple[bytes, assets.NeuralAsset]:
 
 
 CLASSES = (NEAR_OT_import_asset, NEAR_OT_export_asset, NEAR_OT_add_sample, NEAR_FH_asset)
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
