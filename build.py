@@ -22,8 +22,8 @@ DIST = ROOT / "dist"
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
-WEIGHTS = ROOT / "near_core" / "models"
-ONNX = WEIGHTS / "onnx"  # what near_core/models/export.py writes
+WEIGHTS = ROOT / "near_core" / "weights"
+ONNX = WEIGHTS / "onnx"
 
 # the tags that wheels for a platform may carry
 PLATFORMS = {
@@ -35,8 +35,8 @@ PLATFORMS = {
 # the wheels in the zip: networks, photos, panoramas; numpy is in Blender
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "demo.py", "src", "build.py", "lib", "training", "dataset*.py", "evaluat*.py",
-            "metrics.py", "reference*.py", "export.py", "cli.py", "bench.py", "__main__.py", "*.part", "*.pt")
+LEFT_OUT = ("__pycache__", "*.pyc", "demo.py", "src", "build.py", "lib", "training", "dataset*.py", "render_dataset.py", "evaluat*.py",
+            "metrics.py", "reference*.py", "procedural.py", "variation.py", "autograd.py", "cli.py", "bench.py", "__main__.py", "*.part", "*.pt", "*.safetensors")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -124,7 +124,7 @@ def _install(pins: list[str]) -> None:
 def _make_sample() -> None:
     """Makes the asset that `Add > Sample` adds, again whenever the code that makes it changed."""
     made = ROOT / "near_blender/assets/sample.near"
-    stamp, state = CACHE / "sample", _digest([*sorted((ROOT / "near_core").glob("*.py")), *WEIGHTS.rglob("*.safetensors")])
+    stamp, state = CACHE / "sample", _digest([*sorted((ROOT / "near_core").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
     if made.is_file() and stamp.is_file() and stamp.read_text() == state:
         return
     with step("sample asset"):
@@ -152,18 +152,12 @@ def _check_libraries() -> None:
 
 
 def _export() -> None:
-    """Exports near-mini to ONNX where its trained weights are there; again only when they or the networks changed."""
-    exporter, weights = ROOT / "near_core/models/export.py", sorted(WEIGHTS.rglob("*.safetensors"))
-    if not exporter.is_file() or not weights:
-        say("near-mini has no trained weights yet: nothing to export, the analytic renderer is packed alone")
-        return
-    stamp, state = ONNX / "exported", _digest([*sorted(WEIGHTS.glob("*.py")), *weights])
-    if stamp.is_file() and stamp.read_text() == state:
+    """Exports near-mini to ONNX, where its trained weights are there and changed."""
+    if not list(WEIGHTS.glob("*.safetensors")):
+        say("near-mini has no trained weights yet: the analytic renderer works alone")
         return
     with step("export near-mini"):
-        ONNX.mkdir(exist_ok=True)
-        run(PYTHON, "-m", "near_core.models.export", ONNX)
-        stamp.write_text(state)
+        run(PYTHON, "-c", "from near_core.models.mini_graphs import export; export()", quiet=True)
 
 
 # --- the extension

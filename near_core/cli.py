@@ -1,4 +1,4 @@
-"""The command line: `python -m near_core <command>`. A failure is one line on standard error and exit status 2."""
+"""The command line, `python -m near_core <command>`: a failure is one line on standard error and exit status 2."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import importlib
 import json
 import os
 import re
+import runpy
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +25,7 @@ FAILED, INTERRUPTED = 2, 130
 MAP_SIDE = 8192  # pixels; longer light maps are averaged down
 
 # commands that live in modules of their own, each with add_arguments(parser) and run(args) -> exit status
-MODULES = {"evaluate": "evaluate", "verify-reference": "reference", "render-dataset": "render_dataset",
-           "train": "training.train", "bench": "bench"}
+MODULES = {"evaluate": "evaluate", "verify-reference": "reference", "render-dataset": "render_dataset", "bench": "bench"}
 HELP = {
     "create": "make a neural asset from photos, a mesh or both",
     "render": "draw assets under a light, seen by a camera",
@@ -54,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not argv or argv[0] not in HELP:
             return _overview(argv)
+        if argv[0] == "train":
+            return train(argv[1:])
         add_arguments, run = _command(argv[0])
         parser = Parser(prog=f"near_core {argv[0]}", description=HELP[argv[0]].capitalize() + ".")
         add_arguments(parser)
@@ -93,14 +96,40 @@ def _command(name: str) -> tuple[Callable, Callable]:
     if name not in MODULES:
         return {"create": (_create_arguments, create), "render": (_render_arguments, render),
                 "info": (_info_arguments, info)}[name]
-    try:
+    with _packages(name):
         module = importlib.import_module(f".{MODULES[name]}", __package__)
+    return module.add_arguments, module.run
+
+
+@contextmanager
+def _packages(name: str):
+    """Says which Python package a developers' command lacks."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith(__package__):
-            raise NearError(f"`{name}` is not part of this version.", "Update NeAR.") from error
+            raise NearError(f"`{name}` is not part of this installation.", "Run it in a checkout of the project.") from error
         raise NearError(f"`{name}` needs the Python package {error.name}.",
                         "Run it with the environment that build.py makes.") from error
-    return module.add_arguments, module.run
+
+
+def train(argv: list[str]) -> int:
+    """Runs one stage of the training, each a module of `training` with options of its own."""
+    folder = Path(__file__).parent / "training"
+    stages = sorted(path.stem for path in folder.glob("*.py") if "__main__" in path.read_text())
+    if not argv or argv[0] not in stages:
+        if argv and argv[0] in ("-h", "--help"):
+            print(f"usage: near_core train stage …\n\n{HELP['train'].capitalize()}. Stages: {', '.join(stages)}.")
+            return 0
+        raise NearError(f"train needs a stage, one of {', '.join(stages) or 'none here'}.",
+                        "See docs/training.md and `near_core train stage --help`.")
+    sys.argv = [f"near_core train {argv[0]}", *argv[1:]]
+    with _packages("train"):
+        try:
+            runpy.run_module(f"{__package__}.training.{argv[0]}", run_name="__main__")
+        except SystemExit as ended:
+            return int(ended.code or 0)
+    return 0
 
 
 class Reporter:
@@ -146,13 +175,14 @@ def create(args: argparse.Namespace) -> int:
     sources = [*args.image, *([args.mesh] if args.mesh else [])]
     if not sources:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
+    photos, pose = _photos(args), _pose(args)
     report, start = Reporter(), time.monotonic()
     shape = mesh.load(args.mesh) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report}
-    if args.image:
+    if photos:
         if not hasattr(verbs, "create_from_image"):
             raise NearError("Creating from a photo is not part of this version.", "Give a mesh instead.")
-        made = verbs.create_from_image(_photos(args), mesh=shape, seed=args.seed, **_pose(args), **options)
+        made = verbs.create_from_image(photos, mesh=shape, seed=args.seed, **pose, **options)
     else:
         made = verbs.create_from_mesh(shape, normalize=True, **options)
     asset.save(made, args.out)
@@ -342,6 +372,7 @@ def _asset_facts(path: Path) -> dict:
 
 
 def _installation_facts() -> dict:
+    from . import runtime
     from ._kernels import library
     from .worker import describe_runtime
 
@@ -349,6 +380,6 @@ def _installation_facts() -> dict:
         kernels = f"{library.this_platform()} {library.isa()}"
     except (library.KernelsMissing, ValueError) as error:
         kernels = str(error)
-    models = Path(__file__).parent / "models" / "onnx"
+    model = runtime.NearMini()
     return {**describe_runtime(), "kernels": kernels, "cores": os.cpu_count(),
-            "networks": ", ".join(sorted(path.stem for path in models.glob("*.onnx"))) or "none"}
+            "networks": ", ".join(model.graphs) or "none", "model_hash": model.digest}
