@@ -1,0 +1,148 @@
+"""Stage `slat`: the latent of voxels whose place is known, from the pixels of one photo under any light.
+
+The target is light-free by construction: the octants of the surface itself, judged through the frozen intrinsic decoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import asset as assets
+from .. import latent, reconstruct
+from ..models.mini_photo import COARSE, Slat, look_up
+from ..surfels import Surfels
+from . import photos
+from .latent import Autoencoder, loss_of
+from .loop import Run, Schedule, background, start_from
+from .structure import StructureAndRefine
+
+VOXELS = 8000
+
+
+class SlatOnly(nn.Module):
+    """The network under the name it is saved by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slat = Slat()
+
+
+def turned_surfels(surfels: Surfels, turn: np.ndarray, scale: float) -> Surfels:
+    turn = turn.T.astype(np.float32)
+    return replace(surfels, position=surfels.position @ turn * scale, normal=surfels.normal @ turn,
+                   shading_normal=surfels.shading_normal @ turn)
+
+
+def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generator, augment: bool) -> dict:
+    """Network inputs and the true octants of one photo."""
+    camera, surfels, coords = view.camera, asset.surfels, asset.coords
+    if augment and rng.random() < 0.6:
+        camera, turn = photos.turned(camera, rng.uniform(-180, 180))
+        reach = np.abs(surfels.position @ turn.T.astype(np.float32)).max()
+        scale = min(1.0, 0.499 / reach)
+        surfels, matrix = turned_surfels(surfels, turn, scale), camera.world_to_camera.copy()
+        matrix[:3, 3] *= scale
+        camera = photos.cameras.replace(camera, world_to_camera=matrix)
+        cells = np.clip(((surfels.position + 0.5) * 64).astype(int), 0, 63)
+        coords = np.unique(cells, axis=0).astype(np.uint8)
+    if augment:  # predicted voxels are never exact: some too many, some missing
+        extra = coords[rng.random(len(coords)) < 0.15].astype(int) + rng.integers(-1, 2, 3)
+        coords = coords[rng.random(len(coords)) > 0.05]
+        coords = np.unique(np.concatenate([coords, np.clip(extra, 0, 63)]), axis=0).astype(np.uint8)
+    if len(coords) > VOXELS:
+        apart = np.abs(coords.astype(int) - coords[rng.integers(len(coords))]).max(1)
+        coords = coords[np.argpartition(apart, VOXELS)[:VOXELS]] if augment else coords
+    picture = photos.mixed_light(view, rng, augment)
+    window = photos.crop_window(picture[3].numpy())
+    crop = camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2, window[2], window[2])
+    centres = (coords.astype(np.float32) + 0.5) / 64 - 0.5
+    uv, ray = reconstruct.project(centres, crop)
+    every = reconstruct.project(reconstruct.cell_centres(COARSE), crop)
+    seen = reconstruct.visible(centres, crop)[:, None]
+    tensor = torch.from_numpy
+    return {"image": photos.network_image(picture, window), "uv": tensor(uv), "ray": tensor(ray), "seen": tensor(seen),
+            "cells_uv": tensor(every[0]), "cells_ray": tensor(every[1]), "coords": coords,
+            "neighbours": tensor(latent.neighbours(coords)), "octants": tensor(latent.octants(surfels, coords)),
+            "noise": torch.randn(len(coords), 4) * (1 - tensor(seen))}
+
+
+def predict(networks: SlatOnly, structure: StructureAndRefine, item: dict) -> tuple[Tensor, Tensor]:
+    """slat (N, 16) and confidence (N,) of one photo; structure is frozen."""
+    with torch.no_grad():
+        _, cells, maps = structure.structure(item["image"][None], item["cells_uv"][None], item["cells_ray"][None])
+    x, y, z = torch.from_numpy(item["coords"].astype(np.int64) // 2).T
+    pixel = torch.cat([look_up(maps.float(), item["uv"][None])[0],
+                       look_up(item["image"][None], item["uv"][None])[0]], -1)
+    return networks.slat(cells[0, :, x, y, z].T.float(), pixel, item["ray"], item["seen"], item["noise"],
+                         item["neighbours"])
+
+
+def judge(networks: SlatOnly, structure: StructureAndRefine, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
+    slat, confidence = predict(networks, structure, item)
+    _, occupied, children = decoder.iad(slat.float(), item["neighbours"])
+    loss, parts = loss_of(item["octants"], occupied.float(), children.float())
+    full = item["octants"][..., 0]
+    wrong = ((children[..., 6:9] - item["octants"][..., 7:10]).abs().mean(-1) * full).sum(-1) / full.sum(-1).clamp(min=1)
+    sure = torch.exp(-6 * wrong.detach().float())
+    with torch.no_grad():
+        target = decoder.encoder(item["octants"].flatten(1), item["neighbours"])
+    parts["latent"] = (slat - target).abs().mean()
+    parts["confidence"] = (confidence.float() - sure).square().mean()
+    return loss + 0.3 * parts["latent"] + parts["confidence"], parts
+
+
+def run(args: argparse.Namespace) -> int:
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    data, dev = Path(args.data), Path(args.dev)
+    names = json.loads((data / "meta.json").read_text())["assets"]
+    held_names = json.loads((dev / "meta.json").read_text())["assets"]
+
+    def load(folder: Path, chosen: list[str], views: int | None) -> list:
+        return [(assets.load(p), photos.read_views(folder / "views" / n, views)) for n in chosen
+                if (p := Path(args.assets) / f"{n}.near").exists()]
+
+    train, held = load(data, names[:args.limit], None), load(dev, held_names, 1)
+    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    structure, decoder = StructureAndRefine().eval().requires_grad_(False), Autoencoder().eval().requires_grad_(False)
+    start_from(structure, Path(args.structure))
+    start_from(decoder, Path(args.latent))
+    rng = np.random.default_rng()
+    tests = [sample(asset, views[0], np.random.default_rng(0), False) for asset, views in held]
+
+    def make() -> dict:
+        asset, views = train[rng.integers(len(train))]
+        return sample(asset, views[rng.integers(len(views))], rng, True)
+
+    items = background(make)
+
+    def step() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return judge(networks, structure, decoder, next(items))[0]
+
+    def check(networks: nn.Module) -> tuple[float, dict]:
+        parts = [judge(networks, structure, decoder, item)[1] for item in tests]
+        mean = {k: round(float(np.mean([float(p[k]) for p in parts])), 4) for k in parts[0]}
+        return -mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
+
+    networks = SlatOnly()
+    Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    for name, kind, default in (("data", str, ""), ("dev", str, ""), ("assets", str, ""), ("out", str, ""),
+                                ("structure", str, ""), ("latent", str, ""), ("minutes", float, 30.0),
+                                ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
+                                ("check-every", float, 5.0)):
+        arguments.add_argument(f"--{name}", type=kind, default=default)
+    raise SystemExit(run(arguments.parse_args()))
