@@ -51,7 +51,7 @@ def test_render_writes_a_linear_exr_and_an_srgb_png(ball, tmp_path):
     assert main([*command, "--out", str(tmp_path / "a.exr")]) == 0
     assert main([*command, "--out", str(tmp_path / "a.png")]) == 0
     picture = image.read(tmp_path / "a.exr")
-    assert picture.shape == (32, 48, 4) and picture[16, 24, 3] > 0.95 and picture[0, 0, 3] == 0
+    assert picture.shape == (32, 48, 4) and picture[16, 24, 3] > 0.85 and picture[0, 0, 3] == 0
     assert picture[16, 24, 0] > 5 * picture[16, 24, 1]
     shown, solid = image.read(tmp_path / "a.png"), picture[..., 3] > 0.9
     assert np.abs(shown[..., 3] - picture[..., 3]).max() < 0.003
