@@ -16,6 +16,7 @@ from bpy.utils import previews
 from .. import client
 from .._core import asset as assets
 from .._core import errors
+from .._core import image as images
 from .place import place, reported
 
 INTERVAL = 0.1  # seconds between looks at the worker
@@ -23,10 +24,11 @@ INTERVAL = 0.1  # seconds between looks at the worker
 
 @dataclass
 class Creation:
-    """A job on its way and what it will be called. started: time.monotonic() seconds."""
+    """A job on its way and what it will be called. size: the object's scale. started: time.monotonic() seconds."""
 
     job: client.Job
     name: str
+    size: float
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
 
@@ -63,22 +65,19 @@ def current() -> Creation | None:
 
 
 def set_pixels(preview: Any, picture: np.ndarray) -> None:
-    """Shows a picture (h, w), (h, w, 3) or (h, w, 4), 0..1 or uint8, row 0 on top, as an icon."""
-    values = np.atleast_3d(picture).astype(np.float32) / (255 if picture.dtype == np.uint8 else 1)
-    if values.shape[2] == 1:
-        values = values.repeat(3, 2)
-    if values.shape[2] == 3:
-        values = np.concatenate([values, np.ones_like(values[..., :1])], 2)
-    step = max(1, max(values.shape[:2]) // 256)
-    values = values[::-step, ::step]
+    """Shows a mask (h, w) or a linear picture (h, w, 3), 0..1, row 0 on top, as an icon."""
+    values = np.atleast_3d(picture).astype(np.float32)
+    values = values.repeat(3, 2) if values.shape[2] == 1 else images.srgb_encode(values)
+    values = np.concatenate([values, np.ones_like(values[..., :1])], 2)[::-1]
     preview.image_size = values.shape[1::-1]
     preview.image_pixels_float.foreach_set(np.ascontiguousarray(values).ravel())
 
 
-def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, wait: bool) -> set[str]:
+def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, size: float, wait: bool
+        ) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
     global _current
-    _current = Creation(job, name)
+    _current = Creation(job, name, size)
     if not wait:
         ops: Any = bpy.ops
         ops.near.watch_creation("INVOKE_DEFAULT")
@@ -105,6 +104,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             operator.report({"WARNING"}, creation.job.warning)
         asset = assets.from_bytes(data, creation.name)
         ob = place(context, asset, data)
+        ob.scale *= creation.size
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels in {spent:.1f} s")
         return {"FINISHED"}

@@ -106,6 +106,7 @@ def test_create_from_mesh(cube):
 
 
 def test_create_from_a_named_mesh(cube):
+    cube.scale = (1, 0.1, 0.1)
     bpy.context.view_layer.objects.active = None
     bpy.ops.near.create_asset_from_mesh(object_name=cube.name)
     assert payload.asset_of(bpy.context.object) is not None
@@ -152,6 +153,35 @@ def test_the_sample(ball, tmp_path, monkeypatch):
     assert not bpy.ops.near.add_sample.poll()
     assets.save(ball, tmp_path / "sample.near")
     assert bpy.ops.near.add_sample() == {"FINISHED"} and bpy.context.object.name == "Ball"
+
+
+PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
+
+
+def test_create_from_a_photo():
+    try:
+        bpy.ops.near.create_asset_from_image(filepath=PHOTO, elevation=0.8)
+    except RuntimeError as error:
+        if "no trained photo networks" in str(error):
+            pytest.skip("the photo networks are not trained yet")
+        raise
+    ob = bpy.context.object
+    asset = payload.asset_of(ob)
+    assert ob.name == "coffee" and asset.source == "coffee.jpg" and len(asset.coords) > 1000
+    assert 0.5 < max(ob.dimensions) <= 1.02
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"filepath": ""}, "There is no picture"),
+    ({"filepath": "/nowhere/photo.png"}, "There is no picture photo.png"),
+    ({"filepath": __file__}, "test_operators.py is not a picture"),
+    ({"filepath": PHOTO, "mask": "/nowhere/mask.png"}, "There is no picture mask.png"),
+    ({"filepath": PHOTO, "mesh_object": "Nobody"}, "There is no object named Nobody"),
+])
+def test_create_from_what_is_no_photo(options, words):
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.near.create_asset_from_image(**options)
+    assert not bpy.data.objects
 
 
 def test_check_setup_tries_every_part():
