@@ -80,6 +80,13 @@ def uses(tree: bpy.types.NodeTree, kind: str) -> bool:
     return any(node.type == kind and any(o.is_linked for o in node.outputs) for t in _trees(tree, []) for node in t.nodes)
 
 
+def images(tree: bpy.types.NodeTree) -> list[bpy.types.Image]:
+    """The images of texture nodes in tree and its groups that are connected to something."""
+    found = (node.image for t in _trees(tree, []) for node in t.nodes
+             if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE") and any(o.is_linked for o in node.outputs))
+    return [image for image in found if image is not None]
+
+
 def _trees(tree: bpy.types.NodeTree, found: list) -> list:
     if tree not in found:
         found.append(tree)

@@ -28,7 +28,7 @@ from ._core import environment, errors
 
 _KEPT = 8  # light maps; 25 MB each at 2048 pixels
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
-_SUN_SAMPLES = 64  # per pixel: one can miss the sun
+_SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _kept: OrderedDict[str, Any] = OrderedDict()
 _bakes: dict[str, Bake] = {}
@@ -53,8 +53,17 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
         return Light(environment.uniform((0, 0, 0)))
     if not nodes.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
+    _check_images(world)
     light = _read_by_hand(world) or _read_baked(world, depsgraph)
     return _with_visibility(world, light) if isinstance(light, Light) else light
+
+
+def _check_images(world: bpy.types.World) -> None:
+    """Raises NearError for an image that is gone: Cycles would draw it pink."""
+    for image in nodes.images(world.node_tree):
+        if image.source in ("FILE", "SEQUENCE", "MOVIE") and not image.size[0]:
+            raise errors.NearError(f"The World's image {image.name} could not be read.",
+                                   "Find it with File > External Data > Find Missing Files, or choose another.")
 
 
 def _with_visibility(world: bpy.types.World, light: Light) -> Light:
@@ -128,9 +137,6 @@ def _read_image(image: bpy.types.Image) -> environment.Environment:
     kept = _recall(key)
     if kept is None:
         width, height = image.size
-        if not width * height:
-            raise errors.NearError(f"The World's image {image.name} could not be read.",
-                                   "Find it with File > External Data > Find Missing Files, or choose another.")
         pixels = np.empty(width * height * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
         pixels = pixels.reshape(height, width, -1)[::-1]
@@ -184,7 +190,7 @@ class Bake:
         """What was baked. Raises NearError where that failed."""
         if self.error is not None:
             raise self.error
-        maps = [environment.Environment(self._maps[key]) for key in ("lighting", "seen") if key in self._maps]
+        maps = [_scaled(self._maps[key]) for key in ("lighting", "seen") if key in self._maps]
         return Light(maps[0], maps[1] if len(maps) > 1 else None)
 
     def stop(self) -> None:
@@ -212,10 +218,16 @@ class Bake:
                 space = str(baked["space"])
                 for key in set(baked.files) - {"space"}:
                     rgb = colorspace.to_rec709(baked[key], space if space in colorspace.SPACES else "Linear Rec.709")
-                    self._maps[key] = environment.sanitized(rgb)
+                    self._maps[key] = np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0)
         except (OSError, ValueError, KeyError):
             log.add(said)
             self.error = errors.NearError(f"The World {self.name} could not be baked.", _ADVICE)
+
+
+def _scaled(rgb: np.ndarray) -> environment.Environment:
+    """A baked map of any brightness: a sky's sun is far brighter than the brightest pixel that a light map may hold."""
+    scale = max(1.0, float(rgb.max()) / environment.MAX_RADIANCE)
+    return environment.Environment(environment.sanitized(rgb / np.float32(scale)), strength=scale)
 
 
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."

@@ -40,7 +40,9 @@ def make_scene(world, width, samples, frame):
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, width // 2, 100
     render.use_file_extension = render.use_compositing = render.use_sequencer = render.film_transparent = False
     cycles.samples = samples
-    cycles.use_denoising = cycles.use_adaptive_sampling = False
+    cycles.use_denoising = False
+    # a World is without noise but for what is smaller than a pixel, so nearly all pixels stop at four samples
+    cycles.use_adaptive_sampling, cycles.adaptive_min_samples, cycles.adaptive_threshold = samples > 4, 4, 0.02
     cycles.sample_clamp_direct = cycles.sample_clamp_indirect = 0
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01 if samples == 1 else 1.0
     for ray in ("camera", "diffuse", "glossy", "transmission", "scatter"):
