@@ -18,6 +18,29 @@ TOKENS = 96  # directions of the light tokenizer
 TOKEN = 48  # channels of a light token
 
 
+def _gather(x: Tensor, neighbours: Tensor) -> Tensor:
+    """Rows of the neighbourhood side by side, zeros where there is no neighbour. (N, C) -> (N, 27 C)."""
+    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # (N + 1, C)
+    return padded.index_select(0, neighbours.flatten()).view(neighbours.shape[0], 27 * x.shape[1])
+
+
+class _Convolve(torch.autograd.Function):
+    """SparseConv with a backward pass of gathers: row i is the k-th neighbour of j where j is the (26 - k)-th of i."""
+
+    @staticmethod
+    def forward(context, x, weight, bias, neighbours):
+        context.save_for_backward(x, weight, neighbours)
+        return torch.addmm(bias, _gather(x, neighbours), weight.T)
+
+    @staticmethod
+    def backward(context, dy):
+        x, weight, neighbours = context.saved_tensors
+        out, inside = weight.shape[0], x.shape[1]
+        flipped = weight.view(out, 27, inside).flip(1).permute(1, 0, 2).reshape(27 * out, inside)
+        dx = _gather(dy, neighbours) @ flipped if context.needs_input_grad[0] else None
+        return dx, dy.T @ _gather(x, neighbours), dy.sum(0), None
+
+
 class SparseConv(nn.Module):
     """Submanifold 3x3x3 convolution as one gather and one product."""
 
@@ -26,8 +49,10 @@ class SparseConv(nn.Module):
         self.linear = nn.Linear(27 * inside, out)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
-        padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # (N + 1, C)
-        return self.linear(padded[neighbours].flatten(1))  # (N, 27 C) -> (N, out)
+        if not self.training:
+            return self.linear(_gather(x, neighbours))  # (N, 27 C) -> (N, out)
+        exact = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        return _Convolve.apply(x.to(exact), self.linear.weight.to(exact), self.linear.bias.to(exact), neighbours)
 
 
 class SparseBlock(nn.Module):
