@@ -14,6 +14,7 @@ from .runtime import NearMini
 
 SIZE = 128  # pixels of the crop the networks see
 COARSE = 32  # cells along an edge of the structure grid
+MATTE_SIZE = 192  # pixels of the square that the matting network sees
 LIKELY = 0.5  # probability from which a cell is taken
 
 
@@ -54,6 +55,18 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     found = (padded[:, at] * ((1 - fx) * (1 - fy)) + padded[:, at + 1] * (fx * (1 - fy))
              + padded[:, at + width + 2] * ((1 - fx) * fy) + padded[:, at + width + 3] * (fx * fy))
     return found.T.astype(np.float32)
+
+
+def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
+    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
+    from PIL import Image
+    height, width = picture.shape[:2]
+    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((MATTE_SIZE,) * 2,
+                                                                                    Image.Resampling.BOX)
+    squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
+    logits = model.run("matte", picture=squeezed)[0][0]
+    alpha = Image.fromarray(1 / (1 + np.exp(-logits))).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(alpha), 0, 1)
 
 
 def cell_centres(resolution: int) -> np.ndarray:

@@ -195,3 +195,30 @@ class Slat(nn.Module):
             x = block(x, neighbours)
         out = self.leave(x)
         return out[:, :LATENT], torch.sigmoid(out[:, LATENT])
+
+
+class Matte(nn.Module):
+    """What of a photo is the object in front. picture: (1, 3, 192, 192) sRGB in [-1, 1] -> logits (1, 192, 192)."""
+
+    def __init__(self, inner: int = 48):
+        super().__init__()
+        self.backbone = Backbone()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
+        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
+                                                  nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
+        self.edge = nn.Conv2d(3, 16, 3, padding=1)
+        self.out = nn.Sequential(nn.Conv2d(inner + 16, 24, 3, padding=1), nn.SiLU(), nn.Conv2d(24, 1, 3, padding=1))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        taps = self.backbone(picture)
+        x = self.lateral[-1](taps[-1])
+        x = x + x.mean((2, 3), keepdim=True)  # what the picture is about, everywhere
+        for level in range(len(taps) - 1, -1, -1):
+            if level < len(taps) - 1:
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+            x = x + self.smooth[level](F.silu(x))
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.out(torch.cat([x, F.silu(self.edge(picture))], 1))[:, 0]
+
+
+MATTE_SIZE = 192  # pixels; a photo is squeezed into this square
