@@ -56,6 +56,9 @@ class HeadRMSNorm(nn.Module):
         return (F.normalize(x.float(), dim=-1) * self.gamma.float() * x.shape[-1] ** 0.5).to(x.dtype)
 
 
+ROWS_AT_ONCE = 4096  # of an MLP; bounds the memory of its hidden layer
+
+
 class MLP(nn.Module):
     """Two linear layers around a tanh-GELU."""
 
@@ -65,7 +68,9 @@ class MLP(nn.Module):
         self.mlp = nn.Sequential(Linear(channels, hidden), nn.GELU("tanh"), Linear(hidden, channels))
 
     def forward(self, x):
-        return self.mlp(x)
+        if len(x) <= ROWS_AT_ONCE:
+            return self.mlp(x)
+        return torch.cat([self.mlp(rows) for rows in x.split(ROWS_AT_ONCE)])
 
 
 class SelfAttention(nn.Module):

@@ -56,7 +56,7 @@ class DirectionEncoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.register_buffer("freq_bands", math.pi * 2.0 ** torch.arange(DIRECTION_FREQUENCIES))
+        self.freq_bands = nn.Parameter(math.pi * 2.0 ** torch.arange(DIRECTION_FREQUENCIES), requires_grad=False)
 
     def forward(self, directions):
         angles = directions[:, :, None] * self.freq_bands.float()[:, None, None]  # (B, 3, 8, H, W)

@@ -9,7 +9,11 @@ from .near_gaussians import Gaussians, Representation
 
 
 def head_count(channels, heads, channels_per_head):
-    return heads or channels // channels_per_head
+    """Attention heads, given directly or by their width. Raises ValueError where they do not divide the channels."""
+    heads = heads or channels // channels_per_head
+    if channels % heads:
+        raise ValueError(f"{heads} heads do not divide {channels} channels")
+    return heads
 
 
 def attention_sets(coords, attn_mode, window_size, count):

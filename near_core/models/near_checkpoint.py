@@ -1,0 +1,226 @@
+"""The published checkpoints: a folder with `pipeline.yaml`, and for every network NAME.json beside NAME.safetensors (or
+.pt). Weights stay memory-mapped until they are used; nothing in the folder is executed or unpickled as objects."""
+import inspect
+import json
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..errors import NearError
+from .near_basis import NORMAL_FREQUENCIES, NeuralBasis
+from .near_dino import DinoVisionTransformer
+from .near_flow import SLatFlowModel
+from .near_hdri import Hdri_Encoder
+from .near_iad import SLatGaussianDecoder
+from .near_lad import SLatGaussianRenderer
+from .near_mesh import SLatMeshDecoder
+from .near_structure import SparseStructureDecoder, SparseStructureEncoder, SparseStructureFlowModel
+from .near_vae import SLatEncoder, SLatGaussianDecoderOri
+
+NETWORKS = {each.__name__: each for each in (
+    Hdri_Encoder, NeuralBasis, SLatEncoder, SLatFlowModel, SLatGaussianDecoder, SLatGaussianDecoderOri,
+    SLatGaussianRenderer, SLatMeshDecoder, SparseStructureDecoder, SparseStructureEncoder, SparseStructureFlowModel)}
+NETWORKS["dinov2_vitl14_reg"] = DinoVisionTransformer
+REQUIRED = ("decoder", "renderer", "neural_basis", "hdri_encoder")  # what rendering an asset takes
+TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published classes that change no result in float32
+MANIFESTS = ("pipeline.yaml", "pipeline.json")
+
+
+@dataclass
+class Checkpoint:
+    """An opened folder. models: name -> path without extension; the settings are as the file gives them."""
+    folder: Path
+    models: dict
+    normalization: dict  # mean and std of the latent, lists of floats
+    sampler: dict  # steps and guidance of the latent flow
+    structure_sampler: dict = field(default_factory=dict)
+
+    def has(self, name):
+        return name in self.models
+
+    def config(self, name):
+        """The class name and arguments of a network."""
+        path = self._file(name, ".json")
+        try:
+            described = json.loads(path.read_text(encoding="utf-8"))
+            kind, arguments = described["name"], dict(described.get("args") or {})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, "is missing or damaged") from error
+        if kind not in NETWORKS:
+            raise NearError(f"{path.name} asks for a network of the kind {kind}, which is not known here.",
+                            "Use a checkpoint of the published NeAR or TRELLIS.")
+        return kind, arguments
+
+    def weights(self, name):
+        """The file that holds the weights of a network."""
+        for suffix in (".safetensors", ".pt"):
+            path = self._file(name, suffix)
+            if path.is_file():
+                return path
+        raise _damaged(self._file(name, ".safetensors"), "is missing")
+
+    def load(self, name, dtype=torch.float32, device="cpu"):
+        """The network with its weights, in eval mode. Raises NearError that names the first key that does not fit."""
+        kind, arguments = self.config(name)
+        with Weights(self.weights(name)) as weights:
+            network = build(kind, arguments, weights.shapes)
+            check(network, weights)
+            network.load_state_dict(weights.tensors(network, dtype, device), strict=True, assign=True)
+        return network.eval().requires_grad_(False)
+
+    def size(self, name, dtype=torch.float32):
+        """Bytes that the weights take in that dtype."""
+        with Weights(self.weights(name)) as weights:
+            return sum(torch.Size(shape).numel() for shape in weights.shapes.values()) * dtype.itemsize
+
+    def _file(self, name, suffix):
+        if name not in self.models:
+            raise NearError(f"The checkpoint has no {name}.", "Choose a checkpoint folder that has one.")
+        return self.models[name].with_name(self.models[name].name + suffix)  # names may hold dots
+
+
+def open_checkpoint(folder):
+    """folder: as published or downloaded, with pipeline.yaml. Reads no weights. Raises NearError where it does not fit."""
+    folder = Path(folder)
+    manifest = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+    if manifest is None:
+        raise NearError(f"The folder {folder.name} has no pipeline.yaml.", "Choose the folder of a published checkpoint.")
+    arguments = _read_manifest(manifest)
+    try:
+        models = {str(name): _inside(folder, str(path)) for name, path in (arguments.get("models") or {}).items()}
+        normalization = {key: [float(x) for x in value]
+                         for key, value in (arguments.get("slat_normalization") or {}).items()}
+        samplers = [dict((arguments.get(f"{kind}_sampler") or {}).get("params") or {})
+                    for kind in ("slat", "sparse_structure")]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _damaged(manifest, "is damaged") from error
+    missing = [name for name in REQUIRED if name not in models]
+    if missing:
+        raise NearError(f"{manifest.name} names no {missing[0]}.", "Choose the folder of a published NeAR checkpoint.")
+    return Checkpoint(folder, models, normalization, *samplers)
+
+
+def build(kind, arguments, shapes):
+    """The network without weights. shapes: key -> shape of the stored weights, for settings that the file leaves out."""
+    arguments = inferred(kind, shapes) | {
+        key: value for key, value in arguments.items() if key not in TRAINING_ONLY}
+    known = _parameters(NETWORKS[kind])
+    unknown = [key for key in arguments if key not in known]
+    if unknown:
+        raise NearError(f"The network {kind} has a setting {unknown[0]} that is not known here.",
+                        "Update the add-on, or use the published checkpoint.")
+    try:
+        with torch.device("meta"):
+            return NETWORKS[kind](**arguments)
+    except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
+        raise NearError(f"The settings of the network {kind} do not fit together ({error}).",
+                        "Download the checkpoint again.") from error
+
+
+def inferred(kind, shapes):
+    """Settings that the stored weights themselves tell."""
+    def size(key, axis):
+        return shapes[key][axis] if key in shapes and len(shapes[key]) > axis else None
+
+    told = {}
+    if kind == "Hdri_Encoder":
+        told = {"cnn_out_channels": size("fusion_c3.fusion.0.weight", 0), "output_dim": size("ln_final.weight", 0)}
+    if kind == "SLatGaussianDecoder":
+        told = {"num_register_tokens": size("reg_tokens", 1), "latent_channels": size("input_layer.weight", 1)}
+    if kind == "NeuralBasis":
+        last = max((key for key in shapes if key.endswith(".weight")), default="", key=lambda key: int(key.split(".")[1]))
+        told = {"hidden_dim": size("mlp.0.weight", 0), "output_dim": size(last, 0),
+                "input_dim": size("mlp.0.weight", 1) and size("mlp.0.weight", 1) - 3 * (2 * NORMAL_FREQUENCIES + 1)}
+    return {key: value for key, value in told.items() if value}
+
+
+def check(network, weights):
+    """Keys and shapes of the file against the network's, in its order. A layer under several names may be stored once."""
+    wanted = network.state_dict()
+    for key, value in wanted.items():
+        stored = weights.find(key)
+        if stored is None:
+            raise _damaged(weights.path, f"lacks the weight {key}")
+        if tuple(weights.shapes[stored]) != tuple(value.shape):
+            raise _damaged(weights.path, f"has {key} of shape {tuple(weights.shapes[stored])} instead of {tuple(value.shape)}")
+    extra = next((key for key in weights.shapes if key not in wanted), None)
+    if extra:
+        raise _damaged(weights.path, f"has a weight {extra} that the network has no place for")
+
+
+class Weights:
+    """A file of tensors, opened: safetensors memory-mapped; .pt read as plain tensors only."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        try:
+            if self.path.suffix == ".safetensors":
+                self.file = safe_open(self.path, "pt").__enter__()
+                self.shapes = {key: tuple(self.file.get_slice(key).get_shape()) for key in self.file.keys()}
+                self.get = self.file.get_tensor
+            else:
+                tensors = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+                self.shapes = {str(key): tuple(value.shape) for key, value in tensors.items()}
+                self.file, self.get = None, tensors.__getitem__
+        except (OSError, RuntimeError, ValueError, AttributeError, SafetensorError, EOFError,
+                pickle.UnpicklingError) as error:
+            raise _damaged(self.path, "is damaged or not a plain file of weights") from error
+        return self
+
+    def __exit__(self, *error):
+        if self.file is not None:
+            self.file.__exit__(*error)
+
+    def find(self, key):
+        """The stored name of a weight: its own, or that of another place of a repeated layer. None where it has none."""
+        if key in self.shapes:
+            return key
+        if key.startswith("transformer_encoder.layers."):
+            tail = key.split(".", 3)[3]
+            return next((stored for stored in self.shapes
+                         if stored.startswith("transformer_encoder.layers.") and stored.split(".", 3)[3] == tail), None)
+        return None
+
+    def tensors(self, network, dtype, device):
+        """A state dict of the network. Floating weights get the dtype; where nothing changes they stay in the file."""
+        return {key: self.get(self.find(key)).to(device, dtype) for key in network.state_dict()}
+
+
+def _read_manifest(path):
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.loads(text)["args"]
+        import yaml  # only here: everything else works without it
+        return yaml.safe_load(text)["args"]
+    except ImportError as error:
+        raise NearError("Reading pipeline.yaml takes the Python package PyYAML, which is not installed.",
+                        "Run Set Up again, or install PyYAML into the chosen Python.") from error
+    except Exception as error:  # yaml has its own errors, and damaged text meets many of ours
+        raise _damaged(path, "is damaged") from error
+
+
+def _inside(folder, relative):
+    """The path of a network below the folder. A snapshot of a hub may link to files elsewhere; the name must not."""
+    path = Path(relative)
+    if path.is_absolute() or ".." in path.parts:
+        raise NearError(f"The checkpoint names a file outside its folder: {relative}.", "Use the published checkpoint.")
+    return folder / path
+
+
+def _parameters(kind):
+    """Names of the settings that a class takes, with those it passes on to its base class."""
+    names = set()
+    for each in kind.__mro__:
+        if "__init__" in vars(each) and each.__module__.startswith(__package__):
+            names |= set(inspect.signature(each.__init__).parameters)
+    return names
+
+
+def _damaged(path, what):
+    return NearError(f"{path.name} {what}.", "Download the checkpoint again, or choose another folder.")

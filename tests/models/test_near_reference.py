@@ -1,0 +1,77 @@
+"""The published networks equal the reference implementation, fixture by fixture, and have exactly its weights."""
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from near_core import reference  # noqa: E402  torch first
+from near_core.errors import NearError  # noqa: E402
+from near_core.models import near_checkpoint  # noqa: E402
+
+SHARED = Path(os.environ.get("NEAR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+FOLDER = SHARED / "fixtures" / "reference"
+FIXTURES = sorted(path.stem for path in FOLDER.glob("*.json"))
+KEYS = sorted(path.stem for path in FOLDER.glob("state_dict_keys/*.json"))
+pytestmark = pytest.mark.skipif(not FIXTURES, reason="no reference fixtures: set NEAR_SHARED")
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow) if name.startswith("fullsize") else name for name in FIXTURES])
+def test_equals_the_reference(name):
+    row = reference.verify_one(FOLDER / f"{name}.json")
+    assert row.verdict in ("pass", "not applicable"), reference.line(row)
+    assert row.parts or row.reason
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_weights_have_the_published_keys_and_shapes(name):
+    described = json.loads((FOLDER / "state_dict_keys" / f"{name}.json").read_text())
+    kind = described["official_class"].split(" ")[0]
+    with torch.device("meta"):
+        network = near_checkpoint.NETWORKS[kind](**described["config"])
+    assert {key: list(value.shape) for key, value in network.state_dict().items()} == described["keys"]
+    assert sum(parameter.numel() for parameter in network.parameters()) == described["n_parameters"]
+
+
+def changed(tmp_path, name, change):
+    """A copy of a fixture with one array changed."""
+    shutil.copy(FOLDER / f"{name}.json", tmp_path)
+    with np.load(FOLDER / f"{name}.npz") as stored:
+        arrays = dict(stored)
+    change(arrays)
+    np.savez(tmp_path / f"{name}.npz", **arrays)
+
+
+def run(tmp_path):
+    parser = argparse.ArgumentParser()
+    reference.add_arguments(parser)
+    status = reference.run(parser.parse_args(["--fixtures", str(tmp_path), "--json", str(tmp_path / "rows.out")]))
+    return status, json.loads((tmp_path / "rows.out").read_text())
+
+
+def test_the_command_fails_on_a_difference_and_says_where(tmp_path):
+    changed(tmp_path, "iad_decoder", lambda arrays: arrays["out/h"].__setitem__((3, 5), arrays["out/h"][3, 5] + 1e-3))
+    shutil.copy(FOLDER / "tonemap_ocio.json", tmp_path), shutil.copy(FOLDER / "tonemap_ocio.npz", tmp_path)
+    status, rows = run(tmp_path)
+    assert status == 1
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["iad_decoder"]["verdict"] == "fail" and by_name["iad_decoder"]["reason"] == "out/h"
+    assert by_name["iad_decoder"]["max_error"] > by_name["iad_decoder"]["tolerance"]
+    assert by_name["tonemap_ocio"]["verdict"] == "not applicable"
+
+
+def test_a_weight_of_another_name_fails(tmp_path):
+    changed(tmp_path, "neural_basis", lambda arrays: arrays.__setitem__("w/mlp.9.bias", arrays.pop("w/mlp.0.bias")))
+    status, rows = run(tmp_path)
+    assert status == 1 and "mlp.0.bias" in rows[0]["reason"]
+
+
+def test_a_folder_without_fixtures_is_named(tmp_path):
+    with pytest.raises(NearError, match="no fixtures"):
+        reference.verify(tmp_path)
