@@ -11,9 +11,9 @@ ADDON = __package__.rpartition(".")[0] or __package__
 PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
-    from near_core import asset, camera, environment, errors, image, mesh, progress, protocol, scene, shell, surfels
+    from near_core import asset, camera, environment, errors, image, mesh, protocol, scene, shell, thumbnail
 else:
-    from ..near_core import asset, camera, environment, errors, image, mesh, progress, protocol, scene, shell, surfels
+    from ..near_core import asset, camera, environment, errors, image, mesh, protocol, scene, shell, thumbnail
 
-__all__ = ["ADDON", "PATH", "asset", "camera", "environment", "errors", "image", "mesh", "progress", "protocol",
-           "scene", "shell", "surfels"]
+__all__ = ["ADDON", "PATH", "asset", "camera", "environment", "errors", "image", "mesh", "protocol", "scene", "shell",
+           "thumbnail"]

@@ -42,9 +42,11 @@ class NEAR_RENDER_PT_quality(_Properties):
         layout.prop(near, "viewport_scale")
         surfaces, lamps = sync.count_undrawn(context.view_layer)
         if surfaces or lamps:
-            undrawn = " and ".join(_count(n, what) for n, what in ((surfaces, "ordinary mesh"), (lamps, "lamp")) if n)
-            are = "is" if surfaces + lamps == 1 else "are"
-            layout.label(text=f"{undrawn} {are} not drawn yet", icon="INFO")
+            note = layout.column(align=True)
+            note.label(text="Not drawn yet:", icon="INFO")
+            for number, what in ((surfaces, "ordinary mesh"), (lamps, "lamp")):
+                if number:
+                    note.label(text=_count(number, what), icon="BLANK1")
 
 
 def _count(number: int, what: str) -> str:

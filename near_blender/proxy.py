@@ -12,6 +12,7 @@ import numpy as np
 from . import colorspace, payload
 from ._core import asset as assets
 from ._core import shell as shells
+from ._core import thumbnail
 
 REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
 COLOR = "near_base_color"
@@ -34,8 +35,7 @@ def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     mesh.materials.append(_material(shell, colors, name))
     mesh.update()
     ob = bpy.data.objects.new(name, mesh)
-    if asset.thumbnail is not None:
-        set_preview(ob, asset.thumbnail)
+    set_preview(ob, thumbnail.draw(asset) if asset.thumbnail is None else asset.thumbnail)
     return ob
 
 
@@ -70,11 +70,11 @@ def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.M
     return material
 
 
-def set_preview(ob: bpy.types.Object, thumbnail: np.ndarray) -> None:
-    """Shows thumbnail (h, w, 4) uint8 sRGB wherever Blender shows ob's icon."""
+def set_preview(ob: bpy.types.Object, picture: np.ndarray) -> None:
+    """Shows a picture (h, w, 4) uint8 sRGB, row 0 on top, wherever Blender shows ob's icon."""
     preview: Any = ob.preview_ensure()
-    preview.image_size = thumbnail.shape[1::-1]
-    preview.image_pixels_float.foreach_set((thumbnail[::-1].astype(np.float32) / 255).ravel())
+    preview.image_size = picture.shape[1::-1]
+    preview.image_pixels_float.foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
 
 
 def asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.ndarray:
