@@ -12,6 +12,7 @@ ROUNDS = 5
 BORDER = 0.06  # of the longer side: taken for background at first
 POSITION = 25.0  # Lab units that the picture's width counts as, so that mixtures know where a colour lies
 SMOOTHNESS = 2.5
+DISTINCT = 1.5  # nats by which an object's colours have to differ from the background's
 
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
                  [0.0193339, 0.1191920, 0.9503041]], np.float32) / np.float32([[0.95047], [1], [1.08883]])
@@ -47,10 +48,14 @@ def remove_background(encoded: np.ndarray) -> np.ndarray:
         chosen = alpha > 0.5
         if chosen.sum() < 8 or (~chosen).sum() < 8:
             return np.zeros((height, width), np.float32)
-        evidence = (_Mixture(features[chosen], OBJECT_COLORS).log_density(features)
-                    - _Mixture(features[~chosen], BACKGROUND_COLORS).log_density(features))
+        front = _Mixture(features[chosen], OBJECT_COLORS)
+        background = _Mixture(features[~chosen], BACKGROUND_COLORS)
+        evidence = front.log_density(features) - background.log_density(features)
         evidence = np.clip(evidence, -8, 8) + 2 * centre - 1 - 3 * border
         alpha = _walked(evidence.reshape(height, width), across, down).ravel()
+    within = features[alpha > 0.5]
+    if not len(within) or np.mean(front.log_density(within, 3) - background.log_density(within, 3)) < DISTINCT:
+        return np.zeros((height, width), np.float32)
     return _whole(alpha.reshape(height, width))
 
 
