@@ -139,7 +139,9 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
-            _current.job.cancel()
+            self.cancel(context)  # at once: the worker may take half a second to notice
+            self.report({"INFO"}, "Creation cancelled")
+            return {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         _current.show_preview()
@@ -152,7 +154,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
             self._leave(context)
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Another file is opened, or the window closed."""
+        """Called by Blender too, when another file is opened or the window closed."""
         _current.job.cancel()
         self._leave(context)
 
