@@ -20,9 +20,9 @@ _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINT
 class _View(ctypes.Structure):
     """Field for field NearGrid in src/grid.cpp."""
 
-    _fields_ = [(name, ctypes.c_void_p) for name in ("coarse_mask", "brick_mask", "brick_first", "cell_first", "plane",
-                                                     "position", "surfel", "place")]
-    _fields_ += [("count", ctypes.c_int64), ("resolution", ctypes.c_int32), ("blocks", ctypes.c_int32)]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("brick_mask", "brick_distance", "brick_first", "cell_first",
+                                                     "plane", "position", "surfel", "place")]
+    _fields_ += [("count", ctypes.c_int64), ("resolution", ctypes.c_int32), ("bricks", ctypes.c_int32)]
     _fields_ += [(name, ctypes.c_float) for name in ("cell", "dilation", "skip", "lift")]
 
 
@@ -55,29 +55,28 @@ class Grid:
         return len(self.position)
 
     def _build(self) -> None:
-        blocks = -(-self.resolution // 16)
+        edge = -(-self.resolution // 4)  # bricks
         in_cells = self.position / np.float32(self.cell) + np.float32(self.resolution / 2)
         voxel = np.clip(np.floor(in_cells), 0, self.resolution - 1).astype(np.int64)
-        block = (voxel >> 4) @ np.array([1, blocks, blocks * blocks])
-        code = block << 12 | _morton4(voxel >> 2) << 6 | _morton4(voxel)
+        code = (voxel >> 2) @ np.array([1, edge, edge * edge]) << 6 | _morton4(voxel)
         order = np.argsort(code, kind="stable")
-        code, first = np.unique(code[order], return_index=True)  # occupied cells, in the order of their bricks
+        code, first = np.unique(code[order], return_index=True)  # occupied cells, brick by brick
 
         bricks, brick_start = np.unique(code >> 6, return_index=True)
-        brick_mask, brick_first = np.zeros(blocks**3 * 64, np.uint64), np.zeros(blocks**3 * 64, np.uint32)
+        brick_mask, brick_first = np.zeros(edge**3, np.uint64), np.zeros(edge**3, np.uint32)
         if len(bricks):
             brick_mask[bricks] = np.bitwise_or.reduceat(np.uint64(1) << (code & 63).astype(np.uint64), brick_start)
             brick_first[bricks] = brick_start
-        coarse_mask = np.packbits(brick_mask != 0, bitorder="little").view(np.uint64)
+        distance = _distance((brick_mask != 0).reshape(edge, edge, edge))
 
         normal, in_cells = self.normal[order], in_cells[order]
         plane = np.concatenate([normal, (normal * in_cells).sum(1, keepdims=True)], 1, dtype=np.float32)
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         self._place = place
-        self._arrays = (coarse_mask, brick_mask, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
+        self._arrays = (brick_mask, distance, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
                         np.ascontiguousarray(in_cells), order.astype(np.int32), place)  # kept alive for _View
-        self._view = _View(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, blocks, self.cell,
+        self._view = _View(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, edge, self.cell,
                            self.dilation, self.skip, self.lift)
 
     @property
@@ -184,6 +183,21 @@ def _morton4(voxel: np.ndarray) -> np.ndarray:
     """(N, 3) -> (N,): the low two bits of x, y, z interleaved."""
     x, y, z = voxel.T
     return x & 1 | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4
+
+
+def _distance(full: np.ndarray) -> np.ndarray:
+    """(n, n, n) bool -> int32: steps along the longest axis to the nearest True, 9 where it is farther than 8."""
+    distance = np.where(full, 0, 9).astype(np.int32)
+    for steps in range(1, 9):
+        grown = full.copy()
+        for axis in range(3):
+            before, after = grown.swapaxes(0, axis), full.swapaxes(0, axis)
+            before[1:] |= after[:-1]
+            before[:-1] |= after[1:]
+            full = grown.copy()
+        distance[grown & (distance == 9)] = steps
+        full = grown
+    return distance
 
 
 def _four(rgb: np.ndarray) -> np.ndarray:

@@ -5,18 +5,18 @@
 #include "api.h"
 #include "threads.h"
 
-// Field for field as GridView in kernels/grid.py.
+// Field for field as _View in kernels/grid.py.
 struct NearGrid {
-    const uint64_t *coarse_mask;   // one bit per brick of 4^3 cells, in 16^3 blocks, Morton order
-    const uint64_t *brick_mask;    // one bit per cell, Morton order
-    const uint32_t *brick_first;   // first occupied cell of the brick
-    const uint32_t *cell_first;    // first surfel of the occupied cell, and the end
-    const float *plane;            // (count, 4) normal and offset, ordered by cell
-    const float *position;         // (count, 3) in cells, ordered by cell
-    const int32_t *surfel;         // (count,) the caller's index
-    const int32_t *place;          // (count,) the reverse: where the caller's surfel lies
+    const uint32_t *brick_mask;     // (bricks^3, 2) a bit per cell of a brick of 4^3 cells, Morton order
+    const int32_t *brick_distance;  // (bricks^3,) bricks to the nearest one with surfels, by the longest axis
+    const uint32_t *brick_first;    // (bricks^3,) its first occupied cell
+    const uint32_t *cell_first;     // first surfel of the occupied cell, and the end
+    const float *plane;             // (count, 4) normal and offset, ordered by cell
+    const float *position;          // (count, 3) in cells, ordered by cell
+    const int32_t *surfel;          // (count,) the caller's index
+    const int32_t *place;           // (count,) the reverse: where the caller's surfel lies
     int64_t count;
-    int32_t resolution, blocks;    // cells and 16^3 blocks along an edge
+    int32_t resolution, bricks;     // cells and bricks along an edge
     float cell, dilation, skip, lift;
 };
 
@@ -25,14 +25,21 @@ namespace {
 using near_kernels::guard;
 using near_kernels::parallel_ranges;
 
+constexpr int LANES = 16;
 constexpr float BACK_PENALTY = 0.5f;  // cells by which a surfel seen from behind counts as farther away
 constexpr float EDGE = 0.1f;          // cells by which a surfel reaches over a convex edge
 constexpr float ALIKE = 0.5f;         // cosine above which a close neighbour is taken for the same wall
+
+struct Ray {
+    Vec3 origin, direction, normal;  // of the surface it leaves, zero if unknown
+};
 
 struct Hit {
     int32_t place;  // in cell order, -1 for sky
     float distance;
 };
+
+constexpr Hit SKY = {-1, INFINITY};
 
 inline uint32_t morton4(uint32_t x, uint32_t y, uint32_t z) {  // two bits of each
     return (x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4;
@@ -43,127 +50,220 @@ inline bool beyond_edge(const NearGrid &g, uint32_t first, uint32_t last, uint32
     const Vec3 n = load(g.plane + 4 * size_t(i)), position = load(g.position + 3 * size_t(i));
     for (uint32_t j = first; j < last; ++j) {
         const float *p = g.plane + 4 * size_t(j);
-        const bool convex = dot(load(p), position) < p[3] && dot(n, load(g.position + 3 * size_t(j))) < g.plane[4 * size_t(i) + 3];
-        if (convex && dot(load(p), h) > p[3] + EDGE) return true;
+        if (dot(load(p), h) > p[3] + EDGE && dot(load(p), position) < p[3] &&
+            dot(n, load(g.position + 3 * size_t(j))) < g.plane[4 * size_t(i) + 3])
+            return true;
     }
     return false;
 }
 
-// Tests one occupied cell's surfels; keeps the least key = distance + penalty.
-inline void test_cell(const NearGrid &g, uint32_t first, uint32_t last, Vec3 o, Vec3 d, Vec3 centre, const Vec3 *normal,
-                      Hit &hit, float &key) {
+// Tests one occupied cell's surfels; returns the least key = distance + penalty, and its hit.
+inline float test_cell(const NearGrid &g, int32_t x, int32_t y, int32_t z, const Ray &ray, Hit &hit, float key) {
+    const size_t brick = (size_t(z >> 2) * g.bricks + (y >> 2)) * g.bricks + (x >> 2);
+    const uint64_t mask = g.brick_mask[2 * brick] | uint64_t(g.brick_mask[2 * brick + 1]) << 32;
+    const uint64_t below = (uint64_t(1) << morton4(x, y, z)) - 1;
+    const uint32_t *range = g.cell_first + g.brick_first[brick] + __builtin_popcountll(mask & below);
+    const Vec3 centre = {float(x) + 0.5f, float(y) + 0.5f, float(z) + 0.5f};
     const float bound = 0.5f + g.dilation;
-    for (uint32_t i = first; i < last; ++i) {
+    for (uint32_t i = range[0]; i < range[1]; ++i) {
         const float *p = g.plane + 4 * size_t(i);
         const Vec3 n = load(p);
-        const float facing = dot(n, d), t = (p[3] - dot(n, o)) / facing;
-        const Vec3 h = o + t * d - centre;
+        const float facing = dot(n, ray.direction), t = (p[3] - dot(n, ray.origin)) / facing;
+        const Vec3 point = ray.origin + t * ray.direction, h = point - centre;
         if (!(t > 0.0f && std::fabs(h.x) <= bound && std::fabs(h.y) <= bound && std::fabs(h.z) <= bound)) continue;
-        if (beyond_edge(g, first, last, i, h + centre)) continue;
-        if (t < g.skip && (!normal || facing >= 0.0f || dot(n, *normal) > ALIKE)) continue;
+        const bool oriented = dot(ray.normal, ray.normal) > 0.0f;
+        if (t < g.skip && (!oriented || facing >= 0.0f || dot(n, ray.normal) > ALIKE)) continue;
         const float k = facing < 0.0f ? t : t + BACK_PENALTY;
-        if (k < key) {
+        if (k < key && !beyond_edge(g, range[0], range[1], i, point)) {
             key = k;
             hit = {int32_t(i), t};
         }
     }
+    return key;
 }
 
-// Walks the cells along the ray; empty nodes of 16, 8, 4 and 2 cells are crossed in one step.
-Hit walk(const NearGrid &g, Vec3 origin, Vec3 direction, const Vec3 *normal) {
-    const int size = g.resolution;
-    const float o[3] = {origin.x, origin.y, origin.z};
-    float d[3] = {direction.x, direction.y, direction.z}, inverse[3], t = 0.0f, leave = INFINITY;
-    for (int a = 0; a < 3; ++a) {
-        if (!(std::fabs(d[a]) > 1e-9f)) d[a] = std::copysign(1e-9f, d[a]);
-        inverse[a] = 1.0f / d[a];
-        const float near = ((d[a] > 0 ? 0.0f : float(size)) - o[a]) * inverse[a];
-        const float far = ((d[a] > 0 ? float(size) : 0.0f) - o[a]) * inverse[a];
-        t = near > t ? near : t;
-        leave = far < leave ? far : leave;
+typedef float FloatLanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t IntLanes __attribute__((vector_size(4 * LANES)));  // comparisons give -1 and 0
+typedef uint32_t BitLanes __attribute__((vector_size(4 * LANES)));
+
+template <class Lanes, class Value>
+inline void fetch(const Value *table, const IntLanes &index, Lanes &out) {
+    Value value[LANES];
+    int32_t at[LANES];
+    for (int k = 0; k < LANES; ++k) at[k] = index[k];
+    for (int k = 0; k < LANES; ++k) value[k] = table[at[k]];
+    for (int k = 0; k < LANES; ++k) out[k] = value[k];
+}
+
+inline uint32_t pack(const IntLanes &truth) {  // bit k: lane k
+    uint32_t bits = 0;
+    for (int k = 0; k < LANES; ++k) bits |= uint32_t(truth[k]) & 1u << k;
+    return bits;
+}
+
+// LANES rays that walk the grid together. Empty space around a brick is crossed in one step, as are empty blocks of 2^3
+// cells within a brick.
+struct Walkers {
+    Ray ray[LANES];
+    Hit hit[LANES];
+    FloatLanes origin[3], direction[3], inverse[3], key;
+    IntLanes cell[3], low[3], high[3];
+
+    // Puts the lane's ray at the grid's border or in it; false where it misses the grid.
+    bool enter(const NearGrid &g, int lane) {
+        const Ray &r = ray[lane];
+        const float o[3] = {r.origin.x, r.origin.y, r.origin.z}, d[3] = {r.direction.x, r.direction.y, r.direction.z};
+        const float size = float(g.resolution);
+        float t = 0.0f, leave = INFINITY;
+        for (int a = 0; a < 3; ++a) {
+            if (!(std::fabs(o[a]) < 1e9f && std::fabs(d[a]) < 1e9f)) return false;
+            const float along = std::fabs(d[a]) > 1e-9f ? d[a] : 1e-9f, inv = 1.0f / along;
+            const float near = ((along > 0 ? 0.0f : size) - o[a]) * inv, far = ((along > 0 ? size : 0.0f) - o[a]) * inv;
+            t = near > t ? near : t;
+            leave = far < leave ? far : leave;
+            origin[a][lane] = o[a];
+            direction[a][lane] = along;
+            inverse[a][lane] = inv;
+        }
+        hit[lane] = SKY;
+        key[lane] = INFINITY;
+        for (int a = 0; a < 3; ++a) cell[a][lane] = int32_t(clamp(o[a] + t * d[a], 0.0f, size - 1.0f));
+        return t <= leave;
     }
-    Hit hit{-1, INFINITY};
-    if (!(t <= leave)) return hit;
-    int cell[3];
-    for (int a = 0; a < 3; ++a) cell[a] = int(clamp(o[a] + t * d[a], 0.0f, float(size - 1)));
-    const int up[3] = {d[0] > 0, d[1] > 0, d[2] > 0};
-    float key = INFINITY;
-    for (;;) {
-        const int block = (cell[2] >> 4) * g.blocks * g.blocks + (cell[1] >> 4) * g.blocks + (cell[0] >> 4);
-        const uint64_t coarse = g.coarse_mask[block];
-        const uint32_t brick = morton4(cell[0] >> 2, cell[1] >> 2, cell[2] >> 2);
-        int step = 16;
-        if (coarse) {
-            if (coarse >> brick & 1) {
-                const size_t index = size_t(block) * 64 + brick;
-                const uint64_t mask = g.brick_mask[index];
-                const uint32_t bit = morton4(cell[0], cell[1], cell[2]);
-                step = mask >> (bit & 56) & 255 ? 1 : 2;
-                if (mask >> bit & 1) {
-                    const uint32_t c = g.brick_first[index] + uint32_t(__builtin_popcountll(mask & ((uint64_t(1) << bit) - 1)));
-                    const Vec3 centre = {float(cell[0]) + 0.5f, float(cell[1]) + 0.5f, float(cell[2]) + 0.5f};
-                    test_cell(g, g.cell_first[c], g.cell_first[c + 1], origin, {d[0], d[1], d[2]}, centre, normal, hit, key);
+
+    // The empty box around each lane's cell, from low up to high, or the cell itself; returns which cells have surfels.
+    uint32_t look(const NearGrid &g) {
+        const BitLanes x = BitLanes(cell[0]), y = BitLanes(cell[1]), z = BitLanes(cell[2]);
+        const IntLanes brick = IntLanes(((z >> 2) * uint32_t(g.bricks) + (y >> 2)) * uint32_t(g.bricks) + (x >> 2));
+        const BitLanes bit = (x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4;
+        IntLanes far;
+        BitLanes word;
+        fetch(g.brick_distance, brick, far);
+        fetch(g.brick_mask, 2 * brick + IntLanes(bit >> 5), word);
+        const IntLanes step = 2 + IntLanes((word >> (bit & 24) & 255) != 0), empty = far > 0;
+        for (int a = 0; a < 3; ++a) {
+            const IntLanes corner = cell[a] & -step, nearest = cell[a] >> 2;
+            low[a] = empty ? (nearest - far + 1) * 4 : corner;
+            high[a] = empty ? (nearest + far) * 4 : corner + step;
+        }
+        return pack(IntLanes((word >> (bit & 31) & 1) != 0));
+    }
+
+    // Moves every lane to the first cell behind its box; returns which are done.
+    uint32_t step(const NearGrid &g) {
+        FloatLanes exit[3];
+        IntLanes beyond[3];
+        for (int a = 0; a < 3; ++a) {
+            const IntLanes up = direction[a] > 0.0f;
+            exit[a] = (__builtin_convertvector(up ? high[a] : low[a], FloatLanes) - origin[a]) * inverse[a];
+            beyond[a] = up ? high[a] : low[a] - 1;
+        }
+        FloatLanes t = exit[0] < exit[1] ? exit[0] : exit[1];
+        t = t < exit[2] ? t : exit[2];
+        IntLanes done = t > key;
+        for (int a = 0; a < 3; ++a) {
+            const FloatLanes x = origin[a] + t * direction[a];
+            const FloatLanes from = __builtin_convertvector(low[a], FloatLanes), to = __builtin_convertvector(high[a] - 1, FloatLanes);
+            const FloatLanes above = x > from ? x : from, inside = above < to ? above : to;
+            cell[a] = exit[a] <= t ? beyond[a] : __builtin_convertvector(inside, IntLanes);
+            done |= BitLanes(cell[a]) >= uint32_t(g.resolution);
+        }
+        return pack(done);
+    }
+};
+
+// Traces rays until none is left: next(lane, ray) -> bool writes the next one, done(lane, hit) takes what it met; a lane
+// holds one ray at a time.
+template <class Next, class Done>
+inline void walk(const NearGrid &g, const Next &next, const Done &done) {
+    Walkers w = {};
+    uint32_t live = 0;
+    for (bool more = true;;) {
+        for (uint32_t idle = ~live & ((1u << LANES) - 1); idle && more; idle &= idle - 1) {
+            const int k = __builtin_ctz(idle);
+            while ((more = next(k, w.ray[k]))) {
+                if (w.enter(g, k)) {
+                    live |= 1u << k;
+                    break;
                 }
-            } else {
-                step = coarse >> (brick & 56) & 255 ? 4 : 8;
+                done(k, SKY);
             }
         }
-        int low[3];
-        float exit[3];
-        for (int a = 0; a < 3; ++a) {
-            low[a] = cell[a] & -step;
-            exit[a] = (float(low[a] + (up[a] ? step : 0)) - o[a]) * inverse[a];
+        if (!live) return;
+        for (uint32_t full = w.look(g) & live; full; full &= full - 1) {
+            const int k = __builtin_ctz(full);
+            w.key[k] = test_cell(g, w.cell[0][k], w.cell[1][k], w.cell[2][k], w.ray[k], w.hit[k], w.key[k]);
         }
-        const int axis = exit[0] < exit[1] ? (exit[0] < exit[2] ? 0 : 2) : (exit[1] < exit[2] ? 1 : 2);
-        t = exit[axis];
-        if (t > key) break;
-        if (step > 1)
-            for (int a = 0; a < 3; ++a) cell[a] = clamp_index(int(clamp(o[a] + t * d[a], 0.0f, float(size))), low[a], low[a] + step - 1);
-        cell[axis] = up[axis] ? low[axis] + step : low[axis] - 1;
-        if (unsigned(cell[axis]) >= unsigned(size)) break;
+        const uint32_t stopped = w.step(g);
+        for (uint32_t rest = stopped; rest; rest &= rest - 1) {  // idle lanes stay in the grid
+            const int k = __builtin_ctz(rest);
+            if (live >> k & 1) done(k, w.hit[k]);
+            for (int a = 0; a < 3; ++a) w.cell[a][k] = 0;
+        }
+        live &= ~stopped;
     }
-    return hit;
 }
+
+// What grid_trace_specular sums up for one surfel.
+struct Reflected {
+    Float4 sum[4];  // open F0, F90, traced F0, F90
+    float hits, weights;
+};
 
 inline Vec3 lifted(const NearGrid &g, const float *position, Vec3 normal) { return load(position) + g.lift * normal; }
 
 }  // namespace
 
 // origin (count, 3) in cells; normal null or (count, 3).
-NEAR_KERNEL(grid_trace)(const NearGrid *grid, const float *origin, const float *direction, const float *normal,
-                                 int64_t count, int32_t *hit, float *distance, int64_t threads) {
+NEAR_KERNEL(grid_trace)(const NearGrid *grid, const float *origin, const float *direction, const float *normal, int64_t count,
+                        int32_t *hit, float *distance, int64_t threads) {
     return guard([&] {
-    const NearGrid &g = *grid;
-    parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            Vec3 n{};
-            if (normal) n = load(normal + 3 * i);
-            const Vec3 o = normal ? lifted(g, origin + 3 * i, n) : load(origin + 3 * i);
-            const Hit h = walk(g, o, load(direction + 3 * i), normal ? &n : nullptr);
-            hit[i] = h.place < 0 ? -1 : g.surfel[h.place];
-            distance[i] = h.distance * g.cell;
-        }
-    });
+        const NearGrid &g = *grid;
+        parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
+            int64_t index[LANES];
+            walk(g,
+                 [&](int lane, Ray &ray) {
+                     if (begin == end) return false;
+                     const Vec3 n = normal ? load(normal + 3 * begin) : Vec3{0, 0, 0};
+                     ray = {lifted(g, origin + 3 * begin, n), load(direction + 3 * begin), n};
+                     index[lane] = begin++;
+                     return true;
+                 },
+                 [&](int lane, Hit h) {
+                     hit[index[lane]] = h.place < 0 ? -1 : g.surfel[h.place];
+                     distance[index[lane]] = h.distance * g.cell;
+                 });
+        });
     });
 }
 
 // place (rows,): which surfels, in cell order; row (rows,): where each one's directions go in the table.
 NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const int32_t *row, int64_t rows,
-                                       const float *direction, int64_t directions, int32_t *table, int64_t threads) {
+                              const float *direction, int64_t directions, int32_t *table, int64_t threads) {
     return guard([&] {
-    const NearGrid &g = *grid;
-    parallel_ranges(threads, rows, 64, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const Vec3 n = load(g.plane + 4 * size_t(place[i]));
-            const Vec3 o = lifted(g, g.position + 3 * size_t(place[i]), n);
-            int32_t *out = table + int64_t(row[i]) * directions;
-            for (int64_t j = 0; j < directions; ++j) {
-                const Vec3 d = load(direction + 3 * j);
-                const int32_t h = dot(d, n) > 0.0f ? walk(g, o, d, &n).place : -2;
-                out[j] = h < 0 ? h : g.surfel[h];
-            }
-        }
-    });
+        const NearGrid &g = *grid;
+        parallel_ranges(threads, rows, 64, [&](int64_t begin, int64_t end) {
+            int32_t *entry[LANES];
+            int64_t j = 0;
+            walk(g,
+                 [&](int lane, Ray &ray) {
+                     for (; begin < end; ++begin, j = 0) {
+                         const Vec3 n = load(g.plane + 4 * size_t(place[begin]));
+                         for (; j < directions; ++j) {
+                             const Vec3 d = load(direction + 3 * j);
+                             entry[lane] = table + int64_t(row[begin]) * directions + j;
+                             if (dot(d, n) > 0.0f) {
+                                 ray = {lifted(g, g.position + 3 * size_t(place[begin]), n), d, n};
+                                 ++j;
+                                 return true;
+                             }
+                             *entry[lane] = -2;
+                         }
+                     }
+                     return false;
+                 },
+                 [&](int lane, Hit h) { *entry[lane] = h.place < 0 ? -1 : g.surfel[h.place]; });
+        });
     });
 }
 
@@ -218,55 +318,79 @@ NEAR_KERNEL(grid_gather)(const int32_t *table, int64_t count, int64_t directions
 }
 
 // open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4). asset_to_map row-major 3x3.
-NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view,
-                                          const float *normal, const float *roughness, int64_t count,
-                                          const float *radiosity, const float *texels, int64_t height, int64_t levels,
-                                          const float *asset_to_map, int64_t rays, int64_t seed, float *open,
-                                          float *traced, float *blocked, int64_t threads) {
+NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view, const float *normal,
+                                 const float *roughness, int64_t count, const float *radiosity, const float *texels,
+                                 int64_t height, int64_t levels, const float *asset_to_map, int64_t rays, int64_t seed,
+                                 float *open, float *traced, float *blocked, int64_t threads) {
     return guard([&] {
-    const NearGrid &g = *grid;
-    const Pyramid map{texels, int32_t(height), int32_t(levels)};
-    const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
-    parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const size_t place = size_t(g.place[index[i]]);
-            const Vec3 surface = load(g.plane + 4 * place), n = load(normal + 3 * i), v = load(view + 3 * i);
-            const Vec3 o = lifted(g, g.position + 3 * place, surface);
-            const float alpha = clamp(roughness[i] * roughness[i], 1e-3f, 1.0f);
-            const uint32_t r1 = hash(uint32_t(index[i]) ^ hash(uint32_t(seed))), r2 = hash(r1);
-            Vec3 s, t;
-            tangents(n, s, t);
-            const Vec3 local = normalize({dot(v, s), dot(v, t), clamp(dot(v, n), 1e-3f, 1.0f)});
-            Float4 sum[4] = {};
-            float hits = 0.0f, weights = 0.0f;
-            for (int64_t ray = 0; ray < rays; ++ray) {
-                float u1, u2;
-                hammersley(uint32_t(ray), uint32_t(rays), r1, r2, u1, u2);
-                const Reflection r = reflect(local, alpha, u1, u2);
-                if (r.weight <= 0.0f) continue;
-                Vec3 l = r.l.x * s + r.l.y * t + r.l.z * n;
-                const float below = dot(l, surface);
-                if (below < 0.0f) l = l - 2.0f * below * surface;
-                const Float4 sky = sample(map, turn(asset_to_map, l), footprint(map, r.density, int(rays)));
-                const Hit h = walk(g, o, l, &surface);
-                const Float4 seen = h.place < 0 ? sky : b[g.surfel[h.place]];
-                const float w0 = r.weight * (1.0f - r.fresnel), w90 = r.weight * r.fresnel;
-                sum[0] += w0 * sky;
-                sum[1] += w90 * sky;
-                sum[2] += w0 * seen;
-                sum[3] += w90 * seen;
-                weights += r.weight;
-                hits += h.place < 0 ? 0.0f : r.weight;
-            }
+        const NearGrid &g = *grid;
+        const Pyramid map{texels, int32_t(height), int32_t(levels)};
+        const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
+        constexpr int64_t GRAIN = 32;
+        parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
+            Reflected out[GRAIN] = {};
+            struct {
+                Reflected *surfel;
+                Float4 sky;
+                float weight, fresnel;
+            } sample_of[LANES];
+            int64_t i = begin - 1, ray_number = rays;
+            Vec3 surface, n, s, t, local, origin;
+            float alpha = 1.0f;
+            uint32_t r1 = 0, r2 = 0;
+            walk(g,
+                 [&](int lane, Ray &ray) {
+                     for (;; ++ray_number) {
+                         if (ray_number == rays) {
+                             if (++i == end) return false;
+                             const size_t place = size_t(g.place[index[i]]);
+                             const Vec3 v = load(view + 3 * i);
+                             n = load(normal + 3 * i);
+                             surface = load(g.plane + 4 * place);
+                             origin = lifted(g, g.position + 3 * place, surface);
+                             alpha = clamp(roughness[i] * roughness[i], 1e-3f, 1.0f);
+                             r1 = hash(uint32_t(index[i]) ^ hash(uint32_t(seed)));
+                             r2 = hash(r1);
+                             tangents(n, s, t);
+                             local = normalize({dot(v, s), dot(v, t), clamp(dot(v, n), 1e-3f, 1.0f)});
+                             ray_number = 0;
+                         }
+                         float u1, u2;
+                         hammersley(uint32_t(ray_number), uint32_t(rays), r1, r2, u1, u2);
+                         const Reflection r = reflect(local, alpha, u1, u2);
+                         if (!(r.weight > 0.0f)) continue;
+                         Vec3 l = r.l.x * s + r.l.y * t + r.l.z * n;
+                         const float below = dot(l, surface);
+                         if (below < 0.0f) l = l - 2.0f * below * surface;
+                         ray = {origin, l, surface};
+                         const Float4 sky = sample(map, turn(asset_to_map, l), footprint(map, r.density, int(rays)));
+                         sample_of[lane] = {out + (i - begin), sky, r.weight, r.fresnel};
+                         ++ray_number;
+                         return true;
+                     }
+                 },
+                 [&](int lane, Hit h) {
+                     const auto &a = sample_of[lane];
+                     Reflected &o = *a.surfel;
+                     const Float4 seen = h.place < 0 ? a.sky : b[g.surfel[h.place]];
+                     const float w90 = a.weight * a.fresnel, w0 = a.weight - w90;
+                     o.sum[0] += w0 * a.sky;
+                     o.sum[1] += w90 * a.sky;
+                     o.sum[2] += w0 * seen;
+                     o.sum[3] += w90 * seen;
+                     o.weights += a.weight;
+                     o.hits += h.place < 0 ? 0.0f : a.weight;
+                 });
             const float scale = 1.0f / float(rays);
-            for (int c = 0; c < 3; ++c) {
-                open[6 * i + c] = scale * sum[0][c];
-                open[6 * i + 3 + c] = scale * sum[1][c];
-                traced[6 * i + c] = scale * sum[2][c];
-                traced[6 * i + 3 + c] = scale * sum[3][c];
+            for (int64_t k = begin; k < end; ++k) {
+                const Reflected &o = out[k - begin];
+                for (int f = 0; f < 2; ++f)
+                    for (int c = 0; c < 3; ++c) {
+                        open[6 * k + 3 * f + c] = scale * o.sum[f][c];
+                        traced[6 * k + 3 * f + c] = scale * o.sum[2 + f][c];
+                    }
+                blocked[k] = o.weights > 0.0f ? o.hits / o.weights : 0.0f;
             }
-            blocked[i] = weights > 0.0f ? hits / weights : 0.0f;
-        }
-    });
+        });
     });
 }
