@@ -25,16 +25,19 @@ struct BackwardTile {
     Floats losses[UNITS * (MAX_CHANNELS + 1)];  // as Tile::sums: the picture's gradients, then the summed depth's
 };
 
-// Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel.
-void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, const Losses& g) {
+// Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for each
+// splat of the list, the units that had not stopped before it.
+void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
     const int64_t stride = g.channels + 1;
     const int columns = int(g.width) - left < TILE ? int(g.width) - left : TILE;
     const int rows = int(g.height) - top < TILE ? int(g.height) - top : TILE;
     b.tile.reset(UNITS, columns, rows);
     for (int u = 0; u < UNITS; ++u) b.last[u] = Ints{} - 1;
     const int64_t begin = bins.tile_begin[t];
-    for (int64_t e = begin; e < bins.tile_begin[t + 1] && b.tile.live; ++e) {
-        const Splat& s = bins.splats[(*bins.entries)[e]];
+    for (int64_t e = begin; e < bins.tile_begin[t + 1]; ++e) {
+        live[e - begin] = b.tile.live;
+        if (!b.tile.live) continue;
+        const Splat& s = bins.at(e, nullptr, 0);
         composite(b.tile, Footprint(s, left, top), [&](int unit, Floats weight) {
             b.tile.sums[unit] += weight * s.depth;
             b.last[unit] = weight > 0.f ? Ints{} + int32_t(e - begin) : b.last[unit];
@@ -64,13 +67,14 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
 }
 
 // One splat of the tile, the pixels' transmittance being that after it: writes its row and steps to before it.
-void walk_back(BackwardTile& b, const Footprint& f, int32_t place, const float* color, int64_t channels, float* row) {
+void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place, const float* color, int64_t channels,
+               float* row) {
     const Splat& s = f.s;
     const int64_t stride = channels + 1;
     Floats sums[MAX_CHANNELS + EXTRA];
     for (int64_t i = 0; i < channels + EXTRA; ++i) sums[i] = all(0.f);
     Floats* extra = sums + channels;
-    for (uint64_t units = cover(f, f.units, b.tile.alpha); units; units &= units - 1) {
+    for (uint64_t units = cover(f, f.units & live, b.tile.alpha); units; units &= units - 1) {
         const int unit = __builtin_ctzll(units);
         const Ints takes = (b.tile.alpha[unit] > 0.f) & (b.last[unit] >= place);
         if (!any(takes)) continue;
@@ -106,11 +110,12 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         if (begin == end) return;
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         BackwardTile tile;
-        retrace(tile, bins, t, left, top, losses);
+        Buffer<uint64_t> live(end - begin);
+        retrace(tile, bins, t, left, top, losses, live.data);
         for (int64_t e = end; e-- > begin;) {
-            const Splat& s = bins.splats[(*bins.entries)[e]];
-            walk_back(tile, Footprint(s, left, top), int32_t(e - begin), features + int64_t(s.id) * channels, channels,
-                      rows.data + e * width);
+            const Splat& s = bins.at(e, features, channels, -8);
+            walk_back(tile, Footprint(s, left, top), live[e - begin], int32_t(e - begin),
+                      features + (*bins.entries)[e] * channels, channels, rows.data + e * width);
         }
     });
     parallel_ranges(threads, bins.count, 1024, [&](int64_t begin, int64_t end) {
@@ -118,7 +123,7 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
             float total[MAX_CHANNELS + EXTRA] = {};
             for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k)
                 for (int64_t i = 0; i < width; ++i) total[i] += rows[(*bins.slots)[k] * width + i];
-            const int64_t id = bins.splats[s].id;
+            const int64_t id = bins.sorted[s].row;
             const float* extra = total + channels;
             std::memcpy(out.features + id * channels, total, sizeof(float) * size_t(channels));
             out.depth[id] = extra[DEPTH];
@@ -127,7 +132,7 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
             out.conic[3 * id] = 0.5f * extra[CONIC_A];
             out.conic[3 * id + 1] = extra[CONIC_B];
             out.conic[3 * id + 2] = 0.5f * extra[CONIC_C];
-            out.opacity[id] = extra[OPACITY] / bins.splats[s].opacity;
+            out.opacity[id] = extra[OPACITY] / bins.splats[id].opacity;
         }
     });
 }

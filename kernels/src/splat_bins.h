@@ -19,8 +19,8 @@ constexpr float TRANSMITTANCE_MIN = 1e-4f;  // a pixel stops before the Gaussian
 template <class T>
 struct Buffer {
     T* data;
-    explicit Buffer(int64_t count) : data(static_cast<T*>(::operator new(sizeof(T) * size_t(count + 1)))) {}
-    ~Buffer() { ::operator delete(data); }
+    explicit Buffer(int64_t count) : data(static_cast<T*>(::operator new(sizeof(T) * size_t(count + 1), std::align_val_t(64)))) {}
+    ~Buffer() { ::operator delete(data, std::align_val_t(64)); }
     Buffer(const Buffer&) = delete;
     T& operator[](int64_t i) const { return data[i]; }
 };
@@ -33,9 +33,8 @@ struct Projected {
     int64_t count;
 };
 
-struct Splat {
+struct alignas(64) Splat {  // one cache line
     float x, y, a, b, c, opacity, depth;
-    int32_t id;
     int32_t x0, x1, y0, y1;  // pixels where it can reach ALPHA_MIN, end exclusive
 };
 
@@ -51,7 +50,7 @@ inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t hei
     const float half_x = std::sqrt(std::fmax(reach * c, 0.f)) * 1.0001f + 0.01f;
     const float half_y = std::sqrt(std::fmax(reach * a, 0.f)) * 1.0001f + 0.01f;
     const auto clamp = [](float v, int64_t end) { return int32_t(std::fmin(std::fmax(v, 0.f), float(end))); };
-    splat = {x, y, a, b, c, o, z, int32_t(i),
+    splat = {x, y, a, b, c, o, z,
              clamp(std::ceil(x - half_x - 0.5f), width), clamp(std::floor(x + half_x + 0.5f), width),
              clamp(std::ceil(y - half_y - 0.5f), height), clamp(std::floor(y + half_y + 0.5f), height)};
     return splat.x0 < splat.x1 && splat.y0 < splat.y1;
@@ -63,9 +62,12 @@ inline bool all_finite(const float* values, int64_t count) {
     return zero == 0;
 }
 
+// A splat on its way through the sort, with the tiles it touches (ends exclusive).
 struct Keyed {
-    uint32_t key;
-    uint32_t row;
+    uint32_t key, row;
+    uint16_t x0, x1, y0, y1;
+
+    int64_t tiles() const { return int64_t(x1 - x0) * (y1 - y0); }
 };
 
 // Stable radix sort by key, 11 bits a pass; `other` is scratch of the same size. Returns the one that holds the result.
@@ -91,14 +93,15 @@ inline uint32_t sortable(float value) {
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// Splats in depth order, and for tile t the indices entries[tile_begin[t] .. tile_begin[t+1]) into them. The k-th tile of
-// splat s (row by row) has its entry at slots[first[s] + k].
+// The splats by row, and for tile t the rows entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth
+// order. The s-th visible splat in depth order is sorted[s]; its tiles, row by row, have their entries at
+// slots[first[s] .. first[s+1]).
 class Bins {
 public:
     // features: (N, channels) or null; a Gaussian with a feature that is not finite is left out.
     Bins(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads)
         : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count), tile_begin(tiles_x * tiles_y),
-          first(p.count) {
+          first(p.count), keys(p.count), other_keys(p.count) {
         order(p, features, channels, width, height, threads);
         scatter(threads);
     }
@@ -107,36 +110,47 @@ public:
         delete slots;
     }
 
+    // The splat of entry e. The one `ahead` entries on is fetched into the cache, and its features where there are any.
+    const Splat& at(int64_t e, const float* features, int64_t channels, int64_t ahead = 8) const {
+        if (e + ahead >= 0 && e + ahead < entry_count) {
+            const int64_t row = (*entries)[e + ahead];
+            __builtin_prefetch(&splats[row]);
+            for (int64_t c = 0; features && c < channels; c += 16) __builtin_prefetch(features + row * channels + c);
+        }
+        return splats[(*entries)[e]];
+    }
+
     int64_t tiles_x, tiles_y, count = 0, entry_count = 0;
     Buffer<Splat> splats;
     Buffer<int64_t> tile_begin, first;
     Buffer<uint32_t>*entries = nullptr, *slots = nullptr;
+    const Keyed* sorted = nullptr;
 
 private:
     void order(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads) {
-        Buffer<Splat> made(p.count);
         parallel_ranges(threads, p.count, 2048, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i)
-                if (!make_splat(p, i, width, height, made[i]) || (features && !all_finite(features + i * channels, channels)))
-                    made[i].id = -1;
+            for (int64_t i = begin; i < end; ++i) {
+                Splat& s = splats[i];
+                keys[i].x1 = keys[i].x0 = 0;
+                if (make_splat(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels)))
+                    keys[i] = {sortable(s.depth), uint32_t(i), uint16_t(s.x0 / TILE), uint16_t((s.x1 - 1) / TILE + 1),
+                               uint16_t(s.y0 / TILE), uint16_t((s.y1 - 1) / TILE + 1)};
+            }
         });
-        Buffer<Keyed> keys(p.count), scratch(p.count);
         for (int64_t i = 0; i < p.count; ++i)
-            if (made[i].id >= 0) keys[count++] = {sortable(made[i].depth), uint32_t(i)};
-        const Keyed* sorted = sort_by_key(keys.data, scratch.data, count);
-        parallel_ranges(threads, count, 4096, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) splats[i] = made[sorted[i].row];
-        });
+            if (keys[i].x0 < keys[i].x1) keys[count++] = keys[i];
+        sorted = sort_by_key(keys.data, other_keys.data, count);
     }
 
     // Counting sort of (splat, tile) by tile: a histogram per range of splats, their prefix sums, then each range on its own.
     void scatter(int64_t threads) {
-        const int64_t tiles = tiles_x * tiles_y, ranges = count < 16384 ? 1 : 8, grain = (count + ranges - 1) / ranges;
+        const int64_t tiles = tiles_x * tiles_y, ranges = count < 16384 ? 1 : 8, grain = (count + ranges) / ranges;
         Buffer<int64_t> place(ranges * tiles);
         std::memset(place.data, 0, sizeof(int64_t) * size_t(ranges * tiles));
-        parallel_chunks(threads, count ? ranges : 0, [&](int64_t range) {
-            for (int64_t s = range * grain; s < smaller(count, (range + 1) * grain); ++s)
-                for_tiles(splats[s], [&](int64_t tile) { ++place[range * tiles + tile]; });
+        parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
+            int64_t* counts = place.data + begin / grain * tiles;
+            for (int64_t s = begin; s < end; ++s)
+                for_tiles(sorted[s], [&](int64_t tile) { ++counts[tile]; });
         });
         for (int64_t tile = 0; tile < tiles; ++tile) {
             tile_begin[tile] = entry_count;
@@ -147,34 +161,29 @@ private:
             }
         }
         tile_begin[tiles] = entry_count;
-        int64_t next = 0;
-        for (int64_t s = 0; s < count; ++s) {
-            first[s] = next;
-            for_tiles(splats[s], [&](int64_t) { ++next; });
-        }
-        first[count] = next;
+        first[0] = 0;
+        for (int64_t s = 0; s < count; ++s) first[s + 1] = first[s] + sorted[s].tiles();
         if (entry_count > int64_t(1) << 31) throw std::bad_alloc();
         entries = new Buffer<uint32_t>(entry_count);
         slots = new Buffer<uint32_t>(entry_count);
-        parallel_chunks(threads, count ? ranges : 0, [&](int64_t range) {
-            for (int64_t s = range * grain; s < smaller(count, (range + 1) * grain); ++s) {
-                int64_t slot = first[s];
-                for_tiles(splats[s], [&](int64_t tile) {
-                    const int64_t entry = place[range * tiles + tile]++;
-                    (*entries)[entry] = uint32_t(s);
-                    (*slots)[slot++] = uint32_t(entry);
+        parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
+            int64_t* next = place.data + begin / grain * tiles;
+            int64_t slot = first[begin];
+            for (int64_t s = begin; s < end; ++s)
+                for_tiles(sorted[s], [&](int64_t tile) {
+                    (*entries)[next[tile]] = sorted[s].row;
+                    (*slots)[slot++] = uint32_t(next[tile]++);
                 });
-            }
         });
     }
 
-    static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
     template <class Visit>
-    void for_tiles(const Splat& s, const Visit& visit) const {
-        for (int64_t y = s.y0 / TILE; y <= (s.y1 - 1) / TILE; ++y)
-            for (int64_t x = s.x0 / TILE; x <= (s.x1 - 1) / TILE; ++x) visit(y * tiles_x + x);
+    void for_tiles(const Keyed& k, const Visit& visit) const {
+        for (int64_t y = k.y0; y < k.y1; ++y)
+            for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x);
     }
+
+    Buffer<Keyed> keys, other_keys;
 };
 
 }  // namespace

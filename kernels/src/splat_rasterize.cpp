@@ -24,12 +24,14 @@ struct Canvas {
 
     void fill(const Tile& tile, int left, int top, int columns, int rows) const {
         const int64_t stride = channels + 1;
-        float pixels[4 * (MAX_CHANNELS + 4)];
+        float scratch[4 * (MAX_CHANNELS + 4)];
         for (int y = 0; y < rows; ++y) {
             for (int x = 0; x < columns; x += 4) {
                 const int at = pixel_at(x, y), count = columns - x < 4 ? columns - x : 4;
                 const float* sums = reinterpret_cast<const float*>(tile.sums) + at / LANES * stride * LANES + at % LANES;
                 const int64_t pixel = (top + y) * width + left + x;
+                float* const target = image + pixel * channels;
+                float* const pixels = channels % 4 == 0 && count == 4 ? target : scratch;
                 // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
                 for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
                     Quad plane[4];
@@ -42,12 +44,12 @@ struct Canvas {
                                          __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
                     for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
                 }
-                std::memcpy(image + pixel * channels, pixels, sizeof(float) * size_t(count * channels));
+                if (pixels == scratch) std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
                 for (int i = 0; i < count; ++i) {
                     const float through = tile.pixel_transmittance(at + i);
                     alpha[pixel + i] = 1.f - through;
                     depth[pixel + i] = sums[channels * LANES + i] / std::fmax(1.f - through, 1e-10f);
-                    for (int64_t c = 0; background && c < channels; ++c) image[(pixel + i) * channels + c] += through * background[c];
+                    for (int64_t c = 0; background && c < channels; ++c) target[i * channels + c] += through * background[c];
                 }
             }
         }
@@ -65,8 +67,8 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         Tile tile;
         tile.reset(UNITS * stride, columns, rows);
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
-            const Splat& s = bins.splats[(*bins.entries)[e]];
-            const float* color = features + int64_t(s.id) * channels;
+            const Splat& s = bins.at(e, features, channels);
+            const float* color = features + (*bins.entries)[e] * channels;
             composite(tile, Footprint(s, left, top), [&](int unit, Floats weight) {
                 Floats* sums = tile.sums + unit * stride;
                 for (int64_t c = 0; c < channels; ++c) sums[c] += weight * color[c];
@@ -88,13 +90,13 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e) {
             Floats total = all(0.f);
             if (tile.live)
-                composite(tile, Footprint(bins.splats[(*bins.entries)[e]], left, top), [&](int, Floats weight) { total += weight; });
+                composite(tile, Footprint(bins.at(e, nullptr, 0), left, top), [&](int, Floats weight) { total += weight; });
             parts[e] = sum(total);
         }
     });
     parallel_ranges(threads, bins.count, 4096, [&](int64_t begin, int64_t end) {
         for (int64_t s = begin; s < end; ++s)
-            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k) weights[bins.splats[s].id] += parts[(*bins.slots)[k]];
+            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k) weights[bins.sorted[s].row] += parts[(*bins.slots)[k]];
     });
 }
 

@@ -325,8 +325,9 @@ def test_wrong_features_are_named():
 
 # ---- speed ----------------------------------------------------------------------------------------------------------
 
-def bench(count: int, width: int, height: int, threads: int, channels: int = 12, repeats: int = 15) -> dict[str, float]:
-    """Best wall milliseconds of each step for a ball of `count` Gaussians about as wide as their spacing."""
+def bench(count: int, width: int, height: int, threads: int, channels: int = 12, repeats: int = 15,
+          clock=time.perf_counter) -> dict[str, float]:
+    """Best milliseconds of each step for a ball of `count` Gaussians about as wide as their spacing."""
     rng = np.random.default_rng(0)
     direction = rng.normal(size=(count, 3))
     xyz = (0.42 * direction / np.linalg.norm(direction, axis=1, keepdims=True)).astype(np.float32)
@@ -348,9 +349,9 @@ def bench(count: int, width: int, height: int, threads: int, channels: int = 12,
     def best(step) -> float:
         times = []
         for _ in range(repeats):
-            start = time.perf_counter()
+            start = clock()
             step()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
         return min(times) * 1e3
 
     return {"median radius": float(np.median(seen.radius[seen.radius > 0])), **{name: best(step) for name, step in steps.items()}}
@@ -358,7 +359,8 @@ def bench(count: int, width: int, height: int, threads: int, channels: int = 12,
 
 @pytest.mark.slow
 def test_speed():
-    for count, width, height, limit in ((40_000, 512, 512, 15), (40_000, 1920, 1080, 40), (270_000, 512, 512, None)):
-        took = bench(count, width, height, threads=2)
-        print(f"{library.isa()} {count} Gaussians, {width}x{height}, 2 threads:", {k: round(v, 1) for k, v in took.items()})
-        assert limit is None or took["project"] + took["rasterize"] <= limit
+    """On one thread, in processor time, which other work on the machine disturbs less than the clock on the wall."""
+    for count, width, height, limit in ((40_000, 512, 512, 30), (40_000, 1920, 1080, 80), (270_000, 512, 512, 120)):
+        took = bench(count, width, height, threads=1, clock=time.process_time)
+        print(f"{library.isa()} {count} Gaussians, {width}x{height}:", {k: round(v, 1) for k, v in took.items()})
+        assert took["project"] + took["rasterize"] <= limit
