@@ -124,7 +124,7 @@ def latent_flow(fixture):
         for stem, module in (("input_block", "input_blocks"), ("block", "blocks"), ("out_block", "out_blocks")):
             names |= {f"mid/t{run}/{stem}{i}": f"{module}.{i}" for i in range(len(getattr(network, module)))}
         watch = Watch(network, names)
-        velocity = network(coords, fixture["in/feats"], fixture[key], fixture["in/cond"])
+        velocity = network(coords, fixture["in/feats"], fixture[key], network.memorize(fixture["in/cond"]))
         watch.compare(fixture)
         if f"mid/t{run}/coords_downsampled" in fixture:
             fixture.compare(f"mid/t{run}/coords_downsampled", sparse.downsample(coords, fixture["in/feats"])[0])
@@ -133,7 +133,7 @@ def latent_flow(fixture):
 
 def structure_flow(fixture):
     network = fixture.load(near_structure.SparseStructureFlowModel(**fixture.config["config"]))
-    fixture.compare("out/v", network(fixture["in/x"], fixture["in/t"], fixture["in/cond"]))
+    fixture.compare("out/v", network(fixture["in/x"], fixture["in/t"], network.memorize(fixture["in/cond"])))
 
 
 def structure_decoder(fixture):
@@ -367,8 +367,9 @@ def compare_frames(fixture, prefix, maps):
 
 def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, near, far):
     pixels = near_render.pixel_intrinsics(lens, *size)
-    for end, scaling, values in zip(("pass_pbr", "pass_view"), ("_scaling", "_scaling_view"),
-                                    near_render.features(gaussians, basis, view)):
+    for end, scaling, values in (
+            ("pass_pbr", "_scaling", near_render.material_features(gaussians, view)),
+            ("pass_view", "_scaling_view", near_render.light_features(gaussians, basis, view))):
         if f"{prefix}/{end}/radii" not in fixture:
             continue
         seen = near_render.splat_pass(gaussians, scaling, values, view, pixels, size, near, far)[-1]

@@ -25,6 +25,8 @@ NETWORKS = {each.__name__: each for each in (
     SLatGaussianRenderer, SLatMeshDecoder, SparseStructureDecoder, SparseStructureEncoder, SparseStructureFlowModel)}
 NETWORKS["dinov2_vitl14_reg"] = DinoVisionTransformer
 REQUIRED = ("decoder", "renderer", "neural_basis", "hdri_encoder")  # what rendering an asset takes
+IMAGE_ENCODER = "image_encoder"
+SUFFIXES = (".safetensors", ".pt", ".pth")
 TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published classes that change no result in float32
 MANIFESTS = ("pipeline.yaml", "pipeline.json")
 
@@ -49,14 +51,14 @@ class Checkpoint:
             kind, arguments = described["name"], dict(described.get("args") or {})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _damaged(path, "is missing or damaged") from error
-        if kind not in NETWORKS:
+        if not isinstance(kind, str) or kind not in NETWORKS:
             raise NearError(f"{path.name} asks for a network of the kind {kind}, which is not known here.",
                             "Use a checkpoint of the published NeAR or TRELLIS.")
         return kind, arguments
 
     def weights(self, name):
         """The file that holds the weights of a network."""
-        for suffix in (".safetensors", ".pt"):
+        for suffix in SUFFIXES:
             path = self._file(name, suffix)
             if path.is_file():
                 return path
@@ -64,16 +66,27 @@ class Checkpoint:
 
     def load(self, name, dtype=torch.float32, device="cpu"):
         """The network with its weights, in eval mode. Raises NearError that names the first key that does not fit."""
-        kind, arguments = self.config(name)
-        with Weights(self.weights(name)) as weights:
+        if name == IMAGE_ENCODER:
+            kind, arguments, path = "dinov2_vitl14_reg", {}, self.image_encoder()
+        else:
+            (kind, arguments), path = self.config(name), self.weights(name)
+        with Weights(path) as weights:
             network = build(kind, arguments, weights.shapes)
             check(network, weights)
             network.load_state_dict(weights.tensors(network, dtype, device), strict=True, assign=True)
         return network.eval().requires_grad_(False)
 
+    def image_encoder(self):
+        """The DINOv2 weights in the folder, which the published pipeline fetches separately."""
+        found = sorted(path for path in self.folder.rglob("dinov2_vitl14_reg*") if path.suffix in SUFFIXES)
+        if not found:
+            raise NearError("The checkpoint folder has no weights of the image encoder (dinov2_vitl14_reg4_pretrain.pth).",
+                            "Download them from the DINOv2 project and put the file into the folder.")
+        return found[0]
+
     def size(self, name, dtype=torch.float32):
         """Bytes that the weights take in that dtype."""
-        with Weights(self.weights(name)) as weights:
+        with Weights(self.image_encoder() if name == IMAGE_ENCODER else self.weights(name)) as weights:
             return sum(torch.Size(shape).numel() for shape in weights.shapes.values()) * dtype.itemsize
 
     def _file(self, name, suffix):

@@ -63,9 +63,9 @@ class SLatFlowModel(nn.Module):
         """Keys and values of the image tokens (B, T, cond_channels) for every block; they hold for all steps."""
         return [block.cross_attn.memorize(context) for block in self.blocks]
 
-    def forward(self, coords, feats, t, context, memory=None):
-        """feats: (N, in_channels) noisy latent; t: (B,) time, 0 to 1000; context: (B, T, cond_channels).
-        memory: `memorize(context)` where the caller keeps it. Returns the velocity (N, out_channels)."""
+    def forward(self, coords, feats, t, memory):
+        """feats: (N, in_channels) noisy latent; t: (B,) time, 0 to 1000; memory: `memorize` of the image.
+        Returns the velocity (N, out_channels)."""
         time = self.t_embedder(t).float()  # (B, C)
         x = self.input_layer(feats).float()
         x, inner, row, skips, fine, coarse = self._down(x, time, coords)
@@ -73,7 +73,7 @@ class SLatFlowModel(nn.Module):
         sets, lengths = sparse.items(inner), sparse.lengths(inner)
         item = inner[:, 0].long() if len(lengths) > 1 else slice(None)
         modulation = self.adaLN_modulation(time).float() if hasattr(self, "adaLN_modulation") else time
-        for block, tokens in zip(self.blocks, memory or self.memorize(context)):
+        for block, tokens in zip(self.blocks, memory):
             x = block(x, modulation, tokens, sets, lengths, item)
         for index, block in enumerate(self.out_blocks):
             if self.use_skip_connection:

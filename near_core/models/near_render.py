@@ -26,41 +26,57 @@ def pixel_intrinsics(intrinsics, width, height):
 def splat_pass(gaussians, scaling, features, extrinsics, intrinsics, size, near=NEAR, far=FAR, background=None):
     """Splat (M, C) features. scaling: "_scaling" or "_scaling_view". intrinsics: pixels. size: (width, height).
     Returns image (H, W, C), alpha (H, W), depth (H, W), float32, and the projection."""
-    shape = covariance(gaussians.rotation(), gaussians.scaling(scaling))
-    seen = splat.project(array(gaussians.xyz()), array(shape), array(gaussians.opacity()[:, 0]), array(extrinsics),
-                         intrinsics, *size, near=near, far=far)
+    seen = project(gaussians, scaling, extrinsics, intrinsics, size, near, far)
     return *splat.rasterize(seen, array(features), *size, background=background), seen
 
 
-def features(gaussians, basis, extrinsics):
-    """What the two passes splat: (M, 9) materials and (M, 11) light, the last three of each a camera-space normal."""
-    turn = torch.as_tensor(extrinsics)[:3, :3].T.to(gaussians.raw["_xyz"])
+def project(gaussians, scaling, extrinsics, intrinsics, size, near=NEAR, far=FAR, orthographic=False):
+    """Where the Gaussians lie in the picture; arguments as in `splat_pass`."""
+    shape = covariance(gaussians.rotation(), gaussians.scaling(scaling))
+    return splat.project(array(gaussians.xyz()), array(shape), array(gaussians.opacity()[:, 0]), array(extrinsics),
+                         array(intrinsics), *size, near=near, far=far, orthographic=orthographic)
+
+
+def material_features(gaussians, extrinsics):
+    """(M, 9): base colour, metallic, roughness, the unnamed third, camera-space normal."""
+    return torch.cat([gaussians.base_color(), gaussians.value("_metallic"), gaussians.value("_roughness"),
+                      gaussians.value("_pbr1"), gaussians.normal() @ _turn(gaussians, extrinsics)], 1)
+
+
+def light_features(gaussians, basis, extrinsics):
+    """(M, 11): radiance, shadow, brightness and four unnamed ones, camera-space normal."""
     facing = gaussians.normal("_scaling_view")
-    material = torch.cat([gaussians.base_color(), gaussians.value("_metallic"), gaussians.value("_roughness"),
-                          gaussians.value("_pbr1"), gaussians.normal() @ turn], 1)
     colour = basis(gaussians.raw["_rgb"], facing)
-    light = torch.cat([colour[:, :3], gaussians.value("_shadow"), colour[:, 3:5], gaussians.value("_hdri1"),
-                       gaussians.value("_hdri2"), facing @ turn], 1)
-    return material, light
+    return torch.cat([colour[:, :3], gaussians.value("_shadow"), colour[:, 3:5], gaussians.value("_hdri1"),
+                      gaussians.value("_hdri2"), facing @ _turn(gaussians, extrinsics)], 1)
+
+
+def _turn(gaussians, extrinsics):
+    return torch.as_tensor(extrinsics)[:3, :3].T.to(gaussians.raw["_xyz"])
+
+
+MATERIAL_MAPS = (("base_color", 3), ("metallic", 1), ("roughness", 1), ("pbr1", 1), ("normal", 3))
+LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hdri1", 1), ("hdri2", 1), ("normal_view", 3))
+
+
+def maps_of(image, alpha, depth, layout, end):
+    """The maps of one pass by name, (H, W, C) each; normals in OpenGL camera axes (y up, z to the viewer)."""
+    maps = dict(zip((name for name, _ in layout), np.split(image, np.cumsum([count for _, count in layout])[:-1], 2)))
+    maps["normal" + end] = maps["normal" + end] * np.array([1, -1, -1], np.float32)
+    return maps | {"alpha" + end: alpha[..., None], "depth" + end: depth[..., None]}
 
 
 def render(gaussians, basis, extrinsics, intrinsics, size, near=NEAR, far=FAR):
-    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black; normals in OpenGL camera axes.
+    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black.
 
     extrinsics: (4, 4) world to camera; intrinsics: (3, 3) normalized; size: (width, height).
     """
-    material, light = features(gaussians, basis, extrinsics)
-    pixels = pixel_intrinsics(intrinsics, *size)
-    maps = {}
-    for end, scaling, values, names in (
-            ("", "_scaling", material, (("base_color", 3), ("metallic", 1), ("roughness", 1), ("pbr1", 1), ("normal", 3))),
-            ("_view", "_scaling_view", light, (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hdri1", 1),
-                                               ("hdri2", 1), ("normal_view", 3)))):
+    pixels, maps = pixel_intrinsics(intrinsics, *size), {}
+    for end, scaling, values, layout in (
+            ("", "_scaling", material_features(gaussians, extrinsics), MATERIAL_MAPS),
+            ("_view", "_scaling_view", light_features(gaussians, basis, extrinsics), LIGHT_MAPS)):
         image, alpha, depth, _ = splat_pass(gaussians, scaling, values, extrinsics, pixels, size, near, far)
-        starts = np.cumsum([count for _, count in names])[:-1]
-        maps.update(zip((name for name, _ in names), np.split(image, starts, 2)))
-        maps["normal" + end] = maps["normal" + end] * np.array([1, -1, -1], np.float32)
-        maps["alpha" + end], maps["depth" + end] = alpha[..., None], depth[..., None]
+        maps |= maps_of(image, alpha, depth, layout, end)
         maps["normal_from_depth" + end] = normal_from_depth(depth, extrinsics, pixels) * alpha[..., None]
     return maps
 

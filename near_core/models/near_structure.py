@@ -31,8 +31,9 @@ class SparseStructureFlowModel(nn.Module):
         """Keys and values of the image tokens (B, T, cond_channels) for every block; they hold for all steps."""
         return [block.cross_attn.memorize(context) for block in self.blocks]
 
-    def forward(self, x, t, context, memory=None):
-        """x: (B, in_channels, R, R, R); t: (B,) time, 0 to 1000. Returns the velocity, (B, out_channels, R, R, R)."""
+    def forward(self, x, t, memory):
+        """x: (B, in_channels, R, R, R); t: (B,) time, 0 to 1000; memory: `memorize` of the image.
+        Returns the velocity, (B, out_channels, R, R, R)."""
         count, length = len(x), self.cells ** 3
         rows = patchify(x, self.patch).flatten(2).transpose(1, 2).flatten(0, 1)  # (B L, in_channels patch^3)
         rows = self.input_layer(rows).float() + self.pos_emb.float().repeat(count, 1)
@@ -40,7 +41,7 @@ class SparseStructureFlowModel(nn.Module):
         modulation = self.adaLN_modulation(time).float() if hasattr(self, "adaLN_modulation") else time
         sets = [torch.arange(count * length, device=x.device).view(count, length)]
         item = torch.arange(count, device=x.device).repeat_interleave(length) if count > 1 else slice(None)
-        for block, tokens in zip(self.blocks, memory or self.memorize(context)):
+        for block, tokens in zip(self.blocks, memory):
             rows = block(rows, modulation, tokens, sets, [length] * count, item)
         rows = self.out_layer(blocks.normalize(rows, 1e-5)).float()
         grid = rows.view(count, length, -1).transpose(1, 2).unflatten(2, (self.cells,) * 3)
