@@ -7,14 +7,14 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from . import __version__, evaluation_report, image, metrics
 from .asset import NeuralAsset
-from .create import create_from_mesh
+from .create import create_from_image, create_from_mesh
 from .dataset import Dataset, View
 from .errors import NearError
 from .render import Renderer
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         spent = time.perf_counter() - started
         print(f"{number + 1}/{len(assets)} {asset}  {_line(rows, asset)}  {spent:.0f} s", file=sys.stderr, flush=True)
     result = collect(rows) | {"dataset": dataset.meta.get("name", dataset.path.name), "version": __version__,
-                              "shading": args.shading, "model": evaluator.model, "assets": assets,
+                              "shading": args.shading, "engine": evaluator.engine, "assets": assets,
                               "seconds": round(time.perf_counter() - started, 1)}
     result["per_category"] = by_category(rows, dataset.categories)
     _write(args.json, json.dumps(result, indent=1))
@@ -97,13 +97,14 @@ class Evaluator:
                  save_images: Path | None = None, pictures: bool = False):
         self.dataset, self.tasks, self.settings = dataset, tasks, settings
         self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
-        self.model = fingerprint()
+        self.engine = fingerprint()
         self._renderer = Renderer()
+        self._model = self._renderer.model
 
     @property
     def key(self) -> str:
         """Changes with anything that may change a number: code, weights, data set, settings."""
-        parts = (self.model, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), str(self.tasks),
+        parts = (self.engine, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), str(self.tasks),
                  str(self.own_column), str(self.save_images), str(self.pictures))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -115,23 +116,26 @@ class Evaluator:
         return rows
 
     def _forward(self, asset: str) -> list[Row]:
-        neural = create_from_mesh(self.dataset.mesh(asset), name=asset, source=f"{asset}.glb")
+        neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
         rows = []
         for view in self._views(asset, 1):
-            rows.append(self._row(1, view, "given", self._draw(neural, view, self.settings)))
+            given = self._row(1, view, "given", self._draw(neural, view, self.settings))
+            rows.append(given)
             for shading in ("split-sum", "transport"):
-                if shading != self.settings.shading:
-                    plain = Settings(shading=shading, threads=self.settings.threads, passes=("Combined",))
-                    rows.append(self._row(1, view, shading, self._draw(neural, view, plain)))
+                if shading == self.settings.shading:
+                    continue
+                if shading == "transport" and "lad" not in self._model.graphs:  # then "auto" has just drawn it
+                    rows.append(replace(given, column=shading, passes={}, pictures=""))
+                    continue
+                plain = replace(self.settings, shading=shading, passes=("Combined",))
+                rows.append(self._row(1, view, shading, self._draw(neural, view, plain)))
         return rows
 
     def _from_photo(self, asset: str) -> list[Row]:
-        from .create import create_from_image
-
         view = self.dataset.view(asset, PHOTO)
         given = photo_of(view.image())
         colour = mean_colour(view.image())
-        neural = create_from_image([given], camera=view.camera, name=asset)
+        neural = create_from_image([given], camera=view.camera, name=asset, model=self._model)
         rows = []
         for task in (t for t in self.tasks if t > 1):
             for target in self._views(asset, task):
@@ -141,7 +145,7 @@ class Evaluator:
                 rows += [self._row(task, target, name, {"Combined": filled(silhouette, c)}) for name, c in
                          (("mean_color", colour), ("mean_color_oracle", mean_colour(target.image())))]
         if self.own_column:
-            neural = create_from_image([opaque_photo_of(view)], name=asset)
+            neural = create_from_image([opaque_photo_of(view)], name=asset, model=self._model)
             rows += [self._row(task, target, "own", self._draw(neural, target, self.settings))
                      for task in self.tasks if task > 1 for target in self._views(asset, task)]
         return rows

@@ -42,7 +42,7 @@ def page(result: dict, rows: list, titles: dict[int, str]) -> str:
     """
     parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
              f"<h1>{html.escape(result['dataset'])}: {len(result['assets'])} assets</h1>",
-             f"<p>NeAR {result['version']}, shading {result['shading']}, engine {result['model']}. PSNR in dB after the "
+             f"<p>NeAR {result['version']}, shading {result['shading']}, engine {result['engine']}. PSNR in dB after the "
              "sRGB encoding: over the pixels of the object / over the whole picture. Mean over assets.</p>"]
     for task, numbers in result["tasks"].items():
         parts.append(f"<h2>Task {task}: {titles[int(task)]}</h2>" + _table(numbers))

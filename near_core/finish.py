@@ -45,7 +45,8 @@ class Finish:
     @property
     def linear(self) -> tuple[float, float, float]:
         """The colour, linear Rec.709."""
-        return tuple(((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in self.color)
+        red, green, blue = (((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in self.color)
+        return red, green, blue
 
 
 def draw(chance: np.random.Generator, kinds: tuple[str, ...] = tuple(KINDS)) -> Finish:
@@ -99,7 +100,8 @@ def _pattern_for(chance: np.random.Generator, first: Finish) -> str:
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:
     axis = (np.arange(SIZE) + 0.5) / SIZE
-    return np.meshgrid(axis, axis)
+    u, v = np.meshgrid(axis, axis)
+    return u, v
 
 
 def noise(chance: np.random.Generator, slope: float = 1.2, stretch: float = 1.0) -> np.ndarray:

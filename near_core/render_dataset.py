@@ -126,7 +126,7 @@ def layout(args: argparse.Namespace, asset: str, hdris: list[str]) -> list[dict]
 
 
 def _training_layout(args: argparse.Namespace, chance: random.Random, hdris: list[str]) -> list[dict]:
-    pictures = []
+    pictures: list[dict] = []
     for view in range(args.views):
         role = "front" if view == 0 else "close" if view % 4 == 3 else "orbit"
         camera = _camera(chance, role)
@@ -202,7 +202,8 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
     rows = read_models_csv(args.models)
     groups = set().union(*(data.excluded_groups for data in excluded))
     names = set().union(*(data.assets for data in excluded))
-    found, left_out = [], {}
+    found: list[Source] = []
+    left_out: dict[str, int] = {}
     for path in sorted(args.models.glob("*.glb")):
         row = rows.get(path.stem, {})
         group, category = row.get("group", path.stem), row.get("category", "")
@@ -210,14 +211,12 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
             flags = set(row.get("flags", "").split()) | variation.flags(path.read_bytes())
         except NearError:
             flags = {"damaged"}
-        if "damaged" in flags:
-            left_out["damaged"] = left_out.get("damaged", 0) + 1
-        elif path.stem in names or group in groups:
-            left_out["belong to an excluded set"] = left_out.get("belong to an excluded set", 0) + 1
-        elif flags & set(LEFT_OUT):
-            left_out["transparent or glowing"] = left_out.get("transparent or glowing", 0) + 1
-        elif args.randomise_materials and "flat" not in flags:
-            left_out["have their own material maps"] = left_out.get("have their own material maps", 0) + 1
+        reason = ("damaged" if "damaged" in flags else
+                  "part of an excluded set" if path.stem in names or group in groups else
+                  "transparent or glowing" if flags & set(LEFT_OUT) else
+                  "with material maps of their own" if args.randomise_materials and "flat" not in flags else "")
+        if reason:
+            left_out[reason] = left_out.get(reason, 0) + 1
         elif args.randomise_materials:
             asset, seed = f"{path.stem}_r{args.seed}", int(hashlib.sha256(
                 f"{args.seed} {path.stem}".encode()).hexdigest()[:8], 16)
@@ -274,7 +273,8 @@ class _Crew:
     def __init__(self, args: argparse.Namespace, jobs: list[dict]):
         self.args, self.jobs = args, jobs
         self.total = sum(len(job["pictures"]) for job in jobs)
-        self.done, self.failed, self.started = 0, {}, time.perf_counter()
+        self.done, self.started = 0, time.perf_counter()
+        self.failed: dict[str, str] = {}
         self.lock = threading.Lock()
 
     def work(self) -> dict[str, str]:
