@@ -26,7 +26,8 @@ import numpy as np
 from . import client, colorspace, log, nodes
 from ._core import environment, errors
 
-_KEPT = 8  # light maps; 25 MB each at 2048 pixels
+_KEPT = 4  # Worlds
+_WIDEST = 8192  # pixels of a map that is only looked at
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
@@ -54,7 +55,7 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     if not nodes.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
     _check_images(world)
-    light = _read_by_hand(world) or _read_baked(world, depsgraph)
+    light = read_by_hand(world) or _read_baked(world, depsgraph)
     return _with_visibility(world, light) if isinstance(light, Light) else light
 
 
@@ -79,7 +80,7 @@ def _plain(color, strength: float) -> Light:
     return Light(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
 
 
-def _read_by_hand(world: bpy.types.World) -> Light | None:
+def read_by_hand(world: bpy.types.World) -> Light | None:
     """The light of a World whose graph is one of those named at the top, else None."""
     output = world.node_tree.get_output_node("CYCLES")
     if output is None or output.mute:
@@ -102,8 +103,8 @@ def _read_by_hand(world: bpy.types.World) -> Light | None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
-    kept = _read_image(image)
-    return Light(environment.Environment(kept.map, rotation, max(strength, 0.0), kept._cache))
+    maps = _read_image(image, int(world.near.resolution))
+    return Light(*(kept and environment.Environment(kept.map, rotation, max(strength, 0.0), kept._cache) for kept in maps))
 
 
 def _read_rotation(texture: bpy.types.ShaderNode) -> np.ndarray:
@@ -131,19 +132,36 @@ def _is_linear(image: bpy.types.Image) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: bpy.types.Image) -> environment.Environment:
-    """The pixels of a float image as a light map, kept while its file does not change."""
-    key = nodes.describe_image(image)
+def _read_image(image: bpy.types.Image, width: int) -> tuple[environment.Environment, environment.Environment | None]:
+    """A float image as the map that lights, at most `width` pixels wide, and the one that is seen where that has more;
+    kept while its file does not change."""
+    key = f"{nodes.describe_image(image)} {width} {colorspace.working_space()}"
     kept = _recall(key)
     if kept is None:
-        width, height = image.size
-        pixels = np.empty(width * height * image.channels, np.float32)
+        columns, rows = image.size
+        pixels = np.empty(columns * rows * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
-        pixels = pixels.reshape(height, width, -1)[::-1]
+        pixels = pixels.reshape(rows, columns, -1)[::-1]
         rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, 2)
-        rgb = rgb if image.colorspace_settings.name == "Non-Color" else colorspace.to_rec709(rgb)
-        kept = _keep(key, environment.Environment(environment.sanitized(rgb, f"The World's image {image.name}")))
+        if image.colorspace_settings.name != "Non-Color":
+            rgb = colorspace.to_rec709(rgb)
+        rgb = environment.sanitized(rgb, f"The World's image {image.name}")
+        seen = environment.Environment(_reduced(rgb, _WIDEST))
+        lights = environment.Environment(_reduced(rgb, width)) if columns > width else seen
+        kept = _keep(key, (lights, seen if lights is not seen else None))
     return kept
+
+
+def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
+    """A map (H, W, 3) averaged down to at most `width` pixels across."""
+    rows, columns = rgb.shape[:2]
+    if columns <= width:
+        return rgb
+    for axis, count in ((0, max(1, rows * width // columns)), (1, width)):
+        edges = np.arange(count) * rgb.shape[axis] // count
+        widths = np.diff(np.append(edges, rgb.shape[axis])).astype(np.float32)
+        rgb = np.add.reduceat(rgb, edges, axis) / widths.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+    return np.ascontiguousarray(rgb)
 
 
 def _read_baked(world: bpy.types.World, depsgraph: bpy.types.Depsgraph) -> Light | Bake:

@@ -25,7 +25,9 @@ def load_world(blend, name):
 
 
 def make_scene(world, width, samples, frame):
-    scene = bpy.data.scenes.new("panorama")
+    scene = bpy.context.scene  # a scene in no window would be rendered at frame 1
+    for ob in list(scene.objects):
+        bpy.data.objects.remove(ob)
     camera = bpy.data.cameras.new("panorama")
     ob = bpy.data.objects.new("panorama", camera)
     scene.collection.objects.link(ob)
@@ -55,7 +57,7 @@ def make_scene(world, width, samples, frame):
 
 def draw(scene, path):
     scene.render.filepath = path
-    bpy.ops.render.render(scene=scene.name, write_still=True)
+    bpy.ops.render.render(write_still=True)
     image = bpy.data.images.load(path, check_existing=False)
     width, height = image.size
     pixels = np.empty(width * height * image.channels, np.float32)
