@@ -19,7 +19,8 @@ from .surfels import Surfels
 
 LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
-SEEN = 1e-3  # pixels' worth of blending weight from which a surfel is shaded
+SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is shaded
+SOLIDITY = 1.08  # one layer of discs lets a few percent through where the surface is whole
 RAYS = {"draft": 4, "final": 16}  # specular rays per surfel
 FAR = 1e10  # metres
 
@@ -190,6 +191,9 @@ class Renderer:
             start += len(item.index)
         progress("Drawing", 0.8)
         image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
+        solid = np.minimum(alpha * SOLIDITY, 1)
+        image *= (solid / np.maximum(alpha, 1e-6))[..., None]
+        alpha = solid
         return _passes(image, alpha, depth, sky, settings)
 
 

@@ -140,9 +140,9 @@ def mixed(arrays: dict, view: int, h: Tensor, rng: np.random.Generator, augment:
 def draw(item: dict, radiance: Tensor) -> Tensor:
     """Splats radiance (K, 3) of the item's surfels. (H, W, 3), premultiplied."""
     width, height = (int(n) for n in item["size"])
-    picture, _, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], radiance, item["camera"],
+    picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], radiance, item["camera"],
                                    item["intrinsics"], width, height, low_pass=render.LOW_PASS)
-    return picture
+    return picture * ((alpha * render.SOLIDITY).clamp(max=1) / alpha.clamp(min=1e-6)).detach()[..., None]
 
 
 def forward(networks: Renderer, item: dict) -> Tensor:
