@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, asset, camera, create, image, lock, mesh, protocol, runtime, transport
+from . import __version__, asset, camera, create, lock, mesh, protocol, runtime, transport
 from ._kernels import ggx, library, splat
 from .environment import Environment, turn_z
 from .errors import NearError
@@ -142,9 +142,9 @@ def _create(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict:
     few = argparse.Namespace(runs=min(args.runs, 3))
     measured = {"mesh_to_asset": _median(few, lambda n: create.create_from_mesh(
         mesh.load(SAMPLES / "keg.glb"), name="keg", normalize=True))}
-    if hasattr(create, "create_from_image"):
+    if "structure" in runtime.NearMini().graphs:
         measured["photo_to_asset"] = _median(few, lambda n: create.create_from_image(
-            [image.read_photo(SAMPLES / "coffee.jpg")], name="coffee"))
+            [SAMPLES / "coffee.jpg"], name="coffee", elevation=45))
     return measured
 
 

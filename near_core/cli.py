@@ -152,10 +152,10 @@ class Reporter:
 # --- create
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--image", type=Path, action="append", default=[], help="photo; several show the object at once")
-    parser.add_argument("--mask", type=Path, action="append", default=[],
-                        help="black and white picture of where the object is, one per photo; default: the photo's alpha or "
-                             "the background is found")
+    parser.add_argument("--image", type=Path, action="append", default=[],
+                        help="photo; further ones show the object from evenly spaced sides, counterclockwise from above")
+    parser.add_argument("--mask", type=Path, help="picture, white where the first photo shows the object; default: the photo's "
+                                                  "alpha, or the background is found")
     parser.add_argument("--mesh", type=Path, help="shape: .glb, .gltf, .obj or .ply; without photos also the material")
     parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
     parser.add_argument("--fov", type=float, help="degrees, full horizontal angle of the photo; default 40")
@@ -175,33 +175,19 @@ def create(args: argparse.Namespace) -> int:
     sources = [*args.image, *([args.mesh] if args.mesh else [])]
     if not sources:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
-    photos, pose = _photos(args), _pose(args)
+    pose = _pose(args)
     report, start = Reporter(), time.monotonic()
     shape = mesh.load(args.mesh) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report}
-    if photos:
-        if not hasattr(verbs, "create_from_image"):
-            raise NearError("Creating from a photo is not part of this version.", "Give a mesh instead.")
-        made = verbs.create_from_image(photos, mesh=shape, seed=args.seed, **pose, **options)
+    if args.image:
+        made = verbs.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options,
+                                       mesh=shape and mesh.normalized(shape)[0])
     else:
         made = verbs.create_from_mesh(shape, normalize=True, **options)
     asset.save(made, args.out)
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")
     return 0
-
-
-def _photos(args: argparse.Namespace) -> list[np.ndarray]:
-    """The photos, (H, W, 3 or 4) uint8 sRGB, a mask in place of the alpha."""
-    if len(args.mask) > len(args.image):
-        raise NearError("There are more masks than photos.", "Give at most one --mask per --image.")
-    photos = [image.read_photo(path) for path in args.image]
-    for i, path in enumerate(args.mask):
-        mask = image.read_photo(path)[..., :3].max(2)
-        if mask.shape != photos[i].shape[:2]:
-            raise NearError(f"{path.name} is not as large as {args.image[i].name}.", "Give a mask of the photo's size.")
-        photos[i] = np.dstack([photos[i][..., :3], mask])
-    return photos
 
 
 def _pose(args: argparse.Namespace) -> dict:
