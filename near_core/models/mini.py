@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LATENT = 16  # channels of the structured latent
+MATERIAL = 5  # the latent's first channels
 HIDDEN = 32  # channels of h, the intrinsic decoder's features
 CHILDREN = 8  # octants of a voxel, cells of the 128^3 grid; x slowest
 CHILD = 13  # per octant: occupied, offset 3, normal 3, base colour 3, roughness, metallic, two-sided
@@ -70,19 +71,26 @@ class SparseBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What a mesh's surfels say about each voxel -> its latent. voxels: (N, 104) octants as `CHILD` -> (N, 16)."""
+    """What a mesh's surfels say about each voxel -> its latent. voxels: (N, 104) octants as `CHILD` -> (N, 16).
+
+    The latent's first five channels are the voxel's mean base colour, roughness and metallic as -1..1: what a photo shows
+    most directly, and what material tweaks change. The others are learned.
+    """
 
     def __init__(self, width: int = 64, depth: int = 2):
         super().__init__()
         self.enter = nn.Linear(CHILDREN * CHILD, width)
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
-        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT - MATERIAL))
 
     def forward(self, voxels: Tensor, neighbours: Tensor) -> Tensor:
         x = self.enter(voxels)
         for block in self.blocks:
             x = block(x, neighbours)
-        return self.leave(x)
+        octants = voxels.unflatten(1, (CHILDREN, CHILD))
+        full = octants[..., :1]
+        mean = (octants[..., 7:12] * full).sum(1) / full.sum(1).clamp(min=1)
+        return torch.cat([(2 * mean - 1).to(x.dtype), self.leave(x)], -1)
 
 
 class IntrinsicDecoder(nn.Module):
@@ -106,8 +114,9 @@ class IntrinsicDecoder(nn.Module):
             x = block(x, neighbours)
         x = self.norm(x)
         raw = self.octants(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
+        around = torch.logit(((slat[:, :MATERIAL] + 1) / 2).clamp(0.01, 0.99))  # octants vary around the voxel's mean
         children = torch.cat([0.5 * torch.tanh(raw[..., 1:4]), F.normalize(raw[..., 4:7], dim=-1, eps=1e-6),
-                              torch.sigmoid(raw[..., 7:12]), raw[..., 12:]], -1)
+                              torch.sigmoid(raw[..., 7:12] + around[:, None]), raw[..., 12:]], -1)
         return self.h(x), raw[..., 0], children
 
 

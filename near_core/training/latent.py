@@ -37,11 +37,11 @@ def load(folder: Path, names: list[str] | None = None) -> dict[str, tuple[np.nda
 
 
 def recoloured(octants: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same surface in other colours: channels mixed and scaled, roughness and metallic moved at random."""
+    """The same surface in other colours: channels swapped and bent, roughness and metallic moved at random."""
     out = octants.astype(np.float32)
     if rng.random() < 0.6:
-        mix = np.eye(3)[rng.permutation(3)] * rng.uniform(0.3, 1.0) + rng.uniform(0, 0.3, (3, 3))
-        out[..., 7:10] = np.clip(out[..., 7:10] @ mix * rng.uniform(0.4, 1.4), 0, 1)
+        permuted = out[..., 7:10][..., rng.permutation(3)]
+        out[..., 7:10] = np.clip(permuted, 0, 1) ** rng.uniform(0.5, 2.0, 3) * rng.uniform(0.5, 1.0, 3)
     if rng.random() < 0.6:
         out[..., 10] = np.clip(out[..., 10] * rng.uniform(0.3, 1.2) + rng.uniform(-0.3, 0.3), 0, 1)
     if rng.random() < 0.4:
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         octants, around = next(batches)
         with torch.autocast("cpu", torch.bfloat16):
             slat = networks.encoder(octants.flatten(1), around)
-            slat = slat + 0.05 * torch.randn_like(slat)
+            slat = slat + 0.03 * torch.randn_like(slat)
             _, occupied, children = networks.iad(slat, around)
         # a soft pull keeps the latent's channels near unit scale
         return loss_of(octants, occupied.float(), children.float())[0] + 1e-3 * slat.float().square().mean()
