@@ -1,4 +1,4 @@
-"""Cycles renders one plan of `near_core render-dataset`. A script: `python dataset.py PLAN`, or the same in Blender's -b.
+"""Cycles renders one plan of `near_core render-dataset`. A script: `python dataset.py PLAN`, also in Blender's -b.
 
 The plan is JSON (near_core/render_dataset.py writes it). Every finished picture is one line on standard output, so that
 the parent can show progress and knows what to leave out when a model takes Blender down.
@@ -166,7 +166,8 @@ class Stage:
         """Lights the stage with a turned map, or with the same radiance from everywhere."""
         if picture["hdri"] is None:
             self.scene.world = self.uniform_world
-            self.uniform_world.node_tree.nodes["Background"].inputs["Color"].default_value = [picture["uniform"]] * 3 + [1]
+            background = self.uniform_world.node_tree.nodes["Background"]
+            background.inputs["Color"].default_value = [picture["uniform"]] * 3 + [1]
             return
         if picture["hdri"] not in self.maps:
             loaded = bpy.data.images.load(os.path.join(self.settings["hdris"], picture["hdri"]))
@@ -214,7 +215,7 @@ class Stage:
 
 
 def add_outputs(material):
-    """Makes a material write its Principled BSDF's inputs to the passes basecolor and material (R rough, G metallic)."""
+    """Makes a material write its Principled inputs to the passes basecolor and material (R roughness, G metallic)."""
     if not material.use_nodes:
         return
     tree = material.node_tree

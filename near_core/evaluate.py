@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     tasks = _chosen_tasks(args.tasks)
     assets = _chosen_assets(dataset, args.assets)
     evaluator = Evaluator(dataset, tasks, Settings(shading=args.shading, threads=args.threads),
-                          own_column=not args.given_only, save_images=args.save_images, pictures=args.report is not None)
+                          own_column=not args.given_only, save_images=args.save_images,
+                          pictures=args.report is not None)
     cache = args.json.with_name(args.json.name + ".parts")
     started, rows = time.perf_counter(), []
     for number, asset in enumerate(assets):

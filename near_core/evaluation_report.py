@@ -13,7 +13,8 @@ from . import metrics
 TILE = 160  # pixels a side of a thumbnail
 SHOWN = 12  # pictures per task
 _STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}
-table{border-collapse:collapse;margin:.6em 0 1.6em}td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
+table{border-collapse:collapse;margin:.6em 0 1.6em}
+td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child{text-align:left}.us{font-weight:600}figure{display:inline-block;margin:0 1em 1em 0}
 figcaption{font-size:12px;color:#555}img{background:#000;display:block}h2{margin-top:2em}"""
 
@@ -42,8 +43,8 @@ def page(result: dict, rows: list, titles: dict[int, str]) -> str:
     """
     parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
              f"<h1>{html.escape(result['dataset'])}: {len(result['assets'])} assets</h1>",
-             f"<p>NeAR {result['version']}, shading {result['shading']}, engine {result['engine']}. PSNR in dB after the "
-             "sRGB encoding: over the pixels of the object / over the whole picture. Mean over assets.</p>"]
+             f"<p>NeAR {result['version']}, shading {result['shading']}, engine {result['engine']}. PSNR in dB after "
+             "the sRGB encoding: over the pixels of the object / over the whole picture. Mean over assets.</p>"]
     for task, numbers in result["tasks"].items():
         parts.append(f"<h2>Task {task}: {titles[int(task)]}</h2>" + _table(numbers))
         parts.append(_passes(numbers) + _categories(result["per_category"].get(task, {})))
@@ -63,12 +64,15 @@ def _table(numbers: dict) -> str:
     if "own_camera_and_matte" in numbers:
         lines.append(("NeAR, default camera and own matte", numbers["own_camera_and_matte"], ""))
     lines += [(name.replace("_", " "), n, "") for name, n in numbers["baselines"].items()]
-    body = "".join(
-        f"<tr{style}><td>{html.escape(name)}<td>{_pair(n, 'mean')}<td>{_pair(n, 'median')}<td>{_pair(n, 'worst')}"
-        f"<td>{_number(n['ssim']['mean'], 3)}<td>{_number(n['flip']['mean'], 3)}<td>{_number(n['alpha_iou']['mean'], 3)}"
-        f"<td>{n['n']}" for name, n, style in lines)
+    body = "".join(f"<tr{style}><td>{html.escape(name)}{_cells(n)}" for name, n, style in lines)
     return ("<table><tr><th><th>mean<th>median<th>worst asset<th>SSIM<th>FLIP<th>alpha IoU<th>assets"
             f"</tr>{body}</table>")
+
+
+def _cells(numbers: dict) -> str:
+    cells = [_pair(numbers, which) for which in ("mean", "median", "worst")]
+    cells += [_number(numbers[key]["mean"], 3) for key in ("ssim", "flip", "alpha_iou")]
+    return "".join(f"<td>{cell}" for cell in (*cells, numbers["n"])) + "</tr>"
 
 
 def _pair(numbers: dict, which: str) -> str:

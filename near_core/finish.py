@@ -28,8 +28,9 @@ KINDS = {
     "car paint": (3, (0, 1), (0.5, 1), (0.2, 0.9), (0.08, 0.3), (0.2, 0.8)),
 }
 # what a surface of a kind may be worn down to, or inlaid with
-PARTNERS = {"paint": ("steel", "wood", "stone", "paint"), "car paint": ("steel",), "steel": ("clay", "rubber", "copper"),
-            "wood": ("wood",), "stone": ("stone",), "fabric": ("fabric",), "clay": ("clay", "ceramic")}
+PARTNERS = {"paint": ("steel", "wood", "stone", "paint"), "car paint": ("steel",),
+            "steel": ("clay", "rubber", "copper"), "wood": ("wood",), "stone": ("stone",),
+            "fabric": ("fabric",), "clay": ("clay", "ceramic")}
 PATTERNS = ("noise", "stripes", "checker", "spots", "gradient", "rings", "bricks", "weave", "worn", "brushed")
 
 
@@ -105,7 +106,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
 
 
 def noise(chance: np.random.Generator, slope: float = 1.2, stretch: float = 1.0) -> np.ndarray:
-    """Noise whose spectrum falls as 1 / frequency^(slope + 1), stretched along v; between its 1st and 99th percentile."""
+    """Noise whose amplitudes fall as 1 / frequency^(slope + 1), stretched along v, scaled to 0..1."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing="ij")
     frequency = np.hypot(fx, fy * stretch)
     frequency[0, 0] = 1

@@ -31,10 +31,10 @@ from .errors import NearError
 SCRIPT = Path(__file__).parent.parent / "near_blender" / "dataset.py"
 MAPS = (".hdr", ".exr")
 LEFT_OUT = ("transmission", "glass", "blend", "emission", "alpha")  # what surfaces of an opaque material can't show
-CONVENTIONS = ("Z up; camera looks along -Z, Y up (Blender); matrix_world is camera-to-world, rows. Equirect lookup of a "
-               "direction (x,y,z): u=0.5-atan2(y,x)/(2 pi), v=0.5+asin(z)/pi, v from the bottom. hdri_rotation_deg=r: "
-               "the world direction is rotated by +r about +Z before that lookup. Linear Rec.709, premultiplied alpha, "
-               "world not visible.")
+CONVENTIONS = (
+    "Z up; camera looks along -Z, Y up (Blender); matrix_world is camera-to-world, rows. Equirect lookup of a "
+    "direction (x,y,z): u=0.5-atan2(y,x)/(2 pi), v=0.5+asin(z)/pi, v from the bottom. hdri_rotation_deg=r: the world "
+    "direction is rotated by +r about +Z before that lookup. Linear Rec.709, premultiplied alpha, world not visible.")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def _training_layout(args: argparse.Namespace, chance: random.Random, hdris: lis
         maps = chance.sample(hdris, min(args.lights, len(hdris)))
         lights = [(name, round(chance.uniform(0, 360), 3)) for name in maps] + [(None, 0.0)] * args.uniform_light
         for light, (name, rotation) in enumerate(lights):
-            pictures.append(_picture(len(pictures), view, light, role, camera, name, rotation, args.gbuffer and light == 0))
+            gbuffer = args.gbuffer and light == 0
+            pictures.append(_picture(len(pictures), view, light, role, camera, name, rotation, gbuffer))
     return pictures
 
 
@@ -353,5 +354,6 @@ def _blender(given: Path | None) -> list[str]:
         return [sys.executable, str(SCRIPT)]
     found = shutil.which(str(given or "blender"))
     if found is None:
-        raise NearError("There is no Blender to render with.", "Install the Python package bpy, or give --blender PATH.")
+        raise NearError("There is no Blender to render with.",
+                        "Install the Python package bpy, or give --blender PATH.")
     return [found, "-b", "--factory-startup", "--python", str(SCRIPT), "--"]

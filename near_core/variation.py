@@ -111,8 +111,8 @@ def _packed(document: dict, binary: bytearray) -> bytes:
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     body = bytes(binary) + b"\0" * (-len(binary) % 4)
-    return (struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(body)) + struct.pack("<I4s", len(text), b"JSON") + text
-            + struct.pack("<I4s", len(body), b"BIN\0") + body)
+    header = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(body))
+    return (header + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body)
 
 
 def _texture(document: dict, binary: bytearray, reference: dict | None) -> np.ndarray | None:
@@ -132,7 +132,7 @@ def _texture(document: dict, binary: bytearray, reference: dict | None) -> np.nd
 
 
 def _add_texture(document: dict, binary: bytearray, picture: np.ndarray, like: dict) -> dict:
-    """Stores a picture (H, W, 3 or 4) 0..1 in the file. Returns a reference to it, with the UVs and sampler of `like`."""
+    """Stores a picture (H, W, 3 or 4) 0..1 in the file. Returns a reference to it, with the sampler of `like`."""
     from PIL import Image
 
     file = io.BytesIO()

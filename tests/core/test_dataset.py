@@ -21,7 +21,8 @@ def small(tmp_path):
     (tmp_path / "hdris").mkdir()
     light = np.zeros((16, 32, 3), np.float32)
     light[:, 7:9] = 5.0  # a stripe at +Y
-    image.write_exr(tmp_path / "hdris" / "stripe.exr", {"Combined": np.concatenate([light, light[..., :1] * 0 + 1], -1)})
+    opaque = np.concatenate([light, np.ones((16, 32, 1))], -1)
+    image.write_exr(tmp_path / "hdris" / "stripe.exr", {"Combined": opaque})
     image.write_exr(folder / "0.exr", {"Combined": np.full((8, 8, 4), 0.5, np.float32)}, half=True)
     (folder / "0.json").write_text(json.dumps({"role": "input", "hdri": "stripe.exr", "uniform": None, "camera": CAMERA,
                                                "hdri_rotation_deg": 90.0, "world_strength": 2.0, "image": "0.exr"}))

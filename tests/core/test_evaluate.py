@@ -81,7 +81,8 @@ def dataset(tmp_path_factory):
 def run(dataset, out, *words):
     parser = argparse.ArgumentParser()
     evaluate.add_arguments(parser)
-    args = parser.parse_args(["--dataset", str(dataset), "--json", str(out / "r.json"), "--shading", "transport", *words])
+    args = parser.parse_args(["--dataset", str(dataset), "--json", str(out / "r.json"), "--shading", "transport",
+                              *words])
     assert evaluate.run(args) == 0
     return json.loads((out / "r.json").read_text())
 
@@ -111,8 +112,9 @@ def test_saved_pictures_are_what_was_measured(measured, dataset):
             continue
         name = f"{row['asset']}/{row['n']}"
         p, t = image.read(out / "images" / f"{name}.t1.exr"), image.read(dataset / "views" / f"{name}.exr")
-        srgb = lambda x: np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055)  # noqa: E731
-        square = (srgb(np.clip(p[..., :3].astype(float), 0, 1)) - srgb(np.clip(t[..., :3].astype(float), 0, 1))) ** 2
+        p_rgb, t_rgb = (np.clip(x[..., :3].astype(float), 1e-9, 1) for x in (p, t))
+        p_rgb, t_rgb = (np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) for x in (p_rgb, t_rgb))
+        square = (p_rgb - t_rgb) ** 2
         assert row["object_psnr"] == pytest.approx(-10 * np.log10(square[t[..., 3] > 0.5].mean()), abs=0.05)
         assert row["full_psnr"] == pytest.approx(-10 * np.log10(square.mean()), abs=0.05)
 

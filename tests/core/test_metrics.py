@@ -67,7 +67,7 @@ def test_pass_errors_where_both_are_solid():
     truth = {"Combined": picture(0.2), "Base Color": np.full((16, 16, 3), 0.2), "Roughness": np.full((16, 16, 1), 0.3),
              "Normal": np.broadcast_to([0.0, 0.0, 1.0], (16, 16, 3)), "Depth": np.full((16, 16, 1), 2.0)}
     prediction = dict(truth, Roughness=np.full((16, 16, 1), 0.5), Depth=np.full((16, 16, 1), 2.25),
-                      Normal=np.broadcast_to([0.0, math.sin(math.radians(30)), math.cos(math.radians(30))], (16, 16, 3)))
+                      Normal=np.broadcast_to([0.0, 0.5, math.sqrt(0.75)], (16, 16, 3)))
     prediction["Combined"] = picture(0.2)
     prediction["Combined"][:8, :, 3] = 0
     prediction["Roughness"] = prediction["Roughness"].copy()

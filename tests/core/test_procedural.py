@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from near_core import finish, mesh, procedural, variation
+from near_core import finish, mesh, procedural, shapes, variation
 
 pytest.importorskip("skimage")
 pytest.importorskip("trimesh")
@@ -45,7 +45,7 @@ def test_a_seed_names_one_object_and_others_differ(objects):
     assert len({made.vertices.tobytes() for made in objects.values()}) == len(objects)
 
 
-@pytest.mark.parametrize("kind", procedural.SHAPES)
+@pytest.mark.parametrize("kind", shapes.SHAPES)
 def test_shapes_wind_outwards(kind):
     for seed in range(5):
         part = kind(np.random.default_rng(seed))
