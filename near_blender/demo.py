@@ -8,7 +8,9 @@ step, and ends with status 1 where one failed.
 
 import math
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -140,8 +142,9 @@ class Demo:
         """Photos, pictures under the lights and every pass on one page."""
         from PIL import Image, ImageDraw
 
-        tiles = [("photo", _fitted(Image.open(self.assets / "coffee.jpg"))),
-                 ("photo", _fitted(Image.open(self.assets / "armchair.png")))]
+        photos = [self.assets / "coffee.jpg", self.assets / "armchair.png"]
+        tiles = [(title, _fitted(picture)) for photo in photos
+                 for title, picture in (("photo", Image.open(photo)), ("matte and crop", _matte(photo)))]
         tiles += [(label, _fitted(Image.open(path))) for label, path in self.pictures]
         if (self.out / "passes.exr").is_file():
             tiles += [(name, _fitted(picture)) for name, picture in _passes(self.out / "passes.exr")]
@@ -192,6 +195,23 @@ def _fitted(picture):
     tile = Image.new("RGB", TILE, (90, 90, 90))
     tile.paste(picture, ((TILE[0] - picture.width) // 2, (TILE[1] - picture.height) // 2), picture)
     return tile
+
+
+def _matte(photo: Path):
+    """A photo as the worker cuts it out, made by the installed extension's own code in a process without Blender."""
+    from PIL import Image
+
+    program = ("import sys, numpy as np; from near_core import create, image, photo, runtime\n"
+               "cut = photo.prepare(sys.argv[1], None, create._matte(runtime.NearMini()))\n"
+               "color = image.srgb_encode(cut.rgb)\n"
+               "np.save(sys.argv[2], np.concatenate([color, cut.alpha[..., None]], 2))")
+    folder = Path(sys.modules[ADDON].__file__).parent
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "matte.npy"
+        subprocess.run([sys.executable, "-c", program, photo, file], check=True, env={**os.environ, "PYTHONPATH": str(folder)})
+        pixels = np.load(file)
+    pair = np.concatenate([np.concatenate([pixels[..., 3:].repeat(3, 2), np.ones_like(pixels[..., 3:])], 2), pixels], 1)
+    return Image.fromarray(np.round(255 * pair).astype(np.uint8))
 
 
 def _passes(path: Path):
