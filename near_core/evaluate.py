@@ -254,7 +254,8 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     room = Path(__file__).parent
     kernels = room.parent / "kernels"
-    files = [*room.glob("*.py"), *room.glob("models/*.py"), *room.glob("weights/**/*"), *kernels.rglob("*.py"), *kernels.glob("src/*")]
+    files = [*room.glob("*.py"), *room.glob("models/*.py"), *room.glob("weights/**/*"), *kernels.rglob("*.py"),
+             *kernels.glob("src/*")]
     for path in sorted(p for p in files if p.is_file()):
         digest.update(path.name.encode() + b"\0")
         digest.update(path.read_bytes())
