@@ -6,15 +6,17 @@ import torch
 from . import splat as _splat
 
 
-def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *, near: float = 0.01,
-          far: float = 1e10, low_pass: float = 0.3, antialiased: bool = True, orthographic: bool = False, threads: int = 0):
+def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,
+          near: float = 0.01, far: float = 1e10, low_pass: float = 0.3, antialiased: bool = True,
+          orthographic: bool = False, threads: int = 0):
     """Projects and composites Gaussians; differentiable in xyz, covariance, opacity and features.
 
-    CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity (N,),
-    features (N, C), world_to_camera (4, 4), intrinsics (3, 3). Returns image (height, width, C), alpha and depth
+    CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity
+    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3). Returns image (height, width, C), alpha and depth
     (height, width), float32, over black.
     """
-    options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic, threads=threads)
+    options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic,
+                   threads=threads)
     camera = (world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
     return _Splat.apply(xyz, covariance, opacity, features, camera, options)
 
@@ -48,8 +50,10 @@ class _Splat(torch.autograd.Function):
     def backward(context, *d_outputs):
         *gaussians, colours = context.arrays
         size, threads = context.camera[2:], context.options["threads"]
-        gradients = _splat.rasterize_backward(context.projection, colours, *size, *[_array(d) for d in d_outputs], threads=threads)
-        d_gaussians = _splat.project_backward(*gaussians, *context.camera, context.projection, gradients, **context.options)
+        losses = [_array(d) for d in d_outputs]
+        gradients = _splat.rasterize_backward(context.projection, colours, *size, *losses, threads=threads)
+        d_gaussians = _splat.project_backward(*gaussians, *context.camera, context.projection, gradients,
+                                              **context.options)
         return *(torch.from_numpy(d) for d in (*d_gaussians, gradients.features)), None, None
 
 

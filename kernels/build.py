@@ -1,7 +1,7 @@
 """Compiles kernels/src into kernels/lib/<platform>: `python -m kernels.build [--all | platform …]`.
 
-Every source is compiled once per instruction set of the platform, except COMMON; the objects make one library. The compiler
-is the ziglang wheel, which targets every platform from any; without it the system's g++ builds for this machine.
+Every source is compiled once per instruction set of the platform, except COMMON; the objects make one library. The
+compiler is the ziglang wheel, which builds for every platform; without it the system's g++ builds for this machine.
 """
 
 import argparse
@@ -31,8 +31,8 @@ TARGETS = {
 }
 X64_LEVELS = {"baseline": "x86_64_v2", "avx2": "x86_64_v3", "avx512": "x86_64_v4"}
 # No fast-math: only errno and trap bookkeeping, which the kernels never look at, and fused multiply-add are given up.
-FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-         "-Wall", "-Wextra")
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra",
+         "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
 LINK = {"linux": ("-pthread",)}
 
 
@@ -64,7 +64,8 @@ def _build_one(name: str) -> Path:
             return f"{objects}/{target}"
 
         linked = Path(objects) / library.name
-        _run([*compiler, "-shared", "-s", *LINK.get(name.split("-")[0], ()), *pool.map(compile_unit, units), "-o", str(linked)])
+        options = ["-shared", "-s", *LINK.get(name.split("-")[0], ())]
+        _run([*compiler, *options, *pool.map(compile_unit, units), "-o", str(linked)])
         os.replace(linked, library)  # a process that has the old file mapped keeps it
     stamp.write_text(state)
     return library

@@ -21,10 +21,11 @@ class KernelsMissing(RuntimeError):
 
 
 def this_platform() -> str:
-    """The name of this machine's folder below kernels/lib: linux-x64, linux-arm64, windows-x64, macos-arm64, macos-x64."""
+    """This machine's folder below kernels/lib: linux-x64, linux-arm64, windows-x64, macos-arm64 or macos-x64."""
     system = {"linux": "linux", "win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
     machine = platform.machine().lower()
-    return f"{system}-{ {'x86_64': 'x64', 'amd64': 'x64', 'aarch64': 'arm64'}.get(machine, machine) }"
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine, machine)
+    return f"{system}-{machine}"
 
 
 def library_path(name: str | None = None) -> Path:
@@ -49,11 +50,11 @@ def load() -> ctypes.CDLL:
 
 def _open(path: Path) -> ctypes.CDLL:
     if not path.is_file():
-        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing: run `python -m kernels.build`.")
+        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing; run python -m kernels.build")
     library = ctypes.CDLL(str(path))
     version = library.near_abi_version()
     if version != ABI_VERSION:
-        raise KernelsMissing(f"The compiled kernels have ABI {version}, this code needs {ABI_VERSION}: run `python -m kernels.build`.")
+        raise KernelsMissing(f"The compiled kernels have ABI {version}, not {ABI_VERSION}; run python -m kernels.build")
     return library
 
 
@@ -73,7 +74,7 @@ class Kernel:
         self.name, self.argtypes = name, argtypes
 
     def __call__(self, *arguments) -> None:
-        """Runs the kernel. Raises MemoryError or RuntimeError from its error code, KernelsMissing, or ctypes.ArgumentError."""
+        """Runs the kernel. Raises MemoryError or RuntimeError by its code, KernelsMissing, ctypes.ArgumentError."""
         if len(arguments) != len(self.argtypes):
             raise TypeError(f"{self.name} takes {len(self.argtypes)} arguments, not {len(arguments)}.")
         function = getattr(load(), f"near_{self.name}_{isa()}")
@@ -86,7 +87,7 @@ class Kernel:
 
 
 def require(name: str, array: np.ndarray, shape: tuple[int | None, ...], dtype=np.float32) -> np.ndarray:
-    """Returns `array` if it is C-contiguous with this dtype and shape (None matches any length); raises ValueError naming it."""
+    """Returns `array` if it is C-contiguous with this dtype and shape (None: any length), else raises ValueError."""
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{name} must be a numpy array, not {type(array).__name__}.")
     if array.dtype != np.dtype(dtype):

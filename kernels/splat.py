@@ -1,8 +1,8 @@
 """Gaussian splatting on the CPU: projection, compositing and their gradients.
 
-The rules are those of gsplat's antialiased mode and are written out in `twins.splat`, the specification. Cameras are OpenCV
-(x right, y down, z forward); pixel (column, row) has its centre at (column + 0.5, row + 0.5), row 0 at the top. Every
-`threads` is the number of threads, 0 for all processors; results do not depend on it.
+The rules are those of gsplat's antialiased mode and are written out in `twins.splat`, the specification. Cameras are
+OpenCV (x right, y down, z forward); pixel (column, row) has its centre at (column + 0.5, row + 0.5), row 0 at the top.
+Every `threads` is the number of threads, 0 for all processors; results do not depend on it.
 
     seen = project(xyz, covariance, opacity, world_to_camera, intrinsics, 512, 512)
     image, alpha, depth = rasterize(seen, features, 512, 512)
@@ -17,14 +17,16 @@ from .library import INTEGER, POINTER, REAL, Kernel, require
 MAX_CHANNELS = 64
 MAX_SIDE = 32768
 
-_project = Kernel("splat_project", *[POINTER] * 3, INTEGER, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 3, *[INTEGER] * 2,
-                  *[POINTER] * 5, INTEGER)
-_project_backward = Kernel("splat_project_backward", *[POINTER] * 3, INTEGER, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 3,
-                           *[INTEGER] * 2, *[POINTER] * 8, INTEGER)
-_rasterize = Kernel("splat_rasterize", *[POINTER] * 5, INTEGER, POINTER, INTEGER, POINTER, *[INTEGER] * 2, *[POINTER] * 3, INTEGER)
-_rasterize_backward = Kernel("splat_rasterize_backward", *[POINTER] * 5, INTEGER, POINTER, INTEGER, POINTER, *[INTEGER] * 2,
-                             *[POINTER] * 8, INTEGER)
-_contributions = Kernel("splat_contributions", *[POINTER] * 5, *[INTEGER] * 3, POINTER, INTEGER)
+_GAUSSIANS = [POINTER] * 3 + [INTEGER]
+_CAMERA = [POINTER] * 2 + [INTEGER] * 2 + [REAL] * 3 + [INTEGER] * 2
+_PROJECTION = [POINTER] * 5 + [INTEGER]
+_PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, background, width, height
+
+_project = Kernel("splat_project", *_GAUSSIANS, *_CAMERA, *[POINTER] * 5, INTEGER)
+_project_backward = Kernel("splat_project_backward", *_GAUSSIANS, *_CAMERA, *[POINTER] * 8, INTEGER)
+_rasterize = Kernel("splat_rasterize", *_PROJECTION, *_PICTURE, *[POINTER] * 3, INTEGER)
+_rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, *_PICTURE, *[POINTER] * 8, INTEGER)
+_contributions = Kernel("splat_contributions", *_PROJECTION, INTEGER, INTEGER, POINTER, INTEGER)
 
 
 class Projection(NamedTuple):
@@ -54,9 +56,10 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
 
     xyz: (N, 3) float32, metres, world. covariance: (N, 6) float32, metres^2, world: xx, xy, xz, yy, yz, zz.
     opacity: (N,) float32. world_to_camera: (4, 4). intrinsics: (3, 3), pixels; for an orthographic camera fx and fy are
-    pixels per metre. near, far: metres of camera z, both kept. low_pass: pixels^2 added to the variance; `antialiased` lowers
-    the opacity by what it spreads. To render a crop, project into the whole picture and rasterize with `mean` minus the
-    crop's corner: far off screen the projection is bent (EWA's clamped Jacobian), and that must not depend on the crop. Culled are rows out of view, fainter than 1/255, degenerate or not finite.
+    pixels per metre. near, far: metres of camera z, both kept. low_pass: pixels^2 added to the variance; `antialiased`
+    lowers the opacity by what it spreads. Culled are rows out of view, fainter than 1/255, degenerate or not finite.
+    To render a crop, project into the whole picture and rasterize with `mean` minus the crop's corner: off screen the
+    projection is bent (EWA's clamped Jacobian), and that must not depend on the crop.
     Raises ValueError naming the argument that does not fit.
     """
     camera = _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic)
@@ -68,10 +71,10 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     return out
 
 
-def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, height: int, projection: Projection,
-                     gradients: Gradients, *, near: float = 0.01, far: float = 1e10, low_pass: float = 0.3,
-                     antialiased: bool = True, orthographic: bool = False, threads: int = 0):
-    """Carries gradients of a Projection back to (xyz (N, 3), covariance (N, 6), opacity (N,)); arguments as in `project`.
+def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, height: int,
+                     projection: Projection, gradients: Gradients, *, near: float = 0.01, far: float = 1e10,
+                     low_pass: float = 0.3, antialiased: bool = True, orthographic: bool = False, threads: int = 0):
+    """Carries gradients of a Projection back to (xyz (N, 3), covariance (N, 6), opacity (N,)) of `project`.
 
     The gradient of an off-diagonal covariance is that of the one number that stands in both places.
     """
@@ -79,11 +82,12 @@ def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, widt
     count = len(require("xyz", xyz, (None, 3)))
     require("covariance", covariance, (count, 6)), require("opacity", opacity, (count,))
     require("projection.radius", projection.radius, (count,), np.int32)
-    _, mean, conic, depth, compensated = gradients
-    require("gradients.mean", mean, (count, 2)), require("gradients.conic", conic, (count, 3))
-    require("gradients.depth", depth, (count,)), require("gradients.opacity", compensated, (count,))
+    _, d_mean, d_conic, d_depth, d_compensated = gradients
+    require("gradients.mean", d_mean, (count, 2)), require("gradients.conic", d_conic, (count, 3))
+    require("gradients.depth", d_depth, (count,)), require("gradients.opacity", d_compensated, (count,))
     out = np.zeros((count, 3), np.float32), np.zeros((count, 6), np.float32), np.zeros(count, np.float32)
-    _project_backward(xyz, covariance, opacity, count, *camera, projection.radius, mean, conic, depth, compensated, *out, threads)
+    _project_backward(xyz, covariance, opacity, count, *camera, projection.radius, d_mean, d_conic, d_depth,
+                      d_compensated, *out, threads)
     return out
 
 
@@ -92,8 +96,8 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
 
     features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros.
     Returns image (height, width, C) float32, premultiplied, over the background; alpha (height, width) float32; depth
-    (height, width) float32, the expected camera z in metres, 0 where empty. Gaussians with a feature that is not finite are
-    left out. Raises ValueError naming the argument that does not fit.
+    (height, width) float32, the expected camera z in metres, 0 where empty. Gaussians with a feature that is not finite
+    are left out. Raises ValueError naming the argument that does not fit.
     """
     count = _check(projection, width, height)
     channels = _check_features(features, count, background)
@@ -103,8 +107,8 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     return image, alpha, depth
 
 
-def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None, *,
-                       background=None, threads: int = 0) -> Gradients:
+def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
+                       *, background=None, threads: int = 0) -> Gradients:
     """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
 
     d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
@@ -115,9 +119,10 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
     d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
     require("d_image", d_image, (height, width, channels))
     require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
-    out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32), np.zeros((count, 3), np.float32),
-                    np.zeros(count, np.float32), np.zeros(count, np.float32))
-    _rasterize_backward(*projection, count, features, channels, background, width, height, d_image, d_alpha, d_depth, *out, threads)
+    out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32),
+                    np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
+    _rasterize_backward(*projection, count, features, channels, background, width, height, d_image, d_alpha, d_depth,
+                        *out, threads)
     return out
 
 

@@ -1,7 +1,7 @@
 // The C ABI of the kernels: how a function is exported, how it fails, which instruction set it is compiled for.
 //
-// Every kernels/src/*.cpp except dispatch.cpp and threads.cpp is compiled once per instruction set (NEAR_ISA is baseline, avx2
-// or avx512) and linked into one library. A kernel is written
+// Every kernels/src/*.cpp except dispatch.cpp and threads.cpp is compiled once per instruction set (NEAR_ISA is
+// baseline, avx2 or avx512) and linked into one library. A kernel is written
 //
 //     NEAR_KERNEL(grid_trace)(const float* origin, int64_t count, double far, float* hit, int64_t threads) {
 //         return near_kernels::guard([&] { ... });
@@ -10,8 +10,8 @@
 // and is exported as near_grid_trace_<isa>; kernels/library.py picks the variant. The rules:
 //   * arguments are pointers, int64_t and double only (ctypes: c_void_p, c_int64, c_double);
 //   * the return value is 0 or an error code; an exception never leaves the library;
-//   * everything else in such a file has internal linkage (anonymous namespace), so that the linker cannot hand AVX code to
-//     a machine without it.
+//   * everything else in such a file has internal linkage (anonymous namespace): the linker keeps one of several equal
+//     functions, and it must not be the one with AVX on a machine without it.
 #pragma once
 #include <cstdint>
 #include <exception>

@@ -10,7 +10,7 @@ NEAR_EXPORT int32_t near_abi_version() { return NEAR_ABI_VERSION; }
 
 NEAR_EXPORT int64_t near_thread_count() { return near_kernels::thread_count(0); }
 
-// 0 baseline (x86-64-v2, or NEON), 1 avx2 (x86-64-v3), 2 avx512 (x86-64-v4): what processor and operating system support.
+// What processor and system support: 0 baseline (x86-64-v2, or NEON), 1 avx2 (x86-64-v3), 2 avx512 (x86-64-v4).
 NEAR_EXPORT int32_t near_isa() {
 #if defined(__x86_64__)
     unsigned a, b, c, d, a7, b7, c7, d7;

@@ -1,5 +1,6 @@
-// Gradients of splat_rasterize. Each tile is composited again without features, then walked back to front: the light that a
-// splat lets through to those behind it is known by then. Sums go to one row per (splat, tile), added up in a fixed order.
+// Gradients of splat_rasterize. Each tile is composited again without features, then walked back to front: the light
+// that a splat lets through to those behind it is known by then. Sums go to one row per (splat, tile), added up in a
+// fixed order.
 #include "api.h"
 #include "splat_tile.h"
 
@@ -20,13 +21,13 @@ enum { DEPTH, MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, EXTRA };
 
 struct BackwardTile {
     Tile tile;
-    Floats behind[UNITS];                      // dL/d(light arriving from behind the splats walked so far) times that light
-    Ints last[UNITS];                          // the last splat (its place in the tile's list) that each pixel took
+    Floats behind[UNITS];  // dL/d(light arriving from behind the splats walked so far) times that light
+    Ints last[UNITS];      // the last splat (its place in the tile's list) that each pixel took
     Floats losses[UNITS * (MAX_CHANNELS + 1)];  // as Tile::sums: the picture's gradients, then the summed depth's
 };
 
-// Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for each
-// splat of the list, the units that had not stopped before it.
+// Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for
+// each splat of the list, the units that had not stopped before it.
 void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
     const int64_t stride = g.channels + 1;
     const int columns = int(g.width) - left < TILE ? int(g.width) - left : TILE;
@@ -79,7 +80,8 @@ void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place
         const Ints takes = (b.tile.alpha[unit] > 0.f) & (b.last[unit] >= place);
         if (!any(takes)) continue;
         const Floats alpha = takes ? b.tile.alpha[unit] : all(0.f), *losses = b.losses + unit * stride;
-        const Floats passes = 1.f / (1.f - alpha), before = b.tile.transmittance[unit] * passes, weight = alpha * before;
+        const Floats passes = 1.f / (1.f - alpha), before = b.tile.transmittance[unit] * passes;
+        const Floats weight = alpha * before;
         Floats gain = losses[channels] * s.depth;
         for (int64_t c = 0; c < channels; ++c) {
             gain += losses[c] * color[c];
@@ -101,9 +103,11 @@ void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place
     for (int64_t i = 0; i < channels + EXTRA; ++i) row[i] = sum(sums[i]);
 }
 
-void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out, int64_t threads) {
+void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
+                        int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
     const Bins bins(p, features, channels, losses.width, losses.height, threads);
+    if (bins.entry_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.entry_count * width);
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
@@ -115,14 +119,14 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         for (int64_t e = end; e-- > begin;) {
             const Splat& s = bins.at(e, features, channels, -8);
             walk_back(tile, Footprint(s, left, top), live[e - begin], int32_t(e - begin),
-                      features + (*bins.entries)[e] * channels, channels, rows.data + e * width);
+                      features + bins.entries[e] * channels, channels, rows.data + e * width);
         }
     });
     parallel_ranges(threads, bins.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t s = begin; s < end; ++s) {
             float total[MAX_CHANNELS + EXTRA] = {};
             for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k)
-                for (int64_t i = 0; i < width; ++i) total[i] += rows[(*bins.slots)[k] * width + i];
+                for (int64_t i = 0; i < width; ++i) total[i] += rows[bins.slots[k] * width + i];
             const int64_t id = bins.sorted[s].row;
             const float* extra = total + channels;
             std::memcpy(out.features + id * channels, total, sizeof(float) * size_t(channels));

@@ -1,5 +1,5 @@
-// From projected Gaussians to lists per tile: cull, sort by depth, scatter. The lists keep the depth order and do not depend
-// on the number of threads.
+// From projected Gaussians to lists per tile: cull, sort by depth, scatter. The lists keep the depth order and do not
+// depend on the number of threads.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -15,13 +15,19 @@ constexpr float ALPHA_MIN = 1.f / 255.f;  // fainter contributions are skipped
 constexpr float ALPHA_MAX = 0.999f;
 constexpr float TRANSMITTANCE_MIN = 1e-4f;  // a pixel stops before the Gaussian that would bring it here
 
-// Uninitialised memory that frees itself.
+constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 1 GiB of lists: more is no picture but a mistake
+
+// Uninitialised memory that frees itself, one element longer than asked for.
 template <class T>
 struct Buffer {
-    T* data;
-    explicit Buffer(int64_t count) : data(static_cast<T*>(::operator new(sizeof(T) * size_t(count + 1), std::align_val_t(64)))) {}
+    T* data = nullptr;
+    Buffer() = default;
+    explicit Buffer(int64_t count) { allocate(count); }
     ~Buffer() { ::operator delete(data, std::align_val_t(64)); }
     Buffer(const Buffer&) = delete;
+    void allocate(int64_t count) {
+        data = static_cast<T*>(::operator new(sizeof(T) * size_t(count + 1), std::align_val_t(64)));
+    }
     T& operator[](int64_t i) const { return data[i]; }
 };
 
@@ -43,16 +49,17 @@ inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t hei
     const float x = p.mean[2 * i], y = p.mean[2 * i + 1], o = p.opacity[i], z = p.depth[i];
     const float a = p.conic[3 * i], b = p.conic[3 * i + 1], c = p.conic[3 * i + 2];
     const float determinant = a * c - b * b;
-    if (p.radius[i] <= 0 || !(o >= ALPHA_MIN) || !(determinant > 0) || !(a > 0) || !std::isfinite(x + y + o + z + a + b + c))
+    if (p.radius[i] <= 0 || !(o >= ALPHA_MIN) || !(determinant > 0) || !(a > 0) ||
+        !std::isfinite(x + y + o + z + a + b + c))
         return false;
     // The ellipse sigma = ln(255 opacity) is where alpha falls to 1/255; its half extents, and a little for rounding.
     const float reach = 2.f * std::log(255.f * o) / determinant;
     const float half_x = std::sqrt(std::fmax(reach * c, 0.f)) * 1.0001f + 0.01f;
     const float half_y = std::sqrt(std::fmax(reach * a, 0.f)) * 1.0001f + 0.01f;
     const auto clamp = [](float v, int64_t end) { return int32_t(std::fmin(std::fmax(v, 0.f), float(end))); };
-    splat = {x, y, a, b, c, o, z,
-             clamp(std::ceil(x - half_x - 0.5f), width), clamp(std::floor(x + half_x + 0.5f), width),
-             clamp(std::ceil(y - half_y - 0.5f), height), clamp(std::floor(y + half_y + 0.5f), height)};
+    const int32_t x0 = clamp(std::ceil(x - half_x - 0.5f), width), x1 = clamp(std::floor(x + half_x + 0.5f), width);
+    const int32_t y0 = clamp(std::ceil(y - half_y - 0.5f), height), y1 = clamp(std::floor(y + half_y + 0.5f), height);
+    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1};
     return splat.x0 < splat.x1 && splat.y0 < splat.y1;
 }
 
@@ -100,41 +107,39 @@ class Bins {
 public:
     // features: (N, channels) or null; a Gaussian with a feature that is not finite is left out.
     Bins(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads)
-        : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count), tile_begin(tiles_x * tiles_y),
-          first(p.count), keys(p.count), other_keys(p.count) {
+        : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count),
+          tile_begin(tiles_x * tiles_y), first(p.count), keys(p.count), other_keys(p.count) {
         order(p, features, channels, width, height, threads);
         scatter(threads);
-    }
-    ~Bins() {
-        delete entries;
-        delete slots;
     }
 
     // The splat of entry e. The one `ahead` entries on is fetched into the cache, and its features where there are any.
     const Splat& at(int64_t e, const float* features, int64_t channels, int64_t ahead = 8) const {
         if (e + ahead >= 0 && e + ahead < entry_count) {
-            const int64_t row = (*entries)[e + ahead];
+            const int64_t row = entries[e + ahead];
             __builtin_prefetch(&splats[row]);
             for (int64_t c = 0; features && c < channels; c += 16) __builtin_prefetch(features + row * channels + c);
         }
-        return splats[(*entries)[e]];
+        return splats[entries[e]];
     }
 
     int64_t tiles_x, tiles_y, count = 0, entry_count = 0;
     Buffer<Splat> splats;
     Buffer<int64_t> tile_begin, first;
-    Buffer<uint32_t>*entries = nullptr, *slots = nullptr;
+    Buffer<uint32_t> entries, slots;
     const Keyed* sorted = nullptr;
 
 private:
-    void order(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads) {
+    void order(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
+               int64_t threads) {
         parallel_ranges(threads, p.count, 2048, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
                 Splat& s = splats[i];
-                keys[i].x1 = keys[i].x0 = 0;
-                if (make_splat(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels)))
-                    keys[i] = {sortable(s.depth), uint32_t(i), uint16_t(s.x0 / TILE), uint16_t((s.x1 - 1) / TILE + 1),
-                               uint16_t(s.y0 / TILE), uint16_t((s.y1 - 1) / TILE + 1)};
+                const bool seen =
+                    make_splat(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels));
+                const auto tile = [&](int32_t pixel) { return uint16_t(seen ? pixel / TILE : 0); };
+                const auto tile_end = [&](int32_t pixel) { return uint16_t(seen ? (pixel - 1) / TILE + 1 : 0); };
+                keys[i] = {sortable(s.depth), uint32_t(i), tile(s.x0), tile_end(s.x1), tile(s.y0), tile_end(s.y1)};
             }
         });
         for (int64_t i = 0; i < p.count; ++i)
@@ -142,15 +147,17 @@ private:
         sorted = sort_by_key(keys.data, other_keys.data, count);
     }
 
-    // Counting sort of (splat, tile) by tile: a histogram per range of splats, their prefix sums, then each range on its own.
+    // Counting sort of (splat, tile) by tile: a histogram per range of splats, prefix sums, then each range by itself.
     void scatter(int64_t threads) {
         const int64_t tiles = tiles_x * tiles_y, ranges = count < 16384 ? 1 : 8, grain = (count + ranges) / ranges;
+        first[0] = 0;
+        for (int64_t s = 0; s < count; ++s) first[s + 1] = first[s] + sorted[s].tiles();
+        if (first[count] > ENTRIES_MAX) throw std::bad_alloc();
         Buffer<int64_t> place(ranges * tiles);
         std::memset(place.data, 0, sizeof(int64_t) * size_t(ranges * tiles));
         parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
             int64_t* counts = place.data + begin / grain * tiles;
-            for (int64_t s = begin; s < end; ++s)
-                for_tiles(sorted[s], [&](int64_t tile) { ++counts[tile]; });
+            for (int64_t s = begin; s < end; ++s) for_tiles(sorted[s], [&](int64_t tile) { ++counts[tile]; });
         });
         for (int64_t tile = 0; tile < tiles; ++tile) {
             tile_begin[tile] = entry_count;
@@ -161,18 +168,15 @@ private:
             }
         }
         tile_begin[tiles] = entry_count;
-        first[0] = 0;
-        for (int64_t s = 0; s < count; ++s) first[s + 1] = first[s] + sorted[s].tiles();
-        if (entry_count > int64_t(1) << 31) throw std::bad_alloc();
-        entries = new Buffer<uint32_t>(entry_count);
-        slots = new Buffer<uint32_t>(entry_count);
+        entries.allocate(entry_count);
+        slots.allocate(entry_count);
         parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
             int64_t* next = place.data + begin / grain * tiles;
             int64_t slot = first[begin];
             for (int64_t s = begin; s < end; ++s)
                 for_tiles(sorted[s], [&](int64_t tile) {
-                    (*entries)[next[tile]] = sorted[s].row;
-                    (*slots)[slot++] = uint32_t(next[tile]++);
+                    entries[next[tile]] = sorted[s].row;
+                    slots[slot++] = uint32_t(next[tile]++);
                 });
         });
     }

@@ -1,5 +1,5 @@
-// Vectors of LANES pixels, and the layout that makes them: a tile is 16x16 pixels stored as 4x4-pixel blocks, so that LANES
-// neighbours in memory are a block 4 wide and LANES/4 high. Small Gaussians touch few such blocks.
+// Vectors of LANES pixels, and the layout that makes them: a tile is 16x16 pixels stored as 4x4-pixel blocks, so that
+// LANES neighbours in memory are a block 4 wide and LANES/4 high. Small Gaussians touch few such blocks.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -18,7 +18,7 @@ typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));  // also masks: -1 true, 0 false
 
 constexpr int TILE = 16;
-constexpr int UNITS = TILE * TILE / LANES;  // a unit is one vector: 4 x LANES/4 pixels; units are numbered in memory order
+constexpr int UNITS = TILE * TILE / LANES;  // a unit is one vector, 4 x LANES/4 pixels, numbered in memory order
 
 inline Floats all(float value) { return Floats{} + value; }
 
@@ -71,13 +71,14 @@ inline float sum(Floats v) {
     return lane[0];
 }
 
-// 2^x for x <= 0 within 3 ulp; below -126 it stays at 2^-126. 2^n times the Taylor series of degree 6 on |x - n| <= 1/2.
+// 2^x for x <= 0 within 3 ulp; below -126 it stays at 2^-126. 2^n times a Taylor series of degree 6, |x - n| <= 1/2.
 inline Floats exp2_negative(Floats x) {
     x = x > -126.f ? x : all(-126.f);
     const float rounder = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
     const Floats shifted = x + rounder;
     const Floats r = x - (shifted - rounder), r2 = r * r;
-    const Floats p01 = r * 0.69314718f + 1.f, p23 = r * 0.055504109f + 0.24022651f, p45 = r * 1.3333558e-3f + 9.6181291e-3f;
+    const Floats p01 = r * 0.69314718f + 1.f, p23 = r * 0.055504109f + 0.24022651f;
+    const Floats p45 = r * 1.3333558e-3f + 9.6181291e-3f;
     const Floats p = ((r2 * 1.5403530e-4f + p45) * r2 + p23) * r2 + p01;
     Ints bits, power;
     std::memcpy(&bits, &shifted, sizeof bits);

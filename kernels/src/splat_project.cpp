@@ -20,12 +20,12 @@ struct Camera {
 
 // Everything on the way from one Gaussian to its projection, so that the backward pass can retrace it.
 struct Trace {
-    float p[3];        // centre in camera space
-    float w[2][3];     // J R: world offset -> pixels, the linear map at the centre
-    float t[2];        // the clamped x/z, y/z of the Jacobian
+    float p[3];     // centre in camera space
+    float w[2][3];  // J R: world offset -> pixels, the linear map at the centre
+    float t[2];     // the clamped x/z, y/z of the Jacobian
     bool clamped[2];
-    float cov[3];      // xx, xy, yy before the low-pass filter
-    float det0, det;   // before, after
+    float cov[3];     // xx, xy, yy before the low-pass filter
+    float det0, det;  // before, after
     float blurred[3];
     float compensation;
 };
@@ -50,7 +50,8 @@ inline bool trace(const Camera& c, const float* xyz, const float* covariance, Tr
             for (int j = 0; j < 3; ++j) out.w[i][j] = focal[i] * row[j];
             continue;
         }
-        const float slack = 0.15f * size[i] / focal[i];  // 0.3 tan(half field of view): the Jacobian explodes off screen
+        // The Jacobian explodes off screen: stop it 0.3 tan(half field of view) beyond the edge.
+        const float slack = 0.15f * size[i] / focal[i];
         const float low = -(centre[i] / focal[i] + slack), high = (size[i] - centre[i]) / focal[i] + slack;
         const float slope = out.p[i] / z;
         out.t[i] = std::fmin(std::fmax(slope, low), high);
@@ -73,8 +74,8 @@ inline bool trace(const Camera& c, const float* xyz, const float* covariance, Tr
     return true;
 }
 
-inline void project_one(const Camera& c, const float* xyz, const float* covariance, float opacity, float* mean, float* conic,
-                        float& depth, int32_t& radius, float& out_opacity) {
+inline void project_one(const Camera& c, const float* xyz, const float* covariance, float opacity, float* mean,
+                        float* conic, float& depth, int32_t& radius, float& out_opacity) {
     mean[0] = mean[1] = conic[0] = conic[1] = conic[2] = depth = out_opacity = 0;
     radius = 0;
     Trace t;
@@ -106,7 +107,8 @@ inline void backward_one(const Camera& c, const float* xyz, const float* covaria
     const float q[3] = {t.blurred[2] / t.det, -t.blurred[1] / t.det, t.blurred[0] / t.det};
     // conic = blurred^-1: dL/dS = -Q G Q with the symmetric G whose off-diagonal is half of d_conic[1].
     const float g0 = d_conic[0], g1 = 0.5f * d_conic[1], g2 = d_conic[2];
-    const float m00 = g0 * q[0] + g1 * q[1], m01 = g0 * q[1] + g1 * q[2], m10 = g1 * q[0] + g2 * q[1], m11 = g1 * q[1] + g2 * q[2];
+    const float m00 = g0 * q[0] + g1 * q[1], m01 = g0 * q[1] + g1 * q[2];
+    const float m10 = g1 * q[0] + g2 * q[1], m11 = g1 * q[1] + g2 * q[2];
     float d00 = -(q[0] * m00 + q[1] * m10), d01 = -(q[0] * m01 + q[1] * m11), d11 = -(q[1] * m01 + q[2] * m11);
     d_opacity = d_out_opacity * t.compensation;
     if (c.antialiased && t.compensation > 1e-6f) {
@@ -158,37 +160,39 @@ inline void backward_one(const Camera& c, const float* xyz, const float* covaria
 
 using namespace near_kernels;
 
-// xyz (N,3), covariance (N,6), opacity (N) -> mean (N,2), conic (N,3), depth (N), radius (N), out_opacity (N); rows of zeros
-// where culled.
-NEAR_KERNEL(splat_project)(const float* xyz, const float* covariance, const float* opacity, int64_t count, const float* pose,
-                           const float* intrinsics, int64_t width, int64_t height, double near, double far, double low_pass,
-                           int64_t antialiased, int64_t orthographic, float* mean, float* conic, float* depth, int32_t* radius,
-                           float* out_opacity, int64_t threads) {
+// xyz (N,3), covariance (N,6), opacity (N) -> mean (N,2), conic (N,3), depth (N), radius (N), out_opacity (N); rows of
+// zeros where culled.
+NEAR_KERNEL(splat_project)(const float* xyz, const float* covariance, const float* opacity, int64_t count,
+                           const float* pose, const float* intrinsics, int64_t width, int64_t height, double near,
+                           double far, double low_pass, int64_t antialiased, int64_t orthographic, float* mean,
+                           float* conic, float* depth, int32_t* radius, float* out_opacity, int64_t threads) {
     return guard([&] {
-        const Camera camera{pose, intrinsics, float(width), float(height), float(near), float(far), float(low_pass),
-                            antialiased != 0, orthographic != 0};
+        const Camera camera{pose,       intrinsics,      float(width),     float(height),    float(near),
+                            float(far), float(low_pass), antialiased != 0, orthographic != 0};
         parallel_ranges(threads, count, 2048, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i)
-                project_one(camera, xyz + 3 * i, covariance + 6 * i, opacity[i], mean + 2 * i, conic + 3 * i, depth[i], radius[i],
-                            out_opacity[i]);
+                project_one(camera, xyz + 3 * i, covariance + 6 * i, opacity[i], mean + 2 * i, conic + 3 * i, depth[i],
+                            radius[i], out_opacity[i]);
         });
     });
 }
 
-// Gradients of the outputs of splat_project and its radius -> gradients of xyz, covariance and opacity (zeroed by the caller).
+// Gradients of the outputs of splat_project and its radius -> gradients of xyz, covariance and opacity (zeroed by the
+// caller).
 NEAR_KERNEL(splat_project_backward)(const float* xyz, const float* covariance, const float* opacity, int64_t count,
-                                    const float* pose, const float* intrinsics, int64_t width, int64_t height, double near,
-                                    double far, double low_pass, int64_t antialiased, int64_t orthographic, const int32_t* radius,
-                                    const float* d_mean, const float* d_conic, const float* d_depth, const float* d_out_opacity,
-                                    float* d_xyz, float* d_covariance, float* d_opacity, int64_t threads) {
+                                    const float* pose, const float* intrinsics, int64_t width, int64_t height,
+                                    double near, double far, double low_pass, int64_t antialiased, int64_t orthographic,
+                                    const int32_t* radius, const float* d_mean, const float* d_conic,
+                                    const float* d_depth, const float* d_out_opacity, float* d_xyz, float* d_covariance,
+                                    float* d_opacity, int64_t threads) {
     return guard([&] {
-        const Camera camera{pose, intrinsics, float(width), float(height), float(near), float(far), float(low_pass),
-                            antialiased != 0, orthographic != 0};
+        const Camera camera{pose,       intrinsics,      float(width),     float(height),    float(near),
+                            float(far), float(low_pass), antialiased != 0, orthographic != 0};
         parallel_ranges(threads, count, 1024, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i)
                 if (radius[i] > 0)
-                    backward_one(camera, xyz + 3 * i, covariance + 6 * i, opacity[i], d_mean + 2 * i, d_conic + 3 * i, d_depth[i],
-                                 d_out_opacity[i], d_xyz + 3 * i, d_covariance + 6 * i, d_opacity[i]);
+                    backward_one(camera, xyz + 3 * i, covariance + 6 * i, opacity[i], d_mean + 2 * i, d_conic + 3 * i,
+                                 d_depth[i], d_out_opacity[i], d_xyz + 3 * i, d_covariance + 6 * i, d_opacity[i]);
         });
     });
 }

@@ -18,7 +18,8 @@ struct Canvas {
             std::memset(alpha + pixel, 0, sizeof(float) * size_t(columns));
             std::memset(depth + pixel, 0, sizeof(float) * size_t(columns));
             std::memset(image + pixel * channels, 0, sizeof(float) * size_t(columns * channels));
-            for (int64_t i = 0; background && i < columns * channels; ++i) image[pixel * channels + i] = background[i % channels];
+            for (int64_t i = 0; background && i < columns * channels; ++i)
+                image[pixel * channels + i] = background[i % channels];
         }
     }
 
@@ -28,7 +29,8 @@ struct Canvas {
         for (int y = 0; y < rows; ++y) {
             for (int x = 0; x < columns; x += 4) {
                 const int at = pixel_at(x, y), count = columns - x < 4 ? columns - x : 4;
-                const float* sums = reinterpret_cast<const float*>(tile.sums) + at / LANES * stride * LANES + at % LANES;
+                const float* sums =
+                    reinterpret_cast<const float*>(tile.sums) + at / LANES * stride * LANES + at % LANES;
                 const int64_t pixel = (top + y) * width + left + x;
                 float* const target = image + pixel * channels;
                 float* const pixels = channels % 4 == 0 && count == 4 ? target : scratch;
@@ -40,8 +42,9 @@ struct Canvas {
                     const Quad ab1 = __builtin_shufflevector(plane[0], plane[1], 2, 6, 3, 7);
                     const Quad cd0 = __builtin_shufflevector(plane[2], plane[3], 0, 4, 1, 5);
                     const Quad cd1 = __builtin_shufflevector(plane[2], plane[3], 2, 6, 3, 7);
-                    const Quad out[4] = {__builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
-                                         __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
+                    const Quad out[4] = {
+                        __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
+                        __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
                     for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
                 }
                 if (pixels == scratch) std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
@@ -49,7 +52,8 @@ struct Canvas {
                     const float through = tile.pixel_transmittance(at + i);
                     alpha[pixel + i] = 1.f - through;
                     depth[pixel + i] = sums[channels * LANES + i] / std::fmax(1.f - through, 1e-10f);
-                    for (int64_t c = 0; background && c < channels; ++c) target[i * channels + c] += through * background[c];
+                    for (int64_t c = 0; background && c < channels; ++c)
+                        target[i * channels + c] += through * background[c];
                 }
             }
         }
@@ -68,7 +72,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         tile.reset(UNITS * stride, columns, rows);
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
             const Splat& s = bins.at(e, features, channels);
-            const float* color = features + (*bins.entries)[e] * channels;
+            const float* color = features + bins.entries[e] * channels;
             composite(tile, Footprint(s, left, top), [&](int unit, Floats weight) {
                 Floats* sums = tile.sums + unit * stride;
                 for (int64_t c = 0; c < channels; ++c) sums[c] += weight * color[c];
@@ -90,13 +94,15 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e) {
             Floats total = all(0.f);
             if (tile.live)
-                composite(tile, Footprint(bins.at(e, nullptr, 0), left, top), [&](int, Floats weight) { total += weight; });
+                composite(tile, Footprint(bins.at(e, nullptr, 0), left, top),
+                          [&](int, Floats weight) { total += weight; });
             parts[e] = sum(total);
         }
     });
     parallel_ranges(threads, bins.count, 4096, [&](int64_t begin, int64_t end) {
         for (int64_t s = begin; s < end; ++s)
-            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k) weights[bins.sorted[s].row] += parts[(*bins.slots)[k]];
+            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k)
+                weights[bins.sorted[s].row] += parts[bins.slots[k]];
     });
 }
 
@@ -107,9 +113,10 @@ using namespace near_kernels;
 
 // mean (N,2), conic (N,3), depth (N), radius (N), opacity (N), features (N,C), background (C) or null -> image (H,W,C),
 // alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64.
-NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float* depth, const int32_t* radius, const float* opacity,
-                             int64_t count, const float* features, int64_t channels, const float* background, int64_t width,
-                             int64_t height, float* image, float* alpha, float* out_depth, int64_t threads) {
+NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
+                             const float* opacity, int64_t count, const float* features, int64_t channels,
+                             const float* background, int64_t width, int64_t height, float* image, float* alpha,
+                             float* out_depth, int64_t threads) {
     return guard([&] {
         rasterize({mean, conic, depth, radius, opacity, count}, features,
                   {channels, width, height, background, image, alpha, out_depth}, threads);

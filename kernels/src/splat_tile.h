@@ -10,15 +10,16 @@ constexpr int MAX_CHANNELS = 64;
 // One tile of one thread. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
 struct alignas(64) Tile {
     Floats transmittance[UNITS];
-    Floats alpha[UNITS];  // of the splat at hand, where `cover` says so
+    Floats alpha[UNITS];                          // of the splat at hand, where `cover` says so
     Floats sums[UNITS * (MAX_CHANNELS + 1) + 4];  // of unit u: channel c at u * (channels + 1) + c, then the depth
-    uint64_t live;  // units where some pixel goes on
+    uint64_t live;                                // units where some pixel goes on
 
     void reset(int64_t sums_count, int columns, int rows) {
         std::memset(static_cast<void*>(sums), 0, sizeof(Floats) * size_t(sums_count));
         live = 0;
         for (int u = 0; u < UNITS; ++u) {
-            const Ints inside = (load(LAYOUT.x + u * LANES) < float(columns)) & (load(LAYOUT.y + u * LANES) < float(rows));
+            const Ints inside =
+                (load(LAYOUT.x + u * LANES) < float(columns)) & (load(LAYOUT.y + u * LANES) < float(rows));
             transmittance[u] = inside ? all(1.f) : all(-1.f);
             live |= uint64_t(any(inside)) << u;
         }
@@ -32,7 +33,8 @@ struct Footprint {
     float x, y;      // the mean from the centre of the tile's first pixel
     uint64_t units;  // that it may touch
 
-    Footprint(const Splat& splat, int left, int top) : s(splat), x(s.x - (float(left) + 0.5f)), y(s.y - (float(top) + 0.5f)) {
+    Footprint(const Splat& splat, int left, int top)
+        : s(splat), x(s.x - (float(left) + 0.5f)), y(s.y - (float(top) + 0.5f)) {
         const auto clamp = [](int v) { return v < 0 ? 0 : v > TILE ? TILE : v; };
         units = LAYOUT.box(clamp(s.x0 - left), clamp(s.x1 - left), clamp(s.y0 - top), clamp(s.y1 - top));
     }

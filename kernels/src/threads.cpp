@@ -79,7 +79,8 @@ private:
     int64_t size_ = 0, wanted_ = 0, busy_ = 0;
 };
 
-// Never destroyed: its threads may still sleep in it when the process ends. A forked child has none of them and starts anew.
+// Never destroyed: its threads may still sleep in it when the process ends. A forked child has none of them and starts
+// anew.
 std::atomic<Pool*> pool{nullptr};
 
 Pool& the_pool() {

@@ -1,4 +1,4 @@
-"""What `kernels.splat` computes, in plain torch: any float dtype, differentiable, one Gaussian at a time over the picture.
+"""What `kernels.splat` computes, in plain torch: any float dtype, differentiable, one Gaussian at a time.
 
 The rules are gsplat 1.5's (Ye et al. 2024, "gsplat: an open-source library for Gaussian splatting"); projection is EWA
 splatting (Zwicker et al. 2002) with the opacity compensation of Mip-Splatting (Yu et al. 2023).
@@ -44,7 +44,7 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     else:
         slope = point[:, :2] / z_safe
         mean = focal * slope + centre
-        # Far off screen the Jacobian is taken at a clamped place: 0.3 tan(half field of view) beyond the picture's edge.
+        # Off screen the Jacobian is taken at a clamped place: 0.3 tan(half field of view) beyond the picture's edge.
         slack = 0.3 * (0.5 * size / focal)
         slope = torch.minimum(torch.maximum(slope, -(centre / focal + slack)), (size - centre) / focal + slack)
         scale = focal / z_safe  # (N, 2)
@@ -62,7 +62,8 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     conic = torch.stack([blurred[:, 1, 1], -blurred[:, 0, 1], blurred[:, 0, 0]], 1) / determinant[:, None]
 
     reach = (2 * (255 * opacity.detach()).clamp(min=1).log()).sqrt()
-    reach = torch.where(opacity > 1, reach, torch.full_like(reach, 3.33))  # standard deviations, 3.33: an opaque one is at 1/255
+    # In standard deviations; 3.33 is where an opaque Gaussian falls to 1/255.
+    reach = torch.where(opacity > 1, reach, torch.full_like(reach, 3.33))
     extent = (reach[:, None] * blurred.detach().diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()).ceil()  # (N, 2)
     on_screen = ((mean + extent > 0) & (mean - extent < size)).all(1)
     keep = keep & on_screen & (opacity >= ALPHA_MIN)

@@ -39,7 +39,7 @@ def test_loads_with_the_right_version():
 
 def test_missing_library_is_one_clear_sentence_remembered(unloaded, monkeypatch, tmp_path):
     monkeypatch.setattr(library, "library_path", lambda name=None: tmp_path / "absent.so")
-    with pytest.raises(library.KernelsMissing, match="missing: run `python -m kernels.build`") as first:
+    with pytest.raises(library.KernelsMissing, match="missing; run python -m kernels.build") as first:
         library.load()
     monkeypatch.undo()
     monkeypatch.setattr(library, "_failure", str(first.value))
