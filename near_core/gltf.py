@@ -67,59 +67,68 @@ class _File:
         self.images: dict[int, np.ndarray] = {}
 
     def mesh(self) -> Mesh:
-        parts: list[Mesh] = []
-        triangles = 0
-        for node, matrix in self.nodes():
-            for primitive in self.header["meshes"][node["mesh"]]["primitives"]:
-                if primitive.get("mode", _TRIANGLES) not in (_TRIANGLES, _STRIP, _FAN):
-                    continue
-                triangles += self.triangle_count(primitive)
-                if triangles > MAX_TRIANGLES:
-                    raise too_many(self.path.name, triangles)
-                parts.append(self.primitive(primitive, matrix))
+        placed = self.placed()
+        found = [(node, primitive, matrix) for node, matrix in ((self.header["nodes"][i], m) for i, m in placed.items())
+                 if "mesh" in node for primitive in self.header["meshes"][node["mesh"]]["primitives"]
+                 if primitive.get("mode", _TRIANGLES) in (_TRIANGLES, _STRIP, _FAN)]
+        triangles = sum(self.triangle_count(primitive) for _, primitive, _ in found)
+        if triangles > MAX_TRIANGLES:
+            raise too_many(self.path.name, triangles)
         if not triangles:
             raise NearError(f"{self.path.name} has no faces.", "Choose a mesh with a surface.")
+        parts = []
+        for node, primitive, matrix in found:
+            if "skin" in node:  # joints place a skinned mesh, wherever its node is
+                bones = self.bones(self.header["skins"][node["skin"]], primitive["attributes"], placed)
+            parts.append(self.primitive(primitive, bones if "skin" in node else matrix[None]))
         listed = [self.material(m) for m in self.header.get("materials", ())]
         return merged(parts, (*listed, Material()))  # the last is for primitives that name none
 
-    def nodes(self):
-        """The scene's nodes that carry a mesh, each with its (4, 4) matrix to the scene."""
+    def placed(self) -> dict[int, np.ndarray]:
+        """The scene's nodes, each with its (4, 4) matrix to the scene."""
         nodes = self.header["nodes"]
         scenes = self.header.get("scenes")
         if scenes:
             roots = scenes[self.header.get("scene", 0)].get("nodes", [])
         else:
             roots = sorted(set(range(len(nodes))) - {c for n in nodes for c in n.get("children", ())})
-        waiting, seen = [(root, np.eye(4)) for root in reversed(roots)], set()
+        waiting, found = [(root, np.eye(4)) for root in reversed(roots)], {}
         while waiting:
             index, above = waiting.pop()
-            if index in seen or index < 0:
+            if index in found or index < 0:
                 raise ValueError("the nodes are not a tree")
-            seen.add(index)
-            matrix = above @ _matrix(nodes[index])
-            if "mesh" in nodes[index]:
-                # joints hold a skinned mesh, not its node; at rest they leave it where it is
-                yield nodes[index], np.eye(4) if "skin" in nodes[index] else matrix
-            waiting += [(child, matrix) for child in reversed(nodes[index].get("children", ()))]
+            found[index] = above @ _matrix(nodes[index])
+            waiting += [(child, found[index]) for child in reversed(nodes[index].get("children", ()))]
+        return found
+
+    def bones(self, skin: dict, attributes: dict, placed: dict[int, np.ndarray]) -> np.ndarray:
+        """(V, 4, 4) matrices to the scene of a skinned primitive's vertices, with the joints where their nodes are."""
+        joints = np.stack([placed.get(j, np.eye(4)) for j in skin["joints"]])
+        if "inverseBindMatrices" in skin:
+            joints = joints @ self.accessor(skin["inverseBindMatrices"])[:len(joints)].reshape(-1, 4, 4).swapaxes(1, 2)
+        joint, weight = self.accessor(attributes["JOINTS_0"]), self.accessor(attributes["WEIGHTS_0"])
+        weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+        return sum(joints[joint[:, i]] * weight[:, i, None, None] for i in range(4))
 
     def triangle_count(self, primitive: dict) -> int:
         corners = self.header["accessors"][primitive.get("indices", primitive["attributes"]["POSITION"])]["count"]
         return corners // 3 if primitive.get("mode", _TRIANGLES) == _TRIANGLES else max(corners - 2, 0)
 
     def primitive(self, primitive: dict, matrix: np.ndarray) -> Mesh:
+        """matrix: (1 or V, 4, 4), of all vertices or of each, to the scene."""
         attributes = primitive["attributes"]
         position = self.accessor(attributes["POSITION"])
         index = self.accessor(primitive["indices"])[:, 0] if "indices" in primitive else np.arange(len(position))
         faces = _faces(index.astype(np.int64), primitive.get("mode", _TRIANGLES))
         if len(faces) and faces.max() >= len(position):
             raise ValueError("index")
-        if np.linalg.det(matrix[:3, :3]) < 0:  # a mirror turns the winding over
+        if np.linalg.det(matrix[0, :3, :3]) < 0:  # a mirror turns the winding over
             faces = faces[:, ::-1]
         material = primitive.get("material", len(self.header.get("materials", ())))
         uv_set, transform = self.uv_source(primitive.get("material"))
         normal, uv, color = None, None, None
         if "NORMAL" in attributes:
-            normal = self.accessor(attributes["NORMAL"]) @ np.linalg.pinv(matrix[:3, :3]).astype(np.float32)
+            normal = np.einsum("vi,vij->vj", self.accessor(attributes["NORMAL"]), _inverses(matrix[:, :3, :3]))
             normal = turned_upright(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20))[faces]
         if f"TEXCOORD_{uv_set}" in attributes:
             uv = self.accessor(attributes[f"TEXCOORD_{uv_set}"])[:, :2] @ transform[:, :2].T + transform[:, 2]
@@ -127,7 +136,7 @@ class _File:
         if "COLOR_0" in attributes:
             color = self.accessor(attributes["COLOR_0"])
             color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)[faces]
-        vertices = turned_upright(position @ matrix[:3, :3].T + matrix[:3, 3])
+        vertices = turned_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
         return Mesh(vertices, faces, uv, normal, color, np.full(len(faces), material, np.int32))
 
     def uv_source(self, material: int | None) -> tuple[int, np.ndarray]:
@@ -277,6 +286,13 @@ def _matrix(node: dict) -> np.ndarray:
     matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64)
     matrix[:3, 3] = node.get("translation", (0, 0, 0))
     return matrix
+
+
+def _inverses(matrices: np.ndarray) -> np.ndarray:
+    """(K, 3, 3) inverses times the size of the determinants, which flat matrices have too; normals are scaled later."""
+    a, b, c = np.moveaxis(matrices, 1, 0)
+    adjugates = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], 2)
+    return adjugates * np.where(np.linalg.det(matrices) < 0, -1, 1)[:, None, None]
 
 
 def _faces(index: np.ndarray, mode: int) -> np.ndarray:

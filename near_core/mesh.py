@@ -104,7 +104,8 @@ def checked(mesh: Mesh, what: str = "The mesh") -> Mesh:
 
 def too_many(what: str, triangles: int) -> NearError:
     """The error for meshes above MAX_TRIANGLES."""
-    return NearError(f"{what} has {triangles / 1e6:.0f} million triangles; {MAX_TRIANGLES // 10**6} million are the most.",
+    most = MAX_TRIANGLES // 10**6
+    return NearError(f"{what} has {triangles / 1e6:.0f} million triangles; {most} million are the most.",
                      "Decimate it; an asset has no more than 128 cells along an edge.")
 
 
@@ -135,7 +136,8 @@ def merged(parts: list[Mesh], materials: tuple[Material, ...]) -> Mesh:
     def joined(name: str, fill) -> np.ndarray | None:
         if all(getattr(p, name) is None for p in parts):
             return None
-        return np.concatenate([fill(p) if getattr(p, name) is None else getattr(p, name) for p in parts]).astype(np.float32)
+        values = [fill(p) if getattr(p, name) is None else getattr(p, name) for p in parts]
+        return np.concatenate(values).astype(np.float32)
 
     return Mesh(
         vertices=np.concatenate([p.vertices for p in parts]).astype(np.float32),

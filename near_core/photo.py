@@ -139,7 +139,8 @@ def _box(alpha: np.ndarray) -> tuple[float, float, float, float]:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _resampled(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float, side: float) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
+               side: float) -> tuple[np.ndarray, np.ndarray]:
     """The square window as (SIZE, SIZE, 3) linear, not premultiplied, and (SIZE, SIZE) alpha; 0 outside the picture."""
     left, top = math.floor(x), math.floor(y)
     right, bottom = math.ceil(x + side), math.ceil(y + side)
@@ -166,8 +167,8 @@ def _scaled(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] |
         return values
     if box is not None:  # rounding may put it a hair outside
         box = tuple(min(max(b, 0), limit) for b, limit in zip(box, (values.shape[1], values.shape[0]) * 2))
-    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR, box)
-              for plane in np.moveaxis(np.atleast_3d(values), 2, 0)]
+    planes = [Image.fromarray(np.ascontiguousarray(p, np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR, box)
+              for p in np.moveaxis(np.atleast_3d(values), 2, 0)]
     result = np.stack([np.asarray(p) for p in planes], -1)
     return result if values.ndim == 3 else result[..., 0]
 

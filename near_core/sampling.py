@@ -186,7 +186,7 @@ def _unwrapping(points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> tupl
     """How triangles lie on their maps.
 
     points: (F, 3, 3). normals: (F, 3) by winding. uv: (F, 3, 2).
-    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per surface area (F,).
+    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per area (F,).
     """
     edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
     (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T

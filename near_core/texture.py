@@ -50,7 +50,7 @@ def linear_color(picture: np.ndarray) -> np.ndarray:
 
 
 def halved(values: np.ndarray) -> np.ndarray:
-    """(h, w, C) float32 -> half of each size, box filtered; an odd last row or column is averaged in, a size of 1 stays."""
+    """(h, w, C) float32 at half its size, box filtered; an odd last row or column is averaged in, a size of 1 stays."""
     for axis in (0, 1):
         size = values.shape[axis]
         if size > 1:

@@ -12,7 +12,7 @@ from near_core.errors import NearError
 RED = (200, 40, 30)
 
 
-def disc(width=300, height=200, radius=60, at=(150, 100), color=RED, background=(90, 120, 160)) -> np.ndarray:
+def disc(width=300, height=200, radius=60, at=(150, 100), color=RED, background=(90, 120, 160)):
     """(H, W, 3) uint8: a disc on a slightly noisy wall."""
     y, x = np.mgrid[:height, :width] + 0.5
     picture = np.where((np.hypot(x - at[0], y - at[1]) < radius)[..., None], color, background).astype(float)
@@ -31,7 +31,8 @@ def check_disc(found: photo.Photo, color=RED, tolerance=0.03) -> None:
     y, x = np.mgrid[:photo.SIZE, :photo.SIZE] + 0.5
     radius = np.hypot(x - photo.SIZE / 2, y - photo.SIZE / 2) / photo.SIZE * 1.2
     assert found.alpha[radius < 0.46].mean() > 0.98 and found.alpha[radius > 0.54].mean() < 0.02
-    np.testing.assert_allclose(found.rgb[radius < 0.4].mean(0), image.srgb_decode(np.array(color) / 255), atol=tolerance)
+    expected = image.srgb_decode(np.array(color) / 255)
+    np.testing.assert_allclose(found.rgb[radius < 0.4].mean(0), expected, atol=tolerance)
 
 
 def test_alpha_is_honoured():

@@ -135,9 +135,10 @@ def test_transparent_parts_of_a_map_are_no_surface():
     assert surfels.opacity[surfels.position[:, 0] < -0.24].min() > 0.999
 
 
-@pytest.mark.parametrize("mode, expected", [("repeat", [3, 0, 1, 2]), ("clamp", [0, 0, 1, 2]), ("mirror", [0, 0, 1, 2])])
+@pytest.mark.parametrize("mode, expected", [("repeat", [2, 3, 0, 1, 2, 3, 0, 1]), ("clamp", [0, 0, 0, 1, 2, 3, 3, 3]),
+                                            ("mirror", [1, 0, 0, 1, 2, 3, 3, 2])])
 def test_texels_outside_wrap(mode, expected):
-    np.testing.assert_array_equal(texture._wrapped(np.arange(-1.0, 3.0), 4, mode), expected)
+    np.testing.assert_array_equal(texture._wrapped(np.arange(-2.0, 6.0), 4, mode), expected)
 
 
 def test_mip_levels_keep_the_mean():
