@@ -118,7 +118,7 @@ def _install(pins: list[str]) -> None:
     if have == wanted:
         return
     say(f"installing {len(pins)} pinned packages into .venv; the first time this takes some minutes")
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins)
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *pins)
     stamp.write_text(wanted)
 
 
