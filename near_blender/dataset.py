@@ -18,9 +18,9 @@ FRAME = 1.08  # the framing distance leaves this much room around the bounding s
 
 
 def main(plan_path, messages):
-    """Renders every job of the plan. messages: text file, one JSON object a line."""
+    """Renders every job of the plan. messages: text file, one marked JSON object a line."""
     def tell(**message):
-        messages.write(json.dumps(message) + "\n")
+        messages.write("near " + json.dumps(message) + "\n")  # marked: Blender prints to the same place at its start
         messages.flush()
 
     with open(plan_path, encoding="utf-8") as file:
@@ -31,7 +31,7 @@ def main(plan_path, messages):
         try:
             stage.load(job["model"])
         except Exception as error:  # a file the importer can't read must not end the others
-            tell(failed=job["asset"], reason=str(error).strip().splitlines()[-1:])
+            tell(failed=job["asset"], reason=" ".join(str(error).split())[-200:])
             continue
         for picture in job["pictures"]:
             stage.look(picture["camera"])

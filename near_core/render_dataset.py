@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from . import image, procedural, variation
 from .dataset import Dataset, read_models_csv
 from .errors import NearError
 
+MARK = "near "  # begins a line of SCRIPT that is a message
 SCRIPT = Path(__file__).parent.parent / "near_blender" / "dataset.py"
 MAPS = (".hdr", ".exr")
 LEFT_OUT = ("transmission", "glass", "blend", "emission", "alpha")  # what surfaces of an opaque material can't show
@@ -284,12 +286,8 @@ class _Crew:
             return {}
         command = _blender(self.args.blender)
         count = max(1, min(self.args.workers, len(self.jobs)))
-        threads = [threading.Thread(target=self._worker, args=(command, self.jobs[i::count], count))
-                   for i in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(lambda start: self._worker(command, self.jobs[start::count], count), range(count)))
         return self.failed
 
     def _worker(self, command: list[str], jobs: list[dict], count: int) -> None:
@@ -300,25 +298,31 @@ class _Crew:
                     "gbuffer": any(p["gbuffer"] for job in jobs for p in job["pictures"])}
         while jobs:
             with tempfile.TemporaryDirectory() as folder:
-                plan = Path(folder) / "plan.json"
+                plan, log = Path(folder) / "plan.json", Path(folder) / "log.txt"
                 plan.write_text(json.dumps({"settings": settings, "jobs": jobs}))
-                last, ended = self._follow([*command, str(plan)], {job["asset"]: job for job in jobs})
+                last, ended = self._follow([*command, str(plan)], log, {job["asset"]: job for job in jobs})
+                said = log.read_text(errors="replace").strip().splitlines()
             if ended:
                 return
-            self.failed[last or jobs[0]["asset"]] = "Blender stopped while it rendered this model"
-            behind = next((i for i, job in enumerate(jobs) if job["asset"] == last), 0)
-            jobs = jobs[behind + 1:]
+            if not last:
+                raise NearError(f"Blender could not be made to render ({said[-1] if said else 'it said nothing'}).",
+                                "Give another one with --blender, 4.2 or newer, with Cycles.")
+            self.failed[last] = "Blender stopped while it rendered this model"
+            jobs = jobs[1 + next(i for i, job in enumerate(jobs) if job["asset"] == last):]
 
-    def _follow(self, command: list[str], jobs: dict[str, dict]) -> tuple[str, bool]:
+    def _follow(self, command: list[str], log: Path, jobs: dict[str, dict]) -> tuple[str, bool]:
         """Reads a child's messages to their end. Returns the object it was at and whether it finished."""
         last, finished = "", False
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-            for line in child.stdout:
-                message = json.loads(line)
+        with log.open("w") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors,
+                                                       text=True, errors="replace") as child:
+            for line in child.stdout or ():
+                if not line.startswith(MARK):  # Blender's own words
+                    continue
+                message = json.loads(line[len(MARK):])
                 last = message.get("begin", last)
                 finished |= "finished" in message
                 if "failed" in message:
-                    self.failed[message["failed"]] = " ".join(message["reason"]) or "it could not be read"
+                    self.failed[message["failed"]] = message["reason"] or "it could not be read"
                 if "done" in message:
                     split_gbuffer(Path(jobs[message["done"]]["folder"]), message["n"])
                     self._report(message["done"])
