@@ -183,3 +183,12 @@ def test_mistakes_are_told_in_words(maps, tmp_path):
         render(hdris=maps, out=tmp_path / "c", procedural=1, shard="3/3")
     with pytest.raises(NearError, match="no Blender"):
         render(hdris=maps, out=tmp_path / "d", procedural=1, blender=tmp_path / "missing")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands for Blender")
+def test_a_blender_that_cannot_render_is_told_once(maps, tmp_path):
+    broken = tmp_path / "blender"
+    broken.write_text("#!/bin/sh\necho 'Read prefs'\necho 'no display' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(NearError, match="no display"):
+        render(hdris=maps, out=tmp_path / "set", procedural=3, blender=broken, size=16, samples=1)
