@@ -217,6 +217,8 @@ def run(args: argparse.Namespace) -> int:
 
     def make() -> list[dict]:
         batch = []
+        if rng.random() < 0.01:  # --prepare may still be at work
+            paths[:] = sorted(Path(args.prepared).glob("*.npz"))
         for _ in range(args.batch):
             arrays, h = fetch(paths[rng.integers(len(paths))])
             batch.append(mixed(arrays, rng.integers(int(arrays["views"])), h, rng, True))
