@@ -56,7 +56,7 @@ class HeadRMSNorm(nn.Module):
         return (F.normalize(x.float(), dim=-1) * self.gamma.float() * x.shape[-1] ** 0.5).to(x.dtype)
 
 
-ROWS_AT_ONCE = 4096  # of an MLP; bounds the memory of its hidden layer
+ROWS_AT_ONCE = 2048  # of an MLP; a hidden layer of this height is reused by the allocator instead of mapped anew
 
 
 class MLP(nn.Module):

@@ -156,9 +156,18 @@ class Hdri_Encoder(nn.Module):
 
     def fuse(self, directions, c3, c4, c5):
         """directions: (B, 3, H, W). Returns the three levels after fusion, each at its own size."""
-        encoded = self.dir_encoder(directions)
-        return [fusion(level, F.interpolate(encoded, size=level.shape[-2:], mode="bilinear"))
+        return [fusion(level, self.directions_at(directions, level.shape[-2:]))
                 for fusion, level in ((self.fusion_c3, c3), (self.fusion_c4, c4), (self.fusion_c5, c5))]
+
+    def directions_at(self, directions, size):
+        """The encoded directions, bilinear at another size. At an even fraction of the raster each value is the mean of
+        the four pixels about it, and only those are encoded."""
+        height, width = directions.shape[-2:]
+        down, across = height // size[0], width // size[1]
+        if (down * size[0], across * size[1]) != (height, width) or down % 2 or across % 2:
+            return F.interpolate(self.dir_encoder(directions), size=size, mode="bilinear")
+        around = [directions[..., down // 2 - 1 + y::down, across // 2 - 1 + x::across] for y in (0, 1) for x in (0, 1)]
+        return sum(self.dir_encoder(each) for each in around) / 4
 
     def project(self, fused):
         """Fused levels to (B, T, output_dim), tokens in raster order."""

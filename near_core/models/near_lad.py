@@ -7,7 +7,7 @@ from . import blocks, sparse
 from .near_gaussians import Gaussians, Representation
 from .near_vae import head_count, positions
 
-ROWS_AT_ONCE = 4096  # voxels per pass through the blocks; bounds memory
+ROWS_AT_ONCE = 2048  # voxels per pass through the blocks; bounds memory
 
 # Attributes by the head meant for them. The published code joins the heads' outputs (gs | pbr | scale | rgb) and then takes
 # each group's attributes from the first columns of the whole, so that groups overlap; its networks were trained so.
