@@ -27,7 +27,7 @@ def decode(data: bytes, what: str) -> np.ndarray:
                 grey = (np.asarray(picture).astype(np.float32) / 257 + 0.5).astype(np.uint8)
                 return opaque(np.repeat(grey[..., None], 4, 2))
             return np.asarray(picture.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         raise NearError(f"{what} could not be decoded.", "Save it as PNG or JPEG.") from error
 
 

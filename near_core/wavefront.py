@@ -18,7 +18,10 @@ from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_uprigh
 
 def read(path: Path) -> Mesh:
     """All geometry of the file; OBJ is turned to Z-up, PLY is Z-up already. Raises NearError."""
-    import trimesh
+    try:
+        import trimesh
+    except ImportError as error:
+        raise NearError(f"Reading {path.name} needs the Python package trimesh.", "Use a .glb file.") from error
     obj = path.suffix.lower() == ".obj"
     if not obj:
         _check_counts(path)
