@@ -179,7 +179,7 @@ def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
         _draw_warning(layout, error.what, error.fix)
         return
     if asset is None:
-        _draw_warning(layout, "Its asset is not in this file.", "Find the library, or create it again.")
+        _draw_warning(layout, "Its asset is not in this file", "Find the library or create it again")
         return
     if ob.preview is not None and ob.preview.is_image_custom:
         layout.template_icon(ob.preview.icon_id, scale=6)
@@ -191,8 +191,7 @@ def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
         names.label(text=name)
         values.label(text=value)
     if proxy.is_bent(ob):
-        _draw_warning(layout, "The mesh was edited beyond moving, turning and scaling.",
-                      "The picture keeps the asset's own shape.")
+        _draw_warning(layout, "Its mesh was bent out of shape", "The picture keeps its shape")
 
 
 def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:

@@ -60,7 +60,8 @@ def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.M
     material = bpy.data.materials.new(name)
     material.diffuse_color = (*colors.mean(0).tolist(), 1)
     material.roughness, material.metallic = float(shell.roughness.mean()), float(shell.metallic.mean())
-    material.use_nodes = True
+    if material.node_tree is None:
+        material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     for row, (attribute, socket) in enumerate({COLOR: "Base Color", **_MATERIAL_VALUES}.items()):

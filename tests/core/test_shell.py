@@ -21,7 +21,7 @@ def asset_of(points: np.ndarray, normals: np.ndarray, color=(0.5, 0.5, 0.5), wit
     return NeuralAsset(coords, material, np.zeros((len(coords), 0), np.float16), surfels if with_surfels else None)
 
 
-def sphere(count: int = 200_000) -> np.ndarray:
+def sphere(count: int = 40_000) -> np.ndarray:
     """Unit directions (count, 3), evenly spread: a Fibonacci lattice."""
     z = 1 - 2 * (np.arange(count) + 0.5) / count
     turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
@@ -46,7 +46,7 @@ def test_a_sphere_is_met_within_a_tenth_of_a_voxel():
 def test_edges_of_a_box_stay_sharp():
     size = np.array([0.4, 0.3, 0.2])
     random = np.random.default_rng(0)
-    axis = random.choice(3, 200_000, p=np.prod(size) / size / (np.prod(size) / size).sum())
+    axis = random.choice(3, 100_000, p=np.prod(size) / size / (np.prod(size) / size).sum())
     points = random.uniform(-1, 1, (len(axis), 3))
     side = np.where(random.random(len(axis)) < 0.5, -1.0, 1.0)
     points[np.arange(len(axis)), axis] = side

@@ -25,5 +25,5 @@ def test_a_ball_is_round_and_shows_its_front(with_surfels):
     rows, columns = np.nonzero(covered)
     assert abs(rows.mean() - 63.5) < 2 and abs(columns.mean() - 63.5) < 2
     red = picture[..., 0].astype(int) - picture[..., 1]
-    assert red[64, 64] > 100 and red[64, 104] < 0, "the front is on the left, the back comes in on the right"
+    assert red[64, 64] > 100 and red[64, 106] < 0, "the front is on the left, the back comes in on the right"
     assert not picture[0].any()
