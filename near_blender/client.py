@@ -169,7 +169,7 @@ class Worker:
     def _run(self, folder: Path) -> int:
         """One process from start to end; returns its exit status."""
         (folder / "answers").touch()
-        process = subprocess.Popen(
+        process: Any = subprocess.Popen(
             [interpreter(), "-I", "-c", _BOOT, json.dumps([str(PATH), *filter(os.path.isdir, sys.path)]), str(folder),
              str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import bpy
 import numpy as np
@@ -11,7 +12,7 @@ from . import client, colorspace, log, sync, viewport, world
 from ._core import errors
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
-_CHANNELS = {"Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"),
+_CHANNELS: dict[str, tuple[str, Any]] = {"Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"),
              "Base Color": ("RGB", "COLOR")}  # the others are one VALUE named X
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
@@ -112,7 +113,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._view.draw(self, context, depsgraph)
 
 
-def write_passes(layer: bpy.types.RenderLayer, passes: dict[str, np.ndarray], view: str) -> None:
+def write_passes(layer: Any, passes: dict[str, np.ndarray], view: str) -> None:
     """Puts near_core's passes into Blender's: rows bottom-up, colours in the working space, empty depth far away."""
     for name, values in passes.items():
         target = layer.passes.find_by_name(name, view)

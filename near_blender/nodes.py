@@ -1,4 +1,7 @@
-"""Reading shader node trees: where a socket's value comes from, and a fingerprint of everything a tree depends on."""
+"""Reading shader node trees: where a socket's value comes from, and a fingerprint of everything a tree depends on.
+
+Trees, nodes and sockets are Any to type checkers: what a node has depends on its type.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,12 @@ class Unexpected(Exception):
     """The graph has something else in this place."""
 
 
-def has_tree(world: bpy.types.World) -> bool:
+def has_tree(world: Any) -> bool:
     """Whether the World's nodes are what counts (always from Blender 5 on)."""
     return world.node_tree is not None and (world.use_nodes or bpy.app.version >= (5, 0, 0))
 
 
-def _link(socket: bpy.types.NodeSocket) -> bpy.types.NodeLink | None:
+def _link(socket: Any) -> Any:
     """The link that feeds socket, through reroutes; None where nothing is connected. Raises Unexpected."""
     link = None
     while socket.is_linked:
@@ -40,7 +43,7 @@ def _link(socket: bpy.types.NodeSocket) -> bpy.types.NodeLink | None:
     return None
 
 
-def source(socket: bpy.types.NodeSocket) -> bpy.types.ShaderNode | None:
+def source(socket: Any) -> Any:
     """The node that feeds socket; None where nothing is connected. Raises Unexpected for muted nodes and links."""
     link = _link(socket)
     if link is not None and link.from_node.mute:
@@ -48,26 +51,26 @@ def source(socket: bpy.types.NodeSocket) -> bpy.types.ShaderNode | None:
     return link.from_node if link is not None else None
 
 
-def output(socket: bpy.types.NodeSocket) -> str:
+def output(socket: Any) -> str:
     """The name of the output that feeds socket."""
     link = _link(socket)
     return link.from_socket.name if link is not None else ""
 
 
-def expect(node: bpy.types.ShaderNode, kind: str, from_output: str = "", wanted_output: str = "") -> None:
+def expect(node: Any, kind: str, from_output: str = "", wanted_output: str = "") -> None:
     """Raises Unexpected unless node is of this type and, where one is wanted, the output is that."""
     if node.type != kind or from_output != wanted_output:
         raise Unexpected
 
 
-def constant(socket: bpy.types.NodeSocket) -> Any:
+def constant(socket: Any) -> Any:
     """The value of a socket that nothing is connected to. Raises Unexpected."""
     if _link(socket) is not None:
         raise Unexpected
     return socket.default_value
 
 
-def is_plain(texture: bpy.types.ShaderNode) -> bool:
+def is_plain(texture: Any) -> bool:
     """Whether a texture node's own hidden mapping and colour adjustment do nothing."""
     mapping, color = texture.texture_mapping, texture.color_mapping
     return (tuple(mapping.translation) == (0, 0, 0) and tuple(mapping.rotation) == (0, 0, 0)
@@ -75,19 +78,19 @@ def is_plain(texture: bpy.types.ShaderNode) -> bool:
             and (color.brightness, color.contrast, color.saturation) == (1, 1, 1))
 
 
-def uses(tree: bpy.types.NodeTree, kind: str) -> bool:
+def uses(tree: Any, kind: str) -> bool:
     """Whether a node of this type is connected to something in tree or in one of its groups."""
     return any(node.type == kind and any(o.is_linked for o in node.outputs) for t in _trees(tree, []) for node in t.nodes)
 
 
-def images(tree: bpy.types.NodeTree) -> list[bpy.types.Image]:
+def images(tree: Any) -> list[bpy.types.Image]:
     """The images of texture nodes in tree and its groups that are connected to something."""
     found = (node.image for t in _trees(tree, []) for node in t.nodes
              if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE") and any(o.is_linked for o in node.outputs))
     return [image for image in found if image is not None]
 
 
-def _trees(tree: bpy.types.NodeTree, found: list) -> list:
+def _trees(tree: Any, found: list) -> list:
     if tree not in found:
         found.append(tree)
         for node in tree.nodes:
@@ -96,13 +99,13 @@ def _trees(tree: bpy.types.NodeTree, found: list) -> list:
     return found
 
 
-def fingerprint(tree: bpy.types.NodeTree, frame: int) -> str:
+def fingerprint(tree: Any, frame: int) -> str:
     """Equal where the tree computes the same: its nodes, values, links, groups, images, and the frame of moving images."""
     described = [_describe_tree(t, frame) for t in _trees(tree, [])]
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _describe_tree(tree: bpy.types.NodeTree, frame: int) -> dict[str, Any]:
+def _describe_tree(tree: Any, frame: int) -> dict[str, Any]:
     links = sorted((k.from_node.name, k.from_socket.identifier, k.to_node.name, k.to_socket.identifier, k.is_muted)
                    for k in tree.links)
     return {"name": tree.name, "links": links, "nodes": {n.name: _describe(n, frame, 0) for n in tree.nodes}}
@@ -131,13 +134,13 @@ def _describe_pointer(value: Any, frame: int, depth: int) -> Any:
     if isinstance(value, bpy.types.Image):
         return [describe_image(value), frame if value.source in ("SEQUENCE", "MOVIE") else 0]
     if isinstance(value, bpy.types.Object):
-        return [value.name_full, [x for row in value.matrix_world for x in row]]
+        return [value.name_full, repr(value.matrix_world)]
     if isinstance(value, bpy.types.ID) or value is None:
         return value and value.name_full
     return _describe(value, frame, depth + 1) if depth < 4 else None
 
 
-def describe_image(image: bpy.types.Image) -> str:
+def describe_image(image: Any) -> str:
     """Equal where the pixels are: where they come from and, where they were painted, they themselves."""
     path = bpy.path.abspath(image.filepath, library=image.library)
     try:

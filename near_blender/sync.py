@@ -35,7 +35,7 @@ class Assets:
     bent: list[str] = field(default_factory=list)
 
 
-def is_asset(ob: bpy.types.Object) -> bool:
+def is_asset(ob: Any) -> bool:
     """Whether ob, original or evaluated, stands for a neural asset."""
     return ob.original.near.asset is not None
 
@@ -48,7 +48,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph) -> Assets:
     assets = Assets()
     frames: dict[bpy.types.Object, np.ndarray] = {}
     for instance in depsgraph.object_instances:
-        ob = instance.object
+        ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
             continue
         if not ob.visible_camera or ob.holdout_get() or ob.indirect_only_get():
@@ -67,7 +67,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph) -> Assets:
     return assets
 
 
-def _reader(mesh: bpy.types.Mesh, name: str) -> Callable[[], dict]:
+def _reader(mesh: Any, name: str) -> Callable[[], dict]:
     # read now: the worker may ask from another thread, after the mesh is gone
     data = payload.bytes_of(mesh)
     return lambda: {"kind": "asset", "data": data, "name": f"The asset of {name}"}
@@ -80,7 +80,7 @@ def count_undrawn(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
     return surfaces, sum(ob.type == "LIGHT" for ob in shown)
 
 
-def camera_of(data: bpy.types.Camera, matrix_world: np.ndarray, width: int, height: int,
+def camera_of(data: Any, matrix_world: np.ndarray, width: int, height: int,
               aspect: tuple[float, float] = (1.0, 1.0), shift_x: float | None = None) -> cameras.Camera:
     """A Blender camera as arrays.
 
@@ -154,13 +154,13 @@ def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view
     return bpy.data.objects.get(name, ob)
 
 
-def passes_of(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
+def passes_of(view_layer: Any) -> tuple[str, ...]:
     """Names of the passes that view_layer wants, as scene.PASSES."""
     owners = {"": view_layer, "near": view_layer.near}
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
 
 
-def make_request(frame: bpy.types.Scene, assets: Assets, light: world.Light, passes: tuple[str, ...],
+def make_request(frame: Any, assets: Assets, light: world.Light, passes: tuple[str, ...],
                  seen: bool) -> tuple[scene.Settings, dict[str, Any]]:
     """How the scene `frame` wants its pictures computed, and the fields of a render request but the camera.
 

@@ -59,7 +59,7 @@ class View:
         else:
             self._bake = light
 
-    def draw(self, engine: bpy.types.RenderEngine, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
+    def draw(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: bpy.types.Depsgraph) -> None:
         """Draws the newest picture there is and asks for the next one where that is out of date."""
         try:
             if self._bake is not None and self._bake.done:
@@ -117,11 +117,11 @@ class View:
         self._texture = upload(picture)
         self._shown = self._asked
 
-    def _ask(self, context: bpy.types.Context, depsgraph: bpy.types.Depsgraph) -> None:
+    def _ask(self, context: Any, depsgraph: Any) -> None:
         """Asks for the picture that should come next, where one should."""
         region, window = context.region, context.region_data
-        wanted = (self._version, region.width, region.height, *window.window_matrix.copy().freeze(),
-                  *window.view_matrix.copy().freeze())
+        projection, view = np.array(window.window_matrix), np.array(window.view_matrix)
+        wanted = (self._version, region.width, region.height, projection.tobytes(), view.tobytes())
         if wanted != self._wanted:
             self._wanted, self._changed = wanted, time.monotonic()
         if self._assets is None or self._light is None or self._message:
@@ -135,8 +135,7 @@ class View:
             scale = 1.0
         else:
             scale = self._draft_scale(depsgraph.scene.near.viewport_scale / 100, region.width * region.height)
-        camera = sync.camera_of_projection(np.array(window.window_matrix), np.array(window.view_matrix),
-                                           region.width, region.height)
+        camera = sync.camera_of_projection(projection, view, region.width, region.height)
         camera = camera.resized(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
         frame = depsgraph.scene_eval
         settings, request = sync.make_request(frame, self._assets, self._light, ("Combined",),
@@ -163,21 +162,21 @@ class View:
 def upload(picture: np.ndarray):
     """A premultiplied picture (H, W, 4) float32, linear Rec.709, as a GPUTexture in the working space."""
     import gpu  # refused in background before Blender 5.2, so only here
+    types: Any = gpu.types
     height, width = picture.shape[:2]
     rgba = np.concatenate([colorspace.from_rec709(picture[..., :3]), picture[..., 3:]], -1)[::-1]
     pixels = np.ascontiguousarray(np.clip(rgba, -_BRIGHTEST, _BRIGHTEST), np.float32)
-    return gpu.types.GPUTexture((width, height), format="RGBA16F",
-                                data=gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel()))
+    return types.GPUTexture((width, height), format="RGBA16F", data=types.Buffer("FLOAT", pixels.size, pixels.ravel()))
 
 
 def _look() -> float | None:
     """Redraws viewports that have news; runs only while one of them is busy."""
     views = list(_views)
     if any(view.has_news() for view in views):
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
-                    area.tag_redraw()
+        areas: list[Any] = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+        for area in areas:
+            if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
+                area.tag_redraw()
     return LOOK_EVERY if any(view.is_busy() for view in views) else None
 
 

@@ -26,6 +26,8 @@ import numpy as np
 from . import client, colorspace, log, nodes
 from ._core import environment, errors
 
+Environment = environment.Environment
+
 _KEPT = 4  # Worlds
 _WIDEST = 8192  # pixels of a map that is only looked at
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
@@ -39,8 +41,8 @@ _bakes: dict[str, Bake] = {}
 class Light:
     """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same."""
 
-    environment: environment.Environment
-    backdrop: environment.Environment | None = None
+    environment: Environment
+    backdrop: Environment | None = None
 
 
 def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
@@ -49,7 +51,7 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     Raises NearError where the World cannot be read.
     """
     scene = depsgraph.scene_eval
-    world = getattr(depsgraph.view_layer_eval, "world_override", None) or scene.world
+    world: Any = getattr(depsgraph.view_layer_eval, "world_override", None) or scene.world
     if world is None:
         return Light(environment.uniform((0, 0, 0)))
     if not nodes.has_tree(world):
@@ -59,7 +61,7 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     return _with_visibility(world, light) if isinstance(light, Light) else light
 
 
-def _check_images(world: bpy.types.World) -> None:
+def _check_images(world: Any) -> None:
     """Raises NearError for an image that is gone: Cycles would draw it pink."""
     for image in nodes.images(world.node_tree):
         if image.source in ("FILE", "SEQUENCE", "MOVIE") and not image.size[0]:
@@ -67,7 +69,7 @@ def _check_images(world: bpy.types.World) -> None:
                                    "Find it with File > External Data > Find Missing Files, or choose another.")
 
 
-def _with_visibility(world: bpy.types.World, light: Light) -> Light:
+def _with_visibility(world: Any, light: Light) -> Light:
     """Cycles' Ray Visibility can keep a World from the camera."""
     rays = getattr(world, "cycles_visibility", None)
     if rays is None or rays.camera:
@@ -80,7 +82,7 @@ def _plain(color, strength: float) -> Light:
     return Light(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
 
 
-def read_by_hand(world: bpy.types.World) -> Light | None:
+def read_by_hand(world: Any) -> Light | None:
     """The light of a World whose graph is one of those named at the top, else None."""
     output = world.node_tree.get_output_node("CYCLES")
     if output is None or output.mute:
@@ -104,10 +106,10 @@ def read_by_hand(world: bpy.types.World) -> Light | None:
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
     maps = _read_image(image, int(world.near.resolution))
-    return Light(*(kept and environment.Environment(kept.map, rotation, max(strength, 0.0), kept._cache) for kept in maps))
+    return Light(*(kept and Environment(kept.map, rotation, max(strength, 0.0), kept._cache) for kept in maps))
 
 
-def _read_rotation(texture: bpy.types.ShaderNode) -> np.ndarray:
+def _read_rotation(texture: Any) -> np.ndarray:
     """world_to_map (3, 3) of an Environment Texture's vector input. Raises nodes.Unexpected."""
     node = nodes.source(texture.inputs["Vector"])
     if node is None:
@@ -128,11 +130,11 @@ def _read_rotation(texture: bpy.types.ShaderNode) -> np.ndarray:
     return np.eye(3)
 
 
-def _is_linear(image: bpy.types.Image) -> bool:
+def _is_linear(image: Any) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: bpy.types.Image, width: int) -> tuple[environment.Environment, environment.Environment | None]:
+def _read_image(image: Any, width: int) -> tuple[Environment, Environment | None]:
     """A float image as the map that lights, at most `width` pixels wide, and the one that is seen where that has more;
     kept while its file does not change."""
     key = f"{nodes.describe_image(image)} {width} {colorspace.working_space()}"
@@ -146,8 +148,8 @@ def _read_image(image: bpy.types.Image, width: int) -> tuple[environment.Environ
         if image.colorspace_settings.name != "Non-Color":
             rgb = colorspace.to_rec709(rgb)
         rgb = environment.sanitized(rgb, f"The World's image {image.name}")
-        seen = environment.Environment(_reduced(rgb, _WIDEST))
-        lights = environment.Environment(_reduced(rgb, width)) if columns > width else seen
+        seen = Environment(_reduced(rgb, _WIDEST))
+        lights = Environment(_reduced(rgb, width)) if columns > width else seen
         kept = _keep(key, (lights, seen if lights is not seen else None))
     return kept
 
@@ -164,7 +166,7 @@ def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
     return np.ascontiguousarray(rgb)
 
 
-def _read_baked(world: bpy.types.World, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
+def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     width = int(world.near.resolution)
     key = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current) + f" {width} {colorspace.working_space()}"
     kept = _recall(key)
@@ -183,7 +185,8 @@ class Bake:
     """A panorama of a World on its way. Made where bpy.data may be read; looked at from anywhere."""
 
     def __init__(self, world: bpy.types.World, frame: int, width: int):
-        self.name, self.error = world.name, None
+        self.name = world.name
+        self.error: errors.NearError | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="near-world-"))
         self._process: subprocess.Popen | None = None
         self._maps: dict[str, np.ndarray] = {}
@@ -242,10 +245,10 @@ class Bake:
             self.error = errors.NearError(f"The World {self.name} could not be baked.", _ADVICE)
 
 
-def _scaled(rgb: np.ndarray) -> environment.Environment:
+def _scaled(rgb: np.ndarray) -> Environment:
     """A baked map of any brightness: a sky's sun is far brighter than the brightest pixel that a light map may hold."""
     scale = max(1.0, float(rgb.max()) / environment.MAX_RADIANCE)
-    return environment.Environment(environment.sanitized(rgb / np.float32(scale)), strength=scale)
+    return Environment(environment.sanitized(rgb / np.float32(scale)), strength=scale)
 
 
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+from typing import Any
 
 import bpy
 import numpy as np
@@ -19,16 +20,17 @@ DIFFUSE_RAY = {"Is Camera Ray": 0.0, "Is Diffuse Ray": 1.0, "Ray Depth": 1.0, "D
 
 
 def load_world(blend, name):
-    with bpy.data.libraries.load(blend) as (_, wanted):
+    libraries: Any = bpy.data.libraries
+    with libraries.load(blend) as (_, wanted):
         wanted.worlds = [name]
     return wanted.worlds[0]
 
 
 def make_scene(world, width, samples, frame):
-    scene = bpy.context.scene  # a scene in no window would be rendered at frame 1
+    scene: Any = bpy.context.scene  # a scene in no window would be rendered at frame 1
     for ob in list(scene.objects):
         bpy.data.objects.remove(ob)
-    camera = bpy.data.cameras.new("panorama")
+    camera: Any = bpy.data.cameras.new("panorama")
     ob = bpy.data.objects.new("panorama", camera)
     scene.collection.objects.link(ob)
     scene.camera, scene.world = ob, world
@@ -58,7 +60,7 @@ def make_scene(world, width, samples, frame):
 def draw(scene, path):
     scene.render.filepath = path
     bpy.ops.render.render(write_still=True)
-    image = bpy.data.images.load(path, check_existing=False)
+    image: Any = bpy.data.images.load(path, check_existing=False)
     width, height = image.size
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
