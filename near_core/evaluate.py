@@ -18,6 +18,7 @@ from .create import create_from_image, create_from_mesh
 from .dataset import Dataset, View
 from .errors import NearError
 from .render import Renderer
+from .runtime import NearMini
 from .scene import Instance, Settings
 
 # task -> the numbers of the pictures it predicts; task 1 creates from the mesh, the others from picture 0
@@ -91,16 +92,19 @@ class Evaluator:
     """Predicts the pictures of one asset after the other and measures them.
 
     tasks: numbers from TASKS. settings: how predictions are drawn. own_column: also create without the given alpha and
-    camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report.
+    camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report. model: instead of the
+    embedded one. Raises NearError where the model lacks what the tasks need.
     """
 
     def __init__(self, dataset: Dataset, tasks: tuple[int, ...], settings: Settings, own_column: bool = True,
-                 save_images: Path | None = None, pictures: bool = False):
+                 save_images: Path | None = None, pictures: bool = False, model: NearMini | None = None):
         self.dataset, self.tasks, self.settings = dataset, tasks, settings
         self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
         self.engine = fingerprint()
-        self._renderer = Renderer()
+        self._renderer = Renderer(model)
         self._model = self._renderer.model
+        if max(tasks) > 1 and not {"structure", "slat"} <= set(self._model.graphs):
+            raise NearError("Tasks 2 to 5 need the photo networks, which this build does not have.", "Use --tasks 1.")
 
     @property
     def key(self) -> str:

@@ -8,8 +8,10 @@ import pytest
 
 from near_core import camera, environment, evaluate, image, mesh
 from near_core.create import create_from_mesh
+from near_core.dataset import Dataset
 from near_core.errors import NearError
 from near_core.render import Renderer
+from near_core.runtime import NearMini
 from near_core.scene import Instance, Settings
 
 HEADER = """ply
@@ -87,6 +89,17 @@ def run(dataset, out, *words):
     return json.loads((out / "r.json").read_text())
 
 
+FINGERPRINT = evaluate.fingerprint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unchanged_code():
+    """A source file that is saved while these tests run must not count as another engine."""
+    evaluate.fingerprint = lambda: "test"
+    yield
+    evaluate.fingerprint = FINGERPRINT
+
+
 @pytest.fixture(scope="module")
 def measured(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
@@ -162,3 +175,9 @@ def test_baseline_colour_is_the_best_single_colour():
     for shift in (-0.03, 0.03):
         other = evaluate.mean_colour(picture) + shift
         assert metrics.object_psnr(evaluate.filled(picture[..., 3:], other), picture) < best
+
+
+def test_photo_tasks_need_photo_networks(dataset, tmp_path):
+    with pytest.raises(NearError, match="photo networks"):
+        evaluate.Evaluator(Dataset(dataset), (1, 2), Settings(), model=NearMini(tmp_path / "no weights"))
+
