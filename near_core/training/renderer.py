@@ -134,7 +134,7 @@ def mixed(arrays: dict, view: int, h: Tensor, rng: np.random.Generator, augment:
             "view": tensor("view"), "reflected": tensor("reflected"), "normal": tensor("normal"),
             "h": h[torch.from_numpy(arrays[p + "voxel"].astype(np.int64))], "mean": mean,
             "xyz": tensor("xyz"), "covariance": tensor("covariance"), "opacity": tensor("opacity"),
-            "camera": arrays[p + "camera"], "intrinsics": arrays[p + "intrinsics"], "size": arrays[p + "size"]}
+            "camera": tensor("camera"), "intrinsics": tensor("intrinsics"), "size": arrays[p + "size"]}
 
 
 def draw(item: dict, radiance: Tensor) -> Tensor:
