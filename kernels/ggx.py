@@ -18,7 +18,7 @@ _reduce = Kernel("light_reduce", POINTER, INTEGER, INTEGER, INTEGER)
 _sample = Kernel("light_sample", POINTER, INTEGER, INTEGER, POINTER, POINTER, INTEGER, POINTER, INTEGER)
 _blocks = Kernel("light_blocks", POINTER, INTEGER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER)
 _convolve = Kernel("light_convolve", POINTER, INTEGER, POINTER, INTEGER, REAL, POINTER, INTEGER)
-_sample_lobe = Kernel("light_sample_lobe", POINTER, INTEGER, INTEGER, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
+_sample_lobe = Kernel("light_sample_lobe", POINTER, INTEGER, INTEGER, *[POINTER, INTEGER] * 3)
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
 NARROW = 0.25  # roughness up to which a lobe is sampled
@@ -55,7 +55,8 @@ def pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
     """The mip pyramid of a light map; a Pyramid is returned as it is, so every function here takes either.
 
     light: (H, W, 3) float32. Level 0 has the largest power of two <= H rows, 64 at least and 2048 at most. Every level
-    keeps the map's mean over the sphere. Near the poles levels >= 1 are also averaged along the row, over as much as a texel is high.
+    keeps the map's mean over the sphere. Near the poles levels >= 1 are also averaged along the row, over as much as a
+    texel is high.
     """
     if isinstance(light, Pyramid):
         return light
@@ -71,7 +72,7 @@ def pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
 
 
 def irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 0) -> np.ndarray:
-    """E(n), the integral of radiance times max(0, n . w), for the normals of a small equirect. Returns (h, 2h, 3) float32.
+    """E(n), the integral of radiance times max(0, n . w), at the texels of a small equirect: (h, 2h, 3) float32.
 
     The sum runs over 64 x 128 blocks of texels, each with its energy and the centre of its luminance.
     """
@@ -92,8 +93,8 @@ def irradiance_at(irradiance_map: np.ndarray, normal: np.ndarray, *, threads: in
 def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: int, *, threads: int = 0) -> np.ndarray:
     """GGX-prefiltered radiance by reflection direction, with N = V = R and weight n . l (Karis 2013).
 
-    roughness: L values, perceptual. height: rows. Returns (L, h, 2h, 3) float32. Lobes wider than NARROW are summed over
-    64 x 128 blocks of the map; narrower ones by 64 filtered importance samples, never finer than the output's texels.
+    roughness: L values, perceptual. height: rows. Returns (L, h, 2h, 3) float32. Lobes wider than NARROW are summed
+    over 64 x 128 blocks of the map; narrower ones by 64 filtered importance samples, never finer than the output.
     """
     light, normal = pyramid(light, threads=threads), directions(height)
     sources = _sources(light, threads)
@@ -104,28 +105,31 @@ def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: i
             np.divide(total[..., :3], total[..., 3:], out=level)
         else:
             lobe = _lobe(float(r), 64, light.height, height)
-            _sample_lobe(light.texels, light.height, light.levels, lobe, len(lobe), normal, 2 * height * height, level, threads)
+            _sample_lobe(light.texels, light.height, light.levels, lobe, len(lobe), normal, 2 * height**2, level,
+                         threads)
     return out
 
 
 def brdf(roughness: np.ndarray, n_dot_v: np.ndarray) -> np.ndarray:
     """Scale and bias of F0, bilinear from brdf_table(). roughness, n_dot_v: same shape. Returns shape + (2,) float32.
 
-    Scale + bias is the lobe's directional albedo A at F0 = 1: multiply a specular term by 1 + F0 (1 / A - 1) to give back
-    what single scattering loses (Turquin 2019).
+    Scale + bias is the lobe's directional albedo A at F0 = 1: multiply a specular term by 1 + F0 (1 / A - 1) to give
+    back what single scattering loses (Turquin 2019).
     """
     table = brdf_table()
     last = len(table) - 1
     y, x = (np.clip(np.asarray(a, np.float32), 0, 1) * last for a in (roughness, n_dot_v))
     i, j = (np.minimum(a.astype(np.int32), last - 1) for a in (y, x))
     fy, fx = (y - i)[..., None], (x - j)[..., None]
-    return (1 - fy) * ((1 - fx) * table[i, j] + fx * table[i, j + 1]) + fy * ((1 - fx) * table[i + 1, j] + fx * table[i + 1, j + 1])
+    upper, lower = ((1 - fx) * table[k, j] + fx * table[k, j + 1] for k in (i, i + 1))
+    return (1 - fy) * upper + fy * lower
 
 
 @lru_cache(maxsize=4)
 def brdf_table(size: int = 32) -> np.ndarray:
-    """Split-sum scale and bias, (size, size, 2) float32, read-only; row i: roughness i / (size - 1), column j: n . v likewise.
+    """Split-sum scale and bias, (size, size, 2) float32, read-only.
 
+    Row i is for roughness i / (size - 1), column j for n . v likewise.
     Mean over visible-normal samples of G2/G1 (1 - Fc) and G2/G1 Fc with Fc = (1 - v . h)^5 (Karis 2013, Heitz 2018).
     """
     unit = np.linspace(0, 1, size)
@@ -148,10 +152,10 @@ def solid_angle_mean(light: np.ndarray | Pyramid, *, threads: int = 0) -> np.nda
 
 def importance_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0, *,
                           threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Directions drawn by the map's luminance, for visibility: sum of weight * f(direction) estimates the integral of L f.
+    """Directions drawn by the map's luminance: the sum of weight * f(direction) estimates the integral of L f.
 
-    The map is cut into 128 x 256 blocks. A block that holds more than 1/count of what is left is taken for certain, with
-    exactly its energy (so a sun is one direction and always there); the others share the remaining directions by
+    The map is cut into 128 x 256 blocks. A block that holds more than 1/count of what is left is taken for certain,
+    with exactly its energy (so a sun is one direction and always there); the others share the remaining directions by
     systematic sampling along a space-filling curve. Returns direction (count, 3) float32, map frame, unit, and weight
     (count, 3) float32, radiance times steradians; on a black map, uniform directions with weight 0.
     """
@@ -181,7 +185,8 @@ def directions(height: int) -> np.ndarray:
     """Centre directions of an equirect's texels, (height, 2 height, 3) float32, unit."""
     theta = (np.arange(height) + 0.5)[:, None] * np.pi / height
     phi = np.pi - (np.arange(2 * height) + 0.5)[None] * np.pi / height
-    return np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta) + 0 * phi], -1).astype(np.float32)
+    xyz = np.broadcast_arrays(np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta))
+    return np.stack(xyz, -1).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -205,7 +210,7 @@ def _sources(light: np.ndarray | Pyramid, threads: int) -> np.ndarray:
 
 
 def _convolved(sources: np.ndarray, normal: np.ndarray, alpha2: float, threads: int) -> np.ndarray:
-    """Sums of energy and of solid angle under the lobe (cosine where alpha2 = 1) about `normal` (h, w, 3): (h, w, 4)."""
+    """Energy and solid angle under the lobe (a cosine where alpha2 = 1) about `normal` (h, w, 3): (h, w, 4)."""
     out = np.empty((*normal.shape[:2], 4), np.float32)
     _convolve(sources, sources.shape[1], normal, out.size // 4, alpha2, out, threads)
     return out

@@ -32,8 +32,8 @@ class Grid:
     position: (M, 3) float32, asset frame; outside the grid they count for the nearest border cell.
     normal: (M, 3) float32, unit, geometric; opposing sides are two surfels, several may share a cell.
     resolution: cells along an edge, 1 .. 512. cell: their size, asset units.
-    dilation: cells; a hit on a surfel's plane counts within the surfel's cell grown by this on every side, and where two
-        surfels of a cell meet in a convex edge, up to 0.1 cells beyond the other's plane.
+    dilation: cells; a hit on a surfel's plane counts within the surfel's cell grown by this on every side, and where
+        two surfels of a cell meet in a convex edge, up to 0.1 cells beyond the other's plane.
     skip: cells; closer hits are ignored if the surfel is seen from behind or its normal is within 60 degrees of the
         origin's (all closer hits where the origin has no normal). lift: cells; origins rise by this along their normal.
     Raises ValueError for wrong shapes, dtypes or values.
@@ -87,9 +87,9 @@ class Grid:
               threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The first surfel along each ray; of two in the same place the one that faces it.
 
-        origin, direction: (K, 3) float32, asset frame, directions unit. normal: (K, 3) float32, unit, of the surface that
-        the rays leave, for `lift` and `skip`. Returns hit (K,) int32, -1 for the sky, and distance (K,) float32, asset
-        units, infinite for the sky.
+        origin, direction: (K, 3) float32, asset frame, directions unit. normal: (K, 3) float32, unit, of the surface
+        that the rays leave, for `lift` and `skip`. Returns hit (K,) int32, -1 for the sky, and distance (K,) float32,
+        asset units, infinite for the sky.
         """
         count = len(require("origin", origin, (None, 3)))
         require("direction", direction, (count, 3))
@@ -121,7 +121,7 @@ class Grid:
 
 def gather(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, radiosity: np.ndarray, *,
            threads: int = 0) -> np.ndarray:
-    """Irradiance that comes from other surfels: 4 pi / D times the sum of (n . w) radiance over the directions that hit.
+    """Irradiance from other surfels: 4 pi / D times the sum of (n . w) radiance over the directions that hit.
 
     table: (N, D) int32 of trace_table, D directions uniform on the sphere. direction: (D, 3) float32, unit.
     normal: (N, 3) float32, unit, shading. radiosity: (M, 3) float32, outgoing radiance. Returns (N, 3) float32.
@@ -132,7 +132,7 @@ def gather(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, radiosi
 
 def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky: np.ndarray, *,
                threads: int = 0) -> np.ndarray:
-    """Irradiance that comes from the open directions; `sky` is (D, 3) float32, the radiance of each. Otherwise as gather."""
+    """Irradiance from the open directions; `sky` is (D, 3) float32, the radiance of each. Otherwise as gather."""
     require("sky", sky, (len(direction), 3))
     return _gathered(table, direction, normal, None, sky, threads)
 
@@ -143,10 +143,10 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
-    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 3) float32, outgoing radiance of the surfels.
+    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 3) float32, radiance that surfels send out.
     pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the map's.
-    rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's plane is
-    mirrored above it. Returns
+    rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's plane
+    is mirrored above it, so that bent normals lose no energy. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there,
@@ -164,8 +164,9 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
         raise ValueError(f"rays must be 1 to 65536, not {rays}.")
     open_sky, traced = np.empty((2, count, 2, 3), np.float32)
     blocked = np.empty(count, np.float32)
-    _trace_specular(grid._address, index, view, normal, roughness, count, _four(radiosity), pyramid.texels, pyramid.height,
-                    pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked, threads)
+    _trace_specular(grid._address, index, view, normal, roughness, count, _four(radiosity), pyramid.texels,
+                    pyramid.height, pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
+                    threads)
     return open_sky, traced, blocked
 
 
@@ -201,7 +202,7 @@ def _distance(full: np.ndarray) -> np.ndarray:
 
 
 def _four(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) -> (N, 4), one row at least, so that the kernel loads one vector and may load a row that does not count."""
+    """(N, 3) -> (N, 4), one row at least: the kernel loads whole vectors, row 0 also where it does not count."""
     out = np.zeros((max(len(rgb), 1), 4), np.float32)
     out[:len(rgb), :3] = rgb
     return out

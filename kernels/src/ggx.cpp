@@ -30,7 +30,8 @@ void blur_row(Float4 *row, int64_t width, float wide) {
 }  // namespace
 
 // map (rows, columns, 3) -> level 0, (height, 2 height, 4); area means on the sphere.
-NEAR_KERNEL(light_resample)(const float *map, int64_t rows, int64_t columns, float *texels, int64_t height, int64_t threads) {
+NEAR_KERNEL(light_resample)(const float *map, int64_t rows, int64_t columns, float *texels, int64_t height,
+                            int64_t threads) {
     return guard([&] {
         const int64_t width = 2 * height;
         parallel_ranges(threads, height, 8, [&](int64_t begin, int64_t end) {
@@ -140,8 +141,9 @@ NEAR_KERNEL(light_blocks)(const float *texels, int64_t height, const float *row,
     });
 }
 
-// Sums over blocks with the lobe of n = v, c / (1 + (alpha^2 - 1) (1 + c) / 2)^2 for c = n . centroid > 0; a cosine where
-// alpha^2 = 1. source (7, sources): centroid xyz, energy rgb, solid angle; sources a multiple of 16. out (count, 4).
+// Sums over blocks with the lobe of n = v, c / (1 + (alpha^2 - 1) (1 + c) / 2)^2 for c = n . centroid > 0; a cosine
+// where alpha^2 = 1. source (7, sources), sources a multiple of 16: centroid xyz, energy rgb, solid angle.
+// out (count, 4): rgb, solid angle.
 NEAR_KERNEL(light_convolve)(const float *source, int64_t sources, const float *normal, int64_t count, double alpha2,
                             float *out, int64_t threads) {
     return guard([&] {

@@ -163,7 +163,8 @@ struct Walkers {
         IntLanes done = t > key;
         for (int a = 0; a < 3; ++a) {
             const FloatLanes x = origin[a] + t * direction[a];
-            const FloatLanes from = __builtin_convertvector(low[a], FloatLanes), to = __builtin_convertvector(high[a] - 1, FloatLanes);
+            const FloatLanes from = __builtin_convertvector(low[a], FloatLanes);
+            const FloatLanes to = __builtin_convertvector(high[a] - 1, FloatLanes);
             const FloatLanes above = x > from ? x : from, inside = above < to ? above : to;
             cell[a] = exit[a] <= t ? beyond[a] : __builtin_convertvector(inside, IntLanes);
             done |= BitLanes(cell[a]) >= uint32_t(g.resolution);
@@ -172,8 +173,8 @@ struct Walkers {
     }
 };
 
-// Traces rays until none is left: next(lane, ray) -> bool writes the next one, done(lane, hit) takes what it met; a lane
-// holds one ray at a time.
+// Traces rays until none is left: next(lane, ray) -> bool writes the next one, done(lane, hit) takes what it met. A
+// lane holds one ray at a time.
 template <class Next, class Done>
 inline void walk(const NearGrid &g, const Next &next, const Done &done) {
     Walkers w = {};
@@ -215,8 +216,8 @@ inline Vec3 lifted(const NearGrid &g, const float *position, Vec3 normal) { retu
 }  // namespace
 
 // origin (count, 3) in cells; normal null or (count, 3).
-NEAR_KERNEL(grid_trace)(const NearGrid *grid, const float *origin, const float *direction, const float *normal, int64_t count,
-                        int32_t *hit, float *distance, int64_t threads) {
+NEAR_KERNEL(grid_trace)(const NearGrid *grid, const float *origin, const float *direction, const float *normal,
+                        int64_t count, int32_t *hit, float *distance, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
@@ -296,7 +297,8 @@ NEAR_KERNEL(grid_gather)(const int32_t *table, int64_t count, int64_t directions
                 if (radiosity) {
                     const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
                     for (int k = 0; k < 16; k += 2) {
-                        const bool in0 = uint64_t(hit[k]) < uint64_t(surfels), in1 = uint64_t(hit[k + 1]) < uint64_t(surfels);
+                        const bool in0 = uint64_t(hit[k]) < uint64_t(surfels);
+                        const bool in1 = uint64_t(hit[k + 1]) < uint64_t(surfels);
                         bounce += (in0 ? weight[k] : 0.0f) * b[in0 ? hit[k] : 0];
                         bounce2 += (in1 ? weight[k + 1] : 0.0f) * b[in1 ? hit[k + 1] : 0];
                     }

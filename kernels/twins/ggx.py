@@ -4,7 +4,7 @@ import numpy as np
 
 
 def hammersley(count: int, rotation: np.ndarray = np.zeros(2, np.uint32)) -> np.ndarray:
-    """(..., count, 2) in [0, 1): ((i + 1/2) / count, bit-reversed i), plus `rotation` (..., 2) uint32 / 2^32, modulo 1."""
+    """(..., count, 2) in [0, 1): ((i + 1/2) / count, bit-reversed i) plus `rotation` (..., 2) uint32 / 2^32, mod 1."""
     i = np.arange(count, dtype=np.uint64)
     u1 = ((2 * i + 1) << np.uint64(31)) // np.uint64(count)
     u2 = np.array([int(f"{k:032b}"[::-1], 2) for k in range(count)], np.uint64)
@@ -31,7 +31,7 @@ def visible_normal(v, alpha, u1, u2):
 
 
 def reflect(v, alpha, u1, u2):
-    """Samples of the reflection lobe. v: (K, 1, 3) or (1, 3), local; alpha: scalar or (K, 1, 1); u1, u2: (S,) or (K, S).
+    """Samples of the reflection lobe. v: (K, 1, 3) or (1, 3), local; alpha: scalar or (K, 1, 1); u1, u2: (S,), (K, S).
 
     Returns direction (K, S, 3), weight G2/G1, fresnel (1 - v.h)^5 and density of the direction, (K, S) each.
     """
@@ -76,7 +76,7 @@ def resample(light, height: int):
 
 
 def pyramid(light) -> list:
-    """Levels of 64 to 2048 rows down to 2 x 4: 2 x 2 means by solid angle, then a box filter along rows near the poles."""
+    """From 64 to 2048 rows down to 2 x 4: 2 x 2 means by solid angle, then a box filter along rows near the poles."""
     levels = [resample(light, min(max(1 << (len(light).bit_length() - 1), 64), 2048))]
     while len(levels[-1]) > 2:
         fine = levels[-1]

@@ -12,9 +12,9 @@ ALIKE = 0.5  # cosine above which a close neighbour is taken for the same wall
 def trace(grid, origin, direction, normal=None, chunk: int = 256):
     """hit (K,), distance (K,): every ray against every surfel.
 
-    A surfel counts if the ray passes its cell and meets its plane within the cell grown by `dilation`, not farther than EDGE
-    in front of a surfel of the same cell that it meets in a convex edge. The least key (distance, plus BACK_PENALTY from
-    behind) wins, among cells that are entered before it.
+    A surfel counts if the ray passes its cell and meets its plane within the cell grown by `dilation`, not farther than
+    EDGE in front of a surfel of the same cell that it meets in a convex edge. The least key (distance, plus
+    BACK_PENALTY from behind) wins, among cells that are entered before it.
     """
     to_cells = lambda x: np.asarray(x, np.float64) / grid.cell + grid.resolution / 2
     position, surface = to_cells(grid.position), grid.normal.astype(np.float64)
@@ -38,7 +38,8 @@ def trace(grid, origin, direction, normal=None, chunk: int = 256):
             close = t < grid.skip
             if normal is not None:
                 close &= (facing >= 0) | (normal[first:first + chunk].astype(np.float64) @ surface.T > ALIKE)
-            key = np.where((enter <= leave) & (leave >= 0) & (t > 0) & inside & ~close, t + BACK_PENALTY * (facing >= 0), np.inf)
+            counts = (enter <= leave) & (leave >= 0) & (t > 0) & inside & ~close
+            key = np.where(counts, t + BACK_PENALTY * (facing >= 0), np.inf)
         order = np.argsort(enter, axis=1, kind="stable")
         best_before = np.minimum.accumulate(np.take_along_axis(key, order, 1), axis=1)
         best_before = np.concatenate([np.full((len(key), 1), np.inf), best_before[:, :-1]], 1)
@@ -108,7 +109,8 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
 
     count = len(index)
     lod = ggx.footprint(len(levels[0]), density, rays)
-    sky = ggx.sample(levels, (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3), lod.reshape(-1)).reshape(count, rays, 3)
+    in_map = (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3)
+    sky = ggx.sample(levels, in_map, lod.reshape(-1)).reshape(count, rays, 3)
     many = np.repeat(index, rays)
     hit, _ = trace(grid, grid.position[many], l.reshape(-1, 3), grid.normal[many])
     hit = hit.reshape(count, rays)
