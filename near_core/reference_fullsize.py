@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from . import image
-from .asset import load as load_asset
 from .errors import NearError
 from .models import near_conditioning, near_hdri, near_iad, near_lad
 
@@ -80,14 +79,25 @@ def near(fixture, name, ours):
 
 def tokens_of(path, config, watch=None):
     """Tokens (1, T, C) of a full-size tokenizer; watch: dict that receives the intermediate features."""
-    network = fill(near_hdri.Hdri_Encoder(**config["config"]), config["salt"])
-    radiance = image.read(find_data(path, config["hdri"]))[..., :3]
-    light_map = near_conditioning.light_map(radiance, config["rot_deg"])
+    network, light_map = fill(near_hdri.Hdri_Encoder(**config["config"]), config["salt"]), light_map_of(path, config)
     if watch is not None:
-        watch["light_map"] = light_map
+        watch["light_map"] = light_map[0]
         pyramid, record = network.pyramid, watch
         network.pyramid = lambda x: record.setdefault("levels", pyramid(x))
-    return network(light_map[None])
+    return network(light_map)
+
+
+def light_map_of(path, config):
+    """The tokenizer's input (1, 9, 512, 512) that a fixture names."""
+    radiance = image.read(find_data(path, config["hdri"]))[..., :3]
+    return near_conditioning.light_map(radiance, config["rot_deg"])[None]
+
+
+def asset_of(path, config):
+    """The voxels (N, 4) int32 and latent (N, 8) float32 that a fixture names."""
+    with np.load(find_data(path, config["slat"]), allow_pickle=False) as slat:
+        coords = np.pad(slat["coords"].astype(np.int32), ((0, 0), (1, 0)))
+        return torch.from_numpy(coords), torch.from_numpy(slat["feats"])
 
 
 def tokenizer(fixture):
@@ -103,9 +113,7 @@ def tokenizer(fixture):
 def decoder_and_renderer(fixture, tokens):
     """tokens: the light tokens (1, T, C) that the fixture's reference used."""
     config = fixture.config
-    with np.load(find_data(fixture.path, config["slat"]), allow_pickle=False) as slat:
-        feats = torch.from_numpy(slat["feats"])
-        coords = torch.from_numpy(np.pad(slat["coords"].astype(np.int32), ((0, 0), (1, 0))))
+    coords, feats = asset_of(fixture.path, config)
     decoder = fill(near_iad.SLatGaussianDecoder(**config["decoder_config"]), config["salt"])
     h, registers = decoder(coords, feats)
     del decoder

@@ -1,36 +1,18 @@
 """The published model at work: image to latent, latent and light to passes. Networks are loaded when first needed, stand
 on the device while there is room, and leave it when another one needs the place."""
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .._kernels import splat
 from ..errors import NearError
 from ..progress import silent
-from . import near_conditioning, near_dino, near_memory, near_render, near_sampler
+from . import near_conditioning, near_dino, near_memory, near_sampler
 from .near_checkpoint import IMAGE_ENCODER, open_checkpoint
-from .near_gaussians import Gaussians
+from .near_frame import Decoded, draw
 
-VIEW_DISTANCE = 2.0  # of the cameras the lighting network was trained with
 TOKEN_STEP = 0.1  # degrees; light tokens are kept for rotations rounded to this
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass
-class Decoded:
-    """An asset after the decoder. coords: (N, 4) int32; h: (N, C) and registers: (1, R, C) float32."""
-    coords: torch.Tensor
-    h: torch.Tensor
-    registers: torch.Tensor
-
-
-@dataclass
-class Frame:
-    """A lit view. maps: name -> (H, W, C) float32, premultiplied over black; lit: share of voxels that were lit."""
-    maps: dict
-    lit: float
 
 
 class Pipeline:
@@ -82,39 +64,8 @@ class Pipeline:
 
     @torch.inference_mode()
     def frame(self, decoded, memory, camera, cull=True):
-        """One view. camera: near_core.camera.Camera in the asset's frame. cull: light only voxels that the view shows,
-        which gives the same picture. Returns a `Frame`."""
-        renderer, basis = self.network("renderer", len(decoded.h)), self.network("neural_basis")
-        eye = torch.as_tensor(embedding_camera(camera.position), device=self.device)
-        observed = renderer.observe(decoded.coords, eye[None])
-        geometry = renderer.geometry(decoded.h, observed)
-        raw = renderer.place(geometry, decoded.coords)
-        whole = Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
-        view = (camera.world_to_camera, camera.intrinsics, (camera.width, camera.height), camera.near, camera.far,
-                camera.orthographic)
-        size = camera.width, camera.height
-        maps = near_render.maps_of(
-            *splat.rasterize(near_render.project(whole, "_scaling", *view),
-                             near_render.array(near_render.material_features(whole, camera.world_to_camera)), *size),
-            near_render.MATERIAL_MAPS, "")
-
-        seen = near_render.project(whole, "_scaling_view", *view)
-        count = renderer.representation.num_gaussians
-        rows = torch.arange(len(decoded.h), device=self.device)
-        if cull:
-            weight = splat.contributions(seen, *size).reshape(-1, count).sum(1)
-            rows = torch.as_tensor(np.flatnonzero(weight > 0), device=self.device)
-        features = np.zeros((len(decoded.h), count, 11), np.float32)
-        if len(rows):
-            coords = decoded.coords[rows]
-            lit = renderer.light(geometry[rows], decoded.h[rows], observed[rows], coords, memory)
-            part = {name: value[rows] for name, value in raw.items()} | lit
-            part = Gaussians({name: value.flatten(0, 1) for name, value in part.items()}, renderer.representation, eye)
-            light = near_render.light_features(part, basis, camera.world_to_camera)
-            features[rows.cpu().numpy()] = near_render.array(light).reshape(-1, count, 11)
-        maps |= near_render.maps_of(
-            *splat.rasterize(seen, features.reshape(-1, 11), *size), near_render.LIGHT_MAPS, "_view")
-        return Frame(maps, len(rows) / max(len(decoded.h), 1))
+        """One view; arguments as in `near_frame.draw`."""
+        return draw(self.network("renderer", len(decoded.h)), self.network("neural_basis"), decoded, memory, camera, cull)
 
     @torch.inference_mode()
     def image_tokens(self, pictures, background=0):
@@ -159,14 +110,6 @@ class Pipeline:
             x = step.x
             progress("Sampling", (index + 1) / settings.steps)
         return x
-
-
-def embedding_camera(position):
-    """Where the lighting network is told the camera is: on the ray to the real one, at the distance of its training.
-    position: (3,) asset frame. Returns (3,) float32."""
-    distance = np.linalg.norm(position)
-    direction = position / distance if distance > 1e-6 else np.array([0.0, -1.0, 0.0])
-    return (direction * VIEW_DISTANCE).astype(np.float32)
 
 
 def best_device():

@@ -13,7 +13,8 @@ from near_core.camera import orbit  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
 from near_core.models import near_memory, near_sampler  # noqa: E402
 from near_core.models.near_checkpoint import NETWORKS  # noqa: E402
-from near_core.models.near_pipeline import Pipeline, embedding_camera  # noqa: E402
+from near_core.models.near_frame import embedding_camera  # noqa: E402
+from near_core.models.near_pipeline import Pipeline  # noqa: E402
 
 LR = {name: 1.0 for name in ("_xyz", "_base_color", "_opacity", "_scaling", "_roughness", "_metallic", "_pbr1",
                              "_scaling_view", "_rgb", "_shadow", "_hdri1", "_hdri2")} | {"_rotation": 0.1}

@@ -1,0 +1,149 @@
+"""What the published networks cost at full size on this computer: `python -m near_core.bench_published --fixtures DIR`.
+
+Processor seconds (all threads, user and system) of one warm call, with weights by rule and the published example asset, next
+to the rate of a matrix product measured in the same process. Every part runs in a process of its own, so that its peak memory
+is its own."""
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PUBLISHED = {  # part: (float32, bfloat16 processor seconds, float32, bfloat16 peak GB) of the published implementation
+    "tokenizer": (6.6, 3.0, 2.4, 1.9), "decoder": (23, 7.4, 1.8, 2.0), "renderer": (16, 12, 1.9, 1.7)}
+TOKENIZER, ASSET = "fullsize_hdri_encoder.json", "fullsize_iad_lad.json"
+
+
+def add_arguments(parser):
+    parser.add_argument("--fixtures", required=True, type=Path, help="folder with the fullsize_* fixtures")
+    parser.add_argument("--json", type=Path, metavar="R.json", help="where to write the numbers")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=PUBLISHED, help="one part; the parts before it must have run in --keep")
+    parser.add_argument("--keep", type=Path, help="folder for what the parts hand on; a temporary one otherwise")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(args):
+    """Measure and print a line for each part and precision. Returns 0."""
+    if args.inside:
+        print(json.dumps(_measure(args.only, args.fixtures, args.keep, args.threads)))
+        return 0
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for part in [args.only] if args.only else PUBLISHED:
+            command = [sys.executable, "-m", "near_core.bench_published", "--inside", "--only", part, "--fixtures",
+                       args.fixtures, "--keep", args.keep or folder, "--threads", str(args.threads)]
+            quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}  # waiting threads cost nothing
+            output = subprocess.run(command, env=quiet, check=True, capture_output=True, text=True).stdout
+            rows = json.loads(output.splitlines()[-1])
+            results += rows
+            for row in rows:
+                print("  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+                                for key, value in row.items()), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+def _measure(part, fixtures, folder, threads):
+    import torch
+
+    from . import reference_fullsize
+    from .models import near_hdri, near_iad, near_lad
+
+    torch.set_num_threads(threads)
+    config = json.loads((fixtures / (TOKENIZER if part == "tokenizer" else ASSET)).read_text())
+    kind = {"tokenizer": near_hdri.Hdri_Encoder, "decoder": near_iad.SLatGaussianDecoder,
+            "renderer": near_lad.SLatGaussianRenderer}[part]
+    settings = config["config" if part == "tokenizer" else f"{part}_config"]
+    network = reference_fullsize.fill(kind(**settings), config["salt"])
+    rows = []
+    with torch.inference_mode():
+        for dtype in (torch.float32, torch.bfloat16):
+            network.to(dtype)
+            rate = _gemm_rate(dtype)
+            common = {"part": part, "precision": str(dtype).split(".")[1], "gemm_gflops_per_cpu_s": rate}
+            if part == "tokenizer":
+                light_map = reference_fullsize.light_map_of(fixtures / TOKENIZER, config)
+                call, keep = lambda: network(light_map), "tokens.pt"  # noqa: B023
+            elif part == "decoder":
+                coords, feats = reference_fullsize.asset_of(fixtures / ASSET, config)
+                call, keep = lambda: network(coords, feats), "decoded.pt"  # noqa: B023
+            else:
+                rows += _views(network, common, fixtures, folder, config)
+                continue
+            seconds, flops, result = _timed(call)
+            if dtype == torch.float32:
+                torch.save(result, folder / keep)
+            rows.append(_row(common, seconds, flops))
+    for row in rows:
+        row["published_cpu_s"], row["published_peak_gb"] = PUBLISHED[part][row["precision"] == "bfloat16"::2]
+    return rows
+
+
+def _views(renderer, common, fixtures, folder, config):
+    """A 512 x 512 view with all voxels lit, and with those it shows."""
+    import numpy as np
+    import torch
+
+    from . import reference_fullsize
+    from .camera import Camera
+    from .models import near_basis, near_frame, near_render
+
+    tokens = torch.load(folder / "tokens.pt")
+    h, registers = torch.load(folder / "decoded.pt")
+    coords, _ = reference_fullsize.asset_of(fixtures / ASSET, config)
+    arrays = np.load((fixtures / ASSET).with_suffix(".npz"))
+    pixels = near_render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
+    camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=near_render.NEAR, far=near_render.FAR)
+    basis = reference_fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
+    decoded = near_frame.Decoded(coords, h, registers)
+    seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
+    rows = [_row(common | {"part": "renderer, once per light"}, seconds, flops)]
+    frames = []
+    for name, cull in (("all voxels", False), ("voxels shown", True)):
+        seconds, flops, frame = _timed(lambda: near_frame.draw(renderer, basis, decoded, memory, camera, cull))  # noqa: B023
+        frames.append(frame)
+        rows.append(_row(common | {"part": f"renderer, {name}", "lit": frame.lit}, seconds, flops))
+    rows[-1]["picture_difference"] = float(np.abs(frames[0].maps["color"] - frames[1].maps["color"]).max())
+    return rows
+
+
+def _row(common, seconds, flops):
+    return common | {"cpu_s": seconds, "gflop": flops / 1e9,
+                     "over_gemm": seconds * common["gemm_gflops_per_cpu_s"] / max(flops / 1e9, 1e-9),
+                     "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+
+
+def _timed(call):
+    """Processor seconds of the second call, the floating-point operations of its matrix products, and its result."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        call()
+    start = time.process_time()
+    result = call()
+    return time.process_time() - start, counter.get_total_flops(), result
+
+
+def _gemm_rate(dtype):
+    """10^9 operations per processor second of a matrix product of the sizes that occur."""
+    import torch
+
+    x, weight = torch.randn(2048, 768, dtype=dtype), torch.randn(3072, 768, dtype=dtype)
+    for _ in range(2):
+        torch.nn.functional.linear(x, weight)
+    start = time.process_time()
+    for _ in range(10):
+        torch.nn.functional.linear(x, weight)
+    return 10 * 2 * 2048 * 768 * 3072 / (time.process_time() - start) / 1e9
+
+
+if __name__ == "__main__":
+    parser_ = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser_)
+    sys.exit(run(parser_.parse_args()))
