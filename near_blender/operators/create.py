@@ -10,12 +10,11 @@ from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProper
 
 from .. import client, geometry, payload
 from .._core import errors
+from .._core import image as images
 from .._core import mesh as meshes
 from . import jobs
 from .place import in_object_mode, reported
 from .transfer import chosen_paths
-
-PICTURES = ".png;.jpg;.jpeg;.webp;.tif;.tiff;.bmp;.exr;.hdr"
 
 
 class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
@@ -120,7 +119,7 @@ class NEAR_FH_image(bpy.types.FileHandler):
     bl_idname = "NEAR_FH_image"
     bl_label = "Neural Asset from Image"
     bl_import_operator = "near.create_asset_from_image"
-    bl_file_extensions = PICTURES
+    bl_file_extensions = ";".join(images.READABLE)
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
@@ -141,7 +140,7 @@ def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
 def _check_picture(path: Path) -> None:
     if not path.is_file():
         raise errors.NearError(f"There is no picture {path.name or path}.", "Choose a photo of an object.")
-    if path.suffix.lower() not in PICTURES.split(";"):
+    if path.suffix.lower() not in images.READABLE:
         raise errors.NearError(f"{path.name} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.")
 
 

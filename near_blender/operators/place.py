@@ -16,7 +16,8 @@ def place(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) ->
     """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file."""
     ob = proxy.build(asset, asset.name)
     payload.attach(ob, data, asset.name)
-    context.collection.objects.link(ob)
+    collection = context.collection if context.collection.is_editable else context.scene.collection
+    collection.objects.link(ob)
     ob.location = context.scene.cursor.location
     for other in context.selected_objects:
         other.select_set(False)
