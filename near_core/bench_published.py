@@ -121,9 +121,12 @@ def _row(common, seconds, flops):
 
 def _timed(call):
     """Processor seconds of the second call, the floating-point operations of its matrix products, and its result."""
-    from torch.utils.flop_counter import FlopCounterMode
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-    with FlopCounterMode(display=False) as counter:
+    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
+                 lambda q, k, v, *rest, **options: sdpa_flop_count(q, k, v)}
+    with FlopCounterMode(display=False, custom_mapping=attention) as counter:
         call()
     start = time.process_time()
     result = call()

@@ -14,7 +14,8 @@ EXACT = 1e-5  # of max(1, largest reference value): float32 rounding of another 
 VIEW = 5e-4  # what depends on the view vector, which the lighting network multiplies by up to 2^11
 DEPTH = 2e-5  # a sum of w z over one of w, which is one minus a product: its own rounding in float32
 SLOPE = 1e-4  # normals from differences of such depths
-STEP = 2 / 255  # of a pixel: a Gaussian that rounding of the view vector carries over the cut-offs at 1/255 and 1e-4
+STEP = 2 / 255  # of a pixel: what a Gaussian does that rounding carries over the cut-offs at 1/255 and 1e-4
+RARE, UNSTEADY = 1e-3, 0.05  # share of pixels where that may happen: from equal Gaussians, and from the lighting network
 
 
 class Watch:
@@ -160,12 +161,7 @@ def image_encoder(fixture):
 
 def backbone(fixture):
     """The image stages alone, of any widths and depths."""
-    network = near_hdri.Hdri_Encoder(dims=fixture.config["dims"], depths=fixture.config["depths"])
-    weights = fixture.weights()
-    missing, unexpected = network.load_state_dict(weights, strict=False)
-    wrong = unexpected + [key for key in missing if key.startswith("stage")]
-    if wrong:
-        raise NearError(f"The weight {wrong[0]} is missing or has no place.")
+    network = fixture.load(near_hdri.ConvNeXt(fixture.config["dims"], fixture.config["depths"]))
     for level, features in enumerate(network.pyramid(fixture["in/x"]), 2):
         fixture.compare(f"out/c{level}", features)
 
@@ -300,7 +296,8 @@ def cameras(fixture):
 def voxels(fixture):
     for key in fixture.names("out/"):
         name = key.split("/")[1]
-        ours = near_conditioning.mesh_voxels(fixture[f"in/{name}/vertices"].numpy(), fixture[f"in/{name}/faces"].numpy())
+        ours = near_conditioning.mesh_voxels(fixture[f"in/{name}/vertices"].numpy(), fixture[f"in/{name}/faces"].numpy(),
+                                             fixture.config.get("resolution", 64))
         a, b = (set(map(tuple, coords.tolist())) for coords in (ours, fixture[key]))
         fixture.add(f"{key}, 1 - IoU", 1 - len(a & b) / len(a | b), 0.005)
         stored = np.array(sorted(b))
@@ -342,27 +339,25 @@ def pictures(fixture):
     background(fixture, raw, representation, size, names[0])
 
 
-def compare_maps(fixture, prefix, maps):
+def compare_maps(fixture, prefix, maps, tolerance=EXACT, excepted=RARE):
+    """All pixels but the excepted share keep the tolerance, and those are off by no more than a cut-off explains; a depth is
+    undefined to that degree where a single faint Gaussian makes it. (Moving the camera of the stored whole frame by one
+    rounding step changes single pixels by 1/255.)"""
     for key in fixture.names(prefix + "/"):
-        name = key.split("/")[-1]
-        tolerance = SLOPE if name.startswith("normal_from") else DEPTH if name.startswith("depth") else EXACT
-        fixture.compare(key, planes(maps[name], fixture[key]), tolerance)
+        name, stored = key.split("/")[-1], fixture[key]
+        error = (planes(maps[name], stored).double() - stored.double()).abs()
+        error = error.reshape(-1, *error.shape[-2:]).amax(0).flatten().sort().values  # of a pixel
+        scale = max(1.0, float(stored.abs().max()))
+        steady = len(error) - int(excepted * len(error))
+        own = SLOPE if name.startswith("normal_from") else DEPTH if name.startswith("depth") else EXACT
+        fixture.add(key, error[steady - 1], max(tolerance, own) * scale)
+        if not name.startswith(("depth", "normal_from")):
+            fixture.add(f"{key}, all pixels", error[-1], STEP * scale)
 
 
 def planes(image, reference):
     """(H, W, C) array as a tensor in the reference's shape, (C, H, W) or (H, W)."""
     return torch.from_numpy(image).permute(2, 0, 1).reshape(reference.shape)
-
-
-def compare_frames(fixture, prefix, maps):
-    """Pictures of the lighting network: the spread of the error, and no pixel off by more than a cut-off explains. Moving the
-    camera of the stored case by one rounding step changes single pixels by 1/255."""
-    for key in fixture.names(prefix + "/"):
-        stored = fixture[key]
-        error = planes(maps[key.split("/")[-1]], stored).double() - stored.double()
-        scale = max(1.0, float(stored.abs().max()))
-        fixture.add(f"{key}, root mean square", error.square().mean().sqrt(), VIEW * scale)
-        fixture.add(f"{key}, largest", error.abs().max(), STEP * scale)
 
 
 def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, near, far):
@@ -422,7 +417,7 @@ def whole_frames(fixture):
             gaussians, = light(fixture["in/coords"], h, registers, fixture["in/hdri_tokens"], fixture[key][None])
             maps = near_render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"], size,
                                       fixture.config["near"], fixture.config["far"])
-            compare_frames(fixture, f"out/{camera}", maps)
+            compare_maps(fixture, f"out/{camera}", maps, VIEW, UNSTEADY)
 
 
 def mesh_decoder(fixture):

@@ -34,7 +34,8 @@ class NeuralBasis(nn.Module):
                  use_residual=False, num_frequencies=NORMAL_FREQUENCIES):
         super().__init__()
         activations = {"sine": lambda: Sine(w0), "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU, "elu": nn.ELU,
-                       "tanh": nn.Tanh, "leaky_relu": nn.LeakyReLU, "softplus": nn.Softplus, "sigmoid": nn.Sigmoid}
+                       "tanh": nn.Tanh, "leaky_relu": nn.LeakyReLU, "softplus": nn.Softplus, "sigmoid": nn.Sigmoid,
+                       "selu": nn.SELU, "mish": nn.Mish}
         if activation not in activations:
             raise NearError(f'The network asks for the activation "{activation}".',
                             f"Use a checkpoint with one of: {', '.join(activations)}.")

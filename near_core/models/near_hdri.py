@@ -51,6 +51,25 @@ def stage(before, channels, depth, in_channels):
     return nn.Sequential(nn.Sequential(*entry), nn.Sequential(*[ConvNeXtBlock(channels) for _ in range(depth)]))
 
 
+class ConvNeXt(nn.Module):
+    """The four stages of the image network, from a six-channel picture."""
+
+    def __init__(self, dims=DIMS, depths=DEPTHS):
+        super().__init__()
+        self.stage1 = stage(4, dims[0], depths[0], 6)
+        self.stage2 = stage(2, dims[1], depths[1], dims[0])
+        self.stage3 = stage(2, dims[2], depths[2], dims[1])
+        self.stage4 = stage(2, dims[3], depths[3], dims[2])
+
+    def pyramid(self, x):
+        """x: (B, 6, H, W), tone-mapped and logarithmic radiance. Returns features at 1/4, 1/8, 1/16 and 1/32."""
+        levels = []
+        for stage_ in (self.stage1, self.stage2, self.stage3, self.stage4):
+            x = stage_(x.to(memory_format=torch.channels_last))
+            levels.append(x)
+        return levels
+
+
 class DirectionEncoder(nn.Module):
     """Directions (B, 3, H, W) to (B, 51, H, W): the direction, then per axis 8 sines and 8 cosines."""
 
@@ -126,16 +145,12 @@ class TransformerLayer(nn.Module):
         return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
 
 
-class Hdri_Encoder(nn.Module):
+class Hdri_Encoder(ConvNeXt):
     def __init__(self, output_dim=768, num_tokens=4096, cnn_out_channels=256, n_heads=8, num_transformer_layers=2,
                  rope_base=10000.0, dims=DIMS, depths=DEPTHS):
-        super().__init__()
+        super().__init__(dims, depths)
         self.side = math.isqrt(num_tokens)
         self.dir_encoder = DirectionEncoder()
-        self.stage1 = stage(4, dims[0], depths[0], 6)
-        self.stage2 = stage(2, dims[1], depths[1], dims[0])
-        self.stage3 = stage(2, dims[2], depths[2], dims[1])
-        self.stage4 = stage(2, dims[3], depths[3], dims[2])
         encoded = 3 * (2 * DIRECTION_FREQUENCIES + 1)
         self.fusion_c3 = Fusion(dims[1], encoded, cnn_out_channels)
         self.fusion_c4 = Fusion(dims[2], encoded, cnn_out_channels)
@@ -145,14 +160,6 @@ class Hdri_Encoder(nn.Module):
         layer = TransformerLayer(output_dim, n_heads, rope_base)
         self.transformer_encoder.layers = nn.ModuleList([layer] * num_transformer_layers)  # one layer, used repeatedly
         self.ln_final = blocks.RMSNorm(output_dim)
-
-    def pyramid(self, x):
-        """x: (B, 6, H, W), tone-mapped and logarithmic radiance. Returns features at 1/4, 1/8, 1/16 and 1/32."""
-        levels = []
-        for stage_ in (self.stage1, self.stage2, self.stage3, self.stage4):
-            x = stage_(x.to(memory_format=torch.channels_last))
-            levels.append(x)
-        return levels
 
     def fuse(self, directions, c3, c4, c5):
         """directions: (B, 3, H, W). Returns the three levels after fusion, each at its own size."""
