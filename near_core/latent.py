@@ -50,6 +50,8 @@ def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
     voxel = rows_of(coords)[tuple((fine // 2).T)]
     inside = np.flatnonzero(voxel >= 0)
+    if not len(inside):
+        return np.zeros((len(coords), 8, CHILD), np.float32)
     slot = voxel[inside].astype(np.int64) * 8 + (fine[inside] % 2) @ np.array([4, 2, 1])
     order = inside[np.lexsort((-surfels.area[inside], slot))]
     slot = np.sort(slot)

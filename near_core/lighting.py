@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import shading
-from ._kernels import grid
+from ._kernels import ggx, grid
 from .surfels import Surfels
 from .transport import Illumination, Light, Transport, fibonacci_sphere
 
@@ -42,9 +42,13 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
     opened, traced, blocked = grid.trace_specular(
         prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
         illumination.radiosity, light.pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+    # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
+    smooth = ggx.reflect(light.pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+                         index.astype(np.int32), asset_to_map, rays=4 * rays, threads=threads)
+    traced = np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
-                             np.stack([opened, traced], 1))
+                             np.stack([smooth, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
 

@@ -49,9 +49,9 @@ class Light:
 
 def prepare_light(environment: Environment) -> Light:
     """Everything that depends on the map alone."""
-    suns, weight = ggx.importance_directions(environment.map, SUN_DIRECTIONS)
-    mean = float(ggx.solid_angle_mean(environment.map) @ LUMINANCE)
-    return Light(ggx.pyramid(environment.map), ggx.irradiance(environment.map), suns, weight, mean)
+    pyramid = ggx.pyramid(environment.map)
+    suns, weight = ggx.importance_directions(pyramid, SUN_DIRECTIONS)
+    return Light(pyramid, ggx.irradiance(pyramid), suns, weight, float(ggx.solid_angle_mean(pyramid) @ LUMINANCE))
 
 
 @dataclass(frozen=True, eq=False)

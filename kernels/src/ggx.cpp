@@ -190,3 +190,39 @@ NEAR_KERNEL(light_sample_lobe)(const float *texels, int64_t height, int64_t leve
         });
     });
 }
+
+// surface (geometric normals), view, normal (count, 3), roughness, key (count,) -> out (count, 2, 3)
+NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, const float *surface, const float *view,
+                           const float *normal, const float *roughness, const int32_t *key, int64_t count,
+                           const float *asset_to_map, int64_t rays, float *out, int64_t threads) {
+    return guard([&] {
+        const Pyramid p{texels, int32_t(height), int32_t(levels)};
+        const float scale = 1.0f / float(rays);
+        parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const Vec3 n = load(normal + 3 * i), v = load(view + 3 * i), plane = load(surface + 3 * i);
+                Vec3 s, t;
+                tangents(n, s, t);
+                const Vec3 local = normalize({dot(v, s), dot(v, t), clamp(dot(v, n), 1e-3f, 1.0f)});
+                const float alpha = clamp(roughness[i] * roughness[i], 1e-3f, 1.0f);
+                const uint32_t r1 = hash(uint32_t(key[i])), r2 = hash(r1);
+                Float4 sum[2] = {};
+                for (int64_t ray = 0; ray < rays; ++ray) {
+                    float u1, u2;
+                    hammersley(uint32_t(ray), uint32_t(rays), r1, r2, u1, u2);
+                    const Reflection r = reflect(local, alpha, u1, u2);
+                    if (!(r.weight > 0.0f)) continue;
+                    Vec3 l = r.l.x * s + r.l.y * t + r.l.z * n;
+                    const float below = dot(l, plane);
+                    if (below < 0.0f) l = l - 2.0f * below * plane;
+                    const Float4 sky = sample(p, turn(asset_to_map, l), footprint(p, r.density, int(rays)));
+                    const float w90 = r.weight * r.fresnel;
+                    sum[0] += (r.weight - w90) * sky;
+                    sum[1] += w90 * sky;
+                }
+                for (int f = 0; f < 2; ++f)
+                    for (int c = 0; c < 3; ++c) out[6 * i + 3 * f + c] = scale * sum[f][c];
+            }
+        });
+    });
+}

@@ -250,3 +250,21 @@ def test_speed_on_two_threads():
             seconds.append(time.perf_counter() - start)
         print(f"{what}: {1000 * min(seconds):.1f} ms, allowed {1000 * allowed:.0f}")
         assert min(seconds) < 4 * allowed
+
+
+def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():
+    from kernels import grid
+    rng = np.random.default_rng(0)
+    normal = rng.standard_normal((400, 3)).astype(np.float32)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    view = normal + 0.5 * rng.standard_normal((400, 3)).astype(np.float32)
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    roughness = rng.uniform(0.1, 1, 400).astype(np.float32)
+    light = ggx.pyramid(rng.uniform(0, 2, (64, 128, 3)).astype(np.float32))
+    index = np.arange(400, dtype=np.int32)
+    ball = grid.Grid(normal * np.float32(0.4), normal, 64)
+    opened, _, _ = grid.trace_specular(ball, index, view, normal, roughness, np.zeros((400, 3), np.float32), light,
+                                       np.eye(3, dtype=np.float32), rays=512)
+    made = ggx.reflect(light, normal, view, normal, roughness, index, np.eye(3), rays=512)
+    assert np.abs(made - opened).max() < 0.1 and np.abs(made - opened).mean() < 0.003
+    assert ggx.reflect(np.ones((64, 128, 3), np.float32), normal, view, normal, roughness, index, np.eye(3)).sum(1).max() < 1.001
