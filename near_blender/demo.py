@@ -128,6 +128,8 @@ class Demo:
         layer.use_pass_z = layer.use_pass_normal = multilayer
         for name in ("base_color", "roughness", "metallic", "shadow"):
             setattr(layer.near, f"use_pass_{name}", multilayer)
+        if hasattr(scene.render.image_settings, "media_type"):  # from 5.0
+            scene.render.image_settings.media_type = "MULTI_LAYER_IMAGE" if multilayer else "IMAGE"
         scene.render.image_settings.file_format = "OPEN_EXR_MULTILAYER" if multilayer else "PNG"
         scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
