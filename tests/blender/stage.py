@@ -82,12 +82,13 @@ def render(scene: bpy.types.Scene, folder: Path, name: str = "picture", **option
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        channels = {name: c.pixels for part in file.parts for name, c in part.channels.items()}
     passes: dict[str, dict[str, np.ndarray]] = {}
-    for name, pixels in channels.items():
-        key, _, channel = name.rpartition(".")
-        passes.setdefault(key, {})[channel] = pixels
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        for part in file.parts:
+            view = part.header.get("view")  # Blender 5 writes views as parts, before they were in the channels' names
+            for name, channel in part.channels.items():
+                key, _, letter = name.rpartition(".")
+                passes.setdefault(f"{key}.{view}" if view else key, {})[letter] = channel.pixels
     one_layer = len({key.split(".")[0] for key in passes}) == 1
     return {key.partition(".")[2] if one_layer else key:
             np.stack([values[c] for c in sorted(values, key="RGBAXYZ".index)], -1) for key, values in passes.items()}
