@@ -38,7 +38,7 @@ def run(args):
             command = [sys.executable, "-m", "near_core.bench_published", "--inside", "--only", part, "--fixtures",
                        args.fixtures, "--keep", args.keep or folder, "--threads", str(args.threads)]
             quiet = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}  # waiting threads cost nothing
-            output = subprocess.run(command, env=quiet, check=True, capture_output=True, text=True).stdout
+            output = subprocess.run(command, env=quiet, check=True, stdout=subprocess.PIPE, text=True).stdout
             rows = json.loads(output.splitlines()[-1])
             results += rows
             for row in rows:

@@ -28,7 +28,7 @@ def fill(network, salt):
         for start in range(0, flat.numel(), CHUNK):
             count = min(CHUNK, flat.numel() - start)
             flat[start:start + count] = torch.from_numpy(_scaled(key, tensor.shape, uniform(key, salt, start, count)))
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def uniform(key, salt, start, count):
