@@ -25,7 +25,7 @@ class Unexpected(Exception):
 
 def has_tree(world: Any) -> bool:
     """Whether the World's nodes are what counts (always from Blender 5 on)."""
-    return world.node_tree is not None and (world.use_nodes or bpy.app.version >= (5, 0, 0))
+    return world.node_tree is not None and (bpy.app.version >= (5, 0, 0) or world.use_nodes)
 
 
 def _link(socket: Any) -> Any:

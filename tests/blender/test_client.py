@@ -1,0 +1,144 @@
+"""Blender's end of the worker: whatever happens to the process, jobs end in time and the next one works."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from near_blender import client, log
+from near_core import asset as assets
+from near_core import camera, environment, errors
+from near_core.scene import Settings
+
+SKY = environment.uniform((1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def worker():
+    worker = client.Worker()
+    yield worker
+    worker.stop()
+
+
+def submit(worker: client.Worker, ball: assets.NeuralAsset, size: int = 32, **fields) -> client.Job:
+    light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
+    needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
+             SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
+    return worker.submit("render", instances=[{"asset": ball.hash, "matrix": np.eye(4)}], environment=light, backdrop=None,
+                         camera=camera.orbit(0, 0, 3, 40, size, size), settings=Settings(), needs=needs, **fields)
+
+
+def pid_of(worker: client.Worker) -> int:
+    return worker.check(30)["pid"]
+
+
+def test_worker_tells_what_it_runs_on(worker):
+    hello = worker.check(30)
+    assert hello["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]] and hello["numpy"]
+
+
+def test_progress_and_result(worker, ball):
+    job = submit(worker, ball)
+    assert job.result()["passes"]["Combined"].shape == (32, 32, 4) and job.done and job.warning == ""
+
+
+def test_cancelled_job_ends_within_half_a_second(worker, ball):
+    submit(worker, ball).result()
+    job = submit(worker, ball, size=2000)
+    time.sleep(0.1)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert time.monotonic() - start < 0.6
+    assert submit(worker, ball).result()["passes"]
+
+
+def test_worker_that_does_not_listen_is_replaced(worker, ball):
+    pid = pid_of(worker)
+    os.kill(pid, signal.SIGSTOP)
+    job, other = submit(worker, ball), submit(worker, ball)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert time.monotonic() - start < 0.6
+    assert other.result()["passes"], "jobs that were not meant go on in the new process"
+    assert other.warning == "" and pid_of(worker) != pid
+
+
+def test_job_survives_one_crash_and_says_so(worker, ball):
+    pid = pid_of(worker)
+    os.kill(pid, signal.SIGSTOP)
+    job = submit(worker, ball)
+    os.kill(pid, signal.SIGKILL)
+    assert job.result()["passes"] and "crashed" in job.warning
+    assert "killed" in log.text()
+
+
+def test_second_crash_ends_the_job_in_words(worker, ball):
+    first = pid_of(worker)
+    os.kill(first, signal.SIGSTOP)
+    job = submit(worker, ball, size=3000)
+    os.kill(first, signal.SIGKILL)
+    while worker.hello.get("pid", first) == first:
+        time.sleep(0.002)
+    os.kill(worker.hello["pid"], signal.SIGKILL)
+    with pytest.raises(errors.NearError, match="crashed twice.*Check Setup"):
+        job.result()
+    assert submit(worker, ball).result()["passes"], "the next job starts a new process"
+
+
+def test_worker_killed_while_idle_is_started_by_the_next_job(worker, ball):
+    os.kill(pid_of(worker), signal.SIGKILL)
+    assert submit(worker, ball).result()["passes"]
+
+
+def test_assets_are_sent_once_and_again_when_the_worker_lost_them(worker, ball):
+    submit(worker, ball).result()
+    known = set(worker._known)
+    assert known == {ball.hash, SKY.hash}
+    os.kill(pid_of(worker), signal.SIGKILL)
+    pid_of(worker)
+    worker._known |= known  # believes that the new process has them
+    assert submit(worker, ball).result()["passes"]
+
+
+def test_stopped_worker_leaves_nothing_behind(worker, ball):
+    pid = pid_of(worker)
+    job = submit(worker, ball, size=3000)
+    start = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - start < 2
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    if Path("/proc").is_dir():
+        assert not Path(f"/proc/{pid}").exists()
+    assert submit(worker, ball).result()["passes"], "and can be started again"
+
+
+def test_no_interpreter_is_an_error_in_words(worker, ball, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/blender")
+    monkeypatch.setattr(sys, "base_exec_prefix", "/nowhere")
+    with pytest.raises(errors.NearError, match="could not be started"):
+        submit(worker, ball).result()
+    monkeypatch.undo()
+    assert submit(worker, ball).result()["passes"]
+
+
+def test_interpreter_is_found_where_sys_executable_is_blender(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/usr/bin/blender")
+    assert Path(client.interpreter()).name.startswith("python")
+
+
+def test_newer_viewport_request_replaces_the_older(worker, ball):
+    pid_of(worker)
+    jobs = [submit(worker, ball, size=600, channel="viewport 1") for _ in range(4)]
+    assert jobs[-1].result()["passes"]
+    for job in jobs[:-1]:
+        with pytest.raises(errors.Cancelled):
+            job.result()
