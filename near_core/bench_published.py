@@ -101,12 +101,13 @@ def _views(renderer, common, fixtures, folder, config):
     pixels = near_render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
     camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=near_render.NEAR, far=near_render.FAR)
     basis = reference_fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
-    decoded = near_frame.Decoded(coords, h, registers)
+    subject = near_frame.Subject(near_frame.Decoded(coords, h, registers), None)
     seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
+    subject.memory = memory
     rows = [_row(common | {"part": "renderer, once per light"}, seconds, flops)]
     frames = []
     for name, cull in (("all voxels", False), ("voxels shown", True)):
-        seconds, flops, frame = _timed(lambda: near_frame.draw(renderer, basis, decoded, memory, camera, cull))  # noqa: B023
+        seconds, flops, frame = _timed(lambda: near_frame.draw(renderer, basis, [subject], camera, cull))  # noqa: B023
         frames.append(frame)
         rows.append(_row(common | {"part": f"renderer, {name}", "lit": frame.lit}, seconds, flops))
     rows[-1]["picture_difference"] = float(np.abs(frames[0].maps["color"] - frames[1].maps["color"]).max())

@@ -361,10 +361,10 @@ def planes(image, reference):
 
 
 def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, near, far):
-    pixels = near_render.pixel_intrinsics(lens, *size)
+    pixels, turn = near_render.pixel_intrinsics(lens, *size), view[:3, :3].T
     for end, scaling, values in (
-            ("pass_pbr", "_scaling", near_render.material_features(gaussians, view)),
-            ("pass_view", "_scaling_view", near_render.light_features(gaussians, basis, view))):
+            ("pass_pbr", "_scaling", near_render.material_features(gaussians, turn)),
+            ("pass_view", "_scaling_view", near_render.light_features(gaussians, basis, turn))):
         if f"{prefix}/{end}/radii" not in fixture:
             continue
         seen = near_render.splat_pass(gaussians, scaling, values, view, pixels, size, near, far)[-1]

@@ -1,5 +1,5 @@
-"""One view of a decoded asset with the published lighting network, lighting only what the view shows."""
-from dataclasses import dataclass
+"""A view of decoded assets with the published lighting network, lighting only what the view shows."""
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,50 +20,83 @@ class Decoded:
 
 
 @dataclass
+class Subject:
+    """An asset in a picture. memory: `renderer.memorize` of its registers and light; matrix: (4, 4) asset to world."""
+    decoded: Decoded
+    memory: list
+    matrix: np.ndarray = field(default_factory=lambda: np.eye(4))
+
+
+@dataclass
 class Frame:
-    """A lit view. maps: name -> (H, W, C) float32, premultiplied over black; lit: share of the voxels that were lit."""
+    """maps: name -> (H, W, C) float32, premultiplied over black, normals in the world; lit: share of voxels that were lit."""
     maps: dict
     lit: float
 
 
-def draw(renderer, basis, decoded, memory, camera, cull=True):
-    """Light and splat an asset.
+class _Placed:
+    """A subject before its light: everything the light does not change."""
 
-    renderer, basis: the networks; memory: `renderer.memorize` of registers and light tokens; camera:
-    near_core.camera.Camera in the asset's frame. Voxels do not see each other in the lighting network, and what it decides
-    leaves shape and opacity alone: the splatter tells first which voxels any pixel takes something from, and with `cull`
-    only those are lit. The picture is the same. Returns a `Frame`.
+    def __init__(self, renderer, subject, camera):
+        self.subject, decoded = subject, subject.decoded
+        matrix = np.asarray(subject.matrix, np.float64)
+        eye = (np.linalg.inv(matrix) @ [*camera.position, 1])[:3]
+        self.eye = torch.as_tensor(embedding_camera(eye), device=decoded.h.device)
+        self.observed = renderer.observe(decoded.coords, self.eye[None])
+        self.geometry = renderer.geometry(decoded.h, self.observed)
+        self.raw = renderer.place(self.geometry, decoded.coords)
+        self.gaussians = self._flat(renderer, self.raw)
+        self.matrix = torch.as_tensor(matrix, dtype=torch.float32, device=decoded.h.device)
+        self.turn = torch.linalg.inv(self.matrix[:3, :3])  # normals as rows: n M^-1 is M^-T n
+
+    def _flat(self, renderer, raw):
+        return Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, self.eye)
+
+    def light(self, renderer, basis, rows):
+        """Light features of some voxels. rows: (K,) int64. Returns (K, G, 11) float32 array."""
+        decoded, some = self.subject.decoded, torch.as_tensor(rows, device=self.geometry.device)
+        raw = {name: value[some] for name, value in self.raw.items()}
+        raw |= renderer.light(self.geometry[some], decoded.h[some], self.observed[some], decoded.coords[some],
+                              self.subject.memory)
+        features = near_render.light_features(self._flat(renderer, raw), basis, self.turn)
+        return near_render.array(features).reshape(len(rows), -1, features.shape[1])
+
+
+def draw(renderer, basis, subjects, camera, cull=True):
+    """Light and splat assets together.
+
+    renderer, basis: the networks; subjects: a list of `Subject`; camera: near_core.camera.Camera, world. Voxels do not see
+    each other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first which
+    voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a `Frame`.
     """
-    eye = torch.as_tensor(embedding_camera(camera.position), device=decoded.h.device)
-    observed = renderer.observe(decoded.coords, eye[None])
-    geometry = renderer.geometry(decoded.h, observed)
-    raw = renderer.place(geometry, decoded.coords)
-    whole = Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
-    view = (camera.world_to_camera, camera.intrinsics, (camera.width, camera.height), camera.near, camera.far,
-            camera.orthographic)
-    material = near_render.array(near_render.material_features(whole, camera.world_to_camera))
-    maps = near_render.maps_of(*splat.rasterize(near_render.project(whole, "_scaling", *view), material, *view[2]),
-                               near_render.MATERIAL_MAPS, "")
+    size, count = (camera.width, camera.height), renderer.representation.num_gaussians
+    placed = [_Placed(renderer, subject, camera) for subject in subjects]
+    material = np.concatenate([near_render.array(near_render.material_features(each.gaussians, each.turn))
+                               for each in placed])
+    image = splat.rasterize(_project(placed, "_scaling", camera), material, *size)
+    maps = near_render.maps_of(*image, near_render.MATERIAL_MAPS, "")
 
-    seen = near_render.project(whole, "_scaling_view", *view)
-    count = renderer.representation.num_gaussians
-    rows = shown(seen, *view[2], count) if cull else np.arange(len(decoded.h))
-    features = np.zeros((len(decoded.h), count, 11), np.float32)
-    if len(rows):
-        some = torch.as_tensor(rows, device=decoded.h.device)
-        part = {name: value[some] for name, value in raw.items()}
-        part |= renderer.light(geometry[some], decoded.h[some], observed[some], decoded.coords[some], memory)
-        lit = Gaussians({name: value.flatten(0, 1) for name, value in part.items()}, renderer.representation, eye)
-        features[rows] = near_render.array(
-            near_render.light_features(lit, basis, camera.world_to_camera)).reshape(-1, count, 11)
-    maps |= near_render.maps_of(*splat.rasterize(seen, features.reshape(-1, 11), *view[2]), near_render.LIGHT_MAPS, "_view")
-    return Frame(maps, len(rows) / max(len(decoded.h), 1))
+    seen = _project(placed, "_scaling_view", camera)
+    total = len(material) // count
+    shown = np.ones(total, bool)
+    if cull:
+        shown = splat.contributions(seen, *size).reshape(total, count).sum(1) > 0
+    features, first = np.zeros((total, count, 11), np.float32), 0
+    for each in placed:
+        rows = np.flatnonzero(shown[first:first + len(each.geometry)])
+        if len(rows):
+            features[first + rows] = each.light(renderer, basis, rows)
+        first += len(each.geometry)
+    image = splat.rasterize(seen, features.reshape(-1, 11), *size)
+    maps |= near_render.maps_of(*image, near_render.LIGHT_MAPS, "_view")
+    return Frame(maps, float(shown.mean()))
 
 
-def shown(projection, width, height, count):
-    """The voxels, by row, of which any pixel takes something; count: Gaussians of a voxel."""
-    weights = splat.contributions(projection, width, height)
-    return np.flatnonzero(weights.reshape(-1, count).sum(1) > 0)
+def _project(placed, scaling, camera):
+    parts = [near_render.shape(each.gaussians, scaling, each.matrix) for each in placed]
+    xyz, covariance, opacity = (near_render.array(torch.cat(part)) for part in zip(*parts))
+    return splat.project(xyz, covariance, opacity, camera.world_to_camera, camera.intrinsics, camera.width, camera.height,
+                         near=camera.near, far=camera.far, orthographic=camera.orthographic)
 
 
 def embedding_camera(position):

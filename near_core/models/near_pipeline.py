@@ -47,14 +47,15 @@ class Pipeline:
 
     @torch.inference_mode()
     def decode(self, coords, feats):
-        """coords: (N, 3) of the grid; feats: (N, 8), or (N, 24) where the checkpoint was made for it. Returns `Decoded`."""
+        """coords: (N, 3) of the grid; feats: (N, 8), or (N, 24) with the latents of base colour and of
+        roughness and metallic, of which the decoder takes what it was made for. Returns `Decoded`."""
         rows = torch.as_tensor(np.pad(np.asarray(coords, np.int32), ((0, 0), (1, 0))), device=self.device)
         decoder = self.network("decoder", len(rows))
         wanted = decoder.input_layer.in_features
-        if feats.shape[1] != wanted:
+        if feats.shape[1] < wanted:
             raise NearError(f"The asset's latent has {feats.shape[1]} channels, the checkpoint works with {wanted}.",
                             "Create the asset again with this checkpoint.")
-        h, registers = decoder(rows, torch.as_tensor(np.asarray(feats, np.float32), device=self.device))
+        h, registers = decoder(rows, torch.as_tensor(np.asarray(feats[:, :wanted], np.float32), device=self.device))
         return Decoded(rows, h, registers.float())
 
     @torch.inference_mode()
@@ -63,9 +64,10 @@ class Pipeline:
         return self.network("renderer", len(decoded.h), tokens.shape[1]).memorize(decoded.registers, tokens)
 
     @torch.inference_mode()
-    def frame(self, decoded, memory, camera, cull=True):
-        """One view; arguments as in `near_frame.draw`."""
-        return draw(self.network("renderer", len(decoded.h)), self.network("neural_basis"), decoded, memory, camera, cull)
+    def frame(self, subjects, camera, cull=True):
+        """One view of a list of `near_frame.Subject`; arguments as in `near_frame.draw`."""
+        rows = sum(len(subject.decoded.h) for subject in subjects)
+        return draw(self.network("renderer", rows), self.network("neural_basis"), subjects, camera, cull)
 
     @torch.inference_mode()
     def image_tokens(self, pictures, background=0):

@@ -10,11 +10,15 @@ from .near_gaussians import rotation_matrix
 NEAR, FAR = 1.0, 3.0  # metres, of the published pipeline
 
 
-def covariance(rotation, scaling):
-    """(M, 4) unit quaternions and (M, 3) standard deviations to (M, 6): xx, xy, xz, yy, yz, zz."""
-    axes = rotation_matrix(rotation) * scaling[:, None]  # columns: scaled axes
+def shape(gaussians, scaling, matrix=None):
+    """What is projected. scaling: "_scaling" or "_scaling_view"; matrix: (4, 4) asset to world, None for the same frame.
+    Returns positions (M, 3), covariances (M, 6) as xx, xy, xz, yy, yz, zz, and opacities (M,)."""
+    axes = rotation_matrix(gaussians.rotation()) * gaussians.scaling(scaling)[:, None]  # columns: scaled axes
+    xyz = gaussians.xyz()
+    if matrix is not None:
+        xyz, axes = xyz @ matrix[:3, :3].T + matrix[:3, 3], matrix[:3, :3] @ axes
     full = axes @ axes.mT
-    return full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    return xyz, full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], gaussians.opacity()[:, 0]
 
 
 def pixel_intrinsics(intrinsics, width, height):
@@ -26,33 +30,23 @@ def pixel_intrinsics(intrinsics, width, height):
 def splat_pass(gaussians, scaling, features, extrinsics, intrinsics, size, near=NEAR, far=FAR, background=None):
     """Splat (M, C) features. scaling: "_scaling" or "_scaling_view". intrinsics: pixels. size: (width, height).
     Returns image (H, W, C), alpha (H, W), depth (H, W), float32, and the projection."""
-    seen = project(gaussians, scaling, extrinsics, intrinsics, size, near, far)
+    seen = splat.project(*(array(each) for each in shape(gaussians, scaling)), array(extrinsics), array(intrinsics), *size,
+                         near=near, far=far)
     return *splat.rasterize(seen, array(features), *size, background=background), seen
 
 
-def project(gaussians, scaling, extrinsics, intrinsics, size, near=NEAR, far=FAR, orthographic=False):
-    """Where the Gaussians lie in the picture; arguments as in `splat_pass`."""
-    shape = covariance(gaussians.rotation(), gaussians.scaling(scaling))
-    return splat.project(array(gaussians.xyz()), array(shape), array(gaussians.opacity()[:, 0]), array(extrinsics),
-                         array(intrinsics), *size, near=near, far=far, orthographic=orthographic)
-
-
-def material_features(gaussians, extrinsics):
-    """(M, 9): base colour, metallic, roughness, the unnamed third, camera-space normal."""
+def material_features(gaussians, turn):
+    """(M, 9): base colour, metallic, roughness, the unnamed third, normal. turn: (3, 3), applied to normals as rows."""
     return torch.cat([gaussians.base_color(), gaussians.value("_metallic"), gaussians.value("_roughness"),
-                      gaussians.value("_pbr1"), gaussians.normal() @ _turn(gaussians, extrinsics)], 1)
+                      gaussians.value("_pbr1"), F.normalize(gaussians.normal() @ turn, dim=1)], 1)
 
 
-def light_features(gaussians, basis, extrinsics):
-    """(M, 11): radiance, shadow, brightness and four unnamed ones, camera-space normal."""
+def light_features(gaussians, basis, turn):
+    """(M, 11): radiance, shadow, brightness and three unnamed ones, normal. turn: (3, 3), applied to normals as rows."""
     facing = gaussians.normal("_scaling_view")
     colour = basis(gaussians.raw["_rgb"], facing)
     return torch.cat([colour[:, :3], gaussians.value("_shadow"), colour[:, 3:5], gaussians.value("_hdri1"),
-                      gaussians.value("_hdri2"), facing @ _turn(gaussians, extrinsics)], 1)
-
-
-def _turn(gaussians, extrinsics):
-    return torch.as_tensor(extrinsics)[:3, :3].T.to(gaussians.raw["_xyz"])
+                      gaussians.value("_hdri2"), F.normalize(facing @ turn, dim=1)], 1)
 
 
 MATERIAL_MAPS = (("base_color", 3), ("metallic", 1), ("roughness", 1), ("pbr1", 1), ("normal", 3))
@@ -60,23 +54,24 @@ LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hd
 
 
 def maps_of(image, alpha, depth, layout, end):
-    """The maps of one pass by name, (H, W, C) each; normals in OpenGL camera axes (y up, z to the viewer)."""
+    """The maps of one pass by name, (H, W, C) each, with alpha and depth."""
     maps = dict(zip((name for name, _ in layout), np.split(image, np.cumsum([count for _, count in layout])[:-1], 2)))
-    maps["normal" + end] = maps["normal" + end] * np.array([1, -1, -1], np.float32)
     return maps | {"alpha" + end: alpha[..., None], "depth" + end: depth[..., None]}
 
 
 def render(gaussians, basis, extrinsics, intrinsics, size, near=NEAR, far=FAR):
-    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black.
+    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black; normals in OpenGL camera axes.
 
     extrinsics: (4, 4) world to camera; intrinsics: (3, 3) normalized; size: (width, height).
     """
     pixels, maps = pixel_intrinsics(intrinsics, *size), {}
+    turn = torch.as_tensor(extrinsics)[:3, :3].T.to(gaussians.raw["_xyz"])
     for end, scaling, values, layout in (
-            ("", "_scaling", material_features(gaussians, extrinsics), MATERIAL_MAPS),
-            ("_view", "_scaling_view", light_features(gaussians, basis, extrinsics), LIGHT_MAPS)):
+            ("", "_scaling", material_features(gaussians, turn), MATERIAL_MAPS),
+            ("_view", "_scaling_view", light_features(gaussians, basis, turn), LIGHT_MAPS)):
         image, alpha, depth, _ = splat_pass(gaussians, scaling, values, extrinsics, pixels, size, near, far)
         maps |= maps_of(image, alpha, depth, layout, end)
+        maps["normal" + end] = maps["normal" + end] * np.array([1, -1, -1], np.float32)
         maps["normal_from_depth" + end] = normal_from_depth(depth, extrinsics, pixels) * alpha[..., None]
     return maps
 

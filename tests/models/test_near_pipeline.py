@@ -10,10 +10,11 @@ yaml = pytest.importorskip("yaml")
 from safetensors.torch import save_file  # noqa: E402
 
 from near_core.camera import orbit  # noqa: E402
+from near_core.environment import turn_z  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
 from near_core.models import near_memory, near_sampler  # noqa: E402
 from near_core.models.near_checkpoint import NETWORKS  # noqa: E402
-from near_core.models.near_frame import embedding_camera  # noqa: E402
+from near_core.models.near_frame import Subject, embedding_camera  # noqa: E402
 from near_core.models.near_pipeline import Pipeline  # noqa: E402
 
 LR = {name: 1.0 for name in ("_xyz", "_base_color", "_opacity", "_scaling", "_roughness", "_metallic", "_pbr1",
@@ -78,12 +79,12 @@ def pipeline(folder):
 def lit(pipeline, asset):
     decoded = pipeline.decode(*asset)
     radiance = np.random.default_rng(1).random((32, 64, 3), np.float32)
-    return decoded, pipeline.memorize(decoded, pipeline.tokens(radiance, 30.04))
+    return [Subject(decoded, pipeline.memorize(decoded, pipeline.tokens(radiance, 30.04)))]
 
 
 def test_lighting_only_what_is_seen_gives_the_same_picture(pipeline, lit):
     camera = replace(orbit(30, 20, 2.0, 40, 64, 64), near=1, far=3)
-    whole, culled = (pipeline.frame(*lit, camera, cull=cull) for cull in (False, True))
+    whole, culled = (pipeline.frame(lit, camera, cull=cull) for cull in (False, True))
     assert whole.lit == 1 and 0 < culled.lit < 0.8
     for name, image in whole.maps.items():
         np.testing.assert_allclose(culled.maps[name], image, atol=2e-5, err_msg=name)
@@ -92,7 +93,7 @@ def test_lighting_only_what_is_seen_gives_the_same_picture(pipeline, lit):
 
 def test_nothing_in_view_is_an_empty_picture(pipeline, lit):
     away = replace(orbit(30, 20, 2.0, 40, 16, 8), near=5, far=9)
-    frame = pipeline.frame(*lit, away)
+    frame = pipeline.frame(lit, away)
     assert frame.lit == 0 and frame.maps["color"].shape == (8, 16, 3) and not any(m.any() for m in frame.maps.values())
 
 
@@ -101,15 +102,47 @@ def test_the_networks_are_told_a_camera_at_their_distance():
     assert np.isfinite(embedding_camera(np.zeros(3))).all()
 
 
-def test_a_latent_of_another_width_is_refused(pipeline, asset):
-    with pytest.raises(NearError, match="24 channels"):
-        pipeline.decode(asset[0], np.zeros((len(asset[0]), 24), np.float32))
+def test_the_decoder_takes_the_part_of_the_latent_it_was_made_for(pipeline, asset, lit):
+    wide = np.concatenate([asset[1], np.ones((len(asset[0]), 16), np.float32)], 1)
+    assert torch.equal(pipeline.decode(asset[0], wide).h, lit[0].decoded.h)
+    with pytest.raises(NearError, match="5 channels"):
+        pipeline.decode(asset[0], asset[1][:, :5])
+
+
+def test_a_moved_asset_under_a_moved_camera_looks_the_same(pipeline, lit):
+    """Scaled, turned and shifted together with the camera: the same picture, with depth in the new metres."""
+    camera = replace(orbit(30, 20, 2.0, 40, 48, 48), near=1, far=3)
+    matrix = np.eye(4)
+    matrix[:3, :3] = 3 * turn_z(65) @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]])
+    matrix[:3, 3] = (4, -5, 6)
+    view = np.diag([3, 3, 3, 1.0]) @ camera.world_to_camera @ np.linalg.inv(matrix)
+    moved = replace(camera, world_to_camera=view, near=3, far=9)
+    here = pipeline.frame(lit, camera).maps
+    there = pipeline.frame([replace(lit[0], matrix=matrix)], moved).maps
+    for name in ("color", "base_color", "shadow", "alpha_view"):
+        error = np.abs(there[name] - here[name]).max(2)
+        assert np.quantile(error, 0.99) < 2e-3 and error.max() < 0.02, name
+    solid = here["alpha_view"][..., 0] > 0.9
+    np.testing.assert_allclose(there["depth_view"][solid], 3 * here["depth_view"][solid], rtol=1e-3)
+    turned = here["normal"] @ (matrix[:3, :3].T / 3)
+    assert np.quantile(np.abs(there["normal"] - turned)[solid], 0.99) < 5e-3
+
+
+def test_assets_hide_each_other(pipeline, lit):
+    camera = replace(orbit(0, 0, 2.0, 40, 48, 48), near=0.5, far=5)
+    behind = np.eye(4)
+    behind[:3, 3] = (0, 0.6, 0)  # the camera stands on -Y
+    alone, both = (pipeline.frame(subjects, camera) for subjects in (
+        lit, [replace(lit[0], matrix=behind), lit[0]]))
+    centre = (24, 24)
+    np.testing.assert_allclose(both.maps["color"][centre], alone.maps["color"][centre], atol=0.02)
+    assert both.lit < alone.lit
 
 
 def test_half_precision_stays_close(folder, asset, pipeline, lit):
     half = Pipeline(folder, "cpu", "bfloat16")
     decoded = half.decode(*asset)
-    error = (decoded.h - lit[0].h).abs().max() / lit[0].h.abs().max()
+    error = (decoded.h - lit[0].decoded.h).abs().max() / lit[0].decoded.h.abs().max()
     assert 0 < error < 0.05
 
 
