@@ -167,10 +167,15 @@ class Refine(nn.Module):
     def __init__(self, width: int = 32, channels: int = 32, hidden: int = 96):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(width + channels + 4 + 4 + 3, hidden), nn.SiLU(),
-                                 nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+                                 nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 8))
+        self.skip = nn.Linear(width, 8)
 
     def forward(self, cell: Tensor, pixel: Tensor, ray: Tensor, child: Tensor) -> Tensor:
-        return self.mlp(torch.cat([cell, pixel, ray, child], -1))[:, 0]
+        # eight answers, one per corner, so that a corner picks its own part of the cell's features
+        every = self.mlp(torch.cat([cell, pixel, ray, child], -1)) + self.skip(cell)
+        corner = torch.stack([child[:, 0] * x + child[:, 1] * y + child[:, 2] * z > 2.5
+                              for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], -1)
+        return (every * corner.to(every.dtype)).sum(-1)
 
 
 class Slat(nn.Module):

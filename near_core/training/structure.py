@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..models.mini_photo import COARSE, Refine, Structure, look_up
 from . import photos
-from .loop import Run, Schedule, background
+from .loop import Run, Schedule, background, start_from
 
 POINTS = 120_000
 CHILDREN = 3072  # refined per step and sample
@@ -116,7 +116,7 @@ def loss_of(networks: StructureAndRefine, batch: list[dict]) -> Tensor:
     return loss
 
 
-def predict(networks: StructureAndRefine, item: dict, threshold: float = 0.5) -> np.ndarray:
+def predict(networks: StructureAndRefine, item: dict, threshold: float = 0.4) -> np.ndarray:
     """(64, 64, 64) bool."""
     with torch.autocast("cpu", torch.bfloat16):
         logits, features, maps = networks.structure(item["image"][None], item["uv"][None], item["ray"][None])
@@ -168,6 +168,8 @@ def run(args: argparse.Namespace) -> int:
     if args.backbone and not (Path(args.out) / "state.pt").exists():
         weights = torch.load(args.backbone, weights_only=True)
         networks.structure.encoder.backbone.load_state_dict(weights, strict=False)
+    if args.start and not (Path(args.out) / "state.pt").exists():
+        start_from(networks, Path(args.start))
     training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
     batches = background(make)
     training.train(lambda: loss_of(networks, next(batches)), check, args.check_every)
@@ -175,6 +177,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
     parser.add_argument("--backbone", help="ImageNet weights of EfficientNet-Lite0 (.pth)")
 
 
