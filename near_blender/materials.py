@@ -61,7 +61,8 @@ def read(material: bpy.types.Material | None) -> Reading:
     """The material with its maps. None is Blender's default grey."""
     if material is None:
         return Reading()
-    if material.node_tree is None or not getattr(material, "use_nodes", True):
+    has_nodes = bpy.app.version >= (5, 0) or material.use_nodes  # always on from 5.0, where asking is deprecated
+    if material.node_tree is None or not has_nodes:
         red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
         return Reading(meshes.Material(material.name, (red, green, blue, 1.0), material.roughness, material.metallic))
     shader, note = _find_shader(material.node_tree)

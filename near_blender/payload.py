@@ -51,7 +51,7 @@ def hash_bytes(data: bytes) -> str:
 
 def hash_of(mesh: bpy.types.Mesh | None) -> str | None:
     """hash_bytes of what mesh keeps, computed once per session; None where it is no payload."""
-    if mesh is None or mesh.get(KEY) is None:
+    if mesh is None:
         return None
     uid = mesh.session_uid
     if uid not in _hashes:

@@ -14,7 +14,7 @@ from .._core import errors
 
 def place(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
     """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file."""
-    ob = proxy.build(asset, asset.name)
+    ob = proxy.build(asset, asset.name or "Neural Asset")
     payload.attach(ob, data, asset.name)
     collection = context.collection if context.collection.is_editable else context.scene.collection
     collection.objects.link(ob)

@@ -1,0 +1,158 @@
+"""Run inside a Blender with a window by test_creation.py: creates and imports assets as an artist does.
+
+    blender -P creation.py -- OUT      OUT: a folder with block.near; gets creation.json and screenshots
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(OUT.parent / "packages")]
+
+import near_blender  # noqa: E402
+from near_blender import client, log, payload  # noqa: E402
+from near_blender.operators import jobs  # noqa: E402
+
+events: dict = {"blender": bpy.app.version_string}
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str, where=None):
+    return next(a for a in (where or window()).screen.areas if a.type == kind)
+
+
+def screenshot(name: str) -> None:
+    subprocess.Popen(["import", "-window", "root", str(OUT / f"{name}.png")])
+
+
+def press(key: str) -> None:
+    subprocess.Popen(["xdotool", "mousemove", "400", "400", "key", key])
+
+
+def in_viewport(operator, *arguments, **options):
+    with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=area("VIEW_3D").regions[-1]):
+        return operator(*arguments, **options)
+
+
+def names() -> list[str]:
+    return sorted(ob.name for ob in bpy.data.objects)
+
+
+def until(condition, seconds: float = 60.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        yield 0.02
+
+
+def choose_file(name: str):
+    """Confirms the open file dialog with OUT/name."""
+    yield 5.0
+    dialog = bpy.context.window_manager.windows[-1]
+    browser = area("FILE_BROWSER", dialog)
+    browser.spaces[0].params.directory = bytes(OUT)
+    browser.spaces[0].params.filename = name
+    yield 2.0
+    with bpy.context.temp_override(window=dialog, area=browser):
+        bpy.ops.file.execute()
+    yield 2.0
+
+
+def watch_cancel(job: client.Job) -> None:
+    """Notes the seconds from job.cancel() until the worker has let go; a thread, for this window draws slowly."""
+    cancel, start = job.cancel, []
+
+    def watched() -> None:
+        start.append(time.monotonic())
+        cancel()
+
+    def wait() -> None:
+        job.wait(60)
+        events["worker_stopped_after"] = round(time.monotonic() - start[0], 3) if start else "never cancelled"
+    job.cancel = watched
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def steps():
+    near = bpy.ops.near
+    area("VIEW_3D").spaces[0].show_region_ui = True
+    yield 0.5
+    next(r for r in area("VIEW_3D").regions if r.type == "UI").active_panel_category = "NeAR"
+    client.worker().check(60)
+    in_viewport(bpy.ops.mesh.primitive_monkey_add)
+    monkey = bpy.context.view_layer.objects.active
+    monkey.modifiers.new("Smooth", "SUBSURF").levels = 2
+    bpy.ops.ed.undo_push(message="Monkey")
+    yield 1.0
+    events["before"] = names()
+
+    in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")
+    events["is_modal"] = jobs.current() is not None
+    events["second_is_refused"] = not in_viewport(near.create_asset_from_mesh.poll)
+    statuses = set()
+    while jobs.current() is not None and len(statuses) < 10_000:
+        statuses.add(jobs.current().status)
+        if len(statuses) == 3:
+            screenshot("creation")
+        yield 0.05
+    events["statuses"] = sorted(statuses)
+    events["created"] = names()
+    in_viewport(bpy.ops.ed.undo)
+    events["undone"] = names()
+    in_viewport(bpy.ops.ed.redo)
+    events["redone"] = [ob.name for ob in bpy.data.objects if payload.asset_of(ob) is not None]
+
+    bpy.context.view_layer.objects.active = bpy.data.objects["Suzanne"]
+    in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")
+    watch_cancel(jobs.current().job)
+    yield 0.3
+    press("Escape")
+    yield from until(lambda: "worker_stopped_after" in events)
+    events["after_escape"] = names()
+
+    in_viewport(near.import_asset, "INVOKE_DEFAULT")
+    yield from choose_file("block.near")
+    events["imported"] = names()
+    in_viewport(bpy.ops.ed.undo)
+    events["import_undone"] = names()
+    in_viewport(bpy.ops.wm.call_menu, name="NEAR_MT_add")
+    yield 2.0
+    screenshot("menu")
+    yield 1.0
+    press("Escape")
+    yield 1.0
+
+
+def run() -> None:
+    script = steps()
+
+    def step() -> float | None:
+        try:
+            return next(script)
+        except StopIteration:
+            pass
+        except Exception:
+            events["error"] = traceback.format_exc()
+        events["log"] = log.text()
+        (OUT / "creation.json").write_text(json.dumps(events, indent=1))
+        near_blender.unregister()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=1.0)
+
+
+bpy.context.preferences.view.show_splash = False
+bpy.context.preferences.edit.undo_steps = 32
+near_blender.register()
+run()
