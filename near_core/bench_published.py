@@ -4,6 +4,7 @@ Processor seconds (all threads, user and system) of one warm call, with weights 
 to the rate of a matrix product measured in the same process. Every part runs in a process of its own, so that its peak memory
 is its own."""
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -86,7 +87,7 @@ def _measure(part, fixtures, folder, threads):
 
 
 def _views(renderer, common, fixtures, folder, config):
-    """A 512 x 512 view with all voxels lit, and with those it shows."""
+    """512 x 512 views, splatting included, with all voxels lit and with those they show."""
     import numpy as np
     import torch
 
@@ -105,12 +106,28 @@ def _views(renderer, common, fixtures, folder, config):
     seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
     subject.memory = memory
     rows = [_row(common | {"part": "renderer, once per light"}, seconds, flops)]
-    frames = []
-    for name, cull in (("all voxels", False), ("voxels shown", True)):
-        seconds, flops, frame = _timed(lambda: near_frame.draw(renderer, basis, [subject], camera, cull))  # noqa: B023
-        frames.append(frame)
-        rows.append(_row(common | {"part": f"renderer, {name}", "lit": frame.lit}, seconds, flops))
-    rows[-1]["picture_difference"] = float(np.abs(frames[0].maps["color"] - frames[1].maps["color"]).max())
+    eye = torch.as_tensor(near_frame.embedding_camera(camera.position))[None]
+
+    def network():
+        observed = renderer.observe(coords, eye)
+        return renderer.light(renderer.geometry(h, observed), h, observed, coords, memory)
+
+    seconds, flops, _ = _timed(network)
+    rows.append(_row(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
+    close = dataclasses.replace(camera, intrinsics=camera.intrinsics * [[3], [3], [1]] + [[0, 0, -512], [0, 0, -512], [0, 0, 0]])
+    for name, view in (("view", camera), ("close view", close)):
+        pictures = []
+        for cull in (False, True):
+            seconds, flops, frame = _timed(
+                lambda: near_frame.draw(renderer, basis, [subject], view, cull))  # noqa: B023
+            pictures.append(frame.maps["color"])
+            rows.append(_row(common | {"part": f"renderer, {name}", "lit": frame.lit}, seconds, flops))
+        rows[-1]["picture_difference"] = float(np.abs(pictures[0] - pictures[1]).max())
+    kept = folder / "picture.npy"
+    if common["precision"] == "float32":
+        np.save(kept, pictures[0])
+    else:
+        rows[-1]["difference_to_float32"] = float(np.abs(np.load(kept) - pictures[0]).max())
     return rows
 
 

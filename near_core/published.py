@@ -1,0 +1,112 @@
+"""Pictures with the published checkpoints, as render.Renderer makes them with the embedded model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .camera import Camera
+from .environment import Environment
+from .errors import NearError
+from .gaussians import polar_rotation
+from .models.near_conditioning import MAP_COLUMNS, MAP_ROWS
+from .models.near_frame import Subject
+from .models.near_pipeline import TOKEN_STEP, Pipeline
+from .progress import Progress, part, silent
+from .render import _Recent, _unit
+from .scene import Instance, Settings
+
+# Degrees added to the published rotation. 0 puts the raster's centre on the asset's +Y as the published code's formulas
+# read; it can be confirmed only with the official weights (four azimuths of a map with one sun).
+ROTATION_OFFSET = 0.0
+TILT = 1e-4  # radians between the asset's and the map's vertical up to which the map is only turned
+
+
+class Published:
+    """Draws pictures and keeps what the next one can use: tokens per map and rotation, features per asset."""
+
+    def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto"):
+        """folder: a checkpoint; device and precision as in near_pipeline.Pipeline."""
+        self.pipeline = Pipeline(folder, device, precision)
+        self._decoded, self._tokens, self._memories = _Recent(8), _Recent(8), _Recent(4)
+
+    def render(self, instances: list[Instance], camera: Camera, environment: Environment,
+               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
+        """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something is."""
+        seen = [each for each in instances if abs(np.linalg.det(np.asarray(each.matrix)[:3, :3])) > 1e-18]
+        subjects = []
+        for number, instance in enumerate(seen):
+            progress("Asset", 0.8 * number / len(seen))
+            subjects.append(self._subject(instance, environment, part(
+                progress, 0.8 * number / len(seen), 0.8 * (number + 1) / len(seen))))
+        progress("Lighting", 0.8)
+        sky = environment.lookup(camera.pixel_directions()) if settings.background else None
+        if subjects:
+            picture = _passes(self.pipeline.frame(subjects, camera).maps, environment.strength, sky)
+        else:
+            picture = _passes(_empty(camera.height, camera.width), 1.0, sky)
+        progress("Done", 1.0)
+        return {name: picture[name] for name in settings.passes}
+
+    def _subject(self, instance: Instance, environment: Environment, progress: Progress) -> Subject:
+        asset = instance.asset
+        if asset.model != "near":
+            raise NearError(f"{asset.name} has no latent of the published model.",
+                            "Create the asset again with the published checkpoint, or render it with the embedded model.")
+        decoded = self._decoded.get_or(asset.hash, lambda: self.pipeline.decode(asset.coords, asset.slat))
+        progress("Light", 0.5)
+        asset_to_map = environment.world_to_map @ polar_rotation(np.asarray(instance.matrix, np.float64))
+        radiance, degrees, key = light_of(environment, asset_to_map)
+        tokens = self._tokens.get_or(key, lambda: self.pipeline.tokens(radiance(), degrees))
+        memory = self._memories.get_or((asset.hash, key), lambda: self.pipeline.memorize(decoded, tokens))
+        return Subject(decoded, memory, instance.matrix)
+
+
+def light_of(environment: Environment, asset_to_map: np.ndarray):
+    """What the tokenizer gets for an asset. asset_to_map: (3, 3) rotation or reflection.
+
+    A map that stands upright over the asset is only turned; for a tilted or mirrored asset it is resampled into the asset's
+    frame. Returns a function that gives the radiance (H, W, 3) at strength 1, the published rotation in degrees, and a key
+    that is equal where the tokens are.
+    """
+    upright = math.acos(min(1.0, asset_to_map[2, 2])) < TILT and np.linalg.det(asset_to_map) > 0
+    if upright:
+        turned = math.degrees(math.atan2(asset_to_map[1, 0], asset_to_map[0, 0]))
+        degrees = round((ROTATION_OFFSET - turned) % 360 / TOKEN_STEP) * TOKEN_STEP
+        return lambda: environment.map, degrees, (environment.hash, degrees)
+    resampled = Environment(environment.map, asset_to_map)
+    key = (environment.hash, np.round(asset_to_map, 3).tobytes())
+    return lambda: resampled.lookup(_directions()), ROTATION_OFFSET, key
+
+
+def _directions() -> np.ndarray:
+    """Unit directions (512, 1024, 3) float32 of an equirect map's pixel centres: centre +X, quarter +Y, top +Z."""
+    azimuth = (0.5 - (np.arange(MAP_COLUMNS) + 0.5) / MAP_COLUMNS) * 2 * math.pi
+    elevation = (0.5 - (np.arange(MAP_ROWS) + 0.5) / MAP_ROWS)[:, None] * math.pi
+    return np.stack(np.broadcast_arrays(np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation),
+                                        np.sin(elevation)), -1).astype(np.float32)
+
+
+def _empty(height: int, width: int) -> dict[str, np.ndarray]:
+    sizes = {"color": 3, "normal": 3, "base_color": 3}
+    return {name: np.zeros((height, width, sizes.get(name, 1)), np.float32) for name in (
+        "color", "alpha", "alpha_view", "depth_view", "normal", "base_color", "roughness", "metallic", "shadow")}
+
+
+def _passes(maps: dict[str, np.ndarray], strength: float, sky: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The product's passes from the published maps."""
+    combined = np.concatenate([maps["color"] * strength, maps["alpha_view"]], 2)
+    if sky is not None:
+        combined[..., :3] += (1 - maps["alpha_view"]) * sky
+        combined[..., 3] = 1
+
+    def divided(name: str, alpha: np.ndarray) -> np.ndarray:
+        return maps[name] / np.maximum(alpha, 1e-6) * (alpha > 1e-4)
+
+    alpha = maps["alpha"]
+    return {"Combined": combined, "Depth": maps["depth_view"], "Normal": _unit(maps["normal"]) * (alpha > 1e-4),
+            "Base Color": divided("base_color", alpha), "Roughness": divided("roughness", alpha),
+            "Metallic": divided("metallic", alpha), "Shadow": divided("shadow", maps["alpha_view"]),
+            "Confidence": (alpha > 1e-4).astype(np.float32)}
