@@ -122,6 +122,7 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
 
 
 def test_no_interpreter_is_an_error_in_words(worker, ball, monkeypatch):
+    worker.stop()
     monkeypatch.setattr(sys, "executable", "/nowhere/blender")
     monkeypatch.setattr(sys, "base_exec_prefix", "/nowhere")
     with pytest.raises(errors.NearError, match="could not be started"):

@@ -1,0 +1,232 @@
+"""Run inside a Blender with a window by test_window.py: works like an artist and writes down what happened.
+
+    blender -P session.py -- OUT      OUT: a folder; gets events.json and screenshots
+"""
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+sys.path += os.environ.get("NEAR_GUI_PACKAGES", "").split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender  # noqa: E402
+from near_blender import client, log, payload, proxy, viewport  # noqa: E402
+from near_core import asset as assets  # noqa: E402
+
+HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
+events: dict = {"blender": bpy.app.version_string, "gaps": {}}
+_ticks = [time.monotonic(), 0.0]  # last tick of the main thread, longest pause since it was asked for
+
+
+def tick() -> float:
+    now = time.monotonic()
+    _ticks[:] = now, max(_ticks[1], now - _ticks[0])
+    return 0.01
+
+
+def longest_pause() -> float:
+    """Seconds that the interface stood still since the last call, whoever made it wait."""
+    pause, _ticks[1] = _ticks[1], 0.0
+    return round(pause, 3)
+
+
+def watch_drawing() -> None:
+    """Notes the longest time, of the processor, that our own drawing took in the main thread."""
+    draw = viewport.View.draw
+
+    def watched(*args):
+        start = time.thread_time()
+        draw(*args)
+        events["longest_draw"] = round(max(events.get("longest_draw", 0), time.thread_time() - start), 3)
+    viewport.View.draw = watched
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str):
+    return next(a for a in window().screen.areas if a.type == kind)
+
+
+def screenshot(name: str) -> None:
+    os.system(f"import -window root {OUT / name}.png")
+    _ticks[0] = time.monotonic()
+
+
+def press(key: str) -> None:
+    os.system(f"xdotool key {key} &")
+
+
+def view() -> viewport.View:
+    """The viewport's View; a changed engine object leaves old ones behind until they are collected."""
+    return max(viewport._views, key=lambda v: v._changed)
+
+
+def until(condition, seconds: float = 60.0):
+    """Lets Blender go on until condition() or for so many seconds; yields inside the script of steps."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        yield 0.01
+
+
+def changed(name: str, act, full: bool = False):
+    """Does act() and notes how long it takes until the viewport shows its result."""
+    longest_pause()
+    before = view()._shown if viewport._views else None
+    start = time.monotonic()
+    act()
+    area("VIEW_3D").tag_redraw()
+    yield 0.02
+
+    def is_new() -> bool:
+        return bool(viewport._views) and view()._shown != before and view()._shown[1] > 0 and (
+            not full or not view().is_busy())
+    yield from until(is_new)
+    events[name] = round(time.monotonic() - start, 3)
+    events["gaps"][name] = longest_pause()
+
+
+def build_scene() -> None:
+    scene = bpy.context.scene
+    scene.render.engine = "NEAR"
+    for ob in list(scene.objects):
+        if ob.type == "MESH":
+            bpy.data.objects.remove(ob)
+    data = (OUT / "ball.near").read_bytes()
+    for x in (-0.8, 0.8):
+        ob = proxy.build(assets.from_bytes(data), "Ball")
+        payload.attach(ob, data, "Ball")
+        ob.location.x = x
+        scene.collection.objects.link(ob)
+    scene.camera.location, scene.camera.rotation_euler = (0, -5, 1), (1.37, 0, 0)
+    tree = scene.world.node_tree
+    nodes = {kind: tree.nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "Mapping", "TexEnvironment")}
+    nodes["TexEnvironment"].image = bpy.data.images.load(str(HDRI / "forest.exr"))
+    background = next(n for n in tree.nodes if n.type == "BACKGROUND")
+    for a, b in zip((*nodes.values(),), (*list(nodes.values())[1:], background)):
+        tree.links.new(a.outputs[0], b.inputs[0])
+
+
+def show_rendered() -> None:
+    space = area("VIEW_3D").spaces[0]
+    space.shading.type = "RENDERED"
+
+
+def turn_view() -> None:
+    region = area("VIEW_3D").spaces[0].region_3d
+    region.view_rotation.rotate(__import__("mathutils").Euler((0, 0, 0.4)))
+
+
+def turn_world() -> None:
+    node = next(n for n in bpy.context.scene.world.node_tree.nodes if n.type == "MAPPING")
+    node.inputs["Rotation"].default_value[2] += 1
+
+
+def look_through_camera() -> None:
+    area("VIEW_3D").spaces[0].region_3d.view_perspective = "CAMERA"
+
+
+def look_at_sky() -> None:
+    tree = bpy.context.scene.world.node_tree
+    background = next(n for n in tree.nodes if n.type == "BACKGROUND")
+    tree.links.new(tree.nodes.new("ShaderNodeTexSky").outputs[0], background.inputs[0])
+
+
+def kill_worker() -> None:
+    os.kill(client.worker().hello["pid"], signal.SIGKILL)
+    turn_world()
+
+
+def render(name: str, percentage: int, stop_after: float | None = None):
+    """F12; notes seconds from the key to the end, or from Escape to the end."""
+    ended: list[str] = []
+    done = lambda *_: ended.append("complete")  # noqa: E731
+    cancelled = lambda *_: ended.append("cancelled")  # noqa: E731
+    bpy.app.handlers.render_complete.append(done)
+    bpy.app.handlers.render_cancel.append(cancelled)
+    bpy.context.scene.render.resolution_percentage = percentage
+    longest_pause()
+    start = time.monotonic()
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.render.render("INVOKE_DEFAULT")
+    if stop_after is not None:
+        yield stop_after
+        start = time.monotonic()
+        press("Escape")
+    yield from until(lambda: ended)
+    events[name] = [*ended, round(time.monotonic() - start, 3)]
+    events["gaps"][name] = longest_pause()
+    bpy.app.handlers.render_complete.remove(done)
+    bpy.app.handlers.render_cancel.remove(cancelled)
+
+
+def steps():
+    build_scene()
+    watch_drawing()
+    yield 0.5
+    yield from changed("first_picture", show_rendered)
+    yield from until(lambda: not view().is_busy())
+    screenshot("1_first")
+    for number in range(3):
+        yield from changed(f"turned_view_{number}", turn_view)
+    yield from until(lambda: not view().is_busy())
+    yield from changed("turned_world", turn_world)
+    yield from until(lambda: not view().is_busy())
+    screenshot("2_turned")
+    yield from changed("camera_view", look_through_camera, full=True)
+    screenshot("3_camera")
+    yield from changed("killed_worker", kill_worker, full=True)
+    yield from render("f12", 50)
+    yield 1.0
+    screenshot("4_f12")
+    press("Escape")
+    yield 0.5
+    yield from render("escape", 200, stop_after=1.5)
+    yield 0.5
+    press("Escape")
+    yield 0.5
+    yield from until(lambda: not view().is_busy())
+    yield from changed("sky", look_at_sky, full=True)
+    screenshot("5_sky")
+    events["message"] = view()._message
+    events["worker"] = {k: v for k, v in client.worker().check().items() if k != "event"}
+
+
+def run() -> None:
+    script = steps()
+
+    def step() -> float | None:
+        (OUT / "events.json").write_text(json.dumps(events, indent=1))
+        try:
+            return next(script)
+        except StopIteration:
+            pass
+        except Exception:
+            events["error"] = traceback.format_exc()
+        events["log"] = log.text()
+        (OUT / "events.json").write_text(json.dumps(events, indent=1))
+        near_blender.unregister()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=1.0)
+    bpy.app.timers.register(tick)
+
+
+_stuck = open(OUT / "stuck.txt", "w")  # noqa: SIM115 (kept open for the dump)
+faulthandler.dump_traceback_later(float(os.environ.get("NEAR_GUI_STUCK", 150)), file=_stuck)
+bpy.context.preferences.view.show_splash = False
+bpy.context.preferences.view.render_display_type = "WINDOW"
+near_blender.register()
+run()

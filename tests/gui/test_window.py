@@ -1,0 +1,80 @@
+"""NeAR in a Blender with a window: Rendered mode, F12, Escape, a killed worker, a baked World.
+
+The Blender is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/gui; minutes and 1.5 GB the first
+time). Screenshots and events.json stay in that folder's `window`.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from near_core import asset
+from near_core.create import create_from_mesh
+from near_core.mesh import Mesh
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.gui, pytest.mark.slow]
+
+
+PYTHON = "3.14"  # of the Blender that the tool sets up
+
+
+def install_packages(folder: Path) -> None:
+    """What the extension's zip would bring, for that Blender's Python."""
+    if not folder.is_dir():
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "--python-version", PYTHON,
+                        "--only-binary=:all:", "--no-deps", "onnxruntime==1.32.0", "flatbuffers", "protobuf", "packaging"],
+                       check=True)
+
+
+@pytest.fixture(scope="module")
+def events(shared) -> dict:
+    tool, home = shared / "tools" / "gui-blender.sh", Path(os.environ.get("NEAR_GUI", ROOT / ".cache" / "gui"))
+    if not tool.is_file() or os.geteuid() != 0:
+        pytest.skip("needs the shared tool gui-blender.sh and root")
+    out = home / "window"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    install_packages(home / "packages")
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
+    mesh = Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
+    asset.save(create_from_mesh(mesh, name="Ball"), out / "ball.near")
+    environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400", "NEAR_GUI_PACKAGES": str(home / "packages")}
+    subprocess.run([str(tool), str(home), "--factory-startup", "-P", str(ROOT / "tests/gui/session.py"), "--", str(out)],
+                   env=environment, timeout=900, check=False)
+    events = json.loads((out / "events.json").read_text())
+    assert "error" not in events, events["error"]
+    return events
+
+
+@pytest.mark.parametrize("change", ["first_picture", "turned_view_0", "turned_view_1", "turned_world", "camera_view",
+                                    "killed_worker", "sky"])
+def test_viewport_shows_every_change(events, change):
+    assert events[change] < 55, "a minute is what the session waits at most"
+
+
+def test_viewport_follows_within_half_a_second(events):
+    if os.getloadavg()[0] > os.cpu_count():
+        pytest.skip("the machine is busy: times say nothing")
+    assert max(events[f"turned_view_{n}"] for n in range(3)) < 0.5
+
+
+def test_drawing_never_waits(events):
+    assert events["longest_draw"] < 0.1, "seconds of the main thread's processor time"
+
+
+def test_f12_ends_and_escape_stops(events):
+    assert events["f12"][0] == "complete"
+    assert events["escape"][0] == "cancelled"
+
+
+def test_nothing_went_wrong(events):
+    assert events["message"] == "" and "Traceback" not in events["log"]
