@@ -54,13 +54,12 @@ class Camera:
         """Unit world directions through the pixel centres, away from the camera. (H, W, 3) float32."""
         x = (np.arange(self.width) + 0.5 - self.intrinsics[0, 2]) / self.intrinsics[0, 0]
         y = (np.arange(self.height) + 0.5 - self.intrinsics[1, 2]) / self.intrinsics[1, 1]
-        rays = np.ones((self.height, self.width, 3))
         if self.orthographic:
-            rays[..., :2] = 0
-        else:
-            rays[..., 0], rays[..., 1] = x, y[:, None]
-        rays = rays @ self.world_to_camera[:3, :3]
-        return (rays / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+            x, y = np.zeros_like(x), np.zeros_like(y)
+        right, down, forward = self.world_to_camera[:3, :3]
+        across, along = x[:, None] * right, y[:, None] * down + forward  # a row's part and a column's part
+        rays = across.astype(np.float32) + along.astype(np.float32)[:, None]
+        return rays / np.sqrt(np.einsum("hwc,hwc->hw", rays, rays))[..., None]
 
     def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same view seen through a window of the picture, in pixels from the top left."""

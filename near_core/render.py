@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import gaussians, latent, lighting, runtime, transport
+from . import gaussians, latent, lighting, passes, runtime, transport
 from ._kernels import splat
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
@@ -164,26 +164,27 @@ class Renderer:
 
     def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
                   settings: Settings) -> np.ndarray:
-        """Features (K, FEATURES) of the kept surfels: their radiance to the camera and what the passes show."""
+        """Features of the kept surfels: their radiance to the camera and what the passes show. passes.pack's (K, C)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
-        shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map, item.index[keep], view,
-                       RAYS[settings.quality], settings.threads)
+        shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
+                                item.index[keep], view, RAYS[settings.quality], settings.threads)
         surfels = shaded.surfels
         radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
-        return np.concatenate([radiance, surfels.base_color, item.normal[keep], surfels.roughness[:, None],
-                               surfels.metallic[:, None], shaded.visibility[:, None], surfels.confidence[:, None]], 1)
+        return passes.pack(radiance, {
+            "Base Color": surfels.base_color, "Normal": item.normal[keep], "Roughness": surfels.roughness,
+            "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence}, settings.passes)
 
     def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
-        width, height = camera.width, camera.height
-        sky = environment.lookup(camera.pixel_directions()) if settings.background else None
+        width, height, channels = camera.width, camera.height, passes.width(settings.passes)
+        sky = _sky(camera, environment, light, settings.threads) if settings.background else None
         if not drawn:
-            empty = np.zeros((height, width, FEATURES), np.float32)
-            return _passes(empty, empty[..., 0], empty[..., 0], sky, settings)
+            empty = np.zeros((height, width, channels), np.float32)
+            return passes.unpack(empty, empty[..., 0], empty[..., 0], sky, settings.passes)
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
-        features, start = np.zeros((len(seen), FEATURES), np.float32), 0
+        features, start = np.zeros((len(seen), channels), np.float32), 0
         for number, item in enumerate(drawn):
             progress("Shading", 0.1 + 0.7 * number / len(drawn))
             keep = np.flatnonzero(seen[start:start + len(item.index)])
@@ -193,8 +194,7 @@ class Renderer:
         image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
         solid = np.minimum(alpha * SOLIDITY, 1)
         image *= (solid / np.maximum(alpha, 1e-6))[..., None]
-        alpha = solid
-        return _passes(image, alpha, depth, sky, settings)
+        return passes.unpack(image, solid, depth, sky, settings.passes)
 
 
 def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> splat.Projection:
@@ -204,7 +204,11 @@ def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> spl
                          orthographic=camera.orthographic, threads=threads)
 
 
-FEATURES = 13  # radiance 3, base colour 3, normal 3, roughness, metallic, shadow, confidence
+def _sky(camera: Camera, environment: Environment, light: transport.Light, threads: int) -> np.ndarray:
+    """What is seen of the environment behind everything. (H, W, 3) float32."""
+    directions = camera.pixel_directions().reshape(-1, 3) @ environment.world_to_map.T.astype(np.float32)
+    radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=threads)
+    return (radiance * np.float32(environment.strength)).reshape(camera.height, camera.width, 3)
 
 
 def _unit(v: np.ndarray) -> np.ndarray:
@@ -222,17 +226,3 @@ def decode(model: runtime.NearMini, slat: np.ndarray, coords: np.ndarray) -> tup
     _, occupied, children = model.run("iad", slat=slat, neighbours=latent.neighbours(coords))
     children = np.concatenate([children[..., :11], 1 / (1 + np.exp(-children[..., 11:]))], -1)
     return 1 / (1 + np.exp(-occupied)), children
-
-
-def _passes(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None,
-            settings: Settings) -> dict[str, np.ndarray]:
-    combined = np.concatenate([image[..., :3], alpha[..., None]], -1)
-    if sky is not None:
-        combined[..., :3] += (1 - alpha[..., None]) * sky
-        combined[..., 3] = 1
-    data = image[..., 3:] / np.maximum(alpha, 1e-6)[..., None] * (alpha > 1e-4)[..., None]
-    normal = _unit(data[..., 3:6]) * (alpha > 1e-4)[..., None]
-    every = {"Combined": combined, "Depth": depth[..., None], "Normal": normal, "Base Color": data[..., :3],
-             "Roughness": data[..., 6:7], "Metallic": data[..., 7:8], "Shadow": data[..., 8:9],
-             "Confidence": data[..., 9:10]}
-    return {name: np.ascontiguousarray(every[name], np.float32) for name in settings.passes}
