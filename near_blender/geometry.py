@@ -15,7 +15,7 @@ TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
 def read(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.Mesh, list[str]]:
-    """The surface of ob with its modifiers, turned and scaled as it stands in the world, and notes on what was left out.
+    """The surface of ob with its modifiers, turned and scaled as it stands in the world, and notes on what is missing.
 
     Raises NearError where there is no surface, or one with vertices at infinity.
     """

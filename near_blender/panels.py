@@ -212,7 +212,7 @@ _LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", 
 
 
 def stock_panels() -> list[Any]:
-    """Blender's panels that are shown for NeAR: those of every engine, which the old BLENDER_RENDER marks, and a few."""
+    """Blender's panels that are shown for NeAR: those of every engine, marked BLENDER_RENDER, and a few more."""
     panels: list[Any] = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
     return [panel for panel in panels if panel.__name__ in _BORROWED
             or "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]

@@ -33,4 +33,5 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         notes.operator("wm.path_open", text="Open Cache Folder", icon="FILE_FOLDER").filepath = str(cache_folder())
 
 
-register, unregister = bpy.utils.register_classes_factory((NEAR_AP_preferences,))  # type: ignore[func-returns-value, attr-defined]
+CLASSES = (NEAR_AP_preferences,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -52,13 +52,13 @@ class NEAR_PG_view_layer(bpy.types.PropertyGroup):
     use_pass_metallic: BoolProperty(
         name="Metallic", override=_OVERRIDE, description="Metalness of the surface")
     use_pass_shadow: BoolProperty(
-        name="Shadow", override=_OVERRIDE, description="Light that arrives over light that would without shadows, 1 is lit")
+        name="Shadow", override=_OVERRIDE, description="How much of the light gets past other surfaces, 1 is lit")
     use_pass_confidence: BoolProperty(
-        name="Confidence", override=_OVERRIDE, description="1 where the photo or mesh showed the surface, 0 where it is a guess")
+        name="Confidence", override=_OVERRIDE, description="1 where a photo or mesh showed the surface, 0 is a guess")
 
 
-GROUPS: dict[Any, Any] = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object, bpy.types.World: NEAR_PG_world,
-          bpy.types.ViewLayer: NEAR_PG_view_layer}
+GROUPS: dict[Any, Any] = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object,
+                          bpy.types.World: NEAR_PG_world, bpy.types.ViewLayer: NEAR_PG_view_layer}
 
 
 def register() -> None:

@@ -81,7 +81,7 @@ def set_preview(ob: bpy.types.Object, picture: np.ndarray) -> None:
 def asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.ndarray:
     """Asset frame -> world (4, 4) float64 of the proxy ob, original or evaluated, drawn with matrix_world (4, 4).
 
-    Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), its affine map is part of it.
+    Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), that is part of it.
     """
     return np.asarray(matrix_world, np.float64) @ _fit(ob)[0]
 
@@ -92,8 +92,8 @@ def is_bent(ob: bpy.types.Object) -> bool:
 
 
 def _fit(ob: bpy.types.Object) -> tuple[np.ndarray, float]:
-    """The affine map (4, 4) float64 that comes nearest to taking the rest positions to the base mesh's vertices, and how
-    far it is off at the worst vertex in asset units, infinite where the mesh has no rest positions."""
+    """The affine map (4, 4) float64 that comes nearest to taking the rest positions to the base mesh's vertices, and
+    how far it is off at the worst vertex in asset units, infinite where the mesh has no rest positions."""
     ob = ob.original
     rest, now = _positions(ob.data)
     if len(rest) < 4 or not np.isfinite(now).all():

@@ -1,4 +1,4 @@
-"""What the artist can do. Operators are thin: they read the scene, hand work to near_core and put the result in place."""
+"""What the artist can do. Operators are thin: they read the scene, hand work over and put the result in place."""
 
 from __future__ import annotations
 

@@ -189,7 +189,8 @@ def show_status(context: bpy.types.Context, text: str | None) -> None:
                 area.tag_redraw()
 
 
-_register, _unregister = bpy.utils.register_classes_factory((NEAR_OT_watch_creation, NEAR_OT_cancel_creation))  # type: ignore[func-returns-value, attr-defined]
+CLASSES = (NEAR_OT_watch_creation, NEAR_OT_cancel_creation)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 
 def register() -> None:

@@ -59,17 +59,19 @@ def _check_asset() -> Iterator[Line]:
     corners = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
     mesh = meshes.Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
     data = client.create_from_mesh(mesh, name="Setup", normalize=True).result()["asset"].tobytes()
-    yield True, f"An asset of {len(assets.from_bytes(data).coords):,} voxels created in {time.perf_counter() - start:.1f} s"
+    voxels = len(assets.from_bytes(data).coords)
+    yield True, f"An asset of {voxels:,} voxels created in {time.perf_counter() - start:.1f} s"
     start, key, sky = time.perf_counter(), payload.hash_bytes(data), environment.uniform((1, 1, 1))
     job = client.worker().submit(
-        "render", camera=camera.orbit(0, 0, 2, 40, 64, 64), settings=scene.Settings(passes=("Combined",)), backdrop=None,
-        instances=[{"asset": key, "matrix": np.eye(4)}],
+        "render", camera=camera.orbit(0, 0, 2, 40, 64, 64), settings=scene.Settings(passes=("Combined",)),
+        backdrop=None, instances=[{"asset": key, "matrix": np.eye(4)}],
         environment={"map": sky.hash, "world_to_map": sky.world_to_map, "strength": 1.0},
         needs={key: lambda: {"kind": "asset", "data": data, "name": "Setup"},
                sky.hash: lambda: {"kind": "map", "data": sky.map, "name": "Setup"}})
     picture = job.result()["passes"]["Combined"]
     lit = float(picture[32, 32, 0])
-    yield 0.3 < lit < 1.2, f"A picture of 64 x 64 pixels in {time.perf_counter() - start:.1f} s, grey 0.8 shows as {lit:.2f}"
+    spent = time.perf_counter() - start
+    yield 0.3 < lit < 1.2, f"A picture of 64 x 64 pixels in {spent:.1f} s, grey 0.8 shows as {lit:.2f}"
 
 
 class NEAR_OT_check_setup(bpy.types.Operator):

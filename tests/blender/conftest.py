@@ -37,9 +37,10 @@ def ball() -> assets.NeuralAsset:
     surfels = Surfels(0.45 * normal, normal, normal, color, 0.3 * one, 0 * one, area, one, one)
     cells = ((surfels.position + 0.5) * 64).astype(int)
     coords, first = np.unique(cells, axis=0, return_index=True)
-    material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], assets.encode_octahedral(normal), one[:, None]], 1)
+    material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], assets.encode_octahedral(normal),
+                               one[:, None]], 1)
     thumbnail = np.full((32, 48, 4), 255, np.uint8)
     thumbnail[:16, :, :3] = 0  # black above, white below
     return assets.NeuralAsset(coords.astype(np.uint8), material[first].astype(np.float16),
-                              np.zeros((len(coords), 0), np.float16), surfels, name="Ball", source="ball.glb", extent=1.5,
-                              model="near-mini", thumbnail=thumbnail)
+                              np.zeros((len(coords), 0), np.float16), surfels, name="Ball", source="ball.glb",
+                              extent=1.5, model="near-mini", thumbnail=thumbnail)

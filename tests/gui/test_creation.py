@@ -1,7 +1,7 @@
 """Creating and importing in a Blender with a window: progress, Escape, undo, file dialogs.
 
-Set up like test_window.py, with the Blender's folder `packages` on its path: onnxruntime for its Python has to be there.
-Screenshots and creation.json stay in the folder `creation`.
+Set up like test_window.py, with the Blender's folder `packages` on its path: onnxruntime for its Python has to be
+there. Screenshots and creation.json stay in the folder `creation`.
 """
 
 import json
@@ -33,8 +33,9 @@ def events(shared) -> dict:
     plain = asset.NeuralAsset(cell, np.full((512, 8), 0.5, np.float16), np.zeros((512, 0), np.float16), name="Block")
     asset.save(plain, out / "block.near")
     environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "300", "NUM": "78"}
-    subprocess.run([str(tool), str(home), "--factory-startup", "-P", str(ROOT / "tests/gui/creation.py"), "--", str(out)],
-                   env=environment, timeout=900, check=False)
+    session = str(ROOT / "tests/gui/creation.py")
+    subprocess.run([str(tool), str(home), "--factory-startup", "-P", session, "--", str(out)], env=environment,
+                   timeout=900, check=False)
     events = json.loads((out / "creation.json").read_text())
     assert "error" not in events, events["error"]
     if "onnxruntime is not there" in events["log"]:

@@ -1,0 +1,319 @@
+"""What arrives at a shader node's input, as a colour or as pixels.
+
+Nodes that work on each pixel alone are evaluated in numpy as Blender does. What depends on more than the UVs
+(procedural textures, geometry, light) is Unsupported, a word the caller can show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+import bpy
+import numpy as np
+
+from . import colorspace
+from ._core import image as images
+
+MAX_SIDE = 2048  # pixels; larger textures are scaled down first: an asset has 128 cells along an edge
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_WRAP = {"REPEAT": "repeat", "MIRROR": "mirror"}
+
+
+class Unsupported(Exception):
+    """A node that cannot be followed; the text names it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where on a texture a corner lies. layer: name of the UV map, "" = the active one; matrix: 3x3 on (u, v, 1), row
+    by row; wrap: as near_core.mesh.Material has it."""
+
+    layer: str = ""
+    matrix: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    wrap: str = "repeat"
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """color: (4,), or (h, w, 4) with row 0 on top, float32 linear Rec.709 and alpha; numbers are grey.
+    layout: of the pixels, None for a constant.
+    attribute: name of the colour attribute that it is multiplied with, "*" the active one."""
+
+    color: np.ndarray
+    layout: Layout | None = None
+    attribute: str = ""
+
+
+def constant(*color: float) -> Value:
+    """One number, or red, green and blue."""
+    return Value(np.array([*(color if len(color) == 3 else color * 3), 1], np.float32))
+
+
+class Graph:
+    """Follows the inputs of one material's nodes; textures are read once."""
+
+    def __init__(self) -> None:
+        self._pixels: dict[str, np.ndarray] = {}
+
+    def follow(self, socket: Any) -> Value:
+        """What arrives at an input socket. Raises Unsupported."""
+        node, output = source(socket)
+        if node is None:
+            return own_value(socket)
+        handler = _HANDLERS.get(node.type)
+        if handler is None:
+            raise Unsupported(node.label or node.bl_label)
+        value = handler(self, node, output)
+        return _gray(value, node) if socket.type == "VALUE" and output.type != "VALUE" else value
+
+    def texture(self, node: Any, output: Any) -> Value:
+        """An image texture."""
+        if node.image is None or node.projection != "FLAT":
+            raise Unsupported(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
+        if min(node.image.size) < 1 or not len(node.image.pixels):
+            raise Unsupported(f"the missing image {node.image.name}")
+        layout = replace(_layout(node.inputs["Vector"]), wrap=_WRAP.get(node.extension, "clamp"))
+        if node.image.name not in self._pixels:
+            self._pixels[node.image.name] = read_pixels(node.image)
+        color = self._pixels[node.image.name]
+        return Value(_numbers(color[..., 3]) if output.name == "Alpha" else color, layout)
+
+    def attribute(self, node: Any, output: Any) -> Value:
+        """A colour attribute."""
+        if output.name != "Color" or getattr(node, "attribute_type", "GEOMETRY") != "GEOMETRY":
+            raise Unsupported(f"the {output.name} of {node.label or node.bl_label}")
+        name = node.layer_name or "*" if node.type == "VERTEX_COLOR" else node.attribute_name
+        return Value(constant(1).color, attribute=name)
+
+    def separate(self, node: Any, output: Any) -> Value:
+        if getattr(node, "mode", "RGB") != "RGB":
+            raise Unsupported(node.bl_label)
+        return self.unary(node.inputs[0], node, lambda c: _numbers(c[..., list(node.outputs).index(output)]))
+
+    def combine(self, node: Any, output: Any) -> Value:
+        if getattr(node, "mode", "RGB") != "RGB":
+            raise Unsupported(node.bl_label)
+        red, green, blue = (self.follow(node.inputs[i]) for i in range(3))
+        pair = _binary(red, green, node, lambda a, b: np.stack([a[..., 0], b[..., 0], b[..., 0], b[..., 3]], -1))
+        return _binary(pair, blue, node, lambda a, b: np.stack([a[..., 0], a[..., 1], b[..., 0], b[..., 3]], -1))
+
+    def mix(self, node: Any, output: Any) -> Value:
+        inputs = [s for s in node.inputs if s.enabled and s.type in ("VALUE", "RGBA")]
+        if len(inputs) != 3 or getattr(node, "factor_mode", "UNIFORM") != "UNIFORM":
+            raise Unsupported(node.label or node.bl_label)
+        weight, a, b = (self.follow(s) for s in inputs)
+        blend = "MIX" if getattr(node, "data_type", "RGBA") == "FLOAT" else node.blend_type
+        if weight.layout is None and blend in ("MIX", "MULTIPLY"):  # where tints survive
+            if weight.color[0] == 0:
+                return a
+            if weight.color[0] == 1:
+                return b if blend == "MIX" else _binary(a, b, node, np.multiply, is_product=True)
+        if blend not in _BLENDS:
+            raise Unsupported(f"{node.label or node.bl_label} ({blend.title()})")
+        mixed = _binary(a, b, node, lambda x, y: _keep_alpha(x, _BLENDS[blend](x, y)))
+        change = _binary(mixed, a, node, np.subtract)
+        mixed = _binary(a, _binary(change, weight, node, lambda c, w: c * np.clip(w[..., :1], 0, 1)), node, np.add)
+        does_clamp = getattr(node, "clamp_result", getattr(node, "use_clamp", False))
+        return replace(mixed, color=np.clip(mixed.color, 0, 1)) if does_clamp else mixed
+
+    def math(self, node: Any, output: Any) -> Value:
+        function = _MATH.get(node.operation)
+        if function is None:
+            raise Unsupported(f"{node.bl_label} ({node.operation.title()})")
+        a, b = (self.follow(node.inputs[i]) for i in range(2))
+        value = _binary(a, b, node, lambda x, y: _keep_alpha(x, function(x, y)), node.operation == "MULTIPLY")
+        return replace(value, color=np.clip(value.color, 0, 1)) if node.use_clamp else value
+
+    def invert(self, node: Any, output: Any) -> Value:
+        inverse = self.unary(node.inputs[1], node, lambda c: _keep_alpha(c, 1 - c))
+        weight = self.follow(node.inputs[0])
+        return inverse if weight.layout is None and weight.color[0] == 1 else _refuse(node)
+
+    def gamma(self, node: Any, output: Any) -> Value:
+        power = self.number(node.inputs[1], node)
+        return self.unary(node.inputs[0], node, lambda c: _keep_alpha(c, np.maximum(c, 0) ** power))
+
+    def contrast(self, node: Any, output: Any) -> Value:
+        bright, contrast = self.number(node.inputs[1], node), self.number(node.inputs[2], node)
+        return self.unary(node.inputs[0], node, lambda c: _keep_alpha(
+            c, np.maximum((1 + contrast) * c + bright - contrast / 2, 0)))
+
+    def hue(self, node: Any, output: Any) -> Value:
+        hue, saturation, value, weight = (self.number(s, node) for s in list(node.inputs)[:4])
+        if hue != 0.5 or weight != 1:
+            raise Unsupported(node.bl_label)
+
+        def change(c: np.ndarray) -> np.ndarray:
+            top = c[..., :3].max(-1, keepdims=True)
+            return _keep_alpha(c, np.maximum((top - np.minimum(saturation * (top - c), top)) * value, 0))
+        return self.unary(node.inputs[4], node, change)
+
+    def ramp(self, node: Any, output: Any) -> Value:
+        steps = np.array([node.color_ramp.evaluate(x) for x in np.linspace(0, 1, 1025)], np.float32)
+        steps[:, :3] = colorspace.to_rec709(steps[:, :3])
+        if output.name == "Alpha":
+            steps = _numbers(steps[:, 3])
+        return self.unary(node.inputs[0], node, lambda c: steps[np.round(np.clip(c[..., 0], 0, 1) * 1024).astype(int)])
+
+    def map_range(self, node: Any, output: Any) -> Value:
+        if node.data_type != "FLOAT" or node.interpolation_type != "LINEAR":
+            raise Unsupported(node.bl_label)
+        low, high, to_low, to_high = (self.number(node.inputs[i], node) for i in range(1, 5))
+
+        def change(c: np.ndarray) -> np.ndarray:
+            share = (c - low) / (high - low or 1)
+            return _keep_alpha(c, to_low + (to_high - to_low) * (np.clip(share, 0, 1) if node.clamp else share))
+        return self.unary(node.inputs[0], node, change)
+
+    def clamp(self, node: Any, output: Any) -> Value:
+        low, high = self.number(node.inputs[1], node), self.number(node.inputs[2], node)
+        return self.unary(node.inputs[0], node, lambda c: _keep_alpha(c, np.clip(c, low, high)))
+
+    def curves(self, node: Any, output: Any) -> Value:
+        mapping, x = node.mapping, np.linspace(0, 1, 1025)
+        mapping.initialize()
+        if self.number(node.inputs[0], node) != 1:
+            raise Unsupported(node.bl_label)
+        tables = [np.array([mapping.evaluate(mapping.curves[i], mapping.evaluate(mapping.curves[3], v)) for v in x],
+                           np.float32) for i in range(3)]
+        return self.unary(node.inputs[1], node, lambda c: np.stack(
+            [np.interp(c[..., i], x, tables[i]).astype(np.float32) for i in range(3)] + [c[..., 3]], -1))
+
+    def own(self, node: Any, output: Any) -> Value:
+        return own_value(output)
+
+    def gray(self, node: Any, output: Any) -> Value:
+        return _gray(self.follow(node.inputs[0]), node)
+
+    def unary(self, socket: Any, node: Any, function: Callable[[np.ndarray], np.ndarray]) -> Value:
+        """function of the colours (..., 4) at socket."""
+        value = self.follow(socket)
+        return _refuse(node) if value.attribute else replace(value, color=function(value.color).astype(np.float32))
+
+    def number(self, socket: Any, node: Any) -> float:
+        """A number that is the same everywhere."""
+        value = self.follow(socket)
+        return float(value.color[0]) if value.layout is None and not value.attribute else _refuse(node)
+
+
+_HANDLERS: dict[str, Callable[[Graph, Any, Any], Value]] = {
+    "TEX_IMAGE": Graph.texture, "VERTEX_COLOR": Graph.attribute, "ATTRIBUTE": Graph.attribute,
+    "SEPARATE_COLOR": Graph.separate, "SEPRGB": Graph.separate,
+    "COMBINE_COLOR": Graph.combine, "COMBRGB": Graph.combine,
+    "MIX": Graph.mix, "MIX_RGB": Graph.mix, "MATH": Graph.math, "INVERT": Graph.invert, "GAMMA": Graph.gamma,
+    "BRIGHTCONTRAST": Graph.contrast, "HUE_SAT": Graph.hue, "VALTORGB": Graph.ramp, "MAP_RANGE": Graph.map_range,
+    "CLAMP": Graph.clamp, "CURVE_RGB": Graph.curves, "RGB": Graph.own, "VALUE": Graph.own, "RGBTOBW": Graph.gray,
+}
+_BLENDS: dict[str, Callable] = {
+    "MIX": lambda a, b: b, "MULTIPLY": np.multiply, "ADD": np.add, "SUBTRACT": np.subtract, "DARKEN": np.minimum,
+    "LIGHTEN": np.maximum, "DIFFERENCE": lambda a, b: np.abs(a - b), "SCREEN": lambda a, b: 1 - (1 - a) * (1 - b),
+    "OVERLAY": lambda a, b: np.where(a < 0.5, 2 * a * b, 1 - 2 * (1 - a) * (1 - b)),
+}
+_MATH: dict[str, Callable] = {
+    "ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum,
+    "DIVIDE": lambda a, b: np.where(b == 0, 0, a / np.where(b == 0, 1, b)),
+    "POWER": lambda a, b: np.where(a > 0, np.maximum(a, 1e-12) ** b, 0),
+    "GREATER_THAN": lambda a, b: (a > b).astype(np.float32), "LESS_THAN": lambda a, b: (a < b).astype(np.float32),
+}
+
+
+def source(socket: Any) -> tuple[Any, Any]:
+    """The node and output an input is connected to, past reroutes; None where it is not, or only by muted links."""
+    while socket.is_linked and socket.links and not socket.links[0].is_muted:
+        link = socket.links[0]
+        if link.from_node.type != "REROUTE":
+            return link.from_node, link.from_socket
+        socket = link.from_node.inputs[0]
+    return None, None
+
+
+def own_value(socket: Any) -> Value:
+    """The value that a socket shows itself."""
+    value = socket.default_value
+    if isinstance(value, (int, float)):
+        return constant(float(value))
+    return constant(*colorspace.to_rec709(np.array(value[:3])).tolist())
+
+
+def _layout(socket: Any) -> Layout:
+    """The UVs that a texture's Vector input stands for."""
+    node, output = source(socket)
+    if node is None:
+        return Layout()
+    if node.type == "UVMAP" and not node.from_instancer:
+        return Layout(node.uv_map)
+    if node.type == "TEX_COORD" and output.name == "UV" and not node.from_instancer:
+        return Layout()
+    if node.type == "MAPPING" and node.vector_type == "POINT" and not any(s.is_linked for s in list(node.inputs)[1:]):
+        below = _layout(node.inputs["Vector"])
+        place, turn, scale = (np.array(node.inputs[k].default_value) for k in ("Location", "Rotation", "Scale"))
+        if abs(turn[0]) > 1e-6 or abs(turn[1]) > 1e-6:
+            raise Unsupported("UVs that are turned out of their plane")
+        c, s = np.cos(turn[2]), np.sin(turn[2])
+        matrix = np.array([[c * scale[0], -s * scale[1], place[0]], [s * scale[0], c * scale[1], place[1]], [0, 0, 1]])
+        return replace(below, matrix=tuple((matrix @ np.reshape(below.matrix, (3, 3))).ravel().tolist()))
+    raise Unsupported(f"an image on {node.bl_label} coordinates")
+
+
+def read_pixels(image: Any) -> np.ndarray:
+    """An image's colours (h, w, 4) float32, row 0 on top, linear Rec.709 unless it is Non-Color; straight alpha."""
+    width, height = image.size
+    small = None
+    if max(width, height) > MAX_SIDE:
+        small = image.copy()
+        factor = MAX_SIDE / max(width, height)
+        small.scale(max(1, int(width * factor)), max(1, int(height * factor)))
+        width, height = small.size
+    flat = np.empty(width * height * image.channels, np.float32)
+    (small or image).pixels.foreach_get(flat)
+    if small is not None:
+        bpy.data.images.remove(small)
+    stored = flat.reshape(height, width, -1)[::-1]
+    color, alpha = stored[..., :3], stored[..., 3:4]
+    if stored.shape[2] < 3:
+        color, alpha = stored[..., :1].repeat(3, 2), stored[..., 1:2]
+    if not image.is_float and image.colorspace_settings.name == "sRGB":
+        color = images.srgb_decode(color)
+    elif image.is_float and not image.colorspace_settings.is_data:
+        color = colorspace.to_rec709(color)
+    return np.concatenate([color, alpha if alpha.size else np.ones_like(color[..., :1])], 2)
+
+
+def _binary(a: Value, b: Value, node: Any, function: Callable, is_product: bool = False) -> Value:
+    """function of two values' colours; a tint only survives a product, pixels only beside others on the same UVs."""
+    if (a.attribute or b.attribute) and not (is_product and not (a.attribute and b.attribute)):
+        _refuse(node)
+    if a.layout is not None and b.layout is not None and a.layout != b.layout:
+        raise Unsupported(f"{node.label or node.bl_label} of images on different UVs")
+    first, second = a.color, b.color
+    if first.ndim == second.ndim == 3 and first.shape != second.shape:
+        second = resampled(second, first.shape)
+    color = np.asarray(function(*np.broadcast_arrays(first, second)), np.float32)
+    return Value(color, a.layout or b.layout, a.attribute or b.attribute)
+
+
+def resampled(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The nearest pixels of (h, w, ...) for a picture of another shape[:2]."""
+    rows = (np.arange(shape[0]) + 0.5) * pixels.shape[0] / shape[0]
+    columns = (np.arange(shape[1]) + 0.5) * pixels.shape[1] / shape[1]
+    return pixels[rows.astype(int)[:, None], columns.astype(int)]
+
+
+def _gray(value: Value, node: Any) -> Value:
+    return _refuse(node) if value.attribute else replace(value, color=_numbers(value.color[..., :3] @ _LUMINANCE))
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Numbers (...) as greys (..., 4)."""
+    return np.stack([values, values, values, np.ones_like(values)], -1)
+
+
+def _keep_alpha(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    new = np.array(np.broadcast_to(new, np.broadcast_shapes(old.shape, np.shape(new))), np.float32)
+    new[..., 3] = old[..., 3]
+    return new
+
+
+def _refuse(node: Any) -> Any:
+    raise Unsupported(node.label or node.bl_label)
