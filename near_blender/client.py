@@ -171,7 +171,7 @@ class Worker:
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
             [interpreter(), "-I", "-c", _BOOT, json.dumps([str(PATH), *filter(os.path.isdir, sys.path)]), str(folder),
-             str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
+             str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
         threading.Thread(target=_keep_lines, args=[process.stderr], daemon=True).start()
         hung = threading.Timer(READY_WITHIN, process.kill)

@@ -124,7 +124,10 @@ class View:
         wanted = (self._version, region.width, region.height, projection.tobytes(), view.tobytes())
         if wanted != self._wanted:
             self._wanted, self._changed = wanted, time.monotonic()
-        if self._assets is None or self._light is None or self._message:
+        if self._message:
+            self._shown = (wanted, 1.0)  # there will be no other picture before something changes
+            return
+        if self._assets is None or self._light is None:
             return
         drawing, scale = self._asked
         if self._job is not None and (drawing == wanted or scale < 1):

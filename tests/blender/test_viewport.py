@@ -1,0 +1,176 @@
+"""Rendered mode without a window: the real worker and scene; only the graphics card is left out, which bpy refuses here.
+
+tests/gui looks at the real window.
+"""
+
+import math
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import bpy
+import numpy as np
+import pytest
+import stage
+from mathutils import Matrix
+
+from near_blender import client, payload, viewport
+
+
+class Engine:
+    """What View needs of a RenderEngine."""
+
+    def __init__(self):
+        self.message = ""
+
+    def update_stats(self, title, message):
+        self.message = message
+
+
+@pytest.fixture
+def scene(ball):
+    scene = stage.make_stage()
+    stage.set_color(scene.world, (0.5, 0.5, 0.5))
+    stage.add_asset(ball)
+    return scene
+
+
+@pytest.fixture
+def screen(scene, monkeypatch):
+    """A viewport of 120 x 80 pixels; `shown` holds the pictures that were put on it."""
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(viewport, "upload", lambda picture: shown.append(picture) or picture)
+    monkeypatch.setattr(viewport.View, "_show", lambda *_: None)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)
+    context = SimpleNamespace(region=SimpleNamespace(width=120, height=80), region_data=SimpleNamespace(
+        window_matrix=window, view_matrix=scene.camera.matrix_world.inverted()))
+    view, engine = viewport.View(), Engine()
+    view.update(depsgraph)
+
+    def draw() -> float:
+        start = time.perf_counter()
+        view.draw(engine, context, bpy.context.evaluated_depsgraph_get())
+        return time.perf_counter() - start
+
+    def settle(seconds: float = 60) -> None:
+        """Draws whenever there is news, as the timer does, until nothing more is coming."""
+        end = time.monotonic() + seconds
+        draw()
+        while view.is_busy() and time.monotonic() < end:
+            time.sleep(0.005)
+            if view.has_news():
+                draw()
+        assert not view.is_busy()
+
+    yield SimpleNamespace(view=view, engine=engine, context=context, shown=shown, draw=draw, settle=settle)
+    viewport._views.discard(view)
+    viewport.unregister()
+
+
+def turn(context, degrees: float) -> None:
+    data = context.region_data
+    data.view_matrix = data.view_matrix @ Matrix.Rotation(math.radians(degrees), 4, "Z")
+
+
+def test_draft_comes_first_then_the_full_picture(screen):
+    screen.settle()
+    assert [p.shape[1] < 120 for p in screen.shown] == [True, False]
+    assert screen.shown[-1].shape == (80, 120, 4)
+    assert screen.shown[-1][40, 60, 0] > 2 * screen.shown[-1][40, 60, 1], "the ball's red front"
+
+
+def test_nothing_is_asked_for_while_nothing_changes(screen):
+    screen.settle()
+    count = len(screen.shown)
+    for _ in range(5):
+        screen.draw()
+        time.sleep(0.1)
+    assert len(screen.shown) == count and not screen.view.is_busy()
+
+
+def test_every_change_of_view_is_followed(screen):
+    screen.settle()
+    turn(screen.context, 180)
+    screen.settle()
+    assert screen.shown[-1][40, 60, 1] > 2 * screen.shown[-1][40, 60, 0], "the ball's green back"
+
+
+def test_change_of_scene_is_followed(screen, scene):
+    screen.settle()
+    stage.set_color(scene.world, (0.0, 0.0, 0.9))
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert np.allclose(screen.shown[-1][0, 0], (0, 0, 0.9, 1), atol=1e-3)
+
+
+def test_pictures_keep_coming_while_the_view_turns(screen):
+    screen.settle()
+    count, end = len(screen.shown), time.monotonic() + 3
+    while time.monotonic() < end:
+        turn(screen.context, 1)
+        screen.draw()
+        time.sleep(0.02)
+    assert len(screen.shown) > count + 1
+
+
+def test_drawing_never_waits_for_the_worker(screen):
+    screen.settle()
+    pid = client.worker().check()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        times = []
+        for _ in range(20):
+            turn(screen.context, 5)
+            times.append(screen.draw())
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert np.median(times) < 0.05
+    screen.settle()
+
+
+def test_picture_comes_back_after_the_worker_was_killed(screen):
+    screen.settle()
+    before = screen.shown[-1]
+    os.kill(client.worker().check()["pid"], signal.SIGKILL)
+    turn(screen.context, 90)
+    screen.settle()
+    turn(screen.context, -90)
+    screen.settle()
+    assert np.abs(screen.shown[-1] - before).max() < 0.01
+
+
+def test_bake_does_not_hold_the_viewport_up(screen, scene):
+    screen.settle()
+    tree = scene.world.node_tree
+    gamma = tree.nodes.new("ShaderNodeGamma")
+    gamma.inputs["Color"].default_value = (0.9, 0, 0, 1)
+    tree.links.new(gamma.outputs[0], tree.nodes["Background"].inputs[0])
+    scene.world.near.resolution = "512"
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.draw()
+    assert "Baking the World" in screen.engine.message and screen.view.is_busy()
+    screen.settle(120)
+    assert np.allclose(screen.shown[-1][0, 0], (0.9, 0, 0, 1), atol=1e-3)
+
+
+def test_error_is_shown_and_goes_away_when_it_is_mended(screen, scene, ball):
+    ob = next(o for o in scene.objects if o.type == "MESH")
+    kept = ob.near.asset
+    ob.near.asset = bpy.data.meshes.new("empty")
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert "is not in this file" in screen.engine.message
+    ob.near.asset = kept
+    assert payload.hash_of(kept)
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert screen.engine.message == "" and screen.shown
+
+
+def test_transparent_film(screen, scene):
+    scene.render.film_transparent = True
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert screen.shown[-1][0, 0, 3] == 0 and screen.shown[-1][40, 60, 3] > 0.8
