@@ -165,6 +165,8 @@ def _export() -> None:
 
 def package(platforms: list[str], pythons: list[str]) -> Path:
     """Packs the extension into dist/ and lets Blender's own tool check it. Returns the zip's path."""
+    if "macos-x64" in platforms and len(platforms) > 1:
+        raise Stop("onnxruntime is no longer made for macos-x64: pack it by itself, it gets the analytic renderer alone.")
     _export()
     _make_sample()
     with step("pack"):
@@ -187,8 +189,6 @@ def package(platforms: list[str], pythons: list[str]) -> Path:
 
 def _wheels(platform: str, python: str) -> list[Path]:
     """The wheels of PACKED for a platform and a Python; what else they require is in Blender or serves tools only."""
-    if platform == "macos-x64":
-        say("macos-x64: onnxruntime is no longer made for it, the analytic renderer is packed alone")
     pins = [p for p in _pins(()) if p.partition("==")[0] in PACKED and (platform != "macos-x64" or "onnx" not in p)]
     return [_wheel(pin, platform, python) for pin in pins]
 
@@ -225,8 +225,9 @@ def _slim(wheel: Path) -> None:
 
 def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
     """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence."""
+    left_out = LEFT_OUT if platforms != ["macos-x64"] else (*LEFT_OUT, "onnx")
     for room in ("near_blender", "near_core", "kernels"):
-        shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*left_out))
     for name in platforms:
         libraries = [f for f in (ROOT / "kernels/lib" / name).iterdir() if f.suffix in (".so", ".dll", ".dylib")]
         (staging / "kernels/lib" / name).mkdir(parents=True)

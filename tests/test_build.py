@@ -59,14 +59,14 @@ def test_the_package_holds_what_runs_and_nothing_for_developers(staged):
     assert sum(path.stat().st_size for path in staged.rglob("*") if path.is_file()) < 40e6
 
 
-def test_the_package_runs_on_numpy_alone(staged):
-    """Draws a picture with no package but numpy on the path, near_core inside a package as in the extension."""
-    numpy = Path(__import__("numpy").__file__).parent
+def test_the_package_runs_on_numpy_and_onnxruntime_alone(staged):
+    """Draws a picture with no other package on the path, near_core inside a package as in the extension."""
+    packages = Path(__import__("numpy").__file__).parents[1]
     path = staged.parent / "only"
-    path.mkdir(exist_ok=True)
-    for folder in (numpy, numpy.parent / "numpy.libs"):
-        if folder.is_dir() and not (path / folder.name).exists():
-            (path / folder.name).symlink_to(folder)
+    path.mkdir()
+    for name in ("numpy", "numpy.libs", "onnxruntime"):
+        if (packages / name).is_dir():
+            (path / name).symlink_to(packages / name)
     script = """
 import sys, importlib, types
 extension = types.ModuleType("near"); extension.__path__ = [sys.argv[1]]; sys.modules["near"] = extension
@@ -85,6 +85,14 @@ assert not heavy, heavy
     done = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(path)!r})\n{script}", staged],
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_machine_without_onnxruntime_gets_no_networks(tmp_path):
+    (build.ROOT / "kernels/lib/macos-x64").mkdir(parents=True, exist_ok=True)
+    build._stage(tmp_path / "near", ["macos-x64"], [])
+    assert not list((tmp_path / "near").rglob("*.onnx")) and not list((tmp_path / "near").rglob("model.json"))
+    with pytest.raises(build.Stop, match="macos-x64"):
+        build.package(["macos-x64", "linux-x64"], ["3.11"])
 
 
 def test_slimmed_wheel_keeps_its_record_right(tmp_path):
