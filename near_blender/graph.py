@@ -51,20 +51,28 @@ def constant(*color: float) -> Value:
 
 
 class Graph:
-    """Follows the inputs of one material's nodes; textures are read once."""
+    """Follows the inputs of one material's nodes; textures are read once.
 
-    def __init__(self) -> None:
+    groups: the group nodes around the nodes it starts from, the outermost first.
+    """
+
+    def __init__(self, groups: tuple[Any, ...] = ()) -> None:
+        self._groups = groups
         self._pixels: dict[str, np.ndarray] = {}
 
     def follow(self, socket: Any) -> Value:
         """What arrives at an input socket. Raises Unsupported."""
-        node, output = source(socket)
+        node, output, groups = source(socket, self._groups)
         if node is None:
-            return own_value(socket)
-        handler = _HANDLERS.get(node.type)
-        if handler is None:
+            value = own_value(output)
+        elif node.type not in _HANDLERS:
             raise Unsupported(node.label or node.bl_label)
-        value = handler(self, node, output)
+        else:
+            outside, self._groups = self._groups, groups
+            try:
+                value = _HANDLERS[node.type](self, node, output)
+            finally:
+                self._groups = outside
         return _gray(value, node) if socket.type == "VALUE" and output.type != "VALUE" else value
 
     def texture(self, node: Any, output: Any) -> Value:
@@ -73,7 +81,7 @@ class Graph:
             raise Unsupported(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
         if min(node.image.size) < 1 or not len(node.image.pixels):
             raise Unsupported(f"the missing image {node.image.name}")
-        layout = replace(_layout(node.inputs["Vector"]), wrap=_WRAP.get(node.extension, "clamp"))
+        layout = replace(_layout(node.inputs["Vector"], self._groups), wrap=_WRAP.get(node.extension, "clamp"))
         if node.image.name not in self._pixels:
             self._pixels[node.image.name] = read_pixels(node.image)
         color = self._pixels[node.image.name]
@@ -218,14 +226,26 @@ _MATH: dict[str, Callable] = {
 }
 
 
-def source(socket: Any) -> tuple[Any, Any]:
-    """The node and output an input is connected to, past reroutes; None where it is not, or only by muted links."""
+def source(socket: Any, groups: tuple[Any, ...] = ()) -> tuple[Any, Any, tuple[Any, ...]]:
+    """The node and output that an input in `groups` is connected to, past reroutes and into and out of groups, and the
+    groups around that node. Where nothing is connected: None and the input whose own value counts."""
     while socket.is_linked and socket.links and not socket.links[0].is_muted:
-        link = socket.links[0]
-        if link.from_node.type != "REROUTE":
-            return link.from_node, link.from_socket
-        socket = link.from_node.inputs[0]
-    return None, None
+        node, output = socket.links[0].from_node, socket.links[0].from_socket
+        if node.type == "REROUTE":
+            inner = node.inputs[0]
+        elif node.type == "GROUP" and node.node_tree is not None:
+            ends = [n for n in node.node_tree.nodes if n.type == "GROUP_OUTPUT" and n.is_active_output]
+            inner = next((s for end in ends for s in end.inputs if s.identifier == output.identifier), None)
+            groups = (*groups, node)
+        elif node.type == "GROUP_INPUT" and groups:
+            inner = next((s for s in groups[-1].inputs if s.identifier == output.identifier), None)
+            groups = groups[:-1]
+        else:
+            return node, output, groups
+        if inner is None:
+            break
+        socket = inner
+    return None, socket, groups
 
 
 def own_value(socket: Any) -> Value:
@@ -236,9 +256,9 @@ def own_value(socket: Any) -> Value:
     return constant(*colorspace.to_rec709(np.array(value[:3])).tolist())
 
 
-def _layout(socket: Any) -> Layout:
+def _layout(socket: Any, groups: tuple[Any, ...]) -> Layout:
     """The UVs that a texture's Vector input stands for."""
-    node, output = source(socket)
+    node, output, groups = source(socket, groups)
     if node is None:
         return Layout()
     if node.type == "UVMAP" and not node.from_instancer:
@@ -246,7 +266,7 @@ def _layout(socket: Any) -> Layout:
     if node.type == "TEX_COORD" and output.name == "UV" and not node.from_instancer:
         return Layout()
     if node.type == "MAPPING" and node.vector_type == "POINT" and not any(s.is_linked for s in list(node.inputs)[1:]):
-        below = _layout(node.inputs["Vector"])
+        below = _layout(node.inputs["Vector"], groups)
         place, turn, scale = (np.array(node.inputs[k].default_value) for k in ("Location", "Rotation", "Scale"))
         if abs(turn[0]) > 1e-6 or abs(turn[1]) > 1e-6:
             raise Unsupported("UVs that are turned out of their plane")

@@ -37,41 +37,41 @@ def read(material: bpy.types.Material | None) -> Reading:
     if material.node_tree is None or not has_nodes:
         red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
         return Reading(meshes.Material(material.name, (red, green, blue, 1.0), material.roughness, material.metallic))
-    shader, note = _find_shader(material.node_tree)
+    shader, groups, note = _find_shader(material.node_tree)
     reading = Reading(notes=[note] if note else [])
     if shader is None:
         reading.material = meshes.Material(material.name)
     else:
-        _Reader(material, shader, reading).read()
+        _Reader(material, shader, groups, reading).read()
     reading.notes = [f"{material.name}: {text}" for text in reading.notes]
     return reading
 
 
-def _find_shader(tree: Any) -> tuple[Any, str]:
-    """The Principled BSDF that reaches the output, or the nearest other shader with a colour."""
+def _find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
+    """The Principled BSDF that reaches the output, or the nearest other shader with a colour; the groups around it."""
     output = tree.get_output_node("CYCLES") or tree.get_output_node("ALL")
-    queue = [output] if output is not None else []
-    seen, other = set(), None
+    queue = [(output.inputs["Surface"], ())] if output is not None else []
+    others: list[tuple[Any, tuple[Any, ...]]] = []
     while queue:
-        node = queue.pop(0)
-        if node in seen:
+        node, _, groups = graph.source(*queue.pop(0))
+        if node is None:
             continue
-        seen.add(node)
         if node.type == "BSDF_PRINCIPLED":
-            return node, "only its Principled BSDF is used" if other or len(seen) > 2 else ""
+            return node, groups, "only its Principled BSDF is used" if others or queue else ""
+        others.append((node, groups))
+        queue += [(socket, groups) for socket in node.inputs if socket.type == "SHADER"]
+    for node, groups in others:
         if node.type.startswith("BSDF_") and "Color" in node.inputs:
-            other = other or node
-        queue += [link.from_node for socket in node.inputs for link in socket.links
-                  if socket.type == "SHADER" and not link.is_muted]
-    return other, f"{other.bl_label} is read as a Principled BSDF" if other else "has no surface shader, grey is used"
+            return node, groups, f"{node.bl_label} is read as a Principled BSDF"
+    return None, (), "has no surface shader, grey is used"
 
 
 class _Reader:
     """Reads one shader node into a Reading."""
 
-    def __init__(self, material: bpy.types.Material, shader: Any, reading: Reading):
-        self._name, self._shader, self._reading = material.name, shader, reading
-        self._graph = graph.Graph()
+    def __init__(self, material: bpy.types.Material, shader: Any, groups: tuple[Any, ...], reading: Reading):
+        self._name, self._shader, self._groups, self._reading = material.name, shader, groups, reading
+        self._graph = graph.Graph(groups)
         self._layout: Layout | None = None
 
     def read(self) -> None:
@@ -111,13 +111,13 @@ class _Reader:
     def _normal(self) -> tuple[np.ndarray | None, float]:
         """The tangent-space normal map (h, w, 3) uint8 and its strength."""
         socket = self._shader.inputs.get("Normal")
-        node = graph.source(socket)[0] if socket is not None else None
+        node, _, groups = graph.source(socket, self._groups) if socket is not None else (None, None, ())
         if node is None:
             return None, 1.0
         try:
             if node.type != "NORMAL_MAP" or node.space != "TANGENT" or node.inputs["Strength"].is_linked:
                 raise Unsupported(node.label or node.bl_label)
-            value = self._agreeing(self._graph.follow(node.inputs["Color"]))
+            value = self._agreeing(graph.Graph(groups).follow(node.inputs["Color"]))
         except Unsupported as problem:
             self._reading.notes.append(f"Normal comes from {problem}, it is left out")
             return None, 1.0

@@ -162,6 +162,30 @@ def test_a_mix_of_shaders_uses_the_principled_one(material, principled):
     assert "only its Principled" in reading.notes[0]
 
 
+def test_groups_are_entered_and_left(material, principled):
+    """A group with the shader inside; its colour goes out through the group's input to a texture outside."""
+    inside = bpy.data.node_groups.new("Painted", "ShaderNodeTree")
+    inside.interface.new_socket("Color", in_out="INPUT", socket_type="NodeSocketColor")
+    inside.interface.new_socket("Rough", in_out="INPUT", socket_type="NodeSocketFloat")
+    inside.interface.new_socket("Shader", in_out="OUTPUT", socket_type="NodeSocketShader")
+    entry, end, shader, gamma = (inside.nodes.new(kind) for kind in (
+        "NodeGroupInput", "NodeGroupOutput", "ShaderNodeBsdfPrincipled", "ShaderNodeGamma"))
+    gamma.inputs["Gamma"].default_value = 2
+    inside.links.new(entry.outputs["Color"], gamma.inputs["Color"])
+    inside.links.new(gamma.outputs[0], shader.inputs["Base Color"])
+    inside.links.new(entry.outputs["Rough"], shader.inputs["Roughness"])
+    inside.links.new(shader.outputs[0], end.inputs["Shader"])
+    group = add(material, "ShaderNodeGroup", node_tree=inside)
+    group.inputs["Rough"].default_value = 0.15
+    texture = add(material, "ShaderNodeTexImage", image=image(colorspace="Non-Color"))
+    link(material, texture.outputs["Color"], group.inputs["Color"])
+    link(material, group.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
+    reading = materials.read(material)
+    made = srgb_decode(reading.material.base_color_map[..., :3] / 255)
+    assert np.allclose(made, PIXELS[::-1, :, :3] ** 2, atol=0.01)
+    assert reading.material.roughness == pytest.approx(0.15) and not reading.notes
+
+
 def test_an_empty_tree(material):
     material.node_tree.nodes.clear()
     assert "no surface shader" in materials.read(material).notes[0]
