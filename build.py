@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The one door: sets everything up in this folder, then demonstrates, tests, packages, measures or trains.
 
-It starts with Python's standard library alone, makes .venv with the packages pinned in pyproject.toml, says what it does,
-and takes up where an interrupted run stopped.
+It starts with Python's standard library alone, makes .venv with the packages pinned in pyproject.toml, says what it
+does, and takes up where an interrupted run stopped.
 """
 
 import argparse
@@ -35,9 +35,9 @@ PLATFORMS = {
 # the wheels in the zip: networks, photos, panoramas; numpy is in Blender
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "demo.py", "keg.glb", "src", "lib", "build.py", "autograd.py", "training",
-            "dataset.py", "render_dataset.py", "procedural.py", "variation.py", "evaluat*.py", "metrics.py", "reference*.py",
-            "cli.py", "bench.py", "__main__.py")
+LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "demo.py", "keg.glb", "src", "lib", "build.py",
+            "autograd.py", "training", "dataset.py", "render_dataset.py", "procedural.py", "variation.py", "evaluat*.py",
+            "metrics.py", "reference*.py", "cli.py", "bench.py", "__main__.py")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -78,7 +78,8 @@ def run(*command, check: bool = True, quiet: bool = False, **options) -> subproc
     if check and done.returncode:
         if quiet:
             print(done.stdout or "", done.stderr or "", sep="", file=sys.stderr)
-        raise Stop(f"`{' '.join(Path(str(c)).name for c in command[:4])} …` failed with status {done.returncode}; see above.")
+        shown = " ".join(Path(str(word)).name for word in command[:4])
+        raise Stop(f"`{shown} …` failed with status {done.returncode}; see above.")
     return done
 
 
@@ -125,11 +126,13 @@ def _install(pins: list[str]) -> None:
 def _make_sample() -> None:
     """Makes the asset that `Add > Sample` adds, again whenever the code that makes it changed."""
     made = ROOT / "near_blender/assets/sample.near"
-    stamp, state = CACHE / "sample", _digest([*sorted((ROOT / "near_core").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
+    stamp = CACHE / "sample"
+    state = _digest([*sorted((ROOT / "near_core").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
     if made.is_file() and stamp.is_file() and stamp.read_text() == state:
         return
     with step("sample asset"):
-        run(PYTHON, "-m", "near_core", "create", "--mesh", made.with_name("keg.glb"), "--name", "Keg", "--out", made, quiet=True)
+        run(PYTHON, "-m", "near_core", "create", "--mesh", made.with_name("keg.glb"), "--name", "Keg", "--out", made,
+            quiet=True)
         stamp.write_text(state)
 
 
@@ -166,7 +169,7 @@ def _export() -> None:
 def package(platforms: list[str], pythons: list[str]) -> Path:
     """Packs the extension into dist/ and lets Blender's own tool check it. Returns the zip's path."""
     if "macos-x64" in platforms and len(platforms) > 1:
-        raise Stop("onnxruntime is no longer made for macos-x64: pack it by itself, it gets the analytic renderer alone.")
+        raise Stop("There is no onnxruntime for macos-x64: pack it by itself, it gets the analytic renderer alone.")
     _export()
     _make_sample()
     with step("pack"):
@@ -199,8 +202,8 @@ def _wheel(pin: str, platform: str, python: str) -> Path:
         say(f"fetching {pin} for {platform}, Python {python}")
         shutil.rmtree(folder.with_suffix(".part"), ignore_errors=True)
         tags = [word for tag in PLATFORMS[platform] for word in ("--platform", tag)]
-        run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python, *tags,
-            "--dest", folder.with_suffix(".part"), pin)
+        run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python,
+            *tags, "--dest", folder.with_suffix(".part"), pin)
         for wheel in folder.with_suffix(".part").glob("*.whl"):
             _slim(wheel)
         folder.with_suffix(".part").rename(folder)
@@ -208,7 +211,7 @@ def _wheel(pin: str, platform: str, python: str) -> Path:
 
 
 def _slim(wheel: Path) -> None:
-    """Takes out of onnxruntime what inference from Python never loads: a second copy of the library, for C, and the tools."""
+    """Takes out of onnxruntime what inference from Python never loads: the library's second copy, for C, and tools."""
     import zipfile
 
     unused = re.compile(r"onnxruntime/(capi/(lib)?onnxruntime(\.\d[\d.]*)?\.(so[.\d]*|dll|dylib|lib)$"
@@ -262,7 +265,7 @@ def _report(archive: Path) -> None:
 # --- the commands
 
 def demo(options: argparse.Namespace) -> int:
-    """Installs the zip into a real Blender as an artist does, creates assets and renders; writes demo/contact_sheet.png."""
+    """Installs the zip in a real Blender as an artist does, creates, renders; writes demo/contact_sheet.png."""
     start = time.monotonic()
     setup()
     archive = package([_this_platform()], ["3.11"])
@@ -325,7 +328,8 @@ def clean(options: argparse.Namespace) -> int:
 
 
 def _this_platform() -> str:
-    return run(PYTHON, "-c", "from kernels.library import this_platform; print(this_platform())", quiet=True).stdout.strip()
+    program = "from kernels.library import this_platform; print(this_platform())"
+    return run(PYTHON, "-c", program, quiet=True).stdout.strip()
 
 
 def _right_python() -> None:
@@ -340,7 +344,8 @@ def _right_python() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="build.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(prog="build.py", description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, function, takes_rest: bool = False) -> argparse.ArgumentParser:
@@ -351,12 +356,13 @@ def main() -> int:
     command("demo", demo)
     command("test", test, takes_rest=True)
     packing = command("package", make_package)
-    packing.add_argument("--platform", action="append", choices=PLATFORMS, help="may be given again; default: this machine's")
+    packing.add_argument("--platform", action="append", choices=PLATFORMS,
+                         help="may be given again; default: this machine's")
     packing.add_argument("--python", action="append", choices=("3.11", "3.13"),
-                         help="Blender's Python, may be given again: 3.11 up to Blender 5.0, 3.13 from 5.1; default: 3.11")
+                         help="Blender's Python, may be given again: 3.11 up to 5.0, 3.13 from 5.1; default: 3.11")
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
-    command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need on a GPU")
+    command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need")
     command("clean", clean).add_argument("--all", action="store_true", help="the environment and downloads too")
     options, options.rest = parser.parse_known_args()
     if options.rest and not options.takes_rest:

@@ -1,9 +1,9 @@
-"""What an artist does with NeAR, from Install from Disk to F12, in a real Blender; started by `build.py demo`, not shipped.
+"""What an artist does, from Install from Disk to F12, in a real Blender; started by `build.py demo`, not shipped.
 
     python demo.py EXTENSION.zip FOLDER
 
-Works through operators and properties only. Writes FOLDER/contact_sheet.png and FOLDER/passes.exr, prints the time of each
-step, and ends with status 1 where one failed.
+Works through operators and properties only. Writes FOLDER/contact_sheet.png and FOLDER/passes.exr, prints the time of
+each step, and ends with status 1 where one failed.
 """
 
 import math
@@ -52,7 +52,8 @@ class Demo:
 
     def install(self) -> None:
         bpy.ops.wm.read_factory_settings()
-        bpy.ops.extensions.package_install_files(filepath=str(self.archive), repo="user_default", enable_on_install=True)
+        bpy.ops.extensions.package_install_files(filepath=str(self.archive), repo="user_default",
+                                                 enable_on_install=True)
         if ADDON not in bpy.context.preferences.addons:
             raise RuntimeError("Blender did not enable the extension")
 
@@ -99,7 +100,8 @@ class Demo:
         nodes, links = world.node_tree.nodes, world.node_tree.links
         nodes.clear()
         coordinates, mapping = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
-        texture, background, output = (nodes.new(f"ShaderNode{kind}") for kind in ("TexEnvironment", "Background", "OutputWorld"))
+        texture, background = nodes.new("ShaderNodeTexEnvironment"), nodes.new("ShaderNodeBackground")
+        output = nodes.new("ShaderNodeOutputWorld")
         folder = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
         texture.image = bpy.data.images.load(str(folder / f"{name}.exr"), check_existing=True)
         mapping.inputs["Rotation"].default_value[2] = math.radians(degrees)
@@ -210,7 +212,8 @@ def _matte(photo: Path):
     folder = Path(sys.modules[ADDON].__file__).parent
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "matte.npy"
-        subprocess.run([sys.executable, "-c", program, photo, file], check=True, env={**os.environ, "PYTHONPATH": str(folder)})
+        subprocess.run([sys.executable, "-c", program, photo, file], check=True,
+                       env={**os.environ, "PYTHONPATH": str(folder)})
         pixels = np.load(file)
     pair = np.concatenate([np.concatenate([pixels[..., 3:].repeat(3, 2), np.ones_like(pixels[..., 3:])], 2), pixels], 1)
     return Image.fromarray(np.round(255 * pair).astype(np.uint8))
@@ -246,6 +249,7 @@ if __name__ == "__main__":
     try:
         status = Demo(Path(sys.argv[1]), Path(sys.argv[2])).run()
     finally:
-        bpy.ops.preferences.addon_disable(module=ADDON)  # Blender's module hangs at its end while an engine is registered
+        # Blender's module hangs at its end while an engine is registered
+        bpy.ops.preferences.addon_disable(module=ADDON)
     sys.stdout.flush()
     os._exit(status)

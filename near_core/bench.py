@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=7, help="of each measurement; the median counts")
     parser.add_argument("--threads", type=int, default=0, help="0 = all")
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
-    parser.add_argument("--only", choices=("frames", "create", "worker", "kernels"), action="append", help="default: everything")
+    parser.add_argument("--only", choices=("frames", "create", "worker", "kernels"), action="append",
+                        help="may be given again; default: everything")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,9 +157,11 @@ def _worker(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.Neu
             (Path(folder) / "answers").touch()
             start = time.perf_counter()
             process = subprocess.Popen(
-                [sys.executable, "-m", "near_core.worker", folder, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])})
-            channel = protocol.Channel(process.stdout, process.stdin, Path(folder) / "answers", Path(folder) / "requests")
+                [sys.executable, "-m", "near_core.worker", folder, str(os.getpid())],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])})
+            channel = protocol.Channel(process.stdout, process.stdin, incoming=Path(folder) / "answers",
+                                       outgoing=Path(folder) / "requests")
             _until(channel, "hello")
             ready.append(time.perf_counter() - start)
             drawn.append(_draw_remotely(channel, large) - start)
@@ -207,13 +210,15 @@ def _kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.Ne
                 "kernel_light": _median(args, lambda n: transport.prepare_light(light)),
                 "kernel_pyramid": _median(args, lambda n: ggx.pyramid(light.map, threads=threads))}
     for suns in (True, False):
-        measured[f"kernel_illuminate{'_suns' if suns else ''}_m{count}"] = _median(
-            args, lambda n: transport.illuminate(prepared, prepared_light, turn_z(n), suns=suns, threads=threads))  # noqa: B023
+        illuminate = lambda n: transport.illuminate(prepared, prepared_light, turn_z(n),  # noqa: E731
+                                                    suns=suns, threads=threads)  # noqa: B023
+        measured[f"kernel_illuminate{'_suns' if suns else ''}_m{count}"] = _median(args, illuminate)
     features = np.ones((count, 13), np.float32)
     for name, size in SIZES.items():
         view = _view(0, size)
-        project = lambda: splat.project(shape.xyz, shape.covariance, shape.opacity, view.world_to_camera,  # noqa: E731, B023
-                                        view.intrinsics, *size, low_pass=0.1, threads=threads)  # noqa: B023
+        project = lambda: splat.project(  # noqa: E731
+            shape.xyz, shape.covariance, shape.opacity, view.world_to_camera, view.intrinsics, *size,  # noqa: B023
+            low_pass=0.1, threads=threads)
         projection = project()
         measured[f"kernel_project_{name}_m{count}"] = _median(args, lambda n: project())  # noqa: B023
         measured[f"kernel_rasterize_{name}_m{count}"] = _median(

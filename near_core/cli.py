@@ -25,7 +25,8 @@ FAILED, INTERRUPTED = 2, 130
 MAP_SIDE = 8192  # pixels; longer light maps are averaged down
 
 # commands that live in modules of their own, each with add_arguments(parser) and run(args) -> exit status
-MODULES = {"evaluate": "evaluate", "verify-reference": "reference", "render-dataset": "render_dataset", "bench": "bench"}
+MODULES = {"evaluate": "evaluate", "verify-reference": "reference", "render-dataset": "render_dataset",
+           "bench": "bench"}
 HELP = {
     "create": "make a neural asset from photos, a mesh or both",
     "render": "draw assets under a light, seen by a camera",
@@ -75,8 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("NEAR_DEBUG"):
             raise
-        print(f"near_core: {type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: set NEAR_DEBUG=1 "
-              "to see where, and report it.", file=sys.stderr)
+        print(f"near_core: {type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: "
+              "set NEAR_DEBUG=1 to see where, and report it.", file=sys.stderr)
         return FAILED
 
 
@@ -108,7 +109,7 @@ def _packages(name: str):
         yield
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith(__package__):
-            raise NearError(f"`{name}` is not part of this installation.", "Run it in a checkout of the project.") from error
+            raise NearError(f"`{name}` is not part of this installation.", "Run it in a checkout.") from error
         raise NearError(f"`{name}` needs the Python package {error.name}.",
                         "Run it with the environment that build.py makes.") from error
 
@@ -146,16 +147,17 @@ class Reporter:
         self.phase = phase
 
     def close(self, text: str) -> None:
-        print(f"{chr(13) if self.live else ''}{self.prefix}{text}{chr(27) + '[K' if self.live else ''}", file=sys.stderr)
+        text = self.prefix + text
+        print(f"\r{text}\033[K" if self.live else text, file=sys.stderr)
 
 
 # --- create
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, action="append", default=[],
-                        help="photo; further ones show the object from evenly spaced sides, counterclockwise from above")
-    parser.add_argument("--mask", type=Path, help="picture, white where the first photo shows the object; default: the photo's "
-                                                  "alpha, or the background is found")
+                        help="photo; more show the object from evenly spaced sides, counterclockwise from above")
+    parser.add_argument("--mask", type=Path, help="picture, white where the first photo shows the object; "
+                                                  "default: the photo's alpha, or the background is found")
     parser.add_argument("--mesh", type=Path, help="shape: .glb, .gltf, .obj or .ply; without photos also the material")
     parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
     parser.add_argument("--fov", type=float, help="degrees, full horizontal angle of the photo; default 40")
@@ -196,7 +198,8 @@ def _pose(args: argparse.Namespace) -> dict:
     if not args.camera:
         return angles
     if angles:
-        raise NearError("--camera already says where the photo was taken from.", "Leave out --fov, --azimuth, --elevation.")
+        raise NearError("--camera already says where the photo was taken from.",
+                        "Leave out --fov, --azimuth, --elevation.")
     return {"camera": _cameras(args.camera, None, None)[0]}
 
 
@@ -217,13 +220,13 @@ class _AddMatrix(argparse.Action):
 def _render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--asset", type=Path, action=_AddAsset, required=True, help=".near file; may be given again")
     parser.add_argument("--matrix", type=float, nargs=16, action=_AddMatrix, metavar="m",
-                        help="rows of the asset-to-world matrix of the asset before it; default: the cube of edge 1 at the origin")
+                        help="rows of the asset-to-world matrix of the asset before it; default: a cube of edge 1")
     parser.add_argument("--env", required=True, help="light: .exr or .hdr panorama, or a uniform radiance R,G,B")
     parser.add_argument("--env-rotation", type=float, default=0.0, help="degrees, as Blender's Mapping Z")
     parser.add_argument("--env-strength", type=float, default=1.0)
-    parser.add_argument("--background", action="store_true", help="draw the light behind the assets; default: transparent")
+    parser.add_argument("--background", action="store_true", help="draw the light behind the assets")
     parser.add_argument("--camera", type=Path, help="JSON as in docs/formats.md")
-    parser.add_argument("--frames", type=Path, help="JSON list of cameras, one picture each; what one leaves out --camera tells")
+    parser.add_argument("--frames", type=Path, help="JSON list of cameras, a picture each; --camera fills in the rest")
     parser.add_argument("--azimuth", type=float, default=0.0, help="degrees, 0 shows the front, 90 the side at +X")
     parser.add_argument("--elevation", type=float, default=15.0, help="degrees")
     parser.add_argument("--distance", type=float, default=2.0, help="metres from the origin")

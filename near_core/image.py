@@ -94,7 +94,7 @@ def _reading(path: Path):
     except MemoryError as error:
         raise NearError(f"{path.name} does not fit into memory.", "Scale it down.") from error
     except ImportError as error:
-        raise NearError(f"Reading {path.name} needs the Python package {error.name}.", f"Install {error.name}.") from error
+        raise NearError(f"{path.name} needs the Python package {error.name}.", f"Install {error.name}.") from error
     except OSError as error:
         if error.strerror:
             raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
@@ -274,7 +274,7 @@ def _read_pillow(path: Path) -> np.ndarray:
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
-    """Writes a linear premultiplied picture (H, W, 1, 3 or 4) as 8-bit sRGB with straight alpha, whole or not at all."""
+    """Writes a linear premultiplied picture (H, W, 1, 3 or 4), whole or not at all: 8-bit sRGB with straight alpha."""
     from PIL import Image
 
     color, alpha = picture[..., :3], picture[..., 3:]

@@ -34,7 +34,7 @@ def _take(descriptor: int) -> bool:
 
 @contextmanager
 def exclusive(settle: float = SETTLE) -> Iterator[None]:
-    """Holds the machine for a measurement: waits for other measurements, then `settle` seconds for training to pause."""
+    """Holds the machine for a measurement: waits for other ones, then `settle` seconds for training to pause."""
     descriptor = os.open(_path(), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         while not _take(descriptor):

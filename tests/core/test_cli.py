@@ -76,7 +76,8 @@ def test_all_passes_and_numbered_frames(ball, tmp_path):
     turn = np.eye(4)
     turn[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]  # a camera on -Y that looks at the origin
     turn[1, 3] = -2
-    (tmp_path / "cam.json").write_text(json.dumps({"fov_x_deg": 40, "resolution": [48, 32], "matrix_world": turn.tolist()}))
+    camera = {"fov_x_deg": 40, "resolution": [48, 32], "matrix_world": turn.tolist()}
+    (tmp_path / "cam.json").write_text(json.dumps(camera))
     (tmp_path / "cams.json").write_text(json.dumps([{}, {"type": "ORTHO", "ortho_scale": 2.0}]))
     assert main(["render", "--asset", str(ball), "--env", "1,1,1", "--camera", str(tmp_path / "cam.json"), "--frames",
                  str(tmp_path / "cams.json"), "--passes", "all", "--out", str(tmp_path / "p.exr")]) == 0
@@ -113,7 +114,8 @@ def test_bad_input_is_one_clear_line(ball, tmp_path, capsys):
     assert "none.near" in failure(capsys, "render", "--asset", tmp_path / "none.near", "--env", "1,1,1", *out)
     assert "black.exr" in failure(capsys, "render", "--asset", ball, "--env", tmp_path / "black.exr", *out)
     assert "1,1" in failure(capsys, "render", "--asset", ball, "--env", "1,1", *out)
-    assert "cam.json" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--camera", tmp_path / "cam.json", *out)
+    assert "cam.json" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--camera", tmp_path / "cam.json",
+                                 *out)
     assert "size" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--size", "0x4", *out)
     assert "pass" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--passes", "Beauty", *out)
     assert "folder" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "no" / "a.exr")
@@ -129,14 +131,15 @@ def test_light_with_nan_and_enormous_texels_gives_a_finite_picture(ball, tmp_pat
     light = np.ones((8, 16, 3), np.float32)
     light[2, 3], light[4, 5], light[1, 1] = np.nan, 1e9, -np.inf
     image.write_exr(tmp_path / "bad.exr", {"Combined": light})
-    assert main(["render", "--asset", str(ball), "--env", str(tmp_path / "bad.exr"), *SIZE, "--out", str(tmp_path / "a.exr")]) == 0
+    assert main(["render", "--asset", str(ball), "--env", str(tmp_path / "bad.exr"), *SIZE,
+                 "--out", str(tmp_path / "a.exr")]) == 0
     assert np.isfinite(image.read(tmp_path / "a.exr")).all()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_interruption_leaves_no_file_and_no_traceback(ball, tmp_path):
-    command = [sys.executable, "-m", "near_core", "render", "--asset", ball, "--env", "1,1,1", "--size", "4096x4096", "--out",
-               tmp_path / "a.exr"]
+    command = [sys.executable, "-m", "near_core", "render", "--asset", ball, "--env", "1,1,1", "--size", "4096x4096",
+               "--out", tmp_path / "a.exr"]
     process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline()  # it has begun
     process.send_signal(signal.SIGINT)

@@ -31,7 +31,7 @@ def write_hdr(path, picture, compressed):
                 run = 1
                 while at + run < len(channel) and channel[at + run] == channel[at] and run < 127:
                     run += 1
-                out += bytes([128 + run, channel[at]]) if run >= 4 else b"".join(bytes([1, channel[at]]) for _ in range(run))
+                out += bytes([128 + run, channel[at]]) if run >= 4 else bytes([1, channel[at]]) * run
                 at += run
     path.write_bytes(out)
 
@@ -132,7 +132,8 @@ def test_jpeg_is_turned_upright(tmp_path):
 def test_png_round_trip_has_straight_alpha(tmp_path):
     straight = np.concatenate([RNG.random((4, 5, 3)), np.full((4, 5, 1), 0.5)], 2).astype(np.float32)
     image.write_png(tmp_path / "a.png", image.premultiplied(straight))
-    assert np.abs(image.srgb_encode(image.read(tmp_path / "a.png")) - image.srgb_encode(straight))[..., :3].max() < 0.003
+    difference = image.srgb_encode(image.read(tmp_path / "a.png")) - image.srgb_encode(straight)
+    assert np.abs(difference[..., :3]).max() < 0.003
 
 
 def test_large_pictures_are_averaged_in_linear_light(tmp_path):
