@@ -54,7 +54,7 @@ def _measure(part, fixtures, folder, threads):
     import torch
 
     from . import reference_fullsize
-    from .models import near_hdri, near_iad, near_lad
+    from .models import near_checkpoint, near_hdri, near_iad, near_lad
 
     torch.set_num_threads(threads)
     config = json.loads((fixtures / (TOKENIZER if part == "tokenizer" else ASSET)).read_text())
@@ -65,7 +65,7 @@ def _measure(part, fixtures, folder, threads):
     rows = []
     with torch.inference_mode():
         for dtype in (torch.float32, torch.bfloat16):
-            network.to(dtype)
+            near_checkpoint.lower(network, dtype)
             rate = _gemm_rate(dtype)
             common = {"part": part, "precision": str(dtype).split(".")[1], "gemm_gflops_per_cpu_s": rate}
             if part == "tokenizer":

@@ -124,9 +124,32 @@ class CrossAttention(nn.Module):
         q = self.to_q(x).unflatten(-1, (self.heads, -1))  # (N, heads, D)
         if self.qk_rms_norm:
             q = self.q_rms_norm(q)
-        out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None], k[None], v[None])[0].transpose(0, 1)
+        out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None].contiguous(), k[None], v[None])[0].transpose(0, 1)
                for rows, k, v in zip(q.split(lengths), *memory)]
         return self.to_out(torch.cat(out).flatten(1))
+
+
+class RegisterAttention(CrossAttention):
+    """Cross attention to few tokens that stay the same for all rows. Their keys times the query weights, and their values
+    times the output weights, are small matrices: with them a row costs heads * T instead of 2 C columns."""
+
+    def memorize(self, context):
+        """context: (B, T, context_channels). Returns, for each item, weight and bias of the scores (heads T, C) and
+        (heads T,), and the weight of the output (C, heads T)."""
+        query, output = self.to_q.weight.float().unflatten(0, (self.heads, -1)), self.to_out.weight.float()
+        k, v = super().memorize(context)
+        k = k.float() / k.shape[-1] ** 0.5  # (B, heads, T, D)
+        weight = torch.einsum("bhtd,hdc->bhtc", k, query).flatten(1, 2)
+        bias = torch.einsum("bhtd,hd->bht", k, self.to_q.bias.float().unflatten(0, (self.heads, -1))).flatten(1)
+        value = torch.einsum("bhtd,chd->bcht", v.float(), output.unflatten(1, (self.heads, -1))).flatten(2)
+        return tuple(each.to(self.to_q.weight.dtype) for each in (weight, bias, value))
+
+    def forward(self, x, memory, lengths):
+        out = []
+        for rows, weight, bias, value in zip(x.to(self.to_q.weight.dtype).split(lengths), *memory):
+            scores = F.linear(rows, weight, bias).unflatten(1, (self.heads, -1))  # (n, heads, T)
+            out.append(F.linear(scores.softmax(2).flatten(1), value, self.to_out.bias))
+        return torch.cat(out)
 
 
 class FlowBlock(nn.Module):

@@ -2,6 +2,7 @@
 .pt). Weights stay memory-mapped until they are used; nothing in the folder is executed or unpickled as objects."""
 import inspect
 import json
+import math
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ REQUIRED = ("decoder", "renderer", "neural_basis", "hdri_encoder")  # what rende
 IMAGE_ENCODER = "image_encoder"
 SUFFIXES = (".safetensors", ".pt", ".pth")
 TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published classes that change no result in float32
+TORSO = ("blocks.", "input_blocks.", "out_blocks.", "middle_block.", "stage", "fusion_", "projection_conv",
+         "transformer_encoder.")  # what half precision applies to; embeddings and heads stay float32, as published
 MANIFESTS = ("pipeline.yaml", "pipeline.json")
 
 
@@ -65,7 +68,7 @@ class Checkpoint:
         raise _damaged(self._file(name, ".safetensors"), "is missing")
 
     def load(self, name, dtype=torch.float32, device="cpu"):
-        """The network with its weights, in eval mode. Raises NearError that names the first key that does not fit."""
+        """The network with its weights, its torso in that dtype, in eval mode. Raises NearError that names the first key that does not fit."""
         if name == IMAGE_ENCODER:
             kind, arguments, path = "dinov2_vitl14_reg", {}, self.image_encoder()
         else:
@@ -87,7 +90,7 @@ class Checkpoint:
     def size(self, name, dtype=torch.float32):
         """Bytes that the weights take in that dtype."""
         with Weights(self.image_encoder() if name == IMAGE_ENCODER else self.weights(name)) as weights:
-            return sum(torch.Size(shape).numel() for shape in weights.shapes.values()) * dtype.itemsize
+            return sum(math.prod(shape) * stored_as(key, dtype).itemsize for key, shape in weights.shapes.items())
 
     def _file(self, name, suffix):
         if name not in self.models:
@@ -114,6 +117,18 @@ def open_checkpoint(folder):
     if missing:
         raise NearError(f"{manifest.name} names no {missing[0]}.", "Choose the folder of a published NeAR checkpoint.")
     return Checkpoint(folder, models, normalization, *samplers)
+
+
+def stored_as(key, dtype):
+    """The dtype of a weight in a network of a precision."""
+    return dtype if key.startswith(TORSO) else torch.float32
+
+
+def lower(network, dtype):
+    """Bring the torso of a network to a dtype, in place."""
+    for key, parameter in network.named_parameters():
+        parameter.data = parameter.data.to(stored_as(key, dtype))
+    return network
 
 
 def build(kind, arguments, shapes):
@@ -200,8 +215,8 @@ class Weights:
         return None
 
     def tensors(self, network, dtype, device):
-        """A state dict of the network. Floating weights get the dtype; where nothing changes they stay in the file."""
-        return {key: self.get(self.find(key)).to(device, dtype) for key in network.state_dict()}
+        """A state dict of the network. Where neither device nor dtype changes, the values stay in the file."""
+        return {key: self.get(self.find(key)).to(device, stored_as(key, dtype)) for key in network.state_dict()}
 
 
 def _read_manifest(path):

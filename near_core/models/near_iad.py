@@ -12,7 +12,7 @@ class Block(nn.Module):
     def __init__(self, channels, context_channels, heads, mlp_ratio, qk_rms_norm):
         super().__init__()
         self.attn = blocks.SelfAttention(channels, heads, qk_rms_norm)
-        self.register_attn = blocks.CrossAttention(channels, context_channels, heads)
+        self.register_attn = blocks.RegisterAttention(channels, context_channels, heads)
         self.mlp = blocks.MLP(channels, mlp_ratio)
 
     def forward(self, x, registers, sets, lengths):

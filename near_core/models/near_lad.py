@@ -22,7 +22,7 @@ class Block(nn.Module):
 
     def __init__(self, channels, context_channels, heads, mlp_ratio):
         super().__init__()
-        self.register_attn = blocks.CrossAttention(channels, context_channels, heads)
+        self.register_attn = blocks.RegisterAttention(channels, context_channels, heads)
         self.cross_attn = blocks.CrossAttention(channels, context_channels, heads)
         self.mlp = blocks.MLP(channels, mlp_ratio)
 

@@ -48,6 +48,7 @@ def test_loads_what_was_written(tmp_path):
         half = checkpoint.load("decoder", torch.bfloat16)
         difference = (half(coords, feats)[0] - original(coords, feats)[0]).abs().max()
     assert half.blocks[0].mlp.mlp[0].weight.dtype == torch.bfloat16 and 0 < difference < 0.3
+    assert half.input_layer.weight.dtype == half.reg_tokens.dtype == torch.float32
 
 
 def test_pt_files_load_too_but_run_nothing(tmp_path):

@@ -62,3 +62,10 @@ def test_half_precision_weights_keep_a_float_stream():
     layer = blocks.MLP(8, 4).bfloat16()
     x = torch.randn(3, 8)
     assert layer(blocks.normalize(x)).dtype == torch.bfloat16 and (x + layer(x)).dtype == torch.float32
+
+
+def test_register_attention_is_cross_attention_with_folded_weights():
+    plain, folded = blocks.CrossAttention(24, 24, 3), blocks.RegisterAttention(24, 24, 3)
+    folded.load_state_dict(plain.state_dict())
+    x, registers = torch.randn(9, 24), torch.randn(2, 5, 24)
+    torch.testing.assert_close(folded(x, folded.memorize(registers), [4, 5]), plain(x, plain.memorize(registers), [4, 5]))
