@@ -159,6 +159,8 @@ class LightingDecoder(nn.Module):
         self.features = nn.Linear(width, 16)
         # the neural basis: features and the encoded normal to gains of the five terms and a residual
         self.basis = nn.Sequential(nn.Linear(16 + 15, 32), nn.SiLU(), nn.Linear(32, 5 + 3 + 3))
+        for parameter in self.basis[-1].parameters():
+            nn.init.zeros_(parameter)  # training starts from the transport itself
 
     def attend(self, query: Tensor, axis: Tensor, tokens: Tensor, directions: Tensor) -> Tensor:
         """Each head looks around an axis with a width of its own: softmax of sharpness * cosine. (K, H * 8)."""
@@ -179,7 +181,7 @@ class LightingDecoder(nn.Module):
             x = x + F.silu(layer(x))
         basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 11)
         gain = torch.exp(2 * torch.tanh(basis[:, :5] / 2))  # within e^-2 .. e^2, 1 at the start
-        mix = torch.sigmoid(basis[:, 5:6] + 4), torch.sigmoid(basis[:, 6:7] + 4)  # shadowed against open terms
+        mix = torch.sigmoid(basis[:, 5:6] + 6), torch.sigmoid(basis[:, 6:7] + 6)  # shadowed against open terms
         diffuse = terms[:, 1] * gain[:, 1:2] * mix[0] + terms[:, 0] * gain[:, 0:1] * (1 - mix[0])
         specular = terms[:, 4] * gain[:, 4:5] * mix[1] + terms[:, 3] * gain[:, 3:4] * (1 - mix[1])
         residual = 0.1 * F.elu(basis[:, 8:11], alpha=0.2) * surfel[:, :3].clamp(min=0.02)

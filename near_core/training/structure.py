@@ -60,7 +60,7 @@ def load(data: Path, models: Path, names: list[str]) -> list[tuple[np.ndarray, l
 def sample(points: np.ndarray, view: photos.View, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
     """Network inputs and targets of one photo."""
     camera, points = view.camera, points.astype(np.float32)
-    if augment and rng.random() < 0.6:
+    if augment and rng.random() < 0.25:
         camera, turn = photos.turned(camera, rng.uniform(-180, 180))
         points = points @ turn.T.astype(np.float32)
         scale = min(1.0, 0.499 / np.abs(points).max()) * (rng.uniform(0.85, 1) if rng.random() < 0.5 else 1)
@@ -106,9 +106,9 @@ def loss_of(networks: StructureAndRefine, batch: list[dict]) -> Tensor:
     logits, target = logits.float(), stack("coarse").float()
     p = logits.sigmoid()
     dice = 1 - (2 * (p * target).sum((1, 2, 3)) + 1) / (p.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
-    loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(2.0)) * 2 + dice.mean()
+    loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(1.5)) * 2 + dice.mean()
     for k, item in enumerate(batch):
-        likely = ((p[k].detach() > 0.3) | item["coarse"]).nonzero()
+        likely = ((p[k].detach() > 0.5) | item["coarse"]).nonzero()
         cells = likely[torch.randperm(len(likely))[:CHILDREN // 8]]
         children, child_logits = refine(networks, cells, features[k].float(), maps[k].float(), item)
         truth = item["fine"][children[:, 0], children[:, 1], children[:, 2]].float()
