@@ -35,7 +35,7 @@ PLATFORMS = {
 # the wheels in the zip: networks, photos, panoramas; numpy is in Blender
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "demo.py", "keg.glb", "src", "lib", "build.py",
+LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "exported", "demo.py", "keg.glb", "src", "lib", "build.py",
             "autograd.py", "training", "dataset.py", "render_dataset.py", "procedural.py", "variation.py", "evaluat*.py",
             "metrics.py", "reference*.py", "cli.py", "bench.py", "__main__.py")
 # shared libraries of a Debian system that Blender's module loads
@@ -160,8 +160,14 @@ def _export() -> None:
     if not list(WEIGHTS.glob("*.safetensors")):
         say("near-mini has no trained weights yet: the analytic renderer works alone")
         return
+    stamp = ONNX / "exported"
+    state = _digest([*sorted((ROOT / "near_core/models").glob("mini*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
+    if stamp.is_file() and stamp.read_text() == state:
+        return
     with step("export near-mini"):
+        shutil.rmtree(ONNX, ignore_errors=True)
         run(PYTHON, "-c", "from near_core.models.mini_graphs import export; export()", quiet=True)
+        stamp.write_text(state)
 
 
 # --- the extension
