@@ -1,10 +1,9 @@
 """What the published networks cost at full size on this computer: `python -m near_core.bench_published --fixtures DIR`.
 
-Processor seconds (all threads, user and system) of one warm call, with weights by rule and the published example asset, next
-to the rate of a matrix product measured in the same process. Every part runs in a process of its own, so that its peak memory
-is its own."""
+Processor seconds (all threads, user and system) of one warm call, with weights by rule and the published example asset,
+next to the rate of a matrix product measured in the same process. Every part runs in a process of its own, so that its
+peak memory is its own."""
 import argparse
-import dataclasses
 import json
 import os
 import resource
@@ -114,7 +113,7 @@ def _views(renderer, common, fixtures, folder, config):
 
     seconds, flops, _ = _timed(network)
     rows.append(_row(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
-    close = dataclasses.replace(camera, intrinsics=camera.intrinsics * [[3], [3], [1]] + [[0, 0, -512], [0, 0, -512], [0, 0, 0]])
+    close = camera.resized(3 * 512, 3 * 512).cropped(512, 512, 512, 512)
     for name, view in (("view", camera), ("close view", close)):
         pictures = []
         for cull in (False, True):

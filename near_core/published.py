@@ -34,7 +34,8 @@ class Published:
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
-        """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something is."""
+        """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something
+        is."""
         seen = [each for each in instances if abs(np.linalg.det(np.asarray(each.matrix)[:3, :3])) > 1e-18]
         subjects = []
         for number, instance in enumerate(seen):
@@ -54,7 +55,7 @@ class Published:
         asset = instance.asset
         if asset.model != "near":
             raise NearError(f"{asset.name} has no latent of the published model.",
-                            "Create the asset again with the published checkpoint, or render it with the embedded model.")
+                            "Create it again with the published checkpoint, or render it with the embedded model.")
         decoded = self._decoded.get_or(asset.hash, lambda: self.pipeline.decode(asset.coords, asset.slat))
         progress("Light", 0.5)
         asset_to_map = environment.world_to_map @ polar_rotation(np.asarray(instance.matrix, np.float64))
@@ -67,9 +68,9 @@ class Published:
 def light_of(environment: Environment, asset_to_map: np.ndarray):
     """What the tokenizer gets for an asset. asset_to_map: (3, 3) rotation or reflection.
 
-    A map that stands upright over the asset is only turned; for a tilted or mirrored asset it is resampled into the asset's
-    frame. Returns a function that gives the radiance (H, W, 3) at strength 1, the published rotation in degrees, and a key
-    that is equal where the tokens are.
+    A map that stands upright over the asset is only turned; for a tilted or mirrored asset it is resampled into the
+    asset's frame. Returns a function that gives the radiance (H, W, 3) at strength 1, the published rotation in
+    degrees, and a key that is equal where the tokens are.
     """
     upright = math.acos(min(1.0, asset_to_map[2, 2])) < TILT and np.linalg.det(asset_to_map) > 0
     if upright:

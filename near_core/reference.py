@@ -26,8 +26,8 @@ class Part:
 class Row:
     name: str
     verdict: str  # "pass", "fail" or "not applicable"
-    max_error: float = 0.0  # of the part nearest to or furthest beyond its tolerance
-    tolerance: float = 0.0
+    max_error: float | None = None  # of the part nearest to or furthest beyond its tolerance; None where nothing ran
+    tolerance: float | None = None
     reason: str = ""
     parts: list[Part] = field(default_factory=list)
 
@@ -66,15 +66,16 @@ class Fixture:
             raise NearError(f"{name} has shape {tuple(ours.shape)}, the reference {tuple(reference.shape)}.")
         scale = max(1.0, float(reference.double().abs().max()))
         error = float((ours.double() - reference.double()).abs().max())
-        self.add(name, error if np.isfinite(error) else np.inf, tolerance * scale)
+        self.add(name, error, tolerance * scale)
 
     def add(self, name, error, tolerance):
-        self.parts.append(Part(name, float(error), float(tolerance)))
+        """A part without a number (nan, infinity) counts as off by 1e30."""
+        self.parts.append(Part(name, float(np.nan_to_num(float(error), nan=1e30, posinf=1e30)), float(tolerance)))
 
 
 def verify(fixtures, only=""):
-    """fixtures: a folder; only: the start of the names to run. Prints and returns a `Row` for each fixture in it, sorted by
-    name. Raises NearError where it has none."""
+    """fixtures: a folder; only: the start of the names to run. Prints and returns a `Row` for each fixture in it,
+    sorted by name. Raises NearError where it has none."""
     paths = [path for path in sorted(Path(fixtures).glob("*.json")) if path.name.startswith(only)]
     if not paths:
         raise NearError(f"There are no fixtures in {fixtures}.", "Name a folder with NAME.json and NAME.npz files.")
@@ -97,7 +98,7 @@ def verify_one(path):
         with torch.inference_mode():
             check(fixture)
     except Exception as error:  # a fixture that our code cannot run is a failed row, and the others still run
-        return Row(path.stem, "fail", float("inf"), reason=f"{type(error).__name__}: {error}")
+        return Row(path.stem, "fail", None, None, reason=f"{type(error).__name__}: {error}")
     worst = max(fixture.parts, key=lambda part: part.error / max(part.tolerance, 1e-30))
     passed = all(part.error <= part.tolerance for part in fixture.parts)
     return Row(fixture.name, "pass" if passed else "fail", worst.error, worst.tolerance, worst.name, fixture.parts)
@@ -125,4 +126,6 @@ def run(args):
 def line(row):
     if row.verdict == "not applicable":
         return f"{row.name:28} not applicable: {row.reason}"
+    if row.max_error is None:
+        return f"{row.name:28} {row.verdict}: {row.reason}"
     return f"{row.name:28} {row.verdict}  error {row.max_error:.1e}  tolerance {row.tolerance:.1e}  {row.reason}"

@@ -15,7 +15,7 @@ VIEW = 5e-4  # what depends on the view vector, which the lighting network multi
 DEPTH = 2e-5  # a sum of w z over one of w, which is one minus a product: its own rounding in float32
 SLOPE = 1e-4  # normals from differences of such depths
 STEP = 2 / 255  # of a pixel: what a Gaussian does that rounding carries over the cut-offs at 1/255 and 1e-4
-RARE, UNSTEADY = 1e-3, 0.05  # share of pixels where that may happen: from equal Gaussians, and from the lighting network
+RARE, UNSTEADY = 1e-3, 0.05  # share of pixels where that may happen: from equal Gaussians, from the lighting network
 
 
 class Watch:
@@ -296,8 +296,8 @@ def cameras(fixture):
 def voxels(fixture):
     for key in fixture.names("out/"):
         name = key.split("/")[1]
-        ours = near_conditioning.mesh_voxels(fixture[f"in/{name}/vertices"].numpy(), fixture[f"in/{name}/faces"].numpy(),
-                                             fixture.config.get("resolution", 64))
+        vertices, faces = (fixture[f"in/{name}/{part}"].numpy() for part in ("vertices", "faces"))
+        ours = near_conditioning.mesh_voxels(vertices, faces, fixture.config.get("resolution", 64))
         a, b = (set(map(tuple, coords.tolist())) for coords in (ours, fixture[key]))
         fixture.add(f"{key}, 1 - IoU", 1 - len(a & b) / len(a | b), 0.005)
         stored = np.array(sorted(b))
@@ -340,9 +340,9 @@ def pictures(fixture):
 
 
 def compare_maps(fixture, prefix, maps, tolerance=EXACT, excepted=RARE):
-    """All pixels but the excepted share keep the tolerance, and those are off by no more than a cut-off explains; a depth is
-    undefined to that degree where a single faint Gaussian makes it. (Moving the camera of the stored whole frame by one
-    rounding step changes single pixels by 1/255.)"""
+    """All pixels but the excepted share keep the tolerance, and those are off by no more than a cut-off explains; a
+    depth is undefined to that degree where a single faint Gaussian makes it. (Moving the camera of the stored whole
+    frame by one rounding step changes single pixels by 1/255.)"""
     for key in fixture.names(prefix + "/"):
         name, stored = key.split("/")[-1], fixture[key]
         error = (planes(maps[name], stored).double() - stored.double()).abs()
@@ -439,7 +439,8 @@ def mesh_extraction(fixture):
     fixture.compare("out/vertices", vertices, EXACT, stored[nearest])
     if attributes is not None:
         fixture.compare("out/vertex_attrs", attributes, EXACT, fixture["out/vertex_attrs"][nearest])
-    ours, theirs = ({tuple(turned_first(face)) for face in each.tolist()} for each in (nearest[faces], fixture["out/faces"]))
+    ours, theirs = ({tuple(turned_first(face)) for face in each.tolist()}
+                    for each in (nearest[faces], fixture["out/faces"]))
     fixture.add("out/faces", len(ours ^ theirs), 0)
 
 

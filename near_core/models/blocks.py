@@ -113,7 +113,8 @@ class CrossAttention(nn.Module):
         self.to_out = Linear(channels, channels)
 
     def memorize(self, context):
-        """context: (B, T, context_channels). Returns keys and values, (B, heads, T, D) each; they outlive many calls."""
+        """context: (B, T, context_channels). Returns keys and values, (B, heads, T, D) each; they outlive many
+        calls."""
         k, v = self.to_kv(context).unflatten(-1, (2, self.heads, -1)).unbind(2)  # (B, T, heads, D) each
         if self.qk_rms_norm:
             k = self.k_rms_norm(k)
@@ -124,14 +125,14 @@ class CrossAttention(nn.Module):
         q = self.to_q(x).unflatten(-1, (self.heads, -1))  # (N, heads, D)
         if self.qk_rms_norm:
             q = self.q_rms_norm(q)
-        out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None].contiguous(), k[None], v[None])[0].transpose(0, 1)
-               for rows, k, v in zip(q.split(lengths), *memory)]
-        return self.to_out(torch.cat(out).flatten(1))
+        out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None].contiguous(), k[None], v[None])[0]
+               for rows, k, v in zip(q.split(lengths), *memory)]  # (heads, n, D) each
+        return self.to_out(torch.cat(out, 1).transpose(0, 1).flatten(1))
 
 
 class RegisterAttention(CrossAttention):
-    """Cross attention to few tokens that stay the same for all rows. Their keys times the query weights, and their values
-    times the output weights, are small matrices: with them a row costs heads * T instead of 2 C columns."""
+    """Cross attention to few tokens that stay the same for all rows. Their keys times the query weights, and their
+    values times the output weights, are small matrices: with them a row costs heads * T instead of 2 C columns."""
 
     def memorize(self, context):
         """context: (B, T, context_channels). Returns, for each item, weight and bias of the scores (heads T, C) and

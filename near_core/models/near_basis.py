@@ -10,6 +10,8 @@ NORMAL_FREQUENCIES = 6
 
 
 class Sine(nn.Module):
+    """sin(w0 x) (Sitzmann et al. 2020)."""
+
     def __init__(self, w0):
         super().__init__()
         self.w0 = w0
@@ -19,6 +21,8 @@ class Sine(nn.Module):
 
 
 class Residual(nn.Module):
+    """Two layers whose result is added to their input."""
+
     def __init__(self, channels, activation):
         super().__init__()
         self.linear1 = blocks.Linear(channels, channels)
@@ -30,6 +34,8 @@ class Residual(nn.Module):
 
 
 class NeuralBasis(nn.Module):
+    """A small MLP; `num_frequencies` is accepted and, as in the published code, not used."""
+
     def __init__(self, input_dim=48, output_dim=4, hidden_dim=64, num_layers=3, activation="sine", w0=30.0,
                  use_residual=False, num_frequencies=NORMAL_FREQUENCIES):
         super().__init__()
@@ -49,7 +55,8 @@ class NeuralBasis(nn.Module):
         self.mlp = nn.Sequential(*layers, blocks.Linear(hidden_dim, output_dim))
 
     def forward(self, features, normals):
-        """features: (M, input_dim); normals: (M, 3), world. Returns (M, output_dim): linear RGB, then values in (0, 1)."""
+        """features: (M, input_dim); normals: (M, 3), world. Returns (M, output_dim): linear RGB, then values in (0,
+        1)."""
         normals = blocks.frequency_encoding(F.normalize(normals, dim=-1), NORMAL_FREQUENCIES)
         out = self.mlp(torch.cat([features, normals], 1)).float()
         return torch.cat([F.elu(out[:, :3], alpha=1e-3), out[:, 3:].sigmoid()], 1)

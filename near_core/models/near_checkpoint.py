@@ -68,7 +68,8 @@ class Checkpoint:
         raise _damaged(self._file(name, ".safetensors"), "is missing")
 
     def load(self, name, dtype=torch.float32, device="cpu"):
-        """The network with its weights, its torso in that dtype, in eval mode. Raises NearError that names the first key that does not fit."""
+        """The network with its weights, its torso in that dtype, in eval mode. Raises NearError that names the first
+        key that does not fit."""
         if name == IMAGE_ENCODER:
             kind, arguments, path = "dinov2_vitl14_reg", {}, self.image_encoder()
         else:
@@ -83,7 +84,7 @@ class Checkpoint:
         """The DINOv2 weights in the folder, which the published pipeline fetches separately."""
         found = sorted(path for path in self.folder.rglob("dinov2_vitl14_reg*") if path.suffix in SUFFIXES)
         if not found:
-            raise NearError("The checkpoint folder has no weights of the image encoder (dinov2_vitl14_reg4_pretrain.pth).",
+            raise NearError("The folder has no weights of the image encoder (dinov2_vitl14_reg4_pretrain.pth).",
                             "Download them from the DINOv2 project and put the file into the folder.")
         return found[0]
 
@@ -99,11 +100,12 @@ class Checkpoint:
 
 
 def open_checkpoint(folder):
-    """folder: as published or downloaded, with pipeline.yaml. Reads no weights. Raises NearError where it does not fit."""
+    """folder: as published or downloaded, with pipeline.yaml. Reads no weights. Raises NearError where it does not
+    fit."""
     folder = Path(folder)
     manifest = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
     if manifest is None:
-        raise NearError(f"The folder {folder.name} has no pipeline.yaml.", "Choose the folder of a published checkpoint.")
+        raise NearError(f"The folder {folder.name} has no pipeline.yaml.", "Choose a published checkpoint's folder.")
     arguments = _read_manifest(manifest)
     try:
         models = {str(name): _inside(folder, str(path)) for name, path in (arguments.get("models") or {}).items()}
@@ -132,7 +134,8 @@ def lower(network, dtype):
 
 
 def build(kind, arguments, shapes):
-    """The network without weights. shapes: key -> shape of the stored weights, for settings that the file leaves out."""
+    """The network without weights. shapes: key -> shape of the stored weights, for settings that the file leaves
+    out."""
     arguments = inferred(kind, shapes) | {
         key: value for key, value in arguments.items() if key not in TRAINING_ONLY}
     known = _parameters(NETWORKS[kind])
@@ -159,21 +162,24 @@ def inferred(kind, shapes):
     if kind == "SLatGaussianDecoder":
         told = {"num_register_tokens": size("reg_tokens", 1), "latent_channels": size("input_layer.weight", 1)}
     if kind == "NeuralBasis":
-        last = max((key for key in shapes if key.endswith(".weight")), default="", key=lambda key: int(key.split(".")[1]))
+        layers = [key for key in shapes if key.endswith(".weight")]
+        last = max(layers, default="", key=lambda key: int(key.split(".")[1]))
         told = {"hidden_dim": size("mlp.0.weight", 0), "output_dim": size(last, 0),
                 "input_dim": size("mlp.0.weight", 1) and size("mlp.0.weight", 1) - 3 * (2 * NORMAL_FREQUENCIES + 1)}
     return {key: value for key, value in told.items() if value}
 
 
 def check(network, weights):
-    """Keys and shapes of the file against the network's, in its order. A layer under several names may be stored once."""
+    """Keys and shapes of the file against the network's, in its order. A layer under several names may be stored
+    once."""
     wanted = network.state_dict()
     for key, value in wanted.items():
         stored = weights.find(key)
         if stored is None:
             raise _damaged(weights.path, f"lacks the weight {key}")
         if tuple(weights.shapes[stored]) != tuple(value.shape):
-            raise _damaged(weights.path, f"has {key} of shape {tuple(weights.shapes[stored])} instead of {tuple(value.shape)}")
+            shape, wanted_shape = tuple(weights.shapes[stored]), tuple(value.shape)
+            raise _damaged(weights.path, f"has {key} of shape {shape} instead of {wanted_shape}")
     extra = next((key for key in weights.shapes if key not in wanted), None)
     if extra:
         raise _damaged(weights.path, f"has a weight {extra} that the network has no place for")
@@ -205,7 +211,8 @@ class Weights:
             self.file.__exit__(*error)
 
     def find(self, key):
-        """The stored name of a weight: its own, or that of another place of a repeated layer. None where it has none."""
+        """The stored name of a weight: its own, or that of another place of a repeated layer. None where it has
+        none."""
         if key in self.shapes:
             return key
         if key.startswith("transformer_encoder.layers."):

@@ -65,7 +65,8 @@ def crop(rgba):
     """Cut a square around the object. rgba: (H, W, 4) uint8, straight alpha. Returns (518, 518, 4) uint8."""
     rows, columns = np.nonzero(rgba[..., 3] > OPAQUE)
     if len(rows) == 0:
-        raise NearError("The picture shows no object: nothing of it is opaque.", "Use a picture or a mask with an object.")
+        raise NearError("The picture shows no object: nothing of it is opaque.",
+                        "Use a picture or a mask with an object.")
     left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
     centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
     half = int(max(right - left, bottom - top) * MARGIN) // 2
@@ -89,7 +90,8 @@ def mesh_voxels(vertices, faces, resolution=64):
 
 
 def extrinsics(yaw, pitch, radius):
-    """OpenCV world-to-camera (4, 4) float32 of a camera that looks at the origin; yaw 0 stands on +Y, 90 on +X. Degrees."""
+    """OpenCV world-to-camera (4, 4) float32 of a camera that looks at the origin; yaw 0 stands on +Y, 90 on +X.
+    Degrees."""
     yaw, pitch = math.radians(yaw), math.radians(pitch)
     place = radius * np.array([math.sin(yaw) * math.cos(pitch), math.cos(yaw) * math.cos(pitch), math.sin(pitch)])
     forward = -place / np.linalg.norm(place)

@@ -30,6 +30,8 @@ class ResBlock(nn.Module):
 
 
 class SLatFlowModel(nn.Module):
+    """A transformer over 2^3 pooled voxels between convolution stages at full resolution."""
+
     def __init__(self, resolution, in_channels, model_channels, cond_channels, out_channels, num_blocks,
                  num_heads=None, num_head_channels=64, mlp_ratio=4, patch_size=2, num_io_res_blocks=2,
                  io_block_channels=None, pe_mode="ape", use_skip_connection=True, share_mod=False, qk_rms_norm=False,

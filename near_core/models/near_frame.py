@@ -29,7 +29,8 @@ class Subject:
 
 @dataclass
 class Frame:
-    """maps: name -> (H, W, C) float32, premultiplied over black, normals in the world; lit: share of voxels that were lit."""
+    """maps: name -> (H, W, C) float32, premultiplied over black, normals in the world; lit: share of voxels that were
+    lit."""
     maps: dict
     lit: float
 
@@ -65,9 +66,10 @@ class _Placed:
 def draw(renderer, basis, subjects, camera, cull=True):
     """Light and splat assets together.
 
-    renderer, basis: the networks; subjects: a list of `Subject`; camera: near_core.camera.Camera, world. Voxels do not see
-    each other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first which
-    voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a `Frame`.
+    renderer, basis: the networks; subjects: a list of `Subject`; camera: near_core.camera.Camera, world. Voxels do not
+    see each other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first
+    which voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a
+    `Frame`.
     """
     size, count = (camera.width, camera.height), renderer.representation.num_gaussians
     placed = [_Placed(renderer, subject, camera) for subject in subjects]
@@ -95,8 +97,8 @@ def draw(renderer, basis, subjects, camera, cull=True):
 def _project(placed, scaling, camera):
     parts = [near_render.shape(each.gaussians, scaling, each.matrix) for each in placed]
     xyz, covariance, opacity = (near_render.array(torch.cat(part)) for part in zip(*parts))
-    return splat.project(xyz, covariance, opacity, camera.world_to_camera, camera.intrinsics, camera.width, camera.height,
-                         near=camera.near, far=camera.far, orthographic=camera.orthographic)
+    return splat.project(xyz, covariance, opacity, camera.world_to_camera, camera.intrinsics, camera.width,
+                         camera.height, near=camera.near, far=camera.far, orthographic=camera.orthographic)
 
 
 def embedding_camera(position):

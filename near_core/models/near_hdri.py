@@ -146,6 +146,8 @@ class TransformerLayer(nn.Module):
 
 
 class Hdri_Encoder(ConvNeXt):
+    """Image pyramid, fusion with directions, transformer. dims, depths: of the image network."""
+
     def __init__(self, output_dim=768, num_tokens=4096, cnn_out_channels=256, n_heads=8, num_transformer_layers=2,
                  rope_base=10000.0, dims=DIMS, depths=DEPTHS):
         super().__init__(dims, depths)
@@ -183,7 +185,8 @@ class Hdri_Encoder(ConvNeXt):
         return self.projection_conv(joined).flatten(2).transpose(1, 2).float()
 
     def forward(self, light_map):
-        """light_map: (B, 9, 512, 512) from `near_conditioning.light_map`. Returns tokens (B, num_tokens, output_dim)."""
+        """light_map: (B, 9, 512, 512) from `near_conditioning.light_map`. Returns tokens (B, num_tokens,
+        output_dim)."""
         _, c3, c4, c5 = self.pyramid(light_map[:, :6])
         tokens = self.project(self.fuse(light_map[:, 6:], c3, c4, c5))
         for layer in self.transformer_encoder.layers:

@@ -22,6 +22,8 @@ class Block(nn.Module):
 
 
 class SLatGaussianDecoder(nn.Module):
+    """The decoder; `cond_channels`, the width of the register tokens, equals `model_channels`."""
+
     def __init__(self, resolution, model_channels, latent_channels, cond_channels, num_blocks,
                  num_register_tokens=16, num_heads=None, num_head_channels=64, mlp_ratio=4, attn_mode="swin",
                  window_size=8, pe_mode="ape", qk_rms_norm=False):

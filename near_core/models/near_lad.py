@@ -9,8 +9,9 @@ from .near_vae import head_count, positions
 
 ROWS_AT_ONCE = 2048  # voxels per pass through the blocks; bounds memory
 
-# Attributes by the head meant for them. The published code joins the heads' outputs (gs | pbr | scale | rgb) and then takes
-# each group's attributes from the first columns of the whole, so that groups overlap; its networks were trained so.
+# Attributes by the head meant for them. The published code joins the heads' outputs (gs | pbr | scale | rgb) and then
+# takes each group's attributes from the first columns of the whole, so that groups overlap; its networks were trained
+# so.
 GEOMETRY = (("_xyz", (3,)), ("_base_color", (1, 3)), ("_scaling", (3,)), ("_rotation", (4,)), ("_opacity", (1,)))
 MATERIAL = (("_roughness", (1,)), ("_metallic", (1,)), ("_pbr1", (1,)))
 SCALE = (("_scaling_view", (3,)),)
@@ -38,6 +39,8 @@ def _head(channels, hidden, out_channels):
 
 
 class SLatGaussianRenderer(nn.Module):
+    """The lighting network; `cond_channels` is the width of its tokens."""
+
     def __init__(self, resolution, model_channels, latent_channels, cond_channels, num_blocks, representation_config,
                  num_register_tokens=16, num_heads=None, num_head_channels=64, mlp_ratio=4, attn_mode="swin",
                  window_size=8, pe_mode="null", qk_rms_norm=False):

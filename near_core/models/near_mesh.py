@@ -1,5 +1,5 @@
-"""TRELLIS's mesh decoder and dual marching cubes, only to prove equality with the reference: the product needs no mesh of a
-latent."""
+"""TRELLIS's mesh decoder and dual marching cubes, only to prove equality with the reference: the product needs no mesh
+of a latent."""
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -60,8 +60,8 @@ def patch_tables():
     """How the surface passes through a cube, for each of the 256 sign patterns (bit i: corner i inside).
 
     Returns the patch (256, 12) that each edge belongs to, -1 where it is not crossed; the number of patches (256,); and
-    the face (256,) over which the pattern can meet a like one in an edge of four patches, -1 for none (Nielson 2004, "Dual
-    Marching Cubes"; such pairs are drawn as their complements).
+    the face (256,) over which the pattern can meet a like one in an edge of four patches, -1 for none (Nielson 2004,
+    "Dual Marching Cubes"; such pairs are drawn as their complements).
     """
     edge_of = {frozenset(edge): index for index, edge in enumerate(EDGES.tolist())}
     patches = torch.full((256, 12), -1)
@@ -158,7 +158,8 @@ def _cases(distance, trouble, resolution):
 
 
 def _faces(edge_ends, distance, vertex, gamma, resolution):
-    """Two triangles for each crossed grid edge that four cubes share, split along the diagonal of the larger weights."""
+    """Two triangles for each crossed grid edge that four cubes share, split along the diagonal of the larger
+    weights."""
     side = resolution + 1
     ends = (edge_ends[..., 0] * side + edge_ends[..., 1]) * side + edge_ends[..., 2]  # (K, 2)
     order = torch.argsort(ends[:, 0] * side ** 3 + ends[:, 1], stable=True)  # cubes stay in ascending order

@@ -1,5 +1,5 @@
-"""The published model at work: image to latent, latent and light to passes. Networks are loaded when first needed, stand
-on the device while there is room, and leave it when another one needs the place."""
+"""The published model at work: image to latent, latent and light to passes. Networks are loaded when first needed,
+stand on the device while there is room, and leave it when another one needs the place."""
 from collections import OrderedDict
 
 import numpy as np
@@ -85,18 +85,19 @@ class Pipeline:
         rows = torch.as_tensor(np.pad(np.asarray(coords, np.int32), ((0, 0), (1, 0))), device=self.device)
         network = self.network("slat_flow_model", len(rows), images[0].shape[1])
         x = self._sample(
-            network, lambda x, t, image: network(rows, x, t, image), (len(rows), network.out_layer.out_features), images,
-            self.checkpoint.sampler, seed, mode, progress)
+            network, lambda x, t, image: network(rows, x, t, image), (len(rows), network.out_layer.out_features),
+            images, self.checkpoint.sampler, seed, mode, progress)
         mean, std = (torch.tensor(self.checkpoint.normalization[key], device=self.device) for key in ("mean", "std"))
         return (x * std + mean).cpu().numpy()
 
     @torch.inference_mode()
     def structure(self, images, seed=0, mode="stochastic", progress=silent):
-        """Sample which voxels an object takes, where the checkpoint has TRELLIS's structure models. Returns (N, 3) int32."""
+        """Sample which voxels an object takes, where the checkpoint has TRELLIS's structure models. Returns (N, 3)
+        int32."""
         network = self.network("sparse_structure_flow_model", 0, images[0].shape[1])
         side, channels = network.cells * network.patch, network.input_layer.in_features // network.patch ** 3
-        z = self._sample(network, network, (1, channels, side, side, side), images, self.checkpoint.structure_sampler, seed,
-                         mode, progress)
+        z = self._sample(network, network, (1, channels, side, side, side), images,
+                         self.checkpoint.structure_sampler, seed, mode, progress)
         return self.network("sparse_structure_decoder").occupied(z)[:, 1:].cpu().numpy()
 
     def _sample(self, network, velocity, shape, images, parameters, seed, mode, progress):

@@ -11,8 +11,8 @@ NEAR, FAR = 1.0, 3.0  # metres, of the published pipeline
 
 
 def shape(gaussians, scaling, matrix=None):
-    """What is projected. scaling: "_scaling" or "_scaling_view"; matrix: (4, 4) asset to world, None for the same frame.
-    Returns positions (M, 3), covariances (M, 6) as xx, xy, xz, yy, yz, zz, and opacities (M,)."""
+    """What is projected. scaling: "_scaling" or "_scaling_view"; matrix: (4, 4) asset to world, None for the same
+    frame. Returns positions (M, 3), covariances (M, 6) as xx, xy, xz, yy, yz, zz, and opacities (M,)."""
     axes = rotation_matrix(gaussians.rotation()) * gaussians.scaling(scaling)[:, None]  # columns: scaled axes
     xyz = gaussians.xyz()
     if matrix is not None:
@@ -30,8 +30,8 @@ def pixel_intrinsics(intrinsics, width, height):
 def splat_pass(gaussians, scaling, features, extrinsics, intrinsics, size, near=NEAR, far=FAR, background=None):
     """Splat (M, C) features. scaling: "_scaling" or "_scaling_view". intrinsics: pixels. size: (width, height).
     Returns image (H, W, C), alpha (H, W), depth (H, W), float32, and the projection."""
-    seen = splat.project(*(array(each) for each in shape(gaussians, scaling)), array(extrinsics), array(intrinsics), *size,
-                         near=near, far=far)
+    seen = splat.project(*(array(each) for each in shape(gaussians, scaling)), array(extrinsics), array(intrinsics),
+                         *size, near=near, far=far)
     return *splat.rasterize(seen, array(features), *size, background=background), seen
 
 
@@ -42,7 +42,8 @@ def material_features(gaussians, turn):
 
 
 def light_features(gaussians, basis, turn):
-    """(M, 11): radiance, shadow, brightness and three unnamed ones, normal. turn: (3, 3), applied to normals as rows."""
+    """(M, 11): radiance, shadow, brightness and three unnamed ones, normal. turn: (3, 3), applied to normals as
+    rows."""
     facing = gaussians.normal("_scaling_view")
     colour = basis(gaussians.raw["_rgb"], facing)
     return torch.cat([colour[:, :3], gaussians.value("_shadow"), colour[:, 3:5], gaussians.value("_hdri1"),
@@ -50,7 +51,8 @@ def light_features(gaussians, basis, turn):
 
 
 MATERIAL_MAPS = (("base_color", 3), ("metallic", 1), ("roughness", 1), ("pbr1", 1), ("normal", 3))
-LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hdri1", 1), ("hdri2", 1), ("normal_view", 3))
+LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hdri1", 1), ("hdri2", 1),
+              ("normal_view", 3))
 
 
 def maps_of(image, alpha, depth, layout, end):
@@ -60,7 +62,8 @@ def maps_of(image, alpha, depth, layout, end):
 
 
 def render(gaussians, basis, extrinsics, intrinsics, size, near=NEAR, far=FAR):
-    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black; normals in OpenGL camera axes.
+    """Maps of the published renderer by name, (H, W, C) float32, premultiplied over black; normals in OpenGL camera
+    axes.
 
     extrinsics: (4, 4) world to camera; intrinsics: (3, 3) normalized; size: (width, height).
     """

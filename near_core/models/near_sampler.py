@@ -11,7 +11,8 @@ SIGMA_MIN = 1e-5
 
 @dataclass
 class Settings:
-    """steps; rescale_t > 1 spends more of them near the noise; cfg_strength None: no guidance; cfg_interval: times with it."""
+    """steps; rescale_t > 1 spends more of them near the noise; cfg_strength None: no guidance; cfg_interval: times with
+    it."""
     steps: int = 25
     rescale_t: float = 1.0
     cfg_strength: float | None = None

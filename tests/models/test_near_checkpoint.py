@@ -113,7 +113,8 @@ def test_a_repeated_layer_may_be_stored_once(tmp_path):
 
 @pytest.mark.parametrize("text", [
     "", "args: [1, 2]", "args: {models: 3}", "!!python/object/apply:os.system ['touch executed']", "args: {models: {}}",
-    "args: {models: {decoder: ../../etc/x, renderer: a, neural_basis: b, hdri_encoder: c}}", "args: &a [*a", "\x00\x01"])
+    "args: {models: {decoder: ../../etc/x, renderer: a, neural_basis: b, hdri_encoder: c}}",
+    "args: &a [*a", "\x00\x01"])
 def test_damaged_manifests_are_refused(tmp_path, text, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipeline.yaml").write_text(text)

@@ -26,7 +26,8 @@ passes = Published(checkpoint, "cpu").render([Instance(item, np.eye(4))], orbit(
                                              Environment(image.read(light)[..., :3]))
 image.write_exr(picture, passes)
 print(json.dumps({"voxels": len(item.coords), "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-                  "alpha": float(passes["Combined"][..., 3].max()), "finite": bool(all(np.isfinite(p).all() for p in passes.values()))}))
+                  "alpha": float(passes["Combined"][..., 3].max()), "finite": bool(all(np.isfinite(p).all() for p in
+                  passes.values()))}))
 """
 
 
@@ -39,7 +40,8 @@ def test_the_largest_example_renders_within_eight_gigabytes(shared, tmp_path):
         described = json.loads((keys / f"{name}.json").read_text())
         network = fill(NETWORKS[described["official_class"]](**described["config"]), salt=5)
         save_file({key: value.clone() for key, value in network.state_dict().items()}, tmp_path / f"{name}.safetensors")
-        (tmp_path / f"{name}.json").write_text(json.dumps({"name": described["official_class"], "args": described["config"]}))
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps({"name": described["official_class"], "args": described["config"]}))
         del network
     models = {name: name for name in ("decoder", "renderer", "neural_basis", "hdri_encoder")}
     (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump({"args": {"models": models}}))

@@ -21,23 +21,25 @@ LR = {name: 1.0 for name in ("_xyz", "_base_color", "_opacity", "_scaling", "_ro
                              "_scaling_view", "_rgb", "_shadow", "_hdri1", "_hdri2")} | {"_rotation": 0.1}
 CONFIGS = {
     "decoder": ("SLatGaussianDecoder", {
-        "resolution": 64, "model_channels": 32, "latent_channels": 8, "cond_channels": 32, "num_blocks": 2, "num_heads": 2}),
+        "resolution": 64, "model_channels": 32, "latent_channels": 8, "cond_channels": 32, "num_blocks": 2,
+        "num_heads": 2}),
     "renderer": ("SLatGaussianRenderer", {
-        "resolution": 64, "model_channels": 32, "latent_channels": 32, "cond_channels": 32, "num_blocks": 2, "num_heads": 2,
-        "representation_config": {
+        "resolution": 64, "model_channels": 32, "latent_channels": 32, "cond_channels": 32, "num_blocks": 2,
+        "num_heads": 2, "representation_config": {
             "lr": LR, "perturb_offset": True, "voxel_size": 1.5, "num_gaussians": 8, "2d_filter_kernel_size": 0.1,
-            "3d_filter_kernel_size": 9e-4, "scaling_bias": 8e-3, "opacity_bias": 0.8, "scaling_activation": "softplus"}}),
+            "3d_filter_kernel_size": 9e-4, "scaling_bias": 8e-3, "opacity_bias": 0.8,
+            "scaling_activation": "softplus"}}),
     "neural_basis": ("NeuralBasis", {
         "input_dim": 32, "output_dim": 5, "hidden_dim": 16, "num_layers": 3, "activation": "silu"}),
     "hdri_encoder": ("Hdri_Encoder", {
         "output_dim": 32, "num_tokens": 16, "cnn_out_channels": 16, "n_heads": 2, "dims": [8, 8, 16, 16],
         "depths": [1, 1, 1, 1]}),
     "slat_flow_model": ("SLatFlowModel", {
-        "resolution": 64, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24, "num_blocks": 1,
-        "num_heads": 2, "patch_size": 2, "io_block_channels": [16]}),
+        "resolution": 64, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24,
+        "num_blocks": 1, "num_heads": 2, "patch_size": 2, "io_block_channels": [16]}),
     "sparse_structure_flow_model": ("SparseStructureFlowModel", {
-        "resolution": 4, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24, "num_blocks": 1,
-        "num_heads": 2, "patch_size": 1}),
+        "resolution": 4, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24,
+        "num_blocks": 1, "num_heads": 2, "patch_size": 1}),
     "sparse_structure_decoder": ("SparseStructureDecoder", {
         "out_channels": 1, "latent_channels": 8, "num_res_blocks": 1, "channels": [16, 8]}),
 }
@@ -65,7 +67,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def asset():
     """A solid ball, so that one side hides the other."""
-    coords = np.argwhere(np.linalg.norm(np.indices((64,) * 3).transpose(1, 2, 3, 0) - 31.5, axis=-1) < 9).astype(np.uint8)
+    radius = np.linalg.norm(np.indices((64,) * 3).transpose(1, 2, 3, 0) - 31.5, axis=-1)
+    coords = np.argwhere(radius < 9).astype(np.uint8)
     feats = np.random.default_rng(0).normal(size=(len(coords), 8)).astype(np.float32)
     return coords, feats
 
@@ -176,7 +179,8 @@ def test_the_multi_image_modes_ask_for_what_they_say():
         return x * 0 + condition
 
     settings = near_sampler.Settings(steps=3, cfg_strength=1.0, cfg_interval=(0.9, 1.0))
-    for mode, expected in (("stochastic", [1.0, 0.0, 3.0, 1.0]), ("multidiffusion", [1.0, 3.0, 0.0, 1.0, 3.0, 1.0, 3.0])):
+    for mode, expected in (("stochastic", [1.0, 0.0, 3.0, 1.0]),
+                           ("multidiffusion", [1.0, 3.0, 0.0, 1.0, 3.0, 1.0, 3.0])):
         asked.clear()
         velocity = near_sampler.guided_velocity(model, [1.0, 3.0], 0.0, 1.0, mode)
         steps = list(near_sampler.sample(velocity, torch.zeros(1), settings))

@@ -24,7 +24,8 @@ def published(folder):  # noqa: F811
 @pytest.fixture(scope="module")
 def ball(asset):  # noqa: F811
     coords, feats = asset
-    return NeuralAsset(coords, np.zeros((len(coords), 8), np.float16), feats.astype(np.float16), name="Ball", model="near")
+    material = np.zeros((len(coords), 8), np.float16)
+    return NeuralAsset(coords, material, feats.astype(np.float16), name="Ball", model="near")
 
 
 def sun(row, column):
@@ -68,7 +69,8 @@ def test_turning_world_asset_and_camera_together_changes_nothing(published, ball
 
 
 def test_the_raster_shows_where_the_light_stands_for_the_asset():
-    """The pixel that holds the sun lies at its azimuth in the asset's frame: the raster's centre is +Y, its quarter -X."""
+    """The pixel that holds the sun lies at its azimuth in the asset's frame: the raster's centre is +Y, its quarter
+    -X."""
     radiance = sun(32, 64)  # +X in the map
     for degrees, column in ((0, 384), (90, 256), (180, 128)):  # a world direction turned by +r is looked up
         _, rotation, _ = light_of(Environment(radiance), turn_z(degrees))

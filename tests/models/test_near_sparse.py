@@ -10,9 +10,9 @@ from near_core.models import blocks, sparse  # noqa: E402
 def scattered(count=300, batch=2, side=12, seed=0):
     """Distinct voxels in no order inside an item."""
     generator = torch.Generator().manual_seed(seed)
-    rows = [F.pad(torch.stack(torch.unravel_index(torch.randperm(side ** 3, generator=generator)[:count], (side,) * 3), 1),
-                  (1, 0), value=item) for item in range(batch)]
-    return torch.cat(rows).int()
+    chosen = [torch.randperm(side ** 3, generator=generator)[:count] for _ in range(batch)]
+    return torch.cat([F.pad(torch.stack(torch.unravel_index(cells, (side,) * 3), 1), (1, 0), value=item)
+                      for item, cells in enumerate(chosen)]).int()
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
@@ -68,4 +68,5 @@ def test_register_attention_is_cross_attention_with_folded_weights():
     plain, folded = blocks.CrossAttention(24, 24, 3), blocks.RegisterAttention(24, 24, 3)
     folded.load_state_dict(plain.state_dict())
     x, registers = torch.randn(9, 24), torch.randn(2, 5, 24)
-    torch.testing.assert_close(folded(x, folded.memorize(registers), [4, 5]), plain(x, plain.memorize(registers), [4, 5]))
+    expected = plain(x, plain.memorize(registers), [4, 5])
+    torch.testing.assert_close(folded(x, folded.memorize(registers), [4, 5]), expected)
