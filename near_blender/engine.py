@@ -104,12 +104,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def view_update(self, context, depsgraph):
         if self._view is None:
             self._view = viewport.View()
-        self._view.update(depsgraph)
+        self._view.update(depsgraph, context.space_data)
 
     def view_draw(self, context, depsgraph):
         if self._view is None:
             self._view = viewport.View()
-            self._view.update(depsgraph)
+            self._view.update(depsgraph, context.space_data)
         self._view.draw(self, context, depsgraph)
 
 

@@ -40,18 +40,21 @@ def is_asset(ob: Any) -> bool:
     return ob.original.near.asset is not None
 
 
-def collect_assets(depsgraph: bpy.types.Depsgraph) -> Assets:
+def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D | None = None) -> Assets:
     """Every visible neural asset, instances included. Raises NearError for an asset whose data are gone.
 
+    space: the viewport that is drawn, whose local view counts; None in final renders.
     Holdouts, indirect-only objects and those hidden from the camera are left out: they would only act on light.
     """
-    assets = Assets()
+    assets, layer = Assets(), depsgraph.view_layer_eval
     frames: dict[bpy.types.Object, np.ndarray] = {}
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
             continue
-        if not ob.visible_camera or ob.holdout_get() or ob.indirect_only_get():
+        if not ob.visible_camera or ob.holdout_get(view_layer=layer) or ob.indirect_only_get(view_layer=layer):
+            continue
+        if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue
         original = ob.original
         key = payload.hash_of(original.near.asset)

@@ -37,17 +37,18 @@ class View:
         self._wanted: Any = None  # the camera and the version of the scene that should be on the screen
         self._changed = 0.0  # when that last changed
         self._version = 0
+        self._local = False  # whether the viewport is in local view
         self._speed = 1e6  # pixels per second
         self._message = ""
         _views.add(self)
 
-    def update(self, depsgraph: bpy.types.Depsgraph) -> None:
-        """Reads the scene again: something in it changed."""
+    def update(self, depsgraph: bpy.types.Depsgraph, space: Any = None) -> None:
+        """Reads the scene again: something in it changed. space: the viewport's SpaceView3D."""
         self._message = ""
         self._version += 1
-        self._bake = None
+        self._bake, self._local = None, _is_local(space)
         try:
-            self._assets = sync.collect_assets(depsgraph)
+            self._assets = sync.collect_assets(depsgraph, space)
             self._read_light(depsgraph)
         except errors.NearError as error:
             self._assets, self._message = None, str(error)
@@ -62,6 +63,8 @@ class View:
     def draw(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: bpy.types.Depsgraph) -> None:
         """Draws the newest picture there is and asks for the next one where that is out of date."""
         try:
+            if _is_local(context.space_data) != self._local:  # Blender tells of it by a redraw only
+                self.update(depsgraph, context.space_data)
             if self._bake is not None and self._bake.done:
                 self._version += 1
                 self._read_light(depsgraph)
@@ -160,6 +163,10 @@ class View:
         draw_texture_2d(self._texture, (0, 0), region.width, region.height)
         engine.unbind_display_space_shader()
         gpu.state.blend_set("NONE")
+
+
+def _is_local(space: Any) -> bool:
+    return space is not None and space.local_view is not None
 
 
 def upload(picture: np.ndarray):

@@ -30,7 +30,9 @@ Environment = environment.Environment
 
 _KEPT = 4  # Worlds
 _WIDEST = 8192  # pixels of a map that is only looked at
+_WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
+_BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _kept: OrderedDict[str, Any] = OrderedDict()
@@ -105,8 +107,9 @@ def read_by_hand(world: Any) -> Light | None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
-    maps = _read_image(image, int(world.near.resolution))
-    return Light(*(kept and Environment(kept.map, rotation, max(strength, 0.0), kept._cache) for kept in maps))
+    kept = _read_image(image, int(world.near.resolution))
+    return Light(*(sky and Environment(sky.map, rotation, max(strength, 0.0), sky._cache)
+                   for sky in (kept.environment, kept.backdrop)))
 
 
 def _read_rotation(texture: Any) -> np.ndarray:
@@ -134,24 +137,36 @@ def _is_linear(image: Any) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: Any, width: int) -> tuple[Environment, Environment | None]:
-    """A float image as the map that lights, at most `width` pixels wide, and the one that is seen where that has more;
-    kept while its file does not change."""
+def _read_image(image: Any, width: int) -> Light:
+    """A float image as light, kept while its file does not change. width: pixels of the map that lights."""
     key = f"{nodes.describe_image(image)} {width} {colorspace.working_space()}"
     kept = _recall(key)
     if kept is None:
         columns, rows = image.size
         pixels = np.empty(columns * rows * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
+        _clean(pixels, environment.MAX_RADIANCE)
         pixels = pixels.reshape(rows, columns, -1)[::-1]
         rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, 2)
+        rgb = _reduced(rgb, _WIDEST)
         if image.colorspace_settings.name != "Non-Color":
             rgb = colorspace.to_rec709(rgb)
-        rgb = environment.sanitized(rgb, f"The World's image {image.name}")
-        seen = Environment(_reduced(rgb, _WIDEST))
-        lights = Environment(_reduced(rgb, width)) if columns > width else seen
-        kept = _keep(key, (lights, seen if lights is not seen else None))
+        kept = _keep(key, _make_light(rgb, width))
     return kept
+
+
+def _clean(values: np.ndarray, most: float) -> None:
+    """Makes radiance finite and 0..most, in place: pictures can be gigabytes."""
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=most, neginf=0.0)
+    np.clip(values, 0, most, out=values)
+
+
+def _make_light(seen: np.ndarray, width: int, lighting: np.ndarray | None = None) -> Light:
+    """The light of a map (H, W, 3) that is seen; lights by it, at most `width` pixels wide, or by a map of its own."""
+    backdrop = _scaled(seen)
+    if lighting is None and seen.shape[1] <= width:
+        return Light(backdrop)
+    return Light(_scaled(_reduced(seen if lighting is None else lighting, width)), backdrop)
 
 
 def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
@@ -163,18 +178,20 @@ def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
         edges = np.arange(count) * rgb.shape[axis] // count
         widths = np.diff(np.append(edges, rgb.shape[axis])).astype(np.float32)
         rgb = np.add.reduceat(rgb, edges, axis) / widths.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-    return np.ascontiguousarray(rgb)
+    return rgb
 
 
 def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     width = int(world.near.resolution)
+    widest = max([width, *(image.size[0] for image in nodes.images(world.node_tree))])
     key = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current) + f" {width} {colorspace.working_space()}"
     kept = _recall(key)
     if kept is not None:
         return kept
     bake = _bakes.get(key)
     if bake is None:
-        bake = _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width)
+        bake = _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width,
+                                    min(widest, _WIDEST_BAKE))
     if not bake.done:
         return bake
     _bakes.pop(key)
@@ -184,8 +201,8 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
 class Bake:
     """A panorama of a World on its way. Made where bpy.data may be read; looked at from anywhere."""
 
-    def __init__(self, world: bpy.types.World, frame: int, width: int):
-        self.name = world.name
+    def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
+        self.name, self._width = world.name, width
         self.error: errors.NearError | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="near-world-"))
         self._process: subprocess.Popen | None = None
@@ -195,7 +212,7 @@ class Bake:
         bpy.data.libraries.write(str(blend), {world}, path_remap="ABSOLUTE", fake_user=True)
         sun = nodes.uses(world.node_tree, "TEX_SKY")
         options = {"blend": str(blend), "world": world.name, "out": str(self._folder / "maps"), "width": width,
-                   "samples": _SUN_SAMPLES if sun else 1, "frame": frame,
+                   "seen_width": seen_width, "samples": _SUN_SAMPLES if sun else 1, "frame": frame,
                    "lighting": nodes.uses(world.node_tree, "LIGHT_PATH")}
         threading.Thread(target=self._run, args=[options], daemon=True).start()
 
@@ -211,8 +228,7 @@ class Bake:
         """What was baked. Raises NearError where that failed."""
         if self.error is not None:
             raise self.error
-        maps = [_scaled(self._maps[key]) for key in ("lighting", "seen") if key in self._maps]
-        return Light(maps[0], maps[1] if len(maps) > 1 else None)
+        return _make_light(self._maps["seen"], self._width, self._maps.get("lighting"))
 
     def stop(self) -> None:
         """Ends the second Blender."""
@@ -239,7 +255,8 @@ class Bake:
                 space = str(baked["space"])
                 for key in set(baked.files) - {"space"}:
                     rgb = colorspace.to_rec709(baked[key], space if space in colorspace.SPACES else "Linear Rec.709")
-                    self._maps[key] = np.nan_to_num(rgb, nan=0.0, posinf=0.0, neginf=0.0)
+                    _clean(rgb, _BRIGHTEST_BAKE)
+                    self._maps[key] = rgb
         except (OSError, ValueError, KeyError):
             log.add(said)
             self.error = errors.NearError(f"The World {self.name} could not be baked.", _ADVICE)
@@ -257,7 +274,7 @@ _ADVICE = "See the log in Check Setup, or connect an Environment Texture straigh
 def _command(options: dict[str, Any]) -> list[str]:
     script, text = str(Path(__file__).with_name("world_bake.py")), json.dumps(options)
     if bpy.app.binary_path:
-        return [bpy.app.binary_path, "-b", "--factory-startup", "-P", script, "--", text]
+        return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", script, "--", text]
     return [client.interpreter(), script, text]  # bpy as a Python module
 
 

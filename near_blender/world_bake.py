@@ -1,9 +1,10 @@
 """Run by a second Blender: draws a World as light maps with Cycles. world.py starts it; it imports nothing of ours.
 
-    blender -b --factory-startup -P world_bake.py -- '{"blend", "world", "out", "width", "samples", "frame", "lighting"}'
+    blender -b --factory-startup -P world_bake.py -- 'OPTIONS'
 
-Writes the file `out`.npz with `seen`, the World as a camera sees it, and, where `lighting` asks for it, `lighting`, the
-World as a diffuse surface sees it: (width / 2, width, 3) float32 in the working space named by `space`, row 0 on top.
+OPTIONS is JSON: blend, world, frame, samples, out, seen_width, width, lighting. Writes the file `out`.npz with `seen`,
+the World as a camera sees it, and, where `lighting` asks for it, `lighting`, the World as a diffuse surface sees it:
+(w / 2, w, 3) float32 each, w = seen_width and width, in the working space named by `space`, row 0 on top.
 """
 
 import json
@@ -26,7 +27,7 @@ def load_world(blend, name):
     return wanted.worlds[0]
 
 
-def make_scene(world, width, samples, frame):
+def make_scene(world, samples, frame):
     scene: Any = bpy.context.scene  # a scene in no window would be rendered at frame 1
     for ob in list(scene.objects):
         bpy.data.objects.remove(ob)
@@ -41,7 +42,7 @@ def make_scene(world, width, samples, frame):
     ob.rotation_euler = (math.pi / 2, 0, -math.pi / 2)  # the middle of the picture is +X
     render, cycles, image = scene.render, scene.cycles, scene.render.image_settings
     render.engine, cycles.device = "CYCLES", "CPU"
-    render.resolution_x, render.resolution_y, render.resolution_percentage = width, width // 2, 100
+    render.resolution_percentage = 100
     render.use_file_extension = render.use_compositing = render.use_sequencer = render.film_transparent = False
     cycles.samples = samples
     cycles.use_denoising = False
@@ -57,8 +58,8 @@ def make_scene(world, width, samples, frame):
     return scene
 
 
-def draw(scene, path):
-    scene.render.filepath = path
+def draw(scene, width, path):
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.filepath = width, width // 2, path
     bpy.ops.render.render(write_still=True)
     image: Any = bpy.data.images.load(path, check_existing=False)
     width, height = image.size
@@ -87,11 +88,11 @@ def see_as_diffuse_ray(tree, done):
 
 def main(options):
     world = load_world(options["blend"], options["world"])
-    scene = make_scene(world, options["width"], options["samples"], options["frame"])
-    maps = {"seen": draw(scene, options["out"] + ".exr")}
+    scene = make_scene(world, options["samples"], options["frame"])
+    maps = {"seen": draw(scene, options["seen_width"], options["out"] + ".exr")}
     if options["lighting"]:
         see_as_diffuse_ray(world.node_tree, set())
-        maps["lighting"] = draw(scene, options["out"] + ".exr")
+        maps["lighting"] = draw(scene, options["width"], options["out"] + ".exr")
     space = getattr(getattr(bpy.data, "colorspace", None), "working_space", "")
     np.savez(options["out"] + ".part.npz", space=np.array(space), **maps)
     os.replace(options["out"] + ".part.npz", options["out"] + ".npz")

@@ -170,6 +170,18 @@ def test_view_layers_show_their_collections(scene, ball, box, tmp_path):
     assert np.allclose(passes["Both.Base Color"][24, 32], (0.1, 0.1, 0.8), atol=SEES_THROUGH)
 
 
+@pytest.mark.parametrize("kind", ["holdout", "indirect_only"])
+def test_holdouts_are_left_out_of_their_layer_only(scene, ball, tmp_path, kind):
+    scene.render.film_transparent = True
+    collection = bpy.data.collections.new("Cut")
+    scene.collection.children.link(collection)
+    collection.objects.link(ob := stage.add_asset(ball))
+    scene.collection.objects.unlink(ob)
+    setattr(scene.view_layers.new("Without").layer_collection.children["Cut"], kind, True)
+    passes = stage.render(scene, tmp_path)
+    assert passes["Without.Combined"].max() == 0 and passes["ViewLayer.Combined"][24, 32, 3] > 0.8
+
+
 def test_stereo_views_are_seen_from_both_eyes(scene, ball, tmp_path):
     stage.add_asset(ball)
     stage.set_environment(scene.world)

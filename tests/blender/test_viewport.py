@@ -44,7 +44,8 @@ def screen(scene, monkeypatch):
     monkeypatch.setattr(viewport.View, "_show", lambda *_: None)
     depsgraph = bpy.context.evaluated_depsgraph_get()
     window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)
-    context = SimpleNamespace(region=SimpleNamespace(width=120, height=80), region_data=SimpleNamespace(
+    context = SimpleNamespace(region=SimpleNamespace(width=120, height=80), space_data=None,
+                              region_data=SimpleNamespace(
         window_matrix=window, view_matrix=scene.camera.matrix_world.inverted()))
     view, engine = viewport.View(), Engine()
     view.update(depsgraph)

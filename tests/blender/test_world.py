@@ -31,7 +31,7 @@ def is_baked() -> bool:
 
 
 def bake(world: bpy.types.World, width: int = 512) -> worlds.Light:
-    running = worlds.Bake(world, 1, width)
+    running = worlds.Bake(world, 1, width, width)
     assert running.wait(120)
     return running.light()
 
@@ -129,6 +129,13 @@ def test_reroutes_are_followed(scene):
     tree.links.new(nodes["TexEnvironment"].outputs[0], reroute.inputs[0])
     tree.links.new(reroute.outputs[0], nodes["Background"].inputs[0])
     assert not is_baked()
+
+
+def test_bake_is_as_sharp_as_its_images(scene):
+    change_color(stage.set_environment(scene.world))
+    scene.world.near.resolution = "512"
+    light = read()
+    assert light.environment.map.shape == (256, 512, 3) and light.backdrop.map.shape == (512, 1024, 3)
 
 
 def test_byte_image_is_baked_and_linear(scene, tmp_path):

@@ -137,6 +137,15 @@ def look_through_camera() -> None:
     area("VIEW_3D").spaces[0].region_3d.view_perspective = "CAMERA"
 
 
+def enter_local_view() -> None:
+    """Or leaves it: shows the selected ball alone."""
+    for ob in bpy.context.scene.objects:
+        ob.select_set(ob.name == "Ball")
+    region = next(r for r in area("VIEW_3D").regions if r.type == "WINDOW")
+    with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=region):
+        bpy.ops.view3d.localview(frame_selected=False)
+
+
 def look_at_sky() -> None:
     tree = bpy.context.scene.world.node_tree
     background = next(n for n in tree.nodes if n.type == "BACKGROUND")
@@ -184,6 +193,9 @@ def steps():
     yield from changed("turned_world", turn_world)
     yield from until(lambda: not view().is_busy())
     screenshot("2_turned")
+    yield from changed("local_view", enter_local_view, full=True)
+    screenshot("2_local")
+    yield from changed("left_local_view", enter_local_view, full=True)
     yield from changed("camera_view", look_through_camera, full=True)
     screenshot("3_camera")
     yield from changed("killed_worker", kill_worker, full=True)

@@ -55,7 +55,7 @@ def events(shared) -> dict:
     return events
 
 
-@pytest.mark.parametrize("change", ["first_picture", "turned_view_0", "turned_view_1", "turned_world", "camera_view",
+@pytest.mark.parametrize("change", ["first_picture", "turned_view_0", "turned_view_1", "turned_world", "local_view", "left_local_view", "camera_view",
                                     "killed_worker", "sky"])
 def test_viewport_shows_every_change(events, change):
     assert events[change] < 55, "a minute is what the session waits at most"
