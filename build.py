@@ -35,9 +35,9 @@ PLATFORMS = {
 # the wheels in the zip: networks, photos, panoramas; numpy is in Blender
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "exported", "demo.py", "keg.glb", "src", "lib", "build.py",
-            "autograd.py", "training", "dataset.py", "render_dataset.py", "procedural.py", "variation.py", "evaluat*.py",
-            "metrics.py", "reference*.py", "cli.py", "bench.py", "__main__.py")
+LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "exported", "demo.py", "keg.glb", "src", "lib",
+            "build.py", "autograd.py", "training", "dataset.py", "render_dataset.py", "procedural.py", "variation.py",
+            "finish.py", "evaluat*.py", "metrics.py", "reference*.py", "bench*.py", "cli.py", "__main__.py")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -165,7 +165,7 @@ def _export() -> None:
     if stamp.is_file() and stamp.read_text() == state:
         return
     with step("export near-mini"):
-        shutil.rmtree(ONNX, ignore_errors=True)
+        (ONNX / "model.json").unlink(missing_ok=True)  # else only new weights would count
         run(PYTHON, "-c", "from near_core.models.mini_graphs import export; export()", quiet=True)
         stamp.write_text(state)
 
