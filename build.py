@@ -114,13 +114,11 @@ def _pins(extras: tuple[str, ...]) -> list[str]:
 
 def _install(pins: list[str]) -> None:
     stamp = VENV / "installed"
-    wanted = "\n".join([sys.version, *pins])
-    have = stamp.read_text() if stamp.exists() else ""
-    if have == wanted:
+    if stamp.is_file() and stamp.read_text() == "\n".join(pins):
         return
     say(f"installing {len(pins)} pinned packages into .venv; the first time this takes some minutes")
     run(PYTHON, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *pins)
-    stamp.write_text(wanted)
+    stamp.write_text("\n".join(pins))
 
 
 def _make_sample() -> None:
