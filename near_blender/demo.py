@@ -23,7 +23,7 @@ PASSES = ("Combined", "Depth", "Normal", "Base Color", "Roughness", "Metallic", 
 TILE = (480, 270)  # pixels of one picture in the contact sheet
 LIGHTS = (("forest", 0), ("sunset", 0), ("sunset", 120))  # HDRIs that ship with Blender, degrees about Z
 AZIMUTHS = (10, -35)  # degrees, where the two cameras stand
-PLACES = ((-1.05, 0.4), (-0.55, -0.5), (0.05, 0.5), (1.05, 0.35), (0.5, -0.5))  # metres, x and y of the five assets
+PLACES = ((-0.95, 0.4), (-0.55, -0.5), (0.05, 0.5), (1.05, 0.35), (0.5, -0.5))  # metres, x and y of the five assets
 
 
 class Demo:
@@ -75,6 +75,7 @@ class Demo:
     def create_from_mesh(self) -> None:
         """Suzanne in polished copper, made by hand."""
         bpy.ops.mesh.primitive_monkey_add()
+        bpy.ops.object.shade_smooth()
         monkey = bpy.context.object
         monkey.modifiers.new("Smooth", "SUBSURF").levels = 2
         material = bpy.data.materials.new("Copper")
@@ -117,7 +118,7 @@ class Demo:
             scene.camera = bpy.context.object
             scene.camera.data.lens = 50
         angle, target = math.radians(azimuth), Vector((0, 0, 0.3))
-        position = target + Vector((math.sin(angle), -math.cos(angle), 0.35)).normalized() * 4.6
+        position = target + Vector((math.sin(angle), -math.cos(angle), 0.35)).normalized() * 5
         scene.camera.location = position
         scene.camera.rotation_euler = (target - position).to_track_quat("-Z", "Y").to_euler()
 
