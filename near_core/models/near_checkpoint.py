@@ -31,6 +31,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published classes that change no result in float32
 TORSO = ("blocks.", "input_blocks.", "out_blocks.", "middle_block.", "stage", "fusion_", "projection_conv",
          "transformer_encoder.")  # what half precision applies to; embeddings and heads stay float32, as published
+MOST_LAYERS, MOST = 4096, 1 << 20  # of anything that is counted, of any other number in a configuration
 MANIFESTS = ("pipeline.yaml", "pipeline.json")
 
 
@@ -143,12 +144,23 @@ def build(kind, arguments, shapes):
     if unknown:
         raise NearError(f"The network {kind} has a setting {unknown[0]} that is not known here.",
                         "Update the add-on, or use the published checkpoint.")
+    _check_plausible(kind, arguments | (arguments.get("representation_config") or {}))
     try:
         with torch.device("meta"):
             return NETWORKS[kind](**arguments)
     except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
         raise NearError(f"The settings of the network {kind} do not fit together ({error}).",
                         "Download the checkpoint again.") from error
+
+
+def _check_plausible(kind, arguments):
+    """Numbers that would take for ever to build are refused; the published ones are far smaller."""
+    for key, value in arguments.items():
+        limit = MOST_LAYERS if key.startswith(("num_", "n_", "depth")) and "tokens" not in key else MOST
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, (int, float)) and not abs(number) <= limit:
+                raise NearError(f"The network {kind} asks for {key} {number}, which is too large.",
+                                "Use the published checkpoint.")
 
 
 def inferred(kind, shapes):

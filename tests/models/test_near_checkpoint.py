@@ -138,7 +138,9 @@ def test_damaged_files_are_named(tmp_path):
             checkpoint.load("decoder")
     path.write_bytes(data)
     for described in ({"name": "Other", "args": {}}, {"name": "SLatGaussianDecoder", "args": {**DECODER, "x": 1}},
-                      {"name": "SLatGaussianDecoder", "args": {**DECODER, "num_heads": "a"}}, [], {"name": {}}):
+                      {"name": "SLatGaussianDecoder", "args": {**DECODER, "num_heads": "a"}}, [], {"name": {}},
+                      {"name": "SLatGaussianDecoder", "args": {**DECODER, "num_blocks": 10 ** 12}},
+                      {"name": "SLatGaussianDecoder", "args": {**DECODER, "model_channels": [1e300]}}):
         (tmp_path / "ckpts/decoder_v1.0.json").write_text(json.dumps(described))
         with pytest.raises(NearError):
             checkpoint.load("decoder")
