@@ -90,7 +90,7 @@ def verify_one(path):
     """path: a NAME.json. Returns its `Row`."""
     try:
         fixture = Fixture(path)
-        check = reference_checks.find(fixture.name)
+        check = reference_checks.find(fixture)
         if check is None:
             raise NearError("No check is known for a fixture of this name.", "Name it as the part it exercises.")
         if isinstance(check, str):

@@ -488,7 +488,14 @@ CHECKS = {  # by the start of the fixture's name, the longest that fits; a text 
 }
 
 
-def find(name):
-    """The check of a fixture by its name, or the reason why there is none."""
-    fitting = [start for start in CHECKS if name.startswith(start)]
-    return CHECKS[max(fitting, key=len)] if fitting else None
+BY_CLASS = {  # where the name of a fixture says nothing
+    "DinoVisionTransformer": image_encoder, "NeuralBasis": colour_network, "SLatEncoder": slat_encoder,
+    "SLatFlowModel": latent_flow, "SLatGaussianDecoder": decoder, "SLatGaussianDecoderOri": trellis_gaussians,
+    "SLatGaussianRenderer": renderer, "SLatMeshDecoder": mesh_decoder, "SparseStructureDecoder": structure_decoder,
+    "SparseStructureEncoder": structure_encoder, "SparseStructureFlowModel": structure_flow}
+
+
+def find(fixture):
+    """The check of a fixture by its name or class, or the reason why none is needed; None where neither is known."""
+    fitting = [start for start in CHECKS if fixture.name.startswith(start)]
+    return CHECKS[max(fitting, key=len)] if fitting else BY_CLASS.get(fixture.config.get("official_class"))

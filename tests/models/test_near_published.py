@@ -72,7 +72,7 @@ def test_the_raster_shows_where_the_light_stands_for_the_asset():
     """The pixel that holds the sun lies at its azimuth in the asset's frame: the raster's centre is +Y, its quarter
     -X."""
     radiance = sun(32, 64)  # +X in the map
-    for degrees, column in ((0, 384), (90, 256), (180, 128)):  # a world direction turned by +r is looked up
+    for degrees, column in ((0, 384), (-90, 256), (180, 128), (45, 448)):  # the sun stands at azimuth -degrees
         _, rotation, _ = light_of(Environment(radiance), turn_z(degrees))
         light_map = near_conditioning.light_map(radiance, rotation).numpy()
         place = np.argwhere(light_map[3] > light_map[3].max() - 0.05).mean(0)
