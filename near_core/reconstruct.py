@@ -57,6 +57,19 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     return found.T.astype(np.float32)
 
 
+def widths(picture: np.ndarray) -> list[np.ndarray]:
+    """A network image (4, SIZE, SIZE), itself and averaged over 4 and 16 pixels, and the mean where it is opaque."""
+    mean = lambda step: picture.reshape(4, SIZE // step, step, SIZE // step, step).mean((2, 4))  # noqa: E731
+    whole = picture.mean((1, 2)) / max(float(picture[3].mean()), 1e-3)
+    return [picture, mean(4), mean(16), whole[:, None, None]]
+
+
+def pixels(levels: list[np.ndarray], uv: np.ndarray) -> np.ndarray:
+    """What Slat sees at uv (P, 2) of a photo's widths. (P, 16) float32."""
+    whole = np.broadcast_to(levels[3][:, 0, 0], (len(uv), 4))
+    return np.concatenate([*(look_up(level, uv) for level in levels[:3]), whole], 1).astype(np.float32)
+
+
 def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
     from PIL import Image
@@ -124,7 +137,9 @@ def occupied(model: NearMini, views: list[View]) -> np.ndarray:
     for view in views:
         pixel, ray = view.pixels(centres)
         logits += model.run("refine", cell=view.parents(children), pixel=pixel, ray=ray, child=corner)[0] / len(views)
-    coords = children[logits > 0]
+    # a surface crosses a cell in about half of its children: the likelier half stays in any case
+    half = np.partition(logits.reshape(-1, 8), 4, axis=1)[:, 4:5]
+    coords = children[(logits.reshape(-1, 8) >= np.minimum(half, 0)).ravel()]
     if not len(coords):
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return coords.astype(np.uint8)
@@ -137,9 +152,9 @@ def decide(model: NearMini, views: list[View], coords: np.ndarray, seed: int = 0
     noise = np.random.default_rng(seed).standard_normal((len(coords), 4)).astype(np.float32)
     slats, sure = [], []
     for view in views:
-        pixel, ray = view.pixels(centres)
+        uv, ray = project(centres, view.camera)
         seen = visible(centres, view.camera)[:, None]
-        slat, confidence = model.run("slat", cell=view.parents(coords), pixel=pixel, ray=ray, seen=seen,
+        slat, confidence = model.run("slat", pixel=pixels(widths(view.image), uv), ray=ray, seen=seen,
                                      noise=noise * (1 - seen), neighbours=around)
         slats.append(slat)
         sure.append(confidence)

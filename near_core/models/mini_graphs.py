@@ -66,9 +66,9 @@ ALL: dict[str, Graph] = {
     "matte": Graph("matte", mini_photo.Matte,
                    lambda: {"picture": _rows(1, 3, mini_photo.MATTE_SIZE, mini_photo.MATTE_SIZE)}, {}, ("logits",)),
     "slat": Graph("slat", mini_photo.Slat,
-                  lambda: {"cell": _rows(50, _W), "pixel": _rows(50, _C + 4), "ray": _rows(50, 4),
-                           "seen": _rows(50, 1), "noise": _rows(50, 4), "neighbours": _around(50)},
-                  {name: {0: "N"} for name in ("cell", "pixel", "ray", "seen", "noise", "neighbours")},
+                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "ray": _rows(50, 4), "seen": _rows(50, 1),
+                           "noise": _rows(50, 4), "neighbours": _around(50)},
+                  {name: {0: "N"} for name in ("pixel", "ray", "seen", "noise", "neighbours")},
                   ("slat", "confidence")),
 }
 

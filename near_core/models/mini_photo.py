@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .mini import LATENT, SparseBlock
 
 SIZE = 128  # pixels of the square crop the networks see
+PIXEL = 16  # colour and alpha at four widths, what Slat sees of the photo
 COARSE = 32  # cells along an edge of the structure grid; its children make the asset's 64^3
 
 # EfficientNet-Lite0 (Tan and Le 2019, the variant without squeeze-and-excitation): kernel, stride, expansion, out
@@ -181,21 +182,21 @@ class Refine(nn.Module):
 class Slat(nn.Module):
     """The latent of voxels whose place is known, from the photo's pixels and the voxels around.
 
-    cell: (N, W) features of the parent cell. pixel: (N, C + 4) pixel features and RGBA. ray: (N, 4) as in Structure.
-    seen: (N, 1), 1 where nothing stands in front. noise: (N, 4), 0 where seen: what the photo does not decide.
-    Returns slat (N, 16) and confidence (N,) 0..1.
+    pixel: (N, 16) display colour over grey and alpha where the voxel falls, at four widths, the last the whole photo's
+    mean. ray: (N, 4) as in Structure. seen: (N, 1), 1 where nothing stands in front. noise: (N, 4), 0 where seen: what
+    the photo does not decide. Returns slat (N, 16) and confidence (N,) 0..1.
     """
 
-    def __init__(self, width: int = 96, depth: int = 4, cell: int = 32, channels: int = 32):
+    def __init__(self, width: int = 80, depth: int = 4):
         super().__init__()
-        self.enter = nn.Linear(cell + channels + 4 + 4 + 1 + 4, width)
-        self.seen = nn.Linear(channels + 4, width)  # only what is seen may trust its own pixel
+        self.enter = nn.Linear(PIXEL + 4 + 1 + 4, width)
+        self.seen = nn.Linear(PIXEL, width)  # only what is seen may trust its own pixel
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
 
-    def forward(self, cell: Tensor, pixel: Tensor, ray: Tensor, seen: Tensor, noise: Tensor, neighbours: Tensor
+    def forward(self, pixel: Tensor, ray: Tensor, seen: Tensor, noise: Tensor, neighbours: Tensor
                 ) -> tuple[Tensor, Tensor]:
-        x = self.enter(torch.cat([cell, pixel, ray, seen, noise], -1)) + seen * self.seen(pixel)
+        x = self.enter(torch.cat([pixel, ray, seen, noise], -1)) + seen * self.seen(pixel)
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)

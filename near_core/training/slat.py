@@ -12,17 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import asset as assets
 from .. import latent, reconstruct
-from ..models.mini_photo import COARSE, Slat, look_up
+from ..models.mini_photo import Slat
 from ..surfels import Surfels
 from . import photos
 from .latent import Autoencoder, loss_of
 from .loop import Run, Schedule, background, start_from
-from .structure import StructureAndRefine
 
 VOXELS = 8000
 
@@ -44,7 +42,7 @@ def turned_surfels(surfels: Surfels, turn: np.ndarray, scale: float) -> Surfels:
 def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generator, augment: bool) -> dict:
     """Network inputs and the true octants of one photo."""
     camera, surfels, coords = view.camera, asset.surfels, asset.coords
-    if augment and rng.random() < 0.6:
+    if augment and rng.random() < 0.4:
         camera, turn = photos.turned(camera, rng.uniform(-180, 180))
         reach = np.abs(surfels.position @ turn.T.astype(np.float32)).max()
         scale = min(1.0, 0.499 / reach)
@@ -65,28 +63,17 @@ def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generato
     crop = camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2, window[2], window[2])
     centres = (coords.astype(np.float32) + 0.5) / 64 - 0.5
     uv, ray = reconstruct.project(centres, crop)
-    every = reconstruct.project(reconstruct.cell_centres(COARSE), crop)
     seen = reconstruct.visible(centres, crop)[:, None]
     tensor = torch.from_numpy
-    return {"image": photos.network_image(picture, window), "uv": tensor(uv), "ray": tensor(ray), "seen": tensor(seen),
-            "cells_uv": tensor(every[0]), "cells_ray": tensor(every[1]), "coords": coords,
+    levels = reconstruct.widths(photos.network_image(picture, window).numpy())
+    return {"pixel": tensor(reconstruct.pixels(levels, uv)), "ray": tensor(ray), "seen": tensor(seen),
             "neighbours": tensor(latent.neighbours(coords)), "octants": tensor(latent.octants(surfels, coords)),
             "noise": torch.randn(len(coords), 4) * (1 - tensor(seen))}
 
 
-def predict(networks: SlatOnly, structure: StructureAndRefine, item: dict) -> tuple[Tensor, Tensor]:
-    """slat (N, 16) and confidence (N,) of one photo; structure is frozen."""
-    with torch.no_grad():
-        _, cells, maps = structure.structure(item["image"][None], item["cells_uv"][None], item["cells_ray"][None])
-    x, y, z = torch.from_numpy(item["coords"].astype(np.int64) // 2).T
-    pixel = torch.cat([look_up(maps.float(), item["uv"][None])[0],
-                       look_up(item["image"][None], item["uv"][None])[0]], -1)
-    return networks.slat(cells[0, :, x, y, z].T.float(), pixel, item["ray"], item["seen"], item["noise"],
-                         item["neighbours"])
-
-
-def judge(networks: SlatOnly, structure: StructureAndRefine, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
-    slat, confidence = predict(networks, structure, item)
+def judge(networks: SlatOnly, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
+    """The loss of one photo and its parts; the decoder is frozen."""
+    slat, confidence = networks.slat(item["pixel"], item["ray"], item["seen"], item["noise"], item["neighbours"])
     _, occupied, children = decoder.iad(slat.float(), item["neighbours"])
     loss, parts = loss_of(item["octants"], occupied.float(), children.float())
     full = item["octants"][..., 0]
@@ -112,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
     train, held = load(data, names[:args.limit], None), load(dev, held_names, 1)
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
-    structure, decoder = StructureAndRefine().eval().requires_grad_(False), Autoencoder().eval().requires_grad_(False)
-    start_from(structure, Path(args.structure))
+    decoder = Autoencoder().eval().requires_grad_(False)
     start_from(decoder, Path(args.latent))
     rng = np.random.default_rng()
     tests = [sample(asset, views[0], np.random.default_rng(0), False) for asset, views in held]
@@ -126,10 +112,10 @@ def run(args: argparse.Namespace) -> int:
 
     def step() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return judge(networks, structure, decoder, next(items))[0]
+            return judge(networks, decoder, next(items))[0]
 
     def check(networks: nn.Module) -> tuple[float, dict]:
-        parts = [judge(networks, structure, decoder, item)[1] for item in tests]
+        parts = [judge(networks, decoder, item)[1] for item in tests]
         mean = {k: round(float(np.mean([float(p[k]) for p in parts])), 4) for k in parts[0]}
         return -mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
 
@@ -141,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     for name, kind, default in (("data", str, ""), ("dev", str, ""), ("assets", str, ""), ("out", str, ""),
-                                ("structure", str, ""), ("latent", str, ""), ("minutes", float, 30.0),
+                                ("latent", str, ""), ("minutes", float, 30.0),
                                 ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
                                 ("check-every", float, 5.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)
