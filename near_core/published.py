@@ -25,12 +25,12 @@ TILT = 1e-4  # radians between the asset's and the map's vertical up to which th
 
 
 class Published:
-    """Draws pictures and keeps what the next one can use: tokens per map and rotation, features per asset."""
+    """Draws pictures and keeps what the next one can use: keys and values per map and rotation, features per asset."""
 
     def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto"):
         """folder: a checkpoint; device and precision as in near_pipeline.Pipeline."""
         self.pipeline = Pipeline(folder, device, precision)
-        self._decoded, self._tokens, self._memories = _Recent(8), _Recent(8), _Recent(4)
+        self._decoded, self._memories = _Recent(8), _Recent(4)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
@@ -60,8 +60,9 @@ class Published:
         progress("Light", 0.5)
         asset_to_map = environment.world_to_map @ polar_rotation(np.asarray(instance.matrix, np.float64))
         radiance, degrees, key = light_of(environment, asset_to_map)
-        tokens = self._tokens.get_or(key, lambda: self.pipeline.tokens(radiance(), degrees))
-        memory = self._memories.get_or((asset.hash, key), lambda: self.pipeline.memorize(decoded, tokens))
+        # the register tokens are the same for every asset, so that what the network keeps of them and the light is too
+        memory = self._memories.get_or(
+            key, lambda: self.pipeline.memorize(decoded, self.pipeline.tokens(radiance(), degrees)))
         return Subject(decoded, memory, instance.matrix)
 
 
