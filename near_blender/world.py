@@ -48,7 +48,7 @@ class Light:
 
 
 def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
-    """The light of the scene's World, or the bake that will make it (ask again when it is done). Never waits.
+    """The light of the scene's World, or the bake to wait for before asking again. Never waits itself.
 
     Raises NearError where the World cannot be read.
     """
@@ -185,17 +185,16 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     width = int(world.near.resolution)
     widest = max([width, *(image.size[0] for image in nodes.images(world.node_tree))])
     key = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current) + f" {width} {colorspace.working_space()}"
+    for finished in [k for k, bake in _bakes.items() if bake.done]:
+        bake = _bakes.pop(finished)
+        if finished == key or bake.error is None:
+            _keep(finished, bake.light())
     kept = _recall(key)
     if kept is not None:
         return kept
-    bake = _bakes.get(key)
-    if bake is None:
-        bake = _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width,
-                                    min(widest, _WIDEST_BAKE))
-    if not bake.done:
-        return bake
-    _bakes.pop(key)
-    return _keep(key, bake.light())
+    if not _bakes:  # one at a time: dragging a slider must not start a Blender per step
+        _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width, min(widest, _WIDEST_BAKE))
+    return next(iter(_bakes.values()))
 
 
 class Bake:

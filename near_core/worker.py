@@ -81,8 +81,8 @@ class Store:
         return self._get(key, lambda data, name: asset.from_bytes(memoryview(data), name))
 
     def map(self, key: str) -> environment.Environment:
-        """The stored light map as an environment that faces +X at strength 1."""
-        return self._get(key, lambda data, name: environment.Environment(environment.sanitized(data, name)))
+        """The stored light map, (H, W, 3) float32 and sanitized, as an environment that faces +X at strength 1."""
+        return self._get(key, lambda data, name: environment.Environment(data))
 
     def _get(self, key: str, make) -> Any:
         with self._lock:

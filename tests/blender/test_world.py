@@ -172,6 +172,19 @@ def test_sky_is_baked_once_and_again_after_a_change(scene):
                   - np.unravel_index(first.environment.map.sum(-1).argmax(), (256, 512)))[1] > 50
 
 
+def test_dragging_a_slider_bakes_one_world_at_a_time(scene):
+    sky = make_sky(scene)
+    scene.world.near.resolution = "512"
+    bakes = []
+    for step in range(5):
+        sky.sun_rotation = 2 + 0.1 * step
+        bakes.append(worlds.read_light(bpy.context.evaluated_depsgraph_get()))
+    assert len(set(bakes)) == 1 and bakes[0].wait(120)
+    last = worlds.read_light(bpy.context.evaluated_depsgraph_get())
+    assert isinstance(last, worlds.Bake) and last is not bakes[0] and last.wait(120)
+    assert isinstance(worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.Light)
+
+
 def test_sun_in_the_sky_keeps_its_energy(scene):
     make_sky(scene)
     coarse, fine = (mean_radiance(bake(scene.world, width).environment) for width in (256, 512))

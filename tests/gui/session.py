@@ -211,6 +211,7 @@ def steps():
     yield from until(lambda: not view().is_busy())
     yield from changed("sky", look_at_sky, full=True)
     screenshot("5_sky")
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))
     events["message"] = view()._message
     events["worker"] = {k: v for k, v in client.worker().check().items() if k != "event"}
 

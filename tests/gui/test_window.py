@@ -36,10 +36,25 @@ def install_packages(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def events(shared) -> dict:
-    tool, home = shared / "tools" / "gui-blender.sh", Path(os.environ.get("NEAR_GUI", ROOT / ".cache" / "gui"))
+def home() -> Path:
+    return Path(os.environ.get("NEAR_GUI", ROOT / ".cache" / "gui"))
+
+
+@pytest.fixture(scope="module")
+def blender(shared, home):
+    """Runs that Blender with the given arguments and environment."""
+    tool = shared / "tools" / "gui-blender.sh"
     if not tool.is_file() or os.geteuid() != 0:
         pytest.skip("needs the shared tool gui-blender.sh and root")
+
+    def run(*arguments: str, **environment: str) -> None:
+        environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400"} | environment
+        subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
+    return run
+
+
+@pytest.fixture(scope="module")
+def events(home, blender) -> dict:
     out = home / "window"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -47,9 +62,8 @@ def events(shared) -> dict:
     ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
     mesh = Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
     asset.save(create_from_mesh(mesh, name="Ball"), out / "ball.near")
-    environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400", "NEAR_GUI_PACKAGES": str(home / "packages")}
-    subprocess.run([str(tool), str(home), "--factory-startup", "-P", str(ROOT / "tests/gui/session.py"), "--", str(out)],
-                   env=environment, timeout=900, check=False)
+    blender("--factory-startup", "-P", str(ROOT / "tests/gui/session.py"), "--", str(out),
+            NEAR_GUI_PACKAGES=str(home / "packages"))
     events = json.loads((out / "events.json").read_text())
     assert "error" not in events, events["error"]
     return events
@@ -69,6 +83,16 @@ def test_viewport_follows_within_half_a_second(events):
 
 def test_drawing_never_waits(events):
     assert events["longest_draw"] < 0.1, "seconds of the main thread's processor time"
+
+
+def test_command_line_renders_an_animation(events, home, blender):
+    out = home / "window"
+    (out / "register.py").write_text(
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.path.append({str(home / 'packages')!r})\n"
+        "import near_blender\nnear_blender.register()\n")
+    blender("-b", "--factory-startup", "-P", str(out / "register.py"), str(out / "scene.blend"), "-E", "NEAR",
+            "-s", "1", "-e", "2", "-o", str(out / "frame_"), "-F", "PNG", "-a", HEADLESS="1")
+    assert sorted(p.name for p in out.glob("frame_*")) == ["frame_0001.png", "frame_0002.png"]
 
 
 def test_f12_ends_and_escape_stops(events):
