@@ -16,6 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from .. import lock
+
 
 def background(make: Callable[[], object], depth: int = 4) -> Iterator:
     """Samples from make(), one thread ahead of the trainer."""
@@ -112,6 +114,8 @@ class Run:
         saved = checked = time.time()
         last = time.process_time()
         while self.minutes < self.schedule.minutes:
+            while lock.wanted():  # somebody measures time on this machine
+                time.sleep(1)
             self.network.train()
             self.update(step())
             self.minutes += (time.process_time() - last) / 60
