@@ -68,9 +68,7 @@ class MLP(nn.Module):
         self.mlp = nn.Sequential(Linear(channels, hidden), nn.GELU("tanh"), Linear(hidden, channels))
 
     def forward(self, x):
-        if len(x) <= ROWS_AT_ONCE:
-            return self.mlp(x)
-        return torch.cat([self.mlp(rows) for rows in x.split(ROWS_AT_ONCE)])
+        return joined([self.mlp(rows) for rows in x.split(ROWS_AT_ONCE)])
 
 
 class SelfAttention(nn.Module):
@@ -127,7 +125,7 @@ class CrossAttention(nn.Module):
             q = self.q_rms_norm(q)
         out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None].contiguous(), k[None], v[None])[0]
                for rows, k, v in zip(q.split(lengths), *memory)]  # (heads, n, D) each
-        return self.to_out(torch.cat(out, 1).transpose(0, 1).flatten(1))
+        return self.to_out(joined(out, 1).transpose(0, 1).flatten(1))
 
 
 class RegisterAttention(CrossAttention):
@@ -150,7 +148,12 @@ class RegisterAttention(CrossAttention):
         for rows, weight, bias, value in zip(x.to(self.to_q.weight.dtype).split(lengths), *memory):
             scores = F.linear(rows, weight, bias).unflatten(1, (self.heads, -1))  # (n, heads, T)
             out.append(F.linear(scores.softmax(2).flatten(1), value, self.to_out.bias))
-        return torch.cat(out)
+        return joined(out)
+
+
+def joined(parts, axis=0):
+    """torch.cat that leaves a single part alone."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
 class FlowBlock(nn.Module):
