@@ -83,7 +83,7 @@ def judge(networks: SlatOnly, decoder: Autoencoder, item: dict) -> tuple[Tensor,
         target = decoder.encoder(item["octants"].flatten(1), item["neighbours"])
     parts["latent"] = (slat - target).abs().mean()
     parts["confidence"] = (confidence.float() - sure).square().mean()
-    return loss + 0.3 * parts["latent"] + parts["confidence"], parts
+    return loss + 0.1 * parts["latent"] + parts["confidence"], parts
 
 
 def run(args: argparse.Namespace) -> int:
