@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -22,8 +23,9 @@ class NearMini:
         self.folder, self.threads, self.backend = Path(folder), threads, backend
         about = self.folder / "model.json"
         described = json.loads(about.read_text()) if about.exists() else {"digest": "", "graphs": []}
-        self.digest: str = described["digest"]
-        self.graphs: tuple[str, ...] = tuple(described["graphs"])
+        runs = backend == "torch" or importlib.util.find_spec("onnxruntime") is not None
+        self.digest: str = described["digest"] if runs else ""
+        self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()  # none: the analytic renderer works alone
         self._sessions: dict = {}
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
