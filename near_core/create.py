@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
-from . import latent, reconstruct, render, runtime, sampling
+from . import latent, reconstruct, render, runtime, sampling, shell
 from . import mesh as meshes
 from .asset import NeuralAsset
 from .camera import Camera
@@ -78,11 +79,19 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     progress("Material", 0.7)
     slat, confidence = reconstruct.decide(model, views, coords, seed)
     octants = render.decode(model, slat, coords)
-    if surfels is not None:
-        surfels = latent.with_materials(surfels, coords, octants, confidence)
+    asset = NeuralAsset(coords, latent.voxel_material(octants, confidence), slat.astype(np.float16), None, name=name,
+                        source=source, model=MODEL, model_hash=model.digest)
+    if surfels is None:
+        surfels = sampling.sample_surfels(_skin(asset), part(progress, 0.8, 1.0))
     progress("Done", 1.0)
-    return NeuralAsset(coords, latent.voxel_material(octants, confidence), slat.astype(np.float16), surfels, name=name,
-                       source=source, model=MODEL, model_hash=model.digest)
+    return replace(asset, surfels=latent.with_materials(surfels, coords, octants, confidence), _cache={})
+
+
+def _skin(asset: NeuralAsset) -> meshes.Mesh:
+    """The smooth surface around an asset's voxels: a photo tells where the surface is, hardly which way it faces."""
+    shape = shell.build(asset)
+    faces = np.concatenate([shape.faces[:, [0, 1, 2]], shape.faces[:, [0, 2, 3]]])
+    return meshes.Mesh(shape.vertices, faces, corner_normal=shell.vertex_normals(shape.vertices, shape.faces)[faces])
 
 
 def _matte(model: runtime.NearMini) -> Matte | None:

@@ -33,11 +33,14 @@ def voxel_of(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     rows = rows_of(coords)
     cell = np.clip(((surfels.position + 0.5) * RESOLUTION).astype(np.intp), 0, RESOLUTION - 1)
     found = rows[tuple(cell.T)]
-    lost = np.flatnonzero(found < 0)
-    for start in range(0, len(lost), 1024):
-        part = lost[start:start + 1024]
-        apart = np.abs(cell[part, None] - coords[None].astype(np.intp)).max(-1)
-        found[part] = apart.argmin(1)
+    steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    for step in steps[np.argsort((steps**2).sum(1), kind="stable")]:  # the nearest voxels first
+        lost = np.flatnonzero(found < 0)
+        if not len(lost):
+            break
+        found[lost] = rows[tuple(np.clip(cell[lost] + step, 0, RESOLUTION - 1).T)]
+    for lost in np.flatnonzero(found < 0):
+        found[lost] = ((coords.astype(int) - cell[lost])**2).sum(1).argmin()
     return found.astype(np.int64)
 
 

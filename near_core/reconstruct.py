@@ -15,7 +15,7 @@ from .runtime import NearMini
 SIZE = 128  # pixels of the crop the networks see
 COARSE = 32  # cells along an edge of the structure grid
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
-LIKELY = 0.4  # probability from which a cell is taken
+LIKELY = 0.3  # probability from which a cell is taken
 
 
 def network_image(photo: Photo) -> np.ndarray:

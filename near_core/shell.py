@@ -47,7 +47,7 @@ def build(asset: NeuralAsset) -> Shell:
     while faces is None or len(faces) > MAX_FACES:
         resolution //= 2
         corners, faces = _bound(np.unique(_cells(points.position, resolution), axis=0), resolution)
-    normals = _vertex_normals(corners.astype(np.float32), faces)
+    normals = vertex_normals(corners.astype(np.float32), faces)
     vertices, material = _fit(corners, normals, points, resolution)
     vertices = _kept_close(vertices, corners, points.position, resolution)
     if asset.surfels is None:
@@ -100,7 +100,7 @@ def _flood(empty: np.ndarray) -> np.ndarray:
     return outside
 
 
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, the mean of the faces around."""
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
     normal = _around(np.cross(c - a, d - b), faces, len(vertices))

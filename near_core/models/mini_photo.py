@@ -203,7 +203,7 @@ class Slat(nn.Module):
         # the network corrects a first guess: the photo's colour as it is where the voxel is seen, its mean elsewhere
         sharp, mean = pixel[:, :4], pixel[:, 12:]
         guess = seen * sharp[:, :3] / sharp[:, 3:].clamp(min=0.1) + (1 - seen) * mean[:, :3]
-        linear = ((guess + 1) / 2).clamp(0.01, 1) ** 2.2
+        linear = ((guess + 1) / 2).clamp(0.01, 1.0) ** 2.2
         slat = torch.cat([out[:, :3] + 2 * linear - 1, out[:, 3:LATENT]], -1)
         return slat, torch.sigmoid(out[:, LATENT])
 
