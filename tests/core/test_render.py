@@ -107,17 +107,17 @@ def test_the_nearer_asset_hides_the_farther_one(renderer, white):
     near, far = np.eye(4), np.eye(4)
     near[1, 3], far[1, 3] = -1, 0
     made = renderer.render([Instance(white, far), Instance(red, near)], look(), environments.uniform((1, 1, 1)), ANALYTIC)
-    assert made["Base Color"][48, 48] == pytest.approx([1, 0, 0], abs=0.08)
+    assert made["Base Color"][48, 48] == pytest.approx([1, 0, 0], abs=0.12)
     assert made["Depth"][48, 48, 0] == pytest.approx(3 - 1.2, abs=0.08)  # a layer of discs lets a little through
     behind = renderer.render([Instance(red, turned(180) @ near), Instance(white, far)], look(),
                              environments.uniform((1, 1, 1)), ANALYTIC)
-    assert behind["Base Color"][48, 48] == pytest.approx([1, 1, 1], abs=0.08)
+    assert behind["Base Color"][48, 48] == pytest.approx([1, 1, 1], abs=0.12)
 
 
 def test_normals_point_outward_under_mirrored_and_stretched_matrices(renderer, white):
     for matrix in (np.diag([-1, 1, 1, 1.0]), np.diag([1, 0.5, 1, 1.0]), np.diag([1, 1, 1, 1.0])):
         normal = picture(renderer, [(white, matrix)], look(), environments.uniform((1, 1, 1)), name="Normal")
-        assert normal[48, 48] == pytest.approx([0, -1, 0], abs=0.08)
+        assert normal[48, 48] == pytest.approx([0, -1, 0], abs=0.12)
         assert normal[48, 68][0] > 0.3 and normal[28, 48][2] > 0.3
 
 
@@ -162,5 +162,5 @@ def test_a_gold_ball_reflects_its_surroundings(renderer):
     sky[:32] = 1.0  # light from above only
     made = picture(renderer, [(gold, np.eye(4))], look(), Environment(sky))
     top, bottom = made[30, 48, :3], made[66, 48, :3]
-    assert top == pytest.approx([1.0, 0.8, 0.3], abs=0.08)
+    assert top == pytest.approx([1.0, 0.8, 0.3], abs=0.12)
     assert bottom.max() < 0.1
