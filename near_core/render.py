@@ -15,12 +15,14 @@ from .environment import Environment
 from .errors import NearError
 from .progress import Progress, part, silent
 from .scene import Instance, Settings
-from .surfels import Surfels
+from .surfels import CELL, Surfels
 
 LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
 SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is shaded
-SOLIDITY = 1.08  # one layer of discs lets a few percent through where the surface is whole
+# A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
+# block counts for the surface in front, up to this factor, so that silhouettes do not grow.
+SOLIDITY = 1.2
 RAYS = {"draft": 4, "final": 16}  # specular rays per surfel
 FAR = 1e10  # metres
 
@@ -75,7 +77,8 @@ class _Drawn:
     illumination: transport.Illumination
     asset_to_map: np.ndarray
     rotation: np.ndarray
-    index: np.ndarray  # (K,) the surfels that face the camera
+    index: np.ndarray  # (K,) the surfels that are drawn: all of them
+    front: np.ndarray  # (K,) bool, those that face the camera; the others only block what is behind
     to_camera: np.ndarray  # (K, 3) world
     normal: np.ndarray  # (K, 3) world, shading
     shape: gaussians.Gaussians
@@ -129,10 +132,12 @@ class Renderer:
         shape = gaussians.from_surfels(surfels, matrix)
         to_camera = camera.directions_to(shape.xyz)
         covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
-        index = np.flatnonzero(np.einsum("kc,kc->k", _unit(surfels.normal @ covector), to_camera) > FACING)
-        shape = gaussians.Gaussians(shape.xyz[index], shape.covariance[index], shape.opacity[index])
-        return _Drawn(prepared, illumination, asset_to_map, rotation, index, to_camera[index],
-                      _unit(surfels.shading_normal[index] @ covector), shape)
+        front = np.einsum("kc,kc->k", _unit(surfels.normal @ covector), to_camera) > FACING
+        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
+        shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        shape.xyz[~front] -= to_camera[~front] * np.float32(shift)
+        return _Drawn(prepared, illumination, asset_to_map, rotation, np.arange(len(surfels)), front, to_camera,
+                      _unit(surfels.shading_normal @ covector), shape)
 
     def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
         surfels = surfels_of(asset, self.model)
@@ -184,17 +189,20 @@ class Renderer:
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
-        features, start = np.zeros((len(seen), channels), np.float32), 0
+        features, start = np.zeros((len(seen), 2 + channels), np.float32), 0
         for number, item in enumerate(drawn):
             progress("Shading", 0.1 + 0.7 * number / len(drawn))
-            keep = np.flatnonzero(seen[start:start + len(item.index)])
-            features[start + keep] = self._features(item, keep, environment, light, settings)
+            keep = np.flatnonzero(seen[start:start + len(item.index)] & item.front)
+            rows = start + keep
+            features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
+            features[rows, 2:] = self._features(item, keep, environment, light, settings)
             start += len(item.index)
         progress("Drawing", 0.8)
-        image, alpha, depth = splat.rasterize(projection, features, width, height, threads=settings.threads)
-        solid = np.minimum(alpha * SOLIDITY, 1)
-        image *= (solid / np.maximum(alpha, 1e-6))[..., None]
-        return passes.unpack(image, solid, depth, sky, settings.passes)
+        image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
+        front = np.maximum(image[..., 0], 1e-6)
+        solid = np.minimum(alpha, front * SOLIDITY) * (image[..., 0] > 1e-4)
+        depth = image[..., 1] / front * (solid > 0)
+        return passes.unpack(image[..., 2:] * (solid / front)[..., None], solid, depth, sky, settings.passes)
 
 
 def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> splat.Projection:
