@@ -202,7 +202,7 @@ def _peak_memory(pid: int) -> float:
 
 def _kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.NeuralAsset) -> dict:
     """Seconds of the parts of a frame, for the larger asset."""
-    surfels, threads = surfels_of(large), args.threads
+    surfels, threads = surfels_of(large, runtime.NearMini()), args.threads
     count, light = len(surfels), _light(0)
     prepared, prepared_light = transport.prepare_transport(surfels, threads), transport.prepare_light(light)
     shape = from_surfels(surfels, np.eye(4))
