@@ -71,16 +71,15 @@ class _Prepared:
 
 @dataclass
 class _Drawn:
-    """One instance on its way through a frame; index arrays and shading are of its kept surfels."""
+    """One instance on its way through a frame; all of its M surfels are drawn."""
 
     prepared: _Prepared
     illumination: transport.Illumination
     asset_to_map: np.ndarray
     rotation: np.ndarray
-    index: np.ndarray  # (K,) the surfels that are drawn: all of them
-    front: np.ndarray  # (K,) bool, those that face the camera; the others only block what is behind
-    to_camera: np.ndarray  # (K, 3) world
-    normal: np.ndarray  # (K, 3) world, shading
+    front: np.ndarray  # (M,) bool, those that face the camera; the others only block what is behind
+    to_camera: np.ndarray  # (M, 3) world
+    normal: np.ndarray  # (M, 3) world, shading
     shape: gaussians.Gaussians
 
 
@@ -136,7 +135,7 @@ class Renderer:
         # a sheet's far side lies where its near side does: moved back by two cells it never comes first
         shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
         shape.xyz[~front] -= to_camera[~front] * np.float32(shift)
-        return _Drawn(prepared, illumination, asset_to_map, rotation, np.arange(len(surfels)), front, to_camera,
+        return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera,
                       _unit(surfels.shading_normal @ covector), shape)
 
     def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
@@ -172,7 +171,7 @@ class Renderer:
         """Features of the kept surfels: their radiance to the camera and what the passes show. passes.pack's (K, C)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
         shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
-                                item.index[keep], view, RAYS[settings.quality], settings.threads)
+                                keep, view, RAYS[settings.quality], settings.threads)
         surfels = shaded.surfels
         radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
         return passes.pack(radiance, {
@@ -192,11 +191,11 @@ class Renderer:
         features, start = np.zeros((len(seen), 2 + channels), np.float32), 0
         for number, item in enumerate(drawn):
             progress("Shading", 0.1 + 0.7 * number / len(drawn))
-            keep = np.flatnonzero(seen[start:start + len(item.index)] & item.front)
+            keep = np.flatnonzero(seen[start:start + len(item.front)] & item.front)
             rows = start + keep
             features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
             features[rows, 2:] = self._features(item, keep, environment, light, settings)
-            start += len(item.index)
+            start += len(item.front)
         progress("Drawing", 0.8)
         image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
         front = np.maximum(image[..., 0], 1e-6)

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from .. import camera as cameras
-from ..models.mini_photo import COARSE, SIZE
+from .. import reconstruct
+from ..models.mini_photo import SIZE
 
 MARGIN = 1.2  # crop side over the matte's longer side, as in photo.prepare
 
@@ -59,23 +60,15 @@ def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float
 
 def project(points: torch.Tensor, camera: cameras.Camera, window: tuple[float, float, float]
             ) -> tuple[torch.Tensor, torch.Tensor]:
-    """points (P, 3) in the asset's frame -> uv (P, 2) in the crop, [-1, 1]; ray (P, 4) as Structure takes it."""
-    matrix = torch.as_tensor(camera.world_to_camera, dtype=torch.float32)
-    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
-    intrinsics = camera.intrinsics
-    depth = seen[:, 2].clamp(min=1e-3)
-    x = seen[:, 0] / depth * intrinsics[0, 0] + intrinsics[0, 2]
-    y = seen[:, 1] / depth * intrinsics[1, 1] + intrinsics[1, 2]
+    """points (P, 3) in the asset's frame -> uv (P, 2) in the crop and ray (P, 4), as reconstruct.project."""
     cx, cy, side = window
-    uv = torch.stack([(x - cx) / side * 2, (y - cy) / side * 2], -1)
-    ray = F.normalize(points - torch.as_tensor(camera.position, dtype=torch.float32), dim=-1)
-    return uv, torch.cat([ray, (seen[:, 2:] - matrix[2, 3])], -1)
+    uv, ray = reconstruct.project(points.numpy(), camera.cropped(cx - side / 2, cy - side / 2, side, side))
+    return torch.from_numpy(uv), torch.from_numpy(ray)
 
 
 def cell_centres(resolution: int) -> torch.Tensor:
-    """(resolution^3, 3) centres of the cells of [-0.5, 0.5]^3, x slowest."""
-    axis = (torch.arange(resolution, dtype=torch.float32) + 0.5) / resolution - 0.5
-    return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    """reconstruct.cell_centres as a tensor."""
+    return torch.from_numpy(reconstruct.cell_centres(resolution))
 
 
 @dataclass
@@ -121,7 +114,3 @@ def mixed_light(view: View, rng: np.random.Generator, augment: bool) -> torch.Te
     blend = rng.uniform(0, 1)
     picture[..., :3] *= (target / max(level, 1e-3)) ** blend
     return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
-
-
-__all__ = ["COARSE", "View", "cell_centres", "crop_window", "mixed_light", "network_image", "project", "read_rgba",
-           "read_views", "to_display", "turned"]

@@ -22,9 +22,10 @@ from .. import gaussians, image, latent, lighting, render, transport
 from .._kernels import autograd, splat
 from ..models.mini import LightingDecoder, LightTokenizer
 from .loop import Run, Schedule, background, start_from
-from .photos import read_rgba
+from .photos import read_rgba, to_display
 
 RAYS = 16
+FILL = 1.08  # only surfels that face the camera are drawn here: what their layer lets through is made up for
 
 
 class Renderer(nn.Module):
@@ -142,7 +143,7 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     width, height = (int(n) for n in item["size"])
     picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], radiance, item["camera"],
                                    item["intrinsics"], width, height, low_pass=render.LOW_PASS)
-    return picture * ((alpha * render.SOLIDITY).clamp(max=1) / alpha.clamp(min=1e-6)).detach()[..., None]
+    return picture * ((alpha * FILL).clamp(max=1) / alpha.clamp(min=1e-6)).detach()[..., None]
 
 
 def forward(networks: Renderer, item: dict) -> Tensor:
@@ -150,11 +151,6 @@ def forward(networks: Renderer, item: dict) -> Tensor:
     tokens = networks.tokenizer(item["tokens"])
     return networks.lad(item["surfel"], item["terms"], item["h"], item["view"], item["reflected"], item["normal"],
                         tokens, directions)
-
-
-def to_display(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
 def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
