@@ -12,7 +12,7 @@ import torch
 
 from . import reference_checks
 from .errors import NearError
-from .reference_checks import EXACT
+from .reference_conventions import EXACT
 
 
 @dataclass
