@@ -234,6 +234,19 @@ def _from_npz(data: bytes, path: Path) -> NeuralAsset:
     if coords.min() < 0 or coords.max() >= RESOLUTION or not np.isfinite(slat).all():
         raise damaged
     material = np.zeros((len(coords), 8), np.float16)
-    material[:, :4], material[:, 7] = (0.5, 0.5, 0.5, 0.6), 1
-    return NeuralAsset(coords.astype(np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
+    material[:, :4], material[:, 7] = (0.5, 0.5, 0.5, 0.6), 1  # a grey stand-in for models that cannot read the latent
+    material[:, 5:7] = encode_octahedral(_normals(coords.astype(int)))
+    return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
                        source=path.name, model="near")
+
+
+def _normals(coords: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3) of voxels (N, 3): away from where most of their neighbours are."""
+    filled = np.zeros((RESOLUTION + 8,) * 3, np.float32)
+    filled[tuple(coords.T + 4)] = 1
+    for axis in (0, 1, 2) * 2:
+        filled = np.roll(filled, 1, axis) + filled + np.roll(filled, -1, axis)
+    slope = np.stack([np.roll(filled, 1, axis) - np.roll(filled, -1, axis) for axis in range(3)], -1)
+    found = slope[tuple(coords.T + 4)]
+    found[~found.any(1)] = (0, 0, 1)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)

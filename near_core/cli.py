@@ -236,22 +236,26 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--passes", default="Combined", help=f"all, or names separated by commas: {', '.join(PASSES)}")
     parser.add_argument("--quality", choices=("draft", "final"), default="final")
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a published checkpoint, for the assets made for it; "
+                                                                     "default: the embedded model draws everything")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where --model runs")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+                        help="of --model; auto is half precision on a GPU, float32 on the processor")
     parser.add_argument("--threads", type=int, default=0, help="0 = all")
 
 
 def render(args: argparse.Namespace) -> int:
     """Assets under a light become pictures."""
     from . import asset
-    from .render import Renderer
+    from .engine import Engine
 
     passes = _passes(args)
     frames = _cameras(args.camera, args.frames, args.size) if args.camera or args.frames else [_orbit(args)]
     light = _environment(args)
     instances = [Instance(asset.load(path), matrix) for path, matrix in args.asset]
     settings = Settings(quality=args.quality, shading=args.shading, background=args.background, passes=passes,
-                        threads=args.threads, device=args.device)
-    renderer = Renderer()
+                        threads=args.threads)
+    renderer = Engine(args.model, args.device, args.precision)
     for number, view in enumerate(frames, 1):
         out = args.out.with_stem(f"{args.out.stem}_{number:04d}") if args.frames else args.out
         report, start = Reporter(f"{number}/{len(frames)} " if args.frames else ""), time.monotonic()
@@ -260,6 +264,8 @@ def render(args: argparse.Namespace) -> int:
             image.write_png(out, picture["Combined"])
         else:
             image.write_exr(out, picture)
+        for note in renderer.notes:
+            report.close(note)
         report.close(f"{out}: {view.width} x {view.height}, {time.monotonic() - start:.2f} s")
     return 0
 

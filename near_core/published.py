@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from .camera import Camera
 from .environment import Environment
@@ -13,6 +16,7 @@ from .errors import NearError
 from .gaussians import polar_rotation
 from .models.near_conditioning import MAP_COLUMNS, MAP_ROWS
 from .models.near_frame import Subject
+from .models.near_memory import Shortage
 from .models.near_pipeline import TOKEN_STEP, Pipeline
 from .progress import Progress, part, silent
 from .render import _Recent, _unit
@@ -29,20 +33,47 @@ class Published:
 
     def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto"):
         """folder: a checkpoint; device and precision as in near_pipeline.Pipeline."""
+        self.notes: list[str] = []
+        self._chosen = folder, precision
+        self._may_move = device == "auto"
+        self._start(device)
+
+    def _start(self, device: str) -> None:
+        folder, precision = self._chosen
         self.pipeline = Pipeline(folder, device, precision)
         self._decoded, self._memories = _Recent(8), _Recent(4)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something
-        is."""
+        is. Where the device was left open and a graphics processor has too little memory, the processor computes it.
+        """
+        try:
+            with interruptible(progress) as report:
+                return self._draw(instances, camera, environment, settings, report)
+        except (Shortage, MemoryError, RuntimeError) as error:
+            if type(error) is RuntimeError and "allocate" not in str(error):
+                raise
+            device = self.pipeline.device.type
+            self.pipeline.unload()
+            if device != "cpu" and self._may_move:
+                self.notes = ["The graphics processor has too little memory: the published model runs on the processor."]
+                self._start("cpu")
+                return self.render(instances, camera, environment, settings, progress)
+            if isinstance(error, NearError):
+                raise
+            raise NearError(f"The memory of {device} ran out while the published model was at work.",
+                            "Close other programs, choose half precision or another device, or use near-mini.") from error
+
+    def _draw(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
+              progress: Progress) -> dict[str, np.ndarray]:
         seen = [each for each in instances if abs(np.linalg.det(np.asarray(each.matrix)[:3, :3])) > 1e-18]
         subjects = []
         for number, instance in enumerate(seen):
             progress("Asset", 0.8 * number / len(seen))
             subjects.append(self._subject(instance, environment, part(
                 progress, 0.8 * number / len(seen), 0.8 * (number + 1) / len(seen))))
-        progress("Lighting", 0.8)
+        progress("Shading", 0.8)
         sky = environment.lookup(camera.pixel_directions()) if settings.background else None
         if subjects:
             picture = _passes(self.pipeline.frame(subjects, camera).maps, environment.strength, sky)
@@ -64,6 +95,23 @@ class Published:
         memory = self._memories.get_or(
             key, lambda: self.pipeline.memorize(decoded, self.pipeline.tokens(radiance(), degrees)))
         return Subject(decoded, memory, instance.matrix)
+
+
+@contextmanager
+def interruptible(progress: Progress) -> Iterator[Progress]:
+    """Gives a progress to report to; meanwhile every layer of every network asks first whether to go on."""
+    last = "Networks", 0.0
+
+    def report(phase: str, fraction: float) -> None:
+        nonlocal last
+        last = phase, fraction
+        progress(phase, fraction)
+
+    handle = register_module_forward_pre_hook(lambda module, inputs: progress(*last))
+    try:
+        yield report
+    finally:
+        handle.remove()
 
 
 def light_of(environment: Environment, asset_to_map: np.ndarray):

@@ -12,7 +12,6 @@ from ._kernels import splat
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .environment import Environment
-from .errors import NearError
 from .progress import Progress, part, silent
 from .scene import Instance, Settings
 from .surfels import CELL, Surfels
@@ -31,9 +30,6 @@ def surfels_of(asset: NeuralAsset, model: runtime.NearMini) -> Surfels:
     """The surfels an asset is drawn with: its own, those its latent decodes to, or one per voxel from its material."""
     if asset.surfels is not None:
         return asset.surfels
-    if asset.model == "near":
-        raise NearError(f"{asset.name} holds a latent of the published model, whose weights are not set up.",
-                        "Set the folder of the checkpoint in the preferences.")
     material = asset.material.astype(np.float32)
     if "iad" in model.graphs and asset.model_hash == model.digest:
         return latent.surfels_of_octants(asset.coords, *decode(model, asset.slat, asset.coords), material[:, 7])
@@ -141,7 +137,7 @@ class Renderer:
     def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
         surfels = surfels_of(asset, self.model)
         h = None
-        if "iad" in self.model.graphs and asset.model != "near":
+        if "iad" in self.model.graphs:
             around = latent.neighbours(asset.coords)
             slat = asset.slat
             if asset.model_hash != self.model.digest:  # another model's latent means nothing to this one

@@ -32,4 +32,3 @@ class Settings:
     background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
     passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return
     threads: int = 0  # 0 = all
-    device: str = "auto"  # auto | cpu | cuda | mps (published networks only)

@@ -5,10 +5,12 @@
 It talks through its standard input and output (protocol.Channel; libraries that print go to standard error) and ends
 with its parent. Requests, each a dict with `op`:
 
+    choose    model                                       keywords of engine.Engine; before the first picture
     put       kind "asset" | "map", hash, data, name      keeps the bytes of a .near file or a light map
     render    id, channel, instances, camera, environment, backdrop, settings
     create_mesh    id, mesh, options                      options are the keywords of near_core.create's functions
     create_image   id, photos, options
+    check_checkpoint  id, folder
     cancel    id
     quit
 
@@ -20,6 +22,7 @@ A request that names a channel replaces earlier ones of the same channel: the ne
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -102,7 +105,8 @@ class Worker:
         self._pending: list[Job] = []
         self._running: Job | None = None
         self._arrived = threading.Condition()
-        self._renderer: Any = None
+        self._engine: Any = None
+        self._model: dict[str, Any] = {}
 
     def run(self) -> None:
         """Works until the process ends."""
@@ -121,6 +125,8 @@ class Worker:
         while (request := self._channel.receive()) is not None and request["op"] != "quit":
             if request["op"] == "put":
                 self._store.put(request["hash"], request["data"], request["name"])
+            elif request["op"] == "choose":
+                self._model = request["model"]
             elif request["op"] == "cancel":
                 self._cancel(lambda job: job.request["id"] == request["id"])  # noqa: B023 (called at once)
             else:
@@ -182,15 +188,21 @@ class Worker:
         missing = sorted({key for key in wanted if key not in self._store})
         if missing:
             return {"event": "missing", "hashes": missing}
-        if self._renderer is None:
-            from .render import Renderer
-            self._renderer = Renderer()
+        from .engine import Engine, put_behind
+        if self._engine is None:
+            self._engine = Engine(**self._model)
         instances = [Instance(self._store.asset(i["asset"]), i["matrix"]) for i in request["instances"]]
-        passes = self._renderer.render(instances, request["camera"], self._light(request["environment"]),
-                                       request["settings"], self._progress(job))
+        passes = self._engine.render(instances, request["camera"], self._light(request["environment"]),
+                                     request["settings"], self._progress(job))
         if request["backdrop"] is not None:
-            put_behind(passes["Combined"], self._light(request["backdrop"]).lookup(request["camera"].pixel_directions()))
-        return {"passes": passes}
+            sky = self._light(request["backdrop"]).lookup(request["camera"].pixel_directions())
+            put_behind(passes["Combined"], sky)
+        return {"passes": passes, "warning": " ".join(self._engine.notes)}
+
+    def check_checkpoint(self, job: Job) -> dict[str, Any]:
+        """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each."""
+        from .models.near_checkpoint import open_checkpoint
+        return {"networks": open_checkpoint(job.request["folder"]).survey(self._progress(job))}
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
         kept = self._store.map(light["map"])
@@ -214,13 +226,8 @@ class Worker:
         return {"asset": asset.to_bytes(made)}
 
 
-OPERATIONS = {"render": Worker.render, "create_mesh": Worker.create_mesh, "create_image": Worker.create_image}
-
-
-def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
-    """Puts sky (H, W, 3) behind the premultiplied picture (H, W, 4), in place; alpha becomes 1."""
-    combined[..., :3] += (1 - combined[..., 3:]) * sky
-    combined[..., 3] = 1
+OPERATIONS = {"render": Worker.render, "create_mesh": Worker.create_mesh, "create_image": Worker.create_image,
+              "check_checkpoint": Worker.check_checkpoint}
 
 
 def describe_runtime() -> dict[str, Any]:
@@ -231,7 +238,11 @@ def describe_runtime() -> dict[str, Any]:
         version, providers = onnxruntime.__version__, onnxruntime.get_available_providers()
     except Exception as error:  # whatever another add-on's copy does on import, Check Setup shows it
         problem = f"{type(error).__name__}: {error}"
-    return {"version": __version__, "python": platform.python_version(), "numpy": np.__version__,
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        torch = ""
+    return {"version": __version__, "python": platform.python_version(), "numpy": np.__version__, "torch": torch,
             "onnxruntime": version, "providers": providers, "onnxruntime_problem": problem, "pid": os.getpid()}
 
 

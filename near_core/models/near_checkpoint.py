@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import NearError
+from ..progress import silent
 from .near_basis import NORMAL_FREQUENCIES, NeuralBasis
 from .near_dino import DinoVisionTransformer
 from .near_flow import SLatFlowModel
@@ -80,6 +81,20 @@ class Checkpoint:
             check(network, weights)
             network.load_state_dict(weights.tensors(network, dtype, device), strict=True, assign=True)
         return network.eval().requires_grad_(False)
+
+    def survey(self, progress=silent):
+        """Checks every network's keys and shapes without reading its weights. Returns name, class, number of parameters
+        and bytes of each, dicts. Raises NearError as load does."""
+        found = []
+        for number, name in enumerate(self.models):
+            progress(f"Checking {name}", number / len(self.models))
+            kind, arguments = self.config(name)
+            with Weights(self.weights(name)) as weights:
+                network = build(kind, arguments, weights.shapes)
+                check(network, weights)
+                found.append({"name": name, "kind": kind, "bytes": weights.path.stat().st_size,
+                              "parameters": sum(math.prod(shape) for shape in weights.shapes.values())})
+        return found
 
     def image_encoder(self):
         """The DINOv2 weights in the folder, which the published pipeline fetches separately."""

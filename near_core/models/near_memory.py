@@ -50,10 +50,14 @@ def activations(network, rows, tokens=0):
     return rows * width * 4 * copies + 4096 * 4 * width * 4 * 3 + tokens * width * 4 * 2 * 8
 
 
+class Shortage(NearError):
+    """Not enough memory on a device."""
+
+
 def require(device, needed, purpose):
     """Raises NearError where less than `needed` bytes are free."""
     there = free(device)
     if needed + RESERVE > there:
-        raise NearError(
+        raise Shortage(
             f"{purpose} takes about {needed / 1e9:.1f} GB, but only {max(there, 0) / 1e9:.1f} GB are free on {device}.",
             "Close other programs, choose another device or half precision, or use the embedded model.")

@@ -38,6 +38,12 @@ class Pipeline:
         self.networks.move_to_end(name)
         return self.networks[name]
 
+    def unload(self):
+        """Takes every network off the device; they come back when needed."""
+        self.networks.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     @torch.inference_mode()
     def tokens(self, radiance, rotation_degrees=0.0):
         """Light tokens (1, T, C) of an equirect map (H, W, 3); rotation as in `near_conditioning.light_map`."""
@@ -61,7 +67,7 @@ class Pipeline:
     @torch.inference_mode()
     def memorize(self, decoded, tokens):
         """Keys and values of registers and light, for `frame`; they hold while asset and light stay."""
-        return self.network("renderer", len(decoded.h), tokens.shape[1]).memorize(decoded.registers, tokens)
+        return self.network("renderer", 0, tokens.shape[1]).memorize(decoded.registers, tokens)
 
     @torch.inference_mode()
     def frame(self, subjects, camera, cull=True):

@@ -7,10 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
-from safetensors.torch import save_file  # noqa: E402
 
-from near_core.models.near_checkpoint import NETWORKS  # noqa: E402
-from near_core.reference_fullsize import fill  # noqa: E402
+from tests.checkpoints import write_full  # noqa: E402
 
 RENDER = """
 import json, resource, sys
@@ -36,15 +34,7 @@ def test_the_largest_example_renders_within_eight_gigabytes(shared, tmp_path):
     keys = shared / "fixtures/reference/state_dict_keys"
     if not keys.is_dir():
         pytest.skip("no reference fixtures: set NEAR_SHARED")
-    for name in ("decoder", "renderer", "neural_basis", "hdri_encoder"):
-        described = json.loads((keys / f"{name}.json").read_text())
-        network = fill(NETWORKS[described["official_class"]](**described["config"]), salt=5)
-        save_file({key: value.clone() for key, value in network.state_dict().items()}, tmp_path / f"{name}.safetensors")
-        (tmp_path / f"{name}.json").write_text(
-            json.dumps({"name": described["official_class"], "args": described["config"]}))
-        del network
-    models = {name: name for name in ("decoder", "renderer", "neural_basis", "hdri_encoder")}
-    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump({"args": {"models": models}}))
+    write_full(tmp_path, keys)
     latent = max((shared / "data/near_examples/slats").glob("*.npz"), key=lambda path: path.stat().st_size)
     light = next((shared / "data/near_examples/hdris").glob("*.exr"))
     done = subprocess.run([sys.executable, "-c", RENDER, tmp_path, latent, light, tmp_path / "picture.exr"],

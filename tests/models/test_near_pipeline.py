@@ -1,5 +1,4 @@
 """The published model from a checkpoint folder to passes, at small sizes with random weights."""
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,61 +6,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
-from safetensors.torch import save_file  # noqa: E402
 
 from near_core.camera import orbit  # noqa: E402
 from near_core.environment import turn_z  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
 from near_core.models import near_memory, near_sampler  # noqa: E402
-from near_core.models.near_checkpoint import NETWORKS  # noqa: E402
 from near_core.models.near_frame import Subject, embedding_camera  # noqa: E402
 from near_core.models.near_pipeline import Pipeline  # noqa: E402
-
-LR = {name: 1.0 for name in ("_xyz", "_base_color", "_opacity", "_scaling", "_roughness", "_metallic", "_pbr1",
-                             "_scaling_view", "_rgb", "_shadow", "_hdri1", "_hdri2")} | {"_rotation": 0.1}
-CONFIGS = {
-    "decoder": ("SLatGaussianDecoder", {
-        "resolution": 64, "model_channels": 32, "latent_channels": 8, "cond_channels": 32, "num_blocks": 2,
-        "num_heads": 2}),
-    "renderer": ("SLatGaussianRenderer", {
-        "resolution": 64, "model_channels": 32, "latent_channels": 32, "cond_channels": 32, "num_blocks": 2,
-        "num_heads": 2, "representation_config": {
-            "lr": LR, "perturb_offset": True, "voxel_size": 1.5, "num_gaussians": 8, "2d_filter_kernel_size": 0.1,
-            "3d_filter_kernel_size": 9e-4, "scaling_bias": 8e-3, "opacity_bias": 0.8,
-            "scaling_activation": "softplus"}}),
-    "neural_basis": ("NeuralBasis", {
-        "input_dim": 32, "output_dim": 5, "hidden_dim": 16, "num_layers": 3, "activation": "silu"}),
-    "hdri_encoder": ("Hdri_Encoder", {
-        "output_dim": 32, "num_tokens": 16, "cnn_out_channels": 16, "n_heads": 2, "dims": [8, 8, 16, 16],
-        "depths": [1, 1, 1, 1]}),
-    "slat_flow_model": ("SLatFlowModel", {
-        "resolution": 64, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24,
-        "num_blocks": 1, "num_heads": 2, "patch_size": 2, "io_block_channels": [16]}),
-    "sparse_structure_flow_model": ("SparseStructureFlowModel", {
-        "resolution": 4, "in_channels": 8, "out_channels": 8, "model_channels": 32, "cond_channels": 24,
-        "num_blocks": 1, "num_heads": 2, "patch_size": 1}),
-    "sparse_structure_decoder": ("SparseStructureDecoder", {
-        "out_channels": 1, "latent_channels": 8, "num_res_blocks": 1, "channels": [16, 8]}),
-}
+from tests.checkpoints import write_small  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint")
-    for name, (kind, config) in CONFIGS.items():
-        torch.manual_seed(len(name))
-        network = NETWORKS[kind](**config)
-        for key, parameter in network.named_parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
-        save_file({key: value.clone().contiguous() for key, value in network.state_dict().items()},
-                  path / f"{name}.safetensors")
-        (path / f"{name}.json").write_text(json.dumps({"name": kind, "args": config}))
-    sampler = {"params": {"steps": 4, "cfg_strength": 2.0, "cfg_interval": [0.5, 1.0], "rescale_t": 3.0}}
-    (path / "pipeline.yaml").write_text(yaml.safe_dump({"args": {
-        "models": {name: name for name in CONFIGS}, "slat_sampler": sampler, "sparse_structure_sampler": sampler,
-        "slat_normalization": {"mean": [0.1] * 8, "std": [1.5] * 8}}}))
-    return path
+    return write_small(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,88 @@
+"""Every asset with the model that fits it: the embedded near-mini, or a published checkpoint where one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .camera import Camera
+from .environment import Environment
+from .errors import NearError
+from .progress import Progress, part, silent
+from .render import Renderer
+from .scene import PASSES, Instance, Settings
+
+
+class Engine:
+    """Draws pictures of any assets.
+
+    model: the folder of a published checkpoint, or None for the embedded model alone. device: "auto", "cpu", "cuda" or
+    "mps"; precision: "auto", "float32", "bfloat16" or "float16"; both for published networks only.
+    notes: after each picture, one sentence for everything the person should know about it.
+    """
+
+    def __init__(self, model: str | Path | None = None, device: str = "auto", precision: str = "auto") -> None:
+        self.notes: list[str] = []
+        self._embedded = Renderer()
+        self._chosen = None if model is None else (model, device, precision)
+        self._published = None
+
+    def render(self, instances: list[Instance], camera: Camera, environment: Environment,
+               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
+        """One picture; arguments, passes and errors as in render.Renderer.render."""
+        full = [i for i in instances if i.asset.model == "near" and self._chosen is not None]
+        rest = [i for i in instances if not any(i is other for other in full)]
+        self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
+                      "material, so it may look different." for name in _names(rest)]
+        if not full:
+            return self._embedded.render(rest, camera, environment, settings, progress)
+        published = self._open(progress)
+        if not rest:
+            picture = published.render(full, camera, environment, settings, progress)
+        else:
+            bare = replace(settings, background=False, passes=tuple(PASSES))
+            picture = merged(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
+                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0)))
+            if settings.background:
+                put_behind(picture["Combined"], environment.lookup(camera.pixel_directions()))
+            picture = {name: picture[name] for name in settings.passes}
+        self.notes += published.notes
+        return picture
+
+    def _open(self, progress: Progress):
+        if self._published is None:
+            progress("Checkpoint", 0.0)
+            try:
+                from .published import Published
+            except ImportError as error:
+                raise NearError(f"The published model needs the Python package {error.name}.",
+                                "Choose a Python that has it, or use Set Up in the preferences.") from error
+            self._published = Published(*self._chosen)
+        return self._published
+
+
+def _names(instances: list[Instance]) -> list[str]:
+    """Assets whose latent belongs to a published model, each once."""
+    return list(dict.fromkeys(each.asset.name for each in instances if each.asset.model == "near"))
+
+
+def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Two pictures of the same camera as one: at each pixel the nearer lies over the farther. Both have all PASSES."""
+    depths = [np.where(picture["Depth"] > 0, picture["Depth"], np.inf) for picture in (one, other)]
+    first = depths[0] <= depths[1]
+    near, far = ({name: np.where(front, one[name], other[name]) for name in PASSES} for front in (first, ~first))
+    through = 1 - near["Combined"][..., 3:]
+    weights = near["Combined"][..., 3:], through * far["Combined"][..., 3:]
+    total = np.maximum(sum(weights), 1e-6)
+    out = {name: (weights[0] * near[name] + weights[1] * far[name]) / total for name in PASSES}
+    out["Combined"] = near["Combined"] + through * far["Combined"]
+    out["Normal"] /= np.maximum(np.linalg.norm(out["Normal"], axis=-1, keepdims=True), 1e-12)
+    return out
+
+
+def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
+    """Puts sky (H, W, 3) behind the premultiplied picture (H, W, 4), in place; alpha becomes 1."""
+    combined[..., :3] += (1 - combined[..., 3:]) * sky
+    combined[..., 3] = 1
