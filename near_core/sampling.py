@@ -42,6 +42,18 @@ def sample_surfels(mesh: Mesh, progress: Progress = silent) -> Surfels:
     return surfels
 
 
+def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
+    """Single samples of a mesh's surface, ungrouped: about per_cell for one cell's face worth of area.
+
+    Their normals follow the winding. Deterministic. Raises NearError for a mesh without area.
+    """
+    samples, area = _sample(mesh, silent, per_cell)
+    one = np.ones(len(samples.normal), np.float32)
+    return Surfels(samples.position, samples.normal, _facing(samples.shading_normal, samples.normal),
+                   samples.color[:, :3] / np.maximum(samples.color[:, 3:], 1e-6), samples.roughness, samples.metallic,
+                   one * np.float32(area / CELL ** 2), samples.color[:, 3], one)
+
+
 def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     """The voxels of the asset's 64^3 grid that the mesh touches, and their materials.
 
@@ -107,13 +119,13 @@ class _Samples:
     metallic: np.ndarray
 
 
-def _sample(mesh: Mesh, progress: Progress) -> tuple[_Samples, float]:
+def _sample(mesh: Mesh, progress: Progress, per_cell: int = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
     """Samples of the surface and the area (asset units squared) each stands for."""
     normals, areas = face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
     if not total > 1e-12:
         raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
-    count = int(np.clip(total / CELL ** 2 * SAMPLES_PER_CELL, 1024, MAX_SAMPLES))
+    count = int(np.clip(total / CELL ** 2 * per_cell, 1024, MAX_SAMPLES))
     face, weights = _stratified(areas, count), _barycentric(count)
     maps = [_Maps(m) if mesh.corner_uv is not None else None for m in mesh.materials]
     parts = []

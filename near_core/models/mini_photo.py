@@ -1,4 +1,4 @@
-"""near-mini, the photo side: image features -> structure (32^3) -> children (64^3).
+"""near-mini, the photo side: layers of the picture -> the solid on 64^3 -> the latent of its surface.
 
 Everything is aligned to the photo's pixels: a cell of the grid looks up the features where it falls in the picture,
 so the networks generalise by what they see rather than by which object it is.
@@ -14,7 +14,10 @@ from .mini import LATENT, SparseBlock
 
 SIZE = 128  # pixels of the square crop the networks see
 PIXEL = 16  # colour and alpha at four widths, what Slat sees of the photo
-COARSE = 32  # cells along an edge of the structure grid; its children make the asset's 64^3
+LAYERS = 10  # of Intrinsics
+TRUNK = 64
+COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
+LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
 
 # EfficientNet-Lite0 (Tan and Le 2019, the variant without squeeze-and-excitation): kernel, stride, expansion, out
 _STAGES = [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40), (3, 2, 6, 80), (3, 1, 6, 80),
@@ -82,31 +85,47 @@ class Backbone(nn.Module):
         return super().train(False)  # batch statistics of small batches would drift
 
 
-class ImageEncoder(nn.Module):
-    """(B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1 -> pixel features (B, C, S/2, S/2)."""
+class Intrinsics(nn.Module):
+    """What a photo shows of an object, pixel by pixel, free of its light; and from how high it was taken.
 
-    def __init__(self, channels: int = 32, inner: int = 64):
+    image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. Returns layers (B, LAYERS, S, S): depth below
+    the object's middle and thickness behind it, both in sides of the crop, the normal in the camera's frame (not unit),
+    display base colour, roughness, metallic; trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
+    """
+
+    def __init__(self, inner: int = TRUNK):
         super().__init__()
         self.backbone = Backbone()
         self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
-        self.smooth = nn.ModuleList(nn.Conv2d(inner, inner, 3, padding=1) for _ in range(len(_TAPS) - 1))
+        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
+                                                  nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
         self.alpha = nn.Conv2d(4, inner, 4, stride=2, padding=1)
-        self.out = nn.Conv2d(inner, channels, 3, padding=1)
+        self.whole = nn.Sequential(nn.Linear(320, 128), nn.SiLU(), nn.Linear(128, inner + 1))
+        self.narrow = nn.Conv2d(inner, 28, 1)
+        self.out = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, LAYERS, 3, padding=1))
+        nn.init.normal_(self.out[-1].weight, std=0.003)
+        nn.init.normal_(self.whole[-1].weight, std=0.003)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         taps = self.backbone(image[:, :3])
-        x = self.lateral[-1](taps[-1])
-        for level in range(len(taps) - 2, -1, -1):
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+        whole = self.whole(taps[-1].mean((2, 3)))
+        x = self.lateral[-1](taps[-1]) + whole[:, :-1, None, None]
+        for level in range(len(taps) - 1, -1, -1):
+            if level < len(taps) - 1:
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
             if level == 0:
                 x = x + self.alpha(image)
-            x = F.silu(self.smooth[level](x))
-        return self.out(x)
+            x = x + self.smooth[level](F.silu(x))
+        fine = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
+        out = self.out(torch.cat([fine, image], 1))
+        # the base colour corrects the photo's own
+        colour = out[:, 5:8] + (image[:, :3] + 1) / 2
+        return torch.cat([out[:, :5], colour, torch.sigmoid(out[:, 8:])], 1), x, whole[:, -1]
 
 
-def look_up(maps: Tensor, uv: Tensor) -> Tensor:
+def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:
     """maps (B, C, h, w) at uv (B, P, 2) in [-1, 1], (-1, -1) the top left corner -> (B, P, C); 0 outside."""
-    found = F.grid_sample(maps, uv[:, None], mode="bilinear", padding_mode="zeros", align_corners=False)
+    found = F.grid_sample(maps, uv[:, None], mode=mode, padding_mode="zeros", align_corners=False)
     return found[:, :, 0].transpose(1, 2)
 
 
@@ -125,58 +144,54 @@ class ResBlock3d(nn.Module):
 
 
 class Structure(nn.Module):
-    """Which cells of the 32^3 grid hold a surface, from features looked up along the photo's rays.
+    """What of the 64^3 grid lies inside the object: from the photo's layers, looked up along its rays, and from those
+    looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
 
-    image: (B, 4, S, S) as ImageEncoder. uv: (B, 32^3, 2) where each cell's centre falls in the crop, in [-1, 1].
-    ray: (B, 32^3, 4): unit direction from the camera in the grid's frame, and depth minus the centre's depth.
-    Returns logits (B, 32, 32, 32), cell features (B, W, 32, 32, 32), pixel features (B, C, S/2, S/2).
+    trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S): depth of the front and of the last surface behind
+    it below the frame's origin, asset units, and alpha. uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror
+    image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3) theirs. towards: (B, 3) unit, from the origin to the camera.
+    Returns logits (B, 64, 64, 64).
     """
 
-    def __init__(self, width: int = 32, channels: int = 32):
+    def __init__(self, width: int = 24, channels: int = 20):
         super().__init__()
         w = width
-        self.encoder = ImageEncoder(channels)
-        self.enter = nn.Conv3d(channels + 8, w, 1)
+        self.narrow = nn.Conv2d(TRUNK, channels, 1)
+        self.enter = nn.Conv3d(2 * channels + 2 * LOCAL + 6, w, 1)
         self.down1, self.down2, self.down3 = ResBlock3d(w, w), ResBlock3d(w, 2 * w), ResBlock3d(2 * w, 4 * w)
         self.middle = nn.Sequential(ResBlock3d(4 * w, 4 * w), ResBlock3d(4 * w, 4 * w))
         self.up3, self.up2 = ResBlock3d(8 * w, 2 * w), ResBlock3d(4 * w, w)
         self.up1 = ResBlock3d(2 * w, w)
-        self.occupied = nn.Conv3d(w, 1, 1)
+        self.split = nn.Conv3d(w, 8 * 8, 1)  # eight features for each of a cell's eight children
+        self.fine = nn.Sequential(nn.Conv3d(8 + LOCAL, 24, 1), nn.SiLU(), nn.Conv3d(24, 1, 1))
+        axis = (torch.arange(COARSE, dtype=torch.float32) + 0.5) / COARSE - 0.5
+        place = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None]
+        self.register_buffer("place", place, persistent=False)
 
-    def forward(self, image: Tensor, uv: Tensor, ray: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps = self.encoder(image)
-        x = torch.cat([look_up(maps, uv), look_up(image, uv), ray], -1)  # (B, 32^3, C + 8)
-        # (B, C + 8, 32, 32, 32), channels last in memory: what the convolutions are fastest on
-        x = x.unflatten(1, (COARSE, COARSE, COARSE)).permute(0, 4, 1, 2, 3)
-        a = self.down1(self.enter(x))  # (B, W, 32, 32, 32)
+    def forward(self, trunk: Tensor, surface: Tensor, uv: Tensor, depth: Tensor, towards: Tensor) -> Tensor:
+        grid = (2 * COARSE,) * 3
+        maps, local, looked = self.narrow(trunk), [], []
+        for side in (0, 1):
+            found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
+            front, back, alpha = found.unbind(-1)
+            below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a  # noqa: E731
+            local += [below(front), below(back), alpha]
+            cell = F.avg_pool3d(uv[:, side].transpose(1, 2).unflatten(2, grid), 2).flatten(2).transpose(1, 2)
+            looked.append(look_up(maps, cell).transpose(1, 2).unflatten(2, (COARSE,) * 3))
+        local = torch.stack(local, 1).unflatten(2, grid)  # (B, LOCAL, 64, 64, 64)
+        # a cell's mean says where the surface passes, its maximum whether one does at all
+        x = torch.cat([*looked, F.avg_pool3d(local, 2), F.max_pool3d(local, 2), self.place.expand(len(uv), -1, -1, -1, -1),
+                       towards[:, :, None, None, None].expand(-1, -1, *self.place.shape[2:])], 1)
+        a = self.down1(self.enter(x.contiguous(memory_format=torch.channels_last_3d)))  # (B, W, 32, 32, 32)
         b = self.down2(F.avg_pool3d(a, 2))  # (B, 2W, 16, 16, 16)
         c = self.down3(F.avg_pool3d(b, 2))  # (B, 4W, 8, 8, 8)
         x = self.middle(F.avg_pool3d(c, 2))  # (B, 4W, 4, 4, 4)
         x = self.up3(torch.cat([F.interpolate(x, scale_factor=2), c], 1))
         x = self.up2(torch.cat([F.interpolate(x, scale_factor=2), b], 1))
-        cells = self.up1(torch.cat([F.interpolate(x, scale_factor=2), a], 1))
-        return self.occupied(cells)[:, 0], cells, maps
-
-
-class Refine(nn.Module):
-    """Which of a cell's eight children hold a surface.
-
-    cell: (P, W) features of the parent. pixel: (P, C + 4) pixel features and RGBA where the child falls.
-    ray: (P, 4) as in Structure, for the child. child: (P, 3) its corner in the parent, -1 or 1. Returns (P,) logits.
-    """
-
-    def __init__(self, width: int = 32, channels: int = 32, hidden: int = 96):
-        super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(width + channels + 4 + 4 + 3, hidden), nn.SiLU(),
-                                 nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 8))
-        self.skip = nn.Linear(width, 8)
-
-    def forward(self, cell: Tensor, pixel: Tensor, ray: Tensor, child: Tensor) -> Tensor:
-        # eight answers, one per corner, so that a corner picks its own part of the cell's features
-        every = self.mlp(torch.cat([cell, pixel, ray, child], -1)) + self.skip(cell)
-        corner = torch.stack([child[:, 0] * x + child[:, 1] * y + child[:, 2] * z > 2.5
-                              for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], -1)
-        return (every * corner.to(every.dtype)).sum(-1)
+        cells = self.split(self.up1(torch.cat([F.interpolate(x, scale_factor=2), a], 1)))
+        batch = cells.shape[0]
+        cells = cells.reshape(batch, 8, 2, 2, 2, COARSE, COARSE, COARSE).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return self.fine(torch.cat([cells.reshape(batch, 8, *grid), local.to(cells.dtype)], 1))[:, 0]
 
 
 class Slat(nn.Module):

@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         scores = [intersection_over_union(networks.matte(p[None])[0], a) for p, a in tests]
         return float(np.mean(scores)), {"median": float(np.median(scores)), "worst": float(np.min(scores))}
 
-    networks = MatteOnly()
+    networks = MatteOnly().to(memory_format=torch.channels_last)
     if args.backbone and not (Path(args.out) / "state.pt").exists():
         networks.matte.backbone.load_state_dict(torch.load(args.backbone, weights_only=True), strict=False)
     Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)

@@ -41,14 +41,25 @@ def to_display(linear: torch.Tensor) -> torch.Tensor:
     return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
-def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float]) -> torch.Tensor:
-    """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
+def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
+              mirrored: bool = False) -> torch.Tensor:
+    """Where the pixels of a crop lie in a picture of shape (H, W): (SIZE, SIZE, 2), x and y in [-1, 1].
+
+    roll: radians by which the crop is turned in the picture. mirrored: left and right change places.
+    """
     cx, cy, side = window
-    height, width = premultiplied.shape[1:]
-    steps = (torch.arange(SIZE, dtype=torch.float32) + 0.5) / SIZE - 0.5
-    x, y = (cx + steps * side) / width * 2 - 1, (cy + steps * side) / height * 2 - 1
-    where = torch.stack([x[None].expand(SIZE, SIZE), y[:, None].expand(SIZE, SIZE)], -1)
-    shrink = side / SIZE
+    height, width = shape
+    steps = ((torch.arange(SIZE, dtype=torch.float32) + 0.5) / SIZE - 0.5) * side
+    x, y = (-steps if mirrored else steps)[None].expand(SIZE, SIZE), steps[:, None].expand(SIZE, SIZE)
+    c, s = math.cos(roll), math.sin(roll)
+    return torch.stack([(cx + c * x - s * y) / width * 2 - 1, (cy + s * x + c * y) / height * 2 - 1], -1)
+
+
+def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
+                  mirrored: bool = False) -> torch.Tensor:
+    """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
+    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored)
+    shrink = window[2] / SIZE
     if shrink > 1.5:  # keep fine detail from aliasing
         kernel = int(round(shrink))
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
@@ -56,6 +67,18 @@ def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float
     alpha = crop[3:].clamp(0, 1)
     colour = to_display(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
     return torch.cat([colour * alpha, alpha])
+
+
+def jittered(window: tuple[float, float, float], rng: np.random.Generator) -> tuple[float, float, float]:
+    """A crop somewhat off and of another size, as a rough matte gives it."""
+    cx, cy, side = window
+    x, y = rng.normal(0, 0.02, 2) * side
+    return cx + x, cy + y, side * rng.uniform(0.95, 1.2)
+
+
+def reach(camera: cameras.Camera, window: tuple[float, float, float]) -> float:
+    """The side of the crop in asset units, where the frame's origin lies."""
+    return window[2] / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
 
 
 def project(points: torch.Tensor, camera: cameras.Camera, window: tuple[float, float, float]
@@ -90,6 +113,15 @@ def read_views(folder: Path, count: int | None = None) -> list[View]:
     return [View(camera, np.stack(pictures)) for camera, pictures in list(views.values())[:count]]
 
 
+def cameras_of(folder: Path) -> list[cameras.Camera]:
+    """The cameras of read_views, without their pictures."""
+    found: dict[str, cameras.Camera] = {}
+    for path in sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem)):
+        view = json.loads(path.read_text())["camera"]
+        found.setdefault(json.dumps(view), cameras.from_json(view))
+    return list(found.values())
+
+
 def turned(camera: cameras.Camera, degrees: float) -> tuple[cameras.Camera, np.ndarray]:
     """The camera after the object and it were turned about +Z; and the (3, 3) turn itself."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -111,6 +143,6 @@ def mixed_light(view: View, rng: np.random.Generator, augment: bool) -> torch.Te
     level = np.percentile(picture[..., :3].max(-1)[picture[..., 3] > 0.5], 80) if (picture[..., 3] > 0.5).any() else 1
     # phones and photographers expose for the subject, roughly
     target = rng.uniform(0.25, 1.1)
-    blend = rng.uniform(0, 1)
+    blend = rng.uniform(0, 1) if rng.random() < 0.5 else 0.0
     picture[..., :3] *= (target / max(level, 1e-3)) ** blend
     return torch.from_numpy(picture).permute(2, 0, 1).contiguous()

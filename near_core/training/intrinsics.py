@@ -1,0 +1,139 @@
+"""Stage `intrinsics`: one photo under any light -> depth, thickness, normal and material of every pixel."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..models.mini_photo import SIZE, Intrinsics
+from . import photos, subjects
+from .loop import Run, Schedule, background, start_from
+
+LEAN = 12.0  # degrees a photo may be rolled by
+STEEP = 0.15  # sides of the crop: depths that differ more are different surfaces
+
+
+class IntrinsicsOnly(nn.Module):
+    """The network under the name it is saved by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.intrinsics = Intrinsics()
+        self.to(memory_format=torch.channels_last)
+
+
+def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
+    """A photo (4, S, S), its true layers (LAYERS, S, S), where they count (S, S), and the camera's elevation."""
+    view = subject.views[number]
+    picture = photos.mixed_light(view, rng, augment)
+    layers = torch.from_numpy(subject.layers(number))
+    window, roll, mirrored = photos.crop_window(picture[3].numpy()), 0.0, False
+    if augment:
+        window = photos.jittered(window, rng)
+        roll, mirrored = math.radians(rng.normal(0, LEAN / 2)), bool(rng.random() < 0.5)
+        order = torch.from_numpy(rng.permutation(3))  # light and colours may be of any hue
+        picture[:3], layers[5:8] = picture[:3][order], layers[5:8][order]
+    image = photos.network_image(picture, window, roll, mirrored)
+    where = photos.pixels_of(window, picture.shape[1:], roll, mirrored)
+    layers = F.grid_sample(layers[None], where[None], mode="nearest", align_corners=False)[0]
+    layers[:2] /= photos.reach(view.camera, window)
+    c, s = math.cos(roll), math.sin(roll)
+    x, y = layers[2] * c + layers[3] * s, layers[3] * c - layers[2] * s
+    layers[2], layers[3] = (-x if mirrored else x), y
+    up = view.camera.position
+    return {"image": image, "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
+            "elevation": torch.tensor(math.asin(up[2] / np.linalg.norm(up)), dtype=torch.float32)}
+
+
+def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """How much the slopes (B, S, S) differ at four widths, where the true surface is whole."""
+    total = depth.new_zeros(())
+    for step in (1, 2, 4, 8):
+        for axis in (1, 2):
+            near, far = (slice(None, -step), slice(step, None))
+            a = (slice(None),) * axis + (far,)
+            b = (slice(None),) * axis + (near,)
+            slope = truth[a] - truth[b]
+            whole = mask[a] * mask[b] * (slope.abs() < STEEP * (0.5 + step / 4))
+            total = total + ((depth[a] - depth[b] - slope).abs() * whole).sum() / whole.sum().clamp(min=1)
+    return total
+
+
+def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+    """The loss of a batch and its parts: mean absolute errors over the pixels that show the object."""
+    with torch.autocast("cpu", torch.bfloat16):
+        layers, _, elevation = networks.intrinsics(batch["image"].contiguous(memory_format=torch.channels_last))
+    layers, truth, mask = layers.float(), batch["layers"], batch["mask"]
+    count = mask.sum((1, 2)).clamp(min=1)
+
+    def error(first: int, last: int) -> Tensor:
+        return (((layers[:, first:last] - truth[:, first:last]).abs().mean(1) * mask).sum((1, 2)) / count).mean()
+
+    normal = F.normalize(layers[:, 2:5], dim=1, eps=1e-3)
+    parts = {"depth": error(0, 1), "thickness": error(1, 2), "colour": error(5, 8), "roughness": error(8, 9),
+             "metallic": error(9, 10),
+             "normal": (((1 - (normal * truth[:, 2:5]).sum(1)) * mask).sum((1, 2)) / count).mean(),
+             "slope": gradients(layers[:, 0], truth[:, 0], mask),
+             "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
+    # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
+    mean = lambda x: (x[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]  # noqa: E731
+    tint = (mean(layers) - mean(truth)).abs().mean()
+    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + tint + 0.7 * parts["roughness"]
+            + 0.7 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
+    return loss, parts
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+
+
+def run(args: argparse.Namespace) -> int:
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    dev = Path(args.dev)
+    train = [s for data, prepared in zip(args.data, args.prepared) for s in subjects.load(
+        Path(prepared), Path(data), json.loads((Path(data) / "meta.json").read_text())["assets"])]
+    held = subjects.load(Path(args.prepared_dev), dev, json.loads((dev / "meta.json").read_text())["assets"], 1)
+    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    rng = np.random.default_rng()
+    test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
+
+    def make() -> dict[str, Tensor]:
+        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        return collate([sample(s, rng.integers(len(s.views)), rng, True) for s in chosen])
+
+    batches = background(make)
+
+    def check(networks: nn.Module) -> tuple[float, dict]:
+        loss, parts = judge(networks, test)
+        return -float(loss), {key: round(float(value), 4) for key, value in parts.items()}
+
+    networks = IntrinsicsOnly()
+    if not (Path(args.out) / "state.pt").exists():
+        if args.backbone:
+            weights = torch.load(args.backbone, weights_only=True)
+            networks.intrinsics.backbone.load_state_dict(weights, strict=False)
+        if args.start:
+            start_from(networks, Path(args.start))
+    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
+    training.train(lambda: judge(networks, next(batches))[0], check, args.check_every)
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
+    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
+    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
+    arguments.add_argument("--backbone", help="ImageNet weights of EfficientNet-Lite0 (.pth)")
+    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
+                                ("batch", int, 8), ("rate", float, 6e-4), ("threads", int, 2), ("check-every", float, 4.0)):
+        arguments.add_argument(f"--{name}", type=kind, default=default)
+    raise SystemExit(run(arguments.parse_args()))
