@@ -57,13 +57,13 @@ class Published:
             device = self.pipeline.device.type
             self.pipeline.unload()
             if device != "cpu" and self._may_move:
-                self.notes = ["The graphics processor has too little memory: the published model runs on the processor."]
+                self.notes = ["The GPU has too little memory, so the published model runs on the processor."]
                 self._start("cpu")
                 return self.render(instances, camera, environment, settings, progress)
             if isinstance(error, NearError):
                 raise
             raise NearError(f"The memory of {device} ran out while the published model was at work.",
-                            "Close other programs, choose half precision or another device, or use near-mini.") from error
+                            "Close other programs, choose half precision or another device.") from error
 
     def _draw(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:

@@ -10,7 +10,11 @@ with its parent. Requests, each a dict with `op`:
     render    id, channel, instances, camera, environment, backdrop, settings
     create_mesh    id, mesh, options                      options are the keywords of near_core.create's functions
     create_image   id, photos, options
-    check_checkpoint  id, folder
+    check_checkpoint   id, folder                         whether the networks of a folder fit
+    fetch_checkpoint   id, name, folder                   as near_core.checkpoints
+    verify_checkpoint  id, folder
+    set_up_python      id, folder, build                  as near_core.interpreter
+    remove             id, folder, kind                   "checkpoint" or "python"
     cancel    id
     quit
 
@@ -38,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, asset, environment, protocol
+from . import __version__, asset, checkpoints, environment, interpreter, protocol
 from .errors import Cancelled, NearError
 from .scene import Instance
 
@@ -201,7 +205,11 @@ class Worker:
 
     def check_checkpoint(self, job: Job) -> dict[str, Any]:
         """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each."""
-        from .models.near_checkpoint import open_checkpoint
+        try:
+            from .models.near_checkpoint import open_checkpoint
+        except ImportError as error:
+            raise NearError(f"Checking a checkpoint needs the Python package {error.name}.",
+                            "Use Set Up first, or choose a Python that has it.") from error
         return {"networks": open_checkpoint(job.request["folder"]).survey(self._progress(job))}
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
@@ -226,8 +234,30 @@ class Worker:
         return {"asset": asset.to_bytes(made)}
 
 
-OPERATIONS = {"render": Worker.render, "create_mesh": Worker.create_mesh, "create_image": Worker.create_image,
-              "check_checkpoint": Worker.check_checkpoint}
+    def fetch_checkpoint(self, job: Job) -> dict[str, Any]:
+        """Downloads a checkpoint."""
+        checkpoints.fetch(job.request["name"], job.request["folder"], self._progress(job))
+        return {}
+
+    def verify_checkpoint(self, job: Job) -> dict[str, Any]:
+        """Reads a downloaded checkpoint again."""
+        checkpoints.verify(job.request["folder"], self._progress(job))
+        return {}
+
+    def set_up_python(self, job: Job) -> dict[str, Any]:
+        """Makes a Python with torch; answers with what interpreter.probe finds."""
+        build = interpreter.builds()[job.request["build"]]
+        return interpreter.set_up(job.request["folder"], build, self._progress(job), job.request.get("packages"))
+
+    def remove(self, job: Job) -> dict[str, Any]:
+        """Deletes a downloaded checkpoint or the Python that was set up."""
+        {"checkpoint": checkpoints.remove, "python": interpreter.remove}[job.request["kind"]](job.request["folder"])
+        return {}
+
+
+OPERATIONS = {operation.__name__: operation for operation in (
+    Worker.render, Worker.create_mesh, Worker.create_image, Worker.check_checkpoint, Worker.fetch_checkpoint,
+    Worker.verify_checkpoint, Worker.set_up_python, Worker.remove)}
 
 
 def describe_runtime() -> dict[str, Any]:
