@@ -11,9 +11,11 @@ ADDON = __package__.rpartition(".")[0] or __package__
 PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
-    from near_core import asset, camera, environment, errors, image, mesh, protocol, scene, shell, thumbnail
+    from near_core import (asset, camera, checkpoints, environment, errors, image, interpreter, mesh, protocol, scene,
+                           shell, thumbnail)
 else:
-    from ..near_core import asset, camera, environment, errors, image, mesh, protocol, scene, shell, thumbnail
+    from ..near_core import (asset, camera, checkpoints, environment, errors, image, interpreter, mesh, protocol, scene,
+                             shell, thumbnail)
 
-__all__ = ["ADDON", "PATH", "asset", "camera", "environment", "errors", "image", "mesh", "protocol", "scene", "shell",
-           "thumbnail"]
+__all__ = ["ADDON", "PATH", "asset", "camera", "checkpoints", "environment", "errors", "image", "interpreter", "mesh",
+           "protocol", "scene", "shell", "thumbnail"]

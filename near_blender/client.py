@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
@@ -26,9 +27,20 @@ READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken 
 CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is killed
 QUIT_WITHIN = 0.5
 
-# -I keeps the child clear of the user's environment; the path is handed over as it is here, ours first
-_BOOT = ("import json,runpy,sys; p=json.loads(sys.argv.pop(1)); sys.path[:]=list(dict.fromkeys(p[:1]+sys.path+p[1:])); "
+# -I keeps the child clear of the user's environment; the path is handed over as it is here, ours first, and the rest of
+# it where the child is the same Python (its own packages win)
+_BOOT = ("import json,runpy,sys; v,p=json.loads(sys.argv.pop(1)); p=p if v==list(sys.version_info[:2]) else p[:1]; "
+         "sys.path[:]=list(dict.fromkeys(p[:1]+sys.path+p[1:])); "
          "runpy.run_module('near_core.worker',run_name='__main__',alter_sys=True)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What computes pictures. python: an executable, "" for Blender's own; model: keywords of near_core's
+    engine.Engine, none for the embedded model."""
+
+    python: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
 
 
 class Job:
@@ -70,9 +82,10 @@ class Job:
 
 
 class Worker:
-    """The one child process and the jobs it was given."""
+    """One child process and the jobs it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, choice: Choice = Choice()) -> None:
+        self.choice = choice
         self.hello: dict[str, Any] = {}  # what the running process said of itself
         self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
@@ -170,8 +183,8 @@ class Worker:
         """One process from start to end; returns its exit status."""
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
-            [interpreter(), "-I", "-c", _BOOT, json.dumps([str(PATH), *filter(os.path.isdir, sys.path)]), str(folder),
-             str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
+            [self.choice.python or interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), str(folder), str(os.getpid())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
         threading.Thread(target=_keep_lines, args=[process.stderr], daemon=True).start()
         hung = threading.Timer(READY_WITHIN, process.kill)
@@ -221,6 +234,8 @@ class Worker:
         with self._lock:
             if kind == "hello":
                 self.hello = event
+                if self.choice.model:
+                    self._tell({"op": "choose", "model": self.choice.model})
                 for job in list(self._jobs.values()):
                     self._send(job)
                 return
@@ -235,6 +250,7 @@ class Worker:
                 self._known.difference_update(event["hashes"])
                 self._send(job)
             elif kind == "done":
+                job.warning = " ".join(filter(None, (job.warning, event.get("warning", ""))))
                 self._finish(job, event)
             elif kind == "cancelled":
                 self._finish(job, error=errors.Cancelled())
@@ -272,6 +288,11 @@ class Worker:
                 self._process.kill()
 
 
+def _path() -> tuple[tuple[int, ...], list[str]]:
+    """This Python's version and where it finds packages, ours first."""
+    return sys.version_info[:2], [str(PATH), *filter(os.path.isdir, sys.path)]
+
+
 def _keep_lines(stream) -> None:
     for line in stream:
         log.add(line.decode(errors="replace"))
@@ -307,28 +328,46 @@ def interpreter() -> str:
     raise _not_started()
 
 
-_worker = Worker()
+_embedded = Worker()
+_rendering = _embedded
 
 
 def worker() -> Worker:
-    """The worker of this Blender."""
-    return _worker
+    """The worker that computes pictures, as chosen."""
+    return _rendering
+
+
+def choose(choice: Choice) -> None:
+    """Has the next pictures computed otherwise. The embedded model stays with the worker that also creates assets; a
+    published one gets a process of its own, which ends with the choice."""
+    global _rendering
+    if choice == _rendering.choice:
+        return
+    if _rendering is not _embedded:
+        _rendering.stop()
+    _rendering = Worker(choice) if choice.model else _embedded
 
 
 def create_from_mesh(mesh, **options: Any) -> Job:
     """near_core.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file (uint8)."""
-    return _worker.submit("create_mesh", mesh=mesh, options=options)
+    return _embedded.submit("create_mesh", mesh=mesh, options=options)
 
 
 def create_from_image(photos, **options: Any) -> Job:
     """near_core.create.create_from_image in the worker; job.preview appears first, then as create_from_mesh."""
-    return _worker.submit("create_image", photos=photos, options=options)
+    return _embedded.submit("create_image", photos=photos, options=options)
 
 
 def register() -> None:
-    atexit.register(_worker.stop)
+    atexit.register(stop)
 
 
 def unregister() -> None:
-    atexit.unregister(_worker.stop)
-    _worker.stop()
+    atexit.unregister(stop)
+    stop()
+
+
+def stop() -> None:
+    """Ends every process of the add-on that computes."""
+    choose(Choice())
+    _embedded.stop()

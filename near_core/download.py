@@ -16,7 +16,7 @@ from .errors import NearError
 from .progress import Progress, silent
 
 CHUNK = 1 << 18  # bytes between two reports
-TRIES = 3  # in a row without a byte
+TRIES = 3  # in a row that bring nothing new
 PATIENCE = 30.0  # seconds without an answer
 SCHEMES = ("https://", "http://", "file://")
 
@@ -32,12 +32,10 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_room(path, (size or 0) - _size(part))
-    misses = 0
-    while True:
-        came, complete = _continue(url, part, size, progress, path.name)
-        if complete:
-            break
-        misses = 0 if came else misses + 1
+    misses, longest = 0, _size(part)
+    while not _continue(url, part, size, progress, path.name):
+        misses = 0 if _size(part) > longest else misses + 1
+        longest = max(longest, _size(part))
         if misses == TRIES:
             raise NearError(f"The download of {path.name} broke off.",
                             "Start it again; it goes on where it stopped.")
@@ -50,11 +48,11 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
     return path
 
 
-def _continue(url: str, part: Path, size: int | None, progress: Progress, name: str) -> tuple[int, bool]:
-    """One connection: the number of bytes that came, and whether everything is there now."""
-    have, came = _size(part), 0
+def _continue(url: str, part: Path, size: int | None, progress: Progress, name: str) -> bool:
+    """One connection; whether everything is there afterwards."""
+    have = _size(part)
     if size is not None and have == size:
-        return 0, True
+        return True
     try:
         with _open(url, have) as answer:
             at = have if answer.status == 206 else 0  # any other answer begins with the first byte
@@ -62,22 +60,24 @@ def _continue(url: str, part: Path, size: int | None, progress: Progress, name: 
             with open(part, "ab" if at else "wb") as file:
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
-                    came, at = came + len(chunk), at + len(chunk)
+                    at += len(chunk)
                     if size is not None and at > size:
                         raise NearError(f"{name} is longer than its source said.", "Start the download again.")
                     progress(f"Downloading {name}", min(1.0, at / total) if total else 0.0)
-        return came, total is None or at >= total
+        return total is None or at >= total
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and have:  # the part is longer than the file: begin anew
+        if error.code == 416 and have:  # the file ends where the part does, or before
             part.unlink()
-            return 1, False
+            if size is not None and have < size:
+                raise NearError(f"{name} is shorter than its source said.", "Start the download again later.") from error
+            return False
         if error.code in (401, 403, 404, 410):
             raise NearError(f"The source does not hand out {name} (HTTP {error.code}).",
                             "Look at its page, or download by hand and choose Use Local Folder.") from error
-        return came, False
+        return False
     except (OSError, http.client.HTTPException):  # broken off, or no connection: what came is kept
-        return came, False
+        return False
 
 
 def read(url: str, limit: int = 16 << 20) -> bytes:

@@ -14,6 +14,7 @@ with its parent. Requests, each a dict with `op`:
     fetch_checkpoint   id, name, folder                   as near_core.checkpoints
     verify_checkpoint  id, folder
     set_up_python      id, folder, build                  as near_core.interpreter
+    probe_python       id, executable
     remove             id, folder, kind                   "checkpoint" or "python"
     cancel    id
     quit
@@ -249,6 +250,10 @@ class Worker:
         build = interpreter.builds()[job.request["build"]]
         return interpreter.set_up(job.request["folder"], build, self._progress(job), job.request.get("packages"))
 
+    def probe_python(self, job: Job) -> dict[str, Any]:
+        """What an interpreter has."""
+        return interpreter.probe(job.request["executable"])
+
     def remove(self, job: Job) -> dict[str, Any]:
         """Deletes a downloaded checkpoint or the Python that was set up."""
         {"checkpoint": checkpoints.remove, "python": interpreter.remove}[job.request["kind"]](job.request["folder"])
@@ -257,7 +262,8 @@ class Worker:
 
 OPERATIONS = {operation.__name__: operation for operation in (
     Worker.render, Worker.create_mesh, Worker.create_image, Worker.check_checkpoint, Worker.fetch_checkpoint,
-    Worker.verify_checkpoint, Worker.set_up_python, Worker.remove)}
+    Worker.verify_checkpoint, Worker.set_up_python, Worker.probe_python,
+    Worker.remove)}
 
 
 def describe_runtime() -> dict[str, Any]:

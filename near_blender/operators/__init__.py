@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import create, jobs, setup, transfer
+from . import create, jobs, models, setup, transfer
 
-_MODULES = (jobs, create, transfer, setup)
+_MODULES = (jobs, create, transfer, setup, models)
 
 
 def register() -> None:

@@ -1,0 +1,76 @@
+"""What the artist chose in the preferences: the model, the Python it runs in, and where both are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import client
+from ._core import ADDON, checkpoints, interpreter
+
+
+def user_folder(name: str) -> Path:
+    """A folder of the add-on's own that Blender deletes with it."""
+    if ADDON.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(ADDON, path=name, create=True))
+    return Path(bpy.utils.user_resource("EXTENSIONS", path=f".user/checkout/near/{name}", create=True))
+
+
+def python_folder() -> Path:
+    """Where Set Up makes its Python."""
+    return user_folder("python")
+
+
+def checkpoint_folder(name: str) -> Path:
+    """Where the checkpoint of that name is downloaded to."""
+    return user_folder("checkpoints") / name
+
+
+def preferences() -> Any:
+    """The add-on's preferences; None where it was registered without being enabled (scripts, tests)."""
+    entry = bpy.context.preferences.addons.get(ADDON)
+    return entry.preferences if entry is not None else None
+
+
+def python() -> str:
+    """The interpreter for published models: the one named, else the one set up, else "" for Blender's own."""
+    chosen = preferences()
+    if chosen is not None and chosen.python:
+        return bpy.path.abspath(chosen.python)
+    folder = python_folder()
+    return str(interpreter.python_of(folder)) if interpreter.is_ready(folder) else ""
+
+
+def apply() -> None:
+    """Hands what is chosen to the worker."""
+    chosen = preferences()
+    if chosen is None or chosen.model != "PUBLISHED" or not chosen.checkpoint:
+        client.choose(client.Choice())
+        return
+    client.choose(client.Choice(python(), {
+        "model": bpy.path.abspath(chosen.checkpoint), "device": chosen.device.lower(),
+        "precision": chosen.precision.lower()}))
+
+
+def state_of(name: str) -> tuple[str, checkpoints.Record | None]:
+    """A checkpoint's state in words, and what is known of its files."""
+    folder = checkpoint_folder(name)
+    record = checkpoints.read_record(folder)
+    if record is None:
+        return "Not downloaded", None
+    total, there = sum(each.size for each in record.files), checkpoints.progress_of(folder, record)
+    if record.verified and there == total:
+        return "Downloaded and verified", record
+    if all(checkpoints.size_on_disk(folder, each) == each.size for each in record.files):
+        return "Downloaded, not verified", record
+    return f"Interrupted at {there / 1e9:.2f} of {total / 1e9:.2f} GB", record
+
+
+def register() -> None:
+    apply()
+
+
+def unregister() -> None:
+    client.choose(client.Choice())

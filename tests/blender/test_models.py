@@ -1,0 +1,183 @@
+"""Preferences, the Python for published models and checkpoints, as scripts call the operators."""
+
+import json
+import subprocess
+import sys
+
+import bpy
+import numpy as np
+import pytest
+import stage
+
+from near_blender import choices, client
+from near_blender._core import ADDON, checkpoints, interpreter
+from near_blender.operators import models, setup
+from near_core import asset as assets
+from tests.checkpoints import write_small
+from tests.core.test_downloads import COMMIT, FILES, Server, publish
+from tests.core.test_interpreter import write_wheel
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """Everything the add-on keeps lies in tmp_path."""
+    def user_folder(name):
+        (tmp_path / "kept" / name).mkdir(parents=True, exist_ok=True)
+        return tmp_path / "kept" / name
+
+    monkeypatch.setattr(choices, "user_folder", user_folder)
+
+
+@pytest.fixture(autouse=True)
+def preferences():
+    entry = bpy.context.preferences.addons.new()
+    entry.module = ADDON
+    yield entry.preferences
+    bpy.context.preferences.addons.remove(entry)
+    choices.apply()
+    client.stop()
+
+
+@pytest.fixture
+def online(monkeypatch):
+    monkeypatch.setattr(bpy.context.preferences.system, "use_online_access", True)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    server = Server()
+    publish(server)
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_small(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory):
+    """A ball in the published file format."""
+    radius = np.linalg.norm(np.indices((64,) * 3).transpose(1, 2, 3, 0) - 31.5, axis=-1)
+    coords = np.argwhere(radius < 14).astype(np.uint8)
+    path = tmp_path_factory.mktemp("latent") / "ball.npz"
+    np.savez(path, coords=coords, feats=np.random.default_rng(0).normal(size=(len(coords), 8)).astype(np.float32))
+    return path
+
+
+def test_nothing_is_fetched_offline_or_without_consent(server, online, monkeypatch):
+    for operator in (bpy.ops.near.download_checkpoint, bpy.ops.near.set_up_python):
+        with pytest.raises(RuntimeError, match="takes your consent"):
+            operator()
+    monkeypatch.setattr(bpy.context.preferences.system, "use_online_access", False)
+    assert not bpy.app.online_access
+    for operator in (bpy.ops.near.download_checkpoint, bpy.ops.near.set_up_python):
+        with pytest.raises(RuntimeError, match="not allowed to go online.*Allow Online Access"):
+            operator(consent=True)
+    assert not server.asked and choices.state_of("near") == ("Not downloaded", None)
+
+
+def test_a_checkpoint_is_downloaded_verified_and_removed(server, online):
+    server.breaks = [10**6, 10**6, 5]  # the third answer is the first file
+    assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
+    state, record = choices.state_of("near")
+    assert state == "Downloaded and verified" and record.revision == COMMIT
+    assert {each.path for each in record.files} == set(FILES) - {"README.md", "ckpts/decoder.pt"}
+    bpy.context.preferences.system.use_online_access = False
+    assert bpy.ops.near.verify_checkpoint() == {"FINISHED"}, "works offline"
+    path = choices.checkpoint_folder("near") / "ckpts/decoder.json"
+    path.write_bytes(b"[]")
+    with pytest.raises(RuntimeError, match="decoder.json was damaged"):
+        bpy.ops.near.verify_checkpoint()
+    assert choices.state_of("near")[0].startswith("Interrupted")
+    assert bpy.ops.near.remove_checkpoint() == {"FINISHED"}
+    assert choices.state_of("near") == ("Not downloaded", None)
+
+
+def test_a_source_that_breaks_off_can_be_taken_up_again(server, online):
+    path = f"/luh0502/NeAR/resolve/{COMMIT}/ckpts/decoder.safetensors"
+    data = server.files[path]
+    server.files[path] = data[:-100]
+    with pytest.raises(RuntimeError, match="is shorter than"):
+        bpy.ops.near.download_checkpoint(consent=True)
+    server.files[path] = data
+    assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
+    assert choices.state_of("near")[0] == "Downloaded and verified"
+
+
+def test_the_dialogs_say_what_comes():
+    lines = " ".join(models.NEAR_OT_download_checkpoint.lines(type("Fake", (), {"name": "near"})))
+    assert "luh0502/NeAR" in lines and "unknown until the download starts" in lines and "Apache-2.0" in lines
+    lines = " ".join(models.NEAR_OT_set_up_python.lines(type("Fake", (), {"build": "CPU"})))
+    assert "torch==" in lines and "GB to download" in lines
+
+
+def test_a_local_folder_is_checked_before_it_is_used(preferences, checkpoint, tmp_path):
+    preferences.python = sys.executable
+    with pytest.raises(RuntimeError, match="no pipeline.yaml"):
+        bpy.ops.near.use_checkpoint(directory=str(tmp_path))
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    for path in checkpoint.iterdir():
+        (wrong / path.name).symlink_to(path)
+    described = json.loads((checkpoint / "renderer.json").read_text())
+    described["args"]["num_blocks"] = 3
+    (wrong / "renderer.json").unlink()
+    (wrong / "renderer.json").write_text(json.dumps(described))
+    with pytest.raises(RuntimeError, match="renderer.safetensors lacks the weight blocks.2.register_attn"):
+        bpy.ops.near.use_checkpoint(directory=str(wrong))
+    assert preferences.model == "MINI" and client.worker().choice == client.Choice()
+    assert bpy.ops.near.use_checkpoint(directory=str(checkpoint)) == {"FINISHED"}
+    assert preferences.model == "PUBLISHED" and preferences.checkpoint == str(checkpoint)
+    assert client.worker().choice == client.Choice(sys.executable, {
+        "model": str(checkpoint), "device": "auto", "precision": "auto"})
+    preferences.model = "MINI"
+    assert client.worker().choice == client.Choice()
+
+
+def test_published_latents_render_with_the_chosen_model(preferences, checkpoint, latent, tmp_path, capfd):
+    scene = stage.make_stage(48, 48)
+    stage.turn_around(scene.camera, 20, distance=2.2)
+    bpy.ops.near.import_asset(filepath=str(latent))
+    plain = stage.render(scene, tmp_path, "mini")["Combined"]
+    assert "Warning: ball was made for the published model, which is not chosen: near-mini" in capfd.readouterr().out
+    preferences.python, preferences.checkpoint, preferences.model = sys.executable, str(checkpoint), "PUBLISHED"
+    picture = stage.render(scene, tmp_path, "published")["Combined"]
+    assert "was made for" not in capfd.readouterr().out
+    assert client.worker().hello["torch"] and client.worker() is not client._embedded
+    assert np.abs(picture - plain)[..., :3].max() > 0.02
+
+
+def test_a_python_without_torch_says_what_to_do(preferences, tmp_path):
+    python = tmp_path / "bare" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    preferences.python = str(python)
+    with pytest.raises(RuntimeError, match="lacks torch"):
+        bpy.ops.near.check_python()
+    preferences.python = sys.executable
+    assert bpy.ops.near.check_python() == {"FINISHED"}
+
+
+def test_set_up_makes_a_python_that_is_used_and_removed(preferences, tmp_path):
+    build = interpreter.Build("cpu", "Nothing", (str(write_wheel(tmp_path)),), (0.1, 0.2))
+    folder = choices.python_folder()
+    worker = client.Worker()
+    answer = worker.submit("set_up_python", folder=str(folder), build="cpu", packages=build.packages).result()
+    worker.stop()
+    assert "torch" in answer["missing"] and choices.python() == str(interpreter.python_of(folder))
+    assert bpy.ops.near.remove_python() == {"FINISHED"} and choices.python() == ""
+    assert not bpy.ops.near.remove_python.poll()
+
+
+def test_check_setup_still_works_with_everything_off(preferences):
+    assert all(well for well, _ in setup.check())
+
+
+def test_assets_keep_their_bytes_whatever_draws_them(latent):
+    loaded = assets.load(latent)
+    assert loaded.model == "near" and checkpoints.CATALOGUE["near"].repository == "luh0502/NeAR"
