@@ -143,7 +143,7 @@ def _create(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict:
     few = argparse.Namespace(runs=min(args.runs, 3))
     measured = {"mesh_to_asset": _median(few, lambda n: create.create_from_mesh(
         mesh.load(SAMPLES / "keg.glb"), name="keg", normalize=True))}
-    if "structure" in runtime.NearMini().graphs:
+    if "intrinsics" in runtime.NearMini().graphs:
         measured["photo_to_asset"] = _median(few, lambda n: create.create_from_image(
             [SAMPLES / "coffee.jpg"], name="coffee", elevation=45))
     return measured

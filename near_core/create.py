@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
-from . import latent, reconstruct, render, runtime, sampling, shell
+from . import latent, reconstruct, render, runtime, sampling
 from . import mesh as meshes
-from .asset import NeuralAsset
+from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .errors import NearError
 from .photo import Matte, Photo, prepare
@@ -57,7 +56,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
     model = model or runtime.NearMini()
-    if "structure" not in model.graphs or "slat" not in model.graphs:
+    if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
     views = []
     for number, picture in enumerate(photos):
@@ -72,26 +71,24 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         else:
             seen_from = photo.camera(turn, elevation, fov)
         progress("Shape", 0.3)
-        views.append(reconstruct.View(model, photo, seen_from))
+        views.append(reconstruct.Look(model, photo, seen_from))
     progress("Shape", 0.4)
-    surfels = None if mesh is None else sampling.sample_surfels(mesh, part(progress, 0.4, 0.6))
-    coords = reconstruct.occupied(model, views) if mesh is None else sampling.voxelize(mesh, surfels)[0]
-    progress("Material", 0.7)
-    slat, confidence = reconstruct.decide(model, views, coords, seed)
+    shape = reconstruct.surface(reconstruct.field(model, views)) if mesh is None else mesh
+    progress("Surface", 0.55)
+    surfels = sampling.sample_surfels(shape, part(progress, 0.55, 0.75))
+    coords, material = sampling.voxelize(shape, surfels)
+    progress("Material", 0.75)
+    slat, confidence = reconstruct.decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)),
+                                          seed)
+    progress("Material", 0.85)
     octants = render.decode(model, slat, coords)
-    asset = NeuralAsset(coords, latent.voxel_material(octants, confidence), slat.astype(np.float16), None, name=name,
-                        source=source, model=MODEL, model_hash=model.digest)
-    if surfels is None:
-        surfels = sampling.sample_surfels(_skin(asset), part(progress, 0.8, 1.0))
+    surfels = reconstruct.painted(latent.with_materials(surfels, coords, octants, confidence), views[0])
+    progress("Latent", 0.9)
+    material = sampling.voxelize(shape, surfels)[1]
+    material[:, 7] = confidence
+    slat = render.encode(model, surfels, coords)
     progress("Done", 1.0)
-    return replace(asset, surfels=latent.with_materials(surfels, coords, octants, confidence), _cache={})
-
-
-def _skin(asset: NeuralAsset) -> meshes.Mesh:
-    """The smooth surface around an asset's voxels: a photo tells where the surface is, hardly which way it faces."""
-    shape = shell.build(asset)
-    faces = np.concatenate([shape.faces[:, [0, 1, 2]], shape.faces[:, [0, 2, 3]]])
-    return meshes.Mesh(shape.vertices, faces, corner_normal=shell.vertex_normals(shape.vertices, shape.faces)[faces])
+    return NeuralAsset(coords, material, slat, surfels, name=name, source=source, model=MODEL, model_hash=model.digest)
 
 
 def _matte(model: runtime.NearMini) -> Matte | None:

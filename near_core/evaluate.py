@@ -103,7 +103,7 @@ class Evaluator:
         self.engine = fingerprint()
         self._renderer = Renderer(model)
         self._model = self._renderer.model
-        if max(tasks) > 1 and not {"structure", "slat"} <= set(self._model.graphs):
+        if max(tasks) > 1 and not {"intrinsics", "structure", "slat"} <= set(self._model.graphs):
             raise NearError("Tasks 2 to 5 need the photo networks, which this build does not have.", "Use --tasks 1.")
 
     @property

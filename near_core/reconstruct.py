@@ -1,21 +1,30 @@
-"""From photos to voxels and their latent, with near-mini's photo networks."""
+"""From photos to a solid, its surface and the latent of its voxels, with near-mini's photo networks."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from . import latent
+from . import isosurface, latent, shell
 from .asset import RESOLUTION
 from .camera import Camera
 from .errors import NearError
-from .image import srgb_encode
+from .image import srgb_decode, srgb_encode
+from .mesh import Mesh
 from .photo import Photo
 from .runtime import NearMini
+from .surfels import CELL, Surfels
+from .surfels import RESOLUTION as FINE
 
 SIZE = 128  # pixels of the crop the networks see
-COARSE = 32  # cells along an edge of the structure grid
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
-LIKELY = 0.3  # probability from which a cell is taken
+PIXEL = 25  # what Slat sees of a voxel
+TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
+CRUST = 2.5  # cells: how thick what the photo shows is at least
+SMOOTHING = (0.6, -0.62) * 3
+LOGIT = 1.5  # of Structure, for one cell of distance, about
+MIRROR = np.array([-1, 1, 1], np.float32)
 
 
 def network_image(photo: Photo) -> np.ndarray:
@@ -43,6 +52,15 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
 
 
+def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
+    """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's origin
+    (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
+    sides = [project(points * np.array([sign, 1, 1], np.float32), camera) for sign in (1, -1)]
+    position = camera.position.astype(np.float32)
+    return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([ray[:, 3] for _, ray in sides]),
+            "towards": position / max(float(np.linalg.norm(position)), 1e-6)}
+
+
 def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """maps (C, h, w) at uv (P, 2), bilinear, 0 outside. (P, C) float32."""
     channels, height, width = maps.shape
@@ -55,19 +73,6 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     found = (padded[:, at] * ((1 - fx) * (1 - fy)) + padded[:, at + 1] * (fx * (1 - fy))
              + padded[:, at + width + 2] * ((1 - fx) * fy) + padded[:, at + width + 3] * (fx * fy))
     return found.T.astype(np.float32)
-
-
-def widths(picture: np.ndarray) -> list[np.ndarray]:
-    """A network image (4, SIZE, SIZE), itself and averaged over 4 and 16 pixels, and the mean where it is opaque."""
-    mean = lambda step: picture.reshape(4, SIZE // step, step, SIZE // step, step).mean((2, 4))  # noqa: E731
-    whole = picture.mean((1, 2)) / max(float(picture[3].mean()), 1e-3)
-    return [picture, mean(4), mean(16), whole[:, None, None]]
-
-
-def pixels(levels: list[np.ndarray], uv: np.ndarray) -> np.ndarray:
-    """What Slat sees at uv (P, 2) of a photo's widths. (P, 16) float32."""
-    whole = np.broadcast_to(levels[3][:, 0, 0], (len(uv), 4))
-    return np.concatenate([*(look_up(level, uv) for level in levels[:3]), whole], 1).astype(np.float32)
 
 
 def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
@@ -88,75 +93,166 @@ def cell_centres(resolution: int) -> np.ndarray:
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
-def visible(points: np.ndarray, camera: Camera, slack: float = 2.5 / RESOLUTION) -> np.ndarray:
-    """(P,) float32: 1 where a point (P, 3) is within `slack` of the nearest one behind the same pixel of a 64^2 view."""
-    uv, ray = project(points, camera)
-    pixel = np.clip(((uv + 1) / 2 * 64).astype(int), 0, 63)
-    nearest = np.full((66, 66), np.inf, np.float32)
-    for dy in range(3):  # a voxel covers its neighbours' pixels too, so that no gaps open
-        for dx in range(3):
-            np.minimum.at(nearest, (pixel[:, 1] + dy, pixel[:, 0] + dx), ray[:, 3])
-    return (ray[:, 3] <= nearest[pixel[:, 1] + 1, pixel[:, 0] + 1] + slack).astype(np.float32)
-
-
-def children_of(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """cells (K, 3) of 32^3 -> children (K * 8, 3) of 64^3, and their corners (K * 8, 3) float32, -1 or 1."""
-    corner = np.stack(np.meshgrid(*[np.arange(2)] * 3, indexing="ij"), -1).reshape(8, 3)
-    return (cells[:, None] * 2 + corner).reshape(-1, 3), np.tile(corner * 2 - 1, (len(cells), 1)).astype(np.float32)
-
-
 class View:
-    """One photo with its camera, and what the networks made of it."""
+    """One photo's layers in the asset's frame.
+
+    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. reach: the side of the crop in asset units at the
+    frame's origin. mask: (SIZE, SIZE) bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units.
+    torn: (SIZE, SIZE) bool, beside a jump in depth. normal: (3, SIZE, SIZE) unit, asset's frame. material: (5, SIZE,
+    SIZE) display colour, roughness, metallic.
+    """
+
+    def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
+        self.camera, self.image = camera, image
+        self.mask = self.image[3] > 0.5
+        self.reach = camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
+        self.front = layers[0] * self.reach
+        self.back = self.front + np.maximum(layers[1], 0) * self.reach
+        self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
+        normal = layers[2:5] / np.maximum(np.linalg.norm(layers[2:5], axis=0), 1e-3)
+        self.normal = np.einsum("ij,ihw->jhw", camera.world_to_camera[:3, :3].astype(np.float32), normal)
+        self.material = np.clip(layers[5:], 0, 1)
+
+    def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
+        """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
+        found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
+        return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
+
+    def shows(self, points: np.ndarray, slack: float = 3 * CELL) -> tuple[np.ndarray, np.ndarray]:
+        """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
+        uv, ray = project(points, self.camera)
+        at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
+        front = _least(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
+        return (ray[:, 3] < front + slack) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
+
+
+class Look(View):
+    """A photo that Intrinsics has looked at. elevation: degrees from which it seems to be taken."""
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
-        self.model, self.camera = model, camera
-        self.image = network_image(photo)
-        uv, ray = project(cell_centres(COARSE), camera)
-        logits, cells, maps = model.run("structure", image=self.image[None], uv=uv[None], ray=ray[None])
-        self.logits, self.cells, self.maps = logits[0], cells[0], maps[0]
-
-    def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel features and RGBA (P, C + 4), and rays (P, 4), of points (P, 3)."""
-        uv, ray = project(points, self.camera)
-        return np.concatenate([look_up(self.maps, uv), look_up(self.image, uv)], 1), ray
-
-    def parents(self, coords: np.ndarray) -> np.ndarray:
-        """Cell features (P, W) of voxels (P, 3) of 64^3."""
-        x, y, z = (coords.astype(int) // 2).T
-        return self.cells[:, x, y, z].T
+        image = network_image(photo)
+        layers, self.trunk, elevation = (x[0] for x in model.run("intrinsics", image=image[None]))
+        super().__init__(camera, image, layers)
+        self.photo, self.elevation = photo, float(np.degrees(elevation))
 
 
-def occupied(model: NearMini, views: list[View]) -> np.ndarray:
-    """Voxels of 64^3 with a surface in them, (N, 3) uint8, by all photos together."""
-    mean = np.mean([view.logits for view in views], 0)
-    threshold = min(np.log(LIKELY / (1 - LIKELY)), float(np.partition(mean.ravel(), -64)[-64]))
-    cells = np.argwhere(mean >= threshold)
-    children, corner = children_of(cells)
-    centres = (children.astype(np.float32) + 0.5) / RESOLUTION - 0.5
-    logits = np.zeros(len(children), np.float32)
+def _shifted(values: np.ndarray) -> np.ndarray:
+    """(9, H, W): the 3x3 neighbours of every pixel."""
+    padded = np.pad(values, 1, mode="edge")
+    height, width = values.shape
+    return np.stack([padded[y:y + height, x:x + width] for y in range(3) for x in range(3)])
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    around = _shifted(values)
+    return np.nan_to_num(np.fmax.reduce(around) - np.fmin.reduce(around))
+
+
+def _least(values: np.ndarray) -> np.ndarray:
+    return _shifted(values).min(0)
+
+
+def field(model: NearMini, views: list[Look]) -> np.ndarray:
+    """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
+
+    All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
+    silhouette or before its front, and a crust behind that front. Raises NearError where nothing is left.
+    """
+    centres = cell_centres(RESOLUTION)
+    logits = np.zeros((RESOLUTION,) * 3, np.float32)
     for view in views:
-        pixel, ray = view.pixels(centres)
-        logits += model.run("refine", cell=view.parents(children), pixel=pixel, ray=ray, child=corner)[0] / len(views)
-    # a surface crosses a cell in about half of its children: the likelier half stays in any case
-    half = np.partition(logits.reshape(-1, 8), 4, axis=1)[:, 4:5]
-    coords = children[(logits.reshape(-1, 8) >= np.minimum(half, 0)).ravel()]
-    if not len(coords):
+        surface = np.stack([view.front, view.back, view.image[3]])
+        inputs = {key: value[None] for key, value in grid_inputs(view.camera, centres).items()}
+        logits += model.run("structure", trunk=view.trunk[None], surface=surface[None], **inputs)[0][0] / len(views)
+    deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
+    view, points = views[0], cell_centres(FINE)
+    near = np.flatnonzero(_silhouette(view, points) > -1)
+    deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
+    points = points[near]
+    uv, ray = project(points, view.camera)
+    behind = (ray[:, 3] - view.inside(view.front[None], uv)[:, 0]) / CELL
+    whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
+    cut = np.where(whole, np.maximum(np.minimum(deep[near], behind), np.minimum(behind, CRUST - behind)), deep[near])
+    deep[near] = np.minimum(cut, _silhouette(view, points))
+    if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
-    return coords.astype(np.uint8)
+    return deep.reshape((FINE,) * 3)
 
 
-def decide(model: NearMini, views: list[View], coords: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The latent of voxels (N, 3): (N, C) float32, and how sure it is, (N,) float32 0..1."""
+def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:
+    """(P,) positive where the photo is more than half opaque, in cells, about, near its edge."""
+    uv, _ = project(points, view.camera)
+    return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    """A grid at twice the resolution, linear between the cells' centres."""
+    for axis in range(3):
+        values = np.moveaxis(values, axis, 0)
+        before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
+        fine = np.empty((2 * len(values), *values.shape[1:]), np.float32)
+        fine[0::2], fine[1::2] = 0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after
+        values = np.moveaxis(fine, 0, axis)
+    return values
+
+
+def surface(deep: np.ndarray) -> Mesh:
+    """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995)."""
+    vertices, quads = isosurface.extract(deep)
+    for share in SMOOTHING:
+        around = shell.means_around(vertices[quads].mean(1), quads, len(vertices))
+        vertices = vertices + share * (around - vertices)
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return Mesh(vertices, faces, corner_normal=shell.vertex_normals(vertices, quads)[faces])
+
+
+def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
+    parts = []
+    for mirror in (np.ones(3, np.float32), MIRROR):
+        shown, uv = view.shows(points * mirror)
+        towards = view.camera.directions_to(points * mirror)
+        shown &= ((normals * mirror) * towards).sum(1) > -0.1
+        weight = shown[:, None].astype(np.float32)
+        parts += [view.inside(view.material, uv) * weight, weight]
+    whole = np.broadcast_to(view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(5, np.float32),
+                            (len(points), 5))
+    towards = np.broadcast_to(view.camera.position / np.linalg.norm(view.camera.position), points.shape)
+    pixel = np.concatenate([*parts, whole, points, normals, (normals * towards).sum(1, keepdims=True),
+                            parts[1] * parts[3]], 1)
+    return pixel.astype(np.float32), parts[1][:, 0]
+
+
+def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """The latent of voxels (N, 3) that face along normals (N, 3): (N, C) float32; and how sure it is, (N,) 0..1."""
     centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
     around = latent.neighbours(coords)
     noise = np.random.default_rng(seed).standard_normal((len(coords), 4)).astype(np.float32)
     slats, sure = [], []
     for view in views:
-        uv, ray = project(centres, view.camera)
-        seen = visible(centres, view.camera)[:, None]
-        slat, confidence = model.run("slat", pixel=pixels(widths(view.image), uv), ray=ray, seen=seen,
-                                     noise=noise * (1 - seen), neighbours=around)
+        pixel, seen = voxel_pixels(view, centres, normals)
+        slat, confidence = model.run("slat", pixel=pixel, noise=noise * (1 - seen[:, None]), neighbours=around)
         slats.append(slat)
         sure.append(confidence)
     weight = np.stack(sure)[..., None] ** 2 + 1e-4
     return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
+
+
+def painted(surfels: Surfels, view: Look) -> Surfels:
+    """Surfels with the photo's own pixels where it shows them: their material free of light, and its fine detail."""
+    shown, uv = view.shows(surfels.position)
+    facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
+    weight = (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32)
+    material = view.inside(view.material, uv)
+    # what the networks' 128 pixels cannot hold: how the photo differs from its own average there
+    photo = view.photo
+    colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
+    sharp = look_up(colour * photo.alpha, uv) / np.maximum(look_up(photo.alpha[None], uv), 0.1)
+    detail = np.where(look_up(photo.alpha[None], uv) > 0.9, sharp - (view.inside(view.image[:3], uv) + 1) / 2, 0)
+    blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
+    return replace(
+        surfels, base_color=blend(surfels.base_color, srgb_decode(np.clip(material[:, :3] + detail, 0, 1))),
+        roughness=blend(surfels.roughness[:, None], material[:, 3:4])[:, 0],
+        metallic=blend(surfels.metallic[:, None], material[:, 4:5])[:, 0],
+        confidence=np.maximum(surfels.confidence, weight[:, 0]))

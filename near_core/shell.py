@@ -52,7 +52,7 @@ def build(asset: NeuralAsset) -> Shell:
     vertices = _kept_close(vertices, corners, points.position, resolution)
     if asset.surfels is None:
         for _ in range(_RELAXED):
-            vertices = _around(vertices[faces].mean(1), faces, len(vertices))
+            vertices = means_around(vertices[faces].mean(1), faces, len(vertices))
     return Shell(vertices, faces, material[:, :3], material[:, 3], material[:, 4])
 
 
@@ -103,11 +103,11 @@ def _flood(empty: np.ndarray) -> np.ndarray:
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, the mean of the faces around."""
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
-    normal = _around(np.cross(c - a, d - b), faces, len(vertices))
+    normal = means_around(np.cross(c - a, d - b), faces, len(vertices))
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
 
 
-def _around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
+def means_around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
     """(V, 3) float32: the mean over the faces around each of count vertices of values (F, 3)."""
     sums = np.stack([np.bincount(faces.ravel(), np.repeat(v, 4), count) for v in values.T], 1)
     return (sums / np.bincount(faces.ravel(), minlength=count)[:, None]).astype(np.float32)

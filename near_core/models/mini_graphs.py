@@ -40,8 +40,7 @@ def _around(count: int) -> Tensor:
     return torch.randint(0, count + 1, (count, 27))
 
 
-_CELLS = mini_photo.COARSE ** 3
-_W, _C = 32, 32  # structure's cell and pixel channels
+_CELLS, _SIZE = (2 * mini_photo.COARSE) ** 3, mini_photo.SIZE
 
 ALL: dict[str, Graph] = {
     "encoder": Graph("latent", mini.Encoder,
@@ -56,20 +55,17 @@ ALL: dict[str, Graph] = {
                           "view": _rows(50, 3), "reflected": _rows(50, 3), "normal": _rows(50, 3),
                           "tokens": _rows(mini.TOKENS, mini.TOKEN), "directions": _rows(mini.TOKENS, 3)},
                  {name: {0: "K"} for name in ("surfel", "terms", "h", "view", "reflected", "normal")}, ("radiance",)),
+    "intrinsics": Graph("intrinsics", mini_photo.Intrinsics, lambda: {"image": _rows(1, 4, _SIZE, _SIZE)}, {},
+                        ("layers", "trunk", "elevation")),
     "structure": Graph("structure", mini_photo.Structure,
-                       lambda: {"image": _rows(1, 4, mini_photo.SIZE, mini_photo.SIZE), "uv": _rows(1, _CELLS, 2),
-                                "ray": _rows(1, _CELLS, 4)}, {}, ("logits", "cells", "maps")),
-    "refine": Graph("structure", mini_photo.Refine,
-                    lambda: {"cell": _rows(50, _W), "pixel": _rows(50, _C + 4), "ray": _rows(50, 4),
-                             "child": _rows(50, 3)},
-                    {name: {0: "P"} for name in ("cell", "pixel", "ray", "child")}, ("logits",)),
+                       lambda: {"trunk": _rows(1, mini_photo.TRUNK, _SIZE // 2, _SIZE // 2),
+                                "surface": _rows(1, 3, _SIZE, _SIZE), "uv": _rows(1, 2, _CELLS, 2),
+                                "depth": _rows(1, 2, _CELLS), "towards": _rows(1, 3)}, {}, ("logits",)),
     "matte": Graph("matte", mini_photo.Matte,
                    lambda: {"picture": _rows(1, 3, mini_photo.MATTE_SIZE, mini_photo.MATTE_SIZE)}, {}, ("logits",)),
     "slat": Graph("slat", mini_photo.Slat,
-                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "ray": _rows(50, 4), "seen": _rows(50, 1),
-                           "noise": _rows(50, 4), "neighbours": _around(50)},
-                  {name: {0: "N"} for name in ("pixel", "ray", "seen", "noise", "neighbours")},
-                  ("slat", "confidence")),
+                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "noise": _rows(50, 4), "neighbours": _around(50)},
+                  {name: {0: "N"} for name in ("pixel", "noise", "neighbours")}, ("slat", "confidence")),
 }
 
 

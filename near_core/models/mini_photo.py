@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .mini import LATENT, SparseBlock
 
 SIZE = 128  # pixels of the square crop the networks see
-PIXEL = 16  # colour and alpha at four widths, what Slat sees of the photo
+PIXEL = 25  # what Slat sees of a voxel
 LAYERS = 10  # of Intrinsics
 TRUNK = 64
 COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
@@ -163,7 +163,7 @@ class Structure(nn.Module):
         self.up3, self.up2 = ResBlock3d(8 * w, 2 * w), ResBlock3d(4 * w, w)
         self.up1 = ResBlock3d(2 * w, w)
         self.split = nn.Conv3d(w, 8 * 8, 1)  # eight features for each of a cell's eight children
-        self.fine = nn.Sequential(nn.Conv3d(8 + LOCAL, 24, 1), nn.SiLU(), nn.Conv3d(24, 1, 1))
+        self.fine = nn.Sequential(nn.Conv3d(8 + LOCAL, 24, 1), nn.ReLU(), nn.Conv3d(24, 1, 1))
         axis = (torch.arange(COARSE, dtype=torch.float32) + 0.5) / COARSE - 0.5
         place = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None]
         self.register_buffer("place", place, persistent=False)
@@ -195,31 +195,29 @@ class Structure(nn.Module):
 
 
 class Slat(nn.Module):
-    """The latent of voxels whose place is known, from the photo's pixels and the voxels around.
+    """The latent of voxels whose place is known, from the photo's layers and the voxels around.
 
-    pixel: (N, 16) display colour over grey and alpha where the voxel falls, at four widths, the last the whole photo's
-    mean. ray: (N, 4) as in Structure. seen: (N, 1), 1 where nothing stands in front. noise: (N, 4), 0 where seen: what
-    the photo does not decide. Returns slat (N, 16) and confidence (N,) 0..1.
+    pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
+    the same at its mirror image; the photo's mean of the five; place 3, normal 3, its cosine with the direction to the
+    camera, seen on both sides. noise: (N, 4), 0 where seen: what the photo does not decide.
+    Returns slat (N, 16) and confidence (N,) 0..1.
     """
 
     def __init__(self, width: int = 80, depth: int = 4):
         super().__init__()
-        self.enter = nn.Linear(PIXEL + 4 + 1 + 4, width)
-        self.seen = nn.Linear(PIXEL, width)  # only what is seen may trust its own pixel
+        self.enter = nn.Linear(PIXEL + 4, width)
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
 
-    def forward(self, pixel: Tensor, ray: Tensor, seen: Tensor, noise: Tensor, neighbours: Tensor
-                ) -> tuple[Tensor, Tensor]:
-        x = self.enter(torch.cat([pixel, ray, seen, noise], -1)) + seen * self.seen(pixel)
+    def forward(self, pixel: Tensor, noise: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.enter(torch.cat([pixel, noise], -1))
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)
-        # the network corrects a first guess: the photo's colour as it is where the voxel is seen, its mean elsewhere
-        sharp, mean = pixel[:, :4], pixel[:, 12:]
-        guess = seen * sharp[:, :3] / sharp[:, 3:].clamp(min=0.1) + (1 - seen) * mean[:, :3]
-        linear = ((guess + 1) / 2).clamp(0.01, 1.0) ** 2.2
-        slat = torch.cat([out[:, :3] + 2 * linear - 1, out[:, 3:LATENT]], -1)
+        # the network corrects a first guess: what is seen there, else at the mirror image, else the photo's mean
+        seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
+        guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * pixel[:, 12:15]
+        slat = torch.cat([out[:, :3] + 2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, out[:, 3:LATENT]], -1)
         return slat, torch.sigmoid(out[:, LATENT])
 
 

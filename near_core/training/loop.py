@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .. import lock
+
+
+BACKBONE = 0.1  # of the rate, for features that were learned from far more pictures than ours
 
 
 def background(make: Callable[[], object], depth: int = 4) -> Iterator:
@@ -46,9 +50,22 @@ class Schedule:
         return self.rate * min(1, (step + 1) / self.warm_up) * (0.02 + 0.98 * fall)
 
 
+def join_others() -> tuple[int, int]:
+    """Rank and number of the processes that train together: those `torchrun` started, else 0 and 1."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
 @dataclass
 class Run:
-    """A training run in a folder: state.pt to resume from, best.safetensors, log.jsonl."""
+    """A training run in a folder: state.pt to resume from, best.safetensors, log.jsonl.
+
+    Started by torchrun, every process draws batches of its own and all step with the mean of their gradients; the first
+    one keeps the time, checks and saves.
+    """
 
     folder: Path
     network: nn.Module
@@ -61,9 +78,13 @@ class Run:
     average: dict[str, torch.Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.rank, self.world = join_others()
         self.folder.mkdir(parents=True, exist_ok=True)
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(parameters, self.schedule.rate, betas=(0.9, 0.99), weight_decay=1e-3)
+        trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        groups = [{"params": [p for name, p in trained if ("backbone." in name) == known], "share": share}
+                  for known, share in ((False, 1.0), (True, BACKBONE))]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], self.schedule.rate, betas=(0.9, 0.99),
+                                           weight_decay=1e-3)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         state = self.folder / "state.pt"
         if state.exists():
@@ -72,13 +93,35 @@ class Run:
             self.optimizer.load_state_dict(kept["optimizer"])
             self.average = kept["average"]
             self.step, self.minutes, self.best = kept["step"], kept["minutes"], kept["best"]
+        if self.world > 1:
+            self.spread()
+
+    def spread(self) -> None:
+        """Every process goes on from the first one's weights and clock."""
+        parameters = [p for p in self.network.parameters()]
+        weights = nn.utils.parameters_to_vector(parameters).detach()
+        dist.broadcast(weights, 0)
+        nn.utils.vector_to_parameters(weights, parameters)
+
+    def agree(self) -> None:
+        """The mean of all processes' gradients, and the first one's clock."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        every = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
+        dist.all_reduce(every)
+        for parameter, part in zip(trained, every.split([p.numel() for p in trained])):
+            parameter.grad = (part / self.world).view_as(parameter)
+        clock = torch.tensor([self.minutes], dtype=torch.float64, device=every.device)
+        dist.broadcast(clock, 0)
+        self.minutes = float(clock)
 
     def update(self, loss: torch.Tensor) -> None:
         """One step of the optimizer and of the moving average of the weights."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.at(self.step, self.minutes)
+            group["lr"] = self.schedule.at(self.step, self.minutes) * group["share"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.world > 1:
+            self.agree()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -117,16 +160,18 @@ class Run:
             while lock.wanted():  # somebody measures time on this machine
                 time.sleep(1)
             self.network.train()
-            self.update(step())
+            loss = step()
             self.minutes += (time.process_time() - last) / 60
             last, now = time.process_time(), time.time()
-            if now - saved > 60 * self.save_every:
+            self.update(loss)
+            if self.rank == 0 and now - saved > 60 * self.save_every:
                 self.save()
                 saved = now
-            if now - checked > 60 * check_every or self.minutes >= self.schedule.minutes:
+            if self.rank == 0 and (now - checked > 60 * check_every or self.minutes >= self.schedule.minutes):
                 self.check(check)
                 checked, last = time.time(), time.process_time()
-        self.save()
+        if self.rank == 0:
+            self.save()
 
     def check(self, check: Callable[[nn.Module], tuple[float, dict]]) -> None:
         kept = {k: v.clone() for k, v in self.network.state_dict().items()}

@@ -19,6 +19,7 @@ from .. import latent, reconstruct
 from ..models.mini_photo import Slat
 from ..surfels import Surfels
 from . import photos
+from .intrinsics import IntrinsicsOnly
 from .latent import Autoencoder, loss_of
 from .loop import Run, Schedule, background, start_from
 
@@ -33,47 +34,53 @@ class SlatOnly(nn.Module):
         self.slat = Slat()
 
 
-def turned_surfels(surfels: Surfels, turn: np.ndarray, scale: float) -> Surfels:
+def turned_surfels(surfels: Surfels, turn: np.ndarray) -> Surfels:
     turn = turn.T.astype(np.float32)
-    return replace(surfels, position=surfels.position @ turn * scale, normal=surfels.normal @ turn,
+    return replace(surfels, position=surfels.position @ turn, normal=surfels.normal @ turn,
                    shading_normal=surfels.shading_normal @ turn)
 
 
 def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generator, augment: bool) -> dict:
-    """Network inputs and the true octants of one photo."""
+    """The photo, and the voxels with their true octants; `finish` adds what the photo's layers say of them."""
     camera, surfels, coords = view.camera, asset.surfels, asset.coords
-    if augment and rng.random() < 0.4:
-        camera, turn = photos.turned(camera, rng.uniform(-180, 180))
-        reach = np.abs(surfels.position @ turn.T.astype(np.float32)).max()
-        scale = min(1.0, 0.499 / reach)
-        surfels, matrix = turned_surfels(surfels, turn, scale), camera.world_to_camera.copy()
-        matrix[:3, 3] *= scale
-        camera = photos.cameras.replace(camera, world_to_camera=matrix)
-        cells = np.clip(((surfels.position + 0.5) * 64).astype(int), 0, 63)
-        coords = np.unique(cells, axis=0).astype(np.uint8)
+    if augment and rng.random() < 0.2:
+        camera, turn = photos.turned(camera, 90 * int(rng.integers(1, 4)))
+        surfels = turned_surfels(surfels, turn)
+        coords = np.unique(np.clip(((surfels.position + 0.5) * 64).astype(int), 0, 63), axis=0).astype(np.uint8)
     if augment:  # predicted voxels are never exact: some too many, some missing
         extra = coords[rng.random(len(coords)) < 0.15].astype(int) + rng.integers(-1, 2, 3)
         coords = coords[rng.random(len(coords)) > 0.05]
         coords = np.unique(np.concatenate([coords, np.clip(extra, 0, 63)]), axis=0).astype(np.uint8)
-    if len(coords) > VOXELS:
+    if len(coords) > VOXELS and augment:
         apart = np.abs(coords.astype(int) - coords[rng.integers(len(coords))]).max(1)
-        coords = coords[np.argpartition(apart, VOXELS)[:VOXELS]] if augment else coords
+        coords = coords[np.argpartition(apart, VOXELS)[:VOXELS]]
     picture = photos.mixed_light(view, rng, augment)
     window = photos.crop_window(picture[3].numpy())
-    crop = camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2, window[2], window[2])
-    centres = (coords.astype(np.float32) + 0.5) / 64 - 0.5
-    uv, ray = reconstruct.project(centres, crop)
-    seen = reconstruct.visible(centres, crop)[:, None]
+    octants = latent.octants(surfels, coords)
+    if augment:
+        window = photos.jittered(window, rng)
+        order = rng.permutation(3)
+        picture[:3], octants[..., 7:10] = picture[:3][torch.from_numpy(order)], octants[..., 7:10][..., order]
+    return {"image": photos.network_image(picture, window), "octants": torch.from_numpy(octants), "coords": coords,
+            "camera": camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2, window[2], window[2])}
+
+
+def finish(intrinsics: IntrinsicsOnly, item: dict) -> dict[str, Tensor]:
+    """The inputs of the network for a sample."""
+    with torch.no_grad():
+        layers = intrinsics.intrinsics(item["image"][None])[0][0].float().numpy()
+    view = reconstruct.View(item["camera"], item["image"].numpy(), layers)
+    octants, coords = item["octants"], item["coords"]
+    normal = torch.nn.functional.normalize((octants[..., 4:7] * octants[..., :1]).sum(1), dim=-1).numpy()
+    pixel, seen = reconstruct.voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
     tensor = torch.from_numpy
-    levels = reconstruct.widths(photos.network_image(picture, window).numpy())
-    return {"pixel": tensor(reconstruct.pixels(levels, uv)), "ray": tensor(ray), "seen": tensor(seen),
-            "neighbours": tensor(latent.neighbours(coords)), "octants": tensor(latent.octants(surfels, coords)),
-            "noise": torch.randn(len(coords), 4) * (1 - tensor(seen))}
+    return {"pixel": tensor(pixel), "neighbours": tensor(latent.neighbours(coords)), "octants": octants,
+            "noise": torch.randn(len(coords), 4) * (1 - tensor(seen)[:, None])}
 
 
 def judge(networks: SlatOnly, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
     """The loss of one photo and its parts; the decoder is frozen."""
-    slat, confidence = networks.slat(item["pixel"], item["ray"], item["seen"], item["noise"], item["neighbours"])
+    slat, confidence = networks.slat(item["pixel"], item["noise"], item["neighbours"])
     _, occupied, children = decoder.iad(slat.float(), item["neighbours"])
     loss, parts = loss_of(item["octants"], occupied.float(), children.float())
     full = item["octants"][..., 0]
@@ -101,12 +108,14 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
     decoder = Autoencoder().eval().requires_grad_(False)
     start_from(decoder, Path(args.latent))
+    intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
+    start_from(intrinsics, Path(args.intrinsics))
     rng = np.random.default_rng()
-    tests = [sample(asset, views[0], np.random.default_rng(0), False) for asset, views in held]
+    tests = [finish(intrinsics, sample(asset, views[0], np.random.default_rng(0), False)) for asset, views in held]
 
     def make() -> dict:
         asset, views = train[rng.integers(len(train))]
-        return sample(asset, views[rng.integers(len(views))], rng, True)
+        return finish(intrinsics, sample(asset, views[rng.integers(len(views))], rng, True))
 
     items = background(make)
 
@@ -127,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     for name, kind, default in (("data", str, ""), ("dev", str, ""), ("assets", str, ""), ("out", str, ""),
-                                ("latent", str, ""), ("minutes", float, 30.0),
+                                ("latent", str, ""), ("intrinsics", str, ""), ("minutes", float, 30.0),
                                 ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
                                 ("check-every", float, 5.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)

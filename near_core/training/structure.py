@@ -1,131 +1,92 @@
-"""Stage `structure`: one photo with a known camera -> the occupied cells of 32^3, and their children in 64^3."""
+"""Stage `structure`: one photo with a camera, through the frozen `intrinsics` -> the solid on 64^3."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-import trimesh
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor, nn
 
-from ..models.mini_photo import COARSE, Refine, Structure, look_up
-from . import photos
+from .. import reconstruct
+from ..models.mini_photo import Structure
+from . import photos, subjects
+from .intrinsics import IntrinsicsOnly, collate
 from .loop import Run, Schedule, background, start_from
 
-POINTS = 120_000
-CHILDREN = 3072  # refined per step and sample
+CENTRES = reconstruct.cell_centres(64)
+MIRROR = np.array([-1, 1, 1], np.float32)
+_FACES = np.stack(np.meshgrid(*[np.arange(3) - 1] * 3, indexing="ij"))
+_FACES = np.abs(_FACES).sum(0) <= 1
 
 
-class StructureAndRefine(nn.Module):
-    """Both networks under the names they are saved by."""
+class StructureOnly(nn.Module):
+    """The network under the name it is saved by."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.structure, self.refine = Structure(), Refine()
+        self.structure = Structure()
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 module.to(memory_format=torch.channels_last_3d)
 
 
-def surface_points(path: Path, seed: int = 0) -> np.ndarray:
-    """(POINTS, 3) float16, points of a GLB's surface in the asset's frame (Z up)."""
-    mesh = trimesh.load(path, force="mesh", process=False)
-    points, _ = trimesh.sample.sample_surface(mesh, POINTS, seed=seed)
-    return np.stack([points[:, 0], -points[:, 2], points[:, 1]], 1).astype(np.float16)
-
-
-def occupancy(points: np.ndarray, resolution: int) -> np.ndarray:
-    """(resolution,)*3 bool: cells of [-0.5, 0.5]^3 with a point in them."""
-    cells = np.clip(((points + 0.5) * resolution).astype(int), 0, resolution - 1)
-    grid = np.zeros((resolution,) * 3, bool)
-    grid[tuple(cells.T)] = True
-    return grid
-
-
-def load(data: Path, models: Path, names: list[str]) -> list[tuple[np.ndarray, list[photos.View]]]:
-    """Points and views of every asset of a data set."""
-    def one(name: str):
-        return surface_points(models / f"{name}.glb"), photos.read_views(data / "views" / name)
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(one, names))
-
-
-def sample(points: np.ndarray, view: photos.View, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
-    """Network inputs and targets of one photo."""
-    camera, points = view.camera, points.astype(np.float32)
-    if augment and rng.random() < 0.25:
-        camera, turn = photos.turned(camera, rng.uniform(-180, 180))
-        points = points @ turn.T.astype(np.float32)
-        scale = min(1.0, 0.499 / np.abs(points).max()) * (rng.uniform(0.85, 1) if rng.random() < 0.5 else 1)
-        points, matrix = points * scale, camera.world_to_camera.copy()
-        matrix[:3, 3] *= scale
-        camera = photos.cameras.replace(camera, world_to_camera=matrix)
+def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
+    """Network inputs and the true solid (64, 64, 64), 0..1, of one photo."""
+    view = subject.views[number]
+    camera, solid = view.camera, subject.solid
     picture = photos.mixed_light(view, rng, augment)
     window = photos.crop_window(picture[3].numpy())
+    mirrored = False
     if augment:
-        cx, cy, side = window
-        jitter = rng.normal(0, 0.02, 2) * side
-        window = cx + jitter[0], cy + jitter[1], side * rng.uniform(0.95, 1.15)
+        window = photos.jittered(window, rng)
+        order = torch.from_numpy(rng.permutation(3))
+        picture[:3] = picture[:3][order]
+        if rng.random() < 0.2:  # the artist's guess of the azimuth is rarely exact
+            quarter = int(rng.integers(1, 4))
+            camera, _ = photos.turned(camera, 90 * quarter)
+            solid = np.rot90(solid, quarter, (0, 1))
+        mirrored = bool(rng.random() < 0.5)
     image = photos.network_image(picture, window)
-    centres = photos.cell_centres(COARSE)
-    uv, ray = photos.project(centres, camera, window)
-    fine = torch.from_numpy(occupancy(points, 2 * COARSE))
-    coarse = F.max_pool3d(fine[None].float(), 2)[0] > 0
-    return {"image": image, "uv": uv, "ray": ray, "fine": fine, "coarse": coarse,
-            "camera": camera, "window": window}
+    if mirrored:  # photo, camera and object as in a mirror that stands at x = 0
+        image, solid = image.flip(2), solid[::-1]
+        inputs = reconstruct.grid_inputs(camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2,
+                                                        window[2], window[2]), CENTRES * MIRROR)
+        inputs["uv"][..., 0] *= -1
+        inputs["towards"][0] *= -1
+    else:
+        inputs = reconstruct.grid_inputs(camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2,
+                                                        window[2], window[2]), CENTRES)
+    return {"image": image, "reach": torch.tensor(photos.reach(camera, window), dtype=torch.float32),
+            "solid": torch.from_numpy(np.ascontiguousarray(solid)).float() / 8,
+            **{key: torch.from_numpy(np.ascontiguousarray(value)).float() for key, value in inputs.items()}}
 
 
-def children_of(cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """cells (K, 3) of 32^3 -> children (K*8, 3) of 64^3, their centres (K*8, 3), their corners (K*8, 3) as -1 or 1."""
-    corner = torch.stack(torch.meshgrid(*[torch.arange(2)] * 3, indexing="ij"), -1).reshape(8, 3)
-    children = (cells[:, None] * 2 + corner).reshape(-1, 3)
-    return children, (children + 0.5) / (2 * COARSE) - 0.5, (corner * 2.0 - 1).repeat(len(cells), 1)
-
-
-def refine(networks: StructureAndRefine, cells: Tensor, features: Tensor, maps: Tensor, item: dict) -> tuple:
-    """Logits of all children of cells (K, 3) of one sample. features (W, 32, 32, 32), maps (C, h, w)."""
-    children, centres, corner = children_of(cells)
-    uv, ray = photos.project(centres, item["camera"], item["window"])
-    pixel = torch.cat([look_up(maps[None], uv[None]), look_up(item["image"][None], uv[None])], -1)[0]
-    cell = features[:, cells[:, 0], cells[:, 1], cells[:, 2]].T.repeat_interleave(8, 0)
-    return children, networks.refine(cell.float(), pixel.float(), ray, corner)
-
-
-def loss_of(networks: StructureAndRefine, batch: list[dict]) -> Tensor:
-    """Weighted cross-entropy plus Dice on the cells, cross-entropy on the children of occupied or likely cells."""
-    stack = lambda key: torch.stack([item[key] for item in batch])  # noqa: E731
+def predict(intrinsics: IntrinsicsOnly, networks: StructureOnly, batch: dict[str, Tensor]) -> Tensor:
+    """Logits (B, 64, 64, 64) of a batch."""
     with torch.autocast("cpu", torch.bfloat16):
-        logits, features, maps = networks.structure(stack("image"), stack("uv"), stack("ray"))
-    logits, target = logits.float(), stack("coarse").float()
+        with torch.no_grad():
+            image = batch["image"].contiguous(memory_format=torch.channels_last)
+            layers, trunk, _ = intrinsics.intrinsics(image)
+            front = layers[:, 0].float() * batch["reach"][:, None, None]
+            back = front + layers[:, 1].float().clamp(min=0) * batch["reach"][:, None, None]
+            surface = torch.stack([front, back, image[:, 3]], 1)
+        return networks.structure(trunk.float(), surface, batch["uv"], batch["depth"], batch["towards"]).float()
+
+
+def loss_of(logits: Tensor, solid: Tensor) -> Tensor:
+    """Cross-entropy, most of it near the true surface, and Dice."""
+    most, least = F.max_pool3d(solid, 2), -F.max_pool3d(-solid, 2)
+    near = F.max_pool3d(most, 3, 1, 1) + F.max_pool3d(-least, 3, 1, 1)  # 1 around the surface, 0 elsewhere
+    weight = F.interpolate(0.3 + 3 * near[:, None], scale_factor=2)[:, 0]
+    entropy = (F.binary_cross_entropy_with_logits(logits, solid, reduction="none") * weight).sum() / weight.sum()
     p = logits.sigmoid()
-    dice = 1 - (2 * (p * target).sum((1, 2, 3)) + 1) / (p.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
-    loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(1.5)) * 2 + dice.mean()
-    for k, item in enumerate(batch):
-        likely = ((p[k].detach() > 0.5) | item["coarse"]).nonzero()
-        cells = likely[torch.randperm(len(likely))[:CHILDREN // 8]]
-        children, child_logits = refine(networks, cells, features[k].float(), maps[k].float(), item)
-        truth = item["fine"][children[:, 0], children[:, 1], children[:, 2]].float()
-        loss = loss + F.binary_cross_entropy_with_logits(child_logits, truth) / len(batch)
-    return loss
-
-
-def predict(networks: StructureAndRefine, item: dict, threshold: float = 0.4) -> np.ndarray:
-    """(64, 64, 64) bool."""
-    with torch.autocast("cpu", torch.bfloat16):
-        logits, features, maps = networks.structure(item["image"][None], item["uv"][None], item["ray"][None])
-    cells = (logits[0].float().sigmoid() > threshold).nonzero()
-    fine = np.zeros((2 * COARSE,) * 3, bool)
-    if len(cells):
-        children, child = refine(networks, cells, features[0].float(), maps[0].float(), item)
-        fine[tuple(children[child > 0].numpy().T)] = True
-    return fine
+    dice = 1 - (2 * (p * solid).sum((1, 2, 3)) + 1) / (p.sum((1, 2, 3)) + solid.sum((1, 2, 3)) + 1)
+    return 3 * entropy + dice.mean()
 
 
 def f1(predicted: np.ndarray, truth: np.ndarray, within: float) -> float:
@@ -137,55 +98,61 @@ def f1(predicted: np.ndarray, truth: np.ndarray, within: float) -> float:
     return float(2 * precision * recall / max(precision + recall, 1e-9))
 
 
+def scores(logits: np.ndarray, subject: subjects.Subject) -> tuple[float, float]:
+    """F1 of the surface voxels within 1/32 of the asset, and intersection over union of the solid."""
+    solid = logits > 0
+    shell = np.zeros_like(solid)
+    shell[tuple(subject.shell.T.astype(int))] = True
+    truth = subject.solid >= 4
+    overlap = (solid & truth).sum() / max((solid | truth).sum(), 1)
+    return f1(solid & ~binary_erosion(solid, _FACES), shell, 2.0), float(overlap)
+
+
 def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    data, dev = Path(args.data), Path(args.dev)
-    meta, dev_meta = (json.loads((d / "meta.json").read_text()) for d in (data, dev))
-    names = meta["assets"][:args.limit]
-    started = time.time()
-    train = load(data, data / meta["models"], names)
-    held = load(dev, dev / dev_meta["models"], dev_meta["assets"])
-    print(f"{len(train)} objects, {len(held)} held out, loaded in {time.time() - started:.0f} s", flush=True)
+    dev = Path(args.dev)
+    train = [s for data, prepared in zip(args.data, args.prepared) for s in subjects.load(
+        Path(prepared), Path(data), json.loads((Path(data) / "meta.json").read_text())["assets"])]
+    held = subjects.load(Path(args.prepared_dev), dev, json.loads((dev / "meta.json").read_text())["assets"], 1)
+    print(f"{len(train)} objects, {len(held)} held out", flush=True)
     rng = np.random.default_rng()
-    tests = [sample(points, views[0], np.random.default_rng(0), False) for points, views in held]
+    tests = [collate([sample(s, 0, np.random.default_rng(0), False)]) for s in held]
+    intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
+    start_from(intrinsics, Path(args.intrinsics))
 
-    def make() -> list[dict]:
-        batch = []
-        for _ in range(args.batch):
-            points, views = train[rng.integers(len(train))]
-            batch.append(sample(points, views[rng.integers(len(views))], rng, True))
-        return batch
+    def make() -> dict[str, Tensor]:
+        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        return collate([sample(s, rng.integers(len(s.views)), rng, True) for s in chosen])
+
+    batches = background(make)
+
+    def step() -> Tensor:
+        batch = next(batches)
+        return loss_of(predict(intrinsics, networks, batch), batch["solid"])
 
     def check(networks: nn.Module) -> tuple[float, dict]:
-        made = [predict(networks, item) for item in tests]
-        truths = [item["fine"].numpy() for item in tests]
-        scores = [f1(a, b, 2.0) for a, b in zip(made, truths)]
-        overlap = [float((a & b).sum() / (a | b).sum()) for a, b in zip(made, truths)]
-        return float(np.mean(scores)), {"iou64": float(np.mean(overlap)), "worst": float(np.min(scores))}
+        made = [predict(intrinsics, networks, batch) for batch in tests]
+        found = [scores(logits[0].numpy(), subject) for logits, subject in zip(made, held)]
+        loss = np.mean([float(loss_of(logits, batch["solid"])) for logits, batch in zip(made, tests)])
+        return float(np.mean([f for f, _ in found])), {
+            "worst": min(f for f, _ in found), "iou": float(np.mean([o for _, o in found])), "loss": float(loss)}
 
-    networks = StructureAndRefine()
-    if args.backbone and not (Path(args.out) / "state.pt").exists():
-        weights = torch.load(args.backbone, weights_only=True)
-        networks.structure.encoder.backbone.load_state_dict(weights, strict=False)
+    networks = StructureOnly()
     if args.start and not (Path(args.out) / "state.pt").exists():
         start_from(networks, Path(args.start))
     training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
-    batches = background(make)
-    training.train(lambda: loss_of(networks, next(batches)), check, args.check_every)
+    training.train(step, check, args.check_every)
     return 0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
-    parser.add_argument("--backbone", help="ImageNet weights of EfficientNet-Lite0 (.pth)")
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
-    for name, kind, default in (("data", str, ""), ("dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
-                                ("batch", int, 4), ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
-                                ("check-every", float, 8.0)):
+    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
+    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
+    arguments.add_argument("--intrinsics", required=True, help="weights of the stage intrinsics (.safetensors)")
+    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
+    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
+                                ("batch", int, 4), ("rate", float, 1e-3), ("threads", int, 2), ("check-every", float, 4.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)
-    add_arguments(arguments)
     raise SystemExit(run(arguments.parse_args()))

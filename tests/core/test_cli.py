@@ -120,7 +120,7 @@ def test_bad_input_is_one_clear_line(ball, tmp_path, capsys):
     assert "pass" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--passes", "Beauty", *out)
     assert "folder" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "no" / "a.exr")
     assert "--mesh" in failure(capsys, "create", "--out", tmp_path / "a.near")
-    if "structure" in runtime.NearMini().graphs:
+    if "intrinsics" in runtime.NearMini().graphs:
         assert "text.png" in failure(capsys, "create", "--image", tmp_path / "text.png", "--out", tmp_path / "a.near")
     assert "frobnicate" in failure(capsys, "frobnicate")
     assert "--out" in failure(capsys, "create", "--mesh", "a.glb")
