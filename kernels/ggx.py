@@ -106,7 +106,7 @@ def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: i
             np.divide(total[..., :3], total[..., 3:], out=level)
         else:
             lobe = _lobe(float(r), 64, light.height, height)
-            _sample_lobe(light.texels, light.height, light.levels, lobe, len(lobe), normal, 2 * height**2, level,
+            _sample_lobe(light.texels, light.height, light.levels, lobe, lobe.shape[1], normal, 2 * height**2, level,
                          threads)
     return out
 
@@ -238,12 +238,12 @@ def _convolved(sources: np.ndarray, normal: np.ndarray, alpha2: float, threads: 
 
 
 def _lobe(roughness: float, samples: int, height: int, rows: int) -> np.ndarray:
-    """(samples, 5) float32 for light_sample_lobe: direction about z, weight, lod."""
+    """(5, samples) float32 for light_sample_lobe: direction about z, weight, lod."""
     u = twin.hammersley(samples)
     l, _, _, density = twin.reflect(np.array([[0.0, 0.0, 1.0]]), max(roughness**2, 1e-3), u[:, 0], u[:, 1])
     weight = np.maximum(l[0, :, 2], 0)
     lod = np.maximum(twin.footprint(height, density[0], samples), np.log2(max(height / rows, 1)))
-    return np.concatenate([l[0], (weight / weight.sum())[:, None], lod[:, None]], 1).astype(np.float32)
+    return np.ascontiguousarray(np.column_stack([l[0], weight / weight.sum(), lod]).T, np.float32)
 
 
 def _systematic(size: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -63,10 +63,11 @@ class Grid:
         code, first = np.unique(code[order], return_index=True)  # occupied cells, brick by brick
 
         bricks, brick_start = np.unique(code >> 6, return_index=True)
-        brick_mask, brick_first = np.zeros(edge**3, np.uint64), np.zeros(edge**3, np.uint32)
+        brick_mask, brick_first = np.zeros(edge**3, np.uint64), np.zeros((edge**3, 2), np.uint32)
         if len(bricks):
             brick_mask[bricks] = np.bitwise_or.reduceat(np.uint64(1) << (code & 63).astype(np.uint64), brick_start)
-            brick_first[bricks] = brick_start
+            brick_first[bricks, 0] = brick_start
+            brick_first[bricks, 1] = np.searchsorted(code, bricks << 6 | 32)
         distance = _distance((brick_mask != 0).reshape(edge, edge, edge))
 
         normal, in_cells = self.normal[order], in_cells[order]

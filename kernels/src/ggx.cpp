@@ -102,9 +102,18 @@ NEAR_KERNEL(light_sample)(const float *texels, int64_t height, int64_t levels, c
     return guard([&] {
         const Pyramid p{texels, int32_t(height), int32_t(levels)};
         parallel_ranges(threads, count, 2048, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                const Float4 c = sample(p, load(direction + 3 * i), lod[i]);
-                for (int k = 0; k < 3; ++k) out[3 * i + k] = c[k];
+            for (int64_t i = begin; i < end; i += LANES) {
+                VecLanes d;
+                FloatLanes level;
+                for (int64_t k = 0; k < LANES; ++k) {
+                    const int64_t at = i + k < end ? i + k : i;
+                    d.x[k] = direction[3 * at], d.y[k] = direction[3 * at + 1], d.z[k] = direction[3 * at + 2];
+                    level[k] = lod[at];
+                }
+                Float4 seen[LANES];
+                sample(p, d, level, seen);
+                for (int64_t k = 0; k < LANES && i + k < end; ++k)
+                    for (int c = 0; c < 3; ++c) out[3 * (i + k) + c] = seen[k][c];
             }
         });
     });
@@ -172,7 +181,8 @@ NEAR_KERNEL(light_convolve)(const float *source, int64_t sources, const float *n
     });
 }
 
-// lobe (samples, 5): direction about z, weight (adding up to 1), lod; normal (count, 3) -> out (count, 3)
+// lobe (5, samples): direction about z, weight (adding up to 1), lod; samples a multiple of 16; normal (count, 3) ->
+// out (count, 3)
 NEAR_KERNEL(light_sample_lobe)(const float *texels, int64_t height, int64_t levels, const float *lobe, int64_t samples,
                                const float *normal, int64_t count, float *out, int64_t threads) {
     return guard([&] {
@@ -183,8 +193,15 @@ NEAR_KERNEL(light_sample_lobe)(const float *texels, int64_t height, int64_t leve
                 Vec3 s, t;
                 tangents(n, s, t);
                 Float4 sum = {0, 0, 0, 0};
-                for (const float *l = lobe; l < lobe + 5 * samples; l += 5)
-                    sum += l[3] * sample(p, l[0] * s + l[1] * t + l[2] * n, l[4]);
+                for (int64_t j = 0; j < samples; j += LANES) {
+                    const auto l = [&](int c) { return load_lanes<FloatLanes>(lobe + c * samples + j); };
+                    Float4 seen[LANES];
+                    sample(p,
+                           {l(0) * s.x + l(1) * t.x + l(2) * n.x, l(0) * s.y + l(1) * t.y + l(2) * n.y,
+                            l(0) * s.z + l(1) * t.z + l(2) * n.z},
+                           l(4), seen);
+                    for (int k = 0; k < LANES; ++k) sum += lobe[3 * samples + j + k] * seen[k];
+                }
                 for (int c = 0; c < 3; ++c) out[3 * i + c] = sum[c];
             }
         });
@@ -198,27 +215,23 @@ NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, 
     return guard([&] {
         const Pyramid p{texels, int32_t(height), int32_t(levels)};
         const float scale = 1.0f / float(rays);
+        const Hammersley points(rays);
         parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                const Vec3 n = load(normal + 3 * i), v = load(view + 3 * i), plane = load(surface + 3 * i);
-                Vec3 s, t;
-                tangents(n, s, t);
-                const Vec3 local = normalize({dot(v, s), dot(v, t), clamp(dot(v, n), 1e-3f, 1.0f)});
-                const float alpha = clamp(roughness[i] * roughness[i], 1e-3f, 1.0f);
-                const uint32_t r1 = hash(uint32_t(key[i])), r2 = hash(r1);
+                const Lobe lobe(load(view + 3 * i), load(normal + 3 * i), load(surface + 3 * i), roughness[i],
+                                hash(uint32_t(key[i])));
                 Float4 sum[2] = {};
-                for (int64_t ray = 0; ray < rays; ++ray) {
-                    float u1, u2;
-                    hammersley(uint32_t(ray), uint32_t(rays), r1, r2, u1, u2);
-                    const Reflection r = reflect(local, alpha, u1, u2);
-                    if (!(r.weight > 0.0f)) continue;
-                    Vec3 l = r.l.x * s + r.l.y * t + r.l.z * n;
-                    const float below = dot(l, plane);
-                    if (below < 0.0f) l = l - 2.0f * below * plane;
-                    const Float4 sky = sample(p, turn(asset_to_map, l), footprint(p, r.density, int(rays)));
-                    const float w90 = r.weight * r.fresnel;
-                    sum[0] += (r.weight - w90) * sky;
-                    sum[1] += w90 * sky;
+                for (int64_t ray = 0; ray < rays; ray += LANES) {
+                    VecLanes l;
+                    FloatLanes weight, fresnel, density;
+                    Float4 sky[LANES];
+                    lobe.draw(points, ray, l, weight, fresnel, density);
+                    sample(p, turn(asset_to_map, l), footprint(p, density, rays), sky);
+                    const FloatLanes factors[2] = {weight - weight * fresnel, weight * fresnel};
+                    float factor[2][LANES];
+                    std::memcpy(factor, factors, sizeof factor);
+                    for (int k = 0; k < LANES; ++k)
+                        for (int f = 0; f < 2; ++f) sum[f] += factor[f][k] * sky[k];
                 }
                 for (int f = 0; f < 2; ++f)
                     for (int c = 0; c < 3; ++c) out[6 * i + 3 * f + c] = scale * sum[f][c];

@@ -1,8 +1,9 @@
 // GGX microfacets, a low-discrepancy sequence and light-map lookup, shared by ggx.cpp and grid.cpp.
 // Everything has internal linkage: the units that include this are compiled once per instruction set.
 #pragma once
-#include <cmath>
-#include <cstdint>
+#include <vector>
+
+#include "lanes.h"
 
 namespace {
 
@@ -20,11 +21,17 @@ inline Vec3 operator*(float s, Vec3 a) { return {s * a.x, s * a.y, s * a.z}; }
 inline float dot(Vec3 a, Vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 inline Vec3 load(const float *p) { return {p[0], p[1], p[2]}; }
 
-// Row-major 3x3 times column vector.
-inline Vec3 turn(const float *m, Vec3 a) { return {dot(load(m), a), dot(load(m + 3), a), dot(load(m + 6), a)}; }
+struct VecLanes {
+    FloatLanes x, y, z;
+};
+
+// Row-major 3x3 times column vectors.
+inline VecLanes turn(const float *m, const VecLanes &a) {
+    return {m[0] * a.x + m[1] * a.y + m[2] * a.z, m[3] * a.x + m[4] * a.y + m[5] * a.z,
+            m[6] * a.x + m[7] * a.y + m[8] * a.z};
+}
 
 inline float clamp(float a, float low, float high) { return a > low ? (a < high ? a : high) : low; }  // NaN -> low
-inline int clamp_index(int a, int low, int high) { return a < low ? low : (a > high ? high : a); }
 
 inline Vec3 normalize(Vec3 a) { return (1.0f / std::sqrt(clamp(dot(a, a), 1e-30f, 1e30f))) * a; }
 
@@ -36,10 +43,10 @@ inline void tangents(Vec3 n, Vec3 &s, Vec3 &t) {
 }
 
 // Four-quadrant arctangent, error below 1e-6 rad (polynomial: Abramowitz and Stegun 4.4.49).
-inline float arctan2(float y, float x) {
-    const float ax = std::fabs(x), ay = std::fabs(y), big = ax > ay ? ax : ay, small = ax > ay ? ay : ax;
-    const float q = small / (big > 1e-30f ? big : 1e-30f), s = q * q;
-    float p = 0.0028662257f;
+inline FloatLanes arctan2(FloatLanes y, FloatLanes x) {
+    const FloatLanes ax = magnitude(x), ay = magnitude(y), big = ax > ay ? ax : ay, small = ax > ay ? ay : ax;
+    const FloatLanes q = small / at_least(big, 1e-30f), s = q * q;
+    FloatLanes p = all(0.0028662257f);
     p = p * s - 0.0161657367f;
     p = p * s + 0.0429096138f;
     p = p * s - 0.0752896400f;
@@ -54,14 +61,15 @@ inline float arctan2(float y, float x) {
 }
 
 // sin and cos of 2 pi u for u in [0, 1): Taylor about the nearest quarter turn, error below 1e-6.
-inline void sincos_turn(float u, float &s, float &c) {
-    const int quarter = int(u * 4.0f + 0.5f);
-    const float a = (u - 0.25f * float(quarter)) * (2.0f * PI), q = a * a;
-    const float sa = a * (1.0f + q * (-1.0f / 6 + q * (1.0f / 120 + q * (-1.0f / 5040))));
-    const float ca = 1.0f + q * (-0.5f + q * (1.0f / 24 + q * (-1.0f / 720 + q * (1.0f / 40320))));
-    const float x = quarter & 1 ? -sa : ca, y = quarter & 1 ? ca : sa;
-    c = quarter & 2 ? -x : x;
-    s = quarter & 2 ? -y : y;
+inline void sincos_turn(FloatLanes u, FloatLanes &s, FloatLanes &c) {
+    const IntLanes quarter = to_int(u * 4.0f + 0.5f);
+    const FloatLanes a = (u - 0.25f * to_float(quarter)) * (2.0f * PI), q = a * a;
+    const FloatLanes sa = a * (1.0f + q * (-1.0f / 6 + q * (1.0f / 120 + q * (-1.0f / 5040))));
+    const FloatLanes ca = 1.0f + q * (-0.5f + q * (1.0f / 24 + q * (-1.0f / 720 + q * (1.0f / 40320))));
+    const IntLanes odd = (quarter & 1) != 0, half = (quarter & 2) != 0;
+    const FloatLanes x = odd ? -sa : ca, y = odd ? ca : sa;
+    c = half ? -x : x;
+    s = half ? -y : y;
 }
 
 inline uint32_t hash(uint32_t a) {  // PCG output permutation (Jarzynski and Olano, JCGT 9(3), 2020)
@@ -78,44 +86,71 @@ inline uint32_t reverse_bits(uint32_t a) {
     return ((a & 0x55555555u) << 1) | ((a & 0xaaaaaaaau) >> 1);
 }
 
-inline float unit_float(uint32_t a) { return float(a >> 8) * (1.0f / 16777216.0f); }
+inline FloatLanes unit_float(BitLanes a) { return to_float(IntLanes(a >> 8)) * (1.0f / 16777216.0f); }
 
-// Hammersley point `i` of `count`, rotated on the torus by (r1, r2).
-inline void hammersley(uint32_t i, uint32_t count, uint32_t r1, uint32_t r2, float &u1, float &u2) {
-    const uint64_t step = (uint64_t(2 * i + 1) << 31) / count;
-    u1 = unit_float(uint32_t(step) + r1);
-    u2 = unit_float(reverse_bits(i) + r2);
-}
-
-// A microfacet normal seen from v (local frame, z = normal), GGX visible-normal distribution by spherical caps
-// (Dupuy and Benyoub, 2023).
-inline Vec3 visible_normal(Vec3 v, float alpha, float u1, float u2) {
-    const Vec3 w = normalize({alpha * v.x, alpha * v.y, v.z});
-    float s, c;
-    sincos_turn(u1, s, c);
-    const float z = 1.0f - u2 * (1.0f + w.z), r = std::sqrt(clamp(1.0f - z * z, 0.0f, 1.0f));
-    const Vec3 h = Vec3{r * c, r * s, z} + w;
-    return normalize({alpha * h.x, alpha * h.y, clamp(h.z, 1e-7f, 2.0f)});
-}
-
-// One draw of the reflection lobe: direction l (local), G2/G1, Schlick's (1 - v.h)^5, density of l.
-struct Reflection {
-    Vec3 l;
-    float weight, fresnel, density;
+// The Hammersley points of a lobe's rays, 32 bits each, padded to whole vectors.
+class Hammersley {
+public:
+    explicit Hammersley(int64_t rays) : count(rays), first((rays + LANES - 1) / LANES * LANES), second(first.size()) {
+        for (size_t i = 0; i < first.size(); ++i) {
+            first[i] = uint32_t((uint64_t(2 * i + 1) << 31) / uint64_t(rays));
+            second[i] = reverse_bits(uint32_t(i));
+        }
+    }
+    const int64_t count;
+    std::vector<uint32_t> first, second;
 };
 
-inline float smith_root(float z, float alpha2) { return std::sqrt(z * z + alpha2 * (1.0f - z * z)); }
+inline FloatLanes smith_root(FloatLanes z, float alpha2) { return root(z * z + alpha2 * (1.0f - z * z)); }
 
-inline Reflection reflect(Vec3 v, float alpha, float u1, float u2) {
-    const Vec3 h = visible_normal(v, alpha, u1, u2);
-    const float vh = clamp(dot(v, h), 0.0f, 1.0f), a2 = alpha * alpha;
-    const Vec3 l = 2.0f * vh * h - v;
-    const float root_v = smith_root(v.z, a2), lz = clamp(l.z, 0.0f, 1.0f), root_l = smith_root(lz, a2);
-    const float weight = lz * (v.z + root_v) / (lz * root_v + v.z * root_l + 1e-12f);  // height-correlated
-    const float m = 1.0f - vh, m2 = m * m;
-    const float q = h.z * h.z * (a2 - 1.0f) + 1.0f, d = a2 / (PI * q * q);
-    return {l, l.z > 0.0f ? weight : 0.0f, m2 * m2 * m, d / (2.0f * (v.z + root_v))};
-}
+// The reflection lobe of a surfel seen by a camera.
+class Lobe {
+public:
+    // key: what rotates the points on the torus. surface: the geometric normal.
+    Lobe(Vec3 view, Vec3 normal, Vec3 surface, float roughness, uint32_t key)
+        : n(normal), surface(surface), alpha(clamp(roughness * roughness, 1e-3f, 1.0f)), r1(key), r2(hash(key)) {
+        tangents(n, s, t);
+        v = normalize({dot(view, s), dot(view, t), clamp(dot(view, n), 1e-3f, 1.0f)});
+        const float a2 = alpha * alpha;
+        root_v = std::sqrt(v.z * v.z + a2 * (1.0f - v.z * v.z));
+        cap = normalize({alpha * v.x, alpha * v.y, v.z});
+    }
+
+    // LANES draws from point `start` on: directions, G2/G1 (0 behind the last point), Schlick's (1 - v.h)^5, density.
+    // A direction below the surface is mirrored above it. Microfacet normals are drawn by what the view sees of them
+    // (GGX by spherical caps: Dupuy and Benyoub, 2023).
+    void draw(const Hammersley &points, int64_t start, VecLanes &l, FloatLanes &weight, FloatLanes &fresnel,
+              FloatLanes &density) const {
+        const FloatLanes u1 = unit_float(load_lanes<BitLanes>(&points.first[size_t(start)]) + r1);
+        const FloatLanes u2 = unit_float(load_lanes<BitLanes>(&points.second[size_t(start)]) + r2);
+        FloatLanes sine, cosine;
+        sincos_turn(u1, sine, cosine);
+        const FloatLanes z = 1.0f - u2 * (1.0f + cap.z), r = root(clamp(1.0f - z * z, 0.0f, 1.0f));
+        VecLanes h = {alpha * (r * cosine + cap.x), alpha * (r * sine + cap.y), clamp(z + cap.z, 1e-7f, 2.0f)};
+        const FloatLanes length = 1.0f / root(h.x * h.x + h.y * h.y + h.z * h.z);
+        h = {h.x * length, h.y * length, h.z * length};
+        const FloatLanes vh = clamp(v.x * h.x + v.y * h.y + v.z * h.z, 0.0f, 1.0f);
+        const VecLanes local = {2.0f * vh * h.x - v.x, 2.0f * vh * h.y - v.y, 2.0f * vh * h.z - v.z};
+        const float a2 = alpha * alpha;
+        const FloatLanes lz = clamp(local.z, 0.0f, 1.0f), root_l = smith_root(lz, a2);
+        weight = lz * (v.z + root_v) / (lz * root_v + v.z * root_l + 1e-12f);  // height-correlated
+        const int32_t left = int32_t(points.count - start);
+        weight = ((local.z > 0.0f) & (ORDINAL < left)) ? weight : all(0.0f);
+        const FloatLanes m = 1.0f - vh, m2 = m * m, q = h.z * h.z * (a2 - 1.0f) + 1.0f;
+        fresnel = m2 * m2 * m;
+        density = a2 / (PI * q * q) / (2.0f * (v.z + root_v));
+        l = {local.x * s.x + local.y * t.x + local.z * n.x, local.x * s.y + local.y * t.y + local.z * n.y,
+             local.x * s.z + local.y * t.z + local.z * n.z};
+        const FloatLanes above = l.x * surface.x + l.y * surface.y + l.z * surface.z;
+        const FloatLanes twice = above < 0.0f ? 2.0f * above : all(0.0f);
+        l = {l.x - twice * surface.x, l.y - twice * surface.y, l.z - twice * surface.z};
+    }
+
+private:
+    Vec3 n, surface, s, t, v, cap;
+    float alpha, root_v;
+    uint32_t r1, r2;
+};
 
 // Equirect mip pyramid: level k has (height >> k) rows of twice as many RGB0 texels; the last level is 2 x 4.
 struct Pyramid {
@@ -128,41 +163,55 @@ inline const float *pyramid_level(const Pyramid &p, int level) {  // sizes are p
     return p.texels + 4 * ((size - (size >> (2 * level))) / 3 * 4);
 }
 
-// Bilinear texel of one level; azimuth wraps, and beyond a pole lies the same row half a turn on.
-inline Float4 bilinear(const float *texels, int height, float u, float v) {
-    const int width = 2 * height;
-    const float x = u * float(width) - 0.5f, y = v * float(height) - 0.5f;
-    const float fx0 = std::floor(x), fy0 = std::floor(y), fx = x - fx0, fy = y - fy0;
-    const int x0 = int(fx0), y0 = int(fy0);
-    const Float4 *t = reinterpret_cast<const Float4 *>(texels);
-    auto row = [&](int r) {
-        const int turn = r < 0 || r >= height ? height : 0;
-        const Float4 *line = t + int64_t(width) * clamp_index(r, 0, height - 1);
-        return (1.0f - fx) * line[(x0 + turn) & (width - 1)] + fx * line[(x0 + 1 + turn) & (width - 1)];
-    };
-    return (1.0f - fy) * row(y0) + fy * row(y0 + 1);
-}
+// Four texels of one level and their weights; azimuth wraps, and beyond a pole lies the same row half a turn on.
+struct Taps {
+    IntLanes at[4];
+    FloatLanes weight[4];
 
-inline void equirect(Vec3 d, float &u, float &v) {
-    u = clamp(0.5f - arctan2(d.y, d.x) * (0.5f / PI), 0.0f, 1.0f);
-    v = clamp(arctan2(std::sqrt(d.x * d.x + d.y * d.y), d.z) * (1.0f / PI), 0.0f, 1.0f);
-}
+    // share: what the weights add up to.
+    Taps(const Pyramid &p, IntLanes level, FloatLanes u, FloatLanes v, FloatLanes share) {
+        const BitLanes size = BitLanes{} + 2u * uint32_t(p.height) * uint32_t(p.height), twice = BitLanes(2 * level);
+        const IntLanes start = IntLanes((size - (size >> twice)) * 0xaaaaaaabu * 4u);  // a third of it, four times
+        const IntLanes height = all_int(p.height) >> level, width = 2 * height;
+        const FloatLanes x = u * to_float(width) - 0.5f, y = v * to_float(height) - 0.5f;
+        const IntLanes x0 = to_int(x + 1.0f) - 1, y0 = to_int(y + 1.0f) - 1;
+        const FloatLanes fx = x - to_float(x0), fy = y - to_float(y0), low = share * (1.0f - fy), high = share * fy;
+        for (int below = 0; below < 2; ++below) {
+            const IntLanes r = y0 + below, turn = ((r < 0) | (r >= height)) ? height : all_int(0);
+            const IntLanes line = start + width * clamp(r, all_int(0), height - 1);
+            at[2 * below] = line + ((x0 + turn) & (width - 1));
+            at[2 * below + 1] = line + ((x0 + 1 + turn) & (width - 1));
+        }
+        weight[0] = low * (1.0f - fx), weight[1] = low * fx, weight[2] = high * (1.0f - fx), weight[3] = high * fx;
+    }
 
-inline Float4 sample(const Pyramid &p, Vec3 d, float lod) {
-    float u, v;
-    equirect(d, u, v);
+    void add(const Float4 *texels, Float4 *out) const {
+        int32_t index[4][LANES];
+        float share[4][LANES];
+        std::memcpy(index, at, sizeof index);
+        std::memcpy(share, weight, sizeof share);
+        for (int k = 0; k < LANES; ++k)
+            for (int j = 0; j < 4; ++j) out[k] += share[j][k] * texels[index[j][k]];
+    }
+};
+
+// Radiance at LANES directions: bilinear in a level, linear between levels.
+inline void sample(const Pyramid &p, const VecLanes &d, FloatLanes lod, Float4 *out) {
+    const FloatLanes u = clamp(0.5f - arctan2(d.y, d.x) * (0.5f / PI), 0.0f, 1.0f);
+    const FloatLanes v = clamp(arctan2(root(d.x * d.x + d.y * d.y), d.z) * (1.0f / PI), 0.0f, 1.0f);
     lod = clamp(lod, 0.0f, float(p.levels - 1));
-    const int k = int(lod);
-    const float f = lod - float(k);
-    const Float4 a = bilinear(pyramid_level(p, k), p.height >> k, u, v);
-    if (f == 0.0f) return a;
-    return (1.0f - f) * a + f * bilinear(pyramid_level(p, k + 1), p.height >> (k + 1), u, v);
+    const IntLanes k = to_int(lod);
+    const FloatLanes f = lod - to_float(k);
+    const Float4 *texels = reinterpret_cast<const Float4 *>(p.texels);
+    for (int i = 0; i < LANES; ++i) out[i] = Float4{0, 0, 0, 0};
+    Taps(p, k, u, v, 1.0f - f).add(texels, out);
+    if (pack(f > 0.0f)) Taps(p, k + 1 < p.levels ? k + 1 : k, u, v, f).add(texels, out);
 }
 
 // Level whose texels (at the equator) cover the solid angle of one of `count` samples drawn with this density.
-inline float footprint(const Pyramid &p, float density, int count) {
+inline FloatLanes footprint(const Pyramid &p, FloatLanes density, int64_t count) {
     const float texel = PI * PI / (float(p.height) * float(p.height));
-    return 0.5f * std::log2(1.0f / (float(count) * density * texel + 1e-30f));
+    return -0.5f * log2_of(float(count) * texel * density + 1e-30f);
 }
 
 }  // namespace

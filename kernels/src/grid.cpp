@@ -9,7 +9,7 @@
 struct NearGrid {
     const uint32_t *brick_mask;     // (bricks^3, 2) a bit per cell of a brick of 4^3 cells, Morton order
     const int32_t *brick_distance;  // (bricks^3,) bricks to the nearest one with surfels, by the longest axis
-    const uint32_t *brick_first;    // (bricks^3,) its first occupied cell
+    const uint32_t *brick_first;    // (bricks^3, 2) the first occupied cell of each half of the mask
     const uint32_t *cell_first;     // first surfel of the occupied cell, and the end
     const float *plane;             // (count, 4) normal and offset, ordered by cell
     const float *position;          // (count, 3) in cells, ordered by cell
@@ -25,7 +25,6 @@ namespace {
 using near_kernels::guard;
 using near_kernels::parallel_ranges;
 
-constexpr int LANES = 16;
 constexpr float BACK_PENALTY = 0.5f;  // cells by which a surfel seen from behind counts as farther away
 constexpr float EDGE = 0.1f;          // cells by which a surfel reaches over a convex edge
 constexpr float ALIKE = 0.5f;         // cosine above which a close neighbour is taken for the same wall
@@ -41,10 +40,6 @@ struct Hit {
 
 constexpr Hit SKY = {-1, INFINITY};
 
-inline uint32_t morton4(uint32_t x, uint32_t y, uint32_t z) {  // two bits of each
-    return (x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4;
-}
-
 // Where two surfels of a cell meet in a convex edge, each ends at the other's plane.
 inline bool beyond_edge(const NearGrid &g, uint32_t first, uint32_t last, uint32_t i, Vec3 h) {
     const Vec3 n = load(g.plane + 4 * size_t(i)), position = load(g.position + 3 * size_t(i));
@@ -57,62 +52,16 @@ inline bool beyond_edge(const NearGrid &g, uint32_t first, uint32_t last, uint32
     return false;
 }
 
-// Tests one occupied cell's surfels; returns the least key = distance + penalty, and its hit.
-inline float test_cell(const NearGrid &g, int32_t x, int32_t y, int32_t z, const Ray &ray, Hit &hit, float key) {
-    const size_t brick = (size_t(z >> 2) * g.bricks + (y >> 2)) * g.bricks + (x >> 2);
-    const uint64_t mask = g.brick_mask[2 * brick] | uint64_t(g.brick_mask[2 * brick + 1]) << 32;
-    const uint64_t below = (uint64_t(1) << morton4(x, y, z)) - 1;
-    const uint32_t *range = g.cell_first + g.brick_first[brick] + __builtin_popcountll(mask & below);
-    const Vec3 centre = {float(x) + 0.5f, float(y) + 0.5f, float(z) + 0.5f};
-    const float bound = 0.5f + g.dilation;
-    for (uint32_t i = range[0]; i < range[1]; ++i) {
-        const float *p = g.plane + 4 * size_t(i);
-        const Vec3 n = load(p);
-        const float facing = dot(n, ray.direction), t = (p[3] - dot(n, ray.origin)) / facing;
-        const Vec3 point = ray.origin + t * ray.direction, h = point - centre;
-        if (!(t > 0.0f && std::fabs(h.x) <= bound && std::fabs(h.y) <= bound && std::fabs(h.z) <= bound)) continue;
-        const bool oriented = dot(ray.normal, ray.normal) > 0.0f;
-        if (t < g.skip && (!oriented || facing >= 0.0f || dot(n, ray.normal) > ALIKE)) continue;
-        const float k = facing < 0.0f ? t : t + BACK_PENALTY;
-        if (k < key && !beyond_edge(g, range[0], range[1], i, point)) {
-            key = k;
-            hit = {int32_t(i), t};
-        }
-    }
-    return key;
-}
-
-typedef float FloatLanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t IntLanes __attribute__((vector_size(4 * LANES)));  // comparisons give -1 and 0
-typedef uint32_t BitLanes __attribute__((vector_size(4 * LANES)));
-
-template <class Lanes, class Value>
-inline void fetch(const Value *table, const IntLanes &index, Lanes &out) {
-    Value value[LANES];
-    int32_t at[LANES];
-    for (int k = 0; k < LANES; ++k) at[k] = index[k];
-    for (int k = 0; k < LANES; ++k) value[k] = table[at[k]];
-    for (int k = 0; k < LANES; ++k) out[k] = value[k];
-}
-
-inline uint32_t pack(const IntLanes &truth) {  // bit k: lane k
-    uint32_t bits = 0;
-    for (int k = 0; k < LANES; ++k) bits |= uint32_t(truth[k]) & 1u << k;
-    return bits;
-}
-
 // LANES rays that walk the grid together. Empty space around a brick is crossed in one step, as are empty blocks of 2^3
 // cells within a brick.
 struct Walkers {
-    Ray ray[LANES];
-    Hit hit[LANES];
-    FloatLanes origin[3], direction[3], inverse[3], key;
-    IntLanes cell[3], low[3], high[3];
+    FloatLanes origin[3], direction[3], inverse[3], normal[3], key, distance;
+    IntLanes cell[3], low[3], high[3], first, last, place;
 
     // Puts the lane's ray at the grid's border or in it; false where it misses the grid.
-    bool enter(const NearGrid &g, int lane) {
-        const Ray &r = ray[lane];
+    bool enter(const NearGrid &g, int lane, const Ray &r) {
         const float o[3] = {r.origin.x, r.origin.y, r.origin.z}, d[3] = {r.direction.x, r.direction.y, r.direction.z};
+        const float n[3] = {r.normal.x, r.normal.y, r.normal.z};
         const float size = float(g.resolution);
         float t = 0.0f, leave = INFINITY;
         for (int a = 0; a < 3; ++a) {
@@ -124,29 +73,74 @@ struct Walkers {
             origin[a][lane] = o[a];
             direction[a][lane] = along;
             inverse[a][lane] = inv;
+            normal[a][lane] = n[a];
         }
-        hit[lane] = SKY;
-        key[lane] = INFINITY;
+        place[lane] = -1;
+        key[lane] = distance[lane] = INFINITY;
         for (int a = 0; a < 3; ++a) cell[a][lane] = int32_t(clamp(o[a] + t * d[a], 0.0f, size - 1.0f));
         return t <= leave;
     }
 
-    // The empty box around each lane's cell, from low up to high, or the cell itself; returns which cells have surfels.
+    Hit hit(int lane) const { return {place[lane], distance[lane]}; }
+
+    // The empty box around each lane's cell, from low up to high, or the cell itself; returns which cells have surfels,
+    // those from first to last.
     uint32_t look(const NearGrid &g) {
         const BitLanes x = BitLanes(cell[0]), y = BitLanes(cell[1]), z = BitLanes(cell[2]);
         const IntLanes brick = IntLanes(((z >> 2) * uint32_t(g.bricks) + (y >> 2)) * uint32_t(g.bricks) + (x >> 2));
         const BitLanes bit = (x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4;
         IntLanes far;
-        BitLanes word;
+        BitLanes word, before;
+        const IntLanes half = 2 * brick + IntLanes(bit >> 5);
         fetch(g.brick_distance, brick, far);
-        fetch(g.brick_mask, 2 * brick + IntLanes(bit >> 5), word);
+        fetch(g.brick_mask, half, word);
         const IntLanes step = 2 + IntLanes((word >> (bit & 24) & 255) != 0), empty = far > 0;
         for (int a = 0; a < 3; ++a) {
             const IntLanes corner = cell[a] & -step, nearest = cell[a] >> 2;
             low[a] = empty ? (nearest - far + 1) * 4 : corner;
             high[a] = empty ? (nearest + far) * 4 : corner + step;
         }
-        return pack(IntLanes((word >> (bit & 31) & 1) != 0));
+        const BitLanes here = BitLanes{} + 1 << (bit & 31);
+        const IntLanes full = IntLanes((word & here) != 0);
+        const uint32_t any = pack(full);
+        if (any) {
+            fetch(g.brick_first, half, before);
+            const IntLanes occupied = full ? IntLanes(before + count_bits(word & (here - 1))) : all_int(0);
+            fetch(g.cell_first, occupied, first);
+            fetch(g.cell_first + 1, occupied, last);
+        }
+        return any;
+    }
+
+    // Tests the surfels of the cells of `lanes`: keeps those with the least key = distance + penalty.
+    void test(const NearGrid &g, uint32_t lanes) {
+        IntLanes rest = (all_int(int32_t(lanes)) >> ORDINAL & 1) != 0;
+        const float bound = 0.5f + g.dilation;
+        const IntLanes oriented = normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2] > 0.0f;
+        for (IntLanes at = first; pack(rest); at += 1, rest &= at < last) {
+            FloatLanes n[4], point[3];
+            fetch_rows(g.plane, rest ? at : first, n);
+            const FloatLanes facing = n[0] * direction[0] + n[1] * direction[1] + n[2] * direction[2];
+            const FloatLanes t = (n[3] - (n[0] * origin[0] + n[1] * origin[1] + n[2] * origin[2])) / facing;
+            IntLanes meets = rest & (t > 0.0f);
+            for (int a = 0; a < 3; ++a) {
+                point[a] = origin[a] + t * direction[a];
+                meets &= magnitude(point[a] - to_float(cell[a]) - 0.5f) <= bound;
+            }
+            const FloatLanes alike = n[0] * normal[0] + n[1] * normal[1] + n[2] * normal[2];
+            meets &= ~((t < g.skip) & (~oriented | (facing >= 0.0f) | (alike > ALIKE)));
+            const FloatLanes k = facing < 0.0f ? t : t + BACK_PENALTY;
+            meets &= k < key;
+            for (uint32_t edge = pack(meets & (last - first > 1)); edge; edge &= edge - 1) {
+                const int i = __builtin_ctz(edge);
+                if (beyond_edge(g, uint32_t(first[i]), uint32_t(last[i]), uint32_t(at[i]),
+                                {point[0][i], point[1][i], point[2][i]}))
+                    meets[i] = 0;
+            }
+            key = meets ? k : key;
+            distance = meets ? t : distance;
+            place = meets ? at : place;
+        }
     }
 
     // Moves every lane to the first cell behind its box; returns which are done.
@@ -169,6 +163,7 @@ struct Walkers {
             cell[a] = exit[a] <= t ? beyond[a] : __builtin_convertvector(inside, IntLanes);
             done |= BitLanes(cell[a]) >= uint32_t(g.resolution);
         }
+        for (int a = 0; a < 3; ++a) cell[a] &= ~done;  // idle lanes stay in the grid
         return pack(done);
     }
 };
@@ -178,12 +173,13 @@ struct Walkers {
 template <class Next, class Done>
 inline void walk(const NearGrid &g, const Next &next, const Done &done) {
     Walkers w = {};
+    Ray ray;
     uint32_t live = 0;
     for (bool more = true;;) {
         for (uint32_t idle = ~live & ((1u << LANES) - 1); idle && more; idle &= idle - 1) {
             const int k = __builtin_ctz(idle);
-            while ((more = next(k, w.ray[k]))) {
-                if (w.enter(g, k)) {
+            while ((more = next(k, ray))) {
+                if (w.enter(g, k, ray)) {
                     live |= 1u << k;
                     break;
                 }
@@ -191,15 +187,11 @@ inline void walk(const NearGrid &g, const Next &next, const Done &done) {
             }
         }
         if (!live) return;
-        for (uint32_t full = w.look(g) & live; full; full &= full - 1) {
-            const int k = __builtin_ctz(full);
-            w.key[k] = test_cell(g, w.cell[0][k], w.cell[1][k], w.cell[2][k], w.ray[k], w.hit[k], w.key[k]);
-        }
+        if (const uint32_t full = w.look(g) & live) w.test(g, full);
         const uint32_t stopped = w.step(g);
-        for (uint32_t rest = stopped; rest; rest &= rest - 1) {  // idle lanes stay in the grid
+        for (uint32_t rest = stopped & live; rest; rest &= rest - 1) {
             const int k = __builtin_ctz(rest);
-            if (live >> k & 1) done(k, w.hit[k]);
-            for (int a = 0; a < 3; ++a) w.cell[a][k] = 0;
+            done(k, w.hit(k));
         }
         live &= ~stopped;
     }
@@ -328,51 +320,52 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
         const NearGrid &g = *grid;
         const Pyramid map{texels, int32_t(height), int32_t(levels)};
         const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
+        const Hammersley points(rays);
         constexpr int64_t GRAIN = 32;
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
             Reflected out[GRAIN] = {};
-            struct {
+            struct Sample {
                 Reflected *surfel;
                 Float4 sky;
                 float weight, fresnel;
-            } sample_of[LANES];
-            int64_t i = begin - 1, ray_number = rays;
-            Vec3 surface, n, s, t, local, origin;
-            float alpha = 1.0f;
-            uint32_t r1 = 0, r2 = 0;
+            } sample_of[LANES], drawn[LANES];
+            Vec3 toward[LANES], surface, origin;
+            int64_t i = begin, ray_number = 0;
+            const auto draw = [&] {  // the next LANES rays of surfel i
+                const size_t place = size_t(g.place[index[i]]);
+                surface = load(g.plane + 4 * place);
+                origin = lifted(g, g.position + 3 * place, surface);
+                const Lobe lobe(load(view + 3 * i), load(normal + 3 * i), surface, roughness[i],
+                                hash(uint32_t(index[i]) ^ hash(uint32_t(seed))));
+                VecLanes l;
+                FloatLanes weight, fresnel, density;
+                Float4 sky[LANES];
+                lobe.draw(points, ray_number, l, weight, fresnel, density);
+                sample(map, turn(asset_to_map, l), footprint(map, density, rays), sky);
+                float component[5][LANES];
+                const FloatLanes components[5] = {l.x, l.y, l.z, weight, fresnel};
+                std::memcpy(component, components, sizeof component);
+                for (int k = 0; k < LANES; ++k) {
+                    toward[k] = {component[0][k], component[1][k], component[2][k]};
+                    drawn[k] = {out + (i - begin), sky[k], component[3][k], component[4][k]};
+                }
+            };
             walk(g,
                  [&](int lane, Ray &ray) {
-                     for (;; ++ray_number) {
-                         if (ray_number == rays) {
-                             if (++i == end) return false;
-                             const size_t place = size_t(g.place[index[i]]);
-                             const Vec3 v = load(view + 3 * i);
-                             n = load(normal + 3 * i);
-                             surface = load(g.plane + 4 * place);
-                             origin = lifted(g, g.position + 3 * place, surface);
-                             alpha = clamp(roughness[i] * roughness[i], 1e-3f, 1.0f);
-                             r1 = hash(uint32_t(index[i]) ^ hash(uint32_t(seed)));
-                             r2 = hash(r1);
-                             tangents(n, s, t);
-                             local = normalize({dot(v, s), dot(v, t), clamp(dot(v, n), 1e-3f, 1.0f)});
-                             ray_number = 0;
-                         }
-                         float u1, u2;
-                         hammersley(uint32_t(ray_number), uint32_t(rays), r1, r2, u1, u2);
-                         const Reflection r = reflect(local, alpha, u1, u2);
-                         if (!(r.weight > 0.0f)) continue;
-                         Vec3 l = r.l.x * s + r.l.y * t + r.l.z * n;
-                         const float below = dot(l, surface);
-                         if (below < 0.0f) l = l - 2.0f * below * surface;
-                         ray = {origin, l, surface};
-                         const Float4 sky = sample(map, turn(asset_to_map, l), footprint(map, r.density, int(rays)));
-                         sample_of[lane] = {out + (i - begin), sky, r.weight, r.fresnel};
+                     for (;;) {
+                         if (ray_number == rays) ++i, ray_number = 0;
+                         if (i == end) return false;
+                         const int64_t k = ray_number % LANES;
+                         if (k == 0) draw();
                          ++ray_number;
+                         if (!(drawn[k].weight > 0.0f)) continue;
+                         ray = {origin, toward[k], surface};
+                         sample_of[lane] = drawn[k];
                          return true;
                      }
                  },
                  [&](int lane, Hit h) {
-                     const auto &a = sample_of[lane];
+                     const Sample &a = sample_of[lane];
                      Reflected &o = *a.surfel;
                      const Float4 seen = h.place < 0 ? a.sky : b[g.surfel[h.place]];
                      const float w90 = a.weight * a.fresnel, w0 = a.weight - w90;
