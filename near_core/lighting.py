@@ -13,6 +13,7 @@ from .surfels import Surfels
 from .transport import Illumination, Light, Transport, fibonacci_sphere
 
 TOKENS = 96
+NARROW = 0.3  # roughness up to which rays find a map's spots by themselves
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
 
@@ -39,17 +40,58 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
     """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
     surfels = prepared.surfels.take(index)
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
-    opened, traced, blocked = grid.trace_specular(
-        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
-        illumination.radiosity, light.pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
-    # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
-    smooth = ggx.reflect(light.pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
-                         index.astype(np.int32), asset_to_map, rays=4 * rays, threads=threads)
-    traced = np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0)
+    wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > NARROW
+    opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
+    blocked = np.zeros(len(index), np.float32)
+    for rows, pyramid in ((np.flatnonzero(~wide), light.pyramid), (np.flatnonzero(wide), light.base)):
+        if len(rows):
+            opened[rows], traced[rows], blocked[rows] = _reflected(
+                prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
+                rays, threads)
+    if illumination.lit is not None:
+        rows, turn = np.flatnonzero(wide), asset_to_map.astype(np.float32)
+        spots = light.suns[-light.spots:] @ turn
+        each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
+        weight = light.sun_weight[-light.spots:]
+        opened[rows] += np.einsum("kpf,pc->kfc", each, weight)
+        traced[rows] += np.einsum("kpf,pc->kfc", each * illumination.lit[index[rows]][..., None], weight)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
-                             np.stack([smooth, traced], 1))
+                             np.stack([opened, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+
+
+def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
+               asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
+    opened, traced, blocked = grid.trace_specular(
+        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
+        radiosity, pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+    # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
+    smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+                         index.astype(np.int32), asset_to_map, rays=4 * rays, threads=threads)
+    return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
+
+
+def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
+
+    view: (K, 3), directions: (P, 3) unit, asset frame. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
+    """
+    normal = surfels.shading_normal
+    alpha2 = (np.maximum(surfels.roughness, 0.1) ** 4)[:, None]
+    cosine = lambda a, b: np.maximum(a @ b.T, 0)  # noqa: E731
+    nl, nv = cosine(normal, directions), np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
+    vl = np.clip(view @ directions.T, -1, 1)
+    # h = (v + l) / |v + l|, |v + l|^2 = 2 + 2 v.l
+    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
+    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
+    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
+    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)  # noqa: E731
+    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
+    fresnel = (1 - np.minimum(vh, 1)) ** 5
+    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
 
 
 def token_directions() -> np.ndarray:

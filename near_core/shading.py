@@ -1,18 +1,20 @@
 """The physically based surface: Blender's Principled BSDF for opaque dielectrics and metals (IOR 1.5).
 
-Diffuse below a dielectric coat whose albedo is taken off, GGX with Schlick's Fresnel, and energy compensation for
-scattering between microfacets (Turquin 2019).
+Diffuse below a dielectric coat whose albedo is taken off, GGX with Fresnel's equations for dielectrics and Schlick's
+formula for metals, and energy compensation for scattering between microfacets (Turquin 2019).
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from ._kernels import ggx
 
-F0_DIELECTRIC = 0.04
+IOR = 1.5
+F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
 
 
 def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray,
@@ -24,11 +26,41 @@ def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
         F0 sends F0 * specular[..., 0, :] + specular[..., 1, :].
     """
     scale, bias = np.moveaxis(ggx.brdf(roughness, cosine), -1, 0)
-    f0 = F0_DIELECTRIC + (base_color - F0_DIELECTRIC) * metallic[:, None]
-    single = np.maximum(scale + bias, 1e-3)[:, None]
-    compensation = 1 + (f0 + (1 - f0) / 21) * (1 - single) / single
-    coat = (F0_DIELECTRIC * scale + bias) * (1 + (F0_DIELECTRIC + 0.0457) * (1 - single[:, 0]) / single[:, 0])
+    single = np.maximum(scale + bias, 1e-3)
+
+    def compensation(f0: np.ndarray) -> np.ndarray:
+        return 1 + (f0 + (1 - f0) / 21) * ((1 - single) / single)[:, None]
+
+    exact = (compensation(np.float32(F0_DIELECTRIC))[:, 0] * dielectric(roughness, cosine))[:, None]
+    coat = exact[:, 0] * (F0_DIELECTRIC * scale + bias)
     albedo = base_color * ((1 - metallic) * (1 - coat))[:, None]
     diffuse = albedo[:, None] * irradiance / math.pi
-    mirror = (f0[:, None] * specular[:, :, 0] + specular[:, :, 1]) * compensation[:, None]
-    return np.concatenate([diffuse, mirror], 1).astype(np.float32)
+    metal = (base_color[:, None] * specular[:, :, 0] + specular[:, :, 1]) * compensation(base_color)[:, None]
+    glossy = (F0_DIELECTRIC * specular[:, :, 0] + specular[:, :, 1]) * exact[:, None]
+    share = metallic[:, None, None]
+    return np.concatenate([diffuse, share * metal + (1 - share) * glossy], 1).astype(np.float32)
+
+
+def dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
+    """What a dielectric lobe reflects by Fresnel's equations, over what Schlick's formula makes of it. (K,)."""
+    table = _dielectric_table()
+    last = len(table) - 1
+    return table[np.rint(np.clip(roughness, 0, 1) * last).astype(np.int32),
+                 np.rint(np.clip(cosine, 0, 1) * last).astype(np.int32)]
+
+
+@lru_cache(maxsize=1)
+def _dielectric_table(size: int = 64) -> np.ndarray:
+    """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.brdf_table."""
+    unit = np.linspace(0, 1, size)
+    cosine = np.maximum(unit, 1e-3)
+    view = np.stack([np.sqrt(1 - cosine**2), np.zeros(size), cosine], -1)
+    u = ggx.twin.hammersley(128)
+    table = np.empty((size, size), np.float32)
+    for row, roughness in enumerate(unit):
+        _, weight, schlick, _ = ggx.twin.reflect(view, max(roughness**2, 1e-3), u[:, 0], u[:, 1])
+        c = 1 - schlick**0.2
+        g = np.sqrt(IOR**2 - 1 + c * c)
+        fresnel = 0.5 * ((g - c) / (g + c)) ** 2 * (1 + ((c * (g + c) - 1) / (c * (g - c) + 1)) ** 2)
+        table[row] = (weight * fresnel).sum(-1) / (weight * (F0_DIELECTRIC + (1 - F0_DIELECTRIC) * schlick)).sum(-1)
+    return table

@@ -8,7 +8,7 @@ an object or the camera never resamples a map.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .surfels import RESOLUTION, Surfels
 
 DIRECTIONS = 64  # of the hit table
 SUN_DIRECTIONS = 64  # drawn by the map's energy
+SPOT_DIRECTIONS = 16  # of these, towards its spots
+SPOT = 16  # times the mean radiance; what outshines this is a spot
+SPOT_SHARE = 0.01  # of the map's energy, below which spots are not worth their directions
 BOUNCES = 4
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -37,21 +40,34 @@ class Light:
 
     pyramid: kernels.ggx.Pyramid. irradiance: (h, 2h, 3) E by normal. suns: (S, 3) directions drawn by energy with
     sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f over the sphere.
-    mean: solid-angle mean luminance.
+    spots: how many of them, the last ones, stand for what is brighter than SPOT times the mean; base: the pyramid
+    without that (the same one where spots is 0). mean: solid-angle mean luminance.
     """
 
     pyramid: object
+    base: object
     irradiance: np.ndarray
     suns: np.ndarray
     sun_weight: np.ndarray
+    spots: int
     mean: float
 
 
 def prepare_light(environment: Environment) -> Light:
     """Everything that depends on the map alone."""
     pyramid = ggx.pyramid(environment.map)
-    suns, weight = ggx.importance_directions(pyramid, SUN_DIRECTIONS)
-    return Light(pyramid, ggx.irradiance(pyramid), suns, weight, float(ggx.solid_angle_mean(pyramid) @ LUMINANCE))
+    mean = float(ggx.solid_angle_mean(pyramid) @ LUMINANCE)
+    limit = np.minimum(1, SPOT * mean / np.maximum(environment.map @ LUMINANCE, 1e-9))
+    base, spots = pyramid, 0
+    if limit.min() < 1:
+        dimmed = ggx.pyramid(environment.map * limit[..., None])
+        if ggx.solid_angle_mean(dimmed) @ LUMINANCE < (1 - SPOT_SHARE) * mean:
+            base, spots = dimmed, SPOT_DIRECTIONS
+    suns, weight = ggx.importance_directions(base, SUN_DIRECTIONS - spots)
+    if spots:
+        bright = replace(pyramid, texels=pyramid.texels - base.texels)
+        suns, weight = (np.concatenate(pair) for pair in zip((suns, weight), ggx.importance_directions(bright, spots)))
+    return Light(pyramid, base, ggx.irradiance(pyramid), suns, weight, spots, mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +96,7 @@ class Illumination:
 
     open: irradiance of the whole sky. direct: of the sky the surfel sees. bounced: from other surfels.
     radiosity: radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,) direct / open.
+    lit: (M, light.spots) bool, which spots reach it; None where no ray went there.
     """
 
     open: np.ndarray
@@ -87,6 +104,7 @@ class Illumination:
     bounced: np.ndarray
     radiosity: np.ndarray
     visibility: np.ndarray
+    lit: np.ndarray | None = None
 
 
 def reflectance(surfels: Surfels) -> np.ndarray:
@@ -109,11 +127,13 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
                                np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
     seen = grid.gather_sky(transport.table, transport.directions, normal, sky)
     whole = np.maximum(normal @ transport.directions.T, 0) @ (sky * (4 * math.pi / DIRECTIONS))
+    lit = None
     if suns:
         hits = transport.grid.trace_table(light.suns @ turn, threads=threads)
         facing = np.maximum(normal @ (light.suns @ turn).T, 0)
         seen = (facing * (hits == -1)) @ light.sun_weight
         whole = facing @ light.sun_weight
+        lit = hits[:, SUN_DIRECTIONS - light.spots:] == -1 if light.spots else None
     direct = open_sky * np.clip(seen / np.maximum(whole, 1e-9), 0, 1)
     albedo = reflectance(surfels) / math.pi
     radiosity, bounced = albedo * direct, np.zeros_like(direct)
@@ -121,4 +141,4 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
         bounced = grid.gather(transport.table, transport.directions, normal, radiosity)
         radiosity = albedo * (direct + bounced)
     visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
-    return Illumination(open_sky, direct, bounced, radiosity, visibility)
+    return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)
