@@ -30,7 +30,7 @@ def checkpoint_folder(name: str) -> Path:
 
 def preferences() -> Any:
     """The add-on's preferences; None where it was registered without being enabled (scripts, tests)."""
-    entry = bpy.context.preferences.addons.get(ADDON)
+    entry: Any = bpy.context.preferences.addons.get(ADDON)
     return entry.preferences if entry is not None else None
 
 

@@ -57,6 +57,11 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
             box = layout.box()
             box.progress(factor=task.job.fraction, text=f"{task.title}: {task.job.phase}")
             box.operator("near.cancel_task", icon="X")
+        elif models.outcome() is not None:
+            well, text = models.outcome()
+            notes = layout.box().column(align=True)
+            for number, line in enumerate(models.wrapped(text, WIDTH)):
+                notes.label(text=line, icon="BLANK1" if number else "CHECKMARK" if well else "ERROR")
         if self.model == "PUBLISHED":
             self._draw_choice(layout.box())
         box = layout.box()

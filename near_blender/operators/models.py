@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import choices, client
+from .. import choices, client, log
 from .._core import checkpoints, errors, interpreter
 from .place import reported
 
@@ -31,6 +31,7 @@ class Task:
 
 
 _current: Task | None = None
+_outcome: tuple[bool, str] | None = None
 
 
 def current() -> Task | None:
@@ -38,42 +39,55 @@ def current() -> Task | None:
     return _current
 
 
+def outcome() -> tuple[bool, str] | None:
+    """Whether the last task went well, and the sentence it ended with."""
+    return _outcome
+
+
 def start(operator: bpy.types.Operator, title: str, op: str, done: Callable[[dict[str, Any]], str], python: str = "",
           **fields: Any) -> set[str]:
     """Has a worker of its own do `op`; for execute(). Scripts and background mode wait for it."""
-    global _current
+    global _current, _outcome
     worker = client.Worker(client.Choice(python))
-    _current = Task(title, worker, worker.submit(op, **fields), done)
+    _current, _outcome = Task(title, worker, worker.submit(op, **fields), done), None
     if not bpy.app.background:
-        ops: Any = bpy.ops
-        ops.near.watch_task("INVOKE_DEFAULT")
+        # a timer, not a modal operator: closing the preferences or opening another file must not stop a download
+        bpy.app.timers.register(_look, first_interval=INTERVAL, persistent=True)
         return {"FINISHED"}
     try:
-        return finish(operator)
+        _current.job.wait()
     except KeyboardInterrupt:
         _current.job.cancel()
         raise
-    finally:
-        _stop()
+    well, text = conclude()
+    operator.report({"INFO"} if well else {"ERROR"}, text)
+    return {"FINISHED"} if well else {"CANCELLED"}
 
 
-def finish(operator: bpy.types.Operator) -> set[str]:
-    """Waits for the current task and tells what came of it."""
-    with reported(operator):
-        try:
-            operator.report({"INFO"}, _current.done(_current.job.result()))
-        except errors.Cancelled:
-            operator.report({"INFO"}, f"{_current.title} stopped; starting it again goes on from here")
-            return {"CANCELLED"}
-        return {"FINISHED"}
-    return {"CANCELLED"}
+def conclude() -> tuple[bool, str]:
+    """Ends the current task, which is done; returns its outcome."""
+    global _current, _outcome
+    task, _current = _current, None
+    try:
+        _outcome = True, task.done(task.job.result())
+    except errors.Cancelled:
+        _outcome = True, f"{task.title} stopped; starting it again goes on from there"
+    except errors.NearError as error:
+        log.add(str(error))
+        _outcome = False, str(error)
+    task.worker.stop()
+    return _outcome
 
 
-def _stop() -> None:
-    global _current
-    if _current is not None:
-        _current.worker.stop()
-    _current = None
+def _look() -> float | None:
+    """Redraws the preferences while a task is under way; concludes it when it is done."""
+    if _current is not None and _current.job.done:
+        conclude()
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES":
+                area.tag_redraw()
+    return INTERVAL if _current is not None else None
 
 
 def _is_idle(operator: type[bpy.types.Operator]) -> bool:
@@ -113,12 +127,16 @@ class _Fetching(_Operator):
         if not bpy.app.online_access:
             return self.execute(context)  # which says why not
         self.consent = True  # what the dialog's button gives; closing it runs nothing
-        return context.window_manager.invoke_props_dialog(self, width=460)
+        window_manager: Any = context.window_manager
+        return window_manager.invoke_props_dialog(self, width=460, confirm_text=self.bl_label)
 
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column(align=True)
         for line in self.lines():
             column.label(text=line)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        raise NotImplementedError
 
     def lines(self) -> list[str]:
         """What the dialog says."""
@@ -139,14 +157,14 @@ class NEAR_OT_set_up_python(_Fetching):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         with reported(self):
             self.build = interpreter.best_build().key.upper()
-            return super().invoke(context, event)
+            return _Fetching.invoke(self, context, event)
         return {"CANCELLED"}
 
     def lines(self) -> list[str]:
         build = interpreter.builds()[self.build.lower()]
         download, disk = build.gigabytes
-        return ["A Python environment is made inside the add-on's own folder,",
-                f"for {build.title}, with: {', '.join(build.packages)}",
+        packages = f"for {build.title}, with: {', '.join(build.packages)}"
+        return ["A Python environment is made inside the add-on's own folder,", *wrapped(packages, 64),
                 "and what these need, from the Python Package Index" + (" and pytorch.org." if build.index else "."),
                 f"Roughly {download:g} GB to download, {disk:g} GB on the disk. Licences: BSD, MIT, Apache, HPND.",
                 "It can be stopped, taken up again and removed."]
@@ -291,38 +309,6 @@ class NEAR_OT_use_checkpoint(_Operator):
         return start(self, "Check of the folder", "check_checkpoint", done, python=choices.python(), folder=folder)
 
 
-class NEAR_OT_watch_task(bpy.types.Operator):
-    bl_idname = "near.watch_task"
-    bl_label = "Set Up"
-    bl_options = {"INTERNAL"}
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if event.type != "TIMER":
-            return {"PASS_THROUGH"}
-        _redraw(context)
-        if not _current.job.done:
-            return {"PASS_THROUGH"}
-        try:
-            return finish(self)
-        finally:
-            self._leave(context)
-
-    def cancel(self, context: bpy.types.Context) -> None:
-        """Called by Blender when another file is opened or the window closed."""
-        _current.job.cancel()
-        self._leave(context)
-
-    def _leave(self, context: bpy.types.Context) -> None:
-        context.window_manager.event_timer_remove(self._timer)
-        _stop()
-        _redraw(context)
-
-
 class NEAR_OT_cancel_task(bpy.types.Operator):
     bl_idname = "near.cancel_task"
     bl_label = "Stop"
@@ -338,13 +324,6 @@ class NEAR_OT_cancel_task(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _redraw(context: bpy.types.Context) -> None:
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "PREFERENCES":
-                area.tag_redraw()
-
-
 def wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most `width` letters; layouts do not break lines."""
     lines = [""]
@@ -356,8 +335,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 CLASSES = (NEAR_OT_set_up_python, NEAR_OT_check_python, NEAR_OT_remove_python, NEAR_OT_download_checkpoint,
-           NEAR_OT_verify_checkpoint, NEAR_OT_remove_checkpoint, NEAR_OT_use_checkpoint, NEAR_OT_watch_task,
-           NEAR_OT_cancel_task)
+           NEAR_OT_verify_checkpoint, NEAR_OT_remove_checkpoint, NEAR_OT_use_checkpoint, NEAR_OT_cancel_task)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 
@@ -366,7 +344,10 @@ def register() -> None:
 
 
 def unregister() -> None:
+    global _current
     if _current is not None:
-        _current.job.cancel()
-        _stop()
+        _current.worker.stop()
+        _current = None
+    if bpy.app.timers.is_registered(_look):
+        bpy.app.timers.unregister(_look)
     _unregister()

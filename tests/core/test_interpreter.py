@@ -12,12 +12,8 @@ from near_core.errors import Cancelled, NearError
 
 @pytest.fixture
 def wheel(tmp_path):
-    return write_wheel(tmp_path)
-
-
-def write_wheel(folder):
     """A package with nothing in it, as a wheel."""
-    path = folder / "tiny_nothing-1.0-py3-none-any.whl"
+    path = tmp_path / "tiny_nothing-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         about = "tiny_nothing-1.0.dist-info"
         archive.writestr("tiny_nothing.py", "")
