@@ -47,6 +47,9 @@ def _check_worker() -> Iterator[Line]:
     hello = client.worker().check()
     yield True, (f"Worker {hello['version']} ready in {time.perf_counter() - start:.1f} s: "
                  f"Python {hello['python']}, numpy {hello['numpy']}")
+    chosen = client.worker().choice.model
+    if chosen:
+        yield bool(hello["torch"]), f"Published model in use, torch {hello['torch'] or 'is missing'}"
     if hello["onnxruntime_problem"]:
         yield False, f"onnxruntime cannot be used: {hello['onnxruntime_problem']}"
     else:
