@@ -13,7 +13,7 @@ from .surfels import Surfels
 from .transport import Illumination, Light, Transport, fibonacci_sphere
 
 TOKENS = 96
-NARROW = 0.3  # roughness up to which rays find a map's spots by themselves
+NARROW = 0.2  # roughness up to which rays find a map's spots by themselves
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
 
