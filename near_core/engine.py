@@ -32,8 +32,8 @@ class Engine:
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.Renderer.render."""
-        full = [i for i in instances if i.asset.model == "near" and self._chosen is not None]
-        rest = [i for i in instances if not any(i is other for other in full)]
+        full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
+        rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
                       "material, so it may look different." for name in _names(rest)]
         if not full:
