@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from .camera import Camera
@@ -25,6 +26,7 @@ from .scene import Instance, Settings
 # Degrees added to the published rotation. 0 puts the raster's centre on the asset's +Y as the published code's formulas
 # read; it can be confirmed only with the official weights (four azimuths of a map with one sun).
 ROTATION_OFFSET = 0.0
+ALL_THREADS = torch.get_num_threads()
 TILT = 1e-4  # radians between the asset's and the map's vertical up to which the map is only turned
 
 
@@ -67,6 +69,7 @@ class Published:
 
     def _draw(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:
+        torch.set_num_threads(settings.threads or ALL_THREADS)
         seen = [each for each in instances if abs(np.linalg.det(np.asarray(each.matrix)[:3, :3])) > 1e-18]
         subjects = []
         for number, instance in enumerate(seen):

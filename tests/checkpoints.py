@@ -55,7 +55,11 @@ def write_full(folder: Path, keys: Path) -> Path:
     for name in RENDERING:
         described = json.loads((keys / f"{name}.json").read_text())
         kind, config = described["official_class"], described["config"]
-        _save(folder, name, kind, config, fill(NETWORKS[kind](**config), salt=5))
+        network = fill(NETWORKS[kind](**config), salt=5)
+        if name == "renderer":  # small Gaussians near their voxels: the object's shape can be recognized
+            network.gs_out_layer[2].weight.mul_(0.05)
+            network.gs_out_layer[2].bias.mul_(0.05)
+        _save(folder, name, kind, config, network)
     _write_manifest(folder, RENDERING)
     return folder
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import bpy
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import stage
 
 from near_blender import choices, client
-from near_blender._core import ADDON, checkpoints, interpreter
+from near_blender._core import ADDON, checkpoints, errors, interpreter
 from near_blender.operators import models, setup
 from near_core import asset as assets
 from tests.checkpoints import write_small
@@ -107,6 +108,23 @@ def test_a_source_that_breaks_off_can_be_taken_up_again(server, online):
     server.files[path] = data
     assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
     assert choices.state_of("near")[0] == "Downloaded and verified"
+
+
+def test_a_download_that_is_stopped_keeps_what_came(server, online):
+    server.pause = 0.2
+    worker = client.Worker()
+    job = worker.submit("fetch_checkpoint", name="near", folder=str(choices.checkpoint_folder("near")))
+    while job.fraction < 0.3:
+        time.sleep(0.02)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    worker.stop()
+    assert time.monotonic() - start < 2 and choices.state_of("near")[0].startswith("Interrupted")
+    server.pause = 0.0
+    assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
+    assert any(asked for _, asked in server.asked), "it goes on where it stopped"
 
 
 def test_the_dialogs_say_what_comes():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -16,13 +17,14 @@ SHA = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; the next answers break off after `breaks` bytes each, or say `errors`. Keeps what it was asked."""
+    """Serves `files`; the next answers break off after `breaks` bytes each, or say `errors`, and pause after every
+    64 kB. Keeps what it was asked."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.breaks, self.errors, self.asked, self.ranges = {}, [], [], [], True
+        self.files, self.breaks, self.errors, self.asked, self.ranges, self.pause = {}, [], [], [], True, 0.0
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -47,7 +49,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         end = start + server.breaks.pop(0) if server.breaks else len(data)
-        self.wfile.write(data[start:end])
+        for at in range(start, min(end, len(data)), 1 << 16):
+            self.wfile.write(data[at:min(at + (1 << 16), end)])
+            time.sleep(server.pause)
 
     def log_message(self, *_):
         pass
