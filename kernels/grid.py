@@ -12,7 +12,9 @@ from .library import INTEGER, POINTER, Kernel, require
 
 _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
-_gather = Kernel("grid_gather", POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER)
+_trace_sky = Kernel("grid_trace_sky", *[POINTER] * 2, INTEGER, *[POINTER] * 5, INTEGER)
+_gather_sky = Kernel("grid_gather_sky", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
+_bounce = Kernel("grid_bounce", POINTER, INTEGER, INTEGER, *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
                          INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
 
@@ -119,23 +121,55 @@ class Grid:
         _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
         return table
 
+    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, *, threads: int = 0
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The irradiance of a few directions at every surfel.
 
-def gather(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, radiosity: np.ndarray, *,
-           threads: int = 0) -> np.ndarray:
-    """Irradiance from other surfels: 4 pi / D times the sum of (n . w) radiance over the directions that hit.
-
-    table: (N, D) int32 of trace_table, D directions uniform on the sphere. direction: (D, 3) float32, unit.
-    normal: (N, 3) float32, unit, shading. radiosity: (M, 3) float32, outgoing radiance. Returns (N, 3) float32.
-    """
-    require("radiosity", radiosity, (None, 3))
-    return _gathered(table, direction, normal, radiosity, None, threads)
+        direction: (D, 3) float32, unit, asset frame. radiance: (D, 3) float32, times the steradians each stands for.
+        normal: (M, 3) float32, unit, shading. Returns the sum of (n . w) radiance over the directions that meet nothing
+        and over all of them, (M, 3) float32 each, and which meet nothing, (M, D) bool, False below the horizon of the
+        geometric normal.
+        """
+        count = len(require("direction", direction, (None, 3)))
+        require("radiance", radiance, (count, 3))
+        require("normal", normal, (len(self), 3))
+        seen, whole = np.empty((2, len(self), 3), np.float32)
+        opened = np.empty((len(self), count), bool)
+        _trace_sky(self._address, _by_component(direction), count, _by_component(radiance), normal, opened, seen, whole,
+                   threads)
+        return seen, whole, opened
 
 
 def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky: np.ndarray, *,
-               threads: int = 0) -> np.ndarray:
-    """Irradiance from the open directions; `sky` is (D, 3) float32, the radiance of each. Otherwise as gather."""
-    require("sky", sky, (len(direction), 3))
-    return _gathered(table, direction, normal, None, sky, threads)
+               threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Irradiance of a sky: 4 pi / D times the sum of (n . w) radiance over the open directions, and over all of them.
+
+    table: (N, D) int32 of trace_table, D directions uniform on the sphere. direction: (D, 3) float32, unit.
+    normal: (N, 3) float32, unit, shading. sky: (D, 3) float32, the radiance of each. Returns two (N, 3) float32.
+    """
+    count, directions = _checked(table, direction, normal)
+    require("sky", sky, (directions, 3))
+    seen, whole = np.empty((2, count, 3), np.float32)
+    _gather_sky(table, count, directions, _by_component(direction), normal, _by_component(sky), seen, whole, threads)
+    return seen, whole
+
+
+def bounce(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, direct: np.ndarray, albedo: np.ndarray,
+           rounds: int, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Radiosity: surfels send albedo times what arrives, and it arrives at those that see them, `rounds` times.
+
+    A round gathers 4 pi / D times the sum of (n . w) radiance over the directions that hit. table, direction, normal as
+    for gather_sky, of every surfel. direct: (N, 3) float32, irradiance before the first round. albedo: (N, 3) float32,
+    radiance sent per irradiance, at most 1 / pi. Returns the irradiance that the last round brought and the radiance
+    that leaves after it, (N, 3) float32 each.
+    """
+    count, directions = _checked(table, direction, normal)
+    require("direct", direct, (count, 3))
+    require("albedo", albedo, (count, 3))
+    bounced, radiosity = np.zeros_like(direct), albedo * direct
+    _bounce(table, count, directions, _by_component(direction), normal, direct, albedo, rounds, bounced, radiosity,
+            threads)
+    return bounced, radiosity
 
 
 def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
@@ -171,14 +205,11 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     return open_sky, traced, blocked
 
 
-def _gathered(table, direction, normal, radiosity, sky, threads) -> np.ndarray:
+def _checked(table: np.ndarray, direction: np.ndarray, normal: np.ndarray) -> tuple[int, int]:
     count, directions = require("table", table, (None, None), np.int32).shape
     require("direction", direction, (directions, 3))
     require("normal", normal, (count, 3))
-    out = np.empty((count, 3), np.float32)
-    _gather(table, count, directions, _by_component(direction), normal, None if radiosity is None else _four(radiosity),
-            0 if radiosity is None else len(radiosity), None if sky is None else _by_component(sky), out, threads)
-    return out
+    return count, directions
 
 
 def _morton4(voxel: np.ndarray) -> np.ndarray:

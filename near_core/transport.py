@@ -123,22 +123,16 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     surfels, turn = transport.surfels, asset_to_map.astype(np.float32)
     normal = surfels.shading_normal
     open_sky = ggx.irradiance_at(light.irradiance, normal @ turn.T)
-    sky = light.pyramid.sample(transport.directions @ turn.T,
-                               np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
-    seen = grid.gather_sky(transport.table, transport.directions, normal, sky)
-    whole = np.maximum(normal @ transport.directions.T, 0) @ (sky * (4 * math.pi / DIRECTIONS))
     lit = None
     if suns:
-        hits = transport.grid.trace_table(light.suns @ turn, threads=threads)
-        facing = np.maximum(normal @ (light.suns @ turn).T, 0)
-        seen = (facing * (hits == -1)) @ light.sun_weight
-        whole = facing @ light.sun_weight
-        lit = hits[:, SUN_DIRECTIONS - light.spots:] == -1 if light.spots else None
+        seen, whole, opened = transport.grid.trace_sky(light.suns @ turn, light.sun_weight, normal, threads=threads)
+        lit = opened[:, SUN_DIRECTIONS - light.spots:] if light.spots else None
+    else:
+        sky = light.pyramid.sample(transport.directions @ turn.T,
+                                   np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
+        seen, whole = grid.gather_sky(transport.table, transport.directions, normal, sky, threads=threads)
     direct = open_sky * np.clip(seen / np.maximum(whole, 1e-9), 0, 1)
-    albedo = reflectance(surfels) / math.pi
-    radiosity, bounced = albedo * direct, np.zeros_like(direct)
-    for _ in range(BOUNCES):
-        bounced = grid.gather(transport.table, transport.directions, normal, radiosity)
-        radiosity = albedo * (direct + bounced)
+    bounced, radiosity = grid.bounce(transport.table, transport.directions, normal, direct,
+                                     reflectance(surfels) / np.float32(math.pi), BOUNCES, threads=threads)
     visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

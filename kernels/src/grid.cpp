@@ -1,5 +1,7 @@
 // Rays through a sparse grid of surfels, gathers over their hit tables, and traced specular reflections.
 // Specification: kernels/twins/grid.py. Positions below are in cells: x = asset / cell + resolution / 2.
+#include <vector>
+
 #include "ggx.h"
 
 #include "api.h"
@@ -203,6 +205,43 @@ struct Reflected {
     float hits, weights;
 };
 
+// Directions by component, (3, padded), padded with zeros to a multiple of LANES.
+struct Directions {
+    const float *xyz;
+    int64_t count, padded;
+
+    Directions(const float *from, int64_t count) : xyz(from), count(count), padded((count + LANES - 1) / LANES * LANES) {}
+    FloatLanes cosine(Vec3 n, int64_t j) const {  // max(0, n . direction)
+        const auto at = [&](int c) { return load_lanes<FloatLanes>(xyz + c * padded + j); };
+        return at_least(n.x * at(0) + n.y * at(1) + n.z * at(2), 0.0f);
+    }
+};
+
+// Irradiance from the open directions and from all of them; open(j): a mask of directions j to j + LANES - 1.
+template <class Open>
+inline void add_sky(const Directions &d, const float *sky, Vec3 n, float scale, const Open &open, float *seen,
+                    float *whole) {
+    FloatLanes part[3] = {}, total[3] = {};
+    for (int64_t j = 0; j < d.padded; j += LANES) {
+        const FloatLanes cosine = d.cosine(n, j);
+        const IntLanes mask = open(j);
+        for (int c = 0; c < 3; ++c) {
+            const FloatLanes light = cosine * load_lanes<FloatLanes>(sky + c * d.padded + j);
+            total[c] += light;
+            part[c] += mask ? light : all(0.0f);
+        }
+    }
+    for (int c = 0; c < 3; ++c) seen[c] = scale * sum(part[c]), whole[c] = scale * sum(total[c]);
+}
+
+// A row of LANES entries of a table, `beyond` behind its end.
+inline IntLanes entries(const int32_t *row, int64_t left, int32_t beyond) {
+    if (left >= LANES) return load_lanes<IntLanes>(row);
+    IntLanes out = all_int(beyond);
+    std::memcpy(&out, row, size_t(left) * sizeof *row);
+    return out;
+}
+
 inline Vec3 lifted(const NearGrid &g, const float *position, Vec3 normal) { return load(position) + g.lift * normal; }
 
 }  // namespace
@@ -260,54 +299,125 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
     });
 }
 
-// direction (3, padded) and sky (3, padded) by component, padded with zeros to a multiple of 16; radiosity
-// (surfels, 4). Either of radiosity and sky may be null.
-NEAR_KERNEL(grid_gather)(const int32_t *table, int64_t count, int64_t directions, const float *direction,
-                                  const float *normal, const float *radiosity, int64_t surfels, const float *sky,
-                                  float *out, int64_t threads) {
+// direction and radiance (3, padded), see Directions; normal (count, 3), shading; open (count, directions). All in the
+// caller's order.
+NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const float *direction, int64_t directions, const float *radiance,
+                            const float *normal, uint8_t *open, float *seen, float *whole, int64_t threads) {
     return guard([&] {
-    const int64_t padded = (directions + 15) / 16 * 16;
-    const float scale = 4.0f * PI / float(directions);
-    parallel_ranges(threads, count, 512, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const Vec3 n = load(normal + 3 * i);
-            Float4 bounce = {0, 0, 0, 0}, bounce2 = {0, 0, 0, 0};
-            float open[3][16] = {};
-            for (int64_t j = 0; j < padded; j += 16) {
-                int32_t hit[16];
-                float weight[16];
-                const int32_t *entry = table + i * directions + j;
-                const int left = directions - j < 16 ? int(directions - j) : 16;
-                for (int k = 0; k < 16; ++k) hit[k] = -2;
-                if (left == 16) for (int k = 0; k < 16; ++k) hit[k] = entry[k];
-                else for (int k = 0; k < left; ++k) hit[k] = entry[k];
-                const float *x = direction + j, *y = x + padded, *z = y + padded;
-                for (int k = 0; k < 16; ++k) {
-                    const float w = n.x * x[k] + n.y * y[k] + n.z * z[k];
-                    weight[k] = w > 0.0f ? w : 0.0f;
-                }
-                if (radiosity) {
-                    const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
-                    for (int k = 0; k < 16; k += 2) {
-                        const bool in0 = uint64_t(hit[k]) < uint64_t(surfels);
-                        const bool in1 = uint64_t(hit[k + 1]) < uint64_t(surfels);
-                        bounce += (in0 ? weight[k] : 0.0f) * b[in0 ? hit[k] : 0];
-                        bounce2 += (in1 ? weight[k + 1] : 0.0f) * b[in1 ? hit[k + 1] : 0];
+        const NearGrid &g = *grid;
+        const Directions d(direction, directions);
+        parallel_ranges(threads, g.count, 64, [&](int64_t begin, int64_t end) {
+            uint8_t *entry[LANES];
+            int64_t i = begin, j = 0;
+            walk(g,
+                 [&](int lane, Ray &ray) {
+                     for (; i < end; ++i, j = 0) {
+                         const Vec3 n = load(g.plane + 4 * size_t(i));
+                         for (; j < directions; ++j) {
+                             const Vec3 l = {d.xyz[j], d.xyz[d.padded + j], d.xyz[2 * d.padded + j]};
+                             entry[lane] = open + int64_t(g.surfel[i]) * directions + j;
+                             if (dot(l, n) > 0.0f) {
+                                 ray = {lifted(g, g.position + 3 * size_t(i), n), l, n};
+                                 ++j;
+                                 return true;
+                             }
+                             *entry[lane] = 0;
+                         }
+                     }
+                     return false;
+                 },
+                 [&](int lane, Hit h) { *entry[lane] = h.place < 0; });
+            for (i = begin; i < end; ++i) {
+                const int64_t row = g.surfel[i];
+                const auto is_open = [&](int64_t first) {
+                    uint8_t byte[LANES] = {};
+                    const int64_t left = directions - first < LANES ? directions - first : LANES;
+                    std::memcpy(byte, open + row * directions + first, size_t(left));
+                    IntLanes mask;
+                    for (int k = 0; k < LANES; ++k) mask[k] = -int32_t(byte[k]);
+                    return mask;
+                };
+                add_sky(d, radiance, load(normal + 3 * row), 1.0f, is_open, seen + 3 * row, whole + 3 * row);
+            }
+        });
+    });
+}
+
+// direction and sky (3, padded), see Directions.
+NEAR_KERNEL(grid_gather_sky)(const int32_t *table, int64_t count, int64_t directions, const float *direction,
+                             const float *normal, const float *sky, float *seen, float *whole, int64_t threads) {
+    return guard([&] {
+        const Directions d(direction, directions);
+        const float scale = 4.0f * PI / float(directions);
+        parallel_ranges(threads, count, 512, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const int32_t *row = table + i * directions;
+                const auto is_open = [&](int64_t j) { return entries(row + j, directions - j, -2) == -1; };
+                add_sky(d, sky, load(normal + 3 * i), scale, is_open, seen + 3 * i, whole + 3 * i);
+            }
+        });
+    });
+}
+
+// direction (3, padded), see Directions; normal, direct, albedo, bounced, radiosity (count, 3).
+NEAR_KERNEL(grid_bounce)(const int32_t *table, int64_t count, int64_t directions, const float *direction,
+                         const float *normal, const float *direct, const float *albedo, int64_t rounds, float *bounced,
+                         float *radiosity, int64_t threads) {
+    return guard([&] {
+        struct Seen {
+            int32_t surfel;
+            float weight;
+        };
+        constexpr int64_t GRAIN = 512;
+        const Directions d(direction, directions);
+        const float scale = 4.0f * PI / float(directions);
+        std::vector<std::vector<Seen>> lists(size_t((count + GRAIN - 1) / GRAIN));
+        std::vector<uint32_t> ends(static_cast<size_t>(count));
+        std::vector<Float4> now(static_cast<size_t>(count)), next(static_cast<size_t>(count));
+        parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
+            std::vector<Seen> &list = lists[size_t(begin / GRAIN)];
+            size_t used = 0;
+            for (int64_t i = begin; i < end; ++i) {
+                const Vec3 n = load(normal + 3 * i);
+                const int32_t *row = table + i * directions;
+                if (list.size() < used + size_t(d.padded)) list.resize(2 * list.size() + size_t(d.padded));
+                for (int64_t j = 0; j < directions; j += LANES) {
+                    const FloatLanes weight = scale * d.cosine(n, j);
+                    const IntLanes hit = entries(row + j, directions - j, -2);
+                    float w[LANES];
+                    std::memcpy(w, &weight, sizeof w);
+                    const IntLanes counts = (BitLanes(hit) < uint32_t(count)) & (weight > 0.0f);
+                    for (uint32_t rest = pack(counts); rest; rest &= rest - 1) {
+                        const int k = __builtin_ctz(rest);
+                        list[used++] = {row[j + k], w[k]};
                     }
                 }
-                if (sky) {
-                    for (int k = 0; k < 16; ++k) weight[k] = hit[k] == -1 ? weight[k] : 0.0f;
-                    for (int c = 0; c < 3; ++c)
-                        for (int k = 0; k < 16; ++k) open[c][k] += weight[k] * sky[c * padded + j + k];
+                ends[size_t(i)] = uint32_t(used);
+                const float *a = albedo + 3 * i, *e = direct + 3 * i;
+                now[size_t(i)] = Float4{a[0] * e[0], a[1] * e[1], a[2] * e[2], 0.0f};
+            }
+        });
+        for (int64_t round = 0; round < rounds; ++round) {
+            parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
+                const Seen *seen = lists[size_t(begin / GRAIN)].data(), *from = seen;
+                for (int64_t i = begin; i < end; ++i) {
+                    const Seen *to = seen + ends[size_t(i)];
+                    Float4 sum = {0, 0, 0, 0}, sum2 = {0, 0, 0, 0};
+                    for (; from + 1 < to; from += 2) {
+                        sum += from[0].weight * now[size_t(from[0].surfel)];
+                        sum2 += from[1].weight * now[size_t(from[1].surfel)];
+                    }
+                    if (from < to) sum += from->weight * now[size_t(from->surfel)], ++from;
+                    sum += sum2;
+                    const float *a = albedo + 3 * i, *e = direct + 3 * i;
+                    for (int c = 0; c < 3; ++c) {
+                        bounced[3 * i + c] = sum[c];
+                        next[size_t(i)][c] = radiosity[3 * i + c] = a[c] * (e[c] + sum[c]);
+                    }
                 }
-            }
-            for (int c = 0; c < 3; ++c) {
-                float sum = bounce[c] + bounce2[c];
-                for (int k = 0; k < 16; ++k) sum += open[c][k];
-                out[3 * i + c] = scale * sum;
-            }
+            });
+            now.swap(next);
         }
-    });
     });
 }
 

@@ -90,6 +90,14 @@ inline FloatLanes root(FloatLanes v) {
     return load_lanes<FloatLanes>(value);
 }
 
+inline float sum(FloatLanes v) {
+    float value[LANES];
+    std::memcpy(value, &v, sizeof v);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; ++k) value[k] += value[k + half];
+    return value[0];
+}
+
 inline FloatLanes magnitude(FloatLanes v) { return v < 0.0f ? -v : v; }
 inline FloatLanes at_least(FloatLanes v, float low) { return v > low ? v : all(low); }  // NaN -> low
 inline FloatLanes clamp(FloatLanes v, float low, float high) { return at_least(v < high ? v : all(high), low); }

@@ -73,6 +73,13 @@ def trace_table(grid, direction, index=None):
     return table
 
 
+def trace_sky(grid, direction, radiance, normal):
+    """(M, 3) and (M, 3): the sum of max(0, n . w) radiance over the open directions and over all; (M, D) bool: open."""
+    opened = trace_table(grid, direction) == -1
+    cosine = np.maximum(normal @ direction.T, 0)
+    return np.where(opened, cosine, 0) @ radiance, cosine @ radiance, opened
+
+
 def gather(table, direction, normal, radiosity):
     """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
     weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)
@@ -80,8 +87,17 @@ def gather(table, direction, normal, radiosity):
 
 
 def gather_sky(table, direction, normal, sky):
-    """(N, 3): the same over the open directions, with the radiance of each."""
-    return 4 * np.pi / len(direction) * np.where(table == -1, np.maximum(normal @ direction.T, 0), 0) @ sky
+    """(N, 3) and (N, 3): the same over the open directions, with the radiance of each, and over all directions."""
+    cosine = 4 * np.pi / len(direction) * np.maximum(normal @ direction.T, 0)
+    return np.where(table == -1, cosine, 0) @ sky, cosine @ sky
+
+
+def bounce(table, direction, normal, direct, albedo, rounds):
+    """Irradiance and radiosity, (N, 3) each, after so many rounds of gathering."""
+    bounced = np.zeros_like(direct)
+    for _ in range(rounds):
+        bounced = gather(table, direction, normal, albedo * (direct + bounced))
+    return bounced, albedo * (direct + bounced)
 
 
 def tangents(n):

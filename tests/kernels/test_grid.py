@@ -212,23 +212,32 @@ def test_a_sheet_shows_the_side_that_faces_the_ray():
     assert np.allclose(distance[steep], 0.3, atol=1e-4)
 
 
-def test_gather_follows_its_twin(still_life):
+@pytest.mark.parametrize("variant", ISAS)
+def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
+    monkeypatch.setenv("NEAR_ISA", variant)
+    if isa() != variant:
+        pytest.skip(f"this machine has no {variant}")
     rng, d = np.random.default_rng(0), fibonacci(50)
     table = still_life.trace_table(d)
     normal = unit(still_life.normal + 0.3 * rng.normal(size=still_life.normal.shape))
-    light, sky = (rng.random((n, 3)).astype(np.float32) for n in (len(still_life), len(d)))
-    assert np.allclose(grid.gather(table, d, normal, light), twin.gather(table, d, normal, light), rtol=1e-4, atol=1e-5)
-    expected = twin.gather_sky(table, d, normal, sky)
-    assert np.allclose(grid.gather_sky(table, d, normal, sky), expected, rtol=1e-4, atol=1e-5)
+    light, albedo, sky = (rng.random((n, 3)).astype(np.float32) for n in (len(still_life), len(still_life), len(d)))
+    same = lambda a, b: np.allclose(a, b, rtol=1e-4, atol=1e-5)
+    for rounds in (0, 1, 3):
+        surface = table, d, normal, light, albedo / np.float32(np.pi), rounds
+        assert all(map(same, grid.bounce(*surface), twin.bounce(*surface)))
+    assert all(map(same, grid.gather_sky(table, d, normal, sky), twin.gather_sky(table, d, normal, sky)))
+    seen, whole, opened = grid.Grid.trace_sky(still_life, d, sky, normal)
+    assert np.array_equal(opened, table == -1)
+    cosine = np.maximum(normal @ d.T, 0)
+    assert same(seen, np.where(opened, cosine, 0) @ sky) and same(whole, cosine @ sky)
 
 
 def test_radiosity_in_a_closed_room_is_the_geometric_series():
     scene = grid.Grid(*surfels(*inside_out(box((0.3, 0.25, 0.2)))[:2]), RESOLUTION)
     d, albedo, glow = fibonacci(256), 0.5, 0.2
     table = scene.trace_table(d)
-    light = np.full((len(scene), 3), glow, np.float32)
-    for _ in range(12):
-        light = np.float32(glow) + np.float32(albedo / np.pi) * grid.gather(table, d, scene.normal, light)
+    lamp, reflects = (np.full((len(scene), 3), value, np.float32) for value in (glow * np.pi / albedo, albedo / np.pi))
+    _, light = grid.bounce(table, d, scene.normal, lamp, reflects, 12)
     assert np.allclose(light.mean(0), glow / (1 - albedo), rtol=0.01)
     assert np.quantile(np.abs(light / (glow / (1 - albedo)) - 1), 0.99) < 0.05
 
@@ -236,8 +245,8 @@ def test_radiosity_in_a_closed_room_is_the_geometric_series():
 def test_an_open_sky_gives_pi():
     scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
     d = fibonacci(256)
-    e = grid.gather_sky(scene.trace_table(d), d, scene.normal, np.ones_like(d))
-    assert np.allclose(e, np.pi, rtol=0.02)
+    for e in grid.gather_sky(scene.trace_table(d), d, scene.normal, np.ones_like(d)):
+        assert np.allclose(e, np.pi, rtol=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +329,8 @@ def test_hostile_numbers_do_no_harm(still_life):
         assert ((hit >= -1) & (hit < len(still_life))).all()
         still_life.trace(o, d, normal=bad)
     table = np.int32([[2**31 - 1, -(2**31), -1, 0, len(still_life)]])
-    assert np.isfinite(grid.gather(table, good, good[:1], np.ones((len(still_life), 3), np.float32))).all()
+    assert np.isfinite(grid.bounce(table, good, good[:1], good[:1], np.abs(good[:1]), 2)).all()
+    still_life.trace_sky(bad, bad, still_life.normal)
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
     index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
     grid.trace_specular(still_life, index, bad, bad, roughness, still_life.position, white, np.eye(3))
@@ -351,7 +361,7 @@ def test_speed_on_two_threads():
         stopwatch(f"table {count} x 64 at {resolution}^3", allowed, lambda: scene.trace_table(d, threads=2))
     scene = crowded(128, 40_000)
     table, radiosity = scene.trace_table(d, threads=2), np.abs(scene.position)
-    stopwatch("gather", 0.006, lambda: grid.gather(table, d, scene.normal, radiosity, threads=2))
+    stopwatch("bounce", 0.02, lambda: grid.bounce(table, d, scene.normal, radiosity, radiosity / 4, 4, threads=2))
     stopwatch("gather_sky", 0.006, lambda: grid.gather_sky(table, d, scene.normal, d, threads=2))
     light = ggx.pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
     surface = shading(scene, 20_000)
