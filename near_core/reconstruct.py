@@ -18,6 +18,7 @@ from .surfels import CELL, Surfels
 from .surfels import RESOLUTION as FINE
 
 SIZE = 128  # pixels of the crop the networks see
+SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
 PIXEL = 25  # what Slat sees of a voxel
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
@@ -28,12 +29,14 @@ MIRROR = np.array([-1, 1, 1], np.float32)
 
 
 def network_image(photo: Photo) -> np.ndarray:
-    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1."""
-    shrink = len(photo.alpha) // SIZE
-    mean = lambda x: x.reshape(SIZE, shrink, SIZE, shrink, -1).mean((1, 3))  # noqa: E731
-    alpha = mean(photo.alpha[..., None])
-    colour = mean(photo.rgb * photo.alpha[..., None]) / np.maximum(alpha, 1e-3)
-    return np.concatenate([(srgb_encode(np.clip(colour, 0, 1)) * 2 - 1) * alpha, alpha], -1).transpose(2, 0, 1)
+    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1; no sharper than SHARP pixels."""
+    from PIL import Image
+    alpha = photo.alpha[..., None]
+    colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
+    planes = np.concatenate([colour * alpha, alpha], -1).transpose(2, 0, 1)
+    resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)  # noqa: E731
+    return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), SHARP), SIZE))
+                     for plane in planes])
 
 
 def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:

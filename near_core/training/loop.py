@@ -20,7 +20,7 @@ from torch import nn
 from .. import lock
 
 
-BACKBONE = 0.1  # of the rate, for features that were learned from far more pictures than ours
+BACKBONE = 0.5  # of the rate, for features that were learned from far more pictures than ours
 
 
 def background(make: Callable[[], object], depth: int = 4) -> Iterator:
@@ -116,12 +116,12 @@ class Run:
 
     def update(self, loss: torch.Tensor) -> None:
         """One step of the optimizer and of the moving average of the weights."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.at(self.step, self.minutes) * group["share"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.world > 1:
             self.agree()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.at(self.step, self.minutes) * group["share"]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from .. import camera as cameras
 from .. import reconstruct
 from ..models.mini_photo import SIZE
+from ..reconstruct import SHARP
 
 MARGIN = 1.2  # crop side over the matte's longer side, as in photo.prepare
 
@@ -42,15 +43,15 @@ def to_display(linear: torch.Tensor) -> torch.Tensor:
 
 
 def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
-              mirrored: bool = False) -> torch.Tensor:
-    """Where the pixels of a crop lie in a picture of shape (H, W): (SIZE, SIZE, 2), x and y in [-1, 1].
+              mirrored: bool = False, size: int = SIZE) -> torch.Tensor:
+    """Where the pixels of a crop lie in a picture of shape (H, W): (size, size, 2), x and y in [-1, 1].
 
     roll: radians by which the crop is turned in the picture. mirrored: left and right change places.
     """
     cx, cy, side = window
     height, width = shape
-    steps = ((torch.arange(SIZE, dtype=torch.float32) + 0.5) / SIZE - 0.5) * side
-    x, y = (-steps if mirrored else steps)[None].expand(SIZE, SIZE), steps[:, None].expand(SIZE, SIZE)
+    steps = ((torch.arange(size, dtype=torch.float32) + 0.5) / size - 0.5) * side
+    x, y = (-steps if mirrored else steps)[None].expand(size, size), steps[:, None].expand(size, size)
     c, s = math.cos(roll), math.sin(roll)
     return torch.stack([(cx + c * x - s * y) / width * 2 - 1, (cy + s * x + c * y) / height * 2 - 1], -1)
 
@@ -58,15 +59,15 @@ def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: 
 def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
                   mirrored: bool = False) -> torch.Tensor:
     """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
-    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored)
-    shrink = window[2] / SIZE
+    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored, SHARP)
+    shrink = window[2] / SHARP
     if shrink > 1.5:  # keep fine detail from aliasing
         kernel = int(round(shrink))
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
     crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
     alpha = crop[3:].clamp(0, 1)
     colour = to_display(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
-    return torch.cat([colour * alpha, alpha])
+    return F.interpolate(torch.cat([colour * alpha, alpha])[None], (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
 
 
 def jittered(window: tuple[float, float, float], rng: np.random.Generator) -> tuple[float, float, float]:

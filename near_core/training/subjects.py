@@ -6,7 +6,6 @@ Prepared once per object from its mesh (a second of processor time) and kept as 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from scipy import ndimage
 from .. import image, sampling
 from .. import mesh as meshes
 from ..camera import Camera
+from ..dataset import Dataset
 from ..errors import NearError
 from ..surfels import CELL, RESOLUTION, Surfels
 from . import photos
@@ -117,17 +117,15 @@ def load(folder: Path, data: Path, names: list[str], views: int | None = None) -
 
 
 def run(args: argparse.Namespace) -> int:
-    data, out = Path(args.data), Path(args.out)
-    meta = json.loads((data / "meta.json").read_text())
+    data, out = Dataset(Path(args.data)), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(meta["assets"][:args.limit]):
+    for number, name in enumerate(data.assets[:args.limit]):
         path = out / f"{name}.safetensors"
-        cameras = photos.cameras_of(data / "views" / name)
+        cameras = photos.cameras_of(data.path / "views" / name)
         if path.exists() or not cameras:
             continue
-        file = meta.get("files", {}).get(name, f"{name}.glb")
         try:
-            mesh = meshes.load(data / meta["models"] / file)
+            mesh = data.mesh(name)
         except NearError as error:
             print(f"{name}: {error}", flush=True)
             continue

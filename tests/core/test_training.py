@@ -1,0 +1,86 @@
+"""Training: several processes learn as one, and what a photo shows of a mesh is right."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from near_core import camera as cameras  # noqa: E402
+from near_core.mesh import Material, Mesh  # noqa: E402
+
+REPOSITORY = Path(__file__).parent.parent.parent
+TOGETHER = """
+import sys
+from pathlib import Path
+import torch
+from near_core.training.loop import Run, Schedule
+torch.manual_seed(int(sys.argv[2]))
+network = torch.nn.Linear(3, 2)
+run = Run(Path(sys.argv[1]), network, Schedule(0.1, warm_up=1))
+data = torch.arange(12.0).reshape(2, 2, 3)[run.rank:: run.world]
+for _ in range(3):
+    run.minutes += run.rank
+    run.update(network(data).square().mean())
+torch.save((network.state_dict(), run.minutes), f"{sys.argv[1]}/{run.rank}.pt")
+if run.world > 1:
+    torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_step_as_one(tmp_path):
+    script = tmp_path / "together.py"
+    script.write_text(TOGETHER)
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    common = {"cwd": REPOSITORY, "check": True, "timeout": 120, "env": {
+        "PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}}
+    subprocess.run([sys.executable, script, alone, "0"], **common)
+    subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+                    script, both, "0"], **common)
+    kept = torch.load(alone / "0.pt", weights_only=True)[0]
+    (first, clock), (second, other) = (torch.load(both / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert clock == other == 0
+    for key in kept:
+        torch.testing.assert_close(first[key], second[key], rtol=0, atol=0)
+        torch.testing.assert_close(first[key], kept[key], rtol=1e-5, atol=1e-6)
+
+
+def sphere(radius: float = 0.4) -> Mesh:
+    import trimesh
+    shape = trimesh.creation.icosphere(4, radius)
+    return Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32),
+                materials=(Material(base_color=(0.2, 0.5, 0.8, 1), roughness=0.3, metallic=1.0),))
+
+
+def test_a_photos_true_layers_are_those_of_the_mesh():
+    from near_core.training import subjects
+    camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
+    made = subjects.prepare(sphere(), [camera])
+    depth, rest = made["depth"][0].astype(np.float32), made["bytes"][0].astype(np.float32) / 255
+    assert depth[0, 48, 48] == pytest.approx(-0.4, abs=0.004)
+    assert depth[1, 48, 48] == pytest.approx(0.8, abs=0.008)
+    np.testing.assert_allclose(rest[:3, 48, 48] * 2 - 1, [0, 0, -1], atol=0.06)  # it faces the camera
+    np.testing.assert_allclose(rest[3:6, 48, 48] ** 2.2, [0.2, 0.5, 0.8], atol=0.02)
+    assert rest[6, 48, 48] == pytest.approx(0.3, abs=0.01) and rest[7, 48, 48] == 1
+    radius = 0.4 / np.sqrt(2.5**2 - 0.4**2) * camera.intrinsics[0, 0]
+    assert rest[8].sum() == pytest.approx(np.pi * (radius + 0.5) ** 2, rel=0.03)
+    solid = made["solid"].sum() / 8 / 64**3
+    assert solid == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.05)
+    assert np.linalg.norm((made["shell"] + 0.5) / 64 - 0.5, axis=1) == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_mirrored_sample_is_the_mirrored_object():
+    """The grid's inputs of a photo, and those of its mirror image, belong to the solid and to its mirror image."""
+    from near_core import reconstruct
+    camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
+    centres = reconstruct.cell_centres(8)
+    mirrored = np.array([-1, 1, 1], np.float32)
+    twin = cameras.orbit(-30, 20, 2.5, 40, 96, 96)
+    direct, image = reconstruct.grid_inputs(twin, centres), reconstruct.grid_inputs(camera, centres * mirrored)
+    image["uv"][..., 0] *= -1
+    image["towards"][0] *= -1
+    for key in direct:
+        np.testing.assert_allclose(image[key], direct[key], atol=1e-5)
