@@ -43,7 +43,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, asset, checkpoints, environment, interpreter, protocol
+from . import __version__, asset, environment, protocol
 from .errors import Cancelled, NearError
 from .scene import Instance
 
@@ -237,25 +237,30 @@ class Worker:
 
     def fetch_checkpoint(self, job: Job) -> dict[str, Any]:
         """Downloads a checkpoint."""
+        from . import checkpoints
         checkpoints.fetch(job.request["name"], job.request["folder"], self._progress(job))
         return {}
 
     def verify_checkpoint(self, job: Job) -> dict[str, Any]:
         """Reads a downloaded checkpoint again."""
+        from . import checkpoints
         checkpoints.verify(job.request["folder"], self._progress(job))
         return {}
 
     def set_up_python(self, job: Job) -> dict[str, Any]:
         """Makes a Python with torch; answers with what interpreter.probe finds."""
+        from . import interpreter
         build = interpreter.builds()[job.request["build"]]
         return interpreter.set_up(job.request["folder"], build, self._progress(job), job.request.get("packages"))
 
     def probe_python(self, job: Job) -> dict[str, Any]:
         """What an interpreter has."""
+        from . import interpreter
         return interpreter.probe(job.request["executable"])
 
     def remove(self, job: Job) -> dict[str, Any]:
         """Deletes a downloaded checkpoint or the Python that was set up."""
+        from . import checkpoints, interpreter
         {"checkpoint": checkpoints.remove, "python": interpreter.remove}[job.request["kind"]](job.request["folder"])
         return {}
 
