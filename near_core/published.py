@@ -64,6 +64,9 @@ class Published:
                 return self.render(instances, camera, environment, settings, progress)
             if isinstance(error, NearError):
                 raise
+            if isinstance(error, MemoryError):
+                raise NearError("The Gaussians of this picture do not fit into memory.",
+                                "Choose a smaller picture or a camera farther away.") from error
             raise NearError(f"The memory of {device} ran out while the published model was at work.",
                             "Close other programs, choose half precision or another device.") from error
 

@@ -127,14 +127,15 @@ def test_memory_that_runs_out_is_an_error_in_words(folder, latent, monkeypatch):
     with pytest.raises(NearError, match="GB are free on cpu"):
         engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
     monkeypatch.undo()
+    for error, words in ((torch.OutOfMemoryError("out of memory"), "ran out"), (MemoryError(), "do not fit"),
+                         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out")):
+        def fail(*_):
+            raise error  # noqa: B023 (called at once)
 
-    def fail(*_):
-        raise torch.OutOfMemoryError("out of memory")
-
-    monkeypatch.setattr(engine._published.pipeline, "decode", fail)
-    with pytest.raises(NearError, match="ran out"):
-        engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
-    monkeypatch.undo()
+        monkeypatch.setattr(engine._published.pipeline, "decode", fail)
+        with pytest.raises(NearError, match=words):
+            engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+        monkeypatch.undo()
     assert engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)["Combined"].any()
 
 
