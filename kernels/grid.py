@@ -199,7 +199,7 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
         raise ValueError(f"rays must be 1 to 65536, not {rays}.")
     open_sky, traced = np.empty((2, count, 2, 3), np.float32)
     blocked = np.empty(count, np.float32)
-    _trace_specular(grid._address, index, view, normal, roughness, count, _four(radiosity), pyramid.texels,
+    _trace_specular(grid._address, index, view, normal, roughness, count, radiosity, pyramid.texels,
                     pyramid.height, pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
                     threads)
     return open_sky, traced, blocked
@@ -231,13 +231,6 @@ def _distance(full: np.ndarray) -> np.ndarray:
         distance[grown & (distance == 9)] = steps
         full = grown
     return distance
-
-
-def _four(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) -> (N, 4), one row at least: the kernel loads whole vectors, row 0 also where it does not count."""
-    out = np.zeros((max(len(rgb), 1), 4), np.float32)
-    out[:len(rgb), :3] = rgb
-    return out
 
 
 def _by_component(rows: np.ndarray) -> np.ndarray:

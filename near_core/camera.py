@@ -22,6 +22,8 @@ class Camera:
         Orthographic: fx and fy are pixels per metre.
     width, height: pixels.
     near, far: metres along the camera's axis; what lies outside is not drawn.
+    frame: (left, top, width, height) of the whole picture that this one is a window of, in pixels from the window's
+        top left corner; None where it is the whole.
     """
 
     world_to_camera: np.ndarray
@@ -31,6 +33,7 @@ class Camera:
     orthographic: bool = False
     near: float = 0.01
     far: float = 1e6
+    frame: tuple[float, float, int, int] | None = None
 
     @property
     def position(self) -> np.ndarray:
@@ -66,12 +69,14 @@ class Camera:
         intrinsics = self.intrinsics.copy()
         intrinsics[0, 2] -= x
         intrinsics[1, 2] -= y
-        return replace(self, intrinsics=intrinsics, width=width, height=height)
+        left, top, *size = self.frame or (0, 0, self.width, self.height)
+        return replace(self, intrinsics=intrinsics, width=width, height=height, frame=(left - x, top - y, *size))
 
     def resized(self, width: int, height: int) -> Camera:
         """The same view at another pixel count."""
-        scale = np.diag([width / self.width, height / self.height, 1.0])
-        return replace(self, intrinsics=scale @ self.intrinsics, width=width, height=height)
+        x, y = width / self.width, height / self.height
+        frame = self.frame and (self.frame[0] * x, self.frame[1] * y, round(self.frame[2] * x), round(self.frame[3] * y))
+        return replace(self, intrinsics=np.diag([x, y, 1.0]) @ self.intrinsics, width=width, height=height, frame=frame)
 
 
 def from_matrix_world(matrix_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, **options) -> Camera:

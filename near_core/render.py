@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import gaussians, latent, lighting, passes, runtime, transport
+from . import gaussians, latent, lighting, passes, pieces, runtime, transport
 from ._kernels import splat
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .environment import Environment
 from .progress import Progress, part, silent
-from .scene import Instance, Settings
+from .scene import PASSES, Instance, Settings
 from .surfels import CELL, Surfels
 
 LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
 SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is shaded
+AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
 # block counts for the surface in front, up to this factor, so that silhouettes do not grow.
 SOLIDITY = 1.2
@@ -65,6 +68,25 @@ class _Prepared:
     h: np.ndarray | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """An asset's M surfels in the world. normal, shading_normal: (M, 3). shift: metres that far sides move back."""
+
+    shape: gaussians.Gaussians
+    normal: np.ndarray
+    shading_normal: np.ndarray
+    shift: np.float32
+
+    @classmethod
+    def of(cls, surfels: Surfels, matrix: np.ndarray) -> _Standing:
+        """matrix: (4, 4) asset frame -> world."""
+        covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
+        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
+        shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        return cls(gaussians.from_surfels(surfels, matrix), _unit(surfels.normal @ covector),
+                   _unit(surfels.shading_normal @ covector), np.float32(shift))
+
+
 @dataclass
 class _Drawn:
     """One instance on its way through a frame; all of its M surfels are drawn."""
@@ -87,6 +109,7 @@ class Renderer:
         self._lights = _Recent(4)
         self._tokens = _Recent(4)
         self._prepared = _Recent(16)
+        self._standing = _Recent(32)
         self._illuminations = _Recent(32)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
@@ -115,7 +138,7 @@ class Renderer:
             return None  # scaled to nothing: there is nothing to see
         progress("Asset", 0.0)
         asset = instance.asset
-        prepared = self._prepared.get_or(asset.hash, lambda: self._prepare(asset, settings.threads))
+        prepared = self._prepared.get_or(asset.hash, lambda: self._prepare(asset, settings.threads, progress))
         progress("Light transport", 0.4)
         rotation = gaussians.polar_rotation(matrix)
         asset_to_map = environment.world_to_map @ rotation
@@ -123,18 +146,16 @@ class Renderer:
         key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads))
-        surfels = prepared.transport.surfels
-        shape = gaussians.from_surfels(surfels, matrix)
+        standing = self._standing.get_or((asset.hash, matrix.tobytes()),
+                                         lambda: _Standing.of(prepared.transport.surfels, matrix))
+        shape = standing.shape
         to_camera = camera.directions_to(shape.xyz)
-        covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
-        front = np.einsum("kc,kc->k", _unit(surfels.normal @ covector), to_camera) > FACING
-        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
-        shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
-        shape.xyz[~front] -= to_camera[~front] * np.float32(shift)
-        return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera,
-                      _unit(surfels.shading_normal @ covector), shape)
+        front = np.einsum("kc,kc->k", standing.normal, to_camera) > FACING
+        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), standing.shift)[:, None]
+        return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
+                      replace(shape, xyz=xyz))
 
-    def _prepare(self, asset: NeuralAsset, threads: int) -> _Prepared:
+    def _prepare(self, asset: NeuralAsset, threads: int, progress: Progress) -> _Prepared:
         surfels = surfels_of(asset, self.model)
         h = None
         if "iad" in self.model.graphs:
@@ -142,75 +163,114 @@ class Renderer:
             slat = asset.slat
             if asset.model_hash != self.model.digest:  # another model's latent means nothing to this one
                 slat = encode(self.model, surfels, asset.coords)
+            progress("Asset", 0.1)
             h = self.model.run("iad", slat=slat, neighbours=around)[0]
+        progress("Asset", 0.2)
         return _Prepared(transport.prepare_transport(surfels, threads), latent.voxel_of(surfels, asset.coords), h)
-
-    def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
-                  settings: Settings) -> np.ndarray:
-        """(K, 3) at strength 1."""
-        if settings.shading == "split-sum":
-            return shaded.terms[:, 0] + shaded.terms[:, 3]
-        h = item.prepared.h
-        if settings.shading == "transport" or h is None or "lad" not in self.model.graphs:
-            return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
-        directions = lighting.token_directions()
-        tokens = self._tokens.get_or(environment.hash, lambda: self.model.run(
-            "tokenizer", radiance=lighting.token_radiance(light, directions))[0])
-        turn, unit = item.asset_to_map.T.astype(np.float32), max(light.mean, 1e-8)
-        return unit * self.model.run(
-            "lad", surfel=lighting.surfel_inputs(shaded), terms=shaded.terms / unit,
-            h=h[item.prepared.voxel[shaded.index]], view=shaded.view, reflected=lighting.reflections(shaded) @ turn,
-            normal=shaded.surfels.shading_normal @ turn, tokens=tokens, directions=directions)[0]
 
     def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
                   settings: Settings) -> np.ndarray:
         """Features of the kept surfels: their radiance to the camera and what the passes show. passes.pack's (K, C)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
         shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
-                                keep, view, RAYS[settings.quality], settings.threads)
+                                keep, view, RAYS[settings.quality], threads=1)
         surfels = shaded.surfels
         radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
         return passes.pack(radiance, {
             "Base Color": surfels.base_color, "Normal": item.normal[keep], "Roughness": surfels.roughness,
             "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence}, settings.passes)
 
+    def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
+                  settings: Settings) -> np.ndarray:
+        """(K, 3) at strength 1."""
+        if settings.shading == "split-sum":
+            return shaded.terms[:, 0] + shaded.terms[:, 3]
+        if not self._decodes(item, settings):
+            return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
+        turn, unit = item.asset_to_map.T.astype(np.float32), max(light.mean, 1e-8)
+        return unit * self.model.run(
+            "lad", surfel=lighting.surfel_inputs(shaded), terms=shaded.terms / unit,
+            h=item.prepared.h[item.prepared.voxel[shaded.index]], view=shaded.view,
+            reflected=lighting.reflections(shaded) @ turn, normal=shaded.surfels.shading_normal @ turn,
+            tokens=self._tokens_of(environment, light), directions=lighting.token_directions())[0]
+
+    def _decodes(self, item: _Drawn, settings: Settings) -> bool:
+        return settings.shading == "auto" and item.prepared.h is not None and "lad" in self.model.graphs
+
+    def _tokens_of(self, environment: Environment, light: transport.Light) -> np.ndarray:
+        return self._tokens.get_or(environment.hash, lambda: self.model.run(
+            "tokenizer", radiance=lighting.token_radiance(light, lighting.token_directions()))[0])
+
     def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
         width, height, channels = camera.width, camera.height, passes.width(settings.passes)
-        sky = _sky(camera, environment, light, settings.threads) if settings.background else None
+        sky = (lambda window: _sky(window, environment, light)) if settings.background else None
         if not drawn:
-            empty = np.zeros((height, width, channels), np.float32)
-            return passes.unpack(empty, empty[..., 0], empty[..., 0], sky, settings.passes)
+            empty = np.broadcast_to(np.float32(0), (height, width, 2 + channels))
+            return _developed(empty, empty[..., 0], camera, sky, settings, progress)
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
+        progress("Visibility", 0.05)
         seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
         features, start = np.zeros((len(seen), 2 + channels), np.float32), 0
         for number, item in enumerate(drawn):
-            progress("Shading", 0.1 + 0.7 * number / len(drawn))
+            if self._decodes(item, settings):
+                self._tokens_of(environment, light)  # once, before the threads need them
             keep = np.flatnonzero(seen[start:start + len(item.front)] & item.front)
-            rows = start + keep
-            features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
-            features[rows, 2:] = self._features(item, keep, environment, light, settings)
+
+            def shade(index: np.ndarray) -> None:
+                rows = start + index  # noqa: B023 (done before the next item)
+                features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
+                features[rows, 2:] = self._features(item, index, environment, light, settings)  # noqa: B023
+
+            pieces.spread(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
+                          part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
         image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
-        front = np.maximum(image[..., 0], 1e-6)
-        solid = np.minimum(alpha, front * SOLIDITY) * (image[..., 0] > 1e-4)
-        depth = image[..., 1] / front * (solid > 0)
-        return passes.unpack(image[..., 2:] * (solid / front)[..., None], solid, depth, sky, settings.passes)
+        return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
+
+
+def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
+               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    """Passes of a blended image (H, W, 2 + C): share of surfels that face the camera, their depth, passes.pack's C.
+
+    alpha: (H, W). sky: gives the radiance behind a window of the picture.
+    """
+    made = {name: np.zeros((camera.height, camera.width, PASSES[name]), np.float32) for name in settings.passes}
+
+    def develop(top: int) -> None:
+        rows = slice(top, min(top + BAND, camera.height))
+        if sky is None and not alpha[rows].any():
+            return
+        blended = image[rows]
+        front = np.maximum(blended[..., 0], 1e-6)
+        solid = np.minimum(alpha[rows], front * SOLIDITY) * (blended[..., 0] > 1e-4)
+        depth = blended[..., 1] / front * (solid > 0)
+        behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
+        band = passes.unpack(blended[..., 2:] * (solid / front)[..., None], solid, depth, behind, settings.passes)
+        for name, values in band.items():
+            made[name][rows] = values
+
+    pieces.spread(develop, range(0, camera.height, BAND), settings.threads, "Passes", progress)
+    return made
 
 
 def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> splat.Projection:
     """Gaussians on the camera's pixels, with the renderer's low-pass."""
-    return splat.project(shape.xyz, shape.covariance, shape.opacity, camera.world_to_camera, camera.intrinsics,
-                         camera.width, camera.height, near=camera.near, far=camera.far, low_pass=LOW_PASS,
-                         orthographic=camera.orthographic, threads=threads)
+    left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
+    projection = splat.project(
+        shape.xyz, shape.covariance, shape.opacity, camera.world_to_camera,
+        camera.intrinsics - [[0, 0, left], [0, 0, top], [0, 0, 0]], width, height, near=camera.near, far=camera.far,
+        low_pass=LOW_PASS, orthographic=camera.orthographic, threads=threads)
+    projection.mean[:] += np.float32([left, top])  # what is bent at the whole picture's edge is bent alike in a window
+    return projection
 
 
-def _sky(camera: Camera, environment: Environment, light: transport.Light, threads: int) -> np.ndarray:
+def _sky(camera: Camera, environment: Environment, light: transport.Light) -> np.ndarray:
     """What is seen of the environment behind everything. (H, W, 3) float32."""
     directions = camera.pixel_directions().reshape(-1, 3) @ environment.world_to_map.T.astype(np.float32)
-    radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=threads)
+    radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
     return (radiance * np.float32(environment.strength)).reshape(camera.height, camera.width, 3)
 
 

@@ -421,7 +421,7 @@ NEAR_KERNEL(grid_bounce)(const int32_t *table, int64_t count, int64_t directions
     });
 }
 
-// open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4). asset_to_map row-major 3x3.
+// open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 3). asset_to_map row-major 3x3.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view, const float *normal,
                                  const float *roughness, int64_t count, const float *radiosity, const float *texels,
                                  int64_t height, int64_t levels, const float *asset_to_map, int64_t rays, int64_t seed,
@@ -429,7 +429,6 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
     return guard([&] {
         const NearGrid &g = *grid;
         const Pyramid map{texels, int32_t(height), int32_t(levels)};
-        const Float4 *b = reinterpret_cast<const Float4 *>(radiosity);
         const Hammersley points(rays);
         constexpr int64_t GRAIN = 32;
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
@@ -477,7 +476,11 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                  [&](int lane, Hit h) {
                      const Sample &a = sample_of[lane];
                      Reflected &o = *a.surfel;
-                     const Float4 seen = h.place < 0 ? a.sky : b[g.surfel[h.place]];
+                     Float4 seen = a.sky;
+                     if (h.place >= 0) {
+                         const float *sent = radiosity + 3 * size_t(g.surfel[h.place]);
+                         seen = Float4{sent[0], sent[1], sent[2], 0.0f};
+                     }
                      const float w90 = a.weight * a.fresnel, w0 = a.weight - w90;
                      o.sum[0] += w0 * a.sky;
                      o.sum[1] += w90 * a.sky;
