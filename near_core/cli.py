@@ -182,8 +182,8 @@ def create(args: argparse.Namespace) -> int:
     shape = mesh.load(args.mesh) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report}
     if args.image:
-        made = verbs.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options,
-                                       mesh=shape and mesh.normalized(shape)[0])
+        made = verbs.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options, mesh=shape,
+                                       normalize=True)
     else:
         made = verbs.create_from_mesh(shape, normalize=True, **options)
     asset.save(made, args.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -44,51 +45,62 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float = 15.0, fov: float = 40.0, seed: int = 0, name: str, source: str = "",
-                      model: runtime.NearMini | None = None, progress: Progress = silent,
+                      normalize: bool = False, model: runtime.NearMini | None = None, progress: Progress = silent,
                       on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
 
     photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
         from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
         asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
-    azimuth, elevation, fov: degrees, the guess where there is no camera. seed: changes what no photo shows.
+    azimuth, elevation, fov: degrees, the guess where there is no camera. normalize: of the mesh, as in
+        create_from_mesh. seed: changes what no photo shows.
     on_preview: called with the matte and the crop as soon as they are known.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
     model = model or runtime.NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
+    extent = 1.0
+    if mesh is not None and normalize:
+        mesh, extent, _ = meshes.normalized(mesh)
     views = []
     for number, picture in enumerate(photos):
         photo = prepare(picture, mask if number == 0 else None, _matte(model), part(progress, 0.0, 0.25))
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
-        turn = azimuth + 360 * number / len(photos)
         if camera is not None and number == 0:
             seen_from = photo.cropped(camera)
         elif mesh is not None:
             seen_from = _posed(photo, mesh, elevation, fov)
         else:
-            seen_from = photo.camera(turn, elevation, fov)
-        progress("Shape", 0.3)
+            seen_from = photo.camera(azimuth + 360 * number / len(photos), elevation, fov)
+        progress("Layers", 0.3)
         views.append(reconstruct.Look(model, photo, seen_from))
     progress("Shape", 0.4)
     shape = reconstruct.surface(reconstruct.field(model, views)) if mesh is None else mesh
-    progress("Surface", 0.55)
-    surfels = sampling.sample_surfels(shape, part(progress, 0.55, 0.75))
+    made = _covered(shape, model, views, seed, part(progress, 0.55, 1.0))
+    return replace(made, name=name, source=source, extent=extent)
+
+
+def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruct.Look], seed: int,
+             progress: Progress) -> NeuralAsset:
+    """The asset of a shape with the materials that photos show."""
+    progress("Surface", 0.0)
+    surfels = sampling.sample_surfels(shape, part(progress, 0.0, 0.4))
     coords, material = sampling.voxelize(shape, surfels)
-    progress("Material", 0.75)
+    progress("Material", 0.4)
     slat, confidence = reconstruct.decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)),
                                           seed)
-    progress("Material", 0.85)
-    octants = render.decode(model, slat, coords)
-    surfels = reconstruct.painted(latent.with_materials(surfels, coords, octants, confidence), views[0])
-    progress("Latent", 0.9)
+    progress("Material", 0.6)
+    surfels = latent.with_materials(surfels, coords, render.decode(model, slat, coords), confidence)
+    for view in reversed(views):  # the first photo has the last word
+        surfels = reconstruct.painted(surfels, view)
+    progress("Latent", 0.8)
     material = sampling.voxelize(shape, surfels)[1]
     material[:, 7] = confidence
     slat = render.encode(model, surfels, coords)
     progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, name=name, source=source, model=MODEL, model_hash=model.digest)
+    return NeuralAsset(coords, material, slat, surfels, name="", source="", model=MODEL, model_hash=model.digest)
 
 
 def _matte(model: runtime.NearMini) -> Matte | None:

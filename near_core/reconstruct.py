@@ -55,6 +55,13 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
 
 
+def pose_of(camera: Camera) -> np.ndarray:
+    """(6,) float32: what Intrinsics wants to know of a crop's camera."""
+    tangent = camera.width / camera.intrinsics[0, 0] / 2
+    position = camera.position / np.linalg.norm(camera.position)
+    return np.array([1, *position, 2 * tangent * camera.world_to_camera[2, 3], tangent], np.float32)
+
+
 def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
     """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's origin
     (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
@@ -134,7 +141,8 @@ class Look(View):
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
         image = network_image(photo)
-        layers, self.trunk, elevation = (x[0] for x in model.run("intrinsics", image=image[None]))
+        layers, self.trunk, elevation = (x[0] for x in model.run("intrinsics", image=image[None],
+                                                                    pose=pose_of(camera)[None]))
         super().__init__(camera, image, layers)
         self.photo, self.elevation = photo, float(np.degrees(elevation))
 

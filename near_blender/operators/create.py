@@ -11,7 +11,6 @@ from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProper
 from .. import client, geometry, payload
 from .._core import errors
 from .._core import image as images
-from .._core import mesh as meshes
 from . import jobs
 from .place import in_object_mode, reported
 from .transfer import chosen_paths
@@ -41,7 +40,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
             for note in notes:
                 self.report({"INFO"}, note)
             job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True)
-            return jobs.run(self, context, job, ob.name, 1.0, wait=not getattr(self, "_is_interactive", False))
+            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 
 
@@ -102,16 +101,15 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
                 _check_picture(path)
             if self.mask:
                 _check_picture(Path(bpy.path.abspath(self.mask)))
-            mesh, size = None, 1.0
+            mesh = None
             if self.mesh_object:
                 mesh, _ = geometry.read(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
-                mesh, size, _ = meshes.normalized(mesh)
             name = paths[0].stem
             job = client.create_from_image(
-                [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh,
+                [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh, normalize=True,
                 mask=bpy.path.abspath(self.mask) or None, fov=math.degrees(self.fov),
                 elevation=math.degrees(self.elevation), azimuth=math.degrees(self.azimuth))
-            return jobs.run(self, context, job, name, size, wait=not getattr(self, "_is_interactive", False))
+            return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 
 

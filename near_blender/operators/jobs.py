@@ -24,11 +24,10 @@ INTERVAL = 0.1  # seconds between looks at the worker
 
 @dataclass
 class Creation:
-    """A job on its way and what it will be called. size: the object's scale. started: time.monotonic() seconds."""
+    """A job on its way and what it will be called. started: time.monotonic() seconds."""
 
     job: client.Job
     name: str
-    size: float
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
 
@@ -73,11 +72,10 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
     preview.image_pixels_float.foreach_set(np.ascontiguousarray(values).ravel())
 
 
-def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, size: float, wait: bool
-        ) -> set[str]:
+def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, wait: bool) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
     global _current
-    _current = Creation(job, name, size)
+    _current = Creation(job, name)
     if not wait:
         ops: Any = bpy.ops
         ops.near.watch_creation("INVOKE_DEFAULT")
@@ -104,7 +102,6 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             operator.report({"WARNING"}, creation.job.warning)
         asset = assets.from_bytes(data, creation.name)
         ob = place(context, asset, data)
-        ob.scale *= creation.size
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels in {spent:.1f} s")
         return {"FINISHED"}

@@ -16,6 +16,7 @@ SIZE = 128  # pixels of the square crop the networks see
 PIXEL = 25  # what Slat sees of a voxel
 LAYERS = 10  # of Intrinsics
 TRUNK = 64
+POSE = 6
 COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
 LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
 
@@ -88,7 +89,9 @@ class Backbone(nn.Module):
 class Intrinsics(nn.Module):
     """What a photo shows of an object, pixel by pixel, free of its light; and from how high it was taken.
 
-    image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. Returns layers (B, LAYERS, S, S): depth below
+    image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. pose: (B, POSE) of the crop's camera, 0 where it
+    is not known: 1, the unit direction from the object's middle to it, the crop's side in asset units there, and the
+    tangent of half its field of view. Returns layers (B, LAYERS, S, S): depth below
     the object's middle and thickness behind it, both in sides of the crop, the normal in the camera's frame (not unit),
     display base colour, roughness, metallic; trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
     """
@@ -101,13 +104,16 @@ class Intrinsics(nn.Module):
                                                   nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
         self.alpha = nn.Conv2d(4, inner, 4, stride=2, padding=1)
         self.whole = nn.Sequential(nn.Linear(320, 128), nn.SiLU(), nn.Linear(128, inner + 1))
+        self.pose = nn.Sequential(nn.Linear(POSE, 64), nn.SiLU(), nn.Linear(64, inner * len(_TAPS)))
         self.narrow = nn.Conv2d(inner, 28, 1)
         self.out = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, LAYERS, 3, padding=1))
         nn.init.normal_(self.out[-1].weight, std=0.003)
         nn.init.normal_(self.whole[-1].weight, std=0.003)
+        nn.init.normal_(self.pose[-1].weight, std=0.003)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         taps = self.backbone(image[:, :3])
+        posed = self.pose(pose).unflatten(1, (len(taps), -1))[..., None, None]
         whole = self.whole(taps[-1].mean((2, 3)))
         x = self.lateral[-1](taps[-1]) + whole[:, :-1, None, None]
         for level in range(len(taps) - 1, -1, -1):
@@ -115,6 +121,7 @@ class Intrinsics(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
             if level == 0:
                 x = x + self.alpha(image)
+            x = x + posed[:, level]
             x = x + self.smooth[level](F.silu(x))
         fine = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
         out = self.out(torch.cat([fine, image], 1))

@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.mini_photo import SIZE, Intrinsics
+from .. import reconstruct
+from ..models.mini_photo import Intrinsics
 from . import photos, subjects
 from .loop import Run, Schedule, background, start_from
 
 LEAN = 12.0  # degrees a photo may be rolled by
+UNPOSED = 0.15  # of the photos come without a camera
 STEEP = 0.15  # sides of the crop: depths that differ more are different surfaces
 
 
@@ -48,7 +50,11 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     x, y = layers[2] * c + layers[3] * s, layers[3] * c - layers[2] * s
     layers[2], layers[3] = (-x if mirrored else x), y
     up = view.camera.position
-    return {"image": image, "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
+    pose = reconstruct.pose_of(photos.cropped(view.camera, window))
+    pose[1] *= -1 if mirrored else 1
+    if augment and rng.random() < UNPOSED:
+        pose[:] = 0
+    return {"image": image, "pose": torch.from_numpy(pose), "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
             "elevation": torch.tensor(math.asin(up[2] / np.linalg.norm(up)), dtype=torch.float32)}
 
 
@@ -69,7 +75,8 @@ def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
     """The loss of a batch and its parts: mean absolute errors over the pixels that show the object."""
     with torch.autocast("cpu", torch.bfloat16):
-        layers, _, elevation = networks.intrinsics(batch["image"].contiguous(memory_format=torch.channels_last))
+        layers, _, elevation = networks.intrinsics(
+            batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
     layers, truth, mask = layers.float(), batch["layers"], batch["mask"]
     count = mask.sum((1, 2)).clamp(min=1)
 

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 
 from .. import camera as cameras
-from .. import reconstruct
 from ..models.mini_photo import SIZE
 from ..reconstruct import SHARP
 
@@ -77,22 +76,15 @@ def jittered(window: tuple[float, float, float], rng: np.random.Generator) -> tu
     return cx + x, cy + y, side * rng.uniform(0.95, 1.2)
 
 
+def cropped(camera: cameras.Camera, window: tuple[float, float, float]) -> cameras.Camera:
+    """The camera of a crop."""
+    cx, cy, side = window
+    return camera.cropped(cx - side / 2, cy - side / 2, side, side)
+
+
 def reach(camera: cameras.Camera, window: tuple[float, float, float]) -> float:
     """The side of the crop in asset units, where the frame's origin lies."""
     return window[2] / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
-
-
-def project(points: torch.Tensor, camera: cameras.Camera, window: tuple[float, float, float]
-            ) -> tuple[torch.Tensor, torch.Tensor]:
-    """points (P, 3) in the asset's frame -> uv (P, 2) in the crop and ray (P, 4), as reconstruct.project."""
-    cx, cy, side = window
-    uv, ray = reconstruct.project(points.numpy(), camera.cropped(cx - side / 2, cy - side / 2, side, side))
-    return torch.from_numpy(uv), torch.from_numpy(ray)
-
-
-def cell_centres(resolution: int) -> torch.Tensor:
-    """reconstruct.cell_centres as a tensor."""
-    return torch.from_numpy(reconstruct.cell_centres(resolution))
 
 
 @dataclass

@@ -21,11 +21,12 @@ from .. import environment as environments
 from .. import gaussians, image, latent, lighting, render, transport
 from .._kernels import autograd, splat
 from ..models.mini import LightingDecoder, LightTokenizer
+from ..surfels import CELL
 from .loop import Run, Schedule, background, start_from
 from .photos import read_rgba, to_display
 
 RAYS = 16
-FILL = 1.08  # only surfels that face the camera are drawn here: what their layer lets through is made up for
+CROP = 64  # pixels; a step sees a window of a picture
 
 
 class Renderer(nn.Module):
@@ -58,10 +59,12 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
     for number, (key, pictures) in enumerate(list(groups.items())[:views]):
         camera = cameras.from_json(json.loads(key))
         to_camera = camera.directions_to(shape.xyz)
-        facing = np.flatnonzero(np.einsum("kc,kc->k", prepared.surfels.normal, to_camera) > render.FACING)
-        kept = gaussians.Gaussians(shape.xyz[facing], shape.covariance[facing], shape.opacity[facing])
-        seen = splat.contributions(render.project(kept, camera), camera.width, camera.height) > render.SEEN
-        index = facing[seen]
+        front = np.einsum("kc,kc->k", prepared.surfels.normal, to_camera) > render.FACING
+        # far sides stand back, as render has it
+        behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(2 * CELL))
+        placed = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
+        seen = splat.contributions(render.project(placed, camera), camera.width, camera.height) > render.SEEN
+        drawn, index = np.flatnonzero(seen), np.flatnonzero(seen & front)
         terms, tokens, truth, extra, means = [], [], [], [], []
         for view, path in pictures:
             environment = environment_of(view, hdris)
@@ -84,8 +87,8 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
                 p + "surfel": inputs.astype(np.float16), p + "voxel": voxel[index].astype(np.int32),
                 p + "view": shaded.view.astype(np.float16), p + "reflected": lighting.reflections(shaded).astype(np.float16),
                 p + "normal": shaded.surfels.shading_normal.astype(np.float16),
-                p + "xyz": shape.xyz[index], p + "covariance": shape.covariance[index],
-                p + "opacity": shape.opacity[index], p + "camera": camera.world_to_camera.astype(np.float32),
+                p + "xyz": placed.xyz[drawn], p + "covariance": placed.covariance[drawn],
+                p + "opacity": placed.opacity[drawn], p + "front": front[drawn], p + "camera": camera.world_to_camera.astype(np.float32),
                 p + "intrinsics": camera.intrinsics.astype(np.float32),
                 p + "size": np.array([camera.width, camera.height])}
     out["views"] = np.array(min(len(groups), views))
@@ -110,40 +113,77 @@ def prepare(args: argparse.Namespace) -> int:
     return 0
 
 
-def mixed(arrays: dict, view: int, h: Tensor, rng: np.random.Generator, augment: bool, picture: int = 0) -> dict:
-    """One view under a mixture of its lights, in units of the mixture's mean; h (N, 32) of the asset's voxels."""
+def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
+    """The surfels that show in a window of a view, and its camera. Index rows of the view's arrays."""
     p = f"{view}."
-    count = len(arrays[p + "terms"])
-    if augment:
-        weights = rng.dirichlet(np.full(count, 0.6))[:, None] * rng.uniform(0.7, 1.3, (count, 3))
-        # bring the lights to one level first, so that a mixture is one
-        weights /= np.maximum(arrays[p + "mean"], 1e-4)[:, None]
+    intrinsics = arrays[p + "intrinsics"].copy()
+    intrinsics[:2, 2] -= left, top
+    local = arrays[p + "xyz"] @ arrays[p + "camera"][:3, :3].T + arrays[p + "camera"][:3, 3]
+    pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
+    near = ((pixel > -4) & (pixel < size + 4)).all(1)
+    return {"intrinsics": torch.from_numpy(intrinsics), "size": (size, size), "drawn": np.flatnonzero(near),
+            "rows": np.flatnonzero(near[arrays[p + "front"]])}
+
+
+def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | None = None) -> dict:
+    """One view under its lights times weights (L, 3), in units of the mixture's mean; h (N, 32) of the asset's voxels.
+
+    seen: a window, None for the whole picture.
+    """
+    p = f"{view}."
+    if seen is None:
+        seen = {"intrinsics": torch.from_numpy(arrays[p + "intrinsics"]), "size": tuple(arrays[p + "size"]),
+                "drawn": slice(None), "rows": slice(None)}
+        left = top = 0
     else:
-        weights = np.zeros((count, 3))
-        weights[picture] = 1
+        left, top = (int(n) for n in (arrays[p + "intrinsics"] - seen["intrinsics"].numpy())[:2, 2].round())
+    width, height = (int(n) for n in seen["size"])
+    rows, count = seen["rows"], len(arrays[p + "terms"])
     weights = weights.astype(np.float32)
     mean = float((weights.mean(1) * arrays[p + "mean"]).sum())
     blend = weights.mean(1) * arrays[p + "mean"] / max(mean, 1e-8)
-    tensor = lambda key: torch.from_numpy(arrays[p + key].astype(np.float32))  # noqa: E731
-    surfel = tensor("surfel")
-    surfel[:, 9] = torch.from_numpy(np.einsum("lk,l->k", arrays[p + "visibility"].astype(np.float32), blend))
-    terms = np.einsum("lktc,lc->ktc", arrays[p + "terms"].astype(np.float32), weights) / mean
+    tensor = lambda key, rows=slice(None): torch.from_numpy(arrays[p + key][rows].astype(np.float32))  # noqa: E731
+    surfel = tensor("surfel", rows)
+    surfel[:, 9] = torch.from_numpy(np.einsum("lk,l->k", arrays[p + "visibility"][:, rows].astype(np.float32), blend))
+    terms = np.einsum("lktc,lc->ktc", arrays[p + "terms"][:, rows].astype(np.float32), weights) / mean
     tokens = np.einsum("ltsc,lc->tsc", arrays[p + "tokens"].reshape(count, -1, 3, 3), weights) / mean
-    truth = np.einsum("lhwc,lc->hwc", arrays[p + "truth"][..., :3].astype(np.float32), weights) / mean
+    picture = arrays[p + "truth"][:, top:top + height, left:left + width].astype(np.float32)
+    truth = np.einsum("lhwc,lc->hwc", picture[..., :3], weights) / mean
     return {"surfel": surfel, "terms": torch.from_numpy(terms), "tokens": torch.from_numpy(tokens).flatten(1),
-            "truth": torch.from_numpy(truth), "alpha": torch.from_numpy(arrays[p + "truth"][0, ..., 3].astype(np.float32)),
-            "view": tensor("view"), "reflected": tensor("reflected"), "normal": tensor("normal"),
-            "h": h[torch.from_numpy(arrays[p + "voxel"].astype(np.int64))], "mean": mean,
-            "xyz": tensor("xyz"), "covariance": tensor("covariance"), "opacity": tensor("opacity"),
-            "camera": tensor("camera"), "intrinsics": tensor("intrinsics"), "size": arrays[p + "size"]}
+            "truth": torch.from_numpy(truth), "alpha": torch.from_numpy(picture[0, ..., 3]),
+            "view": tensor("view", rows), "reflected": tensor("reflected", rows), "normal": tensor("normal", rows),
+            "h": h[torch.from_numpy(arrays[p + "voxel"][rows].astype(np.int64))], "mean": mean,
+            "xyz": tensor("xyz", seen["drawn"]), "covariance": tensor("covariance", seen["drawn"]),
+            "opacity": tensor("opacity", seen["drawn"]), "front": torch.from_numpy(arrays[p + "front"][seen["drawn"]]),
+            "camera": tensor("camera"), "intrinsics": seen["intrinsics"], "size": (width, height)}
+
+
+def random_mixture(arrays: dict, view: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights (L, 3) of a view's lights: brought to one level first, so that a mixture is one."""
+    mean = arrays[f"{view}.mean"]
+    weights = rng.dirichlet(np.full(len(mean), 0.5))[:, None] * rng.uniform(0.7, 1.3, (len(mean), 3))
+    return weights / np.maximum(mean, 1e-4)[:, None]
+
+
+def random_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
+    """A window of CROP pixels around a random pixel of the object."""
+    alpha = arrays[f"{view}.truth"][0, ..., 3]
+    solid = np.argwhere(alpha > 0.5)
+    centre = solid[rng.integers(len(solid))] if len(solid) else np.array(alpha.shape) // 2
+    top, left = np.clip(centre - CROP // 2, 0, np.array(alpha.shape) - CROP)
+    return window(arrays, view, int(left), int(top), CROP)
 
 
 def draw(item: dict, radiance: Tensor) -> Tensor:
-    """Splats radiance (K, 3) of the item's surfels. (H, W, 3), premultiplied."""
-    width, height = (int(n) for n in item["size"])
-    picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], radiance, item["camera"],
-                                   item["intrinsics"], width, height, low_pass=render.LOW_PASS)
-    return picture * ((alpha * FILL).clamp(max=1) / alpha.clamp(min=1e-6)).detach()[..., None]
+    """Splats radiance (K, 3) of the item's surfels as render does. (H, W, 3), premultiplied."""
+    features = torch.zeros(len(item["front"]), 4)
+    rows = torch.nonzero(item["front"]).squeeze(1)
+    features = features.index_put((rows,), torch.cat([torch.ones(len(rows), 1), radiance], 1))
+    picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
+                                         item["intrinsics"], *item["size"], low_pass=render.LOW_PASS)
+    front = picture[..., :1].detach().clamp(min=1e-6)
+    solid = torch.minimum(alpha.detach()[..., None], front * render.SOLIDITY) * (front > 1e-4)
+    return picture[..., 1:] * (solid / front)
 
 
 def forward(networks: Renderer, item: dict) -> Tensor:
@@ -217,7 +257,8 @@ def run(args: argparse.Namespace) -> int:
             paths[:] = sorted(Path(args.prepared).glob("*.npz"))
         for _ in range(args.batch):
             arrays, h = fetch(paths[rng.integers(len(paths))])
-            batch.append(mixed(arrays, rng.integers(int(arrays["views"])), h, rng, True))
+            view = rng.integers(int(arrays["views"]))
+            batch.append(mixed(arrays, view, h, random_mixture(arrays, view, rng), random_window(arrays, view, rng)))
         return batch
 
     batches = background(make)
@@ -233,7 +274,7 @@ def run(args: argparse.Namespace) -> int:
             scores = []
             for view in range(int(arrays["views"])):
                 for picture in range(len(arrays[f"{view}.terms"])):
-                    item = mixed(arrays, view, h, rng, False, picture)
+                    item = mixed(arrays, view, h, np.eye(len(arrays[f"{view}.terms"]))[picture][:, None].repeat(3, 1))
                     truth = item["truth"] * item["mean"]
                     made = draw(item, forward(networks, item)) * item["mean"]
                     base = draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]

@@ -62,13 +62,14 @@ def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generato
         order = rng.permutation(3)
         picture[:3], octants[..., 7:10] = picture[:3][torch.from_numpy(order)], octants[..., 7:10][..., order]
     return {"image": photos.network_image(picture, window), "octants": torch.from_numpy(octants), "coords": coords,
-            "camera": camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2, window[2], window[2])}
+            "camera": photos.cropped(camera, window)}
 
 
 def finish(intrinsics: IntrinsicsOnly, item: dict) -> dict[str, Tensor]:
     """The inputs of the network for a sample."""
     with torch.no_grad():
-        layers = intrinsics.intrinsics(item["image"][None])[0][0].float().numpy()
+        pose = torch.from_numpy(reconstruct.pose_of(item["camera"]))
+        layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
     view = reconstruct.View(item["camera"], item["image"].numpy(), layers)
     octants, coords = item["octants"], item["coords"]
     normal = torch.nn.functional.normalize((octants[..., 4:7] * octants[..., :1]).sum(1), dim=-1).numpy()

@@ -54,13 +54,13 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     image = photos.network_image(picture, window)
     if mirrored:  # photo, camera and object as in a mirror that stands at x = 0
         image, solid = image.flip(2), solid[::-1]
-        inputs = reconstruct.grid_inputs(camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2,
-                                                        window[2], window[2]), CENTRES * MIRROR)
+    crop = photos.cropped(camera, window)
+    inputs = reconstruct.grid_inputs(crop, CENTRES * MIRROR if mirrored else CENTRES)
+    inputs["pose"] = reconstruct.pose_of(crop)
+    if mirrored:
         inputs["uv"][..., 0] *= -1
         inputs["towards"][0] *= -1
-    else:
-        inputs = reconstruct.grid_inputs(camera.cropped(window[0] - window[2] / 2, window[1] - window[2] / 2,
-                                                        window[2], window[2]), CENTRES)
+        inputs["pose"][1] *= -1
     return {"image": image, "reach": torch.tensor(photos.reach(camera, window), dtype=torch.float32),
             "solid": torch.from_numpy(np.ascontiguousarray(solid)).float() / 8,
             **{key: torch.from_numpy(np.ascontiguousarray(value)).float() for key, value in inputs.items()}}
@@ -71,7 +71,7 @@ def predict(intrinsics: IntrinsicsOnly, networks: StructureOnly, batch: dict[str
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             image = batch["image"].contiguous(memory_format=torch.channels_last)
-            layers, trunk, _ = intrinsics.intrinsics(image)
+            layers, trunk, _ = intrinsics.intrinsics(image, batch["pose"])
             front = layers[:, 0].float() * batch["reach"][:, None, None]
             back = front + layers[:, 1].float().clamp(min=0) * batch["reach"][:, None, None]
             surface = torch.stack([front, back, image[:, 3]], 1)
