@@ -12,7 +12,7 @@ from .library import INTEGER, POINTER, Kernel, require
 
 _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
-_trace_sky = Kernel("grid_trace_sky", *[POINTER] * 2, INTEGER, *[POINTER] * 5, INTEGER)
+_trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, *[POINTER] * 5, INTEGER)
 _gather_sky = Kernel("grid_gather_sky", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", POINTER, INTEGER, INTEGER, *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
@@ -121,23 +121,28 @@ class Grid:
         _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
         return table
 
-    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, *, threads: int = 0
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, *,
+                  index: np.ndarray | None = None, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The irradiance of a few directions at every surfel.
 
         direction: (D, 3) float32, unit, asset frame. radiance: (D, 3) float32, times the steradians each stands for.
-        normal: (M, 3) float32, unit, shading. Returns the sum of (n . w) radiance over the directions that meet nothing
-        and over all of them, (M, 3) float32 each, and which meet nothing, (M, D) bool, False below the horizon of the
-        geometric normal.
+        index: (N,) int32, the surfels to ask for, default all; quickest in the order of `parts`. normal: (N, 3)
+        float32, unit, shading. Returns the sum of (n . w) radiance over the directions that meet nothing and over all
+        of them, (N, 3) float32 each, and which meet nothing, (N, D) bool, False below the geometric normal's horizon.
         """
+        index = np.arange(len(self), dtype=np.int32) if index is None else _in_range("index", index, len(self))
         count = len(require("direction", direction, (None, 3)))
         require("radiance", radiance, (count, 3))
-        require("normal", normal, (len(self), 3))
-        seen, whole = np.empty((2, len(self), 3), np.float32)
-        opened = np.empty((len(self), count), bool)
-        _trace_sky(self._address, _by_component(direction), count, _by_component(radiance), normal, opened, seen, whole,
-                   threads)
+        require("normal", normal, (len(index), 3))
+        seen, whole = np.empty((2, len(index), 3), np.float32)
+        opened = np.empty((len(index), count), bool)
+        _trace_sky(self._address, index, len(index), _by_component(direction), count, _by_component(radiance), normal,
+                   opened, seen, whole, threads)
         return seen, whole, opened
+
+    def parts(self, size: int) -> list[np.ndarray]:
+        """All surfels, neighbours together, in lists (n,) int32 of about `size`."""
+        return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))
 
 
 def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky: np.ndarray, *,

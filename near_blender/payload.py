@@ -7,7 +7,6 @@ never rewritten: other bytes make another mesh.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from typing import Any
 
@@ -16,6 +15,7 @@ import bpy
 from ._core import asset as assets
 
 KEY = "near_asset"
+hash_bytes = assets.hash_bytes  # a payload goes by the name that its asset has in the engine
 _CACHED = 8  # decoded assets kept, tens of MB each
 
 _hashes: dict[int, str] = {}  # Mesh.session_uid -> hash
@@ -42,11 +42,6 @@ def bytes_of(mesh: bpy.types.Mesh | None) -> bytes | None:
     """The bytes of the .near file kept by mesh; None where it is no payload."""
     data = mesh.get(KEY) if mesh is not None else None
     return data if isinstance(data, bytes) else None
-
-
-def hash_bytes(data: bytes) -> str:
-    """The key of caches: equal for equal bytes."""
-    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def hash_of(mesh: bpy.types.Mesh | None) -> str | None:

@@ -49,14 +49,19 @@ class NeuralAsset:
     model: str = ""
     model_hash: str = ""
     thumbnail: np.ndarray | None = None
-    _cache: dict = field(default_factory=dict, repr=False)
+    _cache: dict = field(default_factory=dict, init=False, repr=False)
 
     @property
     def hash(self) -> str:
-        """Content hash: equal for equal pixels, used as the key of caches."""
+        """hash_bytes of the asset's file, the one it was read from or the one it would be: the key of caches."""
         if "hash" not in self._cache:
-            self._cache["hash"] = hashlib.sha256(to_bytes(self)).hexdigest()[:32]
+            self._cache["hash"] = hash_bytes(to_bytes(self))
         return self._cache["hash"]
+
+
+def hash_bytes(data: bytes | memoryview) -> str:
+    """Names the bytes of a `.near` file: 32 hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def encode_octahedral(normal: np.ndarray) -> np.ndarray:
@@ -144,7 +149,9 @@ def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset
             raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
         body = view[8 + length:]
         tensors = {key: _tensor(body, entry) for key, entry in header.items()}
-        return _checked(tensors, metadata, damaged)
+        read = _checked(tensors, metadata, damaged)
+        read._cache["hash"] = hash_bytes(view)
+        return read
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise damaged from error
 

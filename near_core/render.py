@@ -145,7 +145,8 @@ class Renderer:
         suns = settings.quality == "final"
         key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads))
+            prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads,
+            progress=part(progress, 0.4, 1.0)))
         standing = self._standing.get_or((asset.hash, matrix.tobytes()),
                                          lambda: _Standing.of(prepared.transport.surfels, matrix))
         shape = standing.shape
@@ -165,8 +166,8 @@ class Renderer:
                 slat = encode(self.model, surfels, asset.coords)
             progress("Asset", 0.1)
             h = self.model.run("iad", slat=slat, neighbours=around)[0]
-        progress("Asset", 0.2)
-        return _Prepared(transport.prepare_transport(surfels, threads), latent.voxel_of(surfels, asset.coords), h)
+        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4)),
+                         latent.voxel_of(surfels, asset.coords), h)
 
     def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
                   settings: Settings) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ._kernels import ggx, grid
 from .environment import Environment
+from .progress import Progress, silent
 from .surfels import RESOLUTION, Surfels
 
 DIRECTIONS = 64  # of the hit table
@@ -22,6 +23,7 @@ SPOT_DIRECTIONS = 16  # of these, towards its spots
 SPOT = 16  # times the mean radiance; what outshines this is a spot
 SPOT_SHARE = 0.01  # of the map's energy, below which spots are not worth their directions
 BOUNCES = 4
+AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -83,11 +85,16 @@ class Transport:
     table: np.ndarray
 
 
-def prepare_transport(surfels: Surfels, threads: int = 0) -> Transport:
+def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent) -> Transport:
     """Everything that depends on the asset alone."""
     lattice = grid.Grid(surfels.position, surfels.normal, RESOLUTION)
     directions = fibonacci_sphere(DIRECTIONS)
-    return Transport(surfels, lattice, directions, lattice.trace_table(directions, threads=threads))
+    table = np.empty((len(surfels), DIRECTIONS), np.int32)
+    parts = lattice.parts(AT_ONCE)
+    for number, index in enumerate(parts):
+        progress("Light transport", number / len(parts))
+        table[index] = lattice.trace_table(directions, index=index, threads=threads)
+    return Transport(surfels, lattice, directions, table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,7 @@ def reflectance(surfels: Surfels) -> np.ndarray:
 
 
 def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, suns: bool = True,
-               threads: int = 0) -> Illumination:
+               threads: int = 0, progress: Progress = silent) -> Illumination:
     """Diffuse light transport: visible sky, then BOUNCES rounds of gathering.
 
     asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
@@ -125,7 +132,13 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     open_sky = ggx.irradiance_at(light.irradiance, normal @ turn.T)
     lit = None
     if suns:
-        seen, whole, opened = transport.grid.trace_sky(light.suns @ turn, light.sun_weight, normal, threads=threads)
+        seen, whole = np.empty((2, len(surfels), 3), np.float32)
+        opened = np.empty((len(surfels), SUN_DIRECTIONS), bool)
+        parts = transport.grid.parts(AT_ONCE)
+        for number, index in enumerate(parts):
+            progress("Light transport", number / len(parts))
+            seen[index], whole[index], opened[index] = transport.grid.trace_sky(
+                light.suns @ turn, light.sun_weight, normal[index], index=index, threads=threads)
         lit = opened[:, SUN_DIRECTIONS - light.spots:] if light.spots else None
     else:
         sky = light.pyramid.sample(transport.directions @ turn.T,

@@ -210,7 +210,8 @@ struct Directions {
     const float *xyz;
     int64_t count, padded;
 
-    Directions(const float *from, int64_t count) : xyz(from), count(count), padded((count + LANES - 1) / LANES * LANES) {}
+    Directions(const float *from, int64_t count)
+        : xyz(from), count(count), padded((count + LANES - 1) / LANES * LANES) {}
     FloatLanes cosine(Vec3 n, int64_t j) const {  // max(0, n . direction)
         const auto at = [&](int c) { return load_lanes<FloatLanes>(xyz + c * padded + j); };
         return at_least(n.x * at(0) + n.y * at(1) + n.z * at(2), 0.0f);
@@ -299,25 +300,27 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
     });
 }
 
-// direction and radiance (3, padded), see Directions; normal (count, 3), shading; open (count, directions). All in the
-// caller's order.
-NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const float *direction, int64_t directions, const float *radiance,
-                            const float *normal, uint8_t *open, float *seen, float *whole, int64_t threads) {
+// direction and radiance (3, padded), see Directions. index (rows,): the caller's surfels; normal (rows, 3), shading;
+// open (rows, directions).
+NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t rows, const float *direction,
+                            int64_t directions, const float *radiance, const float *normal, uint8_t *open, float *seen,
+                            float *whole, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Directions d(direction, directions);
-        parallel_ranges(threads, g.count, 64, [&](int64_t begin, int64_t end) {
+        parallel_ranges(threads, rows, 64, [&](int64_t begin, int64_t end) {
             uint8_t *entry[LANES];
             int64_t i = begin, j = 0;
             walk(g,
                  [&](int lane, Ray &ray) {
                      for (; i < end; ++i, j = 0) {
-                         const Vec3 n = load(g.plane + 4 * size_t(i));
+                         const size_t place = size_t(g.place[index[i]]);
+                         const Vec3 n = load(g.plane + 4 * place);
                          for (; j < directions; ++j) {
                              const Vec3 l = {d.xyz[j], d.xyz[d.padded + j], d.xyz[2 * d.padded + j]};
-                             entry[lane] = open + int64_t(g.surfel[i]) * directions + j;
+                             entry[lane] = open + i * directions + j;
                              if (dot(l, n) > 0.0f) {
-                                 ray = {lifted(g, g.position + 3 * size_t(i), n), l, n};
+                                 ray = {lifted(g, g.position + 3 * place, n), l, n};
                                  ++j;
                                  return true;
                              }
@@ -328,16 +331,15 @@ NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const float *direction, int64_
                  },
                  [&](int lane, Hit h) { *entry[lane] = h.place < 0; });
             for (i = begin; i < end; ++i) {
-                const int64_t row = g.surfel[i];
                 const auto is_open = [&](int64_t first) {
                     uint8_t byte[LANES] = {};
                     const int64_t left = directions - first < LANES ? directions - first : LANES;
-                    std::memcpy(byte, open + row * directions + first, size_t(left));
+                    std::memcpy(byte, open + i * directions + first, size_t(left));
                     IntLanes mask;
                     for (int k = 0; k < LANES; ++k) mask[k] = -int32_t(byte[k]);
                     return mask;
                 };
-                add_sky(d, radiance, load(normal + 3 * row), 1.0f, is_open, seen + 3 * row, whole + 3 * row);
+                add_sky(d, radiance, load(normal + 3 * i), 1.0f, is_open, seen + 3 * i, whole + 3 * i);
             }
         });
     });

@@ -145,7 +145,13 @@ def test_an_orthographic_camera_keeps_sizes(renderer, white):
 def test_a_crop_is_a_part_of_the_whole(renderer, white):
     whole = picture(renderer, [(white, np.eye(4))], look(), environments.uniform((1, 1, 1)))
     part = picture(renderer, [(white, np.eye(4))], look().cropped(20, 30, 40, 50), environments.uniform((1, 1, 1)))
-    np.testing.assert_allclose(part, whole[30:80, 20:60], atol=2e-3)
+    np.testing.assert_allclose(part, whole[30:80, 20:60], atol=1e-5)
+    within = picture(renderer, [(white, np.eye(4))], look().cropped(10, 20, 60, 70).cropped(10, 10, 40, 50),
+                     environments.uniform((1, 1, 1)))
+    np.testing.assert_allclose(within, part, atol=1e-6)
+    twice = look().cropped(20, 30, 40, 50).resized(80, 100), look().resized(192, 192).cropped(40, 60, 80, 100)
+    one, other = (picture(renderer, [(white, np.eye(4))], view, environments.uniform((1, 1, 1))) for view in twice)
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_a_render_can_be_stopped(renderer, white):
@@ -154,6 +160,13 @@ def test_a_render_can_be_stopped(renderer, white):
             raise Cancelled
     with pytest.raises(Cancelled):
         renderer.render([Instance(white, np.eye(4))], look(), environments.uniform((1, 1, 1)), ANALYTIC, stop)
+
+
+def test_the_number_of_threads_changes_nothing(renderer, white):
+    scene = [Instance(white, np.eye(4))], look(), environments.uniform((1, 0.5, 0.25))
+    one, three = (renderer.render(*scene, Settings(background=True, threads=threads)) for threads in (1, 3))
+    for name in one:
+        np.testing.assert_array_equal(one[name], three[name])
 
 
 def test_a_gold_ball_reflects_its_surroundings(renderer):

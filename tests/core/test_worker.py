@@ -192,6 +192,41 @@ def test_cancelled_request_ends_as_cancelled(client, ball, light):
     assert time.monotonic() - start < 5
 
 
+@pytest.fixture(scope="module")
+def crowd() -> asset.NeuralAsset:
+    """A ball of 20,000 voxels: two shells, one in the other, of some 100,000 surfels."""
+    count = 110_000
+    z = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
+    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    radius, one = np.where(np.arange(count) % 3, 0.49, 0.4).astype(np.float32)[:, None], np.ones(count, np.float32)
+    surfels = Surfels(radius * normal, normal, normal, np.full((count, 3), 0.5, np.float32), 0.5 * one, 0 * one, one,
+                      one, one)
+    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
+    return asset.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
+                             np.zeros((len(coords), 16), np.float16), surfels, model="near-mini")
+
+
+def test_a_large_picture_is_cancelled_within_half_a_second(client, crowd):
+    """At 1080p with a new map, whenever the cancel comes. The bound leaves room for a machine that is busy."""
+    assert len(crowd.coords) > 20_000
+    view, rng = camera.orbit(30, 20, 2, 60, 1920, 1080), np.random.default_rng(0)
+    maps = [environment.Environment(rng.random((64, 128, 3)).astype(np.float32) ** 8) for _ in range(9)]
+    took = []
+    for number, light in enumerate(maps):
+        client.put(crowd, light)
+        client.render(number, crowd, light, camera=view, settings=Settings(background=True))
+        time.sleep(0.1 * number)
+        start = time.monotonic()
+        client.channel.send({"op": "cancel", "id": number})
+        if client.finish(number)["event"] == "cancelled":
+            took.append(time.monotonic() - start)
+    assert len(took) >= 3, "the picture must still be on its way"
+    assert np.median(took) < 0.5 and max(took) < 2, took
+    client.render(99, crowd, maps[0])
+    assert client.finish(99)["event"] == "done", "the same worker goes on"
+
+
 def test_bug_in_a_request_is_reported_in_words(client):
     client.channel.send({"op": "create_mesh", "id": 1, "mesh": None, "options": {"name": "x"}})
     event = client.finish(1)

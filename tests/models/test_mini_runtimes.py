@@ -35,7 +35,7 @@ def differences(dataset, renderers, name, views):
     """The largest difference of each frame's pixels after the sRGB encoding; of the first one also for what the asset's
     latent alone decodes to, without its surfels."""
     whole = create_from_mesh(dataset.mesh(name), name=name, model=renderers[0].model)
-    for asset, seen in ((whole, views), (replace(whole, surfels=None, _cache={}), views[:1])):
+    for asset, seen in ((whole, views), (replace(whole, surfels=None), views[:1])):
         for view in seen:
             one, other = (renderer.render([Instance(asset, np.eye(4))], view.camera, view.environment(),
                                           Settings(passes=("Combined",)))["Combined"] for renderer in renderers)
