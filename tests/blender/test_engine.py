@@ -17,7 +17,7 @@ from near_core import scene as scenes
 from near_core.render import Renderer
 from near_core.surfels import CELL, Surfels
 
-SEES_THROUGH = 0.15  # a surface a few pixels wide lets a fifth of what is behind it through
+SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
 
 
 @pytest.fixture
