@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import NearError
 
+MAX_SIDE = 16384  # pixels
 # Blender's camera looks along -Z with +Y up; turning y and z over gives OpenCV's axes
 _FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -135,10 +136,19 @@ def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
             intrinsics = pinhole(float(view["fov_x_deg"]), width, height)
         intrinsics[0, 2] -= float(view.get("shift_x", 0)) * width
         intrinsics[1, 2] += float(view.get("shift_y", 0)) * width
-        matrix = np.asarray(view["matrix_world"], np.float64)
+        matrix, near, far = np.asarray(view["matrix_world"], np.float64), float(near), float(far)
+        if width != int(width) or height != int(height):
+            raise ValueError("resolution")
     except KeyError as error:
         raise NearError(f"The camera has no {error.args[0]}.", "Add it to the camera file.") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise NearError(f"The camera file is malformed ({error}).", "Compare it with docs/formats.md.") from error
-    return from_matrix_world(matrix, intrinsics, width, height,
-                             orthographic=orthographic, near=float(near), far=float(far))
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise NearError(f"A picture of {width} x {height} pixels cannot be drawn.",
+                        f"Choose a resolution from 1 to {MAX_SIDE} pixels a side.")
+    if not (np.isfinite(intrinsics).all() and 1e-3 < intrinsics[0, 0] < 1e9):
+        raise NearError("The camera's field of view or scale is out of range.",
+                        "Choose an fov_x_deg between 0 and 180, or a positive ortho_scale.")
+    if not near < far:
+        raise NearError("The camera's clipping range is empty.", "Choose a clip whose end lies beyond its start.")
+    return from_matrix_world(matrix, intrinsics, width, height, orthographic=orthographic, near=near, far=far)
