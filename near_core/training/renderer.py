@@ -20,6 +20,7 @@ from .. import camera as cameras
 from .. import environment as environments
 from .. import gaussians, image, latent, lighting, render, transport
 from .._kernels import autograd, splat
+from ..models import mini_graphs
 from ..models.mini import LightingDecoder, LightTokenizer
 from ..surfels import CELL
 from .loop import Run, Schedule, background, start_from
@@ -158,6 +159,20 @@ def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | 
             "camera": tensor("camera"), "intrinsics": seen["intrinsics"], "size": (width, height)}
 
 
+def restricted(item: dict, know: str) -> dict:
+    """An ablation's item. "transport": without light tokens; "tokens": without transport, every term is what a uniform
+    sky of the mixture's mean would send; "both": as it is."""
+    if know == "transport":
+        return item | {"tokens": torch.zeros_like(item["tokens"])}
+    if know == "tokens":
+        color, metallic, surfel = item["surfel"][:, :3], item["surfel"][:, 4:5], item["surfel"].clone()
+        diffuse, mirror = color * (1 - metallic), 0.04 + (color - 0.04) * metallic
+        surfel[:, 9], surfel[:, 10] = 1, 0
+        return item | {"surfel": surfel, "terms": torch.stack(
+            [diffuse, diffuse, torch.zeros_like(diffuse), mirror, mirror], 1)}
+    return item
+
+
 def random_mixture(arrays: dict, view: int, rng: np.random.Generator) -> np.ndarray:
     """Weights (L, 3) of a view's lights: brought to one level first, so that a mixture is one."""
     mean = arrays[f"{view}.mean"]
@@ -231,8 +246,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(paths)} objects, {len(held)} held out", flush=True)
     from .latent import Autoencoder
     autoencoder = Autoencoder().eval()
-    if args.latent:
-        start_from(autoencoder, Path(args.latent))
+    start_from(autoencoder, Path(args.latent) if args.latent else mini_graphs.WEIGHTS / "latent.safetensors")
     rng = np.random.default_rng()
 
     def features(arrays: dict) -> Tensor:
@@ -258,7 +272,8 @@ def run(args: argparse.Namespace) -> int:
         for _ in range(args.batch):
             arrays, h = fetch(paths[rng.integers(len(paths))])
             view = rng.integers(int(arrays["views"]))
-            batch.append(mixed(arrays, view, h, random_mixture(arrays, view, rng), random_window(arrays, view, rng)))
+            item = mixed(arrays, view, h, random_mixture(arrays, view, rng), random_window(arrays, view, rng))
+            batch.append(restricted(item, args.know))
         return batch
 
     batches = background(make)
@@ -276,7 +291,7 @@ def run(args: argparse.Namespace) -> int:
                 for picture in range(len(arrays[f"{view}.terms"])):
                     item = mixed(arrays, view, h, np.eye(len(arrays[f"{view}.terms"]))[picture][:, None].repeat(3, 1))
                     truth = item["truth"] * item["mean"]
-                    made = draw(item, forward(networks, item)) * item["mean"]
+                    made = draw(item, forward(networks, restricted(item, args.know))) * item["mean"]
                     base = draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]
                     scores.append((psnr(made, truth, item["alpha"]), psnr(base, truth, item["alpha"])))
             ours.append(np.mean([s[0] for s in scores]))
@@ -297,4 +312,5 @@ if __name__ == "__main__":
                                 ("seed", int, -1), ("check-every", float, 5.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)
     arguments.add_argument("--prepare", action="store_true")
+    arguments.add_argument("--know", choices=("both", "transport", "tokens"), default="both")
     raise SystemExit(run(arguments.parse_args()))
