@@ -25,19 +25,19 @@ DIRECTIONS = 64  # in which surfels look for the sky
 SEES_SKY = 0.03  # the share of them that has to find it
 
 
-def sample_surfels(mesh: Mesh, progress: Progress = silent) -> Surfels:
+def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = RESOLUTION) -> Surfels:
     """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it.
 
     Deterministic. A surface that can be seen from behind has surfels on both sides, whatever its winding says. What
-    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. Raises NearError for a
-    mesh without area.
+    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. resolution: of another
+    grid than the renderer's, to compare. Raises NearError for a mesh without area.
     """
     progress("Sampling the surface", 0.0)
-    samples, area = _sample(mesh, progress)
+    samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / RESOLUTION) ** 2)
     progress("Grouping the samples", 0.6)
-    surfels = _averaged(samples, _grouped(_cells(samples.position, RESOLUTION), samples.normal), area / CELL ** 2)
+    surfels = _averaged(samples, _grouped(_cells(samples.position, resolution), samples.normal), area / CELL ** 2)
     progress("Finding the visible sides", 0.7)
-    surfels = two_sided(surfels)
+    surfels = two_sided(surfels, min(resolution, RESOLUTION))
     progress("Finding the visible sides", 1.0)
     return surfels
 
@@ -87,15 +87,16 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     return coords.astype(np.uint8), material.astype(np.float16)
 
 
-def two_sided(surfels: Surfels) -> Surfels:
+def two_sided(surfels: Surfels, resolution: int = RESOLUTION) -> Surfels:
     """The sides of surfels that can be seen: those from which more than SEES_SKY of all directions reach the sky.
 
     A surfel that is seen from behind too gets a twin that faces there; one that is seen from behind alone is turned
-    over. A surfel that is seen from neither side keeps the one that its winding gave it.
+    over. A surfel that is seen from neither side keeps the one that its winding gave it. resolution: of the grid that
+    rays run through, no finer than the surfels lie.
     """
     both = concatenate([surfels, surfels.flipped()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
-    lattice = grid.Grid(both.position, both.normal, RESOLUTION, skip=0.0, lift=0.05)
+    lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
 
     def seen(index: np.ndarray) -> np.ndarray:
         table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index.astype(np.int32))
@@ -119,7 +120,7 @@ class _Samples:
     metallic: np.ndarray
 
 
-def _sample(mesh: Mesh, progress: Progress, per_cell: int = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
+def _sample(mesh: Mesh, progress: Progress, per_cell: float = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
     """Samples of the surface and the area (asset units squared) each stands for."""
     normals, areas = face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
