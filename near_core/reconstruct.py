@@ -167,7 +167,7 @@ def field(model: NearMini, views: list[Look]) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
-    silhouette or before its front, and a crust behind that front. Raises NearError where nothing is left.
+    silhouette or before its front, and a crust behind that front, which is settled first. Raises NearError where nothing is left.
     """
     centres = cell_centres(RESOLUTION)
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
@@ -177,6 +177,7 @@ def field(model: NearMini, views: list[Look]) -> np.ndarray:
         logits += model.run("structure", trunk=view.trunk[None], surface=surface[None], **inputs)[0][0] / len(views)
     deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
+    view.front = settled(view, logits)
     near = np.flatnonzero(_silhouette(view, points) > -1)
     deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
     points = points[near]
@@ -188,6 +189,37 @@ def field(model: NearMini, views: list[Look]) -> np.ndarray:
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep.reshape((FINE,) * 3)
+
+
+def settled(view: View, logits: np.ndarray) -> np.ndarray:
+    """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
+    solid knows better how far away a part is, the photo how it is shaped. Only the smooth difference is taken over."""
+    solid = np.argwhere(logits > 0)
+    uv, ray = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
+    at = ((uv + 1) / 2 * SIZE).astype(int)
+    inside = ((at >= 0) & (at < SIZE)).all(1)
+    at, depth = at[inside], ray[inside, 3] - 0.5 / RESOLUTION
+    nearest = np.full((SIZE + 2, SIZE + 2), np.inf, np.float32)
+    for y, x in np.ndindex(3, 3):  # a voxel covers more than a pixel
+        np.minimum.at(nearest, (at[:, 1] + y, at[:, 0] + x), depth)
+    known = view.mask & np.isfinite(nearest[1:-1, 1:-1])
+    away = np.where(known, nearest[1:-1, 1:-1] - view.front, 0)
+    if not known.any():
+        return view.front
+    total, weight = away + np.median(away[known]) * 1e-3, known + np.float32(1e-3)
+    for _ in range(2):
+        total, weight = _blurred(total), _blurred(weight)
+    return (view.front + total / weight).astype(np.float32)
+
+
+def _blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
+    """The mean over squares of 2 radius + 1 pixels."""
+    for axis in (0, 1):
+        ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
+        sums = np.cumsum(np.pad(values, ends, mode="edge"), axis, dtype=np.float64)
+        values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
+                  - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
+    return values
 
 
 def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:

@@ -105,11 +105,14 @@ class Intrinsics(nn.Module):
         self.alpha = nn.Conv2d(4, inner, 4, stride=2, padding=1)
         self.whole = nn.Sequential(nn.Linear(320, 128), nn.SiLU(), nn.Linear(128, inner + 1))
         self.pose = nn.Sequential(nn.Linear(POSE, 64), nn.SiLU(), nn.Linear(64, inner * len(_TAPS)))
+        # the photo's light tints and dims all of it: a gain and an offset per channel, from the whole picture
+        self.tone = nn.Sequential(nn.Linear(320 + 6, 128), nn.SiLU(), nn.Linear(128, 6))
         self.narrow = nn.Conv2d(inner, 28, 1)
         self.out = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, LAYERS, 3, padding=1))
         nn.init.normal_(self.out[-1].weight, std=0.003)
         nn.init.normal_(self.whole[-1].weight, std=0.003)
         nn.init.normal_(self.pose[-1].weight, std=0.003)
+        nn.init.normal_(self.tone[-1].weight, std=0.003)
 
     def forward(self, image: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         taps = self.backbone(image[:, :3])
@@ -125,8 +128,12 @@ class Intrinsics(nn.Module):
             x = x + self.smooth[level](F.silu(x))
         fine = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
         out = self.out(torch.cat([fine, image], 1))
-        # the base colour corrects the photo's own
-        colour = out[:, 5:8] + (image[:, :3] + 1) / 2
+        alpha = image[:, 3:]
+        photo = (image[:, :3] + alpha) / 2  # display colour, 0 where there is no object
+        area = alpha.mean((2, 3)).clamp(min=1e-3)
+        mean, square = photo.mean((2, 3)) / area, (photo * photo).mean((2, 3)) / area
+        tone = self.tone(torch.cat([taps[-1].mean((2, 3)), mean, square], 1))[..., None, None]
+        colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, 5:8]
         return torch.cat([out[:, :5], colour, torch.sigmoid(out[:, 8:])], 1), x, whole[:, -1]
 
 

@@ -40,8 +40,9 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     if augment:
         window = photos.jittered(window, rng)
         roll, mirrored = math.radians(rng.normal(0, LEAN / 2)), bool(rng.random() < 0.5)
-        order = torch.from_numpy(rng.permutation(3))  # light and colours may be of any hue
-        picture[:3], layers[5:8] = picture[:3][order], layers[5:8][order]
+        if rng.random() < 0.15:  # light and colours may be of any hue
+            order = torch.from_numpy(rng.permutation(3))
+            picture[:3], layers[5:8] = picture[:3][order], layers[5:8][order]
     image = photos.network_image(picture, window, roll, mirrored)
     where = photos.pixels_of(window, picture.shape[1:], roll, mirrored)
     layers = F.grid_sample(layers[None], where[None], mode="nearest", align_corners=False)[0]
@@ -73,7 +74,8 @@ def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 
 
 def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
-    """The loss of a batch and its parts: mean absolute errors over the pixels that show the object."""
+    """The loss of a batch and its parts: mean absolute errors over the pixels that show the object, of the normals 1 -
+    the cosine, of metallic the cross-entropy (most things are not metal: the median would always say so)."""
     with torch.autocast("cpu", torch.bfloat16):
         layers, _, elevation = networks.intrinsics(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
@@ -85,15 +87,16 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, d
 
     normal = F.normalize(layers[:, 2:5], dim=1, eps=1e-3)
     parts = {"depth": error(0, 1), "thickness": error(1, 2), "colour": error(5, 8), "roughness": error(8, 9),
-             "metallic": error(9, 10),
+             "metallic": ((F.binary_cross_entropy(layers[:, 9].clamp(1e-3, 1 - 1e-3), truth[:, 9], reduction="none")
+                           * mask).sum((1, 2)) / count).mean(),
              "normal": (((1 - (normal * truth[:, 2:5]).sum(1)) * mask).sum((1, 2)) / count).mean(),
              "slope": gradients(layers[:, 0], truth[:, 0], mask),
              "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
     # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
     mean = lambda x: (x[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]  # noqa: E731
     tint = (mean(layers) - mean(truth)).abs().mean()
-    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + tint + 0.7 * parts["roughness"]
-            + 0.7 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
+    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 4 * parts["colour"] + 2 * tint + parts["roughness"]
+            + 0.4 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
     return loss, parts
 
 

@@ -126,7 +126,19 @@ def test_a_view_shows_what_is_not_behind_its_front():
     assert not view.torn.any()
 
 
-def test_the_surface_lies_at_the_photos_front(model):
+def test_a_front_settles_where_the_solid_is_and_keeps_its_detail():
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    front = np.full((128, 128), -0.1, np.float32)
+    front[60:64, 60:64] -= 0.05
+    logits = np.full((64, 64, 64), -5, np.float32)
+    logits[:, 16:, :] = 5  # the cube's front quarter, towards -Y, is empty
+    settled = reconstruct.settled(view_of(camera, front), logits)
+    assert np.median(settled[20:108, 20:108]) == pytest.approx(-0.25, abs=0.015)
+    assert settled[40, 40] - settled[62, 62] == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
+    monkeypatch.setattr(reconstruct, "settled", lambda view, logits: view.front)
     camera = cameras.orbit(0, 0, 3, 22, 256, 256)
     picture = Photo(np.full((256, 256, 3), 0.5, np.float32), np.zeros((256, 256), np.float32), (0, 0, 256), (256, 256),
                     (64, 64, 192, 192))
