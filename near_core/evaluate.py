@@ -17,6 +17,7 @@ from .asset import NeuralAsset
 from .create import create_from_image, create_from_mesh
 from .dataset import Dataset, View
 from .errors import NearError
+from .lpips import Lpips
 from .render import Renderer
 from .runtime import NearMini
 from .scene import Instance, Settings
@@ -26,7 +27,8 @@ TASKS = {1: (0, 1, 2, 3, 4), 2: (0,), 3: (1,), 4: (2, 3, 4), 5: (5,)}
 TITLES = {1: "forward rendering of the mesh", 2: "the photo again", 3: "relighting, same view",
           4: "relighting, new view", 5: "uniform white light"}
 PHOTO = 0
-IMAGE_NUMBERS = ("object_psnr", "full_psnr", "ssim", "flip", "alpha_iou")
+IMAGE_NUMBERS = ("object_psnr", "full_psnr", "ssim", "flip", "alpha_iou", "lpips")
+SMALLER_IS_BETTER = ("flip", "lpips")
 
 
 @dataclass
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
     parser.add_argument("--given-only", action="store_true",
                         help="leave out the second column (default camera, own matte)")
+    parser.add_argument("--lpips", type=Path, metavar="DIR", help="folder with the weights of LPIPS, to measure it too")
     parser.add_argument("--threads", type=int, default=0, help="0 = all")
 
 
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     assets = _chosen_assets(dataset, args.assets)
     evaluator = Evaluator(dataset, tasks, Settings(shading=args.shading, threads=args.threads),
                           own_column=not args.given_only, save_images=args.save_images,
-                          pictures=args.report is not None)
+                          pictures=args.report is not None, lpips=args.lpips and Lpips(args.lpips))
     cache = args.json.with_name(args.json.name + ".parts")
     started, rows = time.perf_counter(), []
     for number, asset in enumerate(assets):
@@ -92,16 +95,18 @@ class Evaluator:
     """Predicts the pictures of one asset after the other and measures them.
 
     tasks: numbers from TASKS. settings: how predictions are drawn. own_column: also create without the given alpha and
-    camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report. model: instead of the
-    embedded one. Raises NearError where the model lacks what the tasks need.
+    camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report. lpips: measured too
+    where it is given. model: instead of the embedded one. Raises NearError where the model lacks what the tasks need.
     """
 
     def __init__(self, dataset: Dataset, tasks: tuple[int, ...], settings: Settings, own_column: bool = True,
-                 save_images: Path | None = None, pictures: bool = False, model: NearMini | None = None):
+                 save_images: Path | None = None, pictures: bool = False, lpips: Lpips | None = None,
+                 model: NearMini | None = None):
         self.dataset, self.tasks, self.settings = dataset, tasks, settings
         self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
-        self.engine = fingerprint()
+        self.lpips, self.engine = lpips, fingerprint()
         self._renderer = Renderer(model)
+        self._visibility = VisibilityRenderer(self._renderer)
         self._model = self._renderer.model
         if max(tasks) > 1 and not {"intrinsics", "structure", "slat"} <= set(self._model.graphs):
             raise NearError("Tasks 2 to 5 need the photo networks, which this build does not have.", "Use --tasks 1.")
@@ -110,7 +115,7 @@ class Evaluator:
     def key(self) -> str:
         """Changes with anything that may change a number: code, weights, data set, settings."""
         parts = (self.engine, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), str(self.tasks),
-                 str(self.own_column), str(self.save_images), str(self.pictures))
+                 str(self.own_column), str(self.save_images), str(self.pictures), str(bool(self.lpips)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def measure(self, asset: str) -> list[Row]:
@@ -134,6 +139,8 @@ class Evaluator:
                     continue
                 plain = replace(self.settings, shading=shading, passes=("Combined",))
                 rows.append(self._row(1, view, shading, self._draw(neural, view, plain)))
+            combined = replace(self.settings, passes=("Combined",))
+            rows.append(self._row(1, view, "visibility", self._draw(neural, view, combined, self._visibility)))
         return rows
 
     def _from_photo(self, asset: str) -> list[Row]:
@@ -158,12 +165,14 @@ class Evaluator:
     def _views(self, asset: str, task: int) -> list[View]:
         return [view for view in self.dataset.views(asset) if view.n in TASKS[task]]
 
-    def _draw(self, neural: NeuralAsset, view: View, settings: Settings) -> dict[str, np.ndarray]:
-        return self._renderer.render([Instance(neural, np.eye(4))], view.camera, view.environment(), settings)
+    def _draw(self, neural: NeuralAsset, view: View, settings: Settings,
+              renderer: Renderer | None = None) -> dict[str, np.ndarray]:
+        renderer = renderer or self._renderer
+        return renderer.render([Instance(neural, np.eye(4))], view.camera, view.environment(), settings)
 
     def _row(self, task: int, view: View, column: str, prediction: dict[str, np.ndarray]) -> Row:
         picture, truth = prediction["Combined"], view.image()
-        row = Row(task, view.asset, view.n, column, metrics.image_errors(picture, truth))
+        row = Row(task, view.asset, view.n, column, metrics.image_errors(picture, truth, self.lpips))
         if view.n == PHOTO and len(prediction) > 1:
             row.passes = metrics.pass_errors(prediction, view.passes())
         if column == "given" and self.save_images:
@@ -173,6 +182,19 @@ class Evaluator:
         if column == "given" and self.pictures:
             row.pictures = evaluation_report.strip(picture, truth)
         return row
+
+
+class VisibilityRenderer(Renderer):
+    """The baseline between split-sum and transport: the open map's light less what the asset hides, nothing bounced.
+
+    other: whose prepared assets and lights are used, so that nothing is prepared twice.
+    """
+
+    def __init__(self, other: Renderer):
+        vars(self).update(vars(other))
+
+    def _radiance(self, item, shaded, environment, light, settings) -> np.ndarray:
+        return shaded.terms[:, 1] + shaded.terms[:, 3] * (1 - shaded.blocked)[:, None]
 
 
 def photo_of(picture: np.ndarray) -> np.ndarray:
@@ -236,8 +258,8 @@ def by_category(rows: list[Row], categories: dict[str, str]) -> dict:
 
 
 def _column_numbers(rows: list[Row]) -> dict:
-    numbers = {key: metrics.summary(_per_asset(rows, key), worst=max if key == "flip" else min)
-               for key in IMAGE_NUMBERS}
+    numbers = {key: metrics.summary(_per_asset(rows, key), worst=max if key in SMALLER_IS_BETTER else min)
+               for key in IMAGE_NUMBERS if key != "lpips" or any(key in row.errors for row in rows)}
     passes = {key for row in rows for key in row.passes}
     if passes:
         numbers["passes"] = {key: float(np.mean([r.passes[key] for r in rows if key in r.passes]))

@@ -12,6 +12,7 @@ from . import metrics
 
 TILE = 160  # pixels a side of a thumbnail
 SHOWN = 12  # pictures per task
+OTHERS = {"ssim": "SSIM", "flip": "FLIP", "alpha_iou": "alpha IoU", "lpips": "LPIPS"}  # beside PSNR, by their means
 _STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:.6em 0 1.6em}
 td,th{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:right}
@@ -65,13 +66,17 @@ def _table(numbers: dict) -> str:
         lines.append(("NeAR, default camera and own matte", numbers["own_camera_and_matte"], ""))
     lines += [(name.replace("_", " "), n, "") for name, n in numbers["baselines"].items()]
     body = "".join(f"<tr{style}><td>{html.escape(name)}{_cells(n)}" for name, n, style in lines)
-    return ("<table><tr><th><th>mean<th>median<th>worst asset<th>SSIM<th>FLIP<th>alpha IoU<th>assets"
-            f"</tr>{body}</table>")
+    heads = "".join(f"<th>{OTHERS[key]}" for key in _others(numbers))
+    return f"<table><tr><th><th>mean<th>median<th>worst asset{heads}<th>assets</tr>{body}</table>"
+
+
+def _others(numbers: dict) -> list[str]:
+    return [key for key in OTHERS if key in numbers]
 
 
 def _cells(numbers: dict) -> str:
     cells = [_pair(numbers, which) for which in ("mean", "median", "worst")]
-    cells += [_number(numbers[key]["mean"], 3) for key in ("ssim", "flip", "alpha_iou")]
+    cells += [_number(numbers[key]["mean"], 3) for key in _others(numbers)]
     return "".join(f"<td>{cell}" for cell in (*cells, numbers["n"])) + "</tr>"
 
 

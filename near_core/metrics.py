@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .image import srgb_encode
+from .lpips import Lpips
 
 try:
     import flip_evaluator  # optional: without it FLIP is left out of every report
@@ -55,11 +56,12 @@ def flip(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     return float(flip_evaluator.evaluate(*pictures, "LDR", applyMagma=False)[1])
 
 
-def image_errors(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float | None]:
-    """All the numbers of one picture. prediction, truth: (H, W, 4) linear, premultiplied."""
-    return {"object_psnr": object_psnr(prediction, truth), "full_psnr": psnr(prediction, truth),
-            "ssim": ssim(prediction, truth), "flip": flip(prediction, truth),
-            "alpha_iou": alpha_iou(prediction[..., 3], truth[..., 3])}
+def image_errors(prediction: np.ndarray, truth: np.ndarray, lpips: Lpips | None = None) -> dict[str, float | None]:
+    """All the numbers of one picture. prediction, truth: (H, W, 4) linear, premultiplied. lpips: measured if given."""
+    errors = {"object_psnr": object_psnr(prediction, truth), "full_psnr": psnr(prediction, truth),
+              "ssim": ssim(prediction, truth), "flip": flip(prediction, truth),
+              "alpha_iou": alpha_iou(prediction[..., 3], truth[..., 3])}
+    return errors | ({"lpips": lpips(prediction, truth)} if lpips else {})
 
 
 def alpha_iou(prediction: np.ndarray, truth: np.ndarray) -> float:

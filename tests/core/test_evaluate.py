@@ -111,10 +111,17 @@ def test_the_renderer_agrees_with_itself_and_split_sum_does_not(measured):
     assert numbers["n"] == 2 and numbers["pictures"] == 10
     assert numbers["object_psnr"]["worst"] > 60  # but for half floats
     assert numbers["full_psnr"]["worst"] > 60 and numbers["alpha_iou"]["mean"] == 1
-    assert set(numbers["baselines"]) == {"split-sum"}
+    assert set(numbers["baselines"]) == {"split-sum", "visibility"}
     assert numbers["baselines"]["split-sum"]["object_psnr"]["worst"] < 35
     assert set(measured[0]["per_category"]["1"]) == {"a", "b"}
-    assert len(measured[0]["per_view"]) == 20
+    assert len(measured[0]["per_view"]) == 30 and "lpips" not in numbers
+
+
+def test_visibility_lies_between_split_sum_and_transport(measured):
+    """The angle shades itself: hiding the sky helps, what bounces is still missing."""
+    value = {(row["asset"], row["n"], row["column"]): row["object_psnr"] for row in measured[0]["per_view"]}
+    angle = np.mean([[value["angle", n, c] for c in ("split-sum", "visibility", "given")] for n in range(5)], 0)
+    assert angle[0] + 0.5 < angle[1] < angle[2] - 5
 
 
 def test_saved_pictures_are_what_was_measured(measured, dataset):
