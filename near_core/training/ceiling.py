@@ -1,8 +1,8 @@
 """Stage `ceiling`: how well surfels could draw pictures at best, by how many there are of them.
 
-Nothing is learned. The discs of a mesh are laid as the renderer lays them, on a grid of 64 sqrt(n) cells a side, about n
-of them in a voxel of 64^3; then each gets, per picture, the one colour that makes the picture most like its truth. What
-is still missing is what no shading can give.
+Nothing is learned. The discs of a mesh are laid as the renderer lays them, on a grid of 64 sqrt(n) cells a side, about
+n of them in a voxel of 64^3; then each gets, per picture, the one colour that makes the picture most like its truth.
+What is still missing is what no shading can give.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_the_picture(drawing):
     rng = np.random.default_rng(0)
     colours, towards = rng.random((2, len(drawing.front), 3), np.float32)
     weights = rng.random((96, 96, 3), np.float32)
-    change = ((drawing.picture(towards) - drawing.picture(0 * towards))[..., :3] * weights).sum()  # linear in the colours
+    change = (drawing.picture(towards)[..., :3] * weights).sum()  # the picture is linear in the colours
     assert (drawing.gradient(colours, weights) * towards).sum() == pytest.approx(change, rel=1e-3)
 
 
