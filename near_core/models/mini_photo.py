@@ -213,7 +213,8 @@ class Slat(nn.Module):
 
     pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
     the same at its mirror image; the photo's mean of the five; place 3, normal 3, its cosine with the direction to the
-    camera, seen on both sides. noise: (N, 4), 0 where seen: what the photo does not decide.
+    camera, seen on both sides. noise: (N, 4), one draw for all
+    voxels, 0 where seen: what the photo does not decide.
     Returns slat (N, 16) and confidence (N,) 0..1.
     """
 

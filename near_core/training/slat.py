@@ -65,8 +65,8 @@ def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generato
             "camera": photos.cropped(camera, window)}
 
 
-def finish(intrinsics: IntrinsicsOnly, item: dict) -> dict[str, Tensor]:
-    """The inputs of the network for a sample."""
+def finish(intrinsics: IntrinsicsOnly, item: dict, spread: float = 1.0) -> dict[str, Tensor]:
+    """The inputs of the network for a sample; spread: how far the noise strays."""
     with torch.no_grad():
         pose = torch.from_numpy(reconstruct.pose_of(item["camera"]))
         layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
@@ -76,7 +76,16 @@ def finish(intrinsics: IntrinsicsOnly, item: dict) -> dict[str, Tensor]:
     pixel, seen = reconstruct.voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
     tensor = torch.from_numpy
     return {"pixel": tensor(pixel), "neighbours": tensor(latent.neighbours(coords)), "octants": octants,
-            "noise": torch.randn(len(coords), 4) * (1 - tensor(seen)[:, None])}
+            "noise": spread * torch.randn(1, 4) * (1 - tensor(seen)[:, None])}
+
+
+def likelier(networks: SlatOnly, decoder: Autoencoder, item: dict) -> dict:
+    """The sample with the better one of two noises: so guesses of what is hidden differ by the noise and cover what is
+    likely, instead of all being the mean (multiple choice learning; Guzman-Rivera et al. 2012)."""
+    hidden = (item["noise"] != 0).any(1, keepdim=True)
+    other = dict(item, noise=torch.randn(1, 4) * hidden)
+    with torch.no_grad():
+        return min(item, other, key=lambda choice: float(judge(networks, decoder, choice)[0]))
 
 
 def judge(networks: SlatOnly, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
@@ -112,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
     start_from(intrinsics, Path(args.intrinsics))
     rng = np.random.default_rng()
-    tests = [finish(intrinsics, sample(asset, views[0], np.random.default_rng(0), False)) for asset, views in held]
+    tests = [finish(intrinsics, sample(asset, views[0], np.random.default_rng(0), False), 0.0) for asset, views in held]
 
     def make() -> dict:
         asset, views = train[rng.integers(len(train))]
@@ -122,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
 
     def step() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return judge(networks, decoder, next(items))[0]
+            return judge(networks, decoder, likelier(networks, decoder, next(items)))[0]
 
     def check(networks: nn.Module) -> tuple[float, dict]:
         parts = [judge(networks, decoder, item)[1] for item in tests]
@@ -130,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
         return -mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
 
     networks = SlatOnly()
+    if args.start and not (Path(args.out) / "state.pt").exists():
+        start_from(networks, Path(args.start))
     Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)
     return 0
 
@@ -137,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     for name, kind, default in (("data", str, ""), ("dev", str, ""), ("assets", str, ""), ("out", str, ""),
-                                ("latent", str, ""), ("intrinsics", str, ""), ("minutes", float, 30.0),
+                                ("latent", str, ""), ("intrinsics", str, ""), ("start", str, ""), ("minutes", float, 30.0),
                                 ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
                                 ("check-every", float, 5.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)
