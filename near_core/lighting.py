@@ -10,9 +10,10 @@ import numpy as np
 from . import shading
 from ._kernels import ggx, grid
 from .surfels import Surfels
-from .transport import Illumination, Light, Transport, fibonacci_sphere
+from .transport import LUMINANCE, Illumination, Light, Transport, fibonacci_sphere
 
 TOKENS = 96
+GLARE = 8.0  # times the map's mean; a stray normal that meets a sun outshines its neighbours by no more
 NARROW = 0.2  # roughness up to which rays find a map's spots by themselves
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
@@ -53,8 +54,9 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
         spots = light.suns[-light.spots:] @ turn
         each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
-        opened[rows] += np.einsum("kpf,pc->kfc", each, weight)
-        traced[rows] += np.einsum("kpf,pc->kfc", each * illumination.lit[index[rows]][..., None], weight)
+        limit = GLARE * light.mean
+        opened[rows] += _limited(np.einsum("kpf,pc->kfc", each, weight), limit)
+        traced[rows] += _limited(np.einsum("kpf,pc->kfc", each * illumination.lit[index[rows]][..., None], weight), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                              np.stack([opened, traced], 1))
@@ -72,6 +74,11 @@ def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyr
     smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
                          index.astype(np.int32), asset_to_map, rays=4 * rays, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
+
+
+def _limited(radiance: np.ndarray, limit: float) -> np.ndarray:
+    """(..., 3) dimmed to a luminance of at most limit."""
+    return radiance * np.minimum(1, limit / np.maximum(radiance @ LUMINANCE, 1e-9))[..., None]
 
 
 def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray) -> np.ndarray:
