@@ -140,7 +140,9 @@ def test_light_with_nan_and_enormous_texels_gives_a_finite_picture(ball, tmp_pat
 def test_interruption_leaves_no_file_and_no_traceback(ball, tmp_path):
     command = [sys.executable, "-m", "near_core", "render", "--asset", ball, "--env", "1,1,1", "--size", "4096x4096",
                "--out", tmp_path / "a.exr"]
-    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True)
+    # a shell starts what it puts in the background with Ctrl-C ignored, and children inherit that
+    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     assert process.stderr.readline()  # it has begun
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
