@@ -23,7 +23,7 @@ MATTE_SIZE = 192  # pixels of the square that the matting network sees
 PIXEL = 25  # what Slat sees of a voxel
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
-SMOOTHING = (0.6, -0.62) * 3
+SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 MIRROR = np.array([-1, 1, 1], np.float32)
 
@@ -55,17 +55,21 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
 
 
+def reach(camera: Camera) -> float:
+    """The side of a crop in asset units, where the frame's origin lies."""
+    return camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
+
+
 def pose_of(camera: Camera) -> np.ndarray:
     """(6,) float32: what Intrinsics wants to know of a crop's camera."""
-    tangent = camera.width / camera.intrinsics[0, 0] / 2
     position = camera.position / np.linalg.norm(camera.position)
-    return np.array([1, *position, 2 * tangent * camera.world_to_camera[2, 3], tangent], np.float32)
+    return np.array([1, *position, reach(camera), camera.width / camera.intrinsics[0, 0] / 2], np.float32)
 
 
 def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
     """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's origin
     (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
-    sides = [project(points * np.array([sign, 1, 1], np.float32), camera) for sign in (1, -1)]
+    sides = [project(p, camera) for p in (points, points * MIRROR)]
     position = camera.position.astype(np.float32)
     return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([ray[:, 3] for _, ray in sides]),
             "towards": position / max(float(np.linalg.norm(position)), 1e-6)}
@@ -106,21 +110,17 @@ def cell_centres(resolution: int) -> np.ndarray:
 class View:
     """One photo's layers in the asset's frame.
 
-    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. reach: the side of the crop in asset units at the
-    frame's origin. mask: (SIZE, SIZE) bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units.
-    torn: (SIZE, SIZE) bool, beside a jump in depth. normal: (3, SIZE, SIZE) unit, asset's frame. material: (5, SIZE,
-    SIZE) display colour, roughness, metallic.
+    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE) bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units.
+    torn: (SIZE, SIZE) bool, beside a jump in depth. material: (5, SIZE, SIZE) display colour, roughness, metallic.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
         self.camera, self.image = camera, image
         self.mask = self.image[3] > 0.5
-        self.reach = camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
-        self.front = layers[0] * self.reach
-        self.back = self.front + np.maximum(layers[1], 0) * self.reach
+        side = reach(camera)
+        self.front = layers[0] * side
+        self.back = self.front + np.maximum(layers[1], 0) * side
         self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
-        normal = layers[2:5] / np.maximum(np.linalg.norm(layers[2:5], axis=0), 1e-3)
-        self.normal = np.einsum("ij,ihw->jhw", camera.world_to_camera[:3, :3].astype(np.float32), normal)
         self.material = np.clip(layers[5:], 0, 1)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -137,14 +137,13 @@ class View:
 
 
 class Look(View):
-    """A photo that Intrinsics has looked at. elevation: degrees from which it seems to be taken."""
+    """A photo that Intrinsics has looked at. trunk: its features for Structure."""
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
         image = network_image(photo)
-        layers, self.trunk, elevation = (x[0] for x in model.run("intrinsics", image=image[None],
-                                                                    pose=pose_of(camera)[None]))
-        super().__init__(camera, image, layers)
-        self.photo, self.elevation = photo, float(np.degrees(elevation))
+        layers, trunk, _ = model.run("intrinsics", image=image[None], pose=pose_of(camera)[None])
+        super().__init__(camera, image, layers[0])
+        self.photo, self.trunk = photo, trunk[0]
 
 
 def _shifted(values: np.ndarray) -> np.ndarray:

@@ -91,9 +91,9 @@ class Intrinsics(nn.Module):
 
     image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. pose: (B, POSE) of the crop's camera, 0 where it
     is not known: 1, the unit direction from the object's middle to it, the crop's side in asset units there, and the
-    tangent of half its field of view. Returns layers (B, LAYERS, S, S): depth below
-    the object's middle and thickness behind it, both in sides of the crop, the normal in the camera's frame (not unit),
-    display base colour, roughness, metallic; trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
+    tangent of half its field of view.
+    Returns layers (B, LAYERS, S, S): depth below the object's middle and thickness behind it, both in sides of the crop,
+    the normal in the camera's frame (not unit), display base colour, roughness, metallic; trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
     """
 
     def __init__(self, inner: int = TRUNK):
@@ -213,8 +213,7 @@ class Slat(nn.Module):
 
     pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
     the same at its mirror image; the photo's mean of the five; place 3, normal 3, its cosine with the direction to the
-    camera, seen on both sides. noise: (N, 4), one draw for all
-    voxels, 0 where seen: what the photo does not decide.
+    camera, seen on both sides. noise: (N, 4), one draw for all voxels, 0 where seen: what the photo does not decide.
     Returns slat (N, 16) and confidence (N,) 0..1.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 
@@ -46,12 +45,13 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     image = photos.network_image(picture, window, roll, mirrored)
     where = photos.pixels_of(window, picture.shape[1:], roll, mirrored)
     layers = F.grid_sample(layers[None], where[None], mode="nearest", align_corners=False)[0]
-    layers[:2] /= photos.reach(view.camera, window)
+    crop = photos.cropped(view.camera, window)
+    layers[:2] /= reconstruct.reach(crop)
     c, s = math.cos(roll), math.sin(roll)
     x, y = layers[2] * c + layers[3] * s, layers[3] * c - layers[2] * s
     layers[2], layers[3] = (-x if mirrored else x), y
     up = view.camera.position
-    pose = reconstruct.pose_of(photos.cropped(view.camera, window))
+    pose = reconstruct.pose_of(crop)
     pose[1] *= -1 if mirrored else 1
     if augment and rng.random() < UNPOSED:
         pose[:] = 0
@@ -107,11 +107,7 @@ def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    dev = Path(args.dev)
-    train = [s for data, prepared in zip(args.data, args.prepared) for s in subjects.load(
-        Path(prepared), Path(data), json.loads((Path(data) / "meta.json").read_text())["assets"])]
-    held = subjects.load(Path(args.prepared_dev), dev, json.loads((dev / "meta.json").read_text())["assets"], 1)
-    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    train, held = subjects.load_sets(args)
     rng = np.random.default_rng()
     test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
 

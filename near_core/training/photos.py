@@ -82,11 +82,6 @@ def cropped(camera: cameras.Camera, window: tuple[float, float, float]) -> camer
     return camera.cropped(cx - side / 2, cy - side / 2, side, side)
 
 
-def reach(camera: cameras.Camera, window: tuple[float, float, float]) -> float:
-    """The side of the crop in asset units, where the frame's origin lies."""
-    return window[2] / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
-
-
 @dataclass
 class View:
     """Pictures of one camera under several lights. pictures: (L, H, W, 4) float16 linear premultiplied."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,6 @@ from .intrinsics import IntrinsicsOnly, collate
 from .loop import Run, Schedule, background, start_from
 
 CENTRES = reconstruct.cell_centres(64)
-MIRROR = np.array([-1, 1, 1], np.float32)
-_FACES = np.stack(np.meshgrid(*[np.arange(3) - 1] * 3, indexing="ij"))
-_FACES = np.abs(_FACES).sum(0) <= 1
 
 
 class StructureOnly(nn.Module):
@@ -55,13 +51,13 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     if mirrored:  # photo, camera and object as in a mirror that stands at x = 0
         image, solid = image.flip(2), solid[::-1]
     crop = photos.cropped(camera, window)
-    inputs = reconstruct.grid_inputs(crop, CENTRES * MIRROR if mirrored else CENTRES)
+    inputs = reconstruct.grid_inputs(crop, CENTRES * reconstruct.MIRROR if mirrored else CENTRES)
     inputs["pose"] = reconstruct.pose_of(crop)
     if mirrored:
         inputs["uv"][..., 0] *= -1
         inputs["towards"][0] *= -1
         inputs["pose"][1] *= -1
-    return {"image": image, "reach": torch.tensor(photos.reach(camera, window), dtype=torch.float32),
+    return {"image": image, "reach": torch.tensor(reconstruct.reach(crop), dtype=torch.float32),
             "solid": torch.from_numpy(np.ascontiguousarray(solid)).float() / 8,
             **{key: torch.from_numpy(np.ascontiguousarray(value)).float() for key, value in inputs.items()}}
 
@@ -105,17 +101,13 @@ def scores(logits: np.ndarray, subject: subjects.Subject) -> tuple[float, float]
     shell[tuple(subject.shell.T.astype(int))] = True
     truth = subject.solid >= 4
     overlap = (solid & truth).sum() / max((solid | truth).sum(), 1)
-    return f1(solid & ~binary_erosion(solid, _FACES), shell, 2.0), float(overlap)
+    return f1(solid & ~binary_erosion(solid), shell, 2.0), float(overlap)
 
 
 def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    dev = Path(args.dev)
-    train = [s for data, prepared in zip(args.data, args.prepared) for s in subjects.load(
-        Path(prepared), Path(data), json.loads((Path(data) / "meta.json").read_text())["assets"])]
-    held = subjects.load(Path(args.prepared_dev), dev, json.loads((dev / "meta.json").read_text())["assets"], 1)
-    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    train, held = subjects.load_sets(args)
     rng = np.random.default_rng()
     tests = [collate([sample(s, 0, np.random.default_rng(0), False)]) for s in held]
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)

@@ -116,6 +116,18 @@ def load(folder: Path, data: Path, names: list[str], views: int | None = None) -
     return found
 
 
+def load_sets(args: argparse.Namespace) -> tuple[list[Subject], list[Subject]]:
+    """What a stage learns from, every view of all its data sets, and the first views of the dev set.
+
+    args: data and prepared, lists of folders; dev and prepared_dev, one each.
+    """
+    train = [subject for data, prepared in zip(args.data, args.prepared)
+             for subject in load(Path(prepared), Path(data), Dataset(Path(data)).assets)]
+    held = load(Path(args.prepared_dev), Path(args.dev), Dataset(Path(args.dev)).assets, 1)
+    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    return train, held
+
+
 def run(args: argparse.Namespace) -> int:
     data, out = Dataset(Path(args.data)), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
