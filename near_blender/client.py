@@ -172,9 +172,6 @@ class Worker:
                 code = None
             shutil.rmtree(folder, ignore_errors=True)
             with self._lock:
-                self._process = self._channel = None
-                self.hello = {}
-                self._known.clear()
                 if not self._continue(code):
                     self._thread = None
                     return
@@ -207,7 +204,10 @@ class Worker:
         finally:
             hung.cancel()
             code = process.wait()
-            with self._lock:
+            with self._lock:  # a job that comes from now on waits for the next process
+                self._process = self._channel = None
+                self.hello = {}
+                self._known.clear()
                 channel.close()
         return code
 

@@ -98,6 +98,16 @@ def test_worker_killed_while_idle_is_started_by_the_next_job(worker, ball):
     assert submit(worker, ball).result()["passes"]
 
 
+def test_jobs_that_come_while_the_worker_dies_are_done_by_the_next(worker, ball, monkeypatch):
+    first, tidy = pid_of(worker), client.shutil.rmtree
+    monkeypatch.setattr(client.shutil, "rmtree", lambda *a, **k: (time.sleep(0.2), tidy(*a, **k)))  # a slow disk
+    os.kill(first, signal.SIGKILL)
+    while worker.hello.get("pid", first) == first:
+        job = submit(worker, ball, channel="viewport 1")
+        time.sleep(0.01)
+    assert job.result()["passes"]
+
+
 def test_assets_are_sent_once_and_again_when_the_worker_lost_them(worker, ball):
     submit(worker, ball).result()
     known = set(worker._known)
