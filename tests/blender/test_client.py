@@ -99,6 +99,7 @@ def test_worker_killed_while_idle_is_started_by_the_next_job(worker, ball):
 
 
 def test_jobs_that_come_while_the_worker_dies_are_done_by_the_next(worker, ball, monkeypatch):
+    submit(worker, ball).result()
     first, tidy = pid_of(worker), client.shutil.rmtree
     monkeypatch.setattr(client.shutil, "rmtree", lambda *a, **k: (time.sleep(0.2), tidy(*a, **k)))  # a slow disk
     os.kill(first, signal.SIGKILL)
