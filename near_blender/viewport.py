@@ -16,8 +16,9 @@ from ._core import errors
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
 LOOK_EVERY = 0.02  # seconds between looks at what is pending
-DRAFT_TIME = 0.15  # seconds that a picture may take while something moves
+DRAFT_TIME = 0.1  # seconds that the pixels of a picture may take while something moves
 LEAST_SCALE = 0.2
+SPEEDS = 1e5, 1e7  # pixels per second that are believed
 _BRIGHTEST = 65504.0  # the largest half float
 
 _views: weakref.WeakSet[View] = weakref.WeakSet()
@@ -38,7 +39,8 @@ class View:
         self._changed = 0.0  # when that last changed
         self._version = 0
         self._local = False  # whether the viewport is in local view
-        self._speed = 1e6  # pixels per second
+        self._speed = 1e6  # pixels per second, beside what a picture of any size takes
+        self._last = (0, 0.0)  # pixels and seconds of the last picture
         self._message = ""
         _views.add(self)
 
@@ -116,9 +118,18 @@ class View:
         except errors.Cancelled:
             return
         picture = answer["passes"]["Combined"]
-        self._speed = 0.5 * (self._speed + picture.shape[0] * picture.shape[1] / max(answer["seconds"], 1e-3))
+        self._learn(picture.shape[0] * picture.shape[1], answer["seconds"])
         self._texture = upload(picture)
         self._shown = self._asked
+
+    def _learn(self, pixels: int, seconds: float) -> None:
+        """Takes note of what a picture took. Most of it is shading, which a smaller picture would need as well: only
+        the difference between two sizes tells what pixels take."""
+        more, longer = pixels - self._last[0], seconds - self._last[1]
+        if self._last[0] and more:
+            speed = more / longer if more * longer > 0 else SPEEDS[1]
+            self._speed = 0.5 * (self._speed + float(np.clip(speed, *SPEEDS)))
+        self._last = pixels, seconds
 
     def _ask(self, context: Any, depsgraph: Any) -> None:
         """Asks for the picture that should come next, where one should."""
@@ -152,7 +163,7 @@ class View:
         self._asked = (wanted, scale)
 
     def _draft_scale(self, most: float, pixels: int) -> float:
-        """The scale of a picture that is done in DRAFT_TIME, never quite 1."""
+        """The scale of a picture whose pixels are done in DRAFT_TIME, never quite 1."""
         return float(np.clip((self._speed * DRAFT_TIME / max(pixels, 1)) ** 0.5, LEAST_SCALE, min(most, 0.99)))
 
     def _show(self, engine: bpy.types.RenderEngine, region: bpy.types.Region, frame: bpy.types.Scene) -> None:

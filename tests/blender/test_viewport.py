@@ -82,6 +82,17 @@ def test_draft_comes_first_then_the_full_picture(screen):
     assert screen.shown[-1][40, 60, 0] > 2 * screen.shown[-1][40, 60, 1], "the ball's red front"
 
 
+@pytest.mark.parametrize("per_picture, per_pixel, least, most", [(0.3, 0.0, 0.49, 0.5), (0.0, 1e-6, 0.3, 0.45),
+                                                                 (0.3, 1e-5, 0.2, 0.21)])
+def test_drafts_are_as_large_as_the_pixels_allow(screen, per_picture, per_pixel, least, most):
+    view, pixels = screen.view, 1000 * 700
+    for _ in range(8):
+        scale = view._draft_scale(0.5, pixels)
+        for size in (scale * scale * pixels, pixels):
+            view._learn(size, per_picture + size * per_pixel)
+    assert least <= view._draft_scale(0.5, pixels) <= most
+
+
 def test_nothing_is_asked_for_while_nothing_changes(screen):
     screen.settle()
     count = len(screen.shown)
