@@ -40,15 +40,25 @@ def longest_pause() -> float:
     return round(pause, 3)
 
 
+_drawn: list[float] = []  # when, in time.monotonic() seconds, our own drawing ended
+_answers: list[float] = []  # seconds that the worker says it spent on each picture
+
+
 def watch_drawing() -> None:
-    """Notes the longest time, of the processor, that our own drawing took in the main thread."""
-    draw = viewport.View.draw
+    """Notes the longest time, of the processor, that our own drawing took in the main thread, and what it waited for."""
+    draw, result = viewport.View.draw, client.Job.result
 
     def watched(*args):
         start = time.thread_time()
         draw(*args)
         events["longest_draw"] = round(max(events.get("longest_draw", 0), time.thread_time() - start), 3)
-    viewport.View.draw = watched
+        _drawn.append(time.monotonic())
+
+    def watched_result(job):
+        answer = result(job)
+        _answers.append(answer.get("seconds", 0))
+        return answer
+    viewport.View.draw, client.Job.result = watched, watched_result
 
 
 def window():
@@ -87,7 +97,7 @@ def changed(name: str, act, full: bool = False):
     start = time.monotonic()
     act()
     area("VIEW_3D").tag_redraw()
-    yield 0.02
+    yield 0.0
 
     def is_new() -> bool:
         return bool(viewport._views) and view()._shown != before and view()._shown[1] > 0 and (
@@ -95,6 +105,34 @@ def changed(name: str, act, full: bool = False):
     yield from until(is_new)
     events[name] = round(time.monotonic() - start, 3)
     events["gaps"][name] = longest_pause()
+
+
+def measured(name: str, act, times: int = 5):
+    """Does act() a few times, each once the viewport is at rest, and notes under `name` for each time the seconds until
+    the old picture was drawn again, until a new one was shown, and what the worker spent on that."""
+    events[name] = []
+    for _ in range(times):
+        yield from until(lambda: not view().is_busy())
+        yield 0.3
+        drawn, answers, start = len(_drawn), len(_answers), time.monotonic()
+        yield from changed("last_change", act)
+        events[name].append({"at_once": round(_drawn[drawn] - start, 3), "new": events.pop("last_change"),
+                             "worker": round(_answers[answers], 3), "pause": events["gaps"].pop("last_change")})
+
+
+def without_worker():
+    """Turns the view while the worker stands still: Blender has to go on. Notes the seconds until each drawing."""
+    pid = client.worker().check()["pid"]
+    yield from until(lambda: not view().is_busy())
+    events["worker_stands_still"] = []
+    os.kill(pid, signal.SIGSTOP)
+    for _ in range(5):
+        drawn, start = len(_drawn), time.monotonic()
+        turn_view()
+        area("VIEW_3D").tag_redraw()
+        yield from until(lambda: len(_drawn) > drawn, 10)  # noqa: B023 (used before the next turn)
+        events["worker_stands_still"].append(round(time.monotonic() - start, 3))
+    os.kill(pid, signal.SIGCONT)
 
 
 def build_scene() -> None:
@@ -128,6 +166,10 @@ def turn_view() -> None:
     region.view_rotation.rotate(__import__("mathutils").Euler((0, 0, 0.4)))
 
 
+def move_asset() -> None:
+    bpy.data.objects["Ball"].location.z += 0.1
+
+
 def turn_world() -> None:
     node = next(n for n in bpy.context.scene.world.node_tree.nodes if n.type == "MAPPING")
     node.inputs["Rotation"].default_value[2] += 1
@@ -158,26 +200,43 @@ def kill_worker() -> None:
 
 
 def render(name: str, percentage: int, stop_after: float | None = None):
-    """F12; notes seconds from the key to the end, or from Escape to the end."""
-    ended: list[str] = []
-    done = lambda *_: ended.append("complete")  # noqa: E731
-    cancelled = lambda *_: ended.append("cancelled")  # noqa: E731
+    """F12; notes how it ended, the seconds from the key to the end, or from Escape to the end, and of these the ones
+    from when the engine noticed."""
+    ended: list[tuple[str, float]] = []
+    noticed: list[float] = []
+    cancel = client.Job.cancel
+    client.Job.cancel = lambda job: (noticed.append(time.monotonic()), cancel(job))
+    done = lambda *_: ended.append(("complete", time.monotonic()))  # noqa: E731
+    cancelled = lambda *_: ended.append(("cancelled", time.monotonic()))  # noqa: E731
     bpy.app.handlers.render_complete.append(done)
     bpy.app.handlers.render_cancel.append(cancelled)
     bpy.context.scene.render.resolution_percentage = percentage
+    yield from until(lambda: not view().is_busy())
     longest_pause()
     start = time.monotonic()
     with bpy.context.temp_override(window=window()):
         bpy.ops.render.render("INVOKE_DEFAULT")
     if stop_after is not None:
-        yield stop_after
-        start = time.monotonic()
-        press("Escape")
+        yield from until(lambda: time.monotonic() > start + stop_after)
+        if not ended:
+            start = time.monotonic()
+            press("Escape")
     yield from until(lambda: ended)
-    events[name] = [*ended, round(time.monotonic() - start, 3)]
+    how, end = ended[0]
+    events[name] = [how, round(end - start, 3), round(end - noticed[0], 3) if noticed else 0.0]
+    client.Job.cancel = cancel
     events["gaps"][name] = longest_pause()
     bpy.app.handlers.render_complete.remove(done)
     bpy.app.handlers.render_cancel.remove(cancelled)
+
+
+def close_render():
+    """Closes the window of the render."""
+    yield 0.3
+    while len(bpy.context.window_manager.windows) > 1:
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+            bpy.ops.wm.window_close()
+        yield 0.2
 
 
 def steps():
@@ -187,27 +246,25 @@ def steps():
     yield from changed("first_picture", show_rendered)
     yield from until(lambda: not view().is_busy())
     screenshot("1_first")
-    for number in range(3):
-        yield from changed(f"turned_view_{number}", turn_view)
-    yield from until(lambda: not view().is_busy())
-    yield from changed("turned_world", turn_world)
-    yield from until(lambda: not view().is_busy())
+    yield from measured("orbit", turn_view)
+    yield from measured("turned_world", turn_world)
+    yield from measured("moved_asset", move_asset)
     screenshot("2_turned")
+    yield from without_worker()
     yield from changed("local_view", enter_local_view, full=True)
     screenshot("2_local")
     yield from changed("left_local_view", enter_local_view, full=True)
     yield from changed("camera_view", look_through_camera, full=True)
     screenshot("3_camera")
     yield from changed("killed_worker", kill_worker, full=True)
-    yield from render("f12", 50)
+    yield from render("f12", 100)
     yield 1.0
     screenshot("4_f12")
-    press("Escape")
-    yield 0.5
-    yield from render("escape", 200, stop_after=1.5)
-    yield 0.5
-    press("Escape")
-    yield 0.5
+    yield from close_render()
+    for number, seconds in enumerate((0.1, 0.3, 0.5)):
+        turn_world()  # so that the light is computed again
+        yield from render(f"escape_{number}", 100, stop_after=seconds)
+        yield from close_render()
     yield from until(lambda: not view().is_busy())
     yield from changed("sky", look_at_sky, full=True)
     screenshot("5_sky")

