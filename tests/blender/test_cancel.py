@@ -1,0 +1,56 @@
+"""Creating is stopped: within half a second, nothing of it stays, and the worker goes on."""
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import bpy
+import pytest
+
+from near_blender import client
+from near_blender.operators import jobs, transfer
+
+PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
+WITHIN = 0.5  # seconds
+KINDS = ("objects", "meshes", "materials", "images", "textures", "collections")
+
+
+@pytest.fixture(params=["photo", "mesh"])
+def create(request):
+    """Calls the operator; the mesh is one that takes a second or two."""
+    client.worker().check(60)
+    if request.param == "photo":
+        return lambda: bpy.ops.near.create_asset_from_image(filepath=PHOTO)
+    bpy.ops.mesh.primitive_monkey_add()
+    bpy.context.object.modifiers.new("Smooth", "SUBSURF").levels = 3
+    return lambda: bpy.ops.near.create_asset_from_mesh()
+
+
+def contents() -> tuple[dict[str, int], set[Path]]:
+    """How many datablocks of each kind there are, and the temporary files but those that a running worker talks through."""
+    found = (path for folder in Path(tempfile.gettempdir()).glob("near-*") for path in folder.rglob("*"))
+    return ({kind: len(getattr(bpy.data, kind)) for kind in KINDS},
+            {path for path in found if path.name not in ("answers", "requests")})
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 1.0])
+def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
+    before, moments = contents(), []
+
+    def stop() -> None:
+        while (creation := jobs.current()) is None:
+            time.sleep(0.005)
+        time.sleep(seconds)
+        moments.append(time.monotonic())
+        creation.job.cancel()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    answer, ended = create(), time.monotonic()
+    thread.join()
+    assert answer == {"CANCELLED"} and ended - moments[0] < WITHIN
+    print(f"stopped within {ended - moments[0]:.2f} s")
+    assert contents() == before and jobs.current() is None
+    if seconds == 1.0:
+        assert create() == {"FINISHED"}
