@@ -15,12 +15,14 @@ from pathlib import Path
 import bpy
 
 OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(OUT.parent / "packages")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender  # noqa: E402
 from near_blender import client, log, payload  # noqa: E402
 from near_blender.operators import jobs  # noqa: E402
 
+PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
 
 
@@ -68,8 +70,9 @@ def choose_file(name: str):
     yield 2.0
 
 
-def watch_cancel(job: client.Job) -> None:
-    """Notes the seconds from job.cancel() until the worker has let go; a thread, for this window draws slowly."""
+def watch_cancel(name: str, job: client.Job) -> None:
+    """Notes under `name` the seconds from job.cancel() until the worker has let go; a thread, for this window draws
+    slowly."""
     cancel, start = job.cancel, []
 
     def watched() -> None:
@@ -78,9 +81,22 @@ def watch_cancel(job: client.Job) -> None:
 
     def wait() -> None:
         job.wait(60)
-        events["worker_stopped_after"] = round(time.monotonic() - start[0], 3) if start else "never cancelled"
+        events[name] = round(time.monotonic() - start[0], 3) if start else "never cancelled"
     job.cancel = watched
     threading.Thread(target=wait, daemon=True).start()
+
+
+def escape(name: str, preview: bool):
+    """Presses Escape once a creation is under way, and its preview is seen."""
+    job = jobs.current().job
+    watch_cancel(name, job)
+    yield from until(lambda: job.preview is not None if preview else job.fraction > 0.1, 10)
+    if preview:
+        yield 0.5
+        screenshot("preview")
+        yield 0.5
+    press("Escape")
+    yield from until(lambda: name in events)
 
 
 def steps():
@@ -91,7 +107,7 @@ def steps():
     client.worker().check(60)
     in_viewport(bpy.ops.mesh.primitive_monkey_add)
     monkey = bpy.context.view_layer.objects.active
-    monkey.modifiers.new("Smooth", "SUBSURF").levels = 2
+    monkey.modifiers.new("Smooth", "SUBSURF").levels = 3
     bpy.ops.ed.undo_push(message="Monkey")
     yield 1.0
     events["before"] = names()
@@ -114,11 +130,11 @@ def steps():
 
     bpy.context.view_layer.objects.active = bpy.data.objects["Suzanne"]
     in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")
-    watch_cancel(jobs.current().job)
-    yield 0.3
-    press("Escape")
-    yield from until(lambda: "worker_stopped_after" in events)
+    yield from escape("mesh_stopped_after", preview=False)
+    in_viewport(near.create_asset_from_image, "INVOKE_DEFAULT", filepath=PHOTO)
+    yield from escape("photo_stopped_after", preview=True)
     events["after_escape"] = names()
+    events["images_after_escape"] = [image.name for image in bpy.data.images if "coffee" in image.name]
 
     in_viewport(near.import_asset, "INVOKE_DEFAULT")
     yield from choose_file("block.near")

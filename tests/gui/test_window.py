@@ -1,14 +1,11 @@
 """NeAR in a Blender with a window: Rendered mode, F12, Escape, a killed worker, a baked World.
 
-The Blender is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/gui; minutes and 1.5 GB the first
-time). Screenshots and events.json stay in that folder's `window`.
+Screenshots and events.json stay in the folder `window` of NEAR_GUI.
 """
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,46 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
-PYTHON = "3.14"  # of the Blender that the tool sets up
-
-
-def install_packages(folder: Path) -> None:
-    """What the extension's zip would bring, for that Blender's Python."""
-    if not folder.is_dir():
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "--python-version", PYTHON,
-                        "--only-binary=:all:", "--no-deps", "onnxruntime==1.32.0", "flatbuffers", "protobuf", "packaging"],
-                       check=True)
-
-
 @pytest.fixture(scope="module")
-def home() -> Path:
-    return Path(os.environ.get("NEAR_GUI", ROOT / ".cache" / "gui"))
-
-
-@pytest.fixture(scope="module")
-def blender(shared, home):
-    """Runs that Blender with the given arguments and environment."""
-    tool = shared / "tools" / "gui-blender.sh"
-    if not tool.is_file() or os.geteuid() != 0:
-        pytest.skip("needs the shared tool gui-blender.sh and root")
-
-    def run(*arguments: str, **environment: str) -> None:
-        environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400"} | environment
-        subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
-    return run
-
-
-@pytest.fixture(scope="module")
-def events(home, blender) -> dict:
+def events(home, blender, packages) -> dict:
     out = home / "window"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    install_packages(home / "packages")
     ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
     mesh = Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
     asset.save(create_from_mesh(mesh, name="Ball"), out / "ball.near")
     blender("--factory-startup", "-P", str(ROOT / "tests/gui/session.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(home / "packages"))
+            NEAR_GUI_PACKAGES=str(packages))
     events = json.loads((out / "events.json").read_text())
     assert "error" not in events, events["error"]
     return events
@@ -97,10 +64,10 @@ def test_drawing_never_waits(events):
     assert max(events["worker_stands_still"]) < 1, "Blender goes on while the worker stands still"
 
 
-def test_command_line_renders_an_animation(events, home, blender):
+def test_command_line_renders_an_animation(events, home, blender, packages):
     out = home / "window"
     (out / "register.py").write_text(
-        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.path.append({str(home / 'packages')!r})\n"
+        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.path.append({str(packages)!r})\n"
         "import near_blender\nnear_blender.register()\n")
     blender("-b", "--factory-startup", "-P", str(out / "register.py"), str(out / "scene.blend"), "-E", "NEAR",
             "-s", "1", "-e", "2", "-o", str(out / "frame_"), "-F", "PNG", "-a", HEADLESS="1")

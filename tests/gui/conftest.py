@@ -1,0 +1,42 @@
+"""A real Blender with a window, and what the extension's zip would bring for its Python.
+
+It is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/gui; minutes and 1.5 GB the first time).
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = "3.14"  # of that Blender
+WHEELS = ("onnxruntime==1.32.0", "pillow==13.0.0", "flatbuffers", "protobuf", "packaging")
+
+
+@pytest.fixture(scope="session")
+def home() -> Path:
+    return Path(os.environ.get("NEAR_GUI", ROOT / ".cache" / "gui"))
+
+
+@pytest.fixture(scope="session")
+def packages(home) -> Path:
+    folder = home / "packages"
+    if not (folder / "PIL").is_dir():
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", str(folder),
+                        "--python-version", PYTHON, "--only-binary=:all:", "--no-deps", *WHEELS], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blender(shared, home):
+    """Runs that Blender with the given arguments and environment."""
+    tool = shared / "tools" / "gui-blender.sh"
+    if not tool.is_file() or os.geteuid() != 0:
+        pytest.skip("needs the shared tool gui-blender.sh and root")
+
+    def run(*arguments: str, **environment: str) -> None:
+        environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400"} | environment
+        subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
+    return run
