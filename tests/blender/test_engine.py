@@ -311,9 +311,20 @@ def test_missing_environment_image_writes_nothing(scene, ball, tmp_path):
     fails(scene, tmp_path, "gone|city")
 
 
-def test_object_without_size_is_left_out(scene, ball, tmp_path):
+@pytest.mark.parametrize("way", ["cut off", "another file", "empty"])
+def test_damaged_environment_image_writes_nothing(scene, ball, tmp_path, way):
+    stage.add_asset(ball)
+    data = (stage.HDRI / "city.exr").read_bytes()
+    (tmp_path / "sky.exr").write_bytes({"cut off": data[:len(data) // 3], "another file": b"<html>" * 99, "empty": b""}[way])
+    texture = stage.set_environment(scene.world)["TexEnvironment"]
+    texture.image = bpy.data.images.load(str(tmp_path / "sky.exr"), check_existing=False)
+    fails(scene, tmp_path, "sky")
+
+
+@pytest.mark.parametrize("scale", [(0, 1, 1), (0, 0, 0), (1e-20, 1e-20, 1e-20)])
+def test_object_without_size_is_left_out(scene, ball, tmp_path, scale):
     scene.render.film_transparent = True
-    stage.add_asset(ball).scale = (0, 1, 1)
+    stage.add_asset(ball).scale = scale
     assert stage.render(scene, tmp_path)["Combined"].max() == 0
 
 

@@ -1,8 +1,12 @@
 """The operators as a script calls them, with the real worker behind them."""
 
+import struct
+import zlib
+
 import bpy
 import numpy as np
 import pytest
+from PIL import Image
 
 from near_blender import payload, proxy
 from near_blender.operators import setup, transfer
@@ -182,6 +186,58 @@ def test_create_from_what_is_no_photo(options, words):
     with pytest.raises(RuntimeError, match=words):
         bpy.ops.near.create_asset_from_image(**options)
     assert not bpy.data.objects
+
+
+def save_picture(path, width: int, height: int, disc: bool = False) -> str:
+    """A grey picture, or a shaded disc in the middle of a transparent one."""
+    pixels = np.full((height, width, 4), (90, 120, 60, 255), np.uint8)
+    if disc:
+        y, x = np.mgrid[:height, :width]
+        off = np.hypot(x - width / 2, y - height / 2) / (0.45 * height)
+        pixels[..., :3] = (pixels[..., :3] * np.clip(1.3 - off, 0, 1)[..., None]).astype(np.uint8)
+        pixels[..., 3] = 255 * (off < 1)
+    Image.fromarray(pixels).save(path, compress_level=1)
+    return str(path)
+
+
+def promise(path, width: int, height: int) -> str:
+    """A .png whose header says width x height and that holds next to nothing."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b""))
+    return str(path)
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda path: save_picture(path, 1, 1), "too small"),
+    (lambda path: save_picture(path, 20_000, 1), "too small"),
+    (lambda path: save_picture(path, 300, 200), "No (object|shape) was found"),
+    (lambda path: promise(path, 20_000, 20_000), "photo.png has more pixels than NeAR reads"),
+    (lambda path: promise(path, 400, 300), "photo.png is damaged"),
+    (lambda path: (path.write_bytes(b"GIF89a"), str(path))[1], "photo.png is damaged"),
+], ids=["one pixel", "one row", "no object", "too large", "truncated", "another format"])
+def test_create_from_a_bad_photo_says_what_to_do_and_changes_nothing(tmp_path, make, words):
+    with pytest.raises(RuntimeError, match=words) as caught:
+        bpy.ops.near.create_asset_from_image(filepath=make(tmp_path / "photo.png"))
+    assert caught.value.args[0].count(". ") >= 1 and "Traceback" not in caught.value.args[0]
+    assert not bpy.data.objects and not bpy.data.meshes and not bpy.data.images
+
+
+def test_create_from_a_photo_of_twenty_thousand_pixels(tmp_path):
+    bpy.ops.near.create_asset_from_image(filepath=save_picture(tmp_path / "wide.png", 20_000, 600, disc=True))
+    assert len(payload.asset_of(bpy.context.object).coords) > 1000
+
+
+def test_create_from_a_bare_mesh():
+    """No UVs, no material."""
+    mesh = bpy.data.meshes.new("Bare")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0.5)], [], [(0, 1, 2, 3)])
+    bpy.context.scene.collection.objects.link(ob := bpy.data.objects.new("Bare", mesh))
+    bpy.context.view_layer.objects.active = ob
+    assert bpy.ops.near.create_asset_from_mesh() == {"FINISHED"}
+    colors = payload.asset_of(bpy.context.object).surfels.base_color
+    assert len(colors) > 100 and np.allclose(colors, 0.8, atol=1e-3), "Blender's grey"
 
 
 def test_check_setup_tries_every_part():
