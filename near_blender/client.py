@@ -333,13 +333,13 @@ _rendering = _embedded
 
 
 def worker() -> Worker:
-    """The worker that computes pictures, as chosen."""
+    """The worker that computes pictures and reads photos, as chosen."""
     return _rendering
 
 
 def choose(choice: Choice) -> None:
-    """Has the next pictures computed otherwise. The embedded model stays with the worker that also creates assets; a
-    published one gets a process of its own, which ends with the choice."""
+    """Has the next pictures, and assets from photos, computed otherwise. Meshes stay with the worker of the embedded
+    model; a published one gets a process of its own, which ends with the choice."""
     global _rendering
     if choice == _rendering.choice:
         return
@@ -354,8 +354,9 @@ def create_from_mesh(mesh, **options: Any) -> Job:
 
 
 def create_from_image(photos, **options: Any) -> Job:
-    """near_core.create.create_from_image in the worker; job.preview appears first, then as create_from_mesh."""
-    return _embedded.submit("create_image", photos=photos, options=options)
+    """near_core.engine.Engine.create_from_image in the worker that the choice names; job.preview appears first, then as
+    create_from_mesh."""
+    return _rendering.submit("create_image", photos=photos, options=options)
 
 
 def register() -> None:
