@@ -28,6 +28,12 @@ def checkpoint_folder(name: str) -> Path:
     return user_folder("checkpoints") / name
 
 
+def companions() -> list[str]:
+    """The downloaded folders that stand beside the chosen checkpoint when assets are created."""
+    return [str(checkpoint_folder(each.name)) for each in checkpoints.CATALOGUE.values()
+            if not each.chosen and checkpoints.read_record(checkpoint_folder(each.name)) is not None]
+
+
 def preferences() -> Any:
     """The add-on's preferences; None where it was registered without being enabled (scripts, tests)."""
     entry: Any = bpy.context.preferences.addons.get(ADDON)
@@ -51,7 +57,7 @@ def apply() -> None:
         return
     client.choose(client.Choice(python(), {
         "model": bpy.path.abspath(chosen.checkpoint), "device": chosen.device.lower(),
-        "precision": chosen.precision.lower()}))
+        "precision": chosen.precision.lower(), "companions": companions()}))
 
 
 def state_of(name: str) -> tuple[str, checkpoints.Record | None]:

@@ -29,7 +29,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
 
     model: EnumProperty(
         name="Model", default="MINI", update=_apply,
-        description="What draws assets that were made for a published model",
+        description="What draws assets of a published model, and makes assets from photos",
         items=[("MINI", "near-mini", "The model inside the add-on, which runs on any machine", 0),
                ("PUBLISHED", "Published", "The full-size networks of a checkpoint, best on a GPU", 1)])
     checkpoint: StringProperty(
@@ -47,7 +47,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         items=[("AUTO", "Automatic", "Half on a GPU, full on the processor", 0),
                ("FLOAT32", "Full", "32 bits", 1), ("BFLOAT16", "Brain Float", "16 bits, wide range", 2),
                ("FLOAT16", "Half", "16 bits", 3)])
-    show_files: BoolProperty(name="Files", description="Show every file of the checkpoint with its SHA-256")
+    show_files: BoolProperty(name="Files", description="Show every downloaded file with its hash")
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -67,6 +67,8 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         box = layout.box()
         for source in checkpoints.CATALOGUE.values():
             self._draw_checkpoint(box, source)
+            box.separator(type="LINE")
+        box.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
         box.operator("near.use_checkpoint", text="Use Local Folder...", icon="FILE_FOLDER")
         self._draw_python(layout.box())
         _draw_setup(layout)
@@ -84,10 +86,11 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
         layout.label(text=f"{source.title}: {state}", icon="CHECKMARK" if record and record.verified else "DOT")
         facts = layout.column(align=True)
+        facts.label(text=f"For: {source.use}")
         facts.label(text=f"Size: {size}")
         facts.label(text=f"Licence: {source.licence}")
         facts.label(text=f"Source: {source.page}" + (f", revision {record.revision[:12]}" if record else ""))
-        for line in models.wrapped(f"Use: {source.notes}", WIDTH):
+        for line in models.wrapped(f"Territory: {source.notes}", WIDTH):
             facts.label(text=line)
         row = layout.row(align=True)
         row.operator("near.download_checkpoint", text="Download", icon="IMPORT").name = source.name
@@ -95,8 +98,8 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
             return
         row.operator("near.verify_checkpoint", text="Verify", icon="CHECKMARK").name = source.name
         row.operator("near.remove_checkpoint", text="Remove", icon="TRASH").name = source.name
-        row.operator("near.use_checkpoint", text="Use").directory = str(choices.checkpoint_folder(source.name))
-        layout.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
+        if source.chosen:
+            row.operator("near.use_checkpoint", text="Use").directory = str(choices.checkpoint_folder(source.name))
         if self.show_files:
             files = layout.column(align=True)
             for each in record.files:

@@ -242,12 +242,12 @@ def _from_npz(data: bytes, path: Path) -> NeuralAsset:
         raise damaged
     material = np.zeros((len(coords), 8), np.float16)
     material[:, :4], material[:, 7] = (0.5, 0.5, 0.5, 0.6), 1  # a grey stand-in for models that cannot read the latent
-    material[:, 5:7] = encode_octahedral(_normals(coords.astype(int)))
+    material[:, 5:7] = encode_octahedral(voxel_normals(coords.astype(int)))
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
                        source=path.name, model="near")
 
 
-def _normals(coords: np.ndarray) -> np.ndarray:
+def voxel_normals(coords: np.ndarray) -> np.ndarray:
     """Unit normals (N, 3) of voxels (N, 3): away from where most of their neighbours are."""
     filled = np.zeros((RESOLUTION + 8,) * 3, np.float32)
     filled[tuple(coords.T + 4)] = 1

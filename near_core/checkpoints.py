@@ -25,7 +25,8 @@ MOST_FILES = 1000
 
 @dataclass(frozen=True)
 class Source:
-    """A published checkpoint. repository: OWNER/NAME on the hub; page: what a person reads about it."""
+    """A published checkpoint. repository: OWNER/NAME on the hub; page: what a person reads about it; use: what it is
+    for. chosen: the model that draws; others stand beside it. parts: pattern of the paths that are wanted."""
 
     name: str
     title: str
@@ -33,13 +34,25 @@ class Source:
     licence: str
     notes: str
     page: str
+    use: str
+    chosen: bool = False
+    parts: str = ""
 
 
 CATALOGUE = {each.name: each for each in (
     Source("near", "NeAR", "luh0502/NeAR", "Apache-2.0, as its page says",
            "Its page excludes no territory. The authors' own pipeline takes meshes from Hunyuan3D-2.1, whose licence "
            "excludes the European Union, the United Kingdom and South Korea; that is not part of this download.",
-           "https://huggingface.co/luh0502/NeAR"),)}
+           "https://huggingface.co/luh0502/NeAR", "draws assets, and gives the voxels of new ones their latent",
+           chosen=True),
+    Source("dinov2", "DINOv2 ViT-L/14 with registers", "facebook/dinov2-with-registers-large",
+           "Apache-2.0, as its page says", "Its licence excludes no territory.",
+           "https://huggingface.co/facebook/dinov2-with-registers-large",
+           "reads photos for NeAR and TRELLIS; needed to create from photos", parts=r"config\.json|model\.safetensors"),
+    Source("trellis", "TRELLIS, structure networks", "microsoft/TRELLIS-image-large", "MIT, as its page says",
+           "Its licence excludes no territory.", "https://huggingface.co/microsoft/TRELLIS-image-large",
+           "tells an object's shape from photos; not needed where a mesh gives the shape",
+           parts=r"pipeline\.json|ckpts/ss_(flow_img|dec)_.*"))}
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ def look_up(source: Source) -> Record:
         files = [_file(entry) for entry in listed if entry["type"] == "file"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NearError(f"The hub's description of {source.title} could not be read.", "Try again later.") from error
-    wanted = _wanted(files)
+    wanted = [each for each in _wanted(files) if re.fullmatch(source.parts or ".*", each.path)]
     if not re.fullmatch(r"\w{7,64}", revision) or not wanted or len(wanted) > MOST_FILES:
         raise NearError(f"{source.repository} holds no checkpoint.", "Look at its page.")
     return Record(source.repository, revision, wanted)

@@ -164,28 +164,41 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--azimuth", type=float, help="degrees, 0 shows the front, 90 the side at +X; default 0")
     parser.add_argument("--elevation", type=float, help="degrees above the horizon; default 15")
     parser.add_argument("--seed", type=int, default=0, help="another one gives another guess of what the photo hides")
+    _model_arguments(parser, "what photos become an asset of; default: the embedded model")
+    parser.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="where --model's image encoder or structure networks lie; may be given again")
     parser.add_argument("--name", help="default: the name of the first file")
     parser.add_argument("--out", type=Path, required=True, help="the asset: .near")
+
+
+def _model_arguments(parser: argparse.ArgumentParser, use: str) -> None:
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help=f"a published checkpoint, {use}")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where --model runs")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+                        help="of --model; auto is half precision on a GPU, float32 on the processor")
 
 
 def create(args: argparse.Namespace) -> int:
     """Photos, a mesh or both become a `.near` file."""
     from . import asset, mesh
-    from . import create as verbs
+    from .create import create_from_mesh
+    from .engine import Engine
 
     _require_suffix(args.out, ".near")
     sources = [*args.image, *([args.mesh] if args.mesh else [])]
     if not sources:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
+    if args.model and not args.image:
+        raise NearError("A published model makes assets from photos.", "Give --image, too, or leave out --model.")
     pose = _pose(args)
     report, start = Reporter(), time.monotonic()
     shape = mesh.load(args.mesh) if args.mesh else None
-    options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report}
+    options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
     if args.image:
-        made = verbs.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options, mesh=shape,
-                                       normalize=True)
+        engine = Engine(args.model, args.device, args.precision, args.beside)
+        made = engine.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options, mesh=shape)
     else:
-        made = verbs.create_from_mesh(shape, normalize=True, **options)
+        made = create_from_mesh(shape, **options)
     asset.save(made, args.out)
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")
@@ -236,11 +249,7 @@ def _render_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--passes", default="Combined", help=f"all, or names separated by commas: {', '.join(PASSES)}")
     parser.add_argument("--quality", choices=("draft", "final"), default="final")
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="a published checkpoint, for the assets made for it; "
-                                                                     "default: the embedded model draws everything")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where --model runs")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
-                        help="of --model; auto is half precision on a GPU, float32 on the processor")
+    _model_arguments(parser, "for the assets made for it; default: the embedded model draws everything")
     parser.add_argument("--threads", type=int, default=0, help="0 = all")
 
 

@@ -65,7 +65,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         mesh, extent, _ = meshes.normalized(mesh)
     views = []
     for number, picture in enumerate(photos):
-        photo = prepare(picture, mask if number == 0 else None, _matte(model), part(progress, 0.0, 0.25))
+        photo = prepare(picture, mask if number == 0 else None, matte_of(model), part(progress, 0.0, 0.25))
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
         if camera is not None and number == 0:
@@ -103,7 +103,7 @@ def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruc
     return NeuralAsset(coords, material, slat, surfels, name="", source="", model=MODEL, model_hash=model.digest)
 
 
-def _matte(model: runtime.NearMini) -> Matte | None:
+def matte_of(model: runtime.NearMini) -> Matte | None:
     """The matting network, where it is trained."""
     if "matte" not in model.graphs:
         return None

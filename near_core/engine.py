@@ -1,32 +1,40 @@
-"""Every asset with the model that fits it: the embedded near-mini, or a published checkpoint where one is chosen."""
+"""Every asset drawn, and new ones made, with the model that fits: the embedded near-mini, or a published checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from .asset import NeuralAsset
 from .camera import Camera
+from .create import create_from_image
 from .environment import Environment
 from .errors import NearError
 from .progress import Progress, part, silent
 from .render import Renderer
 from .scene import PASSES, Instance, Settings
 
+POSE = ("camera", "azimuth", "elevation", "fov")  # what is known of a photo's camera
+
 
 class Engine:
     """Draws pictures of any assets.
 
     model: the folder of a published checkpoint, or None for the embedded model alone. device: "auto", "cpu", "cuda" or
-    "mps"; precision: "auto", "float32", "bfloat16" or "float16"; both for published networks only.
-    notes: after each picture, one sentence for everything the person should know about it.
+    "mps"; precision: "auto", "float32", "bfloat16" or "float16"; companions: folders with what creating takes beyond
+    the checkpoint; all for published networks only.
+    notes: after each picture or asset, one sentence for everything the person should know about it.
     """
 
-    def __init__(self, model: str | Path | None = None, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: str | Path | None = None, device: str = "auto", precision: str = "auto",
+                 companions: Sequence[str | Path] = ()) -> None:
         self.notes: list[str] = []
         self._embedded = Renderer()
-        self._chosen = None if model is None else (model, device, precision)
+        self._chosen = None if model is None else (model, device, precision, companions)
         self._published = None
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
@@ -50,6 +58,18 @@ class Engine:
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
         return picture
+
+    def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
+        """An asset of the object in photos; arguments and errors as in create.create_from_image. The published networks
+        do not ask from where a photo was taken."""
+        self.notes = []
+        if self._chosen is None:
+            return create_from_image(photos, progress=progress, **options)
+        published = self._open(progress)
+        made = published.create_from_image(
+            photos, progress, **{key: value for key, value in options.items() if key not in POSE})
+        self.notes = published.notes
+        return made
 
     def _open(self, progress: Progress):
         if self._published is None:

@@ -77,6 +77,19 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it is not 1 everywhere;
     matte, a network; else matting.remove_background. Raises NearError where no object is found.
     """
+    encoded, alpha = cut_out(source, mask, matte, progress)
+    progress("Cropping", 0.8)
+    box = _box(alpha)
+    side = max(MARGIN * max(box[2] - box[0], box[3] - box[1]), 2.0)
+    crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
+    rgb, cut = _resampled(encoded, alpha, *crop)
+    progress("Cropping", 1.0)
+    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
+
+
+def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
+            progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
+    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source)
     progress("Finding the object", 0.4)
@@ -86,13 +99,7 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
         alpha = _found(encoded, matte)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
-    progress("Cropping", 0.8)
-    box = _box(alpha)
-    side = max(MARGIN * max(box[2] - box[0], box[3] - box[1]), 2.0)
-    crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
-    rgb, cut = _resampled(encoded, alpha, *crop)
-    progress("Cropping", 1.0)
-    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
+    return encoded, alpha
 
 
 def _read(source: str | Path | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

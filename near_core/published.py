@@ -1,16 +1,20 @@
-"""Pictures with the published checkpoints, as render.Renderer makes them with the embedded model."""
+"""Pictures and assets with the published checkpoints, as render.Renderer and create make them with the embedded
+model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from . import create_published
+from .asset import NeuralAsset
 from .camera import Camera
 from .environment import Environment
 from .errors import NearError
@@ -33,16 +37,17 @@ TILT = 1e-4  # radians between the asset's and the map's vertical up to which th
 class Published:
     """Draws pictures and keeps what the next one can use: keys and values per map and rotation, features per asset."""
 
-    def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto"):
-        """folder: a checkpoint; device and precision as in near_pipeline.Pipeline."""
+    def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto",
+                 companions: Sequence[str | Path] = ()):
+        """folder: a checkpoint; the rest as in near_pipeline.Pipeline."""
         self.notes: list[str] = []
-        self._chosen = folder, precision
+        self._chosen = folder, precision, companions
         self._may_move = device == "auto"
         self._start(device)
 
     def _start(self, device: str) -> None:
-        folder, precision = self._chosen
-        self.pipeline = Pipeline(folder, device, precision)
+        folder, precision, companions = self._chosen
+        self.pipeline = Pipeline(folder, device, precision, companions)
         self._decoded, self._memories = _Recent(8), _Recent(4)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
@@ -50,22 +55,41 @@ class Published:
         """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something
         is. Where the device was left open and a graphics processor has too little memory, the processor computes it.
         """
+        picture = self._computed(lambda report: self._draw(instances, camera, environment, settings, report), progress)
+        self.notes += [f"{name} was made with another published checkpoint than the one that draws it, so it may look "
+                       "different." for name in self._strangers(instances)]
+        return picture
+
+    def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
+        """An asset with this checkpoint's latent; arguments and errors as create_published.create_from_image."""
+        return self._computed(lambda report: create_published.create_from_image(
+            photos, pipeline=self.pipeline, progress=report, **options), progress)
+
+    def _strangers(self, instances: list[Instance]) -> list[str]:
+        """Assets that say they were made with another checkpoint, each once. Imported latents say nothing."""
+        return list(dict.fromkeys(each.asset.name for each in instances
+                                  if each.asset.model_hash and each.asset.model_hash != self.pipeline.digest))
+
+    def _computed(self, work: Callable[[Progress], Any], progress: Progress) -> Any:
+        """What work(progress) returns, on the processor where memory runs out and the device was left open."""
+        self.notes = []
         try:
             with interruptible(progress) as report:
-                return self._draw(instances, camera, environment, settings, report)
+                return work(report)
         except (Shortage, MemoryError, RuntimeError) as error:
             if type(error) is RuntimeError and "allocate" not in str(error):
                 raise
             device = self.pipeline.device.type
             self.pipeline.unload()
             if device != "cpu" and self._may_move:
-                self.notes = ["The GPU has too little memory, so the published model runs on the processor."]
                 self._start("cpu")
-                return self.render(instances, camera, environment, settings, progress)
+                made = self._computed(work, progress)
+                self.notes = ["The GPU has too little memory, so the published model runs on the processor."]
+                return made
             if isinstance(error, NearError):
                 raise
             if isinstance(error, MemoryError):
-                raise NearError("The Gaussians of this picture do not fit into memory.",
+                raise NearError("The Gaussians do not fit into memory.",
                                 "Choose a smaller picture or a camera farther away.") from error
             raise NearError(f"The memory of {device} ran out while the published model was at work.",
                             "Close other programs, choose half precision or another device.") from error

@@ -5,12 +5,12 @@
 It talks through its standard input and output (protocol.Channel; libraries that print go to standard error) and ends
 with its parent. Requests, each a dict with `op`:
 
-    choose    model                                       keywords of engine.Engine; before the first picture
+    choose    model                                       keywords of engine.Engine; before the first request
     put       kind "asset" | "map", hash, data, name      keeps the bytes of a .near file or a light map
     render    id, channel, instances, camera, environment, backdrop, settings
     create_mesh    id, mesh, options                      options are the keywords of near_core.create's functions
     create_image   id, photos, options
-    check_checkpoint   id, folder                         whether the networks of a folder fit
+    check_checkpoint   id, folder, companions             whether the networks of a folder fit
     fetch_checkpoint   id, name, folder                   as near_core.checkpoints
     verify_checkpoint  id, folder
     set_up_python      id, folder, build                  as near_core.interpreter
@@ -193,25 +193,37 @@ class Worker:
         missing = sorted({key for key in wanted if key not in self._store})
         if missing:
             return {"event": "missing", "hashes": missing}
-        from .engine import Engine, put_behind
-        if self._engine is None:
-            self._engine = Engine(**self._model)
+        from .engine import put_behind
+        engine = self._opened()
         instances = [Instance(self._store.asset(i["asset"]), i["matrix"]) for i in request["instances"]]
-        passes = self._engine.render(instances, request["camera"], self._light(request["environment"]),
-                                     request["settings"], self._progress(job))
+        passes = engine.render(instances, request["camera"], self._light(request["environment"]),
+                               request["settings"], self._progress(job))
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).lookup(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)
-        return {"passes": passes, "warning": " ".join(self._engine.notes)}
+        return {"passes": passes, "warning": " ".join(engine.notes)}
+
+    def _opened(self) -> Any:
+        if self._engine is None:
+            from .engine import Engine
+            self._engine = Engine(**self._model)
+        return self._engine
 
     def check_checkpoint(self, job: Job) -> dict[str, Any]:
-        """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each."""
+        """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
+        making assets from photos lacks ("" where nothing does)."""
         try:
             from .models.near_checkpoint import open_checkpoint
         except ImportError as error:
             raise NearError(f"Checking a checkpoint needs the Python package {error.name}.",
                             "Use Set Up first, or choose a Python that has it.") from error
-        return {"networks": open_checkpoint(job.request["folder"]).survey(self._progress(job))}
+        checkpoint = open_checkpoint(job.request["folder"], job.request["companions"])
+        networks, lacks = checkpoint.survey(self._progress(job)), ""
+        try:
+            checkpoint.require_creation(structure=True)
+        except NearError as error:
+            lacks = str(error)
+        return {"networks": networks, "lacks": lacks}
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
         kept = self._store.map(light["map"])
@@ -225,15 +237,14 @@ class Worker:
 
     def create_image(self, job: Job) -> dict[str, Any]:
         """The bytes of the asset of photos; sends the matte and the crop as soon as they are known."""
-        from .create import create_from_image
+        engine = self._opened()
 
         def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
             self._channel.send({"event": "preview", "id": job.request["id"], "matte": matte, "crop": crop})
 
-        made = create_from_image(job.request["photos"], progress=self._progress(job), on_preview=on_preview,
-                                 **job.request["options"])
-        return {"asset": asset.to_bytes(made)}
-
+        made = engine.create_from_image(job.request["photos"], self._progress(job), on_preview=on_preview,
+                                        **job.request["options"])
+        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes)}
 
     def fetch_checkpoint(self, job: Job) -> dict[str, Any]:
         """Downloads a checkpoint."""

@@ -90,6 +90,7 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.prop(self, "mask")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
+        camera.enabled = not client.worker().choice.model  # the published model does not ask for it
         for name in ("fov", "elevation", "azimuth"):
             camera.prop(self, name)
         layout.prop(self, "seed")

@@ -235,7 +235,7 @@ class NEAR_OT_download_checkpoint(_Fetching):
         source = checkpoints.find(self.name)
         _, record = choices.state_of(self.name)
         size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
-        return [f"{source.title} from {checkpoints.hub()}/{source.repository}", f"Size: {size}",
+        return [f"{source.title} from {checkpoints.hub()}/{source.repository}", f"It {source.use}", f"Size: {size}",
                 f"Licence: {source.licence}", *wrapped(source.notes, 76),
                 "Every file is checked against the hash that the source states."]
 
@@ -243,8 +243,12 @@ class NEAR_OT_download_checkpoint(_Fetching):
         with reported(self):
             _require_consent(self.consent)
             title = checkpoints.find(self.name).title
-            return start(self, f"Download of {title}", "fetch_checkpoint",
-                         lambda answer: f"{title} was downloaded and verified", name=self.name,
+
+            def done(answer: dict[str, Any]) -> str:
+                choices.apply()
+                return f"{title} was downloaded and verified"
+
+            return start(self, f"Download of {title}", "fetch_checkpoint", done, name=self.name,
                          folder=str(choices.checkpoint_folder(self.name)))
         return {"CANCELLED"}
 
@@ -277,8 +281,12 @@ class NEAR_OT_remove_checkpoint(_Operator):
             chosen = choices.preferences()
             if chosen is not None and chosen.checkpoint == str(folder):
                 chosen.model, chosen.checkpoint = "MINI", ""
-            return start(self, "Remove", "remove", lambda answer: f"{title} was removed", folder=str(folder),
-                         kind="checkpoint")
+
+            def done(answer: dict[str, Any]) -> str:
+                choices.apply()
+                return f"{title} was removed"
+
+            return start(self, "Remove", "remove", done, folder=str(folder), kind="checkpoint")
         return {"CANCELLED"}
 
 
@@ -303,10 +311,12 @@ class NEAR_OT_use_checkpoint(_Operator):
             chosen, networks = choices.preferences(), answer["networks"]
             if chosen is not None:
                 chosen.checkpoint, chosen.model = folder, "PUBLISHED"
+            ready = f"For creating from photos: {answer['lacks']}" if answer["lacks"] else "Photos become such assets, too"
             return (f"{len(networks)} networks with {sum(n['parameters'] for n in networks) / 1e6:.0f} million "
-                    "parameters fit; published assets are drawn with them from now on")
+                    f"parameters fit; published assets are drawn with them from now on. {ready}")
 
-        return start(self, "Check of the folder", "check_checkpoint", done, python=choices.python(), folder=folder)
+        return start(self, "Check of the folder", "check_checkpoint", done, python=choices.python(), folder=folder,
+                     companions=choices.companions())
 
 
 class NEAR_OT_cancel_task(bpy.types.Operator):

@@ -1,5 +1,7 @@
 """The published checkpoints: a folder with `pipeline.yaml`, and for every network NAME.json beside NAME.safetensors (or
-.pt). Weights stay memory-mapped until they are used; nothing in the folder is executed or unpickled as objects."""
+.pt). Weights stay memory-mapped until they are used; nothing in the folder is executed or unpickled as objects. What
+creating an asset takes beyond that, the image encoder and TRELLIS's structure networks, may lie in folders beside it."""
+import hashlib
 import inspect
 import json
 import math
@@ -12,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import NearError
 from ..progress import silent
+from . import near_dino
 from .near_basis import NORMAL_FREQUENCIES, NeuralBasis
 from .near_dino import DinoVisionTransformer
 from .near_flow import SLatFlowModel
@@ -25,8 +28,11 @@ from .near_vae import SLatEncoder, SLatGaussianDecoderOri
 NETWORKS = {each.__name__: each for each in (
     Hdri_Encoder, NeuralBasis, SLatEncoder, SLatFlowModel, SLatGaussianDecoder, SLatGaussianDecoderOri,
     SLatGaussianRenderer, SLatMeshDecoder, SparseStructureDecoder, SparseStructureEncoder, SparseStructureFlowModel)}
-NETWORKS["dinov2_vitl14_reg"] = DinoVisionTransformer
+ENCODER_CLASS = "dinov2_vitl14_reg"
+NETWORKS[ENCODER_CLASS] = DinoVisionTransformer
 REQUIRED = ("decoder", "renderer", "neural_basis", "hdri_encoder")  # what rendering an asset takes
+FLOW = "slat_flow_model"
+STRUCTURE = ("sparse_structure_flow_model", "sparse_structure_decoder")  # TRELLIS's; a mesh does as well
 IMAGE_ENCODER = "image_encoder"
 SUFFIXES = (".safetensors", ".pt", ".pth")
 TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published classes that change no result in float32
@@ -38,12 +44,14 @@ MANIFESTS = ("pipeline.yaml", "pipeline.json")
 
 @dataclass
 class Checkpoint:
-    """An opened folder. models: name -> path without extension; the settings are as the file gives them."""
+    """An opened folder. models: name -> path without extension, the structure networks possibly of another folder; the
+    settings are as the file gives them. companions: folders that may hold the image encoder."""
     folder: Path
     models: dict
     normalization: dict  # mean and std of the latent, lists of floats
     sampler: dict  # steps and guidance of the latent flow
     structure_sampler: dict = field(default_factory=dict)
+    companions: tuple = ()
 
     def has(self, name):
         return name in self.models
@@ -54,9 +62,10 @@ class Checkpoint:
         try:
             described = json.loads(path.read_text(encoding="utf-8"))
             kind, arguments = described["name"], dict(described.get("args") or {})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            kind = kind.removeprefix("Elastic")  # how the published classes are called that can save memory in training
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, "is missing or damaged") from error
-        if not isinstance(kind, str) or kind not in NETWORKS:
+        if kind not in NETWORKS:
             raise NearError(f"{path.name} asks for a network of the kind {kind}, which is not known here.",
                             "Use a checkpoint of the published NeAR or TRELLIS.")
         return kind, arguments
@@ -73,7 +82,7 @@ class Checkpoint:
         """The network with its weights, its torso in that dtype, in eval mode. Raises NearError that names the first
         key that does not fit."""
         if name == IMAGE_ENCODER:
-            kind, arguments, path = "dinov2_vitl14_reg", {}, self.image_encoder()
+            kind, arguments, path = ENCODER_CLASS, {}, self.image_encoder()
         else:
             (kind, arguments), path = self.config(name), self.weights(name)
         with Weights(path) as weights:
@@ -97,12 +106,51 @@ class Checkpoint:
         return found
 
     def image_encoder(self):
-        """The DINOv2 weights in the folder, which the published pipeline fetches separately."""
-        found = sorted(path for path in self.folder.rglob("dinov2_vitl14_reg*") if path.suffix in SUFFIXES)
-        if not found:
-            raise NearError("The folder has no weights of the image encoder (dinov2_vitl14_reg4_pretrain.pth).",
-                            "Download them from the DINOv2 project and put the file into the folder.")
-        return found[0]
+        """The DINOv2 weights, which are published separately: in the folder, or in one beside it."""
+        for folder in (self.folder, *self.companions):
+            found = sorted(path for path in folder.rglob("dinov2_vitl14_reg*") if path.suffix in SUFFIXES)
+            if found:
+                return found[0]
+            if _model_type(folder / "config.json") == "dinov2_with_registers":
+                return folder / "model.safetensors"
+        raise NearError("The weights of the image encoder, DINOv2 ViT-L/14 with registers, are missing.",
+                        "Download DINOv2 with the other checkpoints in the preferences, or put "
+                        "dinov2_vitl14_reg4_pretrain.pth into the checkpoint's folder.")
+
+    def require_creation(self, structure):
+        """Raises NearError that names the first thing that making assets from photos lacks. structure: whether the
+        networks have to find the shape, too."""
+        if not self.has(FLOW):
+            raise NearError(f"The checkpoint has no {FLOW}, so it cannot make assets.",
+                            "Choose one that has it, or near-mini in the preferences.")
+        missing = [name for name in STRUCTURE if not self.has(name)] if structure else []
+        if missing:
+            raise NearError(f"The checkpoint has no {missing[0]}, so it cannot tell an object's shape from a photo.",
+                            "Download TRELLIS with the other checkpoints in the preferences, or choose a mesh as shape.")
+        if not {"mean", "std"} <= set(self.normalization):
+            raise _damaged(self.folder / MANIFESTS[0], "lacks slat_normalization with mean and std")
+        for name in (FLOW, *(STRUCTURE if structure else ())):
+            self.weights(name)
+        self.image_encoder()
+        made, wanted = self.config(FLOW)[1].get("out_channels"), self.size_of_latent()
+        if made != wanted:
+            raise NearError(f"The checkpoint's flow makes latents of {made} channels, its decoder takes {wanted}.",
+                            "Choose a checkpoint whose parts belong together.")
+
+    def size_of_latent(self):
+        """Channels that the decoder takes."""
+        with Weights(self.weights("decoder")) as weights:
+            return inferred("SLatGaussianDecoder", weights.shapes).get("latent_channels")
+
+    def digest(self):
+        """Names what turns a latent into a picture: 32 hexadecimal digits of the SHA-256 of the REQUIRED networks."""
+        state = hashlib.sha256()
+        for name in REQUIRED:
+            state.update(json.dumps(self.config(name), sort_keys=True).encode())
+            with open(self.weights(name), "rb") as file:
+                while chunk := file.read(1 << 22):
+                    state.update(chunk)
+        return state.hexdigest()[:32]
 
     def size(self, name, dtype=torch.float32):
         """Bytes that the weights take in that dtype."""
@@ -115,11 +163,37 @@ class Checkpoint:
         return self.models[name].with_name(self.models[name].name + suffix)  # names may hold dots
 
 
-def open_checkpoint(folder):
-    """folder: as published or downloaded, with pipeline.yaml. Reads no weights. Raises NearError where it does not
-    fit."""
-    folder = Path(folder)
-    manifest = next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+def open_checkpoint(folder, companions=()):
+    """folder: as published or downloaded, with pipeline.yaml. companions: further folders, for the structure networks
+    and the image encoder where it lacks them. Reads no weights. Raises NearError where something does not fit."""
+    checkpoint = _opened(Path(folder))
+    missing = [name for name in REQUIRED if not checkpoint.has(name)]
+    if missing:
+        raise NearError(f"The checkpoint in {Path(folder).name} names no {missing[0]}.",
+                        "Choose the folder of a published NeAR checkpoint.")
+    checkpoint.companions = tuple(Path(each) for each in companions)
+    for beside in checkpoint.companions:
+        if not all(checkpoint.has(name) for name in STRUCTURE) and _manifest_of(beside):
+            other = _opened(beside)
+            checkpoint.models |= {name: path for name, path in other.models.items() if name in STRUCTURE}
+            checkpoint.structure_sampler = other.structure_sampler
+    return checkpoint
+
+
+def _manifest_of(folder):
+    return next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+
+
+def _model_type(path):
+    """What a configuration of the hub's says of a network; None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _opened(folder):
+    manifest = _manifest_of(folder)
     if manifest is None:
         raise NearError(f"The folder {folder.name} has no pipeline.yaml.", "Choose a published checkpoint's folder.")
     arguments = _read_manifest(manifest)
@@ -127,13 +201,10 @@ def open_checkpoint(folder):
         models = {str(name): _inside(folder, str(path)) for name, path in (arguments.get("models") or {}).items()}
         normalization = {key: [float(x) for x in value]
                          for key, value in (arguments.get("slat_normalization") or {}).items()}
-        samplers = [dict((arguments.get(f"{kind}_sampler") or {}).get("params") or {})
-                    for kind in ("slat", "sparse_structure")]
+        samplers = [{**(sampler.get("args") or {}), **(sampler.get("params") or {})}
+                    for sampler in (arguments.get(f"{kind}_sampler") or {} for kind in ("slat", "sparse_structure"))]
     except (AttributeError, TypeError, ValueError) as error:
         raise _damaged(manifest, "is damaged") from error
-    missing = [name for name in REQUIRED if name not in models]
-    if missing:
-        raise NearError(f"{manifest.name} names no {missing[0]}.", "Choose the folder of a published NeAR checkpoint.")
     return Checkpoint(folder, models, normalization, *samplers)
 
 
@@ -183,7 +254,7 @@ def inferred(kind, shapes):
     def size(key, axis):
         return shapes[key][axis] if key in shapes and len(shapes[key]) > axis else None
 
-    told = {}
+    told = near_dino.inferred(shapes) if kind == ENCODER_CLASS else {}
     if kind == "Hdri_Encoder":
         told = {"cnn_out_channels": size("fusion_c3.fusion.0.weight", 0), "output_dim": size("ln_final.weight", 0)}
     if kind == "SLatGaussianDecoder":
@@ -228,6 +299,7 @@ class Weights:
                 tensors = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
                 self.shapes = {str(key): tuple(value.shape) for key, value in tensors.items()}
                 self.file, self.get = None, tensors.__getitem__
+            self.shapes, self.get = near_dino.in_original_names(self.shapes, self.get)
         except (OSError, RuntimeError, ValueError, AttributeError, SafetensorError, EOFError,
                 pickle.UnpicklingError) as error:
             raise _damaged(self.path, "is damaged or not a plain file of weights") from error

@@ -9,6 +9,45 @@ from ..errors import NearError
 from . import blocks
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures it was trained on
+HEAD_CHANNELS = 64  # of every published size
+
+# names in the weights that the hub hands out (facebook/dinov2-with-registers-*), and those of the original file
+HUB_NAMES = (("embeddings.position_embeddings", "pos_embed"), ("embeddings.patch_embeddings.projection", "patch_embed.proj"),
+             ("embeddings.", ""), ("encoder.layer.", "blocks."), ("attention.output.dense", "attn.proj"),
+             ("layer_scale1.lambda1", "ls1.gamma"), ("layer_scale2.lambda1", "ls2.gamma"), ("layernorm.", "norm."))
+HUB_PARTS = ("query", "key", "value")  # of what the original file keeps as one matrix
+
+
+def in_original_names(shapes, get):
+    """Weights of the hub's file as the original file names them. shapes: key -> shape; get(key) reads one. Returns both
+    for the original names; other files come back as they are."""
+    if "embeddings.cls_token" not in shapes:
+        return shapes, get
+    sources = {}  # original name -> the hub's, three where they are to be joined
+    for key in shapes:
+        name = key
+        for old, new in HUB_NAMES:
+            name = name.replace(old, new)
+        joined = name.replace("attention.attention.query", "attn.qkv")
+        if joined != name:
+            sources[joined] = [key.replace("query", part) for part in HUB_PARTS]
+        elif "attention.attention." not in name:
+            sources[name] = [key]
+    found = {name: (sum(shapes.get(key, (0,))[0] for key in keys), *shapes[keys[0]][1:])
+             for name, keys in sources.items()}
+    return found, lambda name: torch.cat([get(key) for key in sources[name]])
+
+
+def inferred(shapes):
+    """Settings that the weights, by their original names, tell: key -> shape. Returns keywords of
+    DinoVisionTransformer."""
+    try:
+        width, patch = shapes["cls_token"][2], shapes["patch_embed.proj.weight"][2]
+        return {"embed_dim": width, "patch_size": patch, "img_size": math.isqrt(shapes["pos_embed"][1] - 1) * patch,
+                "num_heads": width // HEAD_CHANNELS, "num_register_tokens": shapes.get("register_tokens", (0, 0))[1],
+                "depth": len([key for key in shapes if key.endswith(".norm1.weight")])}
+    except (KeyError, IndexError):
+        return {}  # the comparison of keys says what is missing
 
 
 class Attention(nn.Module):

@@ -1,6 +1,7 @@
 """The published model at work: image to latent, latent and light to passes. Networks are loaded when first needed,
 stand on the device while there is room, and leave it when another one needs the place."""
 from collections import OrderedDict
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,19 +10,26 @@ from ..errors import NearError
 from ..progress import silent
 from . import near_conditioning, near_dino, near_memory, near_sampler
 from .near_checkpoint import IMAGE_ENCODER, open_checkpoint
-from .near_frame import Decoded, draw
+from .near_frame import VIEW_DISTANCE, Decoded, draw
+from .near_gaussians import Gaussians
 
 TOKEN_STEP = 0.1  # degrees; light tokens are kept for rotations rounded to this
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Pipeline:
-    def __init__(self, folder, device="auto", precision="auto"):
-        """folder: a checkpoint. device: "auto", "cuda", "mps", "cpu". precision: "auto" or one of PRECISIONS."""
-        self.checkpoint = open_checkpoint(folder)
+    def __init__(self, folder, device="auto", precision="auto", companions=()):
+        """folder: a checkpoint. device: "auto", "cuda", "mps", "cpu". precision: "auto" or one of PRECISIONS.
+        companions: further folders, as in near_checkpoint.open_checkpoint."""
+        self.checkpoint = open_checkpoint(folder, companions)
         self.device = torch.device(best_device() if device == "auto" else device)
         self.dtype = best_precision(self.device) if precision == "auto" else PRECISIONS[precision]
         self.networks = OrderedDict()  # name -> network on the device, least recently used first
+
+    @cached_property
+    def digest(self):
+        """Checkpoint.digest, computed once."""
+        return self.checkpoint.digest()
 
     def network(self, name, rows=0, tokens=0):
         """The network on the device. rows, tokens: what it will see. Others leave the device where the room is short;
@@ -76,12 +84,25 @@ class Pipeline:
         return draw(self.network("renderer", rows), self.network("neural_basis"), subjects, camera, cull)
 
     @torch.inference_mode()
-    def image_tokens(self, pictures, background=0):
-        """What the flow models see. pictures: (H, W, 4) uint8 with alpha. background: 0 (latent) or 1 (structure).
-        Returns one (1, T, 1024) float32 for each."""
+    def material(self, decoded):
+        """What the networks know of the surface without light, seen from the front: per voxel the mean over its
+        Gaussians by opacity. Returns (N, 5) float32 0..1: base colour linear 3, roughness, metallic."""
+        renderer = self.network("renderer", len(decoded.h))
+        eye = torch.tensor([0.0, -VIEW_DISTANCE, 0.0], device=self.device)
+        raw = renderer.place(renderer.geometry(decoded.h, renderer.observe(decoded.coords, eye[None])), decoded.coords)
+        flat = Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
+        values = torch.cat([flat.base_color(), flat.value("_roughness"), flat.value("_metallic")], 1)
+        weight = flat.opacity().clamp(min=1e-3).view(len(decoded.h), -1, 1)
+        mean = (values.view(len(decoded.h), -1, 5) * weight).sum(1) / weight.sum(1)
+        return mean.clamp(0, 1).cpu().numpy()
+
+    @torch.inference_mode()
+    def image_tokens(self, pictures):
+        """What the flow models see. pictures: (H, W, 4) uint8 with alpha; cropped and put on black, as both flows were
+        trained. Returns one (1, T, C) float32 for each."""
         encoder = self.network(IMAGE_ENCODER)
         mean, std = (torch.tensor(each, device=self.device)[:, None, None] for each in (near_dino.MEAN, near_dino.STD))
-        crops = [near_conditioning.over(near_conditioning.crop(picture), background) for picture in pictures]
+        crops = [near_conditioning.over(near_conditioning.crop(picture), 0) for picture in pictures]
         return [encoder.condition((torch.as_tensor(crop, device=self.device).permute(2, 0, 1) / 255 - mean)[None] / std)
                 for crop in crops]
 

@@ -9,12 +9,13 @@ import bpy
 import numpy as np
 import pytest
 import stage
+from PIL import Image
 
-from near_blender import choices, client
+from near_blender import choices, client, payload
 from near_blender._core import ADDON, checkpoints, errors, interpreter
 from near_blender.operators import models, setup
 from near_core import asset as assets
-from tests.checkpoints import write_small
+from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small
 from tests.core.test_downloads import COMMIT, FILES, Server, publish
 
 pytest.importorskip("torch")
@@ -150,7 +151,7 @@ def test_a_local_folder_is_checked_before_it_is_used(preferences, checkpoint, tm
     assert bpy.ops.near.use_checkpoint(directory=str(checkpoint)) == {"FINISHED"}
     assert preferences.model == "PUBLISHED" and preferences.checkpoint == str(checkpoint)
     assert client.worker().choice == client.Choice(sys.executable, {
-        "model": str(checkpoint), "device": "auto", "precision": "auto"})
+        "model": str(checkpoint), "device": "auto", "precision": "auto", "companions": []})
     preferences.model = "MINI"
     assert client.worker().choice == client.Choice()
 
@@ -166,6 +167,51 @@ def test_published_latents_render_with_the_chosen_model(preferences, checkpoint,
     assert "was made for" not in capfd.readouterr().out
     assert client.worker().hello["torch"] and client.worker() is not client._embedded
     assert np.abs(picture - plain)[..., :3].max() > 0.02
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A red disc with alpha."""
+    y, x = np.mgrid[:96, :96]
+    inside = (x - 50) ** 2 + (y - 44) ** 2 < 36 ** 2
+    Image.fromarray(np.where(inside[..., None], (200, 40, 30, 255), 0).astype(np.uint8)).save(tmp_path / "disc.png")
+    return str(tmp_path / "disc.png")
+
+
+def test_photos_become_assets_of_the_chosen_model(preferences, tmp_path, photo, capfd):
+    write_small(tmp_path / "near", (*RENDERING, "slat_flow_model"), encoder=False)
+    write_small(choices.checkpoint_folder("trellis"), STRUCTURE, encoder=False)
+    write_encoder(choices.checkpoint_folder("dinov2"), hub=True)
+    preferences.python, preferences.device = sys.executable, "CPU"
+    assert bpy.ops.near.use_checkpoint(directory=str(tmp_path / "near")) == {"FINISHED"}
+    assert "For creating from photos: The checkpoint has no sparse_structure_flow_model" in capfd.readouterr().out
+    with pytest.raises(RuntimeError, match="no sparse_structure_flow_model"):
+        bpy.ops.near.create_asset_from_image(filepath=photo)
+    for name in ("dinov2", "trellis"):
+        checkpoints.write_record(choices.checkpoint_folder(name), checkpoints.Record("a/b", "0" * 40, [], True))
+    choices.apply()
+    scene = stage.make_stage(48, 48)
+    assert bpy.ops.near.create_asset_from_image(filepath=photo, seed=3) == {"FINISHED"}
+    asset = payload.asset_of(bpy.context.object)
+    assert asset.model == "near" and len(asset.model_hash) == 32 and asset.slat.shape[1] == 8
+    stage.turn_around(scene.camera, 20, distance=2.2)
+    picture = stage.render(scene, tmp_path, "published")["Combined"]
+    assert picture[..., 3].max() > 0.1 and "may look different" not in capfd.readouterr().out
+    preferences.model = "MINI"
+    stage.render(scene, tmp_path, "mini")
+    assert "disc was made for the published model, which is not chosen: near-mini" in capfd.readouterr().out
+
+
+def test_creating_with_the_published_model_can_be_stopped(preferences, checkpoint, photo):
+    preferences.python, preferences.checkpoint, preferences.model = sys.executable, str(checkpoint), "PUBLISHED"
+    job = client.create_from_image([photo], name="disc")
+    while job.phase in ("Starting", "Checkpoint") and not job.done:
+        time.sleep(0.01)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert time.monotonic() - start < 2
 
 
 def test_a_python_without_torch_says_what_to_do(preferences, tmp_path):

@@ -109,7 +109,7 @@ def test_half_precision_stays_close(folder, asset, pipeline, lit):
 def test_sampling_depends_on_seed_and_pictures_and_stops_when_told(pipeline, asset):
     coords = asset[0][:300]
     torch.manual_seed(7)
-    images = [torch.randn(1, 5, 24) for _ in range(2)]
+    images = [torch.randn(1, 5, 64) for _ in range(2)]
     first = pipeline.latent(coords, images, seed=1)
     assert first.shape == (300, 8) and np.isfinite(first).all()
     assert np.array_equal(first, pipeline.latent(coords, images, seed=1))
