@@ -147,7 +147,7 @@ FILES = {"pipeline.yaml": b"args: {}", "ckpts/decoder.json": b"{}", "ckpts/decod
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def publish(server, files=FILES, change=lambda entries: entries):
+def publish(server, files=FILES, change=lambda entries: entries, repository="luh0502/NeAR"):
     """Puts files behind the addresses that the hub uses."""
     entries = [{"type": "directory", "path": "ckpts"}]
     for path, data in files.items():
@@ -156,9 +156,9 @@ def publish(server, files=FILES, change=lambda entries: entries):
         if path.endswith((".safetensors", ".pt")):
             entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data)}
         entries.append(entry)
-        server.files[f"/luh0502/NeAR/resolve/{COMMIT}/{path}"] = data
-    server.files["/api/models/luh0502/NeAR"] = json.dumps({"sha": COMMIT}).encode()
-    server.files[f"/api/models/luh0502/NeAR/tree/{COMMIT}?recursive=true"] = json.dumps(change(entries)).encode()
+        server.files[f"/{repository}/resolve/{COMMIT}/{path}"] = data
+    server.files[f"/api/models/{repository}"] = json.dumps({"sha": COMMIT}).encode()
+    server.files[f"/api/models/{repository}/tree/{COMMIT}?recursive=true"] = json.dumps(change(entries)).encode()
 
 
 def test_a_checkpoint_is_fetched_with_the_safe_weights(server, tmp_path):
@@ -169,6 +169,19 @@ def test_a_checkpoint_is_fetched_with_the_safe_weights(server, tmp_path):
                      checkpoints.RECORD}
     assert record.verified and record.revision == COMMIT and checkpoints.read_record(tmp_path / "near") == record
     assert checkpoints.progress_of(tmp_path / "near", record) == sum(each.size for each in record.files)
+
+
+@pytest.mark.parametrize("name, offered, wanted", [
+    ("dinov2", ["config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin"],
+     ["config.json", "model.safetensors"]),
+    ("trellis", ["pipeline.json", "ckpts/slat_flow_img_dit_L_64l8p2_fp16.safetensors", "ckpts/ss_enc_x.safetensors",
+                 *(structure := [f"ckpts/{part}.{kind}" for part in ("ss_flow_img_dit_L_16l8_fp16", "ss_dec_conv3d_16l8_fp16")
+                                 for kind in ("json", "safetensors")])], ["pipeline.json", *structure])])
+def test_of_what_stands_beside_a_checkpoint_only_the_needed_parts_come(server, tmp_path, name, offered, wanted):
+    publish(server, {path: path.encode() for path in offered}, repository=checkpoints.find(name).repository)
+    record = checkpoints.fetch(name, tmp_path / name)
+    assert record.verified and {each.path for each in record.files} == set(wanted)
+    assert all((tmp_path / name / path).read_bytes() == path.encode() for path in wanted)
 
 
 def test_an_interrupted_checkpoint_goes_on_with_its_revision(server, tmp_path):
