@@ -171,12 +171,15 @@ def test_a_checkpoint_is_fetched_with_the_safe_weights(server, tmp_path):
     assert checkpoints.progress_of(tmp_path / "near", record) == sum(each.size for each in record.files)
 
 
+STRUCTURE = [f"ckpts/{name}.{kind}" for name in ("ss_flow_img_dit_L_16l8_fp16", "ss_dec_conv3d_16l8_fp16")
+             for kind in ("json", "safetensors")]
+
+
 @pytest.mark.parametrize("name, offered, wanted", [
     ("dinov2", ["config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin"],
      ["config.json", "model.safetensors"]),
     ("trellis", ["pipeline.json", "ckpts/slat_flow_img_dit_L_64l8p2_fp16.safetensors", "ckpts/ss_enc_x.safetensors",
-                 *(structure := [f"ckpts/{part}.{kind}" for part in ("ss_flow_img_dit_L_16l8_fp16", "ss_dec_conv3d_16l8_fp16")
-                                 for kind in ("json", "safetensors")])], ["pipeline.json", *structure])])
+                 *STRUCTURE], ["pipeline.json", *STRUCTURE])])
 def test_of_what_stands_beside_a_checkpoint_only_the_needed_parts_come(server, tmp_path, name, offered, wanted):
     publish(server, {path: path.encode() for path in offered}, repository=checkpoints.find(name).repository)
     record = checkpoints.fetch(name, tmp_path / name)
