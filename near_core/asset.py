@@ -15,11 +15,13 @@ import numpy as np
 
 from .errors import NearError
 from .surfels import Surfels
+from .texels import Texels
 
 FORMAT_VERSION = 1
 RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
 MAX_SURFELS = 4_000_000
+MAX_TEXELS = 16_000_000
 MAX_BYTES = 512 * 2**20
 
 _NUMPY = {"U8": np.uint8, "U16": np.uint16, "F16": np.float16, "F32": np.float32, "I8": np.int8, "I16": np.int16}
@@ -34,7 +36,8 @@ class NeuralAsset:
     material: (N, 8) float16, the latent decoded once, independent of any model: base colour linear 3, roughness,
         metallic, octahedral normal 2, confidence.
     slat: (N, C) float16, the structured latent of `model`.
-    surfels: the surface below the voxels where it is known better than the latent tells (assets made from a mesh).
+    surfels: the surface below the voxels where it is known better than the latent tells (assets made here).
+    texels: the same surface finer, in place and colour.
     name: what the artist calls it. source: where it came from, without a path. extent: metres of the cube's edge.
     model, model_hash: which networks wrote the latent. thumbnail: (h, w, 4) uint8 sRGB or None.
     """
@@ -43,6 +46,7 @@ class NeuralAsset:
     material: np.ndarray
     slat: np.ndarray
     surfels: Surfels | None = None
+    texels: Texels | None = None
     name: str = "Neural Asset"
     source: str = ""
     extent: float = 1.0
@@ -107,12 +111,32 @@ def _surfels_from(tensors: dict[str, np.ndarray]) -> Surfels | None:
         area=tensors["surfel_area"].astype(np.float32))
 
 
+def _texel_tensors(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
+    return {
+        "texel_count": np.bincount(texels.surfel, minlength=surfels).astype(np.uint8),
+        "texel_position": np.round(np.clip(texels.position + 0.5, 0, 1) * 65535).astype(np.uint16),
+        "texel_shift": np.round(np.clip(texels.shift, -1, 1) * 32767).astype(np.int16),
+        "texel_area": texels.area.astype(np.float16),
+    }
+
+
+def _texels_from(tensors: dict[str, np.ndarray]) -> Texels | None:
+    if "texel_count" not in tensors:
+        return None
+    count = tensors["texel_count"]
+    return Texels(np.repeat(np.arange(len(count), dtype=np.int32), count),
+                  tensors["texel_position"].astype(np.float32) / 65535 - 0.5,
+                  tensors["texel_shift"].astype(np.float32) / 32767, tensors["texel_area"].astype(np.float32))
+
+
 def to_bytes(asset: NeuralAsset) -> bytes:
     """The asset as the bytes of a `.near` file: one safetensors container, written in a fixed order."""
     tensors = {"coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
                "slat": asset.slat.astype(np.float16)}
     if asset.surfels is not None:
         tensors |= _surfel_tensors(asset.surfels)
+        if asset.texels is not None and len(asset.texels):
+            tensors |= _texel_tensors(asset.texels, len(asset.surfels))
     if asset.thumbnail is not None:
         tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
     metadata = {"format": "near", "format_version": str(FORMAT_VERSION), "resolution": str(RESOLUTION),
@@ -188,13 +212,24 @@ def _checked(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError)
                 and np.isfinite(tensors["surfel_base_color"].astype(np.float32)).all()
                 and np.isfinite(tensors["surfel_area"].astype(np.float32)).all()):
             raise damaged
+    if "texel_count" in tensors:
+        texels = len(tensors["texel_position"])
+        if not (0 < texels <= MAX_TEXELS and tensors["texel_count"].dtype == np.uint8
+                and tensors["texel_position"].dtype == np.uint16 and tensors["texel_shift"].dtype == np.int16
+                and tensors["texel_count"].shape == tensors["surfel_area"].shape
+                and int(tensors["texel_count"].sum(dtype=np.int64)) == texels
+                and tensors["texel_position"].shape == tensors["texel_shift"].shape == (texels, 3)
+                and tensors["texel_area"].shape == (texels,)
+                and np.isfinite(tensors["texel_area"].astype(np.float32)).all()):
+            raise damaged
     thumbnail = tensors.get("thumbnail")
     if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8):
         raise damaged
     extent = float(metadata.get("extent", 1))
     if not (np.isfinite(extent) and extent > 0):
         raise damaged
-    return NeuralAsset(coords, material, slat, _surfels_from(tensors), str(metadata.get("name", "Neural Asset"))[:200],
+    return NeuralAsset(coords, material, slat, _surfels_from(tensors), _texels_from(tensors),
+                       str(metadata.get("name", "Neural Asset"))[:200],
                        str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
                        str(metadata.get("model_hash", "")), thumbnail)
 

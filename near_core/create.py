@@ -31,14 +31,14 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     if normalize:
         mesh, extent, _ = meshes.normalized(mesh)
     progress("Surface", 0.0)
-    surfels = sampling.sample_surfels(mesh, part(progress, 0.0, 0.7))
+    surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7))
     progress("Voxels", 0.7)
     coords, material = sampling.voxelize(mesh, surfels)
     progress("Latent", 0.9)
     model = model or runtime.NearMini()
     slat = render.encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
     progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, name=name, source=source, extent=extent, model=MODEL,
+    return NeuralAsset(coords, material, slat, surfels, texels, name=name, source=source, extent=extent, model=MODEL,
                        model_hash=model.digest)
 
 
@@ -86,7 +86,8 @@ def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruc
              progress: Progress) -> NeuralAsset:
     """The asset of a shape with the materials that photos show."""
     progress("Surface", 0.0)
-    surfels = sampling.sample_surfels(shape, part(progress, 0.0, 0.4))
+    surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
+    texels = texels.plain()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
     slat, confidence = reconstruct.decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)),
@@ -94,13 +95,13 @@ def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruc
     progress("Material", 0.6)
     surfels = latent.with_materials(surfels, coords, render.decode(model, slat, coords), confidence)
     for view in reversed(views):  # the first photo has the last word
-        surfels = reconstruct.painted(surfels, view)
+        surfels, texels = reconstruct.painted(surfels, texels, view)
     progress("Latent", 0.8)
     material = sampling.voxelize(shape, surfels)[1]
     material[:, 7] = confidence
     slat = render.encode(model, surfels, coords)
     progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, name="", source="", model=MODEL, model_hash=model.digest)
+    return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
 
 
 def matte_of(model: runtime.NearMini) -> Matte | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .surfels import CELL, Surfels
+from .texels import EDGE, Texels
 
 # A disc's standard deviation across and through the surface, in cells, for a surfel of one cell's area, and how far
 # it stands below the surface: a Gaussian reaches beyond its deviation, so flush discs make fat silhouettes.
@@ -27,19 +28,29 @@ class Gaussians:
 
 
 def from_surfels(surfels: Surfels, matrix: np.ndarray) -> Gaussians:
-    """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world: M x and M S M^T."""
-    n = surfels.normal
-    scale = np.sqrt(np.clip(surfels.area, 0.15, 2.0)) * (WIDTH * CELL)
-    through = np.minimum(THICKNESS * CELL, scale)
+    """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world."""
+    return _discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix)
+
+
+def from_texels(texels: Texels, surfels: Surfels, matrix: np.ndarray) -> Gaussians:
+    """Discs for texels of surfels, as from_surfels."""
+    return _discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
+                  surfels.opacity[texels.surfel], CELL / EDGE, matrix)
+
+
+def _discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float, matrix: np.ndarray
+           ) -> Gaussians:
+    """M x and M S M^T. position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
+    scale = np.sqrt(np.clip(area, 0.15, 2.0)) * np.float32(WIDTH * cell)
+    through = np.minimum(np.float32(THICKNESS * cell), scale)
     linear = matrix[:3, :3].astype(np.float32)
-    xyz = (surfels.position - n * (INSET * CELL)) @ linear.T + matrix[:3, 3].astype(np.float32)
+    xyz = (position - n * np.float32(INSET * cell)) @ linear.T + matrix[:3, 3].astype(np.float32)
     # S = scale^2 (I - n n^T) + through^2 n n^T, so M S M^T = scale^2 M M^T + (through^2 - scale^2) (M n)(M n)^T
     base, mn = linear @ linear.T, n @ linear.T
     rows, columns = np.triu_indices(3)
     covariance = (scale**2)[:, None] * base[rows, columns] + ((through**2 - scale**2)[:, None]
                                                               * mn[:, rows] * mn[:, columns])
-    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32),
-                     (OPACITY * surfels.opacity).astype(np.float32))
+    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32), (OPACITY * opacity).astype(np.float32))
 
 
 def merged(parts: list[Gaussians]) -> Gaussians:

@@ -16,6 +16,7 @@ from .photo import Photo
 from .runtime import NearMini
 from .surfels import CELL, Surfels
 from .surfels import RESOLUTION as FINE
+from .texels import Texels
 
 SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
@@ -284,20 +285,30 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
     return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
 
 
-def painted(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels with the photo's own pixels where it shows them: their material free of light, and its fine detail."""
+def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
+    """Surfels and their texels with the photo's own pixels where it shows them: their material free of light, and its
+    fine detail."""
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     weight = (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32)
     material = view.inside(view.material, uv)
-    # what the networks' 128 pixels cannot hold: how the photo differs from its own average there
-    photo = view.photo
-    colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
-    sharp = look_up(colour * photo.alpha, uv) / np.maximum(look_up(photo.alpha[None], uv), 0.1)
-    detail = np.where(look_up(photo.alpha[None], uv) > 0.9, sharp - (view.inside(view.image[:3], uv) + 1) / 2, 0)
+    color = material[:, :3] + _fine(view, uv)
     blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
-    return replace(
-        surfels, base_color=blend(surfels.base_color, srgb_decode(np.clip(material[:, :3] + detail, 0, 1))),
+    made = replace(
+        surfels, base_color=blend(surfels.base_color, srgb_decode(np.clip(color, 0, 1))),
         roughness=blend(surfels.roughness[:, None], material[:, 3:4])[:, 0],
         metallic=blend(surfels.metallic[:, None], material[:, 4:5])[:, 0],
         confidence=np.maximum(surfels.confidence, weight[:, 0]))
+    at, own = project(texels.position, view.camera)[0], texels.surfel
+    shift = view.inside(view.material, at)[:, :3] + _fine(view, at) - color[own]
+    return made, replace(texels, shift=texels.shift * (1 - weight[own]) + shift * weight[own])
+
+
+def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
+    """What the networks' 128 pixels cannot hold: how the photo at uv (P, 2) differs from its own average there, (P, 3)
+    in display colours."""
+    photo = view.photo
+    colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
+    alpha = look_up(photo.alpha[None], uv)
+    sharp = look_up(colour * photo.alpha, uv) / np.maximum(alpha, 0.1)
+    return np.where(alpha > 0.9, sharp - (view.inside(view.image[:3], uv) + 1) / 2, 0)

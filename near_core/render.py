@@ -16,10 +16,12 @@ from .environment import Environment
 from .progress import Progress, part, silent
 from .scene import PASSES, Instance, Settings
 from .surfels import CELL, Surfels
+from .texels import Texels
 
 LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
 SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is shaded
+WIDE = 3  # pixels of a projected disc's radius from which its texels are drawn: it is then about a pixel wide itself
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
@@ -61,29 +63,36 @@ class _Recent(OrderedDict):
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """An asset made ready. voxel: (M,) rows of the surfels' voxels; h: (N, H) intrinsic features, None without model."""
+    """An asset made ready. voxel: (M,) rows of the surfels' voxels; h: (N, H) intrinsic features, None without model.
+    colors: (K, 3) linear, of the texels."""
 
     transport: transport.Transport
+    texels: Texels | None
+    colors: np.ndarray | None
     voxel: np.ndarray
     h: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
 class _Standing:
-    """An asset's M surfels in the world. normal, shading_normal: (M, 3). shift: metres that far sides move back."""
+    """An asset's M surfels in the world. normal, shading_normal: (M, 3). shift: metres that far sides move back. fine:
+    its texels."""
 
     shape: gaussians.Gaussians
+    fine: gaussians.Gaussians | None
     normal: np.ndarray
     shading_normal: np.ndarray
     shift: np.float32
 
     @classmethod
-    def of(cls, surfels: Surfels, matrix: np.ndarray) -> _Standing:
+    def of(cls, prepared: _Prepared, matrix: np.ndarray) -> _Standing:
         """matrix: (4, 4) asset frame -> world."""
+        surfels, texels = prepared.transport.surfels, prepared.texels
         covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
         # a sheet's far side lies where its near side does: moved back by two cells it never comes first
         shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
-        return cls(gaussians.from_surfels(surfels, matrix), _unit(surfels.normal @ covector),
+        fine = None if texels is None else gaussians.from_texels(texels, surfels, matrix)
+        return cls(gaussians.from_surfels(surfels, matrix), fine, _unit(surfels.normal @ covector),
                    _unit(surfels.shading_normal @ covector), np.float32(shift))
 
 
@@ -99,6 +108,7 @@ class _Drawn:
     to_camera: np.ndarray  # (M, 3) world
     normal: np.ndarray  # (M, 3) world, shading
     shape: gaussians.Gaussians
+    fine: gaussians.Gaussians | None  # its texels
 
 
 class Renderer:
@@ -148,13 +158,13 @@ class Renderer:
             prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads,
             progress=part(progress, 0.4, 1.0)))
         standing = self._standing.get_or((asset.hash, matrix.tobytes()),
-                                         lambda: _Standing.of(prepared.transport.surfels, matrix))
+                                         lambda: _Standing.of(prepared, matrix))
         shape = standing.shape
         to_camera = camera.directions_to(shape.xyz)
         front = np.einsum("kc,kc->k", standing.normal, to_camera) > FACING
         xyz = shape.xyz - to_camera * np.where(front, np.float32(0), standing.shift)[:, None]
         return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
-                      replace(shape, xyz=xyz))
+                      replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None)
 
     def _prepare(self, asset: NeuralAsset, threads: int, progress: Progress) -> _Prepared:
         surfels = surfels_of(asset, self.model)
@@ -166,20 +176,25 @@ class Renderer:
                 slat = encode(self.model, surfels, asset.coords)
             progress("Asset", 0.1)
             h = self.model.run("iad", slat=slat, neighbours=around)[0]
-        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4)),
-                         latent.voxel_of(surfels, asset.coords), h)
+        texels = asset.texels
+        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4)), texels,
+                         None if texels is None else texels.colors(surfels), latent.voxel_of(surfels, asset.coords), h)
 
     def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
-                  settings: Settings) -> np.ndarray:
-        """Features of the kept surfels: their radiance to the camera and what the passes show. passes.pack's (K, C)."""
+                  settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the kept surfels: their radiance to the camera and what the passes show, passes.pack's (K, C); and
+        how much their radiance grows with their base colour, (K, 3)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
         shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
                                 keep, view, RAYS[settings.quality], threads=1)
         surfels = shaded.surfels
         radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
-        return passes.pack(radiance, {
+        features = passes.pack(radiance, {
             "Base Color": surfels.base_color, "Normal": item.normal[keep], "Roughness": surfels.roughness,
             "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence}, settings.passes)
+        # what is diffuse is in proportion to it; so are a metal's reflections, nearly
+        colored = shaded.terms[:, 1] + shaded.terms[:, 2] + surfels.metallic[:, None] * shaded.terms[:, 4]
+        return features, colored * (environment.strength / np.maximum(surfels.base_color, 1e-3))
 
     def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
                   settings: Settings) -> np.ndarray:
@@ -213,7 +228,8 @@ class Renderer:
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         progress("Visibility", 0.05)
         seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
-        features, start = np.zeros((len(seen), 2 + channels), np.float32), 0
+        features, gain = np.zeros((len(seen), 2 + channels), np.float32), np.zeros((len(seen), 3), np.float32)
+        start = 0
         for number, item in enumerate(drawn):
             if self._decodes(item, settings):
                 self._tokens_of(environment, light)  # once, before the threads need them
@@ -222,14 +238,47 @@ class Renderer:
             def shade(index: np.ndarray) -> None:
                 rows = start + index  # noqa: B023 (done before the next item)
                 features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
-                features[rows, 2:] = self._features(item, index, environment, light, settings)  # noqa: B023
+                features[rows, 2:], gain[rows] = self._features(item, index, environment, light, settings)  # noqa: B023
 
             pieces.spread(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
+        projection, features = _with_texels(drawn, projection, features, gain, camera, settings)
         image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
+
+
+def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np.ndarray, gain: np.ndarray,
+                 camera: Camera, settings: Settings) -> tuple[splat.Projection, np.ndarray]:
+    """What is drawn, with texels in place of their surfels where these are shaded and wide enough.
+
+    features: (M, 2 + C) of the drawn surfels, the first one 1 where they are shaded. gain: (M, 3) radiance by base colour.
+    """
+    plain = np.ones(len(features), bool)
+    projections, made, start = [], [], 0
+    for item in drawn:
+        end = start + len(item.front)
+        wide = (features[start:end, 0] > 0) & (projection.radius[start:end] >= WIDE)
+        chosen = np.flatnonzero(wide[item.prepared.texels.surfel]) if item.fine is not None else []
+        if len(chosen):
+            own = item.prepared.texels.surfel[chosen]
+            fine = project(gaussians.Gaussians(*(getattr(item.fine, name)[chosen] for name in
+                                                 ("xyz", "covariance", "opacity"))), camera, settings.threads)
+            shift = item.prepared.colors[chosen] - item.prepared.transport.surfels.base_color[own]
+            copied = features[start + own]
+            copied[:, 1] = fine.depth
+            copied[:, 2:5] = np.maximum(copied[:, 2:5] + shift * gain[start + own], 0)
+            if "Base Color" in settings.passes:
+                copied[:, 5:8] += shift
+            plain[start + own] = False
+            projections.append(fine)
+            made.append(copied)
+        start = end
+    if not made:
+        return projection, features
+    return (splat.Projection(*(np.concatenate([kept[plain], *new]) for kept, *new in zip(projection, *projections))),
+            np.concatenate([features[plain], *made]))
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,

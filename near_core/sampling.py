@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import asset, texture
+from . import asset, image, texture
 from ._kernels import grid
 from .errors import NearError
 from .mesh import Material, Mesh, face_normals
 from .progress import Progress, silent
 from .surfels import CELL, RESOLUTION, Surfels, concatenate
+from .texels import EDGE, Texels
 from .transport import fibonacci_sphere
 from .voxelize import occupied
 
@@ -26,20 +27,39 @@ SEES_SKY = 0.03  # the share of them that has to find it
 
 
 def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = RESOLUTION) -> Surfels:
-    """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it.
+    """The surfels of sample_surface. resolution: of another grid than the renderer's, to compare."""
+    return _seen(_averaged(*_sampled(mesh, progress, resolution)), progress, resolution)[0]
+
+
+def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Texels]:
+    """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it;
+    and their texels, EDGE^2 or so for each.
 
     Deterministic. A surface that can be seen from behind has surfels on both sides, whatever its winding says. What
-    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. resolution: of another
-    grid than the renderer's, to compare. Raises NearError for a mesh without area.
+    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. Raises NearError for a
+    mesh without area.
     """
+    samples, group, area = _sampled(mesh, progress)
+    every = _averaged(samples, group, area)
+    surfels, rows = _seen(every, progress)
+    return surfels, _texels(samples, group, every, area).regrouped(rows)
+
+
+def _sampled(mesh: Mesh, progress: Progress, resolution: int = RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
+    """Samples of a mesh, the numbers 0.. of their groups, and each one's area in cells squared."""
     progress("Sampling the surface", 0.0)
     samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / RESOLUTION) ** 2)
     progress("Grouping the samples", 0.6)
-    surfels = _averaged(samples, _grouped(_cells(samples.position, resolution), samples.normal), area / CELL ** 2)
+    return samples, _renumbered(_grouped(_cells(samples.position, resolution), samples.normal)), area / CELL ** 2
+
+
+def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) -> tuple[Surfels, np.ndarray]:
+    """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
+    solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
     progress("Finding the visible sides", 0.7)
-    surfels = two_sided(surfels, min(resolution, RESOLUTION))
+    fronts, backs = (solid[rows] for rows in visible_sides(surfels.take(solid), min(resolution, RESOLUTION)))
     progress("Finding the visible sides", 1.0)
-    return surfels
+    return concatenate([surfels.take(fronts), surfels.take(backs).flipped()]), np.concatenate([fronts, backs])
 
 
 def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
@@ -87,12 +107,13 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     return coords.astype(np.uint8), material.astype(np.float16)
 
 
-def two_sided(surfels: Surfels, resolution: int = RESOLUTION) -> Surfels:
-    """The sides of surfels that can be seen: those from which more than SEES_SKY of all directions reach the sky.
+def visible_sides(surfels: Surfels, resolution: int = RESOLUTION) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
+    directions reach the sky.
 
-    A surfel that is seen from behind too gets a twin that faces there; one that is seen from behind alone is turned
-    over. A surfel that is seen from neither side keeps the one that its winding gave it. resolution: of the grid that
-    rays run through, no finer than the surfels lie.
+    A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that is
+    seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
+    finer than the surfels lie.
     """
     both = concatenate([surfels, surfels.flipped()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
@@ -105,7 +126,7 @@ def two_sided(surfels: Surfels, resolution: int = RESOLUTION) -> Surfels:
     behind = np.flatnonzero(seen(np.arange(len(surfels), len(both))))
     keep = np.ones(len(surfels), bool)
     keep[behind[~seen(behind)]] = False
-    return concatenate([surfels.take(keep), surfels.take(behind).flipped()])
+    return np.flatnonzero(keep), behind
 
 
 @dataclass
@@ -261,10 +282,10 @@ def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
     return (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
 
 
-def _renumbered(number: np.ndarray) -> tuple[np.ndarray, int]:
-    """The same partition (K,) int64 with numbers 0..count-1 in the same order, and count."""
+def _renumbered(number: np.ndarray) -> np.ndarray:
+    """The same partition (K,) int64 with numbers 0.. in the same order, none of them empty."""
     present = np.bincount(number) > 0
-    return (np.cumsum(present) - 1)[number], int(present.sum())
+    return (np.cumsum(present) - 1)[number]
 
 
 def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
@@ -273,7 +294,8 @@ def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
     cell: (K,) int64. normal: (K, 3) unit. In each cell the first sample that no seed speaks for becomes the next seed,
     up to MAX_SIDES; then every sample joins the seed nearest to its normal.
     """
-    cell, count = _renumbered(cell)
+    cell = _renumbered(cell)
+    count = int(cell.max()) + 1
     best = np.full(len(cell), -2.0, np.float32)
     side = np.zeros(len(cell), np.int64)
     for number in range(MAX_SIDES):
@@ -295,24 +317,40 @@ def _sums(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
 
 
 def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
-    """One surfel per group. area: of a sample, cells squared."""
-    group, count = _renumbered(group)
-    size = np.bincount(group, minlength=count).astype(np.float32)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        if values.ndim == 1:
-            return np.bincount(group, values, count).astype(np.float32) / size
-        return _sums(values, group, count).astype(np.float32) / size[:, None]
-
-    normal = mean(samples.normal)
+    """One surfel per group 0... area: of a sample, cells squared."""
+    size = np.bincount(group).astype(np.float32)
+    normal = _means(samples.normal, group)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    color = mean(samples.color)
-    surfels = Surfels(
-        position=mean(samples.position), normal=normal, shading_normal=_facing(mean(samples.shading_normal), normal),
-        base_color=color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness=mean(samples.roughness),
-        metallic=mean(samples.metallic), area=size * np.float32(area), opacity=np.clip(color[:, 3], 0, 1),
-        confidence=np.ones(count, np.float32))
-    return surfels.take(surfels.opacity > MIN_OPACITY)
+    color = _means(samples.color, group)
+    return Surfels(
+        position=_means(samples.position, group), normal=normal,
+        shading_normal=_facing(_means(samples.shading_normal, group), normal),
+        base_color=color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness=_means(samples.roughness, group),
+        metallic=_means(samples.metallic, group), area=size * np.float32(area), opacity=np.clip(color[:, 3], 0, 1),
+        confidence=np.ones(len(size), np.float32))
+
+
+def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float) -> Texels:
+    """The samples of each group by the part of the cell that they lie in. surfels: one per group."""
+    corner = np.floor((samples.position + 0.5) * (RESOLUTION * EDGE)).astype(np.int64) % EDGE
+    part = group * EDGE ** 3 + corner @ np.array([EDGE * EDGE, EDGE, 1])
+    present = np.flatnonzero(np.bincount(part))
+    part = _renumbered(part)
+    surfel = (present // EDGE ** 3).astype(np.int32)
+    color = _means(samples.color, part)
+    shown = image.srgb_encode(np.clip(color[:, :3] / np.maximum(color[:, 3:], 1e-6), 0, 1))
+    shift = shown - image.srgb_encode(np.clip(surfels.base_color, 0, 1))[surfel]
+    shift[color[:, 3] < MIN_OPACITY] = 0
+    return Texels(surfel, _means(samples.position, part), shift.astype(np.float32),
+                  np.bincount(part).astype(np.float32) * np.float32(area))
+
+
+def _means(values: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """float32 means of values (K,) or (K, C) by row 0.., all of which occur."""
+    size = np.bincount(row)
+    if values.ndim == 1:
+        return (np.bincount(row, values) / size).astype(np.float32)
+    return (_sums(values, row, len(size)) / size[:, None]).astype(np.float32)
 
 
 def _nearest(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
