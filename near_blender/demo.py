@@ -169,6 +169,10 @@ class Demo:
         near = bpy.ops.near
         self.step("empty the scene", self.empty_scene)
         self.step("add the sample", lambda: self.create(0, 0.95, near.add_sample))
+        self.light(*LIGHTS[0])
+        self.camera(AZIMUTHS[0])
+        self.step("F12: the sample", self.render, "the sample", self.out / "sample.png")
+        print(f"demo: from Install from Disk to the sample's first picture: {time.monotonic() - self.start:.1f} s", flush=True)
         self.step("create from a photo (coffee)",
                   lambda: self.create(1, 0.8, near.create_asset_from_image, filepath=str(self.assets / "coffee.jpg"),
                                       elevation=math.radians(45)))
