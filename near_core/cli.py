@@ -162,13 +162,18 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
     parser.add_argument("--fov", type=float, help="degrees, full horizontal angle of the photo; default 40")
     parser.add_argument("--azimuth", type=float, help="degrees, 0 shows the front, 90 the side at +X; default 0")
-    parser.add_argument("--elevation", type=float, help="degrees above the horizon; default 15")
+    parser.add_argument("--elevation", type=_elevation, help="degrees above the horizon, or auto: by the photo's look; "
+                                                             "default 15")
     parser.add_argument("--seed", type=int, default=0, help="another one gives another guess of what the photo hides")
     _model_arguments(parser, "what photos become an asset of; default: the embedded model")
     parser.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
                         help="where --model's image encoder or structure networks lie; may be given again")
     parser.add_argument("--name", help="default: the name of the first file")
     parser.add_argument("--out", type=Path, required=True, help="the asset: .near")
+
+
+def _elevation(text: str) -> float | str:
+    return text if text == "auto" else float(text)
 
 
 def _model_arguments(parser: argparse.ArgumentParser, use: str) -> None:
@@ -209,7 +214,7 @@ def _pose(args: argparse.Namespace) -> dict:
     """What is known about the first photo's camera, as keywords of create_from_image."""
     angles = {name: getattr(args, name) for name in ("fov", "azimuth", "elevation") if getattr(args, name) is not None}
     if not args.camera:
-        return angles
+        return angles | ({"elevation": None} if args.elevation == "auto" else {})
     if angles:
         raise NearError("--camera already says where the photo was taken from.",
                         "Leave out --fov, --azimuth, --elevation.")

@@ -147,6 +147,12 @@ class Look(View):
         self.photo, self.trunk = photo, trunk[0]
 
 
+def elevation_of(model: NearMini, photo: Photo) -> float:
+    """From how many degrees above the horizon a photo was taken, by its look."""
+    radians = model.run("intrinsics", image=network_image(photo)[None], pose=np.zeros((1, 6), np.float32))[2]
+    return float(np.clip(np.degrees(radians[0]), -60, 80))
+
+
 def _shifted(values: np.ndarray) -> np.ndarray:
     """(9, H, W): the 3x3 neighbours of every pixel."""
     padded = np.pad(values, 1, mode="edge")

@@ -67,6 +67,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
         description="How far the photo looks down on the object")
+    estimates_elevation: BoolProperty(
+        name="Estimate Elevation", default=True,
+        description="Tell from the photo how far it looks down on the object; right within about 10 degrees")
     azimuth: FloatProperty(
         name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
@@ -91,8 +94,10 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
         camera.enabled = not client.worker().choice.model  # the published model does not ask for it
-        for name in ("fov", "elevation", "azimuth"):
-            camera.prop(self, name)
+        for name in ("fov", "estimates_elevation", "elevation", "azimuth"):
+            row = camera.row()
+            row.enabled = name != "elevation" or not self.estimates_elevation
+            row.prop(self, name)
         layout.prop(self, "seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -109,9 +114,14 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             job = client.create_from_image(
                 [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh, normalize=True,
                 mask=bpy.path.abspath(self.mask) or None, fov=math.degrees(self.fov),
-                elevation=math.degrees(self.elevation), azimuth=math.degrees(self.azimuth))
+                elevation=None if self._estimates() else math.degrees(self.elevation), azimuth=math.degrees(self.azimuth))
             return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
+
+    def _estimates(self) -> bool:
+        """A script that names an elevation means it."""
+        given = self.properties.is_property_set
+        return self.estimates_elevation and (given("estimates_elevation") or not given("elevation"))
 
 
 class NEAR_FH_image(bpy.types.FileHandler):

@@ -11,7 +11,7 @@ from near_core.create import create_from_image, create_from_mesh
 from near_core.environment import uniform
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh
-from near_core.photo import Photo
+from near_core.photo import Photo, prepare
 from near_core.render import Renderer
 from near_core.scene import Instance, Settings
 
@@ -34,7 +34,10 @@ def model():
 def photo():
     """A picture of a red box, (256, 256, 4) uint8 with alpha, and its camera."""
     asset = create_from_mesh(box(base_color=(0.7, 0.05, 0.05, 1)), name="box")
-    camera = cameras.orbit(20, 15, 2.9, 40, 256, 256)
+    return photographed(asset, cameras.orbit(20, 15, 2.9, 40, 256, 256))
+
+
+def photographed(asset, camera):
     made = Renderer().render([Instance(asset, np.eye(4))], camera, uniform((1, 1, 1)), Settings(shading="transport"))
     rgba = made["Combined"]
     colour = np.clip(rgba[..., :3] / np.maximum(rgba[..., 3:], 1e-3), 0, 1) ** (1 / 2.2)
@@ -156,3 +159,11 @@ def test_a_grid_doubles_without_moving():
     ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 8, 8))
     fine = reconstruct._doubled(ramp)
     np.testing.assert_allclose(fine[2:-2, 3, 3], (np.arange(16) / 2 - 0.25)[2:-2], atol=1e-6)
+
+
+def test_elevation_is_estimated_by_the_photo(model):
+    """A flat box from beside and from high above: which one is which shows."""
+    asset = create_from_mesh(box((0.9, 0.7, 0.3)), name="box", model=model)
+    beside, above = (reconstruct.elevation_of(model, prepare(photographed(asset, cameras.orbit(
+        30, degrees, 2.9, 40, 256, 256))[0])) for degrees in (5, 65))
+    assert -20 < beside < above - 15 < 65
