@@ -4,6 +4,7 @@ import numpy as np
 from .errors import NearError
 
 LARGEST_EXTENT = 6  # cells; larger triangles are split first, so that few cells of their bounding box are missed
+FACES_AT_ONCE = 1 << 17  # stay in the processor's cache, mostly
 PAIRS_AT_ONCE = 1 << 19  # bounds the memory of one batch of tests (~100 MB)
 
 
@@ -21,16 +22,25 @@ def occupied(vertices, faces, resolution):
         return np.zeros((0, 3), np.int32)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise NearError("The mesh has faces that name vertices it does not have.", "Export the mesh again.")
-    triangles = (vertices[faces] + 0.5) * resolution  # (F, 3, 3), in cells
-    if not np.isfinite(triangles).all():
-        raise NearError("The mesh has vertices at infinity or not-a-number.", "Clean the mesh up and export it again.")
-    inside = (triangles.max(1) >= 0).all(1) & (triangles.min(1) <= resolution).all(1)
-    triangles = _split(triangles[inside])
-
-    low = np.clip(np.floor(triangles.min(1)), 0, resolution - 1).astype(np.int64)
-    extent = np.clip(np.floor(triangles.max(1)), 0, resolution - 1).astype(np.int64) - low + 1
-    pairs = extent.prod(1)
     grid = np.zeros(resolution ** 3, bool)
+    for start in range(0, len(faces), FACES_AT_ONCE):
+        triangles = (vertices[faces[start:start + FACES_AT_ONCE]] + 0.5) * resolution  # (F, 3, 3), in cells
+        if not np.isfinite(triangles).all():
+            raise NearError("The mesh has vertices at infinity or not-a-number.", "Clean the mesh up and export it again.")
+        low, high = _bounds(triangles)
+        _mark(grid, _split(triangles[(high >= 0).all(1) & (low <= resolution).all(1)]), resolution)
+    return np.stack(np.unravel_index(np.flatnonzero(grid), (resolution,) * 3), 1).astype(np.int32)
+
+
+def _mark(grid, triangles, resolution):
+    """Sets the cells, numbered x-major, of grid (resolution^3,) bool that triangles (T, 3, 3), in cells, touch."""
+    low, high = (np.floor(corner).astype(np.int64) for corner in _bounds(triangles))
+    alone = ((low == high) & (low >= 0) & (low < resolution)).all(1)  # in the middle of a cell: nothing to test
+    grid[_numbers(low[alone], resolution)] = True
+    triangles = triangles[~alone]
+    low, high = (np.clip(corner[~alone], 0, resolution - 1) for corner in (low, high))
+    extent = high - low + 1
+    pairs = extent.prod(1)
     for batch in _batches(pairs):
         triangle = np.repeat(np.arange(batch.start, batch.stop), pairs[batch])
         local = np.arange(len(triangle)) - np.repeat(np.cumsum(pairs[batch]) - pairs[batch], pairs[batch])
@@ -38,15 +48,26 @@ def occupied(vertices, faces, resolution):
         cell = low[triangle] + np.stack(
             [local // (size[:, 1] * size[:, 2]), local // size[:, 2] % size[:, 1], local % size[:, 2]], 1)
         hit = cell[_touch(triangles[batch], triangle - batch.start, cell)]
-        grid[(hit[:, 0] * resolution + hit[:, 1]) * resolution + hit[:, 2]] = True
-    return np.stack(np.unravel_index(np.flatnonzero(grid), (resolution,) * 3), 1).astype(np.int32)
+        grid[_numbers(hit, resolution)] = True
+
+
+def _numbers(cells, resolution):
+    """(K, 3) int cells -> (K,) their numbers, x-major."""
+    return (cells[:, 0] * resolution + cells[:, 1]) * resolution + cells[:, 2]
+
+
+def _bounds(triangles):
+    """The lowest and the highest corner, (T, 3) each, of triangles (T, 3, 3)."""
+    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]  # faster than reducing an axis of three
+    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
 
 
 def _split(triangles):
     """Halve the longest edge of every large triangle until none is left; the union stays the same surface."""
     small = []
     while len(triangles):
-        large = np.ptp(triangles, axis=1).max(1) > LARGEST_EXTENT
+        low, high = _bounds(triangles)
+        large = (high - low).max(1) > LARGEST_EXTENT
         small.append(triangles[~large])
         triangles = triangles[large]
         edges = np.linalg.norm(np.roll(triangles, -1, 1) - triangles, axis=2)

@@ -28,7 +28,7 @@ def read(path: Path) -> Mesh:
     try:
         scene = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type=path.suffix[1:].lower(), process=False,
                                    resolver=_Folder(path))
-        found = [g for g in scene.dump() if isinstance(g, trimesh.Trimesh) and len(g.faces)]
+        found = [g for g in scene.geometry.values() if isinstance(g, trimesh.Trimesh) and len(g.faces)]
         if not found:
             raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
         parts = [_part(geometry, index, obj) for index, geometry in enumerate(found)]
