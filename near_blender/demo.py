@@ -211,7 +211,7 @@ def _matte(photo: Path):
     from PIL import Image
 
     program = ("import sys, numpy as np; from near_core import create, image, photo, runtime\n"
-               "cut = photo.prepare(sys.argv[1], None, create._matte(runtime.NearMini()))\n"
+               "cut = photo.prepare(sys.argv[1], None, create.matte_of(runtime.NearMini()))\n"
                "color = image.srgb_encode(cut.rgb)\n"
                "np.save(sys.argv[2], np.concatenate([color, cut.alpha[..., None]], 2))")
     folder = Path(sys.modules[ADDON].__file__).parent
