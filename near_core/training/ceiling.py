@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import gaussians, metrics, render, sampling, surfels
+from .. import gaussians, metrics, render, sampling, surfels, texels
 from .._kernels import splat
 from ..camera import Camera
 from ..dataset import Dataset
@@ -116,7 +116,7 @@ def collect(rows: list[dict]) -> dict:
     """The table: for every number of discs per voxel the mean, median and worst over assets, and which number suffices.
 
     counts: per_voxel -> numbers. smallest_close: the smallest number of discs whose mean object PSNR is at most CLOSE
-    below the best. used: the number whose grid is the renderer's own, None where it was not measured.
+    below the best. used: the number whose grid is the renderer's texels' own, None where it was not measured.
     """
     counts = {}
     for n in sorted({row["per_voxel"] for row in rows}):
@@ -126,7 +126,7 @@ def collect(rows: list[dict]) -> dict:
             "counted_per_voxel": float(np.mean([row["gaussians"] / row["voxels"] for row in chosen])), "n": len(chosen)}
     best = max(numbers["object_psnr"]["mean"] for numbers in counts.values())
     close = [int(n) for n, numbers in counts.items() if numbers["object_psnr"]["mean"] >= best - CLOSE]
-    used = [int(n) for n, numbers in counts.items() if numbers["resolution"] == surfels.RESOLUTION]
+    used = [int(n) for n, numbers in counts.items() if numbers["resolution"] == surfels.RESOLUTION * texels.EDGE]
     return {"counts": counts, "smallest_close": min(close), "used": used[0] if used else None, "per_asset": rows}
 
 

@@ -92,7 +92,7 @@ def test_the_smallest_number_within_a_decibel_is_named():
                 "object_psnr": value, "full_psnr": value, "alpha_iou": 1.0}
     found = ceiling.collect([row(a, n, v + shift) for a, shift in (("a", 1), ("b", -1))
                              for n, v in ((1, 25.0), (4, 30.0), (8, 30.6), (16, 30.9))])
-    assert found["smallest_close"] == 4 and found["used"] == 4
+    assert found["smallest_close"] == 4 and found["used"] == 16
     assert found["counts"]["8"]["object_psnr"] == {"mean": 30.6, "median": 30.6, "worst": 29.6}
     assert found["counts"]["16"]["counted_per_voxel"] == 16
 
