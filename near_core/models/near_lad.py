@@ -70,6 +70,9 @@ class SLatGaussianRenderer(nn.Module):
     def observe(self, coords, cameras):
         """How each voxel is seen. coords: (N, 4); cameras: (B, 3), world. Returns (N, C) float32.
         Camera and voxel centre come from frames that lie half a cube apart; the network was trained so."""
+        return torch.cat([self._observe_rows(rows, cameras) for rows in coords.split(ROWS_AT_ONCE)])
+
+    def _observe_rows(self, coords, cameras):
         views, distances = view_vectors(coords, cameras, self.resolution)
         views = self.ob_views_norm(self.ob_views_encoder(blocks.frequency_encoding(views, 12)))
         return views + self.ob_dists_norm(self.ob_dists_encoder(blocks.frequency_encoding(distances, 12)))
@@ -89,17 +92,17 @@ class SLatGaussianRenderer(nn.Module):
 
     def light(self, geometry, h, observed, coords, memory):
         """The blocks and what they decide. memory: from `memorize`. Returns raw attributes (N, G, ...)."""
-        x = self.input_layer(h).float() + observed + positions(coords, observed.shape[1], self.pe_mode)
         out, first = [], 0
         for item, count in enumerate(sparse.lengths(coords)):
             tokens = [tuple(tuple(each[item:item + 1] for each in pair) for pair in pairs) for pairs in memory]
             for start in range(first, first + count, ROWS_AT_ONCE):
                 rows = slice(start, min(start + ROWS_AT_ONCE, first + count))
-                out.append(self._light_rows(x[rows], h[rows], observed[rows], geometry[rows], tokens))
+                out.append(self._light_rows(h[rows], observed[rows], geometry[rows], coords[rows], tokens))
             first += count
         return self.representation.split(torch.cat(out), LIGHT)
 
-    def _light_rows(self, x, h, observed, geometry, memory):
+    def _light_rows(self, h, observed, geometry, coords, memory):
+        x = self.input_layer(h).float() + observed + positions(coords, observed.shape[1], self.pe_mode)
         for block, tokens in zip(self.blocks, memory):
             x = block(x, tokens, [len(x)])
         x = blocks.normalize(x, 1e-5)
