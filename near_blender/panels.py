@@ -161,14 +161,14 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
 
 
 def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
-    """The creation under way: name, progress, the first pictures, Cancel."""
+    """The creation under way: name, progress, the first pictures, Stop."""
     layout.label(text=creation.name, icon="TIME")
     layout.progress(factor=creation.job.fraction, text=creation.status)
     if creation.icons is not None:
         row = layout.row()
         for icon in creation.icons.values():
             row.template_icon(icon.icon_id, scale=5)
-    layout.operator("near.cancel_creation", text="Cancel", icon="X")
+    layout.operator("near.stop", icon="X").what = "CREATION"
 
 
 def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:

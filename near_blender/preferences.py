@@ -56,7 +56,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         if task is not None:
             box = layout.box()
             box.progress(factor=task.job.fraction, text=f"{task.title}: {task.job.phase}")
-            box.operator("near.cancel_task", icon="X")
+            box.operator("near.stop", icon="X").what = "TASK"
         elif models.outcome() is not None:
             well, text = models.outcome()
             notes = layout.box().column(align=True)

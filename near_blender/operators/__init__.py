@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import create, jobs, models, setup, transfer
+from . import create, jobs, models, setup, stop, transfer
 
-_MODULES = (jobs, create, transfer, setup, models)
+_MODULES = (jobs, create, transfer, setup, models, stop)
 
 
 def register() -> None:

@@ -161,21 +161,6 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         show_status(context, None)
 
 
-class NEAR_OT_cancel_creation(bpy.types.Operator):
-    bl_idname = "near.cancel_creation"
-    bl_label = "Cancel Creation"
-    bl_description = "Stop creating the neural asset; nothing is changed"
-    bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _current is not None
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        _current.job.cancel()
-        return {"FINISHED"}
-
-
 def show_status(context: bpy.types.Context, text: str | None) -> None:
     """Writes text into the status bar (None gives it back) and has the sidebars drawn again."""
     if context.workspace is not None:
@@ -186,7 +171,7 @@ def show_status(context: bpy.types.Context, text: str | None) -> None:
                 area.tag_redraw()
 
 
-CLASSES = (NEAR_OT_watch_creation, NEAR_OT_cancel_creation)
+CLASSES = (NEAR_OT_watch_creation,)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 

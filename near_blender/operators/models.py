@@ -319,21 +319,6 @@ class NEAR_OT_use_checkpoint(_Operator):
                      companions=choices.companions())
 
 
-class NEAR_OT_cancel_task(bpy.types.Operator):
-    bl_idname = "near.cancel_task"
-    bl_label = "Stop"
-    bl_description = "Stop; what has come so far is kept for the next time"
-    bl_options = {"INTERNAL"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _current is not None
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        _current.job.cancel()
-        return {"FINISHED"}
-
-
 def wrapped(text: str, width: int) -> list[str]:
     """A text in lines of at most `width` letters; layouts do not break lines."""
     lines = [""]
@@ -345,7 +330,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 CLASSES = (NEAR_OT_set_up_python, NEAR_OT_check_python, NEAR_OT_remove_python, NEAR_OT_download_checkpoint,
-           NEAR_OT_verify_checkpoint, NEAR_OT_remove_checkpoint, NEAR_OT_use_checkpoint, NEAR_OT_cancel_task)
+           NEAR_OT_verify_checkpoint, NEAR_OT_remove_checkpoint, NEAR_OT_use_checkpoint)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 

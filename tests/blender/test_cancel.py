@@ -10,6 +10,7 @@ import pytest
 
 from near_blender import client
 from near_blender.operators import jobs, transfer
+from near_core import errors
 
 PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
 WITHIN = 0.5  # seconds
@@ -54,3 +55,12 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
     assert contents() == before and jobs.current() is None
     if seconds == 1.0:
         assert create() == {"FINISHED"}
+
+
+def test_the_button_stops_the_creation_under_way(monkeypatch):
+    assert bpy.ops.near.stop(what="CREATION") == bpy.ops.near.stop(what="TASK") == {"CANCELLED"}, "nothing to stop"
+    job = client.create_from_image([PHOTO], name="Photo")
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo"))
+    assert bpy.ops.near.stop(what="CREATION") == {"FINISHED"}
+    with pytest.raises(errors.Cancelled):
+        job.result()
