@@ -112,6 +112,8 @@ class Checkpoint:
             if found:
                 return found[0]
             if _model_type(folder / "config.json") == "dinov2_with_registers":
+                if not (folder / "model.safetensors").is_file():
+                    raise _damaged(folder / "model.safetensors", f"in {folder.name} is missing")
                 return folder / "model.safetensors"
         raise NearError("The weights of the image encoder, DINOv2 ViT-L/14 with registers, are missing.",
                         "Download DINOv2 with the other checkpoints in the preferences, or put "

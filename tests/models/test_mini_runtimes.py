@@ -47,7 +47,7 @@ def differences(asset, views, renderers):
 
 def without_surfels(asset):
     """What the asset's latent alone decodes to."""
-    return replace(asset, surfels=None)
+    return replace(asset, surfels=None, texels=None)
 
 
 def test_a_frame_is_the_same_in_both_runtimes(dataset, renderers):

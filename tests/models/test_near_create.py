@@ -148,7 +148,7 @@ def test_files_that_are_gone_or_wrong_are_named(parts, photo, tmp_path):
     with pytest.raises(NearError, match="model.safetensors is damaged"):
         engine.create_from_image([photo], name="disc")
     weights.unlink()
-    with pytest.raises(NearError, match="model.safetensors is"):
+    with pytest.raises(NearError, match="model.safetensors in dinov2 is missing"):
         engine.create_from_image([photo], name="disc")
     (tmp_path / "near/slat_flow_model.safetensors").unlink()
     with pytest.raises(NearError, match="slat_flow_model.safetensors is missing"):
