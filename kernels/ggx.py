@@ -16,6 +16,7 @@ from .twins import ggx as twin
 _resample = Kernel("light_resample", POINTER, INTEGER, INTEGER, POINTER, INTEGER, INTEGER)
 _reduce = Kernel("light_reduce", POINTER, INTEGER, INTEGER, INTEGER)
 _sample = Kernel("light_sample", POINTER, INTEGER, INTEGER, POINTER, POINTER, INTEGER, POINTER, INTEGER)
+_lookup = Kernel("light_lookup", POINTER, INTEGER, INTEGER, POINTER, INTEGER, POINTER, REAL, POINTER, INTEGER)
 _blocks = Kernel("light_blocks", POINTER, INTEGER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER)
 _convolve = Kernel("light_convolve", POINTER, INTEGER, POINTER, INTEGER, REAL, POINTER, INTEGER)
 _sample_lobe = Kernel("light_sample_lobe", POINTER, INTEGER, INTEGER, *[POINTER, INTEGER] * 3)
@@ -70,6 +71,23 @@ def pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
     _resample(light, rows, columns, texels, height, threads)
     _reduce(texels, height, levels, threads)
     return Pyramid(texels, height, levels)
+
+
+def lookup(light: np.ndarray, direction: np.ndarray, to_map: np.ndarray, strength: float = 1.0, *,
+           threads: int = 0) -> np.ndarray:
+    """The map itself, texels of any number: bilinear, the outermost rows reach to the poles. (K, 3) float32.
+
+    light: (H, W, 3) float32. direction: (K, 3) float32, of any length. to_map: (3, 3), turns directions into the map's
+    frame. strength: multiplies the radiance.
+    """
+    rows, columns, _ = require("light", light, (None, None, 3)).shape
+    if not light.size:
+        raise ValueError(f"light must have texels, not {rows} x {columns}.")
+    count = len(require("direction", direction, (None, 3)))
+    out = np.empty((count, 3), np.float32)
+    _lookup(light, rows, columns, direction, count, np.ascontiguousarray(to_map, np.float32).reshape(9), strength, out,
+            threads)
+    return out
 
 
 def irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 0) -> np.ndarray:

@@ -4,6 +4,7 @@ Everything lies in the asset's frame: the unit cube [-0.5, 0.5]^3, Z up. The spe
 """
 
 import ctypes
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +15,16 @@ _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
 _trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, *[POINTER] * 5, INTEGER)
 _gather_sky = Kernel("grid_gather_sky", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
-_bounce = Kernel("grid_bounce", POINTER, INTEGER, INTEGER, *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
+_link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
+_bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
                          INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
 
 
 class _View(ctypes.Structure):
-    """Field for field NearGrid in src/grid.cpp."""
+    """Field for field NearGrid in src/grid.h."""
 
-    _fields_ = [(name, ctypes.c_void_p) for name in ("brick_mask", "brick_distance", "brick_first", "cell_first",
+    _fields_ = [(name, ctypes.c_void_p) for name in ("brick_mask", "brick_room", "brick_first", "cell_first",
                                                      "plane", "position", "surfel", "place")]
     _fields_ += [("count", ctypes.c_int64), ("resolution", ctypes.c_int32), ("bricks", ctypes.c_int32)]
     _fields_ += [(name, ctypes.c_float) for name in ("cell", "dilation", "skip", "lift")]
@@ -70,14 +72,14 @@ class Grid:
             brick_mask[bricks] = np.bitwise_or.reduceat(np.uint64(1) << (code & 63).astype(np.uint64), brick_start)
             brick_first[bricks, 0] = brick_start
             brick_first[bricks, 1] = np.searchsorted(code, bricks << 6 | 32)
-        distance = _distance((brick_mask != 0).reshape(edge, edge, edge))
+        room = _room((brick_mask != 0).reshape(edge, edge, edge))
 
         normal, in_cells = self.normal[order], in_cells[order]
         plane = np.concatenate([normal, (normal * in_cells).sum(1, keepdims=True)], 1, dtype=np.float32)
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         self._place = place
-        self._arrays = (brick_mask, distance, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
+        self._arrays = (brick_mask, room, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
                         np.ascontiguousarray(in_cells), order.astype(np.int32), place)  # kept alive for _View
         self._view = _View(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, edge, self.cell,
                            self.dilation, self.skip, self.lift)
@@ -159,21 +161,39 @@ def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky
     return seen, whole
 
 
-def bounce(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, direct: np.ndarray, albedo: np.ndarray,
-           rounds: int, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+class Links(NamedTuple):
+    """Who lights whom: surfel i receives weight[k] times the radiance of surfel[k] for k = first[i] .. first[i + 1]."""
+
+    first: np.ndarray  # (N + 1,) uint32
+    surfel: np.ndarray  # (L,) int32
+    weight: np.ndarray  # (L,) float32, 4 pi / D times max(0, n . w)
+
+
+def link(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, *, threads: int = 0) -> Links:
+    """The links of a hit table, whatever the light. table, direction, normal as for gather_sky, of every surfel."""
+    count, directions = _checked(table, direction, normal)
+    first = np.zeros(count + 1, np.uint32)
+    first[1:] = np.cumsum(np.count_nonzero(table.view(np.uint32) < count, axis=1))
+    surfel, weight = np.empty(first[-1], np.int32), np.empty(first[-1], np.float32)
+    _link(table, count, directions, _by_component(direction), normal, first, surfel, weight, threads)
+    return Links(first, surfel, weight)
+
+
+def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *, threads: int = 0
+           ) -> tuple[np.ndarray, np.ndarray]:
     """Radiosity: surfels send albedo times what arrives, and it arrives at those that see them, `rounds` times.
 
-    A round gathers 4 pi / D times the sum of (n . w) radiance over the directions that hit. table, direction, normal as
-    for gather_sky, of every surfel. direct: (N, 3) float32, irradiance before the first round. albedo: (N, 3) float32,
-    radiance sent per irradiance, at most 1 / pi. Returns the irradiance that the last round brought and the radiance
-    that leaves after it, (N, 3) float32 each.
+    links: of all N surfels, as `link` makes them. direct: (N, 3) float32, irradiance before the first round. albedo:
+    (N, 3) float32, radiance sent per irradiance, at most 1 / pi. Returns the irradiance that the last round brought and
+    the radiance that leaves after it, (N, 3) float32 each.
     """
-    count, directions = _checked(table, direction, normal)
+    count = len(require("links.first", links.first, (None,), np.uint32)) - 1
+    require("links.surfel", links.surfel, (None,), np.int32)
+    require("links.weight", links.weight, (len(links.surfel),))
     require("direct", direct, (count, 3))
     require("albedo", albedo, (count, 3))
     bounced, radiosity = np.zeros_like(direct), albedo * direct
-    _bounce(table, count, directions, _by_component(direction), normal, direct, albedo, rounds, bounced, radiosity,
-            threads)
+    _bounce(*links, count, direct, albedo, rounds, bounced, radiosity, threads)
     return bounced, radiosity
 
 
@@ -223,19 +243,24 @@ def _morton4(voxel: np.ndarray) -> np.ndarray:
     return x & 1 | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4
 
 
-def _distance(full: np.ndarray) -> np.ndarray:
-    """(n, n, n) bool -> int32: steps along the longest axis to the nearest True, 9 where it is farther than 8."""
-    distance = np.where(full, 0, 9).astype(np.int32)
-    for steps in range(1, 9):
-        grown = full.copy()
-        for axis in range(3):
-            before, after = grown.swapaxes(0, axis), full.swapaxes(0, axis)
-            before[1:] |= after[:-1]
-            before[:-1] |= after[1:]
-            full = grown.copy()
-        distance[grown & (distance == 9)] = steps
-        full = grown
-    return distance
+def _room(full: np.ndarray) -> np.ndarray:
+    """How far rays can go: (n, n, n) bool, z slowest, -> uint32, 4 bits for each octant of directions.
+
+    The number in bits 4 o to 4 o + 3 is that of bricks along an edge of the largest cube that starts here, extends up
+    an axis where bit 0, 1, 2 of o is set for x, y, z, else down, and holds no True; 15 at most.
+    """
+    room = np.zeros(full.shape, np.uint32)
+    for octant in range(8):
+        turned = tuple(slice(None, None, 1 if octant >> axis & 1 else -1) for axis in (2, 1, 0))
+        met = full[turned].copy()
+        edge = (~met).astype(np.uint8)
+        for _ in range(14):
+            for axis in range(3):
+                line = met.swapaxes(0, axis)
+                line[:-1] |= line[1:]
+            edge += ~met
+        room[turned] |= edge.astype(np.uint32) << np.uint32(4 * octant)
+    return room
 
 
 def _by_component(rows: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._kernels import ggx
 from .errors import NearError
 
 MAX_RADIANCE = 65504.0  # the largest half float; anything brighter is clipped to it
@@ -36,17 +37,9 @@ class Environment:
 
     def lookup(self, directions: np.ndarray) -> np.ndarray:
         """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""
-        d = directions @ self.world_to_map.T.astype(np.float32)
-        height, width = self.map.shape[:2]
-        x = (0.5 - np.arctan2(d[..., 1], d[..., 0]) / (2 * math.pi)) * width - 0.5
-        y = (0.5 - np.arcsin(np.clip(d[..., 2], -1, 1)) / math.pi) * height - 0.5
-        x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-        fx, fy = (x - x0)[..., None], (y - y0)[..., None]
-        rows = np.clip(np.stack([y0, y0 + 1]), 0, height - 1)
-        columns = np.stack([x0, x0 + 1]) % width
-        top = self.map[rows[0], columns[0]] * (1 - fx) + self.map[rows[0], columns[1]] * fx
-        bottom = self.map[rows[1], columns[0]] * (1 - fx) + self.map[rows[1], columns[1]] * fx
-        return ((top * (1 - fy) + bottom * fy) * self.strength).astype(np.float32)
+        flat = np.ascontiguousarray(directions, np.float32).reshape(-1, 3)
+        seen = ggx.lookup(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
+        return seen.reshape(directions.shape)
 
 
 def turn_z(degrees: float) -> np.ndarray:

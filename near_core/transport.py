@@ -18,8 +18,8 @@ from .progress import Progress, silent
 from .surfels import RESOLUTION, Surfels
 
 DIRECTIONS = 64  # of the hit table
-SUN_DIRECTIONS = 64  # drawn by the map's energy
-SPOT_DIRECTIONS = 16  # of these, towards its spots
+SUN_DIRECTIONS = 64  # at most, drawn by the map's energy
+SPOT_DIRECTIONS = 16  # of these, at most, towards its spots
 SPOT = 16  # times the mean radiance; what outshines this is a spot
 SPOT_SHARE = 0.01  # of the map's energy, below which spots are not worth their directions
 BOUNCES = 4
@@ -69,20 +69,23 @@ def prepare_light(environment: Environment) -> Light:
     if spots:
         bright = replace(pyramid, texels=pyramid.texels - base.texels)
         suns, weight = (np.concatenate(pair) for pair in zip((suns, weight), ggx.importance_directions(bright, spots)))
-    return Light(pyramid, base, ggx.irradiance(pyramid), suns, weight, spots, mean)
+    carries = weight.any(1)  # a map whose light is in few places leaves directions over
+    return Light(pyramid, base, ggx.irradiance(pyramid), suns[carries], weight[carries],
+                 int(carries[SUN_DIRECTIONS - spots:].sum()), mean)
 
 
 @dataclass(frozen=True, eq=False)
 class Transport:
     """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
 
-    table: (M, DIRECTIONS) int32, the surfel hit, -1 the sky, -2 below the surfel's horizon.
+    table: (M, DIRECTIONS) int32, the surfel hit, -1 the sky, -2 below the surfel's horizon. links: who lights whom.
     """
 
     surfels: Surfels
     grid: grid.Grid
     directions: np.ndarray
     table: np.ndarray
+    links: grid.Links
 
 
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent) -> Transport:
@@ -94,7 +97,8 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
-    return Transport(surfels, lattice, directions, table)
+    return Transport(surfels, lattice, directions, table,
+                     grid.link(table, directions, surfels.shading_normal, threads=threads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,19 +137,19 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     lit = None
     if suns:
         seen, whole = np.empty((2, len(surfels), 3), np.float32)
-        opened = np.empty((len(surfels), SUN_DIRECTIONS), bool)
+        opened = np.empty((len(surfels), len(light.suns)), bool)
         parts = transport.grid.parts(AT_ONCE)
         for number, index in enumerate(parts):
             progress("Light transport", number / len(parts))
             seen[index], whole[index], opened[index] = transport.grid.trace_sky(
                 light.suns @ turn, light.sun_weight, normal[index], index=index, threads=threads)
-        lit = opened[:, SUN_DIRECTIONS - light.spots:] if light.spots else None
+        lit = opened[:, len(light.suns) - light.spots:] if light.spots else None
     else:
         sky = light.pyramid.sample(transport.directions @ turn.T,
                                    np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
         seen, whole = grid.gather_sky(transport.table, transport.directions, normal, sky, threads=threads)
     direct = open_sky * np.clip(seen / np.maximum(whole, 1e-9), 0, 1)
-    bounced, radiosity = grid.bounce(transport.table, transport.directions, normal, direct,
-                                     reflectance(surfels) / np.float32(math.pi), BOUNCES, threads=threads)
+    bounced, radiosity = grid.bounce(transport.links, direct, reflectance(surfels) / np.float32(math.pi), BOUNCES,
+                                     threads=threads)
     visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

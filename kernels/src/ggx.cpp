@@ -119,6 +119,38 @@ NEAR_KERNEL(light_sample)(const float *texels, int64_t height, int64_t levels, c
     });
 }
 
+// map (rows, columns, 3) at direction (count, 3): bilinear, the azimuth wraps, the outermost rows reach to the poles.
+// to_map: row-major 3x3, turns directions into the map's frame. out (count, 3): times `strength`.
+NEAR_KERNEL(light_lookup)(const float *map, int64_t rows, int64_t columns, const float *direction, int64_t count,
+                          const float *to_map, double strength, float *out, int64_t threads) {
+    return guard([&] {
+        parallel_ranges(threads, count, 4096, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i += LANES) {
+                VecLanes d;
+                for (int64_t k = 0; k < LANES; ++k) {
+                    const float *from = direction + 3 * (i + k < end ? i + k : i);
+                    d.x[k] = from[0], d.y[k] = from[1], d.z[k] = from[2];
+                }
+                FloatLanes u, v;
+                place_on_map(turn(to_map, d), u, v);
+                const FloatLanes x = u * float(columns) - 0.5f, y = v * float(rows) - 0.5f;
+                const IntLanes x0 = to_int(x + 1.0f) - 1, y0 = to_int(y + 1.0f) - 1, last = all_int(int32_t(rows - 1));
+                const FloatLanes fx = x - to_float(x0), fy = y - to_float(y0);
+                const IntLanes upper = clamp(y0, all_int(0), last), lower = clamp(y0 + 1, all_int(0), last);
+                for (int64_t k = 0; k < LANES && i + k < end; ++k) {
+                    const int64_t left = x0[k] < 0 ? columns - 1 : x0[k], right = x0[k] + 1 < columns ? x0[k] + 1 : 0;
+                    for (int c = 0; c < 3; ++c) {
+                        const auto at = [&](int64_t row, int64_t column) { return map[3 * (row * columns + column) + c]; };
+                        const float top = at(upper[k], left) * (1.0f - fx[k]) + at(upper[k], right) * fx[k];
+                        const float bottom = at(lower[k], left) * (1.0f - fx[k]) + at(lower[k], right) * fx[k];
+                        out[3 * (i + k) + c] = float(strength) * (top * (1.0f - fy[k]) + bottom * fy[k]);
+                    }
+                }
+            }
+        });
+    });
+}
+
 // Energy and its centre in blocks of texels. row (height, 3): mean z, mean distance from the axis, solid angle of a
 // texel; column (2 height, 2): cos and sin of azimuth. Out: energy and centroid (blocks, 2 blocks, 3).
 NEAR_KERNEL(light_blocks)(const float *texels, int64_t height, const float *row, const float *column, int64_t blocks,

@@ -1,4 +1,4 @@
-// GGX microfacets, a low-discrepancy sequence and light-map lookup, shared by ggx.cpp and grid.cpp.
+// GGX microfacets, a low-discrepancy sequence and light-map lookup, shared by ggx.cpp and grid.h.
 // Everything has internal linkage: the units that include this are compiled once per instruction set.
 #pragma once
 #include <vector>
@@ -195,10 +195,16 @@ struct Taps {
     }
 };
 
+// Where directions, of any length, lie on an equirect map, 0 to 1 from the left and from the top.
+inline void place_on_map(const VecLanes &d, FloatLanes &u, FloatLanes &v) {
+    u = clamp(0.5f - arctan2(d.y, d.x) * (0.5f / PI), 0.0f, 1.0f);
+    v = clamp(arctan2(root(d.x * d.x + d.y * d.y), d.z) * (1.0f / PI), 0.0f, 1.0f);
+}
+
 // Radiance at LANES directions: bilinear in a level, linear between levels.
 inline void sample(const Pyramid &p, const VecLanes &d, FloatLanes lod, Float4 *out) {
-    const FloatLanes u = clamp(0.5f - arctan2(d.y, d.x) * (0.5f / PI), 0.0f, 1.0f);
-    const FloatLanes v = clamp(arctan2(root(d.x * d.x + d.y * d.y), d.z) * (1.0f / PI), 0.0f, 1.0f);
+    FloatLanes u, v;
+    place_on_map(d, u, v);
     lod = clamp(lod, 0.0f, float(p.levels - 1));
     const IntLanes k = to_int(lod);
     const FloatLanes f = lod - to_float(k);

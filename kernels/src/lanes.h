@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lane_sum.h"
+
 #if defined(__AVX512F__)
 #include <immintrin.h>  // where the compiler misses a single instruction
 #endif
@@ -88,14 +90,6 @@ inline FloatLanes root(FloatLanes v) {
     std::memcpy(value, &v, sizeof v);
     for (int k = 0; k < LANES; ++k) value[k] = std::sqrt(value[k]);
     return load_lanes<FloatLanes>(value);
-}
-
-inline float sum(FloatLanes v) {
-    float value[LANES];
-    std::memcpy(value, &v, sizeof v);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int k = 0; k < half; ++k) value[k] += value[k + half];
-    return value[0];
 }
 
 inline FloatLanes magnitude(FloatLanes v) { return v < 0.0f ? -v : v; }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lane_sum.h"
+
 namespace near_kernels {
 namespace {
 
@@ -61,14 +63,6 @@ inline bool any(Ints mask) {
     for (int i = 0; i < LANES; ++i) seen |= mask[i];
     return seen != 0;
 #endif
-}
-
-inline float sum(Floats v) {
-    float lane[LANES];
-    std::memcpy(lane, &v, sizeof v);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-    return lane[0];
 }
 
 // 2^x for x <= 0 within 3 ulp; below -126 it stays at 2^-126. 2^n times a Taylor series of degree 6, |x - n| <= 1/2.

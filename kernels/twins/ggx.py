@@ -124,6 +124,19 @@ def sample(levels, direction, lod):
     return (1 - f) * everywhere[k, i] + f * everywhere[k + 1, i]
 
 
+def lookup(light, direction):
+    """Radiance (K, 3) of a map of any size at unit directions: bilinear, clamped at the poles."""
+    height, width = light.shape[:2]
+    u, v = equirect(direction.astype(np.float64))
+    x, y = u * width - 0.5, v * height - 0.5
+    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+    at = lambda row, column: light[np.clip(row, 0, height - 1), column % width]
+    top = at(y0, x0) * (1 - fx) + at(y0, x0 + 1) * fx
+    bottom = at(y0 + 1, x0) * (1 - fx) + at(y0 + 1, x0 + 1) * fx
+    return top * (1 - fy) + bottom * fy
+
+
 def texel_centres(height: int):
     """Unit directions (height, 2 height, 3) and solid angles (height, 1) of an equirect's texels."""
     v, u = (np.arange(height) + 0.5) / height, (np.arange(2 * height) + 0.5) / (2 * height)

@@ -83,6 +83,20 @@ def test_sample(monkeypatch, variant):
     assert np.allclose(ggx.pyramid(light).sample(d, lod), expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("variant", ISAS)
+@pytest.mark.parametrize("size", [(64, 128), (100, 180), (7, 5), (1, 1)])
+def test_lookup(monkeypatch, variant, size):
+    monkeypatch.setenv("NEAR_ISA", variant)
+    if isa() != variant:
+        pytest.skip(f"this machine has no {variant}")
+    light, turn = random_map(*size), np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
+    d = np.concatenate([random_directions(5000), np.float32([[-1, 1e-4, 0], [-1, -1e-4, 0], [0, 0, 1], [0, 0, -1]])])
+    expected = 2 * twin.lookup(light, d)
+    assert np.allclose(ggx.lookup(light, d, np.eye(3), 2.0), expected, rtol=1e-3, atol=1e-3)
+    longer = (3 * d[:5000] @ turn).astype(np.float32)
+    assert np.allclose(ggx.lookup(light, longer, turn, 2.0), expected[:5000], rtol=1e-3, atol=1e-3)
+
+
 def test_sample_has_no_seams():
     p = ggx.pyramid(random_map(64, 128))
     turn = np.linspace(0, np.pi, 64, endpoint=False)
@@ -100,6 +114,7 @@ def test_hostile_directions_do_no_harm():
     p = ggx.pyramid(np.ones((8, 16, 3), np.float32))
     for lod in (np.nan, np.inf, -np.inf, 0):
         assert p.sample(bad, np.full(5, lod, np.float32)).shape == (5, 3)
+    assert ggx.lookup(np.ones((8, 16, 3), np.float32), bad, np.eye(3)).shape == (5, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 4), (16, 32), (300, 600), (512, 1024)])

@@ -107,6 +107,17 @@ def still_life():
     return grid.Grid(*surfels(p, n, 20), 20)
 
 
+def test_the_room_of_a_brick_is_an_empty_cube_that_could_not_be_larger():
+    full = np.random.default_rng(0).random((9, 9, 9)) < 0.01
+    room, far = grid._room(full), np.pad(full, 20)  # beyond the grid all is empty
+    for z, y, x in np.ndindex(full.shape):
+        for octant in range(8):
+            edge = room[z, y, x] >> 4 * octant & 15
+            cube = lambda n: far[tuple(slice(c + 20, c + 20 + n) if octant >> axis & 1 else slice(c + 21 - n, c + 21)
+                                       for axis, c in ((2, z), (1, y), (0, x)))]  # noqa: B023
+            assert not cube(edge).any() and (edge == 15 or cube(edge + 1).any())
+
+
 def same_wall(scene, a, b):
     """Equal hits, or two surfels of one plane: beside a cell's face both count, at the same distance."""
     p, n = scene.position, scene.normal
@@ -223,8 +234,8 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
     light, albedo, sky = (rng.random((n, 3)).astype(np.float32) for n in (len(still_life), len(still_life), len(d)))
     same = lambda a, b: np.allclose(a, b, rtol=1e-4, atol=1e-5)
     for rounds in (0, 1, 3):
-        surface = table, d, normal, light, albedo / np.float32(np.pi), rounds
-        assert all(map(same, grid.bounce(*surface), twin.bounce(*surface)))
+        sent = light, albedo / np.float32(np.pi), rounds
+        assert all(map(same, grid.bounce(grid.link(table, d, normal), *sent), twin.bounce(table, d, normal, *sent)))
     assert all(map(same, grid.gather_sky(table, d, normal, sky), twin.gather_sky(table, d, normal, sky)))
     seen, whole, opened = grid.Grid.trace_sky(still_life, d, sky, normal)
     assert np.array_equal(opened, table == -1)
@@ -237,7 +248,7 @@ def test_radiosity_in_a_closed_room_is_the_geometric_series():
     d, albedo, glow = fibonacci(256), 0.5, 0.2
     table = scene.trace_table(d)
     lamp, reflects = (np.full((len(scene), 3), value, np.float32) for value in (glow * np.pi / albedo, albedo / np.pi))
-    _, light = grid.bounce(table, d, scene.normal, lamp, reflects, 12)
+    _, light = grid.bounce(grid.link(table, d, scene.normal), lamp, reflects, 12)
     assert np.allclose(light.mean(0), glow / (1 - albedo), rtol=0.01)
     assert np.quantile(np.abs(light / (glow / (1 - albedo)) - 1), 0.99) < 0.05
 
@@ -329,7 +340,8 @@ def test_hostile_numbers_do_no_harm(still_life):
         assert ((hit >= -1) & (hit < len(still_life))).all()
         still_life.trace(o, d, normal=bad)
     table = np.int32([[2**31 - 1, -(2**31), -1, 0, len(still_life)]])
-    assert np.isfinite(grid.bounce(table, good, good[:1], good[:1], np.abs(good[:1]), 2)).all()
+    links = grid.link(table, good, good[:1])
+    assert len(links.surfel) == 1 and np.isfinite(grid.bounce(links, good[:1], np.abs(good[:1]), 2)).all()
     still_life.trace_sky(bad, bad, still_life.normal)
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
     index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
@@ -361,7 +373,8 @@ def test_speed_on_two_threads():
         stopwatch(f"table {count} x 64 at {resolution}^3", allowed, lambda: scene.trace_table(d, threads=2))
     scene = crowded(128, 40_000)
     table, radiosity = scene.trace_table(d, threads=2), np.abs(scene.position)
-    stopwatch("bounce", 0.02, lambda: grid.bounce(table, d, scene.normal, radiosity, radiosity / 4, 4, threads=2))
+    links = grid.link(table, d, scene.normal, threads=2)
+    stopwatch("bounce", 0.02, lambda: grid.bounce(links, radiosity, radiosity / 4, 4, threads=2))
     stopwatch("gather_sky", 0.006, lambda: grid.gather_sky(table, d, scene.normal, d, threads=2))
     light = ggx.pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
     surface = shading(scene, 20_000)
