@@ -37,14 +37,15 @@ class NEAR_RENDER_PT_quality(_Properties):
     def draw(self, context: bpy.types.Context) -> None:
         layout, near = self.layout, _near(context.scene)
         layout.use_property_split = True
+        layout.use_property_decorate = False
         layout.prop(near, "quality")
         layout.prop(near, "shading")
         layout.prop(near, "viewport_scale")
-        surfaces, lamps = sync.count_undrawn(context.view_layer)
-        if surfaces or lamps:
+        surfaces, lights = sync.count_undrawn(context.view_layer)
+        if surfaces or lights:
             note = layout.column(align=True)
             note.label(text="Not drawn yet:", icon="INFO")
-            for number, what in ((surfaces, "ordinary mesh"), (lamps, "lamp")):
+            for number, what in ((surfaces, "ordinary mesh"), (lights, "light")):
                 if number:
                     note.label(text=_count(number, what), icon="BLANK1")
 
@@ -62,6 +63,7 @@ class NEAR_RENDER_PT_film(_Properties):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
         self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
 
 
@@ -73,6 +75,7 @@ class NEAR_RENDER_PT_performance(_Properties):
     def draw(self, context: bpy.types.Context) -> None:
         layout, render = self.layout, context.scene.render
         layout.use_property_split = True
+        layout.use_property_decorate = False
         layout.prop(render, "threads_mode")
         threads = layout.column()
         threads.enabled = render.threads_mode == "FIXED"
@@ -108,6 +111,7 @@ class NEAR_WORLD_PT_light(_Properties):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
         self.layout.prop(_near(context.world), "resolution")
 
 
@@ -122,7 +126,7 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
         return context.object is not None and payload.mesh_of(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        draw_asset(self.layout, context.object)
+        draw_asset(self.layout, context)
 
 
 class _Sidebar(bpy.types.Panel):
@@ -156,7 +160,7 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
         return context.object is not None and payload.mesh_of(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        draw_asset(self.layout, context.object)
+        draw_asset(self.layout, context)
         self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
 
 
@@ -171,8 +175,9 @@ def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
     layout.operator("near.stop", icon="X").what = "CREATION"
 
 
-def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
-    """What an object's asset is, and what is wrong with it."""
+def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What the active object's asset is, and what is wrong with it."""
+    ob = context.object
     try:
         asset = payload.asset_of(ob)
     except errors.NearError as error:
@@ -184,14 +189,20 @@ def draw_asset(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
     if ob.preview is not None and ob.preview.is_image_custom:
         layout.template_icon(ob.preview.icon_id, scale=6)
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
-             "Seen": f"{asset.material[:, 7].astype('f4').mean():.0%}"}
+             "Confidence": f"{asset.material[:, 7].astype('f4').mean():.0%}", "Size": _length(context, asset.extent)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():
         names.label(text=name)
         values.label(text=value)
     if proxy.is_bent(ob):
-        _draw_warning(layout, "Its mesh was bent out of shape", "The picture keeps its shape")
+        _draw_warning(layout, "Its mesh was edited", "NeAR draws it unedited")
+
+
+def _length(context: bpy.types.Context, metres: float) -> str:
+    """A length as the scene's units show it."""
+    units = context.scene.unit_settings
+    return bpy.utils.units.to_string(units.system, "LENGTH", metres * units.scale_length, precision=3, compatible_unit=False)
 
 
 def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:

@@ -62,16 +62,18 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
             notes = layout.box().column(align=True)
             for number, line in enumerate(models.wrapped(text, WIDTH)):
                 notes.label(text=line, icon="BLANK1" if number else "CHECKMARK" if well else "ERROR")
-        if self.model == "PUBLISHED":
+        if self.model == "PUBLISHED":  # near-mini needs none of it
             self._draw_choice(layout.box())
-        box = layout.box()
-        for source in checkpoints.CATALOGUE.values():
-            self._draw_checkpoint(box, source)
-            box.separator(type="LINE")
-        box.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
-        box.operator("near.use_checkpoint", text="Use Local Folder...", icon="FILE_FOLDER")
-        self._draw_python(layout.box())
+            self._draw_checkpoints(layout.box())
+            self._draw_python(layout.box())
         _draw_setup(layout)
+
+    def _draw_checkpoints(self, layout: bpy.types.UILayout) -> None:
+        for source in checkpoints.CATALOGUE.values():
+            self._draw_checkpoint(layout, source)
+            layout.separator(type="LINE")
+        layout.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
+        layout.operator("near.use_checkpoint", text="Use Local Folder...", icon="FILE_FOLDER")
 
     def _draw_choice(self, layout: bpy.types.UILayout) -> None:
         layout.use_property_split = True

@@ -25,8 +25,9 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
                ("TRANSPORT", "Light Transport", "Traced on the asset's own grid, without a network", 1),
                ("SPLIT_SUM", "Split-Sum", "The common approximation without shadows, for comparison", 2)])
     viewport_scale: IntProperty(
-        name="Viewport Size", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
-        description="Size of pictures in Rendered mode, of the viewport's size")
+        name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
+        description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "
+                    "the full size follows")
 
 
 class NEAR_PG_object(bpy.types.PropertyGroup):
