@@ -202,7 +202,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _length(context: bpy.types.Context, metres: float) -> str:
     """A length as the scene's units show it."""
     units = context.scene.unit_settings
-    return bpy.utils.units.to_string(units.system, "LENGTH", metres * units.scale_length, precision=3, compatible_unit=False)
+    return bpy.utils.units.to_string(units.system, "LENGTH", metres * units.scale_length, precision=3)
 
 
 def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:

@@ -26,7 +26,8 @@ def occupied(vertices, faces, resolution):
     for start in range(0, len(faces), FACES_AT_ONCE):
         triangles = (vertices[faces[start:start + FACES_AT_ONCE]] + 0.5) * resolution  # (F, 3, 3), in cells
         if not np.isfinite(triangles).all():
-            raise NearError("The mesh has vertices at infinity or not-a-number.", "Clean the mesh up and export it again.")
+            raise NearError("The mesh has vertices at infinity or not-a-number.",
+                            "Clean the mesh up and export it again.")
         low, high = _bounds(triangles)
         _mark(grid, _split(triangles[(high >= 0).all(1) & (low <= resolution).all(1)]), resolution)
     return np.stack(np.unravel_index(np.flatnonzero(grid), (resolution,) * 3), 1).astype(np.int32)

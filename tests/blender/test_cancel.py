@@ -29,7 +29,7 @@ def create(request):
 
 
 def contents() -> tuple[dict[str, int], set[Path]]:
-    """How many datablocks of each kind there are, and the temporary files but those that a running worker talks through."""
+    """How many datablocks of each kind there are; temporary files but those that a running worker talks through."""
     found = (path for folder in Path(tempfile.gettempdir()).glob("near-*") for path in folder.rglob("*"))
     return ({kind: len(getattr(bpy.data, kind)) for kind in KINDS},
             {path for path in found if path.name not in ("answers", "requests")})

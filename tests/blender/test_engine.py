@@ -315,7 +315,8 @@ def test_missing_environment_image_writes_nothing(scene, ball, tmp_path):
 def test_damaged_environment_image_writes_nothing(scene, ball, tmp_path, way):
     stage.add_asset(ball)
     data = (stage.HDRI / "city.exr").read_bytes()
-    (tmp_path / "sky.exr").write_bytes({"cut off": data[:len(data) // 3], "another file": b"<html>" * 99, "empty": b""}[way])
+    damaged = {"cut off": data[:len(data) // 3], "another file": b"<html>" * 99, "empty": b""}
+    (tmp_path / "sky.exr").write_bytes(damaged[way])
     texture = stage.set_environment(scene.world)["TexEnvironment"]
     texture.image = bpy.data.images.load(str(tmp_path / "sky.exr"), check_existing=False)
     fails(scene, tmp_path, "sky")

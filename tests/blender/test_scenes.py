@@ -34,7 +34,7 @@ def moments(picture: np.ndarray) -> np.ndarray:
 
 
 def assert_same_silhouette(scene, folder) -> None:
-    """What both engines show has the same place, size and proportions; the proxy lies within half a voxel of the asset."""
+    """What both engines show has the same place, size and proportions: the proxy lies within half a voxel."""
     near, cycles = (alpha(scene, folder, engine) for engine in ("NEAR", "CYCLES"))
     assert 0.02 < cycles.mean() < 0.9, "there is something to compare"
     off = np.abs(moments(near) - moments(cycles))

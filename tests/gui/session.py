@@ -17,7 +17,7 @@ import bpy
 OUT = Path(sys.argv[sys.argv.index("--") + 1])
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-sys.path += os.environ.get("NEAR_GUI_PACKAGES", "").split(os.pathsep)  # the extension brings its own, a checkout does not
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender  # noqa: E402
 from near_blender import client, log, payload, proxy, viewport  # noqa: E402
@@ -45,7 +45,7 @@ _answers: list[float] = []  # seconds that the worker says it spent on each pict
 
 
 def watch_drawing() -> None:
-    """Notes the longest time, of the processor, that our own drawing took in the main thread, and what it waited for."""
+    """Notes the longest processor time that our drawing took in the main thread, and what the worker spent."""
     draw, result = viewport.View.draw, client.Job.result
 
     def watched(*args):

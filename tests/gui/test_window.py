@@ -36,7 +36,8 @@ def events(home, blender, packages) -> dict:
     return events
 
 
-@pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view", "killed_worker", "sky"])
+@pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view",
+                                    "killed_worker", "sky"])
 def test_viewport_shows_every_change(events, change):
     assert events[change] < 55, "a minute is what the session waits at most"
 
