@@ -56,14 +56,24 @@ class Camera:
 
     def pixel_directions(self) -> np.ndarray:
         """Unit world directions through the pixel centres, away from the camera. (H, W, 3) float32."""
+        rays = self.pixel_rays()
+        length = np.sqrt(sum(rays[..., axis] * rays[..., axis] for axis in range(3)))
+        for axis in range(3):
+            rays[..., axis] /= length
+        return rays
+
+    def pixel_rays(self) -> np.ndarray:
+        """The same of any length. (H, W, 3) float32."""
         x = (np.arange(self.width) + 0.5 - self.intrinsics[0, 2]) / self.intrinsics[0, 0]
         y = (np.arange(self.height) + 0.5 - self.intrinsics[1, 2]) / self.intrinsics[1, 1]
         if self.orthographic:
             x, y = np.zeros_like(x), np.zeros_like(y)
         right, down, forward = self.world_to_camera[:3, :3]
-        across, along = x[:, None] * right, y[:, None] * down + forward  # a row's part and a column's part
-        rays = across.astype(np.float32) + along.astype(np.float32)[:, None]
-        return rays / np.sqrt(np.einsum("hwc,hwc->hw", rays, rays))[..., None]
+        across, along = (x[:, None] * right).astype(np.float32), (y[:, None] * down + forward).astype(np.float32)
+        rays = np.empty((self.height, self.width, 3), np.float32)
+        for axis in range(3):  # a row's part and a column's part
+            np.add(across[:, axis], along[:, axis, None], out=rays[..., axis])
+        return rays
 
     def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same view seen through a window of the picture, in pixels from the top left."""

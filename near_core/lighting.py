@@ -55,8 +55,8 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
         each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
         limit = GLARE * light.mean
-        opened[rows] += _limited(np.einsum("kpf,pc->kfc", each, weight), limit)
-        traced[rows] += _limited(np.einsum("kpf,pc->kfc", each * illumination.lit[index[rows]][..., None], weight), limit)
+        opened[rows] += _limited(np.tensordot(each, weight, (1, 0)), limit)
+        traced[rows] += _limited(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                              np.stack([opened, traced], 1))

@@ -19,6 +19,14 @@ def width(wanted: tuple[str, ...]) -> int:
     return 3 + sum(PASSES[name] for name in _DATA if name in wanted)
 
 
+def scaled(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """image (H, W, C) times factor (H, W), channel by channel: numpy is slow along a short axis."""
+    out = np.empty(image.shape, np.float32)
+    for c in range(image.shape[-1]):
+        np.multiply(image[..., c], factor, out=out[..., c])
+    return out
+
+
 def unpack(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndarray | None, wanted: tuple[str, ...]
            ) -> dict[str, np.ndarray]:
     """Passes by name, (H, W, n) float32 each, in the order wanted.
@@ -27,15 +35,16 @@ def unpack(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndar
     """
     made = {"Depth": depth[..., None]}
     if "Combined" in wanted:
-        made["Combined"] = np.concatenate([image[..., :3], alpha[..., None]], -1)
-        if sky is not None:
-            made["Combined"][..., :3] += (1 - alpha[..., None]) * sky
-            made["Combined"][..., 3] = 1
-    over_alpha = np.where(alpha > 1e-4, 1 / np.maximum(alpha, 1e-4), 0).astype(np.float32)[..., None]
+        made["Combined"] = np.empty((*alpha.shape, 4), np.float32)
+        open_share = 1 - alpha
+        for c in range(3):
+            made["Combined"][..., c] = image[..., c] if sky is None else image[..., c] + open_share * sky[..., c]
+        made["Combined"][..., 3] = alpha if sky is None else 1
+    over_alpha = np.where(alpha > 1e-4, 1 / np.maximum(alpha, 1e-4), 0).astype(np.float32)
     at = 3
     for name in _DATA:
         if name in wanted:
-            made[name] = image[..., at:at + PASSES[name]] * over_alpha
+            made[name] = scaled(image[..., at:at + PASSES[name]], over_alpha)
             at += PASSES[name]
     if "Normal" in wanted:
         length = np.sqrt(np.einsum("hwc,hwc->hw", made["Normal"], made["Normal"]))

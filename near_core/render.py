@@ -298,7 +298,7 @@ def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callab
         solid = np.minimum(alpha[rows], front * SOLIDITY) * (blended[..., 0] > 1e-4)
         depth = blended[..., 1] / front * (solid > 0)
         behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
-        band = passes.unpack(blended[..., 2:] * (solid / front)[..., None], solid, depth, behind, settings.passes)
+        band = passes.unpack(passes.scaled(blended[..., 2:], solid / front), solid, depth, behind, settings.passes)
         for name, values in band.items():
             made[name][rows] = values
 
@@ -319,7 +319,9 @@ def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> spl
 
 def _sky(camera: Camera, environment: Environment, light: transport.Light) -> np.ndarray:
     """What is seen of the environment behind everything. (H, W, 3) float32."""
-    directions = camera.pixel_directions().reshape(-1, 3) @ environment.world_to_map.T.astype(np.float32)
+    map_to_camera = camera.world_to_camera.copy()
+    map_to_camera[:3, :3] = camera.world_to_camera[:3, :3] @ environment.world_to_map.T
+    directions = replace(camera, world_to_camera=map_to_camera).pixel_rays().reshape(-1, 3)
     radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
     return (radiance * np.float32(environment.strength)).reshape(camera.height, camera.width, 3)
 
