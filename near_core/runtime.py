@@ -45,7 +45,8 @@ class NearMini:
         except ImportError as error:
             raise NearError("onnxruntime is not there.", "Reinstall the add-on.") from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        # the lighting decoder is asked by several threads at once, each with few rows
+        options.intra_op_num_threads = 1 if graph == "lad" else self.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(str(self.folder / f"{graph}.onnx"), options,
