@@ -85,6 +85,9 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, d
     def error(first: int, last: int) -> Tensor:
         return (((layers[:, first:last] - truth[:, first:last]).abs().mean(1) * mask).sum((1, 2)) / count).mean()
 
+    def square(first: int, last: int) -> Tensor:
+        return (((layers[:, first:last] - truth[:, first:last]).square().mean(1) * mask).sum((1, 2)) / count).mean()
+
     normal = F.normalize(layers[:, 2:5], dim=1, eps=1e-3)
     parts = {"depth": error(0, 1), "thickness": error(1, 2), "colour": error(5, 8), "roughness": error(8, 9),
              "metallic": ((F.binary_cross_entropy(layers[:, 9].clamp(1e-3, 1 - 1e-3), truth[:, 9], reduction="none")
@@ -94,9 +97,11 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, d
              "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
     # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
     mean = lambda x: (x[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]  # noqa: E731
-    tint = (mean(layers) - mean(truth)).abs().mean()
-    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 4 * parts["colour"] + 2 * tint + parts["roughness"]
-            + 0.4 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
+    tint = mean(layers) - mean(truth)
+    # squares as well: where a photo leaves two answers, a picture suffers less from the one between them
+    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * square(5, 8)
+            + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * square(8, 9)
+            + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
     return loss, parts
 
 
