@@ -95,6 +95,7 @@ def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruc
                                           seed)
     progress("Material", 0.6)
     surfels = latent.with_materials(surfels, coords, render.decode(model, slat, coords), confidence)
+    surfels = reconstruct.toned(surfels, views[0])
     for view in reversed(views):  # the first photo has the last word
         surfels, texels = reconstruct.painted(surfels, texels, view)
     progress("Latent", 0.8)

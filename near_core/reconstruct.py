@@ -22,9 +22,11 @@ SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
 PIXEL = 25  # what Slat sees of a voxel
+LAYERS = 10  # of Intrinsics
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
+PLAIN = 0.7  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 MIRROR = np.array([-1, 1, 1], np.float32)
 
@@ -141,9 +143,13 @@ class Look(View):
     """A photo that Intrinsics has looked at. trunk: its features for Structure."""
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
-        image = network_image(photo)
-        layers, trunk, _ = model.run("intrinsics", image=image[None], pose=pose_of(camera)[None])
-        super().__init__(camera, image, layers[0])
+        image, pose = network_image(photo)[None], pose_of(camera)[None]
+        layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
+        # what it says of the photo in a mirror errs otherwise: the mean of both errs less
+        turned = np.ones((1, LAYERS, 1, 1), np.float32)
+        turned[:, 2] = -1  # the normal's x
+        other = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))[0]
+        super().__init__(camera, image[0], (layers[0] + (other[..., ::-1] * turned)[0]) / 2)
         self.photo, self.trunk = photo, trunk[0]
 
 
@@ -289,6 +295,19 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
         sure.append(confidence)
     weight = np.stack(sure)[..., None] ** 2 + 1e-4
     return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
+
+
+def toned(surfels: Surfels, view: Look) -> Surfels:
+    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else the photo's mean.
+
+    What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
+    """
+    pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
+    seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
+    guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * pixel[:, 12:17]
+    blend = lambda own, other: (own * (1 - PLAIN) + other * PLAIN).astype(np.float32)  # noqa: E731
+    return replace(surfels, base_color=srgb_decode(np.clip(blend(srgb_encode(surfels.base_color), guess[:, :3]), 0, 1)),
+                   roughness=blend(surfels.roughness, guess[:, 3]), metallic=blend(surfels.metallic, guess[:, 4]))
 
 
 def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
