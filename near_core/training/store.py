@@ -1,4 +1,4 @@
-"""Not a stage: takes the best weights of a run into near_core/weights, in float16, as they are committed."""
+"""Not a stage: takes the best weights of runs into near_core/weights, in float16, as they are committed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ..models import mini_graphs
 
 
 def run(args: argparse.Namespace) -> int:
-    path = mini_graphs.store(args.stage, load_file(Path(args.out) / "best.safetensors"))
+    """Of several runs that started from the same weights the mean (model soups; Wortsman et al. 2022)."""
+    kept = [load_file(Path(out) / "best.safetensors") for out in args.out]
+    path = mini_graphs.store(args.stage, {key: sum(each[key].float() for each in kept) / len(kept) for key in kept[0]})
     print(f"{path.name}: {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 
@@ -19,5 +21,6 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("stage", choices=sorted({graph.stage for graph in mini_graphs.ALL.values()}))
-    arguments.add_argument("--out", required=True, help="the run's folder")
+    arguments.add_argument("--out", action="append", required=True,
+                           help="a run's folder; given again, the mean of the runs' weights is taken")
     raise SystemExit(run(arguments.parse_args()))
