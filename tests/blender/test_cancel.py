@@ -19,12 +19,12 @@ KINDS = ("objects", "meshes", "materials", "images", "textures", "collections")
 
 @pytest.fixture(params=["photo", "mesh"])
 def create(request):
-    """Calls the operator; the mesh is one that takes a second or two."""
+    """Calls the operator; the mesh is one that takes seconds."""
     client.worker().check(60)
     if request.param == "photo":
         return lambda: bpy.ops.near.create_asset_from_image(filepath=PHOTO)
     bpy.ops.mesh.primitive_monkey_add()
-    bpy.context.object.modifiers.new("Smooth", "SUBSURF").levels = 3
+    bpy.context.object.modifiers.new("Smooth", "SUBSURF").levels = 5
     return lambda: bpy.ops.near.create_asset_from_mesh()
 
 
