@@ -1,7 +1,7 @@
 """One picture of what becomes of photos: `python -m near_core.photo_sheet --photos DIR --hdri E … --out S.jpg`.
 
 A row for each photo: itself, the matte, and the asset under every light from the photo's side and two others. Nothing
-is chosen: default camera, our own matte, every photo of the folder, and where no asset comes out, the reason.
+is chosen: default camera, elevation estimated, our own matte, every photo of the folder, and where no asset comes out, the reason.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _asset_tiles(photo: np.ndarray, name: str, renderer: Renderer, lights: list[
                  threads: int) -> list[np.ndarray]:
     """The matte, and the asset from every side under every light."""
     mattes: list[np.ndarray] = []
-    asset = create_from_image([photo], name=name, model=renderer.model,
+    asset = create_from_image([photo], elevation=None, name=name, model=renderer.model,
                               on_preview=lambda matte, _: mattes.append(matte))
     matte = np.round(np.repeat(mattes[0][..., None], 3, 2) * 255).astype(np.uint8)
     return [tile(matte, size)] + [drawn(asset, light, side, size, renderer, threads)
