@@ -194,13 +194,20 @@ def field(model: NearMini, views: list[Look]) -> np.ndarray:
     deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
     points = points[near]
     uv, ray = project(points, view.camera)
-    behind = (ray[:, 3] - view.inside(view.front[None], uv)[:, 0]) / CELL
+    front, oblique = view.inside(np.stack([view.front, _oblique(view)]), uv).T
+    behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
     cut = np.where(whole, np.maximum(np.minimum(deep[near], behind), np.minimum(behind, CRUST - behind)), deep[near])
     deep[near] = np.minimum(cut, _silhouette(view, points))
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep.reshape((FINE,) * 3)
+
+
+def _oblique(view: View) -> np.ndarray:
+    """How much longer a way behind the front is along the view than across the surface, (SIZE, SIZE), at most 4."""
+    slopes = np.gradient(np.where(view.mask, view.front, np.nan), reach(view.camera) / SIZE)
+    return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
 
 
 def settled(view: View, logits: np.ndarray) -> np.ndarray:
