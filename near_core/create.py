@@ -52,8 +52,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
         from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
         asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
-    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated. normalize: of the mesh, as in
-        create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
+    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated.
+    normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """

@@ -1,7 +1,8 @@
 """One picture of what becomes of photos: `python -m near_core.photo_sheet --photos DIR --hdri E … --out S.jpg`.
 
 A row for each photo: itself, the matte, and the asset under every light from the photo's side and two others. Nothing
-is chosen: default camera, elevation estimated, our own matte, every photo of the folder, and where no asset comes out, the reason.
+is chosen: default camera, elevation estimated, our own matte, every photo of the folder, and where no asset comes
+out, the reason.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ class Intrinsics(nn.Module):
     is not known: 1, the unit direction from the object's middle to it, the crop's side in asset units there, and the
     tangent of half its field of view.
     Returns layers (B, LAYERS, S, S): depth below the object's middle and thickness behind it, both in sides of the crop,
-    the normal in the camera's frame (not unit), display base colour, roughness, metallic; trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
+    the normal in the camera's frame (not unit), display base colour, roughness, metallic; trunk
+    (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
     """
 
     def __init__(self, inner: int = TRUNK):
