@@ -22,7 +22,6 @@ SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
 PIXEL = 25  # what Slat sees of a voxel
-LAYERS = 10  # of Intrinsics
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
@@ -146,10 +145,10 @@ class Look(View):
         image, pose = network_image(photo)[None], pose_of(camera)[None]
         layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
         # what it says of the photo in a mirror errs otherwise: the mean of both errs less
-        turned = np.ones((1, LAYERS, 1, 1), np.float32)
-        turned[:, 2] = -1  # the normal's x
         other = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))[0]
-        super().__init__(camera, image[0], (layers[0] + (other[..., ::-1] * turned)[0]) / 2)
+        other = other[..., ::-1].copy()
+        other[:, 2] *= -1  # the normal's x
+        super().__init__(camera, image[0], (layers[0] + other[0]) / 2)
         self.photo, self.trunk = photo, trunk[0]
 
 
