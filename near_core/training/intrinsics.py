@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import reconstruct
+from ..dataset import Dataset
 from ..models.mini_photo import Intrinsics
-from . import photos, subjects
+from . import photos, relight, subjects
 from .loop import Run, Schedule, background, start_from
 
 LEAN = 12.0  # degrees a photo may be rolled by
@@ -73,9 +74,11 @@ def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return total
 
 
-def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, dict]:
+def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor], lights: relight.Lights, seed: int | None = None,
+          ) -> tuple[Tensor, dict]:
     """The loss of a batch and its parts: mean absolute errors over the pixels that show the object, of the normals 1 -
-    the cosine, of metallic the cross-entropy (most things are not metal: the median would always say so)."""
+    the cosine, of metallic the cross-entropy (most things are not metal: the median would always say so), and of
+    pictures of the layers under another light the PSNR in dB. seed draws those lights."""
     with torch.autocast("cpu", torch.bfloat16):
         layers, _, elevation = networks.intrinsics(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
@@ -95,13 +98,16 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, d
              "normal": (((1 - (normal * truth[:, 2:5]).sum(1)) * mask).sum((1, 2)) / count).mean(),
              "slope": gradients(layers[:, 0], truth[:, 0], mask),
              "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
+    lit = lights.error(layers[:, 2:], truth[:, 2:], mask, batch["elevation"], seed)
+    parts["relit"] = -10 * torch.log10(lit.clamp(min=1e-5)).mean()
     # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
     mean = lambda x: (x[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]  # noqa: E731
     tint = mean(layers) - mean(truth)
     # squares as well: where a photo leaves two answers, a picture suffers less from the one between them
     loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * square(5, 8)
             + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * square(8, 9)
-            + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"])
+            + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"]
+            + relight.loss(lit))
     return loss, parts
 
 
@@ -113,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     train, held = subjects.load_sets(args)
+    hdris = Path(args.data[0]) / Dataset(Path(args.data[0])).meta["hdris"]
+    lights = relight.Lights(hdris, Dataset(Path(args.dev)).excluded_hdris)
     rng = np.random.default_rng()
     test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
 
@@ -123,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     batches = background(make)
 
     def check(networks: nn.Module) -> tuple[float, dict]:
-        loss, parts = judge(networks, test)
+        loss, parts = judge(networks, test, lights, seed=0)
         return -float(loss), {key: round(float(value), 4) for key, value in parts.items()}
 
     networks = IntrinsicsOnly()
@@ -134,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
         if args.start:
             start_from(networks, Path(args.start))
     training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
-    training.train(lambda: judge(networks, next(batches))[0], check, args.check_every)
+    training.train(lambda: judge(networks, next(batches), lights)[0], check, args.check_every)
     return 0
 
 
