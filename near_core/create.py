@@ -78,8 +78,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         progress("Layers", 0.3)
         views.append(reconstruct.Look(model, photo, seen_from))
     progress("Shape", 0.4)
-    shape = reconstruct.surface(reconstruct.field(model, views)) if mesh is None else mesh
-    made = _covered(shape, model, views, seed, part(progress, 0.55, 1.0))
+    if mesh is None:
+        mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)))
+    made = _covered(mesh, model, views, seed, part(progress, 0.55, 1.0))
     return replace(made, name=name, source=source, extent=extent)
 
 

@@ -26,6 +26,10 @@ class Gaussians:
     covariance: np.ndarray
     opacity: np.ndarray
 
+    def take(self, index: np.ndarray) -> Gaussians:
+        """Those at index, (M,) integers or (N,) booleans."""
+        return Gaussians(self.xyz[index], self.covariance[index], self.opacity[index])
+
 
 def from_surfels(surfels: Surfels, matrix: np.ndarray) -> Gaussians:
     """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world."""

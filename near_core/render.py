@@ -263,8 +263,7 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
         chosen = np.flatnonzero(wide[item.prepared.texels.surfel]) if item.fine is not None else []
         if len(chosen):
             own = item.prepared.texels.surfel[chosen]
-            fine = project(gaussians.Gaussians(*(getattr(item.fine, name)[chosen] for name in
-                                                 ("xyz", "covariance", "opacity"))), camera, settings.threads)
+            fine = project(item.fine.take(chosen), camera, settings.threads)
             shift = item.prepared.colors[chosen] - item.prepared.transport.surfels.base_color[own]
             copied = features[start + own]
             copied[:, 1] = fine.depth

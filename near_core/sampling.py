@@ -10,7 +10,7 @@ from . import asset, image, texture
 from ._kernels import grid
 from .errors import NearError
 from .mesh import Material, Mesh, face_normals
-from .progress import Progress, silent
+from .progress import Progress, part, silent
 from .surfels import CELL, RESOLUTION, Surfels, concatenate
 from .texels import EDGE, Texels
 from .transport import fibonacci_sphere
@@ -24,6 +24,7 @@ SAME_SIDE = 0.3  # cosine between normals of one piece
 MIN_OPACITY = 0.02
 DIRECTIONS = 64  # in which surfels look for the sky
 SEES_SKY = 0.03  # the share of them that has to find it
+AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
 
 
 def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = RESOLUTION) -> Surfels:
@@ -57,8 +58,8 @@ def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) ->
     """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
     solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
     progress("Finding the visible sides", 0.7)
-    fronts, backs = (solid[rows] for rows in visible_sides(surfels.take(solid), min(resolution, RESOLUTION)))
-    progress("Finding the visible sides", 1.0)
+    found = visible_sides(surfels.take(solid), min(resolution, RESOLUTION), part(progress, 0.7, 1.0))
+    fronts, backs = (solid[rows] for rows in found)
     return concatenate([surfels.take(fronts), surfels.take(backs).flipped()]), np.concatenate([fronts, backs])
 
 
@@ -107,25 +108,32 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     return coords.astype(np.uint8), material.astype(np.float16)
 
 
-def visible_sides(surfels: Surfels, resolution: int = RESOLUTION) -> tuple[np.ndarray, np.ndarray]:
+def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Progress = silent
+                  ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
     directions reach the sky.
 
     A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that is
     seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
-    finer than the surfels lie.
+    finer than the surfels lie. Raises Cancelled when progress does.
     """
     both = concatenate([surfels, surfels.flipped()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
     lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
 
-    def seen(index: np.ndarray) -> np.ndarray:
-        table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index.astype(np.int32))
-        return (table == -1).mean(1) > SEES_SKY
+    def seen(index: np.ndarray, report: Progress) -> np.ndarray:
+        found = np.empty(len(index), bool)
+        for start in range(0, len(index), AT_ONCE):
+            report("Finding the visible sides", start / len(index))
+            rows = slice(start, start + AT_ONCE)
+            table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index[rows].astype(np.int32))
+            found[rows] = (table == -1).mean(1) > SEES_SKY
+        return found
 
-    behind = np.flatnonzero(seen(np.arange(len(surfels), len(both))))
+    behind = np.flatnonzero(seen(np.arange(len(surfels), len(both)), part(progress, 0.0, 0.7)))
     keep = np.ones(len(surfels), bool)
-    keep[behind[~seen(behind)]] = False
+    keep[behind[~seen(behind, part(progress, 0.7, 1.0))]] = False
+    progress("Finding the visible sides", 1.0)
     return np.flatnonzero(keep), behind
 
 

@@ -28,7 +28,7 @@ class Lights:
     """Maps made ready: atlas (M, 3, R + 1, ROWS, 2 ROWS + 2), GGX radiance by reflection at each of ROUGHNESS, then
     irradiance over pi by normal; one column more on either side, since a map is closed."""
 
-    def __init__(self, folder: Path, without: list[str]) -> None:
+    def __init__(self, folder: Path, without: set[str]) -> None:
         levels = []
         for path in sorted(p for p in folder.iterdir() if p.suffix in (".hdr", ".exr") and p.name not in without):
             pyramid = ggx.pyramid(environments.sanitized(image.read(path)))
@@ -78,14 +78,14 @@ class Lights:
         count = len(layers)
         maps = torch.randint(len(self.atlas), (count,), generator=rng)
         azimuth = torch.rand(count, generator=rng) * 2 * math.pi
-        turn = _camera_to_world(azimuth, elevation)
+        turn = camera_to_world(azimuth, elevation)
         made, true = (x[..., ::2, ::2].flatten(2) for x in (layers, truth))
         mask = mask[:, ::2, ::2].flatten(1)
         difference = to_display(self.shade(maps, turn, made)) - to_display(self.shade(maps, turn, true).detach())
         return (difference.square().mean(1) * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
-def _camera_to_world(azimuth: Tensor, elevation: Tensor) -> Tensor:
+def camera_to_world(azimuth: Tensor, elevation: Tensor) -> Tensor:
     """(B, 3, 3): columns are an upright camera's right, down and forward, from azimuth and elevation on the origin."""
     ca, sa, ce, se = azimuth.cos(), azimuth.sin(), elevation.cos(), elevation.sin()
     zero = torch.zeros_like(ca)

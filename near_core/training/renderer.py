@@ -22,7 +22,7 @@ from .. import gaussians, image, latent, lighting, render, transport
 from .._kernels import autograd, splat
 from ..models import mini_graphs
 from ..models.mini import LightingDecoder, LightTokenizer
-from ..surfels import CELL
+from ..surfels import CELL, Surfels
 from .loop import Run, Schedule, background, start_from
 from .photos import read_rgba, to_display
 
@@ -46,10 +46,42 @@ def environment_of(view: dict, hdris: Path) -> environments.Environment:
     return environments.Environment(radiance, environments.turn_z(view["hdri_rotation_deg"]), view["world_strength"])
 
 
+def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
+          ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """What render draws of an asset in final quality, K discs, texels among them.
+
+    Returns index (S,), the rows of the surfels that are shaded; to_camera (S, 3); and of the discs xyz (K, 3),
+    covariance (K, 6), opacity (K,), owner (K,) the place in index whose light a disc takes, -1 for a far side, and
+    shift (K, 3), its linear base colour less the owner's.
+    """
+    shape = gaussians.from_surfels(surfels, np.eye(4))
+    to_camera = camera.directions_to(shape.xyz)
+    front = np.einsum("kc,kc->k", surfels.normal, to_camera) > render.FACING
+    # far sides stand back, as render has it
+    behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(2 * CELL))
+    shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
+    projection = render.project(shape, camera)
+    seen = splat.contributions(projection, camera.width, camera.height) > render.SEEN
+    index = np.flatnonzero(seen & front)
+    place = np.full(len(surfels), -1, np.int32)
+    place[index] = np.arange(len(index))
+    wide = (place >= 0) & (projection.radius >= render.WIDE) & (asset.texels is not None)
+    plain = np.flatnonzero(seen & ~wide)
+    drawn = [shape.take(plain)]
+    owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
+    if wide.any():
+        texels = asset.texels.take(wide[asset.texels.surfel])
+        drawn.append(gaussians.from_texels(texels, surfels, np.eye(4)))
+        owner.append(place[texels.surfel])
+        shift.append(texels.colors(surfels) - surfels.base_color[texels.surfel])
+    drawn = gaussians.merged(drawn)
+    return index, to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
+                                     "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
+
+
 def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: dict, views: int) -> dict:
     """All views of one asset as arrays; the pictures of one camera share their surfels."""
     prepared = transport.prepare_transport(asset.surfels)
-    shape = gaussians.from_surfels(prepared.surfels, np.eye(4))
     voxel = latent.voxel_of(prepared.surfels, asset.coords)
     groups: dict[str, list[tuple[dict, Path]]] = {}
     for path in sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem)):
@@ -59,20 +91,14 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
     directions = lighting.token_directions()
     for number, (key, pictures) in enumerate(list(groups.items())[:views]):
         camera = cameras.from_json(json.loads(key))
-        to_camera = camera.directions_to(shape.xyz)
-        front = np.einsum("kc,kc->k", prepared.surfels.normal, to_camera) > render.FACING
-        # far sides stand back, as render has it
-        behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(2 * CELL))
-        placed = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
-        seen = splat.contributions(render.project(placed, camera), camera.width, camera.height) > render.SEEN
-        drawn, index = np.flatnonzero(seen), np.flatnonzero(seen & front)
+        index, to_camera, drawn = discs(asset, prepared.surfels, camera)
         terms, tokens, truth, extra, means = [], [], [], [], []
         for view, path in pictures:
             environment = environment_of(view, hdris)
             light = lights.setdefault(environment.hash, None) or transport.prepare_light(environment)
             lights[environment.hash] = light
             illumination = transport.illuminate(prepared, light, environment.world_to_map)
-            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera[index], RAYS)
+            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera, RAYS)
             strength = environment.strength
             terms.append(shaded.terms * strength)
             turned = directions @ environment.world_to_map.T.astype(np.float32)
@@ -82,14 +108,15 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
             extra.append(shaded.visibility)
         inputs = lighting.surfel_inputs(shaded)
         p = f"{number}."
+        out |= {p + name: values for name, values in drawn.items()}
         out |= {p + "terms": np.stack(terms).astype(np.float16), p + "tokens": np.stack(tokens).astype(np.float32),
                 p + "truth": np.stack(truth), p + "visibility": np.stack(extra).astype(np.float16),
                 p + "mean": np.array(means, np.float32),
                 p + "surfel": inputs.astype(np.float16), p + "voxel": voxel[index].astype(np.int32),
-                p + "view": shaded.view.astype(np.float16), p + "reflected": lighting.reflections(shaded).astype(np.float16),
+                p + "view": shaded.view.astype(np.float16),
+                p + "reflected": lighting.reflections(shaded).astype(np.float16),
                 p + "normal": shaded.surfels.shading_normal.astype(np.float16),
-                p + "xyz": placed.xyz[drawn], p + "covariance": placed.covariance[drawn],
-                p + "opacity": placed.opacity[drawn], p + "front": front[drawn], p + "camera": camera.world_to_camera.astype(np.float32),
+                p + "camera": camera.world_to_camera.astype(np.float32),
                 p + "intrinsics": camera.intrinsics.astype(np.float32),
                 p + "size": np.array([camera.width, camera.height])}
     out["views"] = np.array(min(len(groups), views))
@@ -115,15 +142,16 @@ def prepare(args: argparse.Namespace) -> int:
 
 
 def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
-    """The surfels that show in a window of a view, and its camera. Index rows of the view's arrays."""
+    """What shows in a window of a view: its camera, the discs drawn and the rows of their surfels."""
     p = f"{view}."
     intrinsics = arrays[p + "intrinsics"].copy()
     intrinsics[:2, 2] -= left, top
     local = arrays[p + "xyz"] @ arrays[p + "camera"][:3, :3].T + arrays[p + "camera"][:3, 3]
     pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
     near = ((pixel > -4) & (pixel < size + 4)).all(1)
+    rows = np.unique(arrays[p + "owner"][near])
     return {"intrinsics": torch.from_numpy(intrinsics), "size": (size, size), "drawn": np.flatnonzero(near),
-            "rows": np.flatnonzero(near[arrays[p + "front"]])}
+            "rows": rows[rows >= 0]}
 
 
 def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | None = None) -> dict:
@@ -134,7 +162,7 @@ def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | 
     p = f"{view}."
     if seen is None:
         seen = {"intrinsics": torch.from_numpy(arrays[p + "intrinsics"]), "size": tuple(arrays[p + "size"]),
-                "drawn": slice(None), "rows": slice(None)}
+                "drawn": slice(None), "rows": np.arange(len(arrays[p + "surfel"]))}
         left = top = 0
     else:
         left, top = (int(n) for n in (arrays[p + "intrinsics"] - seen["intrinsics"].numpy())[:2, 2].round())
@@ -150,12 +178,15 @@ def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | 
     tokens = np.einsum("ltsc,lc->tsc", arrays[p + "tokens"].reshape(count, -1, 3, 3), weights) / mean
     picture = arrays[p + "truth"][:, top:top + height, left:left + width].astype(np.float32)
     truth = np.einsum("lhwc,lc->hwc", picture[..., :3], weights) / mean
+    owner = arrays[p + "owner"][seen["drawn"]]
+    owner = np.where(owner < 0, -1, np.searchsorted(rows, owner))
     return {"surfel": surfel, "terms": torch.from_numpy(terms), "tokens": torch.from_numpy(tokens).flatten(1),
             "truth": torch.from_numpy(truth), "alpha": torch.from_numpy(picture[0, ..., 3]),
             "view": tensor("view", rows), "reflected": tensor("reflected", rows), "normal": tensor("normal", rows),
             "h": h[torch.from_numpy(arrays[p + "voxel"][rows].astype(np.int64))], "mean": mean,
             "xyz": tensor("xyz", seen["drawn"]), "covariance": tensor("covariance", seen["drawn"]),
-            "opacity": tensor("opacity", seen["drawn"]), "front": torch.from_numpy(arrays[p + "front"][seen["drawn"]]),
+            "opacity": tensor("opacity", seen["drawn"]), "shift": tensor("shift", seen["drawn"]),
+            "owner": torch.from_numpy(owner.astype(np.int64)),
             "camera": tensor("camera"), "intrinsics": seen["intrinsics"], "size": (width, height)}
 
 
@@ -190,10 +221,13 @@ def random_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
 
 
 def draw(item: dict, radiance: Tensor) -> Tensor:
-    """Splats radiance (K, 3) of the item's surfels as render does. (H, W, 3), premultiplied."""
-    features = torch.zeros(len(item["front"]), 4)
-    rows = torch.nonzero(item["front"]).squeeze(1)
-    features = features.index_put((rows,), torch.cat([torch.ones(len(rows), 1), radiance], 1))
+    """Splats radiance (S, 3) of the item's surfels as render does. (H, W, 3), premultiplied."""
+    rows = torch.nonzero(item["owner"] >= 0).squeeze(1)
+    owner = item["owner"][rows]
+    color, metallic, terms = item["surfel"][:, :3], item["surfel"][:, 4:5], item["terms"]
+    gain = (terms[:, 1] + terms[:, 2] + metallic * terms[:, 4]) / color.clamp(min=1e-3)
+    sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
+    features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
                                          item["intrinsics"], *item["size"], low_pass=render.LOW_PASS)
     front = picture[..., :1].detach().clamp(min=1e-6)
@@ -219,14 +253,17 @@ def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def loss_of(networks: Renderer, item: dict, exposure: float) -> Tensor:
-    """L1 of log radiance and of display values, and D-SSIM, where the object is."""
+    """L1 of log radiance and of display values, D-SSIM, and the logarithm of the display values' squared error (what a
+    mean of decibels counts), where the object is."""
     radiance = forward(networks, item)
     made, truth = draw(item, radiance) * exposure, item["truth"] * exposure
     weight = (item["alpha"] > 0.01).float()[..., None] + 0.02
     log = ((torch.log1p(made) - torch.log1p(truth)).abs() * weight).sum() / weight.sum()
     a, b = to_display(made), to_display(truth)
     display = ((a - b).abs() * weight).sum() / weight.sum()
-    return log + display + 0.2 * dissimilarity(a, b) * truth.shape[0] * truth.shape[1] / weight.sum()
+    square = ((a - b).square() * weight).sum() / (3 * weight.sum())
+    return (log + display + 0.2 * dissimilarity(a, b) * truth.shape[0] * truth.shape[1] / weight.sum()
+            + 0.1 * torch.log(square + 1e-4))
 
 
 def psnr(made: Tensor, truth: Tensor, alpha: Tensor) -> float:
@@ -300,6 +337,8 @@ def run(args: argparse.Namespace) -> int:
                                       "worst_gain": round(float(np.min(np.subtract(ours, plain))), 3)}
 
     networks = Renderer()
+    if args.start and not (Path(args.out) / "state.pt").exists():
+        start_from(networks, Path(args.start))
     Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)
     return 0
 
@@ -307,9 +346,9 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     for name, kind, default in (("data", str, ""), ("assets", str, ""), ("out", str, ""), ("prepared", str, ""),
-                                ("held", str, ""), ("latent", str, ""), ("minutes", float, 30.0), ("rate", float, 2e-3),
-                                ("batch", int, 2), ("threads", int, 2), ("views", int, 5), ("limit", int, None),
-                                ("seed", int, -1), ("check-every", float, 5.0)):
+                                ("held", str, ""), ("latent", str, ""), ("start", str, ""), ("minutes", float, 30.0),
+                                ("rate", float, 2e-3), ("batch", int, 2), ("threads", int, 2), ("views", int, 5),
+                                ("limit", int, None), ("seed", int, -1), ("check-every", float, 5.0)):
         arguments.add_argument(f"--{name}", type=kind, default=default)
     arguments.add_argument("--prepare", action="store_true")
     arguments.add_argument("--know", choices=("both", "transport", "tokens"), default="both")

@@ -84,3 +84,62 @@ def test_a_mirrored_sample_is_the_mirrored_object():
     image["towards"][0] *= -1
     for key in direct:
         np.testing.assert_allclose(image[key], direct[key], atol=1e-5)
+
+
+def spotted() -> Mesh:
+    """A ball whose colour changes from corner to corner."""
+    plain = sphere()
+    color = np.random.default_rng(0).uniform(0.1, 1, (*plain.faces.shape, 4)).astype(np.float32)
+    return Mesh(plain.vertices, plain.faces, corner_color=color, materials=(Material(roughness=0.4),))
+
+
+def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
+    """Texels included, whole and in windows: close-up, where discs are wide."""
+    import json
+
+    from near_core import create, environment, image, render
+    from near_core.scene import Instance, Settings
+    from near_core.training import renderer
+    made = create.create_from_mesh(spotted(), name="ball")
+    camera = cameras.orbit(30, 20, 1.6, 30, 128, 128)
+    sky = np.random.default_rng(1).uniform(0, 1, (16, 32, 3)).astype(np.float32)
+    image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((16, 32, 1), np.float32)])})
+    pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1, -1, -1, 1])
+    view = {"camera": {"matrix_world": pose.tolist(), "fov_x_deg": 30.0, "resolution": [128, 128]}, "hdri": "sky.exr",
+            "hdri_rotation_deg": 40.0, "world_strength": 2.0}
+    (tmp_path / "0.json").write_text(json.dumps(view))
+    settings = Settings(shading="transport", background=False)
+    world = environment.Environment(image.read(tmp_path / "sky.exr")[..., :3].copy(), environment.turn_z(40.0), 2.0)
+    truth = render.Renderer().render([Instance(made, np.eye(4))], camera, world, settings)["Combined"]
+    image.write_exr(tmp_path / "0.exr", {"Combined": truth}, layer="")
+    arrays = renderer.prepare_asset(tmp_path, made, tmp_path, {}, 1)
+    assert len(arrays["0.owner"]) > 2 * len(arrays["0.surfel"])  # texels are drawn
+    hidden = torch.zeros(len(made.coords), 32)
+    whole = renderer.mixed(arrays, 0, hidden, np.ones((1, 3)))
+    drawn = lambda item: (renderer.draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]).numpy()  # noqa: E731
+    np.testing.assert_allclose(drawn(whole), truth[..., :3], atol=4e-3)
+    window = renderer.window(arrays, 0, 30, 20, 64)
+    part = renderer.mixed(arrays, 0, hidden, np.ones((1, 3)), window)
+    np.testing.assert_allclose(drawn(part), truth[20:84, 30:94, :3], atol=4e-3)
+    np.testing.assert_allclose(part["truth"].numpy() * part["mean"], truth[20:84, 30:94, :3], atol=4e-3)
+
+
+def test_layers_are_lit_as_the_map_has_it(tmp_path):
+    """A white ball's layers under a sky that is red above: red shows where the normals point up."""
+    from near_core import image
+    from near_core.training import relight
+    sky = np.zeros((32, 64, 3), np.float32)
+    sky[:16, :, 0], sky[16:, :, 2] = 1, 1
+    image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((32, 64, 1), np.float32)])})
+    (tmp_path / "held.hdr").write_bytes(b"never read")
+    lights = relight.Lights(tmp_path, {"held.hdr"})
+    up, down, material = [0.0, -1, 0], [0.0, 1, 0], [1.0, 1, 1, 1, 0]  # y points down in the camera's frame
+    layers = torch.tensor([[*up, *material], [*down, *material]]).T[None, :, None].repeat(2, 1, 2, 1)
+    level = lights.shade(torch.tensor([0, 0]), relight.camera_to_world(torch.rand(2), torch.zeros(2)), layers.flatten(2))
+    assert (level[:, 0, 0] > 0.9).all() and (level[:, 2, 0] < 0.1).all()
+    assert (level[:, 2, 1] > 0.9).all() and (level[:, 0, 1] < 0.1).all()
+    wide = layers.repeat(1, 1, 2, 2)
+    same = lights.error(wide, wide, torch.ones(2, 4, 4), torch.zeros(2), seed=0)
+    other = wide.clone()
+    other[:, 3:6] = 0.5
+    assert same.max() == 0 and lights.error(other, wide, torch.ones(2, 4, 4), torch.zeros(2), seed=0).min() > 0.01
