@@ -13,6 +13,7 @@ from .errors import NearError
 from .image import srgb_decode, srgb_encode
 from .mesh import Mesh
 from .photo import Photo
+from .progress import Progress, silent
 from .runtime import NearMini
 from .surfels import CELL, Surfels
 from .surfels import RESOLUTION as FINE
@@ -174,24 +175,29 @@ def _least(values: np.ndarray) -> np.ndarray:
     return _shifted(values).min(0)
 
 
-def field(model: NearMini, views: list[Look]) -> np.ndarray:
+def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
-    silhouette or before its front, and a crust behind that front, which is settled first. Raises NearError where nothing is left.
+    silhouette or before its front, and a crust behind that front, which is settled first. Raises NearError where nothing
+    is left, Cancelled when progress does.
     """
     centres = cell_centres(RESOLUTION)
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
-    for view in views:
+    for number, view in enumerate(views):
+        progress("Shape", 0.7 * number / len(views))
         surface = np.stack([view.front, view.back, view.image[3]])
         inputs = {key: value[None] for key, value in grid_inputs(view.camera, centres).items()}
         logits += model.run("structure", trunk=view.trunk[None], surface=surface[None], **inputs)[0][0] / len(views)
+    progress("Shape", 0.7)
     deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
     view.front = settled(view, logits)
+    progress("Shape", 0.8)
     near = np.flatnonzero(_silhouette(view, points) > -1)
     deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
     points = points[near]
+    progress("Shape", 0.9)
     uv, ray = project(points, view.camera)
     front, oblique = view.inside(np.stack([view.front, _oblique(view)]), uv).T
     behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
