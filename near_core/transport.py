@@ -18,10 +18,14 @@ from .progress import Progress, silent
 from .surfels import RESOLUTION, Surfels
 
 DIRECTIONS = 64  # of the hit table
-SUN_DIRECTIONS = 64  # at most, drawn by the map's energy
-SPOT_DIRECTIONS = 16  # of these, at most, towards its spots
+# A map in three parts: its sky, seen through the hit table; what outshines it, in directions drawn by energy to which
+# rays are traced; and of that the spots, which reflections look for as well.
+SKY = 2  # times the mean radiance; what outshines this casts shadows of its own
+SUN_DIRECTIONS = 16  # at most, towards what does, but for the spots
 SPOT = 16  # times the mean radiance; what outshines this is a spot
-SPOT_SHARE = 0.01  # of the map's energy, below which spots are not worth their directions
+SPOT_DIRECTIONS = 16  # at most
+SHARE = 0.01  # of the map's energy, below which a part is not worth its directions
+SKY_ROWS = 128  # texels of the sky; importance_directions distinguishes no more
 BOUNCES = 4
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -40,14 +44,15 @@ def fibonacci_sphere(count: int) -> np.ndarray:
 class Light:
     """A map made ready, in the map's own frame, at strength 1.
 
-    pyramid: kernels.ggx.Pyramid. irradiance: (h, 2h, 3) E by normal. suns: (S, 3) directions drawn by energy with
-    sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f over the sphere.
-    spots: how many of them, the last ones, stand for what is brighter than SPOT times the mean; base: the pyramid
-    without that (the same one where spots is 0). mean: solid-angle mean luminance.
+    pyramid, base: kernels.ggx.Pyramid of the whole map, and without its spots (the same one where there are none).
+    sky: of what the suns leave. irradiance: (h, 2h, 3) E by normal of the whole. suns: (S, 3) directions with
+    sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
+    spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance.
     """
 
-    pyramid: object
-    base: object
+    pyramid: ggx.Pyramid
+    base: ggx.Pyramid
+    sky: ggx.Pyramid
     irradiance: np.ndarray
     suns: np.ndarray
     sun_weight: np.ndarray
@@ -59,19 +64,25 @@ def prepare_light(environment: Environment) -> Light:
     """Everything that depends on the map alone."""
     pyramid = ggx.pyramid(environment.map)
     mean = float(ggx.solid_angle_mean(pyramid) @ LUMINANCE)
-    limit = np.minimum(1, SPOT * mean / np.maximum(environment.map @ LUMINANCE, 1e-9))
-    base, spots = pyramid, 0
-    if limit.min() < 1:
-        dimmed = ggx.pyramid(environment.map * limit[..., None])
-        if ggx.solid_angle_mean(dimmed) @ LUMINANCE < (1 - SPOT_SHARE) * mean:
-            base, spots = dimmed, SPOT_DIRECTIONS
-    suns, weight = ggx.importance_directions(base, SUN_DIRECTIONS - spots)
-    if spots:
-        bright = replace(pyramid, texels=pyramid.texels - base.texels)
-        suns, weight = (np.concatenate(pair) for pair in zip((suns, weight), ggx.importance_directions(bright, spots)))
+    base, spots, spot_weight = _parted(pyramid, SPOT * mean, SHARE * mean, SPOT_DIRECTIONS)
+    coarse = max(pyramid.height // SKY_ROWS, 1).bit_length() - 1
+    sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), SKY * mean, SHARE * mean,
+                                SUN_DIRECTIONS)
+    return Light(pyramid, base, sky, ggx.irradiance(pyramid), np.concatenate([suns, spots]),
+                 np.concatenate([weight, spot_weight]), len(spots), mean)
+
+
+def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
+    """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
+    the map itself and none where that is no more than `least` in the mean."""
+    whole = np.ascontiguousarray(pyramid.level(0))
+    dimmed = ggx.pyramid(whole * np.minimum(1, limit / np.maximum(whole @ LUMINANCE, 1e-9))[..., None])
+    bright = replace(pyramid, texels=pyramid.texels - dimmed.texels)
+    if ggx.solid_angle_mean(bright) @ LUMINANCE <= least:
+        return pyramid, np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
+    directions, weight = ggx.importance_directions(bright, count)
     carries = weight.any(1)  # a map whose light is in few places leaves directions over
-    return Light(pyramid, base, ggx.irradiance(pyramid), suns[carries], weight[carries],
-                 int(carries[SUN_DIRECTIONS - spots:].sum()), mean)
+    return dimmed, directions[carries], weight[carries]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +90,7 @@ class Transport:
     """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
 
     table: (M, DIRECTIONS) int32, the surfel hit, -1 the sky, -2 below the surfel's horizon. links: who lights whom.
+    albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
     """
 
     surfels: Surfels
@@ -86,6 +98,7 @@ class Transport:
     directions: np.ndarray
     table: np.ndarray
     links: grid.Links
+    albedo: np.ndarray
 
 
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent) -> Transport:
@@ -98,7 +111,8 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
     return Transport(surfels, lattice, directions, table,
-                     grid.link(table, directions, surfels.shading_normal, threads=threads))
+                     grid.link(table, directions, surfels.shading_normal, threads=threads),
+                     reflectance(surfels) / np.float32(math.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,27 +143,26 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     """Diffuse light transport: visible sky, then BOUNCES rounds of gathering.
 
     asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
-    suns: trace rays towards the map's energy (sharp suns); without, the hit table alone (while a World turns).
+    suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
     """
-    surfels, turn = transport.surfels, asset_to_map.astype(np.float32)
-    normal = surfels.shading_normal
+    turn, normal = asset_to_map.astype(np.float32), transport.surfels.shading_normal
     open_sky = ggx.irradiance_at(light.irradiance, normal @ turn.T)
+    sky = light.sky if suns else light.pyramid
+    radiance = sky.sample(transport.directions @ turn.T,
+                          np.full(DIRECTIONS, math.log2(sky.height / 8), np.float32), threads=threads)
+    seen, whole = grid.gather_sky(transport.table, transport.directions, normal, radiance, threads=threads)
     lit = None
-    if suns:
-        seen, whole = np.empty((2, len(surfels), 3), np.float32)
-        opened = np.empty((len(surfels), len(light.suns)), bool)
+    if suns and len(light.suns):
+        opened = np.empty((len(normal), len(light.suns)), bool)
         parts = transport.grid.parts(AT_ONCE)
         for number, index in enumerate(parts):
             progress("Light transport", number / len(parts))
-            seen[index], whole[index], opened[index] = transport.grid.trace_sky(
+            more_seen, more, opened[index] = transport.grid.trace_sky(
                 light.suns @ turn, light.sun_weight, normal[index], index=index, threads=threads)
+            seen[index] += more_seen
+            whole[index] += more
         lit = opened[:, len(light.suns) - light.spots:] if light.spots else None
-    else:
-        sky = light.pyramid.sample(transport.directions @ turn.T,
-                                   np.full(DIRECTIONS, math.log2(light.pyramid.height / 8), np.float32))
-        seen, whole = grid.gather_sky(transport.table, transport.directions, normal, sky, threads=threads)
-    direct = open_sky * np.clip(seen / np.maximum(whole, 1e-9), 0, 1)
-    bounced, radiosity = grid.bounce(transport.links, direct, reflectance(surfels) / np.float32(math.pi), BOUNCES,
-                                     threads=threads)
+    direct = open_sky * np.minimum(seen / np.maximum(whole, 1e-9), 1)
+    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, BOUNCES, threads=threads)
     visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

@@ -40,16 +40,34 @@ def test_reflections_of_all_directions_add_up_to_the_lobes_albedo(roughness, cos
     np.testing.assert_allclose(each.sum(1) * 4 * np.pi / count, expected, rtol=0.03, atol=4e-3)
 
 
-def test_suns_and_spots_hold_the_maps_energy():
-    for environment, spots in ((sunny(3000.0), transport.SPOT_DIRECTIONS), (sunny(1.0), 0)):
+def window() -> Environment:
+    room = np.full((64, 128, 3), 0.2, np.float32)
+    room[20:28, 80:96] = 2.0
+    return Environment(room)
+
+
+@pytest.mark.parametrize("environment, suns, spots", [(sunny(3000.0), True, True), (window(), True, False),
+                                                      (sunny(1.0), False, False)])
+def test_the_parts_of_a_map_hold_its_energy(environment, suns, spots):
+    light = transport.prepare_light(environment)
+    assert (light.spots > 0) == spots and (len(light.suns) > 0) == suns and light.sun_weight.any(1).all()
+    assert light.spots <= transport.SPOT_DIRECTIONS and len(light.suns) - light.spots <= transport.SUN_DIRECTIONS
+    assert (light.base is light.pyramid) == (not spots)
+    whole = 4 * np.pi * ggx.solid_angle_mean(light.pyramid)
+    sky = 4 * np.pi * ggx.solid_angle_mean(light.sky)
+    np.testing.assert_allclose(sky + light.sun_weight.sum(0), whole, rtol=0.01)
+    left = 4 * np.pi * ggx.solid_angle_mean(light.base)
+    np.testing.assert_allclose(left + light.sun_weight[len(light.suns) - light.spots:].sum(0), whole, rtol=0.01)
+
+
+def test_what_the_sky_holds_and_what_outshines_it_light_an_open_floor_alike():
+    surfels = floor(0.5).take(np.arange(24 * 24))  # without its wall: nothing is in the way
+    for environment in (sunny(3000.0), window(), sunny(1.0)):
         light = transport.prepare_light(environment)
-        assert (light.spots > 0) == (spots > 0) and light.spots <= spots and light.sun_weight.any(1).all()
-        assert len(light.suns) == transport.SUN_DIRECTIONS - spots + light.spots
-        assert (light.base is light.pyramid) == (spots == 0)
-        whole = 4 * np.pi * ggx.solid_angle_mean(light.pyramid)
-        np.testing.assert_allclose(light.sun_weight.sum(0), whole, rtol=0.03)
-        left = 4 * np.pi * ggx.solid_angle_mean(light.base)
-        np.testing.assert_allclose(left + light.sun_weight[len(light.suns) - light.spots:].sum(0), whole, rtol=0.01)
+        for suns in (False, True):
+            lit = transport.illuminate(transport.prepare_transport(surfels, 1), light, np.eye(3), suns=suns, threads=1)
+            np.testing.assert_allclose(lit.direct, lit.open, rtol=1e-5)
+            np.testing.assert_allclose(lit.visibility, 1, rtol=1e-5)
 
 
 def test_a_spots_reflection_does_not_hang_on_the_number_of_rays():
