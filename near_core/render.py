@@ -20,7 +20,9 @@ from .texels import Texels
 
 LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
-SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is shaded
+SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is seen
+# A surfel is not shaded but left to its neighbours where hardly any of it is seen, and of no pixel much.
+FAINT = 0.002, 0.03  # of what its disc would weigh alone; pixels
 WIDE = 3  # pixels of a projected disc's radius from which its texels are drawn: it is then about a pixel wide itself
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 BAND = 16  # rows of the picture, likewise
@@ -227,13 +229,14 @@ class Renderer:
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         progress("Visibility", 0.05)
-        seen = splat.contributions(projection, width, height, threads=settings.threads) > SEEN
-        features, gain = np.zeros((len(seen), 2 + channels), np.float32), np.zeros((len(seen), 3), np.float32)
+        weight = splat.contributions(projection, width, height, threads=settings.threads)
+        features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
         start = 0
         for number, item in enumerate(drawn):
             if self._decodes(item, settings):
                 self._tokens_of(environment, light)  # once, before the threads need them
-            keep = np.flatnonzero(seen[start:start + len(item.front)] & item.front)
+            rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > SEEN))
+            keep = rows[~_faint(projection, rows, weight[rows], width, height)] - start
 
             def shade(index: np.ndarray) -> None:
                 rows = start + index  # noqa: B023 (done before the next item)
@@ -247,6 +250,15 @@ class Renderer:
         projection, features = _with_texels(drawn, projection, features, gain, camera, settings)
         image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
+
+
+def _faint(projection: splat.Projection, rows: np.ndarray, weight: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(K,) bool, which surfels at rows (K,) are not worth shading. weight: (K,) pixels, of those within the picture."""
+    a, b, c = projection.conic[rows].T
+    alone = 2 * np.float32(np.pi) * projection.opacity[rows] / np.sqrt(a * c - b * b)
+    mean, radius = projection.mean[rows], projection.radius[rows, None]
+    inside = ((mean > radius) & (mean < [width, height] - radius)).all(1)  # of others, more may be seen in another crop
+    return inside & (weight < np.minimum(FAINT[0] * alone, FAINT[1]))
 
 
 def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np.ndarray, gain: np.ndarray,
