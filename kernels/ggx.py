@@ -156,12 +156,15 @@ def brdf(roughness: np.ndarray, n_dot_v: np.ndarray) -> np.ndarray:
     back what single scattering loses (Turquin 2019).
     """
     table = brdf_table()
-    last = len(table) - 1
-    y, x = (np.clip(np.asarray(a, np.float32), 0, 1) * last for a in (roughness, n_dot_v))
-    i, j = (np.minimum(a.astype(np.int32), last - 1) for a in (y, x))
-    fy, fx = (y - i)[..., None], (x - j)[..., None]
-    upper, lower = ((1 - fx) * table[k, j] + fx * table[k, j + 1] for k in (i, i + 1))
-    return (1 - fy) * upper + fy * lower
+    size = len(table)
+    y, x = (np.clip(np.asarray(a, np.float32), 0, 1) * np.float32(size - 1) for a in (roughness, n_dot_v))
+    i, j = (np.minimum(a.astype(np.int32), size - 2) for a in (y, x))
+    fy, fx, at = y - i, x - j, size * i + j
+    out = np.empty((2, *y.shape), np.float32)
+    for part, values in enumerate(table.reshape(-1, 2).T.copy()):  # numpy is slow along a short axis
+        upper, lower = ((1 - fx) * values[k] + fx * values[k + 1] for k in (at, at + size))
+        out[part] = (1 - fy) * upper + fy * lower
+    return np.moveaxis(out, 0, -1)
 
 
 @lru_cache(maxsize=4)

@@ -25,6 +25,7 @@ SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is seen
 FAINT = 0.002, 0.03  # of what its disc would weigh alone; pixels
 WIDE = 3  # pixels of a projected disc's radius from which its texels are drawn: it is then about a pixel wide itself
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+FINE_AT_ONCE = 8192  # texels, likewise
 BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
 # block counts for the surface in front, up to this factor, so that silhouettes do not grow.
@@ -267,29 +268,35 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
 
     features: (M, 2 + C) of the drawn surfels, the first one 1 where they are shaded. gain: (M, 3) radiance by base colour.
     """
-    plain = np.ones(len(features), bool)
-    projections, made, start = [], [], 0
+    plain, parts, start = np.ones(len(features), bool), [], 0
     for item in drawn:
-        end = start + len(item.front)
-        wide = (features[start:end, 0] > 0) & (projection.radius[start:end] >= WIDE)
-        chosen = np.flatnonzero(wide[item.prepared.texels.surfel]) if item.fine is not None else []
-        if len(chosen):
-            own = item.prepared.texels.surfel[chosen]
-            fine = project(item.fine.take(chosen), camera, settings.threads)
-            shift = item.prepared.colors[chosen] - item.prepared.transport.surfels.base_color[own]
-            copied = features[start + own]
-            copied[:, 1] = fine.depth
-            copied[:, 2:5] = np.maximum(copied[:, 2:5] + shift * gain[start + own], 0)
-            if "Base Color" in settings.passes:
-                copied[:, 5:8] += shift
-            plain[start + own] = False
-            projections.append(fine)
-            made.append(copied)
-        start = end
-    if not made:
+        rows = slice(start, start + len(item.front))
+        if item.fine is not None:
+            wide = (features[rows, 0] > 0) & (projection.radius[rows] >= WIDE)
+            chosen = np.flatnonzero(wide[item.prepared.texels.surfel])
+            parts += [(item, start, part) for part in np.array_split(chosen, -(-len(chosen) // FINE_AT_ONCE) or 1)]
+        start = rows.stop
+    made: list = [None] * len(parts)
+
+    def refine(number: int) -> None:
+        item, start, texels = parts[number]
+        surfel = item.prepared.texels.surfel[texels]
+        rows, fine = start + surfel, project(item.fine.take(texels), camera, 1)
+        shift = item.prepared.colors[texels] - item.prepared.transport.surfels.base_color[surfel]
+        copied = features[rows]
+        copied[:, 1] = fine.depth
+        copied[:, 2:5] = np.maximum(copied[:, 2:5] + shift * gain[rows], 0)
+        if "Base Color" in settings.passes:
+            copied[:, 5:8] += shift
+        plain[rows] = False
+        made[number] = fine, copied
+
+    pieces.spread(refine, range(len(parts)), settings.threads, "Drawing", silent)
+    if plain.all():
         return projection, features
-    return (splat.Projection(*(np.concatenate([kept[plain], *new]) for kept, *new in zip(projection, *projections))),
-            np.concatenate([features[plain], *made]))
+    return (splat.Projection(*(np.concatenate([kept[plain], *new])
+                               for kept, *new in zip(projection, *(fine for fine, _ in made)))),
+            np.concatenate([features[plain], *(copied for _, copied in made)]))
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,

@@ -25,27 +25,22 @@ def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     specular: (K, L, 2, 3) means of weight*(1-Fc)*L and weight*Fc*L over GGX samples, so that a surface of reflectance
         F0 sends F0 * specular[..., 0, :] + specular[..., 1, :].
     """
-    scale, bias = np.ascontiguousarray(np.moveaxis(ggx.brdf(roughness, cosine), -1, 0))
+    scale, bias = np.moveaxis(ggx.brdf(roughness, cosine), -1, 0)
     single = np.maximum(scale + bias, 1e-3)
     lost = (1 - single) / single
 
     def compensation(f0: np.ndarray | float) -> np.ndarray:
-        return 1 + (f0 + (1 - f0) / 21) * lost
+        return 1 + (f0 * np.float32(20 / 21) + np.float32(1 / 21)) * lost
 
     exact = compensation(F0_DIELECTRIC) * dielectric(roughness, cosine)
     glossy = (1 - metallic) * exact
     sent = (1 - metallic) * (1 - exact * (F0_DIELECTRIC * scale + bias)) / math.pi  # what the coat lets through
-    count = irradiance.shape[1]
-    out = np.empty((len(base_color), count + specular.shape[1], 3), np.float32)
-    for c in range(3):  # numpy is quick along an axis, slow across three channels
-        base = base_color[:, c]
-        metal = metallic * compensation(base)
-        f0, f90, albedo = base * metal + F0_DIELECTRIC * glossy, metal + glossy, base * sent
-        for term in range(count):
-            out[:, term, c] = albedo * irradiance[:, term, c]
-        for term in range(specular.shape[1]):
-            out[:, count + term, c] = f0 * specular[:, term, 0, c] + f90 * specular[:, term, 1, c]
-    return out
+    base = np.ascontiguousarray(base_color.T)  # numpy is quick along an axis, slow across three channels
+    metal = metallic * compensation(base)
+    f0, f90 = base * metal + F0_DIELECTRIC * glossy, metal + glossy
+    diffuse = np.ascontiguousarray(np.moveaxis(irradiance, 0, -1)) * (base * sent)  # (J, 3, K)
+    glare = np.ascontiguousarray(np.moveaxis(specular, 0, -1))  # (L, 2, 3, K)
+    return np.concatenate([diffuse, f0 * glare[:, 0] + f90 * glare[:, 1]]).transpose(2, 0, 1)
 
 
 def dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
