@@ -123,24 +123,24 @@ class Grid:
         _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
         return table
 
-    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, *,
-                  index: np.ndarray | None = None, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The irradiance of a few directions at every surfel.
+    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, seen: np.ndarray,
+                  whole: np.ndarray, opened: np.ndarray, *, index: np.ndarray | None = None, threads: int = 0) -> None:
+        """Adds the irradiance of a few directions at every surfel to what is there.
 
         direction: (D, 3) float32, unit, asset frame. radiance: (D, 3) float32, times the steradians each stands for.
-        index: (N,) int32, the surfels to ask for, default all; quickest in the order of `parts`. normal: (N, 3)
-        float32, unit, shading. Returns the sum of (n . w) radiance over the directions that meet nothing and over all
-        of them, (N, 3) float32 each, and which meet nothing, (N, D) bool, False below the geometric normal's horizon.
+        normal: (M, 3) float32, unit, shading. index: (N,) int32, the surfels to ask for, each once, default all;
+        quickest in the order of `parts`. At these rows the sum of (n . w) radiance over the directions that meet
+        nothing is added to seen (M, 3) float32, that over all of them to whole (M, 3) float32, and opened (M, D) bool
+        becomes which meet nothing, False below the geometric normal's horizon.
         """
-        index = np.arange(len(self), dtype=np.int32) if index is None else _in_range("index", index, len(self))
+        index = self._arrays[6] if index is None else _in_range("index", index, len(self))
         count = len(require("direction", direction, (None, 3)))
         require("radiance", radiance, (count, 3))
-        require("normal", normal, (len(index), 3))
-        seen, whole = np.empty((2, len(index), 3), np.float32)
-        opened = np.empty((len(index), count), bool)
+        for name, array in (("normal", normal), ("seen", seen), ("whole", whole)):
+            require(name, array, (len(self), 3))
+        require("opened", opened, (len(self), count), bool)
         _trace_sky(self._address, index, len(index), _by_component(direction), count, _by_component(radiance), normal,
                    opened, seen, whole, threads)
-        return seen, whole, opened
 
     def parts(self, size: int) -> list[np.ndarray]:
         """All surfels, neighbours together, in lists (n,) int32 of about `size`."""

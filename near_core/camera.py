@@ -52,7 +52,8 @@ class Camera:
         if self.orthographic:
             return np.broadcast_to(-self.forward.astype(np.float32), points.shape)
         to_camera = self.position.astype(np.float32) - points
-        return to_camera / np.maximum(np.linalg.norm(to_camera, axis=-1, keepdims=True), 1e-12)
+        to_camera *= (1 / np.sqrt(np.maximum(np.einsum("kc,kc->k", to_camera, to_camera), 1e-24)))[:, None]
+        return to_camera
 
     def pixel_directions(self) -> np.ndarray:
         """Unit world directions through the pixel centres, away from the camera. (H, W, 3) float32."""

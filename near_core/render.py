@@ -22,7 +22,8 @@ LOW_PASS = 0.1  # square pixels added to a splat's footprint
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
 SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is seen
 # A surfel is not shaded but left to its neighbours where hardly any of it is seen, and of no pixel much.
-FAINT = 0.002, 0.03  # of what its disc would weigh alone; pixels
+FAINT = 0.01, 0.05  # of what its disc would weigh alone; pixels
+MARGIN = 16  # pixels around a window where surfels count as seen as well
 WIDE = 3  # pixels of a projected disc's radius from which its texels are drawn: it is then about a pixel wide itself
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 FINE_AT_ONCE = 8192  # texels, likewise
@@ -230,14 +231,14 @@ class Renderer:
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         progress("Visibility", 0.05)
-        weight = splat.contributions(projection, width, height, threads=settings.threads)
+        weight = _weights(projection, camera, settings.threads)
         features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
         start = 0
         for number, item in enumerate(drawn):
             if self._decodes(item, settings):
                 self._tokens_of(environment, light)  # once, before the threads need them
             rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > SEEN))
-            keep = rows[~_faint(projection, rows, weight[rows], width, height)] - start
+            keep = rows[weight[rows] >= _faint(projection, rows)] - start
 
             def shade(index: np.ndarray) -> None:
                 rows = start + index  # noqa: B023 (done before the next item)
@@ -248,33 +249,42 @@ class Renderer:
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
-        projection, features = _with_texels(drawn, projection, features, gain, camera, settings)
+        projection, features = _with_texels(drawn, projection, features, gain, weight > 0, camera, settings)
         image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
 
 
-def _faint(projection: splat.Projection, rows: np.ndarray, weight: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(K,) bool, which surfels at rows (K,) are not worth shading. weight: (K,) pixels, of those within the picture."""
+def _weights(projection: splat.Projection, camera: Camera, threads: int) -> np.ndarray:
+    """What each of M surfels weighs in the picture, (M,) pixels; a little beyond a window, so that all windows agree."""
+    left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
+    low = np.maximum(np.int64([left, top]), -MARGIN)
+    high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + MARGIN)
+    shifted = projection._replace(mean=projection.mean - low.astype(np.float32))
+    return splat.contributions(shifted, *map(int, high - low), threads=threads)
+
+
+def _faint(projection: splat.Projection, rows: np.ndarray) -> np.ndarray:
+    """The weight from which surfels at rows (K,) are worth shading. (K,) pixels."""
     a, b, c = projection.conic[rows].T
     alone = 2 * np.float32(np.pi) * projection.opacity[rows] / np.sqrt(a * c - b * b)
-    mean, radius = projection.mean[rows], projection.radius[rows, None]
-    inside = ((mean > radius) & (mean < [width, height] - radius)).all(1)  # of others, more may be seen in another crop
-    return inside & (weight < np.minimum(FAINT[0] * alone, FAINT[1]))
+    return np.minimum(FAINT[0] * alone, FAINT[1])
 
 
 def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np.ndarray, gain: np.ndarray,
-                 camera: Camera, settings: Settings) -> tuple[splat.Projection, np.ndarray]:
+                 seen: np.ndarray, camera: Camera, settings: Settings) -> tuple[splat.Projection, np.ndarray]:
     """What is drawn, with texels in place of their surfels where these are shaded and wide enough.
 
     features: (M, 2 + C) of the drawn surfels, the first one 1 where they are shaded. gain: (M, 3) radiance by base colour.
+    seen: (M,) bool, the others are left out.
     """
-    plain, parts, start = np.ones(len(features), bool), [], 0
+    plain, parts, start = seen.copy(), [], 0
     for item in drawn:
         rows = slice(start, start + len(item.front))
         if item.fine is not None:
             wide = (features[rows, 0] > 0) & (projection.radius[rows] >= WIDE)
             chosen = np.flatnonzero(wide[item.prepared.texels.surfel])
-            parts += [(item, start, part) for part in np.array_split(chosen, -(-len(chosen) // FINE_AT_ONCE) or 1)]
+            parts += [(item, start, part) for part in np.array_split(chosen, -(-len(chosen) // FINE_AT_ONCE) or 1)
+                      if len(part)]
         start = rows.stop
     made: list = [None] * len(parts)
 
@@ -292,8 +302,6 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
         made[number] = fine, copied
 
     pieces.spread(refine, range(len(parts)), settings.threads, "Drawing", silent)
-    if plain.all():
-        return projection, features
     return (splat.Projection(*(np.concatenate([kept[plain], *new])
                                for kept, *new in zip(projection, *(fine for fine, _ in made)))),
             np.concatenate([features[plain], *(copied for _, copied in made)]))

@@ -153,14 +153,11 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     seen, whole = grid.gather_sky(transport.table, transport.directions, normal, radiance, threads=threads)
     lit = None
     if suns and len(light.suns):
-        opened = np.empty((len(normal), len(light.suns)), bool)
-        parts = transport.grid.parts(AT_ONCE)
+        opened, parts = np.empty((len(normal), len(light.suns)), bool), transport.grid.parts(AT_ONCE)
         for number, index in enumerate(parts):
             progress("Light transport", number / len(parts))
-            more_seen, more, opened[index] = transport.grid.trace_sky(
-                light.suns @ turn, light.sun_weight, normal[index], index=index, threads=threads)
-            seen[index] += more_seen
-            whole[index] += more
+            transport.grid.trace_sky(light.suns @ turn, light.sun_weight, normal, seen, whole, opened, index=index,
+                                     threads=threads)
         lit = opened[:, len(light.suns) - light.spots:] if light.spots else None
     direct = open_sky * np.minimum(seen / np.maximum(whole, 1e-9), 1)
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, BOUNCES, threads=threads)

@@ -50,8 +50,8 @@ inline IntLanes entries(const int32_t *row, int64_t left, int32_t beyond) {
 
 }  // namespace
 
-// direction and radiance (3, padded), see Directions. index (rows,): the caller's surfels; normal (rows, 3), shading;
-// open (rows, directions).
+// direction and radiance (3, padded), see Directions. index (rows,): the caller's surfels, each once. Of all surfels:
+// normal (M, 3), shading; open (M, directions), written; seen and whole (M, 3), added to.
 NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t rows, const float *direction,
                             int64_t directions, const float *radiance, const float *normal, uint8_t *open, float *seen,
                             float *whole, int64_t threads) {
@@ -68,7 +68,7 @@ NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t 
                          for (; i < end; ++i) {
                              const size_t place = size_t(g.place[index[i]]);
                              const Vec3 n = load(g.plane + 4 * place);
-                             entry[slot] = open + i * directions + j;
+                             entry[slot] = open + int64_t(index[i]) * directions + j;
                              if (dot(l, n) > 0.0f) {
                                  ray = {lifted(g, g.position + 3 * place, n), l, n};
                                  ++i;
@@ -81,15 +81,18 @@ NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t 
                  },
                  [&](int slot, Hit h) { *entry[slot] = h.place < 0; });
             for (i = begin; i < end; ++i) {
+                const int64_t row = index[i];
                 const auto is_open = [&](int64_t first) {
                     uint8_t byte[LANES] = {};
                     const int64_t left = directions - first < LANES ? directions - first : LANES;
-                    std::memcpy(byte, open + i * directions + first, size_t(left));
+                    std::memcpy(byte, open + row * directions + first, size_t(left));
                     IntLanes mask;
                     for (int k = 0; k < LANES; ++k) mask[k] = -int32_t(byte[k]);
                     return mask;
                 };
-                add_sky(d, radiance, load(normal + 3 * i), 1.0f, is_open, seen + 3 * i, whole + 3 * i);
+                float part[3], total[3];
+                add_sky(d, radiance, load(normal + 3 * row), 1.0f, is_open, part, total);
+                for (int c = 0; c < 3; ++c) seen[3 * row + c] += part[c], whole[3 * row + c] += total[c];
             }
         });
     });

@@ -237,10 +237,12 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
         sent = light, albedo / np.float32(np.pi), rounds
         assert all(map(same, grid.bounce(grid.link(table, d, normal), *sent), twin.bounce(table, d, normal, *sent)))
     assert all(map(same, grid.gather_sky(table, d, normal, sky), twin.gather_sky(table, d, normal, sky)))
-    seen, whole, opened = grid.Grid.trace_sky(still_life, d, sky, normal)
+    seen, whole, opened = light.copy(), albedo.copy(), np.zeros(table.shape, bool)
+    for index in still_life.parts(1000):  # every surfel in one of them: what is there already is added to
+        still_life.trace_sky(d, sky, normal, seen, whole, opened, index=index)
     assert np.array_equal(opened, table == -1)
     cosine = np.maximum(normal @ d.T, 0)
-    assert same(seen, np.where(opened, cosine, 0) @ sky) and same(whole, cosine @ sky)
+    assert same(seen - light, np.where(opened, cosine, 0) @ sky) and same(whole - albedo, cosine @ sky)
 
 
 def test_radiosity_in_a_closed_room_is_the_geometric_series():
@@ -342,7 +344,8 @@ def test_hostile_numbers_do_no_harm(still_life):
     table = np.int32([[2**31 - 1, -(2**31), -1, 0, len(still_life)]])
     links = grid.link(table, good, good[:1])
     assert len(links.surfel) == 1 and np.isfinite(grid.bounce(links, good[:1], np.abs(good[:1]), 2)).all()
-    still_life.trace_sky(bad, bad, still_life.normal)
+    sums = np.zeros((2, len(still_life), 3), np.float32)
+    still_life.trace_sky(bad, bad, still_life.normal, *sums, np.empty((len(still_life), len(bad)), bool))
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
     index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
     grid.trace_specular(still_life, index, bad, bad, roughness, still_life.position, white, np.eye(3))
