@@ -31,7 +31,7 @@ BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
 # block counts for the surface in front, up to this factor, so that silhouettes do not grow.
 SOLIDITY = 1.2
-RAYS = {"draft": 4, "final": 16}  # specular rays per surfel
+RAYS = {"draft": 4, "final": 12}  # specular rays per surfel
 FAR = 1e10  # metres
 
 
@@ -255,7 +255,7 @@ class Renderer:
 
 
 def _weights(projection: splat.Projection, camera: Camera, threads: int) -> np.ndarray:
-    """What each of M surfels weighs in the picture, (M,) pixels; a little beyond a window, so that all windows agree."""
+    """What each of M surfels weighs in the picture, (M,) pixels; a little beyond a window, so that windows agree."""
     left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
     low = np.maximum(np.int64([left, top]), -MARGIN)
     high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + MARGIN)
@@ -274,7 +274,7 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
                  seen: np.ndarray, camera: Camera, settings: Settings) -> tuple[splat.Projection, np.ndarray]:
     """What is drawn, with texels in place of their surfels where these are shaded and wide enough.
 
-    features: (M, 2 + C) of the drawn surfels, the first one 1 where they are shaded. gain: (M, 3) radiance by base colour.
+    features: (M, 2 + C) of the drawn surfels, the first 1 where they are shaded. gain: (M, 3) radiance by base colour.
     seen: (M,) bool, the others are left out.
     """
     plain, parts, start = seen.copy(), [], 0
