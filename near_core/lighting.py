@@ -44,13 +44,14 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
     wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > NARROW
     opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
-    for rows, pyramid in ((np.flatnonzero(~wide), light.pyramid), (np.flatnonzero(wide), light.base)):
-        if len(rows):
+    for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
+        rows = _rows(chosen)
+        if chosen.any():
             opened[rows], traced[rows], blocked[rows] = _reflected(
                 prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
                 rays, threads)
     if illumination.lit is not None:
-        rows, turn = np.flatnonzero(wide), asset_to_map.astype(np.float32)
+        rows, turn = _rows(wide), asset_to_map.astype(np.float32)
         spots = light.suns[-light.spots:] @ turn
         each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
@@ -61,6 +62,11 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
     terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                              np.stack([opened, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+
+
+def _rows(chosen: np.ndarray) -> np.ndarray | slice:
+    """Those of chosen (K,) bool, as an index that copies nothing where it is all of them."""
+    return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
 
 def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
