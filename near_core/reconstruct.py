@@ -23,10 +23,13 @@ SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
 PIXEL = 25  # what Slat sees of a voxel
+LATENT = 16  # channels of what it says
+SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
+FLOW_STEPS = 4  # from noise to what a hidden voxel may be like
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
-PLAIN = 0.7  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
+PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 MIRROR = np.array([-1, 1, 1], np.float32)
 
@@ -140,7 +143,7 @@ class View:
 
 
 class Look(View):
-    """A photo that Intrinsics has looked at. trunk: its features for Structure."""
+    """A photo that Intrinsics has looked at. layers, trunk: what it says, and its features for Structure."""
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
         image, pose = network_image(photo)[None], pose_of(camera)[None]
@@ -150,7 +153,7 @@ class Look(View):
         other = other[..., ::-1].copy()
         other[:, 2] *= -1  # the normal's x
         super().__init__(camera, image[0], (layers[0] + other[0]) / 2)
-        self.photo, self.trunk = photo, trunk[0]
+        self.photo, self.layers, self.trunk = photo, (layers[0] + other[0]) / 2, trunk[0]
 
 
 def elevation_of(model: NearMini, photo: Photo) -> float:
@@ -188,7 +191,8 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
         progress("Shape", 0.7 * number / len(views))
         surface = np.stack([view.front, view.back, view.image[3]])
         inputs = {key: value[None] for key, value in grid_inputs(view.camera, centres).items()}
-        logits += model.run("structure", trunk=view.trunk[None], surface=surface[None], **inputs)[0][0] / len(views)
+        logits += model.run("structure", image=view.image[None], layers=view.layers[None], trunk=view.trunk[None],
+                            surface=surface[None], **inputs)[0][0] / len(views)
     progress("Shape", 0.7)
     deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
@@ -290,19 +294,35 @@ def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[n
     return pixel.astype(np.float32), parts[1][:, 0]
 
 
+def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Where the flow starts, (N, LATENT) float32: half of it is one draw for all voxels, so that guesses of what is
+    hidden differ as a whole, not in spots."""
+    whole, own = rng.standard_normal((1, LATENT)), rng.standard_normal((count, LATENT))
+    return (np.sqrt(0.5) * SPREAD * (whole + own)).astype(np.float32)
+
+
 def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0
            ) -> tuple[np.ndarray, np.ndarray]:
-    """The latent of voxels (N, 3) that face along normals (N, 3): (N, C) float32; and how sure it is, (N,) 0..1.
+    """The latent of voxels (N, 3) that face along normals (N, 3): (N, LATENT) float32; and how sure it is, (N,) 0..1.
 
-    seed: 0 takes the middle of what is likely where no photo shows the surface, others some likely one.
+    seed: 0 takes the middle of what is likely where no photo shows the surface, others follow the flow from a noise of
+    theirs to some likely one. What a photo shows is the same for all seeds.
     """
     centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
     around = latent.neighbours(coords)
-    noise = np.random.default_rng(seed).standard_normal((1, 4)).astype(np.float32) * bool(seed)
+    noise = flow_noise(len(coords), np.random.default_rng(seed))
     slats, sure = [], []
     for view in views:
         pixel, seen = voxel_pixels(view, centres, normals)
-        slat, confidence = model.run("slat", pixel=pixel, noise=noise * (1 - seen[:, None]), neighbours=around)
+        middle, confidence = model.run("slat", pixel=pixel, state=np.zeros_like(noise), time=np.float32([0]),
+                                       neighbours=around)
+        slat, hidden = middle, 1 - seen[:, None]
+        state = noise * hidden
+        for step in range(FLOW_STEPS if seed else 0):
+            slat = model.run("slat", pixel=pixel, state=state, time=np.float32([step / FLOW_STEPS]),
+                             neighbours=around)[0]
+            state += (slat - state) * hidden / (FLOW_STEPS - step)
+        slat = middle + (slat - middle) * hidden
         slats.append(slat)
         sure.append(confidence)
     weight = np.stack(sure)[..., None] ** 2 + 1e-4

@@ -59,14 +59,16 @@ ALL: dict[str, Graph] = {
                         lambda: {"image": _rows(1, 4, _SIZE, _SIZE), "pose": _rows(1, mini_photo.POSE)}, {},
                         ("layers", "trunk", "elevation")),
     "structure": Graph("structure", mini_photo.Structure,
-                       lambda: {"trunk": _rows(1, mini_photo.TRUNK, _SIZE // 2, _SIZE // 2),
+                       lambda: {"image": _rows(1, 4, _SIZE, _SIZE), "layers": _rows(1, mini_photo.LAYERS, _SIZE, _SIZE),
+                                "trunk": _rows(1, mini_photo.TRUNK, _SIZE // 2, _SIZE // 2),
                                 "surface": _rows(1, 3, _SIZE, _SIZE), "uv": _rows(1, 2, _CELLS, 2),
                                 "depth": _rows(1, 2, _CELLS), "towards": _rows(1, 3)}, {}, ("logits",)),
     "matte": Graph("matte", mini_photo.Matte,
                    lambda: {"picture": _rows(1, 3, mini_photo.MATTE_SIZE, mini_photo.MATTE_SIZE)}, {}, ("logits",)),
     "slat": Graph("slat", mini_photo.Slat,
-                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "noise": _rows(50, 4), "neighbours": _around(50)},
-                  {name: {0: "N"} for name in ("pixel", "noise", "neighbours")}, ("slat", "confidence")),
+                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "state": _rows(50, mini.LATENT), "time": _rows(1),
+                           "neighbours": _around(50)},
+                  {name: {0: "N"} for name in ("pixel", "state", "neighbours")}, ("slat", "confidence")),
 }
 
 

@@ -161,11 +161,40 @@ class ResBlock3d(nn.Module):
         return self.skip(x) + self.conv2(F.silu(self.norm2(y)))
 
 
+class Overview(nn.Module):
+    """A U-Net over a picture's maps: every pixel hears of all others. (B, inside, H, W) -> (B, out, H, W), 0 at first."""
+
+    def __init__(self, inside: int, out: int, widths: tuple[int, ...] = (48, 64, 96, 128)):
+        super().__init__()
+
+        def twice(before: int, after: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.SiLU(),
+                                 nn.Conv2d(after, after, 3, padding=1), nn.SiLU())
+
+        self.enter = nn.Conv2d(inside, widths[0], 1)
+        self.down = nn.ModuleList(twice(a, b) for a, b in zip(widths[:1] + widths, widths))
+        self.up = nn.ModuleList(twice(a + b, a) for a, b in zip(widths, widths[1:]))
+        self.whole = nn.Linear(widths[-1], widths[-1])
+        self.leave = nn.Conv2d(widths[0], out, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, kept = self.enter(x), []
+        for level, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if level else x)
+            kept.append(x)
+        x = x + self.whole(x.mean((2, 3)))[:, :, None, None]
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](torch.cat([kept[level], F.interpolate(x, scale_factor=2)], 1))
+        return self.leave(x)
+
+
 class Structure(nn.Module):
     """What of the 64^3 grid lies inside the object: from the photo's layers, looked up along its rays, and from those
     looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
 
-    trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S): depth of the front and of the last surface behind
+    image: (B, 4, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S): depth of the front and of the last surface behind
     it below the frame's origin, asset units, and alpha. uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror
     image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3) theirs. towards: (B, 3) unit, from the origin to the camera.
     Returns logits (B, 64, 64, 64).
@@ -175,6 +204,7 @@ class Structure(nn.Module):
         super().__init__()
         w = width
         self.narrow = nn.Conv2d(TRUNK, channels, 1)
+        self.overview = Overview(TRUNK + LAYERS + 4, channels)
         self.enter = nn.Conv3d(2 * channels + 2 * LOCAL + 6, w, 1)
         self.down1, self.down2, self.down3 = ResBlock3d(w, w), ResBlock3d(w, 2 * w), ResBlock3d(2 * w, 4 * w)
         self.middle = nn.Sequential(ResBlock3d(4 * w, 4 * w), ResBlock3d(4 * w, 4 * w))
@@ -186,9 +216,11 @@ class Structure(nn.Module):
         place = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None]
         self.register_buffer("place", place, persistent=False)
 
-    def forward(self, trunk: Tensor, surface: Tensor, uv: Tensor, depth: Tensor, towards: Tensor) -> Tensor:
+    def forward(self, image: Tensor, layers: Tensor, trunk: Tensor, surface: Tensor, uv: Tensor, depth: Tensor,
+                towards: Tensor) -> Tensor:
         grid = (2 * COARSE,) * 3
-        maps, local, looked = self.narrow(trunk), [], []
+        seen = torch.cat([F.avg_pool2d(torch.cat([image, layers], 1), 2), trunk], 1)
+        maps, local, looked = self.narrow(trunk) + self.overview(seen), [], []
         for side in (0, 1):
             found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
             front, back, alpha = found.unbind(-1)
@@ -213,30 +245,33 @@ class Structure(nn.Module):
 
 
 class Slat(nn.Module):
-    """The latent of voxels whose place is known, from the photo's layers and the voxels around.
+    """The latent of voxels whose place is known, from the photo's layers and the voxels around: what is likeliest where
+    the photo decides, one evaluation of a rectified flow where it does not (Liu et al. 2023).
 
     pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
     the same at its mirror image; the photo's mean of the five; place 3, normal 3, its cosine with the direction to the
-    camera, seen on both sides. noise: (N, 4), one draw for all voxels, 0 where seen: what the photo does not decide.
-    Returns slat (N, 16) and confidence (N,) 0..1.
+    camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
+    time: (1,) 0..1. Where state and time are 0, the answer is the mean of what is likely.
+    Returns the latent that the flow leads to, (N, LATENT), as far as can be told, and confidence (N,) 0..1.
     """
 
     def __init__(self, width: int = 80, depth: int = 4):
         super().__init__()
-        self.enter = nn.Linear(PIXEL + 4, width)
+        self.enter = nn.Linear(PIXEL + LATENT + 1, width)
         self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
 
-    def forward(self, pixel: Tensor, noise: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.enter(torch.cat([pixel, noise], -1))
+    def forward(self, pixel: Tensor, state: Tensor, time: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.enter(torch.cat([pixel, state, time.expand(len(pixel), 1)], -1))
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)
         # the network corrects a first guess: what is seen there, else at the mirror image, else the photo's mean
         seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
         guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * pixel[:, 12:15]
-        slat = torch.cat([out[:, :3] + 2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, out[:, 3:LATENT]], -1)
-        return slat, torch.sigmoid(out[:, LATENT])
+        first = F.pad(2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, (0, LATENT - 3))
+        known = time * (1 - seen)  # towards its end the flow hardly moves
+        return (1 - known) * first + known * state + out[:, :LATENT], torch.sigmoid(out[:, LATENT])
 
 
 class Matte(nn.Module):

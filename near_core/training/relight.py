@@ -69,19 +69,14 @@ class Lights:
         return 0.95 * base * (1 - metallic[:, None]) * diffuse + (f0 * scale[:, None] + bias[:, None]) * mirror
 
     def error(self, layers: Tensor, truth: Tensor, mask: Tensor, elevation: Tensor, seed: int | None = None) -> Tensor:
-        """Mean squared errors (B,) of the display values that layers (B, 8, S, S) and true ones lead to, where mask
-        (B, S, S) is 1, under a random map turned at random, seen from elevation (B,) radians.
-
-        Every other pixel of every other row is looked at.
-        """
+        """Mean squared errors (B,) of the display values that layers (B, 8, P) and true ones lead to, where mask (B, P)
+        is 1, under a random map turned at random, seen from elevation (B,) radians."""
         rng = None if seed is None else torch.Generator().manual_seed(seed)
         count = len(layers)
         maps = torch.randint(len(self.atlas), (count,), generator=rng)
         azimuth = torch.rand(count, generator=rng) * 2 * math.pi
         turn = camera_to_world(azimuth, elevation)
-        made, true = (x[..., ::2, ::2].flatten(2) for x in (layers, truth))
-        mask = mask[:, ::2, ::2].flatten(1)
-        difference = to_display(self.shade(maps, turn, made)) - to_display(self.shade(maps, turn, true).detach())
+        difference = to_display(self.shade(maps, turn, layers)) - to_display(self.shade(maps, turn, truth).detach())
         return (difference.square().mean(1) * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 

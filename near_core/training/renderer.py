@@ -26,8 +26,9 @@ from ..surfels import CELL, Surfels
 from .loop import Run, Schedule, background, start_from
 from .photos import read_rgba, to_display
 
-RAYS = 16
 CROP = 64  # pixels; a step sees a window of a picture
+EXPOSURES = (0.1, 3.0)  # times the light's mean: a night's as well as noon's
+CAUTION = 0.5  # the loss of departing from transport by all of it
 
 
 class Renderer(nn.Module):
@@ -98,7 +99,8 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
             light = lights.setdefault(environment.hash, None) or transport.prepare_light(environment)
             lights[environment.hash] = light
             illumination = transport.illuminate(prepared, light, environment.world_to_map)
-            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera, RAYS)
+            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera,
+                                    render.RAYS["final"])
             strength = environment.strength
             terms.append(shaded.terms * strength)
             turned = directions @ environment.world_to_map.T.astype(np.float32)
@@ -148,7 +150,10 @@ def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
     intrinsics[:2, 2] -= left, top
     local = arrays[p + "xyz"] @ arrays[p + "camera"][:3, :3].T + arrays[p + "camera"][:3, 3]
     pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
-    near = ((pixel > -4) & (pixel < size + 4)).all(1)
+    # discs reach into the window from as far as they are wide: 3.4 standard deviations of the longest
+    spread = np.sqrt(arrays[p + "covariance"][:, [0, 3, 5]].sum(1))
+    margin = (1 + 3.4 * spread / local[:, 2] * intrinsics[0, 0])[:, None]
+    near = ((pixel > -margin) & (pixel < size + margin)).all(1)
     rows = np.unique(arrays[p + "owner"][near])
     return {"intrinsics": torch.from_numpy(intrinsics), "size": (size, size), "drawn": np.flatnonzero(near),
             "rows": rows[rows >= 0]}
@@ -205,10 +210,19 @@ def restricted(item: dict, know: str) -> dict:
 
 
 def random_mixture(arrays: dict, view: int, rng: np.random.Generator) -> np.ndarray:
-    """Weights (L, 3) of a view's lights: brought to one level first, so that a mixture is one."""
+    """Weights (L, 3) of a view's lights: brought to one level first, so that a mixture is one, and of any hue."""
     mean = arrays[f"{view}.mean"]
-    weights = rng.dirichlet(np.full(len(mean), 0.5))[:, None] * rng.uniform(0.7, 1.3, (len(mean), 3))
+    weights = rng.dirichlet(np.full(len(mean), 0.5))[:, None] * np.exp(rng.normal(0, 0.4, (len(mean), 3)))
     return weights / np.maximum(mean, 1e-4)[:, None]
+
+
+def recoloured(item: dict, order: Tensor) -> dict:
+    """The same with the channels of light and surface in another order (3,): hues that no object or map has."""
+    surfel = item["surfel"].clone()
+    surfel[:, :3] = surfel[:, order]
+    tokens = item["tokens"].unflatten(1, (-1, 3))[..., order].flatten(1)
+    return item | {"surfel": surfel, "tokens": tokens, "terms": item["terms"][..., order],
+                   "truth": item["truth"][..., order], "shift": item["shift"][:, order]}
 
 
 def random_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
@@ -253,17 +267,17 @@ def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 
 def loss_of(networks: Renderer, item: dict, exposure: float) -> Tensor:
-    """L1 of log radiance and of display values, D-SSIM, and the logarithm of the display values' squared error (what a
-    mean of decibels counts), where the object is."""
+    """The logarithm of the display values' squared error, what a mean of decibels counts, and D-SSIM, where the object
+    is. Absolute errors would rather have no highlight than one that is a pixel off."""
     radiance = forward(networks, item)
-    made, truth = draw(item, radiance) * exposure, item["truth"] * exposure
+    a, b = to_display(draw(item, radiance) * exposure), to_display(item["truth"] * exposure)
     weight = (item["alpha"] > 0.01).float()[..., None] + 0.02
-    log = ((torch.log1p(made) - torch.log1p(truth)).abs() * weight).sum() / weight.sum()
-    a, b = to_display(made), to_display(truth)
-    display = ((a - b).abs() * weight).sum() / weight.sum()
     square = ((a - b).square() * weight).sum() / (3 * weight.sum())
-    return (log + display + 0.2 * dissimilarity(a, b) * truth.shape[0] * truth.shape[1] / weight.sum()
-            + 0.1 * torch.log(square + 1e-4))
+    # transport is right but for good reasons: what a few objects suggest must not spoil others
+    sent = item["terms"][:, [1, 2, 4]].sum(1)
+    change = ((radiance - sent) / (sent + 0.05)).square().mean()
+    return (0.3 * torch.log(square + 1e-4) + 0.2 * dissimilarity(a, b) * a.shape[0] * a.shape[1] / weight.sum()
+            + CAUTION * change)
 
 
 def psnr(made: Tensor, truth: Tensor, alpha: Tensor) -> float:
@@ -310,13 +324,13 @@ def run(args: argparse.Namespace) -> int:
             arrays, h = fetch(paths[rng.integers(len(paths))])
             view = rng.integers(int(arrays["views"]))
             item = mixed(arrays, view, h, random_mixture(arrays, view, rng), random_window(arrays, view, rng))
-            batch.append(restricted(item, args.know))
+            batch.append(restricted(recoloured(item, torch.from_numpy(rng.permutation(3))), args.know))
         return batch
 
     batches = background(make)
 
     def step() -> Tensor:
-        return sum(loss_of(networks, item, float(np.exp(rng.normal(0, 0.5)))) for item in next(batches)) / args.batch
+        return sum(loss_of(networks, item, float(np.exp(rng.uniform(*np.log(EXPOSURES))))) for item in next(batches)) / args.batch
 
     held_h = [features(arrays) for arrays in held]
 

@@ -1,24 +1,27 @@
 """Stage `slat`: the latent of voxels whose place is known, from the pixels of one photo under any light.
 
+Half of the steps learn the mean of what is likely, the others a rectified flow over the voxels that the photo hides.
 The target is light-free by construction: the octants of the surface itself, judged through the frozen intrinsic decoder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import asset as assets
 from .. import latent, reconstruct
+from ..dataset import Dataset
+from ..models.mini import LATENT
 from ..models.mini_photo import Slat
 from ..surfels import Surfels
-from . import photos
+from . import photos, relight
 from .intrinsics import IntrinsicsOnly
 from .latent import Autoencoder, loss_of
 from .loop import Run, Schedule, background, start_from
@@ -65,50 +68,67 @@ def sample(asset: assets.NeuralAsset, view: photos.View, rng: np.random.Generato
             "camera": photos.cropped(camera, window)}
 
 
-def finish(intrinsics: IntrinsicsOnly, item: dict, spread: float = 1.0) -> dict[str, Tensor]:
-    """The inputs of the network for a sample; spread: how far the noise strays."""
-    with torch.no_grad():
-        pose = torch.from_numpy(reconstruct.pose_of(item["camera"]))
-        layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
-    view = reconstruct.View(item["camera"], item["image"].numpy(), layers)
-    octants, coords = item["octants"], item["coords"]
-    normal = torch.nn.functional.normalize((octants[..., 4:7] * octants[..., :1]).sum(1), dim=-1).numpy()
-    pixel, seen = reconstruct.voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
+def finish(intrinsics: IntrinsicsOnly, decoder: Autoencoder, item: dict, time: float = 0.0) -> dict[str, Tensor]:
+    """The inputs of the network for a sample at a time of the flow; at 0 those of the mean."""
     tensor = torch.from_numpy
-    return {"pixel": tensor(pixel), "neighbours": tensor(latent.neighbours(coords)), "octants": octants,
-            "noise": spread * torch.randn(1, 4) * (1 - tensor(seen)[:, None])}
-
-
-def likelier(networks: SlatOnly, decoder: Autoencoder, item: dict) -> dict:
-    """The sample with the better one of two noises: so guesses of what is hidden differ by the noise and cover what is
-    likely, instead of all being the mean (multiple choice learning; Guzman-Rivera et al. 2012)."""
-    hidden = (item["noise"] != 0).any(1, keepdim=True)
-    other = dict(item, noise=torch.randn(1, 4) * hidden)
+    octants, coords = item["octants"], item["coords"]
+    neighbours = tensor(latent.neighbours(coords))
     with torch.no_grad():
-        return min(item, other, key=lambda choice: float(judge(networks, decoder, choice)[0]))
+        pose = tensor(reconstruct.pose_of(item["camera"]))
+        layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
+        target = decoder.encoder(octants.flatten(1), neighbours)
+    view = reconstruct.View(item["camera"], item["image"].numpy(), layers)
+    normal = F.normalize((octants[..., 4:7] * octants[..., :1]).sum(1), dim=-1).numpy()
+    pixel, seen = reconstruct.voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
+    noise = tensor(reconstruct.flow_noise(len(coords), np.random.default_rng()))
+    state = (time * target + (1 - time) * noise) * (1 - tensor(seen)[:, None]) * (time > 0)
+    return {"pixel": tensor(pixel), "neighbours": neighbours, "octants": octants, "target": target, "state": state,
+            "time": torch.tensor([time])}
 
 
-def judge(networks: SlatOnly, decoder: Autoencoder, item: dict) -> tuple[Tensor, dict]:
-    """The loss of one photo and its parts; the decoder is frozen."""
-    slat, confidence = networks.slat(item["pixel"], item["noise"], item["neighbours"])
+def lit(lights: relight.Lights, octants: Tensor, children: Tensor, seed: int | None = None) -> Tensor:
+    """How wrong voxels look under a random light from a random side, (1,) mean squared error: children (N, 8, 12) as
+    the decoder has them against true octants (N, 8, CHILD)."""
+    full = octants[..., :1]
+    mean = lambda x: (x * full).sum(1) / full.sum(1).clamp(min=1)  # noqa: E731
+    side = torch.rand(2, generator=None if seed is None else torch.Generator().manual_seed(seed))
+    elevation = side[1:] - 0.3
+    normal = F.normalize(mean(octants[..., 4:7]), dim=-1, eps=1e-6) @ relight.camera_to_world(6.3 * side[:1], elevation)[0]
+
+    def layers(color: Tensor, material: Tensor) -> Tensor:
+        return torch.cat([normal, photos.to_display(mean(color)), mean(material)], 1).T[None]
+
+    return lights.error(layers(children[..., 6:9], children[..., 9:11]), layers(octants[..., 7:10], octants[..., 10:12]),
+                        (normal[None, :, 2] < -0.1).float(), elevation, seed)
+
+
+def judge(networks: SlatOnly, decoder: Autoencoder, lights: relight.Lights, item: dict, seed: int | None = None
+          ) -> tuple[Tensor, dict]:
+    """The loss of one photo and its parts, "relit" in dB; the decoder is frozen. Off the flow's start, hidden voxels are
+    judged by the squared distance of latents, whose least is the flow's."""
+    slat, confidence = networks.slat(item["pixel"], item["state"], item["time"], item["neighbours"])
     _, occupied, children = decoder.iad(slat.float(), item["neighbours"])
     loss, parts = loss_of(item["octants"], occupied.float(), children.float())
     full = item["octants"][..., 0]
     wrong = ((children[..., 6:9] - item["octants"][..., 7:10]).abs().mean(-1) * full).sum(-1) / full.sum(-1).clamp(min=1)
     sure = torch.exp(-6 * wrong.detach().float())
-    with torch.no_grad():
-        target = decoder.encoder(item["octants"].flatten(1), item["neighbours"])
-    parts["latent"] = (slat - target).abs().mean()
+    parts["latent"] = (slat - item["target"]).abs().mean()
     parts["confidence"] = (confidence.float() - sure).square().mean()
-    return loss + 0.1 * parts["latent"] + parts["confidence"], parts
+    if item["time"] > 0:
+        hidden = 1 - item["pixel"][:, 5:6]
+        apart = (slat - item["target"]) / torch.from_numpy(reconstruct.SPREAD)
+        parts["flow"] = (apart.square() * hidden).sum() / (LATENT * hidden.sum()).clamp(min=1)
+        return 0.3 * loss + 2 * parts["flow"], parts
+    wrong = lit(lights, item["octants"], children.float(), seed)
+    parts["relit"] = -10 * torch.log10(wrong.clamp(min=1e-5)).mean()
+    return loss + 0.1 * parts["latent"] + parts["confidence"] + 2 * relight.loss(wrong), parts
 
 
 def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     data, dev = Path(args.data), Path(args.dev)
-    names = json.loads((data / "meta.json").read_text())["assets"]
-    held_names = json.loads((dev / "meta.json").read_text())["assets"]
+    names, held_names = Dataset(data).assets, Dataset(dev).assets
 
     def load(folder: Path, chosen: list[str], views: int | None) -> list:
         return [(assets.load(p), photos.read_views(folder / "views" / n, views)) for n in chosen
@@ -120,23 +140,26 @@ def run(args: argparse.Namespace) -> int:
     start_from(decoder, Path(args.latent))
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
     start_from(intrinsics, Path(args.intrinsics))
+    lights = relight.Lights(data / Dataset(data).meta["hdris"], Dataset(dev).excluded_hdris)
     rng = np.random.default_rng()
-    tests = [finish(intrinsics, sample(asset, views[0], np.random.default_rng(0), False), 0.0) for asset, views in held]
+    tests = [finish(intrinsics, decoder, sample(asset, views[0], np.random.default_rng(0), False))
+             for asset, views in held]
 
     def make() -> dict:
         asset, views = train[rng.integers(len(train))]
-        return finish(intrinsics, sample(asset, views[rng.integers(len(views))], rng, True))
+        time = rng.random() if rng.random() < 0.5 else 0.0
+        return finish(intrinsics, decoder, sample(asset, views[rng.integers(len(views))], rng, True), time)
 
     items = background(make)
 
     def step() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
-            return judge(networks, decoder, likelier(networks, decoder, next(items)))[0]
+            return judge(networks, decoder, lights, next(items))[0]
 
     def check(networks: nn.Module) -> tuple[float, dict]:
-        parts = [judge(networks, decoder, item)[1] for item in tests]
+        parts = [judge(networks, decoder, lights, item, seed)[1] for seed, item in enumerate(tests)]
         mean = {k: round(float(np.mean([float(p[k]) for p in parts])), 4) for k in parts[0]}
-        return -mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
+        return mean["relit"] - mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
 
     networks = SlatOnly()
     if args.start and not (Path(args.out) / "state.pt").exists():

@@ -138,8 +138,8 @@ def test_layers_are_lit_as_the_map_has_it(tmp_path):
     level = lights.shade(torch.tensor([0, 0]), relight.camera_to_world(torch.rand(2), torch.zeros(2)), layers.flatten(2))
     assert (level[:, 0, 0] > 0.9).all() and (level[:, 2, 0] < 0.1).all()
     assert (level[:, 2, 1] > 0.9).all() and (level[:, 0, 1] < 0.1).all()
-    wide = layers.repeat(1, 1, 2, 2)
-    same = lights.error(wide, wide, torch.ones(2, 4, 4), torch.zeros(2), seed=0)
-    other = wide.clone()
-    other[:, 3:6] = 0.5
-    assert same.max() == 0 and lights.error(other, wide, torch.ones(2, 4, 4), torch.zeros(2), seed=0).min() > 0.01
+    white = layers.flatten(2)
+    grey = white.clone()
+    grey[:, 3:6] = 0.5
+    wrong = lambda made: lights.error(made, white, torch.ones(2, 4), torch.zeros(2), seed=0)  # noqa: E731
+    assert wrong(white).max() == 0 and wrong(grey).min() > 0.01
