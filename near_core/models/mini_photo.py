@@ -262,7 +262,7 @@ class Slat(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
 
     def forward(self, pixel: Tensor, state: Tensor, time: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.enter(torch.cat([pixel, state, time.expand(len(pixel), 1)], -1))
+        x = self.enter(torch.cat([pixel, state, time.expand(pixel.shape[0], 1)], -1))
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)
