@@ -71,7 +71,8 @@ def predict(intrinsics: IntrinsicsOnly, networks: StructureOnly, batch: dict[str
             front = layers[:, 0].float() * batch["reach"][:, None, None]
             back = front + layers[:, 1].float().clamp(min=0) * batch["reach"][:, None, None]
             surface = torch.stack([front, back, image[:, 3]], 1)
-        return networks.structure(image, layers.float(), trunk.float(), surface, batch["uv"], batch["depth"], batch["towards"]).float()
+        return networks.structure(image, layers.float(), trunk.float(), surface, batch["uv"], batch["depth"],
+                                  batch["towards"]).float()
 
 
 def loss_of(logits: Tensor, solid: Tensor) -> Tensor:
