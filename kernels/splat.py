@@ -24,9 +24,9 @@ _PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, 
 
 _project = Kernel("splat_project", *_GAUSSIANS, *_CAMERA, *[POINTER] * 5, INTEGER)
 _project_backward = Kernel("splat_project_backward", *_GAUSSIANS, *_CAMERA, *[POINTER] * 8, INTEGER)
-_rasterize = Kernel("splat_rasterize", *_PROJECTION, *_PICTURE, *[POINTER] * 3, INTEGER)
+_rasterize = Kernel("splat_rasterize", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 3, INTEGER)
 _rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, *_PICTURE, *[POINTER] * 8, INTEGER)
-_contributions = Kernel("splat_contributions", *_PROJECTION, INTEGER, INTEGER, POINTER, INTEGER)
+_contributions = Kernel("splat_contributions", *_PROJECTION, POINTER, INTEGER, INTEGER, POINTER, INTEGER)
 
 
 class Projection(NamedTuple):
@@ -91,25 +91,29 @@ def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, widt
     return out
 
 
-def rasterize(projection: Projection, features, width: int, height: int, *, background=None, threads: int = 0):
+def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None,
+              threads: int = 0):
     """Composites projected Gaussians front to back.
 
-    features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros.
+    features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros. hides: (N,) float32 or None: where
+    a Gaussian leaves no more than a sixth of the light through, it closes a surface, and what lies more than this many
+    metres behind it is not seen: it takes light as before, but its features count as zeros.
     Returns image (height, width, C) float32, premultiplied, over the background; alpha (height, width) float32; depth
     (height, width) float32, the expected camera z in metres, 0 where empty. Gaussians with a feature that is not finite
     are left out. Raises ValueError naming the argument that does not fit.
     """
-    count = _check(projection, width, height)
+    count = _check(projection, width, height, hides)
     channels = _check_features(features, count, background)
     image = np.empty((height, width, channels), np.float32)
     alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    _rasterize(*projection, count, features, channels, background, width, height, image, alpha, depth, threads)
+    _rasterize(*projection, count, hides, features, channels, background, width, height, image, alpha, depth, threads)
     return image, alpha, depth
 
 
 def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
                        *, background=None, threads: int = 0) -> Gradients:
-    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
+    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments;
+    without `hides`.
 
     d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
     """
@@ -126,11 +130,12 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
     return out
 
 
-def contributions(projection: Projection, width: int, height: int, *, threads: int = 0) -> np.ndarray:
-    """(N,) float32: each Gaussian's blending weight summed over the picture's pixels; 0 where nothing of it is seen."""
-    count = _check(projection, width, height)
+def contributions(projection: Projection, width: int, height: int, *, hides=None, threads: int = 0) -> np.ndarray:
+    """(N,) float32: each Gaussian's blending weight summed over the picture's pixels; 0 where nothing of it is seen.
+    hides: as in `rasterize`."""
+    count = _check(projection, width, height, hides)
     weights = np.zeros(count, np.float32)
-    _contributions(*projection, count, width, height, weights, threads)
+    _contributions(*projection, count, hides, width, height, weights, threads)
     return weights
 
 
@@ -145,12 +150,14 @@ def _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, ant
     return pose, matrix, width, height, near, far, low_pass, bool(antialiased), bool(orthographic)
 
 
-def _check(projection: Projection, width: int, height: int) -> int:
+def _check(projection: Projection, width: int, height: int, hides=None) -> int:
     _check_size(width, height)
     count = len(require("projection.mean", projection.mean, (None, 2)))
     require("projection.conic", projection.conic, (count, 3)), require("projection.depth", projection.depth, (count,))
     require("projection.radius", projection.radius, (count,), np.int32)
     require("projection.opacity", projection.opacity, (count,))
+    if hides is not None:
+        require("hides", hides, (count,))
     return count
 
 

@@ -31,6 +31,7 @@ BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
 # block counts for the surface in front, up to this factor, so that silhouettes do not grow.
 SOLIDITY = 1.2
+HIDES = 3  # cells behind a layer of discs from which nothing is seen through it
 RAYS = {"draft": 4, "final": 12}  # specular rays per surfel
 FAR = 1e10  # metres
 
@@ -79,25 +80,23 @@ class _Prepared:
 
 @dataclass(frozen=True, eq=False)
 class _Standing:
-    """An asset's M surfels in the world. normal, shading_normal: (M, 3). shift: metres that far sides move back. fine:
-    its texels."""
+    """An asset's M surfels in the world. normal, shading_normal: (M, 3). cell: metres, about. fine: its texels."""
 
     shape: gaussians.Gaussians
     fine: gaussians.Gaussians | None
     normal: np.ndarray
     shading_normal: np.ndarray
-    shift: np.float32
+    cell: np.float32
 
     @classmethod
     def of(cls, prepared: _Prepared, matrix: np.ndarray) -> _Standing:
         """matrix: (4, 4) asset frame -> world."""
         surfels, texels = prepared.transport.surfels, prepared.texels
         covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
-        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
-        shift = 2 * CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
         fine = None if texels is None else gaussians.from_texels(texels, surfels, matrix)
         return cls(gaussians.from_surfels(surfels, matrix), fine, _unit(surfels.normal @ covector),
-                   _unit(surfels.shading_normal @ covector), np.float32(shift))
+                   _unit(surfels.shading_normal @ covector), np.float32(cell))
 
 
 @dataclass
@@ -113,6 +112,7 @@ class _Drawn:
     normal: np.ndarray  # (M, 3) world, shading
     shape: gaussians.Gaussians
     fine: gaussians.Gaussians | None  # its texels
+    hides: np.float32  # metres behind its surface
 
 
 class Renderer:
@@ -166,9 +166,11 @@ class Renderer:
         shape = standing.shape
         to_camera = camera.directions_to(shape.xyz)
         front = np.einsum("kc,kc->k", standing.normal, to_camera) > FACING
-        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), standing.shift)[:, None]
+        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
+        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), np.float32(2) * standing.cell)[:, None]
         return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
-                      replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None)
+                      replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None,
+                      np.float32(HIDES * standing.cell))
 
     def _prepare(self, asset: NeuralAsset, threads: int, progress: Progress) -> _Prepared:
         surfels = surfels_of(asset, self.model)
@@ -231,7 +233,8 @@ class Renderer:
         progress("Visibility", 0.0)
         projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
         progress("Visibility", 0.05)
-        weight = _weights(projection, camera, settings.threads)
+        hides = np.concatenate([np.full(len(item.front), item.hides) for item in drawn])
+        weight = _weights(projection, hides, camera, settings.threads)
         features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
         start = 0
         for number, item in enumerate(drawn):
@@ -249,18 +252,18 @@ class Renderer:
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
-        projection, features = _with_texels(drawn, projection, features, gain, weight > 0, camera, settings)
-        image, alpha, _ = splat.rasterize(projection, features, width, height, threads=settings.threads)
+        projection, features, hides = _with_texels(drawn, projection, features, gain, hides, camera, settings)
+        image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
 
 
-def _weights(projection: splat.Projection, camera: Camera, threads: int) -> np.ndarray:
+def _weights(projection: splat.Projection, hides: np.ndarray, camera: Camera, threads: int) -> np.ndarray:
     """What each of M surfels weighs in the picture, (M,) pixels; a little beyond a window, so that windows agree."""
     left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
     low = np.maximum(np.int64([left, top]), -MARGIN)
     high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + MARGIN)
     shifted = projection._replace(mean=projection.mean - low.astype(np.float32))
-    return splat.contributions(shifted, *map(int, high - low), threads=threads)
+    return splat.contributions(shifted, *map(int, high - low), hides=hides, threads=threads)
 
 
 def _faint(projection: splat.Projection, rows: np.ndarray) -> np.ndarray:
@@ -271,13 +274,14 @@ def _faint(projection: splat.Projection, rows: np.ndarray) -> np.ndarray:
 
 
 def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np.ndarray, gain: np.ndarray,
-                 seen: np.ndarray, camera: Camera, settings: Settings) -> tuple[splat.Projection, np.ndarray]:
+                 hides: np.ndarray, camera: Camera, settings: Settings
+                 ) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
     """What is drawn, with texels in place of their surfels where these are shaded and wide enough.
 
     features: (M, 2 + C) of the drawn surfels, the first 1 where they are shaded. gain: (M, 3) radiance by base colour.
-    seen: (M,) bool, the others are left out.
+    hides: (M,). Returns projection, features and hides of what takes their place.
     """
-    plain, parts, start = seen.copy(), [], 0
+    plain, parts, start = projection.radius > 0, [], 0
     for item in drawn:
         rows = slice(start, start + len(item.front))
         if item.fine is not None:
@@ -299,12 +303,13 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
         if "Base Color" in settings.passes:
             copied[:, 5:8] += shift
         plain[rows] = False
-        made[number] = fine, copied
+        made[number] = fine, copied, hides[rows]
 
     pieces.spread(refine, range(len(parts)), settings.threads, "Drawing", silent)
     return (splat.Projection(*(np.concatenate([kept[plain], *new])
-                               for kept, *new in zip(projection, *(fine for fine, _ in made)))),
-            np.concatenate([features[plain], *(copied for _, copied in made)]))
+                               for kept, *new in zip(projection, *(fine for fine, _, _ in made)))),
+            np.concatenate([features[plain], *(copied for _, copied, _ in made)]),
+            np.concatenate([hides[plain], *(behind for _, _, behind in made)]))
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,

@@ -39,7 +39,7 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
         live[e - begin] = b.tile.live;
         if (!b.tile.live) continue;
         const Splat& s = bins.at(e, nullptr, 0);
-        composite(b.tile, Footprint(s, left, top), [&](int unit, Floats weight) {
+        composite<false>(b.tile, Footprint(s, left, top), [&](int unit, Floats weight, Floats) {
             b.tile.sums[unit] += weight * s.depth;
             b.last[unit] = weight > 0.f ? Ints{} + int32_t(e - begin) : b.last[unit];
         });

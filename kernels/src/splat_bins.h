@@ -14,6 +14,7 @@ namespace {
 constexpr float ALPHA_MIN = 1.f / 255.f;  // fainter contributions are skipped
 constexpr float ALPHA_MAX = 0.999f;
 constexpr float TRANSMITTANCE_MIN = 1e-4f;  // a pixel stops before the Gaussian that would bring it here
+constexpr float CLOSED = 1.f / 6;  // a surface that lets no more through hides what lies behind it
 
 constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 1 GiB of lists: more is no picture but a mistake
 
@@ -37,11 +38,13 @@ struct Projected {
     const int32_t* radius;
     const float* opacity;
     int64_t count;
+    const float* hides = nullptr;  // metres behind a Gaussian from which a surface that it closes hides all; null: none
 };
 
 struct alignas(64) Splat {  // one cache line
     float x, y, a, b, c, opacity, depth;
     int32_t x0, x1, y0, y1;  // pixels where it can reach ALPHA_MIN, end exclusive
+    float hidden;            // the depth from which it hides all where it closes a surface
 };
 
 // Fills `splat` from row i; false where it cannot touch the picture or holds a value that is not finite.
@@ -59,7 +62,7 @@ inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t hei
     const auto clamp = [](float v, int64_t end) { return int32_t(std::fmin(std::fmax(v, 0.f), float(end))); };
     const int32_t x0 = clamp(std::ceil(x - half_x - 0.5f), width), x1 = clamp(std::floor(x + half_x + 0.5f), width);
     const int32_t y0 = clamp(std::ceil(y - half_y - 0.5f), height), y1 = clamp(std::floor(y + half_y + 0.5f), height);
-    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1};
+    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1, p.hides ? z + p.hides[i] : 0.f};
     return splat.x0 < splat.x1 && splat.y0 < splat.y1;
 }
 

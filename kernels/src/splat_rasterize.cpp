@@ -60,6 +60,7 @@ struct Canvas {
     }
 };
 
+template <bool CLOSING>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, stride = channels + 1;
     const Bins bins(p, features, channels, canvas.width, canvas.height, threads);
@@ -73,10 +74,10 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
             const Splat& s = bins.at(e, features, channels);
             const float* color = features + bins.entries[e] * channels;
-            composite(tile, Footprint(s, left, top), [&](int unit, Floats weight) {
+            composite<CLOSING>(tile, Footprint(s, left, top), [&](int unit, Floats weight, Floats taken) {
                 Floats* sums = tile.sums + unit * stride;
                 for (int64_t c = 0; c < channels; ++c) sums[c] += weight * color[c];
-                sums[channels] += weight * s.depth;
+                sums[channels] += taken * s.depth;
             });
         }
         canvas.fill(tile, left, top, columns, rows);
@@ -84,6 +85,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
 }
 
 // weights: (N,) zero; receives each Gaussian's blending weight summed over the pixels.
+template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
     const Bins bins(p, nullptr, 0, width, height, threads);
     Buffer<float> parts(bins.entry_count);  // of each entry: no two threads write one sum, the order of adding is fixed
@@ -94,8 +96,8 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e) {
             Floats total = all(0.f);
             if (tile.live)
-                composite(tile, Footprint(bins.at(e, nullptr, 0), left, top),
-                          [&](int, Floats weight) { total += weight; });
+                composite<CLOSING>(tile, Footprint(bins.at(e, nullptr, 0), left, top),
+                                   [&](int, Floats weight, Floats) { total += weight; });
             parts[e] = sum(total);
         }
     });
@@ -112,19 +114,23 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
 using namespace near_kernels;
 
 // mean (N,2), conic (N,3), depth (N), radius (N), opacity (N), features (N,C), background (C) or null -> image (H,W,C),
-// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64.
+// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64. hides (N) or null.
 NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                             const float* opacity, int64_t count, const float* features, int64_t channels,
-                             const float* background, int64_t width, int64_t height, float* image, float* alpha,
-                             float* out_depth, int64_t threads) {
+                             const float* opacity, int64_t count, const float* hides, const float* features,
+                             int64_t channels, const float* background, int64_t width, int64_t height, float* image,
+                             float* alpha, float* out_depth, int64_t threads) {
     return guard([&] {
-        rasterize({mean, conic, depth, radius, opacity, count}, features,
-                  {channels, width, height, background, image, alpha, out_depth}, threads);
+        (hides ? rasterize<true> : rasterize<false>)({mean, conic, depth, radius, opacity, count, hides}, features,
+                                                     {channels, width, height, background, image, alpha, out_depth},
+                                                     threads);
     });
 }
 
 NEAR_KERNEL(splat_contributions)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                                 const float* opacity, int64_t count, int64_t width, int64_t height, float* weights,
-                                 int64_t threads) {
-    return guard([&] { contributions({mean, conic, depth, radius, opacity, count}, width, height, weights, threads); });
+                                 const float* opacity, int64_t count, const float* hides, int64_t width,
+                                 int64_t height, float* weights, int64_t threads) {
+    return guard([&] {
+        (hides ? contributions<true> : contributions<false>)({mean, conic, depth, radius, opacity, count, hides}, width,
+                                                             height, weights, threads);
+    });
 }

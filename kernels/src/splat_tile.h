@@ -11,6 +11,7 @@ constexpr int MAX_CHANNELS = 64;
 struct alignas(64) Tile {
     Floats transmittance[UNITS];
     Floats alpha[UNITS];                          // of the splat at hand, where `cover` says so
+    Floats hidden[UNITS];                         // the depth behind which nothing is seen any more
     Floats sums[UNITS * (MAX_CHANNELS + 1) + 4];  // of unit u: channel c at u * (channels + 1) + c, then the depth
     uint64_t live;                                // units where some pixel goes on
 
@@ -21,6 +22,7 @@ struct alignas(64) Tile {
             const Ints inside =
                 (load(LAYOUT.x + u * LANES) < float(columns)) & (load(LAYOUT.y + u * LANES) < float(rows));
             transmittance[u] = inside ? all(1.f) : all(-1.f);
+            hidden[u] = all(INFINITY);
             live |= uint64_t(any(inside)) << u;
         }
     }
@@ -61,8 +63,10 @@ inline uint64_t cover(const Footprint& f, uint64_t units, Floats* alpha) {
     return touched;
 }
 
-// Composites a splat into the tile: visit(unit, weight) for each unit where some pixel takes it; weight is 0 elsewhere.
-template <class Visit>
+// Composites a splat into the tile: visit(unit, weight, taken) for each unit where some pixel takes it, 0 elsewhere.
+// taken: what the splat takes of the light from behind; weight: how much of that it shows, all unless it lies behind a
+// surface that is CLOSED.
+template <bool CLOSING, class Visit>
 inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
     for (uint64_t units = cover(f, f.units & tile.live, tile.alpha); units; units &= units - 1) {
         const int unit = __builtin_ctzll(units);
@@ -72,7 +76,14 @@ inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
         const Ints takes = valid & ~stops;
         tile.transmittance[unit] = takes ? after : stops ? -before : before;
         if (any(stops) && !any(tile.transmittance[unit] > 0.f)) tile.live &= ~(uint64_t(1) << unit);
-        visit(unit, takes ? alpha * before : all(0.f));
+        const Floats taken = takes ? alpha * before : all(0.f);
+        Floats weight = taken;
+        if (CLOSING) {
+            Floats& hidden = tile.hidden[unit];
+            weight = f.s.depth <= hidden ? taken : all(0.f);
+            hidden = (takes & (after <= CLOSED) & (hidden > f.s.hidden)) ? all(f.s.hidden) : hidden;
+        }
+        visit(unit, weight, taken);
     }
 }
 

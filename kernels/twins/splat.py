@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN = 1 / 255, 0.999, 1e-4
+ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN, CLOSED = 1 / 255, 0.999, 1e-4, 1 / 6
 
 
 class Projection(NamedTuple):
@@ -74,17 +74,17 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     return Projection(kept(mean), kept(conic), kept(z), kept(extent.amax(1)).int(), kept(opacity))
 
 
-def rasterize(projection: Projection, features, width: int, height: int, *, background=None):
+def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None):
     """Arguments and results as in `kernels.splat.rasterize`; a fourth result is each Gaussian's summed weight (N,)."""
     mean, conic, depth, radius, opacity = projection
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixel = torch.stack([columns, rows], 2).to(mean.dtype) + 0.5
     transmittance = torch.ones(height, width, dtype=mean.dtype)
     stopped = torch.zeros(height, width, dtype=torch.bool)
-    colour = torch.cat([features, depth[:, None]], 1)
-    image = torch.zeros(height, width, colour.shape[1], dtype=mean.dtype)
+    hidden = torch.full_like(transmittance, torch.inf)  # the depth behind which nothing is seen any more
+    image = torch.zeros(height, width, features.shape[1] + 1, dtype=mean.dtype)
     weights = torch.zeros(len(mean), dtype=mean.dtype)
-    usable = (radius > 0) & (opacity >= ALPHA_MIN) & torch.isfinite(colour).all(1)
+    usable = (radius > 0) & (opacity >= ALPHA_MIN) & torch.isfinite(torch.cat([features, depth[:, None]], 1)).all(1)
     for i in torch.argsort(depth, stable=True).tolist():
         if not usable[i]:
             continue
@@ -97,9 +97,12 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
         after = transmittance * (1 - alpha)
         stopped = stopped | (hit & (after <= TRANSMITTANCE_MIN))
         hit = hit & ~stopped
-        weight = torch.where(hit, alpha * transmittance, torch.zeros_like(alpha))
+        taken = torch.where(hit, alpha * transmittance, torch.zeros_like(alpha))
+        weight = torch.where(depth[i] <= hidden, taken, torch.zeros_like(taken))
+        if hides is not None:
+            hidden = torch.where(hit & (after <= CLOSED), hidden.clamp(max=(depth[i] + hides[i]).item()), hidden)
         transmittance = torch.where(hit, after, transmittance)
-        image = image + weight[:, :, None] * colour[i]
+        image = image + torch.cat([weight[:, :, None] * features[i], taken[:, :, None] * depth[i]], 2)
         weights = weights + torch.nn.functional.one_hot(torch.tensor(i), len(mean)) * weight.sum()
     alpha = 1 - transmittance
     expected = image[:, :, -1] / alpha.clamp(min=1e-10)

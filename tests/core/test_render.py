@@ -114,6 +114,17 @@ def test_the_nearer_asset_hides_the_farther_one(renderer, white):
     assert behind["Base Color"][48, 48] == pytest.approx([1, 1, 1], abs=0.03)
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.9])
+def test_what_is_inside_another_asset_does_not_shine_through(renderer, white, scale):
+    uniform = environments.uniform((1, 1, 1))
+    camera, inner = look(30, 20, 256), (ball(base_color=(1, 0, 0, 1)), np.diag([scale, scale, scale, 1]))
+    alone = picture(renderer, [(white, np.eye(4))], camera, uniform, name="Base Color")
+    both = picture(renderer, [(white, np.eye(4)), inner], camera, uniform, name="Base Color")
+    assert picture(renderer, [inner], camera, uniform, name="Base Color")[128, 128, 1] < 0.03
+    assert np.abs(both - alone).mean() < 1e-4 and (np.abs(both - alone) > 0.05).mean() < 1e-4
+    assert np.abs(both - alone)[128 - 20:128 + 20, 128 - 20:128 + 20].max() < 0.1
+
+
 def test_normals_point_outward_under_mirrored_and_stretched_matrices(renderer, white):
     for matrix in (np.diag([-1, 1, 1, 1.0]), np.diag([1, 0.5, 1, 1.0]), np.diag([1, 1, 1, 1.0])):
         normal = picture(renderer, [(white, matrix)], look(), environments.uniform((1, 1, 1)), name="Normal")

@@ -69,6 +69,25 @@ def test_picture_is_the_twins(channels, background):
     np.testing.assert_allclose(splat.contributions(seen, WIDTH, HEIGHT), theirs[3], atol=1e-4, rtol=1e-4)
 
 
+def test_a_closed_surface_hides_as_the_twins_does():
+    inputs, features = scene(count=150, scale=0.25)
+    inputs[2][:] = np.linspace(0.5, 1, 150)
+    hides = np.linspace(0, 0.4, 150, dtype=np.float32)
+    seen = splat.project(*inputs, WIDTH, HEIGHT)
+    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, hides=hides)
+    theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT), torch.tensor(features).double(), WIDTH,
+                            HEIGHT, hides=torch.tensor(hides).double())
+    for a, b in zip(mine, theirs):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    weights = splat.contributions(seen, WIDTH, HEIGHT, hides=hides)
+    np.testing.assert_allclose(weights, theirs[3], atol=1e-3, rtol=1e-3)
+    plain = splat.rasterize(seen, features, WIDTH, HEIGHT)
+    np.testing.assert_array_equal(mine[1], plain[1])  # what lies behind still takes light
+    assert weights.sum() < 0.99 * splat.contributions(seen, WIDTH, HEIGHT).sum()
+    everything = splat.rasterize(seen, features, WIDTH, HEIGHT, hides=np.full(150, 9, np.float32))
+    np.testing.assert_array_equal(everything[0], plain[0])
+
+
 def test_opaque_stack_stops_where_the_twin_stops():
     inputs, features = scene(count=400, scale=0.4)
     inputs[2][:] = np.linspace(0.5, 1.2, 400)
@@ -332,6 +351,8 @@ def test_wrong_features_are_named():
     seen = splat.project(*inputs, WIDTH, HEIGHT)
     with pytest.raises(ValueError, match="1 to 64 channels"):
         splat.rasterize(seen, np.zeros((20, 65), np.float32), WIDTH, HEIGHT)
+    with pytest.raises(ValueError, match="hides"):
+        splat.contributions(seen, WIDTH, HEIGHT, hides=np.zeros(19, np.float32))
     with pytest.raises(ValueError, match="background"):
         splat.rasterize(seen, np.zeros((20, 3), np.float32), WIDTH, HEIGHT, background=np.zeros(2, np.float32))
 
