@@ -8,17 +8,18 @@ from . import splat as _splat
 
 def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,
           near: float = 0.01, far: float = 1e10, low_pass: float = 0.3, antialiased: bool = True,
-          orthographic: bool = False, threads: int = 0):
+          orthographic: bool = False, hides=None, threads: int = 0):
     """Projects and composites Gaussians; differentiable in xyz, covariance, opacity and features.
 
     CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity
-    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3). Returns image (height, width, C), alpha and depth
+    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3), hides (N,) or None. Returns image (height, width, C), alpha and depth
     (height, width), float32, over black.
     """
     options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic,
                    threads=threads)
     camera = (world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
-    return _Splat.apply(xyz, covariance, opacity, features, camera, options)
+    drawn = dict(hides=None if hides is None else _array(hides), threads=threads)
+    return _Splat.apply(xyz, covariance, opacity, features, camera, options, drawn)
 
 
 def covariance_from(scale: torch.Tensor, quaternion: torch.Tensor) -> torch.Tensor:
@@ -38,23 +39,24 @@ def covariance_from(scale: torch.Tensor, quaternion: torch.Tensor) -> torch.Tens
 
 class _Splat(torch.autograd.Function):
     @staticmethod
-    def forward(context, xyz, covariance, opacity, features, camera, options):
+    def forward(context, xyz, covariance, opacity, features, camera, options, drawn):
         arrays = [_array(tensor) for tensor in (xyz, covariance, opacity, features)]
         *gaussians, colours = arrays
         projection = _splat.project(*gaussians, *camera, **options)
-        outputs = _splat.rasterize(projection, colours, *camera[2:], threads=options["threads"])
-        context.arrays, context.projection, context.camera, context.options = arrays, projection, camera, options
+        outputs = _splat.rasterize(projection, colours, *camera[2:], **drawn)
+        context.arrays, context.projection, context.camera = arrays, projection, camera
+        context.options, context.drawn = options, drawn
         return tuple(torch.from_numpy(output) for output in outputs)
 
     @staticmethod
     def backward(context, *d_outputs):
         *gaussians, colours = context.arrays
-        size, threads = context.camera[2:], context.options["threads"]
         losses = [_array(d) for d in d_outputs]
-        gradients = _splat.rasterize_backward(context.projection, colours, *size, *losses, threads=threads)
+        gradients = _splat.rasterize_backward(context.projection, colours, *context.camera[2:], *losses,
+                                              **context.drawn)
         d_gaussians = _splat.project_backward(*gaussians, *context.camera, context.projection, gradients,
                                               **context.options)
-        return *(torch.from_numpy(d) for d in (*d_gaussians, gradients.features)), None, None
+        return *(torch.from_numpy(d) for d in (*d_gaussians, gradients.features)), None, None, None
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -25,7 +25,7 @@ _PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, 
 _project = Kernel("splat_project", *_GAUSSIANS, *_CAMERA, *[POINTER] * 5, INTEGER)
 _project_backward = Kernel("splat_project_backward", *_GAUSSIANS, *_CAMERA, *[POINTER] * 8, INTEGER)
 _rasterize = Kernel("splat_rasterize", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 3, INTEGER)
-_rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, *_PICTURE, *[POINTER] * 8, INTEGER)
+_rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 8, INTEGER)
 _contributions = Kernel("splat_contributions", *_PROJECTION, POINTER, INTEGER, INTEGER, POINTER, INTEGER)
 
 
@@ -111,13 +111,13 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
 
 
 def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
-                       *, background=None, threads: int = 0) -> Gradients:
-    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments;
-    without `hides`.
+                       *, background=None, hides=None, threads: int = 0) -> Gradients:
+    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
+    What is hidden stays hidden: where a surface closes has no gradient.
 
     d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
     """
-    count = _check(projection, width, height)
+    count = _check(projection, width, height, hides)
     channels = _check_features(features, count, background)
     d_alpha = np.zeros((height, width), np.float32) if d_alpha is None else d_alpha
     d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
@@ -125,8 +125,8 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
     require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
     out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32),
                     np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
-    _rasterize_backward(*projection, count, features, channels, background, width, height, d_image, d_alpha, d_depth,
-                        *out, threads)
+    _rasterize_backward(*projection, count, hides, features, channels, background, width, height, d_image, d_alpha,
+                        d_depth, *out, threads)
     return out
 
 

@@ -28,6 +28,7 @@ struct BackwardTile {
 
 // Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for
 // each splat of the list, the units that had not stopped before it.
+template <bool CLOSING>
 void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
     const int64_t stride = g.channels + 1;
     const int columns = int(g.width) - left < TILE ? int(g.width) - left : TILE;
@@ -39,7 +40,7 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
         live[e - begin] = b.tile.live;
         if (!b.tile.live) continue;
         const Splat& s = bins.at(e, nullptr, 0);
-        composite<false>(b.tile, Footprint(s, left, top), [&](int unit, Floats weight, Floats) {
+        composite<CLOSING>(b.tile, Footprint(s, left, top), [&](int unit, Floats, Floats weight) {
             b.tile.sums[unit] += weight * s.depth;
             b.last[unit] = weight > 0.f ? Ints{} + int32_t(e - begin) : b.last[unit];
         });
@@ -68,6 +69,7 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
 }
 
 // One splat of the tile, the pixels' transmittance being that after it: writes its row and steps to before it.
+template <bool CLOSING>
 void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place, const float* color, int64_t channels,
                float* row) {
     const Splat& s = f.s;
@@ -82,11 +84,14 @@ void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place
         const Floats alpha = takes ? b.tile.alpha[unit] : all(0.f), *losses = b.losses + unit * stride;
         const Floats passes = 1.f / (1.f - alpha), before = b.tile.transmittance[unit] * passes;
         const Floats weight = alpha * before;
-        Floats gain = losses[channels] * s.depth;
+        Floats gain = all(0.f), shown = weight;
+        if (CLOSING) shown = s.depth <= b.tile.hidden[unit] ? weight : all(0.f);
         for (int64_t c = 0; c < channels; ++c) {
             gain += losses[c] * color[c];
-            sums[c] += losses[c] * weight;
+            sums[c] += losses[c] * shown;
         }
+        if (CLOSING) gain = s.depth <= b.tile.hidden[unit] ? gain : all(0.f);
+        gain += losses[channels] * s.depth;
         extra[DEPTH] += losses[channels] * weight;
         Floats d_alpha = before * gain - b.behind[unit] * passes;
         b.behind[unit] += weight * gain;
@@ -103,6 +108,7 @@ void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place
     for (int64_t i = 0; i < channels + EXTRA; ++i) row[i] = sum(sums[i]);
 }
 
+template <bool CLOSING>
 void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
@@ -115,10 +121,10 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         BackwardTile tile;
         Buffer<uint64_t> live(end - begin);
-        retrace(tile, bins, t, left, top, losses, live.data);
+        retrace<CLOSING>(tile, bins, t, left, top, losses, live.data);
         for (int64_t e = end; e-- > begin;) {
             const Splat& s = bins.at(e, features, channels, -8);
-            walk_back(tile, Footprint(s, left, top), live[e - begin], int32_t(e - begin),
+            walk_back<CLOSING>(tile, Footprint(s, left, top), live[e - begin], int32_t(e - begin),
                       features + bins.entries[e] * channels, channels, rows.data + e * width);
         }
     });
@@ -149,13 +155,15 @@ using namespace near_kernels;
 // As splat_rasterize, with the gradients of its outputs in place of them -> gradients of features (N,C), mean (N,2),
 // conic (N,3), depth (N), opacity (N), zeroed by the caller.
 NEAR_KERNEL(splat_rasterize_backward)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                                      const float* opacity, int64_t count, const float* features, int64_t channels,
-                                      const float* background, int64_t width, int64_t height, const float* d_image,
-                                      const float* d_alpha, const float* d_out_depth, float* d_features, float* d_mean,
-                                      float* d_conic, float* d_depth, float* d_opacity, int64_t threads) {
+                                      const float* opacity, int64_t count, const float* hides, const float* features,
+                                      int64_t channels, const float* background, int64_t width, int64_t height,
+                                      const float* d_image, const float* d_alpha, const float* d_out_depth,
+                                      float* d_features, float* d_mean, float* d_conic, float* d_depth,
+                                      float* d_opacity, int64_t threads) {
     return guard([&] {
-        rasterize_backward({mean, conic, depth, radius, opacity, count}, features,
-                           {channels, width, height, background, d_image, d_alpha, d_out_depth},
-                           {d_features, d_mean, d_conic, d_depth, d_opacity}, threads);
+        (hides ? rasterize_backward<true> : rasterize_backward<false>)(
+            {mean, conic, depth, radius, opacity, count, hides}, features,
+            {channels, width, height, background, d_image, d_alpha, d_out_depth},
+            {d_features, d_mean, d_conic, d_depth, d_opacity}, threads);
     });
 }

@@ -62,12 +62,12 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
     behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(2 * CELL))
     shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
     projection = render.project(shape, camera)
-    seen = splat.contributions(projection, camera.width, camera.height) > render.SEEN
-    index = np.flatnonzero(seen & front)
+    size, hides = (camera.width, camera.height), np.full(len(surfels), render.HIDES * CELL, np.float32)
+    index = np.flatnonzero((splat.contributions(projection, *size, hides=hides) > render.SEEN) & front)
     place = np.full(len(surfels), -1, np.int32)
     place[index] = np.arange(len(index))
     wide = (place >= 0) & (projection.radius >= render.WIDE) & (asset.texels is not None)
-    plain = np.flatnonzero(seen & ~wide)
+    plain = np.flatnonzero((splat.contributions(projection, *size) > render.SEEN) & ~wide)
     drawn = [shape.take(plain)]
     owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
     if wide.any():
@@ -243,7 +243,8 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=render.LOW_PASS)
+                                         item["intrinsics"], *item["size"], low_pass=render.LOW_PASS,
+                                         hides=torch.full((len(features),), render.HIDES * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
     solid = torch.minimum(alpha.detach()[..., None], front * render.SOLIDITY) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)
