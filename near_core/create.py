@@ -78,9 +78,15 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         progress("Layers", 0.3)
         views.append(reconstruct.Look(model, photo, seen_from))
     progress("Shape", 0.4)
-    if mesh is None:
+    found = mesh is None
+    if found:
         mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)))
     made = _covered(mesh, model, views, seed, part(progress, 0.55, 1.0))
+    if found:
+        surfels = made.surfels
+        for view in reversed(views):
+            surfels = reconstruct.bent(surfels, view)
+        made = replace(made, surfels=surfels)
     return replace(made, name=name, source=source, extent=extent)
 
 

@@ -30,6 +30,7 @@ TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, 
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
 PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
+BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 MIRROR = np.array([-1, 1, 1], np.float32)
 
@@ -116,8 +117,9 @@ def cell_centres(resolution: int) -> np.ndarray:
 class View:
     """One photo's layers in the asset's frame.
 
-    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE) bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units.
-    torn: (SIZE, SIZE) bool, beside a jump in depth. material: (5, SIZE, SIZE) display colour, roughness, metallic.
+    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
+    bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
+    in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (5, SIZE, SIZE) display colour, roughness, metallic.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
@@ -127,7 +129,7 @@ class View:
         self.front = layers[0] * side
         self.back = self.front + np.maximum(layers[1], 0) * side
         self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
-        self.material = np.clip(layers[5:], 0, 1)
+        self.normal, self.material = layers[2:5], np.clip(layers[5:], 0, 1)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
@@ -345,9 +347,7 @@ def toned(surfels: Surfels, view: Look) -> Surfels:
 def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
     """Surfels and their texels with the photo's own pixels where it shows them: their material free of light, and its
     fine detail."""
-    shown, uv = view.shows(surfels.position)
-    facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
-    weight = (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32)
+    weight, uv = _shown(surfels, view)
     material = view.inside(view.material, uv)
     color = material[:, :3] + _fine(view, uv)
     blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
@@ -359,6 +359,27 @@ def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texe
     at, own = project(texels.position, view.camera)[0], texels.surfel
     shift = view.inside(view.material, at)[:, :3] + _fine(view, at) - color[own]
     return made, replace(texels, shift=texels.shift * (1 - weight[own]) + shift * weight[own])
+
+
+def bent(surfels: Surfels, view: Look) -> Surfels:
+    """Surfels whose shading normals lean to those that the photo shows: the shape found in it is rounder than they are."""
+    weight, uv = _shown(surfels, view)
+    own = surfels.normal
+    seen = _unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
+    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (BENT * weight)
+    leant += own * np.maximum(0.1 - (leant * own).sum(1, keepdims=True), 0)  # not away from the surface
+    return replace(surfels, shading_normal=_unit(leant))
+
+
+def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
+    """How well the photo shows surfels, (N, 1) float32 0..1, and where, (N, 2)."""
+    shown, uv = view.shows(surfels.position)
+    facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
+    return (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32), uv
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
 
 def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
