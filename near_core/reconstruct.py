@@ -32,6 +32,7 @@ SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step a
 PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
+FULLER = 0.3  # added to its logits once they are smoothed, which alone would make thin parts thinner
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
@@ -196,6 +197,7 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
         logits += model.run("structure", image=view.image[None], layers=view.layers[None], trunk=view.trunk[None],
                             surface=surface[None], **inputs)[0][0] / len(views)
     progress("Shape", 0.7)
+    logits = _softened(logits) + FULLER
     deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
     view.front = settled(view, logits)
@@ -256,6 +258,14 @@ def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:
     """(P,) positive where the photo is more than half opaque, in cells, about, near its edge."""
     uv, _ = project(points, view.camera)
     return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
+
+
+def _softened(values: np.ndarray) -> np.ndarray:
+    """A grid, smoothed by 1 2 1 along every axis: what one photo cannot know would else show as scratches."""
+    for axis in range(3):
+        padded = np.moveaxis(np.pad(values, [(int(a == axis),) * 2 for a in range(3)], mode="edge"), axis, 0)
+        values = np.moveaxis(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:], 0, axis)
+    return values
 
 
 def _doubled(values: np.ndarray) -> np.ndarray:
