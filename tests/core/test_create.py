@@ -12,6 +12,7 @@ from near_core.environment import uniform
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh
 from near_core.photo import Photo, prepare
+from near_core.surfels import Surfels
 from near_core.render import Renderer
 from near_core.scene import Instance, Settings
 
@@ -153,6 +154,27 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     front = mesh.vertices[mesh.faces[facing]].mean(1)
     assert np.median(front[:, 1]) == pytest.approx(-0.1, abs=0.6 / 128)
     assert np.abs(front[:, 0]).max() == pytest.approx(0.29, abs=0.03)  # 64 of 128 pixels either side, at distance 3
+
+
+def test_normals_lean_to_those_the_photo_shows():
+    """Surfels that face the camera, at its front and behind it, and a photo whose normals all point up and to it."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.normal = np.broadcast_to(np.float32([0, -1, -1])[:, None, None], (3, 128, 128))  # OpenCV: up, towards the camera
+    count, towards = 3, np.float32([0, -1, 0])
+    normal = np.stack([towards, towards, -towards])
+    ones = np.ones(count, np.float32)
+    surfels = Surfels(np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]]), normal, normal, np.ones((count, 3), np.float32),
+                      ones, ones, ones, ones, ones)
+    made = reconstruct.bent(surfels, view).shading_normal
+    half = (towards + np.float32([0, -1, 1]) / np.sqrt(2)) / 2
+    assert made[0] == pytest.approx(half / np.linalg.norm(half), abs=1e-3)
+    np.testing.assert_allclose(made[1:], normal[1:], atol=1e-6)  # hidden, and turned away
+
+
+def test_a_smoothed_grid_keeps_its_slopes_and_loses_its_scratches():
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 8, 8))
+    scratched = ramp + np.float32([1, -1] * 4)[:, None]
+    np.testing.assert_allclose(reconstruct._softened(scratched)[1:-1, 1:-1], ramp[1:-1, 1:-1], atol=1e-6)
 
 
 def test_a_grid_doubles_without_moving():
