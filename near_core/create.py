@@ -75,6 +75,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
             seen_from = _posed(photo, mesh, height, fov)
         else:
             seen_from = photo.camera(azimuth + 360 * number / len(photos), height, fov)
+            seen_from = reconstruct.centred(reconstruct.Look(model, photo, seen_from))
         progress("Layers", 0.3)
         views.append(reconstruct.Look(model, photo, seen_from))
     progress("Shape", 0.4)

@@ -33,6 +33,7 @@ PLAIN = 0.5  # share that the photo's own material has in what it does not show;
 BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 FULLER = 0.3  # added to its logits once they are smoothed, which alone would make thin parts thinner
+SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
@@ -157,6 +158,24 @@ class Look(View):
         other[:, 2] *= -1  # the normal's x
         super().__init__(camera, image[0], (layers[0] + other[0]) / 2)
         self.photo, self.layers, self.trunk = photo, (layers[0] + other[0]) / 2, trunk[0]
+
+
+def centred(look: Look) -> Camera:
+    """The camera of a crop after the object that its layers show was moved to the middle of the asset's cube, and
+    shrunk where it would not fit: from a guess of the camera, which knows the silhouette alone."""
+    camera = look.camera
+    matrix, y, x = camera.world_to_camera, *np.nonzero(look.mask)
+    if not len(x):
+        return camera
+    pixel = (np.stack([x, y], 1) + 0.5) * (camera.width / SIZE, camera.height / SIZE)
+    ray = np.c_[(pixel - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(len(x))]
+    z = np.stack([look.front, look.back])[:, y, x] + matrix[2, 3]
+    points = ((ray * z[..., None]).reshape(-1, 3) - matrix[:3, 3]) @ matrix[:3, :3]
+    low, high = np.percentile(points, (1, 99), 0)
+    wide = np.ptp(np.percentile(points[:len(x)], (0.5, 99.5), 0), 0).max()  # what is seen, for that would be cut off
+    moved = matrix.copy()
+    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, SHRUNK)
+    return replace(camera, world_to_camera=moved)
 
 
 def elevation_of(model: NearMini, photo: Photo) -> float:

@@ -156,6 +156,22 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     assert np.abs(front[:, 0]).max() == pytest.approx(0.29, abs=0.03)  # 64 of 128 pixels either side, at distance 3
 
 
+def test_a_guessed_camera_moves_until_the_object_is_in_the_middle(model):
+    """A square before the origin and to the right of it, 0.4 wide and 0.2 deep, seen from the front."""
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    look = view_of(camera, np.full((128, 128), -0.3, np.float32))
+    side = reconstruct.reach(camera) * 2.7 / 3  # of the crop, where the square lies
+    look.back, look.mask = look.front + 0.2, np.zeros((128, 128), bool)
+    pixels = round(0.4 / side * 128)
+    look.mask[64 - pixels // 2:64 + pixels // 2, 64:64 + pixels] = True
+    made = reconstruct.centred(look)
+    middle = [0.2, -0.2, 0]  # between front and back
+    assert made.world_to_camera[:3, 3] == pytest.approx((camera.world_to_camera @ [*middle, 1])[:3], abs=0.02)
+    np.testing.assert_allclose(made.world_to_camera[:3, :3], camera.world_to_camera[:3, :3])
+    look.mask[:] = True  # wider than the cube: it becomes smaller, and so does its distance
+    assert side > 1.25 and reconstruct.centred(look).world_to_camera[2, 3] == pytest.approx(2.8 / 1.25, abs=0.02)
+
+
 def test_normals_lean_to_those_the_photo_shows():
     """Surfels that face the camera, at its front and behind it, and a photo whose normals all point up and to it."""
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
