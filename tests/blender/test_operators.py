@@ -245,7 +245,7 @@ def test_check_setup_tries_every_part():
     found = setup.lines()
     assert all(well for well, _ in found), found
     text = "\n".join(line for _, line in found)
-    for word in ("Blender 4", "Kernels", "Worker", "onnxruntime", "created", "picture"):
+    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "created", "picture"):
         assert word in text
 
 
