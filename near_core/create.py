@@ -83,11 +83,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     if found:
         mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)))
     made = _covered(mesh, model, views, seed, part(progress, 0.55, 1.0))
-    if found:
-        surfels = made.surfels
-        for view in reversed(views):
-            surfels = reconstruct.bent(surfels, view)
-        made = replace(made, surfels=surfels)
+    for view in reversed(views) if found else ():  # a mesh that is given knows its normals
+        made = replace(made, surfels=reconstruct.bent(made.surfels, view))
     return replace(made, name=name, source=source, extent=extent)
 
 

@@ -14,6 +14,7 @@ from .image import srgb_decode, srgb_encode
 from .mesh import Mesh
 from .photo import Photo
 from .progress import Progress, silent
+from .render import _unit
 from .runtime import NearMini
 from .surfels import CELL, Surfels
 from .surfels import RESOLUTION as FINE
@@ -162,7 +163,7 @@ class Look(View):
 
 def centred(look: Look) -> Camera:
     """The camera of a crop after the object that its layers show was moved to the middle of the asset's cube, and
-    shrunk where it would not fit: from a guess of the camera, which knows the silhouette alone."""
+    shrunk, by SHRUNK at most, where it would not fit: better than the look's own, a guess by the silhouette alone."""
     camera = look.camera
     matrix, y, x = camera.world_to_camera, *np.nonzero(look.mask)
     if not len(x):
@@ -405,10 +406,6 @@ def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     return (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32), uv
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return (v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6)).astype(np.float32)
 
 
 def _fine(view: Look, uv: np.ndarray) -> np.ndarray:

@@ -331,7 +331,8 @@ def run(args: argparse.Namespace) -> int:
     batches = background(make)
 
     def step() -> Tensor:
-        return sum(loss_of(networks, item, float(np.exp(rng.uniform(*np.log(EXPOSURES))))) for item in next(batches)) / args.batch
+        exposure = lambda: float(np.exp(rng.uniform(*np.log(EXPOSURES))))  # noqa: E731
+        return sum(loss_of(networks, item, exposure()) for item in next(batches)) / args.batch
 
     held_h = [features(arrays) for arrays in held]
 

@@ -12,9 +12,9 @@ from near_core.environment import uniform
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh
 from near_core.photo import Photo, prepare
-from near_core.surfels import Surfels
 from near_core.render import Renderer
 from near_core.scene import Instance, Settings
+from near_core.surfels import Surfels
 
 
 def box(size=(0.9, 0.6, 0.5), **material) -> Mesh:
@@ -156,7 +156,7 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     assert np.abs(front[:, 0]).max() == pytest.approx(0.29, abs=0.03)  # 64 of 128 pixels either side, at distance 3
 
 
-def test_a_guessed_camera_moves_until_the_object_is_in_the_middle(model):
+def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
     """A square before the origin and to the right of it, 0.4 wide and 0.2 deep, seen from the front."""
     camera = cameras.orbit(0, 0, 3, 30, 128, 128)
     look = view_of(camera, np.full((128, 128), -0.3, np.float32))

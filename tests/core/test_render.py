@@ -121,8 +121,8 @@ def test_what_is_inside_another_asset_does_not_shine_through(renderer, white, sc
     alone = picture(renderer, [(white, np.eye(4))], camera, uniform, name="Base Color")
     both = picture(renderer, [(white, np.eye(4)), inner], camera, uniform, name="Base Color")
     assert picture(renderer, [inner], camera, uniform, name="Base Color")[128, 128, 1] < 0.03
-    assert np.abs(both - alone).mean() < 1e-4 and (np.abs(both - alone) > 0.05).mean() < 1e-4
-    assert np.abs(both - alone)[128 - 20:128 + 20, 128 - 20:128 + 20].max() < 0.1
+    solid = alone[..., 1] > 0.9
+    assert solid.mean() > 0.2 and np.abs(both - alone)[solid].max() < 1e-3
 
 
 def test_normals_point_outward_under_mirrored_and_stretched_matrices(renderer, white):
