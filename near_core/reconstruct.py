@@ -392,7 +392,7 @@ def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texe
 
 
 def bent(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels whose shading normals lean to those that the photo shows: the shape found in it is rounder than they are."""
+    """Surfels whose shading normals lean to those that the photo shows: the shape found in it is rounder."""
     weight, uv = _shown(surfels, view)
     own = surfels.normal
     seen = _unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)

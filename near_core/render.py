@@ -31,8 +31,8 @@ BAND = 16  # rows of the picture, likewise
 # A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
 # block counts for the surface in front, up to this factor, so that silhouettes do not grow.
 SOLIDITY = 1.2
-# Cells behind a layer of discs from which nothing is seen through it: it lets no more than a sixth through (kernels.splat),
-# for which SOLIDITY makes up.
+# Cells behind a layer of discs from which nothing is seen through it. Such a layer lets a sixth through at most
+# (kernels.splat), for which SOLIDITY makes up.
 HIDES = 3
 RAYS = {"draft": 4, "final": 12}  # specular rays per surfel
 FAR = 1e10  # metres

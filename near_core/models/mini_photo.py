@@ -195,8 +195,9 @@ class Structure(nn.Module):
     looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
 
     image: (B, 4, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S):
-    depth of the front and of the last surface behind it below the frame's origin, asset units, and alpha. uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror
-    image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3) theirs. towards: (B, 3) unit, from the origin to the camera.
+    depth of the front and of the last surface behind it below the frame's origin, asset units, and alpha.
+    uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3)
+    theirs. towards: (B, 3) unit, from the origin to the camera.
     Returns logits (B, 64, 64, 64).
     """
 

@@ -175,12 +175,12 @@ def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
 def test_normals_lean_to_those_the_photo_shows():
     """Surfels that face the camera, at its front and behind it, and a photo whose normals all point up and to it."""
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
-    view.normal = np.broadcast_to(np.float32([0, -1, -1])[:, None, None], (3, 128, 128))  # OpenCV: up, towards the camera
+    view.normal = np.broadcast_to(np.float32([0, -1, -1])[:, None, None], (3, 128, 128))  # up, to the camera
     count, towards = 3, np.float32([0, -1, 0])
     normal = np.stack([towards, towards, -towards])
     ones = np.ones(count, np.float32)
-    surfels = Surfels(np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]]), normal, normal, np.ones((count, 3), np.float32),
-                      ones, ones, ones, ones, ones)
+    place = np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]])
+    surfels = Surfels(place, normal, normal, np.ones((count, 3), np.float32), *[ones] * 5)
     made = reconstruct.bent(surfels, view).shading_normal
     half = (towards + np.float32([0, -1, 1]) / np.sqrt(2)) / 2
     assert made[0] == pytest.approx(half / np.linalg.norm(half), abs=1e-3)
