@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from . import image, procedural, variation
+from . import mesh as meshes
 from .dataset import Dataset, read_models_csv
 from .errors import NearError
 
@@ -47,21 +48,27 @@ class Source:
     model: Path
     group: str = ""
     category: str = ""
-    original: Path | None = None  # of a re-drawn material
-    seed: int | None = None  # of a procedural object or a re-drawn material
+    original: Path | None = None  # of a variation
+    seed: int | None = None  # of a procedural object or a variation
+    redrawn: bool = False  # a variation has new materials
+    reshaped: bool = False  # a variation has a new shape
 
     def prepare(self) -> None:
         """Writes the mesh file of a procedural object or a variation, whole or not at all."""
         if self.model.exists() or self.seed is None:
             return
         self.model.parent.mkdir(parents=True, exist_ok=True)
-        part = self.model.with_name(self.model.name + ".part")
+        part = self.model.with_suffix(".part.glb")
         if self.original is None:
             part.write_bytes(procedural.to_glb(procedural.make(self.seed)))
         else:
-            data, drawn = variation.redraw(self.original.read_bytes(), self.seed)
-            self.model.with_suffix(".json").write_text(json.dumps(drawn, indent=1))
+            data = self.original.read_bytes()
+            if self.redrawn:
+                data, drawn = variation.redraw(data, self.seed)
+                self.model.with_suffix(".json").write_text(json.dumps(drawn, indent=1))
             part.write_bytes(data)
+            if self.reshaped:
+                part.write_bytes(procedural.to_glb(variation.reshape(meshes.load(part), self.seed)))
         part.replace(self.model)
 
 
@@ -75,6 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--procedural", type=int, default=0, metavar="N", help="also N procedural objects")
     parser.add_argument("--randomise-materials", action="store_true",
                         help="render flat-coloured models with re-drawn materials instead of the models as they are")
+    parser.add_argument("--reshape", action="store_true",
+                        help="render models stretched, tapered, bent and twisted by chance, instead of as they are")
     parser.add_argument("--limit", type=int, help="at most so many models, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layout", choices=("training", "evaluation"), default="training",
@@ -220,10 +229,12 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
                   "with material maps of their own" if args.randomise_materials and "flat" not in flags else "")
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
-        elif args.randomise_materials:
-            asset, seed = f"{path.stem}_r{args.seed}", int(hashlib.sha256(
+        elif args.randomise_materials or args.reshape:
+            kind = "r" * args.randomise_materials + "s" * args.reshape
+            asset, seed = f"{path.stem}_{kind}{args.seed}", int(hashlib.sha256(
                 f"{args.seed} {path.stem}".encode()).hexdigest()[:8], 16)
-            found.append(Source(asset, args.out / "models" / f"{asset}.glb", group, category, path, seed))
+            found.append(Source(asset, args.out / "models" / f"{asset}.glb", group, category, path, seed,
+                                args.randomise_materials, args.reshape))
         else:
             found.append(Source(path.stem, path, group, category))
     for reason, count in left_out.items():

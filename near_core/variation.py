@@ -1,15 +1,17 @@
-"""Variations: the same model with its materials drawn anew, for models that only come in flat colours."""
+"""Variations: a model with its materials drawn anew, where it only comes in flat colours, or with another shape."""
 
 from __future__ import annotations
 
 import io
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 
 from . import finish
 from .errors import NearError
+from .mesh import Mesh, normalized
 
 CLUSTERS = 10  # colours a palette texture is taken apart into
 FLAT_SHARE = 0.8  # of neighbouring texels that are equal; a texture above it is a palette, not a photograph
@@ -85,6 +87,36 @@ def _is_palette(picture: np.ndarray) -> bool:
     colors = picture[..., :3].astype(int)
     equal = [np.abs(np.diff(colors, axis=axis)).max(-1) <= 2 for axis in (0, 1)]
     return min(e.mean() for e in equal if e.size) > FLAT_SHARE if min(colors.shape[:2]) > 1 else False
+
+
+def reshape(mesh: Mesh, seed: int) -> Mesh:
+    """A mesh stretched along its axes and perhaps tapered, bent and twisted; what is alike on its left and right
+    mostly stays so. Centred, its longest side 1, with corner normals and UVs."""
+    chance, whole = np.random.default_rng(seed), normalized(mesh)[0]
+    stretch = np.exp(chance.normal(0, 0.3, 3))
+    taper = chance.uniform(-0.6, 0.6, 2) * (chance.random(2) < 0.4)  # of width and depth, from the middle to the top
+    bend, twist = (chance.uniform(-most, most) * (chance.random() < share) for most, share in ((0.9, 0.35), (0.8, 0.1)))
+
+    def warp(points: np.ndarray) -> np.ndarray:
+        x, y, z = (points * stretch).T
+        height = z / stretch[2]  # -0.5..0.5
+        x, y = x * (1 + taper[0] * height), y * (1 + taper[1] * height)
+        y = y + bend * stretch[2] * height * height  # forwards or backwards: left and right stay alike
+        c, s = np.cos(twist * height), np.sin(twist * height)
+        return np.stack([c * x - s * y, s * x + c * y, z], 1)
+
+    points = whole.vertices.astype(np.float64)
+    step = 1e-4
+    along = np.stack([(warp(points + step * axis) - warp(points - step * axis)) / (2 * step) for axis in np.eye(3)], 1)
+    # normals go with the transposed inverse of how a point's surroundings are turned and stretched
+    carried = np.linalg.inv(along)[whole.faces]  # (F, 3, 3, 3)
+    corners = whole.vertices[whole.faces].astype(np.float64)
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, None].repeat(3, 1)
+    normal = np.einsum("fcij,fcj->fci", carried, flat if whole.corner_normal is None else whole.corner_normal)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    uv = np.zeros((len(whole.faces), 3, 2), np.float32) if whole.corner_uv is None else whole.corner_uv
+    made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32), corner_uv=uv)
+    return normalized(made)[0]
 
 
 # --- the container (glTF 2.0, section 4.4)

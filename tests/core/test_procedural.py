@@ -1,5 +1,6 @@
 """Procedural objects, finishes and variations: reproducible, closed, plausible, and the same after the file."""
 
+import dataclasses
 import json
 import struct
 
@@ -136,3 +137,24 @@ def test_a_file_that_is_no_glb_is_refused_in_words():
     for data in (b"", b"glTF", b"glTF" + b"\xff" * 40, b"x" * 100):
         with pytest.raises(NearError, match="glTF"):
             variation.flags(data)
+
+
+def test_reshaped_models_keep_their_surface_and_get_another_shape(objects):
+    for seed, made in list(objects.items())[:8]:
+        new = variation.reshape(made, seed)
+        assert np.array_equal(variation.reshape(made, seed).vertices, new.vertices)
+        assert not np.allclose(variation.reshape(made, seed + 1).vertices, new.vertices, atol=0.01)
+        assert np.array_equal(new.faces, made.faces) and np.array_equal(new.corner_uv, made.corner_uv)
+        low, high = mesh.bounds(new)
+        assert np.allclose(low + high, 0, atol=1e-5) and (high - low).max() == pytest.approx(1, abs=1e-5)
+
+
+def test_reshaped_normals_stand_on_the_surface():
+    for seed in range(6):
+        part = shapes.superquadric(np.random.default_rng(seed))
+        plain = mesh.Mesh(part.vertices.astype(np.float32), part.faces.astype(np.int32))
+        flat, _ = mesh.face_normals(plain)
+        made = variation.reshape(dataclasses.replace(plain, corner_normal=flat[:, None].repeat(3, 1)), seed)
+        new, area = mesh.face_normals(made)
+        cosine = (made.corner_normal * new[:, None]).sum(-1)[area > 1e-6]
+        assert np.quantile(cosine, 0.02) > 0.98, seed
