@@ -160,10 +160,11 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
                                                   "default: the photo's alpha, or the background is found")
     parser.add_argument("--mesh", type=Path, help="shape: .glb, .gltf, .obj or .ply; without photos also the material")
     parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
-    parser.add_argument("--fov", type=float, help="degrees, full horizontal angle of the photo; default 40")
+    parser.add_argument("--fov", type=_angle, help="degrees, full horizontal angle of the photo, or auto: what its file "
+                                                   "says of the lens; default 40")
     parser.add_argument("--azimuth", type=float, help="degrees, 0 shows the front, 90 the side at +X; default 0")
-    parser.add_argument("--elevation", type=_elevation, help="degrees above the horizon, or auto: by the photo's look; "
-                                                             "default 15")
+    parser.add_argument("--elevation", type=_angle, help="degrees above the horizon, or auto: by the photo's look; "
+                                                         "default 15")
     parser.add_argument("--seed", type=int, default=0, help="another one gives another guess of what the photo hides")
     _model_arguments(parser, "what photos become an asset of; default: the embedded model")
     parser.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
@@ -172,7 +173,7 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the asset: .near")
 
 
-def _elevation(text: str) -> float | str:
+def _angle(text: str) -> float | str:
     return text if text == "auto" else float(text)
 
 
@@ -214,7 +215,7 @@ def _pose(args: argparse.Namespace) -> dict:
     """What is known about the first photo's camera, as keywords of create_from_image."""
     angles = {name: getattr(args, name) for name in ("fov", "azimuth", "elevation") if getattr(args, name) is not None}
     if not args.camera:
-        return angles | ({"elevation": None} if args.elevation == "auto" else {})
+        return {name: None if angle == "auto" else angle for name, angle in angles.items()}
     if angles:
         raise NearError("--camera already says where the photo was taken from.",
                         "Leave out --fov, --azimuth, --elevation.")

@@ -8,7 +8,7 @@ from typing import Callable
 
 import numpy as np
 
-from . import latent, reconstruct, render, runtime, sampling
+from . import image, latent, reconstruct, render, runtime, sampling
 from . import mesh as meshes
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
@@ -17,6 +17,7 @@ from .photo import Matte, Photo, prepare
 from .progress import Progress, part, silent
 
 MODEL = "near-mini"
+FOV = 40.0  # degrees, of a photo whose lens is not known
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
 
@@ -44,7 +45,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = 15.0, fov: float = 40.0, seed: int = 0, name: str, source: str = "",
+                      elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
                       normalize: bool = False, model: runtime.NearMini | None = None, progress: Progress = silent,
                       on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
@@ -52,7 +53,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
         from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
         asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
-    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated.
+    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated by the photo's look,
+    fov None: what the photo's file says of its lens, else FOV.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -68,13 +70,14 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         photo = prepare(picture, mask if number == 0 else None, matte_of(model), part(progress, 0.0, 0.25))
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
+        angle = fov or (None if isinstance(picture, np.ndarray) else image.field_of_view(picture)) or FOV
         height = reconstruct.elevation_of(model, photo) if elevation is None else elevation
         if camera is not None and number == 0:
             seen_from = photo.cropped(camera)
         elif mesh is not None:
-            seen_from = _posed(photo, mesh, height, fov)
+            seen_from = _posed(photo, mesh, height, angle)
         else:
-            seen_from = photo.camera(azimuth + 360 * number / len(photos), height, fov)
+            seen_from = photo.camera(azimuth + 360 * number / len(photos), height, angle)
             seen_from = reconstruct.centred(reconstruct.Look(model, photo, seen_from))
         progress("Layers", 0.3)
         views.append(reconstruct.Look(model, photo, seen_from))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, evaluation_report, image, metrics
+from . import __version__, error_classes, evaluation_report, image, metrics
 from .asset import NeuralAsset
 from .create import create_from_image, create_from_mesh
 from .dataset import Dataset, View
@@ -36,7 +36,8 @@ class Row:
     """The numbers of one predicted picture.
 
     column: "given" (the photo's alpha and camera are given), "own" (default camera, own matte), or a baseline's name.
-    errors: metrics.image_errors. passes: metrics.pass_errors on picture 0, else empty. pictures: PNG data URIs.
+    errors: metrics.image_errors. passes: metrics.pass_errors on picture 0, else empty. classes: error_classes.errors
+    on picture 0 of task 1, else empty. pictures: PNG data URIs.
     """
 
     task: int
@@ -45,6 +46,7 @@ class Row:
     column: str
     errors: dict
     passes: dict = field(default_factory=dict)
+    classes: dict = field(default_factory=dict)
     pictures: str = ""
 
 
@@ -129,18 +131,22 @@ class Evaluator:
         neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
         rows = []
         for view in self._views(asset, 1):
-            given = self._row(1, view, "given", self._draw(neural, view, self.settings))
-            rows.append(given)
+            drawn = {"given": self._draw(neural, view, self.settings)}
             for shading in ("split-sum", "transport"):
                 if shading == self.settings.shading:
                     continue
                 if shading == "transport" and "lad" not in self._model.graphs:  # then "auto" has just drawn it
-                    rows.append(replace(given, column=shading, passes={}, pictures=""))
-                    continue
-                plain = replace(self.settings, shading=shading, passes=("Combined",))
-                rows.append(self._row(1, view, shading, self._draw(neural, view, plain)))
-            combined = replace(self.settings, passes=("Combined",))
-            rows.append(self._row(1, view, "visibility", self._draw(neural, view, combined, self._visibility)))
+                    drawn[shading] = {"Combined": drawn["given"]["Combined"]}
+                else:
+                    drawn[shading] = self._draw(neural, view, replace(self.settings, shading=shading, passes=("Combined",)))
+            drawn["visibility"] = self._draw(neural, view, replace(self.settings, passes=("Combined",)), self._visibility)
+            made = [self._row(1, view, column, prediction) for column, prediction in drawn.items()]
+            truth = view.passes() if view.n == PHOTO else {}
+            if error_classes.NEEDED <= set(truth):
+                masks = error_classes.classify(truth, drawn["given"]["Shadow"])
+                for row in made:
+                    row.classes = error_classes.errors(drawn[row.column]["Combined"], truth["Combined"], masks)
+            rows += made
         return rows
 
     def _from_photo(self, asset: str) -> list[Row]:
@@ -258,12 +264,14 @@ def by_category(rows: list[Row], categories: dict[str, str]) -> dict:
 
 
 def _column_numbers(rows: list[Row]) -> dict:
-    numbers = {key: metrics.summary(_per_asset(rows, key), worst=max if key in SMALLER_IS_BETTER else min)
+    numbers: dict = {key: metrics.summary(_per_asset(rows, key), worst=max if key in SMALLER_IS_BETTER else min)
                for key in IMAGE_NUMBERS if key != "lpips" or any(key in row.errors for row in rows)}
     passes = {key for row in rows for key in row.passes}
     if passes:
         numbers["passes"] = {key: float(np.mean([r.passes[key] for r in rows if key in r.passes]))
                              for key in sorted(passes)}
+    if classes := [row.classes for row in rows if row.classes]:
+        numbers["classes"] = error_classes.collect(classes)
     return numbers | {"n": len({row.asset for row in rows}), "pictures": len(rows)}
 
 

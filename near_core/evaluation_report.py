@@ -8,7 +8,7 @@ import io
 
 import numpy as np
 
-from . import metrics
+from . import error_classes, metrics
 
 TILE = 160  # pixels a side of a thumbnail
 SHOWN = 12  # pictures per task
@@ -48,7 +48,7 @@ def page(result: dict, rows: list, titles: dict[int, str]) -> str:
              "the sRGB encoding: over the pixels of the object / over the whole picture. Mean over assets.</p>"]
     for task, numbers in result["tasks"].items():
         parts.append(f"<h2>Task {task}: {titles[int(task)]}</h2>" + _table(numbers))
-        parts.append(_passes(numbers) + _categories(result["per_category"].get(task, {})))
+        parts.append(_passes(numbers) + _classes(numbers) + _categories(result["per_category"].get(task, {})))
         shown = sorted((r for r in rows if r.task == int(task) and r.pictures), key=_badness)[:SHOWN]
         parts.append(f"<h3>Worst pictures (truth, prediction, difference x 2)</h3>{''.join(map(_figure, shown))}"
                      if shown else "")
@@ -94,6 +94,21 @@ def _passes(numbers: dict) -> str:
     cells = "".join(f"<tr><td>{html.escape(key.replace('_', ' '))}<td>{value:.4g}</tr>"
                     for key, value in numbers["passes"].items())
     return f"<h3>Passes, picture 0</h3><table>{cells}</table>"
+
+
+def _classes(numbers: dict) -> str:
+    """What kinds of pixels are wrong, for ourselves and the baselines."""
+    columns = {name: n["classes"] for name, n in {"NeAR": numbers, **numbers["baselines"]}.items() if "classes" in n}
+    if not columns:
+        return ""
+    own = columns["NeAR"]
+    body = "".join(
+        f"<tr><td>{html.escape(words)}<td>{own[name]['pixels']:.1%}<td>{own[name]['error']:.1%}"
+        + "".join(f"<td>{_number(found[name]['psnr'], 2)}" for found in columns.values()) + "</tr>"
+        for name, words in error_classes.NAMES.items())
+    heads = "".join(f"<th>{html.escape(name)} dB" for name in columns)
+    return ("<h3>Kinds of pixels, picture 0, all assets together</h3>"
+            f"<table><tr><th><th>pixels<th>of the error{heads}</tr>{body}</table>")
 
 
 def _categories(categories: dict) -> str:

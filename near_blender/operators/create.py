@@ -15,6 +15,8 @@ from . import jobs
 from .place import in_object_mode, reported
 from .transfer import chosen_paths
 
+FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
+
 
 class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     bl_idname = "near.create_asset_from_mesh"
@@ -64,6 +66,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
     fov: FloatProperty(
         name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
+    reads_fov: BoolProperty(
+        name="Field of View from File", default=True,
+        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
         description="How far the photo looks down on the object")
@@ -94,9 +99,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
         camera.enabled = not client.worker().choice.model  # the published model does not ask for it
-        for name in ("fov", "estimates_elevation", "elevation", "azimuth"):
+        for name in ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth"):
             row = camera.row()
-            row.enabled = name != "elevation" or not self.estimates_elevation
+            row.enabled = name not in FOUND or not getattr(self, FOUND[name])
             row.prop(self, name)
         layout.prop(self, "seed")
 
@@ -113,15 +118,15 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             name = paths[0].stem
             job = client.create_from_image(
                 [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh, normalize=True,
-                mask=bpy.path.abspath(self.mask) or None, fov=math.degrees(self.fov),
-                elevation=None if self._estimates() else math.degrees(self.elevation), azimuth=math.degrees(self.azimuth))
+                mask=bpy.path.abspath(self.mask) or None, azimuth=math.degrees(self.azimuth),
+                **{name: None if self._finds(name) else math.degrees(getattr(self, name)) for name in FOUND})
             return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 
-    def _estimates(self) -> bool:
-        """A script that names an elevation means it."""
-        given = self.properties.is_property_set
-        return self.estimates_elevation and (given("estimates_elevation") or not given("elevation"))
+    def _finds(self, angle: str) -> bool:
+        """A script that names an angle means it."""
+        given, switch = self.properties.is_property_set, FOUND[angle]
+        return getattr(self, switch) and (given(switch) or not given(angle))
 
 
 class NEAR_FH_image(bpy.types.FileHandler):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from near_core import camera as cameras
-from near_core import reconstruct, runtime
+from near_core import image, reconstruct, runtime
 from near_core.asset import decode_octahedral
 from near_core.create import create_from_image, create_from_mesh
 from near_core.environment import uniform
@@ -205,3 +206,15 @@ def test_elevation_is_estimated_by_the_photo(model):
     beside, above = (reconstruct.elevation_of(model, prepare(photographed(asset, cameras.orbit(
         30, degrees, 2.9, 40, 256, 256))[0])) for degrees in (5, 65))
     assert -20 < beside < above - 15 < 65
+
+
+def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 1  # Pillow writes nothing into a PNG else
+    exif.get_ifd(0x8769)[41989] = 20  # mm, for film
+    Image.fromarray(photo[0]).save(tmp_path / "box.png", exif=exif)
+    wide = image.field_of_view(tmp_path / "box.png")
+    assert wide == pytest.approx(75, abs=1)
+    read, told, usual = (create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov)
+                         for fov in (None, wide, 40.0))
+    assert np.array_equal(read.coords, told.coords) and not np.array_equal(read.coords, usual.coords)

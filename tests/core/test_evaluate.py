@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from near_core import camera, environment, evaluate, image, mesh
+from near_core import camera, environment, error_classes, evaluate, image, mesh
 from near_core.create import create_from_mesh
 from near_core.dataset import Dataset
 from near_core.errors import NearError
@@ -188,3 +188,26 @@ def test_photo_tasks_need_photo_networks(dataset, tmp_path):
     with pytest.raises(NearError, match="photo networks"):
         evaluate.Evaluator(Dataset(dataset), (1, 2), Settings(), model=NearMini(tmp_path / "no weights"))
 
+
+
+def test_every_pixel_of_the_object_is_of_one_kind_and_errors_add_up():
+    """A disc with a bar on it, half metal, a speckled quarter, a dark corner: kinds in the order of error_classes."""
+    y, x = np.mgrid[:96, :96]
+    disc, bar = (x - 48) ** 2 + (y - 48) ** 2 < 40 ** 2, (np.abs(x - 48) < 2) & (y < 20)
+    solid = disc | bar
+    colour = np.full((96, 96, 3), 0.5)
+    colour[(x > 48) & (y > 48) & ((x + y) % 2 == 0)] = 0.1
+    truth = {"Combined": np.dstack([colour * solid[..., None], solid]).astype(np.float32), "Base Color": colour,
+             "Depth": np.where(solid, 2.0, 0)[..., None], "Metallic": (x < 40).astype(float)[..., None]}
+    shadow = np.where((x > 60) & (y < 40), 0.1, 1.0)[..., None]
+    masks = error_classes.classify(truth, shadow)
+    assert np.array_equal(np.sum(list(masks.values()), 0), solid)
+    at = {name: [mask[place] for place in ((4, 48), (48, 20), (30, 70), (66, 66), (40, 50), (48, 9))]
+          for name, mask in masks.items()}
+    assert at["thin"][0] or at["edges"][0]
+    assert [at[name][i] for i, name in ((1, "metals"), (2, "shaded"), (3, "fine"), (4, "rest"), (5, "edges"))] == [True] * 5
+    wrong = truth["Combined"].copy()
+    wrong[masks["fine"]] = 0
+    found = error_classes.collect([error_classes.errors(wrong, truth["Combined"], masks)] * 2)
+    assert sum(f["pixels"] for f in found.values()) == pytest.approx(1)
+    assert found["fine"]["error"] == pytest.approx(1) and found["fine"]["psnr"] < 10 and found["rest"]["psnr"] == 100
