@@ -24,7 +24,7 @@ _PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, 
 
 _project = Kernel("splat_project", *_GAUSSIANS, *_CAMERA, *[POINTER] * 5, INTEGER)
 _project_backward = Kernel("splat_project_backward", *_GAUSSIANS, *_CAMERA, *[POINTER] * 8, INTEGER)
-_rasterize = Kernel("splat_rasterize", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 3, INTEGER)
+_rasterize = Kernel("splat_rasterize", *_PROJECTION, POINTER, *_PICTURE, INTEGER, *[POINTER] * 3, INTEGER)
 _rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 8, INTEGER)
 _contributions = Kernel("splat_contributions", *_PROJECTION, POINTER, INTEGER, INTEGER, POINTER, INTEGER)
 
@@ -92,7 +92,7 @@ def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, widt
 
 
 def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None,
-              threads: int = 0):
+              samples: int = 1, threads: int = 0):
     """Composites projected Gaussians front to back.
 
     features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros. hides: (N,) float32 or None: where
@@ -104,15 +104,19 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     """
     count = _check(projection, width, height, hides)
     channels = _check_features(features, count, background)
+    if samples not in (1, 4):
+        raise ValueError(f"samples must be 1 or 4, not {samples}.")
     image = np.empty((height, width, channels), np.float32)
     alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    _rasterize(*projection, count, hides, features, channels, background, width, height, image, alpha, depth, threads)
+    _rasterize(*projection, count, hides, features, channels, background, width, height, samples, image, alpha, depth,
+               threads)
     return image, alpha, depth
 
 
 def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
                        *, background=None, hides=None, threads: int = 0) -> Gradients:
-    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
+    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments and
+    one sample a pixel.
     What is hidden stays hidden: where a surface closes has no gradient.
 
     d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.

@@ -18,13 +18,14 @@ from .scene import PASSES, Instance, Settings
 from .surfels import CELL, Surfels
 from .texels import Texels
 
-LOW_PASS = 0.1  # square pixels added to a splat's footprint
+SAMPLES = {"draft": 1, "final": 4}  # per pixel
+LOW_PASS, SHARP = 0.1, 0.02  # square pixels added to a splat's footprint where a pixel takes one sample, and four
 FACING = -0.05  # surfels turned further away than this cosine are not drawn
 SEEN = 2e-4  # pixels' worth of blending weight from which a surfel is seen
 # A surfel is not shaded but left to its neighbours where hardly any of it is seen, and of no pixel much.
 FAINT = 0.01, 0.05  # of what its disc would weigh alone; pixels
 MARGIN = 16  # pixels around a window where surfels count as seen as well
-WIDE = 3  # pixels of a projected disc's radius from which its texels are drawn: it is then about a pixel wide itself
+WIDE = 2  # pixels of a projected disc's radius from which its texels are drawn
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 FINE_AT_ONCE = 8192  # texels, likewise
 BAND = 16  # rows of the picture, likewise
@@ -233,7 +234,8 @@ class Renderer:
             empty = np.broadcast_to(np.float32(0), (height, width, 2 + channels))
             return _developed(empty, empty[..., 0], camera, sky, settings, progress)
         progress("Visibility", 0.0)
-        projection = project(gaussians.merged([item.shape for item in drawn]), camera, settings.threads)
+        shape, samples = gaussians.merged([item.shape for item in drawn]), SAMPLES[settings.quality]
+        projection = project(shape, camera, settings.threads)
         progress("Visibility", 0.05)
         hides = np.concatenate([np.full(len(item.front), item.hides) for item in drawn])
         weight = _weights(projection, hides, camera, settings.threads)
@@ -254,8 +256,11 @@ class Renderer:
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
+        if samples > 1:
+            projection = project(shape, camera, settings.threads, SHARP)
         projection, features, hides = _with_texels(drawn, projection, features, gain, hides, camera, settings)
-        image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, threads=settings.threads)
+        image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, samples=samples,
+                                          threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
 
 
@@ -297,7 +302,7 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
     def refine(number: int) -> None:
         item, start, texels = parts[number]
         surfel = item.prepared.texels.surfel[texels]
-        rows, fine = start + surfel, project(item.fine.take(texels), camera, 1)
+        rows, fine = start + surfel, project(item.fine.take(texels), camera, 1, SHARP)
         shift = item.prepared.colors[texels] - item.prepared.transport.surfels.base_color[surfel]
         copied = features[rows]
         copied[:, 1] = fine.depth
@@ -339,13 +344,13 @@ def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callab
     return made
 
 
-def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0) -> splat.Projection:
+def project(shape: gaussians.Gaussians, camera: Camera, threads: int = 0, low_pass: float = LOW_PASS) -> splat.Projection:
     """Gaussians on the camera's pixels, with the renderer's low-pass."""
     left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
     projection = splat.project(
         shape.xyz, shape.covariance, shape.opacity, camera.world_to_camera,
         camera.intrinsics - [[0, 0, left], [0, 0, top], [0, 0, 0]], width, height, near=camera.near, far=camera.far,
-        low_pass=LOW_PASS, orthographic=camera.orthographic, threads=threads)
+        low_pass=low_pass, orthographic=camera.orthographic, threads=threads)
     projection.mean[:] += np.float32([left, top])  # what is bent at the whole picture's edge is bent alike in a window
     return projection
 

@@ -29,7 +29,7 @@ struct BackwardTile {
 // Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for
 // each splat of the list, the units that had not stopped before it.
 template <bool CLOSING>
-void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
+void retrace(BackwardTile& b, const Bins<1>& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
     const int64_t stride = g.channels + 1;
     const int columns = int(g.width) - left < TILE ? int(g.width) - left : TILE;
     const int rows = int(g.height) - top < TILE ? int(g.height) - top : TILE;
@@ -40,7 +40,7 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
         live[e - begin] = b.tile.live;
         if (!b.tile.live) continue;
         const Splat& s = bins.at(e, nullptr, 0);
-        composite<CLOSING>(b.tile, Footprint(s, left, top), [&](int unit, Floats, Floats weight) {
+        composite<CLOSING>(b.tile, Footprint<1>(s, left, top), [&](int unit, Floats, Floats weight) {
             b.tile.sums[unit] += weight * s.depth;
             b.last[unit] = weight > 0.f ? Ints{} + int32_t(e - begin) : b.last[unit];
         });
@@ -70,7 +70,7 @@ void retrace(BackwardTile& b, const Bins& bins, int64_t t, int left, int top, co
 
 // One splat of the tile, the pixels' transmittance being that after it: writes its row and steps to before it.
 template <bool CLOSING>
-void walk_back(BackwardTile& b, const Footprint& f, uint64_t live, int32_t place, const float* color, int64_t channels,
+void walk_back(BackwardTile& b, const Footprint<1>& f, uint64_t live, int32_t place, const float* color, int64_t channels,
                float* row) {
     const Splat& s = f.s;
     const int64_t stride = channels + 1;
@@ -112,7 +112,7 @@ template <bool CLOSING>
 void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
-    const Bins bins(p, features, channels, losses.width, losses.height, threads);
+    const Bins<1> bins(p, features, channels, losses.width, losses.height, threads);
     if (bins.entry_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.entry_count * width);
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
@@ -124,7 +124,7 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         retrace<CLOSING>(tile, bins, t, left, top, losses, live.data);
         for (int64_t e = end; e-- > begin;) {
             const Splat& s = bins.at(e, features, channels, -8);
-            walk_back<CLOSING>(tile, Footprint(s, left, top), live[e - begin], int32_t(e - begin),
+            walk_back<CLOSING>(tile, Footprint<1>(s, left, top), live[e - begin], int32_t(e - begin),
                       features + bins.entries[e] * channels, channels, rows.data + e * width);
         }
     });

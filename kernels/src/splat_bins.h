@@ -43,11 +43,13 @@ struct Projected {
 
 struct alignas(64) Splat {  // one cache line
     float x, y, a, b, c, opacity, depth;
-    int32_t x0, x1, y0, y1;  // pixels where it can reach ALPHA_MIN, end exclusive
+    int32_t x0, x1, y0, y1;  // samples where it can reach ALPHA_MIN, end exclusive
     float hidden;            // the depth from which it hides all where it closes a surface
 };
 
-// Fills `splat` from row i; false where it cannot touch the picture or holds a value that is not finite.
+// Fills `splat` from row i for a picture of width x height samples, SIDE x SIDE a pixel; false where it cannot touch the
+// picture or holds a value that is not finite.
+template <int SIDE>
 inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t height, Splat& splat) {
     const float x = p.mean[2 * i], y = p.mean[2 * i + 1], o = p.opacity[i], z = p.depth[i];
     const float a = p.conic[3 * i], b = p.conic[3 * i + 1], c = p.conic[3 * i + 2];
@@ -60,8 +62,12 @@ inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t hei
     const float half_x = std::sqrt(std::fmax(reach * c, 0.f)) * 1.0001f + 0.01f;
     const float half_y = std::sqrt(std::fmax(reach * a, 0.f)) * 1.0001f + 0.01f;
     const auto clamp = [](float v, int64_t end) { return int32_t(std::fmin(std::fmax(v, 0.f), float(end))); };
-    const int32_t x0 = clamp(std::ceil(x - half_x - 0.5f), width), x1 = clamp(std::floor(x + half_x + 0.5f), width);
-    const int32_t y0 = clamp(std::ceil(y - half_y - 0.5f), height), y1 = clamp(std::floor(y + half_y + 0.5f), height);
+    // Column i of the samples lies FIRST to LAST behind i / SIDE; so do rows.
+    constexpr float FIRST = 0.5f - Samples<SIDE>::OUTER, LAST = SIDE == 1 ? 0.5f : Samples<SIDE>::OUTER;
+    const auto begin = [&](float low, int64_t end) { return clamp(std::ceil(SIDE * (low - LAST)), end); };
+    const auto beyond = [&](float high, int64_t end) { return clamp(std::floor(SIDE * (high - FIRST)) + 1.f, end); };
+    const int32_t x0 = begin(x - half_x, width), x1 = beyond(x + half_x, width);
+    const int32_t y0 = begin(y - half_y, height), y1 = beyond(y + half_y, height);
     splat = {x, y, a, b, c, o, z, x0, x1, y0, y1, p.hides ? z + p.hides[i] : 0.f};
     return splat.x0 < splat.x1 && splat.y0 < splat.y1;
 }
@@ -103,9 +109,10 @@ inline uint32_t sortable(float value) {
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// The splats by row, and for tile t the rows entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth
+// For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth
 // order. The s-th visible splat in depth order is sorted[s]; its tiles, row by row, have their entries at
 // slots[first[s] .. first[s+1]).
+template <int SIDE>
 class Bins {
 public:
     // features: (N, channels) or null; a Gaussian with a feature that is not finite is left out.
@@ -139,7 +146,7 @@ private:
             for (int64_t i = begin; i < end; ++i) {
                 Splat& s = splats[i];
                 const bool seen =
-                    make_splat(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels));
+                    make_splat<SIDE>(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels));
                 const auto tile = [&](int32_t pixel) { return uint16_t(seen ? pixel / TILE : 0); };
                 const auto tile_end = [&](int32_t pixel) { return uint16_t(seen ? (pixel - 1) / TILE + 1 : 0); };
                 keys[i] = {sortable(s.depth), uint32_t(i), tile(s.x0), tile_end(s.x1), tile(s.y0), tile_end(s.y1)};

@@ -49,6 +49,27 @@ struct Layout {
 };
 constexpr Layout LAYOUT;
 
+// Where the samples of a tile lie, in pixels from the centre of its first pixel. SIDE 1: every pixel's centre. SIDE 2:
+// four samples a pixel, on a grid that is turned, so that upright and level edges meet four columns and rows, and wider
+// than the pixel, as a renderer's pixel filter is.
+constexpr float SPREAD = 1.3f;
+template <int SIDE>
+struct Samples {
+    alignas(64) float x[TILE * TILE] = {}, y[TILE * TILE] = {};
+    static constexpr float OUTER = SIDE == 1 ? 0.f : 0.375f * SPREAD, INNER = SIDE == 1 ? 0.f : 0.125f * SPREAD;
+
+    constexpr Samples() {
+        for (int row = 0; row < TILE; ++row)
+            for (int column = 0; column < TILE; ++column) {
+                const bool right = column % SIDE, low = row % SIDE;
+                x[pixel_at(column, row)] = float(column / SIDE) + (right == low ? OUTER : INNER) * (right ? 1.f : -1.f);
+                y[pixel_at(column, row)] = float(row / SIDE) + (right == low ? INNER : OUTER) * (low ? 1.f : -1.f);
+            }
+    }
+};
+template <int SIDE>
+constexpr Samples<SIDE> SAMPLES;
+
 inline Floats load(const float* from) {
     Floats v;
     std::memcpy(&v, from, sizeof v);

@@ -12,7 +12,10 @@ struct Canvas {
     const float* background;  // null: black
     float *image, *alpha, *depth;
 
+    // The tile's own samples begin at (left, top), columns x rows of them are the picture's: SIDE x SIDE a pixel.
+    template <int SIDE>
     void fill_empty(int left, int top, int columns, int rows) const {
+        left /= SIDE, top /= SIDE, columns /= SIDE, rows /= SIDE;
         for (int y = 0; y < rows; ++y) {
             const int64_t pixel = (top + y) * width + left;
             std::memset(alpha + pixel, 0, sizeof(float) * size_t(columns));
@@ -23,7 +26,9 @@ struct Canvas {
         }
     }
 
+    template <int SIDE>
     void fill(const Tile& tile, int left, int top, int columns, int rows) const {
+        if (SIDE == 2) return fill_means(tile, left, top, columns, rows);
         const int64_t stride = channels + 1;
         float scratch[4 * (MAX_CHANNELS + 4)];
         for (int y = 0; y < rows; ++y) {
@@ -58,36 +63,72 @@ struct Canvas {
             }
         }
     }
+
+    // Four samples a pixel: a block of 4 x 4 becomes 2 x 2 pixels.
+    void fill_means(const Tile& tile, int left, int top, int columns, int rows) const {
+        const int64_t stride = channels + 1;
+        for (int y = 0; y < rows; y += 4)
+            for (int x = 0; x < columns; x += 4) {
+                float mean[MAX_CHANNELS + 1][4];  // of the pixels, row by row
+                for (int64_t c = 0; c <= channels; ++c) {
+                    Quad line[4];
+                    for (int i = 0; i < 4; ++i) {
+                        const int at = pixel_at(x, y + i);
+                        std::memcpy(&line[i], reinterpret_cast<const float*>(tile.sums) +
+                                                  (at / LANES * stride + c) * LANES + at % LANES, sizeof(Quad));
+                    }
+                    const Quad upper = line[0] + line[1], lower = line[2] + line[3];
+                    const Quad pixels = 0.25f * (__builtin_shufflevector(upper, lower, 0, 2, 4, 6) +
+                                                 __builtin_shufflevector(upper, lower, 1, 3, 5, 7));
+                    std::memcpy(mean[c], &pixels, sizeof pixels);
+                }
+                for (int i = 0; i < 4; ++i) {
+                    const int column = x + i % 2 * 2, row = y + i / 2 * 2;
+                    if (column >= columns || row >= rows) continue;
+                    float through = 0;
+                    for (int k = 0; k < 4; ++k)
+                        through += 0.25f * tile.pixel_transmittance(pixel_at(column + k % 2, row + k / 2));
+                    const int64_t pixel = (top + row) / 2 * width + (left + column) / 2;
+                    alpha[pixel] = 1.f - through;
+                    depth[pixel] = mean[channels][i] / std::fmax(1.f - through, 1e-10f);
+                    float* const target = image + pixel * channels;
+                    for (int64_t c = 0; c < channels; ++c)
+                        target[c] = mean[c][i] + (background ? through * background[c] : 0.f);
+                }
+            }
+    }
 };
 
-template <bool CLOSING>
+template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, stride = channels + 1;
-    const Bins bins(p, features, channels, canvas.width, canvas.height, threads);
+    const int64_t width = SIDE * canvas.width, height = SIDE * canvas.height;
+    const Bins<SIDE> bins(p, features, channels, width, height, threads);
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
-        const int columns = int(canvas.width) - left < TILE ? int(canvas.width) - left : TILE;
-        const int rows = int(canvas.height) - top < TILE ? int(canvas.height) - top : TILE;
-        if (bins.tile_begin[t] == bins.tile_begin[t + 1]) return canvas.fill_empty(left, top, columns, rows);
+        const int columns = int(width) - left < TILE ? int(width) - left : TILE;
+        const int rows = int(height) - top < TILE ? int(height) - top : TILE;
+        if (bins.tile_begin[t] == bins.tile_begin[t + 1])
+            return canvas.fill_empty<SIDE>(left, top, columns, rows);
         Tile tile;
         tile.reset(UNITS * stride, columns, rows);
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
             const Splat& s = bins.at(e, features, channels);
             const float* color = features + bins.entries[e] * channels;
-            composite<CLOSING>(tile, Footprint(s, left, top), [&](int unit, Floats weight, Floats taken) {
+            composite<CLOSING>(tile, Footprint<SIDE>(s, left, top), [&](int unit, Floats weight, Floats taken) {
                 Floats* sums = tile.sums + unit * stride;
                 for (int64_t c = 0; c < channels; ++c) sums[c] += weight * color[c];
                 sums[channels] += taken * s.depth;
             });
         }
-        canvas.fill(tile, left, top, columns, rows);
+        canvas.fill<SIDE>(tile, left, top, columns, rows);
     });
 }
 
 // weights: (N,) zero; receives each Gaussian's blending weight summed over the pixels.
 template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
-    const Bins bins(p, nullptr, 0, width, height, threads);
+    const Bins<1> bins(p, nullptr, 0, width, height, threads);
     Buffer<float> parts(bins.entry_count);  // of each entry: no two threads write one sum, the order of adding is fixed
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
@@ -96,7 +137,7 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e) {
             Floats total = all(0.f);
             if (tile.live)
-                composite<CLOSING>(tile, Footprint(bins.at(e, nullptr, 0), left, top),
+                composite<CLOSING>(tile, Footprint<1>(bins.at(e, nullptr, 0), left, top),
                                    [&](int, Floats weight, Floats) { total += weight; });
             parts[e] = sum(total);
         }
@@ -114,15 +155,16 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
 using namespace near_kernels;
 
 // mean (N,2), conic (N,3), depth (N), radius (N), opacity (N), features (N,C), background (C) or null -> image (H,W,C),
-// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64. hides (N) or null.
+// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64. hides (N) or null. samples 1 or 4.
 NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
                              const float* opacity, int64_t count, const float* hides, const float* features,
-                             int64_t channels, const float* background, int64_t width, int64_t height, float* image,
-                             float* alpha, float* out_depth, int64_t threads) {
+                             int64_t channels, const float* background, int64_t width, int64_t height, int64_t samples,
+                             float* image, float* alpha, float* out_depth, int64_t threads) {
     return guard([&] {
-        (hides ? rasterize<true> : rasterize<false>)({mean, conic, depth, radius, opacity, count, hides}, features,
-                                                     {channels, width, height, background, image, alpha, out_depth},
-                                                     threads);
+        const auto draw = samples == 1 ? hides ? rasterize<true, 1> : rasterize<false, 1>
+                                       : hides ? rasterize<true, 2> : rasterize<false, 2>;
+        draw({mean, conic, depth, radius, opacity, count, hides}, features,
+             {channels, width, height, background, image, alpha, out_depth}, threads);
     });
 }
 

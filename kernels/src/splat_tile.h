@@ -7,7 +7,7 @@ namespace {
 
 constexpr int MAX_CHANNELS = 64;
 
-// One tile of one thread. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
+// One tile of one thread; its pixels may be samples of the picture's. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
 struct alignas(64) Tile {
     Floats transmittance[UNITS];
     Floats alpha[UNITS];                          // of the splat at hand, where `cover` says so
@@ -29,24 +29,26 @@ struct alignas(64) Tile {
     float pixel_transmittance(int at) const { return std::fabs(reinterpret_cast<const float*>(transmittance)[at]); }
 };
 
-// A splat seen from the tile whose first pixel is (left, top).
+// A splat seen from the tile whose first sample is (left, top) of SIDE x SIDE a pixel.
+template <int SIDE>
 struct Footprint {
     const Splat& s;
     float x, y;      // the mean from the centre of the tile's first pixel
     uint64_t units;  // that it may touch
 
     Footprint(const Splat& splat, int left, int top)
-        : s(splat), x(s.x - (float(left) + 0.5f)), y(s.y - (float(top) + 0.5f)) {
+        : s(splat), x(s.x - (float(left / SIDE) + 0.5f)), y(s.y - (float(top / SIDE) + 0.5f)) {
         const auto clamp = [](int v) { return v < 0 ? 0 : v > TILE ? TILE : v; };
         units = LAYOUT.box(clamp(s.x0 - left), clamp(s.x1 - left), clamp(s.y0 - top), clamp(s.y1 - top));
     }
-    Floats dx(int unit) const { return x - load(LAYOUT.x + unit * LANES); }
-    Floats dy(int unit) const { return y - load(LAYOUT.y + unit * LANES); }
+    Floats dx(int unit) const { return x - load(SAMPLES<SIDE>.x + unit * LANES); }
+    Floats dy(int unit) const { return y - load(SAMPLES<SIDE>.y + unit * LANES); }
 };
 
 // Computes the splat's alpha in `units`, 0 where it is skipped, and returns those where some pixel takes it. No branch
 // depends on the result, so that the exponentials of several units overlap.
-inline uint64_t cover(const Footprint& f, uint64_t units, Floats* alpha) {
+template <int SIDE>
+inline uint64_t cover(const Footprint<SIDE>& f, uint64_t units, Floats* alpha) {
     const float log2e = 1.44269504f;
     const float a = f.s.a * (-0.5f * log2e), b = f.s.b * -log2e, c = f.s.c * (-0.5f * log2e);
     uint64_t touched = 0;
@@ -66,8 +68,8 @@ inline uint64_t cover(const Footprint& f, uint64_t units, Floats* alpha) {
 // Composites a splat into the tile: visit(unit, weight, taken) for each unit where some pixel takes it, 0 elsewhere.
 // taken: what the splat takes of the light from behind; weight: how much of that it shows, all unless it lies behind a
 // surface that is CLOSED.
-template <bool CLOSING, class Visit>
-inline void composite(Tile& tile, const Footprint& f, const Visit& visit) {
+template <bool CLOSING, int SIDE, class Visit>
+inline void composite(Tile& tile, const Footprint<SIDE>& f, const Visit& visit) {
     for (uint64_t units = cover(f, f.units & tile.live, tile.alpha); units; units &= units - 1) {
         const int unit = __builtin_ctzll(units);
         const Floats alpha = tile.alpha[unit], before = tile.transmittance[unit], after = before * (1.f - alpha);

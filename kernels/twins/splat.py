@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN, CLOSED = 1 / 255, 0.999, 1e-4, 1 / 6
+# of four samples from a pixel's centre, pixels
+OFFSETS = [(1.3 * x, 1.3 * y) for x, y in ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))]
 
 
 class Projection(NamedTuple):
@@ -74,8 +76,14 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     return Projection(kept(mean), kept(conic), kept(z), kept(extent.amax(1)).int(), kept(opacity))
 
 
-def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None):
+def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None, samples=1):
     """Arguments and results as in `kernels.splat.rasterize`; a fourth result is each Gaussian's summed weight (N,)."""
+    if samples == 4:
+        taken = [rasterize(projection._replace(mean=projection.mean - torch.tensor(offset, dtype=projection.mean.dtype)),
+                           features, width, height, background=background, hides=hides) for offset in OFFSETS]
+        image, alpha, weights = (sum(each[i] for each in taken) / 4 for i in (0, 1, 3))
+        depth = sum(each[1] * each[2] for each in taken) / 4 / alpha.clamp(min=1e-10)
+        return image, alpha, depth, weights
     mean, conic, depth, radius, opacity = projection
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     pixel = torch.stack([columns, rows], 2).to(mean.dtype) + 0.5
