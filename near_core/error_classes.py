@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from . import metrics
 
-NAMES = {"edges": "edges of silhouettes and of depth, 2 pixels wide", "thin": "parts thinner than 7 pixels",
+NAMES = {"thin": "parts thinner than 7 pixels", "edges": "edges of silhouettes and of depth, 2 pixels wide",
          "metals": "metals", "shaded": "openings and interiors, less than a quarter of the light arrives",
          "fine": "textures finer than 4 pixels", "rest": "the rest"}
 NEEDED = {"Combined", "Depth", "Metallic", "Base Color"}  # passes of the truth

@@ -11,9 +11,9 @@ from .texels import EDGE, Texels
 
 # A disc's standard deviation across and through the surface, in cells, for a surfel of one cell's area, and how far
 # it stands below the surface: a Gaussian reaches beyond its deviation, so flush discs make fat silhouettes.
-WIDTH = 0.53
+WIDTH = 0.56
 THICKNESS = 0.15
-INSET = 0.32
+INSET = 0.36
 OPACITY = 0.995
 
 

@@ -257,8 +257,7 @@ class Renderer:
             start += len(item.front)
         progress("Drawing", 0.8)
         if samples > 1:
-            projection = project(shape, camera, settings.threads, SHARP)
-        projection, features, hides = _with_texels(drawn, projection, features, gain, hides, camera, settings)
+            projection, features, hides = _refined(drawn, shape, projection, features, gain, hides, camera, settings)
         image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, samples=samples,
                                           threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
@@ -280,13 +279,14 @@ def _faint(projection: splat.Projection, rows: np.ndarray) -> np.ndarray:
     return np.minimum(FAINT[0] * alone, FAINT[1])
 
 
-def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np.ndarray, gain: np.ndarray,
-                 hides: np.ndarray, camera: Camera, settings: Settings
-                 ) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
-    """What is drawn, with texels in place of their surfels where these are shaded and wide enough.
+def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.Projection, features: np.ndarray,
+             gain: np.ndarray, hides: np.ndarray, camera: Camera, settings: Settings
+             ) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
+    """What is drawn with four samples a pixel: texels in place of their surfels where these are shaded and wide enough.
 
-    features: (M, 2 + C) of the drawn surfels, the first 1 where they are shaded. gain: (M, 3) radiance by base colour.
-    hides: (M,). Returns projection, features and hides of what takes their place.
+    shape, projection: of the drawn surfels, as one sample a pixel takes them. features: (M, 2 + C) theirs, the first 1
+    where they are shaded. gain: (M, 3) radiance by base colour. hides: (M,).
+    Returns projection, features and hides of what takes their place.
     """
     plain, parts, start = projection.radius > 0, [], 0
     for item in drawn:
@@ -313,10 +313,11 @@ def _with_texels(drawn: list[_Drawn], projection: splat.Projection, features: np
         made[number] = fine, copied, hides[rows]
 
     pieces.spread(refine, range(len(parts)), settings.threads, "Drawing", silent)
-    return (splat.Projection(*(np.concatenate([kept[plain], *new])
-                               for kept, *new in zip(projection, *(fine for fine, _, _ in made)))),
-            np.concatenate([features[plain], *(copied for _, copied, _ in made)]),
-            np.concatenate([hides[plain], *(behind for _, _, behind in made)]))
+    rest = np.flatnonzero(plain)
+    sharp = project(shape.take(rest), camera, settings.threads, SHARP)
+    return (splat.Projection(*(np.concatenate(each) for each in zip(sharp, *(fine for fine, _, _ in made)))),
+            np.concatenate([features[rest], *(copied for _, copied, _ in made)]),
+            np.concatenate([hides[rest], *(behind for _, _, behind in made)]))
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import torch
 
+from ..splat import OFFSETS
+
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN, CLOSED = 1 / 255, 0.999, 1e-4, 1 / 6
-# of four samples from a pixel's centre, pixels
-OFFSETS = [(1.3 * x, 1.3 * y) for x, y in ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))]
 
 
 class Projection(NamedTuple):
@@ -79,7 +79,7 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
 def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None, samples=1):
     """Arguments and results as in `kernels.splat.rasterize`; a fourth result is each Gaussian's summed weight (N,)."""
     if samples == 4:
-        taken = [rasterize(projection._replace(mean=projection.mean - torch.tensor(offset, dtype=projection.mean.dtype)),
+        taken = [rasterize(projection._replace(mean=projection.mean - torch.tensor(offset)),
                            features, width, height, background=background, hides=hides) for offset in OFFSETS]
         image, alpha, weights = (sum(each[i] for each in taken) / 4 for i in (0, 1, 3))
         depth = sum(each[1] * each[2] for each in taken) / 4 / alpha.clamp(min=1e-10)

@@ -25,6 +25,7 @@ from ..surfels import CELL, Surfels
 
 VOXELS = 64
 NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
+SAMPLES = render.SAMPLES["final"]  # per pixel
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
@@ -54,9 +55,10 @@ class Drawing:
         to_camera = camera.directions_to(shape.xyz)
         front = np.einsum("kc,kc->k", discs.normal, to_camera) > render.FACING
         behind = np.where(front, 0, 2 / resolution).astype(np.float32)
-        projection = render.project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera, threads)
+        projection = render.project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera, threads,
+                                    render.SHARP)
         share, alpha, _ = splat.rasterize(projection, front[:, None].astype(np.float32), camera.width, camera.height,
-                                          threads=threads)
+                                          samples=SAMPLES, threads=threads)
         solid = np.minimum(alpha[..., None], share * render.SOLIDITY) * (share > 1e-4)
         return cls(projection, front, solid / np.maximum(share, 1e-6), solid[..., 0], threads)
 
@@ -64,14 +66,15 @@ class Drawing:
         """colours: (N, 3) linear. (H, W, 4) premultiplied."""
         height, width = self.alpha.shape
         blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
-                                        threads=self.threads)
+                                        samples=SAMPLES, threads=self.threads)
         return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
 
     def gradient(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
         """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
         height, width = self.alpha.shape
         back = splat.rasterize_backward(self.projection, colours * self.front[:, None], width, height,
-                                        np.ascontiguousarray(d_picture * self.gain, np.float32), threads=self.threads)
+                                        np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SAMPLES,
+                                        threads=self.threads)
         return back.features * self.front[:, None]
 
     def fitted(self, truth: np.ndarray, steps: int) -> np.ndarray:

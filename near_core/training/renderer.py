@@ -67,7 +67,7 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
     place = np.full(len(surfels), -1, np.int32)
     place[index] = np.arange(len(index))
     wide = (place >= 0) & (projection.radius >= render.WIDE) & (asset.texels is not None)
-    plain = np.flatnonzero((splat.contributions(projection, *size) > render.SEEN) & ~wide)
+    plain = np.flatnonzero((splat.contributions(projection, *size) > 0) & ~wide)
     drawn = [shape.take(plain)]
     owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
     if wide.any():
@@ -243,7 +243,8 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=render.LOW_PASS,
+                                         item["intrinsics"], *item["size"], low_pass=render.SHARP,
+                                         samples=render.SAMPLES["final"],
                                          hides=torch.full((len(features),), render.HIDES * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
     solid = torch.minimum(alpha.detach()[..., None], front * render.SOLIDITY) * (front > 1e-4)

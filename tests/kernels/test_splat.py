@@ -131,9 +131,9 @@ def test_opaque_stack_stops_where_the_twin_stops():
         np.testing.assert_allclose(a, b, atol=3e-5)
 
 
-@pytest.mark.parametrize("ortho, closing", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("ortho, closing, samples", [(False, False, 1), (True, False, 1), (False, True, 1), (False, False, 4)])
 @pytest.mark.parametrize("count, scale", [(300, 0.05), (120, 0.3)])
-def test_gradients_are_the_twins(ortho, closing, count, scale):
+def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
     inputs, features = scene(count, seed=2, scale=scale)
     inputs = orthographic(inputs) if ortho else inputs
     rng = np.random.default_rng(3)
@@ -141,10 +141,11 @@ def test_gradients_are_the_twins(ortho, closing, count, scale):
     mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
     theirs = [a.requires_grad_() for a in doubles((*inputs[:3], features))]
     hides = torch.full((count,), 0.1) if closing else None
-    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho, hides=hides)
+    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho, hides=hides,
+                             samples=samples)
     sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
     seen = twin.project(*theirs[:3], *doubles(inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
-    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, hides=hides)
+    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, hides=hides, samples=samples)
     sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
     for a, b in zip(mine, theirs):
         assert b.grad.abs().max() > 0
