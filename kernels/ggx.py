@@ -24,7 +24,7 @@ _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, IN
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
 NARROW = 0.25  # roughness up to which a lobe is sampled
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMINANCE = twin.LUMINANCE
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,15 @@ def irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 
     return _convolved(_sources(light, threads), directions(height), 1.0, threads)[..., :3].copy()
 
 
-def irradiance_at(irradiance_map: np.ndarray, normal: np.ndarray, *, threads: int = 0) -> np.ndarray:
-    """Looks an (h, 2h, 3) map of `irradiance` up by (K, 3) float32 normals, map frame. Returns (K, 3) float32."""
-    height = len(require("irradiance_map", irradiance_map, (None, None, 3)))
-    require("irradiance_map", irradiance_map, (height, 2 * height, 3))
+def one_level(light: np.ndarray) -> Pyramid:
+    """A small (h, 2h, 3) float32 map, as `irradiance` makes them, for `Pyramid.sample` at lod 0."""
+    height = len(require("light", light, (None, None, 3)))
+    require("light", light, (height, 2 * height, 3))
     if height & (height - 1):
-        raise ValueError(f"irradiance_map must have a power of two of rows, not {height}.")
+        raise ValueError(f"light must have a power of two of rows, not {height}.")
     texels = np.zeros((2 * height * height, 4), np.float32)
-    texels[:, :3] = irradiance_map.reshape(-1, 3)
-    return Pyramid(texels, height, 1).sample(normal, np.zeros(len(normal), np.float32), threads=threads)
+    texels[:, :3] = light.reshape(-1, 3)
+    return Pyramid(texels, height, 1)
 
 
 def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: int, *, threads: int = 0) -> np.ndarray:

@@ -13,8 +13,9 @@ from .library import INTEGER, POINTER, Kernel, require
 
 _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
-_trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, *[POINTER] * 5, INTEGER)
-_gather_sky = Kernel("grid_gather_sky", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
+_trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
+_direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, *[POINTER] * 2, INTEGER, POINTER, INTEGER,
+                 *[POINTER] * 4, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
@@ -123,42 +124,54 @@ class Grid:
         _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
         return table
 
-    def trace_sky(self, direction: np.ndarray, radiance: np.ndarray, normal: np.ndarray, seen: np.ndarray,
-                  whole: np.ndarray, opened: np.ndarray, *, index: np.ndarray | None = None, threads: int = 0) -> None:
-        """Adds the irradiance of a few directions at every surfel to what is there.
+    def trace_sky(self, direction: np.ndarray, opened: np.ndarray, *, index: np.ndarray | None = None,
+                  threads: int = 0) -> None:
+        """Looks along a few directions from every surfel.
 
-        direction: (D, 3) float32, unit, asset frame. radiance: (D, 3) float32, times the steradians each stands for.
-        normal: (M, 3) float32, unit, shading. index: (N,) int32, the surfels to ask for, each once, default all;
-        quickest in the order of `parts`. At these rows the sum of (n . w) radiance over the directions that meet
-        nothing is added to seen (M, 3) float32, that over all of them to whole (M, 3) float32, and opened (M, D) bool
-        becomes which meet nothing, False below the geometric normal's horizon.
+        direction: (D, 3) float32, unit, asset frame. opened: (M, D) bool, which becomes True where they meet nothing,
+        False also below the geometric normal's horizon. index: (N,) int32, the surfels to ask for, each once, default
+        all; quickest in the order of `parts`.
         """
         index = self._arrays[6] if index is None else _in_range("index", index, len(self))
         count = len(require("direction", direction, (None, 3)))
-        require("radiance", radiance, (count, 3))
-        for name, array in (("normal", normal), ("seen", seen), ("whole", whole)):
-            require(name, array, (len(self), 3))
         require("opened", opened, (len(self), count), bool)
-        _trace_sky(self._address, index, len(index), _by_component(direction), count, _by_component(radiance), normal,
-                   opened, seen, whole, threads)
+        _trace_sky(self._address, index, len(index), direction, count, opened, threads)
 
     def parts(self, size: int) -> list[np.ndarray]:
         """All surfels, neighbours together, in lists (n,) int32 of about `size`."""
         return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))
 
 
-def gather_sky(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, sky: np.ndarray, *,
-               threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Irradiance of a sky: 4 pi / D times the sum of (n . w) radiance over the open directions, and over all of them.
+def open_words(table: np.ndarray) -> np.ndarray:
+    """Which entries of a hit table (N, D) are the sky, for `direct`: (N / 16 rounded up, D) uint16, a bit per row."""
+    blocks = -(-len(table) // 16)
+    opened = np.zeros((16 * blocks, table.shape[1]), bool)
+    opened[:len(table)] = table == -1
+    octets = np.packbits(opened.reshape(2 * blocks, 8, -1), axis=1, bitorder="little").reshape(blocks, 2, -1)
+    return octets[:, 0] | octets[:, 1].astype(np.uint16) << 8
 
-    table: (N, D) int32 of trace_table, D directions uniform on the sphere. direction: (D, 3) float32, unit.
-    normal: (N, 3) float32, unit, shading. sky: (D, 3) float32, the radiance of each. Returns two (N, 3) float32.
+
+def direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray, opened: np.ndarray, normal: np.ndarray,
+           irradiance: Pyramid, asset_to_map: np.ndarray, *, threads: int = 0
+           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Irradiance of the whole sky, (N, 3), of what is seen of it, (N, 3), and the share of this in luminance, (N,).
+
+    The share, channel by channel, is that of the open directions in the sum of max(0, n . w) radiance.
+    direction: (D + E, 3) float32, unit, asset frame. radiance: (D + E, 3) float32, times the steradians of each.
+    words: of the first D directions, as `open_words` makes them. opened: (N, E) bool, of the others. normal: (N, 3)
+    float32, unit, shading. irradiance: the whole sky's by normal, map frame, ggx.one_level. asset_to_map: (3, 3).
     """
-    count, directions = _checked(table, direction, normal)
-    require("sky", sky, (directions, 3))
-    seen, whole = np.empty((2, count, 3), np.float32)
-    _gather_sky(table, count, directions, _by_component(direction), normal, _by_component(sky), seen, whole, threads)
-    return seen, whole
+    count, others = require("opened", opened, (None, None), bool).shape
+    shared = require("words", words, (-(-count // 16), None), np.uint16).shape[1]
+    require("direction", direction, (shared + others, 3))
+    require("radiance", radiance, (shared + others, 3))
+    require("normal", normal, (count, 3))
+    asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
+    whole, seen = np.empty((2, count, 3), np.float32)
+    visibility = np.empty(count, np.float32)
+    _direct(direction, radiance, shared + others, words, shared, opened, normal, count, irradiance.texels,
+            irradiance.height, asset_to_map, whole, seen, visibility, threads)
+    return whole, seen, visibility
 
 
 class Links(NamedTuple):
@@ -170,8 +183,14 @@ class Links(NamedTuple):
 
 
 def link(table: np.ndarray, direction: np.ndarray, normal: np.ndarray, *, threads: int = 0) -> Links:
-    """The links of a hit table, whatever the light. table, direction, normal as for gather_sky, of every surfel."""
-    count, directions = _checked(table, direction, normal)
+    """The links of a hit table, whatever the light.
+
+    table: (N, D) int32 of trace_table, D directions uniform on the sphere, for every surfel. direction: (D, 3) float32,
+    unit. normal: (N, 3) float32, unit, shading.
+    """
+    count, directions = require("table", table, (None, None), np.int32).shape
+    require("direction", direction, (directions, 3))
+    require("normal", normal, (count, 3))
     first = np.zeros(count + 1, np.uint32)
     first[1:] = np.cumsum(np.count_nonzero(table.view(np.uint32) < count, axis=1))
     surfel, weight = np.empty(first[-1], np.int32), np.empty(first[-1], np.float32)
@@ -185,14 +204,14 @@ def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *,
 
     links: of all N surfels, as `link` makes them. direct: (N, 3) float32, irradiance before the first round. albedo:
     (N, 3) float32, radiance sent per irradiance, at most 1 / pi. Returns the irradiance that the last round brought and
-    the radiance that leaves after it, (N, 3) float32 each.
+    the radiance that leaves after it, (N, 3) and (N, 4), RGB0, float32.
     """
     count = len(require("links.first", links.first, (None,), np.uint32)) - 1
     require("links.surfel", links.surfel, (None,), np.int32)
     require("links.weight", links.weight, (len(links.surfel),))
     require("direct", direct, (count, 3))
     require("albedo", albedo, (count, 3))
-    bounced, radiosity = np.zeros_like(direct), albedo * direct
+    bounced, radiosity = np.empty((count, 3), np.float32), np.empty((count, 4), np.float32)
     _bounce(*links, count, direct, albedo, rounds, bounced, radiosity, threads)
     return bounced, radiosity
 
@@ -203,8 +222,8 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
-    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 3) float32, radiance that surfels send out.
-    pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the map's.
+    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels send
+    out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the map's.
     rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's plane
     is mirrored above it, so that bent normals lose no energy. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
@@ -218,7 +237,7 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     require("view", view, (count, 3))
     require("normal", normal, (count, 3))
     require("roughness", roughness, (count,))
-    require("radiosity", radiosity, (len(grid), 3))
+    require("radiosity", radiosity, (len(grid), 4))
     asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
     if not 1 <= rays <= 65536:
         raise ValueError(f"rays must be 1 to 65536, not {rays}.")
@@ -228,13 +247,6 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
                     pyramid.height, pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
                     threads)
     return open_sky, traced, blocked
-
-
-def _checked(table: np.ndarray, direction: np.ndarray, normal: np.ndarray) -> tuple[int, int]:
-    count, directions = require("table", table, (None, None), np.int32).shape
-    require("direction", direction, (directions, 3))
-    require("normal", normal, (count, 3))
-    return count, directions
 
 
 def _morton4(voxel: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ SHARE = 0.01  # of the map's energy, below which a part is not worth its directi
 SKY_ROWS = 128  # texels of the sky; importance_directions distinguishes no more
 BOUNCES = 4
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMINANCE = ggx.LUMINANCE
 
 
 def fibonacci_sphere(count: int) -> np.ndarray:
@@ -45,7 +45,7 @@ class Light:
     """A map made ready, in the map's own frame, at strength 1.
 
     pyramid, base: kernels.ggx.Pyramid of the whole map, and without its spots (the same one where there are none).
-    sky: of what the suns leave. irradiance: (h, 2h, 3) E by normal of the whole. suns: (S, 3) directions with
+    sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
     sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
     spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance.
     """
@@ -53,7 +53,7 @@ class Light:
     pyramid: ggx.Pyramid
     base: ggx.Pyramid
     sky: ggx.Pyramid
-    irradiance: np.ndarray
+    irradiance: ggx.Pyramid
     suns: np.ndarray
     sun_weight: np.ndarray
     spots: int
@@ -68,7 +68,7 @@ def prepare_light(environment: Environment) -> Light:
     coarse = max(pyramid.height // SKY_ROWS, 1).bit_length() - 1
     sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), SKY * mean, SHARE * mean,
                                 SUN_DIRECTIONS)
-    return Light(pyramid, base, sky, ggx.irradiance(pyramid), np.concatenate([suns, spots]),
+    return Light(pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)), np.concatenate([suns, spots]),
                  np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
@@ -89,14 +89,14 @@ def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tup
 class Transport:
     """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
 
-    table: (M, DIRECTIONS) int32, the surfel hit, -1 the sky, -2 below the surfel's horizon. links: who lights whom.
+    words: which of them are open, as grid.open_words. links: who lights whom.
     albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
     """
 
     surfels: Surfels
     grid: grid.Grid
     directions: np.ndarray
-    table: np.ndarray
+    words: np.ndarray
     links: grid.Links
     albedo: np.ndarray
 
@@ -110,7 +110,7 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
-    return Transport(surfels, lattice, directions, table,
+    return Transport(surfels, lattice, directions, grid.open_words(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      reflectance(surfels) / np.float32(math.pi))
 
@@ -120,8 +120,8 @@ class Illumination:
     """What arrives at every surfel under one light, (M, 3) float32 at strength 1.
 
     open: irradiance of the whole sky. direct: of the sky the surfel sees. bounced: from other surfels.
-    radiosity: radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,) direct / open.
-    lit: (M, light.spots) bool, which spots reach it; None where no ray went there.
+    radiosity: (M, 4) RGB0, radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,), direct over
+    open. lit: (M, light.spots) bool, which spots reach it; None where no ray went there.
     """
 
     open: np.ndarray
@@ -145,21 +145,19 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
     asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
     suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
     """
-    turn, normal = asset_to_map.astype(np.float32), transport.surfels.shading_normal
-    open_sky = ggx.irradiance_at(light.irradiance, normal @ turn.T)
-    sky = light.sky if suns else light.pyramid
+    turn, surfels = asset_to_map.astype(np.float32), transport.surfels
+    sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
+    towards, opened = light.suns[:count] @ turn, np.empty((len(surfels), count), bool)
+    parts = transport.grid.parts(AT_ONCE) if count else []
+    for number, index in enumerate(parts):
+        progress("Light transport", number / len(parts))
+        transport.grid.trace_sky(towards, opened, index=index, threads=threads)
     radiance = sky.sample(transport.directions @ turn.T,
                           np.full(DIRECTIONS, math.log2(sky.height / 8), np.float32), threads=threads)
-    seen, whole = grid.gather_sky(transport.table, transport.directions, normal, radiance, threads=threads)
-    lit = None
-    if suns and len(light.suns):
-        opened, parts = np.empty((len(normal), len(light.suns)), bool), transport.grid.parts(AT_ONCE)
-        for number, index in enumerate(parts):
-            progress("Light transport", number / len(parts))
-            transport.grid.trace_sky(light.suns @ turn, light.sun_weight, normal, seen, whole, opened, index=index,
-                                     threads=threads)
-        lit = opened[:, len(light.suns) - light.spots:] if light.spots else None
-    direct = open_sky * np.minimum(seen / np.maximum(whole, 1e-9), 1)
+    open_sky, direct, visibility = grid.direct(
+        np.concatenate([transport.directions, towards]),
+        np.concatenate([radiance * np.float32(4 * math.pi / DIRECTIONS), light.sun_weight[:count]]), transport.words,
+        opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, BOUNCES, threads=threads)
-    visibility = np.clip((direct @ LUMINANCE) / np.maximum(open_sky @ LUMINANCE, 1e-9), 0, 1)
+    lit = opened[:, count - light.spots:] if count and light.spots else None
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

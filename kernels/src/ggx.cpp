@@ -166,9 +166,8 @@ NEAR_KERNEL(light_blocks)(const float *texels, int64_t height, const float *row,
                         const Float4 *t = reinterpret_cast<const Float4 *>(texels) + y * 2 * height;
                         for (int64_t x = bx * side; x < (bx + 1) * side; ++x) {
                             const Float4 d = {r * column[2 * x], r * column[2 * x + 1], z, 1.0f};
-                            const float luminance = 0.2126f * t[x][0] + 0.7152f * t[x][1] + 0.0722f * t[x][2];
                             total += solid * t[x];
-                            bright += solid * luminance * d;
+                            bright += solid * luminance(t[x]) * d;
                             plain += solid * d;
                         }
                     }

@@ -21,6 +21,8 @@ inline Vec3 operator*(float s, Vec3 a) { return {s * a.x, s * a.y, s * a.z}; }
 inline float dot(Vec3 a, Vec3 b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 inline Vec3 load(const float *p) { return {p[0], p[1], p[2]}; }
 
+inline float luminance(Float4 a) { return 0.2126f * a[0] + 0.7152f * a[1] + 0.0722f * a[2]; }
+
 struct VecLanes {
     FloatLanes x, y, z;
 };

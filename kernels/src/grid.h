@@ -55,32 +55,35 @@ struct Walkers {
     IntLanes cell[3], low[3], high[3], up[3], first, last, place;
     BitLanes octant;  // 4 times its number: bit a is set where component a of the direction is positive
 
-    // Puts the lane's ray at the grid's border or in it; false where it misses the grid.
-    bool enter(const NearGrid &g, int lane, const Ray &r) {
-        const float o[3] = {r.origin.x, r.origin.y, r.origin.z}, d[3] = {r.direction.x, r.direction.y, r.direction.z};
-        const float n[3] = {r.normal.x, r.normal.y, r.normal.z};
+    // Puts the new rays of `lanes` at the grid's border or in it; returns which of them meet it. ray: a Ray's numbers.
+    uint32_t enter(const NearGrid &g, uint32_t lanes, const float (*ray)[LANES]) {
+        const IntLanes fresh = unpack(lanes);
         const float size = float(g.resolution);
-        float t = 0.0f, leave = INFINITY;
+        FloatLanes o[3], d[3], t = all(0.0f), leave = all(INFINITY);
+        IntLanes finite = fresh;
+        BitLanes eighth = {};
         for (int a = 0; a < 3; ++a) {
-            if (!(std::fabs(o[a]) < 1e9f && std::fabs(d[a]) < 1e9f)) return false;
-            const float along = std::fabs(d[a]) > 1e-9f ? d[a] : std::copysign(1e-9f, d[a]), inv = 1.0f / along;
-            const float near = ((along > 0 ? 0.0f : size) - o[a]) * inv, far = ((along > 0 ? size : 0.0f) - o[a]) * inv;
+            o[a] = load_lanes<FloatLanes>(ray[a]), d[a] = load_lanes<FloatLanes>(ray[3 + a]);
+            finite &= (magnitude(o[a]) < 1e9f) & (magnitude(d[a]) < 1e9f);
+            const IntLanes rises = d[a] >= 0.0f;
+            const FloatLanes tiny = rises ? all(1e-9f) : all(-1e-9f), along = magnitude(d[a]) > 1e-9f ? d[a] : tiny;
+            const FloatLanes inv = 1.0f / along, zero = -o[a] * inv, end = (size - o[a]) * inv;
+            const FloatLanes near = rises ? zero : end, far = rises ? end : zero;
             t = near > t ? near : t;
             leave = far < leave ? far : leave;
-            origin[a][lane] = o[a];
-            direction[a][lane] = along;
-            inverse[a][lane] = inv;
-            normal[a][lane] = n[a];
+            origin[a] = fresh ? o[a] : origin[a];
+            direction[a] = fresh ? along : direction[a];
+            inverse[a] = fresh ? inv : inverse[a];
+            normal[a] = fresh ? load_lanes<FloatLanes>(ray[6 + a]) : normal[a];
+            up[a] = fresh ? rises : up[a];
+            eighth |= BitLanes(rises) & (1u << a << 2);
         }
-        octant[lane] = 0;
-        for (int a = 0; a < 3; ++a) {
-            up[a][lane] = -int32_t(d[a] >= 0);
-            octant[lane] |= uint32_t(d[a] >= 0) << a << 2;
-        }
-        place[lane] = -1;
-        key[lane] = distance[lane] = INFINITY;
-        for (int a = 0; a < 3; ++a) cell[a][lane] = int32_t(clamp(o[a] + t * d[a], 0.0f, size - 1.0f));
-        return t <= leave;
+        octant = fresh ? eighth : octant;
+        place = fresh ? all_int(-1) : place;
+        key = fresh ? all(INFINITY) : key;
+        distance = fresh ? all(INFINITY) : distance;
+        for (int a = 0; a < 3; ++a) cell[a] = fresh ? to_int(clamp(o[a] + t * d[a], 0.0f, size - 1.0f)) : cell[a];
+        return pack(finite & (t <= leave));
     }
 
     uint32_t met() const { return pack(place >= 0); }  // lanes that hit something, if not yet the first
@@ -119,7 +122,7 @@ struct Walkers {
 
     // Tests the surfels of the cells of `lanes`: keeps those with the least key = distance + penalty.
     void test(const NearGrid &g, uint32_t lanes) {
-        IntLanes rest = (all_int(int32_t(lanes)) >> ORDINAL & 1) != 0;
+        IntLanes rest = unpack(lanes);
         const float bound = 0.5f + g.dilation;
         const IntLanes oriented = normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2] > 0.0f;
         for (IntLanes at = first; pack(rest); at += 1, rest &= at < last) {
@@ -175,25 +178,32 @@ struct Walkers {
 // Traces rays until none is left: next(slot, ray) -> bool writes the next one, done(slot, hit) takes what it met. A slot,
 // of SLOTS, holds one ray at a time. Two teams walk in turn, so that one computes while the other waits for memory.
 constexpr int TEAMS = 2, SLOTS = TEAMS * LANES;
+constexpr int REFILL = 4;  // idle lanes of a team for which it is worth asking for rays
 
 template <bool ANY = false, class Next, class Done>
 inline void walk(const NearGrid &g, const Next &next, const Done &done) {
     Walkers team[TEAMS] = {};
     Ray ray;
+    float rays[9][LANES] = {};
     uint32_t live[TEAMS] = {}, full[TEAMS];
     for (bool more = true;;) {
-        for (int i = 0; i < TEAMS; ++i)
-            for (uint32_t idle = ~live[i] & ((1u << LANES) - 1); idle && more; idle &= idle - 1) {
-                const int k = __builtin_ctz(idle);
-                while ((more = next(i * LANES + k, ray))) {
-                    if (team[i].enter(g, k, ray)) {
-                        live[i] |= 1u << k;
-                        break;
-                    }
-                    done(i * LANES + k, SKY);
-                }
+        for (int i = 0; i < TEAMS; ++i) {
+            const uint32_t idle = ~live[i] & ((1u << LANES) - 1);
+            if (!more || __builtin_popcount(idle) < REFILL) continue;
+            uint32_t fresh = 0;
+            for (uint32_t rest = idle; rest; rest &= rest - 1) {
+                const int k = __builtin_ctz(rest);
+                if (!(more = next(i * LANES + k, ray))) break;
+                float part[9];
+                std::memcpy(part, &ray, sizeof part);
+                for (int c = 0; c < 9; ++c) rays[c][k] = part[c];
+                fresh |= 1u << k;
             }
-        if (!(live[0] | live[1])) return;
+            const uint32_t entered = team[i].enter(g, fresh, rays);
+            for (uint32_t rest = fresh & ~entered; rest; rest &= rest - 1) done(i * LANES + __builtin_ctz(rest), SKY);
+            live[i] |= entered;
+        }
+        if (!more && !(live[0] | live[1])) return;
         for (int i = 0; i < TEAMS; ++i) full[i] = team[i].look(g) & live[i];
         for (int i = 0; i < TEAMS; ++i)
             if (full[i]) team[i].test(g, full[i]);

@@ -1,5 +1,6 @@
 // Diffuse light: which directions are open, irradiance of the sky through them, and radiosity over the links of a hit table.
-#include <vector>
+#include <memory>
+#include <utility>
 
 #include "api.h"
 #include "grid.h"
@@ -13,32 +14,14 @@ using near_kernels::parallel_ranges;
 // Directions by component, (3, padded), padded with zeros to a multiple of LANES.
 struct Directions {
     const float *xyz;
-    int64_t count, padded;
+    int64_t padded;
 
-    Directions(const float *from, int64_t count)
-        : xyz(from), count(count), padded((count + LANES - 1) / LANES * LANES) {}
+    Directions(const float *from, int64_t count) : xyz(from), padded((count + LANES - 1) / LANES * LANES) {}
     FloatLanes cosine(Vec3 n, int64_t j) const {  // max(0, n . direction)
         const auto at = [&](int c) { return load_lanes<FloatLanes>(xyz + c * padded + j); };
         return at_least(n.x * at(0) + n.y * at(1) + n.z * at(2), 0.0f);
     }
 };
-
-// Irradiance from the open directions and from all of them; open(j): a mask of directions j to j + LANES - 1.
-template <class Open>
-inline void add_sky(const Directions &d, const float *sky, Vec3 n, float scale, const Open &open, float *seen,
-                    float *whole) {
-    FloatLanes part[3] = {}, total[3] = {};
-    for (int64_t j = 0; j < d.padded; j += LANES) {
-        const FloatLanes cosine = d.cosine(n, j);
-        const IntLanes mask = open(j);
-        for (int c = 0; c < 3; ++c) {
-            const FloatLanes light = cosine * load_lanes<FloatLanes>(sky + c * d.padded + j);
-            total[c] += light;
-            part[c] += mask ? light : all(0.0f);
-        }
-    }
-    for (int c = 0; c < 3; ++c) seen[c] = scale * sum(part[c]), whole[c] = scale * sum(total[c]);
-}
 
 // A row of LANES entries of a table, `beyond` behind its end.
 inline IntLanes entries(const int32_t *row, int64_t left, int32_t beyond) {
@@ -50,21 +33,18 @@ inline IntLanes entries(const int32_t *row, int64_t left, int32_t beyond) {
 
 }  // namespace
 
-// direction and radiance (3, padded), see Directions. index (rows,): the caller's surfels, each once. Of all surfels:
-// normal (M, 3), shading; open (M, directions), written; seen and whole (M, 3), added to.
+// direction (directions, 3). index (rows,): the caller's surfels, each once. open (M, directions), of all surfels.
 NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t rows, const float *direction,
-                            int64_t directions, const float *radiance, const float *normal, uint8_t *open, float *seen,
-                            float *whole, int64_t threads) {
+                            int64_t directions, uint8_t *open, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
-        const Directions d(direction, directions);
-        parallel_ranges(threads, rows, 64, [&](int64_t begin, int64_t end) {
+        parallel_ranges(threads, rows, 256, [&](int64_t begin, int64_t end) {
             uint8_t *entry[SLOTS];
             int64_t i = begin, j = 0;
             walk<true>(g,
                  [&](int slot, Ray &ray) {
                      for (; j < directions; ++j, i = begin) {
-                         const Vec3 l = {d.xyz[j], d.xyz[d.padded + j], d.xyz[2 * d.padded + j]};
+                         const Vec3 l = load(direction + 3 * j);
                          for (; i < end; ++i) {
                              const size_t place = size_t(g.place[index[i]]);
                              const Vec3 n = load(g.plane + 4 * place);
@@ -80,35 +60,51 @@ NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t 
                      return false;
                  },
                  [&](int slot, Hit h) { *entry[slot] = h.place < 0; });
-            for (i = begin; i < end; ++i) {
-                const int64_t row = index[i];
-                const auto is_open = [&](int64_t first) {
-                    uint8_t byte[LANES] = {};
-                    const int64_t left = directions - first < LANES ? directions - first : LANES;
-                    std::memcpy(byte, open + row * directions + first, size_t(left));
-                    IntLanes mask;
-                    for (int k = 0; k < LANES; ++k) mask[k] = -int32_t(byte[k]);
-                    return mask;
-                };
-                float part[3], total[3];
-                add_sky(d, radiance, load(normal + 3 * row), 1.0f, is_open, part, total);
-                for (int c = 0; c < 3; ++c) seen[3 * row + c] += part[c], whole[3 * row + c] += total[c];
-            }
         });
     });
 }
 
-// direction and sky (3, padded), see Directions.
-NEAR_KERNEL(grid_gather_sky)(const int32_t *table, int64_t count, int64_t directions, const float *direction,
-                             const float *normal, const float *sky, float *seen, float *whole, int64_t threads) {
+// direction (directions, 3), the first `shared` of them those of word (count / LANES, shared): bit k of word b is set
+// where surfel LANES b + k sees nothing of the asset there. The others are those of open (count, directions - shared).
+// radiance (directions, 3), times steradians. normal (count, 3), shading. irradiance (height, 2 height, 4): of the
+// whole sky, by normal. asset_to_map row-major 3x3. Out: whole, direct (count, 3), visibility (count,).
+NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t directions, const uint16_t *word,
+                         int64_t shared, const uint8_t *open, const float *normal, int64_t count,
+                         const float *irradiance, int64_t height, const float *asset_to_map, float *whole,
+                         float *direct, float *visibility, int64_t threads) {
     return guard([&] {
-        const Directions d(direction, directions);
-        const float scale = 4.0f * PI / float(directions);
-        parallel_ranges(threads, count, 512, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                const int32_t *row = table + i * directions;
-                const auto is_open = [&](int64_t j) { return entries(row + j, directions - j, -2) == -1; };
-                add_sky(d, sky, load(normal + 3 * i), scale, is_open, seen + 3 * i, whole + 3 * i);
+        const Pyramid map{irradiance, int32_t(height), 1};
+        const int64_t others = directions - shared;
+        parallel_ranges(threads, count, 32 * LANES, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i += LANES) {
+                const int64_t lanes = end - i < LANES ? end - i : LANES;
+                float row[3][LANES] = {};
+                for (int64_t k = 0; k < lanes; ++k)
+                    for (int c = 0; c < 3; ++c) row[c][k] = normal[3 * (i + k) + c];
+                VecLanes n;
+                std::memcpy(&n, row, sizeof row);
+                FloatLanes total[3] = {}, part[3] = {};
+                for (int64_t j = 0; j < directions; ++j) {
+                    uint32_t bits = j < shared ? word[i / LANES * shared + j] : 0;
+                    for (int64_t k = 0; j >= shared && k < lanes; ++k)
+                        bits |= uint32_t(open[(i + k) * others + j - shared] != 0) << k;
+                    const float *d = direction + 3 * j, *l = radiance + 3 * j;
+                    const FloatLanes cosine = at_least(d[0] * n.x + d[1] * n.y + d[2] * n.z, 0.0f);
+                    const FloatLanes seen = unpack(bits) ? cosine : all(0.0f);
+                    for (int c = 0; c < 3; ++c) total[c] += l[c] * cosine, part[c] += l[c] * seen;
+                }
+                for (int c = 0; c < 3; ++c) {
+                    const FloatLanes share = part[c] / at_least(total[c], 1e-9f);
+                    part[c] = share < 1.0f ? share : all(1.0f);
+                }
+                std::memcpy(row, part, sizeof row);
+                Float4 sky[LANES];
+                sample(map, turn(asset_to_map, n), all(0.0f), sky);
+                for (int64_t k = 0; k < lanes; ++k) {
+                    const Float4 seen = sky[k] * Float4{row[0][k], row[1][k], row[2][k], 0.0f};
+                    for (int c = 0; c < 3; ++c) whole[3 * (i + k) + c] = sky[k][c], direct[3 * (i + k) + c] = seen[c];
+                    visibility[i + k] = clamp(luminance(seen) / clamp(luminance(sky[k]), 1e-9f, INFINITY), 0.0f, 1.0f);
+                }
             }
         });
     });
@@ -142,36 +138,36 @@ NEAR_KERNEL(grid_link)(const int32_t *table, int64_t count, int64_t directions, 
     });
 }
 
-// first (count + 1,), surfel and weight of grid_link; direct, albedo, bounced, radiosity (count, 3).
+// first (count + 1,), surfel and weight of grid_link; direct, albedo, bounced (count, 3); radiosity (count, 4), RGB0.
 NEAR_KERNEL(grid_bounce)(const uint32_t *first, const int32_t *surfel, const float *weight, int64_t count,
                          const float *direct, const float *albedo, int64_t rounds, float *bounced, float *radiosity,
                          int64_t threads) {
     return guard([&] {
-        std::vector<Float4> now(static_cast<size_t>(count)), next(static_cast<size_t>(count));
-        for (int64_t i = 0; i < count; ++i) {
-            const float *a = albedo + 3 * i, *e = direct + 3 * i;
-            now[size_t(i)] = Float4{a[0] * e[0], a[1] * e[1], a[2] * e[2], 0.0f};
-        }
-        for (int64_t round = 0; round < rounds; ++round) {
+        const std::unique_ptr<Float4[]> other(new Float4[size_t(count)]);
+        Float4 *now = rounds % 2 ? other.get() : reinterpret_cast<Float4 *>(radiosity);
+        Float4 *next = rounds % 2 ? reinterpret_cast<Float4 *>(radiosity) : other.get();
+        const auto row = [](const float *of, int64_t i) { return Float4{of[3 * i], of[3 * i + 1], of[3 * i + 2]}; };
+        parallel_ranges(threads, count, 2048, [&](int64_t begin, int64_t end) {
+            std::memset(bounced + 3 * begin, 0, size_t(end - begin) * 3 * sizeof(float));
+            for (int64_t i = begin; i < end; ++i) now[i] = row(albedo, i) * row(direct, i);
+        });
+        for (int64_t round = 1; round <= rounds; ++round) {
             parallel_ranges(threads, count, 512, [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; ++i) {
                     size_t at = first[i];
                     const size_t last = first[i + 1];
                     Float4 sum = {0, 0, 0, 0}, sum2 = {0, 0, 0, 0};
                     for (; at + 1 < last; at += 2) {
-                        sum += weight[at] * now[size_t(surfel[at])];
-                        sum2 += weight[at + 1] * now[size_t(surfel[at + 1])];
+                        sum += weight[at] * now[surfel[at]];
+                        sum2 += weight[at + 1] * now[surfel[at + 1]];
                     }
-                    if (at < last) sum += weight[at] * now[size_t(surfel[at])];
+                    if (at < last) sum += weight[at] * now[surfel[at]];
                     sum += sum2;
-                    const float *a = albedo + 3 * i, *e = direct + 3 * i;
-                    for (int c = 0; c < 3; ++c) {
-                        bounced[3 * i + c] = sum[c];
-                        next[size_t(i)][c] = radiosity[3 * i + c] = a[c] * (e[c] + sum[c]);
-                    }
+                    next[i] = row(albedo, i) * (row(direct, i) + sum);
+                    for (int c = 0; round == rounds && c < 3; ++c) bounced[3 * i + c] = sum[c];
                 }
             });
-            now.swap(next);
+            std::swap(now, next);
         }
     });
 }

@@ -68,7 +68,7 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
         });
     });
 }
-// open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 3). asset_to_map row-major 3x3.
+// open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. asset_to_map row-major 3x3.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view, const float *normal,
                                  const float *roughness, int64_t count, const float *radiosity, const float *texels,
                                  int64_t height, int64_t levels, const float *asset_to_map, int64_t rays, int64_t seed,
@@ -124,10 +124,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                      const Sample &a = sample_of[slot];
                      Reflected &o = *a.surfel;
                      Float4 seen = a.sky;
-                     if (h.place >= 0) {
-                         const float *sent = radiosity + 3 * size_t(g.surfel[h.place]);
-                         seen = Float4{sent[0], sent[1], sent[2], 0.0f};
-                     }
+                     if (h.place >= 0) seen = reinterpret_cast<const Float4 *>(radiosity)[g.surfel[h.place]];
                      const float w90 = a.weight * a.fresnel, w0 = a.weight - w90;
                      o.sum[0] += w0 * a.sky;
                      o.sum[1] += w90 * a.sky;

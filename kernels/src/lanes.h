@@ -85,6 +85,8 @@ inline uint32_t pack(const IntLanes &truth) {  // bit k: lane k
 #endif
 }
 
+inline IntLanes unpack(uint32_t bits) { return (all_int(int32_t(bits)) >> ORDINAL & 1) != 0; }
+
 inline FloatLanes root(FloatLanes v) {
     float value[LANES];
     std::memcpy(value, &v, sizeof v);

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
 
 def hammersley(count: int, rotation: np.ndarray = np.zeros(2, np.uint32)) -> np.ndarray:
     """(..., count, 2) in [0, 1): ((i + 1/2) / count, bit-reversed i) plus `rotation` (..., 2) uint32 / 2^32, mod 1."""

@@ -73,23 +73,22 @@ def trace_table(grid, direction, index=None):
     return table
 
 
-def trace_sky(grid, direction, radiance, normal):
-    """(M, 3) and (M, 3): the sum of max(0, n . w) radiance over the open directions and over all; (M, D) bool: open."""
-    opened = trace_table(grid, direction) == -1
-    cosine = np.maximum(normal @ direction.T, 0)
-    return np.where(opened, cosine, 0) @ radiance, cosine @ radiance, opened
-
-
 def gather(table, direction, normal, radiosity):
     """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
     weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)
     return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
 
 
-def gather_sky(table, direction, normal, sky):
-    """(N, 3) and (N, 3): the same over the open directions, with the radiance of each, and over all directions."""
-    cosine = 4 * np.pi / len(direction) * np.maximum(normal @ direction.T, 0)
-    return np.where(table == -1, cosine, 0) @ sky, cosine @ sky
+def direct(opened, direction, radiance, normal, irradiance, asset_to_map):
+    """(N, 3), (N, 3) and (N,): irradiance of the whole sky, of what is seen of it, and the share of its luminance.
+
+    opened: (N, D) bool. radiance: (D, 3), times steradians. irradiance: (h, 2h, 3).
+    """
+    cosine = np.maximum(normal @ direction.T, 0)
+    share = np.minimum(np.where(opened, cosine, 0) @ radiance / np.maximum(cosine @ radiance, 1e-9), 1)
+    whole = ggx.sample([irradiance], normal @ asset_to_map.T, np.zeros(len(normal)))
+    seen = whole * share
+    return whole, seen, seen @ ggx.LUMINANCE / np.maximum(whole @ ggx.LUMINANCE, 1e-9)
 
 
 def bounce(table, direction, normal, direct, albedo, rounds):
@@ -130,7 +129,7 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     many = np.repeat(index, rays)
     hit, _ = trace(grid, grid.position[many], l.reshape(-1, 3), grid.normal[many])
     hit = hit.reshape(count, rays)
-    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0)], sky)
+    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0), :3], sky)
     factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
     mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance)
     return mean(sky), mean(seen), (weight * (hit >= 0)).sum(1) / weight.sum(1)

@@ -43,6 +43,10 @@ def surfels(points, normals, resolution=RESOLUTION):
     return mean(points).astype(np.float32), unit(mean(normals))
 
 
+def rgb0(radiance):
+    return np.pad(radiance, ((0, 0), (0, 1)))
+
+
 # Shapes: samples of the surface, and the signed distance to it.
 
 def ball(radius, count=200_000):
@@ -231,18 +235,22 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
     rng, d = np.random.default_rng(0), fibonacci(50)
     table = still_life.trace_table(d)
     normal = unit(still_life.normal + 0.3 * rng.normal(size=still_life.normal.shape))
-    light, albedo, sky = (rng.random((n, 3)).astype(np.float32) for n in (len(still_life), len(still_life), len(d)))
+    light, albedo = (rng.random((len(still_life), 3)).astype(np.float32) for _ in range(2))
     same = lambda a, b: np.allclose(a, b, rtol=1e-4, atol=1e-5)
-    for rounds in (0, 1, 3):
+    for rounds in (0, 1, 2, 3):
         sent = light, albedo / np.float32(np.pi), rounds
-        assert all(map(same, grid.bounce(grid.link(table, d, normal), *sent), twin.bounce(table, d, normal, *sent)))
-    assert all(map(same, grid.gather_sky(table, d, normal, sky), twin.gather_sky(table, d, normal, sky)))
-    seen, whole, opened = light.copy(), albedo.copy(), np.zeros(table.shape, bool)
-    for index in still_life.parts(1000):  # every surfel in one of them: what is there already is added to
-        still_life.trace_sky(d, sky, normal, seen, whole, opened, index=index)
-    assert np.array_equal(opened, table == -1)
-    cosine = np.maximum(normal @ d.T, 0)
-    assert same(seen - light, np.where(opened, cosine, 0) @ sky) and same(whole - albedo, cosine @ sky)
+        (bounced, radiosity), expected = grid.bounce(grid.link(table, d, normal), *sent), \
+            twin.bounce(table, d, normal, *sent)
+        assert same(bounced, expected[0]) and same(radiosity[:, :3], expected[1]) and not radiosity[:, 3].any()
+    few = np.ascontiguousarray(unit(rng.normal(size=(5, 3))))
+    opened = np.ones((len(still_life), len(few)), bool)
+    for index in still_life.parts(1000):
+        still_life.trace_sky(few, opened, index=index)
+    assert np.array_equal(opened, still_life.trace_table(few) == -1)
+    both, sky, turn = np.concatenate([d, few]), rng.random((55, 3)).astype(np.float32), TURNED.astype(np.float32)
+    seen, map = np.concatenate([table == -1, opened], 1), rng.random((16, 32, 3)).astype(np.float32)
+    got = grid.direct(both, sky, grid.open_words(table), opened, normal, ggx.one_level(map), turn)
+    assert all(same(*pair) for pair in zip(got, twin.direct(seen, both, sky, normal, map, turn)))
 
 
 def test_radiosity_in_a_closed_room_is_the_geometric_series():
@@ -251,15 +259,22 @@ def test_radiosity_in_a_closed_room_is_the_geometric_series():
     table = scene.trace_table(d)
     lamp, reflects = (np.full((len(scene), 3), value, np.float32) for value in (glow * np.pi / albedo, albedo / np.pi))
     _, light = grid.bounce(grid.link(table, d, scene.normal), lamp, reflects, 12)
+    light = light[:, :3]
     assert np.allclose(light.mean(0), glow / (1 - albedo), rtol=0.01)
     assert np.quantile(np.abs(light / (glow / (1 - albedo)) - 1), 0.99) < 0.05
 
 
-def test_an_open_sky_gives_pi():
-    scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
-    d = fibonacci(256)
-    for e in grid.gather_sky(scene.trace_table(d), d, scene.normal, np.ones_like(d)):
-        assert np.allclose(e, np.pi, rtol=0.02)
+def test_half_a_sky_that_is_seen_is_half_its_irradiance():
+    p = np.stack([*np.random.default_rng(0).uniform(-0.4, 0.4, (2, 50_000)), np.zeros(50_000)], 1)
+    scene = grid.Grid(*surfels(p, np.tile([0.0, 0, 1], (len(p), 1))), RESOLUTION)
+    d, map = fibonacci(256), ggx.one_level(np.full((2, 4, 3), np.pi, np.float32))
+    table = scene.trace_table(d)
+    for cut, share in ((-1, 1), (0, 0.5), (1, 0)):  # what lies beyond it is the asset
+        table[:, d[:, 0] > -cut] = 0
+        words, none = grid.open_words(table), np.empty((len(scene), 0), bool)
+        whole, seen, visibility = grid.direct(d, np.ones_like(d), words, none, scene.normal, map, np.eye(3))
+        assert np.allclose(whole, np.pi) and np.allclose(seen, share * np.pi, atol=0.05)
+        assert np.allclose(visibility, share, atol=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +295,7 @@ def test_trace_specular_follows_its_twin(still_life, light, monkeypatch, variant
     monkeypatch.setenv("NEAR_ISA", variant)
     if isa() != variant:
         pytest.skip(f"this machine has no {variant}")
-    radiosity = np.abs(still_life.normal)  # the same all over a wall, see same_wall
+    radiosity = rgb0(np.abs(still_life.normal))  # the same all over a wall, see same_wall
     surface, turn = shading(still_life, 200), TURNED.astype(np.float32)
     got = grid.trace_specular(still_life, *surface, radiosity, ggx.pyramid(light), turn, rays=8, seed=3)
     expected = twin.trace_specular(still_life, *surface, radiosity, twin_ggx.pyramid(light), turn, rays=8, seed=3)
@@ -296,7 +311,7 @@ def test_white_furnace():
     index, view, normal, roughness = shading(scene, 2000, bend=0)
     lit = (view * normal).sum(1) > 0.1
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
-    black = np.zeros((len(scene), 3), np.float32)
+    black = np.zeros((len(scene), 4), np.float32)
     sky, traced, blocked = grid.trace_specular(scene, index, view, normal, roughness, black, white, np.eye(3), rays=256)
     assert blocked.max() == 0 and np.array_equal(sky, traced)
     expected = ggx.brdf(roughness, (view * normal).sum(1))
@@ -307,7 +322,7 @@ def test_white_furnace():
 def test_specular_in_a_closed_room_sees_the_walls():
     scene = grid.Grid(*surfels(*inside_out(box((0.3, 0.25, 0.2)))[:2]), RESOLUTION)
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
-    walls = np.full((len(scene), 3), 0.25, np.float32)
+    walls = rgb0(np.full((len(scene), 3), 0.25, np.float32))
     sky, traced, blocked = grid.trace_specular(scene, *shading(scene, 1000, bend=0), walls, white, np.eye(3), rays=16)
     assert (blocked > 0.999).mean() > 0.995
     assert np.allclose(traced[blocked > 0.999], 0.25 * sky[blocked > 0.999], atol=1e-5)
@@ -327,7 +342,7 @@ def test_a_sun_is_mirrored_where_it_stands(seed):
     n = scene.normal[index]
     view = unit(2 * (n @ sun)[:, None] * n - sun)
     away = unit(view + 0.5 * np.cross(n, view))
-    dark = np.zeros((len(scene), 3), np.float32)
+    dark = np.zeros((len(scene), 4), np.float32)
     for v, low, high in ((view, 0.5, 1.1), (away, -1, 1e-3)):
         sky, _, _ = grid.trace_specular(scene, index, unit(v), n, np.full(len(index), 0.05, np.float32), dark,
                                         ggx.pyramid(sun_map), asset_to_map, rays=16)
@@ -343,12 +358,16 @@ def test_hostile_numbers_do_no_harm(still_life):
         still_life.trace(o, d, normal=bad)
     table = np.int32([[2**31 - 1, -(2**31), -1, 0, len(still_life)]])
     links = grid.link(table, good, good[:1])
-    assert len(links.surfel) == 1 and np.isfinite(grid.bounce(links, good[:1], np.abs(good[:1]), 2)).all()
-    sums = np.zeros((2, len(still_life), 3), np.float32)
-    still_life.trace_sky(bad, bad, still_life.normal, *sums, np.empty((len(still_life), len(bad)), bool))
+    assert len(links.surfel) == 1
+    assert all(np.isfinite(a).all() for a in grid.bounce(links, good[:1], np.abs(good[:1]), 2))
+    opened = np.empty((len(still_life), len(bad)), bool)
+    still_life.trace_sky(bad, opened)
     white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
     index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
-    grid.trace_specular(still_life, index, bad, bad, roughness, still_life.position, white, np.eye(3))
+    nothing = grid.open_words(np.empty((len(still_life), 0), np.int32))
+    map = ggx.one_level(np.ones((2, 4, 3), np.float32))
+    grid.direct(bad, bad, nothing, opened, still_life.position, map, np.eye(3))
+    grid.trace_specular(still_life, index, bad, bad, roughness, rgb0(still_life.position), white, np.eye(3))
     empty = grid.Grid(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 64)
     assert (empty.trace(good, good)[0] == -1).all() and empty.trace_table(good).shape == (0, 5)
     outside = grid.Grid(np.float32([[9, 9, 9]]), np.float32([[0, 0, 1]]), 64)
@@ -375,10 +394,14 @@ def test_speed_on_two_threads():
         d = fibonacci(64)
         stopwatch(f"table {count} x 64 at {resolution}^3", allowed, lambda: scene.trace_table(d, threads=2))
     scene = crowded(128, 40_000)
-    table, radiosity = scene.trace_table(d, threads=2), np.abs(scene.position)
+    table, lit = scene.trace_table(d, threads=2), np.abs(scene.position)
     links = grid.link(table, d, scene.normal, threads=2)
-    stopwatch("bounce", 0.02, lambda: grid.bounce(links, radiosity, radiosity / 4, 4, threads=2))
-    stopwatch("gather_sky", 0.006, lambda: grid.gather_sky(table, d, scene.normal, d, threads=2))
+    _, radiosity = stopwatch("bounce", 0.01, lambda: grid.bounce(links, lit, lit / 4, 4, threads=2))
+    opened, words = np.empty((len(scene), 4), bool), grid.open_words(table)
+    map = ggx.one_level(np.ones((16, 32, 3), np.float32))
+    stopwatch("trace_sky 4", 0.01, lambda: scene.trace_sky(d[:4], opened, threads=2))
+    both = np.concatenate([d, d[:4]])
+    stopwatch("direct", 0.002, lambda: grid.direct(both, both, words, opened, scene.normal, map, np.eye(3), threads=2))
     light = ggx.pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
     surface = shading(scene, 20_000)
     stopwatch("specular 20000 x 4", 0.06,
