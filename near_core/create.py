@@ -85,15 +85,15 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     found = mesh is None
     if found:
         mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)))
-    made = _covered(mesh, model, views, seed, part(progress, 0.55, 1.0))
+    made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0))
     for view in reversed(views) if found else ():  # a mesh that is given knows its normals
         made = replace(made, surfels=reconstruct.bent(made.surfels, view))
     return replace(made, name=name, source=source, extent=extent)
 
 
-def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruct.Look], seed: int,
+def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: list[reconstruct.Look], seed: int,
              progress: Progress) -> NeuralAsset:
-    """The asset of a shape with the materials that photos show."""
+    """The asset of a shape, found in photos or given, with the materials that they show."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
     texels = texels.plain()  # a mesh's own texture does not count: the photo decides
@@ -106,6 +106,7 @@ def _covered(shape: meshes.Mesh, model: runtime.NearMini, views: list[reconstruc
     surfels = reconstruct.toned(surfels, views[0])
     for view in reversed(views):  # the first photo has the last word
         surfels, texels = reconstruct.painted(surfels, texels, view)
+    surfels = reconstruct.vivid(reconstruct.roughened(surfels) if found else surfels)
     progress("Latent", 0.8)
     material = sampling.voxelize(shape, surfels)[1]
     material[:, 7] = confidence

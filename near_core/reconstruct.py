@@ -32,6 +32,8 @@ CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
 PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
+SLANT = 0.3  # by which the normals of such a shape are off, about: the sine's root mean square
+VIVID = 1.1  # times the saturation that the networks find: the mean of what is likely is paler than any of it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
 FULLER = 0.3  # added to its logits once they are smoothed, which alone would make thin parts thinner
 SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
@@ -399,6 +401,20 @@ def bent(surfels: Surfels, view: Look) -> Surfels:
     leant = surfels.shading_normal + (seen - surfels.shading_normal) * (BENT * weight)
     leant += own * np.maximum(0.1 - (leant * own).sum(1, keepdims=True), 0)  # not away from the surface
     return replace(surfels, shading_normal=_unit(leant))
+
+
+def roughened(surfels: Surfels) -> Surfels:
+    """Surfels that are the rougher for not knowing their normals: a spread of normals looks like roughness (Toksvig
+    2005, "Mipmapping normal maps"), and highlights that stand in the wrong place are worse than soft ones."""
+    spread = np.minimum(surfels.roughness**4 + np.float32(SLANT**2), 1)  # of the microfacets, whose width is roughness^2
+    return replace(surfels, roughness=spread**0.25)
+
+
+def vivid(surfels: Surfels) -> Surfels:
+    """Surfels with VIVID colours of the same mean display value."""
+    display = srgb_encode(surfels.base_color)
+    grey = display.mean(1, keepdims=True)
+    return replace(surfels, base_color=srgb_decode(np.clip(grey + VIVID * (display - grey), 0, 1)))
 
 
 def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
