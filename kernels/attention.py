@@ -1,7 +1,7 @@
 """Attention in float32 on the processor's matrix unit. The specification is kernels/twins/attention.py.
 
-The unit (AMX) multiplies bfloat16 and adds in float32; numbers are cut into two or three bfloat16 parts, so that a
-product is nearly as exact as one in float32.
+The unit (AMX) multiplies bfloat16 and adds in float32. A number is cut into two bfloat16 parts and a product made of
+three, so that it is off by about 2^-17 of itself.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 // Attention in float32 with the matrix unit of Intel processors (AMX), whose products take bfloat16 and add in float32.
-// A float is cut into bfloat16 parts, each what the ones before leave over; of two numbers' parts i and j those products
-// are added where i + j is below the number of parts. Two parts keep 16 bits of a number, three keep all 24.
+// A float is cut into two bfloat16 parts, the second what the first leaves over: together 16 of its 24 bits. A product
+// is that of the first parts plus those of a first and a second; its error is about 2^-17.
 // Specification: kernels/twins/attention.py. The file is empty where the compiler has no such unit to aim at.
 #if defined(__AMX_BF16__) && defined(__AVX512F__)
-#include <cfloat>
+#include <memory>
 #include <vector>
 
 #include "api.h"
@@ -13,23 +13,23 @@
 namespace near_kernels {
 namespace {
 
-constexpr int CHANNELS = 64;  // of a head
-constexpr int KEYS = 128;     // that are looked at together; their scores stay in the first cache
-constexpr int GROUP = 32;     // queries whose scores lie there
-constexpr int CHUNK = 1024;   // queries of a thread; every chunk prepares the keys anew
-constexpr int STEP = 32;      // terms that one product of tiles adds up: 16 dwords of two bfloat16
-constexpr int SCORE = 3, SUM = 2;  // parts of queries and keys, of weights and values
+constexpr int CHANNELS = 64;      // of a head
+constexpr int KEYS = 128;         // that are looked at together; their scores stay in the first cache
+constexpr int GROUP = 32;         // queries whose scores lie there
+constexpr int CHUNK = 1024;       // queries of a thread; every chunk prepares the keys anew
+constexpr int STEP = 32;          // terms that one product of tiles adds up: 16 dwords of two bfloat16
+constexpr int PARTS = 2;          // of a number; those of two keys' weights take the place of two keys' scores
+constexpr float LOWEST = -1e30f;  // below any score; the difference of two is still finite
 
 struct alignas(64) Tile {
     BitLanes row[LANES];
 };
 
-// Terms t and t + 16 of a product lie in one dword of a tile, the lower one in its lower half.
-template <int PARTS>
-inline void split(FloatLanes low, FloatLanes high, BitLanes* parts, int64_t stride) {
+// The parts of 16 pairs of numbers go to equal rows of PARTS tiles. Terms t and t + 16 of a product share a dword.
+inline void split(FloatLanes low, FloatLanes high, BitLanes* parts) {
     for (int i = 0; i < PARTS; ++i) {
         const BitLanes a = (BitLanes(low) + 0x8000u) & 0xffff0000u, b = (BitLanes(high) + 0x8000u) & 0xffff0000u;
-        parts[i * stride] = a >> 16 | b;
+        parts[i * LANES] = a >> 16 | b;
         low -= FloatLanes(a);
         high -= FloatLanes(b);
     }
@@ -48,7 +48,6 @@ inline void transpose(Tile& tile) {
 }
 
 // Two rows of tiles times two columns, added to the tiles 0 to 3; each has its PARTS one behind the other.
-template <int PARTS>
 inline void multiply(const Tile* upper, const Tile* lower, const Tile* left, const Tile* right) {
     for (int i = 0; i < PARTS; ++i) {
         _tile_loadd(4, upper + i, 64);
@@ -64,28 +63,29 @@ inline void multiply(const Tile* upper, const Tile* lower, const Tile* left, con
     }
 }
 
-// 2^x for x <= 0, error below 2e-7; NaN stays.
+// 2^x for x <= 0, error below 2e-7.
 inline FloatLanes power_of_two(FloatLanes x) {
-    x = x < -160.f ? all(-160.f) : x;
     const FloatLanes n = (FloatLanes)_mm512_roundscale_ps((__m512)x, 0), f = x - n;
     const FloatLanes power =
         1.f + f * (0.693147004f + f * (0.240222424f + f * (0.0555073358f + f * (0.00967151299f + f * 0.00132647273f))));
     return (FloatLanes)_mm512_scalef_ps((__m512)power, (__m512)n);
 }
 
+inline FloatLanes larger(FloatLanes a, FloatLanes b) { return a > b ? a : b; }
+
 struct Group {
-    Tile query[2][CHANNELS / STEP][SCORE];  // columns: 16 queries each
+    Tile query[2][CHANNELS / STEP][PARTS];  // columns: 16 queries each
     Tile out[CHANNELS / LANES][2];          // rows: channels, columns: queries; sum of the values by weight
     FloatLanes top[2], sum[2];              // the highest score so far, the sum of weights 2^(score - top)
 };
 
 struct Keys {
-    Tile key[KEYS / LANES][CHANNELS / STEP][SCORE];  // rows: keys
-    Tile value[KEYS / STEP][CHANNELS / LANES][SUM];  // rows: channels
+    Tile key[KEYS / LANES][CHANNELS / STEP][PARTS];    // rows: keys
+    Tile value[KEYS / STEP][CHANNELS / LANES][PARTS];  // rows: channels
     Tile score[KEYS / STEP][2][2];  // rows: keys, columns: queries; afterwards the parts of the weights in their place
 };
 
-// rows: `count` rows of CHANNELS floats, `stride` apart; one more tile row than there are rows is zero.
+// 16 floats of a row, `stride` apart; zeros below the last of `count` rows.
 inline FloatLanes part_of_row(const float* rows, int64_t row, int64_t count, int64_t stride, int channel) {
     return row < count ? load_lanes<FloatLanes>(rows + row * stride + channel) : FloatLanes{};
 }
@@ -93,14 +93,13 @@ inline FloatLanes part_of_row(const float* rows, int64_t row, int64_t count, int
 void load_queries(Group& group, const float* q, int64_t count, int64_t stride) {
     const float scale = 0.180336880f;  // log2(e) / sqrt(CHANNELS): weights are powers of two
     for (int column = 0; column < 2; ++column) {
-        group.top[column] = all(-FLT_MAX);
+        group.top[column] = all(LOWEST);
         for (int h = 0; h < CHANNELS / STEP; ++h) {
             Tile* tile = group.query[column][h];
             for (int r = 0; r < LANES; ++r)
-                split<SCORE>(scale * part_of_row(q, LANES * column + r, count, stride, STEP * h),
-                             scale * part_of_row(q, LANES * column + r, count, stride, STEP * h + LANES),
-                             &tile->row[r], LANES);
-            for (int i = 0; i < SCORE; ++i) transpose(tile[i]);
+                split(scale * part_of_row(q, LANES * column + r, count, stride, STEP * h),
+                      scale * part_of_row(q, LANES * column + r, count, stride, STEP * h + LANES), &tile->row[r]);
+            for (int i = 0; i < PARTS; ++i) transpose(tile[i]);
         }
     }
 }
@@ -108,16 +107,15 @@ void load_queries(Group& group, const float* q, int64_t count, int64_t stride) {
 void load_keys(Keys& keys, const float* k, const float* v, int64_t count) {
     for (int r = 0; r < KEYS; ++r)
         for (int h = 0; h < CHANNELS / STEP; ++h)
-            split<SCORE>(part_of_row(k, r, count, CHANNELS, STEP * h),
-                         part_of_row(k, r, count, CHANNELS, STEP * h + LANES),
-                         &keys.key[r / LANES][h]->row[r % LANES], LANES);
+            split(part_of_row(k, r, count, CHANNELS, STEP * h), part_of_row(k, r, count, CHANNELS, STEP * h + LANES),
+                  &keys.key[r / LANES][h]->row[r % LANES]);
     for (int s = 0; s < KEYS / STEP; ++s)
         for (int c = 0; c < CHANNELS / LANES; ++c) {
             Tile* tile = keys.value[s][c];
             for (int r = 0; r < LANES; ++r)
-                split<SUM>(part_of_row(v, STEP * s + r, count, CHANNELS, LANES * c),
-                           part_of_row(v, STEP * s + LANES + r, count, CHANNELS, LANES * c), &tile->row[r], LANES);
-            for (int i = 0; i < SUM; ++i) transpose(tile[i]);
+                split(part_of_row(v, STEP * s + r, count, CHANNELS, LANES * c),
+                      part_of_row(v, STEP * s + LANES + r, count, CHANNELS, LANES * c), &tile->row[r]);
+            for (int i = 0; i < PARTS; ++i) transpose(tile[i]);
         }
 }
 
@@ -128,7 +126,7 @@ void score(Keys& keys, const Group& group, int steps) {
         _tile_zero(2);
         _tile_zero(3);
         for (int h = 0; h < CHANNELS / STEP; ++h)
-            multiply<SCORE>(keys.key[2 * s][h], keys.key[2 * s + 1][h], group.query[0][h], group.query[1][h]);
+            multiply(keys.key[2 * s][h], keys.key[2 * s + 1][h], group.query[0][h], group.query[1][h]);
         _tile_stored(0, &keys.score[s][0][0], 64);
         _tile_stored(1, &keys.score[s][1][0], 64);
         _tile_stored(2, &keys.score[s][0][1], 64);
@@ -140,12 +138,13 @@ void score(Keys& keys, const Group& group, int steps) {
 void weigh(Keys& keys, Group& group, int steps, int64_t count) {
     for (int column = 0; column < 2; ++column) {
         for (int64_t r = count; r < steps * STEP; ++r)
-            keys.score[r / STEP][column][r % STEP / LANES].row[r % LANES] = BitLanes(all(-FLT_MAX));
-        FloatLanes top = group.top[column];
+            keys.score[r / STEP][column][r % STEP / LANES].row[r % LANES] = BitLanes(all(LOWEST));
+        FloatLanes tops[4] = {group.top[column], all(LOWEST), all(LOWEST), all(LOWEST)};  // none waits for another
         for (int s = 0; s < steps; ++s)
-            for (int r = 0; r < LANES; ++r)
-                for (const Tile& tile : keys.score[s][column])
-                    top = FloatLanes(tile.row[r]) > top ? FloatLanes(tile.row[r]) : top;
+            for (int r = 0; r < LANES; r += 2)
+                for (int i = 0; i < 4; ++i)
+                    tops[i] = larger(tops[i], FloatLanes(keys.score[s][column][i / 2].row[r + i % 2]));
+        const FloatLanes top = larger(larger(tops[0], tops[1]), larger(tops[2], tops[3]));
         const FloatLanes shrink = power_of_two(group.top[column] - top);
         FloatLanes sum = group.sum[column] * shrink;
         for (auto& out : group.out)
@@ -156,7 +155,7 @@ void weigh(Keys& keys, Group& group, int steps, int64_t count) {
                 const FloatLanes a = power_of_two(FloatLanes(tile[0].row[r]) - top);
                 const FloatLanes b = power_of_two(FloatLanes(tile[1].row[r]) - top);
                 sum += a + b;
-                split<SUM>(a, b, &tile->row[r], LANES);
+                split(a, b, &tile->row[r]);
             }
         }
         group.top[column] = top;
@@ -171,7 +170,7 @@ void add_values(const Keys& keys, Group& group, int steps) {
         _tile_loadd(2, &group.out[c + 1][0], 64);
         _tile_loadd(3, &group.out[c + 1][1], 64);
         for (int s = 0; s < steps; ++s)
-            multiply<SUM>(keys.value[s][c], keys.value[s][c + 1], keys.score[s][0], keys.score[s][1]);
+            multiply(keys.value[s][c], keys.value[s][c + 1], keys.score[s][0], keys.score[s][1]);
         _tile_stored(0, &group.out[c][0], 64);
         _tile_stored(1, &group.out[c][1], 64);
         _tile_stored(2, &group.out[c + 1][0], 64);
@@ -214,7 +213,7 @@ NEAR_KERNEL(attention)(const float* q, const float* k, const float* v, int64_t r
             const int64_t head = chunk / chunks, first = chunk % chunks * CHUNK;
             const int64_t here = rows - first < CHUNK ? rows - first : CHUNK;
             std::vector<Group> groups((here + GROUP - 1) / GROUP);
-            std::vector<Keys> keys(1);
+            const std::unique_ptr<Keys> keys(new Keys);
             const int64_t at = first * stride + head * CHANNELS;
             for (size_t g = 0; g < groups.size(); ++g)
                 load_queries(groups[g], q + at + g * GROUP * stride, here - int64_t(g) * GROUP, stride);
@@ -222,11 +221,11 @@ NEAR_KERNEL(attention)(const float* q, const float* k, const float* v, int64_t r
             for (int64_t t = 0; t < count; t += KEYS) {
                 const int64_t some = count - t < KEYS ? count - t : KEYS, offset = (head * count + t) * CHANNELS;
                 const int steps = int((some + STEP - 1) / STEP);
-                load_keys(keys[0], k + offset, v + offset, some);
+                load_keys(*keys, k + offset, v + offset, some);
                 for (Group& group : groups) {
-                    score(keys[0], group, steps);
-                    weigh(keys[0], group, steps, some);
-                    add_values(keys[0], group, steps);
+                    score(*keys, group, steps);
+                    weigh(*keys, group, steps, some);
+                    add_values(*keys, group, steps);
                 }
             }
             _tile_release();

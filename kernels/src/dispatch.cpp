@@ -32,8 +32,8 @@ NEAR_EXPORT int32_t near_isa() {
 #endif
 }
 
-// 1 where the avx512 kernels may use the matrix unit (AMX): the processor has it with bfloat16 products, and Linux, which
-// gives a process its registers on request only, grants them here. Other systems are not asked.
+// 1 where the avx512 kernels may use the matrix unit (AMX): the processor has it with bfloat16 products, and Linux
+// grants its registers, which a process has to ask for. Other systems are not asked.
 NEAR_EXPORT int32_t near_amx() {
 #if defined(__x86_64__) && defined(__linux__)
     constexpr unsigned AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24;
