@@ -80,7 +80,7 @@ def _units(name: str, ziglang: bool) -> list[tuple[Path, str, list[str]]]:
         if level:
             flags += [f"-mcpu={level}" if ziglang else f"-march={level.replace('_', '-')}"]
         if isa == "avx512":
-            flags += ["-mprefer-vector-width=512"]
+            flags += ["-mprefer-vector-width=512", "-mamx-tile", "-mamx-bf16"]  # tiles are used by intrinsics only
         sources = [s for s in sorted(SOURCE.glob("*.cpp")) if isa == "baseline" or s.stem not in COMMON]
         units += [(source, f"{source.stem}.{isa}.o", flags) for source in sources]
     return units

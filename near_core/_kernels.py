@@ -8,6 +8,7 @@ import importlib
 _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
+attention = importlib.import_module(f"{_name}.attention")
 library = importlib.import_module(f"{_name}.library")
 splat = importlib.import_module(f"{_name}.splat")
 grid = importlib.import_module(f"{_name}.grid")

@@ -10,6 +10,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from .attention import attend
+
 
 class Linear(nn.Linear):
     """A linear layer that brings its input to the dtype of its weight."""
@@ -123,9 +125,8 @@ class CrossAttention(nn.Module):
         q = self.to_q(x).unflatten(-1, (self.heads, -1))  # (N, heads, D)
         if self.qk_rms_norm:
             q = self.q_rms_norm(q)
-        out = [F.scaled_dot_product_attention(rows.transpose(0, 1)[None].contiguous(), k[None], v[None])[0]
-               for rows, k, v in zip(q.split(lengths), *memory)]  # (heads, n, D) each
-        return self.to_out(joined(out, 1).transpose(0, 1).flatten(1))
+        out = [attend(rows, k, v) for rows, k, v in zip(q.split(lengths), *memory)]  # (n, heads, D) each
+        return self.to_out(joined(out).flatten(1))
 
 
 class RegisterAttention(CrossAttention):
