@@ -92,12 +92,19 @@ def _meshes() -> dict[str, mesh.Mesh]:
 
 def _median(args: argparse.Namespace, function: Callable[[int], object]) -> float:
     """Seconds of function(0), function(1), …: the median after one run that does not count."""
-    times = []
-    for number in range(args.runs + 1):
-        start = time.perf_counter()
-        function(number)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return statistics.median([_seconds(function, number) for number in range(args.runs + 1)][1:])
+
+
+def _extra(args: argparse.Namespace, plain: Callable[[int], object], more: Callable[[int], object]) -> float:
+    """Seconds that more(n) takes longer than plain(n), right after it: the median, after one pair that does not count."""
+    pairs = np.array([[_seconds(plain, number), _seconds(more, number)] for number in range(2 * args.runs + 1)])
+    return float(np.median(pairs[1:, 1] - pairs[1:, 0]))
+
+
+def _seconds(function: Callable[[int], object], number: int) -> float:
+    start = time.perf_counter()
+    function(number)
+    return time.perf_counter() - start
 
 
 def _light(seed: int) -> Environment:
@@ -129,11 +136,10 @@ def _frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict:
             measured[f"camera_{name}_n{count}"] = _median(args, lambda n: draw(_view(n, size), maps[0]))  # noqa: B023
         measured[f"camera_512_draft_n{count}"] = _median(args, lambda n: draw(_view(n, SIZES["512"]), maps[0], "draft"))
         turned = lambda n: Environment(maps[0].map, turn_z(10 * n + 5), _cache=maps[0]._cache)  # noqa: E731
-        plain = measured[f"camera_512_n{count}"]
-        measured[f"rotated_world_extra_n{count}"] = _median(
-            args, lambda n: draw(_view(n, SIZES["512"]), turned(n))) - plain
-        measured[f"rotated_world_extra_draft_n{count}"] = _median(
-            args, lambda n: draw(_view(n, SIZES["512"]), turned(n), "draft")) - measured[f"camera_512_draft_n{count}"]
+        for name, quality in (("", "final"), ("_draft", "draft")):
+            measured[f"rotated_world_extra{name}_n{count}"] = _extra(
+                args, lambda n: draw(_view(n, SIZES["512"]), maps[0], quality),  # noqa: B023
+                lambda n: draw(_view(n, SIZES["512"]), turned(n), quality))  # noqa: B023
         measured[f"new_map_n{count}"] = _median(args, lambda n: draw(_view(n, SIZES["512"]), maps[n]))
     return measured
 

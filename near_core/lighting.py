@@ -78,7 +78,7 @@ def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyr
         radiosity, pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
     # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
     smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
-                         index.astype(np.int32), asset_to_map, rays=4 * rays, threads=threads)
+                         index.astype(np.int32), asset_to_map, rays=6 * rays, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 

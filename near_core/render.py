@@ -35,7 +35,7 @@ SOLIDITY = 1.2
 # Cells behind a layer of discs from which nothing is seen through it. Such a layer lets a sixth through at most
 # (kernels.splat), for which SOLIDITY makes up.
 HIDES = 3
-RAYS = {"draft": 4, "final": 12}  # specular rays per surfel
+RAYS = {"draft": 4, "final": 8}  # specular rays per surfel
 FAR = 1e10  # metres
 
 
@@ -288,36 +288,40 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
     where they are shaded. gain: (M, 3) radiance by base colour. hides: (M,).
     Returns projection, features and hides of what takes their place.
     """
-    plain, parts, start = projection.radius > 0, [], 0
+    plain, chosen, start = projection.radius > 0, [], 0
     for item in drawn:
         rows = slice(start, start + len(item.front))
         if item.fine is not None:
             wide = (features[rows, 0] > 0) & (projection.radius[rows] >= WIDE)
-            chosen = np.flatnonzero(wide[item.prepared.texels.surfel])
-            parts += [(item, start, part) for part in np.array_split(chosen, -(-len(chosen) // FINE_AT_ONCE) or 1)
-                      if len(part)]
+            texels = np.flatnonzero(wide[item.prepared.texels.surfel])
+            plain[start + item.prepared.texels.surfel[texels]] = False
+            chosen += [(item, start, part) for part in np.array_split(texels, -(-len(texels) // FINE_AT_ONCE) or 1)]
         start = rows.stop
-    made: list = [None] * len(parts)
+    rest = np.flatnonzero(plain)
+    ends = np.cumsum([len(rest), *(len(texels) for _, _, texels in chosen)])
+    made = splat.Projection(*(np.empty((ends[-1], *each.shape[1:]), each.dtype) for each in projection))
+    shown, behind = np.empty((ends[-1], features.shape[1]), np.float32), np.empty(ends[-1], np.float32)
 
     def refine(number: int) -> None:
-        item, start, texels = parts[number]
-        surfel = item.prepared.texels.surfel[texels]
-        rows, fine = start + surfel, project(item.fine.take(texels), camera, 1, SHARP)
-        shift = item.prepared.colors[texels] - item.prepared.transport.surfels.base_color[surfel]
-        copied = features[rows]
-        copied[:, 1] = fine.depth
-        copied[:, 2:5] = np.maximum(copied[:, 2:5] + shift * gain[rows], 0)
-        if "Base Color" in settings.passes:
-            copied[:, 5:8] += shift
-        plain[rows] = False
-        made[number] = fine, copied, hides[rows]
+        slot = slice(ends[number - 1], ends[number]) if number else slice(0, ends[0])
+        if number:
+            item, start, texels = chosen[number - 1]
+            surfel = item.prepared.texels.surfel[texels]
+            rows, fine = start + surfel, item.fine.take(texels)
+        else:
+            rows, fine = rest, shape.take(rest)
+        for kept, new in zip(made, project(fine, camera, 1, SHARP)):
+            kept[slot] = new
+        shown[slot], behind[slot] = features[rows], hides[rows]
+        if number:
+            shift = item.prepared.colors[texels] - item.prepared.transport.surfels.base_color[surfel]
+            shown[slot, 1] = made.depth[slot]
+            shown[slot, 2:5] = np.maximum(shown[slot, 2:5] + shift * gain[rows], 0)
+            if "Base Color" in settings.passes:
+                shown[slot, 5:8] += shift
 
-    pieces.spread(refine, range(len(parts)), settings.threads, "Drawing", silent)
-    rest = np.flatnonzero(plain)
-    sharp = project(shape.take(rest), camera, settings.threads, SHARP)
-    return (splat.Projection(*(np.concatenate(each) for each in zip(sharp, *(fine for fine, _, _ in made)))),
-            np.concatenate([features[rest], *(copied for _, copied, _ in made)]),
-            np.concatenate([hides[rest], *(behind for _, _, behind in made)]))
+    pieces.spread(refine, range(len(ends)), settings.threads, "Drawing", silent)
+    return made, shown, behind
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
