@@ -194,7 +194,7 @@ def test_an_asset_of_a_model_that_is_not_here_is_drawn_from_its_material(good, t
         asset.save(replace(other, model=model), tmp_path / f"{name}.near")
         argv = command(".near", tmp_path / f"{name}.near", good, tmp_path)
         assert main([str(word) for word in argv]) == 0
-        assert image.read(tmp_path / "out.exr")[..., 3].max() > 0.9
+        assert image.read(tmp_path / "out.exr")[..., 3].max() > 0.7
     assert "published model" in capsys.readouterr().err
 
 

@@ -110,7 +110,7 @@ def test_the_renderer_agrees_with_itself_and_split_sum_does_not(measured):
     numbers = measured[0]["tasks"]["1"]
     assert numbers["n"] == 2 and numbers["pictures"] == 10
     assert numbers["object_psnr"]["worst"] > 60  # but for half floats
-    assert numbers["full_psnr"]["worst"] > 60 and numbers["alpha_iou"]["mean"] == 1
+    assert numbers["full_psnr"]["worst"] > 60 and numbers["alpha_iou"]["mean"] > 0.998
     assert set(numbers["baselines"]) == {"split-sum", "visibility"}
     assert numbers["baselines"]["split-sum"]["object_psnr"]["worst"] < 35
     assert set(measured[0]["per_category"]["1"]) == {"a", "b"}
