@@ -109,9 +109,9 @@ inline uint32_t sortable(float value) {
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth
-// order. The s-th visible splat in depth order is sorted[s]; its tiles, row by row, have their entries at
-// slots[first[s] .. first[s+1]).
+// For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
+// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. The s-th visible splat in depth order
+// is sorted[s]; its tiles, row by row, have their entries at slots[first[s] .. first[s+1]).
 template <int SIDE>
 class Bins {
 public:

@@ -7,7 +7,8 @@ namespace {
 
 constexpr int MAX_CHANNELS = 64;
 
-// One tile of one thread; its pixels may be samples of the picture's. Transmittance is negative in a pixel that has stopped (or lies outside the picture).
+// One tile of one thread; its pixels may be samples of the picture's. Transmittance is negative in a pixel that has
+// stopped (or lies outside the picture).
 struct alignas(64) Tile {
     Floats transmittance[UNITS];
     Floats alpha[UNITS];                          // of the splat at hand, where `cover` says so
