@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import finish
-from .mesh import Material, Mesh, merged, normalized
+from .mesh import Material, Mesh, face_normals, merged, normalized
 from .shapes import (SHAPES, Part, blend, box, cut, extrusion, lathe, ring, rings_along, rotation, superquadric, sweep,
                      tube, without_slivers)
 
@@ -27,16 +27,18 @@ def make(seed: int) -> Mesh:
 
 
 def to_glb(mesh: Mesh) -> bytes:
-    """The mesh as a binary glTF file, one primitive per material, Y up."""
+    """The mesh as a binary glTF file, one opaque primitive per material, Y up; flat faces where it has no normals."""
     import trimesh
 
     scene = trimesh.Scene()
+    normals = face_normals(mesh)[0][:, None].repeat(3, 1) if mesh.corner_normal is None else mesh.corner_normal
+    uvs = np.zeros((len(mesh.faces), 3, 2), np.float32) if mesh.corner_uv is None else mesh.corner_uv
     for number, material in enumerate(mesh.materials):
         chosen = np.flatnonzero(mesh.material_index == number)
         if not len(chosen):
             continue
         position = mesh.vertices[mesh.faces[chosen]]
-        corners = np.concatenate([position, mesh.corner_normal[chosen], mesh.corner_uv[chosen]], -1).reshape(-1, 8)
+        corners = np.concatenate([position, normals[chosen], uvs[chosen]], -1).reshape(-1, 8)
         keys = np.ascontiguousarray(np.round(corners * 1e5).astype(np.int64)).view([("", np.int64)] * 8).ravel()
         _, first, index = np.unique(keys, return_index=True, return_inverse=True)
         position, normal = (corners[first][:, i:i + 3][:, [0, 2, 1]] * (1, 1, -1) for i in (0, 3))
@@ -58,7 +60,7 @@ def _gltf_material(material: Material):
         maps["metallicRoughnessTexture"] = Image.fromarray(packed)
     if material.normal_map is not None:
         maps["normalTexture"] = Image.fromarray(material.normal_map)
-    return PBRMaterial(name=material.name, baseColorFactor=np.array(material.base_color),
+    return PBRMaterial(name=material.name, baseColorFactor=np.array([*material.base_color[:3], 1.0]),
                        roughnessFactor=material.roughness, metallicFactor=material.metallic, doubleSided=True, **maps)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import image, procedural, variation
+from . import image, procedural, variation, wavefront
 from . import mesh as meshes
 from .dataset import Dataset, read_models_csv
 from .errors import NearError
@@ -48,13 +48,13 @@ class Source:
     model: Path
     group: str = ""
     category: str = ""
-    original: Path | None = None  # of a variation
+    original: Path | None = None  # of a variation, or the .obj file that becomes a .glb
     seed: int | None = None  # of a procedural object or a variation
     redrawn: bool = False  # a variation has new materials
     reshaped: bool = False  # a variation has a new shape
 
     def prepare(self) -> None:
-        """Writes the mesh file of a procedural object or a variation, whole or not at all."""
+        """Writes the mesh file of a procedural object, a variation or an .obj, whole or not at all."""
         if self.model.exists() or self.seed is None:
             return
         self.model.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ class Source:
         if self.original is None:
             part.write_bytes(procedural.to_glb(procedural.make(self.seed)))
         else:
-            data = self.original.read_bytes()
+            data = (procedural.to_glb(meshes.normalized(meshes.load(self.original))[0])
+                    if self.original.suffix.lower() == ".obj" else self.original.read_bytes())
             if self.redrawn:
                 data, drawn = variation.redraw(data, self.seed)
                 self.model.with_suffix(".json").write_text(json.dumps(drawn, indent=1))
@@ -74,7 +75,7 @@ class Source:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core render-dataset`."""
-    parser.add_argument("--models", type=Path, help="folder of .glb files (with models.csv, if there is one)")
+    parser.add_argument("--models", type=Path, help="folder of .glb files (with models.csv, if there is one) and, at any depth, .obj files")
     parser.add_argument("--hdris", type=Path, required=True, help="folder of equirectangular .hdr or .exr maps")
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder; a second run goes on with it")
     parser.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
@@ -110,9 +111,13 @@ def run(args: argparse.Namespace) -> int:
     _write_meta(args, sources, hdris, excluded)
     mine = sources[shard::shards]
     print(f"{len(mine)} objects, {len(hdris)} maps", file=sys.stderr)
-    jobs = []
+    jobs, failed = [], {}
     for number, source in enumerate(mine):
-        source.prepare()
+        try:
+            source.prepare()
+        except NearError as error:
+            failed[source.asset] = error.what
+            continue
         pictures = layout(args, source.asset, hdris)
         folder = args.out / "views" / source.asset
         missing = [p for p in pictures if not (folder / f"{p['n']}.json").exists()]
@@ -122,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
                          "pictures": missing})
         if number % 50 == 49:
             print(f"prepared {number + 1}/{len(mine)}", file=sys.stderr, flush=True)
-    failed = _Crew(args, jobs).work()
+    failed |= _Crew(args, jobs).work()
     for asset, reason in sorted(failed.items()):
         print(f"{asset} was left out: {reason}", file=sys.stderr)
     return 1 if failed else 0
@@ -205,7 +210,7 @@ def _sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[Source]:
         found.append(Source(f"proc_{seed:07d}", args.out / "models" / f"proc_{seed:07d}.glb",
                             group=f"proc_{seed:07d}", category="procedural", seed=seed))
     if not found:
-        raise NearError("There is nothing to render.", "Give a folder of .glb files (--models) or --procedural N.")
+        raise NearError("There is nothing to render.", "Give a folder of .glb or .obj files (--models) or --procedural N.")
     random.Random(args.seed).shuffle(found)  # so that a set cut short, or one shard of it, holds some of everything
     return found
 
@@ -216,27 +221,31 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
     names = set().union(*(data.assets for data in excluded))
     found: list[Source] = []
     left_out: dict[str, int] = {}
-    for path in sorted(args.models.glob("*.glb")):
-        row = rows.get(path.stem, {})
-        group, category = row.get("group", path.stem), row.get("category", "")
+    paths = [p for kind in ("*.glb", "**/*.obj") for p in sorted(args.models.glob(kind))]
+    for path in paths:
+        obj = path.suffix.lower() == ".obj"
+        name = "_".join(dict.fromkeys(path.relative_to(args.models).with_suffix("").parts)) if obj else path.stem
+        row = rows.get(name, {})
+        group, category = row.get("group", name), row.get("category", "")
         try:
-            flags = set(row.get("flags", "").split()) | variation.flags(path.read_bytes())
+            flags = set(row.get("flags", "").split()) | (
+                wavefront.flags(path) if obj else variation.flags(path.read_bytes()))
         except NearError:
             flags = {"damaged"}
         reason = ("damaged" if "damaged" in flags else
-                  "part of an excluded set" if path.stem in names or group in groups else
+                  "part of an excluded set" if name in names or group in groups else
                   "transparent or glowing" if flags & set(LEFT_OUT) else
                   "with material maps of their own" if args.randomise_materials and "flat" not in flags else "")
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
-        elif args.randomise_materials or args.reshape:
+        elif args.randomise_materials or args.reshape or obj:
             kind = "r" * args.randomise_materials + "s" * args.reshape
-            asset, seed = f"{path.stem}_{kind}{args.seed}", int(hashlib.sha256(
-                f"{args.seed} {path.stem}".encode()).hexdigest()[:8], 16)
+            asset = f"{name}_{kind}{args.seed}" if kind else name
+            seed = int(hashlib.sha256(f"{args.seed} {name}".encode()).hexdigest()[:8], 16)
             found.append(Source(asset, args.out / "models" / f"{asset}.glb", group, category, path, seed,
                                 args.randomise_materials, args.reshape))
         else:
-            found.append(Source(path.stem, path, group, category))
+            found.append(Source(name, path, group, category))
     for reason, count in left_out.items():
         print(f"{count} models left out: {reason}", file=sys.stderr)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import finish
 from .errors import NearError
-from .mesh import Mesh, normalized
+from .mesh import Mesh, face_normals, normalized
 
 CLUSTERS = 10  # colours a palette texture is taken apart into
 FLAT_SHARE = 0.8  # of neighbouring texels that are equal; a texture above it is a palette, not a photograph
@@ -91,7 +91,7 @@ def _is_palette(picture: np.ndarray) -> bool:
 
 def reshape(mesh: Mesh, seed: int) -> Mesh:
     """A mesh stretched along its axes and perhaps tapered, bent and twisted; what is alike on its left and right
-    mostly stays so. Centred, its longest side 1, with corner normals and UVs."""
+    mostly stays so. Centred, its longest side 1, with corner normals."""
     chance, whole = np.random.default_rng(seed), normalized(mesh)[0]
     stretch = np.exp(chance.normal(0, 0.3, 3))
     taper = chance.uniform(-0.6, 0.6, 2) * (chance.random(2) < 0.4)  # of width and depth, from the middle to the top
@@ -110,12 +110,10 @@ def reshape(mesh: Mesh, seed: int) -> Mesh:
     along = np.stack([(warp(points + step * axis) - warp(points - step * axis)) / (2 * step) for axis in np.eye(3)], 1)
     # normals go with the transposed inverse of how a point's surroundings are turned and stretched
     carried = np.linalg.inv(along)[whole.faces]  # (F, 3, 3, 3)
-    corners = whole.vertices[whole.faces].astype(np.float64)
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, None].repeat(3, 1)
-    normal = np.einsum("fcij,fcj->fci", carried, flat if whole.corner_normal is None else whole.corner_normal)
+    normal = face_normals(whole)[0][:, None].repeat(3, 1) if whole.corner_normal is None else whole.corner_normal
+    normal = np.einsum("fcij,fcj->fci", carried, normal)
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
-    uv = np.zeros((len(whole.faces), 3, 2), np.float32) if whole.corner_uv is None else whole.corner_uv
-    made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32), corner_uv=uv)
+    made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32))
     return normalized(made)[0]
 
 

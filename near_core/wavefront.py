@@ -38,6 +38,18 @@ def read(path: Path) -> Mesh:
         raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
 
 
+def flags(path: Path) -> set[str]:
+    """What the materials beside an .obj hold: flat always, alpha where a map cuts holes, blend where any is see-through
+    by more than half."""
+    found = {"flat"}
+    beside = path.with_suffix(".mtl")
+    if beside.is_file():
+        text = beside.read_text(errors="replace")
+        found |= {"alpha"} if re.search(r"^\s*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
+        found |= {"blend"} if re.search(r"^\s*d\s+0?\.[0-4]", text, re.MULTILINE) else set()
+    return found
+
+
 class _Folder:
     """Where trimesh finds other files: beside the mesh and nowhere else."""
 

@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
 
     def make() -> dict[str, Tensor]:
         chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
-        return collate([sample(s, rng.integers(len(s.views)), rng, True) for s in chosen])
+        return collate([sample(s, s.draw(rng), rng, True) for s in chosen])
 
     batches = background(make)
 

@@ -22,6 +22,7 @@ from ..surfels import CELL, RESOLUTION, Surfels
 from . import photos
 
 SAMPLES = 6  # points per cell of the 128^3 grid
+FRONT = 0.4  # of the photos that are learned from show the front, beside those that do by chance
 LAYERS = 10  # depth, thickness, normal 3 (camera's frame), display colour 3, roughness, metallic
 
 
@@ -41,6 +42,10 @@ class Subject:
     bytes: np.ndarray
     solid: np.ndarray
     shell: np.ndarray
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """A view to learn from: the first one, which looks at the front as most photos do, FRONT of the times."""
+        return 0 if rng.random() < FRONT else int(rng.integers(len(self.views)))
 
     def layers(self, view: int) -> np.ndarray:
         """(LAYERS + 1, H, W) float32; the last one is 1 where the others mean something."""

@@ -102,6 +102,27 @@ def test_textures_belong_to_their_object(rendered):
         assert (seen > colours.min(0) - 0.03).all() and (seen < colours.max(0) + 0.03).all(), asset
 
 
+def test_obj_files_of_any_depth_are_rendered(maps, tmp_path):
+    """An .obj becomes a .glb of the set; one with holes is left out, one that is damaged is named and the rest goes on."""
+    triangles = "v -2 0 -1\nv 2 0 -1\nv 0 3 0\nv 0 0 2\n" + "usemtl red\nf 1 2 3\nf 1 3 4\nf 2 4 3\nf 1 4 2\n"
+    for name, material in (("a/cone", "Kd 0.6 0.1 0.1\nNs 40"), ("b/leaf", "Kd 0 1 0\nmap_d leaf.png"), ("c/bad", "")):
+        path = tmp_path / "models" / f"{name}.obj"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"mtllib {path.stem}.mtl\n" + (triangles if material else "f 1 2 3\n"))
+        path.with_suffix(".mtl").write_text(f"newmtl red\n{material}\n")
+    out = tmp_path / "set"
+    assert render(models=tmp_path / "models", hdris=maps, out=out, views=1, lights=1, gbuffer=True, size=32, samples=8,
+                  threads=1) == 1
+    data = Dataset(out)
+    assert sorted(data.assets) == ["a_cone", "c_bad"] and not data.views("c_bad")
+    shape, passes = data.mesh("a_cone"), data.views("a_cone")[0].passes()
+    assert np.ptp(shape.vertices, 0) == pytest.approx([1, 0.75, 0.75])
+    inside = passes["Combined"][..., 3] > 0.99
+    assert inside.sum() > 20
+    assert np.median(passes["Base Color"][inside], 0) == pytest.approx([0.6, 0.1, 0.1], abs=0.01)
+    assert np.median(passes["Roughness"][inside]) == pytest.approx(shape.materials[0].roughness, abs=0.01) == 0.8
+
+
 def test_lights_add_up(rendered, tmp_path):
     """A picture under the sum of two turned maps is the sum of the pictures: what training mixes is exact."""
     first, second = rendered.views(rendered.assets[0])[:2]
