@@ -13,6 +13,7 @@ NAMES = {"thin": "parts thinner than 7 pixels", "edges": "edges of silhouettes a
 NEEDED = {"Combined", "Depth", "Metallic", "Base Color"}  # passes of the truth
 EDGE = 2  # pixels
 JUMP = 0.03  # of depth between neighbours, asset units
+FAR = 1e3  # depth of what is not there
 THIN = 3  # pixels, radius of the disc that does not fit in
 SHADED = 0.25  # of the unoccluded irradiance
 FINE = 0.06  # display value, difference to the mean of 5 x 5 pixels
@@ -25,8 +26,8 @@ def classify(truth: dict[str, np.ndarray], shadow: np.ndarray) -> dict[str, np.n
     of the irradiance that arrives, of our own picture, since Cycles' has none.
     """
     solid = truth["Combined"][..., 3] > metrics.SOLID
-    depth = np.where(truth["Depth"][..., 0] > 0, truth["Depth"][..., 0], np.inf)
-    around = ndimage.maximum_filter(np.minimum(depth, 1e3), 3) - ndimage.minimum_filter(np.minimum(depth, 1e3), 3)
+    depth = np.where(truth["Depth"][..., 0] > 0, np.minimum(truth["Depth"][..., 0], FAR), FAR)
+    around = ndimage.maximum_filter(depth, 3) - ndimage.minimum_filter(depth, 3)
     edge = (around > JUMP) | ndimage.binary_dilation(solid) & ~ndimage.binary_erosion(solid)
     y, x = np.mgrid[-THIN:THIN + 1, -THIN:THIN + 1]
     colour = metrics.encode(truth["Base Color"])

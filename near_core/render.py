@@ -297,30 +297,30 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
             plain[start + item.prepared.texels.surfel[texels]] = False
             chosen += [(item, start, part) for part in np.array_split(texels, -(-len(texels) // FINE_AT_ONCE) or 1)]
         start = rows.stop
-    rest = np.flatnonzero(plain)
-    ends = np.cumsum([len(rest), *(len(texels) for _, _, texels in chosen)])
+    chosen.insert(0, (None, 0, np.flatnonzero(plain)))  # the surfels that stay
+    ends = np.cumsum([len(part) for _, _, part in chosen])
     made = splat.Projection(*(np.empty((ends[-1], *each.shape[1:]), each.dtype) for each in projection))
     shown, behind = np.empty((ends[-1], features.shape[1]), np.float32), np.empty(ends[-1], np.float32)
 
     def refine(number: int) -> None:
-        slot = slice(ends[number - 1], ends[number]) if number else slice(0, ends[0])
-        if number:
-            item, start, texels = chosen[number - 1]
-            surfel = item.prepared.texels.surfel[texels]
-            rows, fine = start + surfel, item.fine.take(texels)
+        item, start, part = chosen[number]
+        slot = slice(ends[number] - len(part), ends[number])
+        if item is None:
+            rows, fine = part, shape.take(part)
         else:
-            rows, fine = rest, shape.take(rest)
+            surfel = item.prepared.texels.surfel[part]
+            rows, fine = start + surfel, item.fine.take(part)
         for kept, new in zip(made, project(fine, camera, 1, SHARP)):
             kept[slot] = new
         shown[slot], behind[slot] = features[rows], hides[rows]
-        if number:
-            shift = item.prepared.colors[texels] - item.prepared.transport.surfels.base_color[surfel]
+        if item is not None:
+            shift = item.prepared.colors[part] - item.prepared.transport.surfels.base_color[surfel]
             shown[slot, 1] = made.depth[slot]
             shown[slot, 2:5] = np.maximum(shown[slot, 2:5] + shift * gain[rows], 0)
             if "Base Color" in settings.passes:
                 shown[slot, 5:8] += shift
 
-    pieces.spread(refine, range(len(ends)), settings.threads, "Drawing", silent)
+    pieces.spread(refine, range(len(chosen)), settings.threads, "Drawing", silent)
     return made, shown, behind
 
 

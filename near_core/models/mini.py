@@ -17,6 +17,7 @@ CHILDREN = 8  # octants of a voxel, cells of the 128^3 grid; x slowest
 CHILD = 13  # per octant: occupied, offset 3, normal 3, base colour 3, roughness, metallic, two-sided
 TOKENS = 96  # directions of the light tokenizer
 TOKEN = 48  # channels of a light token
+REACH = 0.4  # of the logarithm of a gain of the lighting decoder
 
 
 def _gather(x: Tensor, neighbours: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ class LightTokenizer(nn.Module):
 
 
 class LightingDecoder(nn.Module):
-    """What the transport leaves over: gains on its terms, per surfel, view and light.
+    """What the transport leaves over: gains on its terms, within e^-REACH and e^REACH, per surfel, view and light.
 
     surfel: (K, 11) base colour, roughness, metallic, n.v shading, n.v geometric, n.n, area, visibility, blocked.
     terms: (K, 5, 3) outgoing radiance over the map's mean luminance: sky diffuse without and with visibility,
@@ -157,8 +158,8 @@ class LightingDecoder(nn.Module):
         self.enter = nn.Linear(inside, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.features = nn.Linear(width, 16)
-        # the neural basis: features and the encoded normal to gains of the five terms and a residual
-        self.basis = nn.Sequential(nn.Linear(16 + 15, 32), nn.SiLU(), nn.Linear(32, 5 + 3 + 3))
+        # the neural basis: features and the encoded normal to gains of three terms and a residual
+        self.basis = nn.Sequential(nn.Linear(16 + 15, 32), nn.SiLU(), nn.Linear(32, 3 + 3))
         for parameter in self.basis[-1].parameters():
             nn.init.zeros_(parameter)  # training starts from the transport itself
 
@@ -179,13 +180,10 @@ class LightingDecoder(nn.Module):
         x = F.silu(self.enter(torch.cat([surfel, log, h, view, looked], -1)))
         for layer in self.hidden:
             x = x + F.silu(layer(x))
-        basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 11)
-        gain = torch.exp(2 * torch.tanh(basis[:, :5] / 2))  # within e^-2 .. e^2, 1 at the start
-        mix = torch.sigmoid(basis[:, 5:6] + 6), torch.sigmoid(basis[:, 6:7] + 6)  # shadowed against open terms
-        diffuse = terms[:, 1] * gain[:, 1:2] * mix[0] + terms[:, 0] * gain[:, 0:1] * (1 - mix[0])
-        specular = terms[:, 4] * gain[:, 4:5] * mix[1] + terms[:, 3] * gain[:, 3:4] * (1 - mix[1])
-        residual = 0.1 * F.elu(basis[:, 8:11], alpha=0.2) * surfel[:, :3].clamp(min=0.02)
-        return (diffuse + specular + terms[:, 2] * gain[:, 2:3] + residual).clamp(min=0)
+        basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 6)
+        change = REACH * torch.tanh(basis / REACH)  # so that what was learned from some objects cannot spoil others
+        sent = (terms[:, [1, 2, 4]] * torch.exp(change[:, :3])[..., None]).sum(1)
+        return (sent + 0.1 * change[:, 3:] * surfel[:, :3].clamp(min=0.02)).clamp(min=0)
 
 
 def encode_normal(normal: Tensor) -> Tensor:
