@@ -106,6 +106,11 @@ class Dataset:
         """File names of the maps that are kept out of training because this set tests on them."""
         return set(self.meta.get("exclude_hdris", ()))
 
+    @property
+    def unfinished(self) -> set[str]:
+        """Assets whose roughness and metallic were made up where their files say nothing of them."""
+        return set(self.meta.get("unfinished", ()))
+
     def mesh(self, asset: str) -> meshes.Mesh:
         """The asset's mesh where it stands in the set's world: centred, its longest side 1."""
         loaded = meshes.load(self.model(asset))

@@ -53,6 +53,11 @@ class Source:
     redrawn: bool = False  # a variation has new materials
     reshaped: bool = False  # a variation has a new shape
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether how rough and metallic it is was made up from the highlights of an .mtl, which knows no metals."""
+        return self.original is not None and self.original.suffix.lower() == ".obj" and not self.redrawn
+
     def prepare(self) -> None:
         """Writes the mesh file of a procedural object, a variation or an .obj, whole or not at all."""
         if self.model.exists() or self.seed is None:
@@ -269,6 +274,7 @@ def _write_meta(args: argparse.Namespace, sources: list[Source], hdris: list[str
             "hdris": _relative(args.hdris, args.out), "views": args.views, "lights_per_view": args.lights,
             "uniform_light": args.uniform_light, "gbuffer": args.gbuffer, "assets": [s.asset for s in sources],
             "files": {s.asset: _relative(s.model, args.out) for s in sources}, "hdris_used": hdris,
+            "unfinished": [s.asset for s in sources if s.unfinished],
             "categories": {s.asset: s.category for s in sources}, "groups": {s.asset: s.group for s in sources},
             "exclude_groups": sorted(set().union(*(d.excluded_groups for d in excluded))),
             "exclude_hdris": sorted(set().union(*(d.excluded_hdris for d in excluded))), "conventions": CONVENTIONS}

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from .. import reconstruct
 from ..dataset import Dataset
-from ..models.mini_photo import Intrinsics
+from ..models.mini_photo import LAYERS, Intrinsics
 from . import photos, relight, subjects
 from .loop import Run, Schedule, background, start_from
 
 LEAN = 12.0  # degrees a photo may be rolled by
 UNPOSED = 0.15  # of the photos come without a camera
+FINISH = (torch.arange(LAYERS) >= 8)[:, None, None]  # the layers roughness and metallic
 STEEP = 0.15  # sides of the crop: depths that differ more are different surfaces
 
 
@@ -57,6 +58,7 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
     if augment and rng.random() < UNPOSED:
         pose[:] = 0
     return {"image": image, "pose": torch.from_numpy(pose), "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
+            "unfinished": torch.tensor(not subject.finished),
             "elevation": torch.tensor(math.asin(up[2] / np.linalg.norm(up)), dtype=torch.float32)}
 
 
@@ -82,31 +84,27 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor], lights: relight.Li
     with torch.autocast("cpu", torch.bfloat16):
         layers, _, elevation = networks.intrinsics(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
-    layers, truth, mask = layers.float(), batch["layers"], batch["mask"]
-    count = mask.sum((1, 2)).clamp(min=1)
-
-    def error(first: int, last: int) -> Tensor:
-        return (((layers[:, first:last] - truth[:, first:last]).abs().mean(1) * mask).sum((1, 2)) / count).mean()
-
-    def square(first: int, last: int) -> Tensor:
-        return (((layers[:, first:last] - truth[:, first:last]).square().mean(1) * mask).sum((1, 2)) / count).mean()
-
+    layers, mask = layers.float(), batch["mask"]
+    # where nobody knows how rough and metallic an object is, what the network says is right, and teaches nothing
+    unknown = batch["unfinished"][:, None, None, None] * FINISH > 0
+    layers, truth = (torch.where(unknown, layers.detach(), known) for known in (layers, batch["layers"]))
+    count, off = mask.sum((1, 2)).clamp(min=1), layers - truth
+    mean = lambda error: ((error * mask).sum((1, 2)) / count).mean()  # (B, S, S), over the objects  # noqa: E731
     normal = F.normalize(layers[:, 2:5], dim=1, eps=1e-3)
-    parts = {"depth": error(0, 1), "thickness": error(1, 2), "colour": error(5, 8), "roughness": error(8, 9),
-             "metallic": ((F.binary_cross_entropy(layers[:, 9].clamp(1e-3, 1 - 1e-3), truth[:, 9], reduction="none")
-                           * mask).sum((1, 2)) / count).mean(),
-             "normal": (((1 - (normal * truth[:, 2:5]).sum(1)) * mask).sum((1, 2)) / count).mean(),
+    doubt = F.binary_cross_entropy(layers[:, 9].clamp(1e-3, 1 - 1e-3), truth[:, 9], reduction="none")
+    parts = {"depth": mean(off[:, 0].abs()), "thickness": mean(off[:, 1].abs()),
+             "colour": mean(off[:, 5:8].abs().mean(1)), "roughness": mean(off[:, 8].abs()), "metallic": mean(doubt),
+             "normal": mean(1 - (normal * truth[:, 2:5]).sum(1)),
              "slope": gradients(layers[:, 0], truth[:, 0], mask),
              "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
     thin = lambda maps: maps[..., ::2, ::2].flatten(-2)  # every fourth pixel tells enough  # noqa: E731
     lit = lights.error(thin(layers[:, 2:]), thin(truth[:, 2:]), thin(mask), batch["elevation"], seed)
     parts["relit"] = -10 * torch.log10(lit.clamp(min=1e-5)).mean()
     # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
-    mean = lambda x: (x[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]  # noqa: E731
-    tint = mean(layers) - mean(truth)
+    tint = (off[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]
     # squares as well: where a photo leaves two answers, a picture suffers less from the one between them
-    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * square(5, 8)
-            + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * square(8, 9)
+    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * mean(off[:, 5:8].square().mean(1))
+            + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * mean(off[:, 8].square())
             + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"]
             + relight.loss(lit))
     return loss, parts

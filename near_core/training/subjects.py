@@ -33,7 +33,8 @@ class Subject:
     views: V of them. depth: (V, 2, H, W) float16, asset units: how much deeper than the frame's origin the front is,
     and how much deeper than the front the last surface behind it. bytes: (V, 9, H, W) uint8: normal in the camera's
     frame (-1..1), display colour, roughness, metallic, 255 where the mesh is seen. solid: (64, 64, 64) uint8, how many
-    of a voxel's eight octants lie inside. shell: (N, 3) uint8, voxels with a surface.
+    of a voxel's eight octants lie inside. shell: (N, 3) uint8, voxels with a surface. finished: whether its roughness and
+    metallic are worth learning from.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Subject:
     bytes: np.ndarray
     solid: np.ndarray
     shell: np.ndarray
+    finished: bool = True
 
     def draw(self, rng: np.random.Generator) -> int:
         """A view to learn from: the first one, which looks at the front as most photos do, FRONT of the times."""
@@ -108,16 +110,16 @@ def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
             "solid": solid_of(points.position), "shell": shell.astype(np.uint8)}
 
 
-def load(folder: Path, data: Path, names: list[str], views: int | None = None) -> list[Subject]:
+def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
     """The subjects of a data set that are prepared in a folder."""
-    found = []
-    for name in names:
+    found, unfinished = [], Dataset(data).unfinished
+    for name in Dataset(data).assets:
         path = folder / f"{name}.safetensors"
         if path.exists():
             kept = load_file(path)
             shown = photos.read_views(data / "views" / name, views)
             if len(shown) <= len(kept["depth"]):
-                found.append(Subject(name, shown, **kept))
+                found.append(Subject(name, shown, **kept, finished=name not in unfinished))
     return found
 
 
@@ -127,8 +129,8 @@ def load_sets(args: argparse.Namespace) -> tuple[list[Subject], list[Subject]]:
     args: data and prepared, lists of folders; dev and prepared_dev, one each.
     """
     train = [subject for data, prepared in zip(args.data, args.prepared)
-             for subject in load(Path(prepared), Path(data), Dataset(Path(data)).assets)]
-    held = load(Path(args.prepared_dev), Path(args.dev), Dataset(Path(args.dev)).assets, 1)
+             for subject in load(Path(prepared), Path(data))]
+    held = load(Path(args.prepared_dev), Path(args.dev), 1)
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
     return train, held
 

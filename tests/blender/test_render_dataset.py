@@ -115,6 +115,7 @@ def test_obj_files_of_any_depth_are_rendered(maps, tmp_path):
                   threads=1) == 1
     data = Dataset(out)
     assert sorted(data.assets) == ["a_cone", "c_bad"] and not data.views("c_bad")
+    assert data.unfinished == set(data.assets)
     shape, passes = data.mesh("a_cone"), data.views("a_cone")[0].passes()
     assert np.ptp(shape.vertices, 0) == pytest.approx([1, 0.75, 0.75])
     inside = passes["Combined"][..., 3] > 0.99

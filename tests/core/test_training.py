@@ -72,6 +72,26 @@ def test_a_photos_true_layers_are_those_of_the_mesh():
     assert np.linalg.norm((made["shell"] + 0.5) / 64 - 0.5, axis=1) == pytest.approx(0.4, abs=0.02)
 
 
+def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
+    """Of an unfinished object, roughness and metallic leave no gradient; colour and shape do as ever."""
+    from near_core import image
+    from near_core.training import intrinsics, relight
+    torch.manual_seed(0)
+    image.write_exr(tmp_path / "sky.hdr.exr", {"Combined": np.ones((8, 16, 4), np.float32)})
+    lights = relight.Lights(tmp_path, set())
+    network = intrinsics.IntrinsicsOnly().eval()
+    batch = {"image": torch.rand(2, 4, 128, 128), "pose": torch.rand(2, 6), "layers": torch.rand(2, 10, 128, 128),
+             "mask": torch.ones(2, 128, 128), "elevation": torch.zeros(2)}
+    last = network.intrinsics.out[-1]
+    steps = []
+    for unfinished in (False, True):
+        network.zero_grad()
+        intrinsics.judge(network, batch | {"unfinished": torch.tensor([unfinished] * 2)}, lights, seed=0)[0].backward()
+        steps.append(last.weight.grad.abs().sum((1, 2, 3)))
+    assert (steps[0] > 1e-4).all()
+    assert (steps[1][:8] > 1e-4).all() and (steps[1][8:] < 1e-3 * steps[0][8:]).all()
+
+
 def test_a_mirrored_sample_is_the_mirrored_object():
     """The grid's inputs of a photo, and those of its mirror image, belong to the solid and to its mirror image."""
     from near_core import reconstruct
