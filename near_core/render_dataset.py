@@ -80,7 +80,8 @@ class Source:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core render-dataset`."""
-    parser.add_argument("--models", type=Path, help="folder of .glb files (with models.csv, if there is one) and, at any depth, .obj files")
+    parser.add_argument("--models", type=Path,
+                        help="folder of .glb files (with models.csv, if there is one) and, at any depth, .obj files")
     parser.add_argument("--hdris", type=Path, required=True, help="folder of equirectangular .hdr or .exr maps")
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder; a second run goes on with it")
     parser.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
