@@ -226,10 +226,12 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
     groups = set().union(*(data.excluded_groups for data in excluded))
     names = set().union(*(data.assets for data in excluded))
     found: list[Source] = []
+    taken: set[str] = set()
     left_out: dict[str, int] = {}
     paths = [p for kind in ("*.glb", "**/*.obj") for p in sorted(args.models.glob(kind))]
     for path in paths:
         obj = path.suffix.lower() == ".obj"
+        # folders are often named like their file
         name = "_".join(dict.fromkeys(path.relative_to(args.models).with_suffix("").parts)) if obj else path.stem
         row = rows.get(name, {})
         group, category = row.get("group", name), row.get("category", "")
@@ -239,9 +241,11 @@ def _model_sources(args: argparse.Namespace, excluded: list[Dataset]) -> list[So
         except NearError:
             flags = {"damaged"}
         reason = ("damaged" if "damaged" in flags else
+                  "of the same name as another" if name in taken else
                   "part of an excluded set" if name in names or group in groups else
                   "transparent or glowing" if flags & set(LEFT_OUT) else
                   "with material maps of their own" if args.randomise_materials and "flat" not in flags else "")
+        taken.add(name)
         if reason:
             left_out[reason] = left_out.get(reason, 0) + 1
         elif args.randomise_materials or args.reshape or obj:

@@ -39,14 +39,21 @@ def read(path: Path) -> Mesh:
 
 
 def flags(path: Path) -> set[str]:
-    """What the materials beside an .obj hold: flat always, alpha where a map cuts holes, blend where any is see-through
-    by more than half."""
+    """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less than
+    half opaque. Raises NearError when the file can't be read."""
     found = {"flat"}
-    beside = path.with_suffix(".mtl")
-    if beside.is_file():
-        text = beside.read_text(errors="replace")
+    try:
+        named = re.findall(rb"^mtllib\s+(.*\S)", path.read_bytes(), re.MULTILINE)
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the file.") from error
+    for name in named:
+        try:
+            text = read_beside(path, name.decode(errors="replace")).decode(errors="replace")
+        except NearError:  # without materials it is grey
+            continue
         found |= {"alpha"} if re.search(r"^\s*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
-        found |= {"blend"} if re.search(r"^\s*d\s+0?\.[0-4]", text, re.MULTILINE) else set()
+        found |= {"blend"} if any(float(d) < 0.5 for d in re.findall(
+            r"^\s*d\s+(\d*\.?\d+)", text, re.MULTILINE)) else set()
     return found
 
 

@@ -183,6 +183,7 @@ class LightingDecoder(nn.Module):
         basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 6)
         change = REACH * torch.tanh(basis / REACH)  # so that what was learned from some objects cannot spoil others
         sent = (terms[:, [1, 2, 4]] * torch.exp(change[:, :3])[..., None]).sum(1)
+        # and by at most a twenty-fifth of the base colour beside them
         return (sent + 0.1 * change[:, 3:] * surfel[:, :3].clamp(min=0.02)).clamp(min=0)
 
 

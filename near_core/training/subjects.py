@@ -112,8 +112,9 @@ def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
 
 def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
     """The subjects of a data set that are prepared in a folder."""
-    found, unfinished = [], Dataset(data).unfinished
-    for name in Dataset(data).assets:
+    found, known = [], Dataset(data)
+    unfinished = known.unfinished
+    for name in known.assets:
         path = folder / f"{name}.safetensors"
         if path.exists():
             kept = load_file(path)

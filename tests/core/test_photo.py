@@ -162,6 +162,7 @@ def test_a_picture_of_twenty_thousand_pixels(tmp_path):
 
 def test_twelve_megapixels_take_less_than_two_seconds(tmp_path):
     Image.fromarray(disc()).resize((4000, 3000)).save(tmp_path / "a.jpg", quality=90)
+
     def least(function):  # of three: a machine may be slow for a while, and the first run imports what it needs
         seconds = []
         for _ in range(3):
