@@ -63,6 +63,12 @@ def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) ->
     return concatenate([surfels.take(fronts), surfels.take(backs).flipped()]), np.concatenate([fronts, backs])
 
 
+def sample_sides(mesh: Mesh) -> Surfels:
+    """The surfels of a mesh's surface as its winding directs it, also where nobody can see it: one for each cell of the
+    128^3 grid and each side in it. Raises NearError for a mesh without area."""
+    return _averaged(*_sampled(mesh, silent))
+
+
 def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
     """Single samples of a mesh's surface, ungrouped: about per_cell for one cell's face worth of area.
 

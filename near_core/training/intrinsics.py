@@ -76,17 +76,22 @@ def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return total
 
 
-def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor], lights: relight.Lights, seed: int | None = None,
-          ) -> tuple[Tensor, dict]:
-    """The loss of a batch and its parts: mean absolute errors over the pixels that show the object, of the normals 1 -
-    the cosine, of metallic the cross-entropy (most things are not metal: the median would always say so), and of
-    pictures of the layers under another light the PSNR in dB. seed draws those lights."""
-    with torch.autocast("cpu", torch.bfloat16):
-        layers, _, elevation = networks.intrinsics(
+def look(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network says of a batch of photos: layers, trunk, elevation."""
+    with torch.autocast(batch["image"].device.type, torch.bfloat16):
+        layers, trunk, elevation = networks.intrinsics(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
-    layers, mask = layers.float(), batch["mask"]
+    return layers.float(), trunk.float(), elevation.float()
+
+
+def judge(said: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor], lights: relight.Lights, seed: int | None = None,
+          ) -> tuple[Tensor, dict]:
+    """The loss of what look() said of a batch, and its parts: mean absolute errors over the pixels that show the object,
+    of the normals 1 - the cosine, of metallic the cross-entropy (most things are not metal: the median would always say
+    so), and of pictures of the layers under another light the PSNR in dB. seed draws those lights."""
+    (layers, _, elevation), mask = said, batch["mask"]
     # where nobody knows how rough and metallic an object is, what the network says is right, and teaches nothing
-    unknown = batch["unfinished"][:, None, None, None] * FINISH > 0
+    unknown = batch["unfinished"][:, None, None, None] & FINISH.to(layers.device)
     layers, truth = (torch.where(unknown, layers.detach(), known) for known in (layers, batch["layers"]))
     count, off = mask.sum((1, 2)).clamp(min=1), layers - truth
     mean = lambda error: ((error * mask).sum((1, 2)) / count).mean()  # (B, S, S), over the objects  # noqa: E731
@@ -96,7 +101,7 @@ def judge(networks: IntrinsicsOnly, batch: dict[str, Tensor], lights: relight.Li
              "colour": mean(off[:, 5:8].abs().mean(1)), "roughness": mean(off[:, 8].abs()), "metallic": mean(doubt),
              "normal": mean(1 - (normal * truth[:, 2:5]).sum(1)),
              "slope": gradients(layers[:, 0], truth[:, 0], mask),
-             "elevation": (elevation.float() - batch["elevation"]).abs().mean()}
+             "elevation": (elevation - batch["elevation"]).abs().mean()}
     thin = lambda maps: maps[..., ::2, ::2].flatten(-2)  # every fourth pixel tells enough  # noqa: E731
     lit = lights.error(thin(layers[:, 2:]), thin(truth[:, 2:]), thin(mask), batch["elevation"], seed)
     parts["relit"] = -10 * torch.log10(lit.clamp(min=1e-5)).mean()
@@ -119,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     train, held = subjects.load_sets(args)
     hdris = Path(args.data[0]) / Dataset(Path(args.data[0])).meta["hdris"]
-    lights = relight.Lights(hdris, Dataset(Path(args.dev)).excluded_hdris)
+    lights = relight.Lights.of(relight.read_maps(hdris, Dataset(Path(args.dev)).excluded_hdris))
     rng = np.random.default_rng()
     test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
 
@@ -129,8 +134,12 @@ def run(args: argparse.Namespace) -> int:
 
     batches = background(make)
 
+    def step() -> Tensor:
+        batch = next(batches)
+        return judge(look(networks, batch), batch, lights)[0]
+
     def check(networks: nn.Module) -> tuple[float, dict]:
-        loss, parts = judge(networks, test, lights, seed=0)
+        loss, parts = judge(look(networks, test), test, lights, seed=0)
         return -float(loss), {key: round(float(value), 4) for key, value in parts.items()}
 
     networks = IntrinsicsOnly()
@@ -141,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
         if args.start:
             start_from(networks, Path(args.start))
     training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
-    training.train(lambda: judge(networks, next(batches), lights)[0], check, args.check_every)
+    training.train(step, check, args.check_every)
     return 0
 
 

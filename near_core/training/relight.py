@@ -24,27 +24,38 @@ ROWS = 16
 SEPARABLE = 1e-3  # added to a picture's mean squared error: below 30 dB layers are as good as equal
 
 
+def read_maps(folder: Path, without: set[str]) -> list[np.ndarray]:
+    """The maps (H, W, 3) of a folder but for those whose file names are in without."""
+    return [environments.sanitized(image.read(path)) for path in sorted(folder.iterdir())
+            if path.suffix in (".hdr", ".exr") and path.name not in without]
+
+
 class Lights:
-    """Maps made ready: atlas (M, 3, R + 1, ROWS, 2 ROWS + 2), GGX radiance by reflection at each of ROUGHNESS, then
+    """Maps made ready: atlas (M, 3, R + 1, rows, 2 rows + 2), GGX radiance by reflection at each of ROUGHNESS, then
     irradiance over pi by normal; one column more on either side, since a map is closed."""
 
-    def __init__(self, folder: Path, without: set[str]) -> None:
+    def __init__(self, atlas: Tensor) -> None:
+        self.atlas, self.rows = atlas, atlas.shape[3]
+        self.roughness = atlas.new_tensor(ROUGHNESS)
+
+    @classmethod
+    def of(cls, maps: list[np.ndarray], rows: int = ROWS) -> Lights:
         levels = []
-        for path in sorted(p for p in folder.iterdir() if p.suffix in (".hdr", ".exr") and p.name not in without):
-            pyramid = ggx.pyramid(environments.sanitized(image.read(path)))
-            diffuse = ggx.irradiance(pyramid, ROWS) / math.pi
-            levels.append(np.concatenate([ggx.prefilter(pyramid, ROUGHNESS, ROWS), diffuse[None]]))
+        for light in maps:
+            pyramid = ggx.pyramid(light)
+            diffuse = ggx.irradiance(pyramid, rows) / math.pi
+            levels.append(np.concatenate([ggx.prefilter(pyramid, ROUGHNESS, rows), diffuse[None]]))
         atlas = torch.from_numpy(np.stack(levels).astype(np.float32)).permute(0, 4, 1, 2, 3)
-        self.atlas = torch.cat([atlas[..., -1:], atlas, atlas[..., :1]], -1)
-        self.roughness = torch.tensor(ROUGHNESS)
+        return cls(torch.cat([atlas[..., -1:], atlas, atlas[..., :1]], -1).contiguous())
 
     def look_up(self, maps: Tensor, direction: Tensor, level: Tensor) -> Tensor:
         """maps (B,) at directions (B, 3, P), Z up, and levels (B, P) of the atlas -> radiance (B, 3, P)."""
         x, y, z = direction.unbind(1)
-        u = -torch.atan2(y, x) / math.pi * (2 * ROWS) / (2 * ROWS + 2)  # -1..1, column centres of the padded map
-        v = -2 * torch.asin(z.clamp(-0.999, 0.999)) / math.pi * ROWS / (ROWS - 1)
+        rows = self.rows
+        u = -torch.atan2(y, x) / math.pi * (2 * rows) / (2 * rows + 2)  # -1..1, column centres of the padded map
+        v = -2 * torch.asin(z.clamp(-0.999, 0.999)) / math.pi * rows / (rows - 1)
         where = torch.stack([u, v, level / len(ROUGHNESS) * 2 - 1], -1)[:, None, None]
-        where = where * where.new_tensor([(2 * ROWS + 2) / (2 * ROWS + 1), 1, 1])
+        where = where * where.new_tensor([(2 * rows + 2) / (2 * rows + 1), 1, 1])
         found = F.grid_sample(self.atlas[maps], where, mode="bilinear", padding_mode="border", align_corners=True)
         return found[:, :, 0, 0]
 
@@ -71,10 +82,11 @@ class Lights:
     def error(self, layers: Tensor, truth: Tensor, mask: Tensor, elevation: Tensor, seed: int | None = None) -> Tensor:
         """Mean squared errors (B,) of the display values that layers (B, 8, P) and true ones lead to, where mask (B, P)
         is 1, under a random map turned at random, seen from elevation (B,) radians."""
-        rng = None if seed is None else torch.Generator().manual_seed(seed)
+        device = layers.device
+        rng = None if seed is None else torch.Generator(device).manual_seed(seed)
         count = len(layers)
-        maps = torch.randint(len(self.atlas), (count,), generator=rng)
-        azimuth = torch.rand(count, generator=rng) * 2 * math.pi
+        maps = torch.randint(len(self.atlas), (count,), generator=rng, device=device)
+        azimuth = torch.rand(count, generator=rng, device=device) * 2 * math.pi
         turn = camera_to_world(azimuth, elevation)
         difference = to_display(self.shade(maps, turn, layers)) - to_display(self.shade(maps, turn, truth).detach())
         return (difference.square().mean(1) * mask).sum(1) / mask.sum(1).clamp(min=1)

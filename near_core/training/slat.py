@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     start_from(decoder, Path(args.latent))
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
     start_from(intrinsics, Path(args.intrinsics))
-    lights = relight.Lights(data / Dataset(data).meta["hdris"], Dataset(dev).excluded_hdris)
+    lights = relight.Lights.of(relight.read_maps(data / Dataset(data).meta["hdris"], Dataset(dev).excluded_hdris))
     rng = np.random.default_rng()
     tests = [finish(intrinsics, decoder, sample(asset, views[0], np.random.default_rng(0), False))
              for asset, views in held]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import reconstruct
 from ..models.mini_photo import Structure
 from . import photos, subjects
-from .intrinsics import IntrinsicsOnly, collate
+from .intrinsics import IntrinsicsOnly, collate, look
 from .loop import Run, Schedule, background, start_from
 
 CENTRES = reconstruct.cell_centres(64)
@@ -62,17 +62,20 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
             **{key: torch.from_numpy(np.ascontiguousarray(value)).float() for key, value in inputs.items()}}
 
 
+def imagine(networks: StructureOnly, layers: Tensor, trunk: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Logits (B, 64, 64, 64) of a batch, from what intrinsics.look() said of it."""
+    image, reach = batch["image"], batch["reach"][:, None, None]
+    front = layers[:, 0] * reach
+    surface = torch.stack([front, front + layers[:, 1].clamp(min=0) * reach, image[:, 3]], 1)
+    with torch.autocast(image.device.type, torch.bfloat16):
+        return networks.structure(image, layers, trunk, surface, batch["uv"], batch["depth"], batch["towards"]).float()
+
+
 def predict(intrinsics: IntrinsicsOnly, networks: StructureOnly, batch: dict[str, Tensor]) -> Tensor:
-    """Logits (B, 64, 64, 64) of a batch."""
-    with torch.autocast("cpu", torch.bfloat16):
-        with torch.no_grad():
-            image = batch["image"].contiguous(memory_format=torch.channels_last)
-            layers, trunk, _ = intrinsics.intrinsics(image, batch["pose"])
-            front = layers[:, 0].float() * batch["reach"][:, None, None]
-            back = front + layers[:, 1].float().clamp(min=0) * batch["reach"][:, None, None]
-            surface = torch.stack([front, back, image[:, 3]], 1)
-        return networks.structure(image, layers.float(), trunk.float(), surface, batch["uv"], batch["depth"],
-                                  batch["towards"]).float()
+    """Logits (B, 64, 64, 64) of a batch of photos."""
+    with torch.no_grad():
+        layers, trunk, _ = look(intrinsics, batch)
+    return imagine(networks, layers, trunk, batch)
 
 
 def loss_of(logits: Tensor, solid: Tensor) -> Tensor:

@@ -87,18 +87,21 @@ def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
             np.round(np.clip(rest, 0, 1) * 255).astype(np.uint8).reshape(9, *shape))
 
 
-def solid_of(points: np.ndarray) -> np.ndarray:
-    """(64, 64, 64) uint8: how many octants of each voxel hold points (K, 3) or lie inside what they enclose.
-
-    Gaps of up to two cells of the 128^3 grid count as closed.
-    """
+def inside_of(points: np.ndarray) -> np.ndarray:
+    """(128, 128, 128) bool: the cells that hold points (K, 3) or lie inside what they enclose. Gaps of up to two cells
+    count as closed."""
     cell = np.clip(((points + 0.5) / CELL).astype(int), 0, RESOLUTION - 1) + 2
     shell = np.zeros((RESOLUTION + 4,) * 3, bool)
     shell[tuple(cell.T)] = True
     outside = ndimage.label(~ndimage.binary_dilation(shell, np.ones((3, 3, 3))))[0]
     outside = ndimage.binary_dilation(outside == outside[0, 0, 0], np.ones((3, 3, 3))) & ~shell
+    return ~outside[2:-2, 2:-2, 2:-2]
+
+
+def solid_of(points: np.ndarray) -> np.ndarray:
+    """(64, 64, 64) uint8: how many octants of each voxel hold points (K, 3) or lie inside what they enclose."""
     half = RESOLUTION // 2
-    return (~outside[2:-2, 2:-2, 2:-2]).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
+    return inside_of(points).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
 
 
 def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:

@@ -78,7 +78,7 @@ def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
     from near_core.training import intrinsics, relight
     torch.manual_seed(0)
     image.write_exr(tmp_path / "sky.hdr.exr", {"Combined": np.ones((8, 16, 4), np.float32)})
-    lights = relight.Lights(tmp_path, set())
+    lights = relight.Lights.of(relight.read_maps(tmp_path, set()))
     network = intrinsics.IntrinsicsOnly().eval()
     batch = {"image": torch.rand(2, 4, 128, 128), "pose": torch.rand(2, 6), "layers": torch.rand(2, 10, 128, 128),
              "mask": torch.ones(2, 128, 128), "elevation": torch.zeros(2)}
@@ -86,7 +86,8 @@ def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
     steps = []
     for unfinished in (False, True):
         network.zero_grad()
-        intrinsics.judge(network, batch | {"unfinished": torch.tensor([unfinished] * 2)}, lights, seed=0)[0].backward()
+        batch["unfinished"] = torch.tensor([unfinished] * 2)
+        intrinsics.judge(intrinsics.look(network, batch), batch, lights, seed=0)[0].backward()
         steps.append(last.weight.grad.abs().sum((1, 2, 3)))
     assert (steps[0] > 1e-4).all()
     assert (steps[1][:8] > 1e-4).all() and (steps[1][8:] < 1e-3 * steps[0][8:]).all()
@@ -152,7 +153,7 @@ def test_layers_are_lit_as_the_map_has_it(tmp_path):
     sky[:16, :, 0], sky[16:, :, 2] = 1, 1
     image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((32, 64, 1), np.float32)])})
     (tmp_path / "held.hdr").write_bytes(b"never read")
-    lights = relight.Lights(tmp_path, {"held.hdr"})
+    lights = relight.Lights.of(relight.read_maps(tmp_path, {"held.hdr"}))
     up, down, material = [0.0, -1, 0], [0.0, 1, 0], [1.0, 1, 1, 1, 0]  # y points down in the camera's frame
     layers = torch.tensor([[*up, *material], [*down, *material]]).T[None, :, None].repeat(2, 1, 2, 1)
     level = lights.shade(torch.tensor([0, 0]), relight.camera_to_world(torch.rand(2), torch.zeros(2)), layers.flatten(2))
