@@ -35,7 +35,7 @@ BENT = 0.5  # share that the photo's normals have in those of a shape that was f
 SLANT = 0.4  # by which the normals of such a shape are off, about: the sine's root mean square
 VIVID = 1.1  # times the saturation that the networks find: the mean of what is likely is paler than any of it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
-FULLER = 0.3  # added to its logits once they are smoothed, which alone would make thin parts thinner
+FULLER = 0.8  # added to its logits once they are smoothed, which alone would make thin parts thinner
 SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
 MIRROR = np.array([-1, 1, 1], np.float32)
 
