@@ -83,9 +83,11 @@ def module(name: str, weights: Path = WEIGHTS) -> nn.Module:
 
 
 def store(stage: str, state: dict[str, Tensor], weights: Path = WEIGHTS) -> Path:
-    """Writes a stage's weights, float16, as they are committed."""
+    """Writes a stage's weights, float16, as they are committed; of a state that holds other networks too, its own."""
     path = weights / f"{stage}.safetensors"
-    save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()}, path)
+    own = {name for name, graph in ALL.items() if graph.stage == stage}
+    save_file({k: v.half().contiguous() if v.is_floating_point() else v for k, v in state.items()
+               if k.partition(".")[0] in own}, path)
     return path
 
 

@@ -40,8 +40,8 @@ class Packed:
     """An object of a pool.
 
     position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. colour: (N, 3) uint8, display.
-    finish: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, the bits of np.packbits. finished: whether its roughness and
-    metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,) float32 in sides of
+    finish: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
+    roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,) float32 in sides of
     the picture. view: (P,) uint8, the same number for pictures of one camera. pictures: (P, S, S, 4) uint8, compressed
     by compress(), straight alpha.
     """
@@ -95,7 +95,8 @@ def pack(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
     return {"step": np.diff(_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
             "plane": np.round((np.clip(plane, -1, 1) / 2 + 0.5) * LEVELS).astype(np.uint8),
             "normal": np.round((encode_octahedral(surfels.shading_normal) / 2 + 0.5) * STEPS).astype(np.uint8).T.copy(),
-            "colour": (colour >> 2).T.copy(), "finish": np.round(np.clip(finish, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
+            "colour": (colour >> 2).T.copy(),
+            "finish": np.round(np.clip(finish, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
             "inside": np.packbits(inside)}
 
 
@@ -106,7 +107,8 @@ def _photographs(folder: Path) -> dict[str, np.ndarray]:
         for picture in view.pictures.astype(np.float32):
             alpha = picture[..., 3:]
             straight = np.where(alpha > 0, picture[..., :3] / np.maximum(alpha, 1e-3), 0)
-            pixels = np.concatenate([compress(np.maximum(straight, 0)), np.round(alpha * 255).clip(0, 255).astype(np.uint8)], -1)
+            opaque = np.round(alpha * 255).clip(0, 255).astype(np.uint8)
+            pixels = np.concatenate([compress(np.maximum(straight, 0)), opaque], -1)
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "WEBP", quality=QUALITY)
             cameras.append(view.camera.world_to_camera)
@@ -127,10 +129,11 @@ def load(path: Path) -> Packed:
     pictures = [np.asarray(Image.open(io.BytesIO(file.tobytes())).convert("RGBA")) for file in files]
     colour = kept["colour"].T
     none = np.zeros((0, 4, 4), np.float32)
+    camera, focal = kept.get("camera", none), kept.get("focal", none[:, 0, 0])
     return Packed((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
                   (colour << 2 | colour >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
                   kept["inside"], bool(kept["finished"]),
-                  kept.get("camera", none), kept.get("focal", none[:, 0, 0]), kept.get("view", none[:, 0, 0].astype(np.uint8)),
+                  camera, focal, kept.get("view", focal.astype(np.uint8)),
                   np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
 
 
@@ -171,7 +174,8 @@ def _objects(args: argparse.Namespace) -> list[tuple[str, Callable[[], meshes.Me
         return [("_".join(path.relative_to(args.models).with_suffix("").parts),
                  lambda path=path: meshes.normalized(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
                 for path in found]
-    return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True) for seed in range(args.procedural)]
+    return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True)
+            for seed in range(args.procedural)]
 
 
 def run(args: argparse.Namespace) -> int:

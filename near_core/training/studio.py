@@ -41,9 +41,9 @@ PAIRED = 0.2  # of the bent objects are two, put together
 
 @dataclass
 class Shots:
-    """B photos. image: (B, 4, S, S), pose: (B, POSE), layers: (B, LAYERS, S, S), mask: (B, S, S), unfinished and elevation: (B,)
-    as the stage `intrinsics` learns from them. reach: (B,). solid: (B, 64, 64, 64), uv: (B, 2, 64^3, 2), depth: (B, 2, 64^3),
-    towards: (B, 3), as `structure` does, of the first B' of them."""
+    """B photos. image: (B, 4, S, S), pose: (B, POSE), layers: (B, LAYERS, S, S), mask: (B, S, S), unfinished and
+    elevation: (B,), as the stage `intrinsics` learns from them; reach: (B,). solid: (B', 64, 64, 64), uv: (B', 2, 64^3, 2),
+    depth: (B', 2, 64^3), towards: (B', 3), as `structure` does, of the first B' of them."""
 
     image: Tensor
     pose: Tensor
@@ -124,8 +124,8 @@ class Bending:
 class Studio:
     """All objects of a pool on a device, and the maps that light them.
 
-    lights: maps with a level for mirrors. suns: (M, K, 3) directions drawn by each map's brightness, and radiance (M, K, 3)
-    that each stands for.
+    lights: maps fine enough to be mirrored. suns: (M, K, 3) directions drawn by each map's brightness, and radiance
+    (M, K, 3) that each stands for.
     """
 
     def __init__(self, objects: list[Packed], lights: Lights, suns: tuple[np.ndarray, np.ndarray], device: torch.device,
@@ -148,7 +148,8 @@ class Studio:
         self.suns = tuple(torch.from_numpy(part).to(device) for part in suns)
         finishes = [finish.draw(self.chance) for _ in range(4096)]
         self.finishes = torch.tensor([[*f.color, f.roughness, f.metallic] for f in finishes], device=device)
-        self.pictures = on([o.pictures for o in objects if len(o.pictures)]) if any(len(o.pictures) for o in objects) else None
+        taken = [o.pictures for o in objects if len(o.pictures)]
+        self.pictures = on(taken) if taken else None
         self.views: list[list[tuple[Tensor, float, list[int]]]] = []  # of each object: camera, focal, rows of pictures
         row = 0
         for o in objects:
@@ -172,10 +173,12 @@ class Studio:
         return torch.randn(*shape, generator=self.rng, device=self.device)
 
     def shoot(self, objects: int, views: int, real: float, solids: int) -> Shots:
-        """objects x views photos, a share of the objects as they are under Cycles' light; the grids of `solids` of them."""
+        """objects x views photos, a share `real` of the objects as they are, under Cycles' light; and the grids of `solids`
+        of the photos."""
         known = round(objects * real)
-        chosen = np.concatenate([self.chance.choice(self.photographed, known, p=self.known) if known else np.zeros(0, np.int64),
-                                 self.chance.choice(len(self.views), objects - known, p=self.weight)]).astype(np.int64)
+        still = self.chance.choice(self.photographed, known, p=self.known) if known else np.zeros(0)
+        bent = self.chance.choice(len(self.views), objects - known, p=self.weight)
+        chosen = np.concatenate([still, bent]).astype(np.int64)
         scene = Scene(self, chosen, known)
         parts = [self._photograph(scene, view) for view in range(views)]
         joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
@@ -197,8 +200,8 @@ class Studio:
         uvs, depths = [], []
         for side in (1.0, -1.0):
             flip = torch.stack([side * sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
-            seen = torch.einsum("bij,bpj->bpi", matrix[:, :3, :3] * flip[:, None], self.centres[None].expand(len(sign), -1, -1))
-            seen = seen + matrix[:, None, :3, 3]
+            turn = matrix[:, :3, :3] * flip[:, None]
+            seen = self.centres @ turn.transpose(1, 2) + matrix[:, None, :3, 3]
             uv = (seen[..., :2] / seen[..., 2:].clamp(min=1e-3) - window[:, None, :2]) / window[:, None, 2:] * 2
             uv[..., 0] *= sign[:, None]
             uvs.append(uv)
@@ -223,7 +226,8 @@ class Studio:
         front = self.rand(count) < 0.55
         u = self.rand(5, count)
         azimuth = torch.where(front, (u[0] * 2 - 1) * math.pi / 3, (u[0] * 2 - 1) * math.pi)
-        low, high = (torch.where(front, math.sin(math.radians(a)), math.sin(math.radians(b))) for a, b in ((5, -20), (30, 70)))
+        low, high = (torch.where(front, math.sin(math.radians(a)), math.sin(math.radians(b)))
+                     for a, b in ((5, -20), (30, 70)))
         elevation = torch.asin(low + (high - low) * u[1])
         wide = math.log(10) + math.log(9) * u[2]
         fov = torch.where(front | (u[3] < 0.5), torch.full_like(wide, 40.0), torch.exp(wide)) * math.pi / 180
@@ -267,7 +271,8 @@ class Studio:
         layers[:, 2] *= sign[:, None, None]
         hued = self.rand(count) < 0.15  # light and colours may be of any hue
         order = torch.argsort(self.rand(count, 3), 1)
-        order = torch.where(hued[:, None], order, torch.arange(3, device=self.device))[:, :, None, None].expand(-1, -1, SIZE, SIZE)
+        order = torch.where(hued[:, None], order, torch.arange(3, device=self.device))
+        order = order[:, :, None, None].expand(-1, -1, SIZE, SIZE)
         image = torch.cat([image[:, :3].gather(1, order), image[:, 3:]], 1)
         layers = torch.cat([layers[:, :5], layers[:, 5:8].gather(1, order), layers[:, 8:]], 1)
         position = F.normalize(-torch.einsum("bji,bj->bi", upright[:, :3, :3], upright[:, :3, 3]), dim=1)
@@ -288,11 +293,12 @@ class Studio:
             share = share[:, None] * (0.8 + 0.4 * self.rand(len(rows), 3))
             mixed.append(torch.cat([torch.einsum("lhwc,lc->hwc", linear, share), stored[0, ..., 3:]], -1))
         steps = (torch.arange(size, device=self.device) + 0.5) / size - 0.5
-        ray = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)[None] * window[:, None, None, 2:] + window[:, None, None, :2]
+        ray = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
+        ray = ray * window[:, None, None, 2:] + window[:, None, None, :2]
         c, s = roll.cos()[:, None, None], roll.sin()[:, None, None]
         ray = torch.stack([c * ray[..., 0] - s * ray[..., 1], s * ray[..., 0] + c * ray[..., 1]], -1)
         focal = torch.tensor([focal for focal, _ in pictures], device=self.device)[:, None, None, None]
-        return F.grid_sample(torch.stack(mixed).permute(0, 3, 1, 2), ray * focal * 2, align_corners=False, padding_mode="zeros")
+        return F.grid_sample(torch.stack(mixed).permute(0, 3, 1, 2), ray * focal * 2, align_corners=False)
 
     def _developed(self, photo: Tensor) -> Tensor:
         """(B, 4, R, R) linear premultiplied -> (B, 4, SIZE, SIZE) as network_image; exposed for the subject, roughly."""
@@ -327,7 +333,8 @@ class Scene:
         self.studio, self.chosen, self.known = studio, chosen, known
         device, count = studio.device, len(chosen)
         pair = [g for g in range(known, count) if studio.chance.random() < PAIRED]
-        source = np.concatenate([chosen, studio.chance.choice(len(studio.views), len(pair), p=studio.weight)]).astype(np.int64)
+        others = studio.chance.choice(len(studio.views), len(pair), p=studio.weight)
+        source = np.concatenate([chosen, others]).astype(np.int64)
         entry = np.concatenate([np.arange(count), np.array(pair, np.int64)]).astype(np.int64)
         order = np.argsort(entry, kind="stable")
         second = torch.from_numpy((np.arange(len(entry)) >= count)[order]).to(device)
@@ -361,8 +368,9 @@ class Scene:
             offset[after] = shift - middle[after] * scale[after, None]
         position = bent * scale[of, None] + offset[of]
         low, high = extent(position, self.entry, count)
-        whole = torch.where(torch.arange(count, device=device) < known, torch.ones_like(high[:, 0]), 1 / (high - low).amax(1))
-        shift = -(low + high) / 2 * (torch.arange(count, device=device) >= known)[:, None]
+        made = torch.arange(count, device=device) >= known
+        whole = torch.where(made, 1 / (high - low).amax(1), torch.ones_like(high[:, 0]))
+        shift = -(low + high) / 2 * made[:, None]
         self.scale = scale * whole[part_entry]
         self.offset = (offset + shift[part_entry]) * whole[part_entry, None]
         self.position = bent * self.scale[of, None] + self.offset[of]
@@ -412,8 +420,8 @@ class Scene:
         bins = (studio.colour[rows] >> 6).long()
         cluster = (bins[:, 0] * 4 + bins[:, 1]) * 4 + bins[:, 2]
         cluster = cluster * plain[self.entry]  # what is textured keeps its colours, and has one finish
-        table = studio.finishes[torch.randint(len(studio.finishes), (count, 64), generator=studio.rng, device=studio.device)]
-        drawn = table[self.entry, cluster]
+        table = torch.randint(len(studio.finishes), (count, 64), generator=studio.rng, device=studio.device)
+        drawn = studio.finishes[table][self.entry, cluster]
         recoloured = redrawn & plain & (studio.rand(count) < 0.6)
         shade = (colour.mean(1, keepdim=True) / (((bins.float() + 0.5) / 4).mean(1, keepdim=True))).clamp(0.5, 1.5)
         tint = 1 + studio.randn(count, 3) * 0.12 * made[:, None]
@@ -438,7 +446,8 @@ class Scene:
         weight = radiance[self.map[:, None], pick]
         even = F.normalize(studio.randn(count, SKIES, 3), dim=-1)
         towards = torch.cat([lit, even], 1)
-        helper = torch.where(towards[..., 2:].abs() < 0.7, towards.new_tensor([0, 0, 1.0]), towards.new_tensor([1.0, 0, 0]))
+        up, side = towards.new_tensor([0, 0, 1.0]), towards.new_tensor([1.0, 0, 0])
+        helper = torch.where(towards[..., 2:].abs() < 0.7, up, side)
         across = F.normalize(torch.linalg.cross(helper, towards), dim=-1)
         up = torch.linalg.cross(towards, across)
         entry, total = self.entry, SUNS + SKIES
@@ -476,7 +485,8 @@ class Scene:
         count, lights = len(row), self.studio.lights
         hit, row = row >= 0, row.clamp(min=0).flatten(1)
         steps = (torch.arange(RASTER, device=row.device) + 0.5) / RASTER - 0.5
-        plane = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2) * window[:, None, 2:] + window[:, None, :2]
+        plane = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).reshape(1, -1, 2)
+        plane = plane * window[:, None, 2:] + window[:, None, :2]
         ray = torch.cat([plane, torch.ones_like(plane[..., :1])], -1)
         ray = F.normalize(torch.einsum("bji,bpj->bpi", matrix[:, :3, :3], ray), dim=-1)
         normal = self.normal[row]

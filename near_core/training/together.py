@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..models.mini_photo import Intrinsics, Structure
 from . import intrinsics, pool, structure
 from .loop import Run, Schedule, start_from
+from .relight import Lights
 from .studio import Shots, Studio
 
 DOUBTED = 0.5  # of the photos' layers are made worse before `structure` sees them
@@ -45,12 +46,14 @@ def doubted(layers: Tensor, mask: Tensor) -> Tensor:
     weight = mask.sum((1, 2)).clamp(min=1)
     middle = ((layers[:, 0] * mask).sum((1, 2)) / weight)[:, None, None]
     factor = torch.exp(torch.randn(2, count, 1, 1, device=device) * FLATTER * chosen)
-    bumps = F.interpolate(torch.randn(count, 2, 8, 8, device=device), layers.shape[2:], mode="bicubic") * BUMPS * chosen[:, None]
+    bumps = F.interpolate(torch.randn(count, 2, 8, 8, device=device), layers.shape[2:], mode="bicubic")
+    bumps = bumps * BUMPS * chosen[:, None]
     front = middle + (layers[:, 0] - middle) * factor[0] + bumps[:, 0]
     return torch.cat([front[:, None], (layers[:, 1] * factor[1] + bumps[:, 1])[:, None], layers[:, 2:]], 1)
 
 
-def judge(networks: Both, shots: Shots, lights, augment: bool, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+def judge(networks: Both, shots: Shots, lights: Lights, augment: bool, seed: int | None = None
+          ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of both stages' losses, and their parts."""
     batch = {field.name: getattr(shots, field.name) for field in fields(shots)}
     said = intrinsics.look(networks, batch)
@@ -104,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
         if gallery is None:
             return float(training.step), {}
         gallery.restart(0)
-        made = [judge(networks, gallery.shoot(args.objects, args.views, 1.0, args.solids), coarse, False, 0) for _ in range(4)]
+        made = [judge(networks, gallery.shoot(args.objects, args.views, 1.0, args.solids), coarse, False, 0)
+                for _ in range(4)]
         return -sum(float(loss) for loss, _ in made) / 4, {
             key: round(sum(float(parts[key]) for _, parts in made) / 4, 4) for key in made[0][1]}
 
@@ -115,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--pool", action="append", required=True, help="a folder of packed objects; may be repeated, also the same one, to draw from it more often")
+    arguments.add_argument("--pool", action="append", required=True,
+                           help="a folder of packed objects; may be repeated, also the same one, to draw from it more often")
     arguments.add_argument("--dev-pool", action="append", default=[], help="packed objects of the dev set")
     arguments.add_argument("--lights", required=True, help="maps made ready by `train pool --hdris`")
     arguments.add_argument("--start", action="append", default=[], help="weights (.safetensors) to go on from")
