@@ -41,9 +41,9 @@ class Packed:
 
     position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. colour: (N, 3) uint8, display.
     finish: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
-    roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,) float32 in sides of
-    the picture. view: (P,) uint8, the same number for pictures of one camera. pictures: (P, S, S, 4) uint8, compressed
-    by compress(), straight alpha.
+    roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,)
+    float32, in sides of the picture. view: (P,) uint8, the same number for pictures of one camera. pictures:
+    (P, S, S, 4) uint8, colours as compress() leaves them, straight alpha.
     """
 
     position: np.ndarray
