@@ -23,7 +23,7 @@ from ..asset import decode_octahedral, encode_octahedral
 from ..dataset import Dataset
 from ..errors import NearError
 from ..surfels import CELL, RESOLUTION
-from . import photos, subjects
+from . import ldraw, photos, subjects
 from .relight import Lights, read_maps
 
 SOLID = 0.5  # opacity from which a surfel counts
@@ -174,6 +174,10 @@ def _objects(args: argparse.Namespace) -> list[tuple[str, Callable[[], meshes.Me
         return [("_".join(path.relative_to(args.models).with_suffix("").parts),
                  lambda path=path: meshes.normalized(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
                 for path in found]
+    if args.ldraw:
+        library = ldraw.Library(args.ldraw)
+        return [("ldraw_" + part.removesuffix(".dat"), lambda part=part: library.mesh(part), None, False)
+                for part in library.parts()]
     return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True)
             for seed in range(args.procedural)]
 
@@ -210,6 +214,7 @@ if __name__ == "__main__":
     packed = arguments.add_mutually_exclusive_group(required=True)
     packed.add_argument("--data", help="a data set's folder")
     packed.add_argument("--models", type=Path, help="a folder of .glb and .obj files, at any depth, without pictures")
+    packed.add_argument("--ldraw", type=Path, metavar="FOLDER", help="an LDraw library, of which parts of every kind are taken")
     packed.add_argument("--procedural", type=int, metavar="N", help="N procedural objects")
     packed.add_argument("--hdris", type=Path, help="a folder of maps, to be made ready instead of objects")
     arguments.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",

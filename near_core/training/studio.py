@@ -174,8 +174,8 @@ class Studio:
 
     def shoot(self, objects: int, views: int, real: float, solids: int) -> Shots:
         """objects x views photos, a share `real` of the objects as they are, under Cycles' light; and the grids of `solids`
-        of the photos."""
-        known = round(objects * real)
+        of the photos. Where no object has pictures by Cycles, all are bent."""
+        known = round(objects * real) if len(self.photographed) else 0
         still = self.chance.choice(self.photographed, known, p=self.known) if known else np.zeros(0)
         bent = self.chance.choice(len(self.views), objects - known, p=self.weight)
         chosen = np.concatenate([still, bent]).astype(np.int64)
@@ -220,7 +220,7 @@ class Studio:
 
     # --- one photo of every object
 
-    def _cameras(self, scene: Scene) -> tuple[Tensor, Tensor]:
+    def _cameras(self, scene: Scene) -> Tensor:
         """World to camera (G, 4, 4), as render-dataset places them; half of them look at the front."""
         count = len(scene.chosen)
         front = self.rand(count) < 0.55
@@ -433,7 +433,8 @@ class Scene:
         self.metallic = finished[:, 1]
 
     def _light(self) -> None:
-        """What of each map reaches each surfel: irradiance over pi on both of its sides, and how much sky they see."""
+        """How much of each map's light reaches each surfel, past the object itself: `lit` (2, M, 3) of what falls on its two
+        sides, and `sky` (2, M) of all directions, by the cosine."""
         studio, count = self.studio, len(self.chosen)
         directions, radiance = studio.suns
         self.map = torch.randint(len(directions), (count,), generator=studio.rng, device=studio.device)
@@ -446,8 +447,8 @@ class Scene:
         weight = radiance[self.map[:, None], pick]
         even = F.normalize(studio.randn(count, SKIES, 3), dim=-1)
         towards = torch.cat([lit, even], 1)
-        up, side = towards.new_tensor([0, 0, 1.0]), towards.new_tensor([1.0, 0, 0])
-        helper = torch.where(towards[..., 2:].abs() < 0.7, up, side)
+        steep = towards[..., 2:].abs() < 0.7
+        helper = torch.where(steep, towards.new_tensor([0, 0, 1.0]), towards.new_tensor([1.0, 0, 0]))
         across = F.normalize(torch.linalg.cross(helper, towards), dim=-1)
         up = torch.linalg.cross(towards, across)
         entry, total = self.entry, SUNS + SKIES
