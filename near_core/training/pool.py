@@ -21,7 +21,6 @@ from .. import image, procedural, sampling
 from .. import mesh as meshes
 from ..asset import decode_octahedral, encode_octahedral
 from ..dataset import Dataset
-from ..errors import NearError
 from ..surfels import CELL, RESOLUTION
 from . import ldraw, photos, subjects
 from .relight import Lights, read_maps
@@ -187,25 +186,13 @@ def run(args: argparse.Namespace) -> int:
         without = set().union(*(Dataset(path.parent).excluded_hdris for path in args.exclude))
         save_file(prepare_lights(read_maps(args.hdris, without)), args.out)
         return 0
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    def packed(make: Callable[[], meshes.Mesh], views: Path | None, finished: bool) -> dict[str, np.ndarray]:
+        pictures = _photographs(views) if views and views.is_dir() else {}
+        return pack(make()) | pictures | {"finished": np.array(finished)}
+
     shard, shards = (int(part) for part in args.shard.split("/"))
-    for number, (name, make, views, finished) in enumerate(_objects(args)[shard::shards]):
-        path = out / f"{name}.safetensors"
-        if path.exists():
-            continue
-        try:
-            packed = pack(make())
-        except NearError as error:
-            print(f"{name}: {error}", flush=True)
-            continue
-        if views and views.is_dir():
-            packed |= _photographs(views)
-        part = path.with_suffix(".part")
-        save_file(packed | {"finished": np.array(finished)}, part)
-        part.replace(path)
-        if number % 100 == 0:
-            print(f"{number} {name}", flush=True)
+    subjects.write(Path(args.out), [(name, lambda rest=rest: packed(*rest))
+                                    for name, *rest in _objects(args)[shard::shards]])
     return 0
 
 

@@ -59,6 +59,12 @@ class Lights:
         found = F.grid_sample(self.atlas[maps], where, mode="bilinear", padding_mode="border", align_corners=True)
         return found[:, :, 0, 0]
 
+    def level(self, roughness: Tensor) -> Tensor:
+        """Where roughness (B, P) lies among the atlas's levels."""
+        above = torch.searchsorted(self.roughness, roughness.detach().contiguous()).clamp(1, len(ROUGHNESS) - 1)
+        low, high = self.roughness[above - 1], self.roughness[above]
+        return above - 1 + (roughness - low) / (high - low)
+
     def shade(self, maps: Tensor, turn: Tensor, layers: Tensor) -> Tensor:
         """Radiance (B, 3, P) of layers (B, 8, P): normal in the camera's frame, display base colour, roughness,
         metallic. turn: (B, 3, 3) from the camera's frame to the map's. The viewer is infinitely far away."""
@@ -67,17 +73,10 @@ class Lights:
         cosine = (-normal[:, 2]).clamp(0.02, 1)
         reflected = 2 * cosine[:, None] * normal
         reflected = torch.cat([reflected[:, :2], reflected[:, 2:] + 1], 1)
-        above = torch.searchsorted(self.roughness, roughness.detach().contiguous()).clamp(1, len(ROUGHNESS) - 1)
-        low, high = self.roughness[above - 1], self.roughness[above]
-        level = above - 1 + (roughness - low) / (high - low)
-        mirror = self.look_up(maps, F.normalize(turn @ reflected, dim=1, eps=1e-3), level)
-        diffuse = self.look_up(maps, turn @ normal, torch.full_like(level, len(ROUGHNESS)))
-        # the lobe's scale and bias, a fit of the split-sum table (Lazarov 2013, Karis 2014)
-        a, b = 1 - roughness, 0.0425 - 0.0275 * roughness
-        slope = torch.minimum(a * a, torch.exp2(-9.28 * cosine)) * a + b
-        scale, bias = -1.04 * slope + 1.04 - 0.572 * roughness, 1.04 * slope + 0.022 * roughness - 0.04
-        f0 = 0.04 * (1 - metallic[:, None]) + base * metallic[:, None]
-        return 0.95 * base * (1 - metallic[:, None]) * diffuse + (f0 * scale[:, None] + bias[:, None]) * mirror
+        mirror = self.look_up(maps, F.normalize(turn @ reflected, dim=1, eps=1e-3), self.level(roughness))
+        diffuse = self.look_up(maps, turn @ normal, torch.full_like(roughness, len(ROUGHNESS)))
+        matt, shiny = reflectances(base, roughness, metallic, cosine)
+        return matt * diffuse + shiny * mirror
 
     def error(self, layers: Tensor, truth: Tensor, mask: Tensor, elevation: Tensor, seed: int | None = None) -> Tensor:
         """Mean squared errors (B,) of the display values that layers (B, 8, P) and true ones lead to, where mask (B, P)
@@ -90,6 +89,16 @@ class Lights:
         turn = camera_to_world(azimuth, elevation)
         difference = to_display(self.shade(maps, turn, layers)) - to_display(self.shade(maps, turn, truth).detach())
         return (difference.square().mean(1) * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def reflectances(base: Tensor, roughness: Tensor, metallic: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor]:
+    """What a surface of linear base colour (B, 3, P), roughness, metallic and cosine to the viewer (B, P) sends back of the
+    irradiance over pi and of a lobe's radiance, (B, 3, P) each: a fit of the split-sum table (Lazarov 2013, Karis 2014)."""
+    a, b = 1 - roughness, 0.0425 - 0.0275 * roughness
+    slope = torch.minimum(a * a, torch.exp2(-9.28 * cosine)) * a + b
+    scale, bias = -1.04 * slope + 1.04 - 0.572 * roughness, 1.04 * slope + 0.022 * roughness - 0.04
+    f0 = 0.04 * (1 - metallic[:, None]) + base * metallic[:, None]
+    return 0.95 * base * (1 - metallic[:, None]), f0 * scale[:, None] + bias[:, None]
 
 
 def camera_to_world(azimuth: Tensor, elevation: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -113,6 +114,26 @@ def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
             "solid": solid_of(points.position), "shell": shell.astype(np.uint8)}
 
 
+def write(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]]]]) -> None:
+    """Makes the arrays of every object that has no file yet, and writes <name>.safetensors, whole or not at all; says which
+    ones can't be made."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, (name, make) in enumerate(objects):
+        path = out / f"{name}.safetensors"
+        if path.exists():
+            continue
+        try:
+            arrays = make()
+        except NearError as error:
+            print(f"{name}: {error}", flush=True)
+            continue
+        part = path.with_suffix(".part")
+        save_file(arrays, part)
+        part.replace(path)
+        if number % 100 == 0:
+            print(f"{number} {name}", flush=True)
+
+
 def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
     """The subjects of a data set that are prepared in a folder."""
     found, known = [], Dataset(data)
@@ -141,22 +162,8 @@ def load_sets(args: argparse.Namespace) -> tuple[list[Subject], list[Subject]]:
 
 def run(args: argparse.Namespace) -> int:
     data, out = Dataset(Path(args.data)), Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(data.assets[:args.limit]):
-        path = out / f"{name}.safetensors"
-        cameras = photos.cameras_of(data.path / "views" / name)
-        if path.exists() or not cameras:
-            continue
-        try:
-            mesh = data.mesh(name)
-        except NearError as error:
-            print(f"{name}: {error}", flush=True)
-            continue
-        part = path.with_suffix(".part")
-        save_file(prepare(mesh, cameras), part)
-        part.replace(path)
-        if number % 100 == 0:
-            print(f"{number} {name}", flush=True)
+    seen = {name: photos.cameras_of(data.path / "views" / name) for name in data.assets[:args.limit]}
+    write(out, [(name, lambda name=name: prepare(data.mesh(name), seen[name])) for name in seen if seen[name]])
     return 0
 
 
