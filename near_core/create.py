@@ -84,7 +84,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     progress("Shape", 0.4)
     found = mesh is None
     if found:
-        mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)))
+        mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)), views[0])
     made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0))
     for view in reversed(views) if found else ():  # a mesh that is given knows its normals
         made = replace(made, surfels=reconstruct.bent(made.surfels, view))

@@ -12,6 +12,7 @@ ROUNDS = 5
 BORDER = 0.06  # of the longer side: taken for background at first
 POSITION = 25.0  # Lab units that the picture's width counts as, so that mixtures know where a colour lies
 SMOOTHNESS = 2.5
+SPECK = 0.1  # of the largest piece: what is smaller does not belong to the object
 DISTINCT = 1.5  # nats by which an object's colours have to differ from the background's
 
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
@@ -157,16 +158,22 @@ def _whole(alpha: np.ndarray) -> np.ndarray:
     solid = alpha > 0.5
     if not solid.any():
         return np.zeros_like(alpha, np.float32)
-    pieces = _pieces(solid)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    keep = (sizes >= 0.1 * sizes.max())[pieces] & solid
+    keep = main_pieces(solid)
     holes = _pieces(~keep)
     sizes = np.bincount(holes.ravel())
     closed = (sizes < 0.01 * keep.sum())[holes] & ~keep
     keep |= closed
     inner, near = ~_grown(~keep), _grown(keep)
     return np.where(inner, 1, np.where(near, np.clip((alpha - 0.5) * 2 + 0.5, 0, 1), 0)).astype(np.float32)
+
+
+def main_pieces(mask: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """A mask (H, W) bool without specks: its pieces of at least SPECK of the weight (H, W) of the heaviest one, or of
+    its pixels."""
+    pieces = _pieces(mask)
+    sizes = np.bincount(pieces.ravel(), None if weight is None else weight.ravel())
+    sizes[0] = 0
+    return (sizes >= SPECK * sizes.max())[pieces] & mask
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:

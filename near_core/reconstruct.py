@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import isosurface, latent, shell
+from . import delighting, isosurface, latent, matting, shell
 from .asset import RESOLUTION
 from .camera import Camera
 from .errors import NearError
@@ -23,18 +23,23 @@ from .texels import Texels
 SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
-PIXEL = 25  # what Slat sees of a voxel
+NEARER = 1.3  # sides of what it found: the square that it looks at once more
+FAINT = 0.05  # alpha that is still part of a piece of the object
+PIXEL = 30  # what Slat sees of a voxel
 LATENT = 16  # channels of what it says
 SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
 FLOW_STEPS = 4  # from noise to what a hidden voxel may be like
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
+FAIRING = (1.0, -1.05) * 12  # and as many steps more where the photo does not show it
+FADE = 3  # cells from what it shows to where all of them are taken
 PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
 SLANT = 0.4  # by which the normals of such a shape are off, about: the sine's root mean square
 VIVID = 1.1  # times the saturation that the networks find: the mean of what is likely is paler than any of it
 LOGIT = 1.5  # of Structure, for one cell of distance, about
+AROUND = 10  # pixels, twice: from how far what is hidden takes after what is seen before it
 FULLER = 0.8  # added to its logits once they are smoothed, which alone would make thin parts thinner
 SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
 MIRROR = np.array([-1, 1, 1], np.float32)
@@ -102,15 +107,32 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
 
 
 def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
-    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
+    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
+
+    The network looks twice: at the whole photo, and from nearer at what it found there.
+    """
+    first = _matted(model, picture)
+    y, x = np.nonzero(first > 0.5)
+    if not len(y):
+        return first
+    middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
+    low = np.maximum(np.floor(middle - half), 0).astype(int)
+    window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
+    second = np.zeros_like(first)
+    second[window] = _matted(model, picture[window])
+    return np.where(matting.main_pieces(second > FAINT, second > 0.5), second, 0)
+
+
+def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
+    """What the matting network says of a picture and its mirror image, on the mean."""
     from PIL import Image
     height, width = picture.shape[:2]
     small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((MATTE_SIZE,) * 2,
                                                                                     Image.Resampling.BOX)
     squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
-    logits = model.run("matte", picture=squeezed)[0][0]
-    alpha = Image.fromarray(1 / (1 + np.exp(-logits))).resize((width, height), Image.Resampling.BICUBIC)
-    return np.clip(np.asarray(alpha), 0, 1)
+    logits = [model.run("matte", picture=seen)[0][0] for seen in (squeezed, squeezed[..., ::-1])]
+    alpha = sum(1 / (1 + np.exp(-seen)) for seen in (logits[0], logits[1][:, ::-1])) / 2
+    return np.clip(np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
 
 
 def cell_centres(resolution: int) -> np.ndarray:
@@ -135,6 +157,7 @@ class View:
         self.back = self.front + np.maximum(layers[1], 0) * side
         self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
         self.normal, self.material = layers[2:5], np.clip(layers[5:], 0, 1)
+        self.around = _means(self.material, self.mask)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
@@ -150,17 +173,27 @@ class View:
 
 
 class Look(View):
-    """A photo that Intrinsics has looked at. layers, trunk: what it says, and its features for Structure."""
+    """A photo that Intrinsics has looked at, and its mirror image.
+
+    photo: as it was. layers: (LAYERS, SIZE, SIZE) what it says, the mean of both; the look's own material explains the
+    photo better (delighting.py). trunks: its features for Structure, of the photo and of its mirror image.
+    """
 
     def __init__(self, model: NearMini, photo: Photo, camera: Camera):
         image, pose = network_image(photo)[None], pose_of(camera)[None]
         layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
         # what it says of the photo in a mirror errs otherwise: the mean of both errs less
-        other = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))[0]
-        other = other[..., ::-1].copy()
-        other[:, 2] *= -1  # the normal's x
-        super().__init__(camera, image[0], (layers[0] + other[0]) / 2)
-        self.photo, self.layers, self.trunk = photo, (layers[0] + other[0]) / 2, trunk[0]
+        other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))
+        self.layers = (layers[0] + mirrored(other[0])) / 2
+        self.photo, self.trunks = photo, (trunk[0], twin[0])
+        super().__init__(camera, image[0], delighting.explained(self.layers, image[0]))
+
+
+def mirrored(layers: np.ndarray) -> np.ndarray:
+    """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""
+    flipped = layers[..., ::-1].copy()
+    flipped[2] *= -1  # the normal's x
+    return flipped
 
 
 def centred(look: Look) -> Camera:
@@ -210,14 +243,10 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
     silhouette or before its front, and a crust behind that front, which is settled first. Raises NearError where nothing
     is left, Cancelled when progress does.
     """
-    centres = cell_centres(RESOLUTION)
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
     for number, view in enumerate(views):
         progress("Shape", 0.7 * number / len(views))
-        surface = np.stack([view.front, view.back, view.image[3]])
-        inputs = {key: value[None] for key, value in grid_inputs(view.camera, centres).items()}
-        logits += model.run("structure", image=view.image[None], layers=view.layers[None], trunk=view.trunk[None],
-                            surface=surface[None], **inputs)[0][0] / len(views)
+        logits += _solid(model, view) / len(views)
     progress("Shape", 0.7)
     logits = _softened(logits) + FULLER
     deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
@@ -229,20 +258,47 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
     points = points[near]
     progress("Shape", 0.9)
     uv, ray = project(points, view.camera)
-    front, oblique = view.inside(np.stack([view.front, _oblique(view)]), uv).T
+    front, oblique, thick = view.inside(np.stack([view.front, _oblique(view), rounded(view)]), uv).T
     behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
+    before = np.maximum((thick - (ray[:, 3] - front)) / CELL, CRUST - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
-    cut = np.where(whole, np.maximum(np.minimum(deep[near], behind), np.minimum(behind, CRUST - behind)), deep[near])
+    cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], before)), deep[near])
     deep[near] = np.minimum(cut, _silhouette(view, points))
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep.reshape((FINE,) * 3)
 
 
+def _solid(model: NearMini, view: Look) -> np.ndarray:
+    """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
+    surface = np.stack([view.front, view.back, view.image[3]])
+    inputs = grid_inputs(view.camera, cell_centres(RESOLUTION))
+    found = []
+    for trunk, layers, flip in zip(view.trunks, (view.layers, mirrored(view.layers)), (1, -1)):
+        seen = {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk}
+        # in a mirror that stands at x = 0, what was a voxel is its mirror image
+        place = {"uv": inputs["uv"][::flip] * np.float32([flip, 1]), "depth": inputs["depth"][::flip],
+                 "towards": inputs["towards"] * np.float32([flip, 1, 1])}
+        arrays = {key: np.ascontiguousarray(value)[None] for key, value in (seen | place).items()}
+        found.append(model.run("structure", **arrays)[0][0][::flip])
+    return (found[0] + found[1]) / 2
+
+
 def _oblique(view: View) -> np.ndarray:
     """How much longer a way behind the front is along the view than across the surface, (SIZE, SIZE), at most 4."""
     slopes = np.gradient(np.where(view.mask, view.front, np.nan), reach(view.camera) / SIZE)
     return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
+
+
+def rounded(view: View) -> np.ndarray:
+    """How thick a view's front is at least, (SIZE, SIZE), asset units: as of a round body whose radius is that of the
+    largest disc around the pixel that the silhouette has room for, but no thicker than the layers say."""
+    edge = _distances(view.mask & ~view.torn)
+    radius = edge.copy()
+    for size in np.geomspace(1, max(edge.max(), 1), 16):
+        radius[_distances(edge < size) < size] = size  # covered by a disc of that size around a pixel that has room for it
+    across = 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * reach(view.camera) / SIZE
+    return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
 
 
 def settled(view: View, logits: np.ndarray) -> np.ndarray:
@@ -266,6 +322,15 @@ def settled(view: View, logits: np.ndarray) -> np.ndarray:
     return (view.front + total / weight).astype(np.float32)
 
 
+def _distances(mask: np.ndarray) -> np.ndarray:
+    """How far every pixel of a mask (S, S) is from the next one outside, in pixels; beyond the picture is outside."""
+    padded = np.pad(mask, 1)
+    steps = np.arange(len(padded), dtype=np.float32)
+    apart = (steps[:, None] - steps) ** 2
+    along = np.where(padded[:, None, :], np.float32(np.inf), apart[None]).min(2)  # squared, within each row
+    return np.sqrt((apart[..., None] + along).min(1))[1:-1, 1:-1]
+
+
 def _blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
     """The mean over squares of 2 radius + 1 pixels."""
     for axis in (0, 1):
@@ -274,6 +339,16 @@ def _blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
         values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
                   - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
     return values
+
+
+def _means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Values (C, H, W) as they are around every pixel in a mask, (C, H, W); far from the mask, their mean in it."""
+    weight = mask.astype(np.float32)
+    mean = (values * weight).sum((1, 2), keepdims=True) / max(weight.sum(), 1)
+    near = np.concatenate([values * weight + 1e-3 * mean, weight[None] + 1e-3])
+    for _ in range(2):
+        near = np.stack([_blurred(plane, AROUND) for plane in near])
+    return (near[:-1] / near[-1:]).astype(np.float32)
 
 
 def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:
@@ -301,12 +376,20 @@ def _doubled(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def surface(deep: np.ndarray) -> Mesh:
-    """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995)."""
+def surface(deep: np.ndarray, view: Look) -> Mesh:
+    """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
+    does not show it, and so nothing is known of its detail."""
     vertices, quads = isosurface.extract(deep)
+    around = lambda values: shell.means_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
     for share in SMOOTHING:
-        around = shell.means_around(vertices[quads].mean(1), quads, len(vertices))
-        vertices = vertices + share * (around - vertices)
+        vertices = vertices + share * (around(vertices) - vertices)
+    points = vertices.astype(np.float32)
+    facing = (shell.vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
+    hidden = 1 - (view.shows(points)[0] & facing).astype(np.float32)[:, None]
+    for _ in range(FADE):
+        hidden = np.minimum(hidden, around(hidden))
+    for share in FAIRING:
+        vertices = vertices + share * hidden * (around(vertices) - vertices)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     return Mesh(vertices, faces, corner_normal=shell.vertex_normals(vertices, quads)[faces])
 
@@ -322,8 +405,9 @@ def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[n
         parts += [view.inside(view.material, uv) * weight, weight]
     whole = np.broadcast_to(view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(5, np.float32),
                             (len(points), 5))
+    around = look_up(view.around, project(points, view.camera)[0])
     towards = np.broadcast_to(view.camera.position / np.linalg.norm(view.camera.position), points.shape)
-    pixel = np.concatenate([*parts, whole, points, normals, (normals * towards).sum(1, keepdims=True),
+    pixel = np.concatenate([*parts, whole, around, points, normals, (normals * towards).sum(1, keepdims=True),
                             parts[1] * parts[3]], 1)
     return pixel.astype(np.float32), parts[1][:, 0]
 
@@ -364,13 +448,15 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
 
 
 def toned(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else the photo's mean.
+    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else what the
+    photo shows around the place, and as a whole.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
     pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
     seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
-    guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * pixel[:, 12:17]
+    hidden = (pixel[:, 12:17] + pixel[:, 17:22]) / 2
+    guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * hidden
     blend = lambda own, other: (own * (1 - PLAIN) + other * PLAIN).astype(np.float32)  # noqa: E731
     return replace(surfels, base_color=srgb_decode(np.clip(blend(srgb_encode(surfels.base_color), guess[:, :3]), 0, 1)),
                    roughness=blend(surfels.roughness, guess[:, 3]), metallic=blend(surfels.metallic, guess[:, 4]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .mini import LATENT, SparseBlock
 
 SIZE = 128  # pixels of the square crop the networks see
-PIXEL = 25  # what Slat sees of a voxel
+PIXEL = 30  # what Slat sees of a voxel
 LAYERS = 10  # of Intrinsics
 TRUNK = 64
 POSE = 6
@@ -250,7 +250,7 @@ class Slat(nn.Module):
     the photo decides, one evaluation of a rectified flow where it does not (Liu et al. 2023).
 
     pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
-    the same at its mirror image; the photo's mean of the five; place 3, normal 3, its cosine with the direction to the
+    the same at its mirror image; the photo's mean of the five, and their mean around; place 3, normal 3, its cosine with the direction to the
     camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
     time: (1,) 0..1. Where state and time are 0, the answer is the mean of what is likely.
     Returns the latent that the flow leads to, (N, LATENT), as far as can be told, and confidence (N,) 0..1.
@@ -267,9 +267,10 @@ class Slat(nn.Module):
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)
-        # the network corrects a first guess: what is seen there, else at the mirror image, else the photo's mean
+        # the network corrects a first guess: what is seen there, else at the mirror image, else before it and on the whole
         seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
-        guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * pixel[:, 12:15]
+        hidden = (pixel[:, 12:15] + pixel[:, 17:20]) / 2
+        guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * hidden
         first = F.pad(2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, (0, LATENT - 3))
         known = time * (1 - seen)  # towards its end the flow hardly moves
         return (1 - known) * first + known * state + out[:, :LATENT], torch.sigmoid(out[:, LATENT])

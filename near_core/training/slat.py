@@ -127,20 +127,19 @@ def judge(networks: SlatOnly, decoder: Autoencoder, lights: relight.Lights, item
 def run(args: argparse.Namespace) -> int:
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
-    data, dev = Path(args.data), Path(args.dev)
-    names, held_names = Dataset(data).assets, Dataset(dev).assets
+    data, dev = Dataset(Path(args.data[0])), Dataset(Path(args.dev))
 
-    def load(folder: Path, chosen: list[str], views: int | None) -> list:
-        return [(assets.load(p), photos.read_views(folder / "views" / n, views)) for n in chosen
+    def load(folder: Path, views: int | None) -> list:
+        return [(assets.load(p), photos.read_views(folder / "views" / n, views)) for n in Dataset(folder).assets[:args.limit]
                 if (p := Path(args.assets) / f"{n}.near").exists()]
 
-    train, held = load(data, names[:args.limit], None), load(dev, held_names, 1)
+    train, held = [one for folder in args.data for one in load(Path(folder), None)], load(Path(args.dev), 1)
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
     decoder = Autoencoder().eval().requires_grad_(False)
     start_from(decoder, Path(args.latent))
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
     start_from(intrinsics, Path(args.intrinsics))
-    lights = relight.Lights.of(relight.read_maps(data / Dataset(data).meta["hdris"], Dataset(dev).excluded_hdris))
+    lights = relight.Lights.of(relight.read_maps(Path(args.data[0]) / data.meta["hdris"], dev.excluded_hdris))
     rng = np.random.default_rng()
     tests = [finish(intrinsics, decoder, sample(asset, views[0], np.random.default_rng(0), False))
              for asset, views in held]
@@ -170,7 +169,8 @@ def run(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
-    for name, kind, default in (("data", str, ""), ("dev", str, ""), ("assets", str, ""), ("out", str, ""),
+    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
+    for name, kind, default in (("dev", str, ""), ("assets", str, ""), ("out", str, ""),
                                 ("latent", str, ""), ("intrinsics", str, ""), ("start", str, ""), ("minutes", float, 30.0),
                                 ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
                                 ("check-every", float, 5.0)):

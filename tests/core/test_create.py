@@ -142,6 +142,47 @@ def test_a_front_settles_where_the_solid_is_and_keeps_its_detail():
     assert settled[40, 40] - settled[62, 62] == pytest.approx(0.05, abs=0.01)
 
 
+def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
+    y, x = np.mgrid[:128, :128] - 63.5
+    away = np.hypot(x, y)
+    view.mask, view.back = away < 40, np.full((128, 128), 9, np.float32)
+    pixel = reconstruct.reach(view.camera) / 128
+    ball = np.where(view.mask, 2 * np.sqrt(np.maximum(40**2 - away**2, 0)), 0) * pixel
+    np.testing.assert_allclose(reconstruct.rounded(view)[away < 38], ball[away < 38], atol=5 * pixel)
+    assert not reconstruct.rounded(view)[~view.mask].any()
+    view.torn[:, 64] = True  # two half discs, each with room for discs of a radius of 20
+    assert reconstruct.rounded(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
+    view.back = view.front + 0.05
+    assert reconstruct.rounded(view).max() == pytest.approx(0.05)
+
+
+def test_what_is_hidden_takes_after_what_is_seen_before_it():
+    """Left half red, right half blue; points at the back, on either side, are hidden."""
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    image, layers = np.ones((4, 128, 128), np.float32), np.full((10, 128, 128), 0.5, np.float32)
+    layers[0] = -0.2
+    layers[5:8, :, :64], layers[5:8, :, 64:] = np.float32([1, 0, 0])[:, None, None], np.float32([0, 0, 1])[:, None, None]
+    view = reconstruct.View(camera, image, layers)
+    points = np.float32([[-0.4, 0.3, 0.1], [0.4, 0.3, 0.1]])
+    pixel, seen = reconstruct.voxel_pixels(view, points, np.float32([[0, 1, 0], [0, 1, 0]]))
+    assert pixel.shape == (2, reconstruct.PIXEL) and not seen.any()
+    np.testing.assert_allclose(pixel[:, 12:15], [[0.5, 0, 0.5]] * 2, atol=1e-3)
+    np.testing.assert_allclose(pixel[:, 17:20], [[1, 0, 0], [0, 0, 1]], atol=0.02)
+
+
+def test_the_hidden_side_is_smoother_than_the_seen_one():
+    """A rough ball, seen from the front."""
+    away = np.linalg.norm(reconstruct.cell_centres(128), axis=1).reshape(128, 128, 128)
+    noise = np.random.default_rng(0).normal(0, 0.5, away.shape)
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.3, np.float32))
+    place = reconstruct.surface(((0.35 - away) * 128 + noise).astype(np.float32), view).vertices
+    radius = np.linalg.norm(place, axis=1)
+    seen, hidden = radius[place[:, 1] < -0.3], radius[place[:, 1] > 0.1]
+    assert hidden.std() < 0.75 * seen.std()
+    assert hidden.mean() == pytest.approx(seen.mean(), abs=5e-4)
+
+
 def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     monkeypatch.setattr(reconstruct, "settled", lambda view, logits: view.front)
     camera = cameras.orbit(0, 0, 3, 22, 256, 256)
@@ -150,7 +191,7 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     picture.alpha[64:192, 64:192] = 1
     look = reconstruct.Look(model, picture, camera)
     look.front[:], look.torn[:] = -0.1, False
-    mesh = reconstruct.surface(reconstruct.field(model, [look]))
+    mesh = reconstruct.surface(reconstruct.field(model, [look]), look)
     facing = mesh.corner_normal[:, 0] @ np.array([0, -1, 0], np.float32) > 0.9
     front = mesh.vertices[mesh.faces[facing]].mean(1)
     assert np.median(front[:, 1]) == pytest.approx(-0.1, abs=0.6 / 128)
