@@ -158,6 +158,9 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
                         help="photo; more show the object from evenly spaced sides, counterclockwise from above")
     parser.add_argument("--mask", type=Path, help="picture, white where the first photo shows the object; "
                                                   "default: the photo's alpha, or the background is found")
+    parser.add_argument("--matting", choices=("near", "rembg"), default="near",
+                        help="what finds the object where neither mask nor alpha does: our own network, or the Python "
+                             "package rembg, where it is installed with a model")
     parser.add_argument("--mesh", type=Path, help="shape: .glb, .gltf, .obj or .ply; without photos also the material")
     parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
     parser.add_argument("--fov", type=_angle, help="degrees, full horizontal angle of the photo, or auto: what its file "
@@ -202,7 +205,8 @@ def create(args: argparse.Namespace) -> int:
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
     if args.image:
         engine = Engine(args.model, args.device, args.precision, args.beside)
-        made = engine.create_from_image(args.image, mask=args.mask, seed=args.seed, **pose, **options, mesh=shape)
+        made = engine.create_from_image(args.image, mask=args.mask, matting=args.matting, seed=args.seed, mesh=shape,
+                                        **pose, **options)
     else:
         made = create_from_mesh(shape, **options)
     asset.save(made, args.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Callable
 
@@ -13,10 +14,12 @@ from . import mesh as meshes
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .errors import NearError
+from .matting import installed_rembg
 from .photo import Matte, Photo, prepare
 from .progress import Progress, part, silent
 
 MODEL = "near-mini"
+MATTINGS = ("near", "rembg")
 FOV = 40.0  # degrees, of a photo whose lens is not known
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
@@ -46,8 +49,8 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
-                      normalize: bool = False, model: runtime.NearMini | None = None, progress: Progress = silent,
-                      on_preview: Preview | None = None) -> NeuralAsset:
+                      normalize: bool = False, matting: str = "near", model: runtime.NearMini | None = None,
+                      progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
 
     photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
@@ -55,6 +58,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
     azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated by the photo's look,
     fov None: what the photo's file says of its lens, else FOV.
+    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
+    the package rembg, where it is installed with a model.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -65,9 +70,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     extent = 1.0
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalized(mesh)
-    views = []
+    views, matte = [], matte_of(model, matting)
     for number, picture in enumerate(photos):
-        photo = prepare(picture, mask if number == 0 else None, matte_of(model), part(progress, 0.0, 0.25))
+        photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25))
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
         angle = fov or (None if isinstance(picture, np.ndarray) else image.field_of_view(picture)) or FOV
@@ -115,8 +120,13 @@ def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: li
     return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
 
 
-def matte_of(model: runtime.NearMini) -> Matte | None:
-    """The matting network, where it is trained."""
+def matte_of(model: runtime.NearMini, matting: str = "near") -> Matte | None:
+    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
+    if matting not in MATTINGS:
+        raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
+    if matting == "rembg":
+        find = cache(installed_rembg)  # not before a photo needs it, and once
+        return lambda picture: find()(picture)
     if "matte" not in model.graphs:
         return None
     return lambda picture: reconstruct.matte(model, picture)

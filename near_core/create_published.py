@@ -30,16 +30,16 @@ INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
 
 def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeline,
                       mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
-                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False,
+                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False, matting: str = "near",
                       progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
-    photos, mask, mesh, seed, normalize, on_preview: as in create.create_from_image; from where a photo was taken is not
-    asked, the networks do not look for it. mode: how several photos are used, as in near_sampler.guided_velocity.
+    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was taken
+    is not asked, the networks do not look for it. mode: how several photos are used, as in near_sampler.guided_velocity.
     Raises NearError for what the checkpoint or the photos lack, before anything is sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
-    matte = matte_of(NearMini())
+    matte = matte_of(NearMini(), matting)
     pictures = [_picture(photo, mask if number == 0 else None, matte, part(progress, 0.0, 0.05))
                 for number, photo in enumerate(photos)]
     if on_preview:

@@ -1,9 +1,16 @@
-"""Background removal without a network: colour models of object and background, smoothed along the picture's edges."""
+"""Background removal without a network of ours: colour models of object and background, smoothed along the picture's
+edges; or the package rembg, where it is installed."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
+from .errors import NearError
 from .image import srgb_decode
 
 SIDE = 160  # pixels of the longer side that the models work on
@@ -12,6 +19,7 @@ ROUNDS = 5
 BORDER = 0.06  # of the longer side: taken for background at first
 POSITION = 25.0  # Lab units that the picture's width counts as, so that mixtures know where a colour lies
 SMOOTHNESS = 2.5
+REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
 SPECK = 0.1  # of the largest piece: what is smaller does not belong to the object
 DISTINCT = 1.5  # nats by which an object's colours have to differ from the background's
 
@@ -140,6 +148,33 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nd
         energy, before = (residual * residual).sum(), energy
         direction = residual + energy / before * direction
     return alpha
+
+
+def installed_rembg() -> Callable[[np.ndarray], np.ndarray]:
+    """What an installed rembg takes for the object, as remove_background does. It gets the file of a model that it once
+    downloaded, so that it asks for no other. Raises NearError where the package or a model is missing."""
+    try:
+        from rembg import new_session
+    except (ImportError, SystemExit) as error:  # without onnxruntime, it exits
+        raise NearError("The Python package rembg is not installed.",
+                        f'Install it with "{sys.executable} -m pip install rembg[cpu]", or use NeAR\'s own matting.'
+                        ) from error
+    home = Path(os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME") or "~", ".u2net")).expanduser()
+    found = [(home / f"{model}.onnx", kind) for model, kind in REMBG.items() if (home / f"{model}.onnx").is_file()]
+    if not found:
+        raise NearError(f"rembg has none of its models {' and '.join(REMBG)} in {home}.",
+                        f'Download one with "rembg d {next(iter(REMBG))}", or use NeAR\'s own matting.')
+    path, kind = found[0]
+    try:
+        session = new_session(kind, model_path=str(path))
+    except Exception as error:  # onnxruntime has errors of many kinds
+        raise NearError(f"rembg cannot read its model {path}.", "Delete the file and let rembg download it again.") from error
+
+    def matte(picture: np.ndarray) -> np.ndarray:
+        from PIL import Image
+        mask = session.predict(Image.fromarray(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)))[0]
+        return np.asarray(mask, np.float32) / 255
+    return matte
 
 
 def _above(values: np.ndarray) -> np.ndarray:

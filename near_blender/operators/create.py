@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .. import client, geometry, payload
 from .._core import errors
@@ -60,6 +60,11 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
+    matting: EnumProperty(
+        name="Matting", default="NEAR",
+        items=[("NEAR", "NeAR", "The network that comes with NeAR"),
+               ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
+        description="What finds the object in a photo without alpha or mask")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the shape is guessed from the photo")
@@ -96,6 +101,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "mask")
+        row = layout.row()
+        row.enabled = not self.mask
+        row.prop(self, "matting")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
         camera.enabled = not client.worker().choice.model  # the published model does not ask for it
@@ -118,7 +126,7 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             name = paths[0].stem
             job = client.create_from_image(
                 [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh, normalize=True,
-                mask=bpy.path.abspath(self.mask) or None, azimuth=math.degrees(self.azimuth),
+                mask=bpy.path.abspath(self.mask) or None, matting=self.matting.lower(), azimuth=math.degrees(self.azimuth),
                 **{name: None if self._finds(name) else math.degrees(getattr(self, name)) for name in FOUND})
             return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}

@@ -181,6 +181,7 @@ def test_create_from_a_photo():
     ({"filepath": __file__}, "test_operators.py is not a picture"),
     ({"filepath": PHOTO, "mask": "/nowhere/mask.png"}, "There is no picture mask.png"),
     ({"filepath": PHOTO, "mesh_object": "Nobody"}, "There is no object named Nobody"),
+    ({"filepath": PHOTO, "matting": "REMBG"}, "rembg is not installed|rembg has none of its models"),
 ])
 def test_create_from_what_is_no_photo(options, words):
     with pytest.raises(RuntimeError, match=words):

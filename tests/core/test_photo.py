@@ -1,13 +1,15 @@
 """Photos of every kind and what becomes of them."""
 
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from near_core import camera, image, matting, photo
+from near_core import camera, create, image, matting, photo
 from near_core.errors import NearError
+from near_core.runtime import NearMini
 
 RED = (200, 40, 30)
 
@@ -54,6 +56,39 @@ def test_masks(tmp_path, kind):
         Image.fromarray(shown).save(tmp_path / "m.png")
         mask = tmp_path / "m.png"
     check_disc(photo.prepare(disc(background=RED), mask=mask))
+
+
+def test_rembg_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    find = create.matte_of(NearMini(), "rembg")
+    check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
+    lacks = "has none of its models" if find_spec("rembg") else "rembg is not installed"
+    with pytest.raises(NearError, match=lacks):
+        photo.prepare(disc(), matte=find)
+    with pytest.raises(NearError, match="no matting named grabcut"):
+        create.matte_of(NearMini(), "grabcut")
+
+
+def test_rembg_finds_the_object(monkeypatch):
+    """Where it is installed and has a model."""
+    pytest.importorskip("rembg")
+    try:
+        find = matting.installed_rembg()
+    except NearError as error:
+        pytest.skip(error.what)
+    alpha = find(disc(480, 320, 100, (240, 160)) / np.float32(255))
+    truth = mask_of(480, 320, 100, (240, 160)) > 0
+    assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.9 * ((alpha > 0.5) | truth).sum()
+
+
+def test_specks_do_not_belong_to_the_object():
+    mask = np.zeros((40, 60), bool)
+    mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels
+    kept = matting.main_pieces(mask)
+    assert kept[10, 10] and kept[32, 45] and not kept[0, 59]
+    weight = mask.astype(float)
+    weight[30:36, 40:50] = 0.1
+    assert not matting.main_pieces(mask, weight)[32, 45]
 
 
 def test_a_mask_of_half_the_size_fits():
