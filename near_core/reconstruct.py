@@ -23,7 +23,8 @@ from .texels import Texels
 SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MATTE_SIZE = 192  # pixels of the square that the matting network sees
-NEARER = 1.3  # sides of what it found: the square that it looks at once more
+LOOKS = 3  # that it takes
+NEARER = 1.3  # sides of what it found: the square that it looks at next
 FAINT = 0.05  # alpha that is still part of a piece of the object
 PIXEL = 30  # what Slat sees of a voxel
 LATENT = 16  # channels of what it says
@@ -32,7 +33,7 @@ FLOW_STEPS = 4  # from noise to what a hidden voxel may be like
 TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
 CRUST = 2.5  # cells: how thick what the photo shows is at least
 SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
-FAIRING = (1.0, -1.05) * 12  # and as many steps more where the photo does not show it
+FAIRING = (1.0, -1.05) * 12  # more such steps, where the photo does not show the surface
 FADE = 3  # cells from what it shows to where all of them are taken
 PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
 BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
@@ -109,18 +110,19 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
 def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
 
-    The network looks twice: at the whole photo, and from nearer at what it found there.
+    The network looks LOOKS times: at the whole photo, and then from nearer at what it has found.
     """
-    first = _matted(model, picture)
-    y, x = np.nonzero(first > 0.5)
-    if not len(y):
-        return first
-    middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
-    low = np.maximum(np.floor(middle - half), 0).astype(int)
-    window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
-    second = np.zeros_like(first)
-    second[window] = _matted(model, picture[window])
-    return np.where(matting.main_pieces(second > FAINT, second > 0.5), second, 0)
+    alpha = _matted(model, picture)
+    for _ in range(LOOKS - 1):
+        y, x = np.nonzero(alpha > 0.5)
+        if not len(y):
+            return alpha
+        middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
+        low = np.maximum(np.floor(middle - half), 0).astype(int)
+        window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
+        alpha[window] = _matted(model, picture[window])
+        alpha = np.where(matting.main_pieces(alpha > FAINT, alpha > 0.5), alpha, 0)
+    return alpha
 
 
 def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
@@ -240,8 +242,8 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
-    silhouette or before its front, and a crust behind that front, which is settled first. Raises NearError where nothing
-    is left, Cancelled when progress does.
+    silhouette or before its front, and behind that front, which is settled first, a body as round as its outline at least.
+    Raises NearError where nothing is left, Cancelled when progress does.
     """
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
     for number, view in enumerate(views):
@@ -448,8 +450,8 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
 
 
 def toned(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else what the
-    photo shows around the place, and as a whole.
+    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else what the photo shows
+    around the place, and as a whole.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """

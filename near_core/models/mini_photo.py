@@ -250,8 +250,8 @@ class Slat(nn.Module):
     the photo decides, one evaluation of a rectified flow where it does not (Liu et al. 2023).
 
     pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
-    the same at its mirror image; the photo's mean of the five, and their mean around; place 3, normal 3, its cosine with the direction to the
-    camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
+    the same at its mirror image; the photo's mean of the five, and their mean around; place 3, normal 3, its cosine
+    with the direction to the camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
     time: (1,) 0..1. Where state and time are 0, the answer is the mean of what is likely.
     Returns the latent that the flow leads to, (N, LATENT), as far as can be told, and confidence (N,) 0..1.
     """

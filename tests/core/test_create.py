@@ -142,6 +142,19 @@ def test_a_front_settles_where_the_solid_is_and_keeps_its_detail():
     assert settled[40, 40] - settled[62, 62] == pytest.approx(0.05, abs=0.01)
 
 
+def test_the_matte_looks_nearer_at_a_small_object(model):
+    """A disc of a tenth of the picture's width, on a noisy wall."""
+    y, x = np.mgrid[:500, :500]
+    truth = np.hypot(x - 330, y - 210) < 25
+    rng = np.random.default_rng(0)
+    wall = np.float32([0.35, 0.45, 0.6]) + rng.normal(0, 0.02, (500, 500, 1))
+    picture = np.where(truth[..., None], np.float32([0.8, 0.15, 0.1]), wall).astype(np.float32)
+    overlap = lambda alpha: ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()  # noqa: E731
+    once, looked = reconstruct._matted(model, picture), reconstruct.matte(model, picture)
+    assert looked.shape == truth.shape and overlap(looked) > max(0.8, overlap(once))
+    assert not reconstruct.matte(model, np.zeros((40, 30, 3), np.float32)).max() > 1
+
+
 def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
     y, x = np.mgrid[:128, :128] - 63.5
