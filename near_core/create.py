@@ -14,7 +14,7 @@ from . import mesh as meshes
 from .asset import NeuralAsset, decode_octahedral
 from .camera import Camera
 from .errors import NearError
-from .matting import installed_rembg
+from .matting import installed_rembg, looked
 from .photo import Matte, Photo, prepare
 from .progress import Progress, part, silent
 
@@ -129,7 +129,7 @@ def matte_of(model: runtime.NearMini, matting: str = "near") -> Matte | None:
         return lambda picture: find()(picture)
     if "matte" not in model.graphs:
         return None
-    return lambda picture: reconstruct.matte(model, picture)
+    return lambda picture: looked(model, picture)
 
 
 def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:

@@ -1,5 +1,5 @@
-"""Background removal without a network of ours: colour models of object and background, smoothed along the picture's
-edges; or the package rembg, where it is installed."""
+"""Which pixels of a photo are the object: by near-mini's network, by an installed rembg, or without a network, by colour
+models of object and background, smoothed along the picture's edges."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import NearError
 from .image import srgb_decode
+
+if TYPE_CHECKING:
+    from .runtime import NearMini
 
 SIDE = 160  # pixels of the longer side that the models work on
 BACKGROUND_COLORS, OBJECT_COLORS = 8, 6  # components of the mixtures
@@ -19,6 +23,10 @@ ROUNDS = 5
 BORDER = 0.06  # of the longer side: taken for background at first
 POSITION = 25.0  # Lab units that the picture's width counts as, so that mixtures know where a colour lies
 SMOOTHNESS = 2.5
+NETWORK_SIZE = 192  # pixels of the square that the network sees
+LOOKS = 3  # that it takes
+NEARER = 1.3  # sides of what it found: the square that it looks at next
+FAINT = 0.05  # alpha that is still part of a piece of the object
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
 SPECK = 0.1  # of the largest piece: what is smaller does not belong to the object
 DISTINCT = 1.5  # nats by which an object's colours have to differ from the background's
@@ -148,6 +156,36 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nd
         energy, before = (residual * residual).sum(), energy
         direction = residual + energy / before * direction
     return alpha
+
+
+def looked(model: NearMini, picture: np.ndarray) -> np.ndarray:
+    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
+
+    The network looks LOOKS times: at the whole photo, and then from nearer at what it has found.
+    """
+    alpha = _matted(model, picture)
+    for _ in range(LOOKS - 1):
+        y, x = np.nonzero(alpha > 0.5)
+        if not len(y):
+            return alpha
+        middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
+        low = np.maximum(np.floor(middle - half), 0).astype(int)
+        window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
+        alpha[window] = _matted(model, picture[window])
+        alpha = np.where(main_pieces(alpha > FAINT, alpha > 0.5), alpha, 0)
+    return alpha
+
+
+def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
+    """What the network says of a picture (H, W, 3), sRGB 0..1, and its mirror image: their mean, (H, W) float32."""
+    from PIL import Image
+    height, width = picture.shape[:2]
+    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((NETWORK_SIZE,) * 2,
+                                                                                    Image.Resampling.BOX)
+    squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
+    logits = [model.run("matte", picture=seen)[0][0] for seen in (squeezed, squeezed[..., ::-1])]
+    alpha = sum(1 / (1 + np.exp(-seen)) for seen in (logits[0], logits[1][:, ::-1])) / 2
+    return np.clip(np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
 
 
 def installed_rembg() -> Callable[[np.ndarray], np.ndarray]:

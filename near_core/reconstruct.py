@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import delighting, isosurface, latent, matting, shell
+from . import delighting, isosurface, latent, shell
 from .asset import RESOLUTION
 from .camera import Camera
 from .errors import NearError
@@ -22,10 +22,6 @@ from .texels import Texels
 
 SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
-MATTE_SIZE = 192  # pixels of the square that the matting network sees
-LOOKS = 3  # that it takes
-NEARER = 1.3  # sides of what it found: the square that it looks at next
-FAINT = 0.05  # alpha that is still part of a piece of the object
 PIXEL = 30  # what Slat sees of a voxel
 LATENT = 16  # channels of what it says
 SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
@@ -107,36 +103,6 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     return found.T.astype(np.float32)
 
 
-def matte(model: NearMini, picture: np.ndarray) -> np.ndarray:
-    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
-
-    The network looks LOOKS times: at the whole photo, and then from nearer at what it has found.
-    """
-    alpha = _matted(model, picture)
-    for _ in range(LOOKS - 1):
-        y, x = np.nonzero(alpha > 0.5)
-        if not len(y):
-            return alpha
-        middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
-        low = np.maximum(np.floor(middle - half), 0).astype(int)
-        window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
-        alpha[window] = _matted(model, picture[window])
-        alpha = np.where(matting.main_pieces(alpha > FAINT, alpha > 0.5), alpha, 0)
-    return alpha
-
-
-def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
-    """What the matting network says of a picture and its mirror image, on the mean."""
-    from PIL import Image
-    height, width = picture.shape[:2]
-    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((MATTE_SIZE,) * 2,
-                                                                                    Image.Resampling.BOX)
-    squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
-    logits = [model.run("matte", picture=seen)[0][0] for seen in (squeezed, squeezed[..., ::-1])]
-    alpha = sum(1 / (1 + np.exp(-seen)) for seen in (logits[0], logits[1][:, ::-1])) / 2
-    return np.clip(np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
-
-
 def cell_centres(resolution: int) -> np.ndarray:
     """(resolution^3, 3) float32 centres of the cells of [-0.5, 0.5]^3, x slowest."""
     axis = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
@@ -149,6 +115,7 @@ class View:
     camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
     bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
     in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (5, SIZE, SIZE) display colour, roughness, metallic.
+    around: the same, as it is around every pixel, also beside the object.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
@@ -262,9 +229,9 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
     uv, ray = project(points, view.camera)
     front, oblique, thick = view.inside(np.stack([view.front, _oblique(view), rounded(view)]), uv).T
     behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
-    before = np.maximum((thick - (ray[:, 3] - front)) / CELL, CRUST - behind)
+    body = np.maximum((thick - (ray[:, 3] - front)) / CELL, CRUST - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
-    cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], before)), deep[near])
+    cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
     deep[near] = np.minimum(cut, _silhouette(view, points))
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")

@@ -6,7 +6,7 @@ import trimesh
 from PIL import Image
 
 from near_core import camera as cameras
-from near_core import image, reconstruct, runtime
+from near_core import image, matting, reconstruct, runtime
 from near_core.asset import decode_octahedral
 from near_core.create import create_from_image, create_from_mesh
 from near_core.environment import uniform
@@ -150,9 +150,9 @@ def test_the_matte_looks_nearer_at_a_small_object(model):
     wall = np.float32([0.35, 0.45, 0.6]) + rng.normal(0, 0.02, (500, 500, 1))
     picture = np.where(truth[..., None], np.float32([0.8, 0.15, 0.1]), wall).astype(np.float32)
     overlap = lambda alpha: ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()  # noqa: E731
-    once, looked = reconstruct._matted(model, picture), reconstruct.matte(model, picture)
+    once, looked = matting._matted(model, picture), matting.looked(model, picture)
     assert looked.shape == truth.shape and overlap(looked) > max(0.8, overlap(once))
-    assert not reconstruct.matte(model, np.zeros((40, 30, 3), np.float32)).max() > 1
+    assert not matting.looked(model, np.zeros((40, 30, 3), np.float32)).max() > 1
 
 
 def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
