@@ -31,13 +31,16 @@ def primitives(fixture):
     for key in fixture.names("out/ape"):
         channels = key.removeprefix("out/ape")
         fixture.compare(key, blocks.position_embedding(fixture[f"in/coords{channels}"], int(channels)))
-    fixture.compare("out/nerf6", blocks.frequency_encoding(fixture["in/x3"], 6))
-    fixture.compare("out/nerf12_d", blocks.frequency_encoding(fixture["in/d1"], 12))
     rounding = float(fixture["in/t"].max()) * 2.0 ** -24  # of a frequency, times the largest time
-    fixture.compare("out/timestep256", blocks.timestep_embedding(fixture["in/t"], 256), max(EXACT, rounding))
-    fixture.compare("out/patchify2", near_structure.patchify(fixture["in/vol"], 2))
-    fixture.compare("out/unpatchify2", near_structure.unpatchify(fixture["in/vol16"], 2))
-    fixture.compare("out/pixelshuffle2", near_structure.unpatchify(fixture["in/vol16"], 2))
+    for stem, operation, given, tolerance in (
+            ("nerf", blocks.frequency_encoding, "x3", EXACT),
+            ("timestep", blocks.timestep_embedding, "t", max(EXACT, rounding)),
+            ("patchify", near_structure.patchify, "vol", EXACT),
+            ("unpatchify", near_structure.unpatchify, "vol16", EXACT),
+            ("pixelshuffle", near_structure.unpatchify, "vol16", EXACT)):
+        for key in fixture.names(f"out/{stem}"):
+            count, distance = re.fullmatch(rf"out/{stem}(\d+)(_d)?", key).groups()
+            fixture.compare(key, operation(fixture["in/d1" if distance else f"in/{given}"], int(count)), tolerance)
     gamma = fixture["w/qk_gamma"]
     norm = blocks.HeadRMSNorm(*gamma.shape)
     norm.load_state_dict({"gamma": gamma})
@@ -135,8 +138,10 @@ def crops(fixture):
         name = key.removeprefix("in/")
         rgba = near_conditioning.crop(fixture[key].numpy())
         black, white = near_conditioning.over(rgba, 0), near_conditioning.over(rgba, 1)
-        fixture.compare(f"out/{name}/rgba_sub4", rgba[::4, ::4])
-        fixture.compare(f"out/{name}/rgb_black_sub4", black[::4, ::4])
-        fixture.compare(f"out/{name}/white_matte_sub4", white[::4, ::4])
-        fixture.compare(f"out/{name}/rgb_row259", black[259])
+        for stored in fixture.names(f"out/{name}/"):  # every so manieth pixel, or one row
+            if found := re.search(r"/(rgba|rgb_black|white_matte)_sub(\d+)$", stored):
+                step = int(found[2])
+                fixture.compare(stored, {"rgba": rgba, "rgb_black": black, "white_matte": white}[found[1]][::step, ::step])
+            elif found := re.search(r"/rgb_row(\d+)$", stored):
+                fixture.compare(stored, black[int(found[1])])
         fixture.compare(f"out/{name}/alpha_mean", torch.tensor(rgba[..., 3].mean(dtype=np.float64)))

@@ -22,18 +22,23 @@ def renderings(fixture):
     representation = near_gaussians.Representation(
         {}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"], settings["opacity_bias"],
         settings["scaling_activation"])
-    size = (fixture.config["resolution"],) * 2
     names = [key.split("/")[1] for key in fixture.names("in/cam") if key.endswith("extrinsics")]
     for name in names:
         view, lens = fixture[f"in/{name}/extrinsics"], fixture[f"in/{name}/intrinsics"]
         wide = "_wide" if name.endswith("_wide") else ""
         near, far = fixture.config["near" + wide], fixture.config["far" + wide]
         gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
+        size = size_of(fixture[f"out/{name}/alpha"])
         compare_maps(fixture, f"out/{name}", near_render.render(gaussians, basis, view, lens, size, near, far))
         compare_projections(fixture, f"mid/{name}", gaussians, basis, view, lens, size, near, far)
     for key in fixture.names("out/ssaa"):
         supersampled(fixture, key, raw, representation, basis, names[0])
-    background(fixture, raw, representation, size, names[0])
+    background(fixture, raw, representation, names[0])
+
+
+def size_of(image):
+    """(width, height) of an image (..., H, W)."""
+    return image.shape[-1], image.shape[-2]
 
 
 def compare_maps(fixture, prefix, maps, tolerance=EXACT, excepted=RARE):
@@ -80,21 +85,25 @@ def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, nea
 def supersampled(fixture, key, raw, representation, basis, camera):
     """Maps drawn larger; the published renderer shrinks only some of them."""
     factor, side = map(int, re.search(r"ssaa(\d+)_(\d+)", key).groups())
+    small = size_of(fixture[key])
+    large = small if small[0] != side else tuple(factor * length for length in small)
     view, lens = fixture[f"in/{camera}/extrinsics"], fixture[f"in/{camera}/intrinsics"]
     gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
-    maps = near_render.render(gaussians, basis, view, lens, (side * factor,) * 2)
+    maps = near_render.render(gaussians, basis, view, lens, large, fixture.config["near"], fixture.config["far"])
     value = maps[key.split("/")[-1]]
-    if fixture[key].shape[-1] == side:
-        value = near_render.shrink(value, (side, side))
+    if small != large:
+        value = near_render.shrink(value, small)
     fixture.compare(key, planes(value, fixture[key]))
 
 
-def background(fixture, raw, representation, size, camera):
+def background(fixture, raw, representation, camera):
+    """A pass over a colour of its own; its picture may have another size than the frames."""
+    size = size_of(fixture["out/background/alpha"][..., 0])
     view = fixture[f"in/{camera}/extrinsics"]
     gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
     picture, alpha, depth, _ = near_render.splat_pass(
         gaussians, "_scaling_view", fixture["in/background_colors"], view,
-        near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size,
+        near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size, fixture.config["near"], fixture.config["far"],
         background=fixture["in/background"].numpy())
     fixture.compare("out/background/rgbd", np.concatenate([picture, depth[..., None]], 2), DEPTH)
     fixture.compare("out/background/alpha", alpha[..., None])
@@ -107,11 +116,11 @@ def whole_frames(fixture):
     light = fixture.load(near_lad.SLatGaussianRenderer(**configs["renderer"]), "w/renderer.")
     basis = fixture.load(near_basis.NeuralBasis(**configs["neural_basis"]), "w/neural_basis.")
     h, registers = decode(fixture["in/coords"], fixture["in/feats"])
-    size = (fixture.config["resolution"],) * 2
     for key in fixture.names("in/cam"):
         if key.endswith("extrinsics"):
             camera = key.split("/")[1]
             gaussians, = light(fixture["in/coords"], h, registers, fixture["in/hdri_tokens"], fixture[key][None])
-            maps = near_render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"], size,
+            maps = near_render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"],
+                                      size_of(fixture[f"out/{camera}/alpha"]),
                                       fixture.config["near"], fixture.config["far"])
             compare_maps(fixture, f"out/{camera}", maps, VIEW, UNSTEADY)

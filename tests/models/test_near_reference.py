@@ -10,9 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from near_core import reference  # noqa: E402  torch first
+from kernels.twins import splat as twin  # noqa: E402  torch first
+from near_core import reference  # noqa: E402
 from near_core.errors import NearError  # noqa: E402
-from near_core.models import near_checkpoint  # noqa: E402
+from near_core.models import near_checkpoint, near_gaussians, near_render  # noqa: E402
 
 SHARED = Path(os.environ.get("NEAR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 FOLDER = SHARED / "fixtures" / "reference"
@@ -70,6 +71,50 @@ def test_a_weight_of_another_name_fails(tmp_path):
     changed(tmp_path, "neural_basis", lambda arrays: arrays.__setitem__("w/mlp.9.bias", arrays.pop("w/mlp.0.bias")))
     status, rows = run(tmp_path)
     assert status == 1 and "mlp.0.bias" in rows[0]["reason"]
+
+
+def crop_frames(arrays, width, height):
+    """The middle of every stored frame, as a camera with that smaller window has it."""
+    for key in [key for key in arrays if key.startswith(("mid/", "out/ssaa"))]:
+        del arrays[key]
+    for key in [key for key in arrays if key.startswith("out/cam")]:
+        rows, columns = ((full - part) // 2 for full, part in zip(arrays[key].shape[1:], (height, width)))
+        full = arrays[key].shape[2], arrays[key].shape[1]
+        arrays[key] = arrays[key][:, rows:rows + height, columns:columns + width].copy()
+        if "normal_from" in key:  # the slope at the border is not known
+            arrays[key][:, [0, -1]], arrays[key][:, :, [0, -1]] = 0, 0
+    for key in [key for key in arrays if key.endswith("intrinsics")]:
+        arrays[key] = arrays[key] * np.float32([[full[0] / width], [full[1] / height], [1]])
+
+
+def draw_background(arrays, config, width, height):
+    """The pass over a background drawn again in another size, in float64."""
+    settings = config["gaussian"]
+    gaussians = near_gaussians.Gaussians(
+        {key[3:]: torch.from_numpy(value).double() for key, value in arrays.items() if key.startswith("in/_")},
+        near_gaussians.Representation({}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"],
+                                      settings["opacity_bias"], settings["scaling_activation"]))
+    pixels = near_render.pixel_intrinsics(arrays["in/cam0/intrinsics"], width, height)
+    seen = twin.project(*near_render.shape(gaussians, "_scaling_view"),
+                        *(torch.from_numpy(each).double() for each in (arrays["in/cam0/extrinsics"], pixels)),
+                        width, height, near=config["near"], far=config["far"])
+    colours, behind = (torch.from_numpy(arrays[f"in/{name}"]).double() for name in ("background_colors", "background"))
+    image, alpha, depth, _ = twin.rasterize(seen, colours, width, height, background=behind)
+    arrays["out/background/rgbd"] = torch.cat([image, depth[..., None]], 2).float().numpy()
+    arrays["out/background/alpha"] = alpha[..., None].float().numpy()
+
+
+def test_frames_and_backgrounds_may_have_any_size(tmp_path):
+    config = json.loads((FOLDER / "render_full.json").read_text())
+
+    def change(arrays):
+        crop_frames(arrays, 60, 56)
+        draw_background(arrays, config, 40, 24)
+
+    changed(tmp_path, "render_full", change)
+    row = reference.verify_one(tmp_path / "render_full.json")
+    assert row.verdict == "pass", reference.line(row)
+    assert {"out/background/rgbd", "out/cam2/color"} <= {part.name for part in row.parts}
 
 
 def test_a_folder_without_fixtures_is_named(tmp_path):
