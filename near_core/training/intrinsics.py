@@ -15,7 +15,7 @@ from .. import reconstruct
 from ..dataset import Dataset
 from ..models.mini_photo import LAYERS, Intrinsics
 from . import photos, relight, subjects
-from .loop import Run, Schedule, background, start_from
+from .loop import Run, Schedule, autocast, background, start_from
 
 LEAN = 12.0  # degrees a photo may be rolled by
 UNPOSED = 0.15  # of the photos come without a camera
@@ -78,7 +78,7 @@ def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
 
 def look(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """What the network says of a batch of photos: layers, trunk, elevation."""
-    with torch.autocast(batch["image"].device.type, torch.bfloat16):
+    with autocast(batch["image"].device.type):
         layers, trunk, elevation = networks.intrinsics(
             batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
     return layers.float(), trunk.float(), elevation.float()

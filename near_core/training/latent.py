@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .. import asset as assets
 from .. import latent
 from ..models.mini import Encoder, IntrinsicDecoder
-from .loop import Run, Schedule, background
+from .loop import Run, Schedule, autocast, background
 
 VOXELS = 6000  # of an object per step: a box around a random voxel
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
     def step() -> Tensor:
         octants, around = next(batches)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             slat = networks.encoder(octants.flatten(1), around)
             slat = slat + 0.03 * torch.randn_like(slat)
             _, occupied, children = networks.iad(slat, around)

@@ -22,6 +22,7 @@ from .. import lock
 
 
 BACKBONE = 0.5  # of the rate, for features that were learned from far more pictures than ours
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # what x86 and ARM processors call it
 
 
 def background(make: Callable[[], object], depth: int = 4) -> Iterator:
@@ -35,6 +36,18 @@ def background(make: Callable[[], object], depth: int = 4) -> Iterator:
     threading.Thread(target=work, daemon=True).start()
     while True:
         yield ready.get()
+
+
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether the device multiplies bfloat16 itself. A processor with AVX2 only takes 7 times as long as in float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device != "cpu" or any(torch.cpu.get_capabilities().get(name, False) for name in BFLOAT16)
+
+
+def autocast(device: str = "cpu") -> torch.autocast:
+    """A context: products in bfloat16 on a device that multiplies it itself, everything in float32 on others."""
+    return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))
 
 
 @dataclass

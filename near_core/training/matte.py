@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import image
 from ..models.mini_photo import MATTE_SIZE, Matte
 from . import photos
-from .loop import Run, Schedule, background
+from .loop import Run, Schedule, autocast, background
 
 _STEPS = (torch.arange(MATTE_SIZE, dtype=torch.float32) + 0.5) / MATTE_SIZE * 2 - 1
 
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
     def step() -> Tensor:
         picture, alpha = next(batches)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logits = networks.matte(picture)
         p = logits.float().sigmoid()
         dice = 1 - (2 * (p * alpha).sum((1, 2)) + 1) / (p.sum((1, 2)) + alpha.sum((1, 2)) + 1)

@@ -24,7 +24,7 @@ from ..surfels import Surfels
 from . import photos, relight
 from .intrinsics import IntrinsicsOnly
 from .latent import Autoencoder, loss_of
-from .loop import Run, Schedule, background, start_from
+from .loop import Run, Schedule, autocast, background, start_from
 
 VOXELS = 8000
 
@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     items = background(make)
 
     def step() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             return judge(networks, decoder, lights, next(items))[0]
 
     def check(networks: nn.Module) -> tuple[float, dict]:

@@ -15,7 +15,7 @@ from .. import reconstruct
 from ..models.mini_photo import Structure
 from . import photos, subjects
 from .intrinsics import IntrinsicsOnly, collate, look
-from .loop import Run, Schedule, background, start_from
+from .loop import Run, Schedule, autocast, background, start_from
 
 CENTRES = reconstruct.cell_centres(64)
 
@@ -67,7 +67,7 @@ def imagine(networks: StructureOnly, layers: Tensor, trunk: Tensor, batch: dict[
     image, reach = batch["image"], batch["reach"][:, None, None]
     front = layers[:, 0] * reach
     surface = torch.stack([front, front + layers[:, 1].clamp(min=0) * reach, image[:, 3]], 1)
-    with torch.autocast(image.device.type, torch.bfloat16):
+    with autocast(image.device.type):
         return networks.structure(image, layers, trunk, surface, batch["uv"], batch["depth"], batch["towards"]).float()
 
 

@@ -48,6 +48,26 @@ def test_two_processes_step_as_one(tmp_path):
         torch.testing.assert_close(first[key], kept[key], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("found, expected", [
+    ({"avx2": True, "avx512_f": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16),
+    ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16), ({"neon": True}, torch.float32)])
+def test_bfloat16_is_taken_where_the_processor_multiplies_it(monkeypatch, found, expected):
+    from near_core.training import intrinsics
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    network, kinds = intrinsics.IntrinsicsOnly().eval(), []
+    network.intrinsics.out[-1].register_forward_hook(lambda layer, given, made: kinds.append(made.dtype))
+    with torch.no_grad():
+        layers = intrinsics.look(network, {"image": torch.rand(1, 4, 128, 128), "pose": torch.rand(1, 6)})[0]
+    assert kinds == [expected] and layers.dtype == torch.float32
+
+
+def test_every_stage_asks_the_processor_before_it_takes_bfloat16():
+    from near_core.training import loop
+    stages = {path.name: path.read_text() for path in Path(loop.__file__).parent.glob("*.py")}
+    assert [name for name, text in stages.items() if "bfloat16" in text] == ["loop.py"]
+    assert sum("with autocast(" in text for text in stages.values()) == 5
+
+
 def sphere(radius: float = 0.4) -> Mesh:
     import trimesh
     shape = trimesh.creation.icosphere(4, radius)
