@@ -11,9 +11,10 @@ import pytest
 from near_blender import client
 from near_blender.operators import jobs, transfer
 from near_core import errors
+from tests.machine import slowness
 
 PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
-WITHIN = 0.5  # seconds
+WITHIN = 0.5  # seconds, on a quiet machine
 KINDS = ("objects", "meshes", "materials", "images", "textures", "collections")
 
 
@@ -37,20 +38,23 @@ def contents() -> tuple[dict[str, int], set[Path]]:
 
 @pytest.mark.parametrize("seconds", [0.05, 0.5, 1.0])
 def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
-    before, moments = contents(), []
+    before, moments, late = contents(), [], []
 
     def stop() -> None:
         while (creation := jobs.current()) is None:
             time.sleep(0.005)
         time.sleep(seconds)
         moments.append(time.monotonic())
+        late.append(creation.job.done)
         creation.job.cancel()
 
     thread = threading.Thread(target=stop)
     thread.start()
     answer, ended = create(), time.monotonic()
     thread.join()
-    assert answer == {"CANCELLED"} and ended - moments[0] < WITHIN
+    if late[0]:
+        pytest.skip("this machine has created it by then")
+    assert answer == {"CANCELLED"} and ended - moments[0] < WITHIN * slowness()
     print(f"stopped within {ended - moments[0]:.2f} s")
     assert contents() == before and jobs.current() is None
     if seconds == 1.0:

@@ -12,6 +12,7 @@ import pytest
 from near_blender import client, log
 from near_core import asset as assets
 from near_core import camera, environment, errors
+from tests.machine import slowness
 from near_core.scene import Settings
 
 SKY = environment.uniform((1, 1, 1))
@@ -54,7 +55,7 @@ def test_cancelled_job_ends_within_half_a_second(worker, ball):
     job.cancel()
     with pytest.raises(errors.Cancelled):
         job.result()
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 0.6 * slowness()
     assert submit(worker, ball).result()["passes"]
 
 
@@ -66,7 +67,7 @@ def test_worker_that_does_not_listen_is_replaced(worker, ball):
     job.cancel()
     with pytest.raises(errors.Cancelled):
         job.result()
-    assert time.monotonic() - start < 0.6
+    assert time.monotonic() - start < 0.6 * slowness()
     assert other.result()["passes"], "jobs that were not meant go on in the new process"
     assert other.warning == "" and pid_of(worker) != pid
 
@@ -124,7 +125,7 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
     job = submit(worker, ball, size=3000)
     start = time.monotonic()
     worker.stop()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 2 * slowness()
     with pytest.raises(errors.Cancelled):
         job.result()
     if Path("/proc").is_dir():

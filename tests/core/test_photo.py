@@ -195,7 +195,8 @@ def test_a_picture_of_twenty_thousand_pixels(tmp_path):
         photo.prepare(tmp_path / "a.png")
 
 
-def test_twelve_megapixels_take_less_than_two_seconds(tmp_path):
+def test_twelve_megapixels_take_little_longer_than_their_decoding(tmp_path):
+    """Measured: nine times as long."""
     Image.fromarray(disc()).resize((4000, 3000)).save(tmp_path / "a.jpg", quality=90)
 
     def least(function):  # of three: a machine may be slow for a while, and the first run imports what it needs
@@ -207,7 +208,7 @@ def test_twelve_megapixels_take_less_than_two_seconds(tmp_path):
         return min(seconds)
 
     decoding = least(lambda: np.asarray(Image.open(tmp_path / "a.jpg")))  # says how quick the machine is just now
-    assert least(lambda: photo.prepare(tmp_path / "a.jpg")) < max(2, 25 * decoding), decoding
+    assert least(lambda: photo.prepare(tmp_path / "a.jpg")) < 40 * decoding, decoding
 
 
 def test_the_crop_is_carried_through_a_known_camera():

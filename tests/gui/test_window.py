@@ -6,6 +6,7 @@ Screenshots and events.json stay in the folder `window` of NEAR_GUI.
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import trimesh
 from near_core import asset
 from near_core.create import create_from_mesh
 from near_core.mesh import Mesh
+from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,8 +63,8 @@ def test_viewport_follows_within_half_a_second(events):
 
 
 def test_drawing_never_waits(events):
-    assert events["longest_draw"] < 0.1, "seconds of the main thread's processor time"
-    assert max(events["worker_stands_still"]) < 1, "Blender goes on while the worker stands still"
+    assert events["longest_draw"] < 0.2 * slowness(time.process_time), "seconds of the main thread's processor time"
+    assert max(events["worker_stands_still"]) < slowness(), "Blender goes on while the worker stands still"
 
 
 def test_command_line_renders_an_animation(events, home, blender, packages):
@@ -80,7 +82,7 @@ def test_f12_ends_and_escape_stops(events):
     assert events["f12"][0] == "complete"
     stopped = [engine for how, _, engine in (events[f"escape_{n}"] for n in range(3)) if how == "cancelled"]
     assert stopped, "1080p takes longer than the first of the three waits"
-    assert max(stopped) < 0.5, "seconds after the engine hears of the key; the window's own redraw comes before that"
+    assert max(stopped) < 0.5 * slowness(), "seconds after the engine hears of the key; the window's own redraw comes before that"
 
 
 def test_nothing_went_wrong(events):

@@ -8,6 +8,7 @@ import pytest
 from kernels import ggx
 from kernels.library import ISAS, isa
 from kernels.twins import ggx as twin
+from tests.machine import slowness
 
 
 def unit(x):
@@ -265,7 +266,7 @@ def test_speed_on_two_threads():
             call()
             seconds.append(time.perf_counter() - start)
         print(f"{what}: {1000 * min(seconds):.1f} ms, allowed {1000 * allowed:.0f}")
-        assert min(seconds) < 4 * allowed
+        assert min(seconds) < 4 * allowed * slowness()
 
 
 def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():

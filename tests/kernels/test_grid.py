@@ -9,6 +9,7 @@ from kernels import ggx, grid
 from kernels.library import ISAS, isa
 from kernels.twins import ggx as twin_ggx
 from kernels.twins import grid as twin
+from tests.machine import slowness
 
 RESOLUTION = 48
 CELL = 1 / RESOLUTION
@@ -147,7 +148,9 @@ def test_table_follows_its_twin(still_life):
     d = fibonacci(12)
     table = still_life.trace_table(d)
     assert same_wall(still_life, table, twin.trace_table(still_life, d)).mean() > 0.9995
-    assert np.array_equal(table == -2, still_life.normal @ d.T <= 0)
+    facing = still_life.normal @ d.T
+    sure = np.abs(facing) > 1e-6
+    assert np.array_equal((table == -2)[sure], facing[sure] < 0)
     assert {-2, -1} < set(np.unique(table).tolist()) and table.max() < len(still_life)
     some = np.random.default_rng(0).permutation(len(table))[:99].astype(np.int32)
     assert np.array_equal(still_life.trace_table(d, index=some), table[some])
@@ -427,5 +430,5 @@ def stopwatch(what, allowed, call):
         result = call()
         seconds.append(time.perf_counter() - start)
     print(f"{what}: {1000 * min(seconds):.1f} ms, allowed {1000 * allowed:.0f}")
-    assert min(seconds) < 4 * allowed
+    assert min(seconds) < 4 * allowed * slowness()
     return result

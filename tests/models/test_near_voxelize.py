@@ -7,6 +7,7 @@ import trimesh
 
 from near_core.errors import NearError
 from near_core.voxelize import occupied
+from tests.machine import slowness
 
 
 def test_covers_every_point_of_the_surface():
@@ -43,4 +44,4 @@ def test_is_fast():
     mesh = trimesh.creation.icosphere(subdivisions=6, radius=0.45)  # 82k triangles
     start = time.process_time()
     occupied(mesh.vertices, mesh.faces, 64)
-    assert time.process_time() - start < 0.7
+    assert time.process_time() - start < 0.7 * slowness(time.process_time)
