@@ -226,7 +226,7 @@ def test_create_from_a_bad_photo_says_what_to_do_and_changes_nothing(tmp_path, m
 
 
 def test_create_from_a_photo_of_twenty_thousand_pixels(tmp_path):
-    bpy.ops.near.create_asset_from_image(filepath=save_picture(tmp_path / "wide.png", 20_000, 600, disc=True))
+    bpy.ops.near.create_asset_from_image(filepath=save_picture(tmp_path / "wide.png", 20_000, 200, disc=True))
     assert len(payload.asset_of(bpy.context.object).coords) > 1000
 
 
