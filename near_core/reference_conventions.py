@@ -138,10 +138,11 @@ def crops(fixture):
         name = key.removeprefix("in/")
         rgba = near_conditioning.crop(fixture[key].numpy())
         black, white = near_conditioning.over(rgba, 0), near_conditioning.over(rgba, 1)
+        pictures = {"rgba": rgba, "rgb_black": black, "white_matte": white}
         for stored in fixture.names(f"out/{name}/"):  # every so manieth pixel, or one row
             if found := re.search(r"/(rgba|rgb_black|white_matte)_sub(\d+)$", stored):
                 step = int(found[2])
-                fixture.compare(stored, {"rgba": rgba, "rgb_black": black, "white_matte": white}[found[1]][::step, ::step])
+                fixture.compare(stored, pictures[found[1]][::step, ::step])
             elif found := re.search(r"/rgb_row(\d+)$", stored):
                 fixture.compare(stored, black[int(found[1])])
         fixture.compare(f"out/{name}/alpha_mean", torch.tensor(rgba[..., 3].mean(dtype=np.float64)))

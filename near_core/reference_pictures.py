@@ -103,8 +103,8 @@ def background(fixture, raw, representation, camera):
     gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
     picture, alpha, depth, _ = near_render.splat_pass(
         gaussians, "_scaling_view", fixture["in/background_colors"], view,
-        near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size, fixture.config["near"], fixture.config["far"],
-        background=fixture["in/background"].numpy())
+        near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size,
+        fixture.config["near"], fixture.config["far"], background=fixture["in/background"].numpy())
     fixture.compare("out/background/rgbd", np.concatenate([picture, depth[..., None]], 2), DEPTH)
     fixture.compare("out/background/alpha", alpha[..., None])
 
