@@ -36,8 +36,7 @@ PLATFORMS = {
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
 # developers' rooms and files, which artists do not get
 LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "exported", "demo.py", "keg.glb", "src", "lib",
-            "build.py", "autograd.py", "training", "dataset.py", "render_dataset.py", "procedural.py", "variation.py",
-            "finish.py", "evaluat*.py", "metrics.py", "reference*.py", "bench*.py", "cli.py", "__main__.py")
+            "build.py", "autograd.py", "lab", "dataset.py")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -125,7 +124,7 @@ def _make_sample() -> None:
     """Makes the asset that `Add > Sample` adds, again whenever the code that makes it changed."""
     made = ROOT / "near_blender/assets/sample.near"
     stamp = CACHE / "sample"
-    state = _digest([*sorted((ROOT / "near_core").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
+    state = _digest([*sorted(p for p in (ROOT / "near_core").rglob("*.py") if "lab" not in p.parts), *sorted(WEIGHTS.glob("*.safetensors"))])
     if made.is_file() and stamp.is_file() and stamp.read_text() == state:
         return
     with step("sample asset"):
@@ -159,12 +158,12 @@ def _export() -> None:
         say("near-mini has no trained weights yet: the analytic renderer works alone")
         return
     stamp = ONNX / "exported"
-    state = _digest([*sorted((ROOT / "near_core/models").glob("mini*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
+    state = _digest([*sorted((ROOT / "near_core/models/mini").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
     if stamp.is_file() and stamp.read_text() == state:
         return
     with step("export near-mini"):
         (ONNX / "model.json").unlink(missing_ok=True)  # else only new weights would count
-        run(PYTHON, "-c", "from near_core.models.mini_graphs import export; export()", quiet=True)
+        run(PYTHON, "-c", "from near_core.models.mini.graphs import export; export()", quiet=True)
         stamp.write_text(state)
 
 

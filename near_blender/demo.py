@@ -210,7 +210,8 @@ def _matte(photo: Path):
     """A photo as the worker cuts it out, made by the installed extension's own code in a process without Blender."""
     from PIL import Image
 
-    program = ("import sys, numpy as np; from near_core import create, image, photo, runtime\n"
+    program = ("import sys, numpy as np; from near_core import image; from near_core.create import create, photo\n"
+               "from near_core.models.mini import runtime\n"
                "cut = photo.prepare(sys.argv[1], None, create.matte_of(runtime.NearMini()))\n"
                "color = image.srgb_encode(cut.rgb)\n"
                "np.save(sys.argv[2], np.concatenate([color, cut.alpha[..., None]], 2))")

@@ -11,8 +11,7 @@ import numpy as np
 
 from . import colorspace, payload
 from ._core import asset as assets
-from ._core import shell as shells
-from ._core import thumbnail
+from ._core import proxy_mesh, thumbnail
 
 REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
 COLOR = "near_base_color"
@@ -23,7 +22,7 @@ _MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     """An object in no collection yet: a smooth mesh of the asset's size with its material; its origin is the middle of
     the asset's cube."""
-    shell = shells.build(asset)
+    shell = proxy_mesh.build(asset)
     colors = colorspace.from_rec709(shell.base_color)
     mesh = bpy.data.meshes.new(name)
     _set_geometry(mesh, shell.vertices * np.float32(asset.extent), shell.faces)
@@ -55,7 +54,7 @@ def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, value
     attribute.data.foreach_set(field, np.ascontiguousarray(values, np.float32).ravel())
 
 
-def _material(shell: shells.Shell, colors: np.ndarray, name: str) -> bpy.types.Material:
+def _material(shell: proxy_mesh.Shell, colors: np.ndarray, name: str) -> bpy.types.Material:
     """A Principled material that reads the proxy's attributes; the viewport's Solid mode gets the means."""
     material = bpy.data.materials.new(name)
     material.diffuse_color = (*colors.mean(0).tolist(), 1)

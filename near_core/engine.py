@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from .asset import NeuralAsset
-from .camera import Camera
-from .create import create_from_image
-from .environment import Environment
+from .create.create import create_from_image
 from .errors import NearError
 from .progress import Progress, part, silent
-from .render import Renderer
-from .scene import PASSES, Instance, Settings
+from .render.composite import merged, put_behind
+from .render.renderer import Renderer
+from .scene import PASSES, Camera, Environment, Instance, Settings
 
 POSE = ("camera", "azimuth", "elevation", "fov")  # what is known of a photo's camera
 
@@ -75,7 +74,7 @@ class Engine:
         if self._published is None:
             progress("Checkpoint", 0.0)
             try:
-                from .published import Published
+                from .published.renderer import Published
             except ImportError as error:
                 raise NearError(f"The published model needs the Python package {error.name}.",
                                 "Choose a Python that has it, or use Set Up in the preferences.") from error
@@ -86,23 +85,3 @@ class Engine:
 def _names(instances: list[Instance]) -> list[str]:
     """Assets whose latent belongs to a published model, each once."""
     return list(dict.fromkeys(each.asset.name for each in instances if each.asset.model == "near"))
-
-
-def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Two pictures of the same camera as one: at each pixel the nearer lies over the farther. Both have all PASSES."""
-    depths = [np.where(picture["Depth"] > 0, picture["Depth"], np.inf) for picture in (one, other)]
-    first = depths[0] <= depths[1]
-    near, far = ({name: np.where(front, one[name], other[name]) for name in PASSES} for front in (first, ~first))
-    through = 1 - near["Combined"][..., 3:]
-    weights = near["Combined"][..., 3:], through * far["Combined"][..., 3:]
-    total = np.maximum(sum(weights), 1e-6)
-    out = {name: (weights[0] * near[name] + weights[1] * far[name]) / total for name in PASSES}
-    out["Combined"] = near["Combined"] + through * far["Combined"]
-    out["Normal"] /= np.maximum(np.linalg.norm(out["Normal"], axis=-1, keepdims=True), 1e-12)
-    return out
-
-
-def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
-    """Puts sky (H, W, 3) behind the premultiplied picture (H, W, 4), in place; alpha becomes 1."""
-    combined[..., :3] += (1 - combined[..., 3:]) * sky
-    combined[..., 3] = 1

@@ -38,7 +38,7 @@ ENCODER = {"embed_dim": 64, "depth": 2, "num_heads": 1, "num_register_tokens": 2
 
 def write_small(folder: Path, names=tuple(SMALL), encoder: bool = True) -> Path:
     """Networks at toy widths, the image encoder among them under the name of its original file."""
-    from near_core.models.near_checkpoint import NETWORKS
+    from near_core.models.near.checkpoint import NETWORKS
     for name in names:
         kind, config = SMALL[name]
         _save(folder, name, kind, config, _random(NETWORKS[kind], config, len(name)))
@@ -52,7 +52,7 @@ def write_encoder(folder: Path, hub: bool = False) -> Path:
     """A small DINOv2. hub: as the hub hands it out, with other names and queries, keys and values apart."""
     from safetensors.torch import save_file
 
-    from near_core.models.near_dino import DinoVisionTransformer
+    from near_core.models.near.dino import DinoVisionTransformer
     weights = dict(_random(DinoVisionTransformer, ENCODER, 5).state_dict())
     if not hub:
         save_file(weights, folder / "dinov2_vitl14_reg4_pretrain.safetensors")
@@ -91,8 +91,8 @@ def _random(kind, config, seed):
 
 def write_full(folder: Path, keys: Path) -> Path:
     """The networks that rendering takes, at the published sizes. keys: the folder `state_dict_keys` of the fixtures."""
-    from near_core.models.near_checkpoint import NETWORKS
-    from near_core.reference_fullsize import fill
+    from near_core.lab.reference.fullsize import fill
+    from near_core.models.near.checkpoint import NETWORKS
     for name in RENDERING:
         described = json.loads((keys / f"{name}.json").read_text())
         kind, config = described["official_class"], described["config"]

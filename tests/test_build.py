@@ -55,8 +55,8 @@ def test_a_missing_system_library_is_named_with_its_package(monkeypatch, tmp_pat
 def test_the_package_holds_what_runs_and_nothing_for_developers(staged):
     files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
     assert {"__init__.py", "blender_manifest.toml", "LICENSE", "NOTICE", "near_blender/__init__.py",
-            "near_core/worker.py", f"kernels/lib/{library.this_platform()}/{library.library_path().name}"} <= files
-    unwanted = re.compile(r"tests?/|training/|/src/|demo|\.safetensors|__pycache__|\.cpp|cli\.py|dataset\.py")
+            "near_core/worker/worker.py", f"kernels/lib/{library.this_platform()}/{library.library_path().name}"} <= files
+    unwanted = re.compile(r"tests?/|lab/|/src/|demo|\.safetensors|__pycache__|\.cpp|near_blender/dataset\.py")
     assert not [name for name in files if unwanted.search(name)]
     assert sum(path.stat().st_size for path in staged.rglob("*") if path.is_file()) < 40e6
 
@@ -73,12 +73,16 @@ def test_the_package_runs_on_numpy_and_onnxruntime_alone(staged):
 import sys, importlib, types
 extension = types.ModuleType("near"); extension.__path__ = [sys.argv[1]]; sys.modules["near"] = extension
 import numpy as np
-from near.near_core import asset, camera, create, environment, mesh, render, scene, worker
+from near.near_core import asset, mesh, scene
+from near.near_core.create import create
+from near.near_core.render import renderer
+from near.near_core.scene import camera, environment
+from near.near_core.worker import worker
 corner = np.array([[x, y, z] for x in (-.4, .4) for y in (-.4, .4) for z in (-.4, .4)], np.float32)
 faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
                   [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]], np.int32)
 box = create.create_from_mesh(mesh.Mesh(corner, faces), name="box")
-picture = render.Renderer().render([scene.Instance(asset.from_bytes(asset.to_bytes(box)), np.eye(4))],
+picture = renderer.Renderer().render([scene.Instance(asset.from_bytes(asset.to_bytes(box)), np.eye(4))],
                                    camera.orbit(30, 20, 2, 40, 64, 64), environment.uniform((1, 1, 1)))
 assert picture["Combined"][32, 32, 3] > 0.8, picture["Combined"][32, 32]
 heavy = {"torch", "scipy", "skimage", "trimesh", "PIL", "OpenEXR", "safetensors", "bpy", "onnx"} & set(sys.modules)

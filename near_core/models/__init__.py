@@ -1,1 +1,1 @@
-"""Networks: the published ones (near_*.py) and the small one that ships with the extension."""
+"""Networks and nothing else: `mini` ships with the extension, `near` is the published model."""

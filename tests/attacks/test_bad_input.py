@@ -14,7 +14,7 @@ import pytest
 import trimesh
 
 from near_core import asset, image, mesh
-from near_core.cli import main
+from near_core.commands.cli import main
 from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]

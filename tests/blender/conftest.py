@@ -7,7 +7,8 @@ bpy = pytest.importorskip("bpy")
 
 import near_blender  # noqa: E402
 from near_core import asset as assets  # noqa: E402
-from near_core.surfels import CELL, Surfels  # noqa: E402
+from near_core.asset import CELL, Surfels  # noqa: E402
+from near_core.directions import encode_octahedral  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +38,7 @@ def ball() -> assets.NeuralAsset:
     surfels = Surfels(0.45 * normal, normal, normal, color, 0.3 * one, 0 * one, area, one, one)
     cells = ((surfels.position + 0.5) * 64).astype(int)
     coords, first = np.unique(cells, axis=0, return_index=True)
-    material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], assets.encode_octahedral(normal),
+    material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], encode_octahedral(normal),
                                one[:, None]], 1)
     thumbnail = np.full((32, 48, 4), 255, np.uint8)
     thumbnail[:16, :, :3] = 0  # black above, white below

@@ -11,9 +11,9 @@ import pytest
 
 from near_blender import client, log
 from near_core import asset as assets
-from near_core import camera, environment, errors
+from near_core import errors
+from near_core.scene import Settings, camera, environment
 from tests.machine import slowness
-from near_core.scene import Settings
 
 SKY = environment.uniform((1, 1, 1))
 

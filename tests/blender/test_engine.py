@@ -13,9 +13,9 @@ import stage
 
 from near_blender import client, payload, sync, world
 from near_core import asset as assets
-from near_core import scene as scenes
-from near_core.render import Renderer
-from near_core.surfels import CELL, Surfels
+from near_core.asset import CELL, Surfels
+from near_core.render.renderer import Renderer
+from near_core.scene import settings as scenes
 
 SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
 

@@ -9,9 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from near_core import image, mesh, metrics, render_dataset
-from near_core.dataset import Dataset
+from near_core import image, mesh
 from near_core.errors import NearError
+from near_core.lab.datasets import render_dataset
+from near_core.lab.datasets.dataset import Dataset
+from near_core.lab.evaluation import metrics
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="the Python package bpy is missing")
 pytest.importorskip("trimesh")

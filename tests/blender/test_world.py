@@ -8,7 +8,7 @@ import pytest
 import stage
 
 from near_blender import world as worlds
-from near_core import environment
+from near_core.scene import environment
 from tests.machine import slowness
 
 

@@ -14,7 +14,7 @@ import pytest
 import trimesh
 
 from near_core import asset
-from near_core.create import create_from_mesh
+from near_core.create.create import create_from_mesh
 from near_core.mesh import Mesh
 from tests.machine import slowness
 

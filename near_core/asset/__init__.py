@@ -1,0 +1,11 @@
+"""What a neural asset is: voxels with a latent, the surfels and texels of its surface, its file, its proxy mesh.
+
+`octants` stands between surfels and the networks, `proxy_mesh` makes what Blender shows: import them by name.
+"""
+
+from .neural_asset import RESOLUTION, NeuralAsset, from_bytes, hash_bytes, load, save, to_bytes, voxel_normals
+from .surfels import CELL, Surfels, concatenate
+from .texels import EDGE, Texels
+
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "concatenate", "from_bytes", "hash_bytes", "load",
+           "save", "to_bytes", "voxel_normals"]

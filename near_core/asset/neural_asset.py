@@ -1,0 +1,277 @@
+"""NeuralAsset and its file, `.near`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..directions import decode_octahedral, encode_octahedral
+from ..errors import NearError
+from .surfels import Surfels
+from .texels import Texels
+
+FORMAT_VERSION = 1
+RESOLUTION = 64
+MAX_VOXELS = RESOLUTION ** 3
+MAX_SURFELS = 4_000_000
+MAX_TEXELS = 16_000_000
+MAX_BYTES = 512 * 2**20
+_NUMPY = {"U8": np.uint8, "U16": np.uint16, "F16": np.float16, "F32": np.float32, "I8": np.int8, "I16": np.int16}
+_NAMES = {np.dtype(v): k for k, v in _NUMPY.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralAsset:
+    """Sparse voxels of a 64^3 grid with a light-free structured latent.
+
+    coords: (N, 3) uint8, 0..63, unique; voxel centre = (coords + 0.5) / 64 - 0.5 in the asset's frame.
+    material: (N, 8) float16, the latent decoded once, independent of any model: base colour linear 3, roughness,
+        metallic, octahedral normal 2, confidence.
+    slat: (N, C) float16, the structured latent of `model`.
+    surfels: the surface below the voxels where it is known better than the latent tells (assets made here).
+    texels: the same surface finer, in place and colour.
+    name: what the artist calls it. source: where it came from, without a path. extent: metres of the cube's edge.
+    model, model_hash: which networks wrote the latent. thumbnail: (h, w, 4) uint8 sRGB or None.
+    """
+
+    coords: np.ndarray
+    material: np.ndarray
+    slat: np.ndarray
+    surfels: Surfels | None = None
+    texels: Texels | None = None
+    name: str = "Neural Asset"
+    source: str = ""
+    extent: float = 1.0
+    model: str = ""
+    model_hash: str = ""
+    thumbnail: np.ndarray | None = None
+    _cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def hash(self) -> str:
+        """hash_bytes of the asset's file, the one it was read from or the one it would be: the key of caches."""
+        if "hash" not in self._cache:
+            self._cache["hash"] = hash_bytes(to_bytes(self))
+        return self._cache["hash"]
+
+
+def hash_bytes(data: bytes | memoryview) -> str:
+    """Names the bytes of a `.near` file: 32 hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _surfel_tensors(surfels: Surfels) -> dict[str, np.ndarray]:
+    unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)  # noqa: E731
+    return {
+        "surfel_position": unorm(surfels.position + 0.5, 65535).astype(np.uint16),
+        "surfel_normal": np.round(encode_octahedral(surfels.normal) * 32767).astype(np.int16),
+        "surfel_shading_normal": np.round(encode_octahedral(surfels.shading_normal) * 32767).astype(np.int16),
+        "surfel_base_color": surfels.base_color.astype(np.float16),
+        "surfel_material": unorm(np.stack([surfels.roughness, surfels.metallic, surfels.opacity,
+                                           surfels.confidence], -1), 255).astype(np.uint8),
+        "surfel_area": surfels.area.astype(np.float16),
+    }
+
+
+def _surfels_from(tensors: dict[str, np.ndarray]) -> Surfels | None:
+    if "surfel_position" not in tensors:
+        return None
+    material = tensors["surfel_material"].astype(np.float32) / 255
+    return Surfels(
+        position=tensors["surfel_position"].astype(np.float32) / 65535 - 0.5,
+        normal=decode_octahedral(tensors["surfel_normal"].astype(np.float32) / 32767),
+        shading_normal=decode_octahedral(tensors["surfel_shading_normal"].astype(np.float32) / 32767),
+        base_color=tensors["surfel_base_color"].astype(np.float32),
+        roughness=material[:, 0], metallic=material[:, 1], opacity=material[:, 2], confidence=material[:, 3],
+        area=tensors["surfel_area"].astype(np.float32))
+
+
+def _texel_tensors(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
+    return {
+        "texel_count": np.bincount(texels.surfel, minlength=surfels).astype(np.uint8),
+        "texel_position": np.round(np.clip(texels.position + 0.5, 0, 1) * 65535).astype(np.uint16),
+        "texel_shift": np.round(np.clip(texels.shift, -1, 1) * 32767).astype(np.int16),
+        "texel_area": texels.area.astype(np.float16),
+    }
+
+
+def _texels_from(tensors: dict[str, np.ndarray]) -> Texels | None:
+    if "texel_count" not in tensors:
+        return None
+    count = tensors["texel_count"]
+    return Texels(np.repeat(np.arange(len(count), dtype=np.int32), count),
+                  tensors["texel_position"].astype(np.float32) / 65535 - 0.5,
+                  tensors["texel_shift"].astype(np.float32) / 32767, tensors["texel_area"].astype(np.float32))
+
+
+def to_bytes(asset: NeuralAsset) -> bytes:
+    """The asset as the bytes of a `.near` file: one safetensors container, written in a fixed order."""
+    tensors = {"coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
+               "slat": asset.slat.astype(np.float16)}
+    if asset.surfels is not None:
+        tensors |= _surfel_tensors(asset.surfels)
+        if asset.texels is not None and len(asset.texels):
+            tensors |= _texel_tensors(asset.texels, len(asset.surfels))
+    if asset.thumbnail is not None:
+        tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
+    metadata = {"format": "near", "format_version": str(FORMAT_VERSION), "resolution": str(RESOLUTION),
+                "model": asset.model, "model_hash": asset.model_hash, "name": asset.name,
+                "source": os.path.basename(asset.source), "extent": repr(float(asset.extent))}
+    header, offset = {"__metadata__": metadata}, 0
+    for key, value in tensors.items():
+        header[key] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape),
+                       "data_offsets": [offset, offset + value.nbytes]}
+        offset += value.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(np.ascontiguousarray(v).tobytes() for v in tensors.values())
+
+
+def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset:
+    """Reads a `.near` file's bytes; every size is checked against the data before anything is allocated.
+
+    what: how messages name it. Raises NearError.
+    """
+    damaged = NearError(f"{what} is not a complete .near file.", "Export or create it again.")
+    view = memoryview(data)
+    if len(view) < 8 or len(view) > MAX_BYTES:
+        raise damaged
+    (length,) = struct.unpack("<Q", view[:8])
+    if length > min(len(view) - 8, 1 << 20):
+        raise damaged
+    try:
+        header = json.loads(bytes(view[8:8 + length]))
+        metadata = header.pop("__metadata__")
+        if metadata.get("format") != "near":
+            raise damaged
+        if int(metadata["format_version"]) > FORMAT_VERSION:
+            raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
+        body = view[8 + length:]
+        tensors = {key: _tensor(body, entry) for key, entry in header.items()}
+        read = _checked(tensors, metadata, damaged)
+        read._cache["hash"] = hash_bytes(view)
+        return read
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise damaged from error
+
+
+def _tensor(body: memoryview, entry: dict) -> np.ndarray:
+    dtype = np.dtype(_NUMPY[entry["dtype"]])
+    shape = tuple(int(n) for n in entry["shape"])
+    start, end = entry["data_offsets"]
+    count = 1
+    for n in shape:
+        if not 0 <= n <= MAX_BYTES:
+            raise ValueError("shape")
+        count *= n
+    if not 0 <= start <= end <= len(body) or end - start != count * dtype.itemsize:
+        raise ValueError("offsets")
+    return np.frombuffer(body[start:end], dtype).reshape(shape)
+
+
+def _checked(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError) -> NeuralAsset:
+    coords, material, slat = tensors["coords"], tensors["material"], tensors["slat"]
+    count = len(coords)
+    fits = (coords.dtype == np.uint8 and coords.shape == (count, 3) and 0 < count <= MAX_VOXELS
+            and material.shape == (count, 8) and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
+            and int(coords.max()) < RESOLUTION and np.isfinite(material.astype(np.float32)).all()
+            and np.isfinite(slat.astype(np.float32)).all())
+    if not fits:
+        raise damaged
+    shapes = {"surfel_position": 3, "surfel_normal": 2, "surfel_shading_normal": 2, "surfel_base_color": 3,
+              "surfel_material": 4}
+    if "surfel_position" in tensors:
+        surfels = len(tensors["surfel_position"])
+        if not (0 < surfels <= MAX_SURFELS and tensors["surfel_area"].shape == (surfels,)
+                and all(tensors[k].shape == (surfels, n) for k, n in shapes.items())
+                and np.isfinite(tensors["surfel_base_color"].astype(np.float32)).all()
+                and np.isfinite(tensors["surfel_area"].astype(np.float32)).all()):
+            raise damaged
+    if "texel_count" in tensors:
+        texels = len(tensors["texel_position"])
+        if not (0 < texels <= MAX_TEXELS and tensors["texel_count"].dtype == np.uint8
+                and tensors["texel_position"].dtype == np.uint16 and tensors["texel_shift"].dtype == np.int16
+                and tensors["texel_count"].shape == tensors["surfel_area"].shape
+                and int(tensors["texel_count"].sum(dtype=np.int64)) == texels
+                and tensors["texel_position"].shape == tensors["texel_shift"].shape == (texels, 3)
+                and tensors["texel_area"].shape == (texels,)
+                and np.isfinite(tensors["texel_area"].astype(np.float32)).all()):
+            raise damaged
+    thumbnail = tensors.get("thumbnail")
+    if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8):
+        raise damaged
+    extent = float(metadata.get("extent", 1))
+    if not (np.isfinite(extent) and extent > 0):
+        raise damaged
+    return NeuralAsset(coords, material, slat, _surfels_from(tensors), _texels_from(tensors),
+                       str(metadata.get("name", "Neural Asset"))[:200],
+                       str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
+                       str(metadata.get("model_hash", "")), thumbnail)
+
+
+def save(asset: NeuralAsset, path: str | Path) -> None:
+    """Writes `path` whole or not at all."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(to_bytes(asset))
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise NearError(f"{path.name} could not be written ({error.strerror}).", "Choose another folder.") from error
+
+
+def load(path: str | Path) -> NeuralAsset:
+    """Reads a `.near` file, or the published `.npz` latents (feats, coords, color_feats, brm_feats). Raises NearError."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise NearError(f"{path.name} is larger than any asset.", "Check that it is a .near file.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+    if path.suffix.lower() == ".npz":
+        return _from_npz(data, path)
+    return from_bytes(data, path.name)
+
+
+def _from_npz(data: bytes, path: Path) -> NeuralAsset:
+    damaged = NearError(f"{path.name} is not a published latent (feats, coords).", "Choose an intact .npz file.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise damaged
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            coords = arrays["coords"]
+            slat = np.concatenate([arrays[k] for k in ("feats", "color_feats", "brm_feats") if k in arrays], 1)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        raise damaged from error
+    if coords.ndim != 2 or coords.shape[1] != 3 or not 0 < len(coords) <= MAX_VOXELS or len(slat) != len(coords):
+        raise damaged
+    if coords.min() < 0 or coords.max() >= RESOLUTION or not np.isfinite(slat).all():
+        raise damaged
+    material = np.zeros((len(coords), 8), np.float16)
+    material[:, :4], material[:, 7] = (0.5, 0.5, 0.5, 0.6), 1  # a grey stand-in for models that cannot read the latent
+    material[:, 5:7] = encode_octahedral(voxel_normals(coords.astype(int)))
+    return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
+                       source=path.name, model="near")
+
+
+def voxel_normals(coords: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3) of voxels (N, 3): away from where most of their neighbours are."""
+    filled = np.zeros((RESOLUTION + 8,) * 3, np.float32)
+    filled[tuple(coords.T + 4)] = 1
+    for axis in (0, 1, 2) * 2:
+        filled = np.roll(filled, 1, axis) + filled + np.roll(filled, -1, axis)
+    slope = np.stack([np.roll(filled, 1, axis) - np.roll(filled, -1, axis) for axis in range(3)], -1)
+    found = slope[tuple(coords.T + 4)]
+    found[~found.any(1)] = (0, 0, 1)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)

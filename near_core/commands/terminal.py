@@ -1,0 +1,99 @@
+"""What every command shares: its parser, progress on standard error, arguments that many have."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import NearError
+from ..scene import camera
+
+FAILED, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line and takes numbers such as -1e-3 for numbers, not for options."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.I)
+
+    def error(self, message: str):
+        raise NearError(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
+
+
+@contextmanager
+def name_missing_package(name: str):
+    """Says which Python package a developers' command lacks."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith(__package__.rpartition(".")[0]):
+            raise NearError(f"`{name}` is not part of this installation.", "Run it in a checkout.") from error
+        raise NearError(f"`{name}` needs the Python package {error.name}.",
+                        "Run it with the environment that build.py makes.") from error
+
+
+class Reporter:
+    """Progress on standard error: one line that changes in a terminal, a line per phase elsewhere."""
+
+    def __init__(self, prefix: str = ""):
+        self.prefix, self.phase, self.live = prefix, "", sys.stderr.isatty()
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        if self.live:
+            print(f"\r{self.prefix}{phase}: {100 * fraction:3.0f} %\033[K", end="", file=sys.stderr, flush=True)
+        elif phase != self.phase:
+            print(f"{self.prefix}{phase}", file=sys.stderr, flush=True)
+        self.phase = phase
+
+    def close(self, text: str) -> None:
+        text = self.prefix + text
+        print(f"\r{text}\033[K" if self.live else text, file=sys.stderr)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> None:
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help=f"a published checkpoint, {use}")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where --model runs")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+                        help="of --model; auto is half precision on a GPU, float32 on the processor")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if not match or not all(0 < int(n) <= 16384 for n in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WxH with 1 to 16384 pixels a side")
+    return int(match[1]), int(match[2])
+
+
+def read_cameras(path: Path | None, frames: Path | None, size: tuple[int, int] | None) -> list[camera.Camera]:
+    base = read_json(path) if path else {}
+    base = base.get("camera", base) if isinstance(base, dict) else base
+    listed = read_json(frames) if frames else [{}]
+    if isinstance(listed, dict):
+        listed = listed.get("frames")
+    if not isinstance(base, dict) or not isinstance(listed, list) or not all(isinstance(f, dict) for f in listed):
+        raise NearError(f"{(frames or path).name} does not describe cameras.", "Compare it with docs/formats.md.")
+    if not listed:
+        raise NearError(f"{frames.name} lists no cameras.", "Add one at least.")
+    return [camera.from_json({**base, **frame.get("camera", frame)}, size) for frame in listed]
+
+
+def read_json(path: Path):
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+    except ValueError as error:
+        raise NearError(f"{path.name} is not valid JSON.", "Compare it with docs/formats.md.") from error
+
+
+def require_suffix(path: Path, *suffixes: str) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise NearError(f"{path.name} does not end in {' or '.join(suffixes)}.", "Name the file so.")
+    if not path.absolute().parent.is_dir():
+        raise NearError(f"There is no folder {path.parent}.", "Make it first.")

@@ -1,0 +1,4 @@
+"""The verb create: meshes and photos become neural assets.
+
+create.create_from_mesh, create.create_from_image; photo.prepare cuts an object out of a photo.
+"""

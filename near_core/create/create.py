@@ -1,0 +1,158 @@
+"""The verb create: a mesh, a photo or both become a neural asset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from .. import image
+from .. import mesh as meshes
+from ..asset import NeuralAsset
+from ..asset import octants as latent
+from ..asset.octants import decode, encode
+from ..directions import decode_octahedral
+from ..errors import NearError
+from ..models.mini import runtime
+from ..progress import Progress, part, silent
+from ..scene import Camera
+from . import sampling
+from . import shape as reconstruct
+from .material import bent, decide, painted, roughened, toned, vivid
+from .matting import installed_rembg, looked
+from .photo import Matte, Photo, prepare
+from .view import Look, centred, elevation_of, project
+
+MODEL = "near-mini"
+MATTINGS = ("near", "rembg")
+FOV = 40.0  # degrees, of a photo whose lens is not known
+Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
+
+
+def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
+                     model: runtime.NearMini | None = None, progress: Progress = silent) -> NeuralAsset:
+    """A neural asset of a mesh in the asset's frame, the cube [-0.5, 0.5]^3, Z up.
+
+    normalize: centre the mesh and scale its longest side to 1 first; the asset's extent keeps its size in metres.
+    Raises NearError for a mesh without a surface, Cancelled when progress does.
+    """
+    extent = 1.0
+    if normalize:
+        mesh, extent, _ = meshes.normalized(mesh)
+    progress("Surface", 0.0)
+    surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7))
+    progress("Voxels", 0.7)
+    coords, material = sampling.voxelize(mesh, surfels)
+    progress("Latent", 0.9)
+    model = model or runtime.NearMini()
+    slat = encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
+    progress("Done", 1.0)
+    return NeuralAsset(coords, material, slat, surfels, texels, name=name, source=source, extent=extent, model=MODEL,
+                       model_hash=model.digest)
+
+
+def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
+                      mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
+                      elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
+                      normalize: bool = False, matting: str = "near", model: runtime.NearMini | None = None,
+                      progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
+    """A neural asset of the object in a photo, free of the photo's light.
+
+    photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
+        from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
+        asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
+    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated by the photo's look,
+    fov None: what the photo's file says of its lens, else FOV.
+    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
+    the package rembg, where it is installed with a model.
+    normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
+    on_preview: called with the matte and the crop as soon as they are known.
+    Raises NearError for a photo without an object, Cancelled when progress does.
+    """
+    model = model or runtime.NearMini()
+    if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
+        raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
+    extent = 1.0
+    if mesh is not None and normalize:
+        mesh, extent, _ = meshes.normalized(mesh)
+    views, matte = [], matte_of(model, matting)
+    for number, picture in enumerate(photos):
+        photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25))
+        if on_preview and number == 0:
+            on_preview(photo.alpha, photo.rgb)
+        angle = fov or (None if isinstance(picture, np.ndarray) else image.field_of_view(picture)) or FOV
+        height = elevation_of(model, photo) if elevation is None else elevation
+        if camera is not None and number == 0:
+            seen_from = photo.cropped(camera)
+        elif mesh is not None:
+            seen_from = _posed(photo, mesh, height, angle)
+        else:
+            seen_from = photo.camera(azimuth + 360 * number / len(photos), height, angle)
+            seen_from = centred(Look(model, photo, seen_from))
+        progress("Layers", 0.3)
+        views.append(Look(model, photo, seen_from))
+    progress("Shape", 0.4)
+    found = mesh is None
+    if found:
+        mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)), views[0])
+    made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0))
+    for view in reversed(views) if found else ():  # a mesh that is given knows its normals
+        made = replace(made, surfels=bent(made.surfels, view))
+    return replace(made, name=name, source=source, extent=extent)
+
+
+def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: list[Look], seed: int,
+             progress: Progress) -> NeuralAsset:
+    """The asset of a shape, found in photos or given, with the materials that they show."""
+    progress("Surface", 0.0)
+    surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
+    texels = texels.plain()  # a mesh's own texture does not count: the photo decides
+    coords, material = sampling.voxelize(shape, surfels)
+    progress("Material", 0.4)
+    slat, confidence = decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)),
+                                          seed)
+    progress("Material", 0.6)
+    surfels = latent.with_materials(surfels, coords, decode(model, slat, coords), confidence)
+    surfels = toned(surfels, views[0])
+    for view in reversed(views):  # the first photo has the last word
+        surfels, texels = painted(surfels, texels, view)
+    surfels = vivid(roughened(surfels) if found else surfels)
+    progress("Latent", 0.8)
+    material = sampling.voxelize(shape, surfels)[1]
+    material[:, 7] = confidence
+    slat = encode(model, surfels, coords)
+    progress("Done", 1.0)
+    return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
+
+
+def matte_of(model: runtime.NearMini, matting: str = "near") -> Matte | None:
+    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
+    if matting not in MATTINGS:
+        raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
+    if matting == "rembg":
+        find = cache(installed_rembg)  # not before a photo needs it, and once
+        return lambda picture: find()(picture)
+    if "matte" not in model.graphs:
+        return None
+    return lambda picture: looked(model, picture)
+
+
+def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
+    """The camera around the mesh whose silhouette fits the photo's best."""
+    points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
+    points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
+    truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
+
+    def overlap(camera: Camera) -> float:
+        pixel = ((project(points, camera)[0] + 1) * 32).astype(int)
+        inside = ((pixel >= 0) & (pixel < 64)).all(1)
+        drawn = np.zeros((64, 64), bool)
+        drawn[pixel[inside, 1], pixel[inside, 0]] = True
+        drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
+        return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
+
+    poses = [photo.camera(turn, e, fov) for turn in range(-180, 180, 10) for e in {elevation, 0.0, 30.0}]
+    return max(poses, key=overlap)

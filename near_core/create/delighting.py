@@ -1,0 +1,61 @@
+"""What the networks leave of the light in a photo's colours: their answer, corrected until it explains the photo.
+
+The layers say where a photo's surface faces and what it is made of. A light that is as smooth over directions as diffuse
+reflection is (nine spherical harmonics: Ramamoorthi and Hanrahan 2001, "An Efficient Representation for Irradiance
+Environment Maps") is fitted to them, so that they look like the photo. Where they still don't, the material is more
+likely wrong than the light.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..image import srgb_decode, srgb_encode
+
+SHARE = 0.6  # of the difference that the colour takes over; the rest is shadows, highlights, wrong normals
+FARTHEST = 1.2  # the logarithm of how much darker or brighter than its light a surface may look
+STIFF = 0.01  # of the fit: how little a light likes to vary
+DARKEST = 0.15  # of the mean light
+ROUNDS = 4  # of the fit, in which what does not fit counts less and less
+FEWEST = 64  # opaque pixels, below which there is nothing to fit
+
+
+def explained(layers: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Layers (10, S, S) as Intrinsics returns them, with colours that explain the photo better.
+
+    image: (4, S, S), display colour over grey in [-1, 1], and alpha 0..1, as Intrinsics sees it. The mean colour stays,
+    since a brighter or another coloured light would explain it as well; so do metals, which mirror what no smooth light
+    knows.
+    """
+    opaque = image[3] > 0.9
+    if opaque.sum() < FEWEST:
+        return layers
+    seen = srgb_decode(np.clip((image[:3] / np.maximum(image[3], 1e-3) + 1) / 2, 0, 1))
+    colour = srgb_decode(np.clip(layers[5:8], 0.01, 1))
+    basis = _harmonics(layers[2:5] / np.maximum(np.linalg.norm(layers[2:5], axis=0), 1e-6))
+    light = np.stack([_fitted(basis, c, s, opaque) for c, s in zip(colour, seen)])
+    off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
+    off = np.clip(off, -FARTHEST, FARTHEST)
+    off -= off[:, opaque].mean(1)[:, None, None]
+    share = SHARE * (1 - np.clip(layers[9], 0, 1)) * np.clip(image[3], 0, 1)
+    corrected = srgb_encode(np.clip(colour * np.exp(share * off), 0, 1))
+    return np.concatenate([layers[:5], corrected, layers[8:]]).astype(np.float32)
+
+
+def _harmonics(direction: np.ndarray) -> np.ndarray:
+    """The first nine, not normalised, of directions (3, S, S): (S, S, 9)."""
+    x, y, z = direction
+    return np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], -1)
+
+
+def _fitted(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray) -> np.ndarray:
+    """The light (S, S) of one channel: by iteratively reweighted least squares over the opaque pixels."""
+    model, goal = (basis * colour[..., None])[opaque], seen[opaque]
+    stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * STIFF * (colour[opaque] ** 2).sum()
+    weight = np.ones((len(goal), 1), np.float32)
+    for _ in range(ROUNDS):
+        light = np.linalg.solve((model * weight).T @ model + stiff + 1e-9 * np.eye(9), (model * weight).T @ goal)
+        error = np.abs(goal - model @ light)
+        weight = (1 / (1 + (error / (2 * np.median(error) + 2e-4)) ** 2))[:, None]
+    found = np.maximum(basis @ light, 1e-3)
+    return np.maximum(found, DARKEST * found[opaque].mean())

@@ -1,0 +1,149 @@
+"""What a photo's surface is made of: the latent of voxels, and surfels that take the photo's own pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..asset import RESOLUTION, Surfels, Texels
+from ..asset import octants as latent
+from ..image import srgb_decode, srgb_encode
+from ..models.mini.runtime import NearMini
+from ..render.renderer import unit
+from .view import MIRROR, Look, View, look_up, project
+
+PIXEL = 30  # what Slat sees of a voxel
+LATENT = 16  # channels of what it says
+SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
+FLOW_STEPS = 4  # from noise to what a hidden voxel may be like
+PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
+BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
+SLANT = 0.4  # by which the normals of such a shape are off, about: the sine's root mean square
+VIVID = 1.1  # times the saturation that the networks find: the mean of what is likely is paler than any of it
+
+
+def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
+    parts = []
+    for mirror in (np.ones(3, np.float32), MIRROR):
+        shown, uv = view.shows(points * mirror)
+        towards = view.camera.directions_to(points * mirror)
+        shown &= ((normals * mirror) * towards).sum(1) > -0.1
+        weight = shown[:, None].astype(np.float32)
+        parts += [view.inside(view.material, uv) * weight, weight]
+    whole = np.broadcast_to(view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(5, np.float32),
+                            (len(points), 5))
+    around = look_up(view.around, project(points, view.camera)[0])
+    towards = np.broadcast_to(view.camera.position / np.linalg.norm(view.camera.position), points.shape)
+    pixel = np.concatenate([*parts, whole, around, points, normals, (normals * towards).sum(1, keepdims=True),
+                            parts[1] * parts[3]], 1)
+    return pixel.astype(np.float32), parts[1][:, 0]
+
+
+def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Where the flow starts, (N, LATENT) float32: half of it is one draw for all voxels, so that guesses of what is
+    hidden differ as a whole, not in spots."""
+    whole, own = rng.standard_normal((1, LATENT)), rng.standard_normal((count, LATENT))
+    return (np.sqrt(0.5) * SPREAD * (whole + own)).astype(np.float32)
+
+
+def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """The latent of voxels (N, 3) that face along normals (N, 3): (N, LATENT) float32; and how sure it is, (N,) 0..1.
+
+    seed: 0 takes the middle of what is likely where no photo shows the surface, others follow the flow from a noise of
+    theirs to some likely one. What a photo shows is the same for all seeds.
+    """
+    centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
+    around = latent.neighbours(coords)
+    noise = flow_noise(len(coords), np.random.default_rng(seed))
+    slats, sure = [], []
+    for view in views:
+        pixel, seen = voxel_pixels(view, centres, normals)
+        middle, confidence = model.run("slat", pixel=pixel, state=np.zeros_like(noise), time=np.float32([0]),
+                                       neighbours=around)
+        slat, hidden = middle, 1 - seen[:, None]
+        state = noise * hidden
+        for step in range(FLOW_STEPS if seed else 0):
+            slat = model.run("slat", pixel=pixel, state=state, time=np.float32([step / FLOW_STEPS]),
+                             neighbours=around)[0]
+            state += (slat - state) * hidden / (FLOW_STEPS - step)
+        slat = middle + (slat - middle) * hidden
+        slats.append(slat)
+        sure.append(confidence)
+    weight = np.stack(sure)[..., None] ** 2 + 1e-4
+    return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
+
+
+def toned(surfels: Surfels, view: Look) -> Surfels:
+    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else what the photo shows
+    around the place, and as a whole.
+
+    What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
+    """
+    pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
+    seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
+    hidden = (pixel[:, 12:17] + pixel[:, 17:22]) / 2
+    guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * hidden
+    blend = lambda own, other: (own * (1 - PLAIN) + other * PLAIN).astype(np.float32)  # noqa: E731
+    return replace(surfels, base_color=srgb_decode(np.clip(blend(srgb_encode(surfels.base_color), guess[:, :3]), 0, 1)),
+                   roughness=blend(surfels.roughness, guess[:, 3]), metallic=blend(surfels.metallic, guess[:, 4]))
+
+
+def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
+    """Surfels and their texels with the photo's own pixels where it shows them: their material free of light, and its
+    fine detail."""
+    weight, uv = _shown(surfels, view)
+    material = view.inside(view.material, uv)
+    color = material[:, :3] + _fine(view, uv)
+    blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
+    made = replace(
+        surfels, base_color=blend(surfels.base_color, srgb_decode(np.clip(color, 0, 1))),
+        roughness=blend(surfels.roughness[:, None], material[:, 3:4])[:, 0],
+        metallic=blend(surfels.metallic[:, None], material[:, 4:5])[:, 0],
+        confidence=np.maximum(surfels.confidence, weight[:, 0]))
+    at, own = project(texels.position, view.camera)[0], texels.surfel
+    shift = view.inside(view.material, at)[:, :3] + _fine(view, at) - color[own]
+    return made, replace(texels, shift=texels.shift * (1 - weight[own]) + shift * weight[own])
+
+
+def bent(surfels: Surfels, view: Look) -> Surfels:
+    """Surfels whose shading normals lean to those that the photo shows: the shape found in it is rounder."""
+    weight, uv = _shown(surfels, view)
+    own = surfels.normal
+    seen = unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
+    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (BENT * weight)
+    leant += own * np.maximum(0.1 - (leant * own).sum(1, keepdims=True), 0)  # not away from the surface
+    return replace(surfels, shading_normal=unit(leant))
+
+
+def roughened(surfels: Surfels) -> Surfels:
+    """Surfels that are the rougher for not knowing their normals: a spread of normals looks like roughness (Toksvig
+    2005, "Mipmapping normal maps"), and highlights that stand in the wrong place are worse than soft ones."""
+    spread = np.minimum(surfels.roughness**4 + np.float32(SLANT**2), 1)  # of the microfacets, whose width is roughness^2
+    return replace(surfels, roughness=spread**0.25)
+
+
+def vivid(surfels: Surfels) -> Surfels:
+    """Surfels with VIVID colours of the same mean display value."""
+    display = srgb_encode(surfels.base_color)
+    grey = display.mean(1, keepdims=True)
+    return replace(surfels, base_color=srgb_decode(np.clip(grey + VIVID * (display - grey), 0, 1)))
+
+
+def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
+    """How well the photo shows surfels, (N, 1) float32 0..1, and where, (N, 2)."""
+    shown, uv = view.shows(surfels.position)
+    facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
+    return (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32), uv
+
+
+def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
+    """What the networks' 128 pixels cannot hold: how the photo at uv (P, 2) differs from its own average there, (P, 3)
+    in display colours."""
+    photo = view.photo
+    colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
+    alpha = look_up(photo.alpha[None], uv)
+    sharp = look_up(colour * photo.alpha, uv) / np.maximum(alpha, 0.1)
+    return np.where(alpha > 0.9, sharp - (view.inside(view.image[:3], uv) + 1) / 2, 0)

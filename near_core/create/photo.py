@@ -1,0 +1,190 @@
+"""Photos made ready for the networks: upright, without background, cropped to the object."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from .. import image
+from ..errors import NearError
+from ..progress import Progress, silent
+from ..scene import Camera
+from ..scene.camera import orbit, pinhole
+from .background import SIDE, remove_background
+
+SIZE = 256  # pixels of the crop
+MARGIN = 1.2  # the crop's side over the longer side of the object's box
+SOLID = 0.8  # alpha above which a pixel counts for that box
+MATTE_SIDE = 512  # pixels of the longer side that a matting network gets
+FAINT = 0.002  # the share of a picture that an object has to fill
+
+# (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object
+Matte = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """An object cut out of a photo.
+
+    rgb: (S, S, 3) float32 linear Rec.709, not multiplied by alpha, 0 where alpha is 0. alpha: (S, S) float32 0..1.
+    crop: x, y, side of the square window in the source's pixels, from its top left; it may stick out of the source.
+    source_size: width, height of the upright photo; large ones have been averaged down by then.
+    box: x0, y0, x1, y1 of the object in the source's pixels.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    crop: tuple[float, float, float]
+    source_size: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+    def cropped(self, camera: Camera) -> Camera:
+        """The camera of the whole photo, whatever its resolution says, as the camera of the crop."""
+        x, y, side = self.crop
+        window = camera.resized(*self.source_size).cropped(x, y, side, side)
+        return window.resized(len(self.alpha), len(self.alpha))
+
+    def camera(self, azimuth: float = 0.0, elevation: float = 15.0, fov: float = 40.0) -> Camera:
+        """A likely camera of the crop, where nothing is known but the angle.
+
+        azimuth, elevation: degrees, the direction from which the object is seen. fov: degrees, of the whole photo's
+        width. The ray through the middle of the object's box meets the middle of the asset's cube. The distance is
+        0.5 / sin(half the angle that the longer side of the box subtends): an object whose longest side, 1, lies
+        across the view then fills the box. (Median over the dev set's views; 80 % lie within -20 and +15 % of it.)
+        """
+        width, height = self.source_size
+        intrinsics = pinhole(fov, width, height)
+        x0, y0, x1, y1 = self.box
+        x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0) / 2
+        step = (half, 0) if x1 - x0 >= y1 - y0 else (0, half)
+        rays = np.array([[x, y], [x - step[0], y - step[1]], [x + step[0], y + step[1]]]) - intrinsics[:2, 2]
+        rays = np.c_[rays / intrinsics[0, 0], np.ones(3)]
+        middle, first, last = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        distance = 0.5 / math.sin(max(math.acos(np.clip(first @ last, -1, 1)) / 2, 1e-3))
+        straight = orbit(azimuth, elevation, distance, fov, width, height)
+        turn = np.eye(4)
+        turn[:3, :3] = _rotation_onto(middle)
+        return self.cropped(replace(straight, world_to_camera=turn @ straight.world_to_camera))
+
+
+def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
+            progress: Progress = silent) -> Photo:
+    """Cuts the object out of a photo and crops the photo to it: a square with a margin, transparent outside.
+
+    source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
+    a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it is not 1 everywhere;
+    matte, a network; else matting.remove_background. Raises NearError where no object is found.
+    """
+    encoded, alpha = cut_out(source, mask, matte, progress)
+    progress("Cropping", 0.8)
+    box = _box(alpha)
+    side = max(MARGIN * max(box[2] - box[0], box[3] - box[1]), 2.0)
+    crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
+    rgb, cut = _resampled(encoded, alpha, *crop)
+    progress("Cropping", 1.0)
+    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
+
+
+def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
+            progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
+    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
+    progress("Reading the photo", 0.0)
+    encoded, alpha = _read(source)
+    progress("Finding the object", 0.4)
+    if mask is not None:
+        alpha = _read_mask(mask, encoded.shape[:2])
+    elif alpha is None:
+        alpha = _found(encoded, matte)
+    if not (alpha > 1 / 255).any():
+        raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
+    return encoded, alpha
+
+
+def _read(source: str | Path | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W, 3) float32 sRGB, and (H, W) alpha or None where all is opaque."""
+    picture = source if isinstance(source, np.ndarray) else image.read_photo(source)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or 0 in picture.shape:
+        raise NearError("The photo is not a picture with three or four channels.", "Save it as PNG or JPEG.")
+    picture = picture.astype(np.float32) / 255
+    opaque = picture.shape[2] == 3 or picture[..., 3].min() == 1
+    return picture[..., :3], None if opaque else picture[..., 3]
+
+
+def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32 of the photo's shape; a mask file's alpha where it has one, else its brightness."""
+    if not isinstance(mask, np.ndarray):
+        mask = image.read_photo(mask).astype(np.float32) / 255
+        painted = mask[..., 3:]
+        mask = painted[..., 0] if painted.size and painted.min() < 1 else mask[..., :3].mean(2)
+    if 0 in mask.shape or abs(mask.shape[0] / mask.shape[1] * shape[1] / shape[0] - 1) > 0.02:
+        raise NearError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels and does not fit the photo "
+                        f"({shape[1]} x {shape[0]}).", "Export the mask at the photo's size.")
+    return np.clip(_scaled(mask, shape), 0, 1)
+
+
+def _found(encoded: np.ndarray, matte: Matte | None) -> np.ndarray:
+    """(H, W) float32 alpha by the network, or by the picture's own colours."""
+    shape = encoded.shape[:2]
+    side = MATTE_SIDE if matte else SIDE
+    scale = min(1.0, side / max(shape))
+    small = _scaled(encoded, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
+    if min(small.shape[:2]) < 8:
+        raise NearError("The photo is too small to find an object in it.", "Use a larger photo, or one with alpha.")
+    alpha = np.clip(np.nan_to_num((matte or remove_background)(small)), 0, 1).astype(np.float32)
+    if not FAINT < alpha.mean() < 0.98:
+        raise NearError("No object was found in the photo.", "Cut it out with alpha, paint a mask, or choose a photo "
+                        "whose background differs from the object.")
+    return _scaled(alpha, shape)
+
+
+def _box(alpha: np.ndarray) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 in pixels around what is solid."""
+    solid = alpha > min(SOLID, 0.5 * float(alpha.max()))
+    columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _resampled(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
+               side: float) -> tuple[np.ndarray, np.ndarray]:
+    """The square window as (SIZE, SIZE, 3) linear, not premultiplied, and (SIZE, SIZE) alpha; 0 outside the picture."""
+    left, top = math.floor(x), math.floor(y)
+    right, bottom = math.ceil(x + side), math.ceil(y + side)
+    height, width = alpha.shape
+    inside = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
+    window = np.concatenate([encoded[inside], alpha[inside][..., None]], -1)
+    window = np.pad(window, ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)))
+    # a coarse average before decoding: neighbours differ little, and a 12-megapixel photo would take a second
+    step = max(1, int(side / (4 * SIZE)))
+    if step > 1:
+        rows, columns = window.shape[0] // step * step, window.shape[1] // step * step
+        window = window[:rows, :columns].reshape(rows // step, step, columns // step, step, 4).mean((1, 3))
+    window[..., :3] = image.srgb_decode(window[..., :3]) * window[..., 3:]
+    frame = tuple(value / step for value in (x - left, y - top, x - left + side, y - top + side))
+    small = np.maximum(_scaled(window, (SIZE, SIZE), frame), 0)
+    alpha = np.clip(small[..., 3], 0, 1)
+    return np.where(alpha[..., None] > 1e-3, small[..., :3] / np.maximum(alpha[..., None], 1e-3), 0), alpha
+
+
+def _scaled(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] | None = None) -> np.ndarray:
+    """(h, w) or (h, w, C) float32 at another shape, antialiased. box: x0, y0, x1, y1, the part to take."""
+    from PIL import Image
+    if values.shape[:2] == shape and box is None:
+        return values
+    if box is not None:  # rounding may put it a hair outside
+        box = tuple(min(max(b, 0), limit) for b, limit in zip(box, (values.shape[1], values.shape[0]) * 2))
+    planes = [Image.fromarray(np.ascontiguousarray(p, np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR, box)
+              for p in np.moveaxis(np.atleast_3d(values), 2, 0)]
+    result = np.stack([np.asarray(p) for p in planes], -1)
+    return result if values.ndim == 3 else result[..., 0]
+
+
+def _rotation_onto(direction: np.ndarray) -> np.ndarray:
+    """(3, 3): the smallest turn that takes +Z onto the unit vector (3,) with z > 0 (Rodrigues)."""
+    x, y, z = direction
+    return np.array([[1 - x * x / (1 + z), -x * y / (1 + z), x],
+                     [-x * y / (1 + z), 1 - y * y / (1 + z), y],
+                     [-x, -y, z]])

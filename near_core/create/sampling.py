@@ -1,0 +1,375 @@
+"""Meshes to surfels and voxels: area-weighted surface samples, grouped per cell and side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .. import asset, image
+from .._kernels import grid
+from ..asset import CELL, EDGE, Surfels, Texels, concatenate
+from ..asset.surfels import RESOLUTION
+from ..directions import encode_octahedral, fibonacci_sphere
+from ..errors import NearError
+from ..mesh import Material, Mesh, face_normals, occupied, texture
+from ..progress import Progress, part, silent
+
+SAMPLES_PER_CELL = 16  # on one cell's face worth of area
+MAX_SAMPLES = 1_000_000
+CHUNK = 1 << 16  # samples worked on at once; they stay in the processor's cache
+MAX_SIDES = 4  # differently directed pieces of surface kept apart in one cell
+SAME_SIDE = 0.3  # cosine between normals of one piece
+MIN_OPACITY = 0.02
+DIRECTIONS = 64  # in which surfels look for the sky
+SEES_SKY = 0.03  # the share of them that has to find it
+AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
+
+
+def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = RESOLUTION) -> Surfels:
+    """The surfels of sample_surface. resolution: of another grid than the renderer's, to compare."""
+    return _seen(_averaged(*_sampled(mesh, progress, resolution)), progress, resolution)[0]
+
+
+def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Texels]:
+    """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it;
+    and their texels, EDGE^2 or so for each.
+
+    Deterministic. A surface that can be seen from behind has surfels on both sides, whatever its winding says. What
+    sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. Raises NearError for a
+    mesh without area.
+    """
+    samples, group, area = _sampled(mesh, progress)
+    every = _averaged(samples, group, area)
+    surfels, rows = _seen(every, progress)
+    return surfels, _texels(samples, group, every, area).regrouped(rows)
+
+
+def _sampled(mesh: Mesh, progress: Progress, resolution: int = RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
+    """Samples of a mesh, the numbers 0.. of their groups, and each one's area in cells squared."""
+    progress("Sampling the surface", 0.0)
+    samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / RESOLUTION) ** 2)
+    progress("Grouping the samples", 0.6)
+    return samples, _renumbered(_grouped(_cells(samples.position, resolution), samples.normal)), area / CELL ** 2
+
+
+def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) -> tuple[Surfels, np.ndarray]:
+    """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
+    solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
+    progress("Finding the visible sides", 0.7)
+    found = visible_sides(surfels.take(solid), min(resolution, RESOLUTION), part(progress, 0.7, 1.0))
+    fronts, backs = (solid[rows] for rows in found)
+    return concatenate([surfels.take(fronts), surfels.take(backs).flipped()]), np.concatenate([fronts, backs])
+
+
+def sample_sides(mesh: Mesh) -> Surfels:
+    """The surfels of a mesh's surface as its winding directs it, also where nobody can see it: one for each cell of the
+    128^3 grid and each side in it. Raises NearError for a mesh without area."""
+    return _averaged(*_sampled(mesh, silent))
+
+
+def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
+    """Single samples of a mesh's surface, ungrouped: about per_cell for one cell's face worth of area.
+
+    Their normals follow the winding. Deterministic. Raises NearError for a mesh without area.
+    """
+    samples, area = _sample(mesh, silent, per_cell)
+    one = np.ones(len(samples.normal), np.float32)
+    return Surfels(samples.position, samples.normal, _facing(samples.shading_normal, samples.normal),
+                   samples.color[:, :3] / np.maximum(samples.color[:, 3:], 1e-6), samples.roughness, samples.metallic,
+                   one * np.float32(area / CELL ** 2), samples.color[:, 3], one)
+
+
+def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
+    """The voxels of the asset's 64^3 grid that the mesh touches, and their materials.
+
+    mesh: in the asset's frame. surfels: of the same mesh. Returns coords (N, 3) uint8, sorted, and material
+    (N, 8) float16 as in NeuralAsset: the area-weighted mean of the surfels in a voxel, of its nearest neighbour's
+    where it has none. Where the normals in a voxel oppose, those of the largest surfel's side count.
+    """
+    coords = occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
+    keys = (coords[:, 0] * asset.RESOLUTION + coords[:, 1]) * asset.RESOLUTION + coords[:, 2]
+    row = np.full(asset.RESOLUTION ** 3, -1, np.int64)
+    row[keys] = np.arange(len(keys))
+    row = row[_cells(surfels.position, asset.RESOLUTION)]
+    inside = np.flatnonzero(row >= 0)
+    row, area, normal = row[inside], surfels.area[inside], surfels.shading_normal[inside]
+    order = np.argsort(area, kind="stable")
+    largest = np.zeros((len(keys), 3), np.float32)
+    largest[row[order]] = normal[order]  # the last one stays
+    normal = normal * np.where((normal * largest[row]).sum(1, keepdims=True) < 0, -1, 1)
+    columns = np.concatenate([surfels.base_color, surfels.roughness[:, None], surfels.metallic[:, None]], 1)[inside]
+    mean, weight = _sums(np.concatenate([columns, normal], 1) * area[:, None], row, len(keys)), \
+        np.bincount(row, area, len(keys))
+    filled = np.flatnonzero(weight > 0)
+    if len(filled) < len(keys):
+        mean[filled] /= weight[filled, None]
+        empty = np.flatnonzero(weight <= 0)
+        mean[empty] = mean[filled[_nearest(coords[empty], coords[filled])]]
+    else:
+        mean /= weight[:, None]
+    direction = mean[:, 5:] / np.maximum(np.linalg.norm(mean[:, 5:], axis=1, keepdims=True), 1e-12)
+    material = np.concatenate([mean[:, :5], encode_octahedral(direction), np.ones((len(keys), 1))], 1)
+    return coords.astype(np.uint8), material.astype(np.float16)
+
+
+def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Progress = silent
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
+    directions reach the sky.
+
+    A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that is
+    seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
+    finer than the surfels lie. Raises Cancelled when progress does.
+    """
+    both = concatenate([surfels, surfels.flipped()])
+    # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
+    lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
+
+    def seen(index: np.ndarray, report: Progress) -> np.ndarray:
+        found = np.empty(len(index), bool)
+        for start in range(0, len(index), AT_ONCE):
+            report("Finding the visible sides", start / len(index))
+            rows = slice(start, start + AT_ONCE)
+            table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index[rows].astype(np.int32))
+            found[rows] = (table == -1).mean(1) > SEES_SKY
+        return found
+
+    behind = np.flatnonzero(seen(np.arange(len(surfels), len(both)), part(progress, 0.0, 0.7)))
+    keep = np.ones(len(surfels), bool)
+    keep[behind[~seen(behind, part(progress, 0.7, 1.0))]] = False
+    progress("Finding the visible sides", 1.0)
+    return np.flatnonzero(keep), behind
+
+
+@dataclass
+class _Samples:
+    """K points on the surface that all stand for the same area; columns as in Surfels."""
+
+    position: np.ndarray
+    normal: np.ndarray
+    shading_normal: np.ndarray  # not yet unit
+    color: np.ndarray  # (K, 4) linear, premultiplied by its last column
+    roughness: np.ndarray
+    metallic: np.ndarray
+
+
+def _sample(mesh: Mesh, progress: Progress, per_cell: float = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
+    """Samples of the surface and the area (asset units squared) each stands for."""
+    normals, areas = face_normals(mesh)
+    total = float(areas.sum(dtype=np.float64))
+    if not total > 1e-12:
+        raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
+    count = int(np.clip(total / CELL ** 2 * per_cell, 1024, MAX_SAMPLES))
+    face, weights = _stratified(areas, count), _barycentric(count)
+    maps = [_Maps(m) if mesh.corner_uv is not None else None for m in mesh.materials]
+    parts = []
+    for start in range(0, count, CHUNK):
+        progress("Sampling the surface", 0.6 * start / count)
+        part = slice(start, start + CHUNK)
+        parts.append(_sample_faces(mesh, normals, face[part], weights[part], maps, total / count))
+    return _Samples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(_Samples))), total / count
+
+
+def _stratified(areas: np.ndarray, count: int) -> np.ndarray:
+    """The triangles (count,), ascending, of `count` samples: one random point in each equal piece of the total area."""
+    jitter = np.random.default_rng(0).random(count)
+    ends = np.cumsum(areas, dtype=np.float64)
+    return np.minimum(np.searchsorted(ends, (np.arange(count) + jitter) * (ends[-1] / count), "right"), len(areas) - 1)
+
+
+def _barycentric(count: int) -> np.ndarray:
+    """(count, 3) float32 weights of corners, even over a triangle also for any run of consecutive rows.
+
+    The points are the additive recurrence R2 (Roberts 2018), brought onto the triangle by the area-preserving map of
+    Heitz, "A Low-Distortion Map Between Triangle and Square" (2019).
+    """
+    index = np.arange(1, count + 1)
+    u, v = (0.5 + index * 0.7548776662466927) % 1, (0.5 + index * 0.5698402909980532) % 1
+    a, b = np.where(v > u, u / 2, u - v / 2), np.where(v > u, v - u / 2, v / 2)
+    return np.stack([a, b, 1 - a - b], 1, dtype=np.float32, casting="same_kind")
+
+
+def _sample_faces(mesh: Mesh, normals: np.ndarray, face: np.ndarray, weights: np.ndarray, maps: list,
+                  area: float) -> _Samples:
+    """The samples at barycentric weights (K, 3) of the faces (K,) ascending."""
+    first = np.flatnonzero(np.diff(face, prepend=-1))
+    faces, of = face[first], np.repeat(np.arange(len(first)), np.diff(first, append=len(face)))
+
+    def mixed(corners: np.ndarray) -> np.ndarray:
+        """(faces, 3, C) at their corners -> (K, C) at the samples."""
+        return sum(corners[of, i] * weights[:, i:i + 1] for i in range(3))
+
+    points = mesh.vertices[mesh.faces[faces]]
+    normal = normals[face]
+    smooth = normal if mesh.corner_normal is None else _facing(mixed(mesh.corner_normal[faces]), normal)
+    samples = _Samples(mixed(points), normal, smooth.copy(), np.empty((len(face), 4), np.float32),
+                       np.empty(len(face), np.float32), np.empty(len(face), np.float32))
+    if mesh.corner_uv is not None:
+        tangents, density = _unwrapping(points, normals[faces], mesh.corner_uv[faces])
+        uv = mixed(mesh.corner_uv[faces])
+    material = mesh.material_index[face]
+    for index in np.unique(material):
+        chosen = np.flatnonzero(material == index)
+        _apply_factors(samples, chosen, mesh.materials[index])
+        if mesh.corner_uv is not None:
+            row = of[chosen]
+            maps[index].apply(samples, chosen, uv[chosen], tangents[row], density[row] * area)
+    if mesh.corner_color is not None:
+        color = mixed(mesh.corner_color[faces])
+        color[:, :3] *= color[:, 3:]
+        samples.color *= color
+    return samples
+
+
+def _facing(vector: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Unit vectors (K, 3), turned over where they point away from the normal, the normal itself where they vanish."""
+    length = np.sqrt((vector * vector).sum(1, keepdims=True))
+    scale = np.where((vector * normal).sum(1, keepdims=True) < 0, -1, 1) / np.maximum(length, 1e-6)
+    return np.where(length > 1e-6, vector * scale, normal).astype(np.float32)
+
+
+def _unwrapping(points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How triangles lie on their maps.
+
+    points: (F, 3, 3). normals: (F, 3) by winding. uv: (F, 3, 2).
+    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per area (F,).
+    """
+    edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+    (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
+    determinant = u1 * v2 - u2 * v1
+    hand = np.where(determinant < 0, -1, 1)[:, None]
+    along_u = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
+    along_v = np.cross(normals, along_u) * hand
+    doubled = (np.cross(edge1, edge2) * normals).sum(1)
+    return np.stack([along_u, along_v], 1), np.abs(determinant) / np.maximum(doubled, 1e-30)
+
+
+def _apply_factors(samples: _Samples, chosen: np.ndarray, material: Material) -> None:
+    r, g, b, alpha = material.base_color
+    samples.color[chosen] = r * alpha, g * alpha, b * alpha, alpha
+    samples.roughness[chosen], samples.metallic[chosen] = material.roughness, material.metallic
+
+
+class _Maps:
+    """A material's maps with their mip levels, made when the first sample asks for them."""
+
+    def __init__(self, material: Material):
+        self.material = material
+        self.levels: dict[str, list[np.ndarray]] = {}
+
+    def looked_up(self, name: str, uv: np.ndarray, density: np.ndarray) -> np.ndarray | None:
+        """(K, C) float32 filtered over a sample's area, None without such a map. density: (K,) UV area of a sample."""
+        picture = getattr(self.material, name)
+        if picture is None:
+            return None
+        if name not in self.levels:
+            linear = texture.linear_color(picture) if name == "base_color_map" else picture.astype(np.float32) / 255
+            self.levels[name] = texture.pyramid(linear.reshape(*linear.shape[:2], -1))
+        texels = density * (picture.shape[0] * picture.shape[1])
+        return texture.sample(self.levels[name], uv, 0.5 * np.log2(np.maximum(texels, 1)), self.material.wrap)
+
+    def apply(self, samples: _Samples, chosen: np.ndarray, uv: np.ndarray, tangents: np.ndarray,
+              density: np.ndarray) -> None:
+        """Multiplies the maps into the chosen samples and bends their normals."""
+        color = self.looked_up("base_color_map", uv, density)
+        if color is not None:
+            samples.color[chosen] *= color
+        for column in ("roughness", "metallic"):
+            values = self.looked_up(f"{column}_map", uv, density)
+            if values is not None:
+                getattr(samples, column)[chosen] *= values[:, 0]
+        bent = self.looked_up("normal_map", uv, density)
+        if bent is not None:
+            bent = bent * 2 - 1
+            bent[:, :2] *= self.material.normal_scale
+            normal = samples.shading_normal[chosen]
+            frame = tangents - normal[:, None] * np.einsum("kij,kj->ki", tangents, normal)[..., None]
+            frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
+            samples.shading_normal[chosen] = np.einsum("kij,ki->kj", frame, bent[:, :2]) + normal * bent[:, 2:]
+
+
+def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
+    """(K,) int64 numbers, x-major, of the cells that positions (K, 3) of the asset's frame lie in."""
+    cell = np.clip((position + 0.5) * resolution, 0, resolution - 1).astype(np.int64)
+    return (cell[:, 0] * resolution + cell[:, 1]) * resolution + cell[:, 2]
+
+
+def _renumbered(number: np.ndarray) -> np.ndarray:
+    """The same partition (K,) int64 with numbers 0.. in the same order, none of them empty."""
+    present = np.bincount(number) > 0
+    return (np.cumsum(present) - 1)[number]
+
+
+def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """(K,) numbers of the groups that samples belong to: those of one cell whose normals agree.
+
+    cell: (K,) int64. normal: (K, 3) unit. In each cell the first sample that no seed speaks for becomes the next seed,
+    up to MAX_SIDES; then every sample joins the seed nearest to its normal.
+    """
+    cell = _renumbered(cell)
+    count = int(cell.max()) + 1
+    best = np.full(len(cell), -2.0, np.float32)
+    side = np.zeros(len(cell), np.int64)
+    for number in range(MAX_SIDES):
+        unspoken = np.flatnonzero(best < SAME_SIDE)[::-1]
+        if len(unspoken) == 0:
+            break
+        seed = np.full(count, -1, np.int64)
+        seed[cell[unspoken]] = unspoken  # the first one in order stays
+        member = np.flatnonzero(seed[cell] >= 0)
+        agreement = (normal[member] * normal[seed[cell[member]]]).sum(1)
+        closer = agreement > best[member]
+        best[member[closer]], side[member[closer]] = agreement[closer], number
+    return cell * MAX_SIDES + side
+
+
+def _sums(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
+    """(count, C) float64 sums of values (K, C) by row."""
+    return np.stack([np.bincount(row, column, count) for column in values.T], 1)
+
+
+def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
+    """One surfel per group 0... area: of a sample, cells squared."""
+    size = np.bincount(group).astype(np.float32)
+    normal = _means(samples.normal, group)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    color = _means(samples.color, group)
+    return Surfels(
+        position=_means(samples.position, group), normal=normal,
+        shading_normal=_facing(_means(samples.shading_normal, group), normal),
+        base_color=color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness=_means(samples.roughness, group),
+        metallic=_means(samples.metallic, group), area=size * np.float32(area), opacity=np.clip(color[:, 3], 0, 1),
+        confidence=np.ones(len(size), np.float32))
+
+
+def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float) -> Texels:
+    """The samples of each group by the part of the cell that they lie in. surfels: one per group."""
+    corner = np.floor((samples.position + 0.5) * (RESOLUTION * EDGE)).astype(np.int64) % EDGE
+    part = group * EDGE ** 3 + corner @ np.array([EDGE * EDGE, EDGE, 1])
+    present = np.flatnonzero(np.bincount(part))
+    part = _renumbered(part)
+    surfel = (present // EDGE ** 3).astype(np.int32)
+    color = _means(samples.color, part)
+    shown = image.srgb_encode(np.clip(color[:, :3] / np.maximum(color[:, 3:], 1e-6), 0, 1))
+    shift = shown - image.srgb_encode(np.clip(surfels.base_color, 0, 1))[surfel]
+    shift[color[:, 3] < MIN_OPACITY] = 0
+    return Texels(surfel, _means(samples.position, part), shift.astype(np.float32),
+                  np.bincount(part).astype(np.float32) * np.float32(area))
+
+
+def _means(values: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """float32 means of values (K,) or (K, C) by row 0.., all of which occur."""
+    size = np.bincount(row)
+    if values.ndim == 1:
+        return (np.bincount(row, values) / size).astype(np.float32)
+    return (_sums(values, row, len(size)) / size[:, None]).astype(np.float32)
+
+
+def _nearest(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """For each of (K, 3) integer coords the index of the nearest of (L, 3) others. (K,) int64."""
+    others = others.astype(np.float32)
+    squares = (others * others).sum(1)
+    found = [((squares - 2 * part.astype(np.float32) @ others.T)).argmin(1)
+             for part in np.array_split(coords, -(-len(coords) // 1024))]
+    return np.concatenate(found)

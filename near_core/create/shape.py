@@ -1,0 +1,160 @@
+"""From photos to a solid, its surface and the latent of its voxels, with near-mini's photo networks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..asset import CELL, RESOLUTION
+from ..asset.surfels import RESOLUTION as FINE
+from ..errors import NearError
+from ..mesh import Mesh
+from ..mesh import surface_nets as isosurface
+from ..mesh.surface_nets import means_around, vertex_normals
+from ..models.mini.runtime import NearMini
+from ..progress import Progress, silent
+from .view import SIZE, Look, View, blurred, cell_centres, grid_inputs, look_up, mirrored, project, reach
+
+CRUST = 2.5  # cells: how thick what the photo shows is at least
+SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
+FAIRING = (1.0, -1.05) * 12  # more such steps, where the photo does not show the surface
+FADE = 3  # cells from what it shows to where all of them are taken
+LOGIT = 1.5  # of Structure, for one cell of distance, about
+FULLER = 0.8  # added to its logits once they are smoothed, which alone would make thin parts thinner
+
+
+def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np.ndarray:
+    """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
+
+    All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
+    silhouette or before its front, and behind that front, which is settled first, a body as round as its outline at least.
+    Raises NearError where nothing is left, Cancelled when progress does.
+    """
+    logits = np.zeros((RESOLUTION,) * 3, np.float32)
+    for number, view in enumerate(views):
+        progress("Shape", 0.7 * number / len(views))
+        logits += _solid(model, view) / len(views)
+    progress("Shape", 0.7)
+    logits = _softened(logits) + FULLER
+    deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
+    view, points = views[0], cell_centres(FINE)
+    view.front = settled(view, logits)
+    progress("Shape", 0.8)
+    near = np.flatnonzero(_silhouette(view, points) > -1)
+    deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
+    points = points[near]
+    progress("Shape", 0.9)
+    uv, ray = project(points, view.camera)
+    front, oblique, thick = view.inside(np.stack([view.front, _oblique(view), rounded(view)]), uv).T
+    behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
+    body = np.maximum((thick - (ray[:, 3] - front)) / CELL, CRUST - behind)
+    whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
+    cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
+    deep[near] = np.minimum(cut, _silhouette(view, points))
+    if not (deep > 0).any():
+        raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
+    return deep.reshape((FINE,) * 3)
+
+
+def _solid(model: NearMini, view: Look) -> np.ndarray:
+    """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
+    surface = np.stack([view.front, view.back, view.image[3]])
+    inputs = grid_inputs(view.camera, cell_centres(RESOLUTION))
+    found = []
+    for trunk, layers, flip in zip(view.trunks, (view.layers, mirrored(view.layers)), (1, -1)):
+        seen = {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk}
+        # in a mirror that stands at x = 0, what was a voxel is its mirror image
+        place = {"uv": inputs["uv"][::flip] * np.float32([flip, 1]), "depth": inputs["depth"][::flip],
+                 "towards": inputs["towards"] * np.float32([flip, 1, 1])}
+        arrays = {key: np.ascontiguousarray(value)[None] for key, value in (seen | place).items()}
+        found.append(model.run("structure", **arrays)[0][0][::flip])
+    return (found[0] + found[1]) / 2
+
+
+def _oblique(view: View) -> np.ndarray:
+    """How much longer a way behind the front is along the view than across the surface, (SIZE, SIZE), at most 4."""
+    slopes = np.gradient(np.where(view.mask, view.front, np.nan), reach(view.camera) / SIZE)
+    return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
+
+
+def rounded(view: View) -> np.ndarray:
+    """How thick a view's front is at least, (SIZE, SIZE), asset units: as of a round body whose radius is that of the
+    largest disc around the pixel that the silhouette has room for, but no thicker than the layers say."""
+    edge = _distances(view.mask & ~view.torn)
+    radius = edge.copy()
+    for size in np.geomspace(1, max(edge.max(), 1), 16):
+        radius[_distances(edge < size) < size] = size  # covered by a disc of that size around a pixel that has room for it
+    across = 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * reach(view.camera) / SIZE
+    return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
+
+
+def settled(view: View, logits: np.ndarray) -> np.ndarray:
+    """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
+    solid knows better how far away a part is, the photo how it is shaped. Only the smooth difference is taken over."""
+    solid = np.argwhere(logits > 0)
+    uv, ray = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
+    at = ((uv + 1) / 2 * SIZE).astype(int)
+    inside = ((at >= 0) & (at < SIZE)).all(1)
+    at, depth = at[inside], ray[inside, 3] - 0.5 / RESOLUTION
+    nearest = np.full((SIZE + 2, SIZE + 2), np.inf, np.float32)
+    for y, x in np.ndindex(3, 3):  # a voxel covers more than a pixel
+        np.minimum.at(nearest, (at[:, 1] + y, at[:, 0] + x), depth)
+    known = view.mask & np.isfinite(nearest[1:-1, 1:-1])
+    away = np.where(known, nearest[1:-1, 1:-1] - view.front, 0)
+    if not known.any():
+        return view.front
+    total, weight = away + np.median(away[known]) * 1e-3, known + np.float32(1e-3)
+    for _ in range(2):
+        total, weight = blurred(total), blurred(weight)
+    return (view.front + total / weight).astype(np.float32)
+
+
+def _distances(mask: np.ndarray) -> np.ndarray:
+    """How far every pixel of a mask (S, S) is from the next one outside, in pixels; beyond the picture is outside."""
+    padded = np.pad(mask, 1)
+    steps = np.arange(len(padded), dtype=np.float32)
+    apart = (steps[:, None] - steps) ** 2
+    along = np.where(padded[:, None, :], np.float32(np.inf), apart[None]).min(2)  # squared, within each row
+    return np.sqrt((apart[..., None] + along).min(1))[1:-1, 1:-1]
+
+
+def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:
+    """(P,) positive where the photo is more than half opaque, in cells, about, near its edge."""
+    uv, _ = project(points, view.camera)
+    return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
+
+
+def _softened(values: np.ndarray) -> np.ndarray:
+    """A grid, smoothed by 1 2 1 along every axis: what one photo cannot know would else show as scratches."""
+    for axis in range(3):
+        padded = np.moveaxis(np.pad(values, [(int(a == axis),) * 2 for a in range(3)], mode="edge"), axis, 0)
+        values = np.moveaxis(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:], 0, axis)
+    return values
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    """A grid at twice the resolution, linear between the cells' centres."""
+    for axis in range(3):
+        values = np.moveaxis(values, axis, 0)
+        before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
+        fine = np.empty((2 * len(values), *values.shape[1:]), np.float32)
+        fine[0::2], fine[1::2] = 0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after
+        values = np.moveaxis(fine, 0, axis)
+    return values
+
+
+def surface(deep: np.ndarray, view: Look) -> Mesh:
+    """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
+    does not show it, and so nothing is known of its detail."""
+    vertices, quads = isosurface.extract(deep)
+    around = lambda values: means_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
+    for share in SMOOTHING:
+        vertices = vertices + share * (around(vertices) - vertices)
+    points = vertices.astype(np.float32)
+    facing = (vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
+    hidden = 1 - (view.shows(points)[0] & facing).astype(np.float32)[:, None]
+    for _ in range(FADE):
+        hidden = np.minimum(hidden, around(hidden))
+    for share in FAIRING:
+        vertices = vertices + share * hidden * (around(vertices) - vertices)
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return Mesh(vertices, faces, corner_normal=vertex_normals(vertices, quads)[faces])

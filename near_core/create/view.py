@@ -1,0 +1,204 @@
+"""A photo in the asset's frame: what it shows, layer by layer, and where a point falls in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..asset import CELL
+from ..image import srgb_encode
+from ..models.mini.runtime import NearMini
+from ..scene import Camera
+from . import delighting
+from .photo import Photo
+
+SIZE = 128  # pixels of the crop the networks see
+SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
+TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
+AROUND = 10  # pixels, twice: from how far what is hidden takes after what is seen before it
+SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
+MIRROR = np.array([-1, 1, 1], np.float32)
+
+
+def network_image(photo: Photo) -> np.ndarray:
+    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1; no sharper than SHARP pixels."""
+    from PIL import Image
+    alpha = photo.alpha[..., None]
+    colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
+    planes = np.concatenate([colour * alpha, alpha], -1).transpose(2, 0, 1)
+    resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)  # noqa: E731
+    return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), SHARP), SIZE))
+                     for plane in planes])
+
+
+def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Where points of the asset's frame fall in the crop's picture.
+
+    points: (P, 3) float32. Returns uv (P, 2), (-1, -1) the top left corner; ray (P, 4): unit direction from the camera
+    in the asset's frame, and how much deeper than the frame's origin.
+    """
+    matrix = camera.world_to_camera.astype(np.float32)
+    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
+    focal, centre = np.diag(camera.intrinsics)[:2].astype(np.float32), camera.intrinsics[:2, 2].astype(np.float32)
+    pixel = seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * focal + centre
+    uv = pixel / np.array([camera.width, camera.height], np.float32) * 2 - 1
+    ray = points - camera.position.astype(np.float32)
+    ray /= np.maximum(np.linalg.norm(ray, axis=1, keepdims=True), 1e-9)
+    return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
+
+
+def reach(camera: Camera) -> float:
+    """The side of a crop in asset units, where the frame's origin lies."""
+    return camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
+
+
+def pose_of(camera: Camera) -> np.ndarray:
+    """(6,) float32: what Intrinsics wants to know of a crop's camera."""
+    position = camera.position / np.linalg.norm(camera.position)
+    return np.array([1, *position, reach(camera), camera.width / camera.intrinsics[0, 0] / 2], np.float32)
+
+
+def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
+    """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's origin
+    (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
+    sides = [project(p, camera) for p in (points, points * MIRROR)]
+    position = camera.position.astype(np.float32)
+    return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([ray[:, 3] for _, ray in sides]),
+            "towards": position / max(float(np.linalg.norm(position)), 1e-6)}
+
+
+def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """maps (C, h, w) at uv (P, 2), bilinear, 0 outside. (P, C) float32."""
+    channels, height, width = maps.shape
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1))).reshape(channels, -1)
+    x = np.clip((uv[:, 0] + 1) / 2 * width + 0.5, 0, width + 0.999)
+    y = np.clip((uv[:, 1] + 1) / 2 * height + 0.5, 0, height + 0.999)
+    x0, y0 = x.astype(int), y.astype(int)
+    fx, fy = (x - x0).astype(np.float32), (y - y0).astype(np.float32)
+    at = y0 * (width + 2) + x0
+    found = (padded[:, at] * ((1 - fx) * (1 - fy)) + padded[:, at + 1] * (fx * (1 - fy))
+             + padded[:, at + width + 2] * ((1 - fx) * fy) + padded[:, at + width + 3] * (fx * fy))
+    return found.T.astype(np.float32)
+
+
+def cell_centres(resolution: int) -> np.ndarray:
+    """(resolution^3, 3) float32 centres of the cells of [-0.5, 0.5]^3, x slowest."""
+    axis = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+
+
+class View:
+    """One photo's layers in the asset's frame.
+
+    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
+    bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
+    in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (5, SIZE, SIZE) display colour, roughness, metallic.
+    around: the same, as it is around every pixel, also beside the object.
+    """
+
+    def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
+        self.camera, self.image = camera, image
+        self.mask = self.image[3] > 0.5
+        side = reach(camera)
+        self.front = layers[0] * side
+        self.back = self.front + np.maximum(layers[1], 0) * side
+        self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
+        self.normal, self.material = layers[2:5], np.clip(layers[5:], 0, 1)
+        self.around = _means(self.material, self.mask)
+
+    def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
+        """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
+        found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
+        return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
+
+    def shows(self, points: np.ndarray, slack: float = 3 * CELL) -> tuple[np.ndarray, np.ndarray]:
+        """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
+        uv, ray = project(points, self.camera)
+        at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
+        front = _least(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
+        return (ray[:, 3] < front + slack) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
+
+
+class Look(View):
+    """A photo that Intrinsics has looked at, and its mirror image.
+
+    photo: as it was. layers: (LAYERS, SIZE, SIZE) what it says, the mean of both; the look's own material explains the
+    photo better (delighting.py). trunks: its features for Structure, of the photo and of its mirror image.
+    """
+
+    def __init__(self, model: NearMini, photo: Photo, camera: Camera):
+        image, pose = network_image(photo)[None], pose_of(camera)[None]
+        layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
+        # what it says of the photo in a mirror errs otherwise: the mean of both errs less
+        other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))
+        self.layers = (layers[0] + mirrored(other[0])) / 2
+        self.photo, self.trunks = photo, (trunk[0], twin[0])
+        super().__init__(camera, image[0], delighting.explained(self.layers, image[0]))
+
+
+def mirrored(layers: np.ndarray) -> np.ndarray:
+    """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""
+    flipped = layers[..., ::-1].copy()
+    flipped[2] *= -1  # the normal's x
+    return flipped
+
+
+def centred(look: Look) -> Camera:
+    """The camera of a crop after the object that its layers show was moved to the middle of the asset's cube, and
+    shrunk, by SHRUNK at most, where it would not fit: better than the look's own, a guess by the silhouette alone."""
+    camera = look.camera
+    matrix, y, x = camera.world_to_camera, *np.nonzero(look.mask)
+    if not len(x):
+        return camera
+    pixel = (np.stack([x, y], 1) + 0.5) * (camera.width / SIZE, camera.height / SIZE)
+    ray = np.c_[(pixel - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(len(x))]
+    z = np.stack([look.front, look.back])[:, y, x] + matrix[2, 3]
+    points = ((ray * z[..., None]).reshape(-1, 3) - matrix[:3, 3]) @ matrix[:3, :3]
+    low, high = np.percentile(points, (1, 99), 0)
+    wide = np.ptp(np.percentile(points[:len(x)], (0.5, 99.5), 0), 0).max()  # what is seen, for that would be cut off
+    moved = matrix.copy()
+    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, SHRUNK)
+    return replace(camera, world_to_camera=moved)
+
+
+def elevation_of(model: NearMini, photo: Photo) -> float:
+    """From how many degrees above the horizon a photo was taken, by its look."""
+    radians = model.run("intrinsics", image=network_image(photo)[None], pose=np.zeros((1, 6), np.float32))[2]
+    return float(np.clip(np.degrees(radians[0]), -60, 80))
+
+
+def _shifted(values: np.ndarray) -> np.ndarray:
+    """(9, H, W): the 3x3 neighbours of every pixel."""
+    padded = np.pad(values, 1, mode="edge")
+    height, width = values.shape
+    return np.stack([padded[y:y + height, x:x + width] for y in range(3) for x in range(3)])
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    around = _shifted(values)
+    return np.nan_to_num(np.fmax.reduce(around) - np.fmin.reduce(around))
+
+
+def _least(values: np.ndarray) -> np.ndarray:
+    return _shifted(values).min(0)
+
+
+def blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
+    """The mean over squares of 2 radius + 1 pixels."""
+    for axis in (0, 1):
+        ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
+        sums = np.cumsum(np.pad(values, ends, mode="edge"), axis, dtype=np.float64)
+        values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
+                  - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
+    return values
+
+
+def _means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Values (C, H, W) as they are around every pixel in a mask, (C, H, W); far from the mask, their mean in it."""
+    weight = mask.astype(np.float32)
+    mean = (values * weight).sum((1, 2), keepdims=True) / max(weight.sum(), 1)
+    near = np.concatenate([values * weight + 1e-3 * mean, weight[None] + 1e-3])
+    for _ in range(2):
+        near = np.stack([blurred(plane, AROUND) for plane in near])
+    return (near[:-1] / near[-1:]).astype(np.float32)

@@ -1,0 +1,12 @@
+"""Pictures in and out: colours, OpenEXR, Radiance HDR, photos with their EXIF.
+
+Arrays are float32, row 0 on top, linear Rec.709 with premultiplied alpha (docs/conventions.md).
+"""
+
+from .color import premultiplied, srgb_decode, srgb_encode
+from .exif import field_of_view
+from .exr import read_layers, write_exr
+from .files import read, read_photo, write_png
+
+__all__ = ["field_of_view", "premultiplied", "read", "read_layers", "read_photo", "srgb_decode", "srgb_encode", "write_exr",
+           "write_png"]

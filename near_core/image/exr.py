@@ -1,0 +1,95 @@
+"""OpenEXR files: layers in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import NearError
+from .guard import check_size, reading, writing
+
+# the channel names Blender gives the passes that are no colours
+_CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
+_NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
+_ORDER = "RGBAXYZWUV"
+
+
+def read_layers(path: str | Path) -> dict[str, np.ndarray]:
+    """Every pass of an .exr file, single- or multi-part: name -> (H, W, C) float32; the plain R, G, B, A are "".
+
+    Channels come in the order R G B A, X Y Z W, or alone. Raises NearError like `read`.
+    """
+    path = Path(path)
+    with reading(path):
+        return open_layers(path)
+
+
+def open_layers(path: Path) -> dict[str, np.ndarray]:
+    import OpenEXR
+
+    if not path.is_file():
+        raise FileNotFoundError(2, "No such file")
+    with OpenEXR.File(str(path), header_only=True) as file:
+        for part in file.parts:
+            (x0, y0), (x1, y1) = part.header["dataWindow"]
+            check_size(int(x1) - int(x0) + 1, int(y1) - int(y0) + 1, path)
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        for part in file.parts:
+            for name, channel in part.channels.items():
+                layer, _, letter = name.rpartition(".")
+                groups.setdefault(layer, {})[letter] = _in_display_window(channel.pixels, part.header, path)
+    return {layer: _stacked(channels) for layer, channels in groups.items()}
+
+
+def _in_display_window(pixels: np.ndarray, header: dict, path: Path) -> np.ndarray:
+    """A part of a picture at its place in the whole; most files hold the whole."""
+    data, display = header["dataWindow"], header["displayWindow"]
+    (x0, y0), (x1, y1) = np.asarray(display[0], int), np.asarray(display[1], int)
+    width, height = int(x1 - x0 + 1), int(y1 - y0 + 1)
+    left, top = int(data[0][0]) - int(x0), int(data[0][1]) - int(y0)
+    if (left, top) == (0, 0) and pixels.shape == (height, width):
+        return pixels
+    check_size(width, height, path)
+    whole = np.zeros((height, width), pixels.dtype)
+    rows, columns = slice(max(top, 0), min(top + pixels.shape[0], height)), \
+        slice(max(left, 0), min(left + pixels.shape[1], width))
+    whole[rows, columns] = pixels[rows.start - top:rows.stop - top, columns.start - left:columns.stop - left]
+    return whole
+
+
+def _stacked(channels: dict[str, np.ndarray]) -> np.ndarray:
+    letters = sorted(channels, key=lambda c: (_ORDER.find(c) if len(c) == 1 and c in _ORDER else len(_ORDER), c))
+    if set("RGB") <= set(letters):
+        letters = [c for c in "RGBA" if c in letters]
+    return np.stack([channels[c].astype(np.float32) for c in letters], -1)
+
+
+def main_layer(layers: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    combined = [name for name in layers if name.split(".")[-1] in ("Combined", "rgba", "RGBA")]
+    for name in ["", *sorted(combined), *sorted(layers)]:
+        if name in layers and layers[name].shape[2] <= 4:
+            return layers[name]
+    raise NearError(f"{path.name} has no colour layer.", "Save it with channels R, G, B.")
+
+
+def write_exr(path: str | Path, passes: dict[str, np.ndarray], half: bool = False, layer: str = "ViewLayer") -> None:
+    """Writes passes, name -> (H, W, C), all of one size, whole or not at all.
+
+    Combined alone becomes a plain picture with channels R, G, B, A; several passes become one multilayer part named
+    as Blender names them (`ViewLayer.Depth.Z`). half: colours as 16-bit floats; Depth and Normal stay 32-bit.
+    """
+    import OpenEXR
+
+    plain = list(passes) == ["Combined"]
+    channels = {}
+    for name, picture in passes.items():
+        letters = _NAMED_CHANNELS.get(name, _CHANNELS[picture.shape[2]])
+        dtype = np.float16 if half and name not in ("Depth", "Normal") else np.float32
+        for i, letter in enumerate(letters):
+            values = np.clip(picture[..., i], -65504, 65504) if dtype is np.float16 else picture[..., i]
+            channels[letter if plain else f"{layer}.{name}.{letter}"] = np.ascontiguousarray(values, dtype)
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with writing(path) as part:
+        OpenEXR.File(header, channels).write(str(part))

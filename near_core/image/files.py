@@ -1,0 +1,107 @@
+"""Picture files: OpenEXR, Radiance HDR, PNG and JPEG in; OpenEXR and PNG out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import NearError
+from .color import srgb_decode, srgb_encode
+from .exr import main_layer, open_layers
+from .guard import check_size, reading, writing
+from .hdr import read_hdr
+
+READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
+
+
+def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> np.ndarray:
+    """A picture as (H, W, C) float32, row 0 at the top, C = 1..4 (mostly 3 or 4); alpha as the file keeps it.
+
+    .exr and .hdr hold linear values, with premultiplied alpha. .png and .jpg hold sRGB with straight alpha: `linear`
+    decodes their colours (never alpha), without it they come as stored, 0..1. A multilayer .exr gives its Combined pass.
+    max_side: pixels; a picture with a longer side is averaged down by a whole number until it fits.
+    Raises NearError where the file is missing, damaged, too large or of another kind.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in READABLE:
+        raise NearError(f"{path.name} is not a picture NeAR can read.", f"Use one of {', '.join(READABLE)}.")
+    with reading(path):
+        if kind == ".exr":
+            return _averaged(main_layer(open_layers(path), path), max_side)
+        if kind == ".hdr":
+            return _averaged(read_hdr(path), max_side)
+        return _averaged(_read_pillow(path), max_side, decode=linear)
+
+
+def read_photo(path: str | Path, max_side: int = 2048) -> np.ndarray:
+    """A photo as (H, W, 3 or 4) uint8, sRGB, straight alpha, averaged down to max_side. Raises NearError like `read`.
+
+    An .exr or .hdr is clipped to 0..1 and encoded.
+    """
+    picture = read(path, max_side=max_side)
+    if picture.shape[2] < 3:
+        picture = np.repeat(picture[..., :1], 3, axis=2)
+    color, alpha = picture[..., :3], picture[..., 3:]
+    if alpha.shape[2] and Path(path).suffix.lower() == ".exr":
+        color = color / np.maximum(alpha, 1e-6) * (alpha > 0)
+    encoded = np.concatenate([srgb_encode(np.nan_to_num(color)), np.clip(np.nan_to_num(alpha), 0, 1)], -1)
+    return np.round(encoded * 255).astype(np.uint8)
+
+
+def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -> np.ndarray:
+    """float32 0..1 (or radiance) of a picture of any type, box-filtered by a whole number; decode: from sRGB."""
+    scale = 1.0 / np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1.0
+    height, width, channels = picture.shape
+    step = 1 if max_side is None else -(-max(height, width) // max_side)
+    columns, rows = min(step, width), min(step, height)
+    out = np.empty((height // rows, width // columns, channels), np.float32)
+    colors = channels - (channels in (2, 4))
+    table = srgb_decode(np.arange(256) / 255) if decode and picture.dtype == np.uint8 else None
+    for i in range(out.shape[0]):  # a band at a time: the float copy of a huge picture never exists
+        stored = picture[i * rows:(i + 1) * rows, :out.shape[1] * columns]
+        band = stored.astype(np.float32) * np.float32(scale)
+        if decode:
+            band[..., :colors] = srgb_decode(band[..., :colors]) if table is None else table[stored[..., :colors]]
+        # numpy adds whole rows quickly, a few neighbours each slowly
+        sums = sum(band[1:], band[0]).reshape(-1, columns, channels)
+        out[i] = sum((sums[:, k] for k in range(1, columns)), sums[:, 0]) / (rows * columns)
+    return out
+
+
+def _read_pillow(path: Path) -> np.ndarray:
+    """(H, W, C) uint8 or uint16 as stored, turned upright by its EXIF orientation."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            check_size(file.width, file.height, path)
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode in ("P", "PA") or "transparency" in picture.info:
+                picture = picture.convert("RGBA")
+            elif picture.mode not in ("L", "LA", "RGB", "RGBA") and not picture.mode.startswith("I"):
+                picture = picture.convert("RGB")
+            values = np.asarray(picture)
+    except Image.DecompressionBombError as error:
+        raise NearError(f"{path.name} has more pixels than NeAR reads.", "Scale it down.") from error
+    if values.dtype not in (np.uint8, np.uint16):
+        values = np.clip(values, 0, 65535).astype(np.uint16)
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.shape[2] == 2:  # grey with alpha
+        values = values[..., [0, 0, 0, 1]]
+    return values
+
+
+def write_png(path: str | Path, picture: np.ndarray) -> None:
+    """Writes a linear premultiplied picture (H, W, 1, 3 or 4), whole or not at all: 8-bit sRGB with straight alpha."""
+    from PIL import Image
+
+    color, alpha = picture[..., :3], picture[..., 3:]
+    if alpha.shape[2]:
+        color = color / np.maximum(alpha, 1e-6) * (alpha > 0)
+    encoded = np.concatenate([srgb_encode(np.nan_to_num(color)), np.clip(alpha, 0, 1)], -1)
+    values = np.round(encoded * 255).astype(np.uint8)
+    with writing(path) as part:
+        Image.fromarray(values[..., 0] if values.shape[2] == 1 else values).save(part, format="PNG")

@@ -1,0 +1,55 @@
+"""Limits and plain errors around reading and writing pictures."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import NearError
+
+MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
+
+
+@contextmanager
+def reading(path: Path):
+    """Turns what the libraries raise into the one sentence a person can act on."""
+    try:
+        yield
+    except NearError:
+        raise
+    except MemoryError as error:
+        raise NearError(f"{path.name} does not fit into memory.", "Scale it down.") from error
+    except ImportError as error:
+        raise NearError(f"{path.name} needs the Python package {error.name}.", f"Install {error.name}.") from error
+    except OSError as error:
+        if error.strerror:
+            raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+        raise NearError(f"{path.name} is damaged or not what its name says.", "Save it again.") from error
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError, SyntaxError, struct.error,
+            zlib.error) as error:
+        raise NearError(f"{path.name} is damaged or not what its name says.", "Save it again.") from error
+
+
+def check_size(width: int, height: int, path: Path) -> None:
+    if width < 1 or height < 1:
+        raise ValueError("empty picture")
+    if width * height > MAX_PIXELS:
+        raise NearError(f"{path.name} has {width} x {height} pixels, more than NeAR reads.", "Scale it down.")
+
+
+@contextmanager
+def writing(path: str | Path):
+    """Gives a path beside `path` to write to and moves it there at the end; nothing half-written stays."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NearError(f"{path.name} could not be written ({reason}).", "Choose another folder.") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The laboratory: data sets, evaluation, reference checks, benchmarks, training. Not part of the extension."""

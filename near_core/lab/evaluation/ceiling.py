@@ -1,0 +1,178 @@
+"""Stage `ceiling`: how well surfels could draw pictures at best, by how many there are of them.
+
+Nothing is learned. The discs of a mesh are laid as the renderer lays them, on a grid of 64 sqrt(n) cells a side, about
+n of them in a voxel of 64^3; then each gets, per picture, the one colour that makes the picture most like its truth.
+What is still missing is what no shading can give.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..._kernels import splat
+from ...asset import CELL, Surfels, surfels, texels
+from ...create import sampling
+from ...errors import NearError
+from ...render import gaussians
+from ...render import renderer as render
+from ...render.splatting import FACING, SHARP, project
+from ...scene import Camera
+from ..datasets.dataset import Dataset
+from . import metrics
+
+VOXELS = 64
+NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
+SAMPLES = render.SAMPLES["final"]  # per pixel
+CLOSE = 1.0  # dB below the best that still count as good enough
+RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
+BRIGHTEST = 2.0  # root of a colour
+
+
+@dataclass
+class Drawing:
+    """Discs in a picture, ready for any colours. projection: of all N. front: (N,) bool, those that face the camera.
+    gain: (H, W, 1), what the blended colours are multiplied with. alpha: (H, W)."""
+
+    projection: splat.Projection
+    front: np.ndarray
+    gain: np.ndarray
+    alpha: np.ndarray
+    threads: int
+
+    @classmethod
+    def of(cls, discs: Surfels, resolution: int, camera: Camera, width: float = 1.0, threads: int = 0) -> Drawing:
+        """By the renderer's rules, every length in cells of `resolution` a side instead of its own.
+
+        width: of the discs, over the renderer's.
+        """
+        scale = resolution * CELL  # makes the cells as large as the renderer's; the matrix takes it back
+        magnified = replace(discs, position=discs.position * np.float32(scale),
+                            area=discs.area * np.float32((scale * width) ** 2))
+        shape = gaussians.from_surfels(magnified, np.diag([1 / scale] * 3 + [1.0]))
+        to_camera = camera.directions_to(shape.xyz)
+        front = np.einsum("kc,kc->k", discs.normal, to_camera) > FACING
+        behind = np.where(front, 0, 2 / resolution).astype(np.float32)
+        projection = project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera, threads,
+                                    SHARP)
+        share, alpha, _ = splat.rasterize(projection, front[:, None].astype(np.float32), camera.width, camera.height,
+                                          samples=SAMPLES, threads=threads)
+        solid = np.minimum(alpha[..., None], share * render.SOLIDITY) * (share > 1e-4)
+        return cls(projection, front, solid / np.maximum(share, 1e-6), solid[..., 0], threads)
+
+    def picture(self, colours: np.ndarray) -> np.ndarray:
+        """colours: (N, 3) linear. (H, W, 4) premultiplied."""
+        height, width = self.alpha.shape
+        blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
+                                        samples=SAMPLES, threads=self.threads)
+        return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
+
+    def gradient(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
+        """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
+        height, width = self.alpha.shape
+        back = splat.rasterize_backward(self.projection, colours * self.front[:, None], width, height,
+                                        np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SAMPLES,
+                                        threads=self.threads)
+        return back.features * self.front[:, None]
+
+    def fitted(self, truth: np.ndarray, steps: int) -> np.ndarray:
+        """The colours (N, 3) that draw the truth (H, W, 4) best in the evaluation's measure: Adam from mean colours."""
+        target, none = np.clip(truth[..., :3], 0, 1), np.zeros((len(self.front), 3), np.float32)
+        weight = self.gradient(none, np.ones_like(target))
+        root = np.sqrt(self.gradient(none, target) / np.maximum(weight, 1e-6))  # of the colours; about as eyes see them
+        wanted, mean, square = metrics.encode(truth), np.zeros_like(root), np.zeros_like(root)
+        for step in range(1, steps + 1):
+            drawn = self.picture(root**2)
+            slope = _slope(drawn[..., :3]) * (metrics.encode(drawn) - wanted)
+            gradient = self.gradient(root**2, slope) * np.maximum(root, 0.01)
+            mean += 0.2 * (gradient - mean)
+            square += 0.05 * (gradient**2 - square)
+            change = mean / (1 - 0.8**step) / (np.sqrt(square / (1 - 0.95**step)) + 1e-8)
+            root = np.clip(root - RATE * 0.1 ** (step / steps) * change, 0, BRIGHTEST).astype(np.float32)
+        return root**2
+
+
+def _slope(linear: np.ndarray) -> np.ndarray:
+    """The derivative of the sRGB encoding, 0 where it clips."""
+    inside = np.clip(linear, 0.0031308, 1)
+    slope = np.where(linear > 0.0031308, 1.055 / 2.4 * inside ** (1 / 2.4 - 1), 12.92)
+    return np.where((linear < 0) | (linear > 1), 0, slope).astype(np.float32)
+
+
+def measure(data: Dataset, asset: str, per_voxel: int, numbers: list[int], steps: int, width: float = 1.0,
+            threads: int = 0) -> dict:
+    """The ceiling of one asset, means over the pictures `numbers`, and how many discs it took."""
+    mesh, resolution = data.mesh(asset), round(VOXELS * math.sqrt(per_voxel))
+    discs = sampling.sample_surfels(mesh, resolution=resolution)
+    errors = []
+    for view in (data.view(asset, n) for n in numbers):
+        drawing, truth = Drawing.of(discs, resolution, view.camera, width, threads), view.image()
+        errors.append(metrics.image_errors(drawing.picture(drawing.fitted(truth, steps)), truth))
+    voxels = len(sampling.voxelize(mesh, discs)[0])
+    return {"asset": asset, "per_voxel": per_voxel, "resolution": resolution, "gaussians": len(discs), "voxels": voxels,
+            **{key: float(np.mean([e[key] for e in errors])) for key in NUMBERS}}
+
+
+def collect(rows: list[dict]) -> dict:
+    """The table: for every number of discs per voxel the mean, median and worst over assets, and which number suffices.
+
+    counts: per_voxel -> numbers. smallest_close: the smallest number of discs whose mean object PSNR is at most CLOSE
+    below the best. used: the number whose grid is the renderer's texels' own, None where it was not measured.
+    """
+    counts = {}
+    for n in sorted({row["per_voxel"] for row in rows}):
+        chosen = [row for row in rows if row["per_voxel"] == n]
+        counts[str(n)] = {key: metrics.summary([row[key] for row in chosen]) for key in NUMBERS} | {
+            "resolution": chosen[0]["resolution"], "gaussians": round(np.mean([row["gaussians"] for row in chosen])),
+            "counted_per_voxel": float(np.mean([row["gaussians"] / row["voxels"] for row in chosen])), "n": len(chosen)}
+    best = max(numbers["object_psnr"]["mean"] for numbers in counts.values())
+    close = [int(n) for n, numbers in counts.items() if numbers["object_psnr"]["mean"] >= best - CLOSE]
+    used = [int(n) for n, numbers in counts.items() if numbers["resolution"] == surfels.RESOLUTION * texels.EDGE]
+    return {"counts": counts, "smallest_close": min(close), "used": used[0] if used else None, "per_asset": rows}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures asset after asset; the file grows with them and a second run goes on with it."""
+    data = Dataset(args.data)
+    counts, numbers = ([int(word) for word in text.split(",")] for text in (args.counts, args.views))
+    assets = args.assets.split(",") if args.assets else data.assets
+    options = {"dataset": data.meta.get("name", data.path.name), "pictures": numbers, "steps": args.steps,
+               "width": args.width}
+    out, rows = Path(args.json), []
+    if out.exists():
+        kept = json.loads(out.read_text())
+        if any(kept[key] != value for key, value in options.items()):
+            raise NearError(f"{out.name} was measured with other options.", "Choose another --json file.")
+        rows = kept["per_asset"]
+    known = {(row["asset"], row["per_voxel"]) for row in rows}
+    for asset in assets:
+        for per_voxel in counts:
+            if (asset, per_voxel) in known:
+                continue
+            rows.append(measure(data, asset, per_voxel, numbers, args.steps, args.width, args.threads))
+            print(f"{asset} {per_voxel}: {rows[-1]['gaussians']} discs, object {rows[-1]['object_psnr']:.2f} dB",
+                  file=sys.stderr, flush=True)
+            out.write_text(json.dumps(options | collect(rows), indent=1))
+    for n, found in collect(rows)["counts"].items():
+        print(f"{n:>3} per voxel, grid {found['resolution']}: object {found['object_psnr']['mean']:.2f}, "
+              f"full {found['full_psnr']['mean']:.2f} dB, {found['gaussians']} discs")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True, help="a data set's folder; 512 px or more say most")
+    parser.add_argument("--json", type=Path, required=True, help="where the table goes; a second run goes on with it")
+    parser.add_argument("--counts", default="1,2,4,8,16", help="discs per voxel of 64^3")
+    parser.add_argument("--views", default="0,2", help="numbers of the pictures")
+    parser.add_argument("--assets", help="only these, separated by commas")
+    parser.add_argument("--steps", type=int, default=30, help="of Adam per picture")
+    parser.add_argument("--width", type=float, default=1.0, help="of the discs, over the renderer's")
+    parser.add_argument("--threads", type=int, default=0, help="0 = all")
+    raise SystemExit(run(parser.parse_args()))

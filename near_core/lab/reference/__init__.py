@@ -1,0 +1,1 @@
+"""The published networks against recorded values: reference.run verifies a folder of fixtures."""

@@ -1,0 +1,131 @@
+"""Equality of the published networks and conventions with the reference implementation, proven by stored fixtures.
+
+A fixture is `NAME.json` (configuration, meaning) beside `NAME.npz` (weights w/, inputs in/, intermediates mid/, outputs
+out/). `verify` runs each through our code and gives one row.
+"""
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...errors import NearError
+from . import checks as reference_checks
+from .conventions import EXACT
+
+
+@dataclass
+class Part:
+    name: str
+    error: float
+    tolerance: float
+
+
+@dataclass
+class Row:
+    name: str
+    verdict: str  # "pass", "fail" or "not applicable"
+    max_error: float | None = None  # of the part nearest to or furthest beyond its tolerance; None where nothing ran
+    tolerance: float | None = None
+    reason: str = ""
+    parts: list[Part] = field(default_factory=list)
+
+
+class Fixture:
+    """One fixture, and the comparisons made with it so far."""
+
+    def __init__(self, path):
+        self.path, self.name = path, path.stem
+        self.config = json.loads(path.read_text())
+        self.arrays = np.load(path.with_suffix(".npz"), allow_pickle=False)
+        self.parts = []
+
+    def __contains__(self, key):
+        return key in self.arrays
+
+    def names(self, prefix):
+        return sorted(key for key in self.arrays if key.startswith(prefix))
+
+    def __getitem__(self, key):
+        """An array as a tensor; 16-bit ones (exact by construction) as float32."""
+        tensor = torch.from_numpy(np.array(self.arrays[key]))
+        return tensor.float() if tensor.dtype == torch.float16 else tensor
+
+    def weights(self, prefix="w/"):
+        return {key[len(prefix):]: self[key] for key in self.names(prefix)}
+
+    def load(self, network, prefix="w/"):
+        network.load_state_dict(self.weights(prefix), strict=True)
+        return network.eval()
+
+    def compare(self, name, ours, tolerance=EXACT, reference=None):
+        reference = self[name] if reference is None else reference
+        ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach()
+        if ours.shape != reference.shape:
+            raise NearError(f"{name} has shape {tuple(ours.shape)}, the reference {tuple(reference.shape)}.")
+        scale = max(1.0, float(reference.double().abs().max()))
+        error = float((ours.double() - reference.double()).abs().max())
+        self.add(name, error, tolerance * scale)
+
+    def add(self, name, error, tolerance):
+        """A part without a number (nan, infinity) counts as off by 1e30."""
+        self.parts.append(Part(name, float(np.nan_to_num(float(error), nan=1e30, posinf=1e30)), float(tolerance)))
+
+
+def verify(fixtures, only=""):
+    """fixtures: a folder; only: the start of the names to run. Prints and returns a `Row` for each fixture in it,
+    sorted by name. Raises NearError where it has none."""
+    paths = [path for path in sorted(Path(fixtures).glob("*.json")) if path.name.startswith(only)]
+    if not paths:
+        raise NearError(f"There are no fixtures in {fixtures}.", "Name a folder with NAME.json and NAME.npz files.")
+    rows = []
+    for path in paths:
+        rows.append(verify_one(path))
+        print(line(rows[-1]), flush=True)
+    return rows
+
+
+def verify_one(path):
+    """path: a NAME.json. Returns its `Row`."""
+    try:
+        fixture = Fixture(path)
+        check = reference_checks.find(fixture)
+        if check is None:
+            raise NearError("No check is known for a fixture of this name.", "Name it as the part it exercises.")
+        if isinstance(check, str):
+            return Row(fixture.name, "not applicable", reason=check)
+        with torch.inference_mode():
+            check(fixture)
+    except Exception as error:  # a fixture that our code cannot run is a failed row, and the others still run
+        return Row(path.stem, "fail", None, None, reason=f"{type(error).__name__}: {error}")
+    worst = max(fixture.parts, key=lambda part: part.error / max(part.tolerance, 1e-30))
+    passed = all(part.error <= part.tolerance for part in fixture.parts)
+    return Row(fixture.name, "pass" if passed else "fail", worst.error, worst.tolerance, worst.name, fixture.parts)
+
+
+def write(rows, path):
+    """Write the rows as JSON: a list of objects, one for each fixture, with its parts."""
+    Path(path).write_text(json.dumps([asdict(row) for row in rows], indent=1))
+
+
+def add_arguments(parser):
+    parser.add_argument("--fixtures", required=True, metavar="DIR", help="folder with NAME.json and NAME.npz files")
+    parser.add_argument("--json", metavar="R.json", help="where to write the rows")
+    parser.add_argument("--only", metavar="START", default="", help="only fixtures whose name starts like this")
+
+
+def run(args):
+    """Print one line for each fixture. Returns 1 if any failed, else 0."""
+    rows = verify(args.fixtures, args.only)
+    if args.json:
+        write(rows, args.json)
+    return int(any(row.verdict == "fail" for row in rows))
+
+
+def line(row):
+    if row.verdict == "not applicable":
+        return f"{row.name:28} not applicable: {row.reason}"
+    if row.max_error is None:
+        return f"{row.name:28} {row.verdict}: {row.reason}"
+    return f"{row.name:28} {row.verdict}  error {row.max_error:.1e}  tolerance {row.tolerance:.1e}  {row.reason}"

@@ -1,0 +1,215 @@
+"""Not a stage: packs the objects of data sets as surfels, small enough to be sent to a machine with a GPU.
+
+One <asset>.safetensors each, about 200 kB, half of that once compressed. The stage `together` photographs them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+from scipy import ndimage
+
+from .... import image
+from .... import mesh as meshes
+from ....asset import CELL
+from ....asset.surfels import RESOLUTION
+from ....create import sampling
+from ....directions import decode_octahedral, encode_octahedral
+from ...datasets import procedural
+from ...datasets.dataset import Dataset
+from . import ldraw, photos
+from . import samples as subjects
+from .relight import Lights, read_maps
+
+SOLID = 0.5  # opacity from which a surfel counts
+BURIED = 3  # cells below the surface, what lies in an object is seen by nobody
+QUALITY = 90  # of the pictures' WebP
+FINE = 48  # rows of the maps in which photographed objects are mirrored
+SUNS = 256  # directions that stand for a map
+STEPS = 63  # of a normal's two coordinates
+LEVELS = 31  # of roughness, metallic, and of how far a surfel's plane is from its cell's middle
+
+
+@dataclass
+class Packed:
+    """An object of a pool.
+
+    position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. colour: (N, 3) uint8, display.
+    finish: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
+    roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,)
+    float32, in sides of the picture. view: (P,) uint8, the same number for pictures of one camera. pictures:
+    (P, S, S, 4) uint8, colours as compress() leaves them, straight alpha.
+    """
+
+    position: np.ndarray
+    normal: np.ndarray
+    colour: np.ndarray
+    finish: np.ndarray
+    inside: np.ndarray
+    finished: bool
+    camera: np.ndarray
+    focal: np.ndarray
+    view: np.ndarray
+    pictures: np.ndarray
+
+
+def compress(linear: np.ndarray) -> np.ndarray:
+    """Linear radiance as bytes: display code of c / (1 + c), so that suns keep a value of their own."""
+    return np.round(image.srgb_encode(linear / (1 + linear)) * 255).astype(np.uint8)
+
+
+def _morton(cell: np.ndarray) -> np.ndarray:
+    """(N,) uint32 along a Z-order curve of cells (N, 3): neighbours stay together, which compresses well."""
+    code = np.zeros(len(cell), np.uint32)
+    for bit in range(7):
+        for axis in range(3):
+            code |= ((cell[:, axis].astype(np.uint32) >> bit) & 1) << (3 * bit + axis)
+    return code
+
+
+def _unmorton(code: np.ndarray) -> np.ndarray:
+    cell = np.zeros((len(code), 3), np.int64)
+    for bit in range(7):
+        for axis in range(3):
+            cell[:, axis] |= ((code.astype(np.int64) >> (3 * bit + axis)) & 1) << bit
+    return cell
+
+
+def pack(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
+    """The arrays of an object's surface, coarser than it is: normals to two degrees, colours to six bits."""
+    inside = subjects.inside_of(sampling.sample_points(mesh, subjects.SAMPLES).position)
+    surfels = sampling.sample_sides(mesh)
+    cell = np.clip(((surfels.position + 0.5) / CELL).astype(int), 0, RESOLUTION - 1)
+    buried = ndimage.binary_erosion(inside, np.ones((3, 3, 3)), BURIED)
+    kept = np.flatnonzero((surfels.opacity > SOLID) & ~buried[tuple(cell.T)])
+    kept = kept[np.argsort(_morton(cell[kept]), kind="stable")]
+    surfels, cell = surfels.take(kept), cell[kept]
+    plane = ((surfels.position - (cell + 0.5) * CELL + 0.5) * surfels.normal).sum(1) / CELL  # -0.87..0.87
+    colour = np.round(image.srgb_encode(np.clip(surfels.base_color, 0, 1)) * 255).astype(np.uint8)
+    finish = np.stack([surfels.roughness, surfels.metallic], 1)
+    return {"step": np.diff(_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
+            "plane": np.round((np.clip(plane, -1, 1) / 2 + 0.5) * LEVELS).astype(np.uint8),
+            "normal": np.round((encode_octahedral(surfels.shading_normal) / 2 + 0.5) * STEPS).astype(np.uint8).T.copy(),
+            "colour": (colour >> 2).T.copy(),
+            "finish": np.round(np.clip(finish, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
+            "inside": np.packbits(inside)}
+
+
+def _photographs(folder: Path) -> dict[str, np.ndarray]:
+    views = photos.read_views(folder)
+    cameras, focals, numbers, files = [], [], [], []
+    for number, view in enumerate(views):
+        for picture in view.pictures.astype(np.float32):
+            alpha = picture[..., 3:]
+            straight = np.where(alpha > 0, picture[..., :3] / np.maximum(alpha, 1e-3), 0)
+            opaque = np.round(alpha * 255).clip(0, 255).astype(np.uint8)
+            pixels = np.concatenate([compress(np.maximum(straight, 0)), opaque], -1)
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "WEBP", quality=QUALITY)
+            cameras.append(view.camera.world_to_camera)
+            focals.append(view.camera.intrinsics[0, 0] / view.camera.width)
+            numbers.append(number)
+            files.append(np.frombuffer(file.getvalue(), np.uint8))
+    return {"camera": np.stack(cameras).astype(np.float32), "focal": np.float32(focals), "view": np.uint8(numbers),
+            "webp": np.concatenate(files), "end": np.cumsum([len(f) for f in files])}
+
+
+def load(path: Path) -> Packed:
+    """An object as pack and _photographs left it."""
+    kept = load_file(path)
+    cell = _unmorton(np.cumsum(kept["step"], dtype=np.uint32))
+    normal = decode_octahedral(kept["normal"].T.astype(np.float32) / STEPS * 2 - 1).astype(np.float32)
+    plane = (kept["plane"].astype(np.float32) / LEVELS * 2 - 1) * CELL
+    files = np.split(kept["webp"], kept["end"][:-1]) if "webp" in kept else []
+    pictures = [np.asarray(Image.open(io.BytesIO(file.tobytes())).convert("RGBA")) for file in files]
+    colour = kept["colour"].T
+    none = np.zeros((0, 4, 4), np.float32)
+    camera, focal = kept.get("camera", none), kept.get("focal", none[:, 0, 0])
+    return Packed((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
+                  (colour << 2 | colour >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
+                  kept["inside"], bool(kept["finished"]),
+                  camera, focal, kept.get("view", focal.astype(np.uint8)),
+                  np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
+
+
+def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """What Lights needs for `relight` and, finer, for photographs; and for each map SUNS directions drawn by its brightness
+    (M, SUNS, 3), with the radiance that each stands for."""
+    rng, directions, radiance = np.random.default_rng(0), [], []
+    for light in maps:
+        height = min(256, len(light))
+        step = len(light) // height
+        small = light[:height * step, :2 * height * step].reshape(height, step, 2 * height, step, 3).mean((1, 3))
+        up = np.pi * (0.5 - (np.arange(height) + 0.5) / height)
+        energy = (small @ np.float32([0.2126, 0.7152, 0.0722]) * np.cos(up)[:, None]).ravel()
+        pick = rng.choice(energy.size, SUNS, p=energy / energy.sum())
+        up, around = up[pick // (2 * height)], -2 * np.pi * ((pick % (2 * height) + 0.5) / (2 * height) - 0.5)
+        directions.append(np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], 1))
+        brightness = np.maximum(small.reshape(-1, 3)[pick] @ np.float32([0.2126, 0.7152, 0.0722]), 1e-9)
+        radiance.append(small.reshape(-1, 3)[pick] / brightness[:, None] * energy.mean())
+    return {"coarse": Lights.of(maps).atlas.numpy(), "fine": Lights.of(maps, FINE).atlas.numpy().astype(np.float16),
+            "direction": np.float32(directions), "radiance": np.float32(radiance)}
+
+
+def load_lights(path: Path, device: torch.device) -> tuple[Lights, Lights, tuple[np.ndarray, np.ndarray]]:
+    """The lights of `relight`, those of photographs, and their suns, as Studio wants them."""
+    kept = load_file(path)
+    on = lambda atlas: Lights(torch.from_numpy(atlas.astype(np.float32)).to(device))  # noqa: E731
+    return on(kept["coarse"]), on(kept["fine"]), (kept["direction"], kept["radiance"])
+
+
+def _objects(args: argparse.Namespace) -> list[tuple[str, Callable[[], meshes.Mesh], Path | None, bool]]:
+    """Name, mesh, the folder of pictures and whether it is finished, of all that is to be packed."""
+    if args.data:
+        data = Dataset(Path(args.data))
+        return [(name, lambda name=name: data.mesh(name), data.path / "views" / name, name not in data.unfinished)
+                for name in data.assets]
+    if args.models:
+        found = sorted(p for p in args.models.rglob("*") if p.suffix.lower() in (".glb", ".obj"))
+        return [("_".join(path.relative_to(args.models).with_suffix("").parts),
+                 lambda path=path: meshes.normalized(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
+                for path in found]
+    if args.ldraw:
+        library = ldraw.Library(args.ldraw)
+        return [("ldraw_" + part.removesuffix(".dat"), lambda part=part: library.mesh(part), None, False)
+                for part in library.parts()]
+    return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True)
+            for seed in range(args.procedural)]
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.hdris:
+        without = set().union(*(Dataset(path.parent).excluded_hdris for path in args.exclude))
+        save_file(prepare_lights(read_maps(args.hdris, without)), args.out)
+        return 0
+    def packed(make: Callable[[], meshes.Mesh], views: Path | None, finished: bool) -> dict[str, np.ndarray]:
+        pictures = _photographs(views) if views and views.is_dir() else {}
+        return pack(make()) | pictures | {"finished": np.array(finished)}
+
+    shard, shards = (int(part) for part in args.shard.split("/"))
+    subjects.write(Path(args.out), [(name, lambda rest=rest: packed(*rest))
+                                    for name, *rest in _objects(args)[shard::shards]])
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    packed = arguments.add_mutually_exclusive_group(required=True)
+    packed.add_argument("--data", help="a data set's folder")
+    packed.add_argument("--models", type=Path, help="a folder of .glb and .obj files, at any depth, without pictures")
+    packed.add_argument("--ldraw", type=Path, metavar="FOLDER", help="an LDraw library, of which parts of every kind are taken")
+    packed.add_argument("--procedural", type=int, metavar="N", help="N procedural objects")
+    packed.add_argument("--hdris", type=Path, help="a folder of maps, to be made ready instead of objects")
+    arguments.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
+                           help="another set's meta.json, whose exclude_hdris are left out")
+    arguments.add_argument("--out", required=True, help="where the packed objects go, or the file of the lights")
+    arguments.add_argument("--shard", default="0/1", metavar="I/N", help="only every N-th object, starting with I")
+    raise SystemExit(run(arguments.parse_args()))

@@ -1,0 +1,177 @@
+"""Objects of a data set as the photo stages learn them: what every view shows of the surface, and the solid itself.
+
+Prepared once per object from its mesh (a second of processor time) and kept as <asset>.safetensors beside a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy import ndimage
+
+from .... import image
+from .... import mesh as meshes
+from ....asset import CELL, Surfels
+from ....asset.surfels import RESOLUTION
+from ....create import sampling
+from ....errors import NearError
+from ....scene import Camera
+from ...datasets.dataset import Dataset
+from . import photos
+
+SAMPLES = 6  # points per cell of the 128^3 grid
+FRONT = 0.4  # of the photos that are learned from show the front, beside those that do by chance
+LAYERS = 10  # depth, thickness, normal 3 (camera's frame), display colour 3, roughness, metallic
+
+
+@dataclass
+class Subject:
+    """An object and its views.
+
+    views: V of them. depth: (V, 2, H, W) float16, asset units: how much deeper than the frame's origin the front is,
+    and how much deeper than the front the last surface behind it. bytes: (V, 9, H, W) uint8: normal in the camera's
+    frame (-1..1), display colour, roughness, metallic, 255 where the mesh is seen. solid: (64, 64, 64) uint8, how many
+    of a voxel's eight octants lie inside. shell: (N, 3) uint8, voxels with a surface. finished: whether its roughness and
+    metallic are worth learning from.
+    """
+
+    name: str
+    views: list[photos.View]
+    depth: np.ndarray
+    bytes: np.ndarray
+    solid: np.ndarray
+    shell: np.ndarray
+    finished: bool = True
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """A view to learn from: the first one, which looks at the front as most photos do, FRONT of the times."""
+        return 0 if rng.random() < FRONT else int(rng.integers(len(self.views)))
+
+    def layers(self, view: int) -> np.ndarray:
+        """(LAYERS + 1, H, W) float32; the last one is 1 where the others mean something."""
+        rest = self.bytes[view].astype(np.float32) / 255
+        rest[:3] = rest[:3] * 2 - 1
+        return np.concatenate([self.depth[view].astype(np.float32), rest])
+
+
+def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """What a camera sees of surface points: depth (2, H, W) float16 and bytes (9, H, W) uint8, as in Subject."""
+    matrix = camera.world_to_camera.astype(np.float32)
+    seen = points.position @ matrix[:3, :3].T + matrix[:3, 3]
+    pixel = np.floor(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * np.diag(camera.intrinsics)[:2].astype(np.float32)
+                     + camera.intrinsics[:2, 2].astype(np.float32)).astype(int)
+    width, height = camera.width, camera.height
+    inside = np.flatnonzero((pixel >= 0).all(1) & (pixel < (width, height)).all(1) & (seen[:, 2] > camera.near))
+    at, z = pixel[inside, 1] * width + pixel[inside, 0], seen[inside, 2]
+    front, back = np.full(width * height, np.inf, np.float32), np.full(width * height, -np.inf, np.float32)
+    np.minimum.at(front, at, z)
+    np.maximum.at(back, at, z)
+    near = z <= front[at] + 1.5 * CELL
+    at, chosen = at[near], inside[near]
+    count = np.bincount(at, minlength=width * height)
+    mean = lambda values: np.bincount(at, values, width * height) / np.maximum(count, 1)  # noqa: E731
+    normal = points.shading_normal[chosen] @ matrix[:3, :3].T
+    away = (points.normal[chosen] * (points.position[chosen] - camera.position.astype(np.float32))).sum(1) > 0
+    normal[away] *= -1
+    normal = np.stack([mean(n) for n in normal.T])
+    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
+    colour = image.srgb_encode(np.clip([mean(c) for c in points.base_color[chosen].T], 0, 1))
+    covered = count > 0
+    depth = np.where(covered, [mean(seen[chosen, 2]) - matrix[2, 3], back - front], 0)
+    rest = np.concatenate([normal / 2 + 0.5, colour, [mean(points.roughness[chosen])],
+                           [mean(points.metallic[chosen])], [covered]])
+    shape = height, width
+    return (depth.astype(np.float16).reshape(2, *shape),
+            np.round(np.clip(rest, 0, 1) * 255).astype(np.uint8).reshape(9, *shape))
+
+
+def inside_of(points: np.ndarray) -> np.ndarray:
+    """(128, 128, 128) bool: the cells that hold points (K, 3) or lie inside what they enclose. Gaps of up to two cells
+    count as closed."""
+    cell = np.clip(((points + 0.5) / CELL).astype(int), 0, RESOLUTION - 1) + 2
+    shell = np.zeros((RESOLUTION + 4,) * 3, bool)
+    shell[tuple(cell.T)] = True
+    outside = ndimage.label(~ndimage.binary_dilation(shell, np.ones((3, 3, 3))))[0]
+    outside = ndimage.binary_dilation(outside == outside[0, 0, 0], np.ones((3, 3, 3))) & ~shell
+    return ~outside[2:-2, 2:-2, 2:-2]
+
+
+def solid_of(points: np.ndarray) -> np.ndarray:
+    """(64, 64, 64) uint8: how many octants of each voxel hold points (K, 3) or lie inside what they enclose."""
+    half = RESOLUTION // 2
+    return inside_of(points).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
+
+
+def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
+    """The arrays of Subject."""
+    points = sampling.sample_points(mesh, SAMPLES)
+    made = [layers(points, camera) for camera in cameras]
+    shell = np.unique(np.clip(((points.position + 0.5) * 64).astype(int), 0, 63), axis=0)
+    return {"depth": np.stack([m[0] for m in made]), "bytes": np.stack([m[1] for m in made]),
+            "solid": solid_of(points.position), "shell": shell.astype(np.uint8)}
+
+
+def write(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]]]]) -> None:
+    """Makes the arrays of every object that has no file yet, and writes <name>.safetensors, whole or not at all; says which
+    ones can't be made."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, (name, make) in enumerate(objects):
+        path = out / f"{name}.safetensors"
+        if path.exists():
+            continue
+        try:
+            arrays = make()
+        except NearError as error:
+            print(f"{name}: {error}", flush=True)
+            continue
+        part = path.with_suffix(".part")
+        save_file(arrays, part)
+        part.replace(path)
+        if number % 100 == 0:
+            print(f"{number} {name}", flush=True)
+
+
+def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
+    """The subjects of a data set that are prepared in a folder."""
+    found, known = [], Dataset(data)
+    unfinished = known.unfinished
+    for name in known.assets:
+        path = folder / f"{name}.safetensors"
+        if path.exists():
+            kept = load_file(path)
+            shown = photos.read_views(data / "views" / name, views)
+            if len(shown) <= len(kept["depth"]):
+                found.append(Subject(name, shown, **kept, finished=name not in unfinished))
+    return found
+
+
+def load_sets(args: argparse.Namespace) -> tuple[list[Subject], list[Subject]]:
+    """What a stage learns from, every view of all its data sets, and the first views of the dev set.
+
+    args: data and prepared, lists of folders; dev and prepared_dev, one each.
+    """
+    train = [subject for data, prepared in zip(args.data, args.prepared)
+             for subject in load(Path(prepared), Path(data))]
+    held = load(Path(args.prepared_dev), Path(args.dev), 1)
+    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+    return train, held
+
+
+def run(args: argparse.Namespace) -> int:
+    data, out = Dataset(Path(args.data)), Path(args.out)
+    seen = {name: photos.cameras_of(data.path / "views" / name) for name in data.assets[:args.limit]}
+    write(out, [(name, lambda name=name: prepare(data.mesh(name), seen[name])) for name in seen if seen[name]])
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", required=True, help="a data set's folder")
+    arguments.add_argument("--out", required=True, help="where the prepared objects go")
+    arguments.add_argument("--limit", type=int)
+    raise SystemExit(run(arguments.parse_args()))

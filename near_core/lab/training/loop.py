@@ -1,0 +1,204 @@
+"""What every training stage shares: batches drawn in the background, checkpoints, the best weights by the dev set."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterator
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ..bench import lock
+
+BACKBONE = 0.5  # of the rate, for features that were learned from far more pictures than ours
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # what x86 and ARM processors call it
+
+
+def background(make: Callable[[], object], depth: int = 4) -> Iterator:
+    """Samples from make(), one thread ahead of the trainer."""
+    ready: queue.Queue = queue.Queue(depth)
+
+    def work() -> None:
+        while True:
+            ready.put(make())
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        yield ready.get()
+
+
+def has_bfloat16(device: str = "cpu") -> bool:
+    """Whether the device multiplies bfloat16 itself. A processor with AVX2 only takes 7 times as long as in float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device != "cpu" or any(torch.cpu.get_capabilities().get(name, False) for name in BFLOAT16)
+
+
+def autocast(device: str = "cpu") -> torch.autocast:
+    """A context: products in bfloat16 on a device that multiplies it itself, everything in float32 on others."""
+    return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))
+
+
+@dataclass
+class Schedule:
+    """A learning rate that warms up and falls like a cosine over the run's minutes of processor time."""
+
+    rate: float = 1e-3
+    warm_up: int = 100  # steps
+    minutes: float = 60.0
+
+    def at(self, step: int, elapsed: float) -> float:
+        """elapsed: minutes since the schedule began."""
+        fall = 0.5 * (1 + math.cos(math.pi * min(elapsed / self.minutes, 1)))
+        return self.rate * min(1, (step + 1) / self.warm_up) * (0.02 + 0.98 * fall)
+
+
+def join_others() -> tuple[int, int]:
+    """Rank and number of the processes that train together: those `torchrun` started, else 0 and 1."""
+    if not dist.is_torchelastic_launched():
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+@dataclass
+class Run:
+    """A training run in a folder: state.pt to resume from, best.safetensors, log.jsonl.
+
+    Started by torchrun, every process draws batches of its own and all step with the mean of their gradients; the first
+    one keeps the time, checks and saves.
+    """
+
+    folder: Path
+    network: nn.Module
+    schedule: Schedule
+    save_every: float = 4.0  # minutes
+    step: int = 0
+    minutes: float = 0.0
+    best: float = -math.inf
+    optimizer: torch.optim.Optimizer = field(init=False)
+    average: dict[str, torch.Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rank, self.world = join_others()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        groups = [{"params": [p for name, p in trained if ("backbone." in name) == known], "share": share}
+                  for known, share in ((False, 1.0), (True, BACKBONE))]
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], self.schedule.rate, betas=(0.9, 0.99),
+                                           weight_decay=1e-3)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        state = self.folder / "state.pt"
+        if state.exists():
+            kept = torch.load(state, weights_only=True)
+            self.network.load_state_dict(kept["network"])
+            self.optimizer.load_state_dict(kept["optimizer"])
+            self.average = kept["average"]
+            self.step, self.minutes, self.best = kept["step"], kept["minutes"], kept["best"]
+        if self.world > 1:
+            self.spread()
+
+    def spread(self) -> None:
+        """Every process goes on from the first one's weights and clock."""
+        parameters = [p for p in self.network.parameters()]
+        weights = nn.utils.parameters_to_vector(parameters).detach()
+        dist.broadcast(weights, 0)
+        nn.utils.vector_to_parameters(weights, parameters)
+
+    def agree(self) -> None:
+        """The mean of all processes' gradients, and the first one's clock."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        every = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
+        dist.all_reduce(every)
+        for parameter, part in zip(trained, every.split([p.numel() for p in trained])):
+            parameter.grad = (part / self.world).view_as(parameter)
+        clock = torch.tensor([self.minutes], dtype=torch.float64, device=every.device)
+        dist.broadcast(clock, 0)
+        self.minutes = float(clock)
+
+    def update(self, loss: torch.Tensor) -> None:
+        """One step of the optimizer and of the moving average of the weights."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.world > 1:
+            self.agree()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.at(self.step, self.minutes) * group["share"]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(0.998, self.step / (self.step + 20))
+        state = self.network.state_dict()
+        moving = [key for key, value in state.items() if value.dtype.is_floating_point]
+        get_ema_multi_avg_fn(keep)([self.average[key] for key in moving], [state[key] for key in moving], self.step)
+
+    def save(self) -> None:
+        """The whole state, written beside and then moved in place."""
+        part = self.folder / "state.pt.part"
+        torch.save({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                    "average": self.average, "step": self.step, "minutes": self.minutes, "best": self.best}, part)
+        os.replace(part, self.folder / "state.pt")
+
+    def keep_best(self, score: float, **report: float) -> None:
+        """Writes best.safetensors when score, larger is better, beats every one before."""
+        line = {"step": self.step, "minutes": round(self.minutes, 2), "score": score, **report}
+        with open(self.folder / "log.jsonl", "a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
+        if score > self.best:
+            self.best = score
+            save_file({k: v.contiguous() for k, v in self.average.items()}, self.folder / "best.safetensors")
+
+    def train(self, step: Callable[[], torch.Tensor], check: Callable[[nn.Module], tuple[float, dict]],
+              check_every: float = 8.0) -> None:
+        """Steps until the schedule's minutes of processor time are over; checks with the averaged weights.
+
+        Processor time, not the clock's: a run that shares its machine learns as much as one that has it alone. On a GPU
+        the clock's.
+        """
+        saved = checked = time.time()
+        clock = time.process_time if next(self.network.parameters()).device.type == "cpu" else time.perf_counter
+        last = clock()
+        while self.minutes < self.schedule.minutes:
+            while lock.wanted():  # somebody measures time on this machine
+                time.sleep(1)
+            self.network.train()
+            loss = step()
+            self.minutes += (clock() - last) / 60
+            last, now = clock(), time.time()
+            self.update(loss)
+            if self.rank == 0 and now - saved > 60 * self.save_every:
+                self.save()
+                saved = now
+            if self.rank == 0 and (now - checked > 60 * check_every or self.minutes >= self.schedule.minutes):
+                self.check(check)
+                checked, last = time.time(), clock()
+        if self.rank == 0:
+            self.save()
+
+    def check(self, check: Callable[[nn.Module], tuple[float, dict]]) -> None:
+        kept = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        self.network.eval()
+        with torch.no_grad():
+            score, report = check(self.network)
+        self.network.load_state_dict(kept)
+        self.keep_best(score, **report)
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Loads the weights that fit by name and shape; the others keep their initial values."""
+    kept = load_file(path)
+    own = network.state_dict()
+    network.load_state_dict({k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}, strict=False)

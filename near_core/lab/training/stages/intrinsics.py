@@ -1,0 +1,167 @@
+"""Stage `intrinsics`: one photo under any light -> depth, thickness, normal and material of every pixel."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ....create.view import pose_of, reach
+from ....models.mini.photo_networks import LAYERS, Intrinsics
+from ...datasets.dataset import Dataset
+from ..data import photos, relight
+from ..data import samples as subjects
+from ..loop import Run, Schedule, autocast, background, start_from
+
+LEAN = 12.0  # degrees a photo may be rolled by
+UNPOSED = 0.15  # of the photos come without a camera
+FINISH = (torch.arange(LAYERS) >= 8)[:, None, None]  # the layers roughness and metallic
+STEEP = 0.15  # sides of the crop: depths that differ more are different surfaces
+
+
+class IntrinsicsOnly(nn.Module):
+    """The network under the name it is saved by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.intrinsics = Intrinsics()
+        self.to(memory_format=torch.channels_last)
+
+
+def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
+    """A photo (4, S, S), its true layers (LAYERS, S, S), where they count (S, S), and the camera's elevation."""
+    view = subject.views[number]
+    picture = photos.mixed_light(view, rng, augment)
+    layers = torch.from_numpy(subject.layers(number))
+    window, roll, mirrored = photos.crop_window(picture[3].numpy()), 0.0, False
+    if augment:
+        window = photos.jittered(window, rng)
+        roll, mirrored = math.radians(rng.normal(0, LEAN / 2)), bool(rng.random() < 0.5)
+        if rng.random() < 0.15:  # light and colours may be of any hue
+            order = torch.from_numpy(rng.permutation(3))
+            picture[:3], layers[5:8] = picture[:3][order], layers[5:8][order]
+    image = photos.network_image(picture, window, roll, mirrored)
+    where = photos.pixels_of(window, picture.shape[1:], roll, mirrored)
+    layers = F.grid_sample(layers[None], where[None], mode="nearest", align_corners=False)[0]
+    crop = photos.cropped(view.camera, window)
+    layers[:2] /= reach(crop)
+    c, s = math.cos(roll), math.sin(roll)
+    x, y = layers[2] * c + layers[3] * s, layers[3] * c - layers[2] * s
+    layers[2], layers[3] = (-x if mirrored else x), y
+    up = view.camera.position
+    pose = pose_of(crop)
+    pose[1] *= -1 if mirrored else 1
+    if augment and rng.random() < UNPOSED:
+        pose[:] = 0
+    return {"image": image, "pose": torch.from_numpy(pose), "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
+            "unfinished": torch.tensor(not subject.finished),
+            "elevation": torch.tensor(math.asin(up[2] / np.linalg.norm(up)), dtype=torch.float32)}
+
+
+def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """How much the slopes (B, S, S) differ at four widths, where the true surface is whole."""
+    total = depth.new_zeros(())
+    for step in (1, 2, 4, 8):
+        for axis in (1, 2):
+            near, far = (slice(None, -step), slice(step, None))
+            a = (slice(None),) * axis + (far,)
+            b = (slice(None),) * axis + (near,)
+            slope = truth[a] - truth[b]
+            whole = mask[a] * mask[b] * (slope.abs() < STEEP * (0.5 + step / 4))
+            total = total + ((depth[a] - depth[b] - slope).abs() * whole).sum() / whole.sum().clamp(min=1)
+    return total
+
+
+def look(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network says of a batch of photos: layers, trunk, elevation."""
+    with autocast(batch["image"].device.type):
+        layers, trunk, elevation = networks.intrinsics(
+            batch["image"].contiguous(memory_format=torch.channels_last), batch["pose"])
+    return layers.float(), trunk.float(), elevation.float()
+
+
+def judge(said: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor], lights: relight.Lights, seed: int | None = None,
+          ) -> tuple[Tensor, dict]:
+    """The loss of what look() said of a batch, and its parts: mean absolute errors over the pixels that show the object,
+    of the normals 1 - the cosine, of metallic the cross-entropy (most things are not metal: the median would always say
+    so), and of pictures of the layers under another light the PSNR in dB. seed draws those lights."""
+    (layers, _, elevation), mask = said, batch["mask"]
+    # where nobody knows how rough and metallic an object is, what the network says is right, and teaches nothing
+    unknown = batch["unfinished"][:, None, None, None] & FINISH.to(layers.device)
+    layers, truth = (torch.where(unknown, layers.detach(), known) for known in (layers, batch["layers"]))
+    count, off = mask.sum((1, 2)).clamp(min=1), layers - truth
+    mean = lambda error: ((error * mask).sum((1, 2)) / count).mean()  # (B, S, S), over the objects  # noqa: E731
+    normal = F.normalize(layers[:, 2:5], dim=1, eps=1e-3)
+    doubt = F.binary_cross_entropy(layers[:, 9].clamp(1e-3, 1 - 1e-3), truth[:, 9], reduction="none")
+    parts = {"depth": mean(off[:, 0].abs()), "thickness": mean(off[:, 1].abs()),
+             "colour": mean(off[:, 5:8].abs().mean(1)), "roughness": mean(off[:, 8].abs()), "metallic": mean(doubt),
+             "normal": mean(1 - (normal * truth[:, 2:5]).sum(1)),
+             "slope": gradients(layers[:, 0], truth[:, 0], mask),
+             "elevation": (elevation - batch["elevation"]).abs().mean()}
+    thin = lambda maps: maps[..., ::2, ::2].flatten(-2)  # every fourth pixel tells enough  # noqa: E731
+    lit = lights.error(thin(layers[:, 2:]), thin(truth[:, 2:]), thin(mask), batch["elevation"], seed)
+    parts["relit"] = -10 * torch.log10(lit.clamp(min=1e-5)).mean()
+    # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
+    tint = (off[:, 5:8] * mask[:, None]).sum((2, 3)) / count[:, None]
+    # squares as well: where a photo leaves two answers, a picture suffers less from the one between them
+    loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * mean(off[:, 5:8].square().mean(1))
+            + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * mean(off[:, 8].square())
+            + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"]
+            + relight.loss(lit))
+    return loss, parts
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+
+
+def run(args: argparse.Namespace) -> int:
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    train, held = subjects.load_sets(args)
+    hdris = Path(args.data[0]) / Dataset(Path(args.data[0])).meta["hdris"]
+    lights = relight.Lights.of(relight.read_maps(hdris, Dataset(Path(args.dev)).excluded_hdris))
+    rng = np.random.default_rng()
+    test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
+
+    def make() -> dict[str, Tensor]:
+        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        return collate([sample(s, s.draw(rng), rng, True) for s in chosen])
+
+    batches = background(make)
+
+    def step() -> Tensor:
+        batch = next(batches)
+        return judge(look(networks, batch), batch, lights)[0]
+
+    def check(networks: nn.Module) -> tuple[float, dict]:
+        loss, parts = judge(look(networks, test), test, lights, seed=0)
+        return -float(loss), {key: round(float(value), 4) for key, value in parts.items()}
+
+    networks = IntrinsicsOnly()
+    if not (Path(args.out) / "state.pt").exists():
+        if args.backbone:
+            weights = torch.load(args.backbone, weights_only=True)
+            networks.intrinsics.backbone.load_state_dict(weights, strict=False)
+        if args.start:
+            start_from(networks, Path(args.start))
+    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
+    training.train(step, check, args.check_every)
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
+    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
+    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
+    arguments.add_argument("--backbone", help="ImageNet weights of EfficientNet-Lite0 (.pth)")
+    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
+                                ("batch", int, 8), ("rate", float, 6e-4), ("threads", int, 2), ("check-every", float, 4.0)):
+        arguments.add_argument(f"--{name}", type=kind, default=default)
+    raise SystemExit(run(arguments.parse_args()))

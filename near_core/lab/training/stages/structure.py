@@ -1,0 +1,155 @@
+"""Stage `structure`: one photo with a camera, through the frozen `intrinsics` -> the solid on 64^3."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import binary_erosion, distance_transform_edt
+from torch import Tensor, nn
+
+from ....create.view import MIRROR, cell_centres, grid_inputs, pose_of, reach
+from ....models.mini.photo_networks import Structure
+from ..data import photos
+from ..data import samples as subjects
+from ..loop import Run, Schedule, autocast, background, start_from
+from .intrinsics import IntrinsicsOnly, collate, look
+
+CENTRES = cell_centres(64)
+
+
+class StructureOnly(nn.Module):
+    """The network under the name it is saved by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.structure = Structure()
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                module.to(memory_format=torch.channels_last_3d)
+
+
+def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, augment: bool) -> dict[str, Tensor]:
+    """Network inputs and the true solid (64, 64, 64), 0..1, of one photo."""
+    view = subject.views[number]
+    camera, solid = view.camera, subject.solid
+    picture = photos.mixed_light(view, rng, augment)
+    window = photos.crop_window(picture[3].numpy())
+    mirrored = False
+    if augment:
+        window = photos.jittered(window, rng)
+        order = torch.from_numpy(rng.permutation(3))
+        picture[:3] = picture[:3][order]
+        if rng.random() < 0.2:  # the artist's guess of the azimuth is rarely exact
+            quarter = int(rng.integers(1, 4))
+            camera, _ = photos.turned(camera, 90 * quarter)
+            solid = np.rot90(solid, quarter, (0, 1))
+        mirrored = bool(rng.random() < 0.5)
+    image = photos.network_image(picture, window)
+    if mirrored:  # photo, camera and object as in a mirror that stands at x = 0
+        image, solid = image.flip(2), solid[::-1]
+    crop = photos.cropped(camera, window)
+    inputs = grid_inputs(crop, CENTRES * MIRROR if mirrored else CENTRES)
+    inputs["pose"] = pose_of(crop)
+    if mirrored:
+        inputs["uv"][..., 0] *= -1
+        inputs["towards"][0] *= -1
+        inputs["pose"][1] *= -1
+    return {"image": image, "reach": torch.tensor(reach(crop), dtype=torch.float32),
+            "solid": torch.from_numpy(np.ascontiguousarray(solid)).float() / 8,
+            **{key: torch.from_numpy(np.ascontiguousarray(value)).float() for key, value in inputs.items()}}
+
+
+def imagine(networks: StructureOnly, layers: Tensor, trunk: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Logits (B, 64, 64, 64) of a batch, from what intrinsics.look() said of it."""
+    image, side = batch["image"], batch["reach"][:, None, None]
+    front = layers[:, 0] * side
+    surface = torch.stack([front, front + layers[:, 1].clamp(min=0) * side, image[:, 3]], 1)
+    with autocast(image.device.type):
+        return networks.structure(image, layers, trunk, surface, batch["uv"], batch["depth"], batch["towards"]).float()
+
+
+def predict(intrinsics: IntrinsicsOnly, networks: StructureOnly, batch: dict[str, Tensor]) -> Tensor:
+    """Logits (B, 64, 64, 64) of a batch of photos."""
+    with torch.no_grad():
+        layers, trunk, _ = look(intrinsics, batch)
+    return imagine(networks, layers, trunk, batch)
+
+
+def loss_of(logits: Tensor, solid: Tensor) -> Tensor:
+    """Cross-entropy, most of it near the true surface, and Dice."""
+    most, least = F.max_pool3d(solid, 2), -F.max_pool3d(-solid, 2)
+    near = F.max_pool3d(most, 3, 1, 1) + F.max_pool3d(-least, 3, 1, 1)  # 1 around the surface, 0 elsewhere
+    weight = F.interpolate(0.3 + 3 * near[:, None], scale_factor=2)[:, 0]
+    entropy = (F.binary_cross_entropy_with_logits(logits, solid, reduction="none") * weight).sum() / weight.sum()
+    p = logits.sigmoid()
+    dice = 1 - (2 * (p * solid).sum((1, 2, 3)) + 1) / (p.sum((1, 2, 3)) + solid.sum((1, 2, 3)) + 1)
+    return 3 * entropy + dice.mean()
+
+
+def f1(predicted: np.ndarray, truth: np.ndarray, within: float) -> float:
+    """Harmonic mean of precision and recall of cells within `within` cells of one another."""
+    if not predicted.any():
+        return 0.0
+    near = lambda grid: distance_transform_edt(~grid) <= within  # noqa: E731
+    precision, recall = near(truth)[predicted].mean(), near(predicted)[truth].mean()
+    return float(2 * precision * recall / max(precision + recall, 1e-9))
+
+
+def scores(logits: np.ndarray, subject: subjects.Subject) -> tuple[float, float]:
+    """F1 of the surface voxels within 1/32 of the asset, and intersection over union of the solid."""
+    solid = logits > 0
+    shell = np.zeros_like(solid)
+    shell[tuple(subject.shell.T.astype(int))] = True
+    truth = subject.solid >= 4
+    overlap = (solid & truth).sum() / max((solid | truth).sum(), 1)
+    return f1(solid & ~binary_erosion(solid), shell, 2.0), float(overlap)
+
+
+def run(args: argparse.Namespace) -> int:
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    train, held = subjects.load_sets(args)
+    rng = np.random.default_rng()
+    tests = [collate([sample(s, 0, np.random.default_rng(0), False)]) for s in held]
+    intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
+    start_from(intrinsics, Path(args.intrinsics))
+
+    def make() -> dict[str, Tensor]:
+        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        return collate([sample(s, s.draw(rng), rng, True) for s in chosen])
+
+    batches = background(make)
+
+    def step() -> Tensor:
+        batch = next(batches)
+        return loss_of(predict(intrinsics, networks, batch), batch["solid"])
+
+    def check(networks: nn.Module) -> tuple[float, dict]:
+        made = [predict(intrinsics, networks, batch) for batch in tests]
+        found = [scores(logits[0].numpy(), subject) for logits, subject in zip(made, held)]
+        loss = np.mean([float(loss_of(logits, batch["solid"])) for logits, batch in zip(made, tests)])
+        return float(np.mean([f for f, _ in found])), {
+            "worst": min(f for f, _ in found), "iou": float(np.mean([o for _, o in found])), "loss": float(loss)}
+
+    networks = StructureOnly()
+    if args.start and not (Path(args.out) / "state.pt").exists():
+        start_from(networks, Path(args.start))
+    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
+    training.train(step, check, args.check_every)
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
+    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
+    arguments.add_argument("--intrinsics", required=True, help="weights of the stage intrinsics (.safetensors)")
+    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
+    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
+                                ("batch", int, 4), ("rate", float, 1e-3), ("threads", int, 2), ("check-every", float, 4.0)):
+        arguments.add_argument(f"--{name}", type=kind, default=default)
+    raise SystemExit(run(arguments.parse_args()))

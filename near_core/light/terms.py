@@ -1,0 +1,137 @@
+"""Surfels under a light and a view: their transport terms, and what the lighting decoder is told about them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import ggx, grid
+from ..asset import Surfels
+from ..directions import fibonacci_sphere
+from . import principled as shading
+from .transport import LUMINANCE, Illumination, Light, Transport
+
+TOKENS = 96
+GLARE = 8.0  # times the map's mean; a stray normal that meets a sun outshines its neighbours by no more
+NARROW = 0.2  # roughness up to which rays find a map's spots by themselves
+_ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
+
+
+@dataclass(frozen=True, eq=False)
+class Shaded:
+    """Surfels under a light and a view, K of them, with what they send to the camera term by term.
+
+    surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
+    terms: (K, 5, 3) radiance at strength 1: sky diffuse without and with visibility, bounced diffuse, specular
+        without and with occlusion. blocked: (K,) fraction of the specular lobe that hits the asset.
+    visibility: (K,) of the sky's irradiance.
+    """
+
+    surfels: Surfels
+    index: np.ndarray
+    view: np.ndarray
+    terms: np.ndarray
+    blocked: np.ndarray
+    visibility: np.ndarray
+
+
+def shade(prepared: Transport, illumination: Illumination, light: Light,
+          asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
+    """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
+    surfels = prepared.surfels.take(index)
+    cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
+    wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > NARROW
+    opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
+    blocked = np.zeros(len(index), np.float32)
+    for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
+        rows = _rows(chosen)
+        if chosen.any():
+            opened[rows], traced[rows], blocked[rows] = _reflected(
+                prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
+                rays, threads)
+    if illumination.lit is not None:
+        rows, turn = _rows(wide), asset_to_map.astype(np.float32)
+        spots = light.suns[-light.spots:] @ turn
+        each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
+        weight = light.sun_weight[-light.spots:]
+        limit = GLARE * light.mean
+        opened[rows] += _limited(np.tensordot(each, weight, (1, 0)), limit)
+        traced[rows] += _limited(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
+    irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
+    terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
+                             np.stack([opened, traced], 1))
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+
+
+def _rows(chosen: np.ndarray) -> np.ndarray | slice:
+    """Those of chosen (K,) bool, as an index that copies nothing where it is all of them."""
+    return slice(None) if chosen.all() else np.flatnonzero(chosen)
+
+
+def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
+               asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
+    opened, traced, blocked = grid.trace_specular(
+        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
+        radiosity, pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+    # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
+    smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+                         index.astype(np.int32), asset_to_map, rays=6 * rays, threads=threads)
+    return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
+
+
+def _limited(radiance: np.ndarray, limit: float) -> np.ndarray:
+    """(..., 3) dimmed to a luminance of at most limit."""
+    return radiance * np.minimum(1, limit / np.maximum(radiance @ LUMINANCE, 1e-9))[..., None]
+
+
+def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
+
+    view: (K, 3), directions: (P, 3) unit, asset frame. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
+    """
+    normal = surfels.shading_normal
+    alpha2 = (np.maximum(surfels.roughness, 0.1) ** 4)[:, None]
+    cosine = lambda a, b: np.maximum(a @ b.T, 0)  # noqa: E731
+    nl, nv = cosine(normal, directions), np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
+    vl = np.clip(view @ directions.T, -1, 1)
+    # h = (v + l) / |v + l|, |v + l|^2 = 2 + 2 v.l
+    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
+    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
+    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
+    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)  # noqa: E731
+    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
+    fresnel = (1 - np.minimum(vh, 1)) ** 5
+    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
+
+
+def token_directions() -> np.ndarray:
+    """(TOKENS, 3) float32 unit, map frame."""
+    return fibonacci_sphere(TOKENS)
+
+
+def token_radiance(light: Light, directions: np.ndarray) -> np.ndarray:
+    """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean. (T, 9) float32."""
+    pyramid = light.pyramid
+    lods = [max(math.log2(pyramid.height / rows), 0) for rows in _ROWS]
+    levels = [pyramid.sample(directions, np.full(len(directions), lod, np.float32)) for lod in lods]
+    return np.concatenate(levels, 1) / max(light.mean, 1e-8)
+
+
+def surfel_inputs(shaded: Shaded) -> np.ndarray:
+    """(K, 11) float32: what the decoder is told of a surfel beside its light."""
+    s = shaded.surfels
+    cosine = lambda a, b: np.einsum("kc,kc->k", a, b)  # noqa: E731
+    return np.column_stack([s.base_color, s.roughness, s.metallic, cosine(s.shading_normal, shaded.view),
+                            cosine(s.normal, shaded.view), cosine(s.normal, s.shading_normal), s.area,
+                            shaded.visibility, shaded.blocked]).astype(np.float32)
+
+
+def reflections(shaded: Shaded) -> np.ndarray:
+    """(K, 3) unit, asset frame: the view direction mirrored at the shading normal."""
+    n = shaded.surfels.shading_normal
+    return 2 * np.einsum("kc,kc->k", n, shaded.view)[:, None] * n - shaded.view
+

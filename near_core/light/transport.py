@@ -1,0 +1,156 @@
+"""Light transport on an asset's own surfels: who sees the sky, who sees whom, and what a mirror would see.
+
+Radiosity with a hit table per asset, next to filtered importance sampling of the GGX lobe per view. Light is
+prepared once per map in the map's own frame; assets look it up with turned directions, so that rotating the World,
+an object or the camera never resamples a map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._kernels import ggx, grid
+from ..asset import Surfels
+from ..asset.surfels import RESOLUTION
+from ..directions import fibonacci_sphere
+from ..progress import Progress, silent
+from ..scene import Environment
+
+DIRECTIONS = 64  # of the hit table
+# A map in three parts: its sky, seen through the hit table; what outshines it, in directions drawn by energy to which
+# rays are traced; and of that the spots, which reflections look for as well.
+SKY = 2  # times the mean radiance; what outshines this casts shadows of its own
+SUN_DIRECTIONS = 16  # at most, towards what does, but for the spots
+SPOT = 16  # times the mean radiance; what outshines this is a spot
+SPOT_DIRECTIONS = 16  # at most
+SHARE = 0.01  # of the map's energy, below which a part is not worth its directions
+SKY_ROWS = 128  # texels of the sky; importance_directions distinguishes no more
+BOUNCES = 4
+AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
+LUMINANCE = ggx.LUMINANCE
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """A map made ready, in the map's own frame, at strength 1.
+
+    pyramid, base: kernels.ggx.Pyramid of the whole map, and without its spots (the same one where there are none).
+    sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
+    sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
+    spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance.
+    """
+
+    pyramid: ggx.Pyramid
+    base: ggx.Pyramid
+    sky: ggx.Pyramid
+    irradiance: ggx.Pyramid
+    suns: np.ndarray
+    sun_weight: np.ndarray
+    spots: int
+    mean: float
+
+
+def prepare_light(environment: Environment) -> Light:
+    """Everything that depends on the map alone."""
+    pyramid = ggx.pyramid(environment.map)
+    mean = float(ggx.solid_angle_mean(pyramid) @ LUMINANCE)
+    base, spots, spot_weight = _parted(pyramid, SPOT * mean, SHARE * mean, SPOT_DIRECTIONS)
+    coarse = max(pyramid.height // SKY_ROWS, 1).bit_length() - 1
+    sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), SKY * mean, SHARE * mean,
+                                SUN_DIRECTIONS)
+    return Light(pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)), np.concatenate([suns, spots]),
+                 np.concatenate([weight, spot_weight]), len(spots), mean)
+
+
+def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
+    """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
+    the map itself and none where that is no more than `least` in the mean."""
+    whole = np.ascontiguousarray(pyramid.level(0))
+    dimmed = ggx.pyramid(whole * np.minimum(1, limit / np.maximum(whole @ LUMINANCE, 1e-9))[..., None])
+    bright = replace(pyramid, texels=pyramid.texels - dimmed.texels)
+    if ggx.solid_angle_mean(bright) @ LUMINANCE <= least:
+        return pyramid, np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
+    directions, weight = ggx.importance_directions(bright, count)
+    carries = weight.any(1)  # a map whose light is in few places leaves directions over
+    return dimmed, directions[carries], weight[carries]
+
+
+@dataclass(frozen=True, eq=False)
+class Transport:
+    """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
+
+    words: which of them are open, as grid.open_words. links: who lights whom.
+    albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
+    """
+
+    surfels: Surfels
+    grid: grid.Grid
+    directions: np.ndarray
+    words: np.ndarray
+    links: grid.Links
+    albedo: np.ndarray
+
+
+def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent) -> Transport:
+    """Everything that depends on the asset alone."""
+    lattice = grid.Grid(surfels.position, surfels.normal, RESOLUTION)
+    directions = fibonacci_sphere(DIRECTIONS)
+    table = np.empty((len(surfels), DIRECTIONS), np.int32)
+    parts = lattice.parts(AT_ONCE)
+    for number, index in enumerate(parts):
+        progress("Light transport", number / len(parts))
+        table[index] = lattice.trace_table(directions, index=index, threads=threads)
+    return Transport(surfels, lattice, directions, grid.open_words(table),
+                     grid.link(table, directions, surfels.shading_normal, threads=threads),
+                     reflectance(surfels) / np.float32(math.pi))
+
+
+@dataclass(frozen=True, eq=False)
+class Illumination:
+    """What arrives at every surfel under one light, (M, 3) float32 at strength 1.
+
+    open: irradiance of the whole sky. direct: of the sky the surfel sees. bounced: from other surfels.
+    radiosity: (M, 4) RGB0, radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,), direct over
+    open. lit: (M, light.spots) bool, which spots reach it; None where no ray went there.
+    """
+
+    open: np.ndarray
+    direct: np.ndarray
+    bounced: np.ndarray
+    radiosity: np.ndarray
+    visibility: np.ndarray
+    lit: np.ndarray | None = None
+
+
+def reflectance(surfels: Surfels) -> np.ndarray:
+    """Hemispherical albedo (M, 3) of what a bounce leaves behind: diffuse base, or F0 of a metal."""
+    dielectric = 0.94 * (1 - surfels.metallic[:, None]) + surfels.metallic[:, None]
+    return np.clip(surfels.base_color * dielectric, 0, 0.98)
+
+
+def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, suns: bool = True,
+               threads: int = 0, progress: Progress = silent) -> Illumination:
+    """Diffuse light transport: visible sky, then BOUNCES rounds of gathering.
+
+    asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
+    suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
+    """
+    turn, surfels = asset_to_map.astype(np.float32), transport.surfels
+    sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
+    towards, opened = light.suns[:count] @ turn, np.empty((len(surfels), count), bool)
+    parts = transport.grid.parts(AT_ONCE) if count else []
+    for number, index in enumerate(parts):
+        progress("Light transport", number / len(parts))
+        transport.grid.trace_sky(towards, opened, index=index, threads=threads)
+    radiance = sky.sample(transport.directions @ turn.T,
+                          np.full(DIRECTIONS, math.log2(sky.height / 8), np.float32), threads=threads)
+    open_sky, direct, visibility = grid.direct(
+        np.concatenate([transport.directions, towards]),
+        np.concatenate([radiance * np.float32(4 * math.pi / DIRECTIONS), light.sun_weight[:count]]), transport.words,
+        opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
+    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, BOUNCES, threads=threads)
+    lit = opened[:, count - light.spots:] if count and light.spots else None
+    return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

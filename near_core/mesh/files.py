@@ -1,0 +1,36 @@
+"""Mesh files by their suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import NearError
+from .mesh import MAX_BYTES, Mesh, checked
+
+SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
+
+
+def load(path: str | Path) -> Mesh:
+    """Reads a mesh file; node transforms are applied and everything becomes one mesh.
+
+    glTF and OBJ are Y-up, front +Z, and are turned to Z-up, front -Y: (x, y, z) -> (x, -z, y). PLY is taken as Z-up.
+    Other files (textures, .mtl, .bin) are read from the file's own folder only. Raises NearError.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise NearError(f"{path.name} is not a mesh NeAR can read.", "Use a .glb, .gltf, .obj or .ply file.")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+    if size > MAX_BYTES:
+        raise NearError(f"{path.name} is larger than 2 GB.", "Decimate the mesh or export a part of it.")
+    from . import gltf  # they build on this module
+    from . import obj_ply as wavefront
+    reader = gltf.read if kind in (".glb", ".gltf") else wavefront.read
+    try:
+        mesh = reader(path)
+    except MemoryError as error:
+        raise NearError(f"{path.name} needs more memory than there is.", "Decimate the mesh.") from error
+    return checked(mesh, path.name)

@@ -1,0 +1,297 @@
+"""glTF 2.0 files as meshes, by the specification: its defaults, transforms, samplers and packed maps."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import struct
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+
+from ..errors import NearError
+from . import texture
+from .beside import read_beside
+from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_upright
+
+_COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+_COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_WRAP = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
+_COMPRESSED = {"KHR_draco_mesh_compression": "Draco compression", "EXT_meshopt_compression": "meshopt compression",
+               "KHR_texture_basisu": "KTX2 textures"}
+_TRIANGLES, _STRIP, _FAN = 4, 5, 6
+
+
+def read(path: Path) -> Mesh:
+    """Every triangle of the file's scene, turned to Z-up.
+
+    Skins are read in their rest pose, morph targets at zero. A material's maps share one set of UVs: that of its base
+    colour, or of its first map. Raises NearError for damaged files and for compressed ones.
+    """
+    try:
+        header, binary = _split(path)
+        for extension, words in _COMPRESSED.items():
+            if extension in header.get("extensionsRequired", ()):
+                raise NearError(f"{path.name} uses {words}, which NeAR can't read.", "Export it without compression.")
+        return _File(path, header, binary).mesh()
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError,
+            struct.error, binascii.Error) as error:
+        raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
+
+
+def _split(path: Path) -> tuple[dict, bytes | None]:
+    """The file's JSON and, in a .glb, its binary chunk."""
+    data = path.read_bytes()
+    if data[:4] != b"glTF":
+        return json.loads(data), None
+    version, length = struct.unpack_from("<II", data, 4)
+    if version != 2 or length > len(data):
+        raise ValueError("length")
+    chunks, at = {}, 12
+    while at + 8 <= length:
+        size, kind = struct.unpack_from("<I4s", data, at)
+        if at + 8 + size > length:
+            raise ValueError("chunk")
+        chunks.setdefault(kind, data[at + 8:at + 8 + size])
+        at += 8 + size
+    return json.loads(chunks[b"JSON"]), chunks.get(b"BIN\0")
+
+
+class _File:
+    """One open file: what has been read of it is kept, so that shared buffers and images are read once."""
+
+    def __init__(self, path: Path, header: dict, binary: bytes | None):
+        self.path, self.header, self.binary = path, header, binary
+        self.buffers: dict[int, bytes] = {}
+        self.images: dict[int, np.ndarray] = {}
+
+    def mesh(self) -> Mesh:
+        placed = self.placed()
+        found = [(node, primitive, matrix) for node, matrix in ((self.header["nodes"][i], m) for i, m in placed.items())
+                 if "mesh" in node for primitive in self.header["meshes"][node["mesh"]]["primitives"]
+                 if primitive.get("mode", _TRIANGLES) in (_TRIANGLES, _STRIP, _FAN)]
+        triangles = sum(self.triangle_count(primitive) for _, primitive, _ in found)
+        if triangles > MAX_TRIANGLES:
+            raise too_many(self.path.name, triangles)
+        if not triangles:
+            raise NearError(f"{self.path.name} has no faces.", "Choose a mesh with a surface.")
+        parts = []
+        for node, primitive, matrix in found:
+            if "skin" in node:  # joints place a skinned mesh, wherever its node is
+                bones = self.bones(self.header["skins"][node["skin"]], primitive["attributes"], placed)
+            parts.append(self.primitive(primitive, bones if "skin" in node else matrix[None]))
+        listed = [self.material(m) for m in self.header.get("materials", ())]
+        return merged(parts, (*listed, Material()))  # the last is for primitives that name none
+
+    def placed(self) -> dict[int, np.ndarray]:
+        """The scene's nodes, each with its (4, 4) matrix to the scene."""
+        nodes = self.header["nodes"]
+        scenes = self.header.get("scenes")
+        if scenes:
+            roots = scenes[self.header.get("scene", 0)].get("nodes", [])
+        else:
+            roots = sorted(set(range(len(nodes))) - {c for n in nodes for c in n.get("children", ())})
+        waiting, found = [(root, np.eye(4)) for root in reversed(roots)], {}
+        while waiting:
+            index, above = waiting.pop()
+            if index in found or index < 0:
+                raise ValueError("the nodes are not a tree")
+            found[index] = above @ _matrix(nodes[index])
+            waiting += [(child, found[index]) for child in reversed(nodes[index].get("children", ()))]
+        return found
+
+    def bones(self, skin: dict, attributes: dict, placed: dict[int, np.ndarray]) -> np.ndarray:
+        """(V, 4, 4) matrices to the scene of a skinned primitive's vertices, with the joints where their nodes are."""
+        joints = np.stack([placed.get(j, np.eye(4)) for j in skin["joints"]])
+        if "inverseBindMatrices" in skin:
+            joints = joints @ self.accessor(skin["inverseBindMatrices"])[:len(joints)].reshape(-1, 4, 4).swapaxes(1, 2)
+        joint, weight = self.accessor(attributes["JOINTS_0"]), self.accessor(attributes["WEIGHTS_0"])
+        weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
+        return sum(joints[joint[:, i]] * weight[:, i, None, None] for i in range(4))
+
+    def triangle_count(self, primitive: dict) -> int:
+        corners = self.header["accessors"][primitive.get("indices", primitive["attributes"]["POSITION"])]["count"]
+        return corners // 3 if primitive.get("mode", _TRIANGLES) == _TRIANGLES else max(corners - 2, 0)
+
+    def primitive(self, primitive: dict, matrix: np.ndarray) -> Mesh:
+        """matrix: (1 or V, 4, 4), of all vertices or of each, to the scene."""
+        attributes = primitive["attributes"]
+        position = self.accessor(attributes["POSITION"])
+        index = self.accessor(primitive["indices"])[:, 0] if "indices" in primitive else np.arange(len(position))
+        faces = _faces(index.astype(np.int64), primitive.get("mode", _TRIANGLES))
+        if len(faces) and faces.max() >= len(position):
+            raise ValueError("index")
+        if np.linalg.det(matrix[0, :3, :3]) < 0:  # a mirror turns the winding over
+            faces = faces[:, ::-1]
+        material = primitive.get("material", len(self.header.get("materials", ())))
+        uv_set, transform = self.uv_source(primitive.get("material"))
+        normal, uv, color = None, None, None
+        if "NORMAL" in attributes:
+            normal = np.einsum("vi,vij->vj", self.accessor(attributes["NORMAL"]), _inverses(matrix[:, :3, :3]))
+            normal = turned_upright(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20))[faces]
+        if f"TEXCOORD_{uv_set}" in attributes:
+            uv = self.accessor(attributes[f"TEXCOORD_{uv_set}"])[:, :2] @ transform[:, :2].T + transform[:, 2]
+            uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)[faces]
+        if "COLOR_0" in attributes:
+            color = self.accessor(attributes["COLOR_0"])
+            color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)[faces]
+        vertices = turned_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
+        return Mesh(vertices, faces, uv, normal, color, np.full(len(faces), material, np.int32))
+
+    def uv_source(self, material: int | None) -> tuple[int, np.ndarray]:
+        """Which TEXCOORD the material's maps use, and the (2, 3) transform (KHR_texture_transform) laid over it."""
+        for info in self.maps(self.header["materials"][material] if material is not None else {}):
+            extra = info.get("extensions", {}).get("KHR_texture_transform", {})
+            angle, (x, y), scale = extra.get("rotation", 0.0), extra.get("offset", (0, 0)), extra.get("scale", (1, 1))
+            turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+            return int(extra.get("texCoord", info.get("texCoord", 0))), np.c_[turn * np.asarray(scale), (x, y)]
+        return 0, np.eye(2, 3)
+
+    def maps(self, material: dict) -> list[dict]:
+        pbr = material.get("pbrMetallicRoughness", {})
+        found = (pbr.get("baseColorTexture"), pbr.get("metallicRoughnessTexture"), material.get("normalTexture"))
+        return [info for info in found if info is not None]
+
+    def material(self, material: dict) -> Material:
+        """Factors that are not written are 1 by the specification, also the metallic one."""
+        pbr = material.get("pbrMetallicRoughness", {})
+        factor = tuple(float(x) for x in pbr.get("baseColorFactor", (1, 1, 1, 1)))
+        if len(factor) != 4:
+            raise ValueError("baseColorFactor")
+        base = self.image(pbr.get("baseColorTexture"))
+        packed, normal = self.image(pbr.get("metallicRoughnessTexture")), self.image(material.get("normalTexture"))
+        mode = material.get("alphaMode", "OPAQUE")
+        if mode == "OPAQUE":
+            factor = (*factor[:3], 1.0)
+            base = None if base is None else texture.opaque(base)
+        elif mode == "MASK" and base is not None:
+            base = texture.masked(base, material.get("alphaCutoff", 0.5) / max(factor[3], 1e-6))
+            factor = (*factor[:3], 1.0)
+        return Material(
+            name=str(material.get("name", "")), base_color=factor, base_color_map=base,
+            roughness=float(pbr.get("roughnessFactor", 1)), metallic=float(pbr.get("metallicFactor", 1)),
+            roughness_map=None if packed is None else np.ascontiguousarray(packed[..., 1]),
+            metallic_map=None if packed is None else np.ascontiguousarray(packed[..., 2]),
+            normal_map=None if normal is None else np.ascontiguousarray(normal[..., :3]),
+            normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material))
+
+    def wrap(self, material: dict) -> tuple[str, str]:
+        for info in self.maps(material):
+            entry = self.header["textures"][info["index"]]
+            sampler = self.header["samplers"][entry["sampler"]] if "sampler" in entry else {}
+            return _WRAP[sampler.get("wrapS", 10497)], _WRAP[sampler.get("wrapT", 10497)]
+        return "repeat", "repeat"
+
+    def image(self, info: dict | None) -> np.ndarray | None:
+        """A texture's picture, (h, w, 4) uint8."""
+        if info is None:
+            return None
+        entry = self.header["textures"][info["index"]]
+        webp = entry.get("extensions", {}).get("EXT_texture_webp", {})
+        index = webp.get("source", entry.get("source"))
+        if index is None:
+            return None
+        if index not in self.images:
+            picture = self.header["images"][index]
+            data = self.view(picture["bufferView"]) if "bufferView" in picture else self.resource(picture["uri"])
+            self.images[index] = texture.decode(data, f"A texture of {self.path.name}")
+        return self.images[index]
+
+    def accessor(self, index: int) -> np.ndarray:
+        """(count, columns) float32 where it is floating or normalized, else integers."""
+        entry = self.header["accessors"][index]
+        dtype, columns = np.dtype(_COMPONENT[entry["componentType"]]), _COLUMNS[entry["type"]]
+        count = int(entry["count"])
+        if not 0 <= count <= 3 * MAX_TRIANGLES:
+            raise ValueError("count")
+        if "bufferView" in entry:
+            view = self.header["bufferViews"][entry["bufferView"]]
+            values = _rows(self.view(entry["bufferView"]), entry.get("byteOffset", 0), view.get("byteStride"), dtype,
+                           count, columns)
+        else:
+            values = np.zeros((count, columns), dtype)
+        if "sparse" in entry:
+            values = self.sparse(values.copy(), entry["sparse"])
+        if entry.get("normalized"):
+            return np.maximum(values.astype(np.float32) / np.iinfo(dtype).max, -1)
+        return values
+
+    def sparse(self, values: np.ndarray, entry: dict) -> np.ndarray:
+        where, what, count = entry["indices"], entry["values"], int(entry["count"])
+        index = _rows(self.view(where["bufferView"]), where.get("byteOffset", 0), None,
+                      np.dtype(_COMPONENT[where["componentType"]]), count, 1)
+        values[index[:, 0]] = _rows(self.view(what["bufferView"]), what.get("byteOffset", 0), None, values.dtype, count,
+                                    values.shape[1])
+        return values
+
+    def view(self, index: int) -> memoryview:
+        entry = self.header["bufferViews"][index]
+        data = memoryview(self.buffer(entry["buffer"]))
+        start, size = entry.get("byteOffset", 0), entry["byteLength"]
+        if start < 0 or size < 0 or start + size > len(data):
+            raise ValueError("buffer view")
+        return data[start:start + size]
+
+    def buffer(self, index: int) -> bytes:
+        if index not in self.buffers:
+            entry = self.header["buffers"][index]
+            data = self.resource(entry["uri"]) if "uri" in entry else self.binary
+            if data is None or len(data) < entry["byteLength"]:
+                raise ValueError("buffer")
+            self.buffers[index] = data
+        return self.buffers[index]
+
+    def resource(self, uri: str) -> bytes:
+        """A data URI's content, or a file beside this one."""
+        if uri.startswith("data:"):
+            return base64.b64decode(uri[uri.index(",") + 1:])
+        return read_beside(self.path, unquote(uri))
+
+
+def _rows(data: memoryview, offset: int, stride: int | None, dtype: np.dtype, count: int, columns: int) -> np.ndarray:
+    """(count, columns) values that lie `stride` bytes apart (None: closely)."""
+    row = dtype.itemsize * columns
+    stride = stride or row
+    if offset < 0 or stride < row or (count and offset + (count - 1) * stride + row > len(data)):
+        raise ValueError("accessor")
+    if count == 0:
+        return np.zeros((0, columns), dtype)
+    if stride == row:
+        return np.frombuffer(data, dtype, count * columns, offset).reshape(count, columns)
+    raw = np.frombuffer(data, np.uint8)[offset:]
+    rows = np.lib.stride_tricks.as_strided(raw, (count, row), (stride, 1), writeable=False)
+    return np.ascontiguousarray(rows).view(dtype)
+
+
+def _matrix(node: dict) -> np.ndarray:
+    """(4, 4) float64, node to parent."""
+    if "matrix" in node:
+        return np.array(node["matrix"], np.float64).reshape(4, 4).T
+    matrix = np.eye(4)
+    x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
+    matrix[:3, :3] = [[1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                      [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                      [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]]
+    matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64)
+    matrix[:3, 3] = node.get("translation", (0, 0, 0))
+    return matrix
+
+
+def _inverses(matrices: np.ndarray) -> np.ndarray:
+    """(K, 3, 3) inverses times the size of the determinants, which flat matrices have too; normals are scaled later."""
+    a, b, c = np.moveaxis(matrices, 1, 0)
+    adjugates = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], 2)
+    return adjugates * np.where(np.linalg.det(matrices) < 0, -1, 1)[:, None, None]
+
+
+def _faces(index: np.ndarray, mode: int) -> np.ndarray:
+    """(F, 3) corners of triangles, of a strip or of a fan."""
+    if mode == _TRIANGLES:
+        return index[:len(index) // 3 * 3].reshape(-1, 3)
+    if mode == _FAN:
+        return np.stack([np.repeat(index[:1], max(len(index) - 2, 0)), index[1:-1], index[2:]], 1)
+    strip = np.stack([index[:-2], index[1:-1], index[2:]], 1)
+    strip[1::2] = strip[1::2, ::-1]
+    return strip

@@ -1,0 +1,133 @@
+"""OBJ and PLY files as meshes, read by trimesh."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import NearError
+from . import texture
+from .beside import read_beside
+from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_upright
+
+
+def read(path: Path) -> Mesh:
+    """All geometry of the file; OBJ is turned to Z-up, PLY is Z-up already. Raises NearError."""
+    try:
+        import trimesh
+    except ImportError as error:
+        raise NearError(f"Reading {path.name} needs the Python package trimesh.", "Use a .glb file.") from error
+    obj = path.suffix.lower() == ".obj"
+    if not obj:
+        _check_counts(path)
+    try:
+        scene = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type=path.suffix[1:].lower(), process=False,
+                                   resolver=_Folder(path))
+        found = [g for g in scene.geometry.values() if isinstance(g, trimesh.Trimesh) and len(g.faces)]
+        if not found:
+            raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
+        parts = [_part(geometry, index, obj) for index, geometry in enumerate(found)]
+        return merged(parts, tuple(_material(g.visual, path) for g in found))
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, AssertionError, OSError,
+            struct.error) as error:
+        raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
+
+
+def flags(path: Path) -> set[str]:
+    """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less than
+    half opaque. Raises NearError when the file can't be read."""
+    found = {"flat"}
+    try:
+        named = re.findall(rb"^mtllib\s+(.*\S)", path.read_bytes(), re.MULTILINE)
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the file.") from error
+    for name in named:
+        try:
+            text = read_beside(path, name.decode(errors="replace")).decode(errors="replace")
+        except NearError:  # without materials it is grey
+            continue
+        found |= {"alpha"} if re.search(r"^\s*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
+        found |= {"blend"} if any(float(d) < 0.5 for d in re.findall(
+            r"^\s*d\s+(\d*\.?\d+)", text, re.MULTILINE)) else set()
+    return found
+
+
+class _Folder:
+    """Where trimesh finds other files: beside the mesh and nowhere else."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.file_name = path.name
+
+    def get(self, name: str) -> bytes:
+        try:
+            return read_beside(self.path, name.strip())
+        except NearError as error:
+            raise FileNotFoundError(name) from error
+
+    __getitem__ = get
+
+
+def _check_counts(path: Path) -> None:
+    """A PLY header may promise anything; what it promises has to fit into the file before it is allocated."""
+    with path.open("rb") as file:
+        header = file.read(1 << 16).partition(b"end_header")[0]
+    size = path.stat().st_size
+    for kind, count in re.findall(rb"^element\s+(\w+)\s+(\d+)", header, re.MULTILINE):
+        if kind == b"face" and int(count) > MAX_TRIANGLES:
+            raise too_many(path.name, int(count))
+        if int(count) > size:
+            raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.")
+
+
+def _part(geometry, index: int, y_up: bool) -> Mesh:
+    upright = turned_upright if y_up else np.asarray
+    faces = np.asarray(geometry.faces)
+    if len(faces) > MAX_TRIANGLES:
+        raise too_many("The mesh", len(faces))
+    normal = uv = color = None
+    if "vertex_normals" in geometry._cache.cache:  # only those the file has; trimesh would make up others
+        normal = upright(np.asarray(geometry.vertex_normals, np.float32))[faces]
+    if getattr(geometry.visual, "uv", None) is not None:
+        uv = np.asarray(geometry.visual.uv, np.float32)[:, :2][faces]
+    if geometry.visual.kind == "vertex":
+        code = np.asarray(geometry.visual.vertex_colors)
+        color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[faces]
+    elif geometry.visual.kind == "face":
+        code = np.asarray(geometry.visual.face_colors)
+        color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[:, None].repeat(3, 1)
+    return Mesh(upright(np.asarray(geometry.vertices, np.float32)), faces, uv, normal, color,
+                np.full(len(faces), index, np.int32))
+
+
+def _material(visual, path: Path) -> Material:
+    """Kd linear, Ns as Blender reads it (roughness = 1 - sqrt(Ns / 1000)), and the Pr, Pm extension."""
+    if visual.kind in ("vertex", "face"):
+        return Material(base_color=(1.0, 1.0, 1.0, 1.0))
+    source = getattr(visual, "material", None)
+    extra = getattr(source, "kwargs", None)
+    if not extra and getattr(source, "image", None) is None:
+        return Material()
+    extra = extra or {}
+    number = lambda key, default: float(np.ravel(extra.get(key, default))[0])  # noqa: E731
+    color = [float(x) for x in np.ravel(extra.get("kd", (1, 1, 1)))]
+    shine = number("ns", 250.0)
+    picture = _picture(source.image, path)
+    return Material(
+        name=str(source.name or ""), base_color=(*(color * 3)[:3], number("d", 1.0)),
+        roughness=number("pr", 1 - math.sqrt(min(max(shine, 0), 1000) / 1000)), metallic=number("pm", 0.0),
+        base_color_map=picture if picture is None or "map_d" in extra else texture.opaque(picture))
+
+
+def _picture(image, path: Path) -> np.ndarray | None:
+    if image is None:
+        return None
+    if image.width * image.height > texture.MAX_PIXELS:
+        raise NearError(f"A texture of {path.name} has {image.width} x {image.height} pixels.",
+                        "Scale it down to 8192 pixels or less.")
+    return np.asarray(image.convert("RGBA"))

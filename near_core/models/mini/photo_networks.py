@@ -1,0 +1,303 @@
+"""near-mini, the photo side: layers of the picture -> the solid on 64^3 -> the latent of its surface.
+
+Everything is aligned to the photo's pixels: a cell of the grid looks up the features where it falls in the picture,
+so the networks generalise by what they see rather than by which object it is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .asset_networks import LATENT, SparseBlock
+
+SIZE = 128  # pixels of the square crop the networks see
+PIXEL = 30  # what Slat sees of a voxel
+LAYERS = 10  # of Intrinsics
+TRUNK = 64
+POSE = 6
+COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
+LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
+
+# EfficientNet-Lite0 (Tan and Le 2019, the variant without squeeze-and-excitation): kernel, stride, expansion, out
+_STAGES = [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40), (3, 2, 6, 80), (3, 1, 6, 80),
+           (3, 1, 6, 80), (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112), (5, 2, 6, 192), (5, 1, 6, 192),
+           (5, 1, 6, 192), (5, 1, 6, 192), (3, 1, 6, 320)]
+_TAPS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}  # block after which a stride ends -> channels (strides 2..32)
+
+
+class SameConv(nn.Conv2d):
+    """Convolution that pads as TensorFlow does: the odd pixel goes to the right and the bottom."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.kernel_size[0] - self.stride[0]
+        before = total // 2
+        x = F.pad(x, (before, total - before, before, total - before))
+        if self.groups == 1 or not torch.is_grad_enabled():
+            return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        with torch.autocast(x.device.type, enabled=False):  # depthwise gradients in bfloat16 take five times as long
+            return F.conv2d(x.float(), self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+class MobileBlock(nn.Module):
+    """Inverted residual: expand, depthwise, project; batch norms are frozen."""
+
+    def __init__(self, inside: int, kernel: int, stride: int, expansion: int, out: int):
+        super().__init__()
+        wide = inside * expansion
+        self._expand_conv = nn.Conv2d(inside, wide, 1, bias=False) if expansion > 1 else None
+        self._bn0 = nn.BatchNorm2d(wide, eps=1e-3) if expansion > 1 else None
+        self._depthwise_conv = SameConv(wide, wide, kernel, stride, groups=wide, bias=False)
+        self._bn1 = nn.BatchNorm2d(wide, eps=1e-3)
+        self._project_conv = nn.Conv2d(wide, out, 1, bias=False)
+        self._bn2 = nn.BatchNorm2d(out, eps=1e-3)
+        self.skip = stride == 1 and inside == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        if self._expand_conv is not None:
+            y = F.relu6(self._bn0(self._expand_conv(y)))
+        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.skip else y
+
+
+class Backbone(nn.Module):
+    """EfficientNet-Lite0 up to stride 32; keys as in its published weights. (B, 3, S, S) in [-1, 1] -> five maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = SameConv(3, 32, 3, 2, bias=False)
+        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
+        blocks, inside = [], 32
+        for kernel, stride, expansion, out in _STAGES:
+            blocks.append(MobileBlock(inside, kernel, stride, expansion, out))
+            inside = out
+        self._blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        taps = []
+        for number, block in enumerate(self._blocks):
+            x = block(x)
+            if number in _TAPS:
+                taps.append(x)
+        return taps  # (B, 16, S/2, S/2) ... (B, 320, S/32, S/32)
+
+    def train(self, mode: bool = True) -> Backbone:
+        return super().train(False)  # batch statistics of small batches would drift
+
+
+class Intrinsics(nn.Module):
+    """What a photo shows of an object, pixel by pixel, free of its light; and from how high it was taken.
+
+    image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. pose: (B, POSE) of the crop's camera, 0 where it
+    is not known: 1, the unit direction from the object's middle to it, the crop's side in asset units there, and the
+    tangent of half its field of view.
+    Returns layers (B, LAYERS, S, S): depth below the object's middle and thickness behind it, both in sides of the crop,
+    the normal in the camera's frame (not unit), display base colour, roughness, metallic; trunk
+    (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
+    """
+
+    def __init__(self, inner: int = TRUNK):
+        super().__init__()
+        self.backbone = Backbone()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
+        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
+                                                  nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
+        self.alpha = nn.Conv2d(4, inner, 4, stride=2, padding=1)
+        self.whole = nn.Sequential(nn.Linear(320, 128), nn.SiLU(), nn.Linear(128, inner + 1))
+        self.pose = nn.Sequential(nn.Linear(POSE, 64), nn.SiLU(), nn.Linear(64, inner * len(_TAPS)))
+        # the photo's light tints and dims all of it: a gain and an offset per channel, from the whole picture
+        self.tone = nn.Sequential(nn.Linear(320 + 6, 128), nn.SiLU(), nn.Linear(128, 6))
+        self.narrow = nn.Conv2d(inner, 28, 1)
+        self.out = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, LAYERS, 3, padding=1))
+        nn.init.normal_(self.out[-1].weight, std=0.003)
+        nn.init.normal_(self.whole[-1].weight, std=0.003)
+        nn.init.normal_(self.pose[-1].weight, std=0.003)
+        nn.init.normal_(self.tone[-1].weight, std=0.003)
+
+    def forward(self, image: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        taps = self.backbone(image[:, :3])
+        posed = self.pose(pose).unflatten(1, (len(taps), -1))[..., None, None]
+        whole = self.whole(taps[-1].mean((2, 3)))
+        x = self.lateral[-1](taps[-1]) + whole[:, :-1, None, None]
+        for level in range(len(taps) - 1, -1, -1):
+            if level < len(taps) - 1:
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+            if level == 0:
+                x = x + self.alpha(image)
+            x = x + posed[:, level]
+            x = x + self.smooth[level](F.silu(x))
+        fine = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
+        out = self.out(torch.cat([fine, image], 1))
+        alpha = image[:, 3:]
+        photo = (image[:, :3] + alpha) / 2  # display colour, 0 where there is no object
+        area = alpha.mean((2, 3)).clamp(min=1e-3)
+        mean, square = photo.mean((2, 3)) / area, (photo * photo).mean((2, 3)) / area
+        tone = self.tone(torch.cat([taps[-1].mean((2, 3)), mean, square], 1))[..., None, None]
+        colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, 5:8]
+        return torch.cat([out[:, :5], colour, torch.sigmoid(out[:, 8:])], 1), x, whole[:, -1]
+
+
+def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:
+    """maps (B, C, h, w) at uv (B, P, 2) in [-1, 1], (-1, -1) the top left corner -> (B, P, C); 0 outside."""
+    found = F.grid_sample(maps, uv[:, None], mode=mode, padding_mode="zeros", align_corners=False)
+    return found[:, :, 0].transpose(1, 2)
+
+
+class ResBlock3d(nn.Module):
+    def __init__(self, inside: int, out: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, inside)
+        self.conv1 = nn.Conv3d(inside, out, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, out)
+        self.conv2 = nn.Conv3d(out, out, 3, padding=1)
+        self.skip = nn.Conv3d(inside, out, 1) if inside != out else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(F.silu(self.norm1(x)))
+        return self.skip(x) + self.conv2(F.silu(self.norm2(y)))
+
+
+class Overview(nn.Module):
+    """A U-Net over a picture's maps: every pixel hears of all others. (B, inside, H, W) -> (B, out, H, W), 0 at first."""
+
+    def __init__(self, inside: int, out: int, widths: tuple[int, ...] = (48, 64, 96, 128)):
+        super().__init__()
+
+        def twice(before: int, after: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.SiLU(),
+                                 nn.Conv2d(after, after, 3, padding=1), nn.SiLU())
+
+        self.enter = nn.Conv2d(inside, widths[0], 1)
+        self.down = nn.ModuleList(twice(a, b) for a, b in zip(widths[:1] + widths, widths))
+        self.up = nn.ModuleList(twice(a + b, a) for a, b in zip(widths, widths[1:]))
+        self.whole = nn.Linear(widths[-1], widths[-1])
+        self.leave = nn.Conv2d(widths[0], out, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, kept = self.enter(x), []
+        for level, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if level else x)
+            kept.append(x)
+        x = x + self.whole(x.mean((2, 3)))[:, :, None, None]
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](torch.cat([kept[level], F.interpolate(x, scale_factor=2)], 1))
+        return self.leave(x)
+
+
+class Structure(nn.Module):
+    """What of the 64^3 grid lies inside the object: from the photo's layers, looked up along its rays, and from those
+    looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
+
+    image: (B, 4, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S):
+    depth of the front and of the last surface behind it below the frame's origin, asset units, and alpha.
+    uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3)
+    theirs. towards: (B, 3) unit, from the origin to the camera.
+    Returns logits (B, 64, 64, 64).
+    """
+
+    def __init__(self, width: int = 24, channels: int = 20):
+        super().__init__()
+        w = width
+        self.narrow = nn.Conv2d(TRUNK, channels, 1)
+        self.overview = Overview(TRUNK + LAYERS + 4, channels)
+        self.enter = nn.Conv3d(2 * channels + 2 * LOCAL + 6, w, 1)
+        self.down1, self.down2, self.down3 = ResBlock3d(w, w), ResBlock3d(w, 2 * w), ResBlock3d(2 * w, 4 * w)
+        self.middle = nn.Sequential(ResBlock3d(4 * w, 4 * w), ResBlock3d(4 * w, 4 * w))
+        self.up3, self.up2 = ResBlock3d(8 * w, 2 * w), ResBlock3d(4 * w, w)
+        self.up1 = ResBlock3d(2 * w, w)
+        self.split = nn.Conv3d(w, 8 * 8, 1)  # eight features for each of a cell's eight children
+        self.fine = nn.Sequential(nn.Conv3d(8 + LOCAL, 24, 1), nn.ReLU(), nn.Conv3d(24, 1, 1))
+        axis = (torch.arange(COARSE, dtype=torch.float32) + 0.5) / COARSE - 0.5
+        place = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None]
+        self.register_buffer("place", place, persistent=False)
+
+    def forward(self, image: Tensor, layers: Tensor, trunk: Tensor, surface: Tensor, uv: Tensor, depth: Tensor,
+                towards: Tensor) -> Tensor:
+        grid = (2 * COARSE,) * 3
+        seen = torch.cat([F.avg_pool2d(torch.cat([image, layers], 1), 2), trunk], 1)
+        maps, local, looked = self.narrow(trunk) + self.overview(seen), [], []
+        for side in (0, 1):
+            found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
+            front, back, alpha = found.unbind(-1)
+            below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a  # noqa: E731
+            local += [below(front), below(back), alpha]
+            cell = F.avg_pool3d(uv[:, side].transpose(1, 2).unflatten(2, grid), 2).flatten(2).transpose(1, 2)
+            looked.append(look_up(maps, cell).transpose(1, 2).unflatten(2, (COARSE,) * 3))
+        local = torch.stack(local, 1).unflatten(2, grid)  # (B, LOCAL, 64, 64, 64)
+        # a cell's mean says where the surface passes, its maximum whether one does at all
+        x = torch.cat([*looked, F.avg_pool3d(local, 2), F.max_pool3d(local, 2), self.place.expand(len(uv), -1, -1, -1, -1),
+                       towards[:, :, None, None, None].expand(-1, -1, *self.place.shape[2:])], 1)
+        a = self.down1(self.enter(x.contiguous(memory_format=torch.channels_last_3d)))  # (B, W, 32, 32, 32)
+        b = self.down2(F.avg_pool3d(a, 2))  # (B, 2W, 16, 16, 16)
+        c = self.down3(F.avg_pool3d(b, 2))  # (B, 4W, 8, 8, 8)
+        x = self.middle(F.avg_pool3d(c, 2))  # (B, 4W, 4, 4, 4)
+        x = self.up3(torch.cat([F.interpolate(x, scale_factor=2), c], 1))
+        x = self.up2(torch.cat([F.interpolate(x, scale_factor=2), b], 1))
+        cells = self.split(self.up1(torch.cat([F.interpolate(x, scale_factor=2), a], 1)))
+        batch = cells.shape[0]
+        cells = cells.reshape(batch, 8, 2, 2, 2, COARSE, COARSE, COARSE).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return self.fine(torch.cat([cells.reshape(batch, 8, *grid), local.to(cells.dtype)], 1))[:, 0]
+
+
+class Slat(nn.Module):
+    """The latent of voxels whose place is known, from the photo's layers and the voxels around: what is likeliest where
+    the photo decides, one evaluation of a rectified flow where it does not (Liu et al. 2023).
+
+    pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
+    the same at its mirror image; the photo's mean of the five, and their mean around; place 3, normal 3, its cosine
+    with the direction to the camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
+    time: (1,) 0..1. Where state and time are 0, the answer is the mean of what is likely.
+    Returns the latent that the flow leads to, (N, LATENT), as far as can be told, and confidence (N,) 0..1.
+    """
+
+    def __init__(self, width: int = 80, depth: int = 4):
+        super().__init__()
+        self.enter = nn.Linear(PIXEL + LATENT + 1, width)
+        self.blocks = nn.ModuleList(SparseBlock(width) for _ in range(depth))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, LATENT + 1))
+
+    def forward(self, pixel: Tensor, state: Tensor, time: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.enter(torch.cat([pixel, state, time.expand(pixel.shape[0], 1)], -1))
+        for block in self.blocks:
+            x = block(x, neighbours)
+        out = self.leave(x)
+        # the network corrects a first guess: what is seen there, else at the mirror image, else before it and on the whole
+        seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
+        hidden = (pixel[:, 12:15] + pixel[:, 17:20]) / 2
+        guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * hidden
+        first = F.pad(2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, (0, LATENT - 3))
+        known = time * (1 - seen)  # towards its end the flow hardly moves
+        return (1 - known) * first + known * state + out[:, :LATENT], torch.sigmoid(out[:, LATENT])
+
+
+class Matte(nn.Module):
+    """What of a photo is the object in front. picture: (1, 3, 192, 192) sRGB in [-1, 1] -> logits (1, 192, 192)."""
+
+    def __init__(self, inner: int = 48):
+        super().__init__()
+        self.backbone = Backbone()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
+        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
+                                                  nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
+        self.edge = nn.Conv2d(3, 16, 3, padding=1)
+        self.out = nn.Sequential(nn.Conv2d(inner + 16, 24, 3, padding=1), nn.SiLU(), nn.Conv2d(24, 1, 3, padding=1))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        taps = self.backbone(picture)
+        x = self.lateral[-1](taps[-1])
+        x = x + x.mean((2, 3), keepdim=True)  # what the picture is about, everywhere
+        for level in range(len(taps) - 1, -1, -1):
+            if level < len(taps) - 1:
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+            x = x + self.smooth[level](F.silu(x))
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.out(torch.cat([x, F.silu(self.edge(picture))], 1))[:, 0]
+
+
+MATTE_SIZE = 192  # pixels; a photo is squeezed into this square

@@ -1,0 +1,67 @@
+"""near-mini at work: its exported graphs in onnxruntime, or the same networks in torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import NearError
+
+FOLDER = Path(__file__).parents[2] / "weights" / "onnx"
+
+
+class NearMini:
+    """The embedded model. Every graph is loaded when first asked for.
+
+    folder: what models.mini_graphs.export wrote. threads: 0 = all. backend: "onnx", or "torch" (for comparison).
+    """
+
+    def __init__(self, folder: Path = FOLDER, threads: int = 0, backend: str = "onnx"):
+        self.folder, self.threads, self.backend = Path(folder), threads, backend
+        about = self.folder / "model.json"
+        described = json.loads(about.read_text()) if about.exists() else {"digest": "", "graphs": []}
+        runs = backend == "torch" or importlib.util.find_spec("onnxruntime") is not None
+        self.digest: str = described["digest"] if runs else ""
+        self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()  # none: the analytic renderer works alone
+        self._sessions: dict = {}
+
+    def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
+        """One network. inputs: arrays by the names of models.mini_graphs.ALL[graph].inputs. Returns its outputs."""
+        if graph not in self.graphs:
+            raise NearError(f"The embedded model has no part named {graph}.", "Reinstall the add-on.")
+        if self.backend == "torch":
+            return self._run_torch(graph, inputs)
+        session = self._sessions.get(graph) or self._load(graph)
+        typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
+                 for k, v in inputs.items()}
+        return session.run(None, typed)
+
+    def _load(self, graph: str):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise NearError("onnxruntime is not there.", "Reinstall the add-on.") from error
+        options = onnxruntime.SessionOptions()
+        # the lighting decoder is asked by several threads at once, each with few rows
+        options.intra_op_num_threads = 1 if graph == "lad" else self.threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(self.folder / f"{graph}.onnx"), options,
+                                               providers=["CPUExecutionProvider"])
+        self._sessions[graph] = session
+        return session
+
+    def _run_torch(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        import torch
+
+        from . import graphs as mini_graphs
+        if graph not in self._sessions:
+            self._sessions[graph] = mini_graphs.module(graph)
+        tensors = {k: torch.from_numpy(np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32))
+                   for k, v in inputs.items()}
+        with torch.no_grad():
+            made = self._sessions[graph](*(tensors[k] for k in mini_graphs.ALL[graph].inputs()))
+        return [t.numpy() for t in (made if isinstance(made, tuple) else (made,))]

@@ -1,0 +1,86 @@
+"""The verb create with a published checkpoint: photos become a neural asset of that checkpoint.
+
+DINOv2's tokens of the photos condition TRELLIS's structure flow, which tells the voxels (a mesh can do that instead),
+and the published flow, which gives them their latent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .. import mesh as meshes
+from ..asset import RESOLUTION, NeuralAsset, voxel_normals
+from ..create.create import Preview, matte_of
+from ..create.photo import Matte, cut_out
+from ..directions import encode_octahedral
+from ..errors import NearError
+from ..image import read_photo, srgb_decode
+from ..mesh import occupied
+from ..models.mini.runtime import NearMini
+from ..models.near import conditioning as near_conditioning
+from ..models.near.pipeline import Pipeline
+from ..progress import Progress, part, silent
+
+MODEL = "near"
+LONGEST = 1024  # pixels of the longer side of a photo whose object has to be found, as published
+INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
+
+
+def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeline,
+                      mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
+                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False, matting: str = "near",
+                      progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
+    """A neural asset of the object in photos, with the latent of a published checkpoint.
+
+    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was taken
+    is not asked, the networks do not look for it. mode: how several photos are used, as in near_sampler.guided_velocity.
+    Raises NearError for what the checkpoint or the photos lack, before anything is sampled where that can be told.
+    """
+    pipeline.checkpoint.require_creation(structure=mesh is None)
+    matte = matte_of(NearMini(), matting)
+    pictures = [_picture(photo, mask if number == 0 else None, matte, part(progress, 0.0, 0.05))
+                for number, photo in enumerate(photos)]
+    if on_preview:
+        crop = near_conditioning.crop(pictures[0]).astype(np.float32) / 255
+        on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])
+    progress("Image features", 0.05)
+    images = pipeline.image_tokens(pictures)
+    extent = 1.0
+    if mesh is None:
+        progress("Shape", 0.1)
+        coords = pipeline.structure(images, seed, mode, _named("Shape", part(progress, 0.1, 0.4)))
+    else:
+        if normalize:
+            mesh, extent, _ = meshes.normalized(mesh)
+        coords = occupied(np.clip(mesh.vertices, -INSIDE, INSIDE), mesh.faces, RESOLUTION)
+    if not len(coords):
+        raise NearError("No shape was found for this photo.", "Try another seed or photo, or choose a mesh as shape.")
+    progress("Latent", 0.4)
+    slat = pipeline.latent(coords, images, seed, mode, _named("Latent", part(progress, 0.4, 0.95)))
+    progress("Material", 0.95)
+    material = np.ones((len(coords), 8), np.float16)  # the last: confidence, which these networks do not tell
+    material[:, :5] = pipeline.material(pipeline.decode(coords, slat))
+    material[:, 5:7] = encode_octahedral(voxel_normals(coords))
+    digest = pipeline.digest
+    progress("Done", 1.0)
+    return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=name, source=source,
+                       extent=extent, model=MODEL, model_hash=digest)
+
+
+def _picture(photo: str | Path | np.ndarray, mask: str | Path | np.ndarray | None, matte: Matte | None,
+             progress: Progress) -> np.ndarray:
+    """(H, W, 4) uint8 sRGB with straight alpha, what is not object transparent."""
+    picture = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+    scale = LONGEST / max(picture.shape[:2])
+    if scale < 1 and (picture.shape[2] == 3 or picture[..., 3].min() == 255):
+        size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+        picture = np.asarray(Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.LANCZOS))
+    encoded, alpha = cut_out(picture, mask, matte, progress)
+    return np.round(np.dstack([encoded, alpha]) * 255).astype(np.uint8)
+
+
+def _named(phase: str, progress: Progress) -> Progress:
+    return lambda _, fraction: progress(phase, fraction)

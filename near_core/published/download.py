@@ -1,0 +1,146 @@
+"""Files from the network: taken up where they broke off, checked against their hash, put in place whole."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ..errors import NearError
+from ..progress import Progress, silent
+
+CHUNK = 1 << 18  # bytes between two reports
+TRIES = 3  # in a row that bring nothing new
+PATIENCE = 30.0  # seconds without an answer
+SCHEMES = ("https://", "http://", "file://")
+
+
+def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progress: Progress = silent) -> Path:
+    """Downloads to path by way of `path.part`, which a later call continues.
+
+    digest: "sha256:…" or "git:…" (Git's blob hash), "" where nobody says it. size: bytes, None where unknown.
+    progress gets bytes over size, or 0 where unknown; what it raises ends the download and keeps the part.
+    Raises NearError when the source does not answer, breaks off for good, or its bytes are not the promised ones.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _require_room(path, (size or 0) - _size(part))
+    misses, longest = 0, _size(part)
+    while not _continue(url, part, size, progress, path.name):
+        misses = 0 if _size(part) > longest else misses + 1
+        longest = max(longest, _size(part))
+        if misses == TRIES:
+            raise NearError(f"The download of {path.name} broke off.",
+                            "Start it again; it goes on where it stopped.")
+        time.sleep(0.2 * misses)
+    if not matches(part, digest, lambda phase, fraction: progress(f"Checking {path.name}", 1.0)):
+        part.unlink()
+        raise NearError(f"{path.name} is not what its source promised: its hash differs.",
+                        "Start the download again; if this stays, do not use the source.")
+    os.replace(part, path)
+    return path
+
+
+def _continue(url: str, part: Path, size: int | None, progress: Progress, name: str) -> bool:
+    """One connection; whether everything is there afterwards."""
+    have = _size(part)
+    if size is not None and have == size:
+        return True
+    try:
+        with _open(url, have) as answer:
+            at = have if answer.status == 206 else 0  # any other answer begins with the first byte
+            total = size if size is not None else _length(answer, at)
+            with open(part, "ab" if at else "wb") as file:
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+                    at += len(chunk)
+                    if size is not None and at > size:
+                        raise NearError(f"{name} is longer than its source said.", "Start the download again.")
+                    progress(f"Downloading {name}", min(1.0, at / total) if total else 0.0)
+        return total is None or at >= total
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and have:  # the file ends where the part does, or before
+            part.unlink()
+            if size is not None and have < size:
+                raise NearError(f"{name} is shorter than its source said.", "Start the download again later.") from error
+            return False
+        if error.code in (401, 403, 404, 410):
+            raise NearError(f"The source does not hand out {name} (HTTP {error.code}).",
+                            "Look at its page, or download by hand and choose Use Local Folder.") from error
+        return False
+    except (OSError, http.client.HTTPException):  # broken off, or no connection: what came is kept
+        return False
+
+
+def read(url: str, limit: int = 16 << 20) -> bytes:
+    """A small answer. Raises NearError where there is none."""
+    try:
+        with _open(url) as answer:
+            data = answer.read(limit + 1)
+    except (OSError, http.client.HTTPException) as error:
+        raise NearError(f"The source could not be reached ({getattr(error, 'reason', error)}).",
+                        "Check the network and start again.") from error
+    if len(data) > limit:
+        raise NearError("The source's answer is too long.", "Check its address.")
+    return data
+
+
+def matches(path: Path, digest: str, progress: Progress = silent) -> bool:
+    """Whether a file has the hash that fetch describes; "" always fits."""
+    if not digest:
+        return True
+    kind, _, wanted = digest.partition(":")
+    total = path.stat().st_size
+    state = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % total, usedforsecurity=False)
+    done = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(4 * CHUNK):
+            state.update(chunk)
+            done += len(chunk)
+            progress(f"Checking {path.name}", done / total)
+    return state.hexdigest() == wanted
+
+
+def _open(url: str, start: int = 0):
+    if not url.startswith(SCHEMES):
+        raise NearError("The address of the source is not one of the web.", "Check it.")
+    headers = {"User-Agent": "near-blender", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE, context=_context())
+
+
+def _context() -> ssl.SSLContext:
+    """Certificates of the system, or certifi's where Python knows of none (Blender's own on some systems)."""
+    context = ssl.create_default_context()
+    if not context.get_ca_certs() and not os.path.exists(ssl.get_default_verify_paths().cafile or ""):
+        try:
+            import certifi
+            context.load_verify_locations(certifi.where())
+        except ImportError:
+            pass
+    return context
+
+
+def _length(answer, already: int) -> int | None:
+    length = answer.headers.get("Content-Length")
+    return already + int(length) if length and length.isdigit() else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _require_room(path: Path, needed: int) -> None:
+    there = shutil.disk_usage(path.parent).free
+    if needed > there:
+        raise NearError(f"{path.name} needs {needed / 1e9:.1f} GB, but only {there / 1e9:.1f} GB of the disk are free.",
+                        "Make room and start again.")

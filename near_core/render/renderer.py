@@ -1,0 +1,306 @@
+"""The verb render: instances, a camera and an environment become passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._kernels import splat
+from ..asset import CELL, NeuralAsset, Texels
+from ..asset import octants as latent
+from ..asset.octants import encode, surfels_of
+from ..cache import Recent
+from ..directions import polar_rotation, unit
+from ..light import terms as lighting
+from ..light import transport
+from ..models.mini import runtime
+from ..progress import Progress, part, silent
+from ..scene import PASSES, Camera, Environment, Instance, Settings
+from . import gaussians, passes
+from . import parallel as pieces
+from .splatting import FACING, HIDES, SEEN, SHARP, WIDE, faint_weight, project, seen_weights
+
+SAMPLES = {"draft": 1, "final": 4}  # per pixel
+AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+FINE_AT_ONCE = 8192  # texels, likewise
+BAND = 16  # rows of the picture, likewise
+# A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
+# block counts for the surface in front, up to this factor, so that silhouettes do not grow.
+SOLIDITY = 1.2
+RAYS = {"draft": 4, "final": 8}  # specular rays per surfel
+FAR = 1e10  # metres
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """An asset made ready. voxel: (M,) rows of the surfels' voxels; h: (N, H) intrinsic features, None without model.
+    colors: (K, 3) linear, of the texels."""
+
+    transport: transport.Transport
+    texels: Texels | None
+    colors: np.ndarray | None
+    voxel: np.ndarray
+    h: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """An asset's M surfels in the world. normal, shading_normal: (M, 3). cell: metres, about. fine: its texels."""
+
+    shape: gaussians.Gaussians
+    fine: gaussians.Gaussians | None
+    normal: np.ndarray
+    shading_normal: np.ndarray
+    cell: np.float32
+
+    @classmethod
+    def of(cls, prepared: _Prepared, matrix: np.ndarray) -> _Standing:
+        """matrix: (4, 4) asset frame -> world."""
+        surfels, texels = prepared.transport.surfels, prepared.texels
+        covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
+        cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        fine = None if texels is None else gaussians.from_texels(texels, surfels, matrix)
+        return cls(gaussians.from_surfels(surfels, matrix), fine, unit(surfels.normal @ covector),
+                   unit(surfels.shading_normal @ covector), np.float32(cell))
+
+
+@dataclass
+class _Drawn:
+    """One instance on its way through a frame; all of its M surfels are drawn."""
+
+    prepared: _Prepared
+    illumination: transport.Illumination
+    asset_to_map: np.ndarray
+    rotation: np.ndarray
+    front: np.ndarray  # (M,) bool, those that face the camera; the others only block what is behind
+    to_camera: np.ndarray  # (M, 3) world
+    normal: np.ndarray  # (M, 3) world, shading
+    shape: gaussians.Gaussians
+    fine: gaussians.Gaussians | None  # its texels
+    hides: np.float32  # metres behind its surface
+
+
+class Renderer:
+    """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation."""
+
+    def __init__(self, model: runtime.NearMini | None = None) -> None:
+        self.model = model or runtime.NearMini()
+        self._lights = Recent(4)
+        self._tokens = Recent(4)
+        self._prepared = Recent(16)
+        self._standing = Recent(32)
+        self._illuminations = Recent(32)
+
+    def render(self, instances: list[Instance], camera: Camera, environment: Environment,
+               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
+        """One picture.
+
+        Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
+        Raises NearError where a picture would be wrong, Cancelled when progress does.
+        """
+        progress("Light", 0.0)
+        light = self._lights.get_or(environment.hash, lambda: transport.prepare_light(environment))
+        drawn = []
+        for number, instance in enumerate(instances):
+            report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
+            item = self._place(instance, camera, environment, light, settings, report)
+            if item is not None:
+                drawn.append(item)
+        picture = self._draw(drawn, camera, environment, light, settings, part(progress, 0.5, 1.0))
+        progress("Done", 1.0)
+        return picture
+
+    def _place(self, instance: Instance, camera: Camera, environment: Environment, light: transport.Light,
+               settings: Settings, progress: Progress) -> _Drawn | None:
+        matrix = np.asarray(instance.matrix, np.float64)
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-18:
+            return None  # scaled to nothing: there is nothing to see
+        progress("Asset", 0.0)
+        asset = instance.asset
+        prepared = self._prepared.get_or(asset.hash, lambda: self._prepare(asset, settings.threads, progress))
+        progress("Light transport", 0.4)
+        rotation = polar_rotation(matrix)
+        asset_to_map = environment.world_to_map @ rotation
+        suns = settings.quality == "final"
+        key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
+        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
+            prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads,
+            progress=part(progress, 0.4, 1.0)))
+        standing = self._standing.get_or((asset.hash, matrix.tobytes()),
+                                         lambda: _Standing.of(prepared, matrix))
+        shape = standing.shape
+        to_camera = camera.directions_to(shape.xyz)
+        front = np.einsum("kc,kc->k", standing.normal, to_camera) > FACING
+        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
+        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), np.float32(2) * standing.cell)[:, None]
+        return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
+                      replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None,
+                      np.float32(HIDES * standing.cell))
+
+    def _prepare(self, asset: NeuralAsset, threads: int, progress: Progress) -> _Prepared:
+        surfels = surfels_of(asset, self.model)
+        h = None
+        if "iad" in self.model.graphs:
+            around = latent.neighbours(asset.coords)
+            slat = asset.slat
+            if asset.model_hash != self.model.digest:  # another model's latent means nothing to this one
+                slat = encode(self.model, surfels, asset.coords)
+            progress("Asset", 0.1)
+            h = self.model.run("iad", slat=slat, neighbours=around)[0]
+        texels = asset.texels
+        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4)), texels,
+                         None if texels is None else texels.colors(surfels), latent.voxel_of(surfels, asset.coords), h)
+
+    def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
+                  settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the kept surfels: their radiance to the camera and what the passes show, passes.pack's (K, C); and
+        how much their radiance grows with their base colour, (K, 3)."""
+        view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
+        shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
+                                keep, view, RAYS[settings.quality], threads=1)
+        surfels = shaded.surfels
+        radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
+        features = passes.pack(radiance, {
+            "Base Color": surfels.base_color, "Normal": item.normal[keep], "Roughness": surfels.roughness,
+            "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence}, settings.passes)
+        # what is diffuse is in proportion to it; so are a metal's reflections, nearly
+        colored = shaded.terms[:, 1] + shaded.terms[:, 2] + surfels.metallic[:, None] * shaded.terms[:, 4]
+        return features, colored * (environment.strength / np.maximum(surfels.base_color, 1e-3))
+
+    def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
+                  settings: Settings) -> np.ndarray:
+        """(K, 3) at strength 1."""
+        if settings.shading == "split-sum":
+            return shaded.terms[:, 0] + shaded.terms[:, 3]
+        if not self._decodes(item, settings):
+            return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
+        turn, unit = item.asset_to_map.T.astype(np.float32), max(light.mean, 1e-8)
+        return unit * self.model.run(
+            "lad", surfel=lighting.surfel_inputs(shaded), terms=shaded.terms / unit,
+            h=item.prepared.h[item.prepared.voxel[shaded.index]], view=shaded.view,
+            reflected=lighting.reflections(shaded) @ turn, normal=shaded.surfels.shading_normal @ turn,
+            tokens=self._tokens_of(environment, light), directions=lighting.token_directions())[0]
+
+    def _decodes(self, item: _Drawn, settings: Settings) -> bool:
+        return settings.shading == "auto" and item.prepared.h is not None and "lad" in self.model.graphs
+
+    def _tokens_of(self, environment: Environment, light: transport.Light) -> np.ndarray:
+        return self._tokens.get_or(environment.hash, lambda: self.model.run(
+            "tokenizer", radiance=lighting.token_radiance(light, lighting.token_directions()))[0])
+
+    def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
+              settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+        width, height, channels = camera.width, camera.height, passes.width(settings.passes)
+        sky = (lambda window: _sky(window, environment, light)) if settings.background else None
+        if not drawn:
+            empty = np.broadcast_to(np.float32(0), (height, width, 2 + channels))
+            return _developed(empty, empty[..., 0], camera, sky, settings, progress)
+        progress("Visibility", 0.0)
+        shape, samples = gaussians.merged([item.shape for item in drawn]), SAMPLES[settings.quality]
+        projection = project(shape, camera, settings.threads)
+        progress("Visibility", 0.05)
+        hides = np.concatenate([np.full(len(item.front), item.hides) for item in drawn])
+        weight = seen_weights(projection, hides, camera, settings.threads)
+        features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
+        start = 0
+        for number, item in enumerate(drawn):
+            if self._decodes(item, settings):
+                self._tokens_of(environment, light)  # once, before the threads need them
+            rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > SEEN))
+            keep = rows[weight[rows] >= faint_weight(projection, rows)] - start
+
+            def shade(index: np.ndarray) -> None:
+                rows = start + index  # noqa: B023 (done before the next item)
+                features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
+                features[rows, 2:], gain[rows] = self._features(item, index, environment, light, settings)  # noqa: B023
+
+            pieces.spread(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
+                          part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
+            start += len(item.front)
+        progress("Drawing", 0.8)
+        if samples > 1:
+            projection, features, hides = _refined(drawn, shape, projection, features, gain, hides, camera, settings)
+        image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, samples=samples,
+                                          threads=settings.threads)
+        return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
+
+
+def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.Projection, features: np.ndarray,
+             gain: np.ndarray, hides: np.ndarray, camera: Camera, settings: Settings
+             ) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
+    """What is drawn with four samples a pixel: texels in place of their surfels where these are shaded and wide enough.
+
+    shape, projection: of the drawn surfels, as one sample a pixel takes them. features: (M, 2 + C) theirs, the first 1
+    where they are shaded. gain: (M, 3) radiance by base colour. hides: (M,).
+    Returns projection, features and hides of what takes their place.
+    """
+    plain, chosen, start = projection.radius > 0, [], 0
+    for item in drawn:
+        rows = slice(start, start + len(item.front))
+        if item.fine is not None:
+            wide = (features[rows, 0] > 0) & (projection.radius[rows] >= WIDE)
+            texels = np.flatnonzero(wide[item.prepared.texels.surfel])
+            plain[start + item.prepared.texels.surfel[texels]] = False
+            chosen += [(item, start, part) for part in np.array_split(texels, -(-len(texels) // FINE_AT_ONCE) or 1)]
+        start = rows.stop
+    chosen.insert(0, (None, 0, np.flatnonzero(plain)))  # the surfels that stay
+    ends = np.cumsum([len(part) for _, _, part in chosen])
+    made = splat.Projection(*(np.empty((ends[-1], *each.shape[1:]), each.dtype) for each in projection))
+    shown, behind = np.empty((ends[-1], features.shape[1]), np.float32), np.empty(ends[-1], np.float32)
+
+    def refine(number: int) -> None:
+        item, start, part = chosen[number]
+        slot = slice(ends[number] - len(part), ends[number])
+        if item is None:
+            rows, fine = part, shape.take(part)
+        else:
+            surfel = item.prepared.texels.surfel[part]
+            rows, fine = start + surfel, item.fine.take(part)
+        for kept, new in zip(made, project(fine, camera, 1, SHARP)):
+            kept[slot] = new
+        shown[slot], behind[slot] = features[rows], hides[rows]
+        if item is not None:
+            shift = item.prepared.colors[part] - item.prepared.transport.surfels.base_color[surfel]
+            shown[slot, 1] = made.depth[slot]
+            shown[slot, 2:5] = np.maximum(shown[slot, 2:5] + shift * gain[rows], 0)
+            if "Base Color" in settings.passes:
+                shown[slot, 5:8] += shift
+
+    pieces.spread(refine, range(len(chosen)), settings.threads, "Drawing", silent)
+    return made, shown, behind
+
+
+def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
+               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    """Passes of a blended image (H, W, 2 + C): share of surfels that face the camera, their depth, passes.pack's C.
+
+    alpha: (H, W). sky: gives the radiance behind a window of the picture.
+    """
+    made = {name: np.zeros((camera.height, camera.width, PASSES[name]), np.float32) for name in settings.passes}
+
+    def develop(top: int) -> None:
+        rows = slice(top, min(top + BAND, camera.height))
+        if sky is None and not alpha[rows].any():
+            return
+        blended = image[rows]
+        front = np.maximum(blended[..., 0], 1e-6)
+        solid = np.minimum(alpha[rows], front * SOLIDITY) * (blended[..., 0] > 1e-4)
+        depth = blended[..., 1] / front * (solid > 0)
+        behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
+        band = passes.unpack(passes.scaled(blended[..., 2:], solid / front), solid, depth, behind, settings.passes)
+        for name, values in band.items():
+            made[name][rows] = values
+
+    pieces.spread(develop, range(0, camera.height, BAND), settings.threads, "Passes", progress)
+    return made
+
+
+def _sky(camera: Camera, environment: Environment, light: transport.Light) -> np.ndarray:
+    """What is seen of the environment behind everything. (H, W, 3) float32."""
+    map_to_camera = camera.world_to_camera.copy()
+    map_to_camera[:3, :3] = camera.world_to_camera[:3, :3] @ environment.world_to_map.T
+    directions = replace(camera, world_to_camera=map_to_camera).pixel_rays().reshape(-1, 3)
+    radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
+    return (radiance * np.float32(environment.strength)).reshape(camera.height, camera.width, 3)

@@ -1,0 +1,10 @@
+"""What a picture is asked with: instances, a camera, an environment, settings.
+
+`camera` and `environment` hold more verbs: import them by name.
+"""
+
+from .camera import Camera
+from .environment import Environment
+from .settings import PASSES, Instance, Settings
+
+__all__ = ["PASSES", "Camera", "Environment", "Instance", "Settings"]

@@ -1,0 +1,61 @@
+"""Environment: the light of a World, an equirectangular map with a rotation and a strength."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._kernels import ggx
+from ..errors import NearError
+
+MAX_RADIANCE = 65504.0  # the largest half float; anything brighter is clipped to it
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """Light from infinitely far away.
+
+    map: (H, W, 3) float32, linear Rec.709 radiance, equirect: centre +X, quarter from the left +Y, top row +Z.
+    world_to_map: (3, 3) float64 rotation; a world direction d is looked up at world_to_map @ d.
+    strength: multiplies the map; s times the strength gives exactly s times the picture.
+    """
+
+    map: np.ndarray
+    world_to_map: np.ndarray = field(default_factory=lambda: np.eye(3))
+    strength: float = 1.0
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the map alone: rotation and strength never cost a new preparation."""
+        if "hash" not in self._cache:
+            self._cache["hash"] = hashlib.sha256(np.ascontiguousarray(self.map)).hexdigest()[:32]
+        return self._cache["hash"]
+
+    def lookup(self, directions: np.ndarray) -> np.ndarray:
+        """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""
+        flat = np.ascontiguousarray(directions, np.float32).reshape(-1, 3)
+        seen = ggx.lookup(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
+        return seen.reshape(directions.shape)
+
+
+def turn_z(degrees: float) -> np.ndarray:
+    """(3, 3) world_to_map of an `env_rotation`: the looked-up direction is turned by +degrees about +Z."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+def uniform(color: tuple[float, float, float]) -> Environment:
+    """The same linear radiance from everywhere."""
+    return Environment(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)).copy())
+
+
+def sanitized(map: np.ndarray, what: str = "The environment map") -> np.ndarray:
+    """A map (H, W, 3) that is safe to light with: finite, not negative, at most MAX_RADIANCE. (H, W, 3) float32."""
+    if map.ndim != 3 or map.shape[2] < 3 or min(map.shape[:2]) < 1:
+        raise NearError(f"{what} is not a colour picture.", "Choose an equirectangular .exr or .hdr file.")
+    rgb = np.ascontiguousarray(map[..., :3], np.float32)
+    return np.clip(np.nan_to_num(rgb, nan=0.0, posinf=MAX_RADIANCE, neginf=0.0), 0, MAX_RADIANCE)

@@ -1,0 +1,34 @@
+"""What a picture is made of and made with: instances, settings, passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..asset import NeuralAsset
+
+# name -> channels; all float32, row 0 on top. Combined is premultiplied, the others are divided by alpha and hold
+# 0 where nothing was hit: Depth metres along the camera's axis, Normal world space, Base Color linear, Shadow and
+# Confidence 0..1 (1 = lit, 1 = seen).
+PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
+          "Confidence": 1}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An asset standing in the world. matrix: (4, 4) float64, asset frame -> world, any invertible affine map."""
+
+    asset: NeuralAsset
+    matrix: np.ndarray
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a picture is computed."""
+
+    quality: str = "final"  # "draft" while something moves, "final" at rest
+    shading: str = "auto"  # "auto" the trained model where there is one, else "transport"; "transport", "split-sum"
+    background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
+    passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return
+    threads: int = 0  # 0 = all

@@ -1,0 +1,75 @@
+"""A photo's colours, explained by a light and a material."""
+
+import numpy as np
+import pytest
+
+from near_core.create import delighting
+from near_core.image import srgb_decode, srgb_encode
+
+SIZE = 128
+
+
+def ball(colour: np.ndarray, found: np.ndarray, metallic: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """A ball of a linear colour (3, S, S) under a warm light from the left: its layers, in which the colour is `found`,
+    and its picture."""
+    steps = (np.arange(SIZE) + 0.5) / SIZE * 2.4 - 1.2
+    x, y = np.meshgrid(steps, steps)
+    mask = x**2 + y**2 < 1
+    normal = np.stack([x, y, -np.sqrt(np.maximum(1 - x**2 - y**2, 0))]) * mask
+    light = (0.5 - 0.3 * normal[0]) * np.float32([1.1, 1.0, 0.8])[:, None, None]
+    layers = np.concatenate([np.zeros((2, SIZE, SIZE)), normal, srgb_encode(found), np.full((1, SIZE, SIZE), 0.8),
+                             np.full((1, SIZE, SIZE), metallic)]).astype(np.float32)
+    image = np.concatenate([(srgb_encode(np.clip(colour * light, 0, 1)) * 2 - 1) * mask, mask[None]]).astype(np.float32)
+    return layers, image
+
+
+def stripes() -> np.ndarray:
+    """(3, S, S) linear: a colour whose stripes have the mean of the logarithm 0."""
+    wave = np.sin(np.arange(SIZE) * 0.7)[:, None] + np.zeros((SIZE, SIZE))
+    return np.float32([0.4, 0.3, 0.2])[:, None, None] * np.exp(0.4 * wave)
+
+
+def error_of(layers: np.ndarray, colour: np.ndarray, image: np.ndarray) -> float:
+    found, opaque = np.log(srgb_decode(layers[5:8]) / colour), image[3] > 0.9
+    return float(np.abs(found[:, opaque]).mean())
+
+
+def test_what_no_light_explains_belongs_to_the_surface():
+    colour = stripes()
+    layers, image = ball(colour, np.broadcast_to(colour.mean((1, 2), keepdims=True), colour.shape))
+    made = delighting.explained(layers, image)
+    assert error_of(made, colour, image) < 0.6 * error_of(layers, colour, image)
+    np.testing.assert_array_equal(made[[0, 1, 2, 3, 4, 8, 9]], layers[[0, 1, 2, 3, 4, 8, 9]])
+
+
+def test_shading_stays_out_of_the_colour():
+    colour = np.full((3, SIZE, SIZE), 0.4)
+    layers, image = ball(colour, colour)
+    made, opaque = delighting.explained(layers, image), image[3] > 0.9
+    assert np.abs(made[5:8] - layers[5:8])[:, opaque].max() < 0.04
+    shading = (image[:3, opaque] + 1) / 2
+    assert shading.std(1).min() > 0.05  # which it would otherwise have taken over
+
+
+@pytest.mark.parametrize("metallic, moved", [(0.0, True), (1.0, False)])
+def test_metals_keep_their_colour(metallic, moved):
+    colour = stripes()
+    layers, image = ball(colour, np.full_like(colour, 0.3), metallic)
+    made = delighting.explained(layers, image)
+    assert (np.abs(made[5:8] - layers[5:8]).max() > 0.02) == moved
+
+
+def test_the_mean_colour_stays():
+    colour = stripes()
+    layers, image = ball(2 * colour, colour)
+    made, opaque = delighting.explained(layers, image), image[3] > 0.9
+    np.testing.assert_allclose(made[5:8][:, opaque].mean(1), layers[5:8][:, opaque].mean(1), atol=0.02)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_black_or_white_photo_or_none_at_all_is_no_reason_to_fail(value):
+    layers = np.full((10, SIZE, SIZE), value, np.float32)
+    image = np.concatenate([np.full((3, SIZE, SIZE), value * 2 - 1), np.ones((1, SIZE, SIZE))]).astype(np.float32)
+    made = delighting.explained(layers, image)
+    assert np.isfinite(made).all() and (made[5:8] >= 0).all() and (made[5:8] <= 1).all()
+    np.testing.assert_array_equal(delighting.explained(layers, image * 0), layers)

@@ -1,0 +1,291 @@
+"""Photos of every kind and what becomes of them."""
+
+import time
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from near_core import image
+from near_core.create import create, matting, photo
+from near_core.create.background import remove_background
+from near_core.create.components import main_pieces
+from near_core.errors import NearError
+from near_core.models.mini.runtime import NearMini
+from near_core.scene import camera
+
+RED = (200, 40, 30)
+
+
+def disc(width=300, height=200, radius=60, at=(150, 100), color=RED, background=(90, 120, 160)):
+    """(H, W, 3) uint8: a disc on a slightly noisy wall."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    picture = np.where((np.hypot(x - at[0], y - at[1]) < radius)[..., None], color, background).astype(float)
+    return np.clip(picture + np.random.default_rng(0).normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+
+
+def mask_of(width=300, height=200, radius=60, at=(150, 100)) -> np.ndarray:
+    y, x = np.mgrid[:height, :width] + 0.5
+    return (np.hypot(x - at[0], y - at[1]) < radius).astype(np.uint8) * 255
+
+
+def check_disc(found: photo.Photo, color=RED, tolerance=0.03) -> None:
+    """The disc fills 1 / 1.2 of the crop, in its middle."""
+    assert found.alpha.shape == (photo.SIZE, photo.SIZE) and found.rgb.shape == (photo.SIZE, photo.SIZE, 3)
+    assert found.rgb.dtype == found.alpha.dtype == np.float32
+    y, x = np.mgrid[:photo.SIZE, :photo.SIZE] + 0.5
+    radius = np.hypot(x - photo.SIZE / 2, y - photo.SIZE / 2) / photo.SIZE * 1.2
+    assert found.alpha[radius < 0.46].mean() > 0.98 and found.alpha[radius > 0.54].mean() < 0.02
+    expected = image.srgb_decode(np.array(color) / 255)
+    np.testing.assert_allclose(found.rgb[radius < 0.4].mean(0), expected, atol=tolerance)
+
+
+def test_alpha_is_honoured():
+    cut = np.dstack([disc(), mask_of()])
+    found = photo.prepare(cut)
+    check_disc(found)
+    assert found.box == (90, 40, 210, 160) and found.source_size == (300, 200)
+    np.testing.assert_allclose(found.crop, (78, 28, 144))
+    assert (found.rgb[found.alpha == 0] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["array", "grey", "white with alpha"])
+def test_masks(tmp_path, kind):
+    mask = mask_of()
+    if kind == "array":
+        mask = mask / np.float32(255)
+    else:
+        shown = mask if kind == "grey" else np.dstack([np.full((200, 300, 3), 255, np.uint8), mask])
+        Image.fromarray(shown).save(tmp_path / "m.png")
+        mask = tmp_path / "m.png"
+    check_disc(photo.prepare(disc(background=RED), mask=mask))
+
+
+def test_rembg_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    find = create.matte_of(NearMini(), "rembg")
+    check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
+    lacks = "has none of its models" if find_spec("rembg") else "rembg is not installed"
+    with pytest.raises(NearError, match=lacks):
+        photo.prepare(disc(), matte=find)
+    with pytest.raises(NearError, match="no matting named grabcut"):
+        create.matte_of(NearMini(), "grabcut")
+
+
+def test_rembg_finds_the_object(monkeypatch):
+    """Where it is installed and has a model."""
+    pytest.importorskip("rembg")
+    try:
+        find = matting.installed_rembg()
+    except NearError as error:
+        pytest.skip(error.what)
+    alpha = find(disc(480, 320, 100, (240, 160)) / np.float32(255))
+    truth = mask_of(480, 320, 100, (240, 160)) > 0
+    assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.9 * ((alpha > 0.5) | truth).sum()
+
+
+def test_specks_do_not_belong_to_the_object():
+    mask = np.zeros((40, 60), bool)
+    mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels
+    kept = main_pieces(mask)
+    assert kept[10, 10] and kept[32, 45] and not kept[0, 59]
+    weight = mask.astype(float)
+    weight[30:36, 40:50] = 0.1
+    assert not main_pieces(mask, weight)[32, 45]
+
+
+def test_a_mask_of_half_the_size_fits():
+    check_disc(photo.prepare(disc(), mask=np.float32(mask_of()[::2, ::2] / 255)))
+    with pytest.raises(NearError, match="does not fit"):
+        photo.prepare(disc(), mask=np.ones((200, 200), np.float32))
+
+
+def test_a_plain_background_is_removed():
+    check_disc(photo.prepare(disc()))
+
+
+def test_a_network_gets_small_srgb_and_is_believed():
+    asked = []
+
+    def matte(encoded):
+        asked.append(encoded)
+        return (encoded[..., 0] > encoded[..., 2]).astype(np.float32)
+
+    check_disc(photo.prepare(disc(1200, 800, 240, (600, 400)), matte=matte))
+    assert asked[0].shape == (341, 512, 3) and asked[0].dtype == np.float32
+    np.testing.assert_allclose(asked[0][170, 256], np.array(RED) / 255, atol=0.02)
+
+
+@pytest.mark.parametrize("mode, suffix", [("RGB", ".png"), ("RGB", ".jpg"), ("RGB", ".webp"), ("P", ".png"),
+                                          ("RGBA", ".webp"), ("CMYK", ".jpg")])
+def test_formats(tmp_path, mode, suffix):
+    picture = Image.fromarray(disc())
+    if mode == "RGBA":
+        picture.putalpha(Image.fromarray(mask_of()))
+    else:
+        picture = picture.convert(mode)
+    picture.save(tmp_path / f"a{suffix}", quality=95, lossless=True)
+    check_disc(photo.prepare(tmp_path / f"a{suffix}"))
+
+
+def test_grey_and_sixteen_bit(tmp_path):
+    deep = np.where(mask_of() > 0, 52000, 14000).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    check_disc(photo.prepare(tmp_path / "a.png"), color=(202.3,) * 3)
+    Image.fromarray(np.where(mask_of() > 0, 30, 200).astype(np.uint8)).save(tmp_path / "b.png")
+    check_disc(photo.prepare(tmp_path / "b.png"), color=(30,) * 3)
+
+
+def test_exif_orientation(tmp_path):
+    upright = disc(300, 200, 40, (70, 60))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored turned; a viewer turns it by 90 degrees clockwise
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "a.png", exif=exif)
+    found = photo.prepare(tmp_path / "a.png")
+    check_disc(found)
+    assert found.source_size == (300, 200)
+    np.testing.assert_allclose(found.box, (30, 20, 110, 100), atol=2.5)
+
+
+def test_an_exr_is_a_photo_too(tmp_path):
+    linear = image.srgb_decode(disc() / 255)
+    alpha = mask_of()[..., None] / np.float32(255)
+    image.write_exr(tmp_path / "a.exr", {"Combined": np.concatenate([linear * alpha, alpha], 2)})
+    check_disc(photo.prepare(tmp_path / "a.exr"))
+
+
+@pytest.mark.parametrize("picture", [
+    np.full((1, 1, 3), 128, np.uint8), np.full((200, 300, 3), 128, np.uint8), np.zeros((200, 300, 4), np.uint8),
+    np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8), np.zeros((0, 5, 3), np.uint8),
+    np.zeros((5, 5), np.uint8), np.zeros((20000, 1, 3), np.uint8),
+    np.linspace(0, 255, 300).astype(np.uint8)[None, :, None].repeat(200, 0).repeat(3, 2)],
+    ids=["one pixel", "even", "no alpha", "noise", "nothing", "flat", "a line", "gradient"])
+def test_no_object(picture):
+    with pytest.raises(NearError) as failure:
+        photo.prepare(picture)
+    assert failure.value.what.endswith(".") and failure.value.fix
+
+
+def test_one_solid_pixel_is_an_object():
+    found = photo.prepare(np.uint8([[[255, 255, 255, 255], [0, 0, 0, 0]]]))
+    assert np.isfinite(found.rgb).all() and found.alpha.max() > 0.5
+    assert np.isfinite(found.camera().world_to_camera).all()
+
+
+def test_empty_masks_and_mattes():
+    for options in ({"mask": np.zeros((200, 300), np.float32)}, {"matte": lambda rgb: np.zeros(rgb.shape[:2])},
+                    {"matte": lambda rgb: np.full(rgb.shape[:2], np.nan)}):
+        with pytest.raises(NearError):
+            photo.prepare(disc(), **options)
+
+
+def test_damaged_and_missing_files(tmp_path):
+    Image.fromarray(disc()).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    for length in (0, 7, 30, len(whole) // 2):
+        (tmp_path / "a.png").write_bytes(whole[:length])
+        with pytest.raises(NearError):
+            photo.prepare(tmp_path / "a.png")
+    for name in ("none.png", "a.txt"):
+        with pytest.raises(NearError):
+            photo.prepare(tmp_path / name)
+
+
+@pytest.mark.slow
+def test_a_picture_of_twenty_thousand_pixels(tmp_path):
+    Image.new("L", (20000, 20000)).save(tmp_path / "a.png")
+    with pytest.raises(NearError, match="more pixels than NeAR reads"):
+        photo.prepare(tmp_path / "a.png")
+
+
+def test_twelve_megapixels_take_little_longer_than_their_decoding(tmp_path):
+    """Measured: nine times as long."""
+    Image.fromarray(disc()).resize((4000, 3000)).save(tmp_path / "a.jpg", quality=90)
+
+    def least(function):  # of three: a machine may be slow for a while, and the first run imports what it needs
+        seconds = []
+        for _ in range(3):
+            started = time.process_time()  # other work on the machine does not count
+            function()
+            seconds.append(time.process_time() - started)
+        return min(seconds)
+
+    decoding = least(lambda: np.asarray(Image.open(tmp_path / "a.jpg")))  # says how quick the machine is just now
+    assert least(lambda: photo.prepare(tmp_path / "a.jpg")) < 40 * decoding, decoding
+
+
+def test_the_crop_is_carried_through_a_known_camera():
+    found = photo.prepare(np.dstack([disc(at=(200, 80)), mask_of(at=(200, 80))]))
+    known = camera.orbit(30, 20, 3, 50, 600, 400)  # of the same picture at twice the resolution
+    cropped = found.cropped(known)
+    assert (cropped.width, cropped.height) == (photo.SIZE, photo.SIZE)
+    x, y, side = found.crop
+    for u, v in ((0.1, 0.2), (0.5, 0.5), (0.9, 0.6)):  # the same ray through the same place of the picture
+        pixel = np.array([(x + u * side) * 2, (y + v * side) * 2, 1])
+        window = np.array([u * photo.SIZE, v * photo.SIZE, 1])
+        np.testing.assert_allclose(np.linalg.inv(known.intrinsics) @ pixel,
+                                   np.linalg.inv(cropped.intrinsics) @ window, atol=1e-9)
+
+
+@pytest.mark.parametrize("at", [(150, 100), (235, 65), (66, 134)])
+def test_the_default_camera_frames_the_cube_by_the_matte(at):
+    found = photo.prepare(np.dstack([disc(at=at), mask_of(at=at)]))
+    seen = found.camera(azimuth=25, elevation=10, fov=60)
+    centre = seen.intrinsics @ seen.world_to_camera[:3, 3]
+    np.testing.assert_allclose(centre[:2] / centre[2], photo.SIZE / 2, atol=0.1)  # the cube's middle, the crop's middle
+    distance = np.linalg.norm(seen.position)
+    np.testing.assert_allclose(seen.position / distance, camera.orbit(25, 10, 1, 60, 8, 8).position, atol=1e-9)
+    # a ball of diameter 1 has the matte's outline
+    ball = np.random.default_rng(0).normal(size=(20000, 3))
+    points = 0.5 * ball / np.linalg.norm(ball, axis=1, keepdims=True)
+    pixels = (points @ seen.world_to_camera[:3, :3].T + seen.world_to_camera[:3, 3]) @ seen.intrinsics.T
+    extent = np.ptp(pixels[:, :2] / pixels[:, 2:], axis=0).max()
+    assert extent == pytest.approx(photo.SIZE / photo.MARGIN, rel=0.02)
+
+
+def test_the_default_distance_is_right_for_typical_objects(shared):
+    """Distances by the matte against the true ones of the dev set's input views."""
+    import json
+    ratios = []
+    for view in sorted((shared / "data/eval/views").glob("*/0.json")):
+        true = camera.from_json(json.loads(view.read_text())["camera"])
+        cut = image.read_photo(view.with_suffix(".exr"))
+        ratios.append(np.linalg.norm(photo.prepare(cut).camera().position) / np.linalg.norm(true.position))
+    assert 0.95 < np.median(ratios) < 1.05 and np.percentile(np.abs(np.log(ratios)), 90) < 0.35
+
+
+def test_examples_with_alpha(shared):
+    for path in sorted((shared / "data/near_examples/images").glob("*.png")):
+        found = photo.prepare(path)
+        assert 0.1 < found.alpha.mean() < 0.75
+        border = np.concatenate([found.alpha[0], found.alpha[-1], found.alpha[:, 0], found.alpha[:, -1]])
+        assert border.max() < 0.05
+
+
+def test_a_real_photo_gives_its_object():
+    coffee = pytest.importorskip("skimage.data").coffee()
+    found = photo.prepare(coffee)
+    x, y, side = found.crop
+    alpha = np.zeros(coffee.shape[:2])
+    rows, columns = np.mgrid[:400, :600] + 0.5
+    inside = (np.abs(columns - x - side / 2) < side / 2) & (np.abs(rows - y - side / 2) < side / 2)
+    cell = photo.SIZE / side
+    alpha[inside] = found.alpha[((rows - y) * cell)[inside].astype(int), ((columns - x) * cell)[inside].astype(int)]
+    assert alpha[180:260, 150:400].mean() > 0.9  # cup and saucer
+    assert alpha[:25].mean() < 0.05 and alpha[:, :40].mean() < 0.05 and alpha[:, 560:].mean() < 0.05  # the table
+
+
+def test_composites_over_environments(shared):
+    """Intersection over union on dev set objects over HDRI crops; a network does better, this must not get worse."""
+    overlaps = []
+    for number, (name, hdri) in enumerate([("kh_avocado", "quarry_02"), ("ch_soap", "studio_small_08"),
+                                           ("ch_poker_1", "spree_bank"), ("mk_present", "studio_small_03")]):
+        picture = image.read(shared / "data/eval/views" / name / "0.exr")
+        world = image.read(shared / "data/assets/hdris" / f"{hdri}.hdr")
+        behind = world[90:218, 40 * number:40 * number + 128].repeat(2, 0).repeat(2, 1)
+        behind = behind / np.percentile(behind, 90) * 0.8
+        encoded = image.srgb_encode(picture[..., :3] + behind * (1 - picture[..., 3:]))[::2, ::2]
+        found, true = remove_background(encoded) > 0.5, picture[::2, ::2, 3] > 0.5
+        overlaps.append((found & true).sum() / (found | true).sum())
+    assert np.mean(overlaps) > 0.6

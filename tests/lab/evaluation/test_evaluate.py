@@ -1,0 +1,212 @@
+"""evaluate on a small set whose truth the renderer itself drew: the numbers are known in advance."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from near_core import image, mesh
+from near_core.create.create import create_from_mesh
+from near_core.errors import NearError
+from near_core.lab.datasets.dataset import Dataset
+from near_core.lab.evaluation import error_classes, evaluate
+from near_core.lab.evaluation.baselines import filled, mean_colour, photo_of
+from near_core.models.mini.runtime import NearMini
+from near_core.render.renderer import Renderer
+from near_core.scene import Instance, Settings, camera, environment
+
+HEADER = """ply
+format ascii 1.0
+element vertex {}
+property float x
+property float y
+property float z
+element face {}
+property list uchar int vertex_indices
+end_header
+"""
+# thin, so that they have few surfels; the angle shades itself, the bar hardly
+BAR = HEADER.format(8, 6) + """-0.5 -0.05 -0.05
+0.5 -0.05 -0.05
+0.5 0.05 -0.05
+-0.5 0.05 -0.05
+-0.5 -0.05 0.05
+0.5 -0.05 0.05
+0.5 0.05 0.05
+-0.5 0.05 0.05
+4 0 3 2 1
+4 4 5 6 7
+4 0 1 5 4
+4 1 2 6 5
+4 2 3 7 6
+4 3 0 4 7
+"""
+ANGLE = HEADER.format(6, 2) + """-0.5 -0.1 -0.1
+0.5 -0.1 -0.1
+0.5 0.1 -0.1
+-0.5 0.1 -0.1
+0.5 0.1 0.1
+-0.5 0.1 0.1
+4 0 1 2 3
+4 3 2 4 5
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A bar and an angle, views 0 to 4 under a sky with a bright patch, drawn with light transport."""
+    root = tmp_path_factory.mktemp("set")
+    light = np.full((32, 64, 3), 0.2, np.float32)
+    light[6:12, 10:20] = (8, 7, 5)
+    image.write_exr(root / "sky.exr", {"Combined": np.concatenate([light, np.ones((32, 64, 1))], -1)})
+    files = {"bar": "bar.ply", "angle": "angle.ply"}
+    for name, file in files.items():
+        (root / file).write_text(BAR if name == "bar" else ANGLE)
+    (root / "meta.json").write_text(json.dumps({"name": "bars", "assets": list(files), "files": files, "hdris": ".",
+                                                "normalised": True, "categories": {"bar": "a", "angle": "b"}}))
+    renderer = Renderer()
+    for name, file in files.items():
+        folder = root / "views" / name
+        folder.mkdir(parents=True)
+        asset = create_from_mesh(mesh.load(root / file), name=name, normalize=True)
+        for n in range(5):
+            view = camera.orbit(20 * n - 40, 20, 1.8, 40, 48, 48)
+            matrix = np.linalg.inv(view.world_to_camera) @ np.diag([1, -1, -1, 1])
+            sky = environment.Environment(light, environment.turn_z(20.0 * n))
+            picture = renderer.render([Instance(asset, np.eye(4))], view, sky, Settings(shading="transport"))
+            image.write_exr(folder / f"{n}.exr", {"Combined": picture["Combined"]}, half=True)
+            (folder / f"{n}.json").write_text(json.dumps(
+                {"hdri": "sky.exr", "hdri_rotation_deg": 20.0 * n, "camera": {
+                    "matrix_world": matrix.tolist(), "fov_x_deg": 40, "resolution": [48, 48]}}))
+    return root
+
+
+def run(dataset, out, *words):
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    args = parser.parse_args(["--dataset", str(dataset), "--json", str(out / "r.json"), "--shading", "transport",
+                              *words])
+    assert evaluate.run(args) == 0
+    return json.loads((out / "r.json").read_text())
+
+
+FINGERPRINT = evaluate.fingerprint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unchanged_code():
+    """A source file that is saved while these tests run must not count as another engine."""
+    evaluate.fingerprint = lambda: "test"
+    yield
+    evaluate.fingerprint = FINGERPRINT
+
+
+@pytest.fixture(scope="module")
+def measured(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    return run(dataset, out, "--tasks", "1", "--save-images", str(out / "images"), "--report", str(out / "r.html")), out
+
+
+def test_the_renderer_agrees_with_itself_and_split_sum_does_not(measured):
+    numbers = measured[0]["tasks"]["1"]
+    assert numbers["n"] == 2 and numbers["pictures"] == 10
+    assert numbers["object_psnr"]["worst"] > 60  # but for half floats
+    assert numbers["full_psnr"]["worst"] > 60 and numbers["alpha_iou"]["mean"] > 0.998
+    assert set(numbers["baselines"]) == {"split-sum", "visibility"}
+    assert numbers["baselines"]["split-sum"]["object_psnr"]["worst"] < 35
+    assert set(measured[0]["per_category"]["1"]) == {"a", "b"}
+    assert len(measured[0]["per_view"]) == 30 and "lpips" not in numbers
+
+
+def test_visibility_lies_between_split_sum_and_transport(measured):
+    """The angle shades itself: hiding the sky helps, what bounces is still missing."""
+    value = {(row["asset"], row["n"], row["column"]): row["object_psnr"] for row in measured[0]["per_view"]}
+    angle = np.mean([[value["angle", n, c] for c in ("split-sum", "visibility", "given")] for n in range(5)], 0)
+    assert angle[0] + 0.5 < angle[1] < angle[2] - 5
+
+
+def test_saved_pictures_are_what_was_measured(measured, dataset):
+    """A scorer that knows only the protocol gets the same number from the saved pictures."""
+    result, out = measured
+    for row in result["per_view"]:
+        if row["column"] != "given":
+            continue
+        name = f"{row['asset']}/{row['n']}"
+        p, t = image.read(out / "images" / f"{name}.t1.exr"), image.read(dataset / "views" / f"{name}.exr")
+        p_rgb, t_rgb = (np.clip(x[..., :3].astype(float), 1e-9, 1) for x in (p, t))
+        p_rgb, t_rgb = (np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) for x in (p_rgb, t_rgb))
+        square = (p_rgb - t_rgb) ** 2
+        assert row["object_psnr"] == pytest.approx(-10 * np.log10(square[t[..., 3] > 0.5].mean()), abs=0.05)
+        assert row["full_psnr"] == pytest.approx(-10 * np.log10(square.mean()), abs=0.05)
+
+
+def test_the_report_stands_alone(measured):
+    text = (measured[1] / "r.html").read_text()
+    assert text.count("data:image/png;base64,") == 10 and "http" not in text
+    assert "split-sum" in text
+
+
+def test_a_second_run_takes_what_was_measured(measured, dataset):
+    """Nothing is drawn again: it works without the models."""
+    first, out = measured
+    hidden = [path.rename(path.with_suffix(".hidden")) for path in list(dataset.glob("*.ply"))]
+    try:
+        again = run(dataset, out, "--tasks", "1", "--save-images", str(out / "images"), "--report", str(out / "r.html"))
+        assert again["tasks"] == first["tasks"]
+        with pytest.raises(NearError):  # other settings are measured anew
+            run(dataset, out, "--tasks", "1")
+    finally:
+        for path in hidden:
+            path.rename(path.with_suffix(".ply"))
+
+
+def test_wrong_choices_are_told_in_words(dataset, tmp_path):
+    with pytest.raises(NearError, match="tasks"):
+        run(dataset, tmp_path, "--tasks", "7")
+    with pytest.raises(NearError, match="no asset"):
+        run(dataset, tmp_path, "--tasks", "1", "--assets", "nothing")
+
+
+def test_the_photo_is_what_a_camera_would_save():
+    picture = np.zeros((1, 3, 4), np.float32)
+    picture[0, 0] = (0.1, 0.1, 0.1, 0.5)  # half covered: 0.2 linear
+    picture[0, 1] = (4, 4, 4, 1)
+    photo = photo_of(picture)
+    assert photo.dtype == np.uint8 and photo.tolist()[0] == [[124, 124, 124, 128], [255, 255, 255, 255], [0, 0, 0, 0]]
+
+
+def test_baseline_colour_is_the_best_single_colour():
+    rng = np.random.default_rng(0)
+    picture = np.concatenate([rng.random((16, 16, 3)), np.ones((16, 16, 1))], -1).astype(np.float32)
+    from near_core.lab.evaluation import metrics
+    best = metrics.object_psnr(filled(picture[..., 3:], mean_colour(picture)), picture)
+    for shift in (-0.03, 0.03):
+        other = mean_colour(picture) + shift
+        assert metrics.object_psnr(filled(picture[..., 3:], other), picture) < best
+
+
+def test_photo_tasks_need_photo_networks(dataset, tmp_path):
+    with pytest.raises(NearError, match="photo networks"):
+        evaluate.Evaluator(Dataset(dataset), (1, 2), Settings(), model=NearMini(tmp_path / "no weights"))
+
+
+def test_every_pixel_of_the_object_is_of_one_kind_and_errors_add_up():
+    """A disc with a bar on it, half metal, a speckled quarter, a dark corner: kinds in the order of error_classes."""
+    y, x = np.mgrid[:96, :96]
+    disc, bar = (x - 48) ** 2 + (y - 48) ** 2 < 40 ** 2, (np.abs(x - 48) < 2) & (y < 20)
+    solid = disc | bar
+    colour = np.full((96, 96, 3), 0.5)
+    colour[(x > 48) & (y > 48) & ((x + y) % 2 == 0)] = 0.1
+    truth = {"Combined": np.dstack([colour * solid[..., None], solid]).astype(np.float32), "Base Color": colour,
+             "Depth": np.where(solid, 2.0, 0)[..., None], "Metallic": (x < 40).astype(float)[..., None]}
+    shadow = np.where((x > 60) & (y < 40), 0.1, 1.0)[..., None]
+    masks = error_classes.classify(truth, shadow)
+    assert np.array_equal(np.sum(list(masks.values()), 0), solid)
+    places = {"thin": (4, 48), "metals": (48, 20), "shaded": (30, 70), "fine": (66, 66), "rest": (40, 50), "edges": (48, 9)}
+    assert all(masks[name][place] for name, place in places.items())
+    wrong = truth["Combined"].copy()
+    wrong[masks["fine"]] = 0
+    found = error_classes.collect([error_classes.errors(wrong, truth["Combined"], masks)] * 2)
+    assert sum(f["pixels"] for f in found.values()) == pytest.approx(1)
+    assert found["fine"]["error"] == pytest.approx(1) and found["fine"]["psnr"] < 10 and found["rest"]["psnr"] == 100

@@ -1,0 +1,162 @@
+"""Scenes with assets of both models, and what is said where a model or memory is missing."""
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+yaml = pytest.importorskip("yaml")
+
+from near_core import asset as assets  # noqa: E402
+from near_core.commands.cli import main  # noqa: E402
+from near_core.directions import decode_octahedral  # noqa: E402
+from near_core.engine import Engine  # noqa: E402
+from near_core.errors import Cancelled, NearError  # noqa: E402
+from near_core.models.near import memory as near_memory  # noqa: E402
+from near_core.published.renderer import Published  # noqa: E402
+from near_core.render.composite import merged  # noqa: E402
+from near_core.scene import PASSES, Instance, Settings  # noqa: E402
+from near_core.scene.camera import orbit  # noqa: E402
+from near_core.scene.environment import uniform  # noqa: E402
+from tests.models.near.test_pipeline import asset, folder  # noqa: E402, F401  fixtures
+
+CAMERA, LIGHT = orbit(0, 10, 2, 40, 32, 24), uniform((1, 0.8, 0.6))
+
+
+@pytest.fixture(scope="module")
+def npz(asset, tmp_path_factory):  # noqa: F811
+    """A ball in the published file format, with all three latents."""
+    path = tmp_path_factory.mktemp("latent") / "ball.npz"
+    coords, feats = asset
+    np.savez(path, coords=coords, feats=feats, color_feats=0 * feats, brm_feats=0 * feats)
+    return path
+
+
+@pytest.fixture(scope="module")
+def latent(npz):
+    return assets.load(npz)
+
+
+@pytest.fixture(scope="module")
+def plain(latent):
+    """The same voxels as an asset of no model, red."""
+    material = latent.material.copy()
+    material[:, :3] = (0.8, 0.05, 0.05)
+    return assets.NeuralAsset(latent.coords, material, np.zeros((len(latent.coords), 0), np.float16), name="Red")
+
+
+@pytest.fixture(scope="module")
+def engine(folder):  # noqa: F811
+    return Engine(folder, "cpu")
+
+
+def at(x, y, z):
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return matrix
+
+
+def test_published_latents_are_drawn_by_the_published_model(engine, latent, folder):  # noqa: F811
+    picture = engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+    alone = Published(folder, "cpu").render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+    assert not engine.notes
+    for name in PASSES:  # the view embedding multiplies rounding by up to 2^11
+        assert np.quantile(np.abs(picture[name] - alone[name]), 0.99) < 2e-3, name
+
+
+def test_without_the_model_the_material_is_drawn_and_that_is_said(latent):
+    plain_engine = Engine()
+    picture = plain_engine.render([Instance(latent, at(x, 0, 0)) for x in (-0.3, 0.3)], CAMERA, LIGHT)
+    assert picture["Combined"][..., 3].max() > 0.9 and 0.2 < picture["Combined"][..., :3].max() < 1.5
+    (note,) = plain_engine.notes
+    assert "ball was made for the published model" in note and "near-mini" in note
+
+
+def test_normals_of_imported_latents_point_outwards(latent):
+    normal = decode_octahedral(latent.material[:, 5:7])
+    outward = latent.coords - 31.5
+    shell = np.linalg.norm(outward, axis=1) > 8
+    cosine = (normal * outward).sum(1)[shell] / np.linalg.norm(outward[shell], axis=1)
+    assert cosine.min() > 0.5 and cosine.mean() > 0.93
+
+
+@pytest.mark.parametrize("depth, shown", [(-0.4, True), (0.4, False)])
+def test_assets_of_both_models_hide_each_other(engine, latent, plain, depth, shown):
+    red = Instance(plain, at(0, depth, 0))  # the camera stands on -Y
+    both = engine.render([Instance(latent, np.eye(4)), red], CAMERA, LIGHT)
+    alone = engine.render([red], CAMERA, LIGHT)
+    middle = (12, 16)
+    assert not engine.notes and set(both) == set(PASSES)
+    same = np.abs(both["Base Color"][middle] - alone["Base Color"][middle]).max() < 0.02
+    assert same == shown
+    assert both["Depth"][middle] == pytest.approx(alone["Depth"][middle], abs=0.02) if shown else True
+    over_sky = engine.render([Instance(latent, np.eye(4)), red], CAMERA, LIGHT, Settings(background=True))["Combined"]
+    assert (over_sky[..., 3] == 1).all() and np.allclose(over_sky[0, 0, :3], (1, 0.8, 0.6))
+
+
+def test_merging_weighs_by_what_each_covers():
+    def flat(alpha, depth, color):
+        sizes = {name: np.full((1, 1, n), 0.5, np.float32) for name, n in PASSES.items()}
+        return sizes | {"Combined": np.array([[[*(alpha * np.array(color)), alpha]]], np.float32),
+                        "Depth": np.full((1, 1, 1), depth, np.float32), "Base Color": np.array([[color]], np.float32),
+                        "Normal": np.array([[[0, 0, 1]]], np.float32)}
+
+    near, far, empty = flat(0.5, 2, (1, 0, 0)), flat(1, 3, (0, 1, 0)), flat(0, 0, (0, 0, 0))
+    for made in (merged(near, far), merged(far, near)):
+        np.testing.assert_allclose(made["Combined"][0, 0], (0.5, 0.5, 0, 1))
+        np.testing.assert_allclose(made["Depth"][0, 0], 2.5)
+    for made in (merged(empty, far), merged(far, empty)):
+        np.testing.assert_allclose(made["Combined"], far["Combined"])
+        np.testing.assert_allclose(made["Depth"], 3)
+
+
+def test_a_picture_can_be_stopped_between_two_layers(folder, latent):  # noqa: F811
+    asked = []
+
+    def stop(phase, fraction):
+        asked.append(phase)
+        if len(asked) > 30:
+            raise Cancelled
+
+    engine = Engine(folder, "cpu")
+    with pytest.raises(Cancelled):
+        engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT, progress=stop)
+    before = len(asked)
+    assert engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)["Combined"].any() and len(asked) == before
+
+
+def test_memory_that_runs_out_is_an_error_in_words(folder, latent, monkeypatch):  # noqa: F811
+    engine = Engine(folder, "cpu")
+    engine.render([], CAMERA, LIGHT)
+    monkeypatch.setattr(near_memory, "free", lambda device: 1 << 20)
+    with pytest.raises(NearError, match="GB are free on cpu"):
+        engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+    monkeypatch.undo()
+    for error, words in ((torch.OutOfMemoryError("out of memory"), "ran out"), (MemoryError(), "do not fit"),
+                         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out")):
+        def fail(*_):
+            raise error  # noqa: B023 (called at once)
+
+        monkeypatch.setattr(engine._published.pipeline, "decode", fail)
+        with pytest.raises(NearError, match=words):
+            engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+        monkeypatch.undo()
+    assert engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)["Combined"].any()
+
+
+def test_the_processor_takes_over_where_an_open_device_is_too_small(folder, latent, monkeypatch):  # noqa: F811
+    published = Published(folder, "auto")
+    real = near_memory.free
+    published.pipeline.device = torch.device("meta")  # stands for a graphics processor without room
+    monkeypatch.setattr(near_memory, "free", lambda device: 0 if torch.device(device).type == "meta" else real(device))
+    picture = published.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+    assert picture["Combined"].any() and "too little memory" in published.notes[0]
+    assert published.pipeline.device.type == "cpu"
+
+
+def test_the_command_takes_a_checkpoint(folder, npz, tmp_path, capsys):  # noqa: F811
+    command = ["render", "--asset", str(npz), "--env", "1,1,1", "--size", "16x16", "--out", str(tmp_path / "a.exr")]
+    assert main([*command, "--model", str(folder), "--device", "cpu", "--precision", "bfloat16"]) == 0
+    assert "was made for" not in capsys.readouterr().err
+    assert main(command) == 0
+    assert "ball was made for the published model" in capsys.readouterr().err
+    assert main([*command, "--model", str(tmp_path)]) == 2
+    assert "no pipeline.yaml" in capsys.readouterr().err

@@ -1,0 +1,189 @@
+"""Pictures against physics: energy, direction and scale of light, frames, occlusion, odd matrices."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from near_core.create.create import create_from_mesh
+from near_core.errors import Cancelled
+from near_core.mesh import Material, Mesh
+from near_core.render.renderer import Renderer
+from near_core.scene import PASSES, Environment, Instance, Settings
+from near_core.scene import camera as cameras
+from near_core.scene import environment as environments
+
+ANALYTIC = Settings(shading="transport", threads=1)
+
+
+def ball(radius: float = 0.45, **material) -> "object":
+    shape = trimesh.creation.icosphere(4, radius)
+    mesh = Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32),
+                corner_normal=np.asarray(shape.vertex_normals, np.float32)[shape.faces],
+                materials=(Material(**({"base_color": (1, 1, 1, 1), "roughness": 1.0} | material)),))
+    return create_from_mesh(mesh, name="ball")
+
+
+@pytest.fixture(scope="module")
+def white():
+    return ball()
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer()
+
+
+def look(azimuth: float = 0, elevation: float = 0, size: int = 96, distance: float = 3.0) -> cameras.Camera:
+    return cameras.orbit(azimuth, elevation, distance, 30, size, size)
+
+
+def sun(direction, power: float = 2000.0, height: int = 64) -> Environment:
+    """One bright texel towards a world direction, over a faint sky."""
+    x, y, z = np.asarray(direction, float) / np.linalg.norm(direction)
+    sky = np.full((height, 2 * height, 3), 0.02, np.float32)
+    row = min(int((0.5 - np.arcsin(z) / np.pi) * height), height - 1)
+    column = int((0.5 - np.arctan2(y, x) / (2 * np.pi)) * 2 * height) % (2 * height)
+    sky[row, column] = power
+    return Environment(sky)
+
+
+def turned(degrees: float) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = environments.turn_z(degrees)
+    return matrix
+
+
+def picture(renderer, assets, camera, environment, settings=ANALYTIC, name="Combined") -> np.ndarray:
+    instances = [Instance(a, np.asarray(m, float)) for a, m in assets]
+    return renderer.render(instances, camera, environment, settings)[name]
+
+
+def test_a_white_ball_in_a_uniform_world_has_the_worlds_radiance(renderer, white):
+    made = picture(renderer, [(white, np.eye(4))], look(), environments.uniform((0.5, 0.5, 0.5)))
+    solid = made[..., 3] > 0.9
+    assert solid.sum() > 1000
+    assert made[solid][:, :3].mean() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("rotation", [0, 33, 90, 200])
+def test_a_sun_lights_the_side_it_stands_on(renderer, white, rotation):
+    # the light stands on +X in the map; env_rotation r moves it by -r
+    environment = Environment(sun((1, 0, 0.01)).map, environments.turn_z(rotation))
+    angle = np.radians(-rotation)
+    lit = np.array([np.cos(angle), np.sin(angle), 0])
+    made = picture(renderer, [(white, np.eye(4))], look(elevation=80), environment)
+    alpha = made[..., 3] > 0.9
+    rows, columns = np.nonzero(alpha)
+    weight = made[rows, columns, :3].sum(1)
+    # seen from above with -Y at the bottom: picture right is +X, picture up is +Y
+    towards = np.array([np.average(columns, weights=weight) - columns.mean(),
+                        rows.mean() - np.average(rows, weights=weight)])
+    assert towards @ lit[:2] / np.linalg.norm(towards) > 0.95
+
+
+def test_strength_scales_the_picture_exactly(renderer, white):
+    world = sun((1, -1, 1))
+    one = picture(renderer, [(white, np.eye(4))], look(), world)
+    three = picture(renderer, [(white, np.eye(4))], look(), Environment(world.map, strength=3.0))
+    np.testing.assert_allclose(three[..., :3], 3 * one[..., :3], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(three[..., 3], one[..., 3])
+
+
+@pytest.mark.parametrize("degrees", [37.0, 90.0, 211.0])
+def test_turning_world_camera_and_asset_together_changes_nothing(renderer, degrees):
+    asset = ball(0.3, metallic=1.0, roughness=0.3, base_color=(0.9, 0.5, 0.2, 1))
+    world = sun((1, -1, 1))
+    before = picture(renderer, [(asset, np.eye(4))], look(20, 10), world)
+    # the light moves by -env_rotation
+    after = picture(renderer, [(asset, turned(degrees))], look(20 + degrees, 10),
+                    Environment(world.map, environments.turn_z(-degrees)))
+    encode = lambda x: np.clip(x, 0, 1) ** (1 / 2.2)  # noqa: E731
+    assert np.abs(encode(before) - encode(after)).max() < 1 / 255
+
+
+def test_the_nearer_asset_hides_the_farther_one(renderer, white):
+    red = ball(0.2, base_color=(1, 0, 0, 1))
+    near, far = np.eye(4), np.eye(4)
+    near[1, 3], far[1, 3] = -1, 0
+    made = renderer.render([Instance(white, far), Instance(red, near)], look(), environments.uniform((1, 1, 1)), ANALYTIC)
+    assert made["Base Color"][48, 48] == pytest.approx([1, 0, 0], abs=0.03)
+    assert made["Depth"][48, 48, 0] == pytest.approx(3 - 1.2, abs=0.03)
+    behind = renderer.render([Instance(red, turned(180) @ near), Instance(white, far)], look(),
+                             environments.uniform((1, 1, 1)), ANALYTIC)
+    assert behind["Base Color"][48, 48] == pytest.approx([1, 1, 1], abs=0.03)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.9])
+def test_what_is_inside_another_asset_does_not_shine_through(renderer, white, scale):
+    uniform = environments.uniform((1, 1, 1))
+    camera, inner = look(30, 20, 256), (ball(base_color=(1, 0, 0, 1)), np.diag([scale, scale, scale, 1]))
+    alone = picture(renderer, [(white, np.eye(4))], camera, uniform, name="Base Color")
+    both = picture(renderer, [(white, np.eye(4)), inner], camera, uniform, name="Base Color")
+    assert picture(renderer, [inner], camera, uniform, name="Base Color")[128, 128, 1] < 0.03
+    solid = alone[..., 1] > 0.9
+    assert solid.mean() > 0.2 and np.abs(both - alone)[solid].max() < 1e-3
+
+
+def test_normals_point_outward_under_mirrored_and_stretched_matrices(renderer, white):
+    for matrix in (np.diag([-1, 1, 1, 1.0]), np.diag([1, 0.5, 1, 1.0]), np.diag([1, 1, 1, 1.0])):
+        normal = picture(renderer, [(white, matrix)], look(), environments.uniform((1, 1, 1)), name="Normal")
+        assert normal[48, 48] == pytest.approx([0, -1, 0], abs=0.12)
+        assert normal[48, 68][0] > 0.3 and normal[28, 48][2] > 0.3
+
+
+def test_passes_have_their_shapes_and_the_empty_picture_is_empty(renderer, white):
+    made = renderer.render([], look(size=32), environments.uniform((1, 1, 1)), ANALYTIC)
+    assert {k: v.shape for k, v in made.items()} == {k: (32, 32, n) for k, n in PASSES.items()}
+    assert all(not v.any() for v in made.values())
+    sky = renderer.render([], look(size=32), environments.uniform((1, 2, 3)), Settings(background=True))["Combined"]
+    np.testing.assert_allclose(sky, np.broadcast_to([1, 2, 3, 1], (32, 32, 4)), rtol=1e-5)
+
+
+def test_an_asset_scaled_to_nothing_is_not_drawn(renderer, white):
+    assert not picture(renderer, [(white, np.zeros((4, 4)))], look(size=32), environments.uniform((1, 1, 1))).any()
+
+
+def test_an_orthographic_camera_keeps_sizes(renderer, white):
+    view = cameras.from_json({"matrix_world": np.linalg.inv(look().world_to_camera @ np.eye(4)).tolist(),
+                              "fov_x_deg": 30, "resolution": 96})
+    ortho = cameras.replace(view, orthographic=True, intrinsics=np.array([[96, 0, 48], [0, 96, 48], [0, 0, 1.0]]),
+                            world_to_camera=look().world_to_camera)
+    made = picture(renderer, [(white, np.eye(4))], ortho, environments.uniform((1, 1, 1)))
+    assert (made[..., 3] > 0.5).sum() == pytest.approx(np.pi * (0.45 * 96) ** 2, rel=0.05)
+
+
+def test_a_crop_is_a_part_of_the_whole(renderer, white):
+    whole = picture(renderer, [(white, np.eye(4))], look(), environments.uniform((1, 1, 1)))
+    part = picture(renderer, [(white, np.eye(4))], look().cropped(20, 30, 40, 50), environments.uniform((1, 1, 1)))
+    np.testing.assert_allclose(part, whole[30:80, 20:60], atol=1e-5)
+    within = picture(renderer, [(white, np.eye(4))], look().cropped(10, 20, 60, 70).cropped(10, 10, 40, 50),
+                     environments.uniform((1, 1, 1)))
+    np.testing.assert_allclose(within, part, atol=1e-6)
+    twice = look().cropped(20, 30, 40, 50).resized(80, 100), look().resized(192, 192).cropped(40, 60, 80, 100)
+    one, other = (picture(renderer, [(white, np.eye(4))], view, environments.uniform((1, 1, 1))) for view in twice)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_render_can_be_stopped(renderer, white):
+    def stop(phase, fraction):
+        if fraction > 0.3:
+            raise Cancelled
+    with pytest.raises(Cancelled):
+        renderer.render([Instance(white, np.eye(4))], look(), environments.uniform((1, 1, 1)), ANALYTIC, stop)
+
+
+def test_the_number_of_threads_changes_nothing(renderer, white):
+    scene = [Instance(white, np.eye(4))], look(), environments.uniform((1, 0.5, 0.25))
+    one, three = (renderer.render(*scene, Settings(background=True, threads=threads)) for threads in (1, 3))
+    for name in one:
+        np.testing.assert_array_equal(one[name], three[name])
+
+
+def test_a_gold_ball_reflects_its_surroundings(renderer):
+    gold = ball(0.45, metallic=1.0, roughness=0.05, base_color=(1.0, 0.8, 0.3, 1))
+    sky = np.zeros((64, 128, 3), np.float32)
+    sky[:32] = 1.0  # light from above only
+    made = picture(renderer, [(gold, np.eye(4))], look(), Environment(sky))
+    top, bottom = made[30, 48, :3], made[66, 48, :3]
+    assert top == pytest.approx([1.0, 0.8, 0.3], abs=0.12)
+    assert bottom.max() < 0.1

@@ -1,0 +1,31 @@
+"""The icon shows the asset from its front right."""
+
+import numpy as np
+import pytest
+
+from near_core import asset
+from near_core.asset import Surfels
+from near_core.directions import encode_octahedral
+from near_core.render import thumbnail
+
+
+@pytest.mark.parametrize("with_surfels", [True, False])
+def test_a_ball_is_round_and_shows_its_front(with_surfels):
+    z = 1 - 2 * (np.arange(200_000) + 0.5) / 200_000
+    turn = np.pi * (3 - 5 ** 0.5) * np.arange(len(z))
+    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    color = np.where(normal[:, 1:2] < 0, (0.9, 0.05, 0.05), (0.05, 0.9, 0.05)).astype(np.float32)
+    one = np.ones(len(z), np.float32)
+    coords, first = np.unique(((0.5 + 0.49 * normal) * 64).astype(np.uint8), axis=0, return_index=True)
+    material = np.zeros((len(z), 8), np.float16)
+    material[:, :3], material[:, 5:7] = color, encode_octahedral(normal)
+    surfels = Surfels(0.49 * normal, normal, normal, color, one, one, one, one, one) if with_surfels else None
+    picture = thumbnail.draw(asset.NeuralAsset(coords, material[first], np.zeros((len(coords), 0), np.float16), surfels))
+    covered = picture[..., 3] == 255
+    radius = 64 * 0.49 / np.sqrt(9 - 0.49 ** 2) / np.tan(np.radians(14))
+    assert covered.sum() == pytest.approx(np.pi * (radius + 0.5) ** 2, rel=0.08)
+    rows, columns = np.nonzero(covered)
+    assert abs(rows.mean() - 63.5) < 2 and abs(columns.mean() - 63.5) < 2
+    red = picture[..., 0].astype(int) - picture[..., 1]
+    assert red[64, 64] > 100 and red[64, 106] < 0, "the front is on the left, the back comes in on the right"
+    assert not picture[0].any()

@@ -1,0 +1,262 @@
+"""The worker as a process: what it answers, how it is stopped, and that it never outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from near_core import asset
+from near_core.asset import CELL, Surfels
+from near_core.render.renderer import Renderer
+from near_core.scene import Instance, Settings, camera, environment
+from near_core.worker import protocol
+from tests.machine import slowness
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def ball() -> asset.NeuralAsset:
+    """A grey sphere of radius 0.4."""
+    count = 20_000
+    z = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
+    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    one = np.ones(count, np.float32)
+    surfels = Surfels(0.4 * normal, normal, normal, np.full((count, 3), 0.5, np.float32), one, 0 * one,
+                      one * (4 * np.pi * 0.4 ** 2 / count / CELL ** 2), one, one)
+    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
+    return asset.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
+                             np.zeros((len(coords), 0), np.float16), surfels, model="near-mini")
+
+
+class Client:
+    """The least that can talk to a worker."""
+
+    def __init__(self, folder: Path):
+        (folder / "answers").touch()
+        self.process = subprocess.Popen([sys.executable, "-m", "near_core.worker", str(folder), str(os.getpid())],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        self.channel = protocol.Channel(self.process.stdout, self.process.stdin, folder / "answers", folder / "requests")
+        self.hello = self.channel.receive()
+
+    def put(self, ball: asset.NeuralAsset, light: environment.Environment) -> None:
+        self.channel.send({"op": "put", "kind": "asset", "hash": ball.hash, "data": asset.to_bytes(ball), "name": "Ball"})
+        self.channel.send({"op": "put", "kind": "map", "hash": light.hash, "data": light.map, "name": "World"})
+
+    def render(self, number: int, ball, light, size: int = 64, backdrop=None, **fields) -> None:
+        sky = {"map": light.hash, "world_to_map": light.world_to_map, "strength": light.strength}
+        self.channel.send({"op": "render", "id": number, "instances": [{"asset": ball.hash, "matrix": np.eye(4)}],
+                           "camera": camera.orbit(30, 20, 2, 40, size, size), "environment": sky,
+                           "backdrop": sky if backdrop else None, "settings": Settings(), **fields})
+
+    def finish(self, number: int) -> dict:
+        """The event that ends request `number`."""
+        while (event := self.channel.receive()) is not None:
+            if event.get("id") == number and event["event"] != "progress":
+                return event
+        raise EOFError
+
+
+@pytest.fixture
+def client(tmp_path):
+    client = Client(tmp_path)
+    yield client
+    client.process.stdin.close()
+    assert client.process.wait(2) == 0, "the worker must end when its input does"
+    client.channel.close()
+    client.process.stdout.close()
+
+
+@pytest.fixture
+def light() -> environment.Environment:
+    return environment.uniform((1.0, 0.5, 0.25))
+
+
+def make_channels(folder: Path) -> tuple[protocol.Channel, protocol.Channel]:
+    (a_read, b_write), (b_read, a_write) = os.pipe(), os.pipe()
+    open_ = os.fdopen
+    return (protocol.Channel(open_(a_read, "rb"), open_(a_write, "wb"), folder / "b", folder / "a"),
+            protocol.Channel(open_(b_read, "rb"), open_(b_write, "wb"), folder / "a", folder / "b"))
+
+
+def test_messages_arrive_as_they_were_sent(tmp_path):
+    here, there = make_channels(tmp_path)
+    view = camera.orbit(10, 20, 3, 40, 32, 16)
+    arrays = [np.arange(12).reshape(3, 4).T, np.empty((0, 3), np.float32), np.float16([1.5]), np.zeros((), bool)]
+    here.send({"arrays": arrays, "view": view, "settings": Settings(passes=("Combined",)), "bytes": b"\0near\0",
+               "pair": (1, "two"), "number": np.float32(0.5)})
+    message = there.receive()
+    for sent, got in zip(arrays, message["arrays"]):
+        assert got.dtype == sent.dtype and got.shape == sent.shape and (got == sent).all()
+    assert message["bytes"].tobytes() == b"\0near\0" and message["pair"] == (1, "two") and message["number"] == 0.5
+    assert message["settings"] == Settings(passes=("Combined",))
+    assert (message["view"].world_to_camera == view.world_to_camera).all() and message["view"].width == 32
+
+
+def test_array_file_grows_and_starts_over_when_all_was_taken(tmp_path):
+    here, there = make_channels(tmp_path)
+    for round_ in range(3):
+        for k in range(3):
+            here.send({"a": np.full(300_000, k, np.float32)})
+        for k in range(3):
+            assert (there.receive()["a"] == k).all()
+        there.send({"done": round_})
+        assert here.receive() == {"done": round_}  # reads the three acknowledgements on the way
+    assert (tmp_path / "a").stat().st_size < 3 * 4 * 300_000 * 2, "space must be used again"
+
+
+@pytest.mark.parametrize("value", [np.array([object()]), object(), {"a": {1, 2}}, lambda: 0])
+def test_only_listed_types_can_be_sent(tmp_path, value):
+    here, _ = make_channels(tmp_path)
+    with pytest.raises(TypeError):
+        here.send({"value": value})
+
+
+def test_hello_tells_versions(client):
+    import onnxruntime
+    assert client.hello["event"] == "hello"
+    assert client.hello["onnxruntime"] == onnxruntime.__version__ and not client.hello["onnxruntime_problem"]
+
+
+def test_render_gives_the_same_passes_as_in_this_process(client, ball, light):
+    client.put(ball, light)
+    client.render(1, ball, light)
+    passes = client.finish(1)["passes"]
+    here = Renderer().render([Instance(asset.from_bytes(asset.to_bytes(ball)), np.eye(4))],
+                             camera.orbit(30, 20, 2, 40, 64, 64), light)
+    assert passes.keys() == here.keys()
+    for name, values in here.items():
+        assert np.allclose(passes[name], values, atol=1e-5), name
+
+
+def test_backdrop_is_put_behind(client, ball, light):
+    client.put(ball, light)
+    client.render(1, ball, light, backdrop=True)
+    combined = client.finish(1)["passes"]["Combined"]
+    assert (combined[..., 3] == 1).all() and np.allclose(combined[0, 0, :3], (1.0, 0.5, 0.25), atol=1e-3)
+
+
+def test_unknown_hashes_are_asked_for(client, ball, light):
+    client.render(1, ball, light)
+    event = client.finish(1)
+    assert event["event"] == "missing" and set(event["hashes"]) == {ball.hash, light.hash}
+
+
+def test_damaged_asset_is_an_error_with_a_name(client, ball, light):
+    client.put(ball, light)
+    client.channel.send({"op": "put", "kind": "asset", "hash": ball.hash, "data": asset.to_bytes(ball)[:-40],
+                         "name": "The asset of Cup"})
+    client.render(1, ball, light)
+    event = client.finish(1)
+    assert event["event"] == "error" and "The asset of Cup" in event["what"] and event["fix"]
+    client.put(ball, light)
+    client.render(2, ball, light)
+    assert client.finish(2)["event"] == "done", "an error must not end the worker"
+
+
+def test_newest_of_a_channel_wins(client, ball, light):
+    client.put(ball, light)
+    for number in range(1, 6):
+        client.render(number, ball, light, size=400, channel="viewport 1")
+    client.render(6, ball, light, channel="viewport 2")
+    ends = {}
+    while len(ends) < 6:
+        event = client.channel.receive()
+        if event["event"] != "progress":
+            ends[event["id"]] = event["event"]
+    assert ends == {1: "cancelled", 2: "cancelled", 3: "cancelled", 4: "cancelled", 5: "done", 6: "done"}
+
+
+def test_final_renders_go_before_viewports(client, ball, light):
+    client.put(ball, light)
+    for number, channel in enumerate(("viewport 1", "viewport 2", "viewport 3", "final")):
+        client.render(number, ball, light, size=200, channel=channel)
+    order = []
+    while len(order) < 4:
+        event = client.channel.receive()
+        if event["event"] == "done":
+            order.append(event["id"])
+    assert order.index(3) <= 1, order
+
+
+def test_cancelled_request_ends_as_cancelled(client, ball, light):
+    client.put(ball, light)
+    client.render(1, ball, light, size=1500)
+    start = time.monotonic()
+    client.channel.send({"op": "cancel", "id": 1})
+    assert client.finish(1)["event"] == "cancelled"
+    assert time.monotonic() - start < 5 * slowness()
+
+
+@pytest.fixture(scope="module")
+def crowd() -> asset.NeuralAsset:
+    """A ball of 20,000 voxels: two shells, one in the other, of some 100,000 surfels."""
+    count = 110_000
+    z = 1 - 2 * (np.arange(count) + 0.5) / count
+    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
+    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    radius, one = np.where(np.arange(count) % 3, 0.49, 0.4).astype(np.float32)[:, None], np.ones(count, np.float32)
+    surfels = Surfels(radius * normal, normal, normal, np.full((count, 3), 0.5, np.float32), 0.5 * one, 0 * one, one,
+                      one, one)
+    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
+    return asset.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
+                             np.zeros((len(coords), 16), np.float16), surfels, model="near-mini")
+
+
+def test_a_large_picture_is_cancelled_within_half_a_second(client, crowd):
+    """At 1080p with a new map, whenever the cancel comes."""
+    assert len(crowd.coords) > 20_000
+    view, rng = camera.orbit(30, 20, 2, 60, 1920, 1080), np.random.default_rng(0)
+    maps = [environment.Environment(rng.random((64, 128, 3)).astype(np.float32) ** 8) for _ in range(9)]
+    took = []
+    for number, light in enumerate(maps):
+        client.put(crowd, light)
+        client.render(number, crowd, light, camera=view, settings=Settings(background=True))
+        time.sleep(0.1 * number)
+        start = time.monotonic()
+        client.channel.send({"op": "cancel", "id": number})
+        if client.finish(number)["event"] == "cancelled":
+            took.append(time.monotonic() - start)
+    assert took, "the first cancel comes at once: the picture must still be on its way"
+    assert np.median(took) < 0.5 * slowness() and max(took) < 2 * slowness(), took
+    client.render(99, crowd, maps[0])
+    assert client.finish(99)["event"] == "done", "the same worker goes on"
+
+
+def test_bug_in_a_request_is_reported_in_words(client):
+    client.channel.send({"op": "create_mesh", "id": 1, "mesh": None, "options": {"name": "x"}})
+    event = client.finish(1)
+    assert event["event"] == "error" and "NeAR failed" in event["what"]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1][:3]
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses /proc")
+def test_worker_dies_with_its_parent(tmp_path):
+    (tmp_path / "answers").touch()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import os, subprocess, sys, time\n"
+         "p = subprocess.Popen([sys.executable, '-m', 'near_core.worker', sys.argv[1], str(os.getpid())],"
+         " stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+         "p.stdout.read(8); print(p.pid, flush=True); time.sleep(60)", str(tmp_path)],
+        stdout=subprocess.PIPE, cwd=ROOT)
+    pid = int(parent.stdout.readline())
+    assert is_running(pid)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    end = time.monotonic() + 2 * slowness()
+    while is_running(pid) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_running(pid)
