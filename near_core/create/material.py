@@ -8,9 +8,9 @@ import numpy as np
 
 from ..asset import RESOLUTION, Surfels, Texels
 from ..asset import octants as latent
+from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.runtime import NearMini
-from ..render.renderer import unit
 from .view import MIRROR, Look, View, look_up, project
 
 PIXEL = 30  # what Slat sees of a voxel

@@ -11,7 +11,7 @@ from near_core import image, mesh
 from near_core.asset import CELL
 from near_core.create import sampling
 from near_core.directions import decode_octahedral
-from near_core.errors import Cancelled
+from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh, texture
 from near_core.scene import camera
 from tests.machine import slowness
@@ -199,7 +199,7 @@ def test_degenerate_triangles_are_harmless():
 def test_a_line_of_triangles_gives_surfels_or_says_why():
     # a mesh of no area at all: every triangle is a line
     line = Mesh(np.float32([[-0.5, 0, 0], [0, 0, 0], [0.5, 0, 0]]), np.int32([[0, 1, 2]]))
-    with pytest.raises(mesh.NearError, match="area"):
+    with pytest.raises(NearError, match="area"):
         sampling.sample_surfels(line)
 
 

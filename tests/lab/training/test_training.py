@@ -17,7 +17,7 @@ TOGETHER = """
 import sys
 from pathlib import Path
 import torch
-from near_core.training.loop import Run, Schedule
+from near_core.lab.training.loop import Run, Schedule
 torch.manual_seed(int(sys.argv[2]))
 network = torch.nn.Linear(3, 2)
 run = Run(Path(sys.argv[1]), network, Schedule(0.1, warm_up=1))

@@ -8,7 +8,6 @@ object itself.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +19,6 @@ from ....asset.surfels import RESOLUTION
 from ....create.view import SHARP, cell_centres
 from ....models.mini.photo_networks import SIZE
 from .relight import ROUGHNESS, reflectances
-
-if TYPE_CHECKING:
-    from .studio import Studio
 
 RASTER = 2 * SHARP  # pixels a side of the z-buffer
 DISC = 4  # points along a surfel's side
@@ -102,7 +98,7 @@ class Bending:
 class Scene:
     """G objects as they are photographed: the first `known` as they are, the others bent, some of them two in one."""
 
-    def __init__(self, studio: Studio, chosen: np.ndarray, known: int):
+    def __init__(self, studio, chosen: np.ndarray, known: int):
         self.studio, self.chosen, self.known = studio, chosen, known
         device, count = studio.device, len(chosen)
         pair = [g for g in range(known, count) if studio.chance.random() < PAIRED]
