@@ -52,7 +52,7 @@ def test_two_processes_step_as_one(tmp_path):
     ({"avx2": True, "avx512_f": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16),
     ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16), ({"neon": True}, torch.float32)])
 def test_bfloat16_is_taken_where_the_processor_multiplies_it(monkeypatch, found, expected):
-    from near_core.training import intrinsics
+    from near_core.lab.training.stages import intrinsics
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
     network, kinds = intrinsics.IntrinsicsOnly().eval(), []
     network.intrinsics.out[-1].register_forward_hook(lambda layer, given, made: kinds.append(made.dtype))
@@ -62,8 +62,8 @@ def test_bfloat16_is_taken_where_the_processor_multiplies_it(monkeypatch, found,
 
 
 def test_every_stage_asks_the_processor_before_it_takes_bfloat16():
-    from near_core.training import loop
-    stages = {path.name: path.read_text() for path in Path(loop.__file__).parent.glob("*.py")}
+    from near_core.lab.training import loop
+    stages = {path.name: path.read_text() for path in Path(loop.__file__).parent.rglob("*.py")}
     assert [name for name, text in stages.items() if "bfloat16" in text] == ["loop.py"]
     assert sum("with autocast(" in text for text in stages.values()) == 5
 
