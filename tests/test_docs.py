@@ -1,0 +1,56 @@
+"""What the documents name is there: links, headings, files, modules, commands."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+ROOMS = ("near_core/", "near_blender/", "kernels/", "tests/", "docs/")
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that GitHub gives to a document's headings."""
+    found = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@TEXTS
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        file, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        place = (path.parent / file).resolve() if file else path
+        assert place.exists(), target
+        assert not anchor or anchor in headings(place), target
+
+
+@TEXTS
+def test_files_exist(path):
+    words = re.findall(r"`([^`\s]+)`", path.read_text())
+    named = [word for word in words if word.startswith(ROOMS) and not re.search(r"[<A-Z*]", word)]
+    for word in named:
+        assert (ROOT / word).exists(), word
+
+
+@TEXTS
+def test_modules_exist(path):
+    text = path.read_text()
+    for name in re.findall(r"python -m (near_core\.[\w.]+|kernels\.\w+)", text) + re.findall(r"^from (near_core\S+)", text, re.M):
+        assert importlib.util.find_spec(name), name
+
+
+@TEXTS
+def test_commands_exist(path):
+    from near_core.commands.cli import COMMANDS
+    from near_core.lab.training.train import STAGES
+
+    text = path.read_text()
+    for name in re.findall(r"(?:-m|`) ?near_core ([a-z][\w-]+)", text):
+        assert name in COMMANDS, name
+    for name in re.findall(r"(?:near_core |`)train ([a-z]+)", text):
+        assert name in STAGES, name
