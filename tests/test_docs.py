@@ -40,7 +40,8 @@ def test_files_exist(path):
 @TEXTS
 def test_modules_exist(path):
     text = path.read_text()
-    for name in re.findall(r"python -m (near_core\.[\w.]+|kernels\.\w+)", text) + re.findall(r"^from (near_core\S+)", text, re.M):
+    started = re.findall(r"python -m (near_core\.[\w.]+|kernels\.\w+)", text)
+    for name in started + re.findall(r"^from (near_core\S+)", text, re.M):
         assert importlib.util.find_spec(name), name
 
 
