@@ -1,4 +1,4 @@
-"""Finishes: what surfaces are made of, drawn at random, plain or as tiling maps. For training objects."""
+"""Procedural materials of training objects, drawn at random: of one colour, or with maps that tile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...image import srgb_decode
 from ...mesh import Material
 
 SIZE = 192  # texels of a map
@@ -35,8 +36,8 @@ PATTERNS = ("noise", "stripes", "checker", "spots", "gradient", "rings", "bricks
 
 
 @dataclass(frozen=True)
-class Finish:
-    """One uniform surface. color: (3,) sRGB 0..1. roughness, metallic: 0..1."""
+class UniformMaterial:
+    """One colour, roughness and metallic all over. color: (3,) sRGB 0..1. roughness, metallic: 0..1."""
 
     kind: str
     color: tuple[float, float, float]
@@ -46,22 +47,23 @@ class Finish:
     @property
     def linear(self) -> tuple[float, float, float]:
         """The colour, linear Rec.709."""
-        red, green, blue = (((c + 0.055) / 1.055) ** 2.4 if c > 0.04045 else c / 12.92 for c in self.color)
+        red, green, blue = map(float, srgb_decode(np.array(self.color)))
         return red, green, blue
 
 
-def draw(chance: np.random.Generator, kinds: tuple[str, ...] = tuple(KINDS)) -> Finish:
-    """A finish at random, of one of `kinds` by their weights."""
+def draw_uniform(chance: np.random.Generator, kinds: tuple[str, ...] = tuple(KINDS)) -> UniformMaterial:
+    """A uniform material at random, of one of `kinds` by their weights."""
     weights = np.array([KINDS[kind][0] for kind in kinds], float)
     kind = kinds[chance.choice(len(kinds), p=weights / weights.sum())]
     _, hue, saturation, value, roughness, metallic = KINDS[kind]
     color = colorsys.hsv_to_rgb(chance.uniform(*hue) % 1, chance.uniform(*saturation), chance.uniform(*value))
-    return Finish(kind, color, float(chance.uniform(*roughness)), float(chance.uniform(*metallic)))
+    return UniformMaterial(kind, color, float(chance.uniform(*roughness)), float(chance.uniform(*metallic)))
 
 
 def draw_material(chance: np.random.Generator, textured: float = 0.65) -> Material:
-    """A material at random; with probability `textured` it has maps that tile: two finishes mixed by a pattern."""
-    first = draw(chance)
+    """A material at random; with probability `textured` it has maps that tile: two uniform materials
+    mixed by a pattern."""
+    first = draw_uniform(chance)
     if chance.random() > textured:
         return Material(first.kind, (*first.linear, 1.0), first.roughness, first.metallic)
     second = _partner(chance, first)
@@ -80,15 +82,15 @@ def draw_material(chance: np.random.Generator, textured: float = 0.65) -> Materi
         normal_map=_normals(_blurred(height) + grain, chance.uniform(1, 5)) if bumpy else None)
 
 
-def _partner(chance: np.random.Generator, first: Finish) -> Finish:
+def _partner(chance: np.random.Generator, first: UniformMaterial) -> UniformMaterial:
     if first.kind in PARTNERS and chance.random() < 0.7:
-        return draw(chance, PARTNERS[first.kind])
+        return draw_uniform(chance, PARTNERS[first.kind])
     if chance.random() < 0.5:  # the same stuff in another colour and polish
-        return draw(chance, (first.kind,))
-    return draw(chance)
+        return draw_uniform(chance, (first.kind,))
+    return draw_uniform(chance)
 
 
-def _pattern_for(chance: np.random.Generator, first: Finish) -> str:
+def _pattern_for(chance: np.random.Generator, first: UniformMaterial) -> str:
     likely = {"wood": ("rings", "rings", "stripes"), "fabric": ("weave", "weave", "stripes", "checker"),
               "steel": ("brushed", "worn", "noise"), "paint": ("worn", "stripes", "gradient"),
               "stone": ("noise", "bricks", "spots"), "clay": ("bricks", "noise", "spots")}

@@ -1,11 +1,11 @@
-"""Procedural objects for training, each told by a seed: shapes put together in random finishes."""
+"""Procedural objects for training, each told by a seed: shapes put together, of procedural materials."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ...mesh import Material, Mesh, face_normals, merged, normalized
-from . import materials as finish
+from .materials import draw_material
 from .shapes import (
     SHAPES,
     Part,
@@ -35,7 +35,7 @@ def make(seed: int) -> Mesh:
     if chance.random() < 0.25:  # leaning or lying
         turn = rotation(chance.standard_normal(3), chance.uniform(0.2, np.pi))
         groups = [[part.moved(rotation=turn) for part in group] for group in groups]
-    materials = tuple(finish.draw_material(chance) for _ in groups)
+    materials = tuple(draw_material(chance) for _ in groups)
     meshes = [_with_normals(part, number, materials) for number, group in enumerate(groups) for part in group]
     return normalized(merged(meshes, materials))[0]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import NearError
 from ...mesh import Mesh, face_normals, normalized
-from . import materials as finish
+from .materials import UniformMaterial, draw_uniform
 
 CLUSTERS = 10  # colours a palette texture is taken apart into
 FLAT_SHARE = 0.8  # of neighbouring texels that are equal; a texture above it is a palette, not a photograph
@@ -45,30 +45,30 @@ def redraw(data: bytes, seed: int) -> tuple[bytes, dict]:
         surface = material.setdefault("pbrMetallicRoughness", {})
         picture = _texture(document, binary, surface.get("baseColorTexture"))
         if picture is not None and _is_palette(picture):
-            finishes = _redraw_palette(document, binary, surface, picture, chance)
+            chosen = _redraw_palette(document, binary, surface, picture, chance)
         else:
-            finishes = [finish.draw(chance)]
-            surface["roughnessFactor"], surface["metallicFactor"] = finishes[0].roughness, finishes[0].metallic
+            chosen = [draw_uniform(chance)]
+            surface["roughnessFactor"], surface["metallicFactor"] = chosen[0].roughness, chosen[0].metallic
             if picture is None and chance.random() < 0.75:
                 alpha = surface.get("baseColorFactor", [1, 1, 1, 1])[3]
-                surface["baseColorFactor"] = [*map(float, finishes[0].linear), alpha]
+                surface["baseColorFactor"] = [*map(float, chosen[0].linear), alpha]
         drawn[material.get("name") or str(number)] = [
             {"kind": f.kind, "color": [round(float(c), 4) for c in f.color], "roughness": round(f.roughness, 4),
-             "metallic": round(f.metallic, 4)} for f in finishes]
+             "metallic": round(f.metallic, 4)} for f in chosen]
     return _packed(document, binary), drawn
 
 
 def _redraw_palette(document: dict, binary: bytearray, surface: dict, picture: np.ndarray,
-                    chance: np.random.Generator) -> list[finish.Finish]:
-    """Gives every cluster of a palette texture a finish; colours keep the shades they have within their cluster."""
+                    chance: np.random.Generator) -> list[UniformMaterial]:
+    """Gives every cluster of a palette texture a material; colours keep the shades they have within their cluster."""
     from PIL import Image
 
     labels = np.asarray(Image.fromarray(picture[..., :3]).quantize(CLUSTERS, dither=Image.Dither.NONE))
     colors, packed = picture[..., :3].astype(np.float64) / 255, np.zeros((*labels.shape, 3))
-    recolor, finishes = chance.random() < 0.75, []
+    recolor, chosen = chance.random() < 0.75, []
     for label in np.unique(labels):
-        new, where = finish.draw(chance), labels == label
-        finishes.append(new)
+        new, where = draw_uniform(chance), labels == label
+        chosen.append(new)
         packed[where, _ROUGHNESS], packed[where, _METALLIC] = new.roughness, new.metallic
         if recolor:
             mean = np.maximum(colors[where].mean(0), 0.02)
@@ -79,7 +79,7 @@ def _redraw_palette(document: dict, binary: bytearray, surface: dict, picture: n
     surface["metallicRoughnessTexture"] = _add_texture(document, binary, packed, surface["baseColorTexture"])
     surface["baseColorTexture"] = base
     surface["roughnessFactor"] = surface["metallicFactor"] = 1.0
-    return finishes
+    return chosen
 
 
 def _is_palette(picture: np.ndarray) -> bool:

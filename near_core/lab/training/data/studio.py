@@ -17,7 +17,7 @@ from torch import Tensor
 from ....asset.surfels import RESOLUTION
 from ....create.view import cell_centres
 from ....models.mini.photo_networks import SIZE
-from ...datasets import materials as finish
+from ...datasets.materials import draw_uniform
 from .photos import MARGIN, to_display
 from .pool import Packed
 from .relight import Lights, camera_to_world
@@ -73,7 +73,7 @@ class Studio:
         alike = [(o.colour[1:] == o.colour[:-1]).all(1).mean() for o in objects]
         self.plain = torch.tensor(np.array(alike) > PLAIN, device=device)
         self.suns = tuple(torch.from_numpy(part).to(device) for part in suns)
-        finishes = [finish.draw(self.chance) for _ in range(4096)]
+        finishes = [draw_uniform(self.chance) for _ in range(4096)]
         self.finishes = torch.tensor([[*f.color, f.roughness, f.metallic] for f in finishes], device=device)
         taken = [o.pictures for o in objects if len(o.pictures)]
         self.pictures = on(taken) if taken else None
