@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import files
 from ..directions import decode_octahedral, encode_octahedral
 from ..errors import NearError
 from .surfels import Surfels
@@ -218,15 +219,8 @@ def _checked(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError)
 
 
 def save(asset: NeuralAsset, path: str | Path) -> None:
-    """Writes `path` whole or not at all."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(to_bytes(asset))
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise NearError(f"{path.name} could not be written ({error.strerror}).", "Choose another folder.") from error
+    """Writes `path` whole or not at all. Raises NearError."""
+    files.write(path, to_bytes(asset))
 
 
 def load(path: str | Path) -> NeuralAsset:

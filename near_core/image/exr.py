@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import NearError
-from .guard import check_size, reading, writing
+from ..files import writing
+from .guard import check_size, reading
 
 # the channel names Blender gives the passes that are no colours
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}

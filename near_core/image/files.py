@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import NearError
+from ..files import writing
 from .color import srgb_decode, srgb_encode
 from .exr import main_layer, open_layers
-from .guard import check_size, reading, writing
+from .guard import check_size, reading
 from .hdr import read_hdr
 
 READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")

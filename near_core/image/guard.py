@@ -1,8 +1,7 @@
-"""Limits and plain errors around reading and writing pictures."""
+"""Limits and plain errors around reading pictures."""
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from contextlib import contextmanager
@@ -38,18 +37,3 @@ def check_size(width: int, height: int, path: Path) -> None:
         raise ValueError("empty picture")
     if width * height > MAX_PIXELS:
         raise NearError(f"{path.name} has {width} x {height} pixels, more than NeAR reads.", "Scale it down.")
-
-
-@contextmanager
-def writing(path: str | Path):
-    """Gives a path beside `path` to write to and moves it there at the end; nothing half-written stays."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise NearError(f"{path.name} could not be written ({reason}).", "Choose another folder.") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import urllib.parse
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
+from .. import files
 from ..errors import NearError
 from ..progress import Progress, part, silent
 from . import download
@@ -197,7 +198,5 @@ def _checked(each: File) -> File:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    path = Path(folder) / RECORD
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    """Notes what a folder is downloaded from, so that a later start goes on with the same. Raises NearError."""
+    files.write(Path(folder) / RECORD, json.dumps(asdict(record), indent=1))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from .. import files
 from ..errors import NearError
 from ..progress import Progress, part, silent
 from . import download
@@ -120,12 +121,12 @@ def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tu
         _follow([sys.executable, "-m", "venv", "--clear", folder / "venv"], folder, part(progress, 0.0, 0.04),
                 "Making the environment", "Install Python's venv module, or name an interpreter with torch instead.")
     plan = _plan(folder, python, build, wanted, part(progress, 0.04, 0.08))
-    files = _fetch(folder / "wheels", plan, part(progress, 0.08, 0.85))
-    _follow([python, "-m", "pip", "install", "--no-index", "--no-deps", "--no-input", "--no-compile", *files], folder,
+    wheels = _fetch(folder / "wheels", plan, part(progress, 0.08, 0.85))
+    _follow([python, "-m", "pip", "install", "--no-index", "--no-deps", "--no-input", "--no-compile", *wheels], folder,
             part(progress, 0.85, 0.97), "Installing", "Start again; nothing is downloaded twice.")
     progress("Trying it", 0.97)
     found = probe(python)
-    (folder / READY).write_text(json.dumps({"build": build.key, **found}), encoding="utf-8")
+    files.write(folder / READY, json.dumps({"build": build.key, **found}))
     shutil.rmtree(folder / "wheels", ignore_errors=True)
     progress("Done", 1.0)
     return found
@@ -135,13 +136,13 @@ def remove(folder: Path) -> None:
     """Deletes what set_up made."""
     for name in ("venv", "wheels"):
         shutil.rmtree(Path(folder) / name, ignore_errors=True)
-    for name in (READY, "plan.json", "log.txt"):
+    for name in (READY, "plan.json", "report.json", "log.txt"):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
 def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], progress: Progress) -> list[dict]:
     """Addresses and hashes of the wheels that pip chooses, kept so that a second call asks nobody."""
-    kept, report = folder / "plan.json", folder / "plan.json.part"
+    kept, report = folder / "plan.json", folder / "report.json"
     try:
         stored = json.loads(kept.read_text(encoding="utf-8"))
         if stored["packages"] == list(wanted):
@@ -155,13 +156,13 @@ def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], pro
     chosen = [each["download_info"] for each in json.loads(report.read_text(encoding="utf-8"))["install"]]
     wheels = [{"url": each["url"], "sha256": each["archive_info"].get("hashes", {}).get("sha256", "")}
               for each in chosen]
-    kept.write_text(json.dumps({"packages": list(wanted), "wheels": wheels}), encoding="utf-8")
+    files.write(kept, json.dumps({"packages": list(wanted), "wheels": wheels}))
     report.unlink()
     return wheels
 
 
 def _fetch(folder: Path, plan: list[dict], progress: Progress) -> list[Path]:
-    files = []
+    found = []
     for number, each in enumerate(sorted(plan, key=lambda wheel: "/torch-" not in wheel["url"])):
         path = folder / unquote(urlsplit(each["url"]).path).rpartition("/")[2]
         digest = f"sha256:{each['sha256']}" if each["sha256"] else ""
@@ -169,8 +170,8 @@ def _fetch(folder: Path, plan: list[dict], progress: Progress) -> list[Path]:
         step = part(progress, 0.7 + 0.3 * number / len(plan) if number else 0.0, 0.7 + 0.3 * (number + 1) / len(plan))
         if not path.is_file():
             download.fetch(each["url"], path, digest, progress=step)
-        files.append(path)
-    return files
+        found.append(path)
+    return found
 
 
 def _follow(command: list, folder: Path, progress: Progress, phase: str, fix: str) -> None:

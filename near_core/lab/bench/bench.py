@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import __version__, asset, mesh
+from ... import __version__, asset, files, mesh
 from ..._kernels import ggx, library, splat
 from ...asset.octants import surfels_of
 from ...create import create
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     result["goals"] = GOALS
     print("\n".join(_line(name, value) for name, value in result["measured"].items()))
     if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
+        files.write(args.json, json.dumps(result, indent=1))
     return 0
 
 

@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from ... import files
+
 PUBLISHED = {  # part: (float32, bfloat16 processor seconds, float32, bfloat16 peak GB) of the published implementation
     "tokenizer": (6.6, 3.0, 2.4, 1.9), "decoder": (23, 7.4, 1.8, 2.0), "renderer": (16, 12, 1.9, 1.7)}
 _rates = {}  # best rate of a matrix product by precision
@@ -47,7 +49,7 @@ def run(args):
                 print("  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
                                 for key, value in row.items()), flush=True)
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+        files.write(args.json, json.dumps(results, indent=1))
     return 0
 
 

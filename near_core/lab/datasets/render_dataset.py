@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import image
+from ... import files, image
 from ... import mesh as meshes
 from ...errors import NearError
 from ...mesh import obj_ply as wavefront
@@ -289,9 +289,7 @@ def _write_meta(args: argparse.Namespace, sources: list[Source], hdris: list[str
     if path.exists() and Dataset(args.out).meta != meta:
         raise NearError(f"{args.out} holds a data set made with other options.", "Choose another --out folder.")
     args.out.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"meta.{os.getpid()}.part")
-    part.write_text(json.dumps(meta, indent=1))
-    part.replace(path)
+    files.write(path, json.dumps(meta, indent=1))
 
 
 def _relative(path: Path, start: Path) -> str:

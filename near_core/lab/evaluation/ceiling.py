@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import files
 from ..._kernels import splat
 from ...asset import CELL, Surfels, surfels, texels
 from ...create import sampling
@@ -158,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
             rows.append(measure(data, asset, per_voxel, numbers, args.steps, args.width, args.threads))
             print(f"{asset} {per_voxel}: {rows[-1]['gaussians']} discs, object {rows[-1]['object_psnr']:.2f} dB",
                   file=sys.stderr, flush=True)
-            out.write_text(json.dumps(options | collect(rows), indent=1))
+            files.write(out, json.dumps(options | collect(rows), indent=1))
     for n, found in collect(rows)["counts"].items():
         print(f"{n:>3} per voxel, grid {found['resolution']}: object {found['object_psnr']['mean']:.2f}, "
               f"full {found['full_psnr']['mean']:.2f} dB, {found['gaussians']} discs")

@@ -7,12 +7,13 @@ import hashlib
 import json
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ... import __version__, image
+from ... import __version__, files, image
 from ...asset import NeuralAsset
 from ...create.create import create_from_image, create_from_mesh
 from ...errors import NearError
@@ -178,8 +179,8 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     core = Path(__file__).parents[2]
     kernels, training = core.parent / "kernels", core / "lab" / "training"
-    files = [*core.rglob("*.py"), *core.glob("weights/**/*"), *kernels.rglob("*.py"), *kernels.glob("src/*")]
-    for path in sorted(p for p in files if p.is_file() and not p.is_relative_to(training)):
+    read = [*core.rglob("*.py"), *core.glob("weights/**/*"), *kernels.rglob("*.py"), *kernels.glob("src/*")]
+    for path in sorted(p for p in read if p.is_file() and not p.is_relative_to(training)):
         digest.update(path.name.encode() + b"\0")
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -234,11 +235,7 @@ def _db(value: float | None) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
+    """Writes a text file, and its folder where there is none."""
+    with suppress(OSError):  # the next line says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise NearError(f"{path.name} could not be written ({error.strerror}).", "Choose another folder.") from error
+    files.write(path, text)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ... import files
 from ...errors import NearError
 from . import checks as reference_checks
 from .conventions import EXACT
@@ -106,7 +107,7 @@ def verify_one(path):
 
 def write(rows, path):
     """Write the rows as JSON: a list of objects, one for each fixture, with its parts."""
-    Path(path).write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    files.write(path, json.dumps([asdict(row) for row in rows], indent=1))
 
 
 def add_arguments(parser):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import queue
 import threading
 import time
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ... import files
 from ..bench import lock
 
 BACKBONE = 0.5  # of the rate, for features that were learned from far more pictures than ours
@@ -145,10 +145,9 @@ class Run:
 
     def save(self) -> None:
         """The whole state, written beside and then moved in place."""
-        part = self.folder / "state.pt.part"
-        torch.save({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
-                    "average": self.average, "step": self.step, "minutes": self.minutes, "best": self.best}, part)
-        os.replace(part, self.folder / "state.pt")
+        with files.writing(self.folder / "state.pt") as part:
+            torch.save({"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                        "average": self.average, "step": self.step, "minutes": self.minutes, "best": self.best}, part)
 
     def keep_best(self, score: float, **report: float) -> None:
         """Writes best.safetensors when score, larger is better, beats every one before."""

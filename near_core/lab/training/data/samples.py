@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy import ndimage
 
-from .... import image
+from .... import files, image
 from .... import mesh as meshes
 from ....asset import CELL, Surfels
 from ....asset.surfels import RESOLUTION
@@ -129,9 +129,8 @@ def write(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]
         except NearError as error:
             print(f"{name}: {error}", flush=True)
             continue
-        part = path.with_suffix(".part")
-        save_file(arrays, part)
-        part.replace(path)
+        with files.writing(path) as part:
+            save_file(arrays, part)
         if number % 100 == 0:
             print(f"{number} {name}", flush=True)
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .... import asset as assets
-from .... import image
+from .... import files, image
 from ...._kernels import autograd, splat
 from ....asset import CELL, Surfels
 from ....asset import octants as latent
@@ -142,9 +142,8 @@ def prepare(args: argparse.Namespace) -> int:
         if target.exists() or not source.exists():
             continue
         made = prepare_asset(data / "views" / name, assets.load(source), data / meta["hdris"], lights, args.views)
-        with open(target.with_suffix(".part"), "wb") as file:
+        with files.writing(target) as part, open(part, "wb") as file:
             np.savez(file, **made)
-        target.with_suffix(".part").rename(target)
         print(name, flush=True)
     return 0
 

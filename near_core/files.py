@@ -1,0 +1,36 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import NearError
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Gives the path of a file beside `path` to write to, and puts it in the place of `path` at the end.
+
+    Whatever is raised meanwhile, `path` stays as it was and the file beside it goes. The folder must be there.
+    Raises NearError in place of OSError and of RuntimeError, which OpenEXR and torch raise where a disk is full.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write the same file
+    try:
+        yield part
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NearError(f"{path.name} could not be written ({reason}).", "Choose another folder.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def write(path: str | Path, data: bytes | str) -> None:
+    """Writes bytes, or text as UTF-8, whole or not at all. Raises NearError as `writing`."""
+    with writing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)

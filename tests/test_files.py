@@ -1,0 +1,48 @@
+"""near_core.files: whole files or none."""
+
+import os
+
+import pytest
+
+from near_core import files
+from near_core.errors import NearError
+
+
+def test_writes_bytes_and_text_over_what_was_there(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"before, and longer")
+    files.write(path, b"\0after")
+    assert path.read_bytes() == b"\0after"
+    files.write(str(path), "ü\n")
+    assert path.read_bytes() == "ü\n".encode()  # the same on every system
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("raised", [ValueError("a bug"), KeyboardInterrupt()])
+def test_what_breaks_off_leaves_the_old_file(tmp_path, raised):
+    path = tmp_path / "a.txt"
+    files.write(path, "before")
+    with pytest.raises(type(raised)), files.writing(path) as part:
+        part.write_text("half")
+        assert part.parent == path.parent and path.read_text() == "before"
+        raise raised
+    assert path.read_text() == "before" and os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("No space left on device")])
+def test_a_full_disk_is_said_in_a_sentence(tmp_path, error):
+    with pytest.raises(NearError) as said, files.writing(tmp_path / "a.exr"):
+        raise error
+    assert (said.value.what, said.value.fix) == ("a.exr could not be written (No space left on device).",
+                                                 "Choose another folder.")
+
+
+def test_needs_its_folder(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for folder in ("none", "file"):  # a file in the place of a folder, too
+        with pytest.raises(NearError, match="a.txt could not be written"):
+            files.write(tmp_path / folder / "a.txt", "text")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(NearError, match="taken could not be written"):
+        files.write(tmp_path / "taken", "text")
+    assert sorted(os.listdir(tmp_path)) == ["file", "taken"]
