@@ -102,7 +102,7 @@ def _median(args: argparse.Namespace, function: Callable[[int], object]) -> floa
 
 
 def _extra(args: argparse.Namespace, plain: Callable[[int], object], more: Callable[[int], object]) -> float:
-    """Seconds that more(n) takes longer than plain(n), right after it: the median, after one pair that does not count."""
+    """Seconds that more(n) takes longer than plain(n), right after it: the median; the first pair does not count."""
     pairs = np.array([[_seconds(plain, number), _seconds(more, number)] for number in range(2 * args.runs + 1)])
     return float(np.median(pairs[1:, 1] - pairs[1:, 0]))
 

@@ -1,4 +1,6 @@
-"""What the published networks cost at full size on this computer: `python -m near_core.lab.bench.published --fixtures DIR`.
+"""What the published networks cost at full size on this computer.
+
+`python -m near_core.lab.bench.published --fixtures DIR`
 
 Processor seconds (all threads, user and system) of a warm call, the least of RUNS, with weights by rule and the
 published example asset, next to the best rate of a matrix product measured in the same process.
@@ -60,24 +62,24 @@ def _measure(part, fixtures, folder, threads):
     from ...models.near import hdri as near_hdri
     from ...models.near import iad as near_iad
     from ...models.near import lad as near_lad
-    from ..reference import fullsize as reference_fullsize
+    from ..reference import fullsize
 
     torch.set_num_threads(threads)
     config = json.loads((fixtures / (TOKENIZER if part == "tokenizer" else ASSET)).read_text())
     kind = {"tokenizer": near_hdri.Hdri_Encoder, "decoder": near_iad.SLatGaussianDecoder,
             "renderer": near_lad.SLatGaussianRenderer}[part]
     settings = config["config" if part == "tokenizer" else f"{part}_config"]
-    network = reference_fullsize.fill(kind(**settings), config["salt"])
+    network = fullsize.fill(kind(**settings), config["salt"])
     rows = []
     with torch.inference_mode():
         for dtype in (torch.float32, torch.bfloat16):
             near_checkpoint.lower(network, dtype)
             common = {"part": part, "precision": str(dtype).split(".")[1]}
             if part == "tokenizer":
-                light_map = reference_fullsize.light_map_of(fixtures / TOKENIZER, config)
+                light_map = fullsize.read_light_map(fixtures / TOKENIZER, config)
                 call, keep = lambda: network(light_map), "tokens.pt"  # noqa: B023
             elif part == "decoder":
-                coords, feats = reference_fullsize.asset_of(fixtures / ASSET, config)
+                coords, feats = fullsize.read_asset(fixtures / ASSET, config)
                 call, keep = lambda: network(coords, feats), "decoded.pt"  # noqa: B023
             else:
                 rows += _views(network, common, fixtures, folder, config)
@@ -100,15 +102,15 @@ def _views(renderer, common, fixtures, folder, config):
     from ...models.near import frame as near_frame
     from ...models.near import render as near_render
     from ...scene import Camera
-    from ..reference import fullsize as reference_fullsize
+    from ..reference import fullsize
 
     tokens = torch.load(folder / "tokens.pt")
     h, registers = torch.load(folder / "decoded.pt")
-    coords, _ = reference_fullsize.asset_of(fixtures / ASSET, config)
+    coords, _ = fullsize.read_asset(fixtures / ASSET, config)
     arrays = np.load((fixtures / ASSET).with_suffix(".npz"))
     pixels = near_render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
     camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=near_render.NEAR, far=near_render.FAR)
-    basis = reference_fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
+    basis = fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
     subject = near_frame.Subject(near_frame.Decoded(coords, h, registers), None)
     seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
     subject.memory = memory

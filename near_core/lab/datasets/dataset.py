@@ -20,7 +20,7 @@ from ...scene import Camera, Environment, camera, environment
 
 
 @dataclass(frozen=True)
-class View:
+class DatasetView:
     """One picture of a data set: where it was taken from, under which light, and its files.
 
     asset: name of the object. n: number of the picture. role: what it is for ("input", "relight", "novel", ...).
@@ -120,13 +120,13 @@ class Dataset:
         named = self.meta.get("files", {}).get(asset, f"{self.meta.get('models', 'models')}/{asset}.glb")
         return (self.path / named).resolve()
 
-    def views(self, asset: str) -> list[View]:
+    def views(self, asset: str) -> list[DatasetView]:
         """All pictures of an asset that are there, by number."""
         folder = self.path / "views" / asset
         numbers = sorted(int(p.stem) for p in folder.glob("*.json") if p.stem.isdigit())
         return [self.view(asset, n) for n in numbers]
 
-    def view(self, asset: str, n: int) -> View:
+    def view(self, asset: str, n: int) -> DatasetView:
         """Picture n of an asset. Raises NearError when its file is missing or malformed."""
         path = self.path / "views" / asset / f"{n}.json"
         data = _read_json(path)
@@ -134,7 +134,7 @@ class Dataset:
             hdri, uniform = data.get("hdri"), data.get("uniform")
             if hdri is None and uniform is None:
                 raise KeyError("hdri")
-            return View(asset, n, data.get("role", ""), data["camera"],
+            return DatasetView(asset, n, data.get("role", ""), data["camera"],
                         None if hdri is None else (self.path / self.meta.get("hdris", "hdris") / hdri).resolve(),
                         None if hdri is not None else float(uniform), float(data.get("hdri_rotation_deg", 0)),
                         float(data.get("world_strength", 1)), path.with_name(data.get("image", f"{n}.exr")))

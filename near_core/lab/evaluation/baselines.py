@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import image
 from ...render.renderer import Renderer
-from ..datasets.dataset import View
+from ..datasets.dataset import DatasetView
 from . import metrics
 
 
@@ -23,7 +23,7 @@ class VisibilityRenderer(Renderer):
         return shaded.terms[:, 1] + shaded.terms[:, 3] * (1 - shaded.blocked)[:, None]
 
 
-def photo_of(picture: np.ndarray) -> np.ndarray:
+def take_photo(picture: np.ndarray) -> np.ndarray:
     """What a camera would save of a rendering: (H, W, 4) uint8, sRGB, straight alpha.
 
     picture: (H, W, 4) linear, premultiplied; colours are divided by alpha, clipped to 0..1, encoded, rounded.
@@ -33,19 +33,19 @@ def photo_of(picture: np.ndarray) -> np.ndarray:
     return np.round(np.concatenate([metrics.encode(straight), alpha], -1) * 255).astype(np.uint8)
 
 
-def opaque_photo_of(view: View) -> np.ndarray:
+def take_opaque_photo(view: DatasetView) -> np.ndarray:
     """The photo over what lies behind the object, its own light: (H, W, 3) uint8, sRGB."""
     picture = view.image()
     behind = view.environment().lookup(view.camera.pixel_directions())
     return np.round(metrics.encode(picture[..., :3] + (1 - picture[..., 3:]) * behind) * 255).astype(np.uint8)
 
 
-def mean_colour(picture: np.ndarray) -> np.ndarray:
+def average_color(picture: np.ndarray) -> np.ndarray:
     """The one colour (3,), linear, nearest to a picture's object pixels: their mean after the sRGB encoding."""
     solid = picture[..., 3] > metrics.SOLID
     return image.srgb_decode(metrics.encode(picture)[solid].mean(0)) if solid.any() else np.zeros(3)
 
 
-def filled(alpha: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def fill_silhouette(alpha: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """A silhouette (H, W, 1) filled with a linear colour: (H, W, 4) float32, premultiplied."""
     return np.concatenate([alpha * colour, alpha], -1).astype(np.float32)

@@ -21,8 +21,7 @@ from ..._kernels import splat
 from ...asset import CELL, Surfels, surfels, texels
 from ...create import sampling
 from ...errors import NearError
-from ...render import gaussians
-from ...render import renderer as render
+from ...render import gaussians, renderer
 from ...render.splatting import FACING, SHARP, project
 from ...scene import Camera
 from ..datasets.dataset import Dataset
@@ -30,14 +29,14 @@ from . import metrics
 
 VOXELS = 64
 NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
-SAMPLES = render.SAMPLES["final"]  # per pixel
+SAMPLES = renderer.SAMPLES["final"]  # per pixel
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
 
 
 @dataclass
-class Drawing:
+class ProjectedDiscs:
     """Discs in a picture, ready for any colours. projection: of all N. front: (N,) bool, those that face the camera.
     gain: (H, W, 1), what the blended colours are multiplied with. alpha: (H, W)."""
 
@@ -48,7 +47,8 @@ class Drawing:
     threads: int
 
     @classmethod
-    def of(cls, discs: Surfels, resolution: int, camera: Camera, width: float = 1.0, threads: int = 0) -> Drawing:
+    def of(cls, discs: Surfels, resolution: int, camera: Camera, width: float = 1.0,
+           threads: int = 0) -> ProjectedDiscs:
         """By the renderer's rules, every length in cells of `resolution` a side instead of its own.
 
         width: of the discs, over the renderer's.
@@ -64,17 +64,17 @@ class Drawing:
                                     SHARP)
         share, alpha, _ = splat.rasterize(projection, front[:, None].astype(np.float32), camera.width, camera.height,
                                           samples=SAMPLES, threads=threads)
-        solid = np.minimum(alpha[..., None], share * render.SOLIDITY) * (share > 1e-4)
+        solid = np.minimum(alpha[..., None], share * renderer.SOLIDITY) * (share > 1e-4)
         return cls(projection, front, solid / np.maximum(share, 1e-6), solid[..., 0], threads)
 
-    def picture(self, colours: np.ndarray) -> np.ndarray:
+    def draw(self, colours: np.ndarray) -> np.ndarray:
         """colours: (N, 3) linear. (H, W, 4) premultiplied."""
         height, width = self.alpha.shape
         blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
                                         samples=SAMPLES, threads=self.threads)
         return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
 
-    def gradient(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
+    def differentiate(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
         """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
         height, width = self.alpha.shape
         back = splat.rasterize_backward(self.projection, colours * self.front[:, None], width, height,
@@ -82,16 +82,17 @@ class Drawing:
                                         threads=self.threads)
         return back.features * self.front[:, None]
 
-    def fitted(self, truth: np.ndarray, steps: int) -> np.ndarray:
+    def fit_colors(self, truth: np.ndarray, steps: int) -> np.ndarray:
         """The colours (N, 3) that draw the truth (H, W, 4) best in the evaluation's measure: Adam from mean colours."""
         target, none = np.clip(truth[..., :3], 0, 1), np.zeros((len(self.front), 3), np.float32)
-        weight = self.gradient(none, np.ones_like(target))
-        root = np.sqrt(self.gradient(none, target) / np.maximum(weight, 1e-6))  # of the colours; about as eyes see them
+        weight = self.differentiate(none, np.ones_like(target))
+        # the root of the colours: equal steps of it are about equal to eyes
+        root = np.sqrt(self.differentiate(none, target) / np.maximum(weight, 1e-6))
         wanted, mean, square = metrics.encode(truth), np.zeros_like(root), np.zeros_like(root)
         for step in range(1, steps + 1):
-            drawn = self.picture(root**2)
+            drawn = self.draw(root**2)
             slope = _slope(drawn[..., :3]) * (metrics.encode(drawn) - wanted)
-            gradient = self.gradient(root**2, slope) * np.maximum(root, 0.01)
+            gradient = self.differentiate(root**2, slope) * np.maximum(root, 0.01)
             mean += 0.2 * (gradient - mean)
             square += 0.05 * (gradient**2 - square)
             change = mean / (1 - 0.8**step) / (np.sqrt(square / (1 - 0.95**step)) + 1e-8)
@@ -113,14 +114,14 @@ def measure(data: Dataset, asset: str, per_voxel: int, numbers: list[int], steps
     discs = sampling.sample_surfels(mesh, resolution=resolution)
     errors = []
     for view in (data.view(asset, n) for n in numbers):
-        drawing, truth = Drawing.of(discs, resolution, view.camera, width, threads), view.image()
-        errors.append(metrics.image_errors(drawing.picture(drawing.fitted(truth, steps)), truth))
+        drawing, truth = ProjectedDiscs.of(discs, resolution, view.camera, width, threads), view.image()
+        errors.append(metrics.measure_picture(drawing.draw(drawing.fit_colors(truth, steps)), truth))
     voxels = len(sampling.voxelize(mesh, discs)[0])
     return {"asset": asset, "per_voxel": per_voxel, "resolution": resolution, "gaussians": len(discs), "voxels": voxels,
             **{key: float(np.mean([e[key] for e in errors])) for key in NUMBERS}}
 
 
-def collect(rows: list[dict]) -> dict:
+def tabulate(rows: list[dict]) -> dict:
     """The table: for every number of discs per voxel the mean, median and worst over assets, and which number suffices.
 
     counts: per_voxel -> numbers. smallest_close: the smallest number of discs whose mean object PSNR is at most CLOSE
@@ -129,7 +130,7 @@ def collect(rows: list[dict]) -> dict:
     counts = {}
     for n in sorted({row["per_voxel"] for row in rows}):
         chosen = [row for row in rows if row["per_voxel"] == n]
-        counts[str(n)] = {key: metrics.summary([row[key] for row in chosen]) for key in NUMBERS} | {
+        counts[str(n)] = {key: metrics.summarize([row[key] for row in chosen]) for key in NUMBERS} | {
             "resolution": chosen[0]["resolution"], "gaussians": round(np.mean([row["gaussians"] for row in chosen])),
             "counted_per_voxel": float(np.mean([row["gaussians"] / row["voxels"] for row in chosen])), "n": len(chosen)}
     best = max(numbers["object_psnr"]["mean"] for numbers in counts.values())
@@ -159,8 +160,8 @@ def run(args: argparse.Namespace) -> int:
             rows.append(measure(data, asset, per_voxel, numbers, args.steps, args.width, args.threads))
             print(f"{asset} {per_voxel}: {rows[-1]['gaussians']} discs, object {rows[-1]['object_psnr']:.2f} dB",
                   file=sys.stderr, flush=True)
-            files.write(out, json.dumps(options | collect(rows), indent=1))
-    for n, found in collect(rows)["counts"].items():
+            files.write(out, json.dumps(options | tabulate(rows), indent=1))
+    for n, found in tabulate(rows)["counts"].items():
         print(f"{n:>3} per voxel, grid {found['resolution']}: object {found['object_psnr']['mean']:.2f}, "
               f"full {found['full_psnr']['mean']:.2f} dB, {found['gaussians']} discs")
     return 0

@@ -22,7 +22,7 @@ FINE = 0.06  # display value, difference to the mean of 5 x 5 pixels
 def classify(truth: dict[str, np.ndarray], shadow: np.ndarray) -> dict[str, np.ndarray]:
     """One mask (H, W) bool for each of NAMES; every pixel of the object is in the first that fits.
 
-    truth: passes of the true picture (dataset.View.passes), NEEDED ones. shadow: (H, W, 1) share
+    truth: passes of the true picture (dataset.DatasetView.passes), NEEDED ones. shadow: (H, W, 1) share
     of the irradiance that arrives, of our own picture, since Cycles' has none.
     """
     solid = truth["Combined"][..., 3] > metrics.SOLID
@@ -43,7 +43,7 @@ def classify(truth: dict[str, np.ndarray], shadow: np.ndarray) -> dict[str, np.n
     return masks
 
 
-def errors(prediction: np.ndarray, truth: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def sum_errors(prediction: np.ndarray, truth: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, list[float]]:
     """class -> number of pixels, and the sum of their mean squared errors after the sRGB encoding.
 
     prediction, truth: (H, W, 4) linear, premultiplied. masks: of `classify`.
@@ -52,8 +52,11 @@ def errors(prediction: np.ndarray, truth: np.ndarray, masks: dict[str, np.ndarra
     return {name: [int(mask.sum()), float(square[mask].sum())] for name, mask in masks.items()}
 
 
-def collect(found: list[dict[str, list[float]]]) -> dict[str, dict]:
-    """class -> share of the objects' pixels, share of their squared error, PSNR in dB, over the pictures' `errors`."""
+def summarize_classes(found: list[dict[str, list[float]]]) -> dict[str, dict]:
+    """class -> share of the objects' pixels, share of their squared error, PSNR in dB.
+
+    found: `sum_errors` of each picture.
+    """
     total = np.array([[picture[name] for name in NAMES] for picture in found]).sum(0)  # (classes, 2)
     whole = np.maximum(total.sum(0), metrics.SMALLEST_ERROR)
     return {name: {"pixels": pixels / whole[0], "error": error / whole[1],

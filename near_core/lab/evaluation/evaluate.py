@@ -20,12 +20,11 @@ from ...errors import NearError
 from ...models.mini.runtime import NearMini
 from ...render.renderer import Renderer
 from ...scene import Instance, Settings
-from ..datasets.dataset import Dataset, View
-from . import error_classes, metrics
-from . import report as evaluation_report
-from .baselines import VisibilityRenderer, filled, mean_colour, opaque_photo_of, photo_of
+from ..datasets.dataset import Dataset, DatasetView
+from . import error_classes, metrics, report
+from .baselines import VisibilityRenderer, average_color, fill_silhouette, take_opaque_photo, take_photo
 from .lpips import Lpips
-from .summary import Row, by_category, collect
+from .summary import PictureScore, summarize_categories, summarize_tasks
 
 # task -> the numbers of the pictures it predicts; task 1 creates from the mesh, the others from picture 0
 TASKS = {1: (0, 1, 2, 3, 4), 2: (0,), 3: (1,), 4: (2, 3, 4), 5: (5,)}
@@ -63,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
         rows += _cached(cache / f"{asset}.json", evaluator, asset)
         spent = time.perf_counter() - started
         print(f"{number + 1}/{len(assets)} {asset}  {_line(rows, asset)}  {spent:.0f} s", file=sys.stderr, flush=True)
-    result = collect(rows) | {"dataset": dataset.meta.get("name", dataset.path.name), "version": __version__,
+    result = summarize_tasks(rows) | {"dataset": dataset.meta.get("name", dataset.path.name), "version": __version__,
                               "shading": args.shading, "engine": evaluator.engine, "assets": assets,
                               "seconds": round(time.perf_counter() - started, 1)}
-    result["per_category"] = by_category(rows, dataset.categories)
+    result["per_category"] = summarize_categories(rows, dataset.categories)
     _write(args.json, json.dumps(result, indent=1))
     if args.report:
-        _write(args.report, evaluation_report.page(result, rows, TITLES))
+        _write(args.report, report.compose_page(result, rows, TITLES))
     for task, numbers in result["tasks"].items():
         print(f"task {task}: object {_db(numbers['object_psnr']['mean'])}, full {_db(numbers['full_psnr']['mean'])}  "
               + ", ".join(f"{name} {_db(b['object_psnr']['mean'])} / {_db(b['full_psnr']['mean'])}"
@@ -104,14 +103,14 @@ class Evaluator:
                  str(self.own_column), str(self.save_images), str(self.pictures), str(bool(self.lpips)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
-    def measure(self, asset: str) -> list[Row]:
+    def measure(self, asset: str) -> list[PictureScore]:
         """All rows of one asset, in the order of the tasks."""
         rows = self._forward(asset) if 1 in self.tasks else []
         if any(task > 1 for task in self.tasks):
             rows += self._from_photo(asset)
         return rows
 
-    def _forward(self, asset: str) -> list[Row]:
+    def _forward(self, asset: str) -> list[PictureScore]:
         neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
         rows = []
         for view in self._views(asset, 1):
@@ -129,14 +128,14 @@ class Evaluator:
             if error_classes.NEEDED <= set(truth):
                 masks = error_classes.classify(truth, drawn["given"]["Shadow"])
                 for row in made:
-                    row.classes = error_classes.errors(drawn[row.column]["Combined"], truth["Combined"], masks)
+                    row.classes = error_classes.sum_errors(drawn[row.column]["Combined"], truth["Combined"], masks)
             rows += made
         return rows
 
-    def _from_photo(self, asset: str) -> list[Row]:
+    def _from_photo(self, asset: str) -> list[PictureScore]:
         view = self.dataset.view(asset, PHOTO)
-        given = photo_of(view.image())
-        colour = mean_colour(view.image())
+        given = take_photo(view.image())
+        colour = average_color(view.image())
         neural = create_from_image([given], camera=view.camera, name=asset, model=self._model)
         rows = []
         for task in (t for t in self.tasks if t > 1):
@@ -144,33 +143,33 @@ class Evaluator:
                 prediction = self._draw(neural, target, self.settings)
                 silhouette = prediction["Combined"][..., 3:]
                 rows.append(self._row(task, target, "given", prediction))
-                rows += [self._row(task, target, name, {"Combined": filled(silhouette, c)}) for name, c in
-                         (("mean_color", colour), ("mean_color_oracle", mean_colour(target.image())))]
+                rows += [self._row(task, target, name, {"Combined": fill_silhouette(silhouette, c)}) for name, c in
+                         (("mean_color", colour), ("mean_color_oracle", average_color(target.image())))]
         if self.own_column:
-            neural = create_from_image([opaque_photo_of(view)], name=asset, model=self._model)
+            neural = create_from_image([take_opaque_photo(view)], name=asset, model=self._model)
             rows += [self._row(task, target, "own", self._draw(neural, target, self.settings))
                      for task in self.tasks if task > 1 for target in self._views(asset, task)]
         return rows
 
-    def _views(self, asset: str, task: int) -> list[View]:
+    def _views(self, asset: str, task: int) -> list[DatasetView]:
         return [view for view in self.dataset.views(asset) if view.n in TASKS[task]]
 
-    def _draw(self, neural: NeuralAsset, view: View, settings: Settings,
+    def _draw(self, neural: NeuralAsset, view: DatasetView, settings: Settings,
               renderer: Renderer | None = None) -> dict[str, np.ndarray]:
         renderer = renderer or self._renderer
         return renderer.render([Instance(neural, np.eye(4))], view.camera, view.environment(), settings)
 
-    def _row(self, task: int, view: View, column: str, prediction: dict[str, np.ndarray]) -> Row:
+    def _row(self, task: int, view: DatasetView, column: str, prediction: dict[str, np.ndarray]) -> PictureScore:
         picture, truth = prediction["Combined"], view.image()
-        row = Row(task, view.asset, view.n, column, metrics.image_errors(picture, truth, self.lpips))
+        row = PictureScore(task, view.asset, view.n, column, metrics.measure_picture(picture, truth, self.lpips))
         if view.n == PHOTO and len(prediction) > 1:
-            row.passes = metrics.pass_errors(prediction, view.passes())
+            row.passes = metrics.measure_passes(prediction, view.passes())
         if column == "given" and self.save_images:
             folder = self.save_images / view.asset
             folder.mkdir(parents=True, exist_ok=True)
             image.write_exr(folder / f"{view.n}.t{task}.exr", {"Combined": picture})
         if column == "given" and self.pictures:
-            row.pictures = evaluation_report.strip(picture, truth)
+            row.pictures = report.encode_strip(picture, truth)
         return row
 
 
@@ -186,12 +185,12 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cached(path: Path, evaluator: Evaluator, asset: str) -> list[Row]:
+def _cached(path: Path, evaluator: Evaluator, asset: str) -> list[PictureScore]:
     """The asset's rows from an earlier run with the same key, else measured and kept."""
     try:
         kept = json.loads(path.read_text())
         if kept["key"] == evaluator.key:
-            return [Row(**row) for row in kept["rows"]]
+            return [PictureScore(**row) for row in kept["rows"]]
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, cut off or of an older version: measure
     rows = evaluator.measure(asset)
@@ -219,7 +218,7 @@ def _chosen_assets(dataset: Dataset, text: str | None) -> list[str]:
     return names
 
 
-def _line(rows: list[Row], asset: str) -> str:
+def _line(rows: list[PictureScore], asset: str) -> str:
     """object / full PSNR of each task of an asset, for the progress line."""
     parts = []
     for task in sorted({row.task for row in rows}):

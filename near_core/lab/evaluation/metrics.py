@@ -56,7 +56,7 @@ def flip(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     return float(flip_evaluator.evaluate(*pictures, "LDR", applyMagma=False)[1])
 
 
-def image_errors(prediction: np.ndarray, truth: np.ndarray, lpips: Lpips | None = None) -> dict[str, float | None]:
+def measure_picture(prediction: np.ndarray, truth: np.ndarray, lpips: Lpips | None = None) -> dict[str, float | None]:
     """All the numbers of one picture. prediction, truth: (H, W, 4) linear, premultiplied. lpips: measured if given."""
     errors = {"object_psnr": object_psnr(prediction, truth), "full_psnr": psnr(prediction, truth),
               "ssim": ssim(prediction, truth), "flip": flip(prediction, truth),
@@ -71,7 +71,7 @@ def alpha_iou(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.count_nonzero(p & t) / union) if union else 1.0
 
 
-def pass_errors(prediction: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> dict[str, float]:
+def measure_passes(prediction: dict[str, np.ndarray], truth: dict[str, np.ndarray]) -> dict[str, float]:
     """Errors of data passes where both pictures show the object.
 
     prediction, truth: pass name (scene.PASSES) -> (H, W, channels), data passes divided by alpha; both hold Combined.
@@ -104,7 +104,7 @@ def pass_errors(prediction: dict[str, np.ndarray], truth: dict[str, np.ndarray])
     return errors
 
 
-def summary(values: list[float], worst=min) -> dict[str, float | None]:
+def summarize(values: list[float], worst=min) -> dict[str, float | None]:
     """Mean, median and worst of the assets' numbers; `worst` is max for numbers that are better when small."""
     if not values:
         return {"mean": None, "median": None, "worst": None}

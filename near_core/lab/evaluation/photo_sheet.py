@@ -1,4 +1,6 @@
-"""One picture of what becomes of photos: `python -m near_core.lab.evaluation.photo_sheet --photos DIR --hdri E … --out S.jpg`.
+"""One picture of what becomes of photos.
+
+`python -m near_core.lab.evaluation.photo_sheet --photos DIR --hdri E … --out S.jpg`
 
 A row for each photo: itself, the matte, and the asset under every light from the photo's side and two others. Nothing
 is chosen: default camera, elevation estimated, our own matte, every photo of the folder, and where no asset comes
@@ -30,20 +32,20 @@ GAP = 4  # pixels
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def sheet(photos: list[Path], lights: list[Environment], size: int, keep_alpha: bool = False,
-          threads: int = 0) -> np.ndarray:
+def compose_sheet(photos: list[Path], lights: list[Environment], size: int, keep_alpha: bool = False,
+                  threads: int = 0) -> np.ndarray:
     """The picture, (height, width, 3) uint8 sRGB; tiles are `size` pixels a side.
 
     keep_alpha: take a photo's own alpha for its matte; otherwise it is put on white first and the matte is ours.
     """
     renderer, rows = Renderer(), []
     for path in photos:
-        photo = opaque(image.read_photo(path)) if not keep_alpha else image.read_photo(path)
-        row = [tile(opaque(photo), size)]
+        photo = put_on_white(image.read_photo(path)) if not keep_alpha else image.read_photo(path)
+        row = [fit_tile(put_on_white(photo), size)]
         try:
-            rows.append(row + _asset_tiles(photo, path.stem, renderer, lights, size, threads))
+            rows.append(row + _draw_asset_tiles(photo, path.stem, renderer, lights, size, threads))
         except NearError as error:
-            rows.append(row + [words(str(error), size)])
+            rows.append(row + [write_tile(str(error), size)])
         print(f"{path.name}: {len(rows[-1])} tiles", file=sys.stderr, flush=True)
     columns = 2 + len(SIDES) * len(lights)
     grey = image.srgb_encode(np.full((size + GAP, size + GAP, 3), GREY, np.float32))
@@ -54,19 +56,19 @@ def sheet(photos: list[Path], lights: list[Environment], size: int, keep_alpha: 
     return joined[:-GAP, :-GAP]
 
 
-def _asset_tiles(photo: np.ndarray, name: str, renderer: Renderer, lights: list[Environment], size: int,
-                 threads: int) -> list[np.ndarray]:
+def _draw_asset_tiles(photo: np.ndarray, name: str, renderer: Renderer, lights: list[Environment], size: int,
+                      threads: int) -> list[np.ndarray]:
     """The matte, and the asset from every side under every light."""
     mattes: list[np.ndarray] = []
     asset = create_from_image([photo], elevation=None, name=name, model=renderer.model,
                               on_preview=lambda matte, _: mattes.append(matte))
     matte = np.round(np.repeat(mattes[0][..., None], 3, 2) * 255).astype(np.uint8)
-    return [tile(matte, size)] + [drawn(asset, light, side, size, renderer, threads)
-                                  for light in lights for side in SIDES]
+    return [fit_tile(matte, size), *(draw_tile(asset, light, side, size, renderer, threads)
+                                     for light in lights for side in SIDES)]
 
 
-def drawn(asset: NeuralAsset, light: Environment, azimuth: float, size: int, renderer: Renderer,
-          threads: int = 0) -> np.ndarray:
+def draw_tile(asset: NeuralAsset, light: Environment, azimuth: float, size: int, renderer: Renderer,
+              threads: int = 0) -> np.ndarray:
     """The asset over grey, (size, size, 3) uint8 sRGB."""
     camera = orbit(azimuth, ELEVATION, DISTANCE, FOV, size, size)
     picture = renderer.render([Instance(asset, np.eye(4))], camera, light,
@@ -74,13 +76,13 @@ def drawn(asset: NeuralAsset, light: Environment, azimuth: float, size: int, ren
     return np.round(image.srgb_encode(picture[..., :3] + (1 - picture[..., 3:]) * GREY) * 255).astype(np.uint8)
 
 
-def opaque(photo: np.ndarray) -> np.ndarray:
+def put_on_white(photo: np.ndarray) -> np.ndarray:
     """A photo (H, W, 3 or 4) uint8 on white, (H, W, 3) uint8."""
     alpha = photo[..., 3:].astype(np.float32) / 255
     return np.round(photo[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8) if photo.shape[2] == 4 else photo
 
 
-def tile(picture: np.ndarray, size: int) -> np.ndarray:
+def fit_tile(picture: np.ndarray, size: int) -> np.ndarray:
     """A picture (H, W, 3) uint8 in the middle of a square of `size` pixels."""
     from PIL import Image
 
@@ -91,7 +93,7 @@ def tile(picture: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(square)
 
 
-def words(text: str, size: int) -> np.ndarray:
+def write_tile(text: str, size: int) -> np.ndarray:
     """A tile that says why there is no picture."""
     from PIL import Image, ImageDraw
 
@@ -100,7 +102,7 @@ def words(text: str, size: int) -> np.ndarray:
     return np.asarray(square)
 
 
-def even(path: Path) -> Environment:
+def normalize_light(path: Path) -> Environment:
     """A map, made as bright as the others: its mean luminance becomes 1."""
     light = Environment(environment.sanitized(image.read(path, max_side=1024), path.name))
     return Environment(light.map, strength=1 / max(transport.prepare_light(light).mean, 1e-6))
@@ -124,7 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise NearError(f"{args.out} can't be written.", "Name a .jpg or .png in a folder that is there.")
         from PIL import Image
 
-        made = sheet(photos, [even(path) for path in args.hdri], args.size, args.keep_alpha, args.threads)
+        lights = [normalize_light(path) for path in args.hdri]
+        made = compose_sheet(photos, lights, args.size, args.keep_alpha, args.threads)
         Image.fromarray(made).save(args.out, quality=90)
         return 0
     except NearError as error:

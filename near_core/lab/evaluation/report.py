@@ -9,6 +9,7 @@ import io
 import numpy as np
 
 from . import error_classes, metrics
+from .summary import PictureScore
 
 TILE = 160  # pixels a side of a thumbnail
 SHOWN = 12  # pictures per task
@@ -20,7 +21,7 @@ td:first-child,th:first-child{text-align:left}.us{font-weight:600}figure{display
 figcaption{font-size:12px;color:#555}img{background:#000;display:block}h2{margin-top:2em}"""
 
 
-def strip(prediction: np.ndarray, truth: np.ndarray) -> str:
+def encode_strip(prediction: np.ndarray, truth: np.ndarray) -> str:
     """Truth, prediction and difference (twice enlarged) side by side, as a PNG data URI.
 
     prediction, truth: (H, W, 4) linear, premultiplied.
@@ -37,10 +38,10 @@ def strip(prediction: np.ndarray, truth: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def page(result: dict, rows: list, titles: dict[int, str]) -> str:
+def compose_page(result: dict, rows: list[PictureScore], titles: dict[int, str]) -> str:
     """The whole HTML page.
 
-    result: what evaluate writes as JSON. rows: evaluate.Row, those with pictures are shown. titles: task -> words.
+    result: what evaluate writes as JSON. rows: those with pictures are shown. titles: task -> words.
     """
     parts = [f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
              f"<h1>{html.escape(result['dataset'])}: {len(result['assets'])} assets</h1>",
@@ -55,7 +56,7 @@ def page(result: dict, rows: list, titles: dict[int, str]) -> str:
     return "\n".join(parts) + "</html>\n"
 
 
-def _badness(row) -> float:
+def _badness(row: PictureScore) -> float:
     value = row.errors["object_psnr"]
     return value if np.isfinite(value) else 1e9
 
@@ -119,7 +120,7 @@ def _categories(categories: dict) -> str:
     return f"<h3>Categories</h3><table><tr><th><th>mean<th>assets</tr>{cells}</table>"
 
 
-def _figure(row) -> str:
+def _figure(row: PictureScore) -> str:
     e = row.errors
     return (f"<figure><img src='{row.pictures}' alt=''><figcaption>{html.escape(row.asset)} {row.n}: "
             f"{e['object_psnr']:.1f} / {e['full_psnr']:.1f} dB</figcaption></figure>")

@@ -15,8 +15,7 @@ from ...models.near import lad as near_lad
 from ...models.near import mesh as near_mesh
 from ...models.near import structure as near_structure
 from ...models.near import vae as near_vae
-from . import conventions, pictures
-from . import fullsize as reference_fullsize
+from . import conventions, fullsize, pictures
 from .conventions import EXACT
 from .pictures import VIEW
 
@@ -42,7 +41,7 @@ class Watch:
                 fixture.compare(name, torch.cat(parts), tolerance)
 
 
-def decoder(fixture):
+def check_decoder(fixture):
     network = fixture.load(near_iad.SLatGaussianDecoder(**fixture.config["config"]))
     names = {"mid/input_layer": "input_layer"}
     for index in range(len(network.blocks)):
@@ -58,7 +57,7 @@ def decoder(fixture):
     fixture.compare("out/reg", registers)
 
 
-def renderer(fixture):
+def check_renderer(fixture):
     network = fixture.load(near_lad.SLatGaussianRenderer(**fixture.config["config"]))
     coords, h = fixture["in/coords"], fixture["in/h"]
     if "mid/ob_views_emb" in fixture:  # the stages after the amplifying view embedding must be exact
@@ -78,10 +77,10 @@ def renderer(fixture):
         for name, value in gaussians.raw.items():
             fixture.compare(f"out/{index}/{name}", value, VIEW)
         fixture.compare(f"out/{index}/camera_center", gaussians.camera)
-        activated(fixture, f"out/{index}/", network.representation, gaussians.camera)
+        compare_activations(fixture, f"out/{index}/", network.representation, gaussians.camera)
 
 
-def activated(fixture, prefix, representation, camera=None):
+def compare_activations(fixture, prefix, representation, camera=None):
     """The activations, from the stored raw attributes."""
     raw = {name: fixture[prefix + name] for name in
            ("_xyz", "_base_color", "_features_dc", "_scaling", "_scaling_view", "_rotation", "_opacity", "_roughness",
@@ -99,27 +98,27 @@ def activated(fixture, prefix, representation, camera=None):
             fixture.compare(prefix + name, torch.as_tensor(getter()))
 
 
-def trellis_gaussians(fixture):
+def check_trellis_gaussians(fixture):
     network = fixture.load(near_vae.SLatGaussianDecoderOri(**fixture.config["config"]))
     for index, gaussians in enumerate(network(fixture["in/coords"], fixture["in/feats"])):
         for name, value in gaussians.raw.items():
             fixture.compare(f"out/{index}/{name}", value)
-        activated(fixture, f"out/{index}/", network.representation)
+        compare_activations(fixture, f"out/{index}/", network.representation)
 
 
-def slat_encoder(fixture):
+def check_slat_encoder(fixture):
     network = fixture.load(near_vae.SLatEncoder(**fixture.config["config"]))
     mean, log_variance = network(fixture["in/coords"], fixture["in/feats"])
     fixture.compare("out/mean", mean)
     fixture.compare("out/logvar", log_variance)
 
 
-def colour_network(fixture):
+def check_color_network(fixture):
     network = fixture.load(near_basis.NeuralBasis(**fixture.config["config"]))
     fixture.compare("out/result", network(fixture["in/features"], fixture["in/normals"]))
 
 
-def latent_flow(fixture):
+def check_latent_flow(fixture):
     network = fixture.load(near_flow.SLatFlowModel(**fixture.config["config"]))
     coords = fixture["in/coords"]
     for key in fixture.names("in/t"):
@@ -135,24 +134,24 @@ def latent_flow(fixture):
         fixture.compare(f"out/v{run}", velocity)
 
 
-def structure_flow(fixture):
+def check_structure_flow(fixture):
     network = fixture.load(near_structure.SparseStructureFlowModel(**fixture.config["config"]))
     fixture.compare("out/v", network(fixture["in/x"], fixture["in/t"], network.memorize(fixture["in/cond"])))
 
 
-def structure_decoder(fixture):
+def check_structure_decoder(fixture):
     network = fixture.load(near_structure.SparseStructureDecoder(**fixture.config["config"]))
     fixture.compare("out/logits", network(fixture["in/z"]))
 
 
-def structure_encoder(fixture):
+def check_structure_encoder(fixture):
     network = fixture.load(near_structure.SparseStructureEncoder(**fixture.config["config"]))
     mean, log_variance = network(fixture["in/x"])
     fixture.compare("out/mean", mean)
     fixture.compare("out/logvar", log_variance)
 
 
-def image_encoder(fixture):
+def check_image_encoder(fixture):
     network = fixture.load(near_dino.DinoVisionTransformer(**fixture.config["config"]))
     tokens = network(fixture["in/image_normalized"])
     fixture.compare("out/x_prenorm", tokens)
@@ -162,14 +161,14 @@ def image_encoder(fixture):
         fixture.compare("out/x_prenorm_other_size", network(fixture["in/image_other_size"]))
 
 
-def backbone(fixture):
+def check_backbone(fixture):
     """The image stages alone, of any widths and depths."""
     network = fixture.load(near_hdri.ConvNeXt(fixture.config["dims"], fixture.config["depths"]))
     for level, features in enumerate(network.pyramid(fixture["in/x"]), 2):
         fixture.compare(f"out/c{level}", features)
 
 
-def tokenizer_head(fixture):
+def check_tokenizer_head(fixture):
     network = near_hdri.Hdri_Encoder(**fixture.config["config"])
     missing, unexpected = network.load_state_dict(fixture.weights(), strict=False)
     wrong = unexpected + [key for key in missing if not key.startswith("stage")]
@@ -189,14 +188,14 @@ def tokenizer_head(fixture):
     fixture.compare("out/tokens", network.ln_final(tokens))
 
 
-def mesh_decoder(fixture):
+def check_mesh_decoder(fixture):
     network = fixture.load(near_mesh.SLatMeshDecoder(**fixture.config["config"]))
     coords, features = network(fixture["in/coords"], fixture["in/feats"])
     fixture.compare("out/coords", coords)
     fixture.compare("out/feats", features)
 
 
-def mesh_extraction(fixture):
+def check_mesh_extraction(fixture):
     """Vertices are numbered differently; each is compared with the nearest stored one."""
     vertices, faces, attributes = near_mesh.extract(
         fixture["in/coords"], fixture["in/feats"], fixture.config["res"], fixture.config["use_color"])
@@ -208,63 +207,71 @@ def mesh_extraction(fixture):
     fixture.compare("out/vertices", vertices, EXACT, stored[nearest])
     if attributes is not None:
         fixture.compare("out/vertex_attrs", attributes, EXACT, fixture["out/vertex_attrs"][nearest])
-    ours, theirs = ({tuple(turned_first(face)) for face in each.tolist()}
+    ours, theirs = ({tuple(start_with_smallest(face)) for face in each.tolist()}
                     for each in (nearest[faces], fixture["out/faces"]))
     fixture.add("out/faces", len(ours ^ theirs), 0)
 
 
-def turned_first(face):
+def start_with_smallest(face):
     """The same oriented triangle, beginning with its smallest index."""
     start = face.index(min(face))
     return face[start:] + face[:start]
 
 
-def full_decoder_and_renderer(fixture):
+def check_full_decoder_and_renderer(fixture):
     path = fixture.path.with_name("fullsize_hdri_encoder.json")
     if not path.is_file():
         raise NearError("The fixture needs fullsize_hdri_encoder.json beside it.", "Copy the whole folder.")
-    tokens = reference_fullsize.tokens_of(path, json.loads(path.read_text()))
-    reference_fullsize.decoder_and_renderer(fixture, tokens)
+    tokens = fullsize.compute_tokens(path, json.loads(path.read_text()))
+    fullsize.check_decoder_and_renderer(fixture, tokens)
 
 
 CHECKS = {  # by the start of the fixture's name, the longest that fits; a text is the reason why none is needed
-    "cameras": conventions.cameras,
-    "convnext": backbone,
-    "dinov2": image_encoder,
-    "e2e": pictures.whole_frames,
-    "flexicubes": mesh_extraction,
-    "fullsize_hdri_encoder": reference_fullsize.tokenizer,
-    "fullsize_iad_lad": full_decoder_and_renderer,
-    "hdri_encoder_head": tokenizer_head,
-    "hdri_preprocess": conventions.light_maps,
-    "iad_decoder": decoder,
-    "lad_renderer": renderer,
-    "mesh_decoder": mesh_decoder,
-    "neural_basis": colour_network,
-    "preprocess_image": conventions.crops,
-    "primitives": conventions.primitives,
-    "render_full": pictures.renderings,
-    "samplers": conventions.samplers,
-    "slat_decoder_gs": trellis_gaussians,
-    "slat_encoder": slat_encoder,
-    "slat_flow": latent_flow,
-    "sparse_ops": conventions.sparse_operations,
-    "ss_decoder": structure_decoder,
-    "ss_encoder": structure_encoder,
-    "ss_flow": structure_flow,
+    "cameras": conventions.check_cameras,
+    "convnext": check_backbone,
+    "dinov2": check_image_encoder,
+    "e2e": pictures.check_whole_frames,
+    "flexicubes": check_mesh_extraction,
+    "fullsize_hdri_encoder": fullsize.check_tokenizer,
+    "fullsize_iad_lad": check_full_decoder_and_renderer,
+    "hdri_encoder_head": check_tokenizer_head,
+    "hdri_preprocess": conventions.check_light_maps,
+    "iad_decoder": check_decoder,
+    "lad_renderer": check_renderer,
+    "mesh_decoder": check_mesh_decoder,
+    "neural_basis": check_color_network,
+    "preprocess_image": conventions.check_crops,
+    "primitives": conventions.check_primitives,
+    "render_full": pictures.check_renderings,
+    "samplers": conventions.check_samplers,
+    "slat_decoder_gs": check_trellis_gaussians,
+    "slat_encoder": check_slat_encoder,
+    "slat_flow": check_latent_flow,
+    "sparse_ops": conventions.check_sparse_operations,
+    "ss_decoder": check_structure_decoder,
+    "ss_encoder": check_structure_encoder,
+    "ss_flow": check_structure_flow,
     "tonemap": "The engine returns scene-linear pictures; Blender's own colour management maps tones.",
-    "voxelize": conventions.voxels,
+    "voxelize": conventions.check_voxels,
 }
 
 
 BY_CLASS = {  # where the name of a fixture says nothing
-    "DinoVisionTransformer": image_encoder, "NeuralBasis": colour_network, "SLatEncoder": slat_encoder,
-    "SLatFlowModel": latent_flow, "SLatGaussianDecoder": decoder, "SLatGaussianDecoderOri": trellis_gaussians,
-    "SLatGaussianRenderer": renderer, "SLatMeshDecoder": mesh_decoder, "SparseStructureDecoder": structure_decoder,
-    "SparseStructureEncoder": structure_encoder, "SparseStructureFlowModel": structure_flow}
+    "DinoVisionTransformer": check_image_encoder,
+    "NeuralBasis": check_color_network,
+    "SLatEncoder": check_slat_encoder,
+    "SLatFlowModel": check_latent_flow,
+    "SLatGaussianDecoder": check_decoder,
+    "SLatGaussianDecoderOri": check_trellis_gaussians,
+    "SLatGaussianRenderer": check_renderer,
+    "SLatMeshDecoder": check_mesh_decoder,
+    "SparseStructureDecoder": check_structure_decoder,
+    "SparseStructureEncoder": check_structure_encoder,
+    "SparseStructureFlowModel": check_structure_flow,
+}
 
 
-def find(fixture):
+def find_check(fixture):
     """The check of a fixture by its name or class, or the reason why none is needed; None where neither is known."""
     fitting = [start for start in CHECKS if fixture.name.startswith(start)]
     return CHECKS[max(fitting, key=len)] if fitting else BY_CLASS.get(fixture.config.get("official_class"))

@@ -15,7 +15,7 @@ from ...models.near import structure as near_structure
 EXACT = 1e-5  # of max(1, largest reference value): float32 rounding of another order of additions
 
 
-def light_maps(fixture):
+def check_light_maps(fixture):
     names = sorted({key.split("/")[1] for key in fixture.names("out/") if "/rot" in key and "rolled" not in key})
     for name in names:
         for angle in fixture.config["angles_deg"]:
@@ -32,7 +32,7 @@ def light_maps(fixture):
     fixture.compare("out/maps_small/env_log", near_conditioning.log_map(small))
 
 
-def primitives(fixture):
+def check_primitives(fixture):
     for key in fixture.names("out/ape"):
         channels = key.removeprefix("out/ape")
         fixture.compare(key, blocks.position_embedding(fixture[f"in/coords{channels}"], int(channels)))
@@ -58,7 +58,7 @@ def primitives(fixture):
     fixture.compare("out/rope_k", near_hdri.rotate(fixture["in/rope_k"]))
 
 
-def sparse_operations(fixture):
+def check_sparse_operations(fixture):
     coords, features = fixture["in/coords"], fixture["in/feats"]
     for key in fixture.names("out/conv"):
         name = key.removeprefix("out/")
@@ -88,7 +88,7 @@ def sparse_operations(fixture):
             fixture.add(key, len(ours ^ theirs), 0)
 
 
-def samplers(fixture):
+def check_samplers(fixture):
     noise, seen = fixture["in/noise"], []
 
     def toy(x, t, condition):
@@ -110,7 +110,7 @@ def samplers(fixture):
         fixture.compare(f"f64/{name}/t_seq", near_sampler.times(settings), 1e-12)
 
 
-def cameras(fixture):
+def check_cameras(fixture):
     lists = [fixture[f"in/{name}"].tolist() for name in ("yaw_deg", "pitch_deg", "radius", "fov_deg")]
     views = list(zip(*lists))
     fixture.compare("out/extrinsics", np.stack([near_conditioning.extrinsics(*view[:3]) for view in views]))
@@ -126,7 +126,7 @@ def cameras(fixture):
     fixture.compare("out/quat_to_matrix", near_gaussians.rotation_matrix(fixture["in/quats_wxyz"]))
 
 
-def voxels(fixture):
+def check_voxels(fixture):
     for key in fixture.names("out/"):
         name = key.split("/")[1]
         vertices, faces = (fixture[f"in/{name}/{part}"].numpy() for part in ("vertices", "faces"))
@@ -138,7 +138,7 @@ def voxels(fixture):
         fixture.add(f"{key}, cells away", max(away, default=0), 1)
 
 
-def crops(fixture):
+def check_crops(fixture):
     for key in fixture.names("in/"):
         name = key.removeprefix("in/")
         rgba = near_conditioning.crop(fixture[key].numpy())

@@ -30,7 +30,7 @@ def fill(network, salt):
         flat = tensor.view(-1)
         for start in range(0, flat.numel(), CHUNK):
             count = min(CHUNK, flat.numel() - start)
-            flat[start:start + count] = torch.from_numpy(_scaled(key, tensor.shape, uniform(key, salt, start, count)))
+            flat[start:start + count] = torch.from_numpy(_scale(key, tensor.shape, uniform(key, salt, start, count)))
     return network.eval().requires_grad_(False)
 
 
@@ -45,7 +45,7 @@ def uniform(key, salt, start, count):
     return (z >> np.uint64(40)).astype(np.float32) / np.float32(1 << 23) - np.float32(1)
 
 
-def _scaled(key, shape, u):
+def _scale(key, shape, u):
     one, fifth = np.float32(1), np.float32(0.2)
     if key.endswith("layer_scale"):
         return np.float32(0.5) + fifth * u
@@ -71,7 +71,7 @@ def find_data(path, named):
                     "Set NEAR_SHARED to the folder that the fixture calls shared.")
 
 
-def near(fixture, name, ours):
+def compare_spread(fixture, name, ours):
     """Compare with a tolerance relative to the spread of the reference, as the fixture states it."""
     words = fixture.config["tolerance"].split()
     relative = float(words[words.index("relative") + 1])
@@ -80,9 +80,9 @@ def near(fixture, name, ours):
     fixture.add(name, float((ours.double() - stored.double()).abs().max()) / max(spread, 1e-12), relative)
 
 
-def tokens_of(path, config, watch=None):
+def compute_tokens(path, config, watch=None):
     """Tokens (1, T, C) of a full-size tokenizer; watch: dict that receives the intermediate features."""
-    network, light_map = fill(near_hdri.Hdri_Encoder(**config["config"]), config["salt"]), light_map_of(path, config)
+    network, light_map = fill(near_hdri.Hdri_Encoder(**config["config"]), config["salt"]), read_light_map(path, config)
     if watch is not None:
         watch["light_map"] = light_map[0]
         pyramid, record = network.pyramid, watch
@@ -90,41 +90,41 @@ def tokens_of(path, config, watch=None):
     return network(light_map)
 
 
-def light_map_of(path, config):
+def read_light_map(path, config):
     """The tokenizer's input (1, 9, 512, 512) that a fixture names."""
     radiance = image.read(find_data(path, config["hdri"]))[..., :3]
     return near_conditioning.light_map(radiance, config["rot_deg"])[None]
 
 
-def asset_of(path, config):
+def read_asset(path, config):
     """The voxels (N, 4) int32 and latent (N, 8) float32 that a fixture names."""
     with np.load(find_data(path, config["slat"]), allow_pickle=False) as slat:
         coords = np.pad(slat["coords"].astype(np.int32), ((0, 0), (1, 0)))
         return torch.from_numpy(coords), torch.from_numpy(slat["feats"])
 
 
-def tokenizer(fixture):
+def check_tokenizer(fixture):
     seen = {}
-    tokens = tokens_of(fixture.path, fixture.config, seen)[0]
-    near(fixture, "out/context_sub8", seen["light_map"][:, ::8, ::8])
+    tokens = compute_tokens(fixture.path, fixture.config, seen)[0]
+    compare_spread(fixture, "out/context_sub8", seen["light_map"][:, ::8, ::8])
     for level, step in zip((2, 3, 4, 5), (16, 8, 4, 2)):
-        near(fixture, f"out/c{level}_sub", seen["levels"][level - 2][0, ::8, ::step, ::step])
-    near(fixture, "out/tokens_sub", tokens[::64])
-    near(fixture, "out/tokens_mean_std", torch.stack([tokens.mean(), tokens.std()]))
+        compare_spread(fixture, f"out/c{level}_sub", seen["levels"][level - 2][0, ::8, ::step, ::step])
+    compare_spread(fixture, "out/tokens_sub", tokens[::64])
+    compare_spread(fixture, "out/tokens_mean_std", torch.stack([tokens.mean(), tokens.std()]))
 
 
-def decoder_and_renderer(fixture, tokens):
+def check_decoder_and_renderer(fixture, tokens):
     """tokens: the light tokens (1, T, C) that the fixture's reference used."""
     config = fixture.config
-    coords, feats = asset_of(fixture.path, config)
+    coords, feats = read_asset(fixture.path, config)
     decoder = fill(near_iad.SLatGaussianDecoder(**config["decoder_config"]), config["salt"])
     h, registers = decoder(coords, feats)
     del decoder
-    near(fixture, "out/h_sub", h[::64])
-    near(fixture, "out/h_mean_std", torch.stack([h.mean(), h.std()]))
-    near(fixture, "out/reg_first2", registers[0, :len(fixture["out/reg_first2"])])
+    compare_spread(fixture, "out/h_sub", h[::64])
+    compare_spread(fixture, "out/h_mean_std", torch.stack([h.mean(), h.std()]))
+    compare_spread(fixture, "out/reg_first2", registers[0, :len(fixture["out/reg_first2"])])
     renderer = fill(near_lad.SLatGaussianRenderer(**config["renderer_config"]), config["salt"])
     gaussians, = renderer(coords, h, registers, tokens, fixture["in/extrinsics"][None])
     for name, value in gaussians.raw.items():
-        near(fixture, f"out/{name}_sub", value[::1021])
-        near(fixture, f"out/{name}_mean_std", torch.stack([value.mean(), value.std()]))
+        compare_spread(fixture, f"out/{name}_sub", value[::1021])
+        compare_spread(fixture, f"out/{name}_mean_std", torch.stack([value.mean(), value.std()]))

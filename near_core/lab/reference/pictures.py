@@ -18,7 +18,7 @@ STEP = 2 / 255  # of a pixel: what a Gaussian does that rounding carries over th
 RARE, UNSTEADY = 1e-3, 0.05  # share of pixels where that may happen: from equal Gaussians, from the lighting network
 
 
-def renderings(fixture):
+def check_renderings(fixture):
     """Both passes of the renderer for every camera, and the projections behind them."""
     basis = fixture.load(near_basis.NeuralBasis(**fixture.config["neural_basis"]), "w/neural_basis.")
     raw = {name: fixture[f"in/{name}"] for name in (key.removeprefix("in/") for key in fixture.names("in/_"))}
@@ -32,15 +32,15 @@ def renderings(fixture):
         wide = "_wide" if name.endswith("_wide") else ""
         near, far = fixture.config["near" + wide], fixture.config["far" + wide]
         gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
-        size = size_of(fixture[f"out/{name}/alpha"])
+        size = read_size(fixture[f"out/{name}/alpha"])
         compare_maps(fixture, f"out/{name}", near_render.render(gaussians, basis, view, lens, size, near, far))
         compare_projections(fixture, f"mid/{name}", gaussians, basis, view, lens, size, near, far)
     for key in fixture.names("out/ssaa"):
-        supersampled(fixture, key, raw, representation, basis, names[0])
-    background(fixture, raw, representation, names[0])
+        compare_supersampled(fixture, key, raw, representation, basis, names[0])
+    compare_background(fixture, raw, representation, names[0])
 
 
-def size_of(image):
+def read_size(image):
     """(width, height) of an image (..., H, W)."""
     return image.shape[-1], image.shape[-2]
 
@@ -51,7 +51,7 @@ def compare_maps(fixture, prefix, maps, tolerance=EXACT, excepted=RARE):
     frame by one rounding step changes single pixels by 1/255.)"""
     for key in fixture.names(prefix + "/"):
         name, stored = key.split("/")[-1], fixture[key]
-        error = (planes(maps[name], stored).double() - stored.double()).abs()
+        error = (to_planes(maps[name], stored).double() - stored.double()).abs()
         error = error.reshape(-1, *error.shape[-2:]).amax(0).flatten().sort().values  # of a pixel
         scale = max(1.0, float(stored.abs().max()))
         steady = len(error) - int(excepted * len(error))
@@ -61,7 +61,7 @@ def compare_maps(fixture, prefix, maps, tolerance=EXACT, excepted=RARE):
             fixture.add(f"{key}, all pixels", error[-1], STEP * scale)
 
 
-def planes(image, reference):
+def to_planes(image, reference):
     """(H, W, C) array as a tensor in the reference's shape, (C, H, W) or (H, W)."""
     return torch.from_numpy(image).permute(2, 0, 1).reshape(reference.shape)
 
@@ -86,10 +86,10 @@ def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, nea
             fixture.compare(f"{prefix}/{end}/{name}", torch.from_numpy(ours)[kept], EXACT, theirs[kept])
 
 
-def supersampled(fixture, key, raw, representation, basis, camera):
+def compare_supersampled(fixture, key, raw, representation, basis, camera):
     """Maps drawn larger; the published renderer shrinks only some of them."""
     factor, side = map(int, re.search(r"ssaa(\d+)_(\d+)", key).groups())
-    small = size_of(fixture[key])
+    small = read_size(fixture[key])
     large = small if small[0] != side else tuple(factor * length for length in small)
     view, lens = fixture[f"in/{camera}/extrinsics"], fixture[f"in/{camera}/intrinsics"]
     gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
@@ -97,12 +97,12 @@ def supersampled(fixture, key, raw, representation, basis, camera):
     value = maps[key.split("/")[-1]]
     if small != large:
         value = near_render.shrink(value, small)
-    fixture.compare(key, planes(value, fixture[key]))
+    fixture.compare(key, to_planes(value, fixture[key]))
 
 
-def background(fixture, raw, representation, camera):
+def compare_background(fixture, raw, representation, camera):
     """A pass over a colour of its own; its picture may have another size than the frames."""
-    size = size_of(fixture["out/background/alpha"][..., 0])
+    size = read_size(fixture["out/background/alpha"][..., 0])
     view = fixture[f"in/{camera}/extrinsics"]
     gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
     picture, alpha, depth, _ = near_render.splat_pass(
@@ -113,7 +113,7 @@ def background(fixture, raw, representation, camera):
     fixture.compare("out/background/alpha", alpha[..., None])
 
 
-def whole_frames(fixture):
+def check_whole_frames(fixture):
     """Latent to picture: decoder, lighting network, both passes."""
     configs = fixture.config["configs"]
     decode = fixture.load(near_iad.SLatGaussianDecoder(**configs["decoder"]), "w/decoder.")
@@ -125,6 +125,6 @@ def whole_frames(fixture):
             camera = key.split("/")[1]
             gaussians, = light(fixture["in/coords"], h, registers, fixture["in/hdri_tokens"], fixture[key][None])
             maps = near_render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"],
-                                      size_of(fixture[f"out/{camera}/alpha"]),
+                                      read_size(fixture[f"out/{camera}/alpha"]),
                                       fixture.config["near"], fixture.config["far"])
             compare_maps(fixture, f"out/{camera}", maps, VIEW, UNSTEADY)

@@ -12,25 +12,29 @@ import torch
 
 from ... import files
 from ...errors import NearError
-from . import checks as reference_checks
+from . import checks
 from .conventions import EXACT
 
 
 @dataclass
-class Part:
+class Comparison:
+    """One compared array. error, tolerance: the largest difference and what is allowed, in the array's units."""
+
     name: str
     error: float
     tolerance: float
 
 
 @dataclass
-class Row:
+class FixtureResult:
+    """What became of one fixture. reason: the worst comparison's name, or why nothing was compared."""
+
     name: str
     verdict: str  # "pass", "fail" or "not applicable"
     max_error: float | None = None  # of the part nearest to or furthest beyond its tolerance; None where nothing ran
     tolerance: float | None = None
     reason: str = ""
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Comparison] = field(default_factory=list)
 
 
 class Fixture:
@@ -71,38 +75,41 @@ class Fixture:
 
     def add(self, name, error, tolerance):
         """A part without a number (nan, infinity) counts as off by 1e30."""
-        self.parts.append(Part(name, float(np.nan_to_num(float(error), nan=1e30, posinf=1e30)), float(tolerance)))
+        self.parts.append(Comparison(name, float(np.nan_to_num(float(error), nan=1e30, posinf=1e30)), float(tolerance)))
 
 
 def verify(fixtures, only=""):
-    """fixtures: a folder; only: the start of the names to run. Prints and returns a `Row` for each fixture in it,
-    sorted by name. Raises NearError where it has none."""
+    """Prints and returns a `FixtureResult` for each fixture of a folder, sorted by name.
+
+    only: the start of the names to run. Raises NearError where there are none.
+    """
     paths = [path for path in sorted(Path(fixtures).glob("*.json")) if path.name.startswith(only)]
     if not paths:
         raise NearError(f"There are no fixtures in {fixtures}.", "Name a folder with NAME.json and NAME.npz files.")
     rows = []
     for path in paths:
         rows.append(verify_one(path))
-        print(line(rows[-1]), flush=True)
+        print(format_result(rows[-1]), flush=True)
     return rows
 
 
 def verify_one(path):
-    """path: a NAME.json. Returns its `Row`."""
+    """path: a NAME.json. Returns its `FixtureResult`."""
     try:
         fixture = Fixture(path)
-        check = reference_checks.find(fixture)
+        check = checks.find_check(fixture)
         if check is None:
             raise NearError("No check is known for a fixture of this name.", "Name it as the part it exercises.")
         if isinstance(check, str):
-            return Row(fixture.name, "not applicable", reason=check)
+            return FixtureResult(fixture.name, "not applicable", reason=check)
         with torch.inference_mode():
             check(fixture)
     except Exception as error:  # a fixture that our code cannot run is a failed row, and the others still run
-        return Row(path.stem, "fail", None, None, reason=f"{type(error).__name__}: {error}")
+        return FixtureResult(path.stem, "fail", None, None, reason=f"{type(error).__name__}: {error}")
     worst = max(fixture.parts, key=lambda part: part.error / max(part.tolerance, 1e-30))
     passed = all(part.error <= part.tolerance for part in fixture.parts)
-    return Row(fixture.name, "pass" if passed else "fail", worst.error, worst.tolerance, worst.name, fixture.parts)
+    verdict = "pass" if passed else "fail"
+    return FixtureResult(fixture.name, verdict, worst.error, worst.tolerance, worst.name, fixture.parts)
 
 
 def write(rows, path):
@@ -124,7 +131,7 @@ def run(args):
     return int(any(row.verdict == "fail" for row in rows))
 
 
-def line(row):
+def format_result(row):
     if row.verdict == "not applicable":
         return f"{row.name:28} not applicable: {row.reason}"
     if row.max_error is None:

@@ -47,7 +47,7 @@ def tetrahedron() -> Mesh:
 
 @pytest.fixture(scope="module")
 def drawing():
-    return ceiling.Drawing.of(sampling.sample_surfels(tetrahedron()), 128, VIEW)
+    return ceiling.ProjectedDiscs.of(sampling.sample_surfels(tetrahedron()), 128, VIEW)
 
 
 def test_the_renderers_own_grid_draws_the_renderers_silhouette(drawing):
@@ -61,24 +61,25 @@ def test_the_gradient_is_that_of_the_picture(drawing):
     rng = np.random.default_rng(0)
     colours, towards = rng.random((2, len(drawing.front), 3), np.float32)
     weights = rng.random((96, 96, 3), np.float32)
-    change = (drawing.picture(towards)[..., :3] * weights).sum()  # the picture is linear in the colours
-    assert (drawing.gradient(colours, weights) * towards).sum() == pytest.approx(change, rel=1e-3)
+    change = (drawing.draw(towards)[..., :3] * weights).sum()  # the picture is linear in the colours
+    assert (drawing.differentiate(colours, weights) * towards).sum() == pytest.approx(change, rel=1e-3)
 
 
 def test_colours_that_drew_a_picture_are_found(drawing):
     position = sampling.sample_surfels(tetrahedron()).position
-    truth = drawing.picture(np.float32(0.3) + 0.25 * np.sin(12 * position))
-    assert metrics.object_psnr(drawing.picture(drawing.fitted(truth, 30)), truth) > 42
+    truth = drawing.draw(np.float32(0.3) + 0.25 * np.sin(12 * position))
+    assert metrics.object_psnr(drawing.draw(drawing.fit_colors(truth, 30)), truth) > 42
 
 
 def test_more_discs_show_a_finer_pattern():
     rows = []
     stripes = np.where(np.arange(96) // 2 % 2, 0.8, 0.1)[None, :, None] * np.ones((96, 1, 3))
     for resolution in (32, 64, 128):
-        finer = ceiling.Drawing.of(sampling.sample_surfels(tetrahedron(), resolution=resolution), resolution, VIEW)
+        discs = sampling.sample_surfels(tetrahedron(), resolution=resolution)
+        finer = ceiling.ProjectedDiscs.of(discs, resolution, VIEW)
         solid = finer.alpha[..., None] > 0.9
         truth = np.concatenate([stripes * solid, solid], -1).astype(np.float32)
-        rows.append(metrics.object_psnr(finer.picture(finer.fitted(truth, 30)), truth))
+        rows.append(metrics.object_psnr(finer.draw(finer.fit_colors(truth, 30)), truth))
     assert rows[0] + 1 < rows[1] < rows[2] - 3
 
 
@@ -92,7 +93,7 @@ def test_the_smallest_number_within_a_decibel_is_named():
     def row(asset, n, value):
         return {"asset": asset, "per_voxel": n, "resolution": round(64 * n**0.5), "gaussians": 100 * n, "voxels": 100,
                 "object_psnr": value, "full_psnr": value, "alpha_iou": 1.0}
-    found = ceiling.collect([row(a, n, v + shift) for a, shift in (("a", 1), ("b", -1))
+    found = ceiling.tabulate([row(a, n, v + shift) for a, shift in (("a", 1), ("b", -1))
                              for n, v in ((1, 25.0), (4, 30.0), (8, 30.6), (16, 30.9))])
     assert found["smallest_close"] == 4 and found["used"] == 16
     assert found["counts"]["8"]["object_psnr"] == {"mean": 30.6, "median": 30.6, "worst": 29.6}
@@ -107,8 +108,8 @@ def test_the_command_goes_on_where_it_was(tmp_path):
     matrix = np.linalg.inv(VIEW.world_to_camera) @ np.diag([1, -1, -1, 1])
     (folder / "0.json").write_text(json.dumps({"uniform": 1, "camera": {
         "matrix_world": matrix.tolist(), "fov_x_deg": 40, "resolution": [96, 96]}}))
-    drawn = ceiling.Drawing.of(sampling.sample_surfels(tetrahedron()), 128, VIEW)
-    image.write_exr(folder / "0.exr", {"Combined": drawn.picture(np.full((len(drawn.front), 3), 0.5, np.float32))})
+    drawn = ceiling.ProjectedDiscs.of(sampling.sample_surfels(tetrahedron()), 128, VIEW)
+    image.write_exr(folder / "0.exr", {"Combined": drawn.draw(np.full((len(drawn.front), 3), 0.5, np.float32))})
     words = [sys.executable, "-m", "near_core", "train", "ceiling", "--data", str(tmp_path), "--views", "0",
              "--steps", "10", "--json", str(tmp_path / "r.json")]
     first = subprocess.run([*words, "--counts", "4"], cwd=REPOSITORY, capture_output=True, text=True)

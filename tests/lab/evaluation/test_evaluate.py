@@ -11,7 +11,7 @@ from near_core.create.create import create_from_mesh
 from near_core.errors import NearError
 from near_core.lab.datasets.dataset import Dataset
 from near_core.lab.evaluation import error_classes, evaluate
-from near_core.lab.evaluation.baselines import filled, mean_colour, photo_of
+from near_core.lab.evaluation.baselines import average_color, fill_silhouette, take_photo
 from near_core.models.mini.runtime import NearMini
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings, camera, environment
@@ -172,7 +172,7 @@ def test_the_photo_is_what_a_camera_would_save():
     picture = np.zeros((1, 3, 4), np.float32)
     picture[0, 0] = (0.1, 0.1, 0.1, 0.5)  # half covered: 0.2 linear
     picture[0, 1] = (4, 4, 4, 1)
-    photo = photo_of(picture)
+    photo = take_photo(picture)
     assert photo.dtype == np.uint8 and photo.tolist()[0] == [[124, 124, 124, 128], [255, 255, 255, 255], [0, 0, 0, 0]]
 
 
@@ -180,10 +180,10 @@ def test_baseline_colour_is_the_best_single_colour():
     rng = np.random.default_rng(0)
     picture = np.concatenate([rng.random((16, 16, 3)), np.ones((16, 16, 1))], -1).astype(np.float32)
     from near_core.lab.evaluation import metrics
-    best = metrics.object_psnr(filled(picture[..., 3:], mean_colour(picture)), picture)
+    best = metrics.object_psnr(fill_silhouette(picture[..., 3:], average_color(picture)), picture)
     for shift in (-0.03, 0.03):
-        other = mean_colour(picture) + shift
-        assert metrics.object_psnr(filled(picture[..., 3:], other), picture) < best
+        other = average_color(picture) + shift
+        assert metrics.object_psnr(fill_silhouette(picture[..., 3:], other), picture) < best
 
 
 def test_photo_tasks_need_photo_networks(dataset, tmp_path):
@@ -203,10 +203,11 @@ def test_every_pixel_of_the_object_is_of_one_kind_and_errors_add_up():
     shadow = np.where((x > 60) & (y < 40), 0.1, 1.0)[..., None]
     masks = error_classes.classify(truth, shadow)
     assert np.array_equal(np.sum(list(masks.values()), 0), solid)
-    places = {"thin": (4, 48), "metals": (48, 20), "shaded": (30, 70), "fine": (66, 66), "rest": (40, 50), "edges": (48, 9)}
+    places = {"thin": (4, 48), "metals": (48, 20), "shaded": (30, 70), "fine": (66, 66), "rest": (40, 50),
+              "edges": (48, 9)}
     assert all(masks[name][place] for name, place in places.items())
     wrong = truth["Combined"].copy()
     wrong[masks["fine"]] = 0
-    found = error_classes.collect([error_classes.errors(wrong, truth["Combined"], masks)] * 2)
+    found = error_classes.summarize_classes([error_classes.sum_errors(wrong, truth["Combined"], masks)] * 2)
     assert sum(f["pixels"] for f in found.values()) == pytest.approx(1)
     assert found["fine"]["error"] == pytest.approx(1) and found["fine"]["psnr"] < 10 and found["rest"]["psnr"] == 100

@@ -72,7 +72,7 @@ def test_pass_errors_where_both_are_solid():
     prediction["Combined"][:8, :, 3] = 0
     prediction["Roughness"] = prediction["Roughness"].copy()
     prediction["Roughness"][:8] = 99  # outside of the prediction: must not count
-    errors = metrics.pass_errors(prediction, truth)
+    errors = metrics.measure_passes(prediction, truth)
     assert errors["alpha_iou"] == pytest.approx(0.5)
     assert errors["base_color_psnr"] == 100
     assert errors["roughness_mae"] == pytest.approx(0.2)
@@ -81,7 +81,7 @@ def test_pass_errors_where_both_are_solid():
     assert "metallic_mae" not in errors
 
 
-def test_summary():
-    assert metrics.summary([30.0, 20.0, 10.0]) == {"mean": 20, "median": 20, "worst": 10}
-    assert metrics.summary([0.1, 0.3], worst=max)["worst"] == 0.3
-    assert metrics.summary([])["mean"] is None
+def test_summarize():
+    assert metrics.summarize([30.0, 20.0, 10.0]) == {"mean": 20, "median": 20, "worst": 10}
+    assert metrics.summarize([0.1, 0.3], worst=max)["worst"] == 0.3
+    assert metrics.summarize([])["mean"] is None

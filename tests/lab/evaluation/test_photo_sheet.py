@@ -34,7 +34,7 @@ def test_a_row_of_tiles_and_a_row_that_says_why(tmp_path):
 
 def test_a_map_is_brought_to_one_brightness(tmp_path):
     image.write_exr(tmp_path / "sky.exr", {"Combined": np.full((16, 32, 4), 4.0, np.float32)})
-    assert photo_sheet.even(tmp_path / "sky.exr").strength == pytest.approx(0.25, rel=1e-3)
+    assert photo_sheet.normalize_light(tmp_path / "sky.exr").strength == pytest.approx(0.25, rel=1e-3)
 
 
 def test_wrong_folders_are_told_in_words(tmp_path, capsys):

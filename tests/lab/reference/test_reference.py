@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not FIXTURES, reason="no reference fixtures: set
     pytest.param(name, marks=pytest.mark.slow) if name.startswith("fullsize") else name for name in FIXTURES])
 def test_equals_the_reference(name):
     row = reference.verify_one(FOLDER / f"{name}.json")
-    assert row.verdict in ("pass", "not applicable"), reference.line(row)
+    assert row.verdict in ("pass", "not applicable"), reference.format_result(row)
     assert row.parts or row.reason
 
 
@@ -115,7 +115,7 @@ def test_frames_and_backgrounds_may_have_any_size(tmp_path):
 
     changed(tmp_path, "render_full", change)
     row = reference.verify_one(tmp_path / "render_full.json")
-    assert row.verdict == "pass", reference.line(row)
+    assert row.verdict == "pass", reference.format_result(row)
     assert {"out/background/rgbd", "out/cam2/color"} <= {part.name for part in row.parts}
 
 
