@@ -200,7 +200,7 @@ def test_an_asset_of_a_model_that_is_not_here_is_drawn_from_its_material(good, t
 
 
 def test_more_triangles_than_are_read_are_counted_first(monkeypatch, box):
-    monkeypatch.setattr(mesh, "MAX_TRIANGLES", 5)
+    monkeypatch.setattr("near_core.mesh.mesh.MAX_TRIANGLES", 5)
     from near_core.errors import NearError
     with pytest.raises(NearError, match="triangles"):
         mesh.checked(mesh.Mesh(box.vertices.astype(np.float32), box.faces.astype(np.int32)))
