@@ -124,7 +124,8 @@ def _make_sample() -> None:
     """Makes the asset that `Add > Sample` adds, again whenever the code that makes it changed."""
     made = ROOT / "near_blender/assets/sample.near"
     stamp = CACHE / "sample"
-    state = _digest([*sorted(p for p in (ROOT / "near_core").rglob("*.py") if "lab" not in p.parts), *sorted(WEIGHTS.glob("*.safetensors"))])
+    sources = sorted(path for path in (ROOT / "near_core").rglob("*.py") if "lab" not in path.parts)
+    state = _digest([*sources, *sorted(WEIGHTS.glob("*.safetensors"))])
     if made.is_file() and stamp.is_file() and stamp.read_text() == state:
         return
     with step("sample asset"):
@@ -283,17 +284,17 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """Builds the kernels, checks near_blender's types and runs the tests; further arguments go to pytest."""
+    """Builds the kernels, checks style and types and runs the tests; further arguments go to pytest."""
     setup()
     _export()
     _make_sample()
-    with step("types"):
-        types = run(PYTHON, "-m", "mypy", check=False).returncode
-    if types:
-        say("near_blender has type errors, see above")
+    with step("style and types"):
+        wrong = [run(PYTHON, "-m", *words, check=False).returncode for words in (("ruff", "check"), ("mypy",))]
+    if any(wrong):
+        say("ruff or mypy found something, see above; the tests go on")
     paced = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # busy waiting threads starve each other on few cores
     tests = run(PYTHON, "-m", "pytest", "-q", "--durations=8", *options.rest, check=False, env=paced).returncode
-    return tests or types
+    return tests or max(wrong)
 
 
 def make_package(options: argparse.Namespace) -> int:
@@ -324,7 +325,8 @@ def only_setup(options: argparse.Namespace) -> int:
 
 def clean(options: argparse.Namespace) -> int:
     """Removes what was built: dist, demo, kernels/lib, exported networks, caches; with --all the environment too."""
-    made = [DIST, ROOT / "demo", ROOT / "kernels/lib", ONNX, ROOT / ".mypy_cache", ROOT / ".pytest_cache"]
+    caches = [ROOT / f".{tool}_cache" for tool in ("mypy", "pytest", "ruff")]
+    made = [DIST, ROOT / "demo", ROOT / "kernels/lib", ONNX, *caches]
     for folder in made + ([VENV, CACHE] if options.all else []):
         shutil.rmtree(folder, ignore_errors=True)
     return 0

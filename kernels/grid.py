@@ -222,10 +222,10 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
-    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels send
-    out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the map's.
-    rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's plane
-    is mirrored above it, so that bent normals lose no energy. Returns
+    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels
+    send out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the
+    map's. rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's
+    plane is mirrored above it, so that bent normals lose no energy. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there,

@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from . import log
 from ._core import PATH, errors, protocol
@@ -180,7 +181,8 @@ class Worker:
         """One process from start to end; returns its exit status."""
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
-            [self.choice.python or interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), str(folder), str(os.getpid())],
+            [self.choice.python or interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), str(folder),
+             str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
             env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
         threading.Thread(target=_keep_lines, args=[process.stderr], daemon=True).start()

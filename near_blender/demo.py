@@ -172,7 +172,8 @@ class Demo:
         self.light(*LIGHTS[0])
         self.camera(AZIMUTHS[0])
         self.step("F12: the sample", self.render, "the sample", self.out / "sample.png")
-        print(f"demo: from Install from Disk to the sample's first picture: {time.monotonic() - self.start:.1f} s", flush=True)
+        seconds = time.monotonic() - self.start
+        print(f"demo: from Install from Disk to the sample's first picture: {seconds:.1f} s", flush=True)
         self.step("create from a photo (coffee)",
                   lambda: self.create(1, 0.8, near.create_asset_from_image, filepath=str(self.assets / "coffee.jpg"),
                                       elevation=math.radians(45)))

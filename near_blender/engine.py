@@ -12,8 +12,8 @@ from . import client, colorspace, log, sync, viewport, world
 from ._core import errors
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
-_CHANNELS: dict[str, tuple[str, Any]] = {"Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"),
-             "Base Color": ("RGB", "COLOR")}  # the others are one VALUE named X
+_CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
+    "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR")}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 

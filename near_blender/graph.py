@@ -6,8 +6,9 @@ Nodes that work on each pixel alone are evaluated in numpy as Blender does. What
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Callable
+from typing import Any
 
 import bpy
 import numpy as np

@@ -16,7 +16,8 @@ import bpy
 _IGNORED = {"rna_type", "location", "location_absolute", "width", "height", "dimensions", "select", "parent", "color",
             "use_custom_color", "label", "hide", "internal_links", "outputs", "show_expanded", "show_options",
             "show_preview", "show_texture", "is_active_output", "warning_propagation", "color_tag", "preview", "users",
-            "is_evaluated", "original", "session_uid", "id_data", "animation_data", "asset_data", "library_weak_reference"}
+            "is_evaluated", "original", "session_uid", "id_data", "animation_data", "asset_data",
+            "library_weak_reference"}
 
 
 class Unexpected(Exception):
@@ -80,7 +81,8 @@ def is_plain(texture: Any) -> bool:
 
 def uses(tree: Any, kind: str) -> bool:
     """Whether a node of this type is connected to something in tree or in one of its groups."""
-    return any(node.type == kind and any(o.is_linked for o in node.outputs) for t in _trees(tree, []) for node in t.nodes)
+    nodes = (node for each in _trees(tree, []) for node in each.nodes)
+    return any(node.type == kind and any(output.is_linked for output in node.outputs) for node in nodes)
 
 
 def images(tree: Any) -> list[bpy.types.Image]:
@@ -100,7 +102,7 @@ def _trees(tree: Any, found: list) -> list:
 
 
 def fingerprint(tree: Any, frame: int) -> str:
-    """Equal where the tree computes the same: its nodes, values, links, groups, images, and the frame of moving images."""
+    """Equal where the tree computes the same: nodes, values, links, groups, images and, of moving images, the frame."""
     described = [_describe_tree(t, frame) for t in _trees(tree, [])]
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -159,7 +159,8 @@ class View:
                                               not frame.render.film_transparent)
         if scale < 1:
             settings = replace(settings, quality="draft")
-        self._job = client.worker().submit("render", f"viewport {id(self)}", camera=camera, settings=settings, **request)
+        channel = f"viewport {id(self)}"
+        self._job = client.worker().submit("render", channel, camera=camera, settings=settings, **request)
         self._asked = (wanted, scale)
 
     def _draft_scale(self, most: float, pixels: int) -> float:

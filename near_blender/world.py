@@ -121,7 +121,8 @@ def _read_rotation(texture: Any) -> np.ndarray:
         mapping = node
         if mapping.vector_type != "POINT":
             raise nodes.Unexpected
-        if any(nodes.constant(mapping.inputs["Location"])) or tuple(nodes.constant(mapping.inputs["Scale"])) != (1, 1, 1):
+        location, scale = (nodes.constant(mapping.inputs[name]) for name in ("Location", "Scale"))
+        if any(location) or tuple(scale) != (1, 1, 1):
             raise nodes.Unexpected
         node = nodes.source(mapping.inputs["Vector"])
         rotation = np.array(nodes.constant(mapping.inputs["Rotation"]).to_matrix(), np.float64)
@@ -184,7 +185,8 @@ def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
 def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     width = int(world.near.resolution)
     widest = max([width, *(image.size[0] for image in nodes.images(world.node_tree))])
-    key = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current) + f" {width} {colorspace.working_space()}"
+    tree = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current)
+    key = f"{tree} {width} {colorspace.working_space()}"
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
         if finished == key or bake.error is None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 # in the extension near_core is bl_ext.<repo>.near.near_core and kernels its sibling; in a checkout both are top-level
 _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
-attention = importlib.import_module(f"{_name}.attention")
-library = importlib.import_module(f"{_name}.library")
-splat = importlib.import_module(f"{_name}.splat")
-grid = importlib.import_module(f"{_name}.grid")
-ggx = importlib.import_module(f"{_name}.ggx")
+if TYPE_CHECKING:
+    from kernels import attention, ggx, grid, library, splat
+else:
+    attention = importlib.import_module(f"{_name}.attention")
+    ggx = importlib.import_module(f"{_name}.ggx")
+    grid = importlib.import_module(f"{_name}.grid")
+    library = importlib.import_module(f"{_name}.library")
+    splat = importlib.import_module(f"{_name}.splat")
 
 
 def autograd():

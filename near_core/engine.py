@@ -34,7 +34,7 @@ class Engine:
         self.notes: list[str] = []
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
-        self._published = None
+        self._published: Any = None  # renderer.Published, whose module needs torch
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 # progress(phase, fraction 0..1): called often from long work; may raise errors.Cancelled to stop it.
 Progress = Callable[[str, float], None]

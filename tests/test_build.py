@@ -55,7 +55,8 @@ def test_a_missing_system_library_is_named_with_its_package(monkeypatch, tmp_pat
 def test_the_package_holds_what_runs_and_nothing_for_developers(staged):
     files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
     assert {"__init__.py", "blender_manifest.toml", "LICENSE", "NOTICE", "near_blender/__init__.py",
-            "near_core/worker/worker.py", f"kernels/lib/{library.this_platform()}/{library.library_path().name}"} <= files
+            "near_core/worker/worker.py",
+            f"kernels/lib/{library.this_platform()}/{library.library_path().name}"} <= files
     unwanted = re.compile(r"tests?/|lab/|/src/|demo|\.safetensors|__pycache__|\.cpp|near_blender/dataset\.py")
     assert not [name for name in files if unwanted.search(name)]
     assert sum(path.stat().st_size for path in staged.rglob("*") if path.is_file()) < 40e6
@@ -89,7 +90,8 @@ heavy = {"torch", "scipy", "skimage", "trimesh", "PIL", "OpenEXR", "safetensors"
 assert not heavy, heavy
 """
     script = f"import sys; sys.path.insert(0, {str(path)!r})\n{script}"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, staged], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, staged], capture_output=True, text=True,
+                          timeout=300)
     assert done.returncode == 0, done.stderr
 
 
@@ -104,8 +106,9 @@ def test_a_machine_without_onnxruntime_gets_no_networks(tmp_path):
 def test_slimmed_wheel_keeps_its_record_right(tmp_path):
     wheel = tmp_path / "onnxruntime-1-cp311-cp311-any.whl"
     names = ["onnxruntime/__init__.py", "onnxruntime/capi/onnxruntime_pybind11_state.so",
-             "onnxruntime/capi/libonnxruntime.so.1.32.0", "onnxruntime/capi/onnxruntime.dll", "onnxruntime/capi/libonnxruntime_providers_shared.so",
-             "onnxruntime/tools/a.py", "onnxruntime/capi/onnxruntime_inference_collection.py"]
+             "onnxruntime/capi/libonnxruntime.so.1.32.0", "onnxruntime/capi/onnxruntime.dll",
+             "onnxruntime/capi/libonnxruntime_providers_shared.so", "onnxruntime/tools/a.py",
+             "onnxruntime/capi/onnxruntime_inference_collection.py"]
     with zipfile.ZipFile(wheel, "w") as archive:
         for name in names:
             archive.writestr(name, name)

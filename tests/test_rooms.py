@@ -24,7 +24,8 @@ def imports(module: str) -> set[str]:
         for alias in node.names:
             name = f"{target}.{alias.name}"
             found.add(name if name in MODULES or f"{name}.__init__" in MODULES else target)
-    return {name if name in MODULES else f"{name}.__init__" for name in found if name.startswith("near_core")} & MODULES.keys()
+    inside = (name for name in found if name.startswith("near_core"))
+    return {name if name in MODULES else f"{name}.__init__" for name in inside} & MODULES.keys()
 
 
 def room_of(module: str) -> str:

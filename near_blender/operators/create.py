@@ -62,8 +62,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
     matting: EnumProperty(
         name="Matting", default="NEAR",
-        items=[("NEAR", "NeAR", "The network that comes with NeAR"),
-               ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
+        items=[
+            ("NEAR", "NeAR", "The network that comes with NeAR"),
+            ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
         description="What finds the object in a photo without alpha or mask")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
@@ -125,8 +126,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
                 mesh, _ = geometry.read(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
             name = paths[0].stem
             job = client.create_from_image(
-                [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh, normalize=True,
-                mask=bpy.path.abspath(self.mask) or None, matting=self.matting.lower(), azimuth=math.degrees(self.azimuth),
+                [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh,
+                normalize=True, mask=bpy.path.abspath(self.mask) or None, matting=self.matting.lower(),
+                azimuth=math.degrees(self.azimuth),
                 **{name: None if self._finds(name) else math.degrees(getattr(self, name)) for name in FOUND})
             return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}

@@ -311,7 +311,8 @@ class NEAR_OT_use_checkpoint(_Operator):
             chosen, networks = choices.preferences(), answer["networks"]
             if chosen is not None:
                 chosen.checkpoint, chosen.model = folder, "PUBLISHED"
-            ready = f"For creating from photos: {answer['lacks']}" if answer["lacks"] else "Photos become such assets, too"
+            lacks = answer["lacks"]
+            ready = f"For creating from photos: {lacks}" if lacks else "Photos become such assets, too"
             return (f"{len(networks)} networks with {sum(n['parameters'] for n in networks) / 1e6:.0f} million "
                     f"parameters fit; published assets are drawn with them from now on. {ready}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import time
-from typing import Iterator
+from collections.abc import Iterator
 
 import bpy
 import numpy as np

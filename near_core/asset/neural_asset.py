@@ -115,8 +115,9 @@ def _texels_from(tensors: dict[str, np.ndarray]) -> Texels | None:
 
 def to_bytes(asset: NeuralAsset) -> bytes:
     """The asset as the bytes of a `.near` file: one safetensors container, written in a fixed order."""
-    tensors = {"coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
-               "slat": asset.slat.astype(np.float16)}
+    tensors: dict[str, np.ndarray] = {
+        "coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
+        "slat": asset.slat.astype(np.float16)}
     if asset.surfels is not None:
         tensors |= _surfel_tensors(asset.surfels)
         if asset.texels is not None and len(asset.texels):
@@ -126,7 +127,8 @@ def to_bytes(asset: NeuralAsset) -> bytes:
     metadata = {"format": "near", "format_version": str(FORMAT_VERSION), "resolution": str(RESOLUTION),
                 "model": asset.model, "model_hash": asset.model_hash, "name": asset.name,
                 "source": os.path.basename(asset.source), "extent": repr(float(asset.extent))}
-    header, offset = {"__metadata__": metadata}, 0
+    header: dict[str, dict] = {"__metadata__": metadata}
+    offset = 0
     for key, value in tensors.items():
         header[key] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape),
                        "data_offsets": [offset, offset + value.nbytes]}

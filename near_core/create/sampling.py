@@ -370,6 +370,6 @@ def _nearest(coords: np.ndarray, others: np.ndarray) -> np.ndarray:
     """For each of (K, 3) integer coords the index of the nearest of (L, 3) others. (K,) int64."""
     others = others.astype(np.float32)
     squares = (others * others).sum(1)
-    found = [((squares - 2 * part.astype(np.float32) @ others.T)).argmin(1)
+    found = [(squares - 2 * part.astype(np.float32) @ others.T).argmin(1)
              for part in np.array_split(coords, -(-len(coords) // 1024))]
     return np.concatenate(found)

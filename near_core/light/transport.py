@@ -90,7 +90,7 @@ class Transport:
     grid: grid.Grid
     directions: np.ndarray
     words: np.ndarray
-    links: grid.Links
+    links: grid.Links  # type: ignore[name-defined]  # the module, not the field above
     albedo: np.ndarray
 
 

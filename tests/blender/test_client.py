@@ -29,8 +29,9 @@ def submit(worker: client.Worker, ball: assets.NeuralAsset, size: int = 32, **fi
     light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
     needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
              SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
-    return worker.submit("render", instances=[{"asset": ball.hash, "matrix": np.eye(4)}], environment=light, backdrop=None,
-                         camera=camera.orbit(0, 0, 3, 40, size, size), settings=Settings(), needs=needs, **fields)
+    return worker.submit("render", instances=[{"asset": ball.hash, "matrix": np.eye(4)}], environment=light,
+                         backdrop=None, camera=camera.orbit(0, 0, 3, 40, size, size), settings=Settings(), needs=needs,
+                         **fields)
 
 
 def pid_of(worker: client.Worker) -> int:

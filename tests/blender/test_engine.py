@@ -37,8 +37,8 @@ def box() -> assets.NeuralAsset:
     surfels = Surfels(position.astype(np.float32), normal, normal, color, one, 0 * one,
                       one * (0.6 / 80 / CELL) ** 2, one, one)
     coords = np.unique(((position + 0.5) * 64).astype(np.uint8), axis=0)
-    return assets.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16), np.zeros((len(coords), 0), np.float16),
-                              surfels, name="Box", model="near-mini")
+    return assets.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
+                              np.zeros((len(coords), 0), np.float16), surfels, name="Box", model="near-mini")
 
 
 def test_every_pass_reaches_the_file(scene, ball, tmp_path):

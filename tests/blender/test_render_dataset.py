@@ -105,7 +105,8 @@ def test_textures_belong_to_their_object(rendered):
 
 
 def test_obj_files_of_any_depth_are_rendered(maps, tmp_path):
-    """An .obj becomes a .glb of the set; holes, glass and a second of one name are left out, one that is damaged is named and the rest goes on."""
+    """An .obj becomes a .glb of the set; holes, glass and a second of one name are left out. One that is damaged is
+    named, and the rest goes on."""
     triangles = "v -2 0 -1\nv 2 0 -1\nv 0 3 0\nv 0 0 2\n" + "usemtl red\nf 1 2 3\nf 1 3 4\nf 2 4 3\nf 1 4 2\n"
     for name, material in (("a/cone", "Kd 0.6 0.1 0.1\nNs 40"), ("b/leaf", "Kd 0 1 0\nmap_d leaf.png"), ("c/bad", ""),
                            ("d/glass", "Kd 1 1 1\nd 0"), ("a_cone", "Kd 0 0 1")):

@@ -1,4 +1,4 @@
-"""Rendered mode without a window: the real worker and scene; only the graphics card is left out, which bpy refuses here.
+"""Rendered mode without a window: the real worker and scene; only the graphics card, which bpy refuses here, is out.
 
 tests/gui looks at the real window.
 """

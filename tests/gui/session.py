@@ -206,8 +206,8 @@ def render(name: str, percentage: int, stop_after: float | None = None):
     noticed: list[float] = []
     cancel = client.Job.cancel
     client.Job.cancel = lambda job: (noticed.append(time.monotonic()), cancel(job))
-    done = lambda *_: ended.append(("complete", time.monotonic()))  # noqa: E731
-    cancelled = lambda *_: ended.append(("cancelled", time.monotonic()))  # noqa: E731
+    done = lambda *_: ended.append(("complete", time.monotonic()))
+    cancelled = lambda *_: ended.append(("cancelled", time.monotonic()))
     bpy.app.handlers.render_complete.append(done)
     bpy.app.handlers.render_cancel.append(cancelled)
     bpy.context.scene.render.resolution_percentage = percentage

@@ -176,7 +176,7 @@ def test_brdf_follows_quadrature():
         v = np.array([np.sqrt(1 - n_dot_v**2), 0, n_dot_v])
         vh = h @ v
         l = 2 * vh[..., None] * h - v
-        smith = lambda z: 0.5 * (np.sqrt(1 + a2 * (1 - z * z) / z**2) - 1)
+        smith = lambda z: 0.5 * (np.sqrt(1 + a2 * (1 - z * z) / z**2) - 1)  # noqa: B023 (called at once)
         lz = np.maximum(l[..., 2], 1e-9)
         d = a2 / (np.pi * (h[..., 2] ** 2 * (a2 - 1) + 1) ** 2)
         f = d / (1 + smith(n_dot_v) + smith(lz)) / n_dot_v * vh * solid  # D G / (4 n.v n.l) n.l dl, dl = 4 v.h dh
@@ -284,4 +284,5 @@ def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():
                                        np.eye(3, dtype=np.float32), rays=512)
     made = ggx.reflect(light, normal, view, normal, roughness, index, np.eye(3), rays=512)
     assert np.abs(made - opened).max() < 0.1 and np.abs(made - opened).mean() < 0.003
-    assert ggx.reflect(np.ones((64, 128, 3), np.float32), normal, view, normal, roughness, index, np.eye(3)).sum(1).max() < 1.001
+    white = np.ones((64, 128, 3), np.float32)
+    assert ggx.reflect(white, normal, view, normal, roughness, index, np.eye(3)).sum(1).max() < 1.001

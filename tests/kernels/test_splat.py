@@ -103,8 +103,9 @@ def test_four_samples_are_the_twins(channels, background, scale, closing):
     hides = np.full(100, 0.1, np.float32) if closing else None
     seen = splat.project(*inputs, WIDTH, HEIGHT, low_pass=0.02)
     mine = splat.rasterize(seen, features, WIDTH, HEIGHT, background=over, hides=hides, samples=4)
-    theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT, low_pass=0.02), torch.tensor(features).double(),
-                            WIDTH, HEIGHT, background=None if over is None else torch.tensor(over).double(),
+    theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT, low_pass=0.02),
+                            torch.tensor(features).double(), WIDTH, HEIGHT,
+                            background=None if over is None else torch.tensor(over).double(),
                             hides=None if hides is None else torch.tensor(hides).double(), samples=4)
     wrong = np.abs(mine[0] - theirs[0].numpy()).max(-1) > 1e-5  # a closed surface may close one Gaussian earlier
     assert wrong.mean() < (0.002 if closing else 1e-9) and np.abs(mine[0]).max() > 0.1
@@ -113,7 +114,7 @@ def test_four_samples_are_the_twins(channels, background, scale, closing):
 
 
 def test_four_samples_see_a_slanted_edge_as_it_is():
-    """A half plane of small Gaussians whose edge runs through the picture: alpha is the share that is covered, nearly."""
+    """The edge of a half plane of small Gaussians runs through the picture: alpha is the share that is covered."""
     width, height, slope, step = 40, 24, 0.15, 0.1
     mean = np.stack(np.broadcast_arrays(np.arange(-2, 44, step)[:, None], np.arange(0, 40, step)), -1).reshape(-1, 2)
     mean = mean[mean[:, 1] > 10 + slope * mean[:, 0]].astype(np.float32)  # everything below the edge
@@ -138,7 +139,8 @@ def test_opaque_stack_stops_where_the_twin_stops():
         np.testing.assert_allclose(a, b, atol=3e-5)
 
 
-@pytest.mark.parametrize("ortho, closing, samples", [(False, False, 1), (True, False, 1), (False, True, 1), (False, False, 4)])
+@pytest.mark.parametrize("ortho, closing, samples",
+                         [(False, False, 1), (True, False, 1), (False, True, 1), (False, False, 4)])
 @pytest.mark.parametrize("count, scale", [(300, 0.05), (120, 0.3)])
 def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
     inputs, features = scene(count, seed=2, scale=scale)

@@ -133,20 +133,21 @@ def _frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict:
     maps = [_light(seed) for seed in range(args.runs + 1)]
     for neural in assets:
         count, renderer, instances = len(neural.coords), Renderer(), [Instance(neural, np.eye(4))]
-        draw = lambda view, light, quality="final": renderer.render(instances, view, light, Settings(  # noqa: E731
+        draw = lambda view, light, quality="final": renderer.render(instances, view, light, Settings(  # noqa: B023
             quality=quality, shading=args.shading, passes=("Combined",), threads=args.threads))
         start = time.perf_counter()
         draw(_view(0, SIZES["512"]), maps[0])
         measured[f"first_picture_n{count}"] = time.perf_counter() - start
         for name, size in SIZES.items():
             measured[f"camera_{name}_n{count}"] = _median(args, lambda n: draw(_view(n, size), maps[0]))  # noqa: B023
-        measured[f"camera_512_draft_n{count}"] = _median(args, lambda n: draw(_view(n, SIZES["512"]), maps[0], "draft"))
+        measured[f"camera_512_draft_n{count}"] = _median(
+            args, lambda n: draw(_view(n, SIZES["512"]), maps[0], "draft"))  # noqa: B023
         turned = lambda n: Environment(maps[0].map, turn_z(10 * n + 5), _cache=maps[0]._cache)  # noqa: E731
         for name, quality in (("", "final"), ("_draft", "draft")):
             measured[f"rotated_world_extra{name}_n{count}"] = _extra(
                 args, lambda n: draw(_view(n, SIZES["512"]), maps[0], quality),  # noqa: B023
                 lambda n: draw(_view(n, SIZES["512"]), turned(n), quality))  # noqa: B023
-        measured[f"new_map_n{count}"] = _median(args, lambda n: draw(_view(n, SIZES["512"]), maps[n]))
+        measured[f"new_map_n{count}"] = _median(args, lambda n: draw(_view(n, SIZES["512"]), maps[n]))  # noqa: B023
     return measured
 
 

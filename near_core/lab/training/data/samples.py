@@ -6,9 +6,9 @@ Prepared once per object from its mesh (a second of processor time) and kept as 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 from safetensors.numpy import load_file, save_file

@@ -226,8 +226,8 @@ class Scene:
         reach = (self.radius * 2.05)[entry]
         for start in range(0, total, 4):
             some = slice(start, start + 4)
-            project = lambda axes: rotate(axes[:, some][entry], self.position)  # noqa: E731, B023
-            at = lambda axes: (((project(axes) / reach[:, None] + 0.5) * SHADOW).long().clamp(0, SHADOW - 1))  # noqa: E731
+            project = lambda axes: rotate(axes[:, some][entry], self.position)  # noqa: B023
+            at = lambda axes: (((project(axes) / reach[:, None] + 0.5) * SHADOW).long().clamp(0, SHADOW - 1))  # noqa: B023
             number = entry[:, None] * 4 + torch.arange(4, device=studio.device)
             pixel = (number * SHADOW + at(up)) * SHADOW + at(across)
             height = project(towards)
