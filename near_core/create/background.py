@@ -6,14 +6,8 @@ import numpy as np
 
 from ..image import srgb_decode
 from .components import grown, label_pieces, main_pieces
+from .config import MattingConfig
 
-SIDE = 160  # pixels of the longer side that the models work on
-BACKGROUND_COLORS, OBJECT_COLORS = 8, 6  # components of the mixtures
-ROUNDS = 5
-BORDER = 0.06  # of the longer side: taken for background at first
-POSITION = 25.0  # Lab units that the picture's width counts as, so that mixtures know where a colour lies
-SMOOTHNESS = 2.5
-DISTINCT = 1.5  # nats by which an object's colours have to differ from the background's
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
                  [0.0193339, 0.1191920, 0.9503041]], np.float32) / np.float32([[0.95047], [1], [1.08883]])
 
@@ -25,7 +19,7 @@ def lab(encoded: np.ndarray) -> np.ndarray:
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
 
 
-def remove_background(encoded: np.ndarray) -> np.ndarray:
+def remove_background(encoded: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
     """The share (H, W) float32 0..1 of each pixel that belongs to the object in the middle of a picture.
 
     encoded: (H, W, 3) float32 sRGB 0..1, H and W up to a few hundred. The picture's border is the first guess of the
@@ -36,27 +30,28 @@ def remove_background(encoded: np.ndarray) -> np.ndarray:
     colors = lab(encoded)
     height, width = colors.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
-    features = np.concatenate([colors, POSITION * x[..., None], POSITION * y[..., None]], -1).reshape(-1, 5)
+    places = config.position_weight * np.stack([x, y], -1)
+    features = np.concatenate([colors, places], -1).reshape(-1, 5)
     edge = np.minimum.reduce([x, y, x.max() - x, y.max() - y])
-    border = (edge < BORDER).ravel()
+    border = (edge < config.border).ravel()
     centre = 1 - np.hypot(x - x.max() / 2, y - y.max() / 2).ravel() / np.hypot(x.max(), y.max()) * 2
     across, down = _couplings(colors)
-    background = _Mixture(features[border], BACKGROUND_COLORS)
+    background = _Mixture(features[border], config.background_colors)
     far = -background.log_density(features, 3)
     alpha = np.where(border, 0, _above(far + 6 * centre)).astype(np.float32)
-    for _ in range(ROUNDS):
+    for _ in range(config.background_rounds):
         chosen = alpha > 0.5
         if chosen.sum() < 8 or (~chosen).sum() < 8:
             return np.zeros((height, width), np.float32)
-        front = _Mixture(features[chosen], OBJECT_COLORS)
-        background = _Mixture(features[~chosen], BACKGROUND_COLORS)
+        front = _Mixture(features[chosen], config.object_colors)
+        background = _Mixture(features[~chosen], config.background_colors)
         evidence = front.log_density(features) - background.log_density(features)
         evidence = np.clip(evidence, -8, 8) + 2 * centre - 1 - 3 * border
-        alpha = _walked(evidence.reshape(height, width), across, down).ravel()
+        alpha = _walked(evidence.reshape(height, width), across, down, config.smoothness).ravel()
     within = features[alpha > 0.5]
-    if not len(within) or np.mean(front.log_density(within, 3) - background.log_density(within, 3)) < DISTINCT:
+    if not len(within) or np.mean(front.log_density(within, 3) - background.log_density(within, 3)) < config.distinct:
         return np.zeros((height, width), np.float32)
-    return _whole(alpha.reshape(height, width))
+    return _whole(alpha.reshape(height, width), config.speck_share)
 
 
 class _Mixture:
@@ -108,8 +103,8 @@ def _couplings(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.exp(-s / scale) + 0.02 for s in steps)
 
 
-def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """The alpha (H, W) that minimizes sum c (alpha - sigmoid(evidence))^2 + SMOOTHNESS sum w (alpha_i - alpha_j)^2.
+def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothness: float) -> np.ndarray:
+    """The alpha (H, W) that minimizes sum c (alpha - sigmoid(evidence))^2 + smoothness sum w (alpha_i - alpha_j)^2.
 
     c grows with the evidence's certainty. Solved by conjugate gradients.
     """
@@ -118,10 +113,10 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nd
 
     def applied(alpha: np.ndarray) -> np.ndarray:
         out = certainty * alpha
-        flow = SMOOTHNESS * across * (alpha[:, 1:] - alpha[:, :-1])
+        flow = smoothness * across * (alpha[:, 1:] - alpha[:, :-1])
         out[:, 1:] += flow
         out[:, :-1] -= flow
-        flow = SMOOTHNESS * down * (alpha[1:] - alpha[:-1])
+        flow = smoothness * down * (alpha[1:] - alpha[:-1])
         out[1:] += flow
         out[:-1] -= flow
         return out
@@ -152,12 +147,12 @@ def _above(values: np.ndarray) -> np.ndarray:
     return values > middle[np.nanargmax(np.where(np.isfinite(between), between, -1))]
 
 
-def _whole(alpha: np.ndarray) -> np.ndarray:
+def _whole(alpha: np.ndarray, speck_share: float) -> np.ndarray:
     """Alpha (H, W) with steeper edges, without specks and with small holes closed."""
     solid = alpha > 0.5
     if not solid.any():
         return np.zeros_like(alpha, np.float32)
-    keep = main_pieces(solid)
+    keep = main_pieces(solid, speck_share)
     holes = label_pieces(~keep)
     sizes = np.bincount(holes.ravel())
     closed = (sizes < 0.01 * keep.sum())[holes] & ~keep

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-SPECK = 0.1  # of the largest piece: what is smaller does not belong to the object
 
-
-def main_pieces(mask: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """A mask (H, W) bool without specks: its pieces of at least SPECK of the weight (H, W) of the heaviest one, or of
+def main_pieces(mask: np.ndarray, share: float, weight: np.ndarray | None = None) -> np.ndarray:
+    """A mask (H, W) bool without specks: its pieces of at least a share of the weight (H, W) of the heaviest one, or of
     its pixels."""
     pieces = label_pieces(mask)
     sizes = np.bincount(pieces.ravel(), None if weight is None else weight.ravel())
     sizes[0] = 0
-    return (sizes >= SPECK * sizes.max())[pieces] & mask
+    return (sizes >= share * sizes.max())[pieces] & mask
 
 
 def grown(mask: np.ndarray) -> np.ndarray:

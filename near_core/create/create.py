@@ -21,6 +21,7 @@ from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
 from . import shape as reconstruct
+from .config import DelightingConfig, MattingConfig, ReconstructionConfig
 from .material import bent, decide, painted, roughened, toned, vivid
 from .matting import installed_rembg, looked
 from .photo import Matte, Photo, prepare
@@ -58,7 +59,10 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
                       normalize: bool = False, matting: str = "near", model: runtime.NearMini | None = None,
-                      progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
+                      progress: Progress = silent, on_preview: Preview | None = None,
+                      reconstruction: ReconstructionConfig = ReconstructionConfig(),
+                      delighting: DelightingConfig = DelightingConfig(),
+                      matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
 
     photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
@@ -70,6 +74,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     the package rembg, where it is installed with a model.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
+    reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
     model = model or runtime.NearMini()
@@ -78,9 +83,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     extent = 1.0
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalized(mesh)
-    views, matte = [], matte_of(model, matting)
+    views, matte = [], matte_of(model, matting, matting_config)
     for number, picture in enumerate(photos):
-        photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25))
+        photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
         angle = fov or (None if isinstance(picture, np.ndarray) else image.field_of_view(picture)) or FOV
@@ -91,35 +96,38 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
             seen_from = _posed(photo, mesh, height, angle)
         else:
             seen_from = photo.camera(azimuth + 360 * number / len(photos), height, angle)
-            seen_from = centred(Look(model, photo, seen_from))
+            seen_from = centred(Look(model, photo, seen_from, reconstruction, delighting))
         progress("Layers", 0.3)
-        views.append(Look(model, photo, seen_from))
+        views.append(Look(model, photo, seen_from, reconstruction, delighting))
     progress("Shape", 0.4)
     found = mesh is None
     if found:
-        mesh = reconstruct.surface(reconstruct.field(model, views, part(progress, 0.4, 0.55)), views[0])
-    made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0))
+        deep = reconstruct.field(model, views, part(progress, 0.4, 0.55), reconstruction)
+        mesh = reconstruct.surface(deep, views[0], reconstruction)
+    made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0), reconstruction)
     for view in reversed(views) if found else ():  # a mesh that is given knows its normals
-        made = replace(made, surfels=bent(made.surfels, view))
+        made = replace(made, surfels=bent(made.surfels, view, reconstruction.normal_blend))
     return replace(made, name=name, source=source, extent=extent)
 
 
 def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: list[Look], seed: int,
-             progress: Progress) -> NeuralAsset:
+             progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
     """The asset of a shape, found in photos or given, with the materials that they show."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
     texels = texels.plain()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
-    slat, confidence = decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)),
-                                          seed)
+    slat, confidence = decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)), seed,
+                              config.flow_steps)
     progress("Material", 0.6)
     surfels = latent.with_materials(surfels, coords, decode(model, slat, coords), confidence)
-    surfels = toned(surfels, views[0])
+    surfels = toned(surfels, views[0], config.photo_material_weight)
     for view in reversed(views):  # the first photo has the last word
         surfels, texels = painted(surfels, texels, view)
-    surfels = vivid(roughened(surfels) if found else surfels)
+    if found:
+        surfels = roughened(surfels, config.normal_error_rms)
+    surfels = vivid(surfels, config.saturation)
     progress("Latent", 0.8)
     material = sampling.voxelize(shape, surfels)[1]
     material[:, 7] = confidence
@@ -128,7 +136,7 @@ def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: li
     return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
 
 
-def matte_of(model: runtime.NearMini, matting: str = "near") -> Matte | None:
+def matte_of(model: runtime.NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
     """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
     if matting not in MATTINGS:
         raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
@@ -137,7 +145,7 @@ def matte_of(model: runtime.NearMini, matting: str = "near") -> Matte | None:
         return lambda picture: find()(picture)
     if "matte" not in model.graphs:
         return None
-    return lambda picture: looked(model, picture)
+    return lambda picture: looked(model, picture, config)
 
 
 def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:

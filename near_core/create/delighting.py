@@ -11,16 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..image import srgb_decode, srgb_encode
-
-SHARE = 0.6  # of the difference that the colour takes over; the rest is shadows, highlights, wrong normals
-FARTHEST = 1.2  # the logarithm of how much darker or brighter than its light a surface may look
-STIFF = 0.01  # of the fit: how little a light likes to vary
-DARKEST = 0.15  # of the mean light
-ROUNDS = 4  # of the fit, in which what does not fit counts less and less
-FEWEST = 64  # opaque pixels, below which there is nothing to fit
+from .config import DelightingConfig
 
 
-def explained(layers: np.ndarray, image: np.ndarray) -> np.ndarray:
+def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:
     """Layers (10, S, S) as Intrinsics returns them, with colours that explain the photo better.
 
     image: (4, S, S), display colour over grey in [-1, 1], and alpha 0..1, as Intrinsics sees it. The mean colour stays,
@@ -28,16 +22,16 @@ def explained(layers: np.ndarray, image: np.ndarray) -> np.ndarray:
     knows.
     """
     opaque = image[3] > 0.9
-    if opaque.sum() < FEWEST:
+    if opaque.sum() < config.minimum_pixels:
         return layers
     seen = srgb_decode(np.clip((image[:3] / np.maximum(image[3], 1e-3) + 1) / 2, 0, 1))
     colour = srgb_decode(np.clip(layers[5:8], 0.01, 1))
     basis = _harmonics(layers[2:5] / np.maximum(np.linalg.norm(layers[2:5], axis=0), 1e-6))
-    light = np.stack([_fitted(basis, c, s, opaque) for c, s in zip(colour, seen)])
+    light = np.stack([_fitted(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
     off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
-    off = np.clip(off, -FARTHEST, FARTHEST)
+    off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)
     off -= off[:, opaque].mean(1)[:, None, None]
-    share = SHARE * (1 - np.clip(layers[9], 0, 1)) * np.clip(image[3], 0, 1)
+    share = config.color_share * (1 - np.clip(layers[9], 0, 1)) * np.clip(image[3], 0, 1)
     corrected = srgb_encode(np.clip(colour * np.exp(share * off), 0, 1))
     return np.concatenate([layers[:5], corrected, layers[8:]]).astype(np.float32)
 
@@ -48,14 +42,15 @@ def _harmonics(direction: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], -1)
 
 
-def _fitted(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray) -> np.ndarray:
+def _fitted(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
+            config: DelightingConfig) -> np.ndarray:
     """The light (S, S) of one channel: by iteratively reweighted least squares over the opaque pixels."""
     model, goal = (basis * colour[..., None])[opaque], seen[opaque]
-    stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * STIFF * (colour[opaque] ** 2).sum()
+    stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * config.light_stiffness * (colour[opaque] ** 2).sum()
     weight = np.ones((len(goal), 1), np.float32)
-    for _ in range(ROUNDS):
+    for _ in range(config.fit_rounds):
         light = np.linalg.solve((model * weight).T @ model + stiff + 1e-9 * np.eye(9), (model * weight).T @ goal)
         error = np.abs(goal - model @ light)
         weight = (1 / (1 + (error / (2 * np.median(error) + 2e-4)) ** 2))[:, None]
     found = np.maximum(basis @ light, 1e-3)
-    return np.maximum(found, DARKEST * found[opaque].mean())
+    return np.maximum(found, config.darkest_light * found[opaque].mean())

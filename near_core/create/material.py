@@ -11,16 +11,12 @@ from ..asset import octants as latent
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.runtime import NearMini
+from .config import ReconstructionConfig
 from .view import MIRROR, Look, View, look_up, project
 
 PIXEL = 30  # what Slat sees of a voxel
 LATENT = 16  # channels of what it says
 SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
-FLOW_STEPS = 4  # from noise to what a hidden voxel may be like
-PLAIN = 0.5  # share that the photo's own material has in what it does not show; the rest is what Slat makes of the place
-BENT = 0.5  # share that the photo's normals have in those of a shape that was found in it
-SLANT = 0.4  # by which the normals of such a shape are off, about: the sine's root mean square
-VIVID = 1.1  # times the saturation that the networks find: the mean of what is likely is paler than any of it
 
 
 def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,12 +44,12 @@ def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     return (np.sqrt(0.5) * SPREAD * (whole + own)).astype(np.float32)
 
 
-def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0
-           ) -> tuple[np.ndarray, np.ndarray]:
+def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0,
+           steps: int = ReconstructionConfig.flow_steps) -> tuple[np.ndarray, np.ndarray]:
     """The latent of voxels (N, 3) that face along normals (N, 3): (N, LATENT) float32; and how sure it is, (N,) 0..1.
 
     seed: 0 takes the middle of what is likely where no photo shows the surface, others follow the flow from a noise of
-    theirs to some likely one. What a photo shows is the same for all seeds.
+    theirs to some likely one in so many steps. What a photo shows is the same for all seeds.
     """
     centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
     around = latent.neighbours(coords)
@@ -65,10 +61,10 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
                                        neighbours=around)
         slat, hidden = middle, 1 - seen[:, None]
         state = noise * hidden
-        for step in range(FLOW_STEPS if seed else 0):
-            slat = model.run("slat", pixel=pixel, state=state, time=np.float32([step / FLOW_STEPS]),
+        for step in range(steps if seed else 0):
+            slat = model.run("slat", pixel=pixel, state=state, time=np.float32([step / steps]),
                              neighbours=around)[0]
-            state += (slat - state) * hidden / (FLOW_STEPS - step)
+            state += (slat - state) * hidden / (steps - step)
         slat = middle + (slat - middle) * hidden
         slats.append(slat)
         sure.append(confidence)
@@ -76,9 +72,9 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
     return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
 
 
-def toned(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels nearer to the photo's own material: that of the mirror image where it is seen, else what the photo shows
-    around the place, and as a whole.
+def toned(surfels: Surfels, view: Look, share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
+    """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
+    photo shows around the place, and as a whole.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
@@ -86,7 +82,7 @@ def toned(surfels: Surfels, view: Look) -> Surfels:
     seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
     hidden = (pixel[:, 12:17] + pixel[:, 17:22]) / 2
     guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * hidden
-    blend = lambda own, other: (own * (1 - PLAIN) + other * PLAIN).astype(np.float32)  # noqa: E731
+    blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)  # noqa: E731
     return replace(surfels, base_color=srgb_decode(np.clip(blend(srgb_encode(surfels.base_color), guess[:, :3]), 0, 1)),
                    roughness=blend(surfels.roughness, guess[:, 3]), metallic=blend(surfels.metallic, guess[:, 4]))
 
@@ -108,35 +104,39 @@ def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texe
     return made, replace(texels, shift=texels.shift * (1 - weight[own]) + shift * weight[own])
 
 
-def bent(surfels: Surfels, view: Look) -> Surfels:
-    """Surfels whose shading normals lean to those that the photo shows: the shape found in it is rounder."""
+def bent(surfels: Surfels, view: Look, share: float = ReconstructionConfig.normal_blend) -> Surfels:
+    """Surfels whose shading normals lean, by a share, to those that the photo shows: the shape found in it is rounder."""
     weight, uv = _shown(surfels, view)
     own = surfels.normal
     seen = unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
-    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (BENT * weight)
+    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (share * weight)
     leant += own * np.maximum(0.1 - (leant * own).sum(1, keepdims=True), 0)  # not away from the surface
     return replace(surfels, shading_normal=unit(leant))
 
 
-def roughened(surfels: Surfels) -> Surfels:
+def roughened(surfels: Surfels, error: float = ReconstructionConfig.normal_error_rms) -> Surfels:
     """Surfels that are the rougher for not knowing their normals: a spread of normals looks like roughness (Toksvig
-    2005, "Mipmapping normal maps"), and highlights that stand in the wrong place are worse than soft ones."""
-    spread = np.minimum(surfels.roughness**4 + np.float32(SLANT**2), 1)  # of the microfacets, whose width is roughness^2
+    2005, "Mipmapping normal maps"), and highlights that stand in the wrong place are worse than soft ones.
+
+    error: root mean square of the sine by which normals are off.
+    """
+    spread = np.minimum(surfels.roughness**4 + np.float32(error**2), 1)  # of the microfacets, whose width is roughness^2
     return replace(surfels, roughness=spread**0.25)
 
 
-def vivid(surfels: Surfels) -> Surfels:
-    """Surfels with VIVID colours of the same mean display value."""
+def vivid(surfels: Surfels, saturation: float = ReconstructionConfig.saturation) -> Surfels:
+    """Surfels with so many times the saturation, and the same mean display value."""
     display = srgb_encode(surfels.base_color)
     grey = display.mean(1, keepdims=True)
-    return replace(surfels, base_color=srgb_decode(np.clip(grey + VIVID * (display - grey), 0, 1)))
+    return replace(surfels, base_color=srgb_decode(np.clip(grey + saturation * (display - grey), 0, 1)))
 
 
 def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
     """How well the photo shows surfels, (N, 1) float32 0..1, and where, (N, 2)."""
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
-    return (np.clip((facing - 0.05) / 0.2, 0, 1) * shown)[:, None].astype(np.float32), uv
+    config = view.config
+    return (np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * shown)[:, None].astype(np.float32), uv
 
 
 def _fine(view: Look, uv: np.ndarray) -> np.ndarray:

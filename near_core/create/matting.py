@@ -16,29 +16,28 @@ from ..errors import NearError
 if TYPE_CHECKING:
     from ..models.mini.runtime import NearMini
 from .components import main_pieces
+from .config import MattingConfig
 
 NETWORK_SIZE = 192  # pixels of the square that the network sees
-LOOKS = 3  # that it takes
-NEARER = 1.3  # sides of what it found: the square that it looks at next
-FAINT = 0.05  # alpha that is still part of a piece of the object
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
 
 
-def looked(model: NearMini, picture: np.ndarray) -> np.ndarray:
+def looked(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
 
-    The network looks LOOKS times: at the whole photo, and then from nearer at what it has found.
+    The network looks config.looks times: at the whole photo, and then from nearer at what it has found.
     """
     alpha = _matted(model, picture)
-    for _ in range(LOOKS - 1):
+    for _ in range(config.looks - 1):
         y, x = np.nonzero(alpha > 0.5)
         if not len(y):
             return alpha
-        middle, half = np.array([y.min() + y.max(), x.min() + x.max()]) / 2, NEARER * max(np.ptp(y), np.ptp(x)) / 2
+        middle = np.array([y.min() + y.max(), x.min() + x.max()]) / 2
+        half = config.crop_margin * max(np.ptp(y), np.ptp(x)) / 2
         low = np.maximum(np.floor(middle - half), 0).astype(int)
         window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
         alpha[window] = _matted(model, picture[window])
-        alpha = np.where(main_pieces(alpha > FAINT, alpha > 0.5), alpha, 0)
+        alpha = np.where(main_pieces(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
     return alpha
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,10 @@ from ..errors import NearError
 from ..progress import Progress, silent
 from ..scene import Camera
 from ..scene.camera import orbit, pinhole
-from .background import SIDE, remove_background
+from .background import remove_background
+from .config import MattingConfig
 
 SIZE = 256  # pixels of the crop
-MARGIN = 1.2  # the crop's side over the longer side of the object's box
-SOLID = 0.8  # alpha above which a pixel counts for that box
-MATTE_SIDE = 512  # pixels of the longer side that a matting network gets
-FAINT = 0.002  # the share of a picture that an object has to fill
 
 # (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object
 Matte = Callable[[np.ndarray], np.ndarray]
@@ -72,17 +70,17 @@ class Photo:
 
 
 def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
-            progress: Progress = silent) -> Photo:
+            progress: Progress = silent, config: MattingConfig = MattingConfig()) -> Photo:
     """Cuts the object out of a photo and crops the photo to it: a square with a margin, transparent outside.
 
     source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
     a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it is not 1 everywhere;
     matte, a network; else matting.remove_background. Raises NearError where no object is found.
     """
-    encoded, alpha = cut_out(source, mask, matte, progress)
+    encoded, alpha = cut_out(source, mask, matte, progress, config)
     progress("Cropping", 0.8)
-    box = _box(alpha)
-    side = max(MARGIN * max(box[2] - box[0], box[3] - box[1]), 2.0)
+    box = _box(alpha, config.solid_alpha)
+    side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
     crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
     rgb, cut = _resampled(encoded, alpha, *crop)
     progress("Cropping", 1.0)
@@ -90,7 +88,7 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
 
 
 def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
-            progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
+            progress: Progress = silent, config: MattingConfig = MattingConfig()) -> tuple[np.ndarray, np.ndarray]:
     """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source)
@@ -98,7 +96,7 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2])
     elif alpha is None:
-        alpha = _found(encoded, matte)
+        alpha = _found(encoded, matte, config)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
     return encoded, alpha
@@ -126,24 +124,24 @@ def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int]) -> np.ndar
     return np.clip(_scaled(mask, shape), 0, 1)
 
 
-def _found(encoded: np.ndarray, matte: Matte | None) -> np.ndarray:
+def _found(encoded: np.ndarray, matte: Matte | None, config: MattingConfig) -> np.ndarray:
     """(H, W) float32 alpha by the network, or by the picture's own colours."""
     shape = encoded.shape[:2]
-    side = MATTE_SIDE if matte else SIDE
-    scale = min(1.0, side / max(shape))
+    find = matte or partial(remove_background, config=config)
+    scale = min(1.0, (config.longest_side if matte else config.background_side) / max(shape))
     small = _scaled(encoded, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
     if min(small.shape[:2]) < 8:
         raise NearError("The photo is too small to find an object in it.", "Use a larger photo, or one with alpha.")
-    alpha = np.clip(np.nan_to_num((matte or remove_background)(small)), 0, 1).astype(np.float32)
-    if not FAINT < alpha.mean() < 0.98:
+    alpha = np.clip(np.nan_to_num(find(small)), 0, 1).astype(np.float32)
+    if not config.smallest_object < alpha.mean() < 0.98:
         raise NearError("No object was found in the photo.", "Cut it out with alpha, paint a mask, or choose a photo "
                         "whose background differs from the object.")
     return _scaled(alpha, shape)
 
 
-def _box(alpha: np.ndarray) -> tuple[float, float, float, float]:
+def _box(alpha: np.ndarray, solid_alpha: float) -> tuple[float, float, float, float]:
     """x0, y0, x1, y1 in pixels around what is solid."""
-    solid = alpha > min(SOLID, 0.5 * float(alpha.max()))
+    solid = alpha > min(solid_alpha, 0.5 * float(alpha.max()))
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 

@@ -12,17 +12,12 @@ from ..mesh import surface_nets as isosurface
 from ..mesh.surface_nets import means_around, vertex_normals
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
+from .config import ReconstructionConfig
 from .view import SIZE, Look, View, blurred, cell_centres, grid_inputs, look_up, mirrored, project, reach
 
-CRUST = 2.5  # cells: how thick what the photo shows is at least
-SMOOTHING = (0.6, -0.62) * 3  # shares of the way to the mean around, one step after the other
-FAIRING = (1.0, -1.05) * 12  # more such steps, where the photo does not show the surface
-FADE = 3  # cells from what it shows to where all of them are taken
-LOGIT = 1.5  # of Structure, for one cell of distance, about
-FULLER = 0.8  # added to its logits once they are smoothed, which alone would make thin parts thinner
 
-
-def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np.ndarray:
+def field(model: NearMini, views: list[Look], progress: Progress = silent,
+          config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
@@ -34,10 +29,10 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
         progress("Shape", 0.7 * number / len(views))
         logits += _solid(model, view) / len(views)
     progress("Shape", 0.7)
-    logits = _softened(logits) + FULLER
-    deep = np.clip(_doubled(logits) / LOGIT, -4, 4).ravel()
+    logits = _softened(logits) + config.logit_bias
+    deep = np.clip(_doubled(logits) / config.logits_per_cell, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
-    view.front = settled(view, logits)
+    view.front = settled(view, logits, config.front_blur_radius)
     progress("Shape", 0.8)
     near = np.flatnonzero(_silhouette(view, points) > -1)
     deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
@@ -46,7 +41,7 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent) -> np
     uv, ray = project(points, view.camera)
     front, oblique, thick = view.inside(np.stack([view.front, _oblique(view), rounded(view)]), uv).T
     behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
-    body = np.maximum((thick - (ray[:, 3] - front)) / CELL, CRUST - behind)
+    body = np.maximum((thick - (ray[:, 3] - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
     cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
     deep[near] = np.minimum(cut, _silhouette(view, points))
@@ -87,9 +82,10 @@ def rounded(view: View) -> np.ndarray:
     return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
 
 
-def settled(view: View, logits: np.ndarray) -> np.ndarray:
+def settled(view: View, logits: np.ndarray, radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
     """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
-    solid knows better how far away a part is, the photo how it is shaped. Only the smooth difference is taken over."""
+    solid knows better how far away a part is, the photo how it is shaped. Only the difference is
+    taken over, smoothed over radius pixels, twice."""
     solid = np.argwhere(logits > 0)
     uv, ray = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
     at = ((uv + 1) / 2 * SIZE).astype(int)
@@ -104,7 +100,7 @@ def settled(view: View, logits: np.ndarray) -> np.ndarray:
         return view.front
     total, weight = away + np.median(away[known]) * 1e-3, known + np.float32(1e-3)
     for _ in range(2):
-        total, weight = blurred(total), blurred(weight)
+        total, weight = blurred(total, radius), blurred(weight, radius)
     return (view.front + total / weight).astype(np.float32)
 
 
@@ -142,19 +138,19 @@ def _doubled(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def surface(deep: np.ndarray, view: Look) -> Mesh:
+def surface(deep: np.ndarray, view: Look, config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
     """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
     does not show it, and so nothing is known of its detail."""
     vertices, quads = isosurface.extract(deep)
     around = lambda values: means_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
-    for share in SMOOTHING:
+    for share in config.smoothing:
         vertices = vertices + share * (around(vertices) - vertices)
     points = vertices.astype(np.float32)
     facing = (vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
     hidden = 1 - (view.shows(points)[0] & facing).astype(np.float32)[:, None]
-    for _ in range(FADE):
+    for _ in range(config.fade_cells):
         hidden = np.minimum(hidden, around(hidden))
-    for share in FAIRING:
+    for share in config.hidden_smoothing:
         vertices = vertices + share * hidden * (around(vertices) - vertices)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     return Mesh(vertices, faces, corner_normal=vertex_normals(vertices, quads)[faces])

@@ -11,13 +11,11 @@ from ..image import srgb_encode
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
 from . import delighting
+from .config import DelightingConfig, ReconstructionConfig
 from .photo import Photo
 
 SIZE = 128  # pixels of the crop the networks see
 SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
-TORN = 0.06  # sides of the crop: where the depth jumps further between pixels, the surface is not one
-AROUND = 10  # pixels, twice: from how far what is hidden takes after what is seen before it
-SHRUNK = 1.25  # times, at most, so that what a photo without a camera shows is inside the cube
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
@@ -94,30 +92,31 @@ class View:
     camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
     bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
     in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (5, SIZE, SIZE) display colour, roughness, metallic.
-    around: the same, as it is around every pixel, also beside the object.
+    around: the same, as it is around every pixel, also beside the object. config: what counts as torn, around and shown.
     """
 
-    def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray):
-        self.camera, self.image = camera, image
+    def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray,
+                 config: ReconstructionConfig = ReconstructionConfig()):
+        self.camera, self.image, self.config = camera, image, config
         self.mask = self.image[3] > 0.5
         side = reach(camera)
         self.front = layers[0] * side
         self.back = self.front + np.maximum(layers[1], 0) * side
-        self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > TORN
+        self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > config.depth_jump
         self.normal, self.material = layers[2:5], np.clip(layers[5:], 0, 1)
-        self.around = _means(self.material, self.mask)
+        self.around = _means(self.material, self.mask, config.hidden_blend_radius)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
         found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
         return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
 
-    def shows(self, points: np.ndarray, slack: float = 3 * CELL) -> tuple[np.ndarray, np.ndarray]:
+    def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
         uv, ray = project(points, self.camera)
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
         front = _least(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
-        return (ray[:, 3] < front + slack) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
+        return (ray[:, 3] < front + self.config.front_slack * CELL) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
 
 
 class Look(View):
@@ -127,14 +126,15 @@ class Look(View):
     photo better (delighting.py). trunks: its features for Structure, of the photo and of its mirror image.
     """
 
-    def __init__(self, model: NearMini, photo: Photo, camera: Camera):
+    def __init__(self, model: NearMini, photo: Photo, camera: Camera,
+                 config: ReconstructionConfig = ReconstructionConfig(), light: DelightingConfig = DelightingConfig()):
         image, pose = network_image(photo)[None], pose_of(camera)[None]
         layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
         # what it says of the photo in a mirror errs otherwise: the mean of both errs less
         other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))
         self.layers = (layers[0] + mirrored(other[0])) / 2
         self.photo, self.trunks = photo, (trunk[0], twin[0])
-        super().__init__(camera, image[0], delighting.explained(self.layers, image[0]))
+        super().__init__(camera, image[0], delighting.explained(self.layers, image[0], light), config)
 
 
 def mirrored(layers: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def mirrored(layers: np.ndarray) -> np.ndarray:
 
 def centred(look: Look) -> Camera:
     """The camera of a crop after the object that its layers show was moved to the middle of the asset's cube, and
-    shrunk, by SHRUNK at most, where it would not fit: better than the look's own, a guess by the silhouette alone."""
+    shrunk, by maximum_shrink at most, where it would not fit: better than the look's own, a guess by the silhouette."""
     camera = look.camera
     matrix, y, x = camera.world_to_camera, *np.nonzero(look.mask)
     if not len(x):
@@ -158,7 +158,7 @@ def centred(look: Look) -> Camera:
     low, high = np.percentile(points, (1, 99), 0)
     wide = np.ptp(np.percentile(points[:len(x)], (0.5, 99.5), 0), 0).max()  # what is seen, for that would be cut off
     moved = matrix.copy()
-    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, SHRUNK)
+    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, look.config.maximum_shrink)
     return replace(camera, world_to_camera=moved)
 
 
@@ -184,7 +184,7 @@ def _least(values: np.ndarray) -> np.ndarray:
     return _shifted(values).min(0)
 
 
-def blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
+def blurred(values: np.ndarray, radius: int) -> np.ndarray:
     """The mean over squares of 2 radius + 1 pixels."""
     for axis in (0, 1):
         ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
@@ -194,11 +194,12 @@ def blurred(values: np.ndarray, radius: int = 6) -> np.ndarray:
     return values
 
 
-def _means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Values (C, H, W) as they are around every pixel in a mask, (C, H, W); far from the mask, their mean in it."""
+def _means(values: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+    """Values (C, H, W) as they are in a mask within radius pixels, twice, of every pixel, (C, H, W); farther from the
+    mask, their mean in it."""
     weight = mask.astype(np.float32)
     mean = (values * weight).sum((1, 2), keepdims=True) / max(weight.sum(), 1)
     near = np.concatenate([values * weight + 1e-3 * mean, weight[None] + 1e-3])
     for _ in range(2):
-        near = np.stack([blurred(plane, AROUND) for plane in near])
+        near = np.stack([blurred(plane, radius) for plane in near])
     return (near[:-1] / near[-1:]).astype(np.float32)

@@ -203,7 +203,7 @@ def test_the_hidden_side_is_smoother_than_the_seen_one():
 
 
 def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
-    monkeypatch.setattr(reconstruct, "settled", lambda view, logits: view.front)
+    monkeypatch.setattr(reconstruct, "settled", lambda view, logits, radius: view.front)
     camera = cameras.orbit(0, 0, 3, 22, 256, 256)
     picture = Photo(np.full((256, 256, 3), 0.5, np.float32), np.zeros((256, 256), np.float32), (0, 0, 256), (256, 256),
                     (64, 64, 192, 192))

@@ -11,6 +11,7 @@ from near_core import image
 from near_core.create import create, matting, photo
 from near_core.create.background import remove_background
 from near_core.create.components import main_pieces
+from near_core.create.config import MattingConfig
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera
@@ -88,11 +89,11 @@ def test_rembg_finds_the_object(monkeypatch):
 def test_specks_do_not_belong_to_the_object():
     mask = np.zeros((40, 60), bool)
     mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels
-    kept = main_pieces(mask)
+    kept = main_pieces(mask, 0.1)
     assert kept[10, 10] and kept[32, 45] and not kept[0, 59]
     weight = mask.astype(float)
     weight[30:36, 40:50] = 0.1
-    assert not main_pieces(mask, weight)[32, 45]
+    assert not main_pieces(mask, 0.1, weight)[32, 45]
 
 
 def test_a_mask_of_half_the_size_fits():
@@ -241,7 +242,7 @@ def test_the_default_camera_frames_the_cube_by_the_matte(at):
     points = 0.5 * ball / np.linalg.norm(ball, axis=1, keepdims=True)
     pixels = (points @ seen.world_to_camera[:3, :3].T + seen.world_to_camera[:3, 3]) @ seen.intrinsics.T
     extent = np.ptp(pixels[:, :2] / pixels[:, 2:], axis=0).max()
-    assert extent == pytest.approx(photo.SIZE / photo.MARGIN, rel=0.02)
+    assert extent == pytest.approx(photo.SIZE / MattingConfig.photo_margin, rel=0.02)
 
 
 def test_the_default_distance_is_right_for_typical_objects(shared):

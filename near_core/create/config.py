@@ -1,0 +1,66 @@
+"""What was tuned in making assets of photos. Each field: its unit, its meaning, and the table of docs/experiments.md in
+which it was measured, if it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig:
+    """From a photo's layers to a shape and its material."""
+
+    depth_jump: float = 0.06  # sides of the crop; where depth jumps further between pixels, the surface is torn there
+    front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
+    hidden_blend_radius: int = 10  # pixels of 128, twice; from how far what is hidden takes its material: "each step"
+    maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made smaller by no more, to fit the cube
+    logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
+    logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
+    front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
+    minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
+    smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing, shares of the way to the mean around
+    hidden_smoothing: tuple[float, ...] = (1.0, -1.05) * 12  # further steps where no photo shows it: "each step"
+    fade_cells: int = 3  # cells of 128^3 from what a photo shows to where hidden_smoothing is whole
+    flow_steps: int = 4  # from noise to what a hidden voxel may be like, with a seed other than 0
+    photo_material_weight: float = 0.5  # share of the photo's own material in what it hides: "what is the latent worth"
+    grazing_cosine: float = 0.05  # of the angle between view and surface; what is seen more obliquely is not painted
+    grazing_fade: float = 0.2  # further on the cosine, the photo's own pixels count in full
+    normal_blend: float = 0.5  # share of the photo's normals in the shading normals of a shape that was found in it
+    normal_error_rms: float = 0.4  # sine of the angle by which such normals are off: "each leg of intrinsics"
+    saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
+
+
+@dataclass(frozen=True)
+class DelightingConfig:
+    """What of a photo's light is taken out of the colours that the networks find: "what does delighting buy"."""
+
+    color_share: float = 0.6  # of what no light explains that the colour takes over; the rest is shadows and highlights
+    maximum_log_change: float = 1.2  # logarithm; how much darker or brighter than its light a surface may look
+    light_stiffness: float = 0.01  # of the fit; how little a light likes to vary over directions
+    darkest_light: float = 0.15  # of the mean light; no direction is darker
+    fit_rounds: int = 4  # in which what does not fit counts less and less
+    minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
+
+
+@dataclass(frozen=True)
+class MattingConfig:
+    """How the object of a photo is found and framed: "how good is matting"."""
+
+    looks: int = 3  # at the photo, each after the first nearer at what was found
+    crop_margin: float = 1.3  # sides of what was found; the square that is looked at next
+    faint_alpha: float = 0.05  # alpha from which a pixel belongs to a piece of the object
+    speck_share: float = 0.1  # of the heaviest piece; lighter ones do not belong to the object
+    longest_side: int = 512  # pixels of the photo that a matting network gets
+    smallest_object: float = 0.002  # share of the photo that an object fills at least
+    solid_alpha: float = 0.8  # alpha from which a pixel counts for the object's box
+    photo_margin: float = 1.2  # sides of the object's box; the crop that the networks see
+
+    # without a network: mixtures of colours, smoothed along edges (background.py)
+    background_side: int = 160  # pixels of the longer side on which it works
+    background_colors: int = 8  # components of the background's mixture
+    object_colors: int = 6  # components of the object's mixture
+    background_rounds: int = 5  # of mixtures and smoothing
+    border: float = 0.06  # of the longer side; taken for background at first
+    position_weight: float = 25.0  # Lab units that the picture's longer side counts as, so that mixtures know places
+    smoothness: float = 2.5  # how much neighbours of one colour hold together
+    distinct: float = 1.5  # nats by which the object's colours differ from the background's at least
