@@ -9,10 +9,7 @@ import pytest
 from near_core import image, mesh
 from near_core.create.create import create_from_mesh
 from near_core.errors import NearError
-from near_core.lab.datasets.dataset import Dataset
-from near_core.lab.evaluation import error_classes, evaluate
-from near_core.lab.evaluation.baselines import average_color, fill_silhouette, take_photo
-from near_core.models.mini.runtime import NearMini
+from near_core.lab.evaluation import evaluate
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings, camera, environment
 
@@ -91,17 +88,6 @@ def run(dataset, out, *words):
     return json.loads((out / "r.json").read_text())
 
 
-FINGERPRINT = evaluate.fingerprint
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unchanged_code():
-    """A source file that is saved while these tests run must not count as another engine."""
-    evaluate.fingerprint = lambda: "test"
-    yield
-    evaluate.fingerprint = FINGERPRINT
-
-
 @pytest.fixture(scope="module")
 def measured(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
@@ -166,48 +152,3 @@ def test_wrong_choices_are_told_in_words(dataset, tmp_path):
         run(dataset, tmp_path, "--tasks", "7")
     with pytest.raises(NearError, match="no asset"):
         run(dataset, tmp_path, "--tasks", "1", "--assets", "nothing")
-
-
-def test_the_photo_is_what_a_camera_would_save():
-    picture = np.zeros((1, 3, 4), np.float32)
-    picture[0, 0] = (0.1, 0.1, 0.1, 0.5)  # half covered: 0.2 linear
-    picture[0, 1] = (4, 4, 4, 1)
-    photo = take_photo(picture)
-    assert photo.dtype == np.uint8 and photo.tolist()[0] == [[124, 124, 124, 128], [255, 255, 255, 255], [0, 0, 0, 0]]
-
-
-def test_baseline_colour_is_the_best_single_colour():
-    rng = np.random.default_rng(0)
-    picture = np.concatenate([rng.random((16, 16, 3)), np.ones((16, 16, 1))], -1).astype(np.float32)
-    from near_core.lab.evaluation import metrics
-    best = metrics.object_psnr(fill_silhouette(picture[..., 3:], average_color(picture)), picture)
-    for shift in (-0.03, 0.03):
-        other = average_color(picture) + shift
-        assert metrics.object_psnr(fill_silhouette(picture[..., 3:], other), picture) < best
-
-
-def test_photo_tasks_need_photo_networks(dataset, tmp_path):
-    with pytest.raises(NearError, match="photo networks"):
-        evaluate.Evaluator(Dataset(dataset), (1, 2), Settings(), model=NearMini(tmp_path / "no weights"))
-
-
-def test_every_pixel_of_the_object_is_of_one_kind_and_errors_add_up():
-    """A disc with a bar on it, half metal, a speckled quarter, a dark corner: kinds in the order of error_classes."""
-    y, x = np.mgrid[:96, :96]
-    disc, bar = (x - 48) ** 2 + (y - 48) ** 2 < 40 ** 2, (np.abs(x - 48) < 2) & (y < 20)
-    solid = disc | bar
-    colour = np.full((96, 96, 3), 0.5)
-    colour[(x > 48) & (y > 48) & ((x + y) % 2 == 0)] = 0.1
-    truth = {"Combined": np.dstack([colour * solid[..., None], solid]).astype(np.float32), "Base Color": colour,
-             "Depth": np.where(solid, 2.0, 0)[..., None], "Metallic": (x < 40).astype(float)[..., None]}
-    shadow = np.where((x > 60) & (y < 40), 0.1, 1.0)[..., None]
-    masks = error_classes.classify(truth, shadow)
-    assert np.array_equal(np.sum(list(masks.values()), 0), solid)
-    places = {"thin": (4, 48), "metals": (48, 20), "shaded": (30, 70), "fine": (66, 66), "rest": (40, 50),
-              "edges": (48, 9)}
-    assert all(masks[name][place] for name, place in places.items())
-    wrong = truth["Combined"].copy()
-    wrong[masks["fine"]] = 0
-    found = error_classes.summarize_classes([error_classes.sum_errors(wrong, truth["Combined"], masks)] * 2)
-    assert sum(f["pixels"] for f in found.values()) == pytest.approx(1)
-    assert found["fine"]["error"] == pytest.approx(1) and found["fine"]["psnr"] < 10 and found["rest"]["psnr"] == 100
