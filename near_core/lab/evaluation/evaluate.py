@@ -16,12 +16,14 @@ from ...errors import NearError
 from ...scene import Settings
 from ..datasets.dataset import Dataset
 from . import report
-from .evaluator import TASKS, Evaluator
+from .evaluator import TASKS, Configs, Evaluator
 from .lpips import Lpips
+from .overrides import list_changes, override
 from .summary import PictureScore, summarize_categories, summarize_tasks
 
 TITLES = {1: "forward rendering of the mesh", 2: "the photo again", 3: "relighting, same view",
           4: "relighting, new view", 5: "uniform white light"}
+HALVES = {"first": 0, "second": 1}  # where every other asset by name begins
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, help="a self-contained HTML page, worst first")
     parser.add_argument("--save-images", type=Path, metavar="DIR", help="every prediction as <asset>/<n>.t<task>.exr")
     parser.add_argument("--assets", help="only these, separated by commas")
+    parser.add_argument("--half", choices=HALVES, help="only every other asset by name")
+    parser.add_argument("--set", action="append", default=[], metavar="CONFIG.FIELD=VALUE",
+                        help="another value of what was tuned, e.g. reconstruction.normal_blend=0.4; may be given again")
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
     parser.add_argument("--given-only", action="store_true",
                         help="leave out the second column (default camera, own matte)")
@@ -42,28 +47,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carries out `near_core evaluate`. Returns the exit status; raises NearError."""
     dataset = Dataset(args.dataset)
-    tasks = _parse_tasks(args.tasks)
-    assets = _choose_assets(dataset, args.assets)
-    evaluator = Evaluator(dataset, tasks, Settings(shading=args.shading, threads=args.threads),
+    assets, configs = _choose_assets(dataset, args.assets, args.half), override(Configs(), args.set)
+    evaluator = Evaluator(dataset, _parse_tasks(args.tasks), Settings(shading=args.shading, threads=args.threads),
                           own_column=not args.given_only, save_images=args.save_images,
-                          pictures=args.report is not None, lpips=args.lpips and Lpips(args.lpips))
+                          pictures=args.report is not None, lpips=args.lpips and Lpips(args.lpips), configs=configs)
     cache = args.json.with_name(args.json.name + ".parts")
     started, rows = time.perf_counter(), []
     for number, asset in enumerate(assets):
         rows += _measure_once(cache / f"{asset}.json", evaluator, asset)
         spent = time.perf_counter() - started
-        print(f"{number + 1}/{len(assets)} {asset}  {_format_progress(rows, asset)}  {spent:.0f} s", file=sys.stderr, flush=True)
-    result = summarize_tasks(rows) | {"dataset": dataset.meta.get("name", dataset.path.name), "version": __version__,
-                              "shading": args.shading, "engine": evaluator.engine, "assets": assets,
-                              "seconds": round(time.perf_counter() - started, 1)}
-    result["per_category"] = summarize_categories(rows, dataset.categories)
+        print(f"{number + 1}/{len(assets)} {asset}  {_format_progress(rows, asset)}  {spent:.0f} s", file=sys.stderr,
+              flush=True)
+    result = summarize_tasks(rows) | {
+        "dataset": dataset.meta.get("name", dataset.path.name), "version": __version__, "shading": args.shading,
+        "engine": evaluator.engine, "set": list_changes(configs, Configs()), "half": args.half, "assets": assets,
+        "seconds": round(time.perf_counter() - started, 1), "per_category": summarize_categories(rows, dataset.categories)}
     _write(args.json, json.dumps(result, indent=1))
     if args.report:
         _write(args.report, report.compose_page(result, rows, TITLES))
     for task, numbers in result["tasks"].items():
-        print(f"task {task}: object {_format_db(numbers['object_psnr']['mean'])}, full {_format_db(numbers['full_psnr']['mean'])}  "
-              + ", ".join(f"{name} {_format_db(b['object_psnr']['mean'])} / {_format_db(b['full_psnr']['mean'])}"
-                          for name, b in numbers["baselines"].items()), file=sys.stderr)
+        print(f"task {task}: object {_format_db(numbers, 'object_psnr')}, full {_format_db(numbers, 'full_psnr')}  "
+              + ", ".join(f"{name} {_format_db(found, 'object_psnr')} / {_format_db(found, 'full_psnr')}"
+                          for name, found in numbers["baselines"].items()), file=sys.stderr)
     return 0
 
 
@@ -90,14 +95,16 @@ def _parse_tasks(text: str) -> tuple[int, ...]:
     return tasks
 
 
-def _choose_assets(dataset: Dataset, text: str | None) -> list[str]:
-    if text is None:
-        return dataset.assets
-    names = text.split(",")
+def _choose_assets(dataset: Dataset, text: str | None, half: str | None) -> list[str]:
+    """The assets that --assets and --half leave, in their order. Raises NearError where none is left."""
+    names = dataset.assets if text is None else text.split(",")
     unknown = set(names) - set(dataset.assets)
     if unknown:
         raise NearError(f"The data set has no asset {sorted(unknown)[0]}.", "See assets in its meta.json.")
-    return names
+    chosen = names if half is None else [name for name in names if name in sorted(dataset.assets)[HALVES[half]::2]]
+    if not chosen:
+        raise NearError(f"None of the assets is in the {half} half.", "Choose the other half, or more assets.")
+    return chosen
 
 
 def _format_progress(rows: list[PictureScore], asset: str) -> str:
@@ -111,8 +118,9 @@ def _format_progress(rows: list[PictureScore], asset: str) -> str:
     return "  ".join(parts)
 
 
-def _format_db(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _format_db(numbers: dict, key: str) -> str:
+    mean = numbers[key]["mean"]
+    return "-" if mean is None else f"{mean:.2f}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import numpy as np
 
 from ... import image
 from ...asset import NeuralAsset
+from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig
 from ...create.create import create_from_image, create_from_mesh
 from ...errors import NearError
 from ...models.mini.runtime import NearMini
 from ...render.renderer import Renderer
-from ...scene import Instance, Settings
+from ...scene import Camera, Instance, Settings
 from ..datasets.dataset import Dataset, DatasetView
 from . import error_classes, metrics, report
 from .baselines import VisibilityRenderer, average_color, fill_silhouette, take_opaque_photo, take_photo
@@ -30,18 +31,28 @@ ROOT = Path(__file__).parents[3]  # of near_core and kernels
 LEFT_OUT = ("lab/training", "lab/bench", "lab/reference")  # folders of near_core that change no number
 
 
+@dataclass(frozen=True)
+class Configs:
+    """What was tuned, with the values that everybody gets; `--set` tries others."""
+
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    delighting: DelightingConfig = DelightingConfig()
+    matting: MattingConfig = MattingConfig()
+
+
 class Evaluator:
     """Predicts the pictures of one asset after the other and measures them.
 
     tasks: numbers from TASKS. settings: how predictions are drawn. own_column: also create without the given alpha and
     camera. save_images: folder for predictions or None. pictures: keep thumbnails for a report. lpips: measured too
-    where it is given. model: instead of the embedded one. Raises NearError where the model lacks what the tasks need.
+    where it is given. model: instead of the embedded one. configs: what was tuned. Raises NearError where the model
+    lacks what the tasks need.
     """
 
     def __init__(self, dataset: Dataset, tasks: tuple[int, ...], settings: Settings, own_column: bool = True,
                  save_images: Path | None = None, pictures: bool = False, lpips: Lpips | None = None,
-                 model: NearMini | None = None):
-        self.dataset, self.tasks, self.settings = dataset, tasks, settings
+                 model: NearMini | None = None, configs: Configs = Configs()):
+        self.dataset, self.tasks, self.settings, self.configs = dataset, tasks, settings, configs
         self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
         self.lpips, self.engine = lpips, fingerprint()
         self._renderer = Renderer(model)
@@ -52,9 +63,9 @@ class Evaluator:
 
     @property
     def key(self) -> str:
-        """Changes with anything that may change a number: code, weights, data set, settings."""
-        parts = (self.engine, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), str(self.tasks),
-                 str(self.own_column), str(self.save_images), str(self.pictures), str(bool(self.lpips)))
+        """Changes with anything that may change a number: code, weights, data set, settings, configs."""
+        parts = (self.engine, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), repr(self.configs),
+                 str(self.tasks),                 str(self.own_column), str(self.save_images), str(self.pictures), str(bool(self.lpips)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def measure(self, asset: str) -> list[PictureScore]:
@@ -90,7 +101,7 @@ class Evaluator:
         view = self.dataset.view(asset, PHOTO)
         given = take_photo(view.image())
         colour = average_color(view.image())
-        neural = create_from_image([given], camera=view.camera, name=asset, model=self._model)
+        neural = self._create([given], camera=view.camera, name=asset)
         rows = []
         for task in (t for t in self.tasks if t > 1):
             for target in self._list_views(asset, task):
@@ -100,10 +111,15 @@ class Evaluator:
                 rows += [self._score(task, target, name, {"Combined": fill_silhouette(silhouette, c)}) for name, c in
                          (("mean_color", colour), ("mean_color_oracle", average_color(target.image())))]
         if self.own_column:
-            neural = create_from_image([take_opaque_photo(view)], name=asset, model=self._model)
+            neural = self._create([take_opaque_photo(view)], name=asset)
             rows += [self._score(task, target, "own", self._draw(neural, target, self.settings))
                      for task in self.tasks if task > 1 for target in self._list_views(asset, task)]
         return rows
+
+    def _create(self, photos: list[np.ndarray], name: str, camera: Camera | None = None) -> NeuralAsset:
+        return create_from_image(photos, camera=camera, name=name, model=self._model,
+                                 reconstruction=self.configs.reconstruction, delighting=self.configs.delighting,
+                                 matting_config=self.configs.matting)
 
     def _list_views(self, asset: str, task: int) -> list[DatasetView]:
         return [view for view in self.dataset.views(asset) if view.n in TASKS[task]]

@@ -47,6 +47,10 @@ def compose_page(result: dict, rows: list[PictureScore], titles: dict[int, str])
              f"<h1>{html.escape(result['dataset'])}: {len(result['assets'])} assets</h1>",
              f"<p>NeAR {result['version']}, shading {result['shading']}, engine {result['engine']}. PSNR in dB after "
              "the sRGB encoding: over the pixels of the object / over the whole picture. Mean over assets.</p>"]
+    if result["set"] or result["half"]:
+        changed = [f"{name} = {value}" for name, value in result["set"].items()]
+        half = [f"the {result['half']} half of the assets"] if result["half"] else []
+        parts.append(f"<p>With {html.escape(', '.join(changed + half))}.</p>")
     for task, numbers in result["tasks"].items():
         parts.append(f"<h2>Task {task}: {titles[int(task)]}</h2>" + _table(numbers))
         parts.append(_passes(numbers) + _classes(numbers) + _categories(result["per_category"].get(task, {})))

@@ -10,6 +10,7 @@ from near_core import image, mesh
 from near_core.create.create import create_from_mesh
 from near_core.errors import NearError
 from near_core.lab.evaluation import evaluate
+from near_core.models.mini.runtime import NearMini
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings, camera, environment
 
@@ -152,3 +153,20 @@ def test_wrong_choices_are_told_in_words(dataset, tmp_path):
         run(dataset, tmp_path, "--tasks", "7")
     with pytest.raises(NearError, match="no asset"):
         run(dataset, tmp_path, "--tasks", "1", "--assets", "nothing")
+    with pytest.raises(NearError, match="reconstruction, delighting, matting"):
+        run(dataset, tmp_path, "--tasks", "1", "--set", "nothing.at_all=1")
+    with pytest.raises(NearError, match="second half"):
+        run(dataset, tmp_path, "--tasks", "1", "--assets", "angle", "--half", "second")
+
+
+def test_a_field_that_is_set_changes_the_numbers_and_is_named(dataset, tmp_path):
+    """Also in one folder: what was kept of the first run does not count for the second."""
+    if not {"intrinsics", "structure", "slat"} <= set(NearMini().graphs):
+        pytest.skip("this build has no photo networks")
+    words = "--tasks", "2", "--given-only", "--half", "second", "--report", str(tmp_path / "r.html")
+    plain = run(dataset, tmp_path, *words)
+    pale = run(dataset, tmp_path, *words, "--set", "reconstruction.saturation=0.2")
+    assert plain["assets"] == pale["assets"] == ["bar"] and (plain["set"], plain["half"]) == ({}, "second")
+    assert pale["set"] == {"reconstruction.saturation": 0.2}
+    assert "reconstruction.saturation = 0.2" in (tmp_path / "r.html").read_text()
+    assert pale["tasks"]["2"]["object_psnr"]["mean"] != plain["tasks"]["2"]["object_psnr"]["mean"]
