@@ -11,11 +11,10 @@ from .._kernels import ggx, grid
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from . import principled as shading
+from .config import TransportConfig
 from .transport import LUMINANCE, Illumination, Light, Transport
 
 TOKENS = 96
-GLARE = 8.0  # times the map's mean; a stray normal that meets a sun outshines its neighbours by no more
-NARROW = 0.2  # roughness up to which rays find a map's spots by themselves
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
 
@@ -40,9 +39,9 @@ class Shaded:
 def shade(prepared: Transport, illumination: Illumination, light: Light,
           asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
     """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
-    surfels = prepared.surfels.take(index)
+    surfels, config = prepared.surfels.take(index), prepared.config
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
-    wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > NARROW
+    wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
     opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
     for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
@@ -54,9 +53,9 @@ def shade(prepared: Transport, illumination: Illumination, light: Light,
     if illumination.lit is not None:
         rows, turn = _rows(wide), asset_to_map.astype(np.float32)
         spots = light.suns[-light.spots:] @ turn
-        each = reflect_directions(surfels.take(rows), view[rows], spots)  # (K, P, 2)
+        each = reflect_directions(surfels.take(rows), view[rows], spots, config.spot_roughness)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
-        limit = GLARE * light.mean
+        limit = config.spot_glare * light.mean
         opened[rows] += _limited(np.tensordot(each, weight, (1, 0)), limit)
         traced[rows] += _limited(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
@@ -79,7 +78,7 @@ def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyr
         radiosity, pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
     # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
     smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
-                         index.astype(np.int32), asset_to_map, rays=6 * rays, threads=threads)
+                         index.astype(np.int32), asset_to_map, rays=prepared.config.open_rays * rays, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 
@@ -88,13 +87,14 @@ def _limited(radiance: np.ndarray, limit: float) -> np.ndarray:
     return radiance * np.minimum(1, limit / np.maximum(radiance @ LUMINANCE, 1e-9))[..., None]
 
 
-def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray) -> np.ndarray:
+def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray,
+                       least_roughness: float = TransportConfig.spot_roughness) -> np.ndarray:
     """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
 
     view: (K, 3), directions: (P, 3) unit, asset frame. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
     """
     normal = surfels.shading_normal
-    alpha2 = (np.maximum(surfels.roughness, 0.1) ** 4)[:, None]
+    alpha2 = (np.maximum(surfels.roughness, least_roughness) ** 4)[:, None]
     cosine = lambda a, b: np.maximum(a @ b.T, 0)  # noqa: E731
     nl, nv = cosine(normal, directions), np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
     vl = np.clip(view @ directions.T, -1, 1)

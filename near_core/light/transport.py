@@ -18,17 +18,8 @@ from ..asset.surfels import RESOLUTION
 from ..directions import fibonacci_sphere
 from ..progress import Progress, silent
 from ..scene import Environment
+from .config import TransportConfig
 
-DIRECTIONS = 64  # of the hit table
-# A map in three parts: its sky, seen through the hit table; what outshines it, in directions drawn by energy to which
-# rays are traced; and of that the spots, which reflections look for as well.
-SKY = 2  # times the mean radiance; what outshines this casts shadows of its own
-SUN_DIRECTIONS = 16  # at most, towards what does, but for the spots
-SPOT = 16  # times the mean radiance; what outshines this is a spot
-SPOT_DIRECTIONS = 16  # at most
-SHARE = 0.01  # of the map's energy, below which a part is not worth its directions
-SKY_ROWS = 128  # texels of the sky; importance_directions distinguishes no more
-BOUNCES = 4
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
 LUMINANCE = ggx.LUMINANCE
 
@@ -53,14 +44,15 @@ class Light:
     mean: float
 
 
-def prepare_light(environment: Environment) -> Light:
+def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> Light:
     """Everything that depends on the map alone."""
     pyramid = ggx.pyramid(environment.map)
     mean = float(ggx.solid_angle_mean(pyramid) @ LUMINANCE)
-    base, spots, spot_weight = _parted(pyramid, SPOT * mean, SHARE * mean, SPOT_DIRECTIONS)
-    coarse = max(pyramid.height // SKY_ROWS, 1).bit_length() - 1
-    sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), SKY * mean, SHARE * mean,
-                                SUN_DIRECTIONS)
+    base, spots, spot_weight = _parted(pyramid, config.spot_radiance * mean, config.least_share * mean,
+                                       config.spot_directions)
+    coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
+    sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), config.sun_radiance * mean,
+                                config.least_share * mean, config.sun_directions)
     return Light(pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)), np.concatenate([suns, spots]),
                  np.concatenate([weight, spot_weight]), len(spots), mean)
 
@@ -80,7 +72,7 @@ def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tup
 
 @dataclass(frozen=True, eq=False)
 class Transport:
-    """An asset made ready: its surfels in a grid, and what each of them sees in DIRECTIONS directions.
+    """An asset made ready: its surfels in a grid, and what each of them sees in config.hit_directions directions.
 
     words: which of them are open, as grid.open_words. links: who lights whom.
     albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
@@ -92,20 +84,22 @@ class Transport:
     words: np.ndarray
     links: grid.Links  # type: ignore[name-defined]  # the module, not the field above
     albedo: np.ndarray
+    config: TransportConfig
 
 
-def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent) -> Transport:
+def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent,
+                      config: TransportConfig = TransportConfig()) -> Transport:
     """Everything that depends on the asset alone."""
     lattice = grid.Grid(surfels.position, surfels.normal, RESOLUTION)
-    directions = fibonacci_sphere(DIRECTIONS)
-    table = np.empty((len(surfels), DIRECTIONS), np.int32)
+    directions = fibonacci_sphere(config.hit_directions)
+    table = np.empty((len(surfels), config.hit_directions), np.int32)
     parts = lattice.parts(AT_ONCE)
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
     return Transport(surfels, lattice, directions, grid.open_words(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
-                     reflectance(surfels) / np.float32(math.pi))
+                     reflectance(surfels, config) / np.float32(math.pi), config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,20 +119,20 @@ class Illumination:
     lit: np.ndarray | None = None
 
 
-def reflectance(surfels: Surfels) -> np.ndarray:
+def reflectance(surfels: Surfels, config: TransportConfig = TransportConfig()) -> np.ndarray:
     """Hemispherical albedo (M, 3) of what a bounce leaves behind: diffuse base, or F0 of a metal."""
-    dielectric = 0.94 * (1 - surfels.metallic[:, None]) + surfels.metallic[:, None]
-    return np.clip(surfels.base_color * dielectric, 0, 0.98)
+    dielectric = config.dielectric_albedo * (1 - surfels.metallic[:, None]) + surfels.metallic[:, None]
+    return np.clip(surfels.base_color * dielectric, 0, config.greatest_albedo)
 
 
 def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, suns: bool = True,
                threads: int = 0, progress: Progress = silent) -> Illumination:
-    """Diffuse light transport: visible sky, then BOUNCES rounds of gathering.
+    """Diffuse light transport: visible sky, then rounds of gathering.
 
     asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
     suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
     """
-    turn, surfels = asset_to_map.astype(np.float32), transport.surfels
+    turn, surfels, config = asset_to_map.astype(np.float32), transport.surfels, transport.config
     sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
     towards, opened = light.suns[:count] @ turn, np.empty((len(surfels), count), bool)
     parts = transport.grid.parts(AT_ONCE) if count else []
@@ -146,11 +140,11 @@ def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, 
         progress("Light transport", number / len(parts))
         transport.grid.trace_sky(towards, opened, index=index, threads=threads)
     radiance = sky.sample(transport.directions @ turn.T,
-                          np.full(DIRECTIONS, math.log2(sky.height / 8), np.float32), threads=threads)
+                          np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32), threads=threads)
     open_sky, direct, visibility = grid.direct(
         np.concatenate([transport.directions, towards]),
-        np.concatenate([radiance * np.float32(4 * math.pi / DIRECTIONS), light.sun_weight[:count]]), transport.words,
+        np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]), transport.words,
         opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
-    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, BOUNCES, threads=threads)
+    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, config.bounces, threads=threads)
     lit = opened[:, count - light.spots:] if count and light.spots else None
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

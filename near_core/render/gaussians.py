@@ -7,13 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..asset import CELL, EDGE, Surfels, Texels
-
-# A disc's standard deviation across and through the surface, in cells, for a surfel of one cell's area, and how far
-# it stands below the surface: a Gaussian reaches beyond its deviation, so flush discs make fat silhouettes.
-WIDTH = 0.56
-THICKNESS = 0.15
-INSET = 0.36
-OPACITY = 0.995
+from .config import SplattingConfig
 
 
 @dataclass(frozen=True)
@@ -30,30 +24,32 @@ class Gaussians:
         return Gaussians(self.xyz[index], self.covariance[index], self.opacity[index])
 
 
-def from_surfels(surfels: Surfels, matrix: np.ndarray) -> Gaussians:
+def from_surfels(surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()) -> Gaussians:
     """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world."""
-    return _discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix)
+    return _discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix, config)
 
 
-def from_texels(texels: Texels, surfels: Surfels, matrix: np.ndarray) -> Gaussians:
+def from_texels(texels: Texels, surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
+                ) -> Gaussians:
     """Discs for texels of surfels, as from_surfels."""
     return _discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
-                  surfels.opacity[texels.surfel], CELL / EDGE, matrix)
+                  surfels.opacity[texels.surfel], CELL / EDGE, matrix, config)
 
 
-def _discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float, matrix: np.ndarray
-           ) -> Gaussians:
+def _discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float, matrix: np.ndarray,
+           config: SplattingConfig) -> Gaussians:
     """M x and M S M^T. position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
-    scale = np.sqrt(np.clip(area, 0.15, 2.0)) * np.float32(WIDTH * cell)
-    through = np.minimum(np.float32(THICKNESS * cell), scale)
+    scale = np.sqrt(np.clip(area, config.least_area, config.greatest_area)) * np.float32(config.disc_width * cell)
+    through = np.minimum(np.float32(config.disc_thickness * cell), scale)
     linear = matrix[:3, :3].astype(np.float32)
-    xyz = (position - n * np.float32(INSET * cell)) @ linear.T + matrix[:3, 3].astype(np.float32)
+    xyz = (position - n * np.float32(config.inset * cell)) @ linear.T + matrix[:3, 3].astype(np.float32)
     # S = scale^2 (I - n n^T) + through^2 n n^T, so M S M^T = scale^2 M M^T + (through^2 - scale^2) (M n)(M n)^T
     base, mn = linear @ linear.T, n @ linear.T
     rows, columns = np.triu_indices(3)
     covariance = (scale**2)[:, None] * base[rows, columns] + ((through**2 - scale**2)[:, None]
                                                               * mn[:, rows] * mn[:, columns])
-    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32), (OPACITY * opacity).astype(np.float32))
+    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32),
+                     (config.opacity * opacity).astype(np.float32))
 
 
 def merged(parts: list[Gaussians]) -> Gaussians:

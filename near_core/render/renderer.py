@@ -15,22 +15,18 @@ from ..cache import Recent
 from ..directions import polar_rotation, unit
 from ..light import terms as lighting
 from ..light import transport
+from ..light.config import TransportConfig
 from ..models.mini import runtime
 from ..progress import Progress, part, silent
 from ..scene import PASSES, Camera, Environment, Instance, Settings
 from . import gaussians, passes
 from . import parallel as pieces
-from .splatting import FACING, HIDES, SEEN, SHARP, WIDE, faint_weight, project, seen_weights
+from .config import SplattingConfig
+from .splatting import faint_weight, project, seen_weights
 
-SAMPLES = {"draft": 1, "final": 4}  # per pixel
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 FINE_AT_ONCE = 8192  # texels, likewise
 BAND = 16  # rows of the picture, likewise
-# A layer of discs lets some light through where the surface is whole. Surfels that face away block it; what they
-# block counts for the surface in front, up to this factor, so that silhouettes do not grow.
-SOLIDITY = 1.2
-RAYS = {"draft": 4, "final": 8}  # specular rays per surfel
-FAR = 1e10  # metres
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +52,13 @@ class _Standing:
     cell: np.float32
 
     @classmethod
-    def of(cls, prepared: _Prepared, matrix: np.ndarray) -> _Standing:
+    def of(cls, prepared: _Prepared, matrix: np.ndarray, config: SplattingConfig) -> _Standing:
         """matrix: (4, 4) asset frame -> world."""
         surfels, texels = prepared.transport.surfels, prepared.texels
         covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
         cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
-        fine = None if texels is None else gaussians.from_texels(texels, surfels, matrix)
-        return cls(gaussians.from_surfels(surfels, matrix), fine, unit(surfels.normal @ covector),
+        fine = None if texels is None else gaussians.from_texels(texels, surfels, matrix, config)
+        return cls(gaussians.from_surfels(surfels, matrix, config), fine, unit(surfels.normal @ covector),
                    unit(surfels.shading_normal @ covector), np.float32(cell))
 
 
@@ -83,10 +79,15 @@ class _Drawn:
 
 
 class Renderer:
-    """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation."""
+    """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation.
 
-    def __init__(self, model: runtime.NearMini | None = None) -> None:
-        self.model = model or runtime.NearMini()
+    model: the networks, by default those of this build. splatting, transport: how surfels are drawn, how light is
+    carried; they hold for every picture.
+    """
+
+    def __init__(self, model: runtime.NearMini | None = None, splatting: SplattingConfig = SplattingConfig(),
+                 transport: TransportConfig = TransportConfig()) -> None:
+        self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self._lights = Recent(4)
         self._tokens = Recent(4)
         self._prepared = Recent(16)
@@ -101,7 +102,7 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
-        light = self._lights.get_or(environment.hash, lambda: transport.prepare_light(environment))
+        light = self._lights.get_or(environment.hash, lambda: transport.prepare_light(environment, self.transport))
         drawn = []
         for number, instance in enumerate(instances):
             report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
@@ -129,15 +130,16 @@ class Renderer:
             prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads,
             progress=part(progress, 0.4, 1.0)))
         standing = self._standing.get_or((asset.hash, matrix.tobytes()),
-                                         lambda: _Standing.of(prepared, matrix))
+                                         lambda: _Standing.of(prepared, matrix, self.splatting))
         shape = standing.shape
         to_camera = camera.directions_to(shape.xyz)
-        front = np.einsum("kc,kc->k", standing.normal, to_camera) > FACING
-        # a sheet's far side lies where its near side does: moved back by two cells it never comes first
-        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), np.float32(2) * standing.cell)[:, None]
+        front = np.einsum("kc,kc->k", standing.normal, to_camera) > self.splatting.facing
+        # a sheet's far side lies where its near side does: moved back it never comes first
+        back = np.float32(self.splatting.far_side_offset) * standing.cell
+        xyz = shape.xyz - to_camera * np.where(front, np.float32(0), back)[:, None]
         return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
                       replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None,
-                      np.float32(HIDES * standing.cell))
+                      np.float32(self.splatting.occlusion_depth * standing.cell))
 
     def _prepare(self, asset: NeuralAsset, threads: int, progress: Progress) -> _Prepared:
         surfels = surfels_of(asset, self.model)
@@ -150,8 +152,8 @@ class Renderer:
             progress("Asset", 0.1)
             h = self.model.run("iad", slat=slat, neighbours=around)[0]
         texels = asset.texels
-        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4)), texels,
-                         None if texels is None else texels.colors(surfels), latent.voxel_of(surfels, asset.coords), h)
+        return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4), self.transport),
+                         texels, None if texels is None else texels.colors(surfels), latent.voxel_of(surfels, asset.coords), h)
 
     def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
                   settings: Settings) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +161,7 @@ class Renderer:
         how much their radiance grows with their base colour, (K, 3)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
         shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
-                                keep, view, RAYS[settings.quality], threads=1)
+                                keep, view, self.transport.rays(settings.quality), threads=1)
         surfels = shaded.surfels
         radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
         features = passes.pack(radiance, {
@@ -196,20 +198,20 @@ class Renderer:
         sky = (lambda window: _sky(window, environment, light)) if settings.background else None
         if not drawn:
             empty = np.broadcast_to(np.float32(0), (height, width, 2 + channels))
-            return _developed(empty, empty[..., 0], camera, sky, settings, progress)
+            return _developed(empty, empty[..., 0], camera, sky, settings, self.splatting, progress)
         progress("Visibility", 0.0)
-        shape, samples = gaussians.merged([item.shape for item in drawn]), SAMPLES[settings.quality]
-        projection = project(shape, camera, settings.threads)
+        shape, samples = gaussians.merged([item.shape for item in drawn]), self.splatting.samples(settings.quality)
+        projection = project(shape, camera, self.splatting.low_pass, settings.threads)
         progress("Visibility", 0.05)
         hides = np.concatenate([np.full(len(item.front), item.hides) for item in drawn])
-        weight = seen_weights(projection, hides, camera, settings.threads)
+        weight = seen_weights(projection, hides, camera, settings.threads, self.splatting)
         features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
         start = 0
         for number, item in enumerate(drawn):
             if self._decodes(item, settings):
                 self._tokens_of(environment, light)  # once, before the threads need them
-            rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > SEEN))
-            keep = rows[weight[rows] >= faint_weight(projection, rows)] - start
+            rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > self.splatting.seen))
+            keep = rows[weight[rows] >= faint_weight(projection, rows, self.splatting)] - start
 
             def shade(index: np.ndarray) -> None:
                 rows = start + index  # noqa: B023 (done before the next item)
@@ -221,15 +223,16 @@ class Renderer:
             start += len(item.front)
         progress("Drawing", 0.8)
         if samples > 1:
-            projection, features, hides = _refined(drawn, shape, projection, features, gain, hides, camera, settings)
+            projection, features, hides = _refined(drawn, shape, projection, features, gain, hides, camera, settings,
+                                                    self.splatting)
         image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, samples=samples,
                                           threads=settings.threads)
-        return _developed(image, alpha, camera, sky, settings, part(progress, 0.9, 1.0))
+        return _developed(image, alpha, camera, sky, settings, self.splatting, part(progress, 0.9, 1.0))
 
 
 def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.Projection, features: np.ndarray,
-             gain: np.ndarray, hides: np.ndarray, camera: Camera, settings: Settings
-             ) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
+             gain: np.ndarray, hides: np.ndarray, camera: Camera, settings: Settings,
+             config: SplattingConfig) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
     """What is drawn with four samples a pixel: texels in place of their surfels where these are shaded and wide enough.
 
     shape, projection: of the drawn surfels, as one sample a pixel takes them. features: (M, 2 + C) theirs, the first 1
@@ -240,7 +243,7 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
     for item in drawn:
         rows = slice(start, start + len(item.front))
         if item.fine is not None:
-            wide = (features[rows, 0] > 0) & (projection.radius[rows] >= WIDE)
+            wide = (features[rows, 0] > 0) & (projection.radius[rows] >= config.texel_radius)
             texels = np.flatnonzero(wide[item.prepared.texels.surfel])
             plain[start + item.prepared.texels.surfel[texels]] = False
             chosen += [(item, start, part) for part in np.array_split(texels, -(-len(texels) // FINE_AT_ONCE) or 1)]
@@ -258,7 +261,7 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
         else:
             surfel = item.prepared.texels.surfel[part]
             rows, fine = start + surfel, item.fine.take(part)
-        for kept, new in zip(made, project(fine, camera, 1, SHARP)):
+        for kept, new in zip(made, project(fine, camera, config.sharp_low_pass, 1)):
             kept[slot] = new
         shown[slot], behind[slot] = features[rows], hides[rows]
         if item is not None:
@@ -273,7 +276,7 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
 
 
 def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
-               settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+               settings: Settings, config: SplattingConfig, progress: Progress) -> dict[str, np.ndarray]:
     """Passes of a blended image (H, W, 2 + C): share of surfels that face the camera, their depth, passes.pack's C.
 
     alpha: (H, W). sky: gives the radiance behind a window of the picture.
@@ -286,7 +289,7 @@ def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callab
             return
         blended = image[rows]
         front = np.maximum(blended[..., 0], 1e-6)
-        solid = np.minimum(alpha[rows], front * SOLIDITY) * (blended[..., 0] > 1e-4)
+        solid = np.minimum(alpha[rows], front * config.solidity) * (blended[..., 0] > 1e-4)
         depth = blended[..., 1] / front * (solid > 0)
         behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
         band = passes.unpack(passes.scaled(blended[..., 2:], solid / front), solid, depth, behind, settings.passes)

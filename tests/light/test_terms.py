@@ -9,6 +9,7 @@ from near_core.directions import fibonacci_sphere
 from near_core.light import principled as shading
 from near_core.light import terms as lighting
 from near_core.light import transport
+from near_core.light.config import TransportConfig
 from near_core.scene import Environment
 
 
@@ -51,9 +52,9 @@ def window() -> Environment:
 @pytest.mark.parametrize("environment, suns, spots", [(sunny(3000.0), True, True), (window(), True, False),
                                                       (sunny(1.0), False, False)])
 def test_the_parts_of_a_map_hold_its_energy(environment, suns, spots):
-    light = transport.prepare_light(environment)
+    light, limits = transport.prepare_light(environment), TransportConfig()
     assert (light.spots > 0) == spots and (len(light.suns) > 0) == suns and light.sun_weight.any(1).all()
-    assert light.spots <= transport.SPOT_DIRECTIONS and len(light.suns) - light.spots <= transport.SUN_DIRECTIONS
+    assert light.spots <= limits.spot_directions and len(light.suns) - light.spots <= limits.sun_directions
     assert (light.base is light.pyramid) == (not spots)
     whole = 4 * np.pi * ggx.solid_angle_mean(light.pyramid)
     sky = 4 * np.pi * ggx.solid_angle_mean(light.sky)

@@ -6,7 +6,9 @@ import trimesh
 
 from near_core.create.create import create_from_mesh
 from near_core.errors import Cancelled
+from near_core.light.config import TransportConfig
 from near_core.mesh import Material, Mesh
+from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
 from near_core.scene import PASSES, Environment, Instance, Settings
 from near_core.scene import camera as cameras
@@ -187,3 +189,13 @@ def test_a_gold_ball_reflects_its_surroundings(renderer):
     top, bottom = made[30, 48, :3], made[66, 48, :3]
     assert top == pytest.approx([1.0, 0.8, 0.3], abs=0.12)
     assert bottom.max() < 0.1
+
+
+def test_the_configs_are_what_a_picture_is_drawn_with(renderer, white):
+    scene = [Instance(white, np.eye(4))], look(), environments.uniform((1, 1, 1)), ANALYTIC
+    plain = renderer.render(*scene)["Combined"]
+    thin = Renderer(splatting=SplattingConfig(disc_width=0.3)).render(*scene)["Combined"]
+    assert thin[..., 3].sum() < 0.99 * plain[..., 3].sum()
+    dim = Renderer(transport=TransportConfig(bounces=0, hit_directions=96)).render(*scene)["Combined"]
+    np.testing.assert_array_equal(dim[..., 3], plain[..., 3])
+    assert dim[48, 48, :3] == pytest.approx(plain[48, 48, :3], abs=0.05)

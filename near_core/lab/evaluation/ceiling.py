@@ -21,15 +21,16 @@ from ..._kernels import splat
 from ...asset import CELL, Surfels, surfels, texels
 from ...create import sampling
 from ...errors import NearError
-from ...render import gaussians, renderer
-from ...render.splatting import FACING, SHARP, project
+from ...render import gaussians
+from ...render.config import SplattingConfig
+from ...render.splatting import project
 from ...scene import Camera
 from ..datasets.dataset import Dataset
 from . import metrics
 
 VOXELS = 64
 NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
-SAMPLES = renderer.SAMPLES["final"]  # per pixel
+SPLATTING = SplattingConfig()
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
@@ -58,27 +59,27 @@ class ProjectedDiscs:
                             area=discs.area * np.float32((scale * width) ** 2))
         shape = gaussians.from_surfels(magnified, np.diag([1 / scale] * 3 + [1.0]))
         to_camera = camera.directions_to(shape.xyz)
-        front = np.einsum("kc,kc->k", discs.normal, to_camera) > FACING
-        behind = np.where(front, 0, 2 / resolution).astype(np.float32)
-        projection = project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera, threads,
-                                    SHARP)
+        front = np.einsum("kc,kc->k", discs.normal, to_camera) > SPLATTING.facing
+        behind = np.where(front, 0, SPLATTING.far_side_offset / resolution).astype(np.float32)
+        projection = project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera,
+                             SPLATTING.sharp_low_pass, threads)
         share, alpha, _ = splat.rasterize(projection, front[:, None].astype(np.float32), camera.width, camera.height,
-                                          samples=SAMPLES, threads=threads)
-        solid = np.minimum(alpha[..., None], share * renderer.SOLIDITY) * (share > 1e-4)
+                                          samples=SPLATTING.final_samples, threads=threads)
+        solid = np.minimum(alpha[..., None], share * SPLATTING.solidity) * (share > 1e-4)
         return cls(projection, front, solid / np.maximum(share, 1e-6), solid[..., 0], threads)
 
     def draw(self, colours: np.ndarray) -> np.ndarray:
         """colours: (N, 3) linear. (H, W, 4) premultiplied."""
         height, width = self.alpha.shape
         blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
-                                        samples=SAMPLES, threads=self.threads)
+                                        samples=SPLATTING.final_samples, threads=self.threads)
         return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
 
     def differentiate(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
         """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
         height, width = self.alpha.shape
         back = splat.rasterize_backward(self.projection, colours * self.front[:, None], width, height,
-                                        np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SAMPLES,
+                                        np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SPLATTING.final_samples,
                                         threads=self.threads)
         return back.features * self.front[:, None]
 

@@ -22,16 +22,18 @@ from ....asset import CELL, Surfels
 from ....asset import octants as latent
 from ....light import terms as lighting
 from ....light import transport
+from ....light.config import TransportConfig
 from ....models.mini import graphs as mini_graphs
 from ....models.mini.asset_networks import LightingDecoder, LightTokenizer
 from ....render import gaussians
-from ....render import renderer as render
-from ....render.splatting import FACING, HIDES, SEEN, SHARP, WIDE, project
+from ....render.config import SplattingConfig
+from ....render.splatting import project
 from ....scene import camera as cameras
 from ....scene import environment as environments
 from ..data.photos import read_rgba, to_display
 from ..loop import Run, Schedule, background, start_from
 
+SPLATTING, TRANSPORT = SplattingConfig(), TransportConfig()
 CROP = 64  # pixels; a step sees a window of a picture
 EXPOSURES = (0.1, 3.0)  # times the light's mean: a night's as well as noon's
 CAUTION = 0.5  # the loss of departing from transport by all of it
@@ -63,16 +65,16 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
     """
     shape = gaussians.from_surfels(surfels, np.eye(4))
     to_camera = camera.directions_to(shape.xyz)
-    front = np.einsum("kc,kc->k", surfels.normal, to_camera) > FACING
+    front = np.einsum("kc,kc->k", surfels.normal, to_camera) > SPLATTING.facing
     # far sides stand back, as render has it
-    behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(2 * CELL))
+    behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(SPLATTING.far_side_offset * CELL))
     shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
-    projection = project(shape, camera)
-    size, hides = (camera.width, camera.height), np.full(len(surfels), HIDES * CELL, np.float32)
-    index = np.flatnonzero((splat.contributions(projection, *size, hides=hides) > SEEN) & front)
+    projection = project(shape, camera, SPLATTING.low_pass)
+    size, hides = (camera.width, camera.height), np.full(len(surfels), SPLATTING.occlusion_depth * CELL, np.float32)
+    index = np.flatnonzero((splat.contributions(projection, *size, hides=hides) > SPLATTING.seen) & front)
     place = np.full(len(surfels), -1, np.int32)
     place[index] = np.arange(len(index))
-    wide = (place >= 0) & (projection.radius >= WIDE) & (asset.texels is not None)
+    wide = (place >= 0) & (projection.radius >= SPLATTING.texel_radius) & (asset.texels is not None)
     plain = np.flatnonzero((splat.contributions(projection, *size) > 0) & ~wide)
     drawn = [shape.take(plain)]
     owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
@@ -106,7 +108,7 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
             lights[environment.hash] = light
             illumination = transport.illuminate(prepared, light, environment.world_to_map)
             shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera,
-                                    render.RAYS["final"])
+                                    TRANSPORT.final_rays)
             strength = environment.strength
             terms.append(shaded.terms * strength)
             turned = directions @ environment.world_to_map.T.astype(np.float32)
@@ -248,11 +250,11 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=SHARP,
-                                         samples=render.SAMPLES["final"],
-                                         hides=torch.full((len(features),), HIDES * CELL))
+                                         item["intrinsics"], *item["size"], low_pass=SPLATTING.sharp_low_pass,
+                                         samples=SPLATTING.final_samples,
+                                         hides=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
-    solid = torch.minimum(alpha.detach()[..., None], front * render.SOLIDITY) * (front > 1e-4)
+    solid = torch.minimum(alpha.detach()[..., None], front * SPLATTING.solidity) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)
 
 

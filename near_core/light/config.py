@@ -1,0 +1,37 @@
+"""How light is carried: the constants that were tuned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TransportConfig:
+    """How finely light is worked out. A map has three parts: its sky, seen through the hit table; suns, which outshine
+    it, in directions drawn by energy to which rays are traced; and spots, suns that reflections look for as well.
+
+    Chosen by hand; docs/experiments.md: "Where is the error of task 1?".
+    """
+
+    hit_directions: int = 64  # of the hit table of each surfel
+    table_rows: int = 8  # of the map's level that is looked up in the hit table's directions
+    bounces: int = 4  # rounds of gathering light from other surfels
+    dielectric_albedo: float = 0.94  # of its base colour, what a dielectric sends on at a bounce
+    greatest_albedo: float = 0.98  # at a bounce
+    sun_radiance: float = 2.0  # times the map's mean luminance: what outshines this casts shadows of its own
+    sun_directions: int = 16  # at most
+    spot_radiance: float = 16.0  # times the map's mean luminance: what outshines this is a spot
+    spot_directions: int = 16  # at most
+    least_share: float = 0.01  # of the map's energy: suns or spots below this are not worth their directions
+    sky_rows: int = 128  # of the sky's map; importance_directions distinguishes no more
+    draft_rays: int = 4  # specular rays per surfel
+    final_rays: int = 8  # specular rays per surfel
+    open_rays: int = 6  # times as many, not traced: they take the noise from what nothing blocks
+    narrow_roughness: float = 0.2  # up to which rays find a map's spots by themselves
+    spot_roughness: float = 0.1  # at least, for the reflection of a spot
+    spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
+    #                          that meets a sun shall not outshine its neighbours
+
+    def rays(self, quality: str) -> int:
+        """Specular rays per surfel of a scene.Settings.quality."""
+        return self.final_rays if quality == "final" else self.draft_rays

@@ -1,0 +1,41 @@
+"""How surfels become a picture: the constants that were tuned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SplattingConfig:
+    """The shape of discs and what of them is drawn. A cell is an edge of the surfels' grid (asset.CELL).
+
+    Chosen by hand on every third object of the dev set; docs/experiments.md: "What does the lighting decoder learn?"
+    for the discs' shape, "Where is the error of task 1?" for low-pass and samples.
+    """
+
+    disc_width: float = 0.56  # cells: a disc's standard deviation across, for a surfel of one cell's area
+    disc_thickness: float = 0.15  # cells: the same through the surface, never more than across
+    inset: float = 0.36  # cells below the surface: Gaussians reach beyond their deviation, flush discs look fat
+    opacity: float = 0.995  # 0..1: of a disc whose surfel is opaque
+    least_area: float = 0.15  # cells squared: a surfel counts as no smaller than this
+    greatest_area: float = 2.0  # cells squared: and as no larger than this
+    low_pass: float = 0.1  # square pixels added to a disc's footprint where a pixel takes one sample
+    sharp_low_pass: float = 0.02  # square pixels: the same where it takes several
+    draft_samples: int = 1  # per pixel
+    final_samples: int = 4  # per pixel, on a turned grid
+    facing: float = -0.05  # cosine: surfels turned further away are not shown; they only block what is behind them
+    far_side_offset: float = 2.0  # cells that surfels turned away stand back, so that a sheet's far side is never first
+    seen: float = 2e-4  # pixels: blending weight from which a surfel is seen
+    faint_share: float = 0.01  # of what its disc would weigh alone: a surfel below both of these is not shaded but left
+    faint_weight: float = 0.05  # pixels: to its neighbours
+    margin: int = 16  # pixels around a window in which surfels count as seen as well, so that windows agree
+    texel_radius: int = 2  # pixels: projected radius from which a surfel is drawn by its detail surfels
+    occlusion_depth: float = 3.0  # cells behind a layer of discs from which nothing is seen through it
+    # A layer of discs lets a sixth of the light through at most (kernels.splat) where the surface is whole. Surfels
+    # that face away block it; what they block counts for the surface in front, up to this factor, so that silhouettes
+    # do not grow.
+    solidity: float = 1.2
+
+    def samples(self, quality: str) -> int:
+        """Samples per pixel of a scene.Settings.quality."""
+        return self.final_samples if quality == "final" else self.draft_samples
