@@ -11,7 +11,7 @@ import pytest
 
 from near_core import image, mesh
 from near_core.errors import NearError
-from near_core.lab.datasets import render_dataset
+from near_core.lab.datasets import cycles, picture_plan, render_dataset
 from near_core.lab.datasets.dataset import Dataset
 from near_core.lab.evaluation import metrics
 
@@ -143,7 +143,7 @@ def test_lights_add_up(rendered, tmp_path):
             "jobs": [{"asset": first.asset, "model": str(rendered.model(first.asset)), "folder": str(tmp_path),
                       "pictures": [picture]}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    subprocess.run([sys.executable, str(render_dataset.SCRIPT), str(tmp_path / "plan.json")], check=True,
+    subprocess.run([sys.executable, str(cycles.SCRIPT), str(tmp_path / "plan.json")], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     total = first.image() + second.image()
     # 8 samples against 64, and the turned maps are resampled; one of the two pictures alone is far off
@@ -156,7 +156,7 @@ def _planned(data, view):
     render_dataset.add_arguments(parser)
     args = parser.parse_args(["--hdris", "x", "--out", "x", "--seed", "1", "--views", "4", "--lights", "2",
                               "--uniform-light", "--gbuffer"])
-    return render_dataset.layout(args, view.asset, [f"{i}.exr" for i in range(4)])[view.n]
+    return picture_plan.plan_pictures(args, view.asset, [f"{i}.exr" for i in range(4)])[view.n]
 
 
 def test_a_stopped_run_goes_on_and_shards_make_the_whole(rendered, maps, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ... import image
+from ...models.mini.layout import Term
 from ...render.renderer import Renderer
 from ..datasets.dataset import DatasetView
 from . import metrics
@@ -20,7 +21,7 @@ class VisibilityRenderer(Renderer):
         vars(self).update(vars(other))
 
     def _radiance(self, item, shaded, environment, light, settings) -> np.ndarray:
-        return shaded.terms[:, 1] + shaded.terms[:, 3] * (1 - shaded.blocked)[:, None]
+        return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.SPECULAR_OPEN] * (1 - shaded.blocked)[:, None]
 
 
 def take_photo(picture: np.ndarray) -> np.ndarray:
