@@ -34,9 +34,10 @@ PLATFORMS = {
 }
 # the wheels in the zip: networks, photos, panoramas; numpy is in Blender
 PACKED = ("onnxruntime", "pillow", "OpenEXR")
-# developers' rooms and files, which artists do not get
-LEFT_OUT = ("__pycache__", "*.pyc", "*.part", "*.safetensors", "exported", "demo.py", "keg.glb", "src", "lib",
-            "build.py", "autograd.py", "lab", "dataset.py")
+# folders that artists do not get: developers' rooms, the kernels' sources and specification, other machines' libraries
+DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
+# files that are no code and make others: weights become ONNX, the model becomes the sample; and what a stop left behind
+MATERIAL = ("*.safetensors", "keg.glb", "exported", "*.part")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -91,7 +92,7 @@ def setup(extras: tuple[str, ...] = EXTRAS) -> None:
         _install(_pins(extras))
     _check_libraries()
     with step("kernels"):
-        run(PYTHON, "-m", "kernels.build", quiet=True)
+        run(PYTHON, "-m", "kernels.lab.build", quiet=True)
 
 
 def _make_venv() -> None:
@@ -177,7 +178,7 @@ def package(platforms: list[str], pythons: list[str]) -> Path:
     _export()
     _make_sample()
     with step("pack"):
-        run(PYTHON, "-m", "kernels.build", *platforms, quiet=True)
+        run(PYTHON, "-m", "kernels.lab.build", *platforms, quiet=True)
         wheels = [wheel for name in platforms for python in pythons for wheel in _wheels(name, python)]
         staging = CACHE / "package"
         shutil.rmtree(staging, ignore_errors=True)
@@ -232,7 +233,7 @@ def _slim(wheel: Path) -> None:
 
 def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
     """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence."""
-    left_out = LEFT_OUT if platforms != ["macos-x64"] else (*LEFT_OUT, "onnx")
+    left_out = (*DEVELOPERS, *MATERIAL, *(("onnx",) if platforms == ["macos-x64"] else ()))
     for room in ("near_blender", "near_core", "kernels"):
         shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*left_out))
     for name in platforms:
@@ -278,7 +279,8 @@ def demo(options: argparse.Namespace) -> int:
     out.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "BLENDER"))}
     environment["BLENDER_USER_RESOURCES"] = str(out / "user")
-    status = run(PYTHON, ROOT / "near_blender/demo.py", archive, out, cwd=out, env=environment, check=False).returncode
+    script = ROOT / "near_blender/lab/demo.py"
+    status = run(PYTHON, script, archive, out, cwd=out, env=environment, check=False).returncode
     say(f"demo: {time.monotonic() - start:.1f} s in all, {'done' if status == 0 else f'failed with status {status}'}")
     return status
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from . import microfacets
 from .library import INTEGER, POINTER, REAL, Kernel, require
-from .twins import ggx as twin
 
 _resample = Kernel("light_resample", POINTER, INTEGER, INTEGER, POINTER, INTEGER, INTEGER)
 _reduce = Kernel("light_reduce", POINTER, INTEGER, INTEGER, INTEGER)
@@ -24,7 +24,7 @@ _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, IN
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
 NARROW = 0.25  # roughness up to which a lobe is sampled
-LUMINANCE = twin.LUMINANCE
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear Rec.709
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ def brdf_table(size: int = 32) -> np.ndarray:
     unit = np.linspace(0, 1, size)
     n_dot_v = np.maximum(unit, 1e-3)
     view = np.stack([np.sqrt(1 - n_dot_v**2), np.zeros(size), n_dot_v], -1)[None, :, None]
-    u = twin.hammersley(1024)
+    u = microfacets.hammersley(1024)
     table = np.empty((size, size, 2), np.float32)
     for row, roughness in enumerate(unit):
-        _, weight, fresnel, _ = twin.reflect(view[0], max(roughness**2, 1e-3), u[:, 0], u[:, 1])
+        _, weight, fresnel, _ = microfacets.reflect(view[0], max(roughness**2, 1e-3), u[:, 0], u[:, 1])
         table[row] = np.stack([(weight * (1 - fresnel)).mean(-1), (weight * fresnel).mean(-1)], -1)
     table.flags.writeable = False
     return table
@@ -260,10 +260,10 @@ def _convolved(sources: np.ndarray, normal: np.ndarray, alpha2: float, threads: 
 
 def _lobe(roughness: float, samples: int, height: int, rows: int) -> np.ndarray:
     """(5, samples) float32 for light_sample_lobe: direction about z, weight, lod."""
-    u = twin.hammersley(samples)
-    l, _, _, density = twin.reflect(np.array([[0.0, 0.0, 1.0]]), max(roughness**2, 1e-3), u[:, 0], u[:, 1])
+    u = microfacets.hammersley(samples)
+    l, _, _, density = microfacets.reflect(np.array([[0.0, 0.0, 1.0]]), max(roughness**2, 1e-3), u[:, 0], u[:, 1])
     weight = np.maximum(l[0, :, 2], 0)
-    lod = np.maximum(twin.footprint(height, density[0], samples), np.log2(max(height / rows, 1)))
+    lod = np.maximum(microfacets.footprint(height, density[0], samples), np.log2(max(height / rows, 1)))
     return np.ascontiguousarray(np.column_stack([l[0], weight / weight.sum(), lod]).T, np.float32)
 
 

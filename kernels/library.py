@@ -1,4 +1,4 @@
-"""Finds, loads and calls the compiled library; nothing here builds it (`python -m kernels.build` does)."""
+"""Finds, loads and calls the compiled library; nothing here builds it (`python -m kernels.lab.build` does)."""
 
 import ctypes
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 ABI_VERSION = 6
+BUILD = "python -m kernels.lab.build"
 ISAS = ("baseline", "avx2", "avx512")
 POINTER, INTEGER, REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
@@ -50,11 +51,11 @@ def load() -> ctypes.CDLL:
 
 def _open(path: Path) -> ctypes.CDLL:
     if not path.is_file():
-        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing; run python -m kernels.build")
+        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing; run {BUILD}")
     library = ctypes.CDLL(str(path))
     version = library.near_abi_version()
     if version != ABI_VERSION:
-        raise KernelsMissing(f"The compiled kernels have ABI {version}, not {ABI_VERSION}; run python -m kernels.build")
+        raise KernelsMissing(f"The compiled kernels have ABI {version}, not {ABI_VERSION}; run {BUILD}")
     return library
 
 

@@ -10,15 +10,11 @@ _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
 if TYPE_CHECKING:
-    from kernels import attention, ggx, grid, library, splat
+    from kernels import attention, ggx, grid, library, microfacets, splat
 else:
     attention = importlib.import_module(f"{_name}.attention")
     ggx = importlib.import_module(f"{_name}.ggx")
     grid = importlib.import_module(f"{_name}.grid")
     library = importlib.import_module(f"{_name}.library")
+    microfacets = importlib.import_module(f"{_name}.microfacets")
     splat = importlib.import_module(f"{_name}.splat")
-
-
-def autograd():
-    """The differentiable splatter; imports torch, so only training and the published networks ask for it."""
-    return importlib.import_module(f"{_name}.autograd")

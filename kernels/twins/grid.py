@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .. import microfacets
+from ..ggx import LUMINANCE
 from . import ggx
 
 BACK_PENALTY = 0.5  # cells by which a surfel seen from behind counts as farther away
@@ -88,7 +90,7 @@ def direct(opened, direction, radiance, normal, irradiance, asset_to_map):
     share = np.minimum(np.where(opened, cosine, 0) @ radiance / np.maximum(cosine @ radiance, 1e-9), 1)
     whole = ggx.sample([irradiance], normal @ asset_to_map.T, np.zeros(len(normal)))
     seen = whole * share
-    return whole, seen, seen @ ggx.LUMINANCE / np.maximum(whole @ ggx.LUMINANCE, 1e-9)
+    return whole, seen, seen @ LUMINANCE / np.maximum(whole @ LUMINANCE, 1e-9)
 
 
 def bounce(table, direction, normal, direct, albedo, rounds):
@@ -115,15 +117,15 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     local = np.stack([(v * s).sum(-1), (v * t).sum(-1), np.maximum((v * n).sum(-1), 1e-3)], -1)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
     first = ggx.hash(index.astype(np.uint32) ^ ggx.hash(np.uint32([seed])))
-    u = ggx.hammersley(rays, np.stack([first, ggx.hash(first)], -1))
+    u = microfacets.hammersley(rays, np.stack([first, ggx.hash(first)], -1))
     alpha = np.clip(roughness.astype(np.float64) ** 2, 1e-3, 1)
-    l, weight, fresnel, density = ggx.reflect(local[:, None], alpha[:, None, None], u[..., 0], u[..., 1])
+    l, weight, fresnel, density = microfacets.reflect(local[:, None], alpha[:, None, None], u[..., 0], u[..., 1])
     l = l[..., :1] * s[:, None] + l[..., 1:2] * t[:, None] + l[..., 2:] * n[:, None]
     below = (l * surface[:, None]).sum(-1, keepdims=True)
     l = l - 2 * np.minimum(below, 0) * surface[:, None]
 
     count = len(index)
-    lod = ggx.footprint(len(levels[0]), density, rays)
+    lod = microfacets.footprint(len(levels[0]), density, rays)
     in_map = (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3)
     sky = ggx.sample(levels, in_map, lod.reshape(-1)).reshape(count, rays, 3)
     many = np.repeat(index, rays)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .._kernels import ggx
+from .._kernels import ggx, microfacets
 
 IOR = 1.5
 F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
@@ -57,10 +57,10 @@ def _dielectric_table(size: int = 64) -> np.ndarray:
     unit = np.linspace(0, 1, size)
     cosine = np.maximum(unit, 1e-3)
     view = np.stack([np.sqrt(1 - cosine**2), np.zeros(size), cosine], -1)
-    u = ggx.twin.hammersley(128)
+    u = microfacets.hammersley(128)
     table = np.empty((size, size), np.float32)
     for row, roughness in enumerate(unit):
-        _, weight, schlick, _ = ggx.twin.reflect(view, max(roughness**2, 1e-3), u[:, 0], u[:, 1])
+        _, weight, schlick, _ = microfacets.reflect(view, max(roughness**2, 1e-3), u[:, 0], u[:, 1])
         c = 1 - schlick**0.2
         g = np.sqrt(IOR**2 - 1 + c * c)
         fresnel = 0.5 * ((g - c) / (g + c)) ** 2 * (1 + ((c * (g + c) - 1) / (c * (g - c) + 1)) ** 2)

@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from kernels import build, library, splat
+from kernels import library, splat
+from kernels.lab import build
 
 ROOT = build.ROOT
 
@@ -28,7 +29,7 @@ def one_gaussian():
 
 def test_importing_neither_builds_nor_loads():
     code = ("import sys, kernels.splat, kernels.library as l; "
-            "assert l._library is None and 'kernels.build' not in sys.modules and 'torch' not in sys.modules")
+            "assert l._library is None and 'kernels.lab' not in sys.modules and 'torch' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -39,7 +40,7 @@ def test_loads_with_the_right_version():
 
 def test_missing_library_is_one_clear_sentence_remembered(unloaded, monkeypatch, tmp_path):
     monkeypatch.setattr(library, "library_path", lambda name=None: tmp_path / "absent.so")
-    with pytest.raises(library.KernelsMissing, match="missing; run python -m kernels.build") as first:
+    with pytest.raises(library.KernelsMissing, match="missing; run python -m kernels.lab.build") as first:
         library.load()
     monkeypatch.undo()
     monkeypatch.setattr(library, "_failure", str(first.value))

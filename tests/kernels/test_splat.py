@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kernels import autograd, library, splat
+from kernels import library, splat
+from kernels.lab import autograd
 from kernels.twins import splat as twin
 from tests.machine import slowness
 

@@ -25,7 +25,7 @@ from ... import image
 from ...errors import NearError
 
 MARK = "near "  # begins a line of SCRIPT that is a message
-SCRIPT = Path(__file__).parents[3] / "near_blender" / "dataset.py"
+SCRIPT = Path(__file__).parents[3] / "near_blender" / "lab" / "dataset.py"
 
 
 class Crew:

@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.lab import autograd
+
 from .... import asset as assets
 from .... import files, image
-from ...._kernels import autograd, splat
+from ...._kernels import splat
 from ....asset import CELL, Surfels
 from ....asset import octants as latent
 from ....light import terms as lighting
@@ -249,10 +251,10 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     gain = (terms[:, 1] + terms[:, 2] + metallic * terms[:, 4]) / color.clamp(min=1e-3)
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
-    picture, alpha, _ = autograd().splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=SPLATTING.sharp_low_pass,
-                                         samples=SPLATTING.final_samples,
-                                         hides=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
+    picture, alpha, _ = autograd.splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
+                                       item["intrinsics"], *item["size"], low_pass=SPLATTING.sharp_low_pass,
+                                       samples=SPLATTING.final_samples,
+                                       hides=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
     solid = torch.minimum(alpha.detach()[..., None], front * SPLATTING.solidity) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)

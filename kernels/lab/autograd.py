@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from . import splat as _splat
+from .. import splat as _splat
 
 
 def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,

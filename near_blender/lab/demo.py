@@ -1,4 +1,4 @@
-"""What an artist does, from Install from Disk to F12, in a real Blender; started by `build.py demo`, not shipped.
+"""What an artist does, from Install from Disk to F12, in a real Blender; started by `build.py demo`.
 
     python demo.py EXTENSION.zip FOLDER
 
@@ -33,7 +33,7 @@ class Demo:
         self.archive, self.out = archive, out
         self.failed: list[str] = []
         self.missing: list[str] = []  # what waits for networks that are not trained yet
-        self.assets = Path(__file__).parent / "assets"
+        self.assets = Path(__file__).parents[1] / "assets"
         self.pictures: list[tuple[str, Path]] = []
         self.start = time.monotonic()
 

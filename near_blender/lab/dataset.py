@@ -1,7 +1,7 @@
 """Cycles renders one plan of `near_core render-dataset`. A script: `python dataset.py PLAN`, also in Blender's -b.
 
-The plan is JSON (near_core/render_dataset.py writes it). Every finished picture is one line on standard output, so that
-the parent can show progress and knows what to leave out when a model takes Blender down.
+The plan is JSON (near_core/lab/datasets/render_dataset.py writes it). Every finished picture is one line on standard
+output, so that the parent can show progress and knows what to leave out when a model takes Blender down.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Compiles kernels/src into kernels/lib/<platform>: `python -m kernels.build [--all | platform …]`.
+"""Compiles kernels/src into kernels/lib/<platform>: `python -m kernels.lab.build [--all | platform …]`.
 
 Every source is compiled once per instruction set of the platform, except COMMON; the objects make one library. The
 compiler is the ziglang wheel, which builds for every platform; without it the system's g++ builds for this machine.
@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .library import library_path, this_platform
+from ..library import library_path, this_platform
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCE = Path(__file__).resolve().parent / "src"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "kernels" / "src"
 CACHE = ROOT / ".cache"
 COMMON = ("dispatch", "threads")  # compiled for the baseline only
 TARGETS = {
