@@ -12,8 +12,8 @@ def srgb_encode(linear: np.ndarray) -> np.ndarray:
 
 
 def srgb_decode(encoded: np.ndarray) -> np.ndarray:
-    """The inverse of srgb_encode for values 0..1. float32, same shape."""
-    x = np.asarray(encoded, np.float32)
+    """The inverse of srgb_encode for values 0..1, in the precision they come in. float32, same shape."""
+    x = np.asarray(encoded)
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 

@@ -59,7 +59,7 @@ def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -
     columns, rows = min(step, width), min(step, height)
     out = np.empty((height // rows, width // columns, channels), np.float32)
     colors = channels - (channels in (2, 4))
-    table = srgb_decode(np.arange(256) / 255) if decode and picture.dtype == np.uint8 else None
+    table = srgb_decode(np.arange(256, dtype=np.float32) / 255) if decode and picture.dtype == np.uint8 else None
     for i in range(out.shape[0]):  # a band at a time: the float copy of a huge picture never exists
         stored = picture[i * rows:(i + 1) * rows, :out.shape[1] * columns]
         band = stored.astype(np.float32) * np.float32(scale)

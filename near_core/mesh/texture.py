@@ -7,12 +7,10 @@ import io
 import numpy as np
 
 from ..errors import NearError
+from ..image import srgb_decode
 
 MAX_PIXELS = 16384 * 8192
-
-# sRGB code value -> linear (IEC 61966-2-1)
-_CODE = np.arange(256) / 255
-LINEAR = np.where(_CODE <= 0.04045, _CODE / 12.92, ((_CODE + 0.055) / 1.055) ** 2.4).astype(np.float32)
+LINEAR = srgb_decode(np.arange(256) / 255)  # of sRGB code values
 
 
 def decode(data: bytes, what: str) -> np.ndarray:

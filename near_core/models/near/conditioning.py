@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ...errors import NearError
+from ...image import srgb_encode
 from ...mesh import occupied
 
 MAP_ROWS, MAP_COLUMNS = 512, 1024  # of the equirect map inside the published pipeline; its columns are then halved
@@ -52,8 +53,7 @@ def raster_directions(rotation):
 
 def tone_map(x):
     """Reinhard's curve with a white point (2002, equation 4), per channel, then the sRGB curve; any shape, to 0..1."""
-    x = (x * (1 + x / WHITE ** 2) / (1 + x)).clamp(0, 1)
-    return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
+    return torch.from_numpy(srgb_encode((x * (1 + x / WHITE ** 2) / (1 + x)).numpy()))
 
 
 def log_map(x):

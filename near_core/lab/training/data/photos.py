@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from ....create.view import SHARP
 from ....models.mini.photo_networks import SIZE
 from ....scene import camera as cameras
+from .color import srgb_encode
 
 MARGIN = 1.2  # crop side over the matte's longer side, as in photo.prepare
 
@@ -33,12 +34,6 @@ def crop_window(alpha: np.ndarray) -> tuple[float, float, float]:
         return alpha.shape[1] / 2, alpha.shape[0] / 2, float(max(alpha.shape))
     height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
     return (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2, MARGIN * max(width, height)
-
-
-def to_display(linear: torch.Tensor) -> torch.Tensor:
-    """sRGB OETF of linear values clipped to 0..1."""
-    x = linear.clamp(0, 1)
-    return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
 def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
@@ -65,7 +60,7 @@ def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
     crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
     alpha = crop[3:].clamp(0, 1)
-    colour = to_display(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
+    colour = srgb_encode(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
     return F.interpolate(torch.cat([colour * alpha, alpha])[None], (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from .... import image
 from ...._kernels import ggx
 from ....scene import environment as environments
-from .photos import to_display
+from .color import srgb_encode
 
 ROUGHNESS = (0.05, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
 ROWS = 16
@@ -87,7 +87,7 @@ class Lights:
         maps = torch.randint(len(self.atlas), (count,), generator=rng, device=device)
         azimuth = torch.rand(count, generator=rng, device=device) * 2 * math.pi
         turn = camera_to_world(azimuth, elevation)
-        difference = to_display(self.shade(maps, turn, layers)) - to_display(self.shade(maps, turn, truth).detach())
+        difference = srgb_encode(self.shade(maps, turn, layers)) - srgb_encode(self.shade(maps, turn, truth).detach())
         return (difference.square().mean(1) * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 

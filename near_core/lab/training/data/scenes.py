@@ -18,6 +18,7 @@ from ....asset import CELL
 from ....asset.surfels import RESOLUTION
 from ....create.view import SHARP, cell_centres
 from ....models.mini.photo_networks import SIZE
+from .color import srgb_decode
 from .relight import ROUGHNESS, reflectances
 
 RASTER = 2 * SHARP  # pixels a side of the z-buffer
@@ -30,10 +31,6 @@ STEEP = 6  # pixels of a shadow map, at most, that a slanting surface may lie be
 BOUNCE = 0.5  # of what the surroundings reflect into a corner
 NONE = 2**63 - 1  # what a pixel holds that no surfel falls on
 PAIRED = 0.2  # of the bent objects are two, put together
-
-
-def display_to_linear(x: Tensor) -> Tensor:
-    return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def rows_of(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
@@ -265,7 +262,7 @@ class Scene:
         side = away.long()
         cosine = -(normal * ray).sum(-1).clamp(max=-0.02)
         mirrored = F.normalize(ray + 2 * cosine[..., None] * normal, dim=-1)
-        rough, metal, base = self.roughness[row].clamp(0.05, 1), self.metallic[row], display_to_linear(self.colour[row])
+        rough, metal, base = self.roughness[row].clamp(0.05, 1), self.metallic[row], srgb_decode(self.colour[row])
         mirror = lights.look_up(self.map, self.turn @ mirrored.transpose(1, 2), lights.level(rough))
         diffuse = lights.look_up(self.map, self.turn @ normal.transpose(1, 2), torch.full_like(rough, len(ROUGHNESS)))
         lit, sky = self.lit[side, row].transpose(1, 2), self.sky[side, row]

@@ -18,11 +18,12 @@ from ....asset.surfels import RESOLUTION
 from ....create.view import cell_centres
 from ....models.mini.photo_networks import SIZE
 from ...datasets.materials import draw_uniform
-from .photos import MARGIN, to_display
+from .color import srgb_decode, srgb_encode
+from .photos import MARGIN
 from .pool import Packed
 from .relight import Lights, camera_to_world
 from .samples import FRONT
-from .scenes import RASTER, Scene, display_to_linear, extent, splat
+from .scenes import RASTER, Scene, extent, splat
 
 KNOWN = 0.6  # the larger, the fewer solids are those of objects as they are
 PLAIN = 0.7  # of neighbouring surfels that are of one colour: above it, a colour is a part
@@ -214,7 +215,7 @@ class Studio:
         size, mixed = RASTER // 2, []
         for _, rows in pictures:
             stored = self.pictures[rows].float() / 255
-            linear = display_to_linear(stored[..., :3])
+            linear = srgb_decode(stored[..., :3])
             linear = linear / (1 - linear).clamp(min=0.01) * stored[..., 3:]
             share = torch.from_numpy(self.chance.dirichlet(np.full(len(rows), 0.5)).astype(np.float32)).to(self.device)
             share = share[:, None] * (0.8 + 0.4 * self.rand(len(rows), 3))
@@ -237,7 +238,7 @@ class Studio:
         level = order.gather(1, (opaque * 0.2).long().clamp(max=order.shape[1] - 1)[:, None])[:, 0]
         target, blend = 0.25 + 0.85 * self.rand(len(photo)), self.rand(len(photo)) * (self.rand(len(photo)) < 0.5)
         straight = straight * ((target / level.clamp(min=1e-3)) ** blend)[:, None, None, None]
-        developed = torch.cat([(to_display(straight) * 2 - 1) * alpha, alpha], 1)
+        developed = torch.cat([(srgb_encode(straight) * 2 - 1) * alpha, alpha], 1)
         return F.interpolate(developed, (SIZE, SIZE), mode="bilinear", align_corners=False)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .... import image
 from ....models.mini.photo_networks import MATTE_SIZE, Matte
 from ..data import photos
+from ..data.color import srgb_encode
 from ..loop import Run, Schedule, autocast, background
 
 _STEPS = (torch.arange(MATTE_SIZE, dtype=torch.float32) + 0.5) / MATTE_SIZE * 2 - 1
@@ -70,7 +71,7 @@ def sample(view: photos.View, maps: list[np.ndarray], rng: np.random.Generator) 
     if rng.random() < 0.6:  # something of a contact shadow below the object
         shade = F.avg_pool2d(alpha[None, None], 31, 1, 15)[0, 0].roll(int(rng.integers(0, 20)), 0)
         behind = behind * (1 - 0.6 * shade * float(rng.random()))
-    composite = photos.to_display(placed[:3] + behind * (1 - alpha))
+    composite = srgb_encode(placed[:3] + behind * (1 - alpha))
     composite = composite + torch.randn_like(composite) * float(rng.uniform(0, 0.03))
     return (composite.clamp(0, 1) * 2 - 1), alpha
 

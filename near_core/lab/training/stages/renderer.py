@@ -32,7 +32,8 @@ from ....render.config import SplattingConfig
 from ....render.splatting import project
 from ....scene import camera as cameras
 from ....scene import environment as environments
-from ..data.photos import read_rgba, to_display
+from ..data.color import srgb_encode
+from ..data.photos import read_rgba
 from ..loop import Run, Schedule, background, start_from
 
 SPLATTING, TRANSPORT = SplattingConfig(), TransportConfig()
@@ -281,7 +282,7 @@ def loss_of(networks: Renderer, item: dict, exposure: float) -> Tensor:
     """The logarithm of the display values' squared error, what a mean of decibels counts, and D-SSIM, where the object
     is. Absolute errors would rather have no highlight than one that is a pixel off."""
     radiance = forward(networks, item)
-    a, b = to_display(draw(item, radiance) * exposure), to_display(item["truth"] * exposure)
+    a, b = srgb_encode(draw(item, radiance) * exposure), srgb_encode(item["truth"] * exposure)
     weight = (item["alpha"] > 0.01).float()[..., None] + 0.02
     square = ((a - b).square() * weight).sum() / (3 * weight.sum())
     # transport is right but for good reasons: what a few objects suggest must not spoil others
@@ -293,7 +294,7 @@ def loss_of(networks: Renderer, item: dict, exposure: float) -> Tensor:
 
 def psnr(made: Tensor, truth: Tensor, alpha: Tensor) -> float:
     """Of display values where the true alpha > 0.5, dB."""
-    error = (to_display(made) - to_display(truth)).square()[alpha > 0.5].mean()
+    error = (srgb_encode(made) - srgb_encode(truth)).square()[alpha > 0.5].mean()
     return float(-10 * torch.log10(error.clamp(min=1e-10)))
 
 

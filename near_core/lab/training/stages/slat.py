@@ -24,6 +24,7 @@ from ....models.mini.asset_networks import LATENT
 from ....models.mini.photo_networks import Slat
 from ...datasets.dataset import Dataset
 from ..data import photos, relight
+from ..data.color import srgb_encode
 from ..loop import Run, Schedule, autocast, background, start_from
 from .intrinsics import IntrinsicsOnly
 from .latent import Autoencoder, loss_of
@@ -98,7 +99,7 @@ def lit(lights: relight.Lights, octants: Tensor, children: Tensor, seed: int | N
     normal = F.normalize(mean(octants[..., 4:7]), dim=-1, eps=1e-6) @ relight.camera_to_world(6.3 * side[:1], elevation)[0]
 
     def layers(color: Tensor, material: Tensor) -> Tensor:
-        return torch.cat([normal, photos.to_display(mean(color)), mean(material)], 1).T[None]
+        return torch.cat([normal, srgb_encode(mean(color)), mean(material)], 1).T[None]
 
     return lights.error(layers(children[..., 6:9], children[..., 9:11]), layers(octants[..., 7:10], octants[..., 10:12]),
                         (normal[None, :, 2] < -0.1).float(), elevation, seed)

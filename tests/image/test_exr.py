@@ -1,0 +1,52 @@
+"""near_core.image.exr: layers in and out, against OpenEXR's own reader."""
+
+import numpy as np
+import pytest
+
+from near_core import image
+from tests.pictures import radiance
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_exr_round_trip(tmp_path, half, channels):
+    picture = radiance(channels=channels)
+    image.write_exr(tmp_path / "a.exr", {"Combined": picture}, half=half)
+    assert np.allclose(image.read(tmp_path / "a.exr"), picture, rtol=1e-3 if half else 0, atol=1e-6 if half else 0)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.exr"]
+
+
+def test_multilayer_exr_uses_blenders_names(tmp_path):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    passes = {"Combined": radiance(), "Depth": radiance(channels=1), "Normal": radiance(channels=3),
+              "Base Color": radiance(channels=3), "Shadow": radiance(channels=1)}
+    image.write_exr(tmp_path / "a.exr", passes)
+    with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        names = set(file.channels())
+    assert {"ViewLayer.Combined.R", "ViewLayer.Depth.Z", "ViewLayer.Normal.X", "ViewLayer.Base Color.B"} <= names
+    layers = image.read_layers(tmp_path / "a.exr")
+    for name, picture in passes.items():
+        assert np.array_equal(layers[f"ViewLayer.{name}"], picture)
+    assert np.array_equal(image.read(tmp_path / "a.exr"), passes["Combined"])
+
+
+def test_multi_part_exr(tmp_path):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    a, b = radiance(channels=4), radiance(channels=1)
+    header = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.ZIP_COMPRESSION}
+    parts = [OpenEXR.Part({**header, "name": "c"}, {"VL.Combined.RGBA": a}),
+             OpenEXR.Part({**header, "name": "d"}, {"VL.Depth.Z": b[..., 0]})]
+    OpenEXR.File(parts).write(str(tmp_path / "a.exr"))
+    layers = image.read_layers(tmp_path / "a.exr")
+    assert np.array_equal(layers["VL.Depth"], b)
+    assert np.array_equal(image.read(tmp_path / "a.exr")[..., :3], a[..., :3])
+
+
+def test_exr_data_window_is_placed_in_the_picture(tmp_path):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    header = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.NO_COMPRESSION,
+              "dataWindow": (np.array([2, 1], np.int32), np.array([4, 2], np.int32)),
+              "displayWindow": (np.array([0, 0], np.int32), np.array([9, 4], np.int32))}
+    OpenEXR.File(header, {"Y": np.ones((2, 3), np.float32)}).write(str(tmp_path / "a.exr"))
+    picture = image.read(tmp_path / "a.exr")[..., 0]
+    assert picture.shape == (5, 10) and picture.sum() == 6 and picture[1:3, 2:5].all()
