@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..directions import decode_octahedral, encode_octahedral
-from ..models.mini import runtime
+from ..directions import decode_octahedral, encode_octahedral, unit
+from ..models.mini.layout import CHILD, CHILDREN, NEIGHBOURS, DecodedOctant, Octant
+from ..models.mini.runtime import NearMini
+from .layout import VoxelMaterial
 from .neural_asset import RESOLUTION, NeuralAsset
 from .surfels import CELL, Surfels, concatenate
-
-CHILD = 13  # occupied, offset 3 (cells), normal 3, base colour 3, roughness, metallic, two-sided
 
 
 def rows_of(coords: np.ndarray) -> np.ndarray:
@@ -24,7 +24,7 @@ def rows_of(coords: np.ndarray) -> np.ndarray:
 def neighbours(coords: np.ndarray) -> np.ndarray:
     """(N, 27) int64 rows of the 3x3x3 neighbourhood, x slowest; N where a neighbour is missing."""
     rows = np.pad(rows_of(coords), 1, constant_values=-1)
-    steps = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(27, 3)
+    steps = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(NEIGHBOURS, 3)
     at = coords.astype(np.intp)[:, None] + steps
     found = rows[at[..., 0], at[..., 1], at[..., 2]].astype(np.int64)
     return np.where(found < 0, len(coords), found)
@@ -47,67 +47,68 @@ def voxel_of(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
 
 
 def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
-    """What the encoder sees: each voxel's octants (cells of the 128^3 grid, x slowest) as CHILD values.
+    """What the encoder sees: each voxel's octants (cells of the 128^3 grid, x slowest).
 
     The largest surfel of an octant gives its normal and position, the area-weighted mean its material.
-    Returns (N, 8, CHILD) float32, zero where an octant is empty.
+    Returns (N, CHILDREN, CHILD) float32, as Octant, zero where an octant is empty.
     """
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
     voxel = rows_of(coords)[tuple((fine // 2).T)]
     inside = np.flatnonzero(voxel >= 0)
     if not len(inside):
-        return np.zeros((len(coords), 8, CHILD), np.float32)
-    slot = voxel[inside].astype(np.int64) * 8 + (fine[inside] % 2) @ np.array([4, 2, 1])
+        return np.zeros((len(coords), CHILDREN, CHILD), np.float32)
+    slot = voxel[inside].astype(np.int64) * CHILDREN + _octant_of(fine[inside])
     order = inside[np.lexsort((-surfels.area[inside], slot))]
     slot = np.sort(slot)
     first = np.r_[True, slot[1:] != slot[:-1]]
     group = np.cumsum(first) - 1
     chosen, cell = order[first], slot[first]
-    out = np.zeros((len(coords) * 8, CHILD), np.float32)
-    out[cell, 0] = 1
-    out[cell, 1:4] = (surfels.position[chosen] + 0.5) / CELL - fine[chosen] - 0.5
-    out[cell, 4:7] = surfels.shading_normal[chosen]
+    out = np.zeros((len(coords) * CHILDREN, CHILD), np.float32)
+    out[cell, Octant.OCCUPIED] = 1
+    out[cell, Octant.OFFSET] = (surfels.position[chosen] + 0.5) / CELL - fine[chosen] - 0.5
+    out[cell, Octant.NORMAL] = surfels.shading_normal[chosen]
     weight = np.maximum(surfels.area[order], 1e-3)
     total = np.add.reduceat(weight, np.flatnonzero(first))
     mean = lambda values: np.add.reduceat(values * weight, np.flatnonzero(first)) / total  # noqa: E731
-    for channel in range(3):
-        out[cell, 7 + channel] = mean(surfels.base_color[order, channel])
-    out[cell, 10], out[cell, 11] = mean(surfels.roughness[order]), mean(surfels.metallic[order])
+    out[cell, Octant.BASE_COLOR] = np.stack([mean(channel) for channel in surfels.base_color[order].T], 1)
+    out[cell, Octant.ROUGHNESS], out[cell, Octant.METALLIC] = mean(surfels.roughness[order]), mean(surfels.metallic[order])
     opposed = np.einsum("mc,mc->m", surfels.normal[order], surfels.normal[chosen][group]) < -0.3
-    out[cell, 12] = np.maximum.reduceat(opposed.astype(np.float32), np.flatnonzero(first))
-    return out.reshape(-1, 8, CHILD)
+    out[cell, Octant.TWO_SIDED] = np.maximum.reduceat(opposed.astype(np.float32), np.flatnonzero(first))
+    return out.reshape(-1, CHILDREN, CHILD)
 
 
 def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.ndarray, confidence: np.ndarray
                        ) -> Surfels:
     """The decoder's octants as surfels.
 
-    occupied: (N, 8) probability. children: (N, 8, 12) offset in cells, normal, base colour, roughness, metallic,
-    two-sided probability. confidence: (N,). Every voxel keeps at least its likeliest octant.
+    occupied: (N, 8) probability. children: (N, 8, 12) as DecodedOctant. confidence: (N,). Every voxel keeps at least its
+    likeliest octant.
     """
     keep = occupied > np.minimum(0.5, occupied.max(1, keepdims=True) - 1e-6)
     row, octant = np.nonzero(keep)
     corner = np.stack([octant // 4, octant // 2 % 2, octant % 2], 1)
     child = children[row, octant].astype(np.float32)
-    position = (coords[row].astype(np.float32) * 2 + corner + 0.5 + child[:, :3]) * CELL - 0.5
-    normal = child[:, 3:6] / np.maximum(np.linalg.norm(child[:, 3:6], axis=1, keepdims=True), 1e-6)
+    position = (coords[row].astype(np.float32) * 2 + corner + 0.5 + child[:, DecodedOctant.OFFSET]) * CELL - 0.5
+    normal = unit(child[:, DecodedOctant.NORMAL])
     one = np.ones(len(row), np.float32)
-    front = Surfels(position.astype(np.float32), normal, normal, np.clip(child[:, 6:9], 0, 1),
-                    np.clip(child[:, 9], 0, 1), np.clip(child[:, 10], 0, 1), one, one,
-                    confidence[row].astype(np.float32))
-    return concatenate([front, front.take(child[:, 11] > 0.5).flipped()])
+    front = Surfels(position.astype(np.float32), normal, normal, **_material_of(child), area=one, opacity=one,
+                    confidence=confidence[row].astype(np.float32))
+    return concatenate([front, front.take(child[:, DecodedOctant.TWO_SIDED] > 0.5).flipped()])
 
 
 def voxel_material(octants: tuple[np.ndarray, np.ndarray], confidence: np.ndarray) -> np.ndarray:
-    """The material of voxels as an asset keeps it, (N, 8) float16: the decoder's octants averaged.
+    """The material of voxels as an asset keeps it, (N, VoxelMaterial.COLUMNS) float16: the decoder's octants averaged.
 
     octants: occupied (N, 8) probability, children (N, 8, 12). confidence: (N,).
     """
     occupied, children = octants
     weight = occupied + 1e-3
     mean = (children * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-    normal = mean[:, 3:6] / np.maximum(np.linalg.norm(mean[:, 3:6], axis=1, keepdims=True), 1e-6)
-    return np.column_stack([np.clip(mean[:, 6:11], 0, 1), encode_octahedral(normal), confidence]).astype(np.float16)
+    material = np.empty((len(mean), VoxelMaterial.COLUMNS), np.float16)
+    material[:, VoxelMaterial.MATERIAL] = np.clip(mean[:, DecodedOctant.MATERIAL], 0, 1)
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(unit(mean[:, DecodedOctant.NORMAL]))
+    material[:, VoxelMaterial.CONFIDENCE] = confidence
+    return material
 
 
 def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],
@@ -115,33 +116,51 @@ def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarr
     """A mesh's surfels with the colours, roughness and metallic that the decoder gives their octants."""
     row = voxel_of(surfels, coords)
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
-    child = octants[1][row, (fine % 2) @ np.array([4, 2, 1])].astype(np.float32)
-    return replace(surfels, base_color=np.clip(child[:, 6:9], 0, 1), roughness=np.clip(child[:, 9], 0, 1),
-                   metallic=np.clip(child[:, 10], 0, 1), confidence=confidence[row].astype(np.float32))
+    child = octants[1][row, _octant_of(fine)].astype(np.float32)
+    return replace(surfels, **_material_of(child), confidence=confidence[row].astype(np.float32))
 
 
-def surfels_of(asset: NeuralAsset, model: runtime.NearMini) -> Surfels:
+def surfels_of(asset: NeuralAsset, model: NearMini) -> Surfels:
     """The surfels an asset is drawn with: its own, those its latent decodes to, or one per voxel from its material."""
     if asset.surfels is not None:
         return asset.surfels
     material = asset.material.astype(np.float32)
     if "iad" in model.graphs and asset.model_hash == model.digest:
-        return surfels_of_octants(asset.coords, *decode(model, asset.slat, asset.coords), material[:, 7])
-    normal = decode_octahedral(material[:, 5:7])
+        return surfels_of_octants(asset.coords, *decode(model, asset.slat, asset.coords),
+                                  material[:, VoxelMaterial.CONFIDENCE])
+    normal = decode_octahedral(material[:, VoxelMaterial.NORMAL])
     one = np.ones(len(material), np.float32)
-    return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / 64 - 0.5, normal=normal, shading_normal=normal,
-                   base_color=np.ascontiguousarray(material[:, :3]), roughness=material[:, 3].copy(),
-                   metallic=material[:, 4].copy(), area=4 * one, opacity=one, confidence=material[:, 7].copy())
+    return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5, normal=normal, shading_normal=normal,
+                   base_color=np.ascontiguousarray(material[:, VoxelMaterial.BASE_COLOR]),
+                   roughness=material[:, VoxelMaterial.ROUGHNESS].copy(), metallic=material[:, VoxelMaterial.METALLIC].copy(),
+                   area=4 * one, opacity=one, confidence=material[:, VoxelMaterial.CONFIDENCE].copy())
 
 
-def encode(model: runtime.NearMini, surfels: Surfels, coords: np.ndarray) -> np.ndarray:
+def encode(model: NearMini, surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     """The structured latent (N, C) float16 of a surface, by the embedded model's encoder."""
     voxels = octants(surfels, coords).reshape(len(coords), -1)
     return model.run("encoder", voxels=voxels, neighbours=neighbours(coords))[0].astype(np.float16)
 
 
-def decode(model: runtime.NearMini, slat: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def decode(model: NearMini, slat: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A latent (N, C) as octants: occupied (N, 8) probability, children (N, 8, 12) with two-sided a probability."""
     _, occupied, children = model.run("iad", slat=slat, neighbours=neighbours(coords))
-    children = np.concatenate([children[..., :11], 1 / (1 + np.exp(-children[..., 11:]))], -1)
-    return 1 / (1 + np.exp(-occupied)), children
+    children = children.copy()
+    children[..., DecodedOctant.TWO_SIDED] = _sigmoid(children[..., DecodedOctant.TWO_SIDED])
+    return _sigmoid(occupied), children
+
+
+def _octant_of(cell: np.ndarray) -> np.ndarray:
+    """Which octant of its voxel a cell (..., 3) of the 128^3 grid is, x slowest."""
+    return (cell % 2) @ np.array([4, 2, 1])
+
+
+def _material_of(child: np.ndarray) -> dict[str, np.ndarray]:
+    """The fields of Surfels that say what decoded octants (M, 12) are made of."""
+    return {"base_color": np.clip(child[:, DecodedOctant.BASE_COLOR], 0, 1),
+            "roughness": np.clip(child[:, DecodedOctant.ROUGHNESS], 0, 1),
+            "metallic": np.clip(child[:, DecodedOctant.METALLIC], 0, 1)}
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))

@@ -13,6 +13,7 @@ from .. import image
 from .. import mesh as meshes
 from ..asset import NeuralAsset
 from ..asset import octants as latent
+from ..asset.layout import VoxelMaterial
 from ..asset.octants import decode, encode
 from ..directions import decode_octahedral
 from ..errors import NearError
@@ -118,8 +119,8 @@ def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: li
     texels = texels.plain()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
-    slat, confidence = decide(model, views, coords, decode_octahedral(material[:, 5:7].astype(np.float32)), seed,
-                              config.flow_steps)
+    normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
+    slat, confidence = decide(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)
     surfels = latent.with_materials(surfels, coords, decode(model, slat, coords), confidence)
     surfels = toned(surfels, views[0], config.photo_material_weight)
@@ -130,7 +131,7 @@ def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: li
     surfels = vivid(surfels, config.saturation)
     progress("Latent", 0.8)
     material = sampling.voxelize(shape, surfels)[1]
-    material[:, 7] = confidence
+    material[:, VoxelMaterial.CONFIDENCE] = confidence
     slat = encode(model, surfels, coords)
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)

@@ -11,29 +11,32 @@ from __future__ import annotations
 import numpy as np
 
 from ..image import srgb_decode, srgb_encode
+from ..models.mini.layout import Layer, Picture
 from .config import DelightingConfig
 
 
 def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:
-    """Layers (10, S, S) as Intrinsics returns them, with colours that explain the photo better.
+    """Layers (LAYERS, S, S) as Intrinsics returns them, with colours that explain the photo better.
 
     image: (4, S, S), display colour over grey in [-1, 1], and alpha 0..1, as Intrinsics sees it. The mean colour stays,
     since a brighter or another coloured light would explain it as well; so do metals, which mirror what no smooth light
     knows.
     """
-    opaque = image[3] > 0.9
+    alpha = image[Picture.ALPHA]
+    opaque = alpha > 0.9
     if opaque.sum() < config.minimum_pixels:
         return layers
-    seen = srgb_decode(np.clip((image[:3] / np.maximum(image[3], 1e-3) + 1) / 2, 0, 1))
-    colour = srgb_decode(np.clip(layers[5:8], 0.01, 1))
-    basis = _harmonics(layers[2:5] / np.maximum(np.linalg.norm(layers[2:5], axis=0), 1e-6))
+    seen = srgb_decode(np.clip((image[Picture.COLOR] / np.maximum(alpha, 1e-3) + 1) / 2, 0, 1))
+    colour = srgb_decode(np.clip(layers[Layer.BASE_COLOR], 0.01, 1))
+    basis = _harmonics(layers[Layer.NORMAL] / np.maximum(np.linalg.norm(layers[Layer.NORMAL], axis=0), 1e-6))
     light = np.stack([_fitted(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
     off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
     off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)
     off -= off[:, opaque].mean(1)[:, None, None]
-    share = config.color_share * (1 - np.clip(layers[9], 0, 1)) * np.clip(image[3], 0, 1)
-    corrected = srgb_encode(np.clip(colour * np.exp(share * off), 0, 1))
-    return np.concatenate([layers[:5], corrected, layers[8:]]).astype(np.float32)
+    share = config.color_share * (1 - np.clip(layers[Layer.METALLIC], 0, 1)) * np.clip(alpha, 0, 1)
+    corrected = layers.astype(np.float32)
+    corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(colour * np.exp(share * off), 0, 1))
+    return corrected
 
 
 def _harmonics(direction: np.ndarray) -> np.ndarray:

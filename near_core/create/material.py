@@ -10,38 +10,36 @@ from ..asset import RESOLUTION, Surfels, Texels
 from ..asset import octants as latent
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
+from ..models.mini.layout import LATENT, MATERIAL, PIXEL, Latent, MaterialColumn, Picture, Pixel
 from ..models.mini.runtime import NearMini
 from .config import ReconstructionConfig
 from .view import MIRROR, Look, View, look_up, project
 
-PIXEL = 30  # what Slat sees of a voxel
-LATENT = 16  # channels of what it says
-SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # of its channels over all assets, about: the material's, the rest's
-
 
 def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
-    parts = []
-    for mirror in (np.ones(3, np.float32), MIRROR):
+    pixel = np.empty((len(points), PIXEL), np.float32)
+    for mirror, material, known in ((np.ones(3, np.float32), Pixel.SEEN, Pixel.IS_SEEN),
+                                    (MIRROR, Pixel.MIRRORED, Pixel.IS_MIRRORED)):
         shown, uv = view.shows(points * mirror)
         towards = view.camera.directions_to(points * mirror)
         shown &= ((normals * mirror) * towards).sum(1) > -0.1
-        weight = shown[:, None].astype(np.float32)
-        parts += [view.inside(view.material, uv) * weight, weight]
-    whole = np.broadcast_to(view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(5, np.float32),
-                            (len(points), 5))
-    around = look_up(view.around, project(points, view.camera)[0])
+        pixel[:, known] = shown[:, None]
+        pixel[:, material] = view.inside(view.material, uv) * pixel[:, known]
+    pixel[:, Pixel.WHOLE] = view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(MATERIAL)
+    pixel[:, Pixel.AROUND] = look_up(view.around, project(points, view.camera)[0])
+    pixel[:, Pixel.POSITION], pixel[:, Pixel.NORMAL] = points, normals
     towards = np.broadcast_to(view.camera.position / np.linalg.norm(view.camera.position), points.shape)
-    pixel = np.concatenate([*parts, whole, around, points, normals, (normals * towards).sum(1, keepdims=True),
-                            parts[1] * parts[3]], 1)
-    return pixel.astype(np.float32), parts[1][:, 0]
+    pixel[:, Pixel.FACING] = (normals * towards).sum(1, keepdims=True)
+    pixel[:, Pixel.IS_BOTH] = pixel[:, Pixel.IS_SEEN] * pixel[:, Pixel.IS_MIRRORED]
+    return pixel, pixel[:, Pixel.IS_SEEN][:, 0]
 
 
 def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     """Where the flow starts, (N, LATENT) float32: half of it is one draw for all voxels, so that guesses of what is
     hidden differ as a whole, not in spots."""
     whole, own = rng.standard_normal((1, LATENT)), rng.standard_normal((count, LATENT))
-    return (np.sqrt(0.5) * SPREAD * (whole + own)).astype(np.float32)
+    return (np.sqrt(0.5) * Latent.SPREAD * (whole + own)).astype(np.float32)
 
 
 def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0,
@@ -78,13 +76,16 @@ def toned(surfels: Surfels, view: Look, share: float = ReconstructionConfig.phot
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
-    pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
-    seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
-    hidden = (pixel[:, 12:17] + pixel[:, 17:22]) / 2
-    guess = seen * pixel[:, :5] + twin * pixel[:, 6:11] + (1 - seen - twin) * hidden
     blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)  # noqa: E731
-    return replace(surfels, base_color=srgb_decode(np.clip(blend(srgb_encode(surfels.base_color), guess[:, :3]), 0, 1)),
-                   roughness=blend(surfels.roughness, guess[:, 3]), metallic=blend(surfels.metallic, guess[:, 4]))
+    pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
+    seen = pixel[:, Pixel.IS_SEEN]
+    twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
+    hidden = (pixel[:, Pixel.WHOLE] + pixel[:, Pixel.AROUND]) / 2
+    guess = seen * pixel[:, Pixel.SEEN] + twin * pixel[:, Pixel.MIRRORED] + (1 - seen - twin) * hidden
+    color = blend(srgb_encode(surfels.base_color), guess[:, MaterialColumn.BASE_COLOR])
+    return replace(surfels, base_color=srgb_decode(np.clip(color, 0, 1)),
+                   roughness=blend(surfels.roughness, guess[:, MaterialColumn.ROUGHNESS]),
+                   metallic=blend(surfels.metallic, guess[:, MaterialColumn.METALLIC]))
 
 
 def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
@@ -92,16 +93,17 @@ def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texe
     fine detail."""
     weight, uv = _shown(surfels, view)
     material = view.inside(view.material, uv)
-    color = material[:, :3] + _fine(view, uv)
+    color = material[:, MaterialColumn.BASE_COLOR] + _fine(view, uv)
     blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
     made = replace(
-        surfels, base_color=blend(surfels.base_color, srgb_decode(np.clip(color, 0, 1))),
-        roughness=blend(surfels.roughness[:, None], material[:, 3:4])[:, 0],
-        metallic=blend(surfels.metallic[:, None], material[:, 4:5])[:, 0],
-        confidence=np.maximum(surfels.confidence, weight[:, 0]))
+        surfels, base_color=blend(surfels.base_color.T, srgb_decode(np.clip(color, 0, 1)).T).T,
+        roughness=blend(surfels.roughness, material[:, MaterialColumn.ROUGHNESS]),
+        metallic=blend(surfels.metallic, material[:, MaterialColumn.METALLIC]),
+        confidence=np.maximum(surfels.confidence, weight))
     at, own = project(texels.position, view.camera)[0], texels.surfel
-    shift = view.inside(view.material, at)[:, :3] + _fine(view, at) - color[own]
-    return made, replace(texels, shift=texels.shift * (1 - weight[own]) + shift * weight[own])
+    shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _fine(view, at) - color[own]
+    weight = weight[own, None]
+    return made, replace(texels, shift=texels.shift * (1 - weight) + shift * weight)
 
 
 def bent(surfels: Surfels, view: Look, share: float = ReconstructionConfig.normal_blend) -> Surfels:
@@ -109,7 +111,7 @@ def bent(surfels: Surfels, view: Look, share: float = ReconstructionConfig.norma
     weight, uv = _shown(surfels, view)
     own = surfels.normal
     seen = unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
-    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (share * weight)
+    leant = surfels.shading_normal + (seen - surfels.shading_normal) * (share * weight[:, None])
     leant += own * np.maximum(0.1 - (leant * own).sum(1, keepdims=True), 0)  # not away from the surface
     return replace(surfels, shading_normal=unit(leant))
 
@@ -132,11 +134,11 @@ def vivid(surfels: Surfels, saturation: float = ReconstructionConfig.saturation)
 
 
 def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
-    """How well the photo shows surfels, (N, 1) float32 0..1, and where, (N, 2)."""
+    """How well the photo shows surfels, (N,) float32 0..1, and where, (N, 2)."""
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     config = view.config
-    return (np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * shown)[:, None].astype(np.float32), uv
+    return (np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * shown).astype(np.float32), uv
 
 
 def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
@@ -146,4 +148,4 @@ def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
     colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
     alpha = look_up(photo.alpha[None], uv)
     sharp = look_up(colour * photo.alpha, uv) / np.maximum(alpha, 0.1)
-    return np.where(alpha > 0.9, sharp - (view.inside(view.image[:3], uv) + 1) / 2, 0)
+    return np.where(alpha > 0.9, sharp - (view.inside(view.image[Picture.COLOR], uv) + 1) / 2, 0)

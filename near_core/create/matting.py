@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import NearError
+from ..models.mini.layout import MATTE_SIZE
 
 if TYPE_CHECKING:
     from ..models.mini.runtime import NearMini
 from .components import main_pieces
 from .config import MattingConfig
 
-NETWORK_SIZE = 192  # pixels of the square that the network sees
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
 
 
@@ -45,7 +45,7 @@ def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
     """What the network says of a picture (H, W, 3), sRGB 0..1, and its mirror image: their mean, (H, W) float32."""
     from PIL import Image
     height, width = picture.shape[:2]
-    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((NETWORK_SIZE,) * 2,
+    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((MATTE_SIZE,) * 2,
                                                                                     Image.Resampling.BOX)
     squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
     logits = [model.run("matte", picture=seen)[0][0] for seen in (squeezed, squeezed[..., ::-1])]

@@ -10,10 +10,11 @@ from ..errors import NearError
 from ..mesh import Mesh
 from ..mesh import surface_nets as isosurface
 from ..mesh.surface_nets import means_around, vertex_normals
+from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from .config import ReconstructionConfig
-from .view import SIZE, Look, View, blurred, cell_centres, grid_inputs, look_up, mirrored, project, reach
+from .view import Look, View, blurred, cell_centres, grid_inputs, look_up, mirrored, project, reach
 
 
 def field(model: NearMini, views: list[Look], progress: Progress = silent,
@@ -52,7 +53,9 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent,
 
 def _solid(model: NearMini, view: Look) -> np.ndarray:
     """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
-    surface = np.stack([view.front, view.back, view.image[3]])
+    surface = np.empty((SURFACE, SIZE, SIZE), np.float32)
+    surface[SurfacePlane.FRONT], surface[SurfacePlane.BACK] = view.front, view.back
+    surface[SurfacePlane.ALPHA] = view.image[Picture.ALPHA]
     inputs = grid_inputs(view.camera, cell_centres(RESOLUTION))
     found = []
     for trunk, layers, flip in zip(view.trunks, (view.layers, mirrored(view.layers)), (1, -1)):

@@ -8,25 +8,24 @@ import numpy as np
 
 from ..asset import CELL
 from ..image import srgb_encode
+from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
 from . import delighting
 from .config import DelightingConfig, ReconstructionConfig
 from .photo import Photo
 
-SIZE = 128  # pixels of the crop the networks see
-SHARP = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
 def network_image(photo: Photo) -> np.ndarray:
-    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1; no sharper than SHARP pixels."""
+    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1; no sharper than RESOLVED pixels."""
     from PIL import Image
     alpha = photo.alpha[..., None]
     colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
     planes = np.concatenate([colour * alpha, alpha], -1).transpose(2, 0, 1)
     resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)  # noqa: E731
-    return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), SHARP), SIZE))
+    return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), RESOLVED), SIZE))
                      for plane in planes])
 
 
@@ -53,8 +52,10 @@ def reach(camera: Camera) -> float:
 
 def pose_of(camera: Camera) -> np.ndarray:
     """(6,) float32: what Intrinsics wants to know of a crop's camera."""
-    position = camera.position / np.linalg.norm(camera.position)
-    return np.array([1, *position, reach(camera), camera.width / camera.intrinsics[0, 0] / 2], np.float32)
+    pose = np.ones(POSE, np.float32)
+    pose[Pose.DIRECTION] = camera.position / np.linalg.norm(camera.position)
+    pose[Pose.REACH], pose[Pose.TANGENT] = reach(camera), camera.width / camera.intrinsics[0, 0] / 2
+    return pose
 
 
 def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
@@ -91,19 +92,19 @@ class View:
 
     camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
     bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
-    in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (5, SIZE, SIZE) display colour, roughness, metallic.
+    in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (MATERIAL, SIZE, SIZE) display colour, roughness, metallic.
     around: the same, as it is around every pixel, also beside the object. config: what counts as torn, around and shown.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray,
                  config: ReconstructionConfig = ReconstructionConfig()):
         self.camera, self.image, self.config = camera, image, config
-        self.mask = self.image[3] > 0.5
+        self.mask = self.image[Picture.ALPHA] > 0.5
         side = reach(camera)
-        self.front = layers[0] * side
-        self.back = self.front + np.maximum(layers[1], 0) * side
-        self.torn = _spread(np.where(self.mask, layers[0], np.nan)) > config.depth_jump
-        self.normal, self.material = layers[2:5], np.clip(layers[5:], 0, 1)
+        self.front = layers[Layer.DEPTH] * side
+        self.back = self.front + np.maximum(layers[Layer.THICKNESS], 0) * side
+        self.torn = _spread(np.where(self.mask, layers[Layer.DEPTH], np.nan)) > config.depth_jump
+        self.normal, self.material = layers[Layer.NORMAL], np.clip(layers[Layer.MATERIAL], 0, 1)
         self.around = _means(self.material, self.mask, config.hidden_blend_radius)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -130,8 +131,10 @@ class Look(View):
                  config: ReconstructionConfig = ReconstructionConfig(), light: DelightingConfig = DelightingConfig()):
         image, pose = network_image(photo)[None], pose_of(camera)[None]
         layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
+        twin_pose = pose.copy()
+        twin_pose[:, Pose.DIRECTION_X] *= -1
         # what it says of the photo in a mirror errs otherwise: the mean of both errs less
-        other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=pose * np.float32([1, -1, 1, 1, 1, 1]))
+        other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=twin_pose)
         self.layers = (layers[0] + mirrored(other[0])) / 2
         self.photo, self.trunks = photo, (trunk[0], twin[0])
         super().__init__(camera, image[0], delighting.explained(self.layers, image[0], light), config)
@@ -140,7 +143,7 @@ class Look(View):
 def mirrored(layers: np.ndarray) -> np.ndarray:
     """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""
     flipped = layers[..., ::-1].copy()
-    flipped[2] *= -1  # the normal's x
+    flipped[Layer.NORMAL_X] *= -1
     return flipped
 
 
@@ -164,7 +167,7 @@ def centred(look: Look) -> Camera:
 
 def elevation_of(model: NearMini, photo: Photo) -> float:
     """From how many degrees above the horizon a photo was taken, by its look."""
-    radians = model.run("intrinsics", image=network_image(photo)[None], pose=np.zeros((1, 6), np.float32))[2]
+    radians = model.run("intrinsics", image=network_image(photo)[None], pose=np.zeros((1, POSE), np.float32))[2]
     return float(np.clip(np.degrees(radians[0]), -60, 80))
 
 

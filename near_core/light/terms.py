@@ -10,11 +10,11 @@ import numpy as np
 from .._kernels import ggx, grid
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
+from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
 from . import principled as shading
 from .config import TransportConfig
 from .transport import LUMINANCE, Illumination, Light, Transport
 
-TOKENS = 96
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
 
@@ -23,8 +23,7 @@ class Shaded:
     """Surfels under a light and a view, K of them, with what they send to the camera term by term.
 
     surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
-    terms: (K, 5, 3) radiance at strength 1: sky diffuse without and with visibility, bounced diffuse, specular
-        without and with occlusion. blocked: (K,) fraction of the specular lobe that hits the asset.
+    terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe that hits the asset.
     visibility: (K,) of the sky's irradiance.
     """
 
@@ -114,7 +113,7 @@ def token_directions() -> np.ndarray:
 
 
 def token_radiance(light: Light, directions: np.ndarray) -> np.ndarray:
-    """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean. (T, 9) float32."""
+    """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean. (T, RADIANCE) float32."""
     pyramid = light.pyramid
     lods = [max(math.log2(pyramid.height / rows), 0) for rows in _ROWS]
     levels = [pyramid.sample(directions, np.full(len(directions), lod, np.float32)) for lod in lods]
@@ -122,12 +121,18 @@ def token_radiance(light: Light, directions: np.ndarray) -> np.ndarray:
 
 
 def surfel_inputs(shaded: Shaded) -> np.ndarray:
-    """(K, 11) float32: what the decoder is told of a surfel beside its light."""
+    """(K, SURFEL) float32: what the decoder is told of a surfel beside its light."""
     s = shaded.surfels
     cosine = lambda a, b: np.einsum("kc,kc->k", a, b)  # noqa: E731
-    return np.column_stack([s.base_color, s.roughness, s.metallic, cosine(s.shading_normal, shaded.view),
-                            cosine(s.normal, shaded.view), cosine(s.normal, s.shading_normal), s.area,
-                            shaded.visibility, shaded.blocked]).astype(np.float32)
+    inputs = np.empty((len(s), SURFEL), np.float32)
+    inputs[:, SurfelColumn.BASE_COLOR] = s.base_color
+    inputs[:, SurfelColumn.ROUGHNESS], inputs[:, SurfelColumn.METALLIC] = s.roughness, s.metallic
+    inputs[:, SurfelColumn.SHADING_COSINE] = cosine(s.shading_normal, shaded.view)
+    inputs[:, SurfelColumn.COSINE] = cosine(s.normal, shaded.view)
+    inputs[:, SurfelColumn.BENDING] = cosine(s.normal, s.shading_normal)
+    inputs[:, SurfelColumn.AREA] = s.area
+    inputs[:, SurfelColumn.VISIBILITY], inputs[:, SurfelColumn.BLOCKED] = shaded.visibility, shaded.blocked
+    return inputs
 
 
 def reflections(shaded: Shaded) -> np.ndarray:

@@ -10,13 +10,14 @@ from near_core.asset import Surfels
 from near_core.create import matting
 from near_core.create import shape as reconstruct
 from near_core.create.create import create_from_image, create_from_mesh
-from near_core.create.material import PIXEL, bent, voxel_pixels
+from near_core.create.material import bent, voxel_pixels
 from near_core.create.photo import Photo, prepare
-from near_core.create.view import SIZE, Look, View, cell_centres, centred, elevation_of, look_up, project, reach
+from near_core.create.view import Look, View, cell_centres, centred, elevation_of, look_up, project, reach
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh
 from near_core.models.mini import runtime
+from near_core.models.mini.layout import LAYERS, PIXEL, SIZE, Layer, Pixel
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings
 from near_core.scene import camera as cameras
@@ -123,9 +124,9 @@ def view_of(camera, front: np.ndarray) -> View:
     """A grey thing that fills the crop; front: (SIZE, SIZE) asset units below the frame's origin."""
     image = np.zeros((4, SIZE, SIZE), np.float32)
     image[3] = 1
-    layers = np.full((10, SIZE, SIZE), 0.5, np.float32)
-    layers[0] = front / (camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3])
-    layers[1] = 0.1
+    layers = np.full((LAYERS, SIZE, SIZE), 0.5, np.float32)
+    layers[Layer.DEPTH] = front / (camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3])
+    layers[Layer.THICKNESS] = 0.1
     return View(camera, image, layers)
 
 
@@ -179,15 +180,16 @@ def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say(
 def test_what_is_hidden_takes_after_what_is_seen_before_it():
     """Left half red, right half blue; points at the back, on either side, are hidden."""
     camera = cameras.orbit(0, 0, 3, 30, 128, 128)
-    image, layers = np.ones((4, 128, 128), np.float32), np.full((10, 128, 128), 0.5, np.float32)
-    layers[0] = -0.2
-    layers[5:8, :, :64], layers[5:8, :, 64:] = np.float32([1, 0, 0])[:, None, None], np.float32([0, 0, 1])[:, None, None]
+    image, layers = np.ones((4, 128, 128), np.float32), np.full((LAYERS, 128, 128), 0.5, np.float32)
+    layers[Layer.DEPTH] = -0.2
+    color = layers[Layer.BASE_COLOR]
+    color[..., :64], color[..., 64:] = np.float32([1, 0, 0])[:, None, None], np.float32([0, 0, 1])[:, None, None]
     view = View(camera, image, layers)
     points = np.float32([[-0.4, 0.3, 0.1], [0.4, 0.3, 0.1]])
     pixel, seen = voxel_pixels(view, points, np.float32([[0, 1, 0], [0, 1, 0]]))
     assert pixel.shape == (2, PIXEL) and not seen.any()
-    np.testing.assert_allclose(pixel[:, 12:15], [[0.5, 0, 0.5]] * 2, atol=1e-3)
-    np.testing.assert_allclose(pixel[:, 17:20], [[1, 0, 0], [0, 0, 1]], atol=0.02)
+    np.testing.assert_allclose(pixel[:, Pixel.WHOLE][:, :3], [[0.5, 0, 0.5]] * 2, atol=1e-3)
+    np.testing.assert_allclose(pixel[:, Pixel.AROUND][:, :3], [[1, 0, 0], [0, 0, 1]], atol=0.02)
 
 
 def test_the_hidden_side_is_smoother_than_the_seen_one():

@@ -5,8 +5,7 @@ import pytest
 
 from near_core.create import delighting
 from near_core.image import srgb_decode, srgb_encode
-
-SIZE = 128
+from near_core.models.mini.layout import LAYERS, SIZE, Layer
 
 
 def ball(colour: np.ndarray, found: np.ndarray, metallic: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +29,7 @@ def stripes() -> np.ndarray:
 
 
 def error_of(layers: np.ndarray, colour: np.ndarray, image: np.ndarray) -> float:
-    found, opaque = np.log(srgb_decode(layers[5:8]) / colour), image[3] > 0.9
+    found, opaque = np.log(srgb_decode(layers[Layer.BASE_COLOR]) / colour), image[3] > 0.9
     return float(np.abs(found[:, opaque]).mean())
 
 
@@ -39,14 +38,15 @@ def test_what_no_light_explains_belongs_to_the_surface():
     layers, image = ball(colour, np.broadcast_to(colour.mean((1, 2), keepdims=True), colour.shape))
     made = delighting.explained(layers, image)
     assert error_of(made, colour, image) < 0.6 * error_of(layers, colour, image)
-    np.testing.assert_array_equal(made[[0, 1, 2, 3, 4, 8, 9]], layers[[0, 1, 2, 3, 4, 8, 9]])
+    for others in (Layer.GEOMETRY, Layer.ROUGHNESS_METALLIC):
+        np.testing.assert_array_equal(made[others], layers[others])
 
 
 def test_shading_stays_out_of_the_colour():
     colour = np.full((3, SIZE, SIZE), 0.4)
     layers, image = ball(colour, colour)
     made, opaque = delighting.explained(layers, image), image[3] > 0.9
-    assert np.abs(made[5:8] - layers[5:8])[:, opaque].max() < 0.04
+    assert np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR])[:, opaque].max() < 0.04
     shading = (image[:3, opaque] + 1) / 2
     assert shading.std(1).min() > 0.05  # which it would otherwise have taken over
 
@@ -56,20 +56,20 @@ def test_metals_keep_their_colour(metallic, moved):
     colour = stripes()
     layers, image = ball(colour, np.full_like(colour, 0.3), metallic)
     made = delighting.explained(layers, image)
-    assert (np.abs(made[5:8] - layers[5:8]).max() > 0.02) == moved
+    assert (np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR]).max() > 0.02) == moved
 
 
 def test_the_mean_colour_stays():
     colour = stripes()
     layers, image = ball(2 * colour, colour)
     made, opaque = delighting.explained(layers, image), image[3] > 0.9
-    np.testing.assert_allclose(made[5:8][:, opaque].mean(1), layers[5:8][:, opaque].mean(1), atol=0.02)
+    np.testing.assert_allclose(made[Layer.BASE_COLOR][:, opaque].mean(1), layers[Layer.BASE_COLOR][:, opaque].mean(1), atol=0.02)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_black_or_white_photo_or_none_at_all_is_no_reason_to_fail(value):
-    layers = np.full((10, SIZE, SIZE), value, np.float32)
+    layers = np.full((LAYERS, SIZE, SIZE), value, np.float32)
     image = np.concatenate([np.full((3, SIZE, SIZE), value * 2 - 1), np.ones((1, SIZE, SIZE))]).astype(np.float32)
     made = delighting.explained(layers, image)
-    assert np.isfinite(made).all() and (made[5:8] >= 0).all() and (made[5:8] <= 1).all()
+    assert np.isfinite(made).all() and (made[Layer.BASE_COLOR] >= 0).all() and (made[Layer.BASE_COLOR] <= 1).all()
     np.testing.assert_array_equal(delighting.explained(layers, image * 0), layers)

@@ -10,20 +10,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LATENT = 16  # channels of the structured latent
-MATERIAL = 5  # the latent's first channels
-HIDDEN = 32  # channels of h, the intrinsic decoder's features
-CHILDREN = 8  # octants of a voxel, cells of the 128^3 grid; x slowest
-CHILD = 13  # per octant: occupied, offset 3, normal 3, base colour 3, roughness, metallic, two-sided
-TOKENS = 96  # directions of the light tokenizer
-TOKEN = 48  # channels of a light token
+from .layout import (
+    CHILD,
+    CHILDREN,
+    HIDDEN,
+    LATENT,
+    MATERIAL,
+    NEIGHBOURS,
+    RADIANCE,
+    SURFEL,
+    TERMS,
+    TOKEN,
+    Latent,
+    Octant,
+    SurfelColumn,
+    Term,
+)
+
 REACH = 0.4  # of the logarithm of a gain of the lighting decoder
 
 
 def _gather(x: Tensor, neighbours: Tensor) -> Tensor:
     """Rows of the neighbourhood side by side, zeros where there is no neighbour. (N, C) -> (N, 27 C)."""
     padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # (N + 1, C)
-    return padded.index_select(0, neighbours.flatten()).view(neighbours.shape[0], 27 * x.shape[1])
+    return padded.index_select(0, neighbours.flatten()).view(neighbours.shape[0], NEIGHBOURS * x.shape[1])
 
 
 class _Convolve(torch.autograd.Function):
@@ -38,7 +48,7 @@ class _Convolve(torch.autograd.Function):
     def backward(context, dy):
         x, weight, neighbours = context.saved_tensors
         out, inside = weight.shape[0], x.shape[1]
-        flipped = weight.view(out, 27, inside).flip(1).permute(1, 0, 2).reshape(27 * out, inside)
+        flipped = weight.view(out, NEIGHBOURS, inside).flip(1).permute(1, 0, 2).reshape(NEIGHBOURS * out, inside)
         dx = _gather(dy, neighbours) @ flipped if context.needs_input_grad[0] else None
         return dx, dy.T @ _gather(x, neighbours), dy.sum(0), None
 
@@ -48,7 +58,7 @@ class SparseConv(nn.Module):
 
     def __init__(self, inside: int, out: int):
         super().__init__()
-        self.linear = nn.Linear(27 * inside, out)
+        self.linear = nn.Linear(NEIGHBOURS * inside, out)
 
     def forward(self, x: Tensor, neighbours: Tensor) -> Tensor:
         if not self.training:
@@ -72,7 +82,7 @@ class SparseBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What a mesh's surfels say about each voxel -> its latent. voxels: (N, 104) octants as `CHILD` -> (N, 16).
+    """What a mesh's surfels say about each voxel -> its latent. voxels: (N, CHILDREN * CHILD), octants -> (N, LATENT).
 
     The latent's first five channels are the voxel's mean base colour, roughness and metallic as -1..1: what a photo shows
     most directly, and what material tweaks change. The others are learned.
@@ -89,16 +99,16 @@ class Encoder(nn.Module):
         for block in self.blocks:
             x = block(x, neighbours)
         octants = voxels.unflatten(1, (CHILDREN, CHILD))
-        full = octants[..., :1]
-        mean = (octants[..., 7:12] * full).sum(1) / full.sum(1).clamp(min=1)
+        full = octants[..., Octant.OCCUPIED, None]
+        mean = (octants[..., Octant.MATERIAL] * full).sum(1) / full.sum(1).clamp(min=1)
         return torch.cat([(2 * mean - 1).to(x.dtype), self.leave(x)], -1)
 
 
 class IntrinsicDecoder(nn.Module):
     """Latent -> h and the octants' surface and material; independent of view and light.
 
-    slat: (N, 16). Returns h (N, 32), occupied logits (N, 8), children (N, 8, 12): offset in cells -0.5..0.5,
-    unit normal, base colour, roughness, metallic 0..1, two-sided logit.
+    slat: (N, LATENT). Returns h (N, HIDDEN), occupied logits (N, CHILDREN), children (N, CHILDREN, CHILD - 1), as
+    DecodedOctant.
     """
 
     def __init__(self, width: int = 64, depth: int = 3):
@@ -115,10 +125,10 @@ class IntrinsicDecoder(nn.Module):
             x = block(x, neighbours)
         x = self.norm(x)
         raw = self.octants(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
-        around = torch.logit(((slat[:, :MATERIAL] + 1) / 2).clamp(0.01, 0.99))  # octants vary around the voxel's mean
-        children = torch.cat([0.5 * torch.tanh(raw[..., 1:4]), F.normalize(raw[..., 4:7], dim=-1, eps=1e-6),
-                              torch.sigmoid(raw[..., 7:12] + around[:, None]), raw[..., 12:]], -1)
-        return self.h(x), raw[..., 0], children
+        around = torch.logit(((slat[:, Latent.MATERIAL] + 1) / 2).clamp(0.01, 0.99))  # octants vary around the voxel's mean
+        children = torch.cat([0.5 * torch.tanh(raw[..., Octant.OFFSET]), F.normalize(raw[..., Octant.NORMAL], dim=-1, eps=1e-6),
+                              torch.sigmoid(raw[..., Octant.MATERIAL] + around[:, None]), raw[..., Octant.TWO_SIDED, None]], -1)
+        return self.h(x), raw[..., Octant.OCCUPIED], children
 
 
 class LightTokenizer(nn.Module):
@@ -130,7 +140,7 @@ class LightTokenizer(nn.Module):
 
     def __init__(self, width: int = 64):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(9 + 9, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
+        self.mlp = nn.Sequential(nn.Linear(2 * RADIANCE, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
                                  nn.Linear(width, TOKEN))
 
     def forward(self, radiance: Tensor) -> Tensor:
@@ -141,9 +151,7 @@ class LightTokenizer(nn.Module):
 class LightingDecoder(nn.Module):
     """What the transport leaves over: gains on its terms, within e^-REACH and e^REACH, per surfel, view and light.
 
-    surfel: (K, 11) base colour, roughness, metallic, n.v shading, n.v geometric, n.n, area, visibility, blocked.
-    terms: (K, 5, 3) outgoing radiance over the map's mean luminance: sky diffuse without and with visibility,
-        bounced diffuse, specular without and with occlusion.
+    surfel: (K, SURFEL). terms: (K, TERMS, 3) over the map's mean luminance.
     h: (K, 32) of the surfel's voxel. view: (K, 3) unit, asset frame. reflected, normal: (K, 3) unit, map frame.
     tokens: (T, 48), directions (T, 3) of the map's frame.
     Returns radiance (K, 3), same unit.
@@ -152,9 +160,9 @@ class LightingDecoder(nn.Module):
     def __init__(self, width: int = 96, heads: int = 4):
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(11 + 6 + HIDDEN, 2 * heads)  # how sharply each head looks around normal and reflection
+        self.query = nn.Linear(SURFEL + 6 + HIDDEN, 2 * heads)  # how sharply each head looks around normal and reflection
         self.value = nn.Linear(TOKEN, heads * 8)
-        inside = 11 + 15 + HIDDEN + 3 + heads * 8
+        inside = SURFEL + 3 * TERMS + HIDDEN + 3 + heads * 8
         self.enter = nn.Linear(inside, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
         self.features = nn.Linear(width, 16)
@@ -182,9 +190,9 @@ class LightingDecoder(nn.Module):
             x = x + F.silu(layer(x))
         basis = self.basis(torch.cat([self.features(x), encode_normal(normal)], -1))  # (K, 6)
         change = REACH * torch.tanh(basis / REACH)  # so that what was learned from some objects cannot spoil others
-        sent = (terms[:, [1, 2, 4]] * torch.exp(change[:, :3])[..., None]).sum(1)
+        sent = (terms[:, Term.SENT] * torch.exp(change[:, :3])[..., None]).sum(1)
         # and by at most a twenty-fifth of the base colour beside them
-        return (sent + 0.1 * change[:, 3:] * surfel[:, :3].clamp(min=0.02)).clamp(min=0)
+        return (sent + 0.1 * change[:, 3:] * surfel[:, SurfelColumn.BASE_COLOR].clamp(min=0.02)).clamp(min=0)
 
 
 def encode_normal(normal: Tensor) -> Tensor:

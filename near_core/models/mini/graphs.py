@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim
 
-from . import asset_networks as mini
-from . import photo_networks as mini_photo
+from . import asset_networks, layout, photo_networks
 
 WEIGHTS = Path(__file__).parents[2] / "weights"  # <stage>.safetensors, float16
 GRAPHS = WEIGHTS / "onnx"  # what export writes and the runtime reads
@@ -38,38 +37,47 @@ def _rows(*shape: int) -> Tensor:
 
 
 def _around(count: int) -> Tensor:
-    return torch.randint(0, count + 1, (count, 27))
+    return torch.randint(0, count + 1, (count, layout.NEIGHBOURS))
 
 
-_CELLS, _SIZE = (2 * mini_photo.COARSE) ** 3, mini_photo.SIZE
+_CELLS = (2 * layout.COARSE) ** 3
+_IMAGE = (1, layout.PICTURE, layout.SIZE, layout.SIZE)
 
 ALL: dict[str, Graph] = {
-    "encoder": Graph("latent", mini.Encoder,
-                     lambda: {"voxels": _rows(50, mini.CHILDREN * mini.CHILD), "neighbours": _around(50)},
-                     {"voxels": {0: "N"}, "neighbours": {0: "N"}}, ("slat",)),
-    "iad": Graph("latent", mini.IntrinsicDecoder,
-                 lambda: {"slat": _rows(50, mini.LATENT), "neighbours": _around(50)},
-                 {"slat": {0: "N"}, "neighbours": {0: "N"}}, ("h", "occupied", "children")),
-    "tokenizer": Graph("renderer", mini.LightTokenizer, lambda: {"radiance": _rows(mini.TOKENS, 9)}, {}, ("tokens",)),
-    "lad": Graph("renderer", mini.LightingDecoder,
-                 lambda: {"surfel": _rows(50, 11), "terms": _rows(50, 5, 3), "h": _rows(50, mini.HIDDEN),
-                          "view": _rows(50, 3), "reflected": _rows(50, 3), "normal": _rows(50, 3),
-                          "tokens": _rows(mini.TOKENS, mini.TOKEN), "directions": _rows(mini.TOKENS, 3)},
-                 {name: {0: "K"} for name in ("surfel", "terms", "h", "view", "reflected", "normal")}, ("radiance",)),
-    "intrinsics": Graph("intrinsics", mini_photo.Intrinsics,
-                        lambda: {"image": _rows(1, 4, _SIZE, _SIZE), "pose": _rows(1, mini_photo.POSE)}, {},
-                        ("layers", "trunk", "elevation")),
-    "structure": Graph("structure", mini_photo.Structure,
-                       lambda: {"image": _rows(1, 4, _SIZE, _SIZE), "layers": _rows(1, mini_photo.LAYERS, _SIZE, _SIZE),
-                                "trunk": _rows(1, mini_photo.TRUNK, _SIZE // 2, _SIZE // 2),
-                                "surface": _rows(1, 3, _SIZE, _SIZE), "uv": _rows(1, 2, _CELLS, 2),
-                                "depth": _rows(1, 2, _CELLS), "towards": _rows(1, 3)}, {}, ("logits",)),
-    "matte": Graph("matte", mini_photo.Matte,
-                   lambda: {"picture": _rows(1, 3, mini_photo.MATTE_SIZE, mini_photo.MATTE_SIZE)}, {}, ("logits",)),
-    "slat": Graph("slat", mini_photo.Slat,
-                  lambda: {"pixel": _rows(50, mini_photo.PIXEL), "state": _rows(50, mini.LATENT), "time": _rows(1),
-                           "neighbours": _around(50)},
-                  {name: {0: "N"} for name in ("pixel", "state", "neighbours")}, ("slat", "confidence")),
+    "encoder": Graph(
+        "latent", asset_networks.Encoder,
+        lambda: {"voxels": _rows(50, layout.CHILDREN * layout.CHILD), "neighbours": _around(50)},
+        {"voxels": {0: "N"}, "neighbours": {0: "N"}}, ("slat",)),
+    "iad": Graph(
+        "latent", asset_networks.IntrinsicDecoder,
+        lambda: {"slat": _rows(50, layout.LATENT), "neighbours": _around(50)},
+        {"slat": {0: "N"}, "neighbours": {0: "N"}}, ("h", "occupied", "children")),
+    "tokenizer": Graph(
+        "renderer", asset_networks.LightTokenizer,
+        lambda: {"radiance": _rows(layout.TOKENS, layout.RADIANCE)}, {}, ("tokens",)),
+    "lad": Graph(
+        "renderer", asset_networks.LightingDecoder,
+        lambda: {"surfel": _rows(50, layout.SURFEL), "terms": _rows(50, layout.TERMS, 3), "h": _rows(50, layout.HIDDEN),
+                 "view": _rows(50, 3), "reflected": _rows(50, 3), "normal": _rows(50, 3),
+                 "tokens": _rows(layout.TOKENS, layout.TOKEN), "directions": _rows(layout.TOKENS, 3)},
+        {name: {0: "K"} for name in ("surfel", "terms", "h", "view", "reflected", "normal")}, ("radiance",)),
+    "intrinsics": Graph(
+        "intrinsics", photo_networks.Intrinsics,
+        lambda: {"image": _rows(*_IMAGE), "pose": _rows(1, layout.POSE)}, {}, ("layers", "trunk", "elevation")),
+    "structure": Graph(
+        "structure", photo_networks.Structure,
+        lambda: {"image": _rows(*_IMAGE), "layers": _rows(1, layout.LAYERS, *_IMAGE[2:]),
+                 "trunk": _rows(1, layout.TRUNK, layout.SIZE // 2, layout.SIZE // 2),
+                 "surface": _rows(1, layout.SURFACE, *_IMAGE[2:]), "uv": _rows(1, 2, _CELLS, 2),
+                 "depth": _rows(1, 2, _CELLS), "towards": _rows(1, 3)}, {}, ("logits",)),
+    "matte": Graph(
+        "matte", photo_networks.Matte,
+        lambda: {"picture": _rows(1, 3, layout.MATTE_SIZE, layout.MATTE_SIZE)}, {}, ("logits",)),
+    "slat": Graph(
+        "slat", photo_networks.Slat,
+        lambda: {"pixel": _rows(50, layout.PIXEL), "state": _rows(50, layout.LATENT), "time": _rows(1),
+                 "neighbours": _around(50)},
+        {name: {0: "N"} for name in ("pixel", "state", "neighbours")}, ("slat", "confidence")),
 }
 
 

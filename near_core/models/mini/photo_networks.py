@@ -10,14 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .asset_networks import LATENT, SparseBlock
+from .asset_networks import SparseBlock
+from .layout import (
+    COARSE,
+    LATENT,
+    LAYERS,
+    PICTURE,
+    PIXEL,
+    POSE,
+    TRUNK,
+    Layer,
+    MaterialColumn,
+    Picture,
+    Pixel,
+    SurfacePlane,
+)
 
-SIZE = 128  # pixels of the square crop the networks see
-PIXEL = 30  # what Slat sees of a voxel
-LAYERS = 10  # of Intrinsics
-TRUNK = 64
-POSE = 6
-COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
 LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
 
 # EfficientNet-Lite0 (Tan and Le 2019, the variant without squeeze-and-excitation): kernel, stride, expansion, out
@@ -92,12 +100,9 @@ class Backbone(nn.Module):
 class Intrinsics(nn.Module):
     """What a photo shows of an object, pixel by pixel, free of its light; and from how high it was taken.
 
-    image: (B, 4, S, S) sRGB colour over grey in [-1, 1] and alpha 0..1. pose: (B, POSE) of the crop's camera, 0 where it
-    is not known: 1, the unit direction from the object's middle to it, the crop's side in asset units there, and the
-    tangent of half its field of view.
-    Returns layers (B, LAYERS, S, S): depth below the object's middle and thickness behind it, both in sides of the crop,
-    the normal in the camera's frame (not unit), display base colour, roughness, metallic; trunk
-    (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians.
+    image: (B, PICTURE, S, S). pose: (B, POSE), 0 where the camera is not known.
+    Returns layers (B, LAYERS, S, S); trunk (B, TRUNK, S/2, S/2), features for Structure; elevation (B,) radians, of the
+    camera above the horizon.
     """
 
     def __init__(self, inner: int = TRUNK):
@@ -106,12 +111,12 @@ class Intrinsics(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
         self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
                                                   nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
-        self.alpha = nn.Conv2d(4, inner, 4, stride=2, padding=1)
+        self.alpha = nn.Conv2d(PICTURE, inner, 4, stride=2, padding=1)
         self.whole = nn.Sequential(nn.Linear(320, 128), nn.SiLU(), nn.Linear(128, inner + 1))
         self.pose = nn.Sequential(nn.Linear(POSE, 64), nn.SiLU(), nn.Linear(64, inner * len(_TAPS)))
         # the photo's light tints and dims all of it: a gain and an offset per channel, from the whole picture
         self.tone = nn.Sequential(nn.Linear(320 + 6, 128), nn.SiLU(), nn.Linear(128, 6))
-        self.narrow = nn.Conv2d(inner, 28, 1)
+        self.narrow = nn.Conv2d(inner, 32 - PICTURE, 1)
         self.out = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.SiLU(), nn.Conv2d(32, LAYERS, 3, padding=1))
         nn.init.normal_(self.out[-1].weight, std=0.003)
         nn.init.normal_(self.whole[-1].weight, std=0.003)
@@ -119,7 +124,7 @@ class Intrinsics(nn.Module):
         nn.init.normal_(self.tone[-1].weight, std=0.003)
 
     def forward(self, image: Tensor, pose: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        taps = self.backbone(image[:, :3])
+        taps = self.backbone(image[:, Picture.COLOR])
         posed = self.pose(pose).unflatten(1, (len(taps), -1))[..., None, None]
         whole = self.whole(taps[-1].mean((2, 3)))
         x = self.lateral[-1](taps[-1]) + whole[:, :-1, None, None]
@@ -132,13 +137,14 @@ class Intrinsics(nn.Module):
             x = x + self.smooth[level](F.silu(x))
         fine = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
         out = self.out(torch.cat([fine, image], 1))
-        alpha = image[:, 3:]
-        photo = (image[:, :3] + alpha) / 2  # display colour, 0 where there is no object
+        alpha = image[:, Picture.ALPHA, None]
+        photo = (image[:, Picture.COLOR] + alpha) / 2  # display colour, 0 where there is no object
         area = alpha.mean((2, 3)).clamp(min=1e-3)
         mean, square = photo.mean((2, 3)) / area, (photo * photo).mean((2, 3)) / area
         tone = self.tone(torch.cat([taps[-1].mean((2, 3)), mean, square], 1))[..., None, None]
-        colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, 5:8]
-        return torch.cat([out[:, :5], colour, torch.sigmoid(out[:, 8:])], 1), x, whole[:, -1]
+        colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, Layer.BASE_COLOR]
+        finish = torch.sigmoid(out[:, Layer.ROUGHNESS_METALLIC])
+        return torch.cat([out[:, Layer.GEOMETRY], colour, finish], 1), x, whole[:, -1]
 
 
 def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:
@@ -194,8 +200,8 @@ class Structure(nn.Module):
     """What of the 64^3 grid lies inside the object: from the photo's layers, looked up along its rays, and from those
     looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
 
-    image: (B, 4, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics. surface: (B, 3, S, S):
-    depth of the front and of the last surface behind it below the frame's origin, asset units, and alpha.
+    image: (B, PICTURE, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics.
+    surface: (B, SURFACE, S, S).
     uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3)
     theirs. towards: (B, 3) unit, from the origin to the camera.
     Returns logits (B, 64, 64, 64).
@@ -205,7 +211,7 @@ class Structure(nn.Module):
         super().__init__()
         w = width
         self.narrow = nn.Conv2d(TRUNK, channels, 1)
-        self.overview = Overview(TRUNK + LAYERS + 4, channels)
+        self.overview = Overview(TRUNK + LAYERS + PICTURE, channels)
         self.enter = nn.Conv3d(2 * channels + 2 * LOCAL + 6, w, 1)
         self.down1, self.down2, self.down3 = ResBlock3d(w, w), ResBlock3d(w, 2 * w), ResBlock3d(2 * w, 4 * w)
         self.middle = nn.Sequential(ResBlock3d(4 * w, 4 * w), ResBlock3d(4 * w, 4 * w))
@@ -224,7 +230,7 @@ class Structure(nn.Module):
         maps, local, looked = self.narrow(trunk) + self.overview(seen), [], []
         for side in (0, 1):
             found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
-            front, back, alpha = found.unbind(-1)
+            front, back, alpha = (found[..., p] for p in (SurfacePlane.FRONT, SurfacePlane.BACK, SurfacePlane.ALPHA))
             below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a  # noqa: E731
             local += [below(front), below(back), alpha]
             cell = F.avg_pool3d(uv[:, side].transpose(1, 2).unflatten(2, grid), 2).flatten(2).transpose(1, 2)
@@ -249,10 +255,8 @@ class Slat(nn.Module):
     """The latent of voxels whose place is known, from the photo's layers and the voxels around: what is likeliest where
     the photo decides, one evaluation of a rectified flow where it does not (Liu et al. 2023).
 
-    pixel: (N, PIXEL): the layers' display colour, roughness and metallic where the voxel falls, and whether it is seen;
-    the same at its mirror image; the photo's mean of the five, and their mean around; place 3, normal 3, its cosine
-    with the direction to the camera, seen on both sides. state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen.
-    time: (1,) 0..1. Where state and time are 0, the answer is the mean of what is likely.
+    pixel: (N, PIXEL). state: (N, LATENT), time * latent + (1 - time) * noise where hidden, 0 where seen. time: (1,)
+    0..1. Where state and time are 0, the answer is the mean of what is likely.
     Returns the latent that the flow leads to, (N, LATENT), as far as can be told, and confidence (N,) 0..1.
     """
 
@@ -268,16 +272,18 @@ class Slat(nn.Module):
             x = block(x, neighbours)
         out = self.leave(x)
         # the network corrects a first guess: what is seen there, else at the mirror image, else before it and on the whole
-        seen, twin = pixel[:, 5:6], pixel[:, 11:12] * (1 - pixel[:, 5:6])
-        hidden = (pixel[:, 12:15] + pixel[:, 17:20]) / 2
-        guess = seen * pixel[:, :3] + twin * pixel[:, 6:9] + (1 - seen - twin) * hidden
+        seen = pixel[:, Pixel.IS_SEEN]
+        twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
+        hidden = (pixel[:, Pixel.WHOLE] + pixel[:, Pixel.AROUND]) / 2
+        guess = seen * pixel[:, Pixel.SEEN] + twin * pixel[:, Pixel.MIRRORED] + (1 - seen - twin) * hidden
+        guess = guess[:, MaterialColumn.BASE_COLOR]
         first = F.pad(2 * guess.clamp(0.01, 1.0) ** 2.2 - 1, (0, LATENT - 3))
         known = time * (1 - seen)  # towards its end the flow hardly moves
         return (1 - known) * first + known * state + out[:, :LATENT], torch.sigmoid(out[:, LATENT])
 
 
 class Matte(nn.Module):
-    """What of a photo is the object in front. picture: (1, 3, 192, 192) sRGB in [-1, 1] -> logits (1, 192, 192)."""
+    """What of a photo is the object in front. picture: (1, 3, S, S) sRGB in [-1, 1], S = MATTE_SIZE -> logits (1, S, S)."""
 
     def __init__(self, inner: int = 48):
         super().__init__()
@@ -299,5 +305,3 @@ class Matte(nn.Module):
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out(torch.cat([x, F.silu(self.edge(picture))], 1))[:, 0]
 
-
-MATTE_SIZE = 192  # pixels; a photo is squeezed into this square

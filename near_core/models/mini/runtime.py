@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "weights" / "onnx"
 class NearMini:
     """The embedded model. Every graph is loaded when first asked for.
 
-    folder: what models.mini_graphs.export wrote. threads: 0 = all. backend: "onnx", or "torch" (for comparison).
+    folder: what graphs.export wrote. threads: 0 = all. backend: "onnx", or "torch" (for comparison).
     """
 
     def __init__(self, folder: Path = FOLDER, threads: int = 0, backend: str = "onnx"):
@@ -29,7 +29,7 @@ class NearMini:
         self._sessions: dict = {}
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        """One network. inputs: arrays by the names of models.mini_graphs.ALL[graph].inputs. Returns its outputs."""
+        """One network. inputs: arrays by the names of models.graphs.ALL[graph].inputs. Returns its outputs."""
         if graph not in self.graphs:
             raise NearError(f"The embedded model has no part named {graph}.", "Reinstall the add-on.")
         if self.backend == "torch":
@@ -57,11 +57,11 @@ class NearMini:
     def _run_torch(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         import torch
 
-        from . import graphs as mini_graphs
+        from . import graphs
         if graph not in self._sessions:
-            self._sessions[graph] = mini_graphs.module(graph)
+            self._sessions[graph] = graphs.module(graph)
         tensors = {k: torch.from_numpy(np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32))
                    for k, v in inputs.items()}
         with torch.no_grad():
-            made = self._sessions[graph](*(tensors[k] for k in mini_graphs.ALL[graph].inputs()))
+            made = self._sessions[graph](*(tensors[k] for k in graphs.ALL[graph].inputs()))
         return [t.numpy() for t in (made if isinstance(made, tuple) else (made,))]

@@ -12,8 +12,7 @@ import OpenEXR
 import torch
 import torch.nn.functional as F
 
-from ....create.view import SHARP
-from ....models.mini.photo_networks import SIZE
+from ....models.mini.layout import RESOLVED, SIZE
 from ....scene import camera as cameras
 from .color import srgb_encode
 
@@ -53,8 +52,8 @@ def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: 
 def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
                   mirrored: bool = False) -> torch.Tensor:
     """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
-    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored, SHARP)
-    shrink = window[2] / SHARP
+    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored, RESOLVED)
+    shrink = window[2] / RESOLVED
     if shrink > 1.5:  # keep fine detail from aliasing
         kernel = int(round(shrink))
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]

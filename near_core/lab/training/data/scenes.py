@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ....asset import CELL
 from ....asset.surfels import RESOLUTION
-from ....create.view import SHARP, cell_centres
-from ....models.mini.photo_networks import SIZE
+from ....create.view import cell_centres
+from ....models.mini.layout import RESOLVED, SIZE
 from .color import srgb_decode
 from .relight import ROUGHNESS, reflectances
 
-RASTER = 2 * SHARP  # pixels a side of the z-buffer
+RASTER = 2 * RESOLVED  # pixels a side of the z-buffer
 DISC = 4  # points along a surfel's side
 WIDE = 0.62  # of a cell: how far those reach from its middle
 WAVES = 4  # of an object's bending

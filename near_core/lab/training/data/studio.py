@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ....asset.surfels import RESOLUTION
 from ....create.view import cell_centres
-from ....models.mini.photo_networks import SIZE
+from ....models.mini.layout import SIZE
 from ...datasets.materials import draw_uniform
 from .color import srgb_decode, srgb_encode
 from .photos import MARGIN

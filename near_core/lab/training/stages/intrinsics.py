@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ....create.view import pose_of, reach
-from ....models.mini.photo_networks import LAYERS, Intrinsics
+from ....models.mini.layout import LAYERS
+from ....models.mini.photo_networks import Intrinsics
 from ...datasets.dataset import Dataset
 from ..data import photos, relight
 from ..data import samples as subjects

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .... import image
-from ....models.mini.photo_networks import MATTE_SIZE, Matte
+from ....models.mini.layout import MATTE_SIZE
+from ....models.mini.photo_networks import Matte
 from ..data import photos
 from ..data.color import srgb_encode
 from ..loop import Run, Schedule, autocast, background

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from .... import asset as assets
 from ....asset import Surfels
 from ....asset import octants as latent
-from ....create.material import SPREAD, flow_noise, voxel_pixels
+from ....create.material import flow_noise, voxel_pixels
 from ....create.view import View, pose_of
-from ....models.mini.asset_networks import LATENT
+from ....models.mini.layout import LATENT, Latent
 from ....models.mini.photo_networks import Slat
 from ...datasets.dataset import Dataset
 from ..data import photos, relight
@@ -119,7 +119,7 @@ def judge(networks: SlatOnly, decoder: Autoencoder, lights: relight.Lights, item
     parts["confidence"] = (confidence.float() - sure).square().mean()
     if item["time"] > 0:
         hidden = 1 - item["pixel"][:, 5:6]
-        apart = (slat - item["target"]) / torch.from_numpy(SPREAD)
+        apart = (slat - item["target"]) / torch.from_numpy(Latent.SPREAD)
         parts["flow"] = (apart.square() * hidden).sum() / (LATENT * hidden.sum()).clamp(min=1)
         return 0.3 * loss + 2 * parts["flow"], parts
     wrong = lit(lights, item["octants"], children.float(), seed)
