@@ -20,7 +20,7 @@ from ..errors import NearError
 from ..image import read_photo, srgb_decode
 from ..mesh import occupied
 from ..models.mini.runtime import NearMini
-from ..models.near import conditioning as near_conditioning
+from ..models.near import conditioning
 from ..models.near.pipeline import Pipeline
 from ..progress import Progress, part, silent
 
@@ -36,7 +36,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
     photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was taken
-    is not asked, the networks do not look for it. mode: how several photos are used, as in near_sampler.guided_velocity.
+    is not asked, the networks do not look for it. mode: how several photos are used, as in sampler.guided_velocity.
     Raises NearError for what the checkpoint or the photos lack, before anything is sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
@@ -44,7 +44,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     pictures = [_picture(photo, mask if number == 0 else None, matte, part(progress, 0.0, 0.05))
                 for number, photo in enumerate(photos)]
     if on_preview:
-        crop = near_conditioning.crop(pictures[0]).astype(np.float32) / 255
+        crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
         on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])
     progress("Image features", 0.05)
     images = pipeline.image_tokens(pictures)

@@ -18,7 +18,7 @@ from ..cache import Recent
 from ..directions import polar_rotation, unit
 from ..errors import NearError
 from ..models.near.conditioning import MAP_COLUMNS, MAP_ROWS
-from ..models.near.frame import Subject
+from ..models.near.frame import LitAsset
 from ..models.near.memory import Shortage
 from ..models.near.pipeline import TOKEN_STEP, Pipeline
 from ..progress import Progress, part, silent
@@ -37,7 +37,7 @@ class Published:
 
     def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto",
                  companions: Sequence[str | Path] = ()):
-        """folder: a checkpoint; the rest as in near_pipeline.Pipeline."""
+        """folder: a checkpoint; the rest as in pipeline.Pipeline."""
         self.notes: list[str] = []
         self._chosen = folder, precision, companions
         self._may_move = device == "auto"
@@ -110,7 +110,7 @@ class Published:
         progress("Done", 1.0)
         return {name: picture[name] for name in settings.passes}
 
-    def _subject(self, instance: Instance, environment: Environment, progress: Progress) -> Subject:
+    def _subject(self, instance: Instance, environment: Environment, progress: Progress) -> LitAsset:
         asset = instance.asset
         if asset.model != "near":
             raise NearError(f"{asset.name} has no latent of the published model.",
@@ -122,7 +122,7 @@ class Published:
         # the register tokens are the same for every asset, so that what the network keeps of them and the light is too
         memory = self._memories.get_or(
             key, lambda: self.pipeline.memorize(decoded, self.pipeline.tokens(radiance(), degrees)))
-        return Subject(decoded, memory, instance.matrix)
+        return LitAsset(decoded, memory, instance.matrix)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from near_core.commands.cli import main  # noqa: E402
 from near_core.directions import decode_octahedral  # noqa: E402
 from near_core.engine import Engine  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
-from near_core.models.near import memory as near_memory  # noqa: E402
+from near_core.models.near import memory  # noqa: E402
 from near_core.published.renderer import Published  # noqa: E402
 from near_core.render.composite import merged  # noqa: E402
 from near_core.scene import PASSES, Instance, Settings  # noqa: E402
@@ -126,7 +126,7 @@ def test_a_picture_can_be_stopped_between_two_layers(folder, latent):  # noqa: F
 def test_memory_that_runs_out_is_an_error_in_words(folder, latent, monkeypatch):  # noqa: F811
     engine = Engine(folder, "cpu")
     engine.render([], CAMERA, LIGHT)
-    monkeypatch.setattr(near_memory, "free", lambda device: 1 << 20)
+    monkeypatch.setattr(memory, "free", lambda device: 1 << 20)
     with pytest.raises(NearError, match="GB are free on cpu"):
         engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
     monkeypatch.undo()
@@ -144,9 +144,9 @@ def test_memory_that_runs_out_is_an_error_in_words(folder, latent, monkeypatch):
 
 def test_the_processor_takes_over_where_an_open_device_is_too_small(folder, latent, monkeypatch):  # noqa: F811
     published = Published(folder, "auto")
-    real = near_memory.free
+    real = memory.free
     published.pipeline.device = torch.device("meta")  # stands for a graphics processor without room
-    monkeypatch.setattr(near_memory, "free", lambda device: 0 if torch.device(device).type == "meta" else real(device))
+    monkeypatch.setattr(memory, "free", lambda device: 0 if torch.device(device).type == "meta" else real(device))
     picture = published.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
     assert picture["Combined"].any() and "too little memory" in published.notes[0]
     assert published.pipeline.device.type == "cpu"

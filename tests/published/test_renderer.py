@@ -7,7 +7,7 @@ yaml = pytest.importorskip("yaml")
 
 from near_core.asset import NeuralAsset  # noqa: E402
 from near_core.errors import NearError  # noqa: E402
-from near_core.models.near import conditioning as near_conditioning  # noqa: E402
+from near_core.models.near import conditioning  # noqa: E402
 from near_core.published.renderer import Published, light_of  # noqa: E402
 from near_core.scene import (  # noqa: E402
     PASSES,
@@ -78,7 +78,7 @@ def test_the_raster_shows_where_the_light_stands_for_the_asset():
     radiance = sun(32, 64)  # +X in the map
     for degrees, column in ((0, 384), (-90, 256), (180, 128), (45, 448)):  # the sun stands at azimuth -degrees
         _, rotation, _ = light_of(Environment(radiance), turn_z(degrees))
-        light_map = near_conditioning.light_map(radiance, rotation).numpy()
+        light_map = conditioning.light_map(radiance, rotation).numpy()
         place = np.argwhere(light_map[3] > light_map[3].max() - 0.05).mean(0)
         assert place[1] == pytest.approx(column, abs=3), degrees
         np.testing.assert_allclose(brightest(light_map), [1, 0, 0], atol=0.05)
@@ -89,7 +89,7 @@ def test_a_tilted_asset_gets_the_map_in_its_own_frame():
     radiance[:6] = 50  # the zenith
     tilt = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]])  # the asset's +Y stands up
     resampled, rotation, _ = light_of(Environment(radiance), tilt)
-    light_map = near_conditioning.light_map(resampled(), rotation).numpy()
+    light_map = conditioning.light_map(resampled(), rotation).numpy()
     assert brightest(light_map)[1] > 0.95
 
 

@@ -111,7 +111,7 @@ def _views(renderer, common, fixtures, folder, config):
     pixels = near_render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
     camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=near_render.NEAR, far=near_render.FAR)
     basis = fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
-    subject = near_frame.Subject(near_frame.Decoded(coords, h, registers), None)
+    subject = near_frame.LitAsset(near_frame.Decoded(coords, h, registers), None)
     seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
     subject.memory = memory
     rows = [_row(common | {"part": "renderer, once per light"}, seconds, flops)]

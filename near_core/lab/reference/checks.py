@@ -85,7 +85,7 @@ def compare_activations(fixture, prefix, representation, camera=None):
     raw = {name: fixture[prefix + name] for name in
            ("_xyz", "_base_color", "_features_dc", "_scaling", "_scaling_view", "_rotation", "_opacity", "_roughness",
             "_metallic", "_pbr1", "_shadow", "_hdri1", "_hdri2", "_rgb") if prefix + name in fixture}
-    gaussians = near_gaussians.Gaussians(raw, representation, camera)
+    gaussians = near_gaussians.DecodedGaussians(raw, representation, camera)
     getters = {"get_xyz": gaussians.xyz, "get_opacity": gaussians.opacity, "get_scaling": gaussians.scaling,
                "get_scaling_view": lambda: gaussians.scaling("_scaling_view"), "get_rotation": gaussians.rotation,
                "get_rotation_matrix": lambda: near_gaussians.rotation_matrix(gaussians.rotation()),

@@ -76,7 +76,7 @@ def check_sparse_operations(fixture):
     fixture.compare("out/subdivide/coords", children)
     fixture.compare("out/subdivide/feats", repeated)
     groups = int(re.search(r"GroupNorm\((\d+) groups", fixture.config["what"])[1])
-    layer = sparse.GroupNorm(groups, len(fixture["w/groupnorm.weight"]))
+    layer = sparse.SparseGroupNorm(groups, len(fixture["w/groupnorm.weight"]))
     layer.load_state_dict(fixture.weights("w/groupnorm."))
     fixture.compare("out/groupnorm", layer(fixture["in/groupnorm/feats"], sparse.lengths(coords)))
     for key in fixture.names("out/window_"):
@@ -96,7 +96,7 @@ def check_samplers(fixture):
         return (1.3 * x).sin() + 0.5 * condition.mean((1, 2))[:, None, None] + 0.2 * np.cos(3 * t / 1000) * x
 
     for name, run in fixture.config["runs"].items():
-        settings = near_sampler.Settings(
+        settings = near_sampler.SamplerSettings(
             run["steps"], run["rescale_t"], run.get("cfg_strength"), tuple(run.get("cfg_interval", (0, 1))),
             fixture.config["sigma_min"])
         seen.clear()

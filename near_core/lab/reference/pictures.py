@@ -31,7 +31,7 @@ def check_renderings(fixture):
         view, lens = fixture[f"in/{name}/extrinsics"], fixture[f"in/{name}/intrinsics"]
         wide = "_wide" if name.endswith("_wide") else ""
         near, far = fixture.config["near" + wide], fixture.config["far" + wide]
-        gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
+        gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
         size = read_size(fixture[f"out/{name}/alpha"])
         compare_maps(fixture, f"out/{name}", near_render.render(gaussians, basis, view, lens, size, near, far))
         compare_projections(fixture, f"mid/{name}", gaussians, basis, view, lens, size, near, far)
@@ -92,7 +92,7 @@ def compare_supersampled(fixture, key, raw, representation, basis, camera):
     small = read_size(fixture[key])
     large = small if small[0] != side else tuple(factor * length for length in small)
     view, lens = fixture[f"in/{camera}/extrinsics"], fixture[f"in/{camera}/intrinsics"]
-    gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
+    gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
     maps = near_render.render(gaussians, basis, view, lens, large, fixture.config["near"], fixture.config["far"])
     value = maps[key.split("/")[-1]]
     if small != large:
@@ -104,7 +104,7 @@ def compare_background(fixture, raw, representation, camera):
     """A pass over a colour of its own; its picture may have another size than the frames."""
     size = read_size(fixture["out/background/alpha"][..., 0])
     view = fixture[f"in/{camera}/extrinsics"]
-    gaussians = near_gaussians.Gaussians(raw, representation, torch.inverse(view)[:3, 3])
+    gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
     picture, alpha, depth, _ = near_render.splat_pass(
         gaussians, "_scaling_view", fixture["in/background_colors"], view,
         near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size,

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ...errors import NearError
 from ...progress import silent
-from . import dino as near_dino
+from . import dino
 from .basis import NORMAL_FREQUENCIES, NeuralBasis
 from .dino import DinoVisionTransformer
 from .flow import SLatFlowModel
@@ -256,7 +256,7 @@ def inferred(kind, shapes):
     def size(key, axis):
         return shapes[key][axis] if key in shapes and len(shapes[key]) > axis else None
 
-    told = near_dino.inferred(shapes) if kind == ENCODER_CLASS else {}
+    told = dino.inferred(shapes) if kind == ENCODER_CLASS else {}
     if kind == "Hdri_Encoder":
         told = {"cnn_out_channels": size("fusion_c3.fusion.0.weight", 0), "output_dim": size("ln_final.weight", 0)}
     if kind == "SLatGaussianDecoder":
@@ -301,7 +301,7 @@ class Weights:
                 tensors = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
                 self.shapes = {str(key): tuple(value.shape) for key, value in tensors.items()}
                 self.file, self.get = None, tensors.__getitem__
-            self.shapes, self.get = near_dino.in_original_names(self.shapes, self.get)
+            self.shapes, self.get = dino.in_original_names(self.shapes, self.get)
         except (OSError, RuntimeError, ValueError, AttributeError, SafetensorError, EOFError,
                 pickle.UnpicklingError) as error:
             raise _damaged(self.path, "is damaged or not a plain file of weights") from error

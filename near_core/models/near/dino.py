@@ -62,7 +62,7 @@ class Attention(nn.Module):
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class MLP(nn.Module):
+class DinoMLP(nn.Module):
     def __init__(self, channels, hidden):
         super().__init__()
         self.fc1 = blocks.Linear(channels, hidden)
@@ -81,12 +81,12 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class Block(nn.Module):
+class DinoBlock(nn.Module):
     def __init__(self, channels, heads, mlp_ratio, layer_scale):
         super().__init__()
         self.norm1, self.norm2 = blocks.LayerNorm(channels), blocks.LayerNorm(channels)
         self.attn = Attention(channels, heads)
-        self.mlp = MLP(channels, int(channels * mlp_ratio))
+        self.mlp = DinoMLP(channels, int(channels * mlp_ratio))
         if layer_scale:
             self.ls1, self.ls2 = LayerScale(channels), LayerScale(channels)
         else:
@@ -116,7 +116,7 @@ class DinoVisionTransformer(nn.Module):
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(3, embed_dim, patch_size, patch_size)
         self.blocks = nn.ModuleList(
-            Block(embed_dim, num_heads, mlp_ratio, init_values) for _ in range(depth))
+            DinoBlock(embed_dim, num_heads, mlp_ratio, init_values) for _ in range(depth))
         self.norm = blocks.LayerNorm(embed_dim)
 
     def positions(self, height, width):

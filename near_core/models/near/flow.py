@@ -10,7 +10,7 @@ from . import blocks, sparse
 from .vae import head_count, positions
 
 
-class ResBlock(nn.Module):
+class SparseResBlock(nn.Module):
     """Two submanifold convolutions modulated by time; may first move one level down or up."""
 
     def __init__(self, channels, time_channels, out_channels):
@@ -52,13 +52,13 @@ class SLatFlowModel(nn.Module):
         heads = head_count(model_channels, num_heads, num_head_channels)
         self.input_layer = blocks.Linear(in_channels, outer)
         down = [outer] * num_io_res_blocks + [model_channels] if levels else []
-        self.input_blocks = nn.ModuleList(ResBlock(a, model_channels, b) for a, b in zip(down, down[1:]))
+        self.input_blocks = nn.ModuleList(SparseResBlock(a, model_channels, b) for a, b in zip(down, down[1:]))
         self.blocks = nn.ModuleList(
             blocks.FlowBlock(model_channels, cond_channels, heads, mlp_ratio, qk_rms_norm, qk_rms_norm_cross, share_mod)
             for _ in range(num_blocks))
         joined = 2 if use_skip_connection else 1  # a skip connection doubles the channels
         self.out_blocks = nn.ModuleList(
-            ResBlock(channels * joined, model_channels, outer) for channels in reversed(down[1:]))
+            SparseResBlock(channels * joined, model_channels, outer) for channels in reversed(down[1:]))
         self.out_layer = blocks.Linear(outer, out_channels)
 
     def memorize(self, context):

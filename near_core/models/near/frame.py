@@ -5,8 +5,8 @@ import numpy as np
 import torch
 
 from ..._kernels import splat
-from . import render as near_render
-from .gaussians import Gaussians
+from . import render
+from .gaussians import DecodedGaussians
 
 VIEW_DISTANCE = 2.0  # of the cameras the lighting network was trained with
 
@@ -20,7 +20,7 @@ class Decoded:
 
 
 @dataclass
-class Subject:
+class LitAsset:
     """An asset in a picture. memory: `renderer.memorize` of its registers and light; matrix: (4, 4) asset to world."""
     decoded: Decoded
     memory: list
@@ -51,7 +51,7 @@ class _Placed:
         self.turn = torch.linalg.inv(self.matrix[:3, :3])  # normals as rows: n M^-1 is M^-T n
 
     def _flat(self, renderer, raw):
-        return Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, self.eye)
+        return DecodedGaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, self.eye)
 
     def light(self, renderer, basis, rows):
         """Light features of some voxels. rows: (K,) int64. Returns (K, G, 11) float32 array."""
@@ -59,24 +59,24 @@ class _Placed:
         raw = {name: value[some] for name, value in self.raw.items()}
         raw |= renderer.light(self.geometry[some], decoded.h[some], self.observed[some], decoded.coords[some],
                               self.subject.memory)
-        features = near_render.light_features(self._flat(renderer, raw), basis, self.turn)
-        return near_render.array(features).reshape(len(rows), -1, features.shape[1])
+        features = render.light_features(self._flat(renderer, raw), basis, self.turn)
+        return render.array(features).reshape(len(rows), -1, features.shape[1])
 
 
 def draw(renderer, basis, subjects, camera, cull=True):
     """Light and splat assets together.
 
-    renderer, basis: the networks; subjects: a list of `Subject`; camera: near_core.camera.Camera, world. Voxels do not
+    renderer, basis: the networks; subjects: a list of `LitAsset`; camera: near_core.camera.Camera, world. Voxels do not
     see each other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first
     which voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a
     `Frame`.
     """
     size, count = (camera.width, camera.height), renderer.representation.num_gaussians
     placed = [_Placed(renderer, subject, camera) for subject in subjects]
-    material = np.concatenate([near_render.array(near_render.material_features(each.gaussians, each.turn))
+    material = np.concatenate([render.array(render.material_features(each.gaussians, each.turn))
                                for each in placed])
     image = splat.rasterize(_project(placed, "_scaling", camera), material, *size)
-    maps = near_render.maps_of(*image, near_render.MATERIAL_MAPS, "")
+    maps = render.maps_of(*image, render.MATERIAL_MAPS, "")
 
     seen = _project(placed, "_scaling_view", camera)
     total = len(material) // count
@@ -90,13 +90,13 @@ def draw(renderer, basis, subjects, camera, cull=True):
             features[first + rows] = each.light(renderer, basis, rows)
         first += len(each.geometry)
     image = splat.rasterize(seen, features.reshape(-1, 11), *size)
-    maps |= near_render.maps_of(*image, near_render.LIGHT_MAPS, "_view")
+    maps |= render.maps_of(*image, render.LIGHT_MAPS, "_view")
     return Frame(maps, float(shown.mean()))
 
 
 def _project(placed, scaling, camera):
-    parts = [near_render.shape(each.gaussians, scaling, each.matrix) for each in placed]
-    xyz, covariance, opacity = (near_render.array(torch.cat(part)) for part in zip(*parts))
+    parts = [render.shape(each.gaussians, scaling, each.matrix) for each in placed]
+    xyz, covariance, opacity = (render.array(torch.cat(part)) for part in zip(*parts))
     return splat.project(xyz, covariance, opacity, camera.world_to_camera, camera.intrinsics, camera.width,
                          camera.height, near=camera.near, far=camera.far, orthographic=camera.orthographic)
 

@@ -70,7 +70,7 @@ class Representation:
 
 
 @dataclass
-class Gaussians:
+class DecodedGaussians:
     """M Gaussians. raw: name -> (M, ...) float32 as the decoder gives them; the methods give what is drawn."""
     raw: dict
     representation: Representation

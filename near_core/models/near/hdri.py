@@ -23,7 +23,7 @@ class Conv2d(nn.Conv2d):
         return super().forward(x.to(self.weight.dtype))
 
 
-class GroupNorm(nn.GroupNorm):
+class ImageGroupNorm(nn.GroupNorm):
     def forward(self, x):
         return F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
 
@@ -90,12 +90,12 @@ class Fusion(nn.Module):
         super().__init__()
         hidden = max(16, channels // 8)
         self.dir_adapter = nn.Sequential(
-            Conv2d(direction_channels, channels, 1), GroupNorm(min(8, channels // 4), channels), nn.GELU())
+            Conv2d(direction_channels, channels, 1), ImageGroupNorm(min(8, channels // 4), channels), nn.GELU())
         self.attention = nn.Sequential(
-            Conv2d(channels + direction_channels, hidden, 1), GroupNorm(min(4, hidden // 4), hidden), nn.GELU(),
+            Conv2d(channels + direction_channels, hidden, 1), ImageGroupNorm(min(4, hidden // 4), hidden), nn.GELU(),
             Conv2d(hidden, channels, 1), nn.Sigmoid())
         self.fusion = nn.Sequential(
-            Conv2d(2 * channels, out_channels, 1), GroupNorm(min(8, out_channels // 4), out_channels), nn.GELU())
+            Conv2d(2 * channels, out_channels, 1), ImageGroupNorm(min(8, out_channels // 4), out_channels), nn.GELU())
         self.residual_proj = nn.Identity() if channels == out_channels else Conv2d(channels, out_channels, 1)
 
     def forward(self, x, directions):
@@ -185,7 +185,7 @@ class Hdri_Encoder(ConvNeXt):
         return self.projection_conv(joined).flatten(2).transpose(1, 2).float()
 
     def forward(self, light_map):
-        """light_map: (B, 9, 512, 512) from `near_conditioning.light_map`. Returns tokens (B, num_tokens,
+        """light_map: (B, 9, 512, 512) from `conditioning.light_map`. Returns tokens (B, num_tokens,
         output_dim)."""
         _, c3, c4, c5 = self.pyramid(light_map[:, :6])
         tokens = self.project(self.fuse(light_map[:, 6:], c3, c4, c5))

@@ -6,7 +6,7 @@ from . import blocks, sparse
 from .vae import attention_sets, head_count, positions
 
 
-class Block(nn.Module):
+class DecoderBlock(nn.Module):
     """Attention to the register tokens, windowed self attention, MLP; norms have no parameters."""
 
     def __init__(self, channels, context_channels, heads, mlp_ratio, qk_rms_norm):
@@ -33,7 +33,7 @@ class SLatGaussianDecoder(nn.Module):
         self.reg_tokens = nn.Parameter(torch.zeros(1, num_register_tokens, model_channels))
         self.input_layer = blocks.Linear(latent_channels, model_channels)
         self.blocks = nn.ModuleList(
-            Block(model_channels, cond_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
+            DecoderBlock(model_channels, cond_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
 
     def forward(self, coords, feats):
         """coords: (N, 4); feats: (N, latent_channels), latent as stored in an asset (not normalized).

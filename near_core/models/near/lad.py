@@ -4,7 +4,7 @@ import torch
 import torch.nn as nn
 
 from . import blocks, sparse
-from .gaussians import Gaussians, Representation
+from .gaussians import DecodedGaussians, Representation
 from .vae import head_count, positions
 
 ROWS_AT_ONCE = 2048  # voxels per pass through the blocks; bounds memory
@@ -18,7 +18,7 @@ SCALE = (("_scaling_view", (3,)),)
 LIGHT = (("_rgb", (32,)), ("_shadow", (1,)), ("_hdri1", (1,)), ("_hdri2", (1,)))
 
 
-class Block(nn.Module):
+class LightingBlock(nn.Module):
     """Attention to the register tokens, attention to the light tokens, MLP; norms have no parameters."""
 
     def __init__(self, channels, context_channels, heads, mlp_ratio):
@@ -51,7 +51,7 @@ class SLatGaussianRenderer(nn.Module):
         self.register_buffer("offset_perturbation", self.representation.perturbation())
         self.input_layer = blocks.Linear(latent_channels, model_channels)
         self.blocks = nn.ModuleList(
-            Block(model_channels, cond_channels, heads, mlp_ratio) for _ in range(num_blocks))
+            LightingBlock(model_channels, cond_channels, heads, mlp_ratio) for _ in range(num_blocks))
         eps = torch.finfo(torch.float32).eps
         self.ob_views_encoder = blocks.Linear(75, model_channels)
         self.ob_views_norm = blocks.RMSNorm(model_channels, eps)
@@ -112,13 +112,13 @@ class SLatGaussianRenderer(nn.Module):
 
     def forward(self, coords, h, registers, light, extrinsics):
         """h, registers: from the decoder; light: (B, T, C) tokens; extrinsics: (B, 4, 4) world to camera.
-        Returns one `Gaussians` per batch item."""
+        Returns one `DecodedGaussians` per batch item."""
         cameras = torch.inverse(extrinsics)[:, :3, 3]
         observed = self.observe(coords, cameras)
         geometry = self.geometry(h, observed)
         raw = (self.place(geometry, coords)
                | self.light(geometry, h, observed, coords, self.memorize(registers, light)))
-        return [Gaussians(item, self.representation, camera)
+        return [DecodedGaussians(item, self.representation, camera)
                 for item, camera in zip(self.representation.per_item(raw, coords), cameras)]
 
 

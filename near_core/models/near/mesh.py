@@ -13,9 +13,9 @@ class Subdivision(nn.Module):
 
     def __init__(self, channels, out_channels):
         super().__init__()
-        self.act_layers = nn.ModuleList([sparse.GroupNorm(32, channels)])
+        self.act_layers = nn.ModuleList([sparse.SparseGroupNorm(32, channels)])
         self.out_layers = nn.ModuleDict({
-            "0": sparse.Convolution(channels, out_channels), "1": sparse.GroupNorm(32, out_channels),
+            "0": sparse.Convolution(channels, out_channels), "1": sparse.SparseGroupNorm(32, out_channels),
             "3": sparse.Convolution(out_channels, out_channels)})
         self.skip_connection = (nn.Identity() if channels == out_channels
                                 else sparse.Convolution(channels, out_channels, 1))

@@ -8,13 +8,10 @@ import torch
 
 from ...errors import NearError
 from ...progress import silent
-from . import conditioning as near_conditioning
-from . import dino as near_dino
-from . import memory as near_memory
-from . import sampler as near_sampler
+from . import conditioning, dino, memory, sampler
 from .checkpoint import IMAGE_ENCODER, open_checkpoint
 from .frame import VIEW_DISTANCE, Decoded, draw
-from .gaussians import Gaussians
+from .gaussians import DecodedGaussians
 
 TOKEN_STEP = 0.1  # degrees; light tokens are kept for rotations rounded to this
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -23,7 +20,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class Pipeline:
     def __init__(self, folder, device="auto", precision="auto", companions=()):
         """folder: a checkpoint. device: "auto", "cuda", "mps", "cpu". precision: "auto" or one of PRECISIONS.
-        companions: further folders, as in near_checkpoint.open_checkpoint."""
+        companions: further folders, as in checkpoint.open_checkpoint."""
         self.checkpoint = open_checkpoint(folder, companions)
         self.device = torch.device(best_device() if device == "auto" else device)
         self.dtype = best_precision(self.device) if precision == "auto" else PRECISIONS[precision]
@@ -37,13 +34,13 @@ class Pipeline:
     def network(self, name, rows=0, tokens=0):
         """The network on the device. rows, tokens: what it will see. Others leave the device where the room is short;
         raises NearError where that does not suffice."""
-        working = near_memory.activations(name, rows, tokens)
+        working = memory.activations(name, rows, tokens)
         needed = working if name in self.networks else working + self.checkpoint.size(name, self.dtype)
-        while near_memory.free(self.device) < needed + near_memory.RESERVE and set(self.networks) - {name}:
+        while memory.free(self.device) < needed + memory.RESERVE and set(self.networks) - {name}:
             del self.networks[next(other for other in self.networks if other != name)]
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        near_memory.require(self.device, needed, f"The network {name}")
+        memory.require(self.device, needed, f"The network {name}")
         if name not in self.networks:
             self.networks[name] = self.checkpoint.load(name, self.dtype, self.device)
         self.networks.move_to_end(name)
@@ -57,9 +54,9 @@ class Pipeline:
 
     @torch.inference_mode()
     def tokens(self, radiance, rotation_degrees=0.0):
-        """Light tokens (1, T, C) of an equirect map (H, W, 3); rotation as in `near_conditioning.light_map`."""
+        """Light tokens (1, T, C) of an equirect map (H, W, 3); rotation as in `conditioning.light_map`."""
         rotation = round(rotation_degrees / TOKEN_STEP) * TOKEN_STEP
-        light_map = near_conditioning.light_map(radiance, rotation)[None].to(self.device)
+        light_map = conditioning.light_map(radiance, rotation)[None].to(self.device)
         return self.network("hdri_encoder")(light_map)
 
     @torch.inference_mode()
@@ -82,7 +79,7 @@ class Pipeline:
 
     @torch.inference_mode()
     def frame(self, subjects, camera, cull=True):
-        """One view of a list of `near_frame.Subject`; arguments as in `near_frame.draw`."""
+        """One view of a list of `frame.LitAsset`; arguments as in `frame.draw`."""
         rows = sum(len(subject.decoded.h) for subject in subjects)
         return draw(self.network("renderer", rows), self.network("neural_basis"), subjects, camera, cull)
 
@@ -93,7 +90,7 @@ class Pipeline:
         renderer = self.network("renderer", len(decoded.h))
         eye = torch.tensor([0.0, -VIEW_DISTANCE, 0.0], device=self.device)
         raw = renderer.place(renderer.geometry(decoded.h, renderer.observe(decoded.coords, eye[None])), decoded.coords)
-        flat = Gaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
+        flat = DecodedGaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
         values = torch.cat([flat.base_color(), flat.value("_roughness"), flat.value("_metallic")], 1)
         weight = flat.opacity().clamp(min=1e-3).view(len(decoded.h), -1, 1)
         mean = (values.view(len(decoded.h), -1, 5) * weight).sum(1) / weight.sum(1)
@@ -104,8 +101,8 @@ class Pipeline:
         """What the flow models see. pictures: (H, W, 4) uint8 with alpha; cropped and put on black, as both flows were
         trained. Returns one (1, T, C) float32 for each."""
         encoder = self.network(IMAGE_ENCODER)
-        mean, std = (torch.tensor(each, device=self.device)[:, None, None] for each in (near_dino.MEAN, near_dino.STD))
-        crops = [near_conditioning.over(near_conditioning.crop(picture), 0) for picture in pictures]
+        mean, std = (torch.tensor(each, device=self.device)[:, None, None] for each in (dino.MEAN, dino.STD))
+        crops = [conditioning.over(conditioning.crop(picture), 0) for picture in pictures]
         return [encoder.condition((torch.as_tensor(crop, device=self.device).permute(2, 0, 1) / 255 - mean)[None] / std)
                 for crop in crops]
 
@@ -132,14 +129,14 @@ class Pipeline:
 
     def _sample(self, network, velocity, shape, images, parameters, seed, mode, progress):
         """velocity(x, t (1,), memory of an image); the rest as in `latent`."""
-        known = near_sampler.Settings.__dataclass_fields__
-        settings = near_sampler.Settings(**{key: value for key, value in parameters.items() if key in known})
+        known = sampler.SamplerSettings.__dataclass_fields__
+        settings = sampler.SamplerSettings(**{key: value for key, value in parameters.items() if key in known})
         memories = [network.memorize(image) for image in images]
-        guided = near_sampler.guided_velocity(
+        guided = sampler.guided_velocity(
             lambda x, t, memory: velocity(x, torch.full((1,), t, device=self.device), memory), memories,
             network.memorize(torch.zeros_like(images[0])), settings.cfg_strength, mode)
         x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
-        for index, step in enumerate(near_sampler.sample(guided, x, settings)):
+        for index, step in enumerate(sampler.sample(guided, x, settings)):
             x = step.x
             progress("Sampling", (index + 1) / settings.steps)
         return x

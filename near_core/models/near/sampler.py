@@ -10,7 +10,7 @@ SIGMA_MIN = 1e-5
 
 
 @dataclass
-class Settings:
+class SamplerSettings:
     """steps; rescale_t > 1 spends more of them near the noise; cfg_strength None: no guidance; cfg_interval: times with
     it."""
     steps: int = 25

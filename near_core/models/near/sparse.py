@@ -105,7 +105,7 @@ class Convolution(nn.Module):
         return layer(grid).features
 
 
-class GroupNorm(nn.GroupNorm):
+class SparseGroupNorm(nn.GroupNorm):
     """Group norm of each batch item over all its voxels and the channels of a group, in float32."""
 
     def forward(self, x, rows):

@@ -70,7 +70,7 @@ class ChannelNorm(blocks.LayerNorm):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
-class GroupNorm(nn.GroupNorm):
+class VolumeGroupNorm(nn.GroupNorm):
     def __init__(self, channels):
         super().__init__(32, channels)
 
@@ -78,7 +78,7 @@ class GroupNorm(nn.GroupNorm):
         return F.group_norm(x.float(), 32, self.weight.float(), self.bias.float(), self.eps)
 
 
-NORMS = {"layer": ChannelNorm, "group": GroupNorm}
+NORMS = {"layer": ChannelNorm, "group": VolumeGroupNorm}
 
 
 class Conv3d(nn.Conv3d):
@@ -86,7 +86,7 @@ class Conv3d(nn.Conv3d):
         return super().forward(x.to(self.weight.dtype))
 
 
-class ResBlock(nn.Module):
+class VolumeResBlock(nn.Module):
     def __init__(self, channels, norm):
         super().__init__()
         self.norm1, self.norm2 = norm(channels), norm(channels)
@@ -122,10 +122,10 @@ class SparseStructureDecoder(nn.Module):
         super().__init__()
         norm, stages = NORMS[norm_type], []
         for width, following in zip(channels, [*channels[1:], None]):
-            stages += [ResBlock(width, norm) for _ in range(num_res_blocks)]
+            stages += [VolumeResBlock(width, norm) for _ in range(num_res_blocks)]
             stages += [Upsample(width, following)] if following else []
         self.input_layer = Conv3d(latent_channels, channels[0], 3, padding=1)
-        self.middle_block = nn.Sequential(*[ResBlock(channels[0], norm) for _ in range(num_res_blocks_middle)])
+        self.middle_block = nn.Sequential(*[VolumeResBlock(channels[0], norm) for _ in range(num_res_blocks_middle)])
         self.blocks = nn.ModuleList(stages)
         self.out_layer = nn.Sequential(norm(channels[-1]), nn.SiLU(), Conv3d(channels[-1], out_channels, 3, padding=1))
 
@@ -149,11 +149,11 @@ class SparseStructureEncoder(nn.Module):
         super().__init__()
         norm, stages = NORMS[norm_type], []
         for width, following in zip(channels, [*channels[1:], None]):
-            stages += [ResBlock(width, norm) for _ in range(num_res_blocks)]
+            stages += [VolumeResBlock(width, norm) for _ in range(num_res_blocks)]
             stages += [Downsample(width, following)] if following else []
         self.input_layer = Conv3d(in_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList(stages)
-        self.middle_block = nn.Sequential(*[ResBlock(channels[-1], norm) for _ in range(num_res_blocks_middle)])
+        self.middle_block = nn.Sequential(*[VolumeResBlock(channels[-1], norm) for _ in range(num_res_blocks_middle)])
         self.out_layer = nn.Sequential(
             norm(channels[-1]), nn.SiLU(), Conv3d(channels[-1], 2 * latent_channels, 3, padding=1))
 

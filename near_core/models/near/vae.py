@@ -1,10 +1,10 @@
 """The TRELLIS transformer over sparse voxels and the encoder and decoder built on it directly (the published NeAR
-decoders in near_iad.py and near_lad.py extend this design). Used to prove equality with the reference."""
+decoders in iad.py and lad.py extend this design). Used to prove equality with the reference."""
 import torch.nn as nn
 
 from ...errors import NearError
 from . import blocks, sparse
-from .gaussians import Gaussians, Representation
+from .gaussians import DecodedGaussians, Representation
 
 
 def head_count(channels, heads, channels_per_head):
@@ -34,7 +34,7 @@ def positions(coords, channels, pe_mode):
     return blocks.position_embedding(coords[:, 1:], channels) if pe_mode == "ape" else 0
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Self attention and MLP, both on normalized features and added to the residual stream."""
 
     def __init__(self, channels, heads, mlp_ratio, qk_rms_norm):
@@ -56,7 +56,7 @@ class SparseTransformer(nn.Module):
         self.attn_mode, self.window_size, self.pe_mode = attn_mode, window_size, pe_mode
         heads = head_count(model_channels, num_heads, num_head_channels)
         self.input_layer = blocks.Linear(in_channels, model_channels)
-        self.blocks = nn.ModuleList(Block(model_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(TransformerBlock(model_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
 
     def features(self, coords, feats):
         """coords: (N, 4), feats: (N, in_channels). Returns (N, model_channels)."""
@@ -92,8 +92,8 @@ class SLatGaussianDecoderOri(SparseTransformer):
         self.out_layer = blocks.Linear(model_channels, 14 * self.representation.num_gaussians)
 
     def forward(self, coords, feats):
-        """Returns one `Gaussians` per batch item."""
+        """Returns one `DecodedGaussians` per batch item."""
         out = self.out_layer(blocks.normalize(self.features(coords, feats), 1e-5)).float()
         raw = self.representation.split(out, self.LAYOUT)
         raw["_xyz"] = self.representation.place(raw["_xyz"], coords, self.resolution, self.offset_perturbation)
-        return [Gaussians(item, self.representation) for item in self.representation.per_item(raw, coords)]
+        return [DecodedGaussians(item, self.representation) for item in self.representation.per_item(raw, coords)]

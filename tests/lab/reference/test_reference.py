@@ -92,7 +92,7 @@ def crop_frames(arrays, width, height):
 def draw_background(arrays, config, width, height):
     """The pass over a background drawn again in another size, in float64."""
     settings = config["gaussian"]
-    gaussians = near_gaussians.Gaussians(
+    gaussians = near_gaussians.DecodedGaussians(
         {key[3:]: torch.from_numpy(value).double() for key, value in arrays.items() if key.startswith("in/_")},
         near_gaussians.Representation({}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"],
                                       settings["opacity_bias"], settings["scaling_activation"]))

@@ -11,17 +11,17 @@ yaml = pytest.importorskip("yaml")
 from safetensors.torch import save_file  # noqa: E402
 
 from near_core.errors import NearError  # noqa: E402
-from near_core.models.near import basis as near_basis  # noqa: E402
-from near_core.models.near import checkpoint as near_checkpoint
-from near_core.models.near import hdri as near_hdri
-from near_core.models.near import iad as near_iad
+from near_core.models.near.basis import NeuralBasis  # noqa: E402
+from near_core.models.near.checkpoint import REQUIRED, open_checkpoint  # noqa: E402
+from near_core.models.near.hdri import Hdri_Encoder  # noqa: E402
+from near_core.models.near.iad import SLatGaussianDecoder  # noqa: E402
 
 DECODER = {"resolution": 64, "model_channels": 32, "latent_channels": 8, "cond_channels": 32, "num_blocks": 2,
            "num_register_tokens": 3, "num_heads": 2, "use_fp16": True}
 BASIS = {"input_dim": 32, "output_dim": 5, "hidden_dim": 16, "num_layers": 3, "activation": "silu"}
 
 
-def written(folder, kind=near_iad.SLatGaussianDecoder, name="decoder", config=DECODER, change=lambda weights: weights):
+def written(folder, kind=SLatGaussianDecoder, name="decoder", config=DECODER, change=lambda weights: weights):
     torch.manual_seed(3)
     network = kind(**{key: value for key, value in config.items() if key != "use_fp16"})
     for parameter in network.parameters():
@@ -30,7 +30,7 @@ def written(folder, kind=near_iad.SLatGaussianDecoder, name="decoder", config=DE
     (folder / "ckpts").mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "ckpts" / f"{name}_v1.0.safetensors")
     (folder / "ckpts" / f"{name}_v1.0.json").write_text(json.dumps({"name": kind.__name__, "args": config}))
-    models = {each: f"ckpts/{each}_v1.0" for each in near_checkpoint.REQUIRED}
+    models = {each: f"ckpts/{each}_v1.0" for each in REQUIRED}
     (folder / "pipeline.yaml").write_text(yaml.safe_dump({"name": "NearPipeline", "args": {
         "models": models, "slat_normalization": {"mean": [0.5] * 8, "std": [2] * 8},
         "slat_sampler": {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5},
@@ -49,7 +49,7 @@ def same_weights(one, other):
 
 def test_loads_what_was_written(tmp_path):
     original = written(tmp_path)
-    checkpoint = near_checkpoint.open_checkpoint(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
     assert checkpoint.sampler["steps"] == 25 and checkpoint.normalization["std"] == [2.0] * 8
     assert checkpoint.size("decoder") == 4 * sum(parameter.numel() for parameter in original.parameters())
     loaded = checkpoint.load("decoder")
@@ -69,7 +69,7 @@ def test_pt_files_load_too_but_run_nothing(tmp_path):
     path = tmp_path / "ckpts/decoder_v1.0.safetensors"
     path.unlink()
     torch.save(original.state_dict(), path.with_name("decoder_v1.0.pt"))
-    checkpoint = near_checkpoint.open_checkpoint(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
     assert torch.equal(checkpoint.load("decoder").reg_tokens, original.reg_tokens)
 
     marker = tmp_path / "executed"
@@ -99,7 +99,7 @@ def renamed(old, new):
 def test_the_first_wrong_key_is_named(tmp_path, change, said):
     written(tmp_path, change=change)
     with pytest.raises(NearError) as error:
-        near_checkpoint.open_checkpoint(tmp_path).load("decoder")
+        open_checkpoint(tmp_path).load("decoder")
     assert said in error.value.what and "decoder_v1.0.safetensors" in error.value.what
 
 
@@ -107,18 +107,18 @@ def test_settings_left_out_are_read_from_the_weights(tmp_path):
     config = {key: value for key, value in DECODER.items() if key != "num_register_tokens"}
     written(tmp_path)
     (tmp_path / "ckpts/decoder_v1.0.json").write_text(json.dumps({"name": "SLatGaussianDecoder", "args": config}))
-    assert near_checkpoint.open_checkpoint(tmp_path).load("decoder").reg_tokens.shape == (1, 3, 32)
-    written(tmp_path, near_basis.NeuralBasis, "neural_basis", BASIS)
+    assert open_checkpoint(tmp_path).load("decoder").reg_tokens.shape == (1, 3, 32)
+    written(tmp_path, NeuralBasis, "neural_basis", BASIS)
     (tmp_path / "ckpts/neural_basis_v1.0.json").write_text('{"name": "NeuralBasis", "args": {"activation": "silu"}}')
-    assert near_checkpoint.open_checkpoint(tmp_path).load("neural_basis").mlp[4].weight.shape == (5, 16)
+    assert open_checkpoint(tmp_path).load("neural_basis").mlp[4].weight.shape == (5, 16)
 
 
 def test_a_repeated_layer_may_be_stored_once(tmp_path):
     config = {"output_dim": 32, "num_tokens": 16, "cnn_out_channels": 16, "n_heads": 2, "num_transformer_layers": 3,
               "dims": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
-    original = written(tmp_path, near_hdri.Hdri_Encoder, "hdri_encoder", config,
+    original = written(tmp_path, Hdri_Encoder, "hdri_encoder", config,
                        lambda weights: {key: value for key, value in weights.items() if ".layers.1." not in key})
-    loaded = near_checkpoint.open_checkpoint(tmp_path).load("hdri_encoder")
+    loaded = open_checkpoint(tmp_path).load("hdri_encoder")
     assert same_weights(loaded, original)
     light_map = torch.rand(1, 9, 64, 64)
     with torch.no_grad():
@@ -133,15 +133,15 @@ def test_damaged_manifests_are_refused(tmp_path, text, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pipeline.yaml").write_text(text)
     with pytest.raises(NearError):
-        near_checkpoint.open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
 def test_damaged_files_are_named(tmp_path):
     with pytest.raises(NearError, match="pipeline.yaml"):
-        near_checkpoint.open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
     written(tmp_path)
-    checkpoint = near_checkpoint.open_checkpoint(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
     with pytest.raises(NearError, match="renderer_v1.0.json"):
         checkpoint.load("renderer")
     path = tmp_path / "ckpts/decoder_v1.0.safetensors"

@@ -8,9 +8,8 @@ torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
 from near_core.errors import Cancelled, NearError  # noqa: E402
-from near_core.models.near import memory as near_memory  # noqa: E402
-from near_core.models.near import sampler as near_sampler
-from near_core.models.near.frame import Subject, embedding_camera  # noqa: E402
+from near_core.models.near import memory, sampler  # noqa: E402
+from near_core.models.near.frame import LitAsset, embedding_camera  # noqa: E402
 from near_core.models.near.pipeline import Pipeline  # noqa: E402
 from near_core.scene.camera import orbit  # noqa: E402
 from near_core.scene.environment import turn_z  # noqa: E402
@@ -40,7 +39,7 @@ def pipeline(folder):
 def lit(pipeline, asset):
     decoded = pipeline.decode(*asset)
     radiance = np.random.default_rng(1).random((32, 64, 3), np.float32)
-    return [Subject(decoded, pipeline.memorize(decoded, pipeline.tokens(radiance, 30.04)))]
+    return [LitAsset(decoded, pipeline.memorize(decoded, pipeline.tokens(radiance, 30.04)))]
 
 
 def test_lighting_only_what_is_seen_gives_the_same_picture(pipeline, lit):
@@ -136,19 +135,19 @@ def test_the_multi_image_modes_ask_for_what_they_say():
         asked.append(condition)
         return x * 0 + condition
 
-    settings = near_sampler.Settings(steps=3, cfg_strength=1.0, cfg_interval=(0.9, 1.0))
+    settings = sampler.SamplerSettings(steps=3, cfg_strength=1.0, cfg_interval=(0.9, 1.0))
     for mode, expected in (("stochastic", [1.0, 0.0, 3.0, 1.0]),
                            ("multidiffusion", [1.0, 3.0, 0.0, 1.0, 3.0, 1.0, 3.0])):
         asked.clear()
-        velocity = near_sampler.guided_velocity(model, [1.0, 3.0], 0.0, 1.0, mode)
-        steps = list(near_sampler.sample(velocity, torch.zeros(1), settings))
+        velocity = sampler.guided_velocity(model, [1.0, 3.0], 0.0, 1.0, mode)
+        steps = list(sampler.sample(velocity, torch.zeros(1), settings))
         assert asked == expected
     assert steps[-1].x.item() == pytest.approx(-(2 * 2 + 2 + 2) / 3)
 
 
 def test_too_little_memory_is_said_before_it_runs_out(folder, asset, monkeypatch):
     tight = Pipeline(folder, "cpu")
-    monkeypatch.setattr(near_memory, "free", lambda device: near_memory.RESERVE + (1 << 20))
+    monkeypatch.setattr(memory, "free", lambda device: memory.RESERVE + (1 << 20))
     with pytest.raises(NearError, match="GB"):
         tight.decode(*asset)
 
@@ -157,6 +156,6 @@ def test_networks_leave_when_another_needs_the_room(folder, asset, monkeypatch):
     crowded = Pipeline(folder, "cpu")
     crowded.decode(*asset)
     room = iter([0, 1 << 40, 1 << 40])
-    monkeypatch.setattr(near_memory, "free", lambda device: next(room, 1 << 40))
+    monkeypatch.setattr(memory, "free", lambda device: next(room, 1 << 40))
     crowded.network("neural_basis")
     assert list(crowded.networks) == ["neural_basis"]
