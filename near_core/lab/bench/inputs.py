@@ -1,0 +1,41 @@
+"""What is measured: two assets from the sample mesh, skies with a sun, cameras that go around."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ... import mesh
+from ...scene import Environment, camera
+
+SAMPLES = Path(__file__).resolve().parents[3] / "near_blender" / "assets"
+SIZES = {"512": (512, 512), "1080p": (1920, 1080)}
+
+
+def make_meshes() -> dict[str, mesh.Mesh]:
+    """The keg made smaller, about 10,000 voxels, and with the bottom of a pedestal under it, about 20,000."""
+    keg, _, _ = mesh.normalized(mesh.load(SAMPLES / "keg.glb"))
+    angle = np.linspace(0, 2 * np.pi, 65)[:-1]
+    ring = np.stack([0.43 * np.cos(angle), 0.43 * np.sin(angle), np.full(64, keg.vertices[:, 2].min() - 0.02)], 1)
+    vertices = np.concatenate([ring, ring.mean(0, keepdims=True)]).astype(np.float32)
+    faces = np.stack([np.arange(64), (np.arange(64) + 1) % 64, np.full(64, 64)], 1).astype(np.int32)
+    floor = mesh.Mesh(vertices, faces, material_index=np.full(64, len(keg.materials), np.int32))
+    plain = mesh.Material()
+    return {"small": replace(keg, vertices=keg.vertices * np.float32(0.75)),
+            "large": mesh.merged([keg, floor], (*keg.materials, plain))}
+
+
+def make_light(seed: int) -> Environment:
+    """A soft sky with a sun; another seed, another map."""
+    rng = np.random.default_rng(seed)
+    sky = np.repeat(np.linspace(1, 0.2, 256, dtype=np.float32)[:, None], 512, 1)[..., None] * rng.uniform(0.5, 1, 3)
+    sky = sky.astype(np.float32)
+    row, column = rng.integers(20, 100), rng.integers(0, 500)
+    sky[row:row + 4, column:column + 4] = 500
+    return Environment(sky)
+
+
+def make_view(number: int, size: tuple[int, int]) -> camera.Camera:
+    return camera.orbit(20 + 7 * number, 20, 2, 40 * max(1, size[0] / size[1]) ** 0.8, *size)
