@@ -15,7 +15,9 @@ from ...asset import NeuralAsset
 from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig
 from ...create.create import create_from_image, create_from_mesh
 from ...errors import NearError
+from ...light.config import TransportConfig
 from ...models.mini.runtime import NearMini
+from ...render.config import SplattingConfig
 from ...render.renderer import Renderer
 from ...scene import Camera, Instance, Settings
 from ..datasets.dataset import Dataset, DatasetView
@@ -38,6 +40,8 @@ class Configs:
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     delighting: DelightingConfig = DelightingConfig()
     matting: MattingConfig = MattingConfig()
+    splatting: SplattingConfig = SplattingConfig()
+    transport: TransportConfig = TransportConfig()
 
 
 class Evaluator:
@@ -55,7 +59,7 @@ class Evaluator:
         self.dataset, self.tasks, self.settings, self.configs = dataset, tasks, settings, configs
         self.own_column, self.save_images, self.pictures = own_column, save_images, pictures
         self.lpips, self.engine = lpips, fingerprint()
-        self._renderer = Renderer(model)
+        self._renderer = Renderer(model, configs.splatting, configs.transport)
         self._visibility = VisibilityRenderer(self._renderer)
         self._model = self._renderer.model
         if max(tasks) > 1 and not {"intrinsics", "structure", "slat"} <= set(self._model.graphs):
