@@ -32,8 +32,8 @@ PLATFORMS = {
     "macos-arm64": ("macosx_14_0_arm64", "macosx_11_0_arm64"),
     "macos-x64": ("macosx_11_0_x86_64", "macosx_10_15_x86_64", "macosx_10_13_x86_64"),
 }
-# the wheels in the zip: networks, photos, panoramas; numpy is in Blender
-PACKED = ("onnxruntime", "pillow", "OpenEXR")
+# the wheels in the zip: networks, assets, photos, panoramas; numpy is in Blender
+PACKED = ("onnxruntime", "safetensors", "pillow", "OpenEXR")
 # folders that artists do not get: developers' rooms, the kernels' sources and specification, other machines' libraries
 DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
 # files that are no code and make others: weights become ONNX, the model becomes the sample; and what a stop left behind
@@ -160,12 +160,13 @@ def _export() -> None:
         say("near-mini has no trained weights yet: the analytic renderer works alone")
         return
     stamp = ONNX / "exported"
-    state = _digest([*sorted((ROOT / "near_core/models/mini").glob("*.py")), *sorted(WEIGHTS.glob("*.safetensors"))])
+    networks = [*sorted((ROOT / "near_core/lab/networks").glob("*.py")), ROOT / "near_core/models/mini/layout.py"]
+    state = _digest([*networks, *sorted(WEIGHTS.glob("*.safetensors"))])
     if stamp.is_file() and stamp.read_text() == state:
         return
     with step("export near-mini"):
         (ONNX / "model.json").unlink(missing_ok=True)  # else only new weights would count
-        run(PYTHON, "-c", "from near_core.models.mini.graphs import export; export()", quiet=True)
+        run(PYTHON, "-c", "from near_core.lab.networks.graphs import export; export()", quiet=True)
         stamp.write_text(state)
 
 
@@ -182,17 +183,22 @@ def package(platforms: list[str], pythons: list[str]) -> Path:
         wheels = [wheel for name in platforms for python in pythons for wheel in _wheels(name, python)]
         staging = CACHE / "package"
         shutil.rmtree(staging, ignore_errors=True)
-        _stage(staging, platforms, sorted(set(wheels)))
+        _stage(staging, platforms, wheels)
         version = re.search(r'^version = "(.+)"', (ROOT / "blender_manifest.toml").read_text(), re.M).group(1)
         names = "-".join([*platforms, *(f"py{python.replace('.', '')}" for python in pythons)])
         archive = DIST / f"near-{version}-{names}.zip"
         DIST.mkdir(exist_ok=True)
-        archive.unlink(missing_ok=True)
-        tool = next((VENV / "lib").glob("python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
-        run(PYTHON, tool, "build", "--source-dir", staging, "--output-filepath", archive, quiet=True)
-        run(PYTHON, tool, "validate", archive, quiet=True)
+        _zip(staging, archive)
     _report(archive)
     return archive
+
+
+def _zip(staging: Path, archive: Path) -> None:
+    """Blender's own tool makes the zip and checks it."""
+    archive.unlink(missing_ok=True)
+    tool = next((VENV / "lib").glob("python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
+    run(PYTHON, tool, "build", "--source-dir", staging, "--output-filepath", archive, quiet=True)
+    run(PYTHON, tool, "validate", archive, quiet=True)
 
 
 def _wheels(platform: str, python: str) -> list[Path]:
@@ -232,7 +238,8 @@ def _slim(wheel: Path) -> None:
 
 
 def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
-    """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence."""
+    """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence. wheels: of one name,
+    as an abi3 wheel that fits several Pythons, the last."""
     left_out = (*DEVELOPERS, *MATERIAL, *(("onnx",) if platforms == ["macos-x64"] else ()))
     for room in ("near_blender", "near_core", "kernels"):
         shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*left_out))
@@ -248,7 +255,8 @@ def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
         shutil.copy2(ROOT / name, staging)
     (staging / "__init__.py").write_text(ENTRY)
     manifest = (ROOT / "blender_manifest.toml").read_text()
-    for key, values in (("platforms", platforms), ("wheels", [f"./wheels/{wheel.name}" for wheel in wheels])):
+    packed = sorted(f"./wheels/{wheel.name}" for wheel in (staging / "wheels").iterdir())
+    for key, values in (("platforms", platforms), ("wheels", packed)):
         listed = ", ".join(f'"{value}"' for value in values)
         manifest, count = re.subn(rf"^{key} = \[.*$", f"{key} = [{listed}]", manifest, flags=re.M)
         if count != 1:

@@ -98,4 +98,5 @@ def main(options):
     os.replace(options["out"] + ".part.npz", options["out"] + ".npz")
 
 
-main(json.loads(sys.argv[-1]))
+if __name__ == "__main__":
+    main(json.loads(sys.argv[-1]))

@@ -1,9 +1,11 @@
 """build.py and what it packs: starts with nothing, names what is missing, ships what runs and nothing else."""
 
+import ast
 import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import build
 import near_core
 from kernels import library
+from near_core.published import interpreter
 
 ROOT = Path(build.__file__).parent
 
@@ -21,6 +24,90 @@ def staged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package") / "near"
     build._stage(folder, [library.this_platform()], [])
     return folder
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with the packed zip as the package `near`, and one with what its wheels and Blender's numpy bring."""
+    folder = tmp_path_factory.mktemp("installed")
+    staging, archive = folder / "staging", folder / "near.zip"
+    build._stage(staging, [library.this_platform()], build._wheels(library.this_platform(), "3.11"))
+    build._zip(staging, archive)
+    zipfile.ZipFile(archive).extractall(folder / "extensions" / "near")
+    for wheel in (folder / "extensions/near/wheels").glob("*.whl"):
+        zipfile.ZipFile(wheel).extractall(folder / "wheels")
+    link(folder / "wheels", ["numpy"])
+    return folder
+
+
+def link(folder: Path, names: list[str]) -> Path:
+    """Links installed distributions and what they require into a folder, which then serves as a site-packages."""
+    folder.mkdir(exist_ok=True)
+    done: set[str] = set()
+    while names:
+        name = re.match(r"[\w.-]+", names.pop())[0].lower()
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if name in done:
+            continue
+        done.add(name)
+        for top in {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(found.locate_file(top))
+        names += [each for each in found.requires or () if "extra ==" not in each]
+    return folder
+
+
+def module_names(folder: Path) -> dict[str, Path]:
+    """Every module below a package's folder: its name with `near.` before it -> its file."""
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*.py"))]
+    return {".".join(("near", *path.with_suffix("").parts)).removesuffix(".__init__"): folder / path for path in paths}
+
+
+def imported(module: str, modules: dict[str, Path], at_once: bool = False) -> set[str]:
+    """The modules of the zip, and torch, that a module imports. at_once: at its top alone, else in functions too."""
+    package = module if modules[module].name == "__init__.py" else module.rpartition(".")[0]
+    tree = ast.parse(modules[module].read_text())
+    found = set()
+    for node in tree.body if at_once else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[:len(package.split(".")) - node.level + 1] if node.level else []
+            target = ".".join([*base, *filter(None, [node.module])])
+            target = target if node.level or f"near.{target}" not in modules else f"near.{target}"
+            found |= {target, target.partition(".")[0], *(f"{target}.{alias.name}" for alias in node.names)}
+    return found & (modules.keys() | {"torch"}) - {module}
+
+
+def needing_torch(modules: dict[str, Path]) -> set[str]:
+    """The modules that import torch at their top, themselves or through one of ours: the published networks, which run
+    in the artist's own Python."""
+    found = {"torch"}
+    while more := {name for name in modules if imported(name, modules, at_once=True) & found} - found:
+        found |= more
+    return found - {"torch"}
+
+
+def import_all(names: set[str], *folders: Path) -> str:
+    """Imports modules in a process that has these folders and Python's standard library; returns what went wrong."""
+    script = """
+import importlib, os, sys
+sys.path += sys.argv[2:]
+for name in sys.argv[1].split():
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        print(name, repr(error))
+sys.stdout.flush()
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", script, " ".join(sorted(names)), *folders],
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_starts_with_the_standard_library_alone():
@@ -52,14 +139,48 @@ def test_a_missing_system_library_is_named_with_its_package(monkeypatch, tmp_pat
         build._check_libraries()
 
 
-def test_the_package_holds_what_runs_and_nothing_for_developers(staged):
-    files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
-    assert {"__init__.py", "blender_manifest.toml", "LICENSE", "NOTICE", "near_blender/__init__.py",
-            "near_core/worker/worker.py",
-            f"kernels/lib/{library.this_platform()}/{library.library_path().name}"} <= files
-    unwanted = re.compile(r"tests?/|lab/|/src/|demo|\.safetensors|__pycache__|\.cpp|near_blender/dataset\.py")
-    assert not [name for name in files if unwanted.search(name)]
-    assert sum(path.stat().st_size for path in staged.rglob("*") if path.is_file()) < 40e6
+def test_the_zip_leaves_out_folders_and_material_and_nothing_else(installed):
+    zipped = {path.relative_to(installed / "extensions/near").as_posix()
+              for path in (installed / "extensions/near").rglob("*") if path.is_file()}
+    code = {path.relative_to(ROOT).as_posix() for room in ("near_blender", "near_core", "kernels")
+            for path in (ROOT / room).rglob("*.py") if not {"lab", "src", "twins"} & set(path.parts)}
+    assert {name for name in zipped if name.endswith(".py")} == code | {"__init__.py"}
+    kept = {"LICENSE", "NOTICE", "blender_manifest.toml",
+            f"kernels/lib/{library.this_platform()}/{library.library_path().name}"}
+    folders = ("wheels/", "near_core/weights/onnx/", "near_blender/assets/")
+    others = {name for name in zipped if not name.endswith(".py") and not name.startswith(folders)}
+    assert others == kept
+    assert {name.rpartition(".")[2] for name in zipped if name.startswith(folders)} <= {
+        "whl", "onnx", "json", "near", "jpg", "png", "md"}
+    wheels = sum(path.stat().st_size for path in (installed / "extensions/near/wheels").iterdir())
+    assert sum((installed / "extensions/near" / name).stat().st_size for name in zipped) - wheels < 40e6
+
+
+def test_every_module_of_the_zip_can_be_imported_where_it_runs(installed, tmp_path):
+    """near_core and kernels with the zip's wheels and numpy; near_blender with Blender's module; and what needs torch
+    with the packages that Set Up installs."""
+    extensions, wheels = installed / "extensions", installed / "wheels"
+    modules = module_names(extensions / "near")
+    blender = {name for name in modules if name.startswith("near.near_blender")}
+    torch = needing_torch(modules)
+    assert {name.split(".")[2] for name in torch} == {"models", "published"}
+    assert import_all(modules.keys() - blender - torch, extensions, wheels) == ""
+    assert import_all(blender, extensions, wheels, link(tmp_path / "blender", ["bpy"])) == ""
+    assert import_all(torch, extensions, link(tmp_path / "torch", ["torch", *interpreter.OTHERS])) == ""
+
+
+def test_every_module_of_the_zip_serves_something_that_an_artist_starts(installed):
+    """The extension, the worker, the command line, and the script that Blender runs; all else they must import."""
+    modules = module_names(installed / "extensions/near")
+    waiting = ["near", "near.near_blender.world_bake", "near.near_core.worker.__main__", "near.near_core.__main__",
+               *(name for name in modules if name.startswith("near.near_core.commands."))]
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in modules and name not in reached:
+            reached.add(name)
+            waiting += [name.rpartition(".")[0], *imported(name, modules)]
+    assert sorted(modules.keys() - reached) == []
 
 
 def test_the_package_runs_on_numpy_and_onnxruntime_alone(staged):

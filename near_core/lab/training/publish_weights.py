@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from ...models.mini import graphs as mini_graphs
+from ..networks import graphs as mini_graphs
 
 
 def run(args: argparse.Namespace) -> int:

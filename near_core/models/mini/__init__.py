@@ -1,5 +1,4 @@
-"""near-mini, the embedded model.
+"""near-mini, the embedded model: runtime.NearMini runs its ONNX graphs, layout names the columns of its tensors.
 
-runtime.NearMini runs it, from ONNX graphs or in torch; layout names the columns of its tensors. asset_networks,
-photo_networks and graphs are torch and serve training and the export.
+The networks themselves, in torch, stand in lab.networks: they are trained and exported there.
 """

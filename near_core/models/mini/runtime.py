@@ -1,4 +1,4 @@
-"""near-mini at work: its exported graphs in onnxruntime, or the same networks in torch."""
+"""near-mini at work: its exported graphs in onnxruntime."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ FOLDER = Path(__file__).parents[2] / "weights" / "onnx"
 class NearMini:
     """The embedded model. Every graph is loaded when first asked for.
 
-    folder: what graphs.export wrote. threads: 0 = all. backend: "onnx", or "torch" (for comparison).
+    folder: what lab.networks.graphs.export wrote. threads: 0 = all.
     """
 
-    def __init__(self, folder: Path = FOLDER, threads: int = 0, backend: str = "onnx"):
-        self.folder, self.threads, self.backend = Path(folder), threads, backend
+    def __init__(self, folder: Path = FOLDER, threads: int = 0):
+        self.folder, self.threads = Path(folder), threads
         about = self.folder / "model.json"
         described = json.loads(about.read_text()) if about.exists() else {"digest": "", "graphs": []}
-        runs = backend == "torch" or importlib.util.find_spec("onnxruntime") is not None
+        runs = importlib.util.find_spec("onnxruntime") is not None
         self.digest: str = described["digest"] if runs else ""
-        self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()  # none: the analytic renderer works alone
+        # none: the analytic renderer works alone
+        self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()
         self._sessions: dict = {}
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        """One network. inputs: arrays by the names of models.graphs.ALL[graph].inputs. Returns its outputs."""
+        """One network. inputs: arrays by the names of graphs.ALL[graph].inputs. Returns its outputs."""
         if graph not in self.graphs:
             raise NearError(f"The embedded model has no part named {graph}.", "Reinstall the add-on.")
-        if self.backend == "torch":
-            return self._run_torch(graph, inputs)
         session = self._sessions.get(graph) or self._load(graph)
         typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
                  for k, v in inputs.items()}
@@ -53,15 +52,3 @@ class NearMini:
                                                providers=["CPUExecutionProvider"])
         self._sessions[graph] = session
         return session
-
-    def _run_torch(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        import torch
-
-        from . import graphs
-        if graph not in self._sessions:
-            self._sessions[graph] = graphs.module(graph)
-        tensors = {k: torch.from_numpy(np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32))
-                   for k, v in inputs.items()}
-        with torch.no_grad():
-            made = self._sessions[graph](*(tensors[k] for k in graphs.ALL[graph].inputs()))
-        return [t.numpy() for t in (made if isinstance(made, tuple) else (made,))]

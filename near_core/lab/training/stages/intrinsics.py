@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ....create.view import pose_of, reach
 from ....models.mini.layout import LAYERS
-from ....models.mini.photo_networks import Intrinsics
 from ...datasets.dataset import Dataset
+from ...networks.photo_networks import Intrinsics
 from ..data import photos, relight
 from ..data import samples as subjects
 from ..loop import Run, Schedule, autocast, background, start_from

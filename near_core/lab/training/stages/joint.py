@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....models.mini.photo_networks import Intrinsics, Structure
+from ...networks.photo_networks import Intrinsics, Structure
 from ..data import pool
 from ..data.relight import Lights
 from ..data.studio import Shots, Studio

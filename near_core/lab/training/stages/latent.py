@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .... import asset as assets
 from ....asset import octants as latent
-from ....models.mini.asset_networks import Encoder, IntrinsicDecoder
+from ...networks.asset_networks import Encoder, IntrinsicDecoder
 from ..loop import Run, Schedule, autocast, background
 
 VOXELS = 6000  # of an object per step: a box around a random voxel

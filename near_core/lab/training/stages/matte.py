@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .... import image
 from ....models.mini.layout import MATTE_SIZE
-from ....models.mini.photo_networks import Matte
+from ...networks.photo_networks import Matte
 from ..data import photos
 from ..data.color import srgb_encode
 from ..loop import Run, Schedule, autocast, background

@@ -25,13 +25,13 @@ from ....asset import octants as latent
 from ....light import terms as lighting
 from ....light import transport
 from ....light.config import TransportConfig
-from ....models.mini import graphs as mini_graphs
-from ....models.mini.asset_networks import LightingDecoder, LightTokenizer
 from ....render import gaussians
 from ....render.config import SplattingConfig
 from ....render.splatting import project
 from ....scene import camera as cameras
 from ....scene import environment as environments
+from ...networks import graphs as mini_graphs
+from ...networks.asset_networks import LightingDecoder, LightTokenizer
 from ..data.color import srgb_encode
 from ..data.photos import read_rgba
 from ..loop import Run, Schedule, background, start_from

@@ -21,8 +21,8 @@ from ....asset import octants as latent
 from ....create.material import flow_noise, voxel_pixels
 from ....create.view import View, pose_of
 from ....models.mini.layout import LATENT, Latent
-from ....models.mini.photo_networks import Slat
 from ...datasets.dataset import Dataset
+from ...networks.photo_networks import Slat
 from ..data import photos, relight
 from ..data.color import srgb_encode
 from ..loop import Run, Schedule, autocast, background, start_from

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor, nn
 
 from ....create.view import MIRROR, cell_centres, grid_inputs, pose_of, reach
-from ....models.mini.photo_networks import Structure
+from ...networks.photo_networks import Structure
 from ..data import photos
 from ..data import samples as subjects
 from ..loop import Run, Schedule, autocast, background, start_from

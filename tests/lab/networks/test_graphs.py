@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from near_core.models.mini import asset_networks as mini
-from near_core.models.mini import graphs as mini_graphs
+from near_core.lab.networks import asset_networks as mini
+from near_core.lab.networks import graphs as mini_graphs
 from near_core.models.mini import runtime
 
 

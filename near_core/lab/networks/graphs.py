@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim
 
-from . import asset_networks, layout, photo_networks
+from ...models.mini import layout
+from . import asset_networks, photo_networks
 
 WEIGHTS = Path(__file__).parents[2] / "weights"  # <stage>.safetensors, float16
 GRAPHS = WEIGHTS / "onnx"  # what export writes and the runtime reads

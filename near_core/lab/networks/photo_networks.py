@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .asset_networks import SparseBlock
-from .layout import (
+from ...models.mini.layout import (
     COARSE,
     LATENT,
     LAYERS,
@@ -25,6 +24,7 @@ from .layout import (
     Pixel,
     SurfacePlane,
 )
+from .asset_networks import SparseBlock
 
 LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layout import (
+from ...models.mini.layout import (
     CHILD,
     CHILDREN,
     HIDDEN,
