@@ -36,7 +36,7 @@ def _asset_facts(path: Path) -> dict:
 def _installation_facts() -> dict:
     from .._kernels import library
     from ..models.mini import runtime
-    from ..worker.worker import describe_runtime
+    from ..worker.runtime import describe_runtime
 
     try:
         kernels = f"{library.this_platform()} {library.isa()}"

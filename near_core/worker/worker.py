@@ -27,79 +27,20 @@ A request that names a channel replaces earlier ones of the same channel: the ne
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import os
-import platform
 import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from .. import __version__, asset
 from ..errors import Cancelled, NearError
-from ..scene import Instance, environment
 from . import protocol
-
-KEPT = 1 << 30  # bytes of assets and light maps held for the next request
-REPORT_EVERY = 0.05  # seconds between progress events
-
-
-@dataclass
-class Job:
-    """A request on its way."""
-
-    request: dict[str, Any]
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def urgency(self) -> int:
-        """Jobs with a smaller number go first: what is waited for before what is only looked at."""
-        return 1 if str(self.request.get("channel")).startswith("viewport") else 0
-
-
-class Store:
-    """Bytes by hash, the longest unused thrown away first."""
-
-    def __init__(self) -> None:
-        self._items: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._names: dict[str, str] = {}
-        self._made: dict[str, Any] = {}
-        self._lock = threading.Lock()
-
-    def put(self, key: str, data: np.ndarray, name: str) -> None:
-        with self._lock:
-            self._items[key], self._names[key] = data, name
-            while sum(item.nbytes for item in self._items.values()) > KEPT and len(self._items) > 1:
-                old, _ = self._items.popitem(last=False)
-                self._made.pop(old, None)
-
-    def __contains__(self, key: str) -> bool:
-        with self._lock:
-            return key in self._items
-
-    def asset(self, key: str) -> asset.NeuralAsset:
-        """The asset of stored .near bytes. Raises NearError where they are damaged."""
-        return self._get(key, lambda data, name: asset.from_bytes(memoryview(data), name))
-
-    def map(self, key: str) -> environment.Environment:
-        """The stored light map, (H, W, 3) float32 and sanitized, as an environment that faces +X at strength 1."""
-        return self._get(key, lambda data, name: environment.Environment(data))
-
-    def _get(self, key: str, make) -> Any:
-        with self._lock:
-            self._items.move_to_end(key)
-            data, name = self._items[key], self._names[key]
-        if key not in self._made:
-            self._made[key] = make(data, name)
-        return self._made[key]
+from .operations import Operations, Request
+from .runtime import describe_runtime
 
 
 class Worker:
@@ -107,12 +48,10 @@ class Worker:
 
     def __init__(self, channel: protocol.Channel):
         self._channel = channel
-        self._store = Store()
-        self._pending: list[Job] = []
-        self._running: Job | None = None
+        self._operations = Operations()
+        self._pending: list[Request] = []
+        self._running: Request | None = None
         self._arrived = threading.Condition()
-        self._engine: Any = None
-        self._model: dict[str, Any] = {}
 
     def run(self) -> None:
         """Works until the process ends."""
@@ -121,44 +60,43 @@ class Worker:
             with self._arrived:
                 self._running = None
                 self._arrived.wait_for(lambda: self._pending)
-                job = min(self._pending, key=lambda j: j.urgency)
-                self._pending.remove(job)
-                self._running = job
-            self._answer(job)
+                request = min(self._pending, key=lambda waiting: waiting.urgency)
+                self._pending.remove(request)
+                self._running = request
+            self._answer(request)
 
     def read(self) -> None:
-        """Reads requests until the parent is gone."""
-        while (request := self._channel.receive()) is not None and request["op"] != "quit":
-            if request["op"] == "put":
-                self._store.put(request["hash"], request["data"], request["name"])
-            elif request["op"] == "choose":
-                self._model = request["model"]
-            elif request["op"] == "cancel":
-                self._cancel(lambda job: job.request["id"] == request["id"])  # noqa: B023 (called at once)
+        """Reads messages until the parent is gone."""
+        while (message := self._channel.receive()) is not None and message["op"] != "quit":
+            if message["op"] == "put":
+                self._operations.store.put(message["hash"], message["data"], message["name"])
+            elif message["op"] == "choose":
+                self._operations.model = message["model"]
+            elif message["op"] == "cancel":
+                self._cancel(lambda request: request["id"] == message["id"])  # noqa: B023 (called at once)
             else:
-                self._accept(Job(request))
+                self._accept(Request(message, self._channel.send))
 
-    def _accept(self, job: Job) -> None:
-        channel = job.request.get("channel")
-        if channel is not None:
-            self._cancel(lambda other: other.request.get("channel") == channel)
+    def _accept(self, request: Request) -> None:
+        if request.channel is not None:
+            self._cancel(lambda other: other.channel == request.channel)
         with self._arrived:
-            self._pending.append(job)
+            self._pending.append(request)
             self._arrived.notify()
 
-    def _cancel(self, chosen) -> None:
+    def _cancel(self, chosen: Callable[[Request], bool]) -> None:
         with self._arrived:
-            dropped = [job for job in self._pending if chosen(job)]
-            self._pending = [job for job in self._pending if not chosen(job)]
+            dropped = [request for request in self._pending if chosen(request)]
+            self._pending = [request for request in self._pending if not chosen(request)]
             if self._running is not None and chosen(self._running):
                 self._running.cancelled.set()
-        for job in dropped:
-            self._channel.send({"event": "cancelled", "id": job.request["id"]})
+        for request in dropped:
+            request.send("cancelled")
 
-    def _answer(self, job: Job) -> None:
-        request, start = job.request, time.perf_counter()
+    def _answer(self, request: Request) -> None:
+        start = time.perf_counter()
         try:
-            answer = {"event": "done", **OPERATIONS[request["op"]](self, job), "seconds": time.perf_counter() - start}
+            answer = {"event": "done", **self._operations.answer(request), "seconds": time.perf_counter() - start}
         except Cancelled:
             answer = {"event": "cancelled"}
         except NearError as error:
@@ -170,133 +108,7 @@ class Worker:
             traceback.print_exc()
             answer = {"event": "error", "what": f"NeAR failed ({type(error).__name__}: {error}).",
                       "fix": "Copy the log with Check Setup in the add-on's preferences and report it."}
-        self._channel.send({**answer, "id": request["id"]})
-
-    def _progress(self, job: Job):
-        last = 0.0
-
-        def progress(phase: str, fraction: float) -> None:
-            nonlocal last
-            if job.cancelled.is_set():
-                raise Cancelled
-            now = time.monotonic()
-            if now - last > REPORT_EVERY:
-                last = now
-                self._channel.send({"event": "progress", "id": job.request["id"], "phase": phase,
-                                    "fraction": float(fraction)})
-        return progress
-
-    def render(self, job: Job) -> dict[str, Any]:
-        """The passes of one picture, and which hashes are missing where it cannot be drawn."""
-        request = job.request
-        lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
-        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights]
-        missing = sorted({key for key in wanted if key not in self._store})
-        if missing:
-            return {"event": "missing", "hashes": missing}
-        from ..render.composite import put_behind
-        engine = self._opened()
-        instances = [Instance(self._store.asset(i["asset"]), i["matrix"]) for i in request["instances"]]
-        passes = engine.render(instances, request["camera"], self._light(request["environment"]),
-                               request["settings"], self._progress(job))
-        if request["backdrop"] is not None:
-            sky = self._light(request["backdrop"]).lookup(request["camera"].pixel_directions())
-            put_behind(passes["Combined"], sky)
-        return {"passes": passes, "warning": " ".join(engine.notes)}
-
-    def _opened(self) -> Any:
-        if self._engine is None:
-            from ..engine import Engine
-            self._engine = Engine(**self._model)
-        return self._engine
-
-    def check_checkpoint(self, job: Job) -> dict[str, Any]:
-        """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
-        making assets from photos lacks ("" where nothing does)."""
-        try:
-            from ..models.near.checkpoint import open_checkpoint
-        except ImportError as error:
-            raise NearError(f"Checking a checkpoint needs the Python package {error.name}.",
-                            "Use Set Up first, or choose a Python that has it.") from error
-        checkpoint = open_checkpoint(job.request["folder"], job.request["companions"])
-        networks, lacks = checkpoint.survey(self._progress(job)), ""
-        try:
-            checkpoint.require_creation(structure=True)
-        except NearError as error:
-            lacks = str(error)
-        return {"networks": networks, "lacks": lacks}
-
-    def _light(self, light: dict[str, Any]) -> environment.Environment:
-        kept = self._store.map(light["map"])
-        return environment.Environment(kept.map, light["world_to_map"], light["strength"], kept._cache)
-
-    def create_mesh(self, job: Job) -> dict[str, Any]:
-        """The bytes of the asset of a mesh."""
-        from ..create.create import create_from_mesh
-        made = create_from_mesh(job.request["mesh"], progress=self._progress(job), **job.request["options"])
-        return {"asset": asset.to_bytes(made)}
-
-    def create_image(self, job: Job) -> dict[str, Any]:
-        """The bytes of the asset of photos; sends the matte and the crop as soon as they are known."""
-        engine = self._opened()
-
-        def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
-            self._channel.send({"event": "preview", "id": job.request["id"], "matte": matte, "crop": crop})
-
-        made = engine.create_from_image(job.request["photos"], self._progress(job), on_preview=on_preview,
-                                        **job.request["options"])
-        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes)}
-
-    def fetch_checkpoint(self, job: Job) -> dict[str, Any]:
-        """Downloads a checkpoint."""
-        from ..published import checkpoints
-        checkpoints.fetch(job.request["name"], job.request["folder"], self._progress(job))
-        return {}
-
-    def verify_checkpoint(self, job: Job) -> dict[str, Any]:
-        """Reads a downloaded checkpoint again."""
-        from ..published import checkpoints
-        checkpoints.verify(job.request["folder"], self._progress(job))
-        return {}
-
-    def set_up_python(self, job: Job) -> dict[str, Any]:
-        """Makes a Python with torch; answers with what interpreter.probe finds."""
-        from ..published import interpreter
-        build = interpreter.builds()[job.request["build"]]
-        return interpreter.set_up(job.request["folder"], build, self._progress(job), job.request.get("packages"))
-
-    def probe_python(self, job: Job) -> dict[str, Any]:
-        """What an interpreter has."""
-        from ..published import interpreter
-        return interpreter.probe(job.request["executable"])
-
-    def remove(self, job: Job) -> dict[str, Any]:
-        """Deletes a downloaded checkpoint or the Python that was set up."""
-        from ..published import checkpoints, interpreter
-        {"checkpoint": checkpoints.remove, "python": interpreter.remove}[job.request["kind"]](job.request["folder"])
-        return {}
-
-
-OPERATIONS = {operation.__name__: operation for operation in (
-    Worker.render, Worker.create_mesh, Worker.create_image, Worker.check_checkpoint, Worker.fetch_checkpoint,
-    Worker.verify_checkpoint, Worker.set_up_python, Worker.probe_python,
-    Worker.remove)}
-
-
-def describe_runtime() -> dict[str, Any]:
-    """What this process runs on: versions, and what is wrong with onnxruntime ("" where nothing is)."""
-    problem, version, providers = "", "", []
-    try:
-        import onnxruntime
-        version, providers = onnxruntime.__version__, onnxruntime.get_available_providers()
-    except Exception as error:  # whatever another add-on's copy does on import, Check Setup shows it
-        problem = f"{type(error).__name__}: {error}"
-    try:
-        torch = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        torch = ""
-    return {"version": __version__, "python": platform.python_version(), "numpy": np.__version__, "torch": torch,
-            "onnxruntime": version, "providers": providers, "onnxruntime_problem": problem, "pid": os.getpid()}
+        request.send(**answer)
 
 
 def die_with(parent: int) -> None:
@@ -309,6 +121,7 @@ def die_with(parent: int) -> None:
 
 
 def main(folder: str, parent: str) -> None:
+    """Works for the process `parent` until it is gone. folder: holds the two array files, is deleted at the end."""
     die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for Blender, which will tell us
     read, write = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -328,4 +141,3 @@ def main(folder: str, parent: str) -> None:
 
     threading.Thread(target=read_until_end, daemon=True).start()
     worker.run()
-

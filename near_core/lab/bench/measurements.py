@@ -64,7 +64,7 @@ def measure_frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict
             measured[f"camera_{name}_n{count}"] = _median(args, lambda n: draw(make_view(n, size), maps[0]))  # noqa: B023
         measured[f"camera_512_draft_n{count}"] = _median(
             args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], "draft"))  # noqa: B023
-        turned = lambda n: Environment(maps[0].map, turn_z(10 * n + 5), _cache=maps[0]._cache)  # noqa: E731
+        turned = lambda n: replace(maps[0], world_to_map=turn_z(10 * n + 5))  # noqa: E731
         for name, quality in (("", "final"), ("_draft", "draft")):
             measured[f"rotated_world_extra{name}_n{count}"] = _median_difference(
                 args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], quality),  # noqa: B023

@@ -1,0 +1,206 @@
+"""What the worker can be asked to do. worker.py says what each request holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .. import asset
+from ..errors import Cancelled, NearError
+from ..scene import Instance, environment
+
+KEPT = 1 << 30  # bytes of assets and light maps held for the next request
+REPORT_EVERY = 0.05  # seconds between progress events
+
+
+@dataclass
+class Request:
+    """A request on its way.
+
+    fields: the message. emit: sends an event to the other side. cancelled: set when nobody waits for the answer.
+    """
+
+    fields: dict[str, Any]
+    emit: Callable[[dict[str, Any]], None]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    _reported: float = 0.0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    @property
+    def channel(self) -> str | None:
+        """Of the requests of one channel only the newest counts."""
+        return self.fields.get("channel")
+
+    @property
+    def urgency(self) -> int:
+        """Smaller numbers go first: what is waited for before what is only looked at."""
+        return 1 if str(self.channel).startswith("viewport") else 0
+
+    def send(self, event: str, **fields: Any) -> None:
+        """Sends an event about this request."""
+        self.emit({"event": event, **fields, "id": self["id"]})
+
+    def progress(self, phase: str, fraction: float) -> None:
+        """The progress callback of what works on it. Raises Cancelled."""
+        if self.cancelled.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        if now - self._reported > REPORT_EVERY:
+            self._reported = now
+            self.send("progress", phase=phase, fraction=float(fraction))
+
+
+class Store:
+    """Bytes by hash, the longest unused thrown away first."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._names: dict[str, str] = {}
+        self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: np.ndarray, name: str) -> None:
+        """Keeps data, (bytes,) uint8 of a .near file or (H, W, 3) float32, under its hash; name: how messages call it."""
+        with self._lock:
+            self._items[key], self._names[key] = data, name
+            while sum(item.nbytes for item in self._items.values()) > KEPT and len(self._items) > 1:
+                old, _ = self._items.popitem(last=False)
+                self._made.pop(old, None)
+
+    def __contains__(self, key: str) -> bool:
+        with self._lock:
+            return key in self._items
+
+    def asset(self, key: str) -> asset.NeuralAsset:
+        """The asset of stored .near bytes. Raises NearError where they are damaged."""
+        return self._get(key, lambda data, name: asset.from_bytes(memoryview(data), name))
+
+    def map(self, key: str) -> environment.Environment:
+        """The stored light map, (H, W, 3) float32 and sanitized, as an environment that faces +X at strength 1."""
+        return self._get(key, lambda data, name: environment.Environment(data))
+
+    def _get(self, key: str, make: Callable[[np.ndarray, str], Any]) -> Any:
+        with self._lock:
+            self._items.move_to_end(key)
+            data, name = self._items[key], self._names[key]
+        if key not in self._made:
+            self._made[key] = make(data, name)
+        return self._made[key]
+
+
+class Operations:
+    """Answers requests. Every operation takes a Request and returns what its "done" event holds.
+
+    store: what requests name by hash. model: keywords of engine.Engine, chosen before the first request.
+    """
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.model: dict[str, Any] = {}
+        self._engine: Any = None
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        """Does what a request asks for. Raises NearError, Cancelled, and KeyError for what nobody can do."""
+        return OPERATIONS[request["op"]](self, request)
+
+    def render(self, request: Request) -> dict[str, Any]:
+        """The passes of one picture, and which hashes are missing where it cannot be drawn."""
+        lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
+        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights]
+        missing = sorted({key for key in wanted if key not in self.store})
+        if missing:
+            return {"event": "missing", "hashes": missing}
+        from ..render.composite import put_behind
+        engine = self._open_engine()
+        instances = [Instance(self.store.asset(i["asset"]), i["matrix"]) for i in request["instances"]]
+        passes = engine.render(instances, request["camera"], self._light(request["environment"]),
+                               request["settings"], request.progress)
+        if request["backdrop"] is not None:
+            sky = self._light(request["backdrop"]).lookup(request["camera"].pixel_directions())
+            put_behind(passes["Combined"], sky)
+        return {"passes": passes, "warning": " ".join(engine.notes)}
+
+    def check_checkpoint(self, request: Request) -> dict[str, Any]:
+        """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
+        making assets from photos lacks ("" where nothing does)."""
+        try:
+            from ..models.near.checkpoint import open_checkpoint
+        except ImportError as error:
+            raise NearError(f"Checking a checkpoint needs the Python package {error.name}.",
+                            "Use Set Up first, or choose a Python that has it.") from error
+        checkpoint = open_checkpoint(request["folder"], request["companions"])
+        networks, lacks = checkpoint.survey(request.progress), ""
+        try:
+            checkpoint.require_creation(structure=True)
+        except NearError as error:
+            lacks = str(error)
+        return {"networks": networks, "lacks": lacks}
+
+    def create_mesh(self, request: Request) -> dict[str, Any]:
+        """The bytes of the asset of a mesh."""
+        from ..create.create import create_from_mesh
+        made = create_from_mesh(request["mesh"], progress=request.progress, **request["options"])
+        return {"asset": asset.to_bytes(made)}
+
+    def create_image(self, request: Request) -> dict[str, Any]:
+        """The bytes of the asset of photos; sends the matte and the crop as soon as they are known."""
+        engine = self._open_engine()
+
+        def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
+            request.send("preview", matte=matte, crop=crop)
+
+        made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
+                                        **request["options"])
+        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes)}
+
+    def fetch_checkpoint(self, request: Request) -> dict[str, Any]:
+        """Downloads a checkpoint."""
+        from ..published import checkpoints
+        checkpoints.fetch(request["name"], request["folder"], request.progress)
+        return {}
+
+    def verify_checkpoint(self, request: Request) -> dict[str, Any]:
+        """Reads a downloaded checkpoint again."""
+        from ..published import checkpoints
+        checkpoints.verify(request["folder"], request.progress)
+        return {}
+
+    def set_up_python(self, request: Request) -> dict[str, Any]:
+        """Makes a Python with torch; answers with what interpreter.probe finds."""
+        from ..published import interpreter
+        build = interpreter.builds()[request["build"]]
+        return interpreter.set_up(request["folder"], build, request.progress, request.fields.get("packages"))
+
+    def probe_python(self, request: Request) -> dict[str, Any]:
+        """What an interpreter has."""
+        from ..published import interpreter
+        return interpreter.probe(request["executable"])
+
+    def remove(self, request: Request) -> dict[str, Any]:
+        """Deletes a downloaded checkpoint or the Python that was set up."""
+        from ..published import checkpoints, interpreter
+        {"checkpoint": checkpoints.remove, "python": interpreter.remove}[request["kind"]](request["folder"])
+        return {}
+
+    def _open_engine(self) -> Any:
+        if self._engine is None:
+            from ..engine import Engine
+            self._engine = Engine(**self.model)
+        return self._engine
+
+    def _light(self, light: dict[str, Any]) -> environment.Environment:
+        return replace(self.store.map(light["map"]), world_to_map=light["world_to_map"], strength=light["strength"])
+
+
+OPERATIONS = {operation.__name__: operation for operation in (
+    Operations.render, Operations.create_mesh, Operations.create_image, Operations.check_checkpoint,
+    Operations.fetch_checkpoint, Operations.verify_checkpoint, Operations.set_up_python, Operations.probe_python,
+    Operations.remove)}
