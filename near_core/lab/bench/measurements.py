@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from ...render.config import SplattingConfig
 from ...render.gaussians import from_surfels
 from ...render.renderer import Renderer
 from ...render.splatting import project
-from ...scene import Environment, Instance, Settings
+from ...scene import Instance, Settings
 from ...scene.environment import turn_z
 from ...worker import protocol
 from .inputs import SAMPLES, SIZES, make_light, make_view
