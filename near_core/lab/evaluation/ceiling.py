@@ -7,7 +7,6 @@ What is still missing is what no shading can give.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -26,6 +25,7 @@ from ...render.config import SplattingConfig
 from ...render.splatting import project
 from ...scene import Camera
 from ..datasets.dataset import Dataset
+from ..options import option
 from . import metrics
 
 VOXELS = 64
@@ -140,42 +140,46 @@ def tabulate(rows: list[dict]) -> dict:
     return {"counts": counts, "smallest_close": min(close), "used": used[0] if used else None, "per_asset": rows}
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measures asset after asset; the file grows with them and a second run goes on with it."""
-    data = Dataset(args.data)
-    counts, numbers = ([int(word) for word in text.split(",")] for text in (args.counts, args.views))
-    assets = args.assets.split(",") if args.assets else data.assets
-    options = {"dataset": data.meta.get("name", data.path.name), "pictures": numbers, "steps": args.steps,
-               "width": args.width}
-    out, rows = Path(args.json), []
-    if out.exists():
-        kept = json.loads(out.read_text())
-        if any(kept[key] != value for key, value in options.items()):
-            raise NearError(f"{out.name} was measured with other options.", "Choose another --json file.")
-        rows = kept["per_asset"]
+@dataclass(frozen=True, kw_only=True)
+class CeilingConfig:
+    """What is measured."""
+
+    data: Path = option("a data set; pictures of 512 pixels or more say most", "folder")
+    json: Path = option("where the table goes; a second run goes on with it", "file")
+    counts: tuple[int, ...] = option("how many discs a voxel of 64^3 gets", "discs", (1, 2, 4, 8, 16), separated=True)
+    views: tuple[int, ...] = option("which pictures of each asset are drawn", "their numbers", (0, 2), separated=True)
+    assets: tuple[str, ...] = option("only these", "names with commas between", (), separated=True)
+    steps: int = option("of Adam for a picture", "steps", 30)
+    width: float = option("of the discs, times the renderer's", "factor", 1.0)
+    threads: int = option("how many threads draw; 0 takes all", "threads", 0)
+
+
+def measure_ceiling(config: CeilingConfig) -> None:
+    """Measures how well surfels could draw pictures at best, asset after asset; the file grows with them and a second run
+    goes on with it."""
+    data = Dataset(config.data)
+    options = {"dataset": data.meta.get("name", data.path.name), "pictures": list(config.views), "steps": config.steps,
+               "width": config.width}
+    rows = _rows_so_far(config.json, options)
     known = {(row["asset"], row["per_voxel"]) for row in rows}
-    for asset in assets:
-        for per_voxel in counts:
+    for asset in config.assets or data.assets:
+        for per_voxel in config.counts:
             if (asset, per_voxel) in known:
                 continue
-            rows.append(measure(data, asset, per_voxel, numbers, args.steps, args.width, args.threads))
+            rows.append(measure(data, asset, per_voxel, list(config.views), config.steps, config.width, config.threads))
             print(f"{asset} {per_voxel}: {rows[-1]['gaussians']} discs, object {rows[-1]['object_psnr']:.2f} dB",
                   file=sys.stderr, flush=True)
-            files.write(out, json.dumps(options | tabulate(rows), indent=1))
+            files.write(config.json, json.dumps(options | tabulate(rows), indent=1))
     for n, found in tabulate(rows)["counts"].items():
         print(f"{n:>3} per voxel, grid {found['resolution']}: object {found['object_psnr']['mean']:.2f}, "
               f"full {found['full_psnr']['mean']:.2f} dB, {found['gaussians']} discs")
-    return 0
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True, help="a data set's folder; 512 px or more say most")
-    parser.add_argument("--json", type=Path, required=True, help="where the table goes; a second run goes on with it")
-    parser.add_argument("--counts", default="1,2,4,8,16", help="discs per voxel of 64^3")
-    parser.add_argument("--views", default="0,2", help="numbers of the pictures")
-    parser.add_argument("--assets", help="only these, separated by commas")
-    parser.add_argument("--steps", type=int, default=30, help="of Adam per picture")
-    parser.add_argument("--width", type=float, default=1.0, help="of the discs, over the renderer's")
-    parser.add_argument("--threads", type=int, default=0, help="0 = all")
-    raise SystemExit(run(parser.parse_args()))
+def _rows_so_far(path: Path, options: dict) -> list[dict]:
+    """The rows of an earlier run with the same options."""
+    if not path.exists():
+        return []
+    kept = json.loads(path.read_text())
+    if any(kept[key] != value for key, value in options.items()):
+        raise NearError(f"{path.name} was measured with other options.", "Choose another --json file.")
+    return kept["per_asset"]

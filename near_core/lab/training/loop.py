@@ -10,31 +10,80 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ... import files
 from ..bench import lock
+from ..options import as_json, option
+
+Sample = TypeVar("Sample")
+Score = tuple[float, dict[str, float]]
 
 BACKBONE = 0.5  # of the rate, for features that were learned from far more pictures than ours
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # what x86 and ARM processors call it
 
 
-def background(make: Callable[[], object], depth: int = 4) -> Iterator:
-    """Samples from make(), one thread ahead of the trainer."""
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every stage that learns is told."""
+
+    out: Path = option("the run's folder; a run that is there goes on", "folder")
+    minutes: float = option("how long it learns: processor time of all threads, on a GPU the clock's", "minutes", 30.0)
+    rate: float = option("the largest learning rate", "of AdamW, a step", 1e-3)
+    warm_up: int = option("over how many steps the rate rises", "steps", 100)
+    threads: int = option("how many threads torch takes", "threads", 2)
+    check_every: float = option("how often the dev set is asked", "minutes", 5.0)
+    save_every: float = option("how often the state is saved", "minutes", 4.0)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no state to go on from."""
+        return not (self.out / "state.pt").exists()
+
+
+def rate_at(config: RunConfig, step: int, minutes: float) -> float:
+    """The learning rate: it warms up and falls like a cosine over the run. minutes: since the run began."""
+    fall = 0.5 * (1 + math.cos(math.pi * min(minutes / config.minutes, 1)))
+    return config.rate * min(1, (step + 1) / config.warm_up) * (0.02 + 0.98 * fall)
+
+
+def set_up_torch(config: RunConfig) -> None:
+    """The same initial weights for every run, and as many threads as it may take."""
+    torch.manual_seed(0)
+    torch.set_num_threads(config.threads)
+
+
+def background(make: Callable[[], Sample], depth: int = 4) -> Iterator[Sample]:
+    """What make() returns, again and again, by a thread that is up to `depth` ahead of the trainer. It ends with the
+    iterator; an error in make() is raised here."""
     ready: queue.Queue = queue.Queue(depth)
+    ended = threading.Event()
 
     def work() -> None:
-        while True:
-            ready.put(make())
+        while not ended.is_set():
+            try:
+                ready.put((make(), None))
+            except Exception as error:
+                ready.put((None, error))
+                return
 
     threading.Thread(target=work, daemon=True).start()
-    while True:
-        yield ready.get()
+    try:
+        while True:
+            made, error = ready.get()
+            if error is not None:
+                raise error
+            yield made
+    finally:
+        ended.set()
+        while not ready.empty():  # lets a thread go on that waits for room
+            ready.get_nowait()
 
 
 def has_bfloat16(device: str = "cpu") -> bool:
@@ -49,20 +98,6 @@ def autocast(device: str = "cpu") -> torch.autocast:
     return torch.autocast(device, torch.bfloat16, enabled=has_bfloat16(device))
 
 
-@dataclass
-class Schedule:
-    """A learning rate that warms up and falls like a cosine over the run's minutes of processor time."""
-
-    rate: float = 1e-3
-    warm_up: int = 100  # steps
-    minutes: float = 60.0
-
-    def at(self, step: int, elapsed: float) -> float:
-        """elapsed: minutes since the schedule began."""
-        fall = 0.5 * (1 + math.cos(math.pi * min(elapsed / self.minutes, 1)))
-        return self.rate * min(1, (step + 1) / self.warm_up) * (0.02 + 0.98 * fall)
-
-
 def join_others() -> tuple[int, int]:
     """Rank and number of the processes that train together: those `torchrun` started, else 0 and 1."""
     if not dist.is_torchelastic_launched():
@@ -74,50 +109,55 @@ def join_others() -> tuple[int, int]:
 
 @dataclass
 class Run:
-    """A training run in a folder: state.pt to resume from, best.safetensors, log.jsonl.
+    """A training run in a folder: config.json says what it is, state.pt is what it goes on from, best.safetensors the best
+    weights so far, log.jsonl every check.
 
     Started by torchrun, every process draws batches of its own and all step with the mean of their gradients; the first
     one keeps the time, checks and saves.
     """
 
-    folder: Path
+    config: RunConfig
     network: nn.Module
-    schedule: Schedule
-    save_every: float = 4.0  # minutes
     step: int = 0
     minutes: float = 0.0
     best: float = -math.inf
     optimizer: torch.optim.Optimizer = field(init=False)
-    average: dict[str, torch.Tensor] = field(init=False)
+    average: dict[str, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
         self.rank, self.world = join_others()
+        self.folder = self.config.out
         self.folder.mkdir(parents=True, exist_ok=True)
         trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         groups = [{"params": [p for name, p in trained if ("backbone." in name) == known], "share": share}
                   for known, share in ((False, 1.0), (True, BACKBONE))]
-        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], self.schedule.rate, betas=(0.9, 0.99),
+        self.optimizer = torch.optim.AdamW([g for g in groups if g["params"]], self.config.rate, betas=(0.9, 0.99),
                                            weight_decay=1e-3)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        state = self.folder / "state.pt"
-        if state.exists():
-            kept = torch.load(state, weights_only=True)
-            self.network.load_state_dict(kept["network"])
-            self.optimizer.load_state_dict(kept["optimizer"])
-            self.average = kept["average"]
-            self.step, self.minutes, self.best = kept["step"], kept["minutes"], kept["best"]
+        if not self.config.is_new:
+            self.resume()
         if self.world > 1:
-            self.spread()
+            self.share_weights()
+        if self.rank == 0:
+            files.write(self.folder / "config.json", json.dumps(as_json(self.config), indent=1))
 
-    def spread(self) -> None:
-        """Every process goes on from the first one's weights and clock."""
+    def resume(self) -> None:
+        """Goes on from state.pt."""
+        kept = torch.load(self.folder / "state.pt", weights_only=True)
+        self.network.load_state_dict(kept["network"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.average = kept["average"]
+        self.step, self.minutes, self.best = kept["step"], kept["minutes"], kept["best"]
+
+    def share_weights(self) -> None:
+        """Every process goes on from the first one's weights."""
         parameters = [p for p in self.network.parameters()]
         weights = nn.utils.parameters_to_vector(parameters).detach()
         dist.broadcast(weights, 0)
         nn.utils.vector_to_parameters(weights, parameters)
 
-    def agree(self) -> None:
-        """The mean of all processes' gradients, and the first one's clock."""
+    def average_gradients(self) -> None:
+        """Every process takes the mean of all gradients, and the first one's clock."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
         every = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained])
         dist.all_reduce(every)
@@ -127,14 +167,14 @@ class Run:
         dist.broadcast(clock, 0)
         self.minutes = float(clock)
 
-    def update(self, loss: torch.Tensor) -> None:
+    def update(self, loss: Tensor) -> None:
         """One step of the optimizer and of the moving average of the weights."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.world > 1:
-            self.agree()
+            self.average_gradients()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.at(self.step, self.minutes) * group["share"]
+            group["lr"] = rate_at(self.config, self.step, self.minutes) * group["share"]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -157,47 +197,51 @@ class Run:
         print(json.dumps(line), flush=True)
         if score > self.best:
             self.best = score
-            save_file({k: v.contiguous() for k, v in self.average.items()}, self.folder / "best.safetensors")
+            with files.writing(self.folder / "best.safetensors") as part:
+                save_file({k: v.contiguous() for k, v in self.average.items()}, part)
 
-    def train(self, step: Callable[[], torch.Tensor], check: Callable[[nn.Module], tuple[float, dict]],
-              check_every: float = 8.0) -> None:
-        """Steps until the schedule's minutes of processor time are over; checks with the averaged weights.
+    def train(self, loss: Callable[[], Tensor], check: Callable[[], Score]) -> None:
+        """Steps until the config's minutes of processor time are over; checks with the averaged weights.
 
+        loss: of the next batch. check: a score of the dev set, larger is better, and what else is worth a line in the log.
         Processor time, not the clock's: a run that shares its machine learns as much as one that has it alone. On a GPU
         the clock's.
         """
         saved = checked = time.time()
         clock = time.process_time if next(self.network.parameters()).device.type == "cpu" else time.perf_counter
         last = clock()
-        while self.minutes < self.schedule.minutes:
+        while self.minutes < self.config.minutes:
             while lock.wanted():  # somebody measures time on this machine
                 time.sleep(1)
             self.network.train()
-            loss = step()
+            made = loss()
             self.minutes += (clock() - last) / 60
             last, now = clock(), time.time()
-            self.update(loss)
-            if self.rank == 0 and now - saved > 60 * self.save_every:
+            self.update(made)
+            if self.rank == 0 and now - saved > 60 * self.config.save_every:
                 self.save()
                 saved = now
-            if self.rank == 0 and (now - checked > 60 * check_every or self.minutes >= self.schedule.minutes):
+            if self.rank == 0 and (now - checked > 60 * self.config.check_every or self.minutes >= self.config.minutes):
                 self.check(check)
                 checked, last = time.time(), clock()
         if self.rank == 0:
             self.save()
 
-    def check(self, check: Callable[[nn.Module], tuple[float, dict]]) -> None:
+    def check(self, check: Callable[[], Score]) -> None:
+        """Scores the averaged weights, and keeps them if they are the best."""
         kept = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         self.network.eval()
         with torch.no_grad():
-            score, report = check(self.network)
+            score, report = check()
         self.network.load_state_dict(kept)
         self.keep_best(score, **report)
 
 
-def start_from(network: nn.Module, path: Path) -> None:
-    """Loads the weights that fit by name and shape; the others keep their initial values."""
+def start_from(network: nn.Module, path: Path | None) -> None:
+    """Loads the weights that fit by name and shape; the others keep their initial values. None loads nothing."""
+    if path is None:
+        return
     kept = load_file(path)
     own = network.state_dict()
     network.load_state_dict({k: v for k, v in kept.items() if k in own and own[k].shape == v.shape}, strict=False)

@@ -1,18 +1,38 @@
-"""The command train: one stage of the training of near-mini, each a module of `stages` with options of its own."""
+"""The command train: one stage of the training of near-mini, a function that takes a config of its own."""
 
 from __future__ import annotations
 
 import argparse
-import runpy
-import sys
-from importlib.util import resolve_name
+import importlib
+import inspect
+from typing import NamedTuple
 
-from ...commands.terminal import name_missing_package
+from ...commands.terminal import Parser, name_missing_package
+from ..options import add_options, read_config
 
-# stage -> module
-STAGES = {"latent": "stages.latent", "renderer": "stages.renderer", "intrinsics": "stages.intrinsics",
-          "structure": "stages.structure", "joint": "stages.joint", "slat": "stages.slat", "matte": "stages.matte",
-          "samples": "data.samples", "pool": "data.pool", "publish": "publish_weights", "ceiling": ".evaluation.ceiling"}
+
+class Stage(NamedTuple):
+    """Where a stage is: its module, the name of its config's class, and of the function that takes one."""
+
+    module: str
+    config: str
+    function: str
+
+
+# loaded by name: most need torch
+STAGES = {
+    "latent": Stage(".stages.latent", "LatentConfig", "train"),
+    "renderer": Stage(".stages.renderer", "RendererConfig", "train"),
+    "intrinsics": Stage(".stages.intrinsics", "IntrinsicsConfig", "train"),
+    "structure": Stage(".stages.structure", "StructureConfig", "train"),
+    "joint": Stage(".stages.joint", "JointConfig", "train"),
+    "slat": Stage(".stages.slat", "SlatConfig", "train"),
+    "matte": Stage(".stages.matte", "MatteConfig", "train"),
+    "samples": Stage(".data.samples", "SamplesConfig", "write_samples"),
+    "pool": Stage(".data.packed_objects", "PoolConfig", "write_pool"),
+    "publish": Stage(".publish_weights", "PublishConfig", "publish"),
+    "ceiling": Stage("..evaluation.ceiling", "CeilingConfig", "measure_ceiling"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs one stage. Returns the exit status."""
-    sys.argv = [f"near_core train {args.stage}", *args.rest]
+    stage = STAGES[args.stage]
     with name_missing_package("train"):
-        try:
-            runpy.run_module(resolve_name(f".{STAGES[args.stage]}", __package__), run_name="__main__")
-        except SystemExit as ended:
-            return int(ended.code or 0)
+        module = importlib.import_module(stage.module, __package__)
+        config, function = getattr(module, stage.config), getattr(module, stage.function)
+        parser = Parser(prog=f"near_core train {args.stage}", description=inspect.getdoc(function))
+        add_options(parser, config)
+        function(read_config(config, parser.parse_args(args.rest)))
     return 0

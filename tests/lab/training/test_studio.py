@@ -10,7 +10,7 @@ pytest.importorskip("manifold3d")
 
 from near_core.create.view import cell_centres  # noqa: E402
 from near_core.lab.datasets import procedural  # noqa: E402
-from near_core.lab.training.data import pool, scenes, studio  # noqa: E402
+from near_core.lab.training.data import packed_objects, scenes, studio  # noqa: E402
 from near_core.lab.training.data import samples as subjects
 from near_core.lab.training.stages import joint as together  # noqa: E402
 from near_core.lab.training.stages import structure
@@ -27,12 +27,12 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     found = [procedural.make(seed) for seed in SEEDS]
     for seed, mesh in zip(SEEDS, found):
-        save_file(pool.pack(mesh) | {"finished": np.array(True)}, folder / f"{seed}.safetensors")
-    packed = [pool.load(folder / f"{seed}.safetensors") for seed in SEEDS]
+        save_file(packed_objects.pack(mesh) | {"finished": np.array(True)}, folder / f"{seed}.safetensors")
+    packed = [packed_objects.load(folder / f"{seed}.safetensors") for seed in SEEDS]
     sky = np.full((32, 64, 3), 0.5, np.float32)
     sky[6:8, 10:12] = 60
-    save_file(pool.prepare_lights([sky]), folder / "lights.safetensors")
-    coarse, fine, suns = pool.load_lights(folder / "lights.safetensors", CPU)
+    save_file(packed_objects.prepare_lights([sky]), folder / "lights.safetensors")
+    coarse, fine, suns = packed_objects.load_lights(folder / "lights.safetensors", CPU)
     return found, packed, studio.Studio(packed, fine, suns, CPU), coarse
 
 

@@ -5,7 +5,6 @@ Prepared once per object from its mesh (a second of processor time) and kept as 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ....create import sampling
 from ....errors import NearError
 from ....scene import Camera
 from ...datasets.dataset import Dataset
+from ...options import option
 from . import photos
 
 SAMPLES = 6  # points per cell of the 128^3 grid
@@ -149,28 +149,38 @@ def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
     return found
 
 
-def load_sets(args: argparse.Namespace) -> tuple[list[Subject], list[Subject]]:
-    """What a stage learns from, every view of all its data sets, and the first views of the dev set.
-
-    args: data and prepared, lists of folders; dev and prepared_dev, one each.
-    """
-    train = [subject for data, prepared in zip(args.data, args.prepared)
-             for subject in load(Path(prepared), Path(data))]
-    held = load(Path(args.prepared_dev), Path(args.dev), 1)
+def load_sets(config: SetsConfig) -> tuple[list[Subject], list[Subject]]:
+    """What a stage learns from, every view of all its data sets, and the first views of the dev set."""
+    if len(config.data) != len(config.prepared):
+        raise NearError(f"{len(config.data)} --data and {len(config.prepared)} --prepared don't fit together.",
+                        "Give one --prepared for every --data, in the same order.")
+    train = [subject for data, prepared in zip(config.data, config.prepared) for subject in load(prepared, data)]
+    held = load(config.prepared_dev, config.dev, 1)
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
     return train, held
 
 
-def run(args: argparse.Namespace) -> int:
-    data, out = Dataset(Path(args.data)), Path(args.out)
-    seen = {name: photos.cameras_of(data.path / "views" / name) for name in data.assets[:args.limit]}
-    write(out, [(name, lambda name=name: prepare(data.mesh(name), seen[name])) for name in seen if seen[name]])
-    return 0
+@dataclass(frozen=True, kw_only=True)
+class SetsConfig:
+    """Which data sets a stage learns from, and which one it is checked with."""
+
+    data: tuple[Path, ...] = option("a data set; may be given again, also the same one, to draw from it more often", "folder")
+    prepared: tuple[Path, ...] = option("its objects as `train samples` left them, in the order of --data", "folder")
+    dev: Path = option("the dev set", "folder")
+    prepared_dev: Path = option("its objects as `train samples` left them", "folder")
 
 
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--data", required=True, help="a data set's folder")
-    arguments.add_argument("--out", required=True, help="where the prepared objects go")
-    arguments.add_argument("--limit", type=int)
-    raise SystemExit(run(arguments.parse_args()))
+@dataclass(frozen=True, kw_only=True)
+class SamplesConfig:
+    """Which objects are prepared."""
+
+    data: Path = option("a data set", "folder")
+    out: Path = option("where the prepared objects go; those that are there stay", "folder")
+    limit: int | None = option("at most so many objects", "objects", None)
+
+
+def write_samples(config: SamplesConfig) -> None:
+    """Writes what every camera of a data set sees of the mesh, and the solid, <asset>.safetensors for each object."""
+    data = Dataset(config.data)
+    seen = {name: photos.cameras_of(data.path / "views" / name) for name in data.assets[:config.limit]}
+    write(config.out, [(name, lambda name=name: prepare(data.mesh(name), seen[name])) for name in seen if seen[name]])

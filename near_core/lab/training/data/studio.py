@@ -19,8 +19,8 @@ from ....create.view import cell_centres
 from ....models.mini.layout import SIZE
 from ...datasets.materials import draw_uniform
 from .color import srgb_decode, srgb_encode
+from .packed_objects import Packed
 from .photos import MARGIN
-from .pool import Packed
 from .relight import Lights, camera_to_world
 from .samples import FRONT
 from .scenes import RASTER, Scene, extent, splat

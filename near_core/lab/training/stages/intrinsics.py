@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from ....create.view import pose_of, reach
 from ....models.mini.layout import LAYERS
 from ...datasets.dataset import Dataset
 from ...networks.photo_networks import Intrinsics
+from ...options import option
 from ..data import photos, relight
 from ..data import samples as subjects
-from ..loop import Run, Schedule, autocast, background, start_from
+from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch, start_from
 
 LEAN = 12.0  # degrees a photo may be rolled by
 UNPOSED = 0.15  # of the photos come without a camera
@@ -121,48 +122,44 @@ def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {key: torch.stack([item[key] for item in items]) for key in items[0]}
 
 
-def run(args: argparse.Namespace) -> int:
-    torch.manual_seed(0)
-    torch.set_num_threads(args.threads)
-    train, held = subjects.load_sets(args)
-    hdris = Path(args.data[0]) / Dataset(Path(args.data[0])).meta["hdris"]
-    lights = relight.Lights.of(relight.read_maps(hdris, Dataset(Path(args.dev)).excluded_hdris))
+@dataclass(frozen=True, kw_only=True)
+class IntrinsicsConfig(RunConfig, subjects.SetsConfig):
+    """How `intrinsics` is trained."""
+
+    backbone: Path | None = option("ImageNet weights of EfficientNet-Lite0", ".pth file", None)
+    start: Path | None = option("weights of an earlier run to go on from", ".safetensors file", None)
+    batch: int = option("photos a step", "photos", 8)
+    minutes: float = 60.0
+    rate: float = 6e-4
+    check_every: float = 4.0
+
+
+def train(config: IntrinsicsConfig) -> None:
+    """Trains the intrinsics: a photo's pixels to depth, thickness, normal, base colour, roughness and metallic."""
+    set_up_torch(config)
+    objects, held = subjects.load_sets(config)
+    hdris = config.data[0] / Dataset(config.data[0]).meta["hdris"]
+    lights = relight.Lights.of(relight.read_maps(hdris, Dataset(config.dev).excluded_hdris))
     rng = np.random.default_rng()
-    test = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
+    tests = collate([sample(s, 0, np.random.default_rng(0), False) for s in held])
 
     def make() -> dict[str, Tensor]:
-        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        chosen = [objects[rng.integers(len(objects))] for _ in range(config.batch)]
         return collate([sample(s, s.draw(rng), rng, True) for s in chosen])
 
     batches = background(make)
+    networks = IntrinsicsOnly()
+    if config.is_new:
+        if config.backbone:
+            networks.intrinsics.backbone.load_state_dict(torch.load(config.backbone, weights_only=True), strict=False)
+        start_from(networks, config.start)
 
-    def step() -> Tensor:
+    def loss() -> Tensor:
         batch = next(batches)
         return judge(look(networks, batch), batch, lights)[0]
 
-    def check(networks: nn.Module) -> tuple[float, dict]:
-        loss, parts = judge(look(networks, test), test, lights, seed=0)
+    def check() -> Score:
+        loss, parts = judge(look(networks, tests), tests, lights, seed=0)
         return -float(loss), {key: round(float(value), 4) for key, value in parts.items()}
 
-    networks = IntrinsicsOnly()
-    if not (Path(args.out) / "state.pt").exists():
-        if args.backbone:
-            weights = torch.load(args.backbone, weights_only=True)
-            networks.intrinsics.backbone.load_state_dict(weights, strict=False)
-        if args.start:
-            start_from(networks, Path(args.start))
-    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
-    training.train(step, check, args.check_every)
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
-    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
-    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
-    arguments.add_argument("--backbone", help="ImageNet weights of EfficientNet-Lite0 (.pth)")
-    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
-                                ("batch", int, 8), ("rate", float, 6e-4), ("threads", int, 2), ("check-every", float, 4.0)):
-        arguments.add_argument(f"--{name}", type=kind, default=default)
-    raise SystemExit(run(arguments.parse_args()))
+    Run(config, networks).train(loss, check)

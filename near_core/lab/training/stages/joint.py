@@ -1,4 +1,4 @@
-"""Stage `together`: `intrinsics` and `structure` at once, from objects of a pool that are photographed anew each time.
+"""Stage `joint`: `intrinsics` and `structure` at once, from objects of a pool that are photographed anew each time.
 
 Meant for a GPU, where a sample costs next to nothing; runs on a CPU as well. `structure` learns from what `intrinsics`
 says of a photo at that time, made worse at random, since what it says of objects it has never seen is worse.
@@ -6,10 +6,9 @@ says of a photo at that time, made worse at random, since what it says of object
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -17,10 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...networks.photo_networks import Intrinsics, Structure
-from ..data import pool
+from ...options import option
+from ..data import packed_objects
 from ..data.relight import Lights
 from ..data.studio import Shots, Studio
-from ..loop import Run, Schedule, start_from
+from ..loop import Run, RunConfig, Score, start_from
 from . import intrinsics, structure
 
 DOUBTED = 0.5  # of the photos' layers are made worse before `structure` sees them
@@ -70,65 +70,70 @@ def judge(networks: Both, shots: Shots, lights: Lights, augment: bool, seed: int
     return first + second, parts | {"intrinsics": first, "structure": second, "iou": overlap.mean()}
 
 
-def load(folders: list[str], limit: int | None = None) -> tuple[list[pool.Packed], list[int]]:
+def load_pools(folders: tuple[Path, ...], limit: int | None = None) -> tuple[list[packed_objects.Packed], list[int]]:
     """The objects of pools, and how often each one's folder is listed."""
     times = Counter(folders)
-    paths = [(path, times[folder]) for folder in times for path in sorted(Path(folder).glob("*.safetensors"))[:limit]]
+    paths = [(path, times[folder]) for folder in times for path in sorted(folder.glob("*.safetensors"))[:limit]]
     with ProcessPoolExecutor() as processes:
-        return list(processes.map(pool.load, [path for path, _ in paths], chunksize=8)), [often for _, often in paths]
+        return list(processes.map(packed_objects.load, [path for path, _ in paths], chunksize=8)), [often for _, often in paths]
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class JointConfig(RunConfig):
+    """How `intrinsics` and `structure` are trained together."""
+
+    pool: tuple[Path, ...] = option("packed objects; may be given again, also the same ones, to draw them more often", "folder")
+    dev_pool: tuple[Path, ...] = option("packed objects of the dev set; may be given again", "folder", ())
+    lights: Path = option("maps made ready by `train pool --hdris`", ".safetensors file")
+    start: tuple[Path, ...] = option("weights to go on from; may be given again", ".safetensors file", ())
+    device: str = option("where it learns", "torch device", "cuda" if torch.cuda.is_available() else "cpu")
+    limit: int | None = option("at most so many objects of each pool", "objects", None)
+    objects: int = option("objects a step", "objects", 16)
+    views: int = option("photos of each object a step", "photos", 4)
+    solids: int = option("photos a step that `structure` learns from", "photos", 32)
+    real: float = option("share of the objects that are taken as they are, under Cycles' light", "0..1", 0.35)
+    seed: int = option("of what is drawn by chance", "number", 0)
+    minutes: float = 8.0
+    rate: float = 6e-4
+    check_every: float = 1.0
+
+
+def train(config: JointConfig) -> None:
+    """Trains `intrinsics` and `structure` together, with objects that are photographed anew for every sample."""
     torch.manual_seed(0)
-    device = torch.device(args.device)
+    device = torch.device(config.device)
     if device.type == "cpu":
-        torch.set_num_threads(args.threads)
+        torch.set_num_threads(config.threads)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-    (train, often), (held, _) = load(args.pool, args.limit), load(args.dev_pool, args.limit)
-    coarse, fine, suns = pool.load_lights(Path(args.lights), device)
-    print(f"{len(train)} objects, {len(held)} held out", flush=True)
-    studio = Studio(train, fine, suns, device, args.seed, often)
-    del train
+    objects, often = load_pools(config.pool, config.limit)
+    held, _ = load_pools(config.dev_pool, config.limit)
+    coarse, fine, suns = packed_objects.load_lights(config.lights, device)
+    print(f"{len(objects)} objects, {len(held)} held out", flush=True)
+    studio = Studio(objects, fine, suns, device, config.seed, often)
+    del objects
     gallery = Studio(held, fine, suns, device) if held else None
     networks = Both()
-    if not (Path(args.out) / "state.pt").exists():
-        for path in args.start:
-            start_from(networks, Path(path))
+    if config.is_new:
+        for path in config.start:
+            start_from(networks, path)
     networks.to(device)
-    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
+    run = Run(config, networks)
 
-    def step() -> Tensor:
+    def loss() -> Tensor:
         with torch.no_grad():
-            shots = studio.shoot(args.objects, args.views, args.real, args.solids)
+            shots = studio.shoot(config.objects, config.views, config.real, config.solids)
         return judge(networks, shots, coarse, True)[0]
 
-    def check(networks: nn.Module) -> tuple[float, dict]:
+    def check() -> Score:
         if gallery is None:
-            return float(training.step), {}
+            return float(run.step), {}
         gallery.restart(0)
-        made = [judge(networks, gallery.shoot(args.objects, args.views, 1.0, args.solids), coarse, False, 0)
+        made = [judge(networks, gallery.shoot(config.objects, config.views, 1.0, config.solids), coarse, False, 0)
                 for _ in range(4)]
         return -sum(float(loss) for loss, _ in made) / 4, {
             key: round(sum(float(parts[key]) for _, parts in made) / 4, 4) for key in made[0][1]}
 
-    training.check(check)
-    training.train(step, check, args.check_every)
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--pool", action="append", required=True,
-                           help="a folder of packed objects; may be repeated, also the same one, to draw from it more often")
-    arguments.add_argument("--dev-pool", action="append", default=[], help="packed objects of the dev set")
-    arguments.add_argument("--lights", required=True, help="maps made ready by `train pool --hdris`")
-    arguments.add_argument("--start", action="append", default=[], help="weights (.safetensors) to go on from")
-    arguments.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments.add_argument("--limit", type=int, help="at most so many objects of each pool")
-    for name, kind, default in (("out", str, ""), ("minutes", float, 8.0), ("objects", int, 16), ("views", int, 4),
-                                ("solids", int, 32), ("real", float, 0.35), ("rate", float, 6e-4), ("threads", int, 2),
-                                ("seed", int, 0), ("check-every", float, 1.0)):
-        arguments.add_argument(f"--{name}", type=kind, default=default)
-    raise SystemExit(run(arguments.parse_args()))
+    run.check(check)
+    run.train(loss, check)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from .... import image
 from ....models.mini.layout import MATTE_SIZE
 from ...networks.photo_networks import Matte
+from ...options import option
 from ..data import photos
 from ..data.color import srgb_encode
-from ..loop import Run, Schedule, autocast, background
+from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch
 
 _STEPS = (torch.arange(MATTE_SIZE, dtype=torch.float32) + 0.5) / MATTE_SIZE * 2 - 1
 
@@ -82,51 +83,56 @@ def intersection_over_union(logits: Tensor, alpha: Tensor) -> float:
     return float((a & b).sum() / (a | b).sum().clamp(min=1))
 
 
-def run(args: argparse.Namespace) -> int:
-    torch.manual_seed(0)
-    torch.set_num_threads(args.threads)
-    data, dev = Path(args.data), Path(args.dev)
+def step_loss(networks: MatteOnly, picture: Tensor, alpha: Tensor) -> Tensor:
+    """Cross-entropy and Dice of composites (B, 3, S, S) against their alpha (B, S, S)."""
+    with autocast():
+        logits = networks.matte(picture)
+    p = logits.float().sigmoid()
+    dice = 1 - (2 * (p * alpha).sum((1, 2)) + 1) / (p.sum((1, 2)) + alpha.sum((1, 2)) + 1)
+    return F.binary_cross_entropy_with_logits(logits.float(), alpha) + dice.mean()
+
+
+def check(networks: MatteOnly, tests: list[tuple[Tensor, Tensor]]) -> Score:
+    """The mean intersection over union of composites held out."""
+    scores = [intersection_over_union(networks.matte(p[None])[0], a) for p, a in tests]
+    return float(np.mean(scores)), {"median": float(np.median(scores)), "worst": float(np.min(scores))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatteConfig(RunConfig):
+    """How `matte` is trained."""
+
+    data: Path = option("the data set it learns from, with its maps", "folder")
+    dev: Path = option("the dev set: its maps are behind nothing that is learned", "folder")
+    backbone: Path | None = option("ImageNet weights of EfficientNet-Lite0", ".pth file", None)
+    batch: int = option("composites a step", "composites", 8)
+    limit: int | None = option("at most so many objects of the data set", "objects", None)
+    minutes: float = 20.0
+    check_every: float = 4.0
+
+
+def train(config: MatteConfig) -> None:
+    """Trains the matte: which pixels of a photo are the object."""
+    set_up_torch(config)
+    data, dev = config.data, config.dev
     meta, dev_meta = (json.loads((d / "meta.json").read_text()) for d in (data, dev))
     rng = np.random.default_rng()
     hdris = sorted((data / meta["hdris"]).glob("*.hdr"))
     read = lambda held: [np.clip(image.read(p)[..., :3], 0, 20) for p in hdris  # noqa: E731
                          if (p.name in dev_meta["exclude_hdris"]) == held]
     maps, held_maps = read(False), read(True)
-    views = [v for n in meta["assets"][:args.limit] for v in photos.read_views(data / "views" / n)]
+    views = [v for n in meta["assets"][:config.limit] for v in photos.read_views(data / "views" / n)]
     held = [v for n in dev_meta["assets"] for v in photos.read_views(dev / "views" / n, 3)]
     fixed = np.random.default_rng(1)
     tests = [sample(v, held_maps, fixed) for v in held]
     print(f"{len(views)} views, {len(tests)} held-out composites", flush=True)
 
     def make() -> tuple[Tensor, Tensor]:
-        made = [sample(views[rng.integers(len(views))], maps, rng) for _ in range(args.batch)]
+        made = [sample(views[rng.integers(len(views))], maps, rng) for _ in range(config.batch)]
         return torch.stack([m[0] for m in made]), torch.stack([m[1] for m in made])
 
     batches = background(make)
-
-    def step() -> Tensor:
-        picture, alpha = next(batches)
-        with autocast():
-            logits = networks.matte(picture)
-        p = logits.float().sigmoid()
-        dice = 1 - (2 * (p * alpha).sum((1, 2)) + 1) / (p.sum((1, 2)) + alpha.sum((1, 2)) + 1)
-        return F.binary_cross_entropy_with_logits(logits.float(), alpha) + dice.mean()
-
-    def check(networks: nn.Module) -> tuple[float, dict]:
-        scores = [intersection_over_union(networks.matte(p[None])[0], a) for p, a in tests]
-        return float(np.mean(scores)), {"median": float(np.median(scores)), "worst": float(np.min(scores))}
-
     networks = MatteOnly().to(memory_format=torch.channels_last)
-    if args.backbone and not (Path(args.out) / "state.pt").exists():
-        networks.matte.backbone.load_state_dict(torch.load(args.backbone, weights_only=True), strict=False)
-    Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    for name, kind, default in (("data", str, ""), ("dev", str, ""), ("out", str, ""), ("backbone", str, ""),
-                                ("minutes", float, 20.0), ("rate", float, 1e-3), ("batch", int, 8),
-                                ("threads", int, 2), ("limit", int, None), ("check-every", float, 4.0)):
-        arguments.add_argument(f"--{name}", type=kind, default=default)
-    raise SystemExit(run(arguments.parse_args()))
+    if config.backbone and config.is_new:
+        networks.matte.backbone.load_state_dict(torch.load(config.backbone, weights_only=True), strict=False)
+    Run(config, networks).train(lambda: step_loss(networks, *next(batches)), lambda: check(networks, tests))

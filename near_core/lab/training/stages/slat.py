@@ -6,8 +6,7 @@ The target is light-free by construction: the octants of the surface itself, jud
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,10 @@ from ....create.view import View, pose_of
 from ....models.mini.layout import LATENT, Latent
 from ...datasets.dataset import Dataset
 from ...networks.photo_networks import Slat
+from ...options import option
 from ..data import photos, relight
 from ..data.color import srgb_encode
-from ..loop import Run, Schedule, autocast, background, start_from
+from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch, start_from
 from .intrinsics import IntrinsicsOnly
 from .latent import Autoencoder, loss_of
 
@@ -127,55 +127,58 @@ def judge(networks: SlatOnly, decoder: Autoencoder, lights: relight.Lights, item
     return loss + 0.1 * parts["latent"] + parts["confidence"] + 2 * relight.loss(wrong), parts
 
 
-def run(args: argparse.Namespace) -> int:
-    torch.manual_seed(0)
-    torch.set_num_threads(args.threads)
-    data, dev = Dataset(Path(args.data[0])), Dataset(Path(args.dev))
+@dataclass(frozen=True, kw_only=True)
+class SlatConfig(RunConfig):
+    """How `slat` is trained."""
 
-    def load(folder: Path, views: int | None) -> list:
-        return [(assets.load(p), photos.read_views(folder / "views" / n, views)) for n in Dataset(folder).assets[:args.limit]
-                if (p := Path(args.assets) / f"{n}.near").exists()]
+    data: tuple[Path, ...] = option("a data set; may be given again", "folder")
+    dev: Path = option("the dev set", "folder")
+    assets: Path = option(".near files of the sets' objects; the others are left out", "folder")
+    latent: Path = option("weights of the stage latent", ".safetensors file")
+    intrinsics: Path = option("weights of the stage intrinsics", ".safetensors file")
+    start: Path | None = option("weights of an earlier run to go on from", ".safetensors file", None)
+    limit: int | None = option("at most so many objects of each set", "objects", None)
 
-    train, held = [one for folder in args.data for one in load(Path(folder), None)], load(Path(args.dev), 1)
-    print(f"{len(train)} objects, {len(held)} held out", flush=True)
+
+def load_objects(config: SlatConfig, folder: Path, views: int | None) -> list[tuple[assets.NeuralAsset, list[photos.View]]]:
+    """The assets of a data set, and their first views."""
+    return [(assets.load(path), photos.read_views(folder / "views" / name, views))
+            for name in Dataset(folder).assets[:config.limit] if (path := config.assets / f"{name}.near").exists()]
+
+
+def train(config: SlatConfig) -> None:
+    """Trains the slat: the latent of voxels whose place is known, from the pixels of a photo."""
+    set_up_torch(config)
+    objects = [one for folder in config.data for one in load_objects(config, folder, None)]
+    held = load_objects(config, config.dev, 1)
+    print(f"{len(objects)} objects, {len(held)} held out", flush=True)
     decoder = Autoencoder().eval().requires_grad_(False)
-    start_from(decoder, Path(args.latent))
+    start_from(decoder, config.latent)
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
-    start_from(intrinsics, Path(args.intrinsics))
-    lights = relight.Lights.of(relight.read_maps(Path(args.data[0]) / data.meta["hdris"], dev.excluded_hdris))
+    start_from(intrinsics, config.intrinsics)
+    hdris = config.data[0] / Dataset(config.data[0]).meta["hdris"]
+    lights = relight.Lights.of(relight.read_maps(hdris, Dataset(config.dev).excluded_hdris))
     rng = np.random.default_rng()
     tests = [finish(intrinsics, decoder, sample(asset, views[0], np.random.default_rng(0), False))
              for asset, views in held]
 
     def make() -> dict:
-        asset, views = train[rng.integers(len(train))]
+        asset, views = objects[rng.integers(len(objects))]
         time = rng.random() if rng.random() < 0.5 else 0.0
         return finish(intrinsics, decoder, sample(asset, views[rng.integers(len(views))], rng, True), time)
 
     items = background(make)
+    networks = SlatOnly()
+    if config.is_new:
+        start_from(networks, config.start)
 
-    def step() -> Tensor:
+    def loss() -> Tensor:
         with autocast():
             return judge(networks, decoder, lights, next(items))[0]
 
-    def check(networks: nn.Module) -> tuple[float, dict]:
+    def check() -> Score:
         parts = [judge(networks, decoder, lights, item, seed)[1] for seed, item in enumerate(tests)]
         mean = {k: round(float(np.mean([float(p[k]) for p in parts])), 4) for k in parts[0]}
         return mean["relit"] - mean["colour"] * 6 - mean["material"] * 4 - mean["normal"] - mean["occupied"], mean
 
-    networks = SlatOnly()
-    if args.start and not (Path(args.out) / "state.pt").exists():
-        start_from(networks, Path(args.start))
-    Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes)).train(step, check, args.check_every)
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
-    for name, kind, default in (("dev", str, ""), ("assets", str, ""), ("out", str, ""),
-                                ("latent", str, ""), ("intrinsics", str, ""), ("start", str, ""), ("minutes", float, 30.0),
-                                ("rate", float, 1e-3), ("threads", int, 2), ("limit", int, None),
-                                ("check-every", float, 5.0)):
-        arguments.add_argument(f"--{name}", type=kind, default=default)
-    raise SystemExit(run(arguments.parse_args()))
+    Run(config, networks).train(loss, check)

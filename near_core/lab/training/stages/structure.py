@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from ....create.view import MIRROR, cell_centres, grid_inputs, pose_of, reach
 from ...networks.photo_networks import Structure
+from ...options import option
 from ..data import photos
 from ..data import samples as subjects
-from ..loop import Run, Schedule, autocast, background, start_from
+from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch, start_from
 from .intrinsics import IntrinsicsOnly, collate, look
 
 CENTRES = cell_centres(64)
@@ -109,47 +110,44 @@ def scores(logits: np.ndarray, subject: subjects.Subject) -> tuple[float, float]
     return f1(solid & ~binary_erosion(solid), shell, 2.0), float(overlap)
 
 
-def run(args: argparse.Namespace) -> int:
-    torch.manual_seed(0)
-    torch.set_num_threads(args.threads)
-    train, held = subjects.load_sets(args)
+@dataclass(frozen=True, kw_only=True)
+class StructureConfig(RunConfig, subjects.SetsConfig):
+    """How `structure` is trained."""
+
+    intrinsics: Path = option("weights of the stage intrinsics", ".safetensors file")
+    start: Path | None = option("weights of an earlier run to go on from", ".safetensors file", None)
+    batch: int = option("photos a step", "photos", 4)
+    minutes: float = 60.0
+    check_every: float = 4.0
+
+
+def train(config: StructureConfig) -> None:
+    """Trains the structure: the solid on 64^3 of a photo, from what the frozen `intrinsics` says of it."""
+    set_up_torch(config)
+    objects, held = subjects.load_sets(config)
     rng = np.random.default_rng()
     tests = [collate([sample(s, 0, np.random.default_rng(0), False)]) for s in held]
     intrinsics = IntrinsicsOnly().eval().requires_grad_(False)
-    start_from(intrinsics, Path(args.intrinsics))
+    start_from(intrinsics, config.intrinsics)
 
     def make() -> dict[str, Tensor]:
-        chosen = [train[rng.integers(len(train))] for _ in range(args.batch)]
+        chosen = [objects[rng.integers(len(objects))] for _ in range(config.batch)]
         return collate([sample(s, s.draw(rng), rng, True) for s in chosen])
 
     batches = background(make)
+    networks = StructureOnly()
+    if config.is_new:
+        start_from(networks, config.start)
 
-    def step() -> Tensor:
+    def loss() -> Tensor:
         batch = next(batches)
         return loss_of(predict(intrinsics, networks, batch), batch["solid"])
 
-    def check(networks: nn.Module) -> tuple[float, dict]:
+    def check() -> Score:
         made = [predict(intrinsics, networks, batch) for batch in tests]
         found = [scores(logits[0].numpy(), subject) for logits, subject in zip(made, held)]
         loss = np.mean([float(loss_of(logits, batch["solid"])) for logits, batch in zip(made, tests)])
         return float(np.mean([f for f, _ in found])), {
             "worst": min(f for f, _ in found), "iou": float(np.mean([o for _, o in found])), "loss": float(loss)}
 
-    networks = StructureOnly()
-    if args.start and not (Path(args.out) / "state.pt").exists():
-        start_from(networks, Path(args.start))
-    training = Run(Path(args.out), networks, Schedule(args.rate, minutes=args.minutes))
-    training.train(step, check, args.check_every)
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--data", action="append", required=True, help="a data set's folder; may be repeated")
-    arguments.add_argument("--prepared", action="append", required=True, help="its objects as `train subjects` left them")
-    arguments.add_argument("--intrinsics", required=True, help="weights of the stage intrinsics (.safetensors)")
-    arguments.add_argument("--start", help="weights of an earlier run (.safetensors) to go on from")
-    for name, kind, default in (("dev", str, ""), ("prepared-dev", str, ""), ("out", str, ""), ("minutes", float, 60.0),
-                                ("batch", int, 4), ("rate", float, 1e-3), ("threads", int, 2), ("check-every", float, 4.0)):
-        arguments.add_argument(f"--{name}", type=kind, default=default)
-    raise SystemExit(run(arguments.parse_args()))
+    Run(config, networks).train(loss, check)

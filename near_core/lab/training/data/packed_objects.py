@@ -1,11 +1,10 @@
-"""Not a stage: packs the objects of data sets as surfels, small enough to be sent to a machine with a GPU.
+"""Objects packed as surfels, small enough to be sent to a machine with a GPU.
 
-One <asset>.safetensors each, about 200 kB, half of that once compressed. The stage `together` photographs them anew.
+One <asset>.safetensors each, about 200 kB, half of that once compressed. The stage `joint` photographs them anew.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +16,16 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from scipy import ndimage
 
-from .... import image
+from .... import files, image
 from .... import mesh as meshes
 from ....asset import CELL
 from ....asset.surfels import RESOLUTION
 from ....create import sampling
 from ....directions import decode_octahedral, encode_octahedral
+from ....errors import NearError
 from ...datasets import procedural
 from ...datasets.dataset import Dataset
+from ...options import option
 from . import ldraw, photos
 from . import samples as subjects
 from .relight import Lights, read_maps
@@ -166,50 +167,57 @@ def load_lights(path: Path, device: torch.device) -> tuple[Lights, Lights, tuple
     return on(kept["coarse"]), on(kept["fine"]), (kept["direction"], kept["radiance"])
 
 
-def _objects(args: argparse.Namespace) -> list[tuple[str, Callable[[], meshes.Mesh], Path | None, bool]]:
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """What is packed: one of data, models, ldraw, procedural and hdris."""
+
+    data: Path | None = option("pack the objects of a data set, with its pictures", "folder", None)
+    models: Path | None = option("pack .glb and .obj files, at any depth, without pictures", "folder", None)
+    ldraw: Path | None = option("pack parts of every kind of an LDraw library", "folder", None)
+    procedural: int | None = option("pack procedural objects", "objects", None)
+    hdris: Path | None = option("make the maps ready that light packed objects", "folder", None)
+    exclude: tuple[Path, ...] = option("another set's meta.json, whose exclude_hdris are left out; may be given again",
+                                       "file", ())
+    out: Path = option("where the packed objects go; for --hdris the file of the maps", "folder or .safetensors file")
+    shard: str = option("only every N-th object, starting with I", "I/N", "0/1")
+
+
+def _objects(config: PoolConfig) -> list[tuple[str, Callable[[], meshes.Mesh], Path | None, bool]]:
     """Name, mesh, the folder of pictures and whether it is finished, of all that is to be packed."""
-    if args.data:
-        data = Dataset(Path(args.data))
+    if config.data:
+        data = Dataset(config.data)
         return [(name, lambda name=name: data.mesh(name), data.path / "views" / name, name not in data.unfinished)
                 for name in data.assets]
-    if args.models:
-        found = sorted(p for p in args.models.rglob("*") if p.suffix.lower() in (".glb", ".obj"))
-        return [("_".join(path.relative_to(args.models).with_suffix("").parts),
+    if config.models:
+        found = sorted(p for p in config.models.rglob("*") if p.suffix.lower() in (".glb", ".obj"))
+        return [("_".join(path.relative_to(config.models).with_suffix("").parts),
                  lambda path=path: meshes.normalized(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
                 for path in found]
-    if args.ldraw:
-        library = ldraw.Library(args.ldraw)
+    if config.ldraw:
+        library = ldraw.Library(config.ldraw)
         return [("ldraw_" + part.removesuffix(".dat"), lambda part=part: library.mesh(part), None, False)
                 for part in library.parts()]
     return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True)
-            for seed in range(args.procedural)]
+            for seed in range(config.procedural)]
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.hdris:
-        without = set().union(*(Dataset(path.parent).excluded_hdris for path in args.exclude))
-        save_file(prepare_lights(read_maps(args.hdris, without)), args.out)
-        return 0
+def write_pool(config: PoolConfig) -> None:
+    """Packs objects for `joint`, <object>.safetensors each, or makes the maps ready that light them."""
+    given = [name for name in ("data", "models", "ldraw", "procedural", "hdris") if getattr(config, name) is not None]
+    if len(given) != 1:
+        raise NearError(f"What is packed is told {len(given)} times.",
+                        "Give one of --data, --models, --ldraw, --procedural and --hdris.")
+    if config.hdris:
+        without = set().union(*(Dataset(path.parent).excluded_hdris for path in config.exclude))
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        with files.writing(config.out) as part:
+            save_file(prepare_lights(read_maps(config.hdris, without)), part)
+        return
+
     def packed(make: Callable[[], meshes.Mesh], views: Path | None, finished: bool) -> dict[str, np.ndarray]:
         pictures = _photographs(views) if views and views.is_dir() else {}
         return pack(make()) | pictures | {"finished": np.array(finished)}
 
-    shard, shards = (int(part) for part in args.shard.split("/"))
-    subjects.write(Path(args.out), [(name, lambda rest=rest: packed(*rest))
-                                    for name, *rest in _objects(args)[shard::shards]])
-    return 0
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser()
-    packed = arguments.add_mutually_exclusive_group(required=True)
-    packed.add_argument("--data", help="a data set's folder")
-    packed.add_argument("--models", type=Path, help="a folder of .glb and .obj files, at any depth, without pictures")
-    packed.add_argument("--ldraw", type=Path, metavar="FOLDER", help="an LDraw library, of which parts of every kind are taken")
-    packed.add_argument("--procedural", type=int, metavar="N", help="N procedural objects")
-    packed.add_argument("--hdris", type=Path, help="a folder of maps, to be made ready instead of objects")
-    arguments.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
-                           help="another set's meta.json, whose exclude_hdris are left out")
-    arguments.add_argument("--out", required=True, help="where the packed objects go, or the file of the lights")
-    arguments.add_argument("--shard", default="0/1", metavar="I/N", help="only every N-th object, starting with I")
-    raise SystemExit(run(arguments.parse_args()))
+    shard, shards = (int(part) for part in config.shard.split("/"))
+    subjects.write(config.out, [(name, lambda rest=rest: packed(*rest))
+                                for name, *rest in _objects(config)[shard::shards]])

@@ -17,10 +17,10 @@ TOGETHER = """
 import sys
 from pathlib import Path
 import torch
-from near_core.lab.training.loop import Run, Schedule
+from near_core.lab.training.loop import Run, RunConfig
 torch.manual_seed(int(sys.argv[2]))
 network = torch.nn.Linear(3, 2)
-run = Run(Path(sys.argv[1]), network, Schedule(0.1, warm_up=1))
+run = Run(RunConfig(out=Path(sys.argv[1]), minutes=60.0, rate=0.1, warm_up=1), network)
 data = torch.arange(12.0).reshape(2, 2, 3)[run.rank:: run.world]
 for _ in range(3):
     run.minutes += run.rank
@@ -141,6 +141,7 @@ def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
 
     from near_core import image
     from near_core.create import create
+    from near_core.lab.training.data import lit_surfels, mixtures
     from near_core.lab.training.stages import renderer
     from near_core.render import renderer as render
     from near_core.scene import Instance, Settings, environment
@@ -156,14 +157,14 @@ def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     world = environment.Environment(image.read(tmp_path / "sky.exr")[..., :3].copy(), environment.turn_z(40.0), 2.0)
     truth = render.Renderer().render([Instance(made, np.eye(4))], camera, world, settings)["Combined"]
     image.write_exr(tmp_path / "0.exr", {"Combined": truth}, layer="")
-    arrays = renderer.prepare_asset(tmp_path, made, tmp_path, {}, 1)
+    arrays = lit_surfels.prepare_asset(tmp_path, made, tmp_path, {}, 1)
     assert len(arrays["0.owner"]) > 2 * len(arrays["0.surfel"])  # texels are drawn
     hidden = torch.zeros(len(made.coords), 32)
-    whole = renderer.mixed(arrays, 0, hidden, np.ones((1, 3)))
+    whole = mixtures.mixed(arrays, 0, hidden, np.ones((1, 3)))
     drawn = lambda item: (renderer.draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]).numpy()  # noqa: E731
     np.testing.assert_allclose(drawn(whole), truth[..., :3], atol=4e-3)
-    window = renderer.window(arrays, 0, 30, 20, 64)
-    part = renderer.mixed(arrays, 0, hidden, np.ones((1, 3)), window)
+    window = mixtures.window(arrays, 0, 30, 20, 64)
+    part = mixtures.mixed(arrays, 0, hidden, np.ones((1, 3)), window)
     np.testing.assert_allclose(drawn(part), truth[20:84, 30:94, :3], atol=4e-3)
     np.testing.assert_allclose(part["truth"].numpy() * part["mean"], truth[20:84, 30:94, :3], atol=4e-3)
 

@@ -1,0 +1,130 @@
+"""What the stage `renderer` learns from, computed once per picture: which surfels are seen, their transport terms, the
+light's tokens. None of it learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .... import asset as assets
+from .... import files, image
+from ...._kernels import splat
+from ....asset import CELL, Surfels, octants
+from ....light import terms as lighting
+from ....light import transport
+from ....light.config import TransportConfig
+from ....render import gaussians
+from ....render.config import SplattingConfig
+from ....render.splatting import project
+from ....scene import camera as cameras
+from ....scene import environment as environments
+from .photos import read_rgba
+
+SPLATTING, TRANSPORT = SplattingConfig(), TransportConfig()
+
+
+def environment_of(view: dict, hdris: Path) -> environments.Environment:
+    """The light of a view file."""
+    if view.get("hdri") is None:
+        return environments.uniform((view.get("uniform") or 1.0,) * 3)
+    radiance = environments.sanitized(image.read(hdris / view["hdri"]))
+    return environments.Environment(radiance, environments.turn_z(view["hdri_rotation_deg"]), view["world_strength"])
+
+
+def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
+          ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """What render draws of an asset in final quality, K discs, texels among them.
+
+    Returns index (S,), the rows of the surfels that are shaded; to_camera (S, 3); and of the discs xyz (K, 3),
+    covariance (K, 6), opacity (K,), owner (K,) the place in index whose light a disc takes, -1 for a far side, and
+    shift (K, 3), its linear base colour less the owner's.
+    """
+    shape = gaussians.from_surfels(surfels, np.eye(4))
+    to_camera = camera.directions_to(shape.xyz)
+    front = np.einsum("kc,kc->k", surfels.normal, to_camera) > SPLATTING.facing
+    # far sides stand back, as render has it
+    behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(SPLATTING.far_side_offset * CELL))
+    shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
+    projection = project(shape, camera, SPLATTING.low_pass)
+    size, hides = (camera.width, camera.height), np.full(len(surfels), SPLATTING.occlusion_depth * CELL, np.float32)
+    index = np.flatnonzero((splat.contributions(projection, *size, hides=hides) > SPLATTING.seen) & front)
+    place = np.full(len(surfels), -1, np.int32)
+    place[index] = np.arange(len(index))
+    wide = (place >= 0) & (projection.radius >= SPLATTING.texel_radius) & (asset.texels is not None)
+    plain = np.flatnonzero((splat.contributions(projection, *size) > 0) & ~wide)
+    drawn = [shape.take(plain)]
+    owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
+    if wide.any():
+        texels = asset.texels.take(wide[asset.texels.surfel])
+        drawn.append(gaussians.from_texels(texels, surfels, np.eye(4)))
+        owner.append(place[texels.surfel])
+        shift.append(texels.colors(surfels) - surfels.base_color[texels.surfel])
+    drawn = gaussians.merged(drawn)
+    return index, to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
+                                     "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
+
+
+def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: dict, views: int) -> dict:
+    """All views of one asset as arrays; the pictures of one camera share their surfels."""
+    prepared = transport.prepare_transport(asset.surfels)
+    voxel = octants.voxel_of(prepared.surfels, asset.coords)
+    groups: dict[str, list[tuple[dict, Path]]] = {}
+    for path in sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem)):
+        view = json.loads(path.read_text())
+        groups.setdefault(json.dumps(view["camera"]), []).append((view, path.with_suffix(".exr")))
+    out = {"coords": asset.coords, "octants": octants.octants(prepared.surfels, asset.coords).astype(np.float16)}
+    directions = lighting.token_directions()
+    for number, (key, pictures) in enumerate(list(groups.items())[:views]):
+        camera = cameras.from_json(json.loads(key))
+        index, to_camera, drawn = discs(asset, prepared.surfels, camera)
+        terms, tokens, truth, extra, means = [], [], [], [], []
+        for view, path in pictures:
+            environment = environment_of(view, hdris)
+            light = lights.setdefault(environment.hash, None) or transport.prepare_light(environment)
+            lights[environment.hash] = light
+            illumination = transport.illuminate(prepared, light, environment.world_to_map)
+            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera,
+                                    TRANSPORT.final_rays)
+            strength = environment.strength
+            terms.append(shaded.terms * strength)
+            turned = directions @ environment.world_to_map.T.astype(np.float32)
+            tokens.append(lighting.token_radiance(light, turned) * light.mean * strength)
+            means.append(light.mean * strength)
+            truth.append(read_rgba(path))
+            extra.append(shaded.visibility)
+        inputs = lighting.surfel_inputs(shaded)
+        p = f"{number}."
+        out |= {p + name: values for name, values in drawn.items()}
+        out |= {p + "terms": np.stack(terms).astype(np.float16), p + "tokens": np.stack(tokens).astype(np.float32),
+                p + "truth": np.stack(truth), p + "visibility": np.stack(extra).astype(np.float16),
+                p + "mean": np.array(means, np.float32),
+                p + "surfel": inputs.astype(np.float16), p + "voxel": voxel[index].astype(np.int32),
+                p + "view": shaded.view.astype(np.float16),
+                p + "reflected": lighting.reflections(shaded).astype(np.float16),
+                p + "normal": shaded.surfels.shading_normal.astype(np.float16),
+                p + "camera": camera.world_to_camera.astype(np.float32),
+                p + "intrinsics": camera.intrinsics.astype(np.float32),
+                p + "size": np.array([camera.width, camera.height])}
+    out["views"] = np.array(min(len(groups), views))
+    return out
+
+
+def write_lit_surfels(data: Path, asset_folder: Path, out: Path, views: int, limit: int | None, seed: int) -> None:
+    """Writes <asset>.npz of a data set's objects that have a .near file and no .npz yet.
+
+    views: cameras of each. limit: objects, drawn by seed; the first ones where seed < 0.
+    """
+    meta = json.loads((data / "meta.json").read_text())
+    out.mkdir(parents=True, exist_ok=True)
+    lights: dict = {}
+    names = meta["assets"] if seed < 0 else list(np.random.default_rng(seed).permutation(meta["assets"]))
+    for name in names[:limit]:
+        target, source = out / f"{name}.npz", asset_folder / f"{name}.near"
+        if target.exists() or not source.exists():
+            continue
+        made = prepare_asset(data / "views" / name, assets.load(source), data / meta["hdris"], lights, views)
+        with files.writing(target) as part, open(part, "wb") as file:
+            np.savez(file, **made)
+        print(name, flush=True)

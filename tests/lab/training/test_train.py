@@ -1,0 +1,154 @@
+"""The command train: every stage takes a step, says what its options are, and goes on where it was."""
+
+import dataclasses
+import importlib
+import json
+import typing
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("manifold3d")
+
+from near_core.commands.cli import main  # noqa: E402
+from near_core.lab import options  # noqa: E402
+from near_core.lab.training.train import STAGES  # noqa: E402
+
+MOMENT = ("--minutes", "1e-6")  # one step
+
+
+def train(stage, *words):
+    assert main(["train", stage, *map(str, words)]) == 0
+
+
+def learned(folder):
+    """Checks what a run leaves, and returns its steps and its config."""
+    from safetensors.torch import load_file
+    state = torch.load(folder / "state.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in load_file(folder / "best.safetensors").values())
+    line = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    assert np.isfinite(line["score"])
+    return state["step"], json.loads((folder / "config.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def runs(tiny):
+    """The folder of the runs, with the stage `latent` and the samples of both sets."""
+    train("latent", "--assets", tiny / "assets", "--held", "dev", "--out", tiny / "latent", *MOMENT)
+    for part in ("data", "dev"):
+        train("samples", "--data", tiny / part, "--out", tiny / f"samples_{part}")
+    return tiny
+
+
+@pytest.fixture(scope="module")
+def photos(runs):
+    return ("--data", runs / "data", "--prepared", runs / "samples_data", "--dev", runs / "dev",
+            "--prepared-dev", runs / "samples_dev", "--batch", 2)
+
+
+@pytest.fixture(scope="module")
+def intrinsics(runs, photos):
+    train("intrinsics", *photos, "--out", runs / "intrinsics", *MOMENT)
+    return runs / "intrinsics" / "best.safetensors"
+
+
+def test_a_run_goes_on_where_it_was_and_says_what_it_is(runs):
+    steps, config = learned(runs / "latent")
+    assert steps == 1
+    train("latent", "--assets", runs / "assets", "--held", "dev", "--out", runs / "latent", "--minutes", 1e-6)
+    assert learned(runs / "latent")[0] == 1  # its minutes are over
+    assert config == {"config": "LatentConfig", "out": str(runs / "latent"), "minutes": 1e-6, "rate": 2e-3,
+                      "warm_up": 100, "threads": 2, "check_every": 5.0, "save_every": 4.0,
+                      "assets": str(runs / "assets"), "held": ["dev"]}
+
+
+def test_intrinsics(runs, intrinsics):
+    steps, config = learned(runs / "intrinsics")
+    assert steps == 1 and config["data"] == [str(runs / "data")] and config["rate"] == 6e-4
+
+
+def test_structure(runs, photos, intrinsics):
+    train("structure", *photos, "--intrinsics", intrinsics, "--out", runs / "structure", *MOMENT)
+    assert learned(runs / "structure")[0] == 1
+
+
+def test_slat(runs, intrinsics):
+    train("slat", "--data", runs / "data", "--data", runs / "dev", "--dev", runs / "dev", "--assets", runs / "assets",
+          "--latent", runs / "latent" / "best.safetensors", "--intrinsics", intrinsics, "--out", runs / "slat", *MOMENT)
+    assert learned(runs / "slat")[0] == 1
+
+
+def test_matte(runs):
+    train("matte", "--data", runs / "data", "--dev", runs / "dev", "--batch", 2, "--out", runs / "matte", *MOMENT)
+    assert learned(runs / "matte")[0] == 1
+
+
+def test_renderer(runs):
+    for part in ("data", "dev"):
+        train("renderer", "--prepare", "--data", runs / part, "--assets", runs / "assets", "--views", 1,
+              "--out", runs / f"lit_{part}")
+    train("renderer", "--prepared", runs / "lit_data", "--held", runs / "lit_dev", "--out", runs / "renderer",
+          "--latent", runs / "latent" / "best.safetensors", *MOMENT)
+    assert learned(runs / "renderer")[0] == 1
+
+
+def test_joint(runs, intrinsics):
+    train("pool", "--hdris", runs / "hdris", "--exclude", runs / "dev" / "meta.json", "--out", runs / "pool" / "maps.safetensors")
+    train("pool", "--data", runs / "data", "--out", runs / "pool" / "data")
+    train("pool", "--procedural", 1, "--out", runs / "pool" / "procedural")
+    train("joint", "--pool", runs / "pool" / "data", "--pool", runs / "pool" / "procedural", "--device", "cpu",
+          "--pool", runs / "pool" / "procedural", "--dev-pool", runs / "pool" / "data", "--start", intrinsics,
+          "--lights", runs / "pool" / "maps.safetensors", "--objects", 2, "--views", 1, "--solids", 1,
+          "--out", runs / "joint", *MOMENT)
+    assert learned(runs / "joint")[0] == 1
+
+
+def test_published_weights_are_those_of_the_run(runs, monkeypatch, tmp_path, capsys):
+    from safetensors.torch import load_file
+
+    from near_core.lab.networks import graphs
+    monkeypatch.setattr(graphs, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(graphs.store, "__defaults__", (tmp_path,))
+    train("publish", "latent", "--out", runs / "latent", "--out", runs / "latent")
+    made, kept = (load_file(path) for path in (tmp_path / "latent.safetensors", runs / "latent" / "best.safetensors"))
+    assert made.keys() == kept.keys()
+    for key, value in kept.items():
+        torch.testing.assert_close(made[key].float(), value.float(), rtol=1e-3, atol=1e-4)
+    assert main(["train", "publish", "nothing", "--out", str(runs)]) == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_option_has_help_and_a_unit(stage, capsys):
+    module = importlib.import_module(STAGES[stage].module, "near_core.lab.training")
+    config, function = getattr(module, STAGES[stage].config), getattr(module, STAGES[stage].function)
+    assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen and config.__doc__ and function.__doc__
+    hints = typing.get_type_hints(config)
+    for each in dataclasses.fields(config):
+        about = options.described(config, each.name)
+        assert about["meaning"], each.name
+        assert about["unit"] or about["positional"] or hints[each.name] is bool \
+            or typing.get_origin(hints[each.name]) is typing.Literal, each.name
+    with pytest.raises(SystemExit) as ended:
+        main(["train", stage, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"--{each.name.replace('_', '-')}" in shown or options.described(config, each.name)["positional"]
+               for each in dataclasses.fields(config))
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["latent"], "The following arguments are required"),
+    (["pool", "--out", "x"], "What is packed is told 0 times"),
+    (["pool", "--out", "x", "--procedural", "1", "--ldraw", "y"], "What is packed is told 2 times"),
+    (["renderer", "--out", "x"], "needs --prepared and --held"),
+    (["renderer", "--prepare", "--out", "x"], "needs --data and --assets"),
+    (["samples", "--data", "nothing", "--out", "x", "--limit", "few"], "invalid int value"),
+    (["ceiling", "--data", "x", "--json", "y", "--counts", "1,two"], "invalid list of int value"),
+    (["structure", "--data", "a", "--data", "b", "--prepared", "c", "--dev", "d", "--prepared-dev", "e", "--intrinsics",
+      "f", "--out", "OUT"], "2 --data and 1 --prepared don't fit together")])
+def test_mistakes_are_named_in_one_line(words, complaint, capsys, tmp_path):
+    assert main(["train", *(str(tmp_path / "out") if word == "OUT" else word for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
