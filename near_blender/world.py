@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def read_by_hand(world: Any) -> Light | None:
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
     kept = _read_image(image, int(world.near.resolution))
-    return Light(*(sky and replace(sky, world_to_map=rotation, strength=max(strength, 0.0))
+    return Light(*(sky and sky.turn(rotation, max(strength, 0.0))
                    for sky in (kept.environment, kept.backdrop)))
 
 

@@ -13,7 +13,7 @@ from ..directions import fibonacci_sphere
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
 from . import principled as shading
 from .config import TransportConfig
-from .transport import LUMINANCE, Illumination, Light, Transport
+from .transport import LUMINANCE, Illumination, PreparedLight, Transport
 
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
@@ -35,9 +35,14 @@ class Shaded:
     visibility: np.ndarray
 
 
-def shade(prepared: Transport, illumination: Illumination, light: Light,
-          asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
-    """The physically based part of a picture: transport and the Principled BSDF for the surfels at index (K,)."""
+def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
+          index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
+    """The physically based part of a picture: transport and the Principled BSDF.
+
+    illumination: of the asset by this light under this rotation (3, 3), asset frame -> world. index: (K,) rows of the
+    surfels that are seen. view: (K, 3) float32 unit, asset frame, to the camera. rays: specular ones per surfel.
+    """
+    asset_to_map = light.asset_to_map(rotation)
     surfels, config = prepared.surfels.take(index), prepared.config
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
@@ -112,12 +117,22 @@ def token_directions() -> np.ndarray:
     return fibonacci_sphere(TOKENS)
 
 
-def token_radiance(light: Light, directions: np.ndarray) -> np.ndarray:
-    """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean. (T, RADIANCE) float32."""
+def token_radiance(light: PreparedLight, directions: np.ndarray) -> np.ndarray:
+    """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean.
+    (T, RADIANCE) float32."""
     pyramid = light.pyramid
     lods = [max(math.log2(pyramid.height / rows), 0) for rows in _ROWS]
     levels = [pyramid.sample(directions, np.full(len(directions), lod, np.float32)) for lod in lods]
-    return np.concatenate(levels, 1) / max(light.mean, 1e-8)
+    return np.concatenate(levels, 1) / light.mean
+
+
+def decoder_inputs(shaded: Shaded, light: PreparedLight, rotation: np.ndarray) -> dict[str, np.ndarray]:
+    """What the lighting decoder takes beside the intrinsic features, by its inputs' names: in the map's frame, in units
+    of the map's mean. light: with its tokens. rotation: (3, 3), asset frame -> world."""
+    turn = light.asset_to_map(rotation).T.astype(np.float32)
+    return {"surfel": surfel_inputs(shaded), "terms": shaded.terms / light.mean, "view": shaded.view,
+            "reflected": reflections(shaded) @ turn, "normal": shaded.surfels.shading_normal @ turn,
+            "tokens": light.tokens, "directions": token_directions()}
 
 
 def surfel_inputs(shaded: Shaded) -> np.ndarray:

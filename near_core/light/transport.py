@@ -17,7 +17,7 @@ from ..asset import Surfels
 from ..asset.surfels import RESOLUTION
 from ..directions import fibonacci_sphere
 from ..progress import Progress, silent
-from ..scene import Environment
+from ..scene import Camera, Environment
 from .config import TransportConfig
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
@@ -25,15 +25,19 @@ LUMINANCE = ggx.LUMINANCE
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """A map made ready, in the map's own frame, at strength 1.
+class PreparedLight:
+    """An environment made ready: all but its rotation and strength are of its map alone, in the map's own frame, at
+    strength 1 (docs/conventions.md).
 
+    environment: its map, rotation and strength.
     pyramid, base: kernels.ggx.Pyramid of the whole map, and without its spots (the same one where there are none).
     sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
     sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
-    spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance.
+    spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance, 1e-8 at least.
+    tokens: (T, C) float32, what a light tokenizer makes of terms.token_radiance; None where no network was asked.
     """
 
+    environment: Environment
     pyramid: ggx.Pyramid
     base: ggx.Pyramid
     sky: ggx.Pyramid
@@ -42,19 +46,36 @@ class Light:
     sun_weight: np.ndarray
     spots: int
     mean: float
+    tokens: np.ndarray | None = None
+
+    def turn(self, environment: Environment) -> PreparedLight:
+        """The same light under another rotation and strength. environment: one of the same map."""
+        return replace(self, environment=environment)
+
+    def asset_to_map(self, rotation: np.ndarray) -> np.ndarray:
+        """(3, 3), turns directions of an asset's frame into the map's. rotation: (3, 3), asset frame -> world."""
+        return self.environment.world_to_map @ rotation
+
+    def look_up(self, camera: Camera) -> np.ndarray:
+        """What a camera sees of the environment with nothing in front. (H, W, 3) float32, strength applied."""
+        map_to_camera = camera.world_to_camera.copy()
+        map_to_camera[:3, :3] = camera.world_to_camera[:3, :3] @ self.environment.world_to_map.T
+        directions = replace(camera, world_to_camera=map_to_camera).pixel_rays().reshape(-1, 3)
+        radiance = self.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
+        return (radiance * np.float32(self.environment.strength)).reshape(camera.height, camera.width, 3)
 
 
-def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> Light:
-    """Everything that depends on the map alone."""
+def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
+    """Everything that depends on the map alone. 10 ms to 0.2 s, by the map's size."""
     pyramid = ggx.pyramid(environment.map)
-    mean = float(ggx.solid_angle_mean(pyramid) @ LUMINANCE)
+    mean = max(float(ggx.solid_angle_mean(pyramid) @ LUMINANCE), 1e-8)
     base, spots, spot_weight = _parted(pyramid, config.spot_radiance * mean, config.least_share * mean,
                                        config.spot_directions)
     coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
     sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), config.sun_radiance * mean,
                                 config.least_share * mean, config.sun_directions)
-    return Light(pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)), np.concatenate([suns, spots]),
-                 np.concatenate([weight, spot_weight]), len(spots), mean)
+    return PreparedLight(environment, pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)),
+                         np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
 def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
@@ -125,14 +146,14 @@ def reflectance(surfels: Surfels, config: TransportConfig = TransportConfig()) -
     return np.clip(surfels.base_color * dielectric, 0, config.greatest_albedo)
 
 
-def illuminate(transport: Transport, light: Light, asset_to_map: np.ndarray, *, suns: bool = True,
+def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray, *, suns: bool = True,
                threads: int = 0, progress: Progress = silent) -> Illumination:
     """Diffuse light transport: visible sky, then rounds of gathering.
 
-    asset_to_map: (3, 3), turns directions of the asset's frame into the map's.
+    rotation: (3, 3), the asset's: asset frame -> world.
     suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
     """
-    turn, surfels, config = asset_to_map.astype(np.float32), transport.surfels, transport.config
+    turn, surfels, config = light.asset_to_map(rotation).astype(np.float32), transport.surfels, transport.config
     sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
     towards, opened = light.suns[:count] @ turn, np.empty((len(surfels), count), bool)
     parts = transport.grid.parts(AT_ONCE) if count else []

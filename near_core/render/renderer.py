@@ -13,8 +13,7 @@ from ..asset import octants as latent
 from ..asset.octants import encode, surfels_of
 from ..cache import Recent
 from ..directions import polar_rotation, unit
-from ..light import terms as lighting
-from ..light import transport
+from ..light import terms, transport
 from ..light.config import TransportConfig
 from ..models.mini import runtime
 from ..progress import Progress, part, silent
@@ -68,8 +67,7 @@ class _Drawn:
 
     prepared: _Prepared
     illumination: transport.Illumination
-    asset_to_map: np.ndarray
-    rotation: np.ndarray
+    rotation: np.ndarray  # (3, 3) asset frame -> world
     front: np.ndarray  # (M,) bool, those that face the camera; the others only block what is behind
     to_camera: np.ndarray  # (M, 3) world
     normal: np.ndarray  # (M, 3) world, shading
@@ -89,7 +87,6 @@ class Renderer:
                  transport: TransportConfig = TransportConfig()) -> None:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self._lights = Recent(4)
-        self._tokens = Recent(4)
         self._prepared = Recent(16)
         self._standing = Recent(32)
         self._illuminations = Recent(32)
@@ -102,19 +99,26 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
-        light = self._lights.get_or(environment.hash, lambda: transport.prepare_light(environment, self.transport))
+        light = self._lights.get_or(environment.hash, lambda: self._prepare_light(environment)).turn(environment)
         drawn = []
         for number, instance in enumerate(instances):
             report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
-            item = self._place(instance, camera, environment, light, settings, report)
+            item = self._place(instance, camera, light, settings, report)
             if item is not None:
                 drawn.append(item)
-        picture = self._draw(drawn, camera, environment, light, settings, part(progress, 0.5, 1.0))
+        picture = self._draw(drawn, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
         return picture
 
-    def _place(self, instance: Instance, camera: Camera, environment: Environment, light: transport.Light,
-               settings: Settings, progress: Progress) -> _Drawn | None:
+    def _prepare_light(self, environment: Environment) -> transport.PreparedLight:
+        light = transport.prepare_light(environment, self.transport)
+        if "tokenizer" not in self.model.graphs:
+            return light
+        return replace(light, tokens=self.model.run(
+            "tokenizer", radiance=terms.token_radiance(light, terms.token_directions()))[0])
+
+    def _place(self, instance: Instance, camera: Camera, light: transport.PreparedLight, settings: Settings,
+               progress: Progress) -> _Drawn | None:
         matrix = np.asarray(instance.matrix, np.float64)
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-18:
             return None  # scaled to nothing: there is nothing to see
@@ -123,11 +127,10 @@ class Renderer:
         prepared = self._prepared.get_or(asset.hash, lambda: self._prepare(asset, settings.threads, progress))
         progress("Light transport", 0.4)
         rotation = polar_rotation(matrix)
-        asset_to_map = environment.world_to_map @ rotation
         suns = settings.quality == "final"
-        key = (asset.hash, environment.hash, suns, np.round(asset_to_map, 7).tobytes())
+        key = (asset.hash, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, asset_to_map, suns=suns, threads=settings.threads,
+            prepared.transport, light, rotation, suns=suns, threads=settings.threads,
             progress=part(progress, 0.4, 1.0)))
         standing = self._standing.get_or((asset.hash, matrix.tobytes()),
                                          lambda: _Standing.of(prepared, matrix, self.splatting))
@@ -137,7 +140,7 @@ class Renderer:
         # a sheet's far side lies where its near side does: moved back it never comes first
         back = np.float32(self.splatting.far_side_offset) * standing.cell
         xyz = shape.xyz - to_camera * np.where(front, np.float32(0), back)[:, None]
-        return _Drawn(prepared, illumination, asset_to_map, rotation, front, to_camera, standing.shading_normal,
+        return _Drawn(prepared, illumination, rotation, front, to_camera, standing.shading_normal,
                       replace(shape, xyz=xyz), standing.fine if settings.quality == "final" else None,
                       np.float32(self.splatting.occlusion_depth * standing.cell))
 
@@ -155,47 +158,41 @@ class Renderer:
         return _Prepared(transport.prepare_transport(surfels, threads, part(progress, 0.2, 0.4), self.transport),
                          texels, None if texels is None else texels.colors(surfels), latent.voxel_of(surfels, asset.coords), h)
 
-    def _features(self, item: _Drawn, keep: np.ndarray, environment: Environment, light: transport.Light,
-                  settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def _features(self, item: _Drawn, keep: np.ndarray, light: transport.PreparedLight, settings: Settings
+                  ) -> tuple[np.ndarray, np.ndarray]:
         """Features of the kept surfels: their radiance to the camera and what the passes show, passes.pack's (K, C); and
         how much their radiance grows with their base colour, (K, 3)."""
         view = np.ascontiguousarray(item.to_camera[keep] @ item.rotation.astype(np.float32))  # rows times O are O^T d
-        shaded = lighting.shade(item.prepared.transport, item.illumination, light, item.asset_to_map,
-                                keep, view, self.transport.rays(settings.quality), threads=1)
+        shaded = terms.shade(item.prepared.transport, item.illumination, light, item.rotation, keep,
+                                view, self.transport.rays(settings.quality), threads=1)
         surfels = shaded.surfels
-        radiance = self._radiance(item, shaded, environment, light, settings) * environment.strength
+        radiance = self.radiance(item, shaded, light, settings) * light.environment.strength
         features = passes.pack(radiance, {
             "Base Color": surfels.base_color, "Normal": item.normal[keep], "Roughness": surfels.roughness,
             "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence}, settings.passes)
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
         colored = shaded.terms[:, 1] + shaded.terms[:, 2] + surfels.metallic[:, None] * shaded.terms[:, 4]
-        return features, colored * (environment.strength / np.maximum(surfels.base_color, 1e-3))
+        return features, colored * (light.environment.strength / np.maximum(surfels.base_color, 1e-3))
 
-    def _radiance(self, item: _Drawn, shaded: lighting.Shaded, environment: Environment, light: transport.Light,
-                  settings: Settings) -> np.ndarray:
-        """(K, 3) at strength 1."""
+    def radiance(self, item: _Drawn, shaded: terms.Shaded, light: transport.PreparedLight, settings: Settings
+                 ) -> np.ndarray:
+        """What K shaded surfels of an instance send to the camera, (K, 3) at strength 1. What it asks is in the arguments
+        and in the model: a baseline is a Renderer with another radiance."""
         if settings.shading == "split-sum":
             return shaded.terms[:, 0] + shaded.terms[:, 3]
         if not self._decodes(item, settings):
             return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
-        turn, unit = item.asset_to_map.T.astype(np.float32), max(light.mean, 1e-8)
-        return unit * self.model.run(
-            "lad", surfel=lighting.surfel_inputs(shaded), terms=shaded.terms / unit,
-            h=item.prepared.h[item.prepared.voxel[shaded.index]], view=shaded.view,
-            reflected=lighting.reflections(shaded) @ turn, normal=shaded.surfels.shading_normal @ turn,
-            tokens=self._tokens_of(environment, light), directions=lighting.token_directions())[0]
+        inputs = terms.decoder_inputs(shaded, light, item.rotation)
+        h = item.prepared.h[item.prepared.voxel[shaded.index]]
+        return light.mean * self.model.run("lad", h=h, **inputs)[0]
 
     def _decodes(self, item: _Drawn, settings: Settings) -> bool:
         return settings.shading == "auto" and item.prepared.h is not None and "lad" in self.model.graphs
 
-    def _tokens_of(self, environment: Environment, light: transport.Light) -> np.ndarray:
-        return self._tokens.get_or(environment.hash, lambda: self.model.run(
-            "tokenizer", radiance=lighting.token_radiance(light, lighting.token_directions()))[0])
-
-    def _draw(self, drawn: list[_Drawn], camera: Camera, environment: Environment, light: transport.Light,
-              settings: Settings, progress: Progress) -> dict[str, np.ndarray]:
+    def _draw(self, drawn: list[_Drawn], camera: Camera, light: transport.PreparedLight, settings: Settings,
+              progress: Progress) -> dict[str, np.ndarray]:
         width, height, channels = camera.width, camera.height, passes.width(settings.passes)
-        sky = (lambda window: _sky(window, environment, light)) if settings.background else None
+        sky = light.look_up if settings.background else None
         if not drawn:
             empty = np.broadcast_to(np.float32(0), (height, width, 2 + channels))
             return _developed(empty, empty[..., 0], camera, sky, settings, self.splatting, progress)
@@ -208,15 +205,13 @@ class Renderer:
         features, gain = np.zeros((len(weight), 2 + channels), np.float32), np.zeros((len(weight), 3), np.float32)
         start = 0
         for number, item in enumerate(drawn):
-            if self._decodes(item, settings):
-                self._tokens_of(environment, light)  # once, before the threads need them
             rows = start + np.flatnonzero(item.front & (weight[start:start + len(item.front)] > self.splatting.seen))
             keep = rows[weight[rows] >= faint_weight(projection, rows, self.splatting)] - start
 
             def shade(index: np.ndarray) -> None:
                 rows = start + index  # noqa: B023 (done before the next item)
                 features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
-                features[rows, 2:], gain[rows] = self._features(item, index, environment, light, settings)  # noqa: B023
+                features[rows, 2:], gain[rows] = self._features(item, index, light, settings)  # noqa: B023
 
             pieces.spread(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
@@ -298,12 +293,3 @@ def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callab
 
     pieces.spread(develop, range(0, camera.height, BAND), settings.threads, "Passes", progress)
     return made
-
-
-def _sky(camera: Camera, environment: Environment, light: transport.Light) -> np.ndarray:
-    """What is seen of the environment behind everything. (H, W, 3) float32."""
-    map_to_camera = camera.world_to_camera.copy()
-    map_to_camera[:3, :3] = camera.world_to_camera[:3, :3] @ environment.world_to_map.T
-    directions = replace(camera, world_to_camera=map_to_camera).pixel_rays().reshape(-1, 3)
-    radiance = light.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
-    return (radiance * np.float32(environment.strength)).reshape(camera.height, camera.width, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -26,14 +27,17 @@ class Environment:
     map: np.ndarray
     world_to_map: np.ndarray = field(default_factory=lambda: np.eye(3))
     strength: float = 1.0
-    _cache: dict = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Content hash of the map alone: rotation and strength never cost a new preparation."""
-        if "hash" not in self._cache:
-            self._cache["hash"] = hashlib.sha256(np.ascontiguousarray(self.map)).hexdigest()[:32]
-        return self._cache["hash"]
+        return hashlib.sha256(np.ascontiguousarray(self.map)).hexdigest()[:32]
+
+    def turn(self, world_to_map: np.ndarray, strength: float) -> Environment:
+        """The same map under another rotation and strength; its hash is computed once for all of them."""
+        turned = Environment(self.map, world_to_map, strength)
+        vars(turned)["hash"] = self.hash  # where cached_property keeps it
+        return turned
 
     def lookup(self, directions: np.ndarray) -> np.ndarray:
         """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""

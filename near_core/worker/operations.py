@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -197,7 +197,7 @@ class Operations:
         return self._engine
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
-        return replace(self.store.map(light["map"]), world_to_map=light["world_to_map"], strength=light["strength"])
+        return self.store.map(light["map"]).turn(light["world_to_map"], light["strength"])
 
 
 OPERATIONS = {operation.__name__: operation for operation in (

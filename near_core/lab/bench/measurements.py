@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +64,7 @@ def measure_frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict
             measured[f"camera_{name}_n{count}"] = _median(args, lambda n: draw(make_view(n, size), maps[0]))  # noqa: B023
         measured[f"camera_512_draft_n{count}"] = _median(
             args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], "draft"))  # noqa: B023
-        turned = lambda n: replace(maps[0], world_to_map=turn_z(10 * n + 5))  # noqa: E731
+        turned = lambda n: maps[0].turn(turn_z(10 * n + 5), 1.0)  # noqa: E731
         for name, quality in (("", "final"), ("_draft", "draft")):
             measured[f"rotated_world_extra{name}_n{count}"] = _median_difference(
                 args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], quality),  # noqa: B023

@@ -20,7 +20,7 @@ class VisibilityRenderer(Renderer):
     def __init__(self, other: Renderer):
         vars(self).update(vars(other))
 
-    def _radiance(self, item, shaded, environment, light, settings) -> np.ndarray:
+    def radiance(self, item, shaded, light, settings) -> np.ndarray:
         return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.SPECULAR_OPEN] * (1 - shaded.blocked)[:, None]
 
 

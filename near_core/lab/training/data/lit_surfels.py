@@ -82,10 +82,11 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
         terms, tokens, truth, extra, means = [], [], [], [], []
         for view, path in pictures:
             environment = environment_of(view, hdris)
-            light = lights.setdefault(environment.hash, None) or transport.prepare_light(environment)
-            lights[environment.hash] = light
-            illumination = transport.illuminate(prepared, light, environment.world_to_map)
-            shaded = lighting.shade(prepared, illumination, light, environment.world_to_map, index, to_camera,
+            if environment.hash not in lights:
+                lights[environment.hash] = transport.prepare_light(environment)
+            light = lights[environment.hash].turn(environment)
+            illumination = transport.illuminate(prepared, light, np.eye(3))
+            shaded = lighting.shade(prepared, illumination, light, np.eye(3), index, to_camera,
                                     TRANSPORT.final_rays)
             strength = environment.strength
             terms.append(shaded.terms * strength)

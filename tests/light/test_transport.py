@@ -1,0 +1,83 @@
+"""The parts of a map, what they light, and how a prepared light turns."""
+
+import numpy as np
+import pytest
+
+from near_core._kernels import ggx
+from near_core.asset import Surfels
+from near_core.light import transport
+from near_core.light.config import TransportConfig
+from near_core.scene import Environment
+from near_core.scene import camera as cameras
+from near_core.scene import environment as environments
+
+
+def floor(side: int = 24) -> Surfels:
+    """A level square of surfels."""
+    x, y = np.meshgrid((np.arange(side) + 0.5) / 128, (np.arange(side) + 0.5) / 128)
+    position = np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.004)], 1).astype(np.float32)
+    normal = np.zeros_like(position)
+    normal[:, 2] = 1
+    one = np.ones(len(position), np.float32)
+    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), 0.5 * one, one, one, one, one)
+
+
+def sunny(power: float) -> Environment:
+    sky = np.full((64, 128, 3), 0.2, np.float32)
+    sky[20, 85] = power
+    return Environment(sky)
+
+
+def window() -> Environment:
+    room = np.full((64, 128, 3), 0.2, np.float32)
+    room[20:28, 80:96] = 2.0
+    return Environment(room)
+
+
+@pytest.mark.parametrize("environment, suns, spots", [(sunny(3000.0), True, True), (window(), True, False),
+                                                      (sunny(1.0), False, False)])
+def test_the_parts_of_a_map_hold_its_energy(environment, suns, spots):
+    light, limits = transport.prepare_light(environment), TransportConfig()
+    assert (light.spots > 0) == spots and (len(light.suns) > 0) == suns and light.sun_weight.any(1).all()
+    assert light.spots <= limits.spot_directions and len(light.suns) - light.spots <= limits.sun_directions
+    assert (light.base is light.pyramid) == (not spots)
+    whole = 4 * np.pi * ggx.solid_angle_mean(light.pyramid)
+    sky = 4 * np.pi * ggx.solid_angle_mean(light.sky)
+    np.testing.assert_allclose(sky + light.sun_weight.sum(0), whole, rtol=0.01)
+    left = 4 * np.pi * ggx.solid_angle_mean(light.base)
+    np.testing.assert_allclose(left + light.sun_weight[len(light.suns) - light.spots:].sum(0), whole, rtol=0.01)
+
+
+def test_what_the_sky_holds_and_what_outshines_it_light_an_open_floor_alike():
+    surfels = floor()  # nothing is in the way
+    for environment in (sunny(3000.0), window(), sunny(1.0)):
+        light = transport.prepare_light(environment)
+        for suns in (False, True):
+            lit = transport.illuminate(transport.prepare_transport(surfels, 1), light, np.eye(3), suns=suns, threads=1)
+            np.testing.assert_allclose(lit.direct, lit.open, rtol=1e-5)
+            np.testing.assert_allclose(lit.visibility, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 40.0, 250.0])
+def test_a_camera_sees_the_prepared_light_as_the_environment_turned_and_scaled(degrees):
+    world = window()
+    world = Environment(np.repeat(np.repeat(world.map, 4, 0), 4, 1))  # smooth between its texels but at edges
+    turned = world.turn(environments.turn_z(degrees), 3.0)
+    camera = cameras.orbit(30, 20, 2.0, 60, 64, 48)
+    seen = transport.prepare_light(world).turn(turned).look_up(camera)
+    np.testing.assert_allclose(np.median(seen), np.median(turned.lookup(camera.pixel_directions())), rtol=1e-4)
+    assert np.mean(np.abs(seen - turned.lookup(camera.pixel_directions())) > 1e-3) < 0.02
+
+
+def test_turning_the_world_lights_as_turning_the_asset():
+    prepared, world = transport.prepare_transport(floor(), 1), sunny(3000.0)
+    light, turn = transport.prepare_light(world), environments.turn_z(70.0)
+    one = transport.illuminate(prepared, light.turn(world.turn(turn, 2.0)), np.eye(3), threads=1)
+    other = transport.illuminate(prepared, light, turn, threads=1)
+    np.testing.assert_array_equal(one.direct, other.direct)
+    assert world.turn(turn, 2.0).hash == world.hash
+
+
+def test_a_black_map_is_prepared_and_sends_nothing():
+    light = transport.prepare_light(environments.uniform((0, 0, 0)))
+    assert light.mean > 0 and not transport.illuminate(transport.prepare_transport(floor(), 1), light, np.eye(3)).open.any()
