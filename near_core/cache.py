@@ -1,21 +1,66 @@
-"""The last few results of a function, by key."""
+"""The last few results of a computation, by key."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
 
 
-class Recent(OrderedDict):
-    """The last few results by key."""
+class RecentResults(Generic[Result]):
+    """Keeps what was asked for last and drops what was not asked for the longest.
 
-    def __init__(self, size: int):
-        super().__init__()
-        self.size = size
+    Any number of threads may use it. Two that miss the same key at once both compute it, and both get the result of the
+    first to end: nothing waits while another thread computes.
+    """
 
-    def get_or(self, key, make):
-        if key not in self:
-            self[key] = make()
-            while len(self) > self.size:
-                self.popitem(last=False)
-        self.move_to_end(key)
-        return self[key]
+    def __init__(self, capacity: float, measure: Callable[[Result], float] = lambda result: 1) -> None:
+        """capacity: what the kept results measure together at most; the newest is kept whatever it measures.
+        measure: of one result, a constant; by default results are counted."""
+        self._capacity, self._measure = capacity, measure
+        self._results: OrderedDict[Hashable, Result] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._results
+
+    def __getitem__(self, key: Hashable) -> Result:
+        """The result of a key, which counts as used now. Raises KeyError where it is not kept."""
+        with self._lock:
+            self._results.move_to_end(key)
+            return self._results[key]
+
+    def get_or(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """The result of a key, made and kept where there is none. What make raises is raised here and nothing kept."""
+        try:
+            return self[key]
+        except KeyError:
+            made = make()
+        with self._lock:
+            kept = self._results.setdefault(key, made)
+            self._drop_oldest()
+        return kept
+
+    def put(self, key: Hashable, result: Result) -> None:
+        """Keeps a result, instead of an earlier one of the same key."""
+        with self._lock:
+            self._results[key] = result
+            self._results.move_to_end(key)
+            self._drop_oldest()
+
+    def clear(self) -> None:
+        """Drops everything."""
+        with self._lock:
+            self._results.clear()
+
+    def _drop_oldest(self) -> None:
+        total = sum(map(self._measure, self._results.values()))
+        while total > self._capacity and len(self._results) > 1:
+            _, dropped = self._results.popitem(last=False)
+            total -= self._measure(dropped)

@@ -14,7 +14,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ..asset import NeuralAsset
-from ..cache import Recent
+from ..cache import RecentResults
 from ..directions import polar_rotation, unit
 from ..errors import NearError
 from ..models.near.conditioning import MAP_COLUMNS, MAP_ROWS
@@ -46,7 +46,7 @@ class Published:
     def _start(self, device: str) -> None:
         folder, precision, companions = self._chosen
         self.pipeline = Pipeline(folder, device, precision, companions)
-        self._decoded, self._memories = Recent(8), Recent(4)
+        self._decoded, self._memories = RecentResults(8), RecentResults(4)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:

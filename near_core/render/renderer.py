@@ -11,7 +11,7 @@ from .._kernels import splat
 from ..asset import CELL, NeuralAsset, Texels
 from ..asset import octants as latent
 from ..asset.octants import encode, surfels_of
-from ..cache import Recent
+from ..cache import RecentResults
 from ..directions import polar_rotation, unit
 from ..light import terms, transport
 from ..light.config import TransportConfig
@@ -86,10 +86,10 @@ class Renderer:
     def __init__(self, model: runtime.NearMini | None = None, splatting: SplattingConfig = SplattingConfig(),
                  transport: TransportConfig = TransportConfig()) -> None:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
-        self._lights = Recent(4)
-        self._prepared = Recent(16)
-        self._standing = Recent(32)
-        self._illuminations = Recent(32)
+        self._lights = RecentResults(4)
+        self._prepared = RecentResults(16)
+        self._standing = RecentResults(32)
+        self._illuminations = RecentResults(32)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import asset
+from ..cache import RecentResults
 from ..errors import Cancelled, NearError
 from ..scene import Instance, environment
 
@@ -58,42 +58,39 @@ class Request:
             self.send("progress", phase=phase, fraction=float(fraction))
 
 
+@dataclass
+class Stored:
+    """Bytes, and what was made of them."""
+
+    data: np.ndarray
+    name: str
+    made: Any = None
+
+
 class Store:
     """Bytes by hash, the longest unused thrown away first."""
 
     def __init__(self) -> None:
-        self._items: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._names: dict[str, str] = {}
-        self._made: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._items: RecentResults[Stored] = RecentResults(KEPT, lambda item: item.data.nbytes)
 
     def put(self, key: str, data: np.ndarray, name: str) -> None:
         """Keeps data, (bytes,) uint8 of a .near file or (H, W, 3) float32, under its hash; name: how messages call it."""
-        with self._lock:
-            self._items[key], self._names[key] = data, name
-            while sum(item.nbytes for item in self._items.values()) > KEPT and len(self._items) > 1:
-                old, _ = self._items.popitem(last=False)
-                self._made.pop(old, None)
+        self._items.put(key, Stored(data, name))
 
     def __contains__(self, key: str) -> bool:
-        with self._lock:
-            return key in self._items
+        return key in self._items
 
     def asset(self, key: str) -> asset.NeuralAsset:
         """The asset of stored .near bytes. Raises NearError where they are damaged."""
-        return self._get(key, lambda data, name: asset.from_bytes(memoryview(data), name))
+        item = self._items[key]
+        item.made = item.made or asset.from_bytes(memoryview(item.data), item.name)
+        return item.made
 
     def map(self, key: str) -> environment.Environment:
         """The stored light map, (H, W, 3) float32 and sanitized, as an environment that faces +X at strength 1."""
-        return self._get(key, lambda data, name: environment.Environment(data))
-
-    def _get(self, key: str, make: Callable[[np.ndarray, str], Any]) -> Any:
-        with self._lock:
-            self._items.move_to_end(key)
-            data, name = self._items[key], self._names[key]
-        if key not in self._made:
-            self._made[key] = make(data, name)
-        return self._made[key]
+        item = self._items[key]
+        item.made = item.made or environment.Environment(item.data)
+        return item.made
 
 
 class Operations:

@@ -1,0 +1,72 @@
+"""Results are kept, found again and dropped."""
+
+import threading
+
+import pytest
+
+from near_core.cache import RecentResults
+
+
+def test_what_was_not_asked_for_the_longest_is_dropped():
+    cache, made = RecentResults(2), []
+
+    def ask(key):
+        return cache.get_or(key, lambda: made.append(key) or key.upper())
+
+    assert [ask(key) for key in "abab"] == ["A", "B", "A", "B"] and made == ["a", "b"]
+    ask("a")
+    ask("c")  # b has waited longest
+    assert "b" not in cache and cache["a"] == "A" and len(cache) == 2
+    ask("b")
+    assert made == ["a", "b", "c", "b"] and "c" not in cache
+
+
+def test_a_measure_says_what_fits_and_the_newest_stays():
+    cache = RecentResults(100, len)
+    for key, size in (("a", 40), ("b", 50), ("c", 30)):
+        cache.put(key, bytes(size))
+    assert "a" not in cache and "b" in cache and "c" in cache
+    cache.put("c", bytes(60))
+    assert "b" not in cache and len(cache["c"]) == 60
+    cache.put("d", bytes(1000))
+    assert len(cache) == 1 and "d" in cache
+    cache.clear()
+    assert not len(cache)
+
+
+def test_what_fails_is_not_kept():
+    cache = RecentResults(2)
+    with pytest.raises(ZeroDivisionError):
+        cache.get_or("a", lambda: 1 / 0)
+    assert cache.get_or("a", lambda: 1) == 1
+    with pytest.raises(KeyError):
+        cache["b"]
+
+
+def test_a_result_may_need_another_of_the_same_cache():
+    cache = RecentResults(8)
+    fibonacci = lambda n: cache.get_or(n, lambda: n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2))
+    assert fibonacci(30) == 832040 and len(cache) == 8
+
+
+def test_threads_get_one_result():
+    cache, start, got = RecentResults(4), threading.Barrier(8), []
+
+    def ask():
+        start.wait()
+        for turn in range(200):
+            got.append((turn % 6, cache.get_or(turn % 6, lambda turn=turn: [turn % 6])))
+
+    def make_slowly():
+        both.wait()  # both threads are computing
+        return object()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(got) == 1600 and all(value == [key] for key, value in got) and len(cache) <= 4
+    both, same = threading.Barrier(2), []
+    threads = [threading.Thread(target=lambda: same.append(cache.get_or("x", make_slowly))) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert same[0] is same[1]
