@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import NearError
+from . import gltf, obj_ply
 from .mesh import MAX_BYTES, Mesh, checked
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
@@ -26,9 +27,7 @@ def load(path: str | Path) -> Mesh:
         raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
     if size > MAX_BYTES:
         raise NearError(f"{path.name} is larger than 2 GB.", "Decimate the mesh or export a part of it.")
-    from . import gltf  # they build on this module
-    from . import obj_ply as wavefront
-    reader = gltf.read if kind in (".glb", ".gltf") else wavefront.read
+    reader = gltf.read if kind in (".glb", ".gltf") else obj_ply.read
     try:
         mesh = reader(path)
     except MemoryError as error:

@@ -1,4 +1,4 @@
-"""Triangle meshes with metallic-roughness materials, and reading them from .glb, .gltf, .obj and .ply files."""
+"""What a triangle mesh with metallic-roughness materials is, its bounds and its asset frame."""
 
 from __future__ import annotations
 

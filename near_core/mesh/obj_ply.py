@@ -7,6 +7,7 @@ import math
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,20 +20,20 @@ from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_uprigh
 def read(path: Path) -> Mesh:
     """All geometry of the file; OBJ is turned to Z-up, PLY is Z-up already. Raises NearError."""
     try:
-        import trimesh
+        from trimesh.exchange.obj import load_obj
+        from trimesh.exchange.ply import load_ply
     except ImportError as error:
         raise NearError(f"Reading {path.name} needs the Python package trimesh.", "Use a .glb file.") from error
     obj = path.suffix.lower() == ".obj"
     if not obj:
         _check_counts(path)
     try:
-        scene = trimesh.load_scene(io.BytesIO(path.read_bytes()), file_type=path.suffix[1:].lower(), process=False,
-                                   resolver=_Folder(path))
-        found = [g for g in scene.geometry.values() if isinstance(g, trimesh.Trimesh) and len(g.faces)]
+        loaded = (load_obj if obj else load_ply)(io.BytesIO(path.read_bytes()), resolver=_Folder(path))
+        found = [each for each in loaded.get("geometry", {"": loaded}).values() if len(each.get("faces", ()))]
         if not found:
             raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
-        parts = [_part(geometry, index, obj) for index, geometry in enumerate(found)]
-        return merged(parts, tuple(_material(g.visual, path) for g in found))
+        parts, materials = zip(*(_part(arguments, index, obj, path) for index, arguments in enumerate(found)))
+        return merged(list(parts), materials)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, AssertionError, OSError,
             struct.error) as error:
         raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
@@ -85,24 +86,30 @@ def _check_counts(path: Path) -> None:
             raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.")
 
 
-def _part(geometry, index: int, y_up: bool) -> Mesh:
+def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tuple[Mesh, Material]:
+    """One geometry of a file, given as what trimesh's reader passes on to trimesh.Trimesh: its triangles, all of the
+    material `index`, and that material."""
+    from trimesh import Trimesh
+
     upright = turned_upright if y_up else np.asarray
-    faces = np.asarray(geometry.faces)
+    geometry = Trimesh(**{**arguments, "process": False})
+    faces, visual = np.asarray(geometry.faces), geometry.visual
     if len(faces) > MAX_TRIANGLES:
         raise too_many("The mesh", len(faces))
     normal = uv = color = None
-    if "vertex_normals" in geometry._cache.cache:  # only those the file has; trimesh would make up others
-        normal = upright(np.asarray(geometry.vertex_normals, np.float32))[faces]
-    if getattr(geometry.visual, "uv", None) is not None:
-        uv = np.asarray(geometry.visual.uv, np.float32)[:, :2][faces]
-    if geometry.visual.kind == "vertex":
-        code = np.asarray(geometry.visual.vertex_colors)
+    given = arguments.get("vertex_normals")  # geometry.vertex_normals makes up what the file lacks
+    if given is not None and np.shape(given) == geometry.vertices.shape:
+        normal = upright(np.asarray(given, np.float32))[faces]
+    if getattr(visual, "uv", None) is not None:
+        uv = np.asarray(visual.uv, np.float32)[:, :2][faces]
+    if visual.kind == "vertex":
+        code = np.asarray(visual.vertex_colors)
         color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[faces]
-    elif geometry.visual.kind == "face":
-        code = np.asarray(geometry.visual.face_colors)
+    elif visual.kind == "face":
+        code = np.asarray(visual.face_colors)
         color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[:, None].repeat(3, 1)
     return Mesh(upright(np.asarray(geometry.vertices, np.float32)), faces, uv, normal, color,
-                np.full(len(faces), index, np.int32))
+                np.full(len(faces), index, np.int32)), _material(visual, path)
 
 
 def _material(visual, path: Path) -> Material:
