@@ -11,6 +11,8 @@ from .. import __version__
 from ..errors import Cancelled, NearError
 from .terminal import FAILED, INTERRUPTED, Parser, name_missing_package
 
+PROGRAM = "python -m near_core"
+
 # name -> the module with add_arguments(parser) and run(args) -> exit status, and what it does; those of the laboratory
 # are loaded by name, since an artist's installation does not have them
 COMMANDS = {
@@ -34,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         name, (module, help) = argv[0], COMMANDS[argv[0]]
         with name_missing_package(name):
             command = importlib.import_module(module, __package__)
-        parser = Parser(prog=f"near_core {name}", description=f"{help[:1].upper()}{help[1:]}.")
+        parser = Parser(prog=f"{PROGRAM} {name}", description=f"{help[:1].upper()}{help[1:]}.")
         command.add_arguments(parser)
         return command.run(parser.parse_args(argv[1:]))
     except NearError as error:
@@ -57,9 +59,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show_overview(argv: list[str]) -> int:
-    parser = Parser(prog="near_core", formatter_class=argparse.RawDescriptionHelpFormatter, usage="near_core command …",
+    parser = Parser(prog=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter, usage=f"{PROGRAM} COMMAND ...",
                     description="\n".join(f"  {name:<18}{text}" for name, (_, text) in COMMANDS.items()),
-                    epilog="`near_core command --help` lists a command's options.")
+                    epilog=f"`{PROGRAM} COMMAND --help` lists a command's options.")
     parser.add_argument("--version", action="version", version=f"NeAR {__version__}")
     if argv and not argv[0].startswith("-"):
         raise NearError(f"There is no command {argv[0]!r}.", f"Choose one of {', '.join(COMMANDS)}.")

@@ -11,30 +11,45 @@ from .terminal import Reporter, add_model_arguments, read_cameras, require_suffi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--image", type=Path, action="append", default=[],
-                        help="photo; more show the object from evenly spaced sides, counterclockwise from above")
-    parser.add_argument("--mask", type=Path, help="picture, white where the first photo shows the object; "
-                                                  "default: the photo's alpha, or the background is found")
-    parser.add_argument("--matting", choices=("near", "rembg"), default="near",
-                        help="what finds the object where neither mask nor alpha does: our own network, or the Python "
-                             "package rembg, where it is installed with a model")
-    parser.add_argument("--mesh", type=Path, help="shape: .glb, .gltf, .obj or .ply; without photos also the material")
-    parser.add_argument("--camera", type=Path, help="the first photo's camera: JSON as in docs/formats.md")
-    parser.add_argument("--fov", type=_angle, help="degrees, full horizontal angle of the photo, or auto: what its file "
-                                                   "says of the lens; default 40")
-    parser.add_argument("--azimuth", type=float, help="degrees, 0 shows the front, 90 the side at +X; default 0")
-    parser.add_argument("--elevation", type=_angle, help="degrees above the horizon, or auto: by the photo's look; "
-                                                         "default 15")
-    parser.add_argument("--seed", type=int, default=0, help="another one gives another guess of what the photo hides")
-    add_model_arguments(parser, "what photos become an asset of; default: the embedded model")
-    parser.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
-                        help="where --model's image encoder or structure networks lie; may be given again")
-    parser.add_argument("--name", help="default: the name of the first file")
-    parser.add_argument("--out", type=Path, required=True, help="the asset: .near")
+    """The options of `near_core create`."""
+    parser.usage = f"{parser.prog} [--image PHOTO ...] [--mesh MESH] [options] --out ASSET"
+    parser.add_argument("--out", type=Path, required=True, metavar="ASSET", help="the .near file to write")
+    parser.add_argument("--name", help="what the asset is called; default: the first file's name without its ending")
+    what = parser.add_argument_group("what it is made of", "Photos, a mesh, or a mesh for the shape and photos for the material.")
+    what.add_argument("--image", type=Path, action="append", default=[], metavar="PHOTO",
+                      help="a photo of the object; given again, further photos from evenly spaced sides, "
+                           "counterclockwise from above; default: none, the mesh has its own material")
+    what.add_argument("--mask", type=Path, metavar="PICTURE",
+                      help="white where the first photo shows the object; default: the photo's alpha channel, and where "
+                           "it has none the object is found")
+    what.add_argument("--matting", choices=("near", "rembg"), default="near",
+                      help="what finds it: near, our own network (default), or rembg, the Python package of that name, "
+                           "where it is installed with a model")
+    what.add_argument("--mesh", type=Path, help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the "
+                                                "photos tell the shape")
+    what.add_argument("--seed", type=int, default=0, metavar="N",
+                      help="a whole number; another one gives another guess of what the photos hide; default: 0")
+    pose = parser.add_argument_group("where the first photo was taken from", "Degrees, or a file that says it all.")
+    pose.add_argument("--azimuth", type=float, metavar="DEGREES",
+                      help="0 looks at the front, 90 at the side at +X; default: 0")
+    pose.add_argument("--elevation", type=_parse_angle, metavar="DEGREES",
+                      help="above the horizon, or auto: estimated from what the photo shows; default: 15")
+    pose.add_argument("--fov", type=_parse_angle, metavar="DEGREES",
+                      help="the horizontal angle that the whole photo covers, or auto: what its file says of the lens; "
+                           "default: 40")
+    pose.add_argument("--camera", type=Path, metavar="JSON",
+                      help="the camera as docs/formats.md describes it, in place of the three angles; default: none")
+    model = add_model_arguments(parser, "makes an asset of the photos; default: near-mini, which comes with NeAR")
+    model.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
+                       help="a folder with what --model lacks, its image encoder or structure networks; may be given "
+                            "again; default: none")
 
 
-def _angle(text: str) -> float | str:
-    return text if text == "auto" else float(text)
+def _parse_angle(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("asset", type=Path, nargs="?", help="a .near file; default: this installation")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    """The options of `near_core info`."""
+    parser.add_argument("asset", type=Path, nargs="?", metavar="ASSET", help="a .near file; default: this installation")
+    parser.add_argument("--json", action="store_true", help="print a JSON object; default: a line for each fact")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -31,26 +31,48 @@ class _AddMatrix(argparse.Action):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--asset", type=Path, action=_AddAsset, required=True, help=".near file; may be given again")
-    parser.add_argument("--matrix", type=float, nargs=16, action=_AddMatrix, metavar="m",
-                        help="rows of the asset-to-world matrix of the asset before it; default: a cube of edge 1")
-    parser.add_argument("--env", required=True, help="light: .exr or .hdr panorama, or a uniform radiance R,G,B")
-    parser.add_argument("--env-rotation", type=float, default=0.0, help="degrees, as Blender's Mapping Z")
-    parser.add_argument("--env-strength", type=float, default=1.0)
-    parser.add_argument("--background", action="store_true", help="draw the light behind the assets")
-    parser.add_argument("--camera", type=Path, help="JSON as in docs/formats.md")
-    parser.add_argument("--frames", type=Path, help="JSON list of cameras, a picture each; --camera fills in the rest")
-    parser.add_argument("--azimuth", type=float, default=0.0, help="degrees, 0 shows the front, 90 the side at +X")
-    parser.add_argument("--elevation", type=float, default=15.0, help="degrees")
-    parser.add_argument("--distance", type=float, default=2.0, help="metres from the origin")
-    parser.add_argument("--fov", type=float, default=40.0, help="degrees, full horizontal angle")
-    parser.add_argument("--size", type=parse_size, help="WxH pixels; default: the camera file's, else 512x512")
-    parser.add_argument("--out", type=Path, required=True, help=".exr (linear) or .png (sRGB); frames are numbered")
-    parser.add_argument("--passes", default="Combined", help=f"all, or names separated by commas: {', '.join(PASSES)}")
-    parser.add_argument("--quality", choices=("draft", "final"), default="final")
-    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
-    add_model_arguments(parser, "for the assets made for it; default: the embedded model draws everything")
-    parser.add_argument("--threads", type=int, default=0, help="0 = all")
+    """The options of `near_core render`."""
+    parser.usage = f"{parser.prog} --asset ASSET [--matrix ...] [--asset ...] --env LIGHT [options] --out PICTURE"
+    parser.add_argument("--out", type=Path, required=True, metavar="PICTURE",
+                        help="the file to write: .exr (linear) or .png (8-bit sRGB, Combined only)")
+    parser.add_argument("--passes", default="Combined", metavar="NAMES",
+                        help=f"all, or names separated by commas of {', '.join(PASSES)}; default: Combined")
+    scene = parser.add_argument_group("what is seen")
+    scene.add_argument("--asset", type=Path, action=_AddAsset, required=True, help="a .near file; may be given again")
+    scene.add_argument("--matrix", type=float, nargs=16, action=_AddMatrix, metavar="M",
+                       help="16 numbers, row by row: from the frame of the asset before it to the world, in metres; "
+                            "default: the asset fills a cube of edge 1 m around the origin")
+    light = parser.add_argument_group("the light")
+    light.add_argument("--env", required=True, metavar="LIGHT",
+                       help="an .exr or .hdr panorama, or a uniform linear radiance R,G,B")
+    light.add_argument("--env-rotation", type=float, default=0.0, metavar="DEGREES",
+                       help="the Z rotation of Blender's Mapping node; default: 0")
+    light.add_argument("--env-strength", type=float, default=1.0, metavar="FACTOR",
+                       help="multiplies the light; default: 1")
+    light.add_argument("--background", action="store_true",
+                       help="draw the light behind the assets; default: the background is transparent")
+    view = parser.add_argument_group("the camera", "An orbit around the origin, or a file.")
+    view.add_argument("--azimuth", type=float, default=0.0, metavar="DEGREES",
+                      help="0 shows the front, 90 the side at +X; default: 0")
+    view.add_argument("--elevation", type=float, default=15.0, metavar="DEGREES", help="above the horizon; default: 15")
+    view.add_argument("--distance", type=float, default=2.0, metavar="METRES", help="from the origin; default: 2")
+    view.add_argument("--fov", type=float, default=40.0, metavar="DEGREES",
+                      help="the horizontal angle that the whole picture covers; default: 40")
+    view.add_argument("--camera", type=Path, metavar="JSON",
+                      help="the camera as docs/formats.md describes it, in place of the orbit; default: none")
+    view.add_argument("--frames", type=Path, metavar="JSON",
+                      help="a list of cameras; each gives a numbered picture, and --camera holds what all of them share; "
+                           "default: one picture")
+    view.add_argument("--size", type=parse_size, metavar="WxH",
+                      help="of the picture in pixels; default: what the camera's file says, else 512x512")
+    how = parser.add_argument_group("how it is computed")
+    how.add_argument("--quality", choices=("draft", "final"), default="final",
+                     help="draft: fewer rays, no detail surfels, one sample a pixel instead of four; default: final")
+    how.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto",
+                     help="auto: the trained model where there is one (default); transport: light transport alone; "
+                          "split-sum: prefiltered light without shadows")
+    how.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; default: 0, all")
+    add_model_arguments(parser, "draws the assets made for it; default: none, near-mini draws everything")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import NearError
 from ..scene import camera
@@ -23,6 +24,7 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.I)
 
     def error(self, message: str):
+        """Raises NearError in place of printing the usage and ending the process."""
         raise NearError(f"{message[:1].upper()}{message[1:]}.", f"See `{self.prog} --help`.")
 
 
@@ -52,18 +54,25 @@ class Reporter:
         self.phase = phase
 
     def close(self, text: str) -> None:
+        """Puts a last line in the place of the progress."""
         text = self.prefix + text
         print(f"\r{text}\033[K" if self.live else text, file=sys.stderr)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> None:
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help=f"a published checkpoint, {use}")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where --model runs")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
-                        help="of --model; auto is half precision on a GPU, float32 on the processor")
+def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> argparse._ArgumentGroup:
+    """Adds the options that choose a published checkpoint, as a group; use: what it does and what is done without it."""
+    group = parser.add_argument_group("the published model")
+    group.add_argument("--model", type=Path, metavar="FOLDER", help=f"a published checkpoint, which {use}")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto",
+                       help="where --model runs; default: auto, a graphics processor where there is one")
+    group.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
+                       help="what --model computes in; default: auto, half precision on a graphics processor and float32 "
+                            "elsewhere")
+    return group
 
 
 def parse_size(text: str) -> tuple[int, int]:
+    """"WxH" -> width and height in pixels. Raises argparse.ArgumentTypeError."""
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match or not all(0 < int(n) <= 16384 for n in match.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not WxH with 1 to 16384 pixels a side")
@@ -71,6 +80,10 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def read_cameras(path: Path | None, frames: Path | None, size: tuple[int, int] | None) -> list[camera.Camera]:
+    """The cameras of a file `frames`, one where there is none; what they leave out is taken from the file `path`.
+
+    size: width and height in pixels, in place of what the files say. Raises NearError.
+    """
     base = read_json(path) if path else {}
     base = base.get("camera", base) if isinstance(base, dict) else base
     listed = read_json(frames) if frames else [{}]
@@ -83,7 +96,8 @@ def read_cameras(path: Path | None, frames: Path | None, size: tuple[int, int] |
     return [camera.from_json({**base, **frame.get("camera", frame)}, size) for frame in listed]
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises NearError."""
     try:
         return json.loads(path.read_text())
     except OSError as error:
@@ -93,6 +107,7 @@ def read_json(path: Path):
 
 
 def require_suffix(path: Path, *suffixes: str) -> None:
+    """Raises NearError where a file to be written is called otherwise, or its folder is missing."""
     if path.suffix.lower() not in suffixes:
         raise NearError(f"{path.name} does not end in {' or '.join(suffixes)}.", "Name the file so.")
     if not path.absolute().parent.is_dir():
