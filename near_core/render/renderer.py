@@ -19,8 +19,8 @@ from ..models.mini import runtime
 from ..progress import Progress, part, silent
 from ..scene import PASSES, Camera, Environment, Instance, Settings
 from . import gaussians, passes
-from . import parallel as pieces
 from .config import SplattingConfig
+from .parallel import parallel_map
 from .splatting import faint_weight, project, seen_weights
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
@@ -213,7 +213,7 @@ class Renderer:
                 features[rows, 0], features[rows, 1] = 1, projection.depth[rows]
                 features[rows, 2:], gain[rows] = self._features(item, index, light, settings)  # noqa: B023
 
-            pieces.spread(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
+            parallel_map(shade, np.array_split(keep, -(-len(keep) // AT_ONCE) or 1), settings.threads, "Shading",
                           part(progress, 0.1 + 0.7 * number / len(drawn), 0.1 + 0.7 * (number + 1) / len(drawn)))
             start += len(item.front)
         progress("Drawing", 0.8)
@@ -266,7 +266,7 @@ def _refined(drawn: list[_Drawn], shape: gaussians.Gaussians, projection: splat.
             if "Base Color" in settings.passes:
                 shown[slot, 5:8] += shift
 
-    pieces.spread(refine, range(len(chosen)), settings.threads, "Drawing", silent)
+    parallel_map(refine, range(len(chosen)), settings.threads)
     return made, shown, behind
 
 
@@ -291,5 +291,5 @@ def _developed(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callab
         for name, values in band.items():
             made[name][rows] = values
 
-    pieces.spread(develop, range(0, camera.height, BAND), settings.threads, "Passes", progress)
+    parallel_map(develop, range(0, camera.height, BAND), settings.threads, "Passes", progress)
     return made

@@ -16,13 +16,13 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from ... import image
 from ...errors import NearError
+from ...render.parallel import parallel_map
 
 MARK = "near "  # begins a line of SCRIPT that is a message
 SCRIPT = Path(__file__).parents[3] / "near_blender" / "lab" / "dataset.py"
@@ -47,8 +47,7 @@ class Crew:
             return {}
         command = find_blender(self.args.blender)
         count = max(1, min(self.args.workers, len(self.jobs)))
-        with ThreadPoolExecutor(count) as pool:
-            list(pool.map(lambda start: self._run_worker(command, self.jobs[start::count], count), range(count)))
+        parallel_map(lambda start: self._run_worker(command, self.jobs[start::count], count), range(count), count)
         return self.failed
 
     def _run_worker(self, command: list[str], jobs: list[dict], count: int) -> None:
