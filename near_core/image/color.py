@@ -1,8 +1,10 @@
-"""Colours: the sRGB transfer function, premultiplied alpha."""
+"""Colours: the sRGB transfer function, luminance, premultiplied alpha."""
 
 from __future__ import annotations
 
 import numpy as np
+
+LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])  # of red, green and blue of Rec.709
 
 
 def srgb_encode(linear: np.ndarray) -> np.ndarray:
@@ -15,6 +17,11 @@ def srgb_decode(encoded: np.ndarray) -> np.ndarray:
     """The inverse of srgb_encode for values 0..1, in the precision they come in. float32, same shape."""
     x = np.asarray(encoded)
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def luminance(linear: np.ndarray) -> np.ndarray:
+    """The luminance (...) of linear Rec.709 colours (..., 3)."""
+    return linear @ LUMINANCE
 
 
 def premultiplied(straight: np.ndarray) -> np.ndarray:

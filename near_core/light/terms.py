@@ -10,10 +10,11 @@ import numpy as np
 from .._kernels import ggx, grid
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
+from ..image import luminance
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
 from . import principled as shading
 from .config import TransportConfig
-from .transport import LUMINANCE, Illumination, PreparedLight, Transport
+from .transport import Illumination, PreparedLight, Transport
 
 _ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
@@ -88,7 +89,7 @@ def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyr
 
 def _limited(radiance: np.ndarray, limit: float) -> np.ndarray:
     """(..., 3) dimmed to a luminance of at most limit."""
-    return radiance * np.minimum(1, limit / np.maximum(radiance @ LUMINANCE, 1e-9))[..., None]
+    return radiance * np.minimum(1, limit / np.maximum(luminance(radiance), 1e-9))[..., None]
 
 
 def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray,

@@ -16,12 +16,12 @@ from .._kernels import ggx, grid
 from ..asset import Surfels
 from ..asset.surfels import RESOLUTION
 from ..directions import fibonacci_sphere
+from ..image import luminance
 from ..progress import Progress, silent
 from ..scene import Camera, Environment
 from .config import TransportConfig
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
-LUMINANCE = ggx.LUMINANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class PreparedLight:
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
     """Everything that depends on the map alone. 10 ms to 0.2 s, by the map's size."""
     pyramid = ggx.pyramid(environment.map)
-    mean = max(float(ggx.solid_angle_mean(pyramid) @ LUMINANCE), 1e-8)
+    mean = max(float(luminance(ggx.solid_angle_mean(pyramid))), 1e-8)
     base, spots, spot_weight = _parted(pyramid, config.spot_radiance * mean, config.least_share * mean,
                                        config.spot_directions)
     coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
@@ -82,9 +82,9 @@ def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tup
     """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
     the map itself and none where that is no more than `least` in the mean."""
     whole = np.ascontiguousarray(pyramid.level(0))
-    dimmed = ggx.pyramid(whole * np.minimum(1, limit / np.maximum(whole @ LUMINANCE, 1e-9))[..., None])
+    dimmed = ggx.pyramid(whole * np.minimum(1, limit / np.maximum(luminance(whole), 1e-9))[..., None])
     bright = replace(pyramid, texels=pyramid.texels - dimmed.texels)
-    if ggx.solid_angle_mean(bright) @ LUMINANCE <= least:
+    if luminance(ggx.solid_angle_mean(bright)) <= least:
         return pyramid, np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
     directions, weight = ggx.importance_directions(bright, count)
     carries = weight.any(1)  # a map whose light is in few places leaves directions over

@@ -150,11 +150,11 @@ def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:
         step = len(light) // height
         small = light[:height * step, :2 * height * step].reshape(height, step, 2 * height, step, 3).mean((1, 3))
         up = np.pi * (0.5 - (np.arange(height) + 0.5) / height)
-        energy = (small @ np.float32([0.2126, 0.7152, 0.0722]) * np.cos(up)[:, None]).ravel()
+        energy = (image.luminance(small) * np.cos(up)[:, None]).ravel()
         pick = rng.choice(energy.size, SUNS, p=energy / energy.sum())
         up, around = up[pick // (2 * height)], -2 * np.pi * ((pick % (2 * height) + 0.5) / (2 * height) - 0.5)
         directions.append(np.stack([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)], 1))
-        brightness = np.maximum(small.reshape(-1, 3)[pick] @ np.float32([0.2126, 0.7152, 0.0722]), 1e-9)
+        brightness = np.maximum(image.luminance(small.reshape(-1, 3)[pick]), 1e-9)
         radiance.append(small.reshape(-1, 3)[pick] / brightness[:, None] * energy.mean())
     return {"coarse": Lights.of(maps).atlas.numpy(), "fine": Lights.of(maps, FINE).atlas.numpy().astype(np.float16),
             "direction": np.float32(directions), "radiance": np.float32(radiance)}
