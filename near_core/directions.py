@@ -21,7 +21,7 @@ def decode_octahedral(code: np.ndarray) -> np.ndarray:
     fold = np.maximum(-z, 0)
     xy = code - np.where(code >= 0, fold, -fold)
     n = np.concatenate([xy, z], -1)
-    return n / np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-12)
+    return unit(n)
 
 
 def polar_rotation(matrix: np.ndarray) -> np.ndarray:
@@ -30,8 +30,9 @@ def polar_rotation(matrix: np.ndarray) -> np.ndarray:
     return u @ vt
 
 
-def unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)
+def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Vectors along an axis, made one long; those of no length stay 0. Same shape and precision."""
+    return v / np.maximum(np.linalg.norm(v, axis=axis, keepdims=True), 1e-20)  # squares of less are 0 in float32
 
 
 def fibonacci_sphere(count: int) -> np.ndarray:

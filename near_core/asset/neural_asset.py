@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..directions import decode_octahedral, encode_octahedral
+from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
 from .surfels import Surfels
 from .texels import Texels
@@ -270,4 +270,4 @@ def voxel_normals(coords: np.ndarray) -> np.ndarray:
     slope = np.stack([np.roll(filled, 1, axis) - np.roll(filled, -1, axis) for axis in range(3)], -1)
     found = slope[tuple(coords.T + 4)]
     found[~found.any(1)] = (0, 0, 1)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit(found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import Layer, Picture
 from .config import DelightingConfig
@@ -28,7 +29,7 @@ def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = 
         return layers
     seen = srgb_decode(np.clip((image[Picture.COLOR] / np.maximum(alpha, 1e-3) + 1) / 2, 0, 1))
     colour = srgb_decode(np.clip(layers[Layer.BASE_COLOR], 0.01, 1))
-    basis = _harmonics(layers[Layer.NORMAL] / np.maximum(np.linalg.norm(layers[Layer.NORMAL], axis=0), 1e-6))
+    basis = _harmonics(unit(layers[Layer.NORMAL], axis=0))
     light = np.stack([_fitted(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
     off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
     off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)

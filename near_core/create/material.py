@@ -29,7 +29,7 @@ def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[n
     pixel[:, Pixel.WHOLE] = view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(MATERIAL)
     pixel[:, Pixel.AROUND] = look_up(view.around, project(points, view.camera)[0])
     pixel[:, Pixel.POSITION], pixel[:, Pixel.NORMAL] = points, normals
-    towards = np.broadcast_to(view.camera.position / np.linalg.norm(view.camera.position), points.shape)
+    towards = np.broadcast_to(unit(view.camera.position), points.shape)
     pixel[:, Pixel.FACING] = (normals * towards).sum(1, keepdims=True)
     pixel[:, Pixel.IS_BOTH] = pixel[:, Pixel.IS_SEEN] * pixel[:, Pixel.IS_MIRRORED]
     return pixel, pixel[:, Pixel.IS_SEEN][:, 0]

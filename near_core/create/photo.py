@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import image
+from ..directions import unit
 from ..errors import NearError
 from ..progress import Progress, silent
 from ..scene import Camera
@@ -61,7 +62,7 @@ class Photo:
         step = (half, 0) if x1 - x0 >= y1 - y0 else (0, half)
         rays = np.array([[x, y], [x - step[0], y - step[1]], [x + step[0], y + step[1]]]) - intrinsics[:2, 2]
         rays = np.c_[rays / intrinsics[0, 0], np.ones(3)]
-        middle, first, last = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        middle, first, last = unit(rays)
         distance = 0.5 / math.sin(max(math.acos(np.clip(first @ last, -1, 1)) / 2, 1e-3))
         straight = orbit(azimuth, elevation, distance, fov, width, height)
         turn = np.eye(4)

@@ -10,7 +10,7 @@ from .. import asset, image
 from .._kernels import grid
 from ..asset import CELL, EDGE, Surfels, Texels, concatenate
 from ..asset.surfels import RESOLUTION
-from ..directions import encode_octahedral, fibonacci_sphere
+from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
 from ..mesh import Material, Mesh, face_normals, occupied, texture
 from ..progress import Progress, part, silent
@@ -108,7 +108,7 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
         mean[empty] = mean[filled[_nearest(coords[empty], coords[filled])]]
     else:
         mean /= weight[:, None]
-    direction = mean[:, 5:] / np.maximum(np.linalg.norm(mean[:, 5:], axis=1, keepdims=True), 1e-12)
+    direction = unit(mean[:, 5:])
     material = np.concatenate([mean[:, :5], encode_octahedral(direction), np.ones((len(keys), 1))], 1)
     return coords.astype(np.uint8), material.astype(np.float16)
 
@@ -332,8 +332,7 @@ def _sums(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
 def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
     """One surfel per group 0... area: of a sample, cells squared."""
     size = np.bincount(group).astype(np.float32)
-    normal = _means(samples.normal, group)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal = unit(_means(samples.normal, group))
     color = _means(samples.color, group)
     return Surfels(
         position=_means(samples.position, group), normal=normal,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..asset import CELL
+from ..directions import unit
 from ..image import srgb_encode
 from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
@@ -40,8 +41,7 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     focal, centre = np.diag(camera.intrinsics)[:2].astype(np.float32), camera.intrinsics[:2, 2].astype(np.float32)
     pixel = seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * focal + centre
     uv = pixel / np.array([camera.width, camera.height], np.float32) * 2 - 1
-    ray = points - camera.position.astype(np.float32)
-    ray /= np.maximum(np.linalg.norm(ray, axis=1, keepdims=True), 1e-9)
+    ray = unit(points - camera.position.astype(np.float32))
     return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
 
 
@@ -53,7 +53,7 @@ def reach(camera: Camera) -> float:
 def pose_of(camera: Camera) -> np.ndarray:
     """(6,) float32: what Intrinsics wants to know of a crop's camera."""
     pose = np.ones(POSE, np.float32)
-    pose[Pose.DIRECTION] = camera.position / np.linalg.norm(camera.position)
+    pose[Pose.DIRECTION] = unit(camera.position)
     pose[Pose.REACH], pose[Pose.TANGENT] = reach(camera), camera.width / camera.intrinsics[0, 0] / 2
     return pose
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from ..directions import unit
 from ..errors import NearError
 from . import texture
 from .beside import read_beside
@@ -130,7 +131,7 @@ class _File:
         normal, uv, color = None, None, None
         if "NORMAL" in attributes:
             normal = np.einsum("vi,vij->vj", self.accessor(attributes["NORMAL"]), _inverses(matrix[:, :3, :3]))
-            normal = turned_upright(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20))[faces]
+            normal = turned_upright(unit(normal))[faces]
         if f"TEXCOORD_{uv_set}" in attributes:
             uv = self.accessor(attributes[f"TEXCOORD_{uv_set}"])[:, :2] @ transform[:, :2].T + transform[:, 2]
             uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)[faces]

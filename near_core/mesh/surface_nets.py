@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..directions import unit
+
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 _EDGES = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(_CORNERS[a] - _CORNERS[b]).sum() == 1]
 
@@ -53,7 +55,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, the mean of the faces around."""
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
     normal = means_around(np.cross(c - a, d - b), faces, len(vertices))
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    return unit(normal)
 
 
 def means_around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:

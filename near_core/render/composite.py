@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..directions import unit
 from ..scene import PASSES
 
 
@@ -17,7 +18,7 @@ def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str
     total = np.maximum(sum(weights), 1e-6)
     out = {name: (weights[0] * near[name] + weights[1] * far[name]) / total for name in PASSES}
     out["Combined"] = near["Combined"] + through * far["Combined"]
-    out["Normal"] /= np.maximum(np.linalg.norm(out["Normal"], axis=-1, keepdims=True), 1e-12)
+    out["Normal"] = unit(out["Normal"])
     return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...directions import unit
 from ...image import srgb_decode
 from ...mesh import Material
 
@@ -208,7 +209,7 @@ def _normals(height: np.ndarray, strength: float) -> np.ndarray:
     du = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) / 2
     dv = (np.roll(height, 1, 0) - np.roll(height, -1, 0)) / 2
     normal = np.stack([-du * strength, -dv * strength, np.ones_like(height)], -1)
-    return _bytes(0.5 + 0.5 * normal / np.linalg.norm(normal, axis=-1, keepdims=True))
+    return _bytes(0.5 + 0.5 * unit(normal))
 
 
 def _bytes(field: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...directions import unit
 from ...mesh import Material, Mesh, face_normals, merged, normalized
 from .materials import draw_material
 from .shapes import (
@@ -86,7 +87,7 @@ def _with_normals(part: Part, material: int, materials: tuple[Material, ...]) ->
     corners = same.reshape(-1)[part.faces].reshape(-1)
     a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
     area = np.cross(b - a, c - a)
-    unit = area / np.maximum(np.linalg.norm(area, axis=1, keepdims=True), 1e-20)
+    flat = unit(area)
     order = np.argsort(corners, kind="stable")
     count = np.bincount(corners)
     start = np.cumsum(count) - count
@@ -94,12 +95,11 @@ def _with_normals(part: Part, material: int, materials: tuple[Material, ...]) ->
     mine = np.repeat(np.arange(len(corners)), repeats)
     step = np.arange(len(mine)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     other = order[start[corners[mine]] + step] // 3
-    near = (unit[mine // 3] * unit[other]).sum(1) > CREASE
+    near = (flat[mine // 3] * flat[other]).sum(1) > CREASE
     normal = np.zeros((len(corners), 3))
     for axis in range(3):
         normal[:, axis] = np.bincount(mine, np.where(near, area[other, axis], 0), len(corners))
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    normal = np.where(length > 1e-20, normal / np.maximum(length, 1e-20), np.repeat(unit, 3, 0))
+    normal = unit(np.where(normal.any(1, keepdims=True), normal, np.repeat(flat, 3, 0)))
     return Mesh(part.vertices.astype(np.float32), part.faces.astype(np.int32), part.uv.astype(np.float32),
                 normal.reshape(-1, 3, 3).astype(np.float32), materials=materials,
                 material_index=np.full(len(part.faces), material, np.int32))

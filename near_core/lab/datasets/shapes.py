@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...directions import unit
+
 
 @dataclass(frozen=True)
 class Part:
@@ -31,7 +33,7 @@ class Part:
 
 def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     """(3, 3) by Rodrigues' formula."""
-    x, y, z = axis / np.linalg.norm(axis)
+    x, y, z = unit(axis)
     k = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
@@ -173,12 +175,11 @@ def rings_along(path: np.ndarray, outline: np.ndarray, width: np.ndarray, twist:
     tangent = np.gradient(path, axis=0)
     if np.linalg.norm(path[0] - path[-1]) < 1e-6:
         tangent[0] = tangent[-1] = path[1] - path[-2]
-    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-12)
+    tangent = unit(tangent)
     side = np.cross(tangent[0], (0.31, 0.59, 0.74))
     rings = []
     for point, along, w, angle in zip(path, tangent, width, twist):
-        side = side - (side @ along) * along
-        side /= np.linalg.norm(side)
+        side = unit(side - (side @ along) * along)
         up = np.cross(along, side)
         c, s = np.cos(angle), np.sin(angle)
         x, y = outline[:, 0] * c - outline[:, 1] * s, outline[:, 0] * s + outline[:, 1] * c

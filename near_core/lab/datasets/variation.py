@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...directions import unit
 from ...errors import NearError
 from ...mesh import Mesh, face_normals, normalized
 from .materials import UniformMaterial, draw_uniform
@@ -112,7 +113,7 @@ def reshape(mesh: Mesh, seed: int) -> Mesh:
     carried = np.linalg.inv(along)[whole.faces]  # (F, 3, 3, 3)
     normal = face_normals(whole)[0][:, None].repeat(3, 1) if whole.corner_normal is None else whole.corner_normal
     normal = np.einsum("fcij,fcj->fci", carried, normal)
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    normal = unit(normal)
     made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32))
     return normalized(made)[0]
 

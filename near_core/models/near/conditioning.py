@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from ...directions import unit
 from ...errors import NearError
 from ...image import srgb_encode
 from ...mesh import occupied
@@ -94,9 +95,8 @@ def extrinsics(yaw, pitch, radius):
     Degrees."""
     yaw, pitch = math.radians(yaw), math.radians(pitch)
     place = radius * np.array([math.sin(yaw) * math.cos(pitch), math.cos(yaw) * math.cos(pitch), math.sin(pitch)])
-    forward = -place / np.linalg.norm(place)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
+    forward = -unit(place)
+    right = unit(np.cross(forward, [0.0, 0.0, 1.0]))
     rotation = np.stack([right, np.cross(forward, right), forward])
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = rotation, -rotation @ place

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ..._kernels import splat
+from ...directions import unit
 from .gaussians import rotation_matrix
 
 NEAR, FAR = 1.0, 3.0  # metres, of the published pipeline
@@ -90,7 +91,7 @@ def normal_from_depth(depth, extrinsics, intrinsics):
     normal = np.zeros_like(points)
     across, down = points[2:, 1:-1] - points[:-2, 1:-1], points[1:-1, 2:] - points[1:-1, :-2]
     inner = np.cross(across, down)
-    normal[1:-1, 1:-1] = inner / np.maximum(np.linalg.norm(inner, axis=-1, keepdims=True), 1e-12)
+    normal[1:-1, 1:-1] = unit(inner)
     return normal @ rotation.T * np.array([1, -1, -1], np.float32)
 
 

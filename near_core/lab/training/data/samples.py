@@ -18,6 +18,7 @@ from .... import mesh as meshes
 from ....asset import CELL, Surfels
 from ....asset.surfels import RESOLUTION
 from ....create import sampling
+from ....directions import unit
 from ....errors import NearError
 from ....scene import Camera
 from ...datasets.dataset import Dataset
@@ -79,7 +80,7 @@ def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     away = (points.normal[chosen] * (points.position[chosen] - camera.position.astype(np.float32))).sum(1) > 0
     normal[away] *= -1
     normal = np.stack([mean(n) for n in normal.T])
-    normal /= np.maximum(np.linalg.norm(normal, axis=0), 1e-6)
+    normal = unit(normal, axis=0)
     colour = image.srgb_encode(np.clip([mean(c) for c in points.base_color[chosen].T], 0, 1))
     covered = count > 0
     depth = np.where(covered, [mean(seen[chosen, 2]) - matrix[2, 3], back - front], 0)

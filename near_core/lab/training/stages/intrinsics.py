@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ....create.view import pose_of, reach
+from ....directions import unit
 from ....models.mini.layout import LAYERS
 from ...datasets.dataset import Dataset
 from ...networks.photo_networks import Intrinsics
@@ -62,7 +63,7 @@ def sample(subject: subjects.Subject, number: int, rng: np.random.Generator, aug
         pose[:] = 0
     return {"image": image, "pose": torch.from_numpy(pose), "layers": layers[:-1], "mask": layers[-1] * (image[3] > 0.5),
             "unfinished": torch.tensor(not subject.finished),
-            "elevation": torch.tensor(math.asin(up[2] / np.linalg.norm(up)), dtype=torch.float32)}
+            "elevation": torch.tensor(math.asin(unit(up)[2]), dtype=torch.float32)}
 
 
 def gradients(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
