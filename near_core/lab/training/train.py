@@ -11,7 +11,7 @@ from ...commands.terminal import Parser, name_missing_package
 from ..options import add_options, read_config
 
 
-class Stage(NamedTuple):
+class TrainingStage(NamedTuple):
     """Where a stage is: its module, the name of its config's class, and of the function that takes one."""
 
     module: str
@@ -21,17 +21,17 @@ class Stage(NamedTuple):
 
 # loaded by name: most need torch
 STAGES = {
-    "latent": Stage(".stages.latent", "LatentConfig", "train"),
-    "renderer": Stage(".stages.renderer", "RendererConfig", "train"),
-    "intrinsics": Stage(".stages.intrinsics", "IntrinsicsConfig", "train"),
-    "structure": Stage(".stages.structure", "StructureConfig", "train"),
-    "joint": Stage(".stages.joint", "JointConfig", "train"),
-    "slat": Stage(".stages.slat", "SlatConfig", "train"),
-    "matte": Stage(".stages.matte", "MatteConfig", "train"),
-    "samples": Stage(".data.samples", "SamplesConfig", "write_samples"),
-    "pool": Stage(".data.packed_objects", "PoolConfig", "write_pool"),
-    "publish": Stage(".publish_weights", "PublishConfig", "publish"),
-    "ceiling": Stage("..evaluation.ceiling", "CeilingConfig", "measure_ceiling"),
+    "latent": TrainingStage(".stages.latent", "LatentConfig", "train"),
+    "renderer": TrainingStage(".stages.renderer", "RendererConfig", "train"),
+    "intrinsics": TrainingStage(".stages.intrinsics", "IntrinsicsConfig", "train"),
+    "structure": TrainingStage(".stages.structure", "StructureConfig", "train"),
+    "joint": TrainingStage(".stages.joint", "JointConfig", "train"),
+    "slat": TrainingStage(".stages.slat", "SlatConfig", "train"),
+    "matte": TrainingStage(".stages.matte", "MatteConfig", "train"),
+    "samples": TrainingStage(".data.samples", "SamplesConfig", "write_samples"),
+    "pool": TrainingStage(".data.packed_objects", "PoolConfig", "write_pool"),
+    "publish": TrainingStage(".publish_weights", "PublishConfig", "publish"),
+    "ceiling": TrainingStage("..evaluation.ceiling", "CeilingConfig", "measure_ceiling"),
 }
 
 

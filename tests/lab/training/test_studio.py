@@ -10,7 +10,7 @@ pytest.importorskip("manifold3d")
 
 from near_core.create.view import cell_centres  # noqa: E402
 from near_core.lab.datasets import procedural  # noqa: E402
-from near_core.lab.training.data import packed_objects, scenes, studio  # noqa: E402
+from near_core.lab.training.data import bending, packed_objects, raster, relight, scenes, studio  # noqa: E402
 from near_core.lab.training.data import samples as subjects
 from near_core.lab.training.stages import joint as together  # noqa: E402
 from near_core.lab.training.stages import structure
@@ -50,24 +50,24 @@ def test_what_is_packed_is_the_surface(made):
 
 def test_bending_is_undone():
     rng = torch.Generator().manual_seed(1)
-    bending = scenes.Bending(torch.tensor([False, True]), rng)
+    changed = bending.Bending(torch.tensor([False, True]), rng)
     points = torch.rand(400, 3, generator=rng) - 0.5
     of = torch.arange(400) % 2
-    bent = bending.bend(points, of)
+    bent = changed.bend(points, of)
     assert torch.equal(bent[of == 1], points[of == 1])
     assert (bent - points)[of == 0].abs().max() > 0.02
-    assert (bending.unbend(bent, of) - points).abs().max() < 2e-3
+    assert (changed.unbend(bent, of) - points).abs().max() < 2e-3
 
 
 def test_a_still_object_is_seen_as_its_mesh_is(made):
     """Depth, thickness and normals of a splatted object are those that `train subjects` finds of its mesh."""
     found, _, room, _ = made
-    scene = scenes.Scene(room, np.arange(2), 2)
-    camera = cameras.orbit(30, 20, 2.4, 40, scenes.RASTER, scenes.RASTER)
+    scene = scenes.Scene(room.stock, np.arange(2), 2)
+    camera = cameras.orbit(30, 20, 2.4, 40, raster.RASTER, raster.RASTER)
     matrix = torch.from_numpy(camera.world_to_camera.astype(np.float32)).expand(2, 4, 4).contiguous()
     side = camera.width / camera.intrinsics[0, 0]
     window = torch.tensor([[0, 0, side]] * 2, dtype=torch.float32)
-    front, back, row = scenes.splat(scene, matrix, window)
+    front, back, row = raster.rasterize_surfels(scene.position, scene.tangents, scene.entry, matrix, window)
     for number, mesh in enumerate(found):
         depth, rest = subjects.layers(subjects.sampling.sample_points(mesh, 16), camera)
         both = (row[number].numpy() >= 0) & (rest[-1] > 0)
@@ -84,7 +84,7 @@ def test_a_still_object_is_seen_as_its_mesh_is(made):
 def test_the_solid_holds_the_surface_however_it_is_bent(made):
     _, _, room, _ = made
     room.restart(5)
-    scene = scenes.Scene(room, np.array([0, 1, 0, 1]), 2)
+    scene = scenes.Scene(room.stock, np.array([0, 1, 0, 1]), 2)
     cell = ((scene.position + 0.5) * 64).long().clamp(0, 63)
     held = scene.solid[scene.entry, cell[:, 0], cell[:, 1], cell[:, 2]] > 0
     for entry in range(4):
@@ -117,14 +117,14 @@ def test_shots_fit_the_networks_grids(made):
 def test_a_grey_sky_lights_all_sides_alike(made):
     """Under an even sky a convex, white, rough object is as bright as the sky, but for what it sheds itself."""
     _, packed, room, _ = made
-    lights = studio.Lights(torch.full((1, 3, 8, 8, 18), 0.5))
+    lights = relight.Lights(torch.full((1, 3, 8, 8, 18), 0.5))
     even = studio.Studio(packed[:1], lights, (np.float32([[[0, 0, 1.0]]]), np.ones((1, 1, 3), np.float32)), CPU)
-    even.colour[:] = 255
-    even.finish[:] = torch.tensor([1.0, 0.0])
-    scene = scenes.Scene(even, np.zeros(1, np.int64), 1)
+    even.stock.color[:] = 255
+    even.stock.material[:] = torch.tensor([1.0, 0.0])
+    scene = scenes.Scene(even.stock, np.zeros(1, np.int64), 1)
     matrix = studio.orbit(torch.tensor([0.4]), torch.tensor([0.3]), torch.tensor([2.4]))
     window = torch.tensor([[0, 0, 0.73]])
-    _, _, row = scenes.splat(scene, matrix, window)
+    _, _, row = raster.rasterize_surfels(scene.position, scene.tangents, scene.entry, matrix, window)
     photo = scene.shade(row, matrix, window)
     seen = photo[0, :3][:, photo[0, 3] > 0]
     assert float(seen.median()) == pytest.approx(0.5, abs=0.1) and float(seen.quantile(0.95)) < 0.6
