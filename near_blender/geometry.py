@@ -31,7 +31,7 @@ def read(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.M
         mesh = _triangles(data, np.array(ob.matrix_world, np.float64)[:3, :3], readings)
     finally:
         evaluated.to_mesh_clear()
-    return meshes.checked(mesh, ob.name), [note for reading in readings for note in reading.notes]
+    return meshes.check(mesh, ob.name), [note for reading in readings for note in reading.notes]
 
 
 def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.Reading]) -> meshes.Mesh:

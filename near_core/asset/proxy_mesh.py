@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..mesh.surface_nets import means_around, vertex_normals
+from ..mesh.surface_nets import average_around, compute_vertex_normals
 from .neural_asset import RESOLUTION, NeuralAsset
 from .surfels import Surfels
 
@@ -47,12 +47,12 @@ def build(asset: NeuralAsset) -> Shell:
     while faces is None or len(faces) > MAX_FACES:
         resolution //= 2
         corners, faces = _bound(np.unique(_cells(points.position, resolution), axis=0), resolution)
-    normals = vertex_normals(corners.astype(np.float32), faces)
+    normals = compute_vertex_normals(corners.astype(np.float32), faces)
     vertices, material = _fit(corners, normals, points, resolution)
     vertices = _kept_close(vertices, corners, points.position, resolution)
     if asset.surfels is None:
         for _ in range(_RELAXED):
-            vertices = means_around(vertices[faces].mean(1), faces, len(vertices))
+            vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
     return Shell(vertices, faces, material[:, :3], material[:, 3], material[:, 4])
 
 

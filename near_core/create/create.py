@@ -43,7 +43,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     """
     extent = 1.0
     if normalize:
-        mesh, extent, _ = meshes.normalized(mesh)
+        mesh, extent, _ = meshes.normalize(mesh)
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7))
     progress("Voxels", 0.7)
@@ -83,13 +83,13 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
     extent = 1.0
     if mesh is not None and normalize:
-        mesh, extent, _ = meshes.normalized(mesh)
+        mesh, extent, _ = meshes.normalize(mesh)
     views, matte = [], matte_of(model, matting, matting_config)
     for number, picture in enumerate(photos):
         photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
-        angle = fov or (None if isinstance(picture, np.ndarray) else image.field_of_view(picture)) or FOV
+        angle = fov or (None if isinstance(picture, np.ndarray) else image.read_field_of_view(picture)) or FOV
         height = elevation_of(model, photo) if elevation is None else elevation
         if camera is not None and number == 0:
             seen_from = photo.cropped(camera)

@@ -12,7 +12,7 @@ from ..asset import CELL, EDGE, Surfels, Texels, concatenate
 from ..asset.surfels import RESOLUTION
 from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
-from ..mesh import Material, Mesh, face_normals, occupied, texture
+from ..mesh import Material, Mesh, compute_face_normals, find_occupied, texture
 from ..progress import Progress, part, silent
 
 SAMPLES_PER_CELL = 16  # on one cell's face worth of area
@@ -87,7 +87,7 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     (N, 8) float16 as in NeuralAsset: the area-weighted mean of the surfels in a voxel, of its nearest neighbour's
     where it has none. Where the normals in a voxel oppose, those of the largest surfel's side count.
     """
-    coords = occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
+    coords = find_occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
     keys = (coords[:, 0] * asset.RESOLUTION + coords[:, 1]) * asset.RESOLUTION + coords[:, 2]
     row = np.full(asset.RESOLUTION ** 3, -1, np.int64)
     row[keys] = np.arange(len(keys))
@@ -156,7 +156,7 @@ class _Samples:
 
 def _sample(mesh: Mesh, progress: Progress, per_cell: float = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
     """Samples of the surface and the area (asset units squared) each stands for."""
-    normals, areas = face_normals(mesh)
+    normals, areas = compute_face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
     if not total > 1e-12:
         raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
@@ -264,8 +264,8 @@ class _Maps:
         if picture is None:
             return None
         if name not in self.levels:
-            linear = texture.linear_color(picture) if name == "base_color_map" else picture.astype(np.float32) / 255
-            self.levels[name] = texture.pyramid(linear.reshape(*linear.shape[:2], -1))
+            linear = texture.decode_color(picture) if name == "base_color_map" else picture.astype(np.float32) / 255
+            self.levels[name] = texture.build_pyramid(linear.reshape(*linear.shape[:2], -1))
         texels = density * (picture.shape[0] * picture.shape[1])
         return texture.sample(self.levels[name], uv, 0.5 * np.log2(np.maximum(texels, 1)), self.material.wrap)
 

@@ -9,7 +9,7 @@ from ..asset.surfels import RESOLUTION as FINE
 from ..errors import NearError
 from ..mesh import Mesh
 from ..mesh import surface_nets as isosurface
-from ..mesh.surface_nets import means_around, vertex_normals
+from ..mesh.surface_nets import average_around, compute_vertex_normals
 from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
@@ -145,15 +145,15 @@ def surface(deep: np.ndarray, view: Look, config: ReconstructionConfig = Reconst
     """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
     does not show it, and so nothing is known of its detail."""
     vertices, quads = isosurface.extract(deep)
-    around = lambda values: means_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
+    around = lambda values: average_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
     for share in config.smoothing:
         vertices = vertices + share * (around(vertices) - vertices)
     points = vertices.astype(np.float32)
-    facing = (vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
+    facing = (compute_vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
     hidden = 1 - (view.shows(points)[0] & facing).astype(np.float32)[:, None]
     for _ in range(config.fade_cells):
         hidden = np.minimum(hidden, around(hidden))
     for share in config.hidden_smoothing:
         vertices = vertices + share * hidden * (around(vertices) - vertices)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    return Mesh(vertices, faces, corner_normal=vertex_normals(vertices, quads)[faces])
+    return Mesh(vertices, faces, corner_normal=compute_vertex_normals(vertices, quads)[faces])

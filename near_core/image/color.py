@@ -24,7 +24,7 @@ def luminance(linear: np.ndarray) -> np.ndarray:
     return linear @ LUMINANCE
 
 
-def premultiplied(straight: np.ndarray) -> np.ndarray:
+def premultiply(straight: np.ndarray) -> np.ndarray:
     """A picture (H, W, 3 or 4) with straight alpha -> (H, W, 4) float32 with premultiplied alpha."""
     if straight.shape[2] == 3:
         return np.concatenate([straight, np.ones_like(straight[..., :1])], 2)

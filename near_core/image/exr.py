@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import NearError
 from ..files import writing
-from .guard import check_size, reading
+from .guard import check_size, explain_errors
 
 # the channel names Blender gives the passes that are no colours
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
@@ -22,7 +22,7 @@ def read_layers(path: str | Path) -> dict[str, np.ndarray]:
     Channels come in the order R G B A, X Y Z W, or alone. Raises NearError like `read`.
     """
     path = Path(path)
-    with reading(path):
+    with explain_errors(path):
         return open_layers(path)
 
 
@@ -67,7 +67,7 @@ def _stacked(channels: dict[str, np.ndarray]) -> np.ndarray:
     return np.stack([channels[c].astype(np.float32) for c in letters], -1)
 
 
-def main_layer(layers: dict[str, np.ndarray], path: Path) -> np.ndarray:
+def choose_layer(layers: dict[str, np.ndarray], path: Path) -> np.ndarray:
     combined = [name for name in layers if name.split(".")[-1] in ("Combined", "rgba", "RGBA")]
     for name in ["", *sorted(combined), *sorted(layers)]:
         if name in layers and layers[name].shape[2] <= 4:

@@ -9,8 +9,8 @@ import numpy as np
 from ..errors import NearError
 from ..files import writing
 from .color import srgb_decode, srgb_encode
-from .exr import main_layer, open_layers
-from .guard import check_size, reading
+from .exr import choose_layer, open_layers
+from .guard import check_size, explain_errors
 from .hdr import read_hdr
 
 READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
@@ -28,9 +28,9 @@ def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> 
     kind = path.suffix.lower()
     if kind not in READABLE:
         raise NearError(f"{path.name} is not a picture NeAR can read.", f"Use one of {', '.join(READABLE)}.")
-    with reading(path):
+    with explain_errors(path):
         if kind == ".exr":
-            return _averaged(main_layer(open_layers(path), path), max_side)
+            return _averaged(choose_layer(open_layers(path), path), max_side)
         if kind == ".hdr":
             return _averaged(read_hdr(path), max_side)
         return _averaged(_read_pillow(path), max_side, decode=linear)

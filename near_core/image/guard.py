@@ -13,7 +13,7 @@ MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
 
 
 @contextmanager
-def reading(path: Path):
+def explain_errors(path: Path):
     """Turns what the libraries raise into the one sentence a person can act on."""
     try:
         yield

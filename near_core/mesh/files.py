@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import NearError
 from . import gltf, obj_ply
-from .mesh import MAX_BYTES, Mesh, checked
+from .mesh import MAX_BYTES, Mesh, check
 
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 
@@ -32,4 +32,4 @@ def load(path: str | Path) -> Mesh:
         mesh = reader(path)
     except MemoryError as error:
         raise NearError(f"{path.name} needs more memory than there is.", "Decimate the mesh.") from error
-    return checked(mesh, path.name)
+    return check(mesh, path.name)

@@ -15,7 +15,7 @@ from ..directions import unit
 from ..errors import NearError
 from . import texture
 from .beside import read_beside
-from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_upright
+from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 
 _COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -84,7 +84,7 @@ class _File:
                 bones = self.bones(self.header["skins"][node["skin"]], primitive["attributes"], placed)
             parts.append(self.primitive(primitive, bones if "skin" in node else matrix[None]))
         listed = [self.material(m) for m in self.header.get("materials", ())]
-        return merged(parts, (*listed, Material()))  # the last is for primitives that name none
+        return merge(parts, (*listed, Material()))  # the last is for primitives that name none
 
     def placed(self) -> dict[int, np.ndarray]:
         """The scene's nodes, each with its (4, 4) matrix to the scene."""
@@ -131,14 +131,14 @@ class _File:
         normal, uv, color = None, None, None
         if "NORMAL" in attributes:
             normal = np.einsum("vi,vij->vj", self.accessor(attributes["NORMAL"]), _inverses(matrix[:, :3, :3]))
-            normal = turned_upright(unit(normal))[faces]
+            normal = turn_upright(unit(normal))[faces]
         if f"TEXCOORD_{uv_set}" in attributes:
             uv = self.accessor(attributes[f"TEXCOORD_{uv_set}"])[:, :2] @ transform[:, :2].T + transform[:, 2]
             uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)[faces]
         if "COLOR_0" in attributes:
             color = self.accessor(attributes["COLOR_0"])
             color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)[faces]
-        vertices = turned_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
+        vertices = turn_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
         return Mesh(vertices, faces, uv, normal, color, np.full(len(faces), material, np.int32))
 
     def uv_source(self, material: int | None) -> tuple[int, np.ndarray]:
@@ -166,9 +166,9 @@ class _File:
         mode = material.get("alphaMode", "OPAQUE")
         if mode == "OPAQUE":
             factor = (*factor[:3], 1.0)
-            base = None if base is None else texture.opaque(base)
+            base = None if base is None else texture.drop_alpha(base)
         elif mode == "MASK" and base is not None:
-            base = texture.masked(base, material.get("alphaCutoff", 0.5) / max(factor[3], 1e-6))
+            base = texture.cut_alpha(base, material.get("alphaCutoff", 0.5) / max(factor[3], 1e-6))
             factor = (*factor[:3], 1.0)
         return Material(
             name=str(material.get("name", "")), base_color=factor, base_color_map=base,

@@ -38,7 +38,7 @@ class Material:
 class Mesh:
     """Triangles, drawn from both sides.
 
-    vertices: (V, 3) float32, Z up, front -Y; metres, or asset units after `normalized`.
+    vertices: (V, 3) float32, Z up, front -Y; metres, or asset units after `normalize`.
     faces: (F, 3) int32, counter-clockwise from outside where the file knows.
     corner_uv: (F, 3, 2) float32, V up, or None. corner_normal: (F, 3, 3) float32, or None for flat faces.
     corner_color: (F, 3, 4) float32 linear, multiplies the base colour, or None.
@@ -58,7 +58,7 @@ class Mesh:
             object.__setattr__(self, "material_index", np.zeros(len(self.faces), np.int32))
 
 
-def checked(mesh: Mesh, what: str = "The mesh") -> Mesh:
+def check(mesh: Mesh, what: str = "The mesh") -> Mesh:
     """The mesh itself where it can be sampled; otherwise raises NearError. what: how messages name it."""
     again = "Clean the mesh up and export it again."
     if len(mesh.faces) == 0:
@@ -69,7 +69,7 @@ def checked(mesh: Mesh, what: str = "The mesh") -> Mesh:
         raise NearError(f"{what} has faces that name vertices it does not have.", again)
     if not np.isfinite(mesh.vertices).all():
         raise NearError(f"{what} has vertices at infinity or not-a-number.", again)
-    low, high = bounds(mesh)
+    low, high = compute_bounds(mesh)
     if not 1e-12 < float((high - low).max()) < 1e12:
         raise NearError(f"{what} has no size: all its faces lie in one point.", "Check its scale and export it again.")
     return mesh
@@ -82,7 +82,7 @@ def too_many(what: str, triangles: int) -> NearError:
                      "Decimate it; an asset has no more than 128 cells along an edge.")
 
 
-def bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+def compute_bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest corner (3,) float64 of the vertices that faces use."""
     used = np.zeros(len(mesh.vertices), bool)
     used[mesh.faces] = True
@@ -90,18 +90,18 @@ def bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return points.min(0).astype(np.float64), points.max(0).astype(np.float64)
 
 
-def normalized(mesh: Mesh) -> tuple[Mesh, float, np.ndarray]:
+def normalize(mesh: Mesh) -> tuple[Mesh, float, np.ndarray]:
     """The mesh in its asset frame: centred on its bounds, longest side 1.
 
     Returns it with the extent (length of the longest side) and the centre (3,) float64, both in the mesh's own units:
     vertices = asset * extent + centre.
     """
-    low, high = bounds(checked(mesh))
+    low, high = compute_bounds(check(mesh))
     extent, centre = float((high - low).max()), (low + high) / 2
     return replace(mesh, vertices=((mesh.vertices - centre) / extent).astype(np.float32)), extent, centre
 
 
-def merged(parts: list[Mesh], materials: tuple[Material, ...]) -> Mesh:
+def merge(parts: list[Mesh], materials: tuple[Material, ...]) -> Mesh:
     """One mesh from parts that index the same materials; attributes that only some parts have are filled in."""
     start = np.cumsum([0] + [len(p.vertices) for p in parts])
     faces = [p.faces.astype(np.int32) + np.int32(offset) for p, offset in zip(parts, start)]
@@ -116,13 +116,13 @@ def merged(parts: list[Mesh], materials: tuple[Material, ...]) -> Mesh:
         vertices=np.concatenate([p.vertices for p in parts]).astype(np.float32),
         faces=np.concatenate(faces),
         corner_uv=joined("corner_uv", lambda p: np.zeros((len(p.faces), 3, 2), np.float32)),
-        corner_normal=joined("corner_normal", lambda p: np.repeat(face_normals(p)[0][:, None], 3, 1)),
+        corner_normal=joined("corner_normal", lambda p: np.repeat(compute_face_normals(p)[0][:, None], 3, 1)),
         corner_color=joined("corner_color", lambda p: np.ones((len(p.faces), 3, 4), np.float32)),
         material_index=np.concatenate([p.material_index for p in parts]).astype(np.int32),
         materials=materials)
 
 
-def face_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+def compute_face_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """Unit normals (F, 3) float32 by winding, zero where a face has no area, and areas (F,) float32."""
     a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
@@ -130,6 +130,6 @@ def face_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return normal / np.maximum(length, 1e-30)[:, None], length / 2
 
 
-def turned_upright(xyz: np.ndarray) -> np.ndarray:
+def turn_upright(xyz: np.ndarray) -> np.ndarray:
     """Y-up, front +Z -> Z-up, front -Y. (..., 3)."""
     return np.stack([xyz[..., 0], -xyz[..., 2], xyz[..., 1]], -1)

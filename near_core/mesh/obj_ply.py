@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import NearError
 from . import texture
 from .beside import read_beside
-from .mesh import MAX_TRIANGLES, Material, Mesh, merged, too_many, turned_upright
+from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 
 
 def read(path: Path) -> Mesh:
@@ -33,13 +33,13 @@ def read(path: Path) -> Mesh:
         if not found:
             raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
         parts, materials = zip(*(_part(arguments, index, obj, path) for index, arguments in enumerate(found)))
-        return merged(list(parts), materials)
+        return merge(list(parts), materials)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, AssertionError, OSError,
             struct.error) as error:
         raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
 
 
-def flags(path: Path) -> set[str]:
+def read_flags(path: Path) -> set[str]:
     """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less than
     half opaque. Raises NearError when the file can't be read."""
     found = {"flat"}
@@ -91,7 +91,7 @@ def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tupl
     material `index`, and that material."""
     from trimesh import Trimesh
 
-    upright = turned_upright if y_up else np.asarray
+    upright = turn_upright if y_up else np.asarray
     geometry = Trimesh(**{**arguments, "process": False})
     faces, visual = np.asarray(geometry.faces), geometry.visual
     if len(faces) > MAX_TRIANGLES:
@@ -128,7 +128,7 @@ def _material(visual, path: Path) -> Material:
     return Material(
         name=str(source.name or ""), base_color=(*(color * 3)[:3], number("d", 1.0)),
         roughness=number("pr", 1 - math.sqrt(min(max(shine, 0), 1000) / 1000)), metallic=number("pm", 0.0),
-        base_color_map=picture if picture is None or "map_d" in extra else texture.opaque(picture))
+        base_color_map=picture if picture is None or "map_d" in extra else texture.drop_alpha(picture))
 
 
 def _picture(image, path: Path) -> np.ndarray | None:

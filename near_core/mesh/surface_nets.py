@@ -51,14 +51,14 @@ def _quads(inside: np.ndarray, row: np.ndarray, axis: int) -> np.ndarray:
     return np.concatenate(faces)
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def compute_vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(V, 3) float32 unit normals, the mean of the faces around."""
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
-    normal = means_around(np.cross(c - a, d - b), faces, len(vertices))
+    normal = average_around(np.cross(c - a, d - b), faces, len(vertices))
     return unit(normal)
 
 
-def means_around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
+def average_around(values: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
     """(V, 3) float32: the mean over the faces around each of count vertices of values (F, 3)."""
     sums = np.stack([np.bincount(faces.ravel(), np.repeat(v, 4), count) for v in values.T], 1)
     return (sums / np.bincount(faces.ravel(), minlength=count)[:, None]).astype(np.float32)

@@ -23,31 +23,31 @@ def decode(data: bytes, what: str) -> np.ndarray:
                                 "Scale it down to 8192 pixels or less.")
             if picture.mode.startswith("I;16"):  # Pillow would clip, not scale
                 grey = (np.asarray(picture).astype(np.float32) / 257 + 0.5).astype(np.uint8)
-                return opaque(np.repeat(grey[..., None], 4, 2))
+                return drop_alpha(np.repeat(grey[..., None], 4, 2))
             return np.asarray(picture.convert("RGBA"))
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         raise NearError(f"{what} could not be decoded.", "Save it as PNG or JPEG.") from error
 
 
-def opaque(picture: np.ndarray) -> np.ndarray:
+def drop_alpha(picture: np.ndarray) -> np.ndarray:
     """The picture (h, w, 4) uint8 with its alpha ignored."""
     if (picture[..., 3] == 255).all():
         return picture
     return np.dstack([picture[..., :3], np.full(picture.shape[:2], 255, np.uint8)])
 
 
-def masked(picture: np.ndarray, cutoff: float) -> np.ndarray:
+def cut_alpha(picture: np.ndarray, cutoff: float) -> np.ndarray:
     """The picture (h, w, 4) uint8 with alpha 1 where it is at least `cutoff`, else 0."""
     return np.dstack([picture[..., :3], np.where(picture[..., 3] >= cutoff * 255, 255, 0).astype(np.uint8)])
 
 
-def linear_color(picture: np.ndarray) -> np.ndarray:
+def decode_color(picture: np.ndarray) -> np.ndarray:
     """(h, w, 4) uint8 sRGB -> (h, w, 4) float32 linear, premultiplied."""
     alpha = picture[..., 3:].astype(np.float32) / 255
     return np.concatenate([LINEAR[picture[..., :3]] * alpha, alpha], -1)
 
 
-def halved(values: np.ndarray) -> np.ndarray:
+def halve(values: np.ndarray) -> np.ndarray:
     """(h, w, C) float32 at half its size, box filtered; an odd last row or column is averaged in, a size of 1 stays."""
     for axis in (0, 1):
         size = values.shape[axis]
@@ -60,18 +60,18 @@ def halved(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def pyramid(values: np.ndarray) -> list[np.ndarray]:
+def build_pyramid(values: np.ndarray) -> list[np.ndarray]:
     """All mip levels of a map (h, w, C) float32, itself first."""
     levels = [values]
     while max(levels[-1].shape[:2]) > 1:
-        levels.append(halved(levels[-1]))
+        levels.append(halve(levels[-1]))
     return levels
 
 
 def sample(levels: list[np.ndarray], uv: np.ndarray, level: np.ndarray, wrap: tuple[str, str]) -> np.ndarray:
     """Filtered lookups: (K, C) float32, bilinear in the level nearest to the asked one.
 
-    levels: of `pyramid`. uv: (K, 2) float32, V up. level: (K,) mip level, 0 is the full map.
+    levels: of `build_pyramid`. uv: (K, 2) float32, V up. level: (K,) mip level, 0 is the full map.
     """
     level = np.clip(np.rint(level), 0, len(levels) - 1).astype(np.int64)
     result = np.empty((len(uv), levels[0].shape[2]), np.float32)

@@ -8,7 +8,7 @@ FACES_AT_ONCE = 1 << 17  # stay in the processor's cache, mostly
 PAIRS_AT_ONCE = 1 << 19  # bounds the memory of one batch of tests (~100 MB)
 
 
-def occupied(vertices, faces, resolution):
+def find_occupied(vertices, faces, resolution):
     """Cells of the unit cube's grid that a triangle touches.
 
     vertices: (V, 3) float, asset frame; the grid divides [-0.5, 0.5]^3 and what sticks out is not counted.

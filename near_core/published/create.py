@@ -18,7 +18,7 @@ from ..create.photo import Matte, cut_out
 from ..directions import encode_octahedral
 from ..errors import NearError
 from ..image import read_photo, srgb_decode
-from ..mesh import occupied
+from ..mesh import find_occupied
 from ..models.mini.runtime import NearMini
 from ..models.near import conditioning
 from ..models.near.pipeline import Pipeline
@@ -54,8 +54,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
         coords = pipeline.structure(images, seed, mode, _named("Shape", part(progress, 0.1, 0.4)))
     else:
         if normalize:
-            mesh, extent, _ = meshes.normalized(mesh)
-        coords = occupied(np.clip(mesh.vertices, -INSIDE, INSIDE), mesh.faces, RESOLUTION)
+            mesh, extent, _ = meshes.normalize(mesh)
+        coords = find_occupied(np.clip(mesh.vertices, -INSIDE, INSIDE), mesh.faces, RESOLUTION)
     if not len(coords):
         raise NearError("No shape was found for this photo.", "Try another seed or photo, or choose a mesh as shape.")
     progress("Latent", 0.4)

@@ -203,7 +203,7 @@ def test_more_triangles_than_are_read_are_counted_first(monkeypatch, box):
     monkeypatch.setattr("near_core.mesh.mesh.MAX_TRIANGLES", 5)
     from near_core.errors import NearError
     with pytest.raises(NearError, match="triangles"):
-        mesh.checked(mesh.Mesh(box.vertices.astype(np.float32), box.faces.astype(np.int32)))
+        mesh.check(mesh.Mesh(box.vertices.astype(np.float32), box.faces.astype(np.int32)))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from near_blender import geometry
 from near_core.errors import NearError
-from near_core.mesh import face_normals
+from near_core.mesh import compute_face_normals
 
 
 def read(ob: bpy.types.Object):
@@ -38,7 +38,7 @@ def test_faces_and_normals_look_outward_however_it_is_mirrored(scale):
     bpy.context.view_layer.update()
     mesh = read(bpy.context.object)
     centres = mesh.vertices[mesh.faces].mean(1)
-    assert ((face_normals(mesh)[0] * centres).sum(1) > 0).all()
+    assert ((compute_face_normals(mesh)[0] * centres).sum(1) > 0).all()
     ideal = mesh.vertices[mesh.faces] / np.square(scale)  # the gradient of the ellipsoid
     ideal /= np.linalg.norm(ideal, axis=2, keepdims=True)
     assert ((mesh.corner_normal * ideal).sum(2) > 0.98).all()
@@ -47,7 +47,7 @@ def test_faces_and_normals_look_outward_however_it_is_mirrored(scale):
 def test_flat_and_smooth_faces_have_their_normals():
     bpy.ops.mesh.primitive_cube_add()
     mesh = read(bpy.context.object)
-    assert np.allclose(mesh.corner_normal, face_normals(mesh)[0][:, None], atol=1e-5)
+    assert np.allclose(mesh.corner_normal, compute_face_normals(mesh)[0][:, None], atol=1e-5)
 
 
 def test_modifiers_and_other_kinds_of_objects():

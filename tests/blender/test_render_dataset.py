@@ -196,7 +196,7 @@ def test_a_users_folder_as_an_evaluation_set(maps, shared, tmp_path):
     roles = [v.role for v in data.views("kh_suzanne")]
     assert roles == ["input", "relight", "novel", "novel", "novel", "homogenised"]
     assert "Base Color" in data.view("kh_suzanne", 0).passes()
-    low, high = mesh.bounds(data.mesh("kh_suzanne"))
+    low, high = mesh.compute_bounds(data.mesh("kh_suzanne"))
     assert (high - low).max() == pytest.approx(1, abs=1e-5)
 
 

@@ -275,7 +275,7 @@ def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path):
     exif[0x0112] = 1  # Pillow writes nothing into a PNG else
     exif.get_ifd(0x8769)[41989] = 20  # mm, for film
     Image.fromarray(photo[0]).save(tmp_path / "box.png", exif=exif)
-    wide = image.field_of_view(tmp_path / "box.png")
+    wide = image.read_field_of_view(tmp_path / "box.png")
     assert wide == pytest.approx(75, abs=1)
     read, told, usual = (create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov)
                          for fov in (None, wide, 40.0))

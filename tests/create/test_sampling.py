@@ -146,9 +146,9 @@ def test_texels_outside_wrap(mode, expected):
 
 def test_mip_levels_keep_the_mean():
     values = np.random.default_rng(0).random((37, 20, 3)).astype(np.float32)
-    for level in texture.pyramid(values)[:-1]:
+    for level in texture.build_pyramid(values)[:-1]:
         np.testing.assert_allclose(level.mean((0, 1)), values.mean((0, 1)), atol=0.05)
-    assert texture.pyramid(values)[-1].shape == (1, 1, 3)
+    assert texture.build_pyramid(values)[-1].shape == (1, 1, 3)
 
 
 def test_voxels_hold_the_materials_of_their_surfels():
@@ -213,7 +213,7 @@ def test_materials_equal_what_blender_renders(shared, name):
     """Base colour, roughness, metallic and shading normal around each point that view 0 of the dev set sees."""
     import json
     view = shared / "data/eval/views" / name / "0"
-    loaded, extent, centre = mesh.normalized(mesh.load(shared / "data/assets/models" / f"{name}.glb"))
+    loaded, extent, centre = mesh.normalize(mesh.load(shared / "data/assets/models" / f"{name}.glb"))
     surfels = sampling.sample_surfels(loaded)
     seen = camera.from_json(json.loads(view.with_suffix(".json").read_text())["camera"])
     alpha = image.read(view.with_suffix(".exr"))[..., 3]
@@ -258,7 +258,7 @@ def test_ten_million_triangles():
     vertices = np.stack([x, y, 0.1 * np.sin(20 * x) * np.sin(20 * y)], -1).reshape(-1, 3)
     corner = (np.arange(count - 1)[:, None] * count + np.arange(count - 1)).reshape(-1, 1)
     faces = np.concatenate([corner + [0, 1, count + 1], corner + [0, count + 1, count]]).astype(np.int32)
-    field, _, _ = mesh.normalized(Mesh(vertices, faces))
+    field, _, _ = mesh.normalize(Mesh(vertices, faces))
     started = time.perf_counter()
     surfels = sampling.sample_surfels(field)
     sampling.voxelize(field, surfels)

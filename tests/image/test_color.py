@@ -31,8 +31,8 @@ def test_both_give_float32():
 
 def test_premultiplied():
     straight = np.float32([[[0.2, 0.4, 0.8, 0.5], [1, 1, 1, 0]]])
-    np.testing.assert_allclose(image.premultiplied(straight), [[[0.1, 0.2, 0.4, 0.5], [0, 0, 0, 0]]])
-    np.testing.assert_array_equal(image.premultiplied(straight[..., :3])[..., 3], [[1, 1]])
+    np.testing.assert_allclose(image.premultiply(straight), [[[0.1, 0.2, 0.4, 0.5], [0, 0, 0, 0]]])
+    np.testing.assert_array_equal(image.premultiply(straight[..., :3])[..., 3], [[1, 1]])
 
 
 def test_luminance_is_the_standards_y_and_the_kernels():

@@ -26,7 +26,7 @@ def _photo_with(path, size, orientation=1, **noted):
     ((360, 240), 1, {"tag_41989": 65535}, None),
 ])
 def test_a_cameras_own_notes_tell_the_field_of_view(tmp_path, size, orientation, noted, fov):
-    found = image.field_of_view(_photo_with(tmp_path / "photo.jpg", size, orientation, **noted))
+    found = image.read_field_of_view(_photo_with(tmp_path / "photo.jpg", size, orientation, **noted))
     assert found == (None if fov is None else pytest.approx(fov, abs=0.1))
 
 
@@ -34,4 +34,4 @@ def test_files_without_notes_tell_no_field_of_view(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     (tmp_path / "broken.jpg").write_bytes((_photo_with(tmp_path / "a.jpg", (64, 64), tag_41989=26)).read_bytes()[:40])
     for name in ("plain.png", "broken.jpg", "nothing.jpg"):
-        assert image.field_of_view(tmp_path / name) is None
+        assert image.read_field_of_view(tmp_path / name) is None

@@ -36,7 +36,7 @@ def test_jpeg_is_turned_upright(tmp_path):
 
 def test_png_round_trip_has_straight_alpha(tmp_path):
     straight = np.concatenate([RNG.random((4, 5, 3)), np.full((4, 5, 1), 0.5)], 2).astype(np.float32)
-    image.write_png(tmp_path / "a.png", image.premultiplied(straight))
+    image.write_png(tmp_path / "a.png", image.premultiply(straight))
     difference = image.srgb_encode(image.read(tmp_path / "a.png")) - image.srgb_encode(straight)
     assert np.abs(difference[..., :3]).max() < 0.003
 

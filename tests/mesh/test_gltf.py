@@ -39,7 +39,7 @@ def test_normals_follow_a_sheared_and_mirrored_node(tmp_path):
     normal = np.float32([[0, 0, 1]] * 3)
     loaded = mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE, "NORMAL": normal},
                             nodes=[{"matrix": matrix.T.ravel().tolist(), "mesh": 0}]))
-    by_winding = mesh.face_normals(loaded)[0][0]
+    by_winding = mesh.compute_face_normals(loaded)[0][0]
     np.testing.assert_allclose(loaded.corner_normal[0, 0], by_winding, atol=1e-5)
 
 
@@ -119,10 +119,10 @@ def test_glb_by_trimesh_keeps_its_surface(tmp_path):
     scene.add_geometry(trimesh.creation.box((1, 2, 3)), transform=moved)
     scene.add_geometry(trimesh.creation.icosphere(2))
     (tmp_path / "a.glb").write_bytes(scene.export(file_type="glb"))
-    loaded, extent, centre = mesh.normalized(mesh.load(tmp_path / "a.glb"))
+    loaded, extent, centre = mesh.normalize(mesh.load(tmp_path / "a.glb"))
     assert extent == pytest.approx(6.5) and len(loaded.faces) == 12 + 320
     np.testing.assert_allclose(centre, [2.25, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(mesh.bounds(loaded)[1], [0.5, 1.5 / 6.5, 1 / 6.5], atol=1e-6)
+    np.testing.assert_allclose(mesh.compute_bounds(loaded)[1], [0.5, 1.5 / 6.5, 1 / 6.5], atol=1e-6)
 
 
 @pytest.mark.parametrize("change", [
@@ -167,4 +167,4 @@ def test_every_shared_model_loads(shared):
     for path in sorted((shared / "data/assets/models").glob("*.glb"))[::40]:
         loaded = mesh.load(path)
         assert len(loaded.faces) and np.isfinite(loaded.vertices).all()
-        np.testing.assert_allclose(np.ptp(mesh.bounds(loaded), axis=0).max(), 1, atol=0.02)
+        np.testing.assert_allclose(np.ptp(mesh.compute_bounds(loaded), axis=0).max(), 1, atol=0.02)

@@ -59,4 +59,4 @@ def test_faces_with_four_corners_become_triangles(tmp_path):
     (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n")
     loaded = mesh.load(tmp_path / "a.obj")
     assert loaded.faces.shape == (2, 3)
-    assert mesh.face_normals(loaded)[1].sum() == pytest.approx(1)
+    assert mesh.compute_face_normals(loaded)[1].sum() == pytest.approx(1)

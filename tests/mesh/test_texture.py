@@ -26,15 +26,15 @@ def test_a_picture_bomb_is_refused(tmp_path):
 def test_smaller_maps_hold_the_mean_of_the_light():
     picture = np.zeros((5, 8, 4), np.uint8)
     picture[:, ::2], picture[..., 3] = 255, 255  # white and black columns
-    levels = texture.pyramid(texture.linear_color(picture))
+    levels = texture.build_pyramid(texture.decode_color(picture))
     assert [level.shape[:2] for level in levels] == [(5, 8), (2, 4), (1, 2), (1, 1)]
     for level in levels[1:]:
         np.testing.assert_allclose(level[..., :3], 0.5, atol=1e-6)  # not the mean of the codes, which is darker
 
 
 def test_transparent_pixels_do_not_bleed():
-    color = texture.linear_color(np.uint8([[[255, 0, 0, 255], [0, 255, 0, 0]]]))
-    np.testing.assert_allclose(texture.halved(color)[0, 0], [0.5, 0, 0, 0.5])
+    color = texture.decode_color(np.uint8([[[255, 0, 0, 255], [0, 255, 0, 0]]]))
+    np.testing.assert_allclose(texture.halve(color)[0, 0], [0.5, 0, 0, 0.5])
 
 
 @pytest.mark.parametrize("wrap, at, expected", [

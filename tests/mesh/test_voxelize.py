@@ -6,7 +6,7 @@ import pytest
 import trimesh
 
 from near_core.errors import NearError
-from near_core.mesh import occupied
+from near_core.mesh import find_occupied
 from tests.machine import slowness
 
 
@@ -15,14 +15,14 @@ def test_covers_every_point_of_the_surface():
     points, _ = trimesh.sample.sample_surface(mesh, 200_000, seed=1)
     for resolution in (7, 32, 64):
         cells = np.unique(np.floor((points + 0.5) * resolution).astype(int), axis=0)
-        found = set(map(tuple, occupied(mesh.vertices, mesh.faces, resolution).tolist()))
+        found = set(map(tuple, find_occupied(mesh.vertices, mesh.faces, resolution).tolist()))
         assert set(map(tuple, cells.tolist())) <= found
         assert len(found) < 1.12 * len(cells)  # a corner merely grazed is rarely sampled
 
 
 def test_a_slanted_triangle_over_the_whole_grid_marks_only_cells_its_plane_cuts():
     vertices, faces = np.array([[-0.5, -0.5, -0.5], [0.5, 0.5, -0.5], [0.5, -0.5, 0.5]]), np.array([[0, 1, 2]])
-    cells = occupied(vertices, faces, 48)
+    cells = find_occupied(vertices, faces, 48)
     normal = np.cross(vertices[1] - vertices[0], vertices[2] - vertices[0])
     distance = ((cells + 0.5) / 48 - 0.5 - vertices[0]) @ normal
     assert np.abs(distance).max() <= np.abs(normal).sum() / 96 + 1e-12
@@ -31,17 +31,17 @@ def test_a_slanted_triangle_over_the_whole_grid_marks_only_cells_its_plane_cuts(
 
 def test_outside_the_grid_is_not_counted_and_bad_input_is_named():
     mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.7)
-    cells = occupied(mesh.vertices, mesh.faces, 16)
+    cells = find_occupied(mesh.vertices, mesh.faces, 16)
     assert cells.min() >= 0 and cells.max() < 16
-    assert len(occupied(mesh.vertices + 5, mesh.faces, 16)) == 0
-    assert occupied(mesh.vertices, np.zeros((0, 3), int), 16).shape == (0, 3)
+    assert len(find_occupied(mesh.vertices + 5, mesh.faces, 16)) == 0
+    assert find_occupied(mesh.vertices, np.zeros((0, 3), int), 16).shape == (0, 3)
     for vertices, faces in ((mesh.vertices, mesh.faces + 1), (mesh.vertices * np.nan, mesh.faces)):
         with pytest.raises(NearError):
-            occupied(vertices, faces, 16)
+            find_occupied(vertices, faces, 16)
 
 
 def test_is_fast():
     mesh = trimesh.creation.icosphere(subdivisions=6, radius=0.45)  # 82k triangles
     start = time.process_time()
-    occupied(mesh.vertices, mesh.faces, 64)
+    find_occupied(mesh.vertices, mesh.faces, 64)
     assert time.process_time() - start < 0.7 * slowness(time.process_time)

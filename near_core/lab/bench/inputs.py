@@ -16,7 +16,7 @@ SIZES = {"512": (512, 512), "1080p": (1920, 1080)}
 
 def make_meshes() -> dict[str, mesh.Mesh]:
     """The keg made smaller, about 10,000 voxels, and with the bottom of a pedestal under it, about 20,000."""
-    keg, _, _ = mesh.normalized(mesh.load(SAMPLES / "keg.glb"))
+    keg, _, _ = mesh.normalize(mesh.load(SAMPLES / "keg.glb"))
     angle = np.linspace(0, 2 * np.pi, 65)[:-1]
     ring = np.stack([0.43 * np.cos(angle), 0.43 * np.sin(angle), np.full(64, keg.vertices[:, 2].min() - 0.02)], 1)
     vertices = np.concatenate([ring, ring.mean(0, keepdims=True)]).astype(np.float32)
@@ -24,7 +24,7 @@ def make_meshes() -> dict[str, mesh.Mesh]:
     floor = mesh.Mesh(vertices, faces, material_index=np.full(64, len(keg.materials), np.int32))
     plain = mesh.Material()
     return {"small": replace(keg, vertices=keg.vertices * np.float32(0.75)),
-            "large": mesh.merged([keg, floor], (*keg.materials, plain))}
+            "large": mesh.merge([keg, floor], (*keg.materials, plain))}
 
 
 def make_light(seed: int) -> Environment:

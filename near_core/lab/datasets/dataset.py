@@ -113,7 +113,7 @@ class Dataset:
     def mesh(self, asset: str) -> meshes.Mesh:
         """The asset's mesh where it stands in the set's world: centred, its longest side 1."""
         loaded = meshes.load(self.model(asset))
-        return meshes.normalized(loaded)[0] if self.meta.get("normalised") else loaded
+        return meshes.normalize(loaded)[0] if self.meta.get("normalised") else loaded
 
     def model(self, asset: str) -> Path:
         """The asset's mesh file. Sets that are not marked as `normalised` use its own frame as their world."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...directions import unit
-from ...mesh import Material, Mesh, face_normals, merged, normalized
+from ...mesh import Material, Mesh, compute_face_normals, merge, normalize
 from .materials import draw_material
 from .shapes import (
     SHAPES,
@@ -38,7 +38,7 @@ def make(seed: int) -> Mesh:
         groups = [[part.moved(rotation=turn) for part in group] for group in groups]
     materials = tuple(draw_material(chance) for _ in groups)
     meshes = [_with_normals(part, number, materials) for number, group in enumerate(groups) for part in group]
-    return normalized(merged(meshes, materials))[0]
+    return normalize(merge(meshes, materials))[0]
 
 
 def to_glb(mesh: Mesh) -> bytes:
@@ -46,7 +46,7 @@ def to_glb(mesh: Mesh) -> bytes:
     import trimesh
 
     scene = trimesh.Scene()
-    normals = face_normals(mesh)[0][:, None].repeat(3, 1) if mesh.corner_normal is None else mesh.corner_normal
+    normals = compute_face_normals(mesh)[0][:, None].repeat(3, 1) if mesh.corner_normal is None else mesh.corner_normal
     uvs = np.zeros((len(mesh.faces), 3, 2), np.float32) if mesh.corner_uv is None else mesh.corner_uv
     for number, material in enumerate(mesh.materials):
         chosen = np.flatnonzero(mesh.material_index == number)

@@ -51,7 +51,7 @@ class SourceModel:
         """The GLB; what was drawn for it, if anything, is written beside the model."""
         if self.original is None:
             return procedural.to_glb(procedural.make(seed))
-        data = (procedural.to_glb(meshes.normalized(meshes.load(self.original))[0])
+        data = (procedural.to_glb(meshes.normalize(meshes.load(self.original))[0])
                 if self.original.suffix.lower() == ".obj" else self.original.read_bytes())
         if self.redrawn:
             data, drawn = variation.redraw(data, seed)
@@ -109,7 +109,7 @@ def _find_files(args: argparse.Namespace, excluded: list[Dataset]) -> list[Sourc
         group, category = row.get("group", name), row.get("category", "")
         try:
             flags = set(row.get("flags", "").split()) | (
-                obj_ply.flags(path) if obj else variation.flags(path.read_bytes()))
+                obj_ply.read_flags(path) if obj else variation.flags(path.read_bytes()))
         except NearError:
             flags = {"damaged"}
         reason = ("damaged" if "damaged" in flags else

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...directions import unit
 from ...errors import NearError
-from ...mesh import Mesh, face_normals, normalized
+from ...mesh import Mesh, compute_face_normals, normalize
 from .materials import UniformMaterial, draw_uniform
 
 CLUSTERS = 10  # colours a palette texture is taken apart into
@@ -93,7 +93,7 @@ def _is_palette(picture: np.ndarray) -> bool:
 def reshape(mesh: Mesh, seed: int) -> Mesh:
     """A mesh stretched along its axes and perhaps tapered, bent and twisted; what is alike on its left and right
     mostly stays so. Centred, its longest side 1, with corner normals."""
-    chance, whole = np.random.default_rng(seed), normalized(mesh)[0]
+    chance, whole = np.random.default_rng(seed), normalize(mesh)[0]
     stretch = np.exp(chance.normal(0, 0.3, 3))
     taper = chance.uniform(-0.6, 0.6, 2) * (chance.random(2) < 0.4)  # of width and depth, from the middle to the top
     bend, twist = (chance.uniform(-most, most) * (chance.random() < share) for most, share in ((0.9, 0.35), (0.8, 0.1)))
@@ -111,11 +111,11 @@ def reshape(mesh: Mesh, seed: int) -> Mesh:
     along = np.stack([(warp(points + step * axis) - warp(points - step * axis)) / (2 * step) for axis in np.eye(3)], 1)
     # normals go with the transposed inverse of how a point's surroundings are turned and stretched
     carried = np.linalg.inv(along)[whole.faces]  # (F, 3, 3, 3)
-    normal = face_normals(whole)[0][:, None].repeat(3, 1) if whole.corner_normal is None else whole.corner_normal
+    normal = compute_face_normals(whole)[0][:, None].repeat(3, 1) if whole.corner_normal is None else whole.corner_normal
     normal = np.einsum("fcij,fcj->fci", carried, normal)
     normal = unit(normal)
     made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32))
-    return normalized(made)[0]
+    return normalize(made)[0]
 
 
 # --- the container (glTF 2.0, section 4.4)

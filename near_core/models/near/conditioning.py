@@ -9,7 +9,7 @@ from PIL import Image
 from ...directions import unit
 from ...errors import NearError
 from ...image import srgb_encode
-from ...mesh import occupied
+from ...mesh import find_occupied
 
 MAP_ROWS, MAP_COLUMNS = 512, 1024  # of the equirect map inside the published pipeline; its columns are then halved
 WHITE = 16.0  # radiance that tone mapping sends to 1
@@ -87,7 +87,7 @@ def mesh_voxels(vertices, faces, resolution=64):
     """Occupied voxels of a mesh that stands y-up in about [-1, 1]^3. Returns (N, 3) int32, sorted, grid z-up."""
     x, y, z = np.asarray(vertices, np.float64).T
     upright = np.clip(np.stack([x, -z, y], 1) / 2, -0.5 + 1e-6, 0.5 - 1e-6)
-    return occupied(upright, faces, resolution)
+    return find_occupied(upright, faces, resolution)
 
 
 def extrinsics(yaw, pitch, radius):

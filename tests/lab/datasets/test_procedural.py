@@ -9,7 +9,7 @@ from near_core.lab.datasets import procedural
 
 def test_objects_fill_the_unit_cube_and_have_everything_a_surface_needs(objects):
     for seed, made in objects.items():
-        low, high = mesh.bounds(made)
+        low, high = mesh.compute_bounds(made)
         assert np.allclose(low + high, 0, atol=1e-5) and (high - low).max() == pytest.approx(1, abs=1e-5), seed
         assert made.corner_uv.shape == (len(made.faces), 3, 2) and np.isfinite(made.corner_uv).all()
         assert np.allclose(np.linalg.norm(made.corner_normal, axis=-1), 1, atol=1e-3), seed
@@ -19,7 +19,7 @@ def test_objects_fill_the_unit_cube_and_have_everything_a_surface_needs(objects)
 
 def test_corner_normals_side_with_the_winding(objects):
     for seed, made in objects.items():
-        flat, area = mesh.face_normals(made)
+        flat, area = mesh.compute_face_normals(made)
         cosine = (made.corner_normal * flat[:, None]).sum(-1).min(1)
         assert cosine[area > 1e-9].min() > 0, seed
 
@@ -39,7 +39,7 @@ def test_the_file_holds_the_same_object(objects, tmp_path):
         path.write_bytes(procedural.to_glb(made))
         loaded = mesh.load(path)
         assert len(loaded.faces) == len(made.faces)
-        assert np.allclose(mesh.bounds(loaded), mesh.bounds(made), atol=1e-4)
+        assert np.allclose(mesh.compute_bounds(loaded), mesh.compute_bounds(made), atol=1e-4)
         # faces come material by material, in order: compare corner by corner
         order = np.argsort(made.material_index, kind="stable")
         assert np.allclose(loaded.vertices[loaded.faces], made.vertices[made.faces[order]], atol=2e-5)

@@ -55,7 +55,7 @@ def test_reshaped_models_keep_their_surface_and_get_another_shape(objects):
         assert np.array_equal(variation.reshape(made, seed).vertices, new.vertices)
         assert not np.allclose(variation.reshape(made, seed + 1).vertices, new.vertices, atol=0.01)
         assert np.array_equal(new.faces, made.faces) and np.array_equal(new.corner_uv, made.corner_uv)
-        low, high = mesh.bounds(new)
+        low, high = mesh.compute_bounds(new)
         assert np.allclose(low + high, 0, atol=1e-5) and (high - low).max() == pytest.approx(1, abs=1e-5)
 
 
@@ -63,8 +63,8 @@ def test_reshaped_normals_stand_on_the_surface():
     for seed in range(6):
         part = shapes.superquadric(np.random.default_rng(seed))
         plain = mesh.Mesh(part.vertices.astype(np.float32), part.faces.astype(np.int32))
-        flat, _ = mesh.face_normals(plain)
+        flat, _ = mesh.compute_face_normals(plain)
         made = variation.reshape(dataclasses.replace(plain, corner_normal=flat[:, None].repeat(3, 1)), seed)
-        new, area = mesh.face_normals(made)
+        new, area = mesh.compute_face_normals(made)
         cosine = (made.corner_normal * new[:, None]).sum(-1)[area > 1e-6]
         assert np.quantile(cosine, 0.02) > 0.98, seed

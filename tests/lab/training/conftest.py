@@ -39,7 +39,7 @@ def tiny(tmp_path_factory) -> Path:
         held = {"exclude_hdris": ["dusk.hdr"]} if part == "dev" else {}
         (root / part / "meta.json").write_text(json.dumps(
             {"assets": [part], "files": {part: f"{part}.ply"}, "normalised": True, "hdris": "../hdris", **held}))
-        made = create_from_mesh(mesh.normalized(mesh.load(root / part / f"{part}.ply"))[0], name=part)
+        made = create_from_mesh(mesh.normalize(mesh.load(root / part / f"{part}.ply"))[0], name=part)
         asset.save(made, root / "assets" / f"{part}.near")
         settings = Settings(shading="split-sum", quality="draft", background=False)
         for number, (azimuth, name) in enumerate((a, n) for a in (-20, 60) for n in lights):

@@ -172,7 +172,7 @@ def test_ldraw_parts_are_meshes(tmp_path):
     assert np.abs(mesh.vertices).max(0) == pytest.approx(0.5) and len(mesh.faces) == 18
     assert sorted((m.name, m.metallic) for m in mesh.materials) == [("Chrome_Gold", 1), ("Red", 0)]
     middles = mesh.vertices[mesh.faces].mean(1)
-    normal, area = subjects.meshes.face_normals(mesh)
+    normal, area = subjects.meshes.compute_face_normals(mesh)
     facing = (normal * middles).sum(1)[area > 1e-6]
     assert (facing > 0).all() or (facing < 0).all()  # mirrored walls are wound like the others
     at = lambda face: mesh.materials[mesh.material_index[face]].name  # noqa: E731

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....errors import NearError
 from ....image import srgb_decode
-from ....mesh import Material, Mesh, normalized
+from ....mesh import Material, Mesh, normalize
 
 FOLDERS = {"": ("parts", "p"), "s/": ("parts/s",), "48/": ("p/48",), "8/": ("p/8",)}
 INHERITED = 16
@@ -78,7 +78,7 @@ class Library:
         materials = tuple(self.colours.get(int(code)) or direct(int(code)) for code in used)
         upright = corners.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
         vertices, faces = np.unique(np.round(upright, 4), axis=0, return_inverse=True)
-        return normalized(Mesh(vertices.astype(np.float32), faces.reshape(-1, 3).astype(np.int32),
+        return normalize(Mesh(vertices.astype(np.float32), faces.reshape(-1, 3).astype(np.int32),
                                material_index=index.reshape(-1).astype(np.int32), materials=materials))[0]
 
     def _read(self, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -191,7 +191,7 @@ def _objects(config: PoolConfig) -> list[tuple[str, Callable[[], meshes.Mesh], P
     if config.models:
         found = sorted(p for p in config.models.rglob("*") if p.suffix.lower() in (".glb", ".obj"))
         return [("_".join(path.relative_to(config.models).with_suffix("").parts),
-                 lambda path=path: meshes.normalized(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
+                 lambda path=path: meshes.normalize(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
                 for path in found]
     if config.ldraw:
         library = ldraw.Library(config.ldraw)
