@@ -183,12 +183,12 @@ def test_every_module_of_the_zip_serves_something_that_an_artist_starts(installe
     assert sorted(modules.keys() - reached) == []
 
 
-def test_the_package_runs_on_numpy_and_onnxruntime_alone(staged):
+def test_the_package_runs_on_numpy_onnxruntime_and_safetensors_alone(staged):
     """Draws a picture with no other package on the path, near_core inside a package as in the extension."""
     packages = Path(__import__("numpy").__file__).parents[1]
     path = staged.parent / "only"
     path.mkdir()
-    for name in ("numpy", "numpy.libs", "onnxruntime"):
+    for name in ("numpy", "numpy.libs", "onnxruntime", "safetensors"):
         if (packages / name).is_dir():
             (path / name).symlink_to(packages / name)
     script = """
@@ -207,7 +207,7 @@ box = create.create_from_mesh(mesh.Mesh(corner, faces), name="box")
 picture = renderer.Renderer().render([scene.Instance(asset.from_bytes(asset.to_bytes(box)), np.eye(4))],
                                    camera.orbit(30, 20, 2, 40, 64, 64), environment.uniform((1, 1, 1)))
 assert picture["Combined"][32, 32, 3] > 0.8, picture["Combined"][32, 32]
-heavy = {"torch", "scipy", "skimage", "trimesh", "PIL", "OpenEXR", "safetensors", "bpy", "onnx"} & set(sys.modules)
+heavy = {"torch", "scipy", "skimage", "trimesh", "PIL", "OpenEXR", "bpy", "onnx"} & set(sys.modules)
 assert not heavy, heavy
 """
     script = f"import sys; sys.path.insert(0, {str(path)!r})\n{script}"

@@ -7,5 +7,5 @@ from .neural_asset import RESOLUTION, NeuralAsset, from_bytes, hash_bytes, load,
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "concatenate", "from_bytes", "hash_bytes", "load",
-           "save", "to_bytes", "voxel_normals"]
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "concatenate", "from_bytes", "hash_bytes",
+           "load", "save", "to_bytes", "voxel_normals"]

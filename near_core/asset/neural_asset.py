@@ -1,14 +1,12 @@
-"""NeuralAsset and its file, `.near`."""
+"""NeuralAsset, and the tensors that its file holds."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import os
-import struct
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,15 @@ import numpy as np
 from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
+from . import near_file
+from .near_file import MAX_BYTES, hash_bytes
 from .surfels import Surfels
 from .texels import Texels
 
-FORMAT_VERSION = 1
 RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
 MAX_SURFELS = 4_000_000
 MAX_TEXELS = 16_000_000
-MAX_BYTES = 512 * 2**20
-_NUMPY = {"U8": np.uint8, "U16": np.uint16, "F16": np.float16, "F32": np.float32, "I8": np.int8, "I16": np.int16}
-_NAMES = {np.dtype(v): k for k, v in _NUMPY.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +50,11 @@ class NeuralAsset:
     model: str = ""
     model_hash: str = ""
     thumbnail: np.ndarray | None = None
-    _cache: dict = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """hash_bytes of the asset's file, the one it was read from or the one it would be: the key of caches."""
-        if "hash" not in self._cache:
-            self._cache["hash"] = hash_bytes(to_bytes(self))
-        return self._cache["hash"]
-
-
-def hash_bytes(data: bytes | memoryview) -> str:
-    """Names the bytes of a `.near` file: 32 hexadecimal digits of their SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:32]
+        return hash_bytes(to_bytes(self))
 
 
 def _surfel_tensors(surfels: Surfels) -> dict[str, np.ndarray]:
@@ -82,7 +70,7 @@ def _surfel_tensors(surfels: Surfels) -> dict[str, np.ndarray]:
     }
 
 
-def _surfels_from(tensors: dict[str, np.ndarray]) -> Surfels | None:
+def _read_surfels(tensors: dict[str, np.ndarray]) -> Surfels | None:
     if "surfel_position" not in tensors:
         return None
     material = tensors["surfel_material"].astype(np.float32) / 255
@@ -104,7 +92,7 @@ def _texel_tensors(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
     }
 
 
-def _texels_from(tensors: dict[str, np.ndarray]) -> Texels | None:
+def _read_texels(tensors: dict[str, np.ndarray]) -> Texels | None:
     if "texel_count" not in tensors:
         return None
     count = tensors["texel_count"]
@@ -114,28 +102,18 @@ def _texels_from(tensors: dict[str, np.ndarray]) -> Texels | None:
 
 
 def to_bytes(asset: NeuralAsset) -> bytes:
-    """The asset as the bytes of a `.near` file: one safetensors container, written in a fixed order."""
-    tensors: dict[str, np.ndarray] = {
-        "coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
-        "slat": asset.slat.astype(np.float16)}
+    """The asset as the bytes of a `.near` file; equal assets give equal bytes."""
+    tensors = {"coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
+               "slat": asset.slat.astype(np.float16)}
     if asset.surfels is not None:
         tensors |= _surfel_tensors(asset.surfels)
         if asset.texels is not None and len(asset.texels):
             tensors |= _texel_tensors(asset.texels, len(asset.surfels))
     if asset.thumbnail is not None:
         tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
-    metadata = {"format": "near", "format_version": str(FORMAT_VERSION), "resolution": str(RESOLUTION),
-                "model": asset.model, "model_hash": asset.model_hash, "name": asset.name,
-                "source": os.path.basename(asset.source), "extent": repr(float(asset.extent))}
-    header: dict[str, dict] = {"__metadata__": metadata}
-    offset = 0
-    for key, value in tensors.items():
-        header[key] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape),
-                       "data_offsets": [offset, offset + value.nbytes]}
-        offset += value.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(np.ascontiguousarray(v).tobytes() for v in tensors.values())
+    return near_file.pack(tensors, {
+        "resolution": str(RESOLUTION), "model": asset.model, "model_hash": asset.model_hash, "name": asset.name,
+        "source": os.path.basename(asset.source), "extent": repr(float(asset.extent))})
 
 
 def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset:
@@ -143,44 +121,17 @@ def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset
 
     what: how messages name it. Raises NearError.
     """
-    damaged = NearError(f"{what} is not a complete .near file.", "Export or create it again.")
-    view = memoryview(data)
-    if len(view) < 8 or len(view) > MAX_BYTES:
-        raise damaged
-    (length,) = struct.unpack("<Q", view[:8])
-    if length > min(len(view) - 8, 1 << 20):
-        raise damaged
+    tensors, metadata = near_file.unpack(data, what)
+    damaged = near_file.damage(what)
     try:
-        header = json.loads(bytes(view[8:8 + length]))
-        metadata = header.pop("__metadata__")
-        if metadata.get("format") != "near":
-            raise damaged
-        if int(metadata["format_version"]) > FORMAT_VERSION:
-            raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
-        body = view[8 + length:]
-        tensors = {key: _tensor(body, entry) for key, entry in header.items()}
-        read = _checked(tensors, metadata, damaged)
-        read._cache["hash"] = hash_bytes(view)
-        return read
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        asset = _read_asset(tensors, metadata, damaged)
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise damaged from error
+    vars(asset)["hash"] = hash_bytes(data)  # where cached_property keeps it
+    return asset
 
 
-def _tensor(body: memoryview, entry: dict) -> np.ndarray:
-    dtype = np.dtype(_NUMPY[entry["dtype"]])
-    shape = tuple(int(n) for n in entry["shape"])
-    start, end = entry["data_offsets"]
-    count = 1
-    for n in shape:
-        if not 0 <= n <= MAX_BYTES:
-            raise ValueError("shape")
-        count *= n
-    if not 0 <= start <= end <= len(body) or end - start != count * dtype.itemsize:
-        raise ValueError("offsets")
-    return np.frombuffer(body[start:end], dtype).reshape(shape)
-
-
-def _checked(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError) -> NeuralAsset:
+def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError) -> NeuralAsset:
     coords, material, slat = tensors["coords"], tensors["material"], tensors["slat"]
     count = len(coords)
     fits = (coords.dtype == np.uint8 and coords.shape == (count, 3) and 0 < count <= MAX_VOXELS
@@ -214,7 +165,7 @@ def _checked(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearError)
     extent = float(metadata.get("extent", 1))
     if not (np.isfinite(extent) and extent > 0):
         raise damaged
-    return NeuralAsset(coords, material, slat, _surfels_from(tensors), _texels_from(tensors),
+    return NeuralAsset(coords, material, slat, _read_surfels(tensors), _read_texels(tensors),
                        str(metadata.get("name", "Neural Asset"))[:200],
                        str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
                        str(metadata.get("model_hash", "")), thumbnail)
@@ -226,7 +177,7 @@ def save(asset: NeuralAsset, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> NeuralAsset:
-    """Reads a `.near` file, or the published `.npz` latents (feats, coords, color_feats, brm_feats). Raises NearError."""
+    """Reads a `.near` file, or published latents: an `.npz` with coords, feats, color_feats, brm_feats. Raises NearError."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -235,11 +186,11 @@ def load(path: str | Path) -> NeuralAsset:
     except OSError as error:
         raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
     if path.suffix.lower() == ".npz":
-        return _from_npz(data, path)
+        return _read_published(data, path)
     return from_bytes(data, path.name)
 
 
-def _from_npz(data: bytes, path: Path) -> NeuralAsset:
+def _read_published(data: bytes, path: Path) -> NeuralAsset:
     damaged = NearError(f"{path.name} is not a published latent (feats, coords).", "Choose an intact .npz file.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

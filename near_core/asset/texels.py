@@ -1,4 +1,4 @@
-"""Texels: a surface finer than its surfels, so that edges and textures stay sharp where light is worked out coarsely."""
+"""Texels, the detail surfels: finer than surfels, so that edges and textures stay sharp where light is coarse."""
 
 from __future__ import annotations
 

@@ -1,0 +1,82 @@
+"""The file of a neural asset, `.near`: a safetensors container (docs/formats.md). What its tensors mean stands in
+neural_asset.
+
+The library that reads it trusts a header of up to 100 MB. So everything is measured here first: the file, the header
+and the sizes it claims.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
+
+from ..errors import NearError
+
+FORMAT_VERSION = 2
+MAX_BYTES = 512 * 2**20
+MAX_HEADER = 2**20  # bytes
+_TYPES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "F32": 4}  # those that are read, and their bytes
+
+
+def hash_bytes(data: bytes | memoryview) -> str:
+    """Names the bytes of a `.near` file: 32 hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file, the same for the same arguments on every machine.
+
+    The library writes metadata in an order that differs from run to run, so all of it goes under one key, as JSON.
+    """
+    text = json.dumps({"format_version": str(FORMAT_VERSION), **metadata})
+    return safetensors.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}, {"near": text})
+
+
+def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and metadata of a file's bytes; every size is checked against the data before anything is allocated.
+
+    Files of format version 1, whose metadata are keys of their own, are read too. what: how messages name the file.
+    Raises NearError.
+    """
+    damaged = damage(what)
+    view = memoryview(data).cast("B")
+    if not 8 <= len(view) <= MAX_BYTES:
+        raise damaged
+    length = int.from_bytes(view[:8], "little")
+    if length > min(len(view) - 8, MAX_HEADER):
+        raise damaged
+    try:
+        header = json.loads(bytes(view[8:8 + length]))
+        metadata = header.pop("__metadata__")
+        if "near" in metadata:
+            metadata = json.loads(metadata["near"])
+        elif metadata["format"] != "near":
+            raise damaged
+        if int(metadata["format_version"]) > FORMAT_VERSION:
+            raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
+        if sum(_count_bytes(entry) for entry in header.values()) != len(view) - 8 - length:
+            raise damaged
+        return safetensors.load(bytes(view)), metadata
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise damaged from error
+
+
+def damage(what: str) -> NearError:
+    """The error of a file that is not what it should be."""
+    return NearError(f"{what} is not a complete .near file.", "Export or create it again.")
+
+
+def _count_bytes(entry: dict[str, Any]) -> int:
+    """What a tensor of the header takes. Raises KeyError, TypeError, ValueError."""
+    count = _TYPES[entry["dtype"]]
+    for side in entry["shape"]:
+        if not 0 <= int(side) <= MAX_BYTES:
+            raise ValueError(f"a side of {side}")
+        count *= int(side)
+    return count

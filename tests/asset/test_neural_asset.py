@@ -1,0 +1,92 @@
+"""An asset and its file: what it holds returns, what is wrong is refused."""
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from near_core import asset as assets
+from near_core.asset import near_file, neural_asset
+from near_core.errors import NearError
+from tests.asset.test_near_file import old_file
+from tests.random_assets import some_asset
+
+
+def test_an_asset_returns_from_its_file(tmp_path):
+    asset = some_asset(name="Some thing", source="/secret/folder/photo.png", extent=2.5, model="near-mini",
+                       thumbnail=np.arange(64, dtype=np.uint8).reshape(4, 4, 4))
+    assets.save(asset, tmp_path / "a.near")
+    back = assets.load(tmp_path / "a.near")
+    assert b"secret" not in (tmp_path / "a.near").read_bytes()
+    assert (back.name, back.source, back.extent, back.model) == ("Some thing", "photo.png", 2.5, "near-mini")
+    for key in ("coords", "material", "slat", "thumbnail"):
+        np.testing.assert_array_equal(getattr(back, key), getattr(asset, key))
+    np.testing.assert_allclose(back.surfels.position, asset.surfels.position, atol=1e-5)
+    np.testing.assert_allclose(back.surfels.normal, asset.surfels.normal, atol=1e-4)
+    data = (tmp_path / "a.near").read_bytes()
+    assert back.hash == asset.hash == assets.hash_bytes(data), "an asset goes by the name of its bytes"
+    assert replace(back, name="Other").hash not in (back.hash, asset.hash)
+
+
+def test_damaged_files_are_refused_in_a_sentence(tmp_path):
+    data = assets.to_bytes(some_asset())
+    header = struct.pack("<Q", 1 << 60) + data[8:]
+    huge = data.replace(b'"shape":[500,3]', b'"shape":[500,9]')
+    for broken in (b"", b"junk", data[:100], data[:-1], header, huge, b"\0" * 4096):
+        assert broken != data
+        with pytest.raises(NearError) as caught:
+            assets.from_bytes(broken)
+        assert caught.value.what and caught.value.fix
+    rng = np.random.default_rng(0)
+    for _ in range(200):  # bits flipped in the header never do worse
+        bytes_ = bytearray(data)
+        for at in rng.integers(0, 1200, 3):
+            bytes_[at] ^= 1 << rng.integers(8)
+        try:
+            assets.from_bytes(bytes(bytes_))
+        except NearError:
+            pass
+
+
+def test_published_latents_are_read(shared):
+    path = sorted((shared / "data/near_examples/slats").glob("*.npz"))[0]
+    asset = assets.load(path)
+    assert asset.model == "near" and asset.slat.shape[1] in (8, 24) and asset.coords.max() < 64
+
+
+def test_pickles_are_never_opened(tmp_path):
+    np.savez(tmp_path / "evil.npz", feats=np.array([{"a": 1}], dtype=object), coords=np.zeros((1, 3)))
+    with pytest.raises(NearError):
+        assets.load(tmp_path / "evil.npz")
+
+
+def test_files_of_version_1_read_alike():
+    data = assets.to_bytes(some_asset(name="Old", extent=2.0))
+    tensors, metadata = near_file.unpack(data, "It")
+    metadata.pop("format_version")
+    old = old_file(tensors, metadata)
+    one, other = assets.from_bytes(data), assets.from_bytes(old)
+    assert other.hash == assets.hash_bytes(old) != one.hash
+    assert assets.to_bytes(other) == assets.to_bytes(one) and (other.name, other.extent) == ("Old", 2.0)
+    np.testing.assert_array_equal(other.surfels.position, one.surfels.position)
+
+
+@pytest.mark.parametrize("name, values", [
+    ("coords", np.full((500, 3), 64, np.uint8)), ("material", np.full((500, 8), np.nan, np.float16)),
+    ("slat", np.zeros((3, 16), np.float16)), ("surfel_area", np.full(500, np.inf, np.float16)),
+    ("surfel_normal", np.zeros((500, 3), np.int16)), ("texel_count", np.ones(500, np.uint8)),
+    ("thumbnail", np.zeros((4, 4, 3), np.uint8))])
+def test_tensors_that_do_not_fit_are_refused(name, values):
+    tensors, metadata = near_file.unpack(assets.to_bytes(some_asset()), "It")
+    with pytest.raises(NearError, match="not a complete"):
+        assets.from_bytes(near_file.pack(tensors | {name: values}, metadata))
+
+
+def test_normals_of_voxels_point_outward():
+    grid = np.stack(np.meshgrid(*[np.arange(64)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    away = grid - 31.5
+    ball, distance = np.linalg.norm(away, axis=1) < 20, np.linalg.norm(away, axis=1)
+    normal = neural_asset.voxel_normals(grid[ball])[distance[ball] > 19]
+    outward = (away / distance[:, None])[ball][distance[ball] > 19]
+    assert (normal * outward).sum(1).min() > 0.9
