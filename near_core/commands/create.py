@@ -15,18 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [--image PHOTO ...] [--mesh MESH] [options] --out ASSET"
     parser.add_argument("--out", type=Path, required=True, metavar="ASSET", help="the .near file to write")
     parser.add_argument("--name", help="what the asset is called; default: the first file's name without its ending")
-    what = parser.add_argument_group("what it is made of", "Photos, a mesh, or a mesh for the shape and photos for the material.")
+    what = parser.add_argument_group(
+        "what it is made of", "Photos, a mesh, or a mesh for the shape and photos for the material.")
     what.add_argument("--image", type=Path, action="append", default=[], metavar="PHOTO",
                       help="a photo of the object; given again, further photos from evenly spaced sides, "
                            "counterclockwise from above; default: none, the mesh has its own material")
     what.add_argument("--mask", type=Path, metavar="PICTURE",
-                      help="white where the first photo shows the object; default: the photo's alpha channel, and where "
-                           "it has none the object is found")
+                      help="white where the first photo shows the object; default: the photo's alpha channel, and "
+                           "where it has none the object is found")
     what.add_argument("--matting", choices=("near", "rembg"), default="near",
                       help="what finds it: near, our own network (default), or rembg, the Python package of that name, "
                            "where it is installed with a model")
-    what.add_argument("--mesh", type=Path, help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the "
-                                                "photos tell the shape")
+    what.add_argument("--mesh", type=Path,
+                      help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell the shape")
     what.add_argument("--seed", type=int, default=0, metavar="N",
                       help="a whole number; another one gives another guess of what the photos hide; default: 0")
     pose = parser.add_argument_group("where the first photo was taken from", "Degrees, or a file that says it all.")

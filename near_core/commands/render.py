@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view.add_argument("--camera", type=Path, metavar="JSON",
                       help="the camera as docs/formats.md describes it, in place of the orbit; default: none")
     view.add_argument("--frames", type=Path, metavar="JSON",
-                      help="a list of cameras; each gives a numbered picture, and --camera holds what all of them share; "
-                           "default: one picture")
+                      help="a list of cameras; each gives a numbered picture, and --camera holds what all of them "
+                           "share; default: one picture")
     view.add_argument("--size", type=parse_size, metavar="WxH",
                       help="of the picture in pixels; default: what the camera's file says, else 512x512")
     how = parser.add_argument_group("how it is computed")

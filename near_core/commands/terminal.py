@@ -60,14 +60,14 @@ class Reporter:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> argparse._ArgumentGroup:
-    """Adds the options that choose a published checkpoint, as a group; use: what it does and what is done without it."""
+    """Adds the options that choose a published checkpoint, as a group. use: what it does, and what is done without."""
     group = parser.add_argument_group("the published model")
     group.add_argument("--model", type=Path, metavar="FOLDER", help=f"a published checkpoint, which {use}")
     group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto",
                        help="where --model runs; default: auto, a graphics processor where there is one")
     group.add_argument("--precision", choices=("auto", "float32", "bfloat16", "float16"), default="auto",
-                       help="what --model computes in; default: auto, half precision on a graphics processor and float32 "
-                            "elsewhere")
+                       help="what --model computes in; default: auto, half precision on a graphics processor and "
+                            "float32 elsewhere")
     return group
 
 

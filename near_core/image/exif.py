@@ -13,8 +13,11 @@ _FILM_DIAGONAL = math.hypot(36, 24)  # mm; what makes focal lengths equivalent (
 
 
 def read_field_of_view(path: str | Path) -> float | None:
-    """The horizontal angle, degrees, that an upright photo covers, by the focal length that its camera noted; None where
-    the file doesn't say, or says what can't be. Of a photo that was cut smaller it is the camera's, which is too wide."""
+    """The horizontal angle, degrees, that an upright photo covers, by the focal length that its camera noted.
+
+    None where the file doesn't say, or says what can't be. Of a photo that was cut smaller it is the camera's, which is
+    too wide.
+    """
     from PIL import Image
 
     try:

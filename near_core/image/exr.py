@@ -27,6 +27,7 @@ def read_layers(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def open_layers(path: Path) -> dict[str, np.ndarray]:
+    """As read_layers, but raises what OpenEXR raises; for use under guard.explain_errors."""
     import OpenEXR
 
     if not path.is_file():
@@ -68,6 +69,10 @@ def _stacked(channels: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def choose_layer(layers: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    """The layer that is the picture itself, (H, W, 1 to 4): the plain channels, else Combined, else the first by name.
+
+    path: named in the NearError where no layer is a colour.
+    """
     combined = [name for name in layers if name.split(".")[-1] in ("Combined", "rgba", "RGBA")]
     for name in ["", *sorted(combined), *sorted(layers)]:
         if name in layers and layers[name].shape[2] <= 4:

@@ -19,8 +19,8 @@ READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
 def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> np.ndarray:
     """A picture as (H, W, C) float32, row 0 at the top, C = 1..4 (mostly 3 or 4); alpha as the file keeps it.
 
-    .exr and .hdr hold linear values, with premultiplied alpha. .png and .jpg hold sRGB with straight alpha: `linear`
-    decodes their colours (never alpha), without it they come as stored, 0..1. A multilayer .exr gives its Combined pass.
+    .exr and .hdr hold linear values, with premultiplied alpha; a multilayer .exr gives its Combined pass. .png and .jpg
+    hold sRGB with straight alpha: `linear` decodes their colours (never alpha), without it they come as stored, 0..1.
     max_side: pixels; a picture with a longer side is averaged down by a whole number until it fits.
     Raises NearError where the file is missing, damaged, too large or of another kind.
     """

@@ -33,6 +33,7 @@ def explain_errors(path: Path):
 
 
 def check_size(width: int, height: int, path: Path) -> None:
+    """Raises NearError above MAX_PIXELS and ValueError below one pixel. width, height: pixels."""
     if width < 1 or height < 1:
         raise ValueError("empty picture")
     if width * height > MAX_PIXELS:

@@ -10,6 +10,8 @@ from .guard import check_size
 
 
 def read_hdr(path: Path) -> np.ndarray:
+    """The (H, W, 3) float32 linear picture of a Radiance file, row 0 on top; sources: Ward, "Real Pixels" (1991), and
+    Radiance's colour files. Raises ValueError, EOFError and the like; for use under guard.explain_errors."""
     data = path.read_bytes()
     header, _, rest = data.partition(b"\n\n")
     if not header.startswith((b"#?RADIANCE", b"#?RGBE")) or b"FORMAT=32-bit_rle_xyze" in header:

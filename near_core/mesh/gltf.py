@@ -69,6 +69,7 @@ class _File:
         self.images: dict[int, np.ndarray] = {}
 
     def mesh(self) -> Mesh:
+        """All triangles of the file's scene as one mesh."""
         placed = self.placed()
         found = [(node, primitive, matrix) for node, matrix in ((self.header["nodes"][i], m) for i, m in placed.items())
                  if "mesh" in node for primitive in self.header["meshes"][node["mesh"]]["primitives"]
@@ -113,6 +114,7 @@ class _File:
         return sum(joints[joint[:, i]] * weight[:, i, None, None] for i in range(4))
 
     def triangle_count(self, primitive: dict) -> int:
+        """How many triangles a primitive says it has; nothing of it is read."""
         corners = self.header["accessors"][primitive.get("indices", primitive["attributes"]["POSITION"])]["count"]
         return corners // 3 if primitive.get("mode", _TRIANGLES) == _TRIANGLES else max(corners - 2, 0)
 
@@ -151,6 +153,7 @@ class _File:
         return 0, np.eye(2, 3)
 
     def maps(self, material: dict) -> list[dict]:
+        """The texture infos that a material has of base colour, packed roughness and metallic, and normals."""
         pbr = material.get("pbrMetallicRoughness", {})
         found = (pbr.get("baseColorTexture"), pbr.get("metallicRoughnessTexture"), material.get("normalTexture"))
         return [info for info in found if info is not None]
@@ -179,6 +182,7 @@ class _File:
             normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material))
 
     def wrap(self, material: dict) -> tuple[str, str]:
+        """How a material's first map goes on outside of itself, along U and V, as Material.wrap."""
         for info in self.maps(material):
             entry = self.header["textures"][info["index"]]
             sampler = self.header["samplers"][entry["sampler"]] if "sampler" in entry else {}
@@ -220,6 +224,7 @@ class _File:
         return values
 
     def sparse(self, values: np.ndarray, entry: dict) -> np.ndarray:
+        """values (count, columns) with the rows that a sparse accessor changes put in, in place."""
         where, what, count = entry["indices"], entry["values"], int(entry["count"])
         index = _rows(self.view(where["bufferView"]), where.get("byteOffset", 0), None,
                       np.dtype(_COMPONENT[where["componentType"]]), count, 1)
@@ -228,6 +233,7 @@ class _File:
         return values
 
     def view(self, index: int) -> memoryview:
+        """The bytes of a buffer view."""
         entry = self.header["bufferViews"][index]
         data = memoryview(self.buffer(entry["buffer"]))
         start, size = entry.get("byteOffset", 0), entry["byteLength"]
@@ -236,6 +242,7 @@ class _File:
         return data[start:start + size]
 
     def buffer(self, index: int) -> bytes:
+        """A buffer's content: the .glb's own chunk, or what its URI names."""
         if index not in self.buffers:
             entry = self.header["buffers"][index]
             data = self.resource(entry["uri"]) if "uri" in entry else self.binary

@@ -40,8 +40,8 @@ def read(path: Path) -> Mesh:
 
 
 def read_flags(path: Path) -> set[str]:
-    """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less than
-    half opaque. Raises NearError when the file can't be read."""
+    """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less
+    than half opaque. Raises NearError when the file can't be read."""
     found = {"flat"}
     try:
         named = re.findall(rb"^mtllib\s+(.*\S)", path.read_bytes(), re.MULTILINE)
@@ -66,6 +66,7 @@ class _Folder:
         self.file_name = path.name
 
     def get(self, name: str) -> bytes:
+        """The file `name`; raises FileNotFoundError, which trimesh expects."""
         try:
             return read_beside(self.path, name.strip())
         except NearError as error:

@@ -178,6 +178,7 @@ def progress_of(folder: Path, record: Record) -> int:
 
 
 def size_on_disk(folder: Path, each: File) -> int:
+    """Bytes of a file of a checkpoint that are there; 0 where it is not."""
     path = Path(folder) / each.path
     return path.stat().st_size if path.is_file() else 0
 

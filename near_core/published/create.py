@@ -31,12 +31,12 @@ INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
 
 def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeline,
                       mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
-                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False, matting: str = "near",
-                      progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
+                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False,
+                      matting: str = "near", progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
-    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was taken
-    is not asked, the networks do not look for it. mode: how several photos are used, as in sampler.guided_velocity.
+    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was
+    taken is not asked, the networks do not look for it. mode: how several photos are used, as in sampler.guided_velocity.
     Raises NearError for what the checkpoint or the photos lack, before anything is sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
@@ -66,8 +66,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     material[:, 5:7] = encode_octahedral(voxel_normals(coords))
     digest = pipeline.digest
     progress("Done", 1.0)
-    return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=name, source=source,
-                       extent=extent, model=MODEL, model_hash=digest)
+    return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=name,
+                       source=source, extent=extent, model=MODEL, model_hash=digest)
 
 
 def _picture(photo: str | Path | np.ndarray, mask: str | Path | np.ndarray | None, matte: Matte | None,

@@ -70,7 +70,8 @@ def _continue(url: str, part: Path, size: int | None, progress: Progress, name: 
         if error.code == 416 and have:  # the file ends where the part does, or before
             part.unlink()
             if size is not None and have < size:
-                raise NearError(f"{name} is shorter than its source said.", "Start the download again later.") from error
+                raise NearError(f"{name} is shorter than its source said.",
+                                "Start the download again later.") from error
             return False
         if error.code in (401, 403, 404, 410):
             raise NearError(f"The source does not hand out {name} (HTTP {error.code}).",

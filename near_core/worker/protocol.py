@@ -109,6 +109,7 @@ class ArrayFile:
             self._end = 0
 
     def close(self) -> None:
+        """Lets go of the file and its mapping."""
         if self._map is not None:
             self._map.close()
             self._map = None
@@ -168,7 +169,9 @@ def _unpack(tree: Any, offsets: list[int], mapped: bytes | mmap.mmap) -> Any:
         if "$array" in node:
             dtype, shape = np.dtype(node["$array"][0]), node["$array"][1]
             offset, count = next(rest), int(np.prod(shape, dtype=np.int64))
-            return np.frombuffer(mapped, dtype, count, offset).reshape(shape).copy() if count else np.empty(shape, dtype)
+            if not count:
+                return np.empty(shape, dtype)
+            return np.frombuffer(mapped, dtype, count, offset).reshape(shape).copy()
         if "$tuple" in node:
             return tuple(walk(item) for item in node["$tuple"])
         items = {key: walk(item) for key, item in node.items() if key != "$type"}

@@ -22,15 +22,14 @@ def test_every_option_says_its_default(name):
     for option in options(name):
         assert option.required or "default" in option.help, option.dest
         if option.choices:
-            assert f"default: {option.default}" in option.help or f"{option.default} (default" in option.help or re.search(
-                rf"{option.default}[^;]*\(default\)", option.help), option.dest
+            assert re.search(rf"default: {option.default}|{option.default}[^;]*\(default\)", option.help), option.dest
         elif isinstance(option.default, (int, float)) and not isinstance(option.default, bool):
             assert f"default: {option.default:g}" in option.help, option.dest
 
 
 @pytest.mark.parametrize("name", ["create", "render"])
 def test_every_number_says_its_unit(name):
-    numbers = [option for option in options(name) if option.type is float or "angle" in getattr(option.type, "__name__", "")]
+    numbers = [option for option in options(name) if getattr(option.type, "__name__", "") in ("float", "_parse_angle")]
     assert len(numbers) >= 3
     for option in numbers:
         assert re.search(UNITS, f"{option.metavar} {option.help}"), option.dest

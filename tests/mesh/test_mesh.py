@@ -19,7 +19,8 @@ def test_meshes_without_a_surface(vertices, faces, words):
 
 
 def test_normalized_says_how_to_come_back():
-    box = mesh.Mesh(np.float32([[1, 2, 3], [5, 2, 3], [1, 4, 3], [9, 9, 9]]), np.int32([[0, 1, 2]]))  # the last is unused
+    unused = [9, 9, 9]
+    box = mesh.Mesh(np.float32([[1, 2, 3], [5, 2, 3], [1, 4, 3], unused]), np.int32([[0, 1, 2]]))
     made, extent, centre = mesh.normalize(box)
     assert extent == 4 and np.array_equal(centre, [3, 3, 3])
     np.testing.assert_allclose(made.vertices * extent + centre, box.vertices)

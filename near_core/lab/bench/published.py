@@ -161,11 +161,11 @@ def _timed(call):
     import torch
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-    from ...models.near.attention import operations
+    from ...models.near.attention import count_operations
 
     attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu:
                  lambda q, k, v, *rest, **options: sdpa_flop_count(q, k, v),
-                 torch.ops.near.attention: operations}
+                 torch.ops.near.attention: count_operations}
     with FlopCounterMode(display=False, custom_mapping=attention) as counter:
         call()
     seconds = []

@@ -21,6 +21,6 @@ def on_matrix_unit(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.T
     return torch.from_numpy(kernel.attention(*arrays, threads=torch.get_num_threads()))
 
 
-def operations(q, k, v, **_):
+def count_operations(q, k, v, **_):
     """Floating-point operations of the two products, from the shapes of `attend`'s arguments."""
     return 4 * q[0] * q[1] * q[2] * k[1]

@@ -70,7 +70,7 @@ class MLP(nn.Module):
         self.mlp = nn.Sequential(Linear(channels, hidden), nn.GELU("tanh"), Linear(hidden, channels))
 
     def forward(self, x):
-        return joined([self.mlp(rows) for rows in x.split(ROWS_AT_ONCE)])
+        return join([self.mlp(rows) for rows in x.split(ROWS_AT_ONCE)])
 
 
 class SelfAttention(nn.Module):
@@ -126,7 +126,7 @@ class CrossAttention(nn.Module):
         if self.qk_rms_norm:
             q = self.q_rms_norm(q)
         out = [attend(rows, k, v) for rows, k, v in zip(q.split(lengths), *memory)]  # (n, heads, D) each
-        return self.to_out(joined(out).flatten(1))
+        return self.to_out(join(out).flatten(1))
 
 
 class RegisterAttention(CrossAttention):
@@ -149,10 +149,10 @@ class RegisterAttention(CrossAttention):
         for rows, weight, bias, value in zip(x.to(self.to_q.weight.dtype).split(lengths), *memory):
             scores = F.linear(rows, weight, bias).unflatten(1, (self.heads, -1))  # (n, heads, T)
             out.append(F.linear(scores.softmax(2).flatten(1), value, self.to_out.bias))
-        return joined(out)
+        return join(out)
 
 
-def joined(parts, axis=0):
+def join(parts, axis=0):
     """torch.cat that leaves a single part alone."""
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 

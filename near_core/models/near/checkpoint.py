@@ -1,6 +1,6 @@
 """The published checkpoints: a folder with `pipeline.yaml`, and for every network NAME.json beside NAME.safetensors (or
 .pt). Weights stay memory-mapped until they are used; nothing in the folder is executed or unpickled as objects. What
-creating an asset takes beyond that, the image encoder and TRELLIS's structure networks, may lie in folders beside it."""
+creating an asset takes beyond that, the image encoder and TRELLIS's structure networks, may lie beside it."""
 import hashlib
 import inspect
 import json
@@ -54,6 +54,7 @@ class Checkpoint:
     companions: tuple = ()
 
     def has(self, name):
+        """Whether the checkpoint names a network."""
         return name in self.models
 
     def config(self, name):
@@ -128,7 +129,8 @@ class Checkpoint:
         missing = [name for name in STRUCTURE if not self.has(name)] if structure else []
         if missing:
             raise NearError(f"The checkpoint has no {missing[0]}, so it cannot tell an object's shape from a photo.",
-                            "Download TRELLIS with the other checkpoints in the preferences, or choose a mesh as shape.")
+                            "Download TRELLIS with the other checkpoints in the preferences, or choose a mesh as "
+                            "shape.")
         if not {"mean", "std"} <= set(self.normalization):
             raise _damaged(self.folder / MANIFESTS[0], "lacks slat_normalization with mean and std")
         for name in (FLOW, *(STRUCTURE if structure else ())):
@@ -142,7 +144,7 @@ class Checkpoint:
     def size_of_latent(self):
         """Channels that the decoder takes."""
         with Weights(self.weights("decoder")) as weights:
-            return inferred("SLatGaussianDecoder", weights.shapes).get("latent_channels")
+            return infer_settings("SLatGaussianDecoder", weights.shapes).get("latent_channels")
 
     def digest(self):
         """Names what turns a latent into a picture: 32 hexadecimal digits of the SHA-256 of the REQUIRED networks."""
@@ -225,7 +227,7 @@ def lower(network, dtype):
 def build(kind, arguments, shapes):
     """The network without weights. shapes: key -> shape of the stored weights, for settings that the file leaves
     out."""
-    arguments = inferred(kind, shapes) | {
+    arguments = infer_settings(kind, shapes) | {
         key: value for key, value in arguments.items() if key not in TRAINING_ONLY}
     known = _parameters(NETWORKS[kind])
     unknown = [key for key in arguments if key not in known]
@@ -251,12 +253,12 @@ def _check_plausible(kind, arguments):
                                 "Use the published checkpoint.")
 
 
-def inferred(kind, shapes):
+def infer_settings(kind, shapes):
     """Settings that the stored weights themselves tell."""
     def size(key, axis):
         return shapes[key][axis] if key in shapes and len(shapes[key]) > axis else None
 
-    told = dino.inferred(shapes) if kind == ENCODER_CLASS else {}
+    told = dino.infer_settings(shapes) if kind == ENCODER_CLASS else {}
     if kind == "Hdri_Encoder":
         told = {"cnn_out_channels": size("fusion_c3.fusion.0.weight", 0), "output_dim": size("ln_final.weight", 0)}
     if kind == "SLatGaussianDecoder":
@@ -301,7 +303,7 @@ class Weights:
                 tensors = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
                 self.shapes = {str(key): tuple(value.shape) for key, value in tensors.items()}
                 self.file, self.get = None, tensors.__getitem__
-            self.shapes, self.get = dino.in_original_names(self.shapes, self.get)
+            self.shapes, self.get = dino.restore_names(self.shapes, self.get)
         except (OSError, RuntimeError, ValueError, AttributeError, SafetensorError, EOFError,
                 pickle.UnpicklingError) as error:
             raise _damaged(self.path, "is damaged or not a plain file of weights") from error

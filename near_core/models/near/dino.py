@@ -12,13 +12,13 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pictures it w
 HEAD_CHANNELS = 64  # of every published size
 
 # names in the weights that the hub hands out (facebook/dinov2-with-registers-*), and those of the original file
-HUB_NAMES = (("embeddings.position_embeddings", "pos_embed"), ("embeddings.patch_embeddings.projection", "patch_embed.proj"),
-             ("embeddings.", ""), ("encoder.layer.", "blocks."), ("attention.output.dense", "attn.proj"),
+HUB_NAMES = (("embeddings.position_embeddings", "pos_embed"),
+             ("embeddings.patch_embeddings.projection", "patch_embed.proj"), ("embeddings.", ""), ("encoder.layer.", "blocks."), ("attention.output.dense", "attn.proj"),
              ("layer_scale1.lambda1", "ls1.gamma"), ("layer_scale2.lambda1", "ls2.gamma"), ("layernorm.", "norm."))
 HUB_PARTS = ("query", "key", "value")  # of what the original file keeps as one matrix
 
 
-def in_original_names(shapes, get):
+def restore_names(shapes, get):
     """Weights of the hub's file as the original file names them. shapes: key -> shape; get(key) reads one. Returns both
     for the original names; other files come back as they are."""
     if "embeddings.cls_token" not in shapes:
@@ -38,7 +38,7 @@ def in_original_names(shapes, get):
     return found, lambda name: torch.cat([get(key) for key in sources[name]])
 
 
-def inferred(shapes):
+def infer_settings(shapes):
     """Settings that the weights, by their original names, tell: key -> shape. Returns keywords of
     DinoVisionTransformer."""
     try:
@@ -50,7 +50,9 @@ def inferred(shapes):
         return {}  # the comparison of keys says what is missing
 
 
-class Attention(nn.Module):
+class DinoAttention(nn.Module):
+    """Attention among all tokens of a picture. (B, T, C) to (B, T, C)."""
+
     def __init__(self, channels, heads):
         super().__init__()
         self.heads = heads
@@ -63,6 +65,8 @@ class Attention(nn.Module):
 
 
 class DinoMLP(nn.Module):
+    """Two linear layers around an exact GELU."""
+
     def __init__(self, channels, hidden):
         super().__init__()
         self.fc1 = blocks.Linear(channels, hidden)
@@ -73,6 +77,8 @@ class DinoMLP(nn.Module):
 
 
 class LayerScale(nn.Module):
+    """A learned factor for each channel."""
+
     def __init__(self, channels):
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(channels))
@@ -82,10 +88,12 @@ class LayerScale(nn.Module):
 
 
 class DinoBlock(nn.Module):
+    """Attention and MLP, both behind a norm, scaled and added to the residual stream. (B, T, C) to (B, T, C)."""
+
     def __init__(self, channels, heads, mlp_ratio, layer_scale):
         super().__init__()
         self.norm1, self.norm2 = blocks.LayerNorm(channels), blocks.LayerNorm(channels)
-        self.attn = Attention(channels, heads)
+        self.attn = DinoAttention(channels, heads)
         self.mlp = DinoMLP(channels, int(channels * mlp_ratio))
         if layer_scale:
             self.ls1, self.ls2 = LayerScale(channels), LayerScale(channels)

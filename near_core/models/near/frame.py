@@ -51,7 +51,8 @@ class _Placed:
         self.turn = torch.linalg.inv(self.matrix[:3, :3])  # normals as rows: n M^-1 is M^-T n
 
     def _flat(self, renderer, raw):
-        return DecodedGaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, self.eye)
+        flat = {name: value.flatten(0, 1) for name, value in raw.items()}
+        return DecodedGaussians(flat, renderer.representation, self.eye)
 
     def light(self, renderer, basis, rows):
         """Light features of some voxels. rows: (K,) int64. Returns (K, G, 11) float32 array."""
@@ -60,7 +61,7 @@ class _Placed:
         raw |= renderer.light(self.geometry[some], decoded.h[some], self.observed[some], decoded.coords[some],
                               self.subject.memory)
         features = render.light_features(self._flat(renderer, raw), basis, self.turn)
-        return render.array(features).reshape(len(rows), -1, features.shape[1])
+        return render.to_array(features).reshape(len(rows), -1, features.shape[1])
 
 
 def draw(renderer, basis, subjects, camera, cull=True):
@@ -73,10 +74,10 @@ def draw(renderer, basis, subjects, camera, cull=True):
     """
     size, count = (camera.width, camera.height), renderer.representation.num_gaussians
     placed = [_Placed(renderer, subject, camera) for subject in subjects]
-    material = np.concatenate([render.array(render.material_features(each.gaussians, each.turn))
+    material = np.concatenate([render.to_array(render.material_features(each.gaussians, each.turn))
                                for each in placed])
     image = splat.rasterize(_project(placed, "_scaling", camera), material, *size)
-    maps = render.maps_of(*image, render.MATERIAL_MAPS, "")
+    maps = render.name_maps(*image, render.MATERIAL_MAPS, "")
 
     seen = _project(placed, "_scaling_view", camera)
     total = len(material) // count
@@ -90,13 +91,13 @@ def draw(renderer, basis, subjects, camera, cull=True):
             features[first + rows] = each.light(renderer, basis, rows)
         first += len(each.geometry)
     image = splat.rasterize(seen, features.reshape(-1, 11), *size)
-    maps |= render.maps_of(*image, render.LIGHT_MAPS, "_view")
+    maps |= render.name_maps(*image, render.LIGHT_MAPS, "_view")
     return Frame(maps, float(shown.mean()))
 
 
 def _project(placed, scaling, camera):
     parts = [render.shape(each.gaussians, scaling, each.matrix) for each in placed]
-    xyz, covariance, opacity = (render.array(torch.cat(part)) for part in zip(*parts))
+    xyz, covariance, opacity = (render.to_array(torch.cat(part)) for part in zip(*parts))
     return splat.project(xyz, covariance, opacity, camera.world_to_camera, camera.intrinsics, camera.width,
                          camera.height, near=camera.near, far=camera.far, orthographic=camera.orthographic)
 

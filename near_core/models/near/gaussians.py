@@ -24,6 +24,7 @@ class Representation:
 
     @classmethod
     def from_config(cls, config):
+        """config: the `representation_config` of a network. Raises NearError for an activation that is not known."""
         if config["scaling_activation"] not in ("softplus", "exp"):
             raise NearError(f'The network asks for the scaling activation "{config["scaling_activation"]}".',
                             'Use a checkpoint whose scaling_activation is "softplus" or "exp".')

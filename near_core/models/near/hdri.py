@@ -19,11 +19,15 @@ class ImageNorm(blocks.LayerNorm):
 
 
 class Conv2d(nn.Conv2d):
+    """A convolution that brings its input to the dtype of its weight."""
+
     def forward(self, x):
         return super().forward(x.to(self.weight.dtype))
 
 
 class ImageGroupNorm(nn.GroupNorm):
+    """Group norm of an image (B, C, H, W), in float32."""
+
     def forward(self, x):
         return F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
 
@@ -132,6 +136,8 @@ def rotate(x, base=10000.0):
 
 
 class TransformerLayer(nn.Module):
+    """Attention and MLP, both behind an RMS norm, added to the residual stream. (B, T, C) to (B, T, C)."""
+
     def __init__(self, channels, heads, rope_base):
         super().__init__()
         self.self_attn = RotaryAttention(channels, heads, rope_base)

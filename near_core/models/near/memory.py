@@ -37,7 +37,7 @@ def _free_windows():
     return status.free
 
 
-def activations(network, rows, tokens=0):
+def estimate_activations(network, rows, tokens=0):
     """Bytes that a call takes beyond the weights: rows of float32 features that live at the same time, by measurement
     (docs/published-networks.md). network: its name in the checkpoint; rows: voxels; tokens: of the context."""
     if network == "hdri_encoder":

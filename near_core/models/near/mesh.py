@@ -21,6 +21,7 @@ class Subdivision(nn.Module):
                                 else sparse.Convolution(channels, out_channels, 1))
 
     def forward(self, coords, x):
+        """coords: (N, 4); x: (N, C). Returns the coords (8 N, 4) and features (8 N, C') of the finer voxels."""
         h = F.silu(self.act_layers[0](x, sparse.lengths(coords)))
         fine, h = sparse.subdivide(coords, h)
         x = sparse.subdivide(coords, x)[1]

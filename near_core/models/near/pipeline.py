@@ -18,12 +18,14 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 class Pipeline:
+    """A checkpoint at work on a device."""
+
     def __init__(self, folder, device="auto", precision="auto", companions=()):
         """folder: a checkpoint. device: "auto", "cuda", "mps", "cpu". precision: "auto" or one of PRECISIONS.
         companions: further folders, as in checkpoint.open_checkpoint."""
         self.checkpoint = open_checkpoint(folder, companions)
-        self.device = torch.device(best_device() if device == "auto" else device)
-        self.dtype = best_precision(self.device) if precision == "auto" else PRECISIONS[precision]
+        self.device = torch.device(choose_device() if device == "auto" else device)
+        self.dtype = choose_precision(self.device) if precision == "auto" else PRECISIONS[precision]
         self.networks = OrderedDict()  # name -> network on the device, least recently used first
 
     @cached_property
@@ -34,7 +36,7 @@ class Pipeline:
     def network(self, name, rows=0, tokens=0):
         """The network on the device. rows, tokens: what it will see. Others leave the device where the room is short;
         raises NearError where that does not suffice."""
-        working = memory.activations(name, rows, tokens)
+        working = memory.estimate_activations(name, rows, tokens)
         needed = working if name in self.networks else working + self.checkpoint.size(name, self.dtype)
         while memory.free(self.device) < needed + memory.RESERVE and set(self.networks) - {name}:
             del self.networks[next(other for other in self.networks if other != name)]
@@ -90,9 +92,10 @@ class Pipeline:
         renderer = self.network("renderer", len(decoded.h))
         eye = torch.tensor([0.0, -VIEW_DISTANCE, 0.0], device=self.device)
         raw = renderer.place(renderer.geometry(decoded.h, renderer.observe(decoded.coords, eye[None])), decoded.coords)
-        flat = DecodedGaussians({name: value.flatten(0, 1) for name, value in raw.items()}, renderer.representation, eye)
-        values = torch.cat([flat.base_color(), flat.value("_roughness"), flat.value("_metallic")], 1)
-        weight = flat.opacity().clamp(min=1e-3).view(len(decoded.h), -1, 1)
+        flat = {name: value.flatten(0, 1) for name, value in raw.items()}
+        drawn = DecodedGaussians(flat, renderer.representation, eye)
+        values = torch.cat([drawn.base_color(), drawn.value("_roughness"), drawn.value("_metallic")], 1)
+        weight = drawn.opacity().clamp(min=1e-3).view(len(decoded.h), -1, 1)
         mean = (values.view(len(decoded.h), -1, 5) * weight).sum(1) / weight.sum(1)
         return mean.clamp(0, 1).cpu().numpy()
 
@@ -142,13 +145,14 @@ class Pipeline:
         return x
 
 
-def best_device():
+def choose_device():
+    """The name of torch's device: a graphics processor where there is one."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def best_precision(device):
+def choose_precision(device):
     """Half precision on GPUs (bfloat16 where the hardware has it), float32 on the CPU."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

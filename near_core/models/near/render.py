@@ -31,9 +31,9 @@ def pixel_intrinsics(intrinsics, width, height):
 def splat_pass(gaussians, scaling, features, extrinsics, intrinsics, size, near=NEAR, far=FAR, background=None):
     """Splat (M, C) features. scaling: "_scaling" or "_scaling_view". intrinsics: pixels. size: (width, height).
     Returns image (H, W, C), alpha (H, W), depth (H, W), float32, and the projection."""
-    seen = splat.project(*(array(each) for each in shape(gaussians, scaling)), array(extrinsics), array(intrinsics),
-                         *size, near=near, far=far)
-    return *splat.rasterize(seen, array(features), *size, background=background), seen
+    seen = splat.project(*(to_array(each) for each in shape(gaussians, scaling)), to_array(extrinsics),
+                         to_array(intrinsics), *size, near=near, far=far)
+    return *splat.rasterize(seen, to_array(features), *size, background=background), seen
 
 
 def material_features(gaussians, turn):
@@ -56,7 +56,7 @@ LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hd
               ("normal_view", 3))
 
 
-def maps_of(image, alpha, depth, layout, end):
+def name_maps(image, alpha, depth, layout, end):
     """The maps of one pass by name, (H, W, C) each, with alpha and depth."""
     maps = dict(zip((name for name, _ in layout), np.split(image, np.cumsum([count for _, count in layout])[:-1], 2)))
     return maps | {"alpha" + end: alpha[..., None], "depth" + end: depth[..., None]}
@@ -74,7 +74,7 @@ def render(gaussians, basis, extrinsics, intrinsics, size, near=NEAR, far=FAR):
             ("", "_scaling", material_features(gaussians, turn), MATERIAL_MAPS),
             ("_view", "_scaling_view", light_features(gaussians, basis, turn), LIGHT_MAPS)):
         image, alpha, depth, _ = splat_pass(gaussians, scaling, values, extrinsics, pixels, size, near, far)
-        maps |= maps_of(image, alpha, depth, layout, end)
+        maps |= name_maps(image, alpha, depth, layout, end)
         maps["normal" + end] = maps["normal" + end] * np.array([1, -1, -1], np.float32)
         maps["normal_from_depth" + end] = normal_from_depth(depth, extrinsics, pixels) * alpha[..., None]
     return maps
@@ -101,5 +101,6 @@ def shrink(image, size):
     return small[0].permute(1, 2, 0).numpy()
 
 
-def array(tensor):
+def to_array(tensor):
+    """A tensor or array as a contiguous float32 array of the same shape."""
     return np.ascontiguousarray(torch.as_tensor(tensor).detach().float().cpu().numpy())

@@ -22,6 +22,8 @@ class SamplerSettings:
 
 @dataclass
 class Step:
+    """What an Euler step gives."""
+
     x: torch.Tensor  # sample after the step
     clean: torch.Tensor  # the estimate of the noise-free sample
     time: float  # before the step

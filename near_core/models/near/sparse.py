@@ -79,6 +79,7 @@ class Convolution(nn.Module):
 
     @property
     def kernel(self):
+        """Voxels along an edge of the kernel."""
         return self.conv.weight.shape[1]
 
     def forward(self, x, coords, pairs=None):

@@ -71,6 +71,8 @@ class ChannelNorm(blocks.LayerNorm):
 
 
 class VolumeGroupNorm(nn.GroupNorm):
+    """Group norm of a volume (B, C, D, H, W) in 32 groups, in float32."""
+
     def __init__(self, channels):
         super().__init__(32, channels)
 
@@ -82,11 +84,15 @@ NORMS = {"layer": ChannelNorm, "group": VolumeGroupNorm}
 
 
 class Conv3d(nn.Conv3d):
+    """A convolution that brings its input to the dtype of its weight."""
+
     def forward(self, x):
         return super().forward(x.to(self.weight.dtype))
 
 
 class VolumeResBlock(nn.Module):
+    """Two convolutions, each behind a norm, added to their input. (B, C, D, H, W) to the same."""
+
     def __init__(self, channels, norm):
         super().__init__()
         self.norm1, self.norm2 = norm(channels), norm(channels)
@@ -97,6 +103,8 @@ class VolumeResBlock(nn.Module):
 
 
 class Upsample(nn.Module):
+    """(B, C, D, H, W) to (B, C', 2 D, 2 H, 2 W)."""
+
     def __init__(self, channels, out_channels):
         super().__init__()
         self.conv = Conv3d(channels, out_channels * 8, 3, padding=1)
@@ -106,6 +114,8 @@ class Upsample(nn.Module):
 
 
 class Downsample(nn.Module):
+    """(B, C, D, H, W) to (B, C', D / 2, H / 2, W / 2)."""
+
     def __init__(self, channels, out_channels):
         super().__init__()
         self.conv = Conv3d(channels, out_channels, 2, stride=2)

@@ -56,7 +56,8 @@ class SparseTransformer(nn.Module):
         self.attn_mode, self.window_size, self.pe_mode = attn_mode, window_size, pe_mode
         heads = head_count(model_channels, num_heads, num_head_channels)
         self.input_layer = blocks.Linear(in_channels, model_channels)
-        self.blocks = nn.ModuleList(TransformerBlock(model_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(model_channels, heads, mlp_ratio, qk_rms_norm) for _ in range(num_blocks))
 
     def features(self, coords, feats):
         """coords: (N, 4), feats: (N, in_channels). Returns (N, model_channels)."""
