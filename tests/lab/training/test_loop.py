@@ -57,7 +57,7 @@ def test_bfloat16_is_taken_where_the_processor_multiplies_it(monkeypatch, found,
     network, kinds = intrinsics.IntrinsicsOnly().eval(), []
     network.intrinsics.out[-1].register_forward_hook(lambda layer, given, made: kinds.append(made.dtype))
     with torch.no_grad():
-        layers = intrinsics.look(network, {"image": torch.rand(1, 4, 128, 128), "pose": torch.rand(1, 6)})[0]
+        layers = intrinsics.predict(network, {"image": torch.rand(1, 4, 128, 128), "pose": torch.rand(1, 6)})[0]
     assert kinds == [expected] and layers.dtype == torch.float32
 
 
@@ -76,9 +76,9 @@ def sphere(radius: float = 0.4) -> Mesh:
 
 
 def test_a_photos_true_layers_are_those_of_the_mesh():
-    from near_core.lab.training.data import samples as subjects
+    from near_core.lab.training.data import samples
     camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
-    made = subjects.prepare(sphere(), [camera])
+    made = samples.prepare_sample(sphere(), [camera])
     depth, rest = made["depth"][0].astype(np.float32), made["bytes"][0].astype(np.float32) / 255
     assert depth[0, 48, 48] == pytest.approx(-0.4, abs=0.004)
     assert depth[1, 48, 48] == pytest.approx(0.8, abs=0.008)
@@ -108,7 +108,7 @@ def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
     for unfinished in (False, True):
         network.zero_grad()
         batch["unfinished"] = torch.tensor([unfinished] * 2)
-        intrinsics.judge(intrinsics.look(network, batch), batch, lights, seed=0)[0].backward()
+        intrinsics.judge(intrinsics.predict(network, batch), batch, lights, seed=0)[0].backward()
         steps.append(last.weight.grad.abs().sum((1, 2, 3)))
     assert (steps[0] > 1e-4).all()
     assert (steps[1][:8] > 1e-4).all() and (steps[1][8:] < 1e-3 * steps[0][8:]).all()
@@ -143,6 +143,7 @@ def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     from near_core.create import create
     from near_core.lab.training.data import lit_surfels, mixtures
     from near_core.lab.training.stages import renderer
+    from near_core.models.mini import layout
     from near_core.render import renderer as render
     from near_core.scene import Instance, Settings, environment
     made = create.create_from_mesh(spotted(), name="ball")
@@ -160,11 +161,11 @@ def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     arrays = lit_surfels.prepare_asset(tmp_path, made, tmp_path, {}, 1)
     assert len(arrays["0.owner"]) > 2 * len(arrays["0.surfel"])  # texels are drawn
     hidden = torch.zeros(len(made.coords), 32)
-    whole = mixtures.mixed(arrays, 0, hidden, np.ones((1, 3)))
-    drawn = lambda item: (renderer.draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]).numpy()  # noqa: E731
+    whole = mixtures.mix_lights(arrays, 0, hidden, np.ones((1, 3)))
+    drawn = lambda item: (renderer.draw(item, item["terms"][:, layout.Term.SENT].sum(1)) * item["mean"]).numpy()
     np.testing.assert_allclose(drawn(whole), truth[..., :3], atol=4e-3)
-    window = mixtures.window(arrays, 0, 30, 20, 64)
-    part = mixtures.mixed(arrays, 0, hidden, np.ones((1, 3)), window)
+    window = mixtures.frame_window(arrays, 0, 30, 20, 64)
+    part = mixtures.mix_lights(arrays, 0, hidden, np.ones((1, 3)), window)
     np.testing.assert_allclose(drawn(part), truth[20:84, 30:94, :3], atol=4e-3)
     np.testing.assert_allclose(part["truth"].numpy() * part["mean"], truth[20:84, 30:94, :3], atol=4e-3)
 
@@ -186,5 +187,5 @@ def test_layers_are_lit_as_the_map_has_it(tmp_path):
     white = layers.flatten(2)
     grey = white.clone()
     grey[:, 3:6] = 0.5
-    wrong = lambda made: lights.error(made, white, torch.ones(2, 4), torch.zeros(2), seed=0)  # noqa: E731
+    wrong = lambda made: lights.error(made, white, torch.ones(2, 4), torch.zeros(2), seed=0)
     assert wrong(white).max() < 1e-9 and wrong(grey).min() > 0.01

@@ -10,10 +10,11 @@ pytest.importorskip("manifold3d")
 
 from near_core.create.view import cell_centres  # noqa: E402
 from near_core.lab.datasets import procedural  # noqa: E402
-from near_core.lab.training.data import bending, packed_objects, raster, relight, scenes, studio  # noqa: E402
-from near_core.lab.training.data import samples as subjects
-from near_core.lab.training.stages import joint as together  # noqa: E402
-from near_core.lab.training.stages import structure
+from near_core.lab.training.data import bending, packed_objects, raster, relight, samples, scenes, studio  # noqa: E402
+from near_core.lab.training.stages import (
+    joint,  # noqa: E402
+    structure,
+)
 from near_core.scene import camera as cameras  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -27,8 +28,8 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     found = [procedural.make(seed) for seed in SEEDS]
     for seed, mesh in zip(SEEDS, found):
-        save_file(packed_objects.pack(mesh) | {"finished": np.array(True)}, folder / f"{seed}.safetensors")
-    packed = [packed_objects.load(folder / f"{seed}.safetensors") for seed in SEEDS]
+        save_file(packed_objects.pack_surface(mesh) | {"finished": np.array(True)}, folder / f"{seed}.safetensors")
+    packed = [packed_objects.load_object(folder / f"{seed}.safetensors") for seed in SEEDS]
     sky = np.full((32, 64, 3), 0.5, np.float32)
     sky[6:8, 10:12] = 60
     save_file(packed_objects.prepare_lights([sky]), folder / "lights.safetensors")
@@ -39,13 +40,13 @@ def made(tmp_path_factory):
 def test_what_is_packed_is_the_surface(made):
     found, packed, _, _ = made
     for mesh, kept in zip(found, packed):
-        points = subjects.sampling.sample_points(mesh, 4)
+        points = samples.sampling.sample_points(mesh, 4)
         from scipy.spatial import cKDTree
         apart = cKDTree(points.position).query(kept.position)[0] * 128
         assert np.median(apart) < 0.6 and apart.max() < 2  # cells
         assert np.linalg.norm(kept.normal, axis=1) == pytest.approx(1, abs=1e-4)
-        assert (np.unpackbits(kept.inside).reshape(128, 128, 128) == subjects.inside_of(
-            subjects.sampling.sample_points(mesh, subjects.SAMPLES).position)).all()
+        assert (np.unpackbits(kept.inside).reshape(128, 128, 128) == samples.find_inside(
+            samples.sampling.sample_points(mesh, samples.SAMPLES).position)).all()
 
 
 def test_bending_is_undone():
@@ -69,7 +70,7 @@ def test_a_still_object_is_seen_as_its_mesh_is(made):
     window = torch.tensor([[0, 0, side]] * 2, dtype=torch.float32)
     front, back, row = raster.rasterize_surfels(scene.position, scene.tangents, scene.entry, matrix, window)
     for number, mesh in enumerate(found):
-        depth, rest = subjects.layers(subjects.sampling.sample_points(mesh, 16), camera)
+        depth, rest = samples.render_layers(samples.sampling.sample_points(mesh, 16), camera)
         both = (row[number].numpy() >= 0) & (rest[-1] > 0)
         assert both.sum() > 0.97 * (rest[-1] > 0).sum()
         off = front[number].numpy()[both] - 2.4 - depth[0][both]
@@ -134,10 +135,10 @@ def test_one_step_of_both_networks(made):
     _, _, room, coarse = made
     torch.manual_seed(0)
     room.restart(1)
-    networks = together.Both()
+    networks = joint.JointNetworks()
     with torch.no_grad():
         shots = room.shoot(2, 1, 0.0, 1)
-    loss, parts = together.judge(networks, shots, coarse, True)
+    loss, parts = joint.judge(networks, shots, coarse, True)
     loss.backward()
     assert math.isfinite(loss.item()) and 0 <= float(parts["iou"]) <= 1
     for part in (networks.intrinsics.out[-1], networks.structure.fine[-1]):
@@ -149,6 +150,7 @@ def test_ldraw_parts_are_meshes(tmp_path):
     """A box of two files: a wall that another file places six times, mirrored and turned, in colours of its own."""
     from near_core.errors import NearError
     from near_core.lab.training.data import ldraw
+    from near_core.mesh import compute_face_normals
     with pytest.raises(NearError, match="is no LDraw library"):
         ldraw.Library(tmp_path)
     (tmp_path / "parts").mkdir()
@@ -172,8 +174,8 @@ def test_ldraw_parts_are_meshes(tmp_path):
     assert np.abs(mesh.vertices).max(0) == pytest.approx(0.5) and len(mesh.faces) == 18
     assert sorted((m.name, m.metallic) for m in mesh.materials) == [("Chrome_Gold", 1), ("Red", 0)]
     middles = mesh.vertices[mesh.faces].mean(1)
-    normal, area = subjects.meshes.compute_face_normals(mesh)
+    normal, area = compute_face_normals(mesh)
     facing = (normal * middles).sum(1)[area > 1e-6]
     assert (facing > 0).all() or (facing < 0).all()  # mirrored walls are wound like the others
-    at = lambda face: mesh.materials[mesh.material_index[face]].name  # noqa: E731
+    at = lambda face: mesh.materials[mesh.material_index[face]].name
     assert (at(middles[:, 0].argmax()), at(middles[:, 0].argmin())) == ("Chrome_Gold", "Red")

@@ -19,8 +19,8 @@ class Bending:
 
     def __init__(self, still: Tensor, rng: torch.Generator):
         count, device = len(still), still.device
-        draw = lambda *shape: torch.rand(*shape, generator=rng, device=device)  # noqa: E731
-        normal = lambda *shape: torch.randn(*shape, generator=rng, device=device)  # noqa: E731
+        draw = lambda *shape: torch.rand(*shape, generator=rng, device=device)
+        normal = lambda *shape: torch.randn(*shape, generator=rng, device=device)
         self.even = draw(count) < 0.75
         self.frequency = F.normalize(normal(count, WAVES, 3), dim=-1) * (0.3 + 1.3 * draw(count, WAVES, 1))
         self.phase = draw(count, WAVES) * 2 * math.pi

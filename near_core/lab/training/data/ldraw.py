@@ -74,7 +74,7 @@ class Library:
             raise NearError(f"{part} is flat, or its {len(corners)} triangles are too few or many.", "Leave it out.")
         codes = np.where(codes == INHERITED, self.solid[_shuffled(part) % len(self.solid)], codes)
         used, index = np.unique(codes, return_inverse=True)
-        direct = lambda code: Material(f"direct {code:x}", _linear(f"{code & 0xFFFFFF:06x}"), *PLASTIC)  # noqa: E731
+        direct = lambda code: Material(f"direct {code:x}", _linear(f"{code & 0xFFFFFF:06x}"), *PLASTIC)
         materials = tuple(self.colours.get(int(code)) or direct(int(code)) for code in used)
         upright = corners.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
         vertices, faces = np.unique(np.round(upright, 4), axis=0, return_inverse=True)

@@ -6,10 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ....models.mini.layout import TERMS, SurfelColumn, Term
+
+DIAGONAL = [0, 3, 5]  # of a covariance's six numbers
 CROP = 64  # pixels; a step sees a window of a picture
 
 
-def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
+def frame_window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
     """What shows in a window of a view: its camera, the discs drawn and the rows of their surfels."""
     p = f"{view}."
     intrinsics = arrays[p + "intrinsics"].copy()
@@ -17,7 +20,7 @@ def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
     local = arrays[p + "xyz"] @ arrays[p + "camera"][:3, :3].T + arrays[p + "camera"][:3, 3]
     pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
     # discs reach into the window from as far as they are wide: 3.4 standard deviations of the longest
-    spread = np.sqrt(arrays[p + "covariance"][:, [0, 3, 5]].sum(1))
+    spread = np.sqrt(arrays[p + "covariance"][:, DIAGONAL].sum(1))
     margin = (1 + 3.4 * spread / local[:, 2] * intrinsics[0, 0])[:, None]
     near = ((pixel > -margin) & (pixel < size + margin)).all(1)
     rows = np.unique(arrays[p + "owner"][near])
@@ -25,7 +28,7 @@ def window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
             "rows": rows[rows >= 0]}
 
 
-def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | None = None) -> dict:
+def mix_lights(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | None = None) -> dict:
     """One view under its lights times weights (L, 3), in units of the mixture's mean; h (N, 32) of the asset's voxels.
 
     seen: a window, None for the whole picture.
@@ -42,9 +45,9 @@ def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | 
     weights = weights.astype(np.float32)
     mean = float((weights.mean(1) * arrays[p + "mean"]).sum())
     blend = weights.mean(1) * arrays[p + "mean"] / max(mean, 1e-8)
-    tensor = lambda key, rows=slice(None): torch.from_numpy(arrays[p + key][rows].astype(np.float32))  # noqa: E731
+    tensor = lambda key, rows=slice(None): torch.from_numpy(arrays[p + key][rows].astype(np.float32))
     surfel = tensor("surfel", rows)
-    surfel[:, 9] = torch.from_numpy(np.einsum("lk,l->k", arrays[p + "visibility"][:, rows].astype(np.float32), blend))
+    surfel[:, SurfelColumn.VISIBILITY] = torch.from_numpy(np.einsum("lk,l->k", arrays[p + "visibility"][:, rows].astype(np.float32), blend))
     terms = np.einsum("lktc,lc->ktc", arrays[p + "terms"][:, rows].astype(np.float32), weights) / mean
     tokens = np.einsum("ltsc,lc->tsc", arrays[p + "tokens"].reshape(count, -1, 3, 3), weights) / mean
     picture = arrays[p + "truth"][:, top:top + height, left:left + width].astype(np.float32)
@@ -61,40 +64,42 @@ def mixed(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | 
             "camera": tensor("camera"), "intrinsics": seen["intrinsics"], "size": (width, height)}
 
 
-def restricted(item: dict, know: str) -> dict:
+def restrict(item: dict, know: str) -> dict:
     """An ablation's item. "transport": without light tokens; "tokens": without transport, every term is what a uniform
     sky of the mixture's mean would send; "both": as it is."""
     if know == "transport":
         return item | {"tokens": torch.zeros_like(item["tokens"])}
     if know == "tokens":
-        color, metallic, surfel = item["surfel"][:, :3], item["surfel"][:, 4:5], item["surfel"].clone()
-        diffuse, mirror = color * (1 - metallic), 0.04 + (color - 0.04) * metallic
-        surfel[:, 9], surfel[:, 10] = 1, 0
-        return item | {"surfel": surfel, "terms": torch.stack(
-            [diffuse, diffuse, torch.zeros_like(diffuse), mirror, mirror], 1)}
+        surfel = item["surfel"].clone()
+        surfel[:, SurfelColumn.VISIBILITY], surfel[:, SurfelColumn.BLOCKED] = 1, 0
+        color, metallic = surfel[:, SurfelColumn.BASE_COLOR], surfel[:, SurfelColumn.METALLIC, None]
+        terms = torch.zeros(len(surfel), TERMS, 3)
+        terms[:, [Term.SKY_OPEN, Term.SKY]] = (color * (1 - metallic))[:, None]
+        terms[:, [Term.SPECULAR_OPEN, Term.SPECULAR]] = (0.04 + (color - 0.04) * metallic)[:, None]
+        return item | {"surfel": surfel, "terms": terms}
     return item
 
 
-def random_mixture(arrays: dict, view: int, rng: np.random.Generator) -> np.ndarray:
+def draw_mixture(arrays: dict, view: int, rng: np.random.Generator) -> np.ndarray:
     """Weights (L, 3) of a view's lights: brought to one level first, so that a mixture is one, and of any hue."""
     mean = arrays[f"{view}.mean"]
     weights = rng.dirichlet(np.full(len(mean), 0.5))[:, None] * np.exp(rng.normal(0, 0.4, (len(mean), 3)))
     return weights / np.maximum(mean, 1e-4)[:, None]
 
 
-def recoloured(item: dict, order: Tensor) -> dict:
+def reorder_channels(item: dict, order: Tensor) -> dict:
     """The same with the channels of light and surface in another order (3,): hues that no object or map has."""
     surfel = item["surfel"].clone()
-    surfel[:, :3] = surfel[:, order]
+    surfel[:, SurfelColumn.BASE_COLOR] = surfel[:, SurfelColumn.BASE_COLOR][:, order]
     tokens = item["tokens"].unflatten(1, (-1, 3))[..., order].flatten(1)
     return item | {"surfel": surfel, "tokens": tokens, "terms": item["terms"][..., order],
                    "truth": item["truth"][..., order], "shift": item["shift"][:, order]}
 
 
-def random_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
+def draw_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
     """A window of CROP pixels around a random pixel of the object."""
     alpha = arrays[f"{view}.truth"][0, ..., 3]
     solid = np.argwhere(alpha > 0.5)
     centre = solid[rng.integers(len(solid))] if len(solid) else np.array(alpha.shape) // 2
     top, left = np.clip(centre - CROP // 2, 0, np.array(alpha.shape) - CROP)
-    return window(arrays, view, int(left), int(top), CROP)
+    return frame_window(arrays, view, int(left), int(top), CROP)

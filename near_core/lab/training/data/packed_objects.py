@@ -26,8 +26,7 @@ from ....errors import NearError
 from ...datasets import procedural
 from ...datasets.dataset import Dataset
 from ...options import option
-from . import ldraw, photos
-from . import samples as subjects
+from . import ldraw, photos, samples
 from .relight import Lights, read_maps
 
 SOLID = 0.5  # opacity from which a surfel counts
@@ -40,20 +39,20 @@ LEVELS = 31  # of roughness, metallic, and of how far a surfel's plane is from i
 
 
 @dataclass
-class Packed:
+class PackedObject:
     """An object of a pool.
 
     position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. colour: (N, 3) uint8, display.
-    finish: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
+    material: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
     roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,)
     float32, in sides of the picture. view: (P,) uint8, the same number for pictures of one camera. pictures:
-    (P, S, S, 4) uint8, colours as compress() leaves them, straight alpha.
+    (P, S, S, 4) uint8, colours as compress_radiance() leaves them, straight alpha.
     """
 
     position: np.ndarray
     normal: np.ndarray
     colour: np.ndarray
-    finish: np.ndarray
+    material: np.ndarray
     inside: np.ndarray
     finished: bool
     camera: np.ndarray
@@ -62,12 +61,12 @@ class Packed:
     pictures: np.ndarray
 
 
-def compress(linear: np.ndarray) -> np.ndarray:
+def compress_radiance(linear: np.ndarray) -> np.ndarray:
     """Linear radiance as bytes: display code of c / (1 + c), so that suns keep a value of their own."""
     return np.round(image.srgb_encode(linear / (1 + linear)) * 255).astype(np.uint8)
 
 
-def _morton(cell: np.ndarray) -> np.ndarray:
+def encode_morton(cell: np.ndarray) -> np.ndarray:
     """(N,) uint32 along a Z-order curve of cells (N, 3): neighbours stay together, which compresses well."""
     code = np.zeros(len(cell), np.uint32)
     for bit in range(7):
@@ -76,7 +75,7 @@ def _morton(cell: np.ndarray) -> np.ndarray:
     return code
 
 
-def _unmorton(code: np.ndarray) -> np.ndarray:
+def decode_morton(code: np.ndarray) -> np.ndarray:
     cell = np.zeros((len(code), 3), np.int64)
     for bit in range(7):
         for axis in range(3):
@@ -84,19 +83,19 @@ def _unmorton(code: np.ndarray) -> np.ndarray:
     return cell
 
 
-def pack(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
+def pack_surface(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
     """The arrays of an object's surface, coarser than it is: normals to two degrees, colours to six bits."""
-    inside = subjects.inside_of(sampling.sample_points(mesh, subjects.SAMPLES).position)
+    inside = samples.find_inside(sampling.sample_points(mesh, samples.SAMPLES).position)
     surfels = sampling.sample_sides(mesh)
     cell = np.clip(((surfels.position + 0.5) / CELL).astype(int), 0, RESOLUTION - 1)
     buried = ndimage.binary_erosion(inside, np.ones((3, 3, 3)), BURIED)
     kept = np.flatnonzero((surfels.opacity > SOLID) & ~buried[tuple(cell.T)])
-    kept = kept[np.argsort(_morton(cell[kept]), kind="stable")]
+    kept = kept[np.argsort(encode_morton(cell[kept]), kind="stable")]
     surfels, cell = surfels.take(kept), cell[kept]
     plane = ((surfels.position - (cell + 0.5) * CELL + 0.5) * surfels.normal).sum(1) / CELL  # -0.87..0.87
     colour = np.round(image.srgb_encode(np.clip(surfels.base_color, 0, 1)) * 255).astype(np.uint8)
     finish = np.stack([surfels.roughness, surfels.metallic], 1)
-    return {"step": np.diff(_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
+    return {"step": np.diff(encode_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
             "plane": np.round((np.clip(plane, -1, 1) / 2 + 0.5) * LEVELS).astype(np.uint8),
             "normal": np.round((encode_octahedral(surfels.shading_normal) / 2 + 0.5) * STEPS).astype(np.uint8).T.copy(),
             "colour": (colour >> 2).T.copy(),
@@ -104,7 +103,7 @@ def pack(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
             "inside": np.packbits(inside)}
 
 
-def _photographs(folder: Path) -> dict[str, np.ndarray]:
+def pack_pictures(folder: Path) -> dict[str, np.ndarray]:
     views = photos.read_views(folder)
     cameras, focals, numbers, files = [], [], [], []
     for number, view in enumerate(views):
@@ -112,7 +111,7 @@ def _photographs(folder: Path) -> dict[str, np.ndarray]:
             alpha = picture[..., 3:]
             straight = np.where(alpha > 0, picture[..., :3] / np.maximum(alpha, 1e-3), 0)
             opaque = np.round(alpha * 255).clip(0, 255).astype(np.uint8)
-            pixels = np.concatenate([compress(np.maximum(straight, 0)), opaque], -1)
+            pixels = np.concatenate([compress_radiance(np.maximum(straight, 0)), opaque], -1)
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "WEBP", quality=QUALITY)
             cameras.append(view.camera.world_to_camera)
@@ -123,10 +122,10 @@ def _photographs(folder: Path) -> dict[str, np.ndarray]:
             "webp": np.concatenate(files), "end": np.cumsum([len(f) for f in files])}
 
 
-def load(path: Path) -> Packed:
-    """An object as pack and _photographs left it."""
+def load_object(path: Path) -> PackedObject:
+    """An object as pack_surface and pack_pictures left it."""
     kept = load_file(path)
-    cell = _unmorton(np.cumsum(kept["step"], dtype=np.uint32))
+    cell = decode_morton(np.cumsum(kept["step"], dtype=np.uint32))
     normal = decode_octahedral(kept["normal"].T.astype(np.float32) / STEPS * 2 - 1).astype(np.float32)
     plane = (kept["plane"].astype(np.float32) / LEVELS * 2 - 1) * CELL
     files = np.split(kept["webp"], kept["end"][:-1]) if "webp" in kept else []
@@ -134,7 +133,7 @@ def load(path: Path) -> Packed:
     colour = kept["colour"].T
     none = np.zeros((0, 4, 4), np.float32)
     camera, focal = kept.get("camera", none), kept.get("focal", none[:, 0, 0])
-    return Packed((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
+    return PackedObject((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
                   (colour << 2 | colour >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
                   kept["inside"], bool(kept["finished"]),
                   camera, focal, kept.get("view", focal.astype(np.uint8)),
@@ -163,7 +162,7 @@ def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:
 def load_lights(path: Path, device: torch.device) -> tuple[Lights, Lights, tuple[np.ndarray, np.ndarray]]:
     """The lights of `relight`, those of photographs, and their suns, as Studio wants them."""
     kept = load_file(path)
-    on = lambda atlas: Lights(torch.from_numpy(atlas.astype(np.float32)).to(device))  # noqa: E731
+    on = lambda atlas: Lights(torch.from_numpy(atlas.astype(np.float32)).to(device))
     return on(kept["coarse"]), on(kept["fine"]), (kept["direction"], kept["radiance"])
 
 
@@ -215,9 +214,9 @@ def write_pool(config: PoolConfig) -> None:
         return
 
     def packed(make: Callable[[], meshes.Mesh], views: Path | None, finished: bool) -> dict[str, np.ndarray]:
-        pictures = _photographs(views) if views and views.is_dir() else {}
-        return pack(make()) | pictures | {"finished": np.array(finished)}
+        pictures = pack_pictures(views) if views and views.is_dir() else {}
+        return pack_surface(make()) | pictures | {"finished": np.array(finished)}
 
     shard, shards = (int(part) for part in config.shard.split("/"))
-    subjects.write(config.out, [(name, lambda rest=rest: packed(*rest))
+    samples.write_arrays(config.out, [(name, lambda rest=rest: packed(*rest))
                                 for name, *rest in _objects(config)[shard::shards]])

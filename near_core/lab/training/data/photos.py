@@ -12,7 +12,7 @@ import OpenEXR
 import torch
 import torch.nn.functional as F
 
-from ....models.mini.layout import RESOLVED, SIZE
+from ....models.mini.layout import RESOLVED, SIZE, Picture
 from ....scene import camera as cameras
 from .color import srgb_encode
 
@@ -26,7 +26,7 @@ def read_rgba(path: Path) -> np.ndarray:
         return np.stack([channels[c].pixels for c in "RGBA"], -1).astype(np.float16)
 
 
-def crop_window(alpha: np.ndarray) -> tuple[float, float, float]:
+def find_crop(alpha: np.ndarray) -> tuple[float, float, float]:
     """Centre x, y and side in pixels of the square around what is opaque, alpha (H, W)."""
     rows, columns = np.flatnonzero((alpha > 0.5).any(1)), np.flatnonzero((alpha > 0.5).any(0))
     if not len(rows):
@@ -35,7 +35,7 @@ def crop_window(alpha: np.ndarray) -> tuple[float, float, float]:
     return (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2, MARGIN * max(width, height)
 
 
-def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
+def place_pixels(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
               mirrored: bool = False, size: int = SIZE) -> torch.Tensor:
     """Where the pixels of a crop lie in a picture of shape (H, W): (size, size, 2), x and y in [-1, 1].
 
@@ -49,63 +49,67 @@ def pixels_of(window: tuple[float, float, float], shape: tuple[int, int], roll: 
     return torch.stack([(cx + c * x - s * y) / width * 2 - 1, (cy + s * x + c * y) / height * 2 - 1], -1)
 
 
-def network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
+def make_network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
                   mirrored: bool = False) -> torch.Tensor:
     """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
-    where = pixels_of(window, premultiplied.shape[1:], roll, mirrored, RESOLVED)
+    where = place_pixels(window, premultiplied.shape[1:], roll, mirrored, RESOLVED)
     shrink = window[2] / RESOLVED
     if shrink > 1.5:  # keep fine detail from aliasing
         kernel = int(round(shrink))
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
     crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
-    alpha = crop[3:].clamp(0, 1)
-    colour = srgb_encode(crop[:3] / alpha.clamp(min=1e-3)) * 2 - 1
+    alpha = crop[[Picture.ALPHA]].clamp(0, 1)
+    colour = srgb_encode(crop[Picture.COLOR] / alpha.clamp(min=1e-3)) * 2 - 1
     return F.interpolate(torch.cat([colour * alpha, alpha])[None], (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
 
 
-def jittered(window: tuple[float, float, float], rng: np.random.Generator) -> tuple[float, float, float]:
+def jitter_crop(window: tuple[float, float, float], rng: np.random.Generator) -> tuple[float, float, float]:
     """A crop somewhat off and of another size, as a rough matte gives it."""
     cx, cy, side = window
     x, y = rng.normal(0, 0.02, 2) * side
     return cx + x, cy + y, side * rng.uniform(0.95, 1.2)
 
 
-def cropped(camera: cameras.Camera, window: tuple[float, float, float]) -> cameras.Camera:
+def crop_camera(camera: cameras.Camera, window: tuple[float, float, float]) -> cameras.Camera:
     """The camera of a crop."""
     cx, cy, side = window
     return camera.cropped(cx - side / 2, cy - side / 2, side, side)
 
 
 @dataclass
-class View:
+class LitView:
     """Pictures of one camera under several lights. pictures: (L, H, W, 4) float16 linear premultiplied."""
 
     camera: cameras.Camera
     pictures: np.ndarray
 
 
-def read_views(folder: Path, count: int | None = None) -> list[View]:
+def list_views(folder: Path) -> list[Path]:
+    """The view files of one asset of a data set, by number."""
+    return sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem))
+
+
+def read_views(folder: Path, count: int | None = None) -> list[LitView]:
     """The views of one asset of a data set, pictures that share a camera together."""
     views: dict[str, tuple[cameras.Camera, list[np.ndarray]]] = {}
-    paths = sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem))
-    for path in paths:
+    for path in list_views(folder):
         view = json.loads(path.read_text())
         key = json.dumps(view["camera"])
         views.setdefault(key, (cameras.from_json(view["camera"]), []))[1].append(read_rgba(path.with_suffix(".exr")))
-    return [View(camera, np.stack(pictures)) for camera, pictures in list(views.values())[:count]]
+    return [LitView(camera, np.stack(pictures)) for camera, pictures in list(views.values())[:count]]
 
 
-def cameras_of(folder: Path) -> list[cameras.Camera]:
+def read_cameras(folder: Path) -> list[cameras.Camera]:
     """The cameras of read_views, without their pictures."""
     found: dict[str, cameras.Camera] = {}
-    for path in sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem)):
+    for path in list_views(folder):
         view = json.loads(path.read_text())["camera"]
         found.setdefault(json.dumps(view), cameras.from_json(view))
     return list(found.values())
 
 
-def turned(camera: cameras.Camera, degrees: float) -> tuple[cameras.Camera, np.ndarray]:
-    """The camera after the object and it were turned about +Z; and the (3, 3) turn itself."""
+def turn_camera(camera: cameras.Camera, degrees: float) -> tuple[cameras.Camera, np.ndarray]:
+    """The camera after the object and it were turned about +Z; and the (3, 3) turn itself, world to world."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
     matrix = camera.world_to_camera.copy()
@@ -113,7 +117,7 @@ def turned(camera: cameras.Camera, degrees: float) -> tuple[cameras.Camera, np.n
     return cameras.replace(camera, world_to_camera=matrix), turn
 
 
-def mixed_light(view: View, rng: np.random.Generator, augment: bool) -> torch.Tensor:
+def mix_lights(view: LitView, rng: np.random.Generator, augment: bool) -> torch.Tensor:
     """(4, H, W) float32: one of the lights or a coloured mixture, at a random exposure."""
     pictures = view.pictures.astype(np.float32)
     if not augment:

@@ -19,9 +19,18 @@ from ...._kernels import ggx
 from ....scene import environment as environments
 from .color import srgb_encode
 
-ROUGHNESS = (0.05, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
-ROWS = 16
+ROUGHNESS = (0.05, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)  # of the prefiltered levels of a map
+ROWS = 16  # of the prefiltered maps
 SEPARABLE = 1e-3  # added to a picture's mean squared error: below 30 dB layers are as good as equal
+
+
+class ShadedLayer:
+    """(B, 8, P): what a light needs of the layers, the planes that Layer.SHADED takes out of them."""
+
+    NORMAL = slice(0, 3)  # camera's frame, not unit
+    BASE_COLOR = slice(3, 6)  # display
+    ROUGHNESS = 6
+    METALLIC = 7
 
 
 def read_maps(folder: Path, without: set[str]) -> list[np.ndarray]:
@@ -66,10 +75,11 @@ class Lights:
         return above - 1 + (roughness - low) / (high - low)
 
     def shade(self, maps: Tensor, turn: Tensor, layers: Tensor) -> Tensor:
-        """Radiance (B, 3, P) of layers (B, 8, P): normal in the camera's frame, display base colour, roughness,
-        metallic. turn: (B, 3, 3) from the camera's frame to the map's. The viewer is infinitely far away."""
-        normal = F.normalize(layers[:, :3], dim=1, eps=1e-3)
-        base, roughness, metallic = layers[:, 3:6].clamp(0.01, 1) ** 2.2, layers[:, 6].clamp(0.05, 1), layers[:, 7]
+        """Radiance (B, 3, P) of layers (B, 8, P), as ShadedLayer, under maps (B,). turn: (B, 3, 3) from the camera's frame to
+        the map's. The viewer is infinitely far away."""
+        normal = F.normalize(layers[:, ShadedLayer.NORMAL], dim=1, eps=1e-3)
+        base = layers[:, ShadedLayer.BASE_COLOR].clamp(0.01, 1) ** 2.2
+        roughness, metallic = layers[:, ShadedLayer.ROUGHNESS].clamp(0.05, 1), layers[:, ShadedLayer.METALLIC]
         cosine = (-normal[:, 2]).clamp(0.02, 1)
         reflected = 2 * cosine[:, None] * normal
         reflected = torch.cat([reflected[:, :2], reflected[:, 2:] + 1], 1)
@@ -79,7 +89,7 @@ class Lights:
         return matt * diffuse + shiny * mirror
 
     def error(self, layers: Tensor, truth: Tensor, mask: Tensor, elevation: Tensor, seed: int | None = None) -> Tensor:
-        """Mean squared errors (B,) of the display values that layers (B, 8, P) and true ones lead to, where mask (B, P)
+        """Mean squared errors (B,) of the display values that layers (B, 8, P), as ShadedLayer, and true ones lead to, where mask (B, P)
         is 1, under a random map turned at random, seen from elevation (B,) radians."""
         device = layers.device
         rng = None if seed is None else torch.Generator(device).manual_seed(seed)
@@ -110,6 +120,6 @@ def camera_to_world(azimuth: Tensor, elevation: Tensor) -> Tensor:
     return torch.stack([right, torch.linalg.cross(forward, right), forward], -1)
 
 
-def loss(errors: Tensor) -> Tensor:
+def mean_log(errors: Tensor) -> Tensor:
     """The mean logarithm of pictures' errors: what a mean of decibels counts."""
     return torch.log(errors + SEPARABLE).mean()

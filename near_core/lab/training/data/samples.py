@@ -20,6 +20,7 @@ from ....asset.surfels import RESOLUTION
 from ....create import sampling
 from ....directions import unit
 from ....errors import NearError
+from ....models.mini.layout import Layer
 from ....scene import Camera
 from ...datasets.dataset import Dataset
 from ...options import option
@@ -27,11 +28,10 @@ from . import photos
 
 SAMPLES = 6  # points per cell of the 128^3 grid
 FRONT = 0.4  # of the photos that are learned from show the front, beside those that do by chance
-LAYERS = 10  # depth, thickness, normal 3 (camera's frame), display colour 3, roughness, metallic
 
 
 @dataclass
-class Subject:
+class Sample:
     """An object and its views.
 
     views: V of them. depth: (V, 2, H, W) float16, asset units: how much deeper than the frame's origin the front is,
@@ -42,26 +42,27 @@ class Subject:
     """
 
     name: str
-    views: list[photos.View]
+    views: list[photos.LitView]
     depth: np.ndarray
     bytes: np.ndarray
     solid: np.ndarray
     shell: np.ndarray
     finished: bool = True
 
-    def draw(self, rng: np.random.Generator) -> int:
+    def choose_view(self, rng: np.random.Generator) -> int:
         """A view to learn from: the first one, which looks at the front as most photos do, FRONT of the times."""
         return 0 if rng.random() < FRONT else int(rng.integers(len(self.views)))
 
     def layers(self, view: int) -> np.ndarray:
-        """(LAYERS + 1, H, W) float32; the last one is 1 where the others mean something."""
-        rest = self.bytes[view].astype(np.float32) / 255
-        rest[:3] = rest[:3] * 2 - 1
-        return np.concatenate([self.depth[view].astype(np.float32), rest])
+        """(LAYERS + 1, H, W) float32, as Layer but depths in asset units; the last one is 1 where the others mean
+        something."""
+        found = np.concatenate([self.depth[view], np.float32(self.bytes[view]) / 255]).astype(np.float32)
+        found[Layer.NORMAL] = found[Layer.NORMAL] * 2 - 1
+        return found
 
 
-def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """What a camera sees of surface points: depth (2, H, W) float16 and bytes (9, H, W) uint8, as in Subject."""
+def render_layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """What a camera sees of surface points: depth (2, H, W) float16 and bytes (9, H, W) uint8, as in Sample."""
     matrix = camera.world_to_camera.astype(np.float32)
     seen = points.position @ matrix[:3, :3].T + matrix[:3, 3]
     pixel = np.floor(seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * np.diag(camera.intrinsics)[:2].astype(np.float32)
@@ -75,7 +76,7 @@ def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     near = z <= front[at] + 1.5 * CELL
     at, chosen = at[near], inside[near]
     count = np.bincount(at, minlength=width * height)
-    mean = lambda values: np.bincount(at, values, width * height) / np.maximum(count, 1)  # noqa: E731
+    mean = lambda values: np.bincount(at, values, width * height) / np.maximum(count, 1)
     normal = points.shading_normal[chosen] @ matrix[:3, :3].T
     away = (points.normal[chosen] * (points.position[chosen] - camera.position.astype(np.float32))).sum(1) > 0
     normal[away] *= -1
@@ -91,7 +92,7 @@ def layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
             np.round(np.clip(rest, 0, 1) * 255).astype(np.uint8).reshape(9, *shape))
 
 
-def inside_of(points: np.ndarray) -> np.ndarray:
+def find_inside(points: np.ndarray) -> np.ndarray:
     """(128, 128, 128) bool: the cells that hold points (K, 3) or lie inside what they enclose. Gaps of up to two cells
     count as closed."""
     cell = np.clip(((points + 0.5) / CELL).astype(int), 0, RESOLUTION - 1) + 2
@@ -102,22 +103,22 @@ def inside_of(points: np.ndarray) -> np.ndarray:
     return ~outside[2:-2, 2:-2, 2:-2]
 
 
-def solid_of(points: np.ndarray) -> np.ndarray:
+def count_inside(points: np.ndarray) -> np.ndarray:
     """(64, 64, 64) uint8: how many octants of each voxel hold points (K, 3) or lie inside what they enclose."""
     half = RESOLUTION // 2
-    return inside_of(points).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
+    return find_inside(points).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
 
 
-def prepare(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
-    """The arrays of Subject."""
+def prepare_sample(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.ndarray]:
+    """The arrays of Sample, but for its views."""
     points = sampling.sample_points(mesh, SAMPLES)
-    made = [layers(points, camera) for camera in cameras]
+    made = [render_layers(points, camera) for camera in cameras]
     shell = np.unique(np.clip(((points.position + 0.5) * 64).astype(int), 0, 63), axis=0)
     return {"depth": np.stack([m[0] for m in made]), "bytes": np.stack([m[1] for m in made]),
-            "solid": solid_of(points.position), "shell": shell.astype(np.uint8)}
+            "solid": count_inside(points.position), "shell": shell.astype(np.uint8)}
 
 
-def write(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]]]]) -> None:
+def write_arrays(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]]]]) -> None:
     """Makes the arrays of every object that has no file yet, and writes <name>.safetensors, whole or not at all; says which
     ones can't be made."""
     out.mkdir(parents=True, exist_ok=True)
@@ -136,8 +137,8 @@ def write(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]
             print(f"{number} {name}", flush=True)
 
 
-def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
-    """The subjects of a data set that are prepared in a folder."""
+def load_samples(folder: Path, data: Path, views: int | None = None) -> list[Sample]:
+    """The samples of a data set that are prepared in a folder."""
     found, known = [], Dataset(data)
     unfinished = known.unfinished
     for name in known.assets:
@@ -146,17 +147,17 @@ def load(folder: Path, data: Path, views: int | None = None) -> list[Subject]:
             kept = load_file(path)
             shown = photos.read_views(data / "views" / name, views)
             if len(shown) <= len(kept["depth"]):
-                found.append(Subject(name, shown, **kept, finished=name not in unfinished))
+                found.append(Sample(name, shown, **kept, finished=name not in unfinished))
     return found
 
 
-def load_sets(config: SetsConfig) -> tuple[list[Subject], list[Subject]]:
+def load_sets(config: SetsConfig) -> tuple[list[Sample], list[Sample]]:
     """What a stage learns from, every view of all its data sets, and the first views of the dev set."""
     if len(config.data) != len(config.prepared):
         raise NearError(f"{len(config.data)} --data and {len(config.prepared)} --prepared don't fit together.",
                         "Give one --prepared for every --data, in the same order.")
-    train = [subject for data, prepared in zip(config.data, config.prepared) for subject in load(prepared, data)]
-    held = load(config.prepared_dev, config.dev, 1)
+    train = [sample for data, prepared in zip(config.data, config.prepared) for sample in load_samples(prepared, data)]
+    held = load_samples(config.prepared_dev, config.dev, 1)
     print(f"{len(train)} objects, {len(held)} held out", flush=True)
     return train, held
 
@@ -183,5 +184,5 @@ class SamplesConfig:
 def write_samples(config: SamplesConfig) -> None:
     """Writes what every camera of a data set sees of the mesh, and the solid, <asset>.safetensors for each object."""
     data = Dataset(config.data)
-    seen = {name: photos.cameras_of(data.path / "views" / name) for name in data.assets[:config.limit]}
-    write(config.out, [(name, lambda name=name: prepare(data.mesh(name), seen[name])) for name in seen if seen[name]])
+    seen = {name: photos.read_cameras(data.path / "views" / name) for name in data.assets[:config.limit]}
+    write_arrays(config.out, [(name, lambda name=name: prepare_sample(data.mesh(name), seen[name])) for name in seen if seen[name]])

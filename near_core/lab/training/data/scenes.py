@@ -210,7 +210,7 @@ class Scene:
         matrix: (G, 4, 4) world to camera. reach: (G,) sides of the crops where the origin lies, asset units.
         """
         pick = ((torch.arange(SIZE, device=row.device) + 0.5) / SIZE * RASTER).long()
-        few = lambda maps: maps[:, pick][:, :, pick]  # noqa: E731
+        few = lambda maps: maps[:, pick][:, :, pick]
         front, back, row = few(front), few(back), few(row)
         hit, row = row >= 0, row.clamp(min=0)
         normal = torch.einsum("bij,bhwj->bihw", matrix[:, :3, :3], self.normal[row])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ....asset.surfels import RESOLUTION
 from ...datasets.materials import draw_uniform
-from .packed_objects import Packed
+from .packed_objects import PackedObject
 from .relight import Lights
 
 PLAIN = 0.7  # of neighbouring surfels that are of one colour: above it, a colour is a part
@@ -70,7 +70,7 @@ class Stock:
     suns: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, objects: list[Packed], lights: Lights, suns: tuple[np.ndarray, np.ndarray], chance: Chance,
+    def of(cls, objects: list[PackedObject], lights: Lights, suns: tuple[np.ndarray, np.ndarray], chance: Chance,
            often: list[int] | None = None) -> Stock:
         """often: how many times as often as others each object is drawn."""
         device = chance.device
@@ -83,7 +83,7 @@ class Stock:
         return cls(
             chance, weight / weight.sum(), torch.cumsum(count, 0) - count, count,
             on([o.position for o in objects]), on([o.normal for o in objects]), on([o.colour for o in objects]),
-            on([o.finish for o in objects]), on([o.inside[None] for o in objects]),
+            on([o.material for o in objects]), on([o.inside[None] for o in objects]),
             torch.tensor([o.finished for o in objects], device=device),
             torch.tensor(np.array(alike) > PLAIN, device=device),
             torch.tensor([[*m.color, m.roughness, m.metallic] for m in materials], device=device),

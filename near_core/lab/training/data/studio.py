@@ -18,7 +18,7 @@ from ....create.view import cell_centres
 from ....models.mini.layout import SIZE, Layer, Picture
 from .color import srgb_decode, srgb_encode
 from .groups import extent
-from .packed_objects import Packed
+from .packed_objects import PackedObject
 from .photos import MARGIN
 from .raster import RASTER, rasterize_surfels
 from .relight import Lights, camera_to_world
@@ -58,7 +58,7 @@ class Studio:
     object its cameras, world to camera (4, 4), focal length in sides of the picture, and the rows of their pictures.
     """
 
-    def __init__(self, objects: list[Packed], lights: Lights, suns: tuple[np.ndarray, np.ndarray], device: torch.device,
+    def __init__(self, objects: list[PackedObject], lights: Lights, suns: tuple[np.ndarray, np.ndarray], device: torch.device,
                  seed: int = 0, often: list[int] | None = None) -> None:
         """lights: fine enough to be mirrored. suns: as Stock has them. often: how many times as often as others each
         object is drawn."""

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ....models.mini.layout import Layer
 from ...networks.photo_networks import Intrinsics, Structure
 from ...options import option
 from ..data import packed_objects
@@ -23,12 +24,12 @@ from ..data.studio import Shots, Studio
 from ..loop import Run, RunConfig, Score, start_from
 from . import intrinsics, structure
 
-DOUBTED = 0.5  # of the photos' layers are made worse before `structure` sees them
-FLATTER = 0.25  # by which their depth and thickness are stretched, the logarithm's standard deviation
+WORSENED = 0.5  # of the photos' layers are made worse before `structure` sees them
+STRETCH = 0.25  # by which their depth and thickness are stretched, the logarithm's standard deviation
 BUMPS = 0.025  # sides of the crop: how far they are off besides, over eighths of the crop
 
 
-class Both(nn.Module):
+class JointNetworks(nn.Module):
     """The two networks, under the names they are saved by."""
 
     def __init__(self) -> None:
@@ -40,42 +41,44 @@ class Both(nn.Module):
                 module.to(memory_format=torch.channels_last_3d)
 
 
-def doubted(layers: Tensor, mask: Tensor) -> Tensor:
-    """Layers (B, LAYERS, S, S) whose depth and thickness are off as those of things never seen; of DOUBTED of them."""
+def worsen_layers(layers: Tensor, mask: Tensor) -> Tensor:
+    """Layers (B, LAYERS, S, S) whose depth and thickness are off as those of things never seen; of WORSENED of them."""
     count, device = len(layers), layers.device
-    chosen = (torch.rand(count, 1, 1, device=device) < DOUBTED).float()
-    weight = mask.sum((1, 2)).clamp(min=1)
-    middle = ((layers[:, 0] * mask).sum((1, 2)) / weight)[:, None, None]
-    factor = torch.exp(torch.randn(2, count, 1, 1, device=device) * FLATTER * chosen)
+    chosen = (torch.rand(count, 1, 1, device=device) < WORSENED).float()
+    depth, weight = layers[:, Layer.DEPTH], mask.sum((1, 2)).clamp(min=1)
+    middle = ((depth * mask).sum((1, 2)) / weight)[:, None, None]
+    factor = torch.exp(torch.randn(2, count, 1, 1, device=device) * STRETCH * chosen)
     bumps = F.interpolate(torch.randn(count, 2, 8, 8, device=device), layers.shape[2:], mode="bicubic")
     bumps = bumps * BUMPS * chosen[:, None]
-    front = middle + (layers[:, 0] - middle) * factor[0] + bumps[:, 0]
-    return torch.cat([front[:, None], (layers[:, 1] * factor[1] + bumps[:, 1])[:, None], layers[:, 2:]], 1)
+    worse = layers.clone()
+    worse[:, Layer.DEPTH] = middle + (depth - middle) * factor[0] + bumps[:, 0]
+    worse[:, Layer.THICKNESS] = layers[:, Layer.THICKNESS] * factor[1] + bumps[:, 1]
+    return worse
 
 
-def judge(networks: Both, shots: Shots, lights: Lights, augment: bool, seed: int | None = None
+def judge(networks: JointNetworks, shots: Shots, lights: Lights, augment: bool, seed: int | None = None
           ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of both stages' losses, and their parts."""
     batch = {field.name: getattr(shots, field.name) for field in fields(shots)}
-    said = intrinsics.look(networks, batch)
+    said = intrinsics.predict(networks, batch)
     first, parts = intrinsics.judge(said, batch, lights, seed)
     few = {key: value[:len(shots.solid)] for key, value in batch.items()}
     layers, trunk = said[0][:len(shots.solid)].detach(), said[1][:len(shots.solid)].detach()
     if augment:
-        layers = doubted(layers, few["mask"])
-    logits = structure.imagine(networks, layers, trunk, few)
-    second = structure.loss_of(logits, shots.solid)
+        layers = worsen_layers(layers, few["mask"])
+    logits = structure.predict_solid(networks, layers, trunk, few)
+    second = structure.compute_loss(logits, shots.solid)
     found, true = logits > 0, shots.solid >= 0.5
     overlap = (found & true).sum((1, 2, 3)) / (found | true).sum((1, 2, 3)).clamp(min=1)
     return first + second, parts | {"intrinsics": first, "structure": second, "iou": overlap.mean()}
 
 
-def load_pools(folders: tuple[Path, ...], limit: int | None = None) -> tuple[list[packed_objects.Packed], list[int]]:
+def load_pools(folders: tuple[Path, ...], limit: int | None = None) -> tuple[list[packed_objects.PackedObject], list[int]]:
     """The objects of pools, and how often each one's folder is listed."""
     times = Counter(folders)
     paths = [(path, times[folder]) for folder in times for path in sorted(folder.glob("*.safetensors"))[:limit]]
     with ProcessPoolExecutor() as processes:
-        return list(processes.map(packed_objects.load, [path for path, _ in paths], chunksize=8)), [often for _, often in paths]
+        return list(processes.map(packed_objects.load_object, [path for path, _ in paths], chunksize=8)), [often for _, often in paths]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,7 @@ def train(config: JointConfig) -> None:
     studio = Studio(objects, fine, suns, device, config.seed, often)
     del objects
     gallery = Studio(held, fine, suns, device) if held else None
-    networks = Both()
+    networks = JointNetworks()
     if config.is_new:
         for path in config.start:
             start_from(networks, path)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .... import asset as assets
 from ....asset import octants
+from ....models.mini.layout import DecodedOctant, Octant
 from ...networks.asset_networks import Encoder, IntrinsicDecoder
 from ...options import option
 from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch
@@ -36,20 +37,21 @@ def load_octants(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def recoloured(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recolor_octants(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The same surface in other colours: channels swapped and bent, roughness and metallic moved at random."""
     out = cells.astype(np.float32)
     if rng.random() < 0.6:
-        permuted = out[..., 7:10][..., rng.permutation(3)]
-        out[..., 7:10] = np.clip(permuted, 0, 1) ** rng.uniform(0.5, 2.0, 3) * rng.uniform(0.5, 1.0, 3)
+        permuted = out[..., Octant.BASE_COLOR][..., rng.permutation(3)]
+        out[..., Octant.BASE_COLOR] = np.clip(permuted, 0, 1) ** rng.uniform(0.5, 2.0, 3) * rng.uniform(0.5, 1.0, 3)
     if rng.random() < 0.6:
-        out[..., 10] = np.clip(out[..., 10] * rng.uniform(0.3, 1.2) + rng.uniform(-0.3, 0.3), 0, 1)
+        roughness = out[..., Octant.ROUGHNESS]
+        out[..., Octant.ROUGHNESS] = np.clip(roughness * rng.uniform(0.3, 1.2) + rng.uniform(-0.3, 0.3), 0, 1)
     if rng.random() < 0.4:
-        out[..., 11] = np.clip(rng.random() if rng.random() < 0.5 else 1 - out[..., 11], 0, 1)
-    return out * out[..., :1]
+        out[..., Octant.METALLIC] = np.clip(rng.random() if rng.random() < 0.5 else 1 - out[..., Octant.METALLIC], 0, 1)
+    return out * out[..., Octant.OCCUPIED, None]
 
 
-def crop(coords: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def crop_voxels(coords: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """At most VOXELS voxels nearest to a random one."""
     if len(coords) > VOXELS:
         apart = np.abs(coords.astype(int) - coords[rng.integers(len(coords))]).max(1)
@@ -58,25 +60,26 @@ def crop(coords: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> tup
     return coords, cells
 
 
-def loss_of(cells: Tensor, occupied: Tensor, children: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def compute_loss(cells: Tensor, occupied: Tensor, children: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Occupancy, surface and material of the decoded octants against the true ones (N, 8, 13)."""
-    full = cells[..., 0]
-    mean = lambda error: (error * full).sum() / full.sum().clamp(min=1)  # noqa: E731
+    full = cells[..., Octant.OCCUPIED]
+    mean = lambda error: (error * full).sum() / full.sum().clamp(min=1)
     parts = {
         "occupied": F.binary_cross_entropy_with_logits(occupied, full),
-        "offset": mean((children[..., :3] - cells[..., 1:4]).abs().mean(-1)),
-        "normal": mean(1 - (children[..., 3:6] * cells[..., 4:7]).sum(-1)),
-        "colour": mean((children[..., 6:9] - cells[..., 7:10]).abs().mean(-1)),
-        "material": mean((children[..., 9:11] - cells[..., 10:12]).abs().mean(-1)),
-        "sides": mean(F.binary_cross_entropy_with_logits(children[..., 11], cells[..., 12], reduction="none"))}
+        "offset": mean((children[..., DecodedOctant.OFFSET] - cells[..., Octant.OFFSET]).abs().mean(-1)),
+        "normal": mean(1 - (children[..., DecodedOctant.NORMAL] * cells[..., Octant.NORMAL]).sum(-1)),
+        "colour": mean((children[..., DecodedOctant.BASE_COLOR] - cells[..., Octant.BASE_COLOR]).abs().mean(-1)),
+        "material": mean((children[..., DecodedOctant.ROUGHNESS_METALLIC] - cells[..., Octant.ROUGHNESS_METALLIC]).abs().mean(-1)),
+        "sides": mean(F.binary_cross_entropy_with_logits(children[..., DecodedOctant.TWO_SIDED],
+                                                         cells[..., Octant.TWO_SIDED], reduction="none"))}
     weights = {"occupied": 1.0, "offset": 1.0, "normal": 1.0, "colour": 6.0, "material": 4.0, "sides": 0.3}
     return sum(weights[k] * v for k, v in parts.items()), parts
 
 
 def draw_batch(objects: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Octants (N, 8, 13) of a part of a random object, in other colours, and its voxels' neighbours (N, 27)."""
-    coords, cells = crop(*objects[rng.integers(len(objects))], rng)
-    return torch.from_numpy(recoloured(cells, rng)), torch.from_numpy(octants.neighbours(coords))
+    coords, cells = crop_voxels(*objects[rng.integers(len(objects))], rng)
+    return torch.from_numpy(recolor_octants(cells, rng)), torch.from_numpy(octants.neighbours(coords))
 
 
 def step_loss(networks: Autoencoder, cells: Tensor, around: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ def step_loss(networks: Autoencoder, cells: Tensor, around: Tensor) -> Tensor:
         slat = slat + 0.03 * torch.randn_like(slat)
         _, occupied, children = networks.iad(slat, around)
     # a soft pull keeps the latent's channels near unit scale
-    return loss_of(cells, occupied.float(), children.float())[0] + 1e-3 * slat.float().square().mean()
+    return compute_loss(cells, occupied.float(), children.float())[0] + 1e-3 * slat.float().square().mean()
 
 
 def check(networks: Autoencoder, held: list[tuple[np.ndarray, np.ndarray]]) -> Score:
@@ -95,7 +98,7 @@ def check(networks: Autoencoder, held: list[tuple[np.ndarray, np.ndarray]]) -> S
     for coords, cells in held:
         truth, around = torch.from_numpy(cells.astype(np.float32)), torch.from_numpy(octants.neighbours(coords))
         _, occupied, children = networks.iad(networks.encoder(truth.flatten(1), around), around)
-        loss, parts = loss_of(truth, occupied, children)
+        loss, parts = compute_loss(truth, occupied, children)
         for key, value in (("loss", loss), *parts.items()):
             total[key] = total.get(key, 0) + float(value) / len(held)
     return -total["loss"], {k: round(v, 4) for k, v in total.items()}

@@ -58,10 +58,10 @@ def _backdrop(maps: list[np.ndarray], rng: np.random.Generator) -> Tensor:
     return out
 
 
-def sample(view: photos.View, maps: list[np.ndarray], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def sample(view: photos.LitView, maps: list[np.ndarray], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """A composite (3, S, S) in [-1, 1] and its alpha (S, S)."""
-    picture = photos.mixed_light(view, rng, True)
-    cx, cy, side = photos.crop_window(picture[3].numpy())
+    picture = photos.mix_lights(view, rng, True)
+    cx, cy, side = photos.find_crop(picture[3].numpy())
     size = picture.shape[1]
     fill = rng.uniform(0.35, 0.95) * size / side * 1.2
     x, y = -(cx / size * 2 - 1) * fill, -(cy / size * 2 - 1) * fill
@@ -118,7 +118,7 @@ def train(config: MatteConfig) -> None:
     meta, dev_meta = (json.loads((d / "meta.json").read_text()) for d in (data, dev))
     rng = np.random.default_rng()
     hdris = sorted((data / meta["hdris"]).glob("*.hdr"))
-    read = lambda held: [np.clip(image.read(p)[..., :3], 0, 20) for p in hdris  # noqa: E731
+    read = lambda held: [np.clip(image.read(p)[..., :3], 0, 20) for p in hdris
                          if (p.name in dev_meta["exclude_hdris"]) == held]
     maps, held_maps = read(False), read(True)
     views = [v for n in meta["assets"][:config.limit] for v in photos.read_views(data / "views" / n)]

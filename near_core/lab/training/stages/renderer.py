@@ -20,13 +20,14 @@ from kernels.lab import autograd
 from ....asset import CELL, octants
 from ....errors import NearError
 from ....light import terms as lighting
+from ....models.mini.layout import SurfelColumn, Term
 from ....render.config import SplattingConfig
 from ...networks import graphs
 from ...networks.asset_networks import LightingDecoder, LightTokenizer
 from ...options import option
 from ..data.color import srgb_encode
 from ..data.lit_surfels import write_lit_surfels
-from ..data.mixtures import mixed, random_mixture, random_window, recoloured, restricted
+from ..data.mixtures import draw_mixture, draw_window, mix_lights, reorder_channels, restrict
 from ..loop import Run, RunConfig, Score, background, set_up_torch, start_from
 from .latent import Autoencoder
 
@@ -47,8 +48,10 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     """Splats radiance (S, 3) of the item's surfels as render does. (H, W, 3), premultiplied."""
     rows = torch.nonzero(item["owner"] >= 0).squeeze(1)
     owner = item["owner"][rows]
-    color, metallic, terms = item["surfel"][:, :3], item["surfel"][:, 4:5], item["terms"]
-    gain = (terms[:, 1] + terms[:, 2] + metallic * terms[:, 4]) / color.clamp(min=1e-3)
+    surfel, terms = item["surfel"], item["terms"]
+    diffuse = terms[:, Term.SKY] + terms[:, Term.BOUNCED]
+    gain = diffuse + surfel[:, SurfelColumn.METALLIC, None] * terms[:, Term.SPECULAR]
+    gain = gain / surfel[:, SurfelColumn.BASE_COLOR].clamp(min=1e-3)
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd.splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
@@ -60,38 +63,39 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     return picture[..., 1:] * (solid / front)
 
 
-def forward(networks: RendererNetworks, item: dict) -> Tensor:
+def decode_radiance(networks: RendererNetworks, item: dict) -> Tensor:
+    """What the networks say that the item's surfels send to the camera, (S, 3)."""
     directions = torch.from_numpy(lighting.token_directions())
     tokens = networks.tokenizer(item["tokens"])
     return networks.lad(item["surfel"], item["terms"], item["h"], item["view"], item["reflected"], item["normal"],
                         tokens, directions)
 
 
-def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
+def measure_dissimilarity(a: Tensor, b: Tensor) -> Tensor:
     """(1 - SSIM) / 2 of (H, W, 3) pictures in 0..1, window 7."""
     a, b = a.permute(2, 0, 1)[None], b.permute(2, 0, 1)[None]
-    mean = lambda x: F.avg_pool2d(x, 7, 1)  # noqa: E731
+    mean = lambda x: F.avg_pool2d(x, 7, 1)
     ma, mb = mean(a), mean(b)
     va, vb, cov = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
     ssim = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma * ma + mb * mb + 1e-4) * (va + vb + 9e-4))
     return (1 - ssim).mean() / 2
 
 
-def loss_of(networks: RendererNetworks, item: dict, exposure: float) -> Tensor:
+def compute_loss(networks: RendererNetworks, item: dict, exposure: float) -> Tensor:
     """The logarithm of the display values' squared error, what a mean of decibels counts, and D-SSIM, where the object
     is. Absolute errors would rather have no highlight than one that is a pixel off."""
-    radiance = forward(networks, item)
+    radiance = decode_radiance(networks, item)
     a, b = srgb_encode(draw(item, radiance) * exposure), srgb_encode(item["truth"] * exposure)
     weight = (item["alpha"] > 0.01).float()[..., None] + 0.02
     square = ((a - b).square() * weight).sum() / (3 * weight.sum())
     # transport is right but for good reasons: what a few objects suggest must not spoil others
-    sent = item["terms"][:, [1, 2, 4]].sum(1)
+    sent = item["terms"][:, Term.SENT].sum(1)
     change = ((radiance - sent) / (sent + 0.05)).square().mean()
-    return (0.3 * torch.log(square + 1e-4) + 0.2 * dissimilarity(a, b) * a.shape[0] * a.shape[1] / weight.sum()
+    return (0.3 * torch.log(square + 1e-4) + 0.2 * measure_dissimilarity(a, b) * a.shape[0] * a.shape[1] / weight.sum()
             + CAUTION * change)
 
 
-def psnr(made: Tensor, truth: Tensor, alpha: Tensor) -> float:
+def measure_psnr(made: Tensor, truth: Tensor, alpha: Tensor) -> float:
     """Of display values where the true alpha > 0.5, dB."""
     error = (srgb_encode(made) - srgb_encode(truth)).square()[alpha > 0.5].mean()
     return float(-10 * torch.log10(error.clamp(min=1e-10)))
@@ -152,8 +156,8 @@ def draw_batch(objects: LitObjects, config: RendererConfig, rng: np.random.Gener
     for _ in range(config.batch):
         arrays, h = objects[rng.integers(len(objects))]
         view = rng.integers(int(arrays["views"]))
-        item = mixed(arrays, view, h, random_mixture(arrays, view, rng), random_window(arrays, view, rng))
-        batch.append(restricted(recoloured(item, torch.from_numpy(rng.permutation(3))), config.know))
+        item = mix_lights(arrays, view, h, draw_mixture(arrays, view, rng), draw_window(arrays, view, rng))
+        batch.append(restrict(reorder_channels(item, torch.from_numpy(rng.permutation(3))), config.know))
     return batch
 
 
@@ -163,11 +167,11 @@ def measure_object(networks: RendererNetworks, arrays: dict, h: Tensor, know: st
     for view in range(int(arrays["views"])):
         count = len(arrays[f"{view}.terms"])
         for picture in range(count):
-            item = mixed(arrays, view, h, np.eye(count)[picture][:, None].repeat(3, 1))
+            item = mix_lights(arrays, view, h, np.eye(count)[picture][:, None].repeat(3, 1))
             truth = item["truth"] * item["mean"]
-            made = draw(item, forward(networks, restricted(item, know))) * item["mean"]
-            base = draw(item, item["terms"][:, [1, 2, 4]].sum(1)) * item["mean"]
-            numbers.append((psnr(made, truth, item["alpha"]), psnr(base, truth, item["alpha"])))
+            made = draw(item, decode_radiance(networks, restrict(item, know))) * item["mean"]
+            base = draw(item, item["terms"][:, Term.SENT].sum(1)) * item["mean"]
+            numbers.append((measure_psnr(made, truth, item["alpha"]), measure_psnr(base, truth, item["alpha"])))
     return np.mean(numbers, 0)
 
 
@@ -192,8 +196,8 @@ def train(config: RendererConfig) -> None:
         start_from(networks, config.start)
 
     def loss() -> Tensor:
-        exposure = lambda: float(np.exp(rng.uniform(*np.log(EXPOSURES))))  # noqa: E731
-        return sum(loss_of(networks, item, exposure()) for item in next(batches)) / config.batch
+        exposure = lambda: float(np.exp(rng.uniform(*np.log(EXPOSURES))))
+        return sum(compute_loss(networks, item, exposure()) for item in next(batches)) / config.batch
 
     def check() -> Score:
         ours, plain = np.transpose([measure_object(networks, *held[n], config.know) for n in range(len(held))])
