@@ -22,7 +22,7 @@ _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINT
                          INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
 
 
-class _View(ctypes.Structure):
+class _GridView(ctypes.Structure):
     """Field for field NearGrid in src/grid.h."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("brick_mask", "brick_room", "brick_first", "cell_first",
@@ -81,8 +81,8 @@ class Grid:
         place[order] = np.arange(len(order), dtype=np.int32)
         self._place = place
         self._arrays = (brick_mask, room, brick_first, np.append(first, len(order)).astype(np.uint32), plane,
-                        np.ascontiguousarray(in_cells), order.astype(np.int32), place)  # kept alive for _View
-        self._view = _View(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, edge, self.cell,
+                        np.ascontiguousarray(in_cells), order.astype(np.int32), place)  # kept alive for _GridView
+        self._view = _GridView(*(a.ctypes.data for a in self._arrays), len(order), self.resolution, edge, self.cell,
                            self.dilation, self.skip, self.lift)
 
     @property

@@ -1,376 +1,53 @@
-"""The worker as Blender sees it: started when the first job comes, watched, started again when it dies.
-
-Blender's main thread never waits here unless it asks to (Job.wait). One thread per process supervises it: it starts
-the process (Linux ends a child together with the thread that started it, so no short-lived thread may), reads its
-answers and finishes the jobs.
-"""
+"""Which worker process computes what: one for the embedded model, another while a published model is in use."""
 
 from __future__ import annotations
 
 import atexit
-import itertools
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from . import log
-from ._core import PATH, errors, protocol
+from .worker_process import Backend, JobHandle, WorkerProcess
 
-READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
-CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is killed
-QUIT_WITHIN = 0.5
-
-# -I keeps the child clear of the user's environment; the path is handed over as it is here, ours first, and the rest of
-# it where the child is the same Python (its own packages win)
-_BOOT = ("import json,runpy,sys; v,p=json.loads(sys.argv.pop(1)); p=p if v==list(sys.version_info[:2]) else p[:1]; "
-         "sys.path[:]=list(dict.fromkeys(p[:1]+sys.path+p[1:])); "
-         "runpy.run_module('near_core.worker',run_name='__main__',alter_sys=True)")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What computes pictures. python: an executable, "" for Blender's own; model: keywords of near_core's
-    engine.Engine, none for the embedded model."""
-
-    python: str = ""
-    model: dict[str, Any] = field(default_factory=dict)
-
-
-class Job:
-    """Work given to the worker. May be looked at from any thread."""
-
-    def __init__(self, worker: Worker, request: dict[str, Any], needs: dict[str, Callable[[], dict]]):
-        self.request, self.needs = request, needs
-        self.phase, self.fraction = "Starting", 0.0
-        self.preview: dict[str, Any] | None = None  # matte and crop, once they are known
-        self.warning = ""  # what the person should know although it went on
-        self.crashes = 0
-        self._worker, self._done = worker, threading.Event()
-        self._answer: dict[str, Any] = {}
-        self._error: Exception | None = None
-
-    @property
-    def done(self) -> bool:
-        return self._done.is_set()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Waits until it is done, seconds at the longest; says whether it is."""
-        return self._done.wait(seconds)
-
-    def result(self) -> dict[str, Any]:
-        """The worker's answer. Raises the job's NearError, or Cancelled."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._answer
-
-    def cancel(self) -> None:
-        """Stops it; it is done within half a second, whatever the worker is doing."""
-        self._worker.cancel(self)
-
-    def finish(self, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
-        """Called by the worker's supervisor."""
-        self._answer, self._error = answer or {}, error
-        self._done.set()
-
-
-class Worker:
-    """One child process and the jobs it was given."""
-
-    def __init__(self, choice: Choice = Choice()) -> None:
-        self.choice = choice
-        self.hello: dict[str, Any] = {}  # what the running process said of itself
-        self._lock = threading.RLock()
-        self._jobs: dict[int, Job] = {}
-        self._ids = itertools.count(1)
-        self._known: set[str] = set()  # hashes the process keeps
-        self._process: subprocess.Popen | None = None
-        self._channel: protocol.Channel | None = None
-        self._thread: threading.Thread | None = None
-        self._stopping = self._expected = False
-
-    def submit(self, op: str, channel: str | None = None, needs: dict[str, Callable[[], dict]] | None = None,
-               **fields: Any) -> Job:
-        """Hands a request over and returns at once.
-
-        op, fields: as near_core.worker lists them. channel: earlier jobs of the same channel are dropped.
-        needs: hash -> function that returns the other fields of `put`, called where the worker lacks that hash.
-        """
-        with self._lock:
-            number = next(self._ids)
-            job = Job(self, {"op": op, "id": number, "channel": channel, **fields}, needs or {})
-            self._jobs[number] = job
-            self._wake()
-            if self.hello:
-                self._send(job)
-        return job
-
-    def check(self, seconds: float = 10.0) -> dict[str, Any]:
-        """Starts the process where none runs and returns its hello: versions and onnxruntime_problem.
-
-        Raises NearError when it does not start in that time.
-        """
-        with self._lock:
-            self._wake()
-            thread = self._thread
-        waited = threading.Event()
-        for _ in range(int(seconds / 0.02)):
-            if self.hello:
-                return dict(self.hello)
-            if not thread.is_alive():
-                break
-            waited.wait(0.02)
-        raise _not_started()
-
-    def cancel(self, job: Job) -> None:
-        with self._lock:
-            if job.done or job.request["id"] not in self._jobs:
-                return
-            if not self.hello:  # it was never sent
-                self._finish(job, error=errors.Cancelled())
-                return
-            self._tell({"op": "cancel", "id": job.request["id"]})
-        timer = threading.Timer(CANCEL_WITHIN - 0.1, self._enforce, [job])
-        timer.daemon = True
-        timer.start()
-
-    def stop(self) -> None:
-        """Ends the process and cancels what is left; the next job starts a new one."""
-        with self._lock:
-            thread, process = self._thread, self._process
-            if thread is None:
-                return
-            self._stopping = True
-            self._tell({"op": "quit"})
-        if process is not None:
-            try:
-                process.wait(QUIT_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        thread.join(2.0)
-
-    def _wake(self) -> None:
-        if self._thread is None:
-            self._stopping = False
-            self._thread = threading.Thread(target=self._supervise, name="NeAR worker", daemon=True)
-            self._thread.start()
-
-    def _supervise(self) -> None:
-        while True:
-            folder = Path(tempfile.mkdtemp(prefix="near-"))
-            try:
-                code = self._run(folder)
-            except (OSError, errors.NearError) as error:
-                log.add(f"The worker could not be started ({error}).")
-                code = None
-            shutil.rmtree(folder, ignore_errors=True)
-            with self._lock:
-                if not self._continue(code):
-                    self._thread = None
-                    return
-
-    def _run(self, folder: Path) -> int:
-        """One process from start to end; returns its exit status."""
-        (folder / "answers").touch()
-        process: Any = subprocess.Popen(
-            [self.choice.python or interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), str(folder),
-             str(os.getpid())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
-        threading.Thread(target=_keep_lines, args=[process.stderr], daemon=True).start()
-        hung = threading.Timer(READY_WITHIN, process.kill)
-        hung.daemon = True
-        hung.start()
-        channel = protocol.Channel(process.stdout, process.stdin, incoming=folder / "answers",
-                                   outgoing=folder / "requests")
-        with self._lock:
-            self._process, self._channel, self._expected = process, channel, False
-            if self._stopping:
-                process.kill()
-        try:
-            while (event := channel.receive()) is not None:
-                if event["event"] == "hello":
-                    hung.cancel()
-                self._handle(event)
-        except (OSError, ValueError) as error:  # half a frame: it died while it spoke
-            log.add(f"The worker's answer was cut off ({error}).")
-            process.kill()
-        finally:
-            hung.cancel()
-            code = process.wait()
-            with self._lock:  # a job that comes from now on waits for the next process
-                self._process = self._channel = None
-                self.hello = {}
-                self._known.clear()
-                channel.close()
-        return code
-
-    def _continue(self, code: int | None) -> bool:
-        """After the process ended: whether another is wanted. Jobs that it took with it are given one more chance."""
-        lost = list(self._jobs.values())
-        if self._stopping:
-            for job in lost:
-                self._finish(job, error=errors.Cancelled())
-            return False
-        if not self._expected:
-            log.add(f"The worker ended unexpectedly ({describe_exit(code)}).")
-            for job in lost:
-                job.warning = "The worker process crashed and was started again; see the log in Check Setup."
-                job.crashes += 1
-                if code is None:
-                    self._finish(job, error=_not_started())
-                elif job.crashes > 1:
-                    self._finish(job, error=_crashed(code))
-        return bool(self._jobs)
-
-    def _handle(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        with self._lock:
-            if kind == "hello":
-                self.hello = event
-                if self.choice.model:
-                    self._tell({"op": "choose", "model": self.choice.model})
-                for job in list(self._jobs.values()):
-                    self._send(job)
-                return
-            job = self._jobs.get(event["id"])
-            if job is None:
-                return
-            if kind == "progress":
-                job.phase, job.fraction = event["phase"], event["fraction"]
-            elif kind == "preview":
-                job.preview = event
-            elif kind == "missing":
-                self._known.difference_update(event["hashes"])
-                self._send(job)
-            elif kind == "done":
-                job.warning = " ".join(filter(None, (job.warning, event.get("warning", ""))))
-                self._finish(job, event)
-            elif kind == "cancelled":
-                self._finish(job, error=errors.Cancelled())
-            else:
-                self._finish(job, error=errors.NearError(event["what"], event["fix"]))
-
-    def _send(self, job: Job) -> None:
-        for key, read in job.needs.items():
-            if key not in self._known:
-                self._tell({"op": "put", "hash": key, **read()})
-                self._known.add(key)
-        self._tell(job.request)
-
-    def _tell(self, message: dict[str, Any]) -> None:
-        try:
-            if self._channel is not None:
-                self._channel.send(message)
-        except (OSError, ValueError):  # it is gone; the supervisor sees that too and sends the job again
-            log.add("The worker could not be reached.")
-            if self._process is not None:
-                self._process.kill()
-
-    def _finish(self, job: Job, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
-        self._jobs.pop(job.request["id"], None)
-        job.finish(answer, error)
-
-    def _enforce(self, job: Job) -> None:
-        with self._lock:
-            if job.done:
-                return
-            log.add("The worker did not stop in time and is started again.")
-            self._expected = True
-            self._finish(job, error=errors.Cancelled())
-            if self._process is not None:
-                self._process.kill()
-
-
-def _path() -> tuple[tuple[int, ...], list[str]]:
-    """This Python's version and where it finds packages, ours first."""
-    return sys.version_info[:2], [str(PATH), *filter(os.path.isdir, sys.path)]
-
-
-def _keep_lines(stream) -> None:
-    for line in stream:
-        log.add(line.decode(errors="replace"))
-
-
-def _crashed(code: int) -> errors.NearError:
-    return errors.NearError(f"The worker process crashed twice ({describe_exit(code)}).",
-                            "Save your work, try a smaller picture, and see the log in Check Setup.")
-
-
-def _not_started() -> errors.NearError:
-    return errors.NearError("The worker process could not be started.", "See the log in Check Setup.")
-
-
-def describe_exit(code: int | None) -> str:
-    """An exit status in words; None where there was no process."""
-    if code is None:
-        return "it did not start"
-    if code == -9:
-        return "it was killed, often because memory ran out"
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def interpreter() -> str:
-    """Blender's own Python as a program. sys.executable is Blender itself in some builds."""
-    home = Path(sys.base_exec_prefix)
-    folders = (home / "bin", home)
-    found = (path for folder in folders for path in sorted(folder.glob("python3*")) + sorted(folder.glob("python.exe")))
-    candidates = [Path(sys.executable or ""), *found]
-    for path in candidates:
-        if path.name.lower().startswith("python") and os.access(path, os.X_OK):
-            return str(path)
-    raise _not_started()
-
-
-_embedded = Worker()
+_embedded = WorkerProcess()
 _rendering = _embedded
 
 
-def worker() -> Worker:
+def get_worker() -> WorkerProcess:
     """The worker that computes pictures and reads photos, as chosen."""
     return _rendering
 
 
-def choose(choice: Choice) -> None:
+def use_backend(backend: Backend) -> None:
     """Has the next pictures, and assets from photos, computed otherwise. Meshes stay with the worker of the embedded
     model; a published one gets a process of its own, which ends with the choice."""
     global _rendering
-    if choice == _rendering.choice:
+    if backend == _rendering.backend:
         return
     if _rendering is not _embedded:
         _rendering.stop()
-    _rendering = Worker(choice) if choice.model else _embedded
+    _rendering = WorkerProcess(backend) if backend.model else _embedded
 
 
-def create_from_mesh(mesh, **options: Any) -> Job:
+def create_from_mesh(mesh, **options: Any) -> JobHandle:
     """near_core.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file (uint8)."""
     return _embedded.submit("create_mesh", mesh=mesh, options=options)
 
 
-def create_from_image(photos, **options: Any) -> Job:
+def create_from_image(photos, **options: Any) -> JobHandle:
     """near_core.engine.Engine.create_from_image in the worker that the choice names; job.preview appears first, then as
     create_from_mesh."""
     return _rendering.submit("create_image", photos=photos, options=options)
 
 
 def register() -> None:
-    atexit.register(stop)
+    atexit.register(stop_workers)
 
 
 def unregister() -> None:
-    atexit.unregister(stop)
-    stop()
+    atexit.unregister(stop_workers)
+    stop_workers()
 
 
-def stop() -> None:
+def stop_workers() -> None:
     """Ends every process of the add-on that computes."""
-    choose(Choice())
+    use_backend(Backend())
     _embedded.stop()

@@ -17,7 +17,7 @@ SPACES = {
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
-def working_space() -> str:
+def get_working_space() -> str:
     """The name of the open file's working space; unknown ones are taken for Rec.709."""
     name = getattr(getattr(bpy.data, "colorspace", None), "working_space", "")
     return name if name in SPACES else "Linear Rec.709"
@@ -25,12 +25,12 @@ def working_space() -> str:
 
 def to_rec709(rgb: np.ndarray, space: str | None = None) -> np.ndarray:
     """Linear colours (..., 3) of `space`, the working space where none is named, in linear Rec.709."""
-    return _convert(rgb, space or working_space(), "Linear Rec.709")
+    return _convert(rgb, space or get_working_space(), "Linear Rec.709")
 
 
 def from_rec709(rgb: np.ndarray) -> np.ndarray:
     """Linear Rec.709 colours (..., 3) in the working space."""
-    return _convert(rgb, "Linear Rec.709", working_space())
+    return _convert(rgb, "Linear Rec.709", get_working_space())
 
 
 def _convert(rgb: np.ndarray, source: str, target: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, log, sync, viewport, world
+from . import client, colorspace, log, sync, viewport, worker_process, world
 from ._core import errors
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
@@ -29,10 +29,10 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._view: viewport.View | None = None
+        self._view: viewport.ViewportPicture | None = None
 
     def update_render_passes(self, frame, view_layer):
-        for name in sync.passes_of(view_layer):
+        for name in sync.list_passes(view_layer):
             channels, kind = _CHANNELS.get(name, ("X", "VALUE"))
             self.register_pass(frame, view_layer, name, len(channels), channels, kind)
 
@@ -50,7 +50,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         view_layer = depsgraph.view_layer_eval
-        passes = sync.passes_of(view_layer)
+        passes = sync.list_passes(view_layer)
         for name in passes:
             if name not in _BUILT_IN:
                 channels, _ = _CHANNELS.get(name, ("X", "VALUE"))
@@ -64,30 +64,30 @@ class NearRenderEngine(bpy.types.RenderEngine):
         try:
             for view in result.views:
                 self.active_view_set(view.name)
-                camera = sync.final_camera(self, depsgraph, view.name)
+                camera = sync.find_camera(self, depsgraph, view.name)
                 settings, request = sync.make_request(frame, assets, light, passes, seen)
-                job = client.worker().submit("render", "final", camera=camera, settings=settings, **request)
+                job = client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)
                 write_passes(result.layers[0], self._wait_for(job), view.name)
         except BaseException:
             self.end_result(result, cancel=True)
             raise
         self.end_result(result)
 
-    def _tell_about(self, assets: sync.Assets, layer: str) -> None:
+    def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
             self.report({"INFO"}, f"No neural asset is visible in {layer}")
         for name in assets.bent:
             self.report({"WARNING"}, f"{name} was edited in a way its asset cannot follow. Undo the edit of its mesh.")
 
-    def _wait_for_light(self, depsgraph: bpy.types.Depsgraph) -> world.Light:
-        while not isinstance(light := world.read_light(depsgraph), world.Light):
+    def _wait_for_light(self, depsgraph: bpy.types.Depsgraph) -> world.WorldLight:
+        while not isinstance(light := world.read_light(depsgraph), world.WorldLight):
             self.update_stats("", f"Baking the World {light.name}")
             while not light.wait(_CHECK_EVERY):
                 if self.test_break():
                     raise errors.Cancelled
         return light
 
-    def _wait_for(self, job: client.Job) -> dict[str, np.ndarray]:
+    def _wait_for(self, job: worker_process.JobHandle) -> dict[str, np.ndarray]:
         shown = ""
         while not job.wait(_CHECK_EVERY):
             if self.test_break():
@@ -103,12 +103,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def view_update(self, context, depsgraph):
         if self._view is None:
-            self._view = viewport.View()
+            self._view = viewport.ViewportPicture()
         self._view.update(depsgraph, context.space_data)
 
     def view_draw(self, context, depsgraph):
         if self._view is None:
-            self._view = viewport.View()
+            self._view = viewport.ViewportPicture()
             self._view.update(depsgraph, context.space_data)
         self._view.draw(self, context, depsgraph)
 
@@ -118,10 +118,10 @@ def write_passes(layer: Any, passes: dict[str, np.ndarray], view: str) -> None:
     for name, values in passes.items():
         target = layer.passes.find_by_name(name, view)
         if target is not None:
-            target.rect.foreach_set(np.ascontiguousarray(as_blender(name, values)[::-1], np.float32).ravel())
+            target.rect.foreach_set(np.ascontiguousarray(convert_pass(name, values)[::-1], np.float32).ravel())
 
 
-def as_blender(name: str, values: np.ndarray) -> np.ndarray:
+def convert_pass(name: str, values: np.ndarray) -> np.ndarray:
     """A pass (H, W, C) of near_core with Blender's colours and depth."""
     if name == "Depth":
         return np.where(values == 0, np.float32(EMPTY_DEPTH), values)

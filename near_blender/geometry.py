@@ -14,7 +14,7 @@ from ._core import mesh as meshes
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
-def read(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.Mesh, list[str]]:
+def read_mesh(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.Mesh, list[str]]:
     """The surface of ob with its modifiers, turned and scaled as it stands in the world, and notes on what is missing.
 
     Raises NearError where there is no surface, or one with vertices at infinity.
@@ -27,14 +27,15 @@ def read(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.M
         data.calc_loop_triangles()
         if len(data.loop_triangles) > meshes.MAX_TRIANGLES:
             raise meshes.too_many(ob.name, len(data.loop_triangles))
-        readings = [materials.read(slot.material) for slot in evaluated.material_slots] or [materials.Reading()]
+        slots = evaluated.material_slots
+        readings = [materials.read_material(slot.material) for slot in slots] or [materials.MaterialReading()]
         mesh = _triangles(data, np.array(ob.matrix_world, np.float64)[:3, :3], readings)
     finally:
         evaluated.to_mesh_clear()
     return meshes.check(mesh, ob.name), [note for reading in readings for note in reading.notes]
 
 
-def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.Reading]) -> meshes.Mesh:
+def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:
     """turn: (3, 3) float64, object to world without the position."""
     count = len(data.loop_triangles)
     vertices = _get(data.vertices, "co", (len(data.vertices), 3))
@@ -55,7 +56,7 @@ def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.
         materials=tuple(reading.material for reading in readings))
 
 
-def _uv(data: bpy.types.Mesh, corners: np.ndarray, slot: np.ndarray, readings: list[materials.Reading]
+def _uv(data: bpy.types.Mesh, corners: np.ndarray, slot: np.ndarray, readings: list[materials.MaterialReading]
         ) -> np.ndarray | None:
     """(F, 3, 2) float32: for each face the UVs its material's maps lie on; None where the mesh has none."""
     if not data.uv_layers:
@@ -72,7 +73,7 @@ def _uv(data: bpy.types.Mesh, corners: np.ndarray, slot: np.ndarray, readings: l
 
 
 def _color(data: bpy.types.Mesh, corners: np.ndarray, vertex: np.ndarray, slot: np.ndarray,
-           readings: list[materials.Reading]) -> np.ndarray | None:
+           readings: list[materials.MaterialReading]) -> np.ndarray | None:
     """(F, 3, 4) float32 linear: for each face the colours its material is tinted with; None where no material is."""
     color = None
     for index, reading in enumerate(readings):

@@ -14,6 +14,6 @@ def add(text: str) -> None:
     _lines.extend(f"{stamp} {line}" for line in text.rstrip().splitlines())
 
 
-def text() -> str:
+def get_text() -> str:
     """Everything that is kept, oldest line first."""
     return "\n".join(list(_lines))

@@ -1,6 +1,6 @@
 """Blender's materials as near_core's metallic-roughness materials.
 
-The inputs of a Principled BSDF are followed through its node graph. What cannot be followed is named in a note, and the
+The inputs of a Principled BSDF are followed through its node tree. What cannot be followed is named in a note, and the
 input's own value stands in for it.
 """
 
@@ -12,37 +12,38 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, graph
+from . import colorspace, shader_nodes
 from ._core import image as images
 from ._core import mesh as meshes
-from .graph import Layout, Unsupported, Value
+from .shader_nodes import NodeValue, Unsupported, UVLayout
 
 
 @dataclass
-class Reading:
+class MaterialReading:
     """A material and what its faces need: the UV layout of its maps, the colour attribute that tints it ("" = none),
     and notes for the artist on what could not be followed."""
 
     material: meshes.Material = meshes.Material()
-    layout: Layout = Layout()
+    layout: UVLayout = UVLayout()
     attribute: str = ""
     notes: list[str] = field(default_factory=list)
 
 
-def read(material: bpy.types.Material | None) -> Reading:
+def read_material(material: bpy.types.Material | None) -> MaterialReading:
     """The material with its maps. None is Blender's default grey."""
     if material is None:
-        return Reading()
+        return MaterialReading()
     has_nodes = bpy.app.version >= (5, 0) or material.use_nodes  # always on from 5.0, where asking is deprecated
     if material.node_tree is None or not has_nodes:
         red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
-        return Reading(meshes.Material(material.name, (red, green, blue, 1.0), material.roughness, material.metallic))
+        color = (red, green, blue, 1.0)
+        return MaterialReading(meshes.Material(material.name, color, material.roughness, material.metallic))
     shader, groups, note = _find_shader(material.node_tree)
-    reading = Reading(notes=[note] if note else [])
+    reading = MaterialReading(notes=[note] if note else [])
     if shader is None:
         reading.material = meshes.Material(material.name)
     else:
-        _Reader(material, shader, groups, reading).read()
+        _ShaderReader(material, shader, groups, reading).read()
     reading.notes = [f"{material.name}: {text}" for text in reading.notes]
     return reading
 
@@ -53,7 +54,7 @@ def _find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
     queue = [(output.inputs["Surface"], ())] if output is not None else []
     others: list[tuple[Any, tuple[Any, ...]]] = []
     while queue:
-        node, _, groups = graph.source(*queue.pop(0))
+        node, _, groups = shader_nodes.find_source(*queue.pop(0))
         if node is None:
             continue
         if node.type == "BSDF_PRINCIPLED":
@@ -66,13 +67,13 @@ def _find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
     return None, (), "has no surface shader, grey is used"
 
 
-class _Reader:
-    """Reads one shader node into a Reading."""
+class _ShaderReader:
+    """Reads one shader node into a MaterialReading."""
 
-    def __init__(self, material: bpy.types.Material, shader: Any, groups: tuple[Any, ...], reading: Reading):
+    def __init__(self, material: bpy.types.Material, shader: Any, groups: tuple[Any, ...], reading: MaterialReading):
         self._name, self._shader, self._groups, self._reading = material.name, shader, groups, reading
-        self._graph = graph.Graph(groups)
-        self._layout: Layout | None = None
+        self._evaluator = shader_nodes.ShaderEvaluator(groups)
+        self._layout: UVLayout | None = None
 
     def read(self) -> None:
         kind = self._shader.type
@@ -82,7 +83,7 @@ class _Reader:
         metallic = self._value("Metallic", missing=float(kind in ("BSDF_GLOSSY", "BSDF_ANISOTROPIC", "BSDF_METALLIC")))
         red, green, blue = _factors(base)
         normal_map, strength = self._normal()
-        layout = self._layout or Layout()
+        layout = self._layout or UVLayout()
         self._reading.material = meshes.Material(
             self._name, (red, green, blue, _factors(alpha)[0]), _factors(roughness)[0], _factors(metallic)[0],
             _color_map(base, alpha), _number_map(roughness), _number_map(metallic), normal_map, strength,
@@ -90,18 +91,18 @@ class _Reader:
         self._reading.layout = layout
         self._reading.attribute = base.attribute
 
-    def _value(self, name: str, missing: float = 0.0) -> Value:
+    def _value(self, name: str, missing: float = 0.0) -> NodeValue:
         """What the shader's input `name` is worth."""
         socket = self._shader.inputs.get(name)
         if socket is None:
-            return graph.constant(missing)
+            return shader_nodes.make_constant(missing)
         try:
-            return self._agreeing(self._graph.follow(socket))
+            return self._require_layout(self._evaluator.evaluate(socket))
         except Unsupported as problem:
             self._reading.notes.append(f"{name} comes from {problem}, its own value is used instead")
-            return graph.own_value(socket)
+            return shader_nodes.read_default(socket)
 
-    def _agreeing(self, value: Value) -> Value:
+    def _require_layout(self, value: NodeValue) -> NodeValue:
         """One UV layout serves all the maps of a material: the first one met."""
         self._layout = self._layout or value.layout
         if value.layout is not None and value.layout != self._layout:
@@ -111,13 +112,13 @@ class _Reader:
     def _normal(self) -> tuple[np.ndarray | None, float]:
         """The tangent-space normal map (h, w, 3) uint8 and its strength."""
         socket = self._shader.inputs.get("Normal")
-        node, _, groups = graph.source(socket, self._groups) if socket is not None else (None, None, ())
+        node, _, groups = shader_nodes.find_source(socket, self._groups) if socket is not None else (None, None, ())
         if node is None:
             return None, 1.0
         try:
             if node.type != "NORMAL_MAP" or node.space != "TANGENT" or node.inputs["Strength"].is_linked:
                 raise Unsupported(node.label or node.bl_label)
-            value = self._agreeing(graph.Graph(groups).follow(node.inputs["Color"]))
+            value = self._require_layout(shader_nodes.ShaderEvaluator(groups).evaluate(node.inputs["Color"]))
         except Unsupported as problem:
             self._reading.notes.append(f"Normal comes from {problem}, it is left out")
             return None, 1.0
@@ -126,7 +127,7 @@ class _Reader:
         return _to_bytes(value.color[..., :3]), float(node.inputs["Strength"].default_value)
 
 
-def _factors(value: Value) -> tuple[float, float, float]:
+def _factors(value: NodeValue) -> tuple[float, float, float]:
     """The constant (red, green, blue) of a value; 1 where it has pixels, which then say it all."""
     if value.layout is not None:
         return 1.0, 1.0, 1.0
@@ -134,7 +135,7 @@ def _factors(value: Value) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _color_map(base: Value, alpha: Value) -> np.ndarray | None:
+def _color_map(base: NodeValue, alpha: NodeValue) -> np.ndarray | None:
     """(h, w, 4) uint8 sRGB with alpha, or None where neither has pixels."""
     if base.layout is None and alpha.layout is None:
         return None
@@ -142,11 +143,11 @@ def _color_map(base: Value, alpha: Value) -> np.ndarray | None:
     color = images.srgb_encode(base.color[..., :3]) if base.layout is not None else np.ones((*shape[:2], 3), np.float32)
     mask = np.ones(shape[:2], np.float32)
     if alpha.layout is not None:
-        mask = graph.resampled(alpha.color[..., 0], shape)
+        mask = shader_nodes.resample(alpha.color[..., 0], shape)
     return _to_bytes(np.concatenate([color, mask[..., None]], 2))
 
 
-def _number_map(value: Value) -> np.ndarray | None:
+def _number_map(value: NodeValue) -> np.ndarray | None:
     return None if value.layout is None else _to_bytes(value.color[..., 0])
 
 

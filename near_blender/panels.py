@@ -123,7 +123,7 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return context.object is not None and payload.mesh_of(context.object) is not None
+        return context.object is not None and payload.find_payload(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context)
@@ -139,7 +139,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
     bl_label = "Create"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, creation = self.layout, jobs.current()
+        layout, creation = self.layout, jobs.get_current()
         if creation is not None:
             draw_creation(layout, creation)
             return
@@ -157,7 +157,7 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return context.object is not None and payload.mesh_of(context.object) is not None
+        return context.object is not None and payload.find_payload(context.object) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context)
@@ -179,7 +179,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What the active object's asset is, and what is wrong with it."""
     ob = context.object
     try:
-        asset = payload.asset_of(ob)
+        asset = payload.decode_asset(ob)
     except errors.NearError as error:
         _draw_warning(layout, error.what, error.fix)
         return

@@ -25,7 +25,7 @@ _assets: OrderedDict[str, assets.NeuralAsset] = OrderedDict()
 def attach(ob: Any, data: bytes, name: str = "") -> bpy.types.Mesh:
     """Makes ob stand for the asset in data, the bytes of a .near file; equal bytes share one payload."""
     wanted = hash_bytes(data)
-    mesh = next((m for m in bpy.data.meshes if not m.library and hash_of(m) == wanted), None)
+    mesh = next((m for m in bpy.data.meshes if not m.library and find_hash(m) == wanted), None)
     if mesh is None:
         mesh = bpy.data.meshes.new(f"{name or ob.name} (NeAR)")
         mesh[KEY] = data  # a new property: assigning to an existing one would stop at the first zero byte
@@ -33,38 +33,38 @@ def attach(ob: Any, data: bytes, name: str = "") -> bpy.types.Mesh:
     return mesh
 
 
-def mesh_of(ob: Any) -> bpy.types.Mesh | None:
+def find_payload(ob: Any) -> bpy.types.Mesh | None:
     """The payload that ob stands for, if any."""
     return ob.near.asset
 
 
-def bytes_of(mesh: bpy.types.Mesh | None) -> bytes | None:
+def read_bytes(mesh: bpy.types.Mesh | None) -> bytes | None:
     """The bytes of the .near file kept by mesh; None where it is no payload."""
     data = mesh.get(KEY) if mesh is not None else None
     return data if isinstance(data, bytes) else None
 
 
-def hash_of(mesh: bpy.types.Mesh | None) -> str | None:
+def find_hash(mesh: bpy.types.Mesh | None) -> str | None:
     """hash_bytes of what mesh keeps, computed once per session; None where it is no payload."""
     if mesh is None:
         return None
     uid = mesh.session_uid
     if uid not in _hashes:
-        data = bytes_of(mesh)
+        data = read_bytes(mesh)
         if data is None:
             return None
         _hashes[uid] = hash_bytes(data)
     return _hashes[uid]
 
 
-def asset_of(ob: bpy.types.Object) -> assets.NeuralAsset | None:
+def decode_asset(ob: bpy.types.Object) -> assets.NeuralAsset | None:
     """The asset ob stands for, decoded; None where it stands for none. Raises NearError for damaged bytes."""
-    mesh = mesh_of(ob)
-    key = hash_of(mesh)
+    mesh = find_payload(ob)
+    key = find_hash(mesh)
     if key is None:
         return None
     if key not in _assets:
-        _assets[key] = assets.from_bytes(bytes_of(mesh), f"The asset of {ob.name}")
+        _assets[key] = assets.from_bytes(read_bytes(mesh), f"The asset of {ob.name}")
         while len(_assets) > _CACHED:
             _assets.popitem(last=False)
     _assets.move_to_end(key)

@@ -1,4 +1,4 @@
-"""The add-on's preferences: which model draws, where it comes from and runs, Check Setup, caches."""
+"""What the preferences say: the model in use, the Python it runs in, and where both are kept."""
 
 from __future__ import annotations
 
@@ -6,131 +6,77 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from . import choices
+from . import client, worker_process
 from ._core import ADDON, checkpoints, interpreter
-from .operators import models, setup
-
-WIDTH = 90  # letters of a line of notes
 
 
-def cache_folder() -> Path:
-    """Where NeAR keeps what it can compute again; the only place it writes to unasked."""
-    return choices.user_folder("cache")
+def get_user_folder(name: str) -> Path:
+    """A folder of the add-on's own that Blender deletes with it."""
+    if ADDON.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(ADDON, path=name, create=True))
+    return Path(bpy.utils.user_resource("EXTENSIONS", path=f".user/checkout/near/{name}", create=True))
 
 
-def _apply(self: Any, context: bpy.types.Context) -> None:
-    choices.apply()
+def get_python_folder() -> Path:
+    """Where Set Up makes its Python."""
+    return get_user_folder("python")
 
 
-class NEAR_AP_preferences(bpy.types.AddonPreferences):
-    bl_idname = ADDON
-
-    model: EnumProperty(
-        name="Model", default="MINI", update=_apply,
-        description="What draws assets of a published model, and makes assets from photos",
-        items=[("MINI", "near-mini", "The model inside the add-on, which runs on any machine", 0),
-               ("PUBLISHED", "Published", "The full-size networks of a checkpoint, best on a GPU", 1)])
-    checkpoint: StringProperty(
-        name="Checkpoint", subtype="DIR_PATH", update=_apply,
-        description="The folder of the published checkpoint in use")
-    python: StringProperty(
-        name="Python", subtype="FILE_PATH", update=_apply,
-        description="An interpreter that has torch; empty for the one that Set Up makes")
-    device: EnumProperty(
-        name="Device", default="AUTO", update=_apply, description="What the published networks run on",
-        items=[("AUTO", "Automatic", "A GPU where torch finds one", 0), ("CUDA", "NVIDIA GPU", "CUDA", 1),
-               ("MPS", "Apple GPU", "Metal", 2), ("CPU", "Processor", "Slow, but always there", 3)])
-    precision: EnumProperty(
-        name="Precision", default="AUTO", update=_apply, description="Numbers that the published networks compute with",
-        items=[("AUTO", "Automatic", "Half on a GPU, full on the processor", 0),
-               ("FLOAT32", "Full", "32 bits", 1), ("BFLOAT16", "Brain Float", "16 bits, wide range", 2),
-               ("FLOAT16", "Half", "16 bits", 3)])
-    show_files: BoolProperty(name="Files", description="Show every downloaded file with its hash")
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.row().prop(self, "model", expand=True)
-        task = models.current()
-        if task is not None:
-            box = layout.box()
-            box.progress(factor=task.job.fraction, text=f"{task.title}: {task.job.phase}")
-            box.operator("near.stop", icon="X").what = "TASK"
-        elif models.outcome() is not None:
-            well, text = models.outcome()
-            notes = layout.box().column(align=True)
-            for number, line in enumerate(models.wrapped(text, WIDTH)):
-                notes.label(text=line, icon="BLANK1" if number else "CHECKMARK" if well else "ERROR")
-        if self.model == "PUBLISHED":  # near-mini needs none of it
-            self._draw_choice(layout.box())
-            self._draw_checkpoints(layout.box())
-            self._draw_python(layout.box())
-        _draw_setup(layout)
-
-    def _draw_checkpoints(self, layout: bpy.types.UILayout) -> None:
-        for source in checkpoints.CATALOGUE.values():
-            self._draw_checkpoint(layout, source)
-            layout.separator(type="LINE")
-        layout.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
-        layout.operator("near.use_checkpoint", text="Use Local Folder...", icon="FILE_FOLDER")
-
-    def _draw_choice(self, layout: bpy.types.UILayout) -> None:
-        layout.use_property_split = True
-        if not self.checkpoint:
-            layout.label(text="No checkpoint is in use yet: download one or choose a folder", icon="ERROR")
-        layout.prop(self, "checkpoint")
-        layout.prop(self, "device")
-        layout.prop(self, "precision")
-
-    def _draw_checkpoint(self, layout: bpy.types.UILayout, source: checkpoints.Source) -> None:
-        state, record = choices.state_of(source.name)
-        size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
-        layout.label(text=f"{source.title}: {state}", icon="CHECKMARK" if record and record.verified else "DOT")
-        facts = layout.column(align=True)
-        facts.label(text=f"For: {source.use}")
-        facts.label(text=f"Size: {size}")
-        facts.label(text=f"Licence: {source.licence}")
-        facts.label(text=f"Source: {source.page}" + (f", revision {record.revision[:12]}" if record else ""))
-        for line in models.wrapped(f"Territory: {source.notes}", WIDTH):
-            facts.label(text=line)
-        row = layout.row(align=True)
-        row.operator("near.download_checkpoint", text="Download", icon="IMPORT").name = source.name
-        if record is None:
-            return
-        row.operator("near.verify_checkpoint", text="Verify", icon="CHECKMARK").name = source.name
-        row.operator("near.remove_checkpoint", text="Remove", icon="TRASH").name = source.name
-        if source.chosen:
-            row.operator("near.use_checkpoint", text="Use").directory = str(choices.checkpoint_folder(source.name))
-        if self.show_files:
-            files = layout.column(align=True)
-            for each in record.files:
-                files.label(text=f"{each.path}  {each.size / 1e6:.1f} MB  {each.digest.replace(':', ' ')}")
-
-    def _draw_python(self, layout: bpy.types.UILayout) -> None:
-        used, folder = choices.python(), choices.python_folder()
-        layout.label(text="Python for published models: " + (used or "none yet, Blender's own has no torch"),
-                     icon="CHECKMARK" if used else "DOT")
-        layout.prop(self, "python")
-        row = layout.row(align=True)
-        row.operator("near.set_up_python", text="Set Up...", icon="IMPORT")
-        row.operator("near.check_python", text="Check", icon="CHECKMARK")
-        row.operator("near.remove_python", text="Remove", icon="TRASH")
-        if any(folder.iterdir()) and not interpreter.is_ready(folder):
-            layout.label(text="Set Up was interrupted; starting it again goes on from there", icon="INFO")
+def get_checkpoint_folder(name: str) -> Path:
+    """Where the checkpoint of that name is downloaded to."""
+    return get_user_folder("checkpoints") / name
 
 
-def _draw_setup(layout: bpy.types.UILayout) -> None:
-    row = layout.row()
-    row.operator("near.check_setup", icon="CHECKMARK")
-    row.operator("near.copy_setup", icon="COPYDOWN")
-    found = layout.column(align=True)
-    for well, text in setup.lines():
-        found.label(text=text, icon="CHECKMARK" if well else "ERROR")
-    notes = layout.column(align=True)
-    notes.label(text="Threads: as many as Render Properties > Performance > Threads says", icon="INFO")
-    notes.operator("wm.path_open", text="Open Cache Folder", icon="FILE_FOLDER").filepath = str(cache_folder())
+def list_companions() -> list[str]:
+    """The downloaded folders that stand beside the chosen checkpoint when assets are created."""
+    return [str(get_checkpoint_folder(each.name)) for each in checkpoints.CATALOGUE.values()
+            if not each.chosen and checkpoints.read_record(get_checkpoint_folder(each.name)) is not None]
 
 
-CLASSES = (NEAR_AP_preferences,)
-register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
+def get_preferences() -> Any:
+    """The add-on's preferences; None where it was registered without being enabled (scripts, tests)."""
+    entry: Any = bpy.context.preferences.addons.get(ADDON)
+    return entry.preferences if entry is not None else None
+
+
+def find_python() -> str:
+    """The interpreter for published models: the one named, else the one set up, else "" for Blender's own."""
+    chosen = get_preferences()
+    if chosen is not None and chosen.python:
+        return bpy.path.abspath(chosen.python)
+    folder = get_python_folder()
+    return str(interpreter.python_of(folder)) if interpreter.is_ready(folder) else ""
+
+
+def apply_preferences() -> None:
+    """Hands what is chosen to the worker."""
+    chosen = get_preferences()
+    if chosen is None or chosen.model != "PUBLISHED" or not chosen.checkpoint:
+        client.use_backend(worker_process.Backend())
+        return
+    client.use_backend(worker_process.Backend(find_python(), {
+        "model": bpy.path.abspath(chosen.checkpoint), "device": chosen.device.lower(),
+        "precision": chosen.precision.lower(), "companions": list_companions()}))
+
+
+def describe_checkpoint(name: str) -> tuple[str, checkpoints.Record | None]:
+    """A checkpoint's state in words, and what is known of its files."""
+    folder = get_checkpoint_folder(name)
+    record = checkpoints.read_record(folder)
+    if record is None:
+        return "Not downloaded", None
+    total, there = sum(each.size for each in record.files), checkpoints.progress_of(folder, record)
+    if record.verified and there == total:
+        return "Downloaded and verified", record
+    if all(checkpoints.size_on_disk(folder, each) == each.size for each in record.files):
+        return "Downloaded, not verified", record
+    return f"Interrupted at {there / 1e9:.2f} of {total / 1e9:.2f} GB", record
+
+
+def register() -> None:
+    apply_preferences()
+
+
+def unregister() -> None:
+    client.use_backend(worker_process.Backend())

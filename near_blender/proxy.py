@@ -77,7 +77,7 @@ def set_preview(ob: bpy.types.Object, picture: np.ndarray) -> None:
     preview.image_pixels_float.foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
 
 
-def asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.ndarray:
+def compute_asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.ndarray:
     """Asset frame -> world (4, 4) float64 of the proxy ob, original or evaluated, drawn with matrix_world (4, 4).
 
     Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), that is part of it.
@@ -96,7 +96,7 @@ def _fit(ob: bpy.types.Object) -> tuple[np.ndarray, float]:
     ob = ob.original
     rest, now = _positions(ob.data)
     if len(rest) < 4 or not np.isfinite(now).all():
-        asset = payload.asset_of(ob)
+        asset = payload.decode_asset(ob)
         extent = asset.extent if asset is not None else 1.0
         return np.diag([extent, extent, extent, 1.0]), np.inf
     x = np.concatenate([rest, np.ones((len(rest), 1))], 1)

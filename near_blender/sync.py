@@ -23,11 +23,11 @@ _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
 
 
 @dataclass
-class Assets:
+class VisibleAssets:
     """The neural assets that a depsgraph shows.
 
     instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world.
-    needs: hash -> function that returns what the worker keeps under it (client.Worker.submit).
+    needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
     """
 
@@ -41,13 +41,13 @@ def is_asset(ob: Any) -> bool:
     return ob.original.near.asset is not None
 
 
-def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D | None = None) -> Assets:
+def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D | None = None) -> VisibleAssets:
     """Every visible neural asset, instances included. Raises NearError for an asset whose data are gone.
 
     space: the viewport that is drawn, whose local view counts; None in final renders.
     Holdouts, indirect-only objects and those hidden from the camera are left out: they would only act on light.
     """
-    assets, layer = Assets(), depsgraph.view_layer_eval
+    assets, layer = VisibleAssets(), depsgraph.view_layer_eval
     frames: dict[bpy.types.Object, np.ndarray] = {}
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
@@ -58,12 +58,12 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
         if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue
         original = ob.original
-        key = payload.hash_of(original.near.asset)
+        key = payload.find_hash(original.near.asset)
         if key is None:
             raise errors.NearError(f"The asset of {original.name} is not in this file.",
                                    "Find the missing library, or create or import the asset again.")
         if original not in frames:
-            frames[original] = proxy.asset_matrix(ob, np.eye(4))
+            frames[original] = proxy.compute_asset_matrix(ob, np.eye(4))
             assets.needs[key] = _reader(original.near.asset, original.name)
             if proxy.is_bent(ob):
                 assets.bent.append(original.name)
@@ -73,7 +73,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
 
 def _reader(mesh: Any, name: str) -> Callable[[], dict]:
     # read now: the worker may ask from another thread, after the mesh is gone
-    data = payload.bytes_of(mesh)
+    data = payload.read_bytes(mesh)
     return lambda: {"kind": "asset", "data": data, "name": f"The asset of {name}"}
 
 
@@ -84,7 +84,7 @@ def count_undrawn(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
     return surfaces, sum(ob.type == "LIGHT" for ob in shown)
 
 
-def camera_of(data: Any, matrix_world: np.ndarray, width: int, height: int,
+def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,
               aspect: tuple[float, float] = (1.0, 1.0), shift_x: float | None = None) -> cameras.Camera:
     """A Blender camera as arrays.
 
@@ -110,7 +110,7 @@ def camera_of(data: Any, matrix_world: np.ndarray, width: int, height: int,
                                      near=data.clip_start, far=data.clip_end)
 
 
-def camera_of_projection(window_matrix: np.ndarray, view_matrix: np.ndarray, width: int, height: int) -> cameras.Camera:
+def convert_projection(window_matrix: np.ndarray, view_matrix: np.ndarray, width: int, height: int) -> cameras.Camera:
     """The camera of a viewport from its OpenGL projection and world-to-view matrices, (4, 4) each."""
     p, flip = np.asarray(window_matrix, np.float64), np.diag([1.0, -1.0, -1.0, 1.0])
     orthographic = p[3, 3] == 1
@@ -127,7 +127,7 @@ def camera_of_projection(window_matrix: np.ndarray, view_matrix: np.ndarray, wid
     return cameras.Camera(world_to_camera, intrinsics, width, height, orthographic=True, near=0.0, far=far - near)
 
 
-def final_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> cameras.Camera:
+def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> cameras.Camera:
     """The camera of a final render, cropped to the render border. view: name of the stereo view, active in engine.
 
     Raises NearError where there is none that NeAR can draw.
@@ -140,7 +140,7 @@ def final_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph,
     if ob.type != "CAMERA":
         raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
     width, height = engine.resolution_x, engine.resolution_y
-    camera = camera_of(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
+    camera = convert_camera(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
                        (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
     if render.use_border:
         left, right = int(render.border_min_x * width), int(render.border_max_x * width)
@@ -158,13 +158,13 @@ def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view
     return bpy.data.objects.get(name, ob)
 
 
-def passes_of(view_layer: Any) -> tuple[str, ...]:
+def list_passes(view_layer: Any) -> tuple[str, ...]:
     """Names of the passes that view_layer wants, as scene.PASSES."""
     owners = {"": view_layer, "near": view_layer.near}
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
 
 
-def make_request(frame: Any, assets: Assets, light: world.Light, passes: tuple[str, ...],
+def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, passes: tuple[str, ...],
                  seen: bool) -> tuple[scene.Settings, dict[str, Any]]:
     """How the scene `frame` wants its pictures computed, and the fields of a render request but the camera.
 

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, log, sync, world
+from . import client, colorspace, log, sync, worker_process, world
 from ._core import errors
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
@@ -21,18 +21,18 @@ LEAST_SCALE = 0.2
 SPEEDS = 1e5, 1e7  # pixels per second that are believed
 _BRIGHTEST = 65504.0  # the largest half float
 
-_views: weakref.WeakSet[View] = weakref.WeakSet()
+_views: weakref.WeakSet[ViewportPicture] = weakref.WeakSet()
 
 
-class View:
+class ViewportPicture:
     """What one viewport shows and waits for. All methods run in the main thread and return at once."""
 
     def __init__(self) -> None:
         self._texture: Any = None
-        self._assets: sync.Assets | None = None
-        self._light: world.Light | None = None
-        self._bake: world.Bake | None = None
-        self._job: client.Job | None = None
+        self._assets: sync.VisibleAssets | None = None
+        self._light: world.WorldLight | None = None
+        self._bake: world.WorldBake | None = None
+        self._job: worker_process.JobHandle | None = None
         self._asked: tuple[Any, float] = (None, 0.0)  # what self._job draws, and its scale
         self._shown: tuple[Any, float] = (None, 0.0)
         self._wanted: Any = None  # the camera and the version of the scene that should be on the screen
@@ -57,7 +57,7 @@ class View:
 
     def _read_light(self, depsgraph: bpy.types.Depsgraph) -> None:
         light = world.read_light(depsgraph)
-        if isinstance(light, world.Light):
+        if isinstance(light, world.WorldLight):
             self._light, self._bake = light, None
         else:
             self._bake = light
@@ -152,7 +152,7 @@ class View:
             scale = 1.0
         else:
             scale = self._draft_scale(depsgraph.scene.near.viewport_scale / 100, region.width * region.height)
-        camera = sync.camera_of_projection(projection, view, region.width, region.height)
+        camera = sync.convert_projection(projection, view, region.width, region.height)
         camera = camera.resized(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
         frame = depsgraph.scene_eval
         settings, request = sync.make_request(frame, self._assets, self._light, ("Combined",),
@@ -160,7 +160,7 @@ class View:
         if scale < 1:
             settings = replace(settings, quality="draft")
         channel = f"viewport {id(self)}"
-        self._job = client.worker().submit("render", channel, camera=camera, settings=settings, **request)
+        self._job = client.get_worker().submit("render", channel, camera=camera, settings=settings, **request)
         self._asked = (wanted, scale)
 
     def _draft_scale(self, most: float, pixels: int) -> float:

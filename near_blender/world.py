@@ -23,7 +23,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, log, nodes
+from . import colorspace, log, node_trees, worker_process
 from ._core import environment, errors
 
 Environment = environment.Environment
@@ -36,18 +36,18 @@ _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _kept: OrderedDict[str, Any] = OrderedDict()
-_bakes: dict[str, Bake] = {}
+_bakes: dict[str, WorldBake] = {}
 
 
 @dataclass(frozen=True)
-class Light:
+class WorldLight:
     """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same."""
 
     environment: Environment
     backdrop: Environment | None = None
 
 
-def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
+def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
     """The light of the scene's World, or the bake to wait for before asking again. Never waits itself.
 
     Raises NearError where the World cannot be read.
@@ -55,82 +55,81 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     scene = depsgraph.scene_eval
     world: Any = getattr(depsgraph.view_layer_eval, "world_override", None) or scene.world
     if world is None:
-        return Light(environment.uniform((0, 0, 0)))
-    if not nodes.has_tree(world):
+        return WorldLight(environment.uniform((0, 0, 0)))
+    if not node_trees.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
     _check_images(world)
     light = read_by_hand(world) or _read_baked(world, depsgraph)
-    return _with_visibility(world, light) if isinstance(light, Light) else light
+    return _with_visibility(world, light) if isinstance(light, WorldLight) else light
 
 
 def _check_images(world: Any) -> None:
     """Raises NearError for an image that is gone: Cycles would draw it pink."""
-    for image in nodes.images(world.node_tree):
+    for image in node_trees.list_images(world.node_tree):
         if image.source in ("FILE", "SEQUENCE", "MOVIE") and not image.size[0]:
             raise errors.NearError(f"The World's image {image.name} could not be read.",
                                    "Find it with File > External Data > Find Missing Files, or choose another.")
 
 
-def _with_visibility(world: Any, light: Light) -> Light:
+def _with_visibility(world: Any, light: WorldLight) -> WorldLight:
     """Cycles' Ray Visibility can keep a World from the camera."""
     rays = getattr(world, "cycles_visibility", None)
     if rays is None or rays.camera:
         return light
-    return Light(light.environment, environment.uniform((0, 0, 0)))
+    return WorldLight(light.environment, environment.uniform((0, 0, 0)))
 
 
-def _plain(color, strength: float) -> Light:
+def _plain(color, strength: float) -> WorldLight:
     rgb = colorspace.to_rec709(np.array(color[:3], np.float64)) * max(strength, 0.0)
-    return Light(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
+    return WorldLight(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
 
 
-def read_by_hand(world: Any) -> Light | None:
+def read_by_hand(world: Any) -> WorldLight | None:
     """The light of a World whose graph is one of those named at the top, else None."""
     output = world.node_tree.get_output_node("CYCLES")
     if output is None or output.mute:
         return None if output else _plain((0, 0, 0), 0)
     try:
-        background = nodes.source(output.inputs["Surface"])
+        background = node_trees.find_source(output.inputs["Surface"])
         if background is None:
             return _plain((0, 0, 0), 0)
-        nodes.expect(background, "BACKGROUND")
-        strength = nodes.constant(background.inputs["Strength"])
-        texture = nodes.source(background.inputs["Color"])
+        node_trees.expect(background, "BACKGROUND")
+        strength = node_trees.read_constant(background.inputs["Strength"])
+        texture = node_trees.find_source(background.inputs["Color"])
         if texture is None:
             return _plain(background.inputs["Color"].default_value, strength)
-        nodes.expect(texture, "TEX_ENVIRONMENT")
+        node_trees.expect(texture, "TEX_ENVIRONMENT")
         rotation = _read_rotation(texture)
-    except nodes.Unexpected:
+    except node_trees.Unexpected:
         return None
     image = texture.image
-    if texture.projection != "EQUIRECTANGULAR" or not nodes.is_plain(texture) or image is None:
+    if texture.projection != "EQUIRECTANGULAR" or not node_trees.is_plain(texture) or image is None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
     kept = _read_image(image, int(world.near.resolution))
-    return Light(*(sky and sky.turn(rotation, max(strength, 0.0))
-                   for sky in (kept.environment, kept.backdrop)))
+    return WorldLight(*(sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop)))
 
 
 def _read_rotation(texture: Any) -> np.ndarray:
-    """world_to_map (3, 3) of an Environment Texture's vector input. Raises nodes.Unexpected."""
-    node = nodes.source(texture.inputs["Vector"])
+    """world_to_map (3, 3) of an Environment Texture's vector input. Raises node_trees.Unexpected."""
+    node = node_trees.find_source(texture.inputs["Vector"])
     if node is None:
         return np.eye(3)
     if node.type == "MAPPING":
         mapping = node
         if mapping.vector_type != "POINT":
-            raise nodes.Unexpected
-        location, scale = (nodes.constant(mapping.inputs[name]) for name in ("Location", "Scale"))
+            raise node_trees.Unexpected
+        location, scale = (node_trees.read_constant(mapping.inputs[name]) for name in ("Location", "Scale"))
         if any(location) or tuple(scale) != (1, 1, 1):
-            raise nodes.Unexpected
-        node = nodes.source(mapping.inputs["Vector"])
-        rotation = np.array(nodes.constant(mapping.inputs["Rotation"]).to_matrix(), np.float64)
+            raise node_trees.Unexpected
+        node = node_trees.find_source(mapping.inputs["Vector"])
+        rotation = np.array(node_trees.read_constant(mapping.inputs["Rotation"]).to_matrix(), np.float64)
         if node is None:
-            raise nodes.Unexpected
-        nodes.expect(node, "TEX_COORD", nodes.output(mapping.inputs["Vector"]), "Generated")
+            raise node_trees.Unexpected
+        node_trees.expect(node, "TEX_COORD", node_trees.find_output(mapping.inputs["Vector"]), "Generated")
         return rotation
-    nodes.expect(node, "TEX_COORD", nodes.output(texture.inputs["Vector"]), "Generated")
+    node_trees.expect(node, "TEX_COORD", node_trees.find_output(texture.inputs["Vector"]), "Generated")
     return np.eye(3)
 
 
@@ -138,9 +137,9 @@ def _is_linear(image: Any) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: Any, width: int) -> Light:
+def _read_image(image: Any, width: int) -> WorldLight:
     """A float image as light, kept while its file does not change. width: pixels of the map that lights."""
-    key = f"{nodes.describe_image(image)} {width} {colorspace.working_space()}"
+    key = f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}"
     kept = _recall(key)
     if kept is None:
         columns, rows = image.size
@@ -162,12 +161,12 @@ def _clean(values: np.ndarray, most: float) -> None:
     np.clip(values, 0, most, out=values)
 
 
-def _make_light(seen: np.ndarray, width: int, lighting: np.ndarray | None = None) -> Light:
+def _make_light(seen: np.ndarray, width: int, lighting: np.ndarray | None = None) -> WorldLight:
     """The light of a map (H, W, 3) that is seen; lights by it, at most `width` pixels wide, or by a map of its own."""
     backdrop = _scaled(seen)
     if lighting is None and seen.shape[1] <= width:
-        return Light(backdrop)
-    return Light(_scaled(_reduced(seen if lighting is None else lighting, width)), backdrop)
+        return WorldLight(backdrop)
+    return WorldLight(_scaled(_reduced(seen if lighting is None else lighting, width)), backdrop)
 
 
 def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
@@ -182,11 +181,11 @@ def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
     return rgb
 
 
-def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
+def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
     width = int(world.near.resolution)
-    widest = max([width, *(image.size[0] for image in nodes.images(world.node_tree))])
-    tree = nodes.fingerprint(world.node_tree, depsgraph.scene_eval.frame_current)
-    key = f"{tree} {width} {colorspace.working_space()}"
+    widest = max([width, *(image.size[0] for image in node_trees.list_images(world.node_tree))])
+    tree = node_trees.compute_fingerprint(world.node_tree, depsgraph.scene_eval.frame_current)
+    key = f"{tree} {width} {colorspace.get_working_space()}"
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
         if finished == key or bake.error is None:
@@ -195,11 +194,11 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> Light | Bake:
     if kept is not None:
         return kept
     if not _bakes:  # one at a time: dragging a slider must not start a Blender per step
-        _bakes[key] = Bake(world.original, depsgraph.scene_eval.frame_current, width, min(widest, _WIDEST_BAKE))
+        _bakes[key] = WorldBake(world.original, depsgraph.scene_eval.frame_current, width, min(widest, _WIDEST_BAKE))
     return next(iter(_bakes.values()))
 
 
-class Bake:
+class WorldBake:
     """A panorama of a World on its way. Made where bpy.data may be read; looked at from anywhere."""
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
@@ -211,10 +210,10 @@ class Bake:
         self._finished = threading.Event()
         blend = self._folder / "world.blend"
         bpy.data.libraries.write(str(blend), {world}, path_remap="ABSOLUTE", fake_user=True)
-        sun = nodes.uses(world.node_tree, "TEX_SKY")
+        sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
         options = {"blend": str(blend), "world": world.name, "out": str(self._folder / "maps"), "width": width,
                    "seen_width": seen_width, "samples": _SUN_SAMPLES if sun else 1, "frame": frame,
-                   "lighting": nodes.uses(world.node_tree, "LIGHT_PATH")}
+                   "lighting": node_trees.uses_type(world.node_tree, "LIGHT_PATH")}
         threading.Thread(target=self._run, args=[options], daemon=True).start()
 
     @property
@@ -225,7 +224,7 @@ class Bake:
         """Waits seconds at the longest; says whether it is done."""
         return self._finished.wait(seconds)
 
-    def light(self) -> Light:
+    def light(self) -> WorldLight:
         """What was baked. Raises NearError where that failed."""
         if self.error is not None:
             raise self.error
@@ -276,7 +275,7 @@ def _command(options: dict[str, Any]) -> list[str]:
     script, text = str(Path(__file__).with_name("world_bake.py")), json.dumps(options)
     if bpy.app.binary_path:
         return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", script, "--", text]
-    return [client.interpreter(), script, text]  # bpy as a Python module
+    return [worker_process.find_interpreter(), script, text]  # bpy as a Python module
 
 
 def _python_path() -> str:

@@ -13,7 +13,7 @@ from ..splat import OFFSETS
 ALPHA_MIN, ALPHA_MAX, TRANSMITTANCE_MIN, CLOSED = 1 / 255, 0.999, 1e-4, 1 / 6
 
 
-class Projection(NamedTuple):
+class ProjectionTensors(NamedTuple):
     """As `kernels.splat.Projection`, in tensors; culled rows are zero."""
 
     mean: torch.Tensor  # (N, 2)
@@ -29,7 +29,7 @@ def covariance_matrix(covariance: torch.Tensor) -> torch.Tensor:
 
 
 def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, height: int, *, near=0.01, far=1e10,
-            low_pass=0.3, antialiased=True, orthographic=False) -> Projection:
+            low_pass=0.3, antialiased=True, orthographic=False) -> ProjectionTensors:
     """Arguments as in `kernels.splat.project`, tensors of one dtype."""
     rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
     focal, centre = intrinsics.diagonal()[:2], intrinsics[:2, 2]
@@ -73,10 +73,11 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     def kept(values):
         return torch.where(keep.reshape(-1, *[1] * (values.ndim - 1)), values, torch.zeros_like(values))
 
-    return Projection(kept(mean), kept(conic), kept(z), kept(extent.amax(1)).int(), kept(opacity))
+    return ProjectionTensors(kept(mean), kept(conic), kept(z), kept(extent.amax(1)).int(), kept(opacity))
 
 
-def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None, samples=1):
+def rasterize(projection: ProjectionTensors, features, width: int, height: int, *, background=None, hides=None,
+              samples=1):
     """Arguments and results as in `kernels.splat.rasterize`; a fourth result is each Gaussian's summed weight (N,)."""
     if samples == 4:
         taken = [rasterize(projection._replace(mean=projection.mean - torch.tensor(offset)),

@@ -1,6 +1,6 @@
 """Cycles renders one plan of `near_core render-dataset`. A script: `python dataset.py PLAN`, also in Blender's -b.
 
-The plan is JSON (near_core/lab/datasets/render_dataset.py writes it). Every finished picture is one line on standard
+The plan is JSON (near_core/lab/datasets/cycles.py writes it). Every finished picture is one line on standard
 output, so that the parent can show progress and knows what to leave out when a model takes Blender down.
 """
 
@@ -25,7 +25,7 @@ def main(plan_path, messages):
 
     with open(plan_path, encoding="utf-8") as file:
         plan = json.load(file)
-    stage = Stage(plan["settings"])
+    stage = CyclesStage(plan["settings"])
     for job in plan["jobs"]:
         tell(begin=job["asset"])
         try:
@@ -44,7 +44,7 @@ def main(plan_path, messages):
     tell(finished=True)
 
 
-class Stage:
+class CyclesStage:
     """The scene that objects take turns on. settings: resolution, samples, threads, hdris (folder)."""
 
     def __init__(self, settings):

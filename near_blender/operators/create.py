@@ -12,8 +12,8 @@ from .. import client, geometry, payload
 from .._core import errors
 from .._core import image as images
 from . import jobs
-from .place import in_object_mode, reported
-from .transfer import chosen_paths
+from .place import is_object_mode, report_errors
+from .transfer import list_chosen_paths
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 
@@ -29,16 +29,16 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return in_object_mode(cls, context) and jobs.is_idle(cls)
+        return is_object_mode(cls, context) and jobs.is_idle(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             ob = _source(context, self.object_name)
-            mesh, notes = geometry.read(ob, context.evaluated_depsgraph_get())
+            mesh, notes = geometry.read_mesh(ob, context.evaluated_depsgraph_get())
             for note in notes:
                 self.report({"INFO"}, note)
             job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True)
@@ -88,7 +88,7 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return in_object_mode(cls, context) and jobs.is_idle(cls)
+        return is_object_mode(cls, context) and jobs.is_idle(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
@@ -107,7 +107,7 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         row.prop(self, "matting")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
-        camera.enabled = not client.worker().choice.model  # the published model does not ask for it
+        camera.enabled = not client.get_worker().backend.model  # the published model does not ask for it
         for name in ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth"):
             row = camera.row()
             row.enabled = name not in FOUND or not getattr(self, FOUND[name])
@@ -115,15 +115,15 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.prop(self, "seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
-            paths = chosen_paths(self)
+        with report_errors(self):
+            paths = list_chosen_paths(self)
             for path in paths:
                 _check_picture(path)
             if self.mask:
                 _check_picture(Path(bpy.path.abspath(self.mask)))
             mesh = None
             if self.mesh_object:
-                mesh, _ = geometry.read(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
+                mesh, _ = geometry.read_mesh(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
             name = paths[0].stem
             job = client.create_from_image(
                 [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh,
@@ -156,7 +156,7 @@ def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
     if ob is None:
         what = f"There is no object named {name} in this scene." if name else "No object is active."
         raise errors.NearError(what, "Select a mesh object.")
-    if payload.bytes_of(payload.mesh_of(ob)) is not None:
+    if payload.read_bytes(payload.find_payload(ob)) is not None:
         raise errors.NearError(f"{ob.name} already is a neural asset.", "Select the mesh that it was made from.")
     return ob
 

@@ -13,11 +13,11 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import client
+from .. import worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
-from .place import place, reported
+from .place import place_asset, report_errors
 
 INTERVAL = 0.1  # seconds between looks at the worker
 
@@ -26,7 +26,7 @@ INTERVAL = 0.1  # seconds between looks at the worker
 class Creation:
     """A job on its way and what it will be called. started: time.monotonic() seconds."""
 
-    job: client.Job
+    job: worker_process.JobHandle
     name: str
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
@@ -58,7 +58,7 @@ class Creation:
 _current: Creation | None = None
 
 
-def current() -> Creation | None:
+def get_current() -> Creation | None:
     """The creation under way, for panels."""
     return _current
 
@@ -72,7 +72,8 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
     preview.image_pixels_float.foreach_set(np.ascontiguousarray(values).ravel())
 
 
-def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Job, name: str, wait: bool) -> set[str]:
+def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
+        wait: bool) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
     global _current
     _current = Creation(job, name)
@@ -92,7 +93,7 @@ def run(operator: bpy.types.Operator, context: bpy.types.Context, job: client.Jo
 def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
     """Waits for the current job and puts its asset into the scene."""
     creation = _current
-    with reported(operator):
+    with report_errors(operator):
         try:
             data = creation.job.result()["asset"].tobytes()
         except errors.Cancelled:
@@ -101,7 +102,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.job.warning:
             operator.report({"WARNING"}, creation.job.warning)
         asset = assets.from_bytes(data, creation.name)
-        ob = place(context, asset, data)
+        ob = place_asset(context, asset, data)
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels in {spent:.1f} s")
         return {"FINISHED"}

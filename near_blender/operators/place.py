@@ -12,7 +12,7 @@ from .._core import asset as assets
 from .._core import errors
 
 
-def place(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
+def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
     """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file."""
     ob = proxy.build(asset, asset.name or "Neural Asset")
     payload.attach(ob, data, asset.name)
@@ -27,7 +27,7 @@ def place(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) ->
 
 
 @contextmanager
-def reported(operator: bpy.types.Operator) -> Iterator[None]:
+def report_errors(operator: bpy.types.Operator) -> Iterator[None]:
     """Reports a NearError as Blender does; from Python it arrives as RuntimeError."""
     try:
         yield
@@ -36,7 +36,7 @@ def reported(operator: bpy.types.Operator) -> Iterator[None]:
         operator.report({"ERROR"}, str(error))
 
 
-def in_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """For poll(): assets are added in Object Mode."""
     if context.mode == "OBJECT":
         return True

@@ -20,12 +20,12 @@ Line = tuple[bool, str]  # whether it is well, and one sentence
 _lines: list[Line] = []
 
 
-def lines() -> list[Line]:
+def list_findings() -> list[Line]:
     """What the last check found, for the preferences."""
     return list(_lines)
 
 
-def check() -> Iterator[Line]:
+def check_setup() -> Iterator[Line]:
     """One line after the other; a line that fails does not stop the next."""
     yield True, f"Blender {bpy.app.version_string}, Python {platform.python_version()}, {platform.platform()}"
     for step in (_check_kernels, _check_worker, _check_asset):
@@ -44,10 +44,10 @@ def _check_kernels() -> Iterator[Line]:
 
 def _check_worker() -> Iterator[Line]:
     start = time.perf_counter()
-    hello = client.worker().check()
+    hello = client.get_worker().check()
     yield True, (f"Worker {hello['version']} ready in {time.perf_counter() - start:.1f} s: "
                  f"Python {hello['python']}, numpy {hello['numpy']}")
-    chosen = client.worker().choice.model
+    chosen = client.get_worker().backend.model
     if chosen:
         yield bool(hello["torch"]), f"Published model in use, torch {hello['torch'] or 'is missing'}"
     if hello["onnxruntime_problem"]:
@@ -65,7 +65,7 @@ def _check_asset() -> Iterator[Line]:
     voxels = len(assets.from_bytes(data).coords)
     yield True, f"An asset of {voxels:,} voxels created in {time.perf_counter() - start:.1f} s"
     start, key, sky = time.perf_counter(), payload.hash_bytes(data), environment.uniform((1, 1, 1))
-    job = client.worker().submit(
+    job = client.get_worker().submit(
         "render", camera=camera.orbit(0, 0, 2, 40, 64, 64), settings=scene.Settings(passes=("Combined",)),
         backdrop=None, instances=[{"asset": key, "matrix": np.eye(4)}],
         environment={"map": sky.hash, "world_to_map": sky.world_to_map, "strength": 1.0},
@@ -85,7 +85,7 @@ class NEAR_OT_check_setup(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         _lines.clear()
-        for well, text in check():
+        for well, text in check_setup():
             _lines.append((well, text))
             self.report({"INFO"} if well else {"WARNING"}, text)
         return {"FINISHED"}
@@ -99,7 +99,7 @@ class NEAR_OT_copy_setup(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         found = "\n".join(("ok    " if well else "WRONG ") + text for well, text in _lines)
-        context.window_manager.clipboard = f"{found}\n\n{log.text()}"
+        context.window_manager.clipboard = f"{found}\n\n{log.get_text()}"
         return {"FINISHED"}
 
 

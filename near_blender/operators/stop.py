@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-from . import jobs, models
+from . import jobs, tasks
 
-_CURRENT = {"CREATION": jobs.current, "TASK": models.current}
+_CURRENT = {"CREATION": jobs.get_current, "TASK": tasks.get_current}
 _WHAT = [("CREATION", "Creation", "Stop creating the neural asset; nothing is changed"),
          ("TASK", "Task", "Stop; what has come so far is kept for the next time")]
 

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from .. import payload
 from .._core import asset as assets
 from .._core import errors
-from .place import in_object_mode, place, reported
+from .place import is_object_mode, place_asset, report_errors
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.near"
 FILTER = "*.near;*.npz"
@@ -30,7 +30,7 @@ class NEAR_OT_import_asset(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return in_object_mode(cls, context)
+        return is_object_mode(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath or self.files:  # dropped
@@ -40,10 +40,10 @@ class NEAR_OT_import_asset(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         placed = 0
-        for path in chosen_paths(self):
-            with reported(self):
-                data, asset = read(path)
-                place(context, asset, data)
+        for path in list_chosen_paths(self):
+            with report_errors(self):
+                data, asset = read_asset(path)
+                place_asset(context, asset, data)
                 placed += 1
         return {"FINISHED"} if placed else {"CANCELLED"}
 
@@ -61,7 +61,7 @@ class NEAR_OT_export_asset(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
-        if ob is not None and payload.bytes_of(payload.mesh_of(ob)) is not None:
+        if ob is not None and payload.read_bytes(payload.find_payload(ob)) is not None:
             return True
         cls.poll_message_set("The active object is not a neural asset")
         return False
@@ -72,9 +72,9 @@ class NEAR_OT_export_asset(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
-            asset = payload.asset_of(context.object)
+            asset = payload.decode_asset(context.object)
             assets.save(asset, path)
             self.report({"INFO"}, f"Saved {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
             return {"FINISHED"}
@@ -92,12 +92,12 @@ class NEAR_OT_add_sample(bpy.types.Operator):
         if not SAMPLE.is_file():
             cls.poll_message_set("This build of NeAR comes without a sample")
             return False
-        return in_object_mode(cls, context)
+        return is_object_mode(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
-            data, asset = read(SAMPLE)
-            place(context, asset, data)
+        with report_errors(self):
+            data, asset = read_asset(SAMPLE)
+            place_asset(context, asset, data)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -113,14 +113,14 @@ class NEAR_FH_asset(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-def chosen_paths(operator: Any) -> list[Path]:
+def list_chosen_paths(operator: Any) -> list[Path]:
     """The files of a file dialog, a drop or a script."""
     folder = Path(bpy.path.abspath(operator.directory))
     names = [file.name for file in operator.files if file.name]
     return [folder / name for name in names] or [Path(bpy.path.abspath(operator.filepath))]
 
 
-def read(path: Path) -> tuple[bytes, assets.NeuralAsset]:
+def read_asset(path: Path) -> tuple[bytes, assets.NeuralAsset]:
     """The bytes of a .near file and the asset they are; a published .npz is turned into one. Raises NearError."""
     if path.suffix.lower() not in (".near", ".npz"):
         raise errors.NearError(f"{path.name or 'Nothing'} is not a neural asset.", "Choose a .near or .npz file.")

@@ -21,13 +21,13 @@ def rec709():
 
 
 def test_matrix_is_that_of_the_recommendation(monkeypatch):
-    monkeypatch.setattr(colorspace, "working_space", lambda: "Linear Rec.2020")
+    monkeypatch.setattr(colorspace, "get_working_space", lambda: "Linear Rec.2020")
     assert np.allclose(colorspace.from_rec709(np.eye(3)).T, REC709_TO_REC2020, atol=5e-5)
 
 
 @pytest.mark.parametrize("space", ["Linear Rec.2020", "ACEScg"])
 def test_there_and_back_is_the_same_and_white_stays_white(monkeypatch, space):
-    monkeypatch.setattr(colorspace, "working_space", lambda: space)
+    monkeypatch.setattr(colorspace, "get_working_space", lambda: space)
     colors = np.random.default_rng(0).random((5, 3)).astype(np.float32)
     assert np.allclose(colorspace.to_rec709(colorspace.from_rec709(colors)), colors, atol=1e-6)
     assert np.allclose(colorspace.from_rec709(np.ones(3)), 1, atol=1e-4)

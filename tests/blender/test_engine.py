@@ -66,7 +66,7 @@ def test_picture_is_near_cores(scene, ball, tmp_path):
     stage.set_environment(scene.world, rotation=(0, 0, 1), strength=2)
     combined = stage.render(scene, tmp_path)["Combined"]
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    camera = sync.camera_of(scene.camera.data, np.array(scene.camera.matrix_world), 64, 48)
+    camera = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), 64, 48)
     matrix = np.array(ob.matrix_world) @ np.diag([1.5, 1.5, 1.5, 1])
     stored = assets.from_bytes(assets.to_bytes(ball))
     here = Renderer().render([scenes.Instance(stored, matrix)], camera, world.read_light(depsgraph).environment,
@@ -340,14 +340,14 @@ def test_bent_proxy_is_drawn_unbent(scene, ball, tmp_path):
 def test_killed_worker_is_started_again(scene, ball, tmp_path):
     stage.add_asset(ball)
     before = stage.render(scene, tmp_path)["Combined"]
-    pid = client.worker().check()["pid"]
+    pid = client.get_worker().check()["pid"]
     scene.render.resolution_percentage = 400
     threading.Timer(0.15, os.kill, (pid, signal.SIGKILL)).start()
     stage.render(scene, tmp_path)
     time.sleep(0.2)
     scene.render.resolution_percentage = 100
     after = stage.render(scene, tmp_path)["Combined"]
-    assert client.worker().check()["pid"] != pid
+    assert client.get_worker().check()["pid"] != pid
     assert np.abs(after - before).max() < 1e-5
 
 
@@ -363,11 +363,11 @@ def test_undrawn_objects_are_counted(scene, ball):
 
 def test_render_threads_are_honoured(scene):
     scene.render.threads_mode, scene.render.threads = "FIXED", 3
-    light = world.Light(world.environment.uniform((1, 1, 1)))
-    settings, _ = sync.make_request(scene, sync.Assets(), light, ("Combined",), True)
+    light = world.WorldLight(world.environment.uniform((1, 1, 1)))
+    settings, _ = sync.make_request(scene, sync.VisibleAssets(), light, ("Combined",), True)
     assert settings.threads == 3 and settings.background
     scene.render.threads_mode = "AUTO"
-    assert sync.make_request(scene, sync.Assets(), light, ("Combined",), True)[0].threads == 0
+    assert sync.make_request(scene, sync.VisibleAssets(), light, ("Combined",), True)[0].threads == 0
 
 
 def test_standard_view_transform_shows_srgb(scene, ball, tmp_path):

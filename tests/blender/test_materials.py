@@ -45,37 +45,37 @@ def test_constants(material, principled):
     principled.inputs["Base Color"].default_value = (0.1, 0.2, 0.3, 1)
     principled.inputs["Roughness"].default_value, principled.inputs["Metallic"].default_value = 0.7, 0.9
     principled.inputs["Alpha"].default_value = 0.25
-    made = materials.read(material).material
+    made = materials.read_material(material).material
     assert made.base_color == pytest.approx((0.1, 0.2, 0.3, 0.25)) and made.base_color_map is None
     assert (made.roughness, made.metallic) == pytest.approx((0.7, 0.9))
-    assert not materials.read(material).notes
+    assert not materials.read_material(material).notes
 
 
 def test_no_material_is_blenders_grey_and_one_without_nodes_its_viewport_color(material):
-    assert materials.read(None).material.base_color[:3] == pytest.approx((0.8, 0.8, 0.8))
+    assert materials.read_material(None).material.base_color[:3] == pytest.approx((0.8, 0.8, 0.8))
     if bpy.app.version >= (5, 0):
         return  # materials always have nodes
     material.use_nodes = False
     material.diffuse_color, material.roughness = (0.5, 0.25, 0.125, 1), 0.1
-    made = materials.read(material).material
+    made = materials.read_material(material).material
     assert made.base_color == pytest.approx((0.5, 0.25, 0.125, 1)) and made.roughness == pytest.approx(0.1)
 
 
 def test_a_texture_keeps_its_bytes_and_loses_alpha_that_is_not_connected(material, principled):
     texture = add(material, "ShaderNodeTexImage", image=image())
     link(material, texture.outputs["Color"], principled.inputs["Base Color"])
-    made = materials.read(material).material
+    made = materials.read_material(material).material
     assert np.array_equal(made.base_color_map[..., :3], np.round(PIXELS[::-1, :, :3] * 255))
     assert (made.base_color_map[..., 3] == 255).all()
     assert made.base_color == pytest.approx((1, 1, 1, 1))
     link(material, texture.outputs["Alpha"], principled.inputs["Alpha"])
-    assert np.array_equal(materials.read(material).material.base_color_map[..., 3], np.round(PIXELS[::-1, :, 3] * 255))
+    assert np.array_equal(materials.read_material(material).material.base_color_map[..., 3], np.round(PIXELS[::-1, :, 3] * 255))
 
 
 def test_linear_pictures_are_encoded(material, principled):
     texture = add(material, "ShaderNodeTexImage", image=image(is_float=True, colorspace="Linear Rec.709"))
     link(material, texture.outputs["Color"], principled.inputs["Base Color"])
-    made = materials.read(material).material.base_color_map
+    made = materials.read_material(material).material.base_color_map
     assert made[1, 0, 0] == round(255 * (1.055 * 0.2 ** (1 / 2.4) - 0.055))
 
 
@@ -85,7 +85,7 @@ def test_packed_roughness_and_metallic_as_gltf_imports_them(material, principled
     link(material, texture.outputs["Color"], split.inputs["Color"])
     link(material, split.outputs["Green"], principled.inputs["Roughness"])
     link(material, split.outputs["Blue"], principled.inputs["Metallic"])
-    made = materials.read(material).material
+    made = materials.read_material(material).material
     assert np.array_equal(made.roughness_map, np.round(PIXELS[::-1, :, 1] * 255)) and made.roughness == 1
     assert np.array_equal(made.metallic_map, np.round(PIXELS[::-1, :, 2] * 255)) and made.metallic == 1
 
@@ -102,7 +102,7 @@ def test_gloss_is_inverted_and_factors_multiply(material, principled):
     link(material, mix.outputs["Result"], principled.inputs["Base Color"])
     # only the enabled output is the colour's
     link(material, next(o for o in mix.outputs if o.enabled), principled.inputs["Base Color"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     luminance = PIXELS[::-1, :, :3] @ (0.2126, 0.7152, 0.0722)
     assert np.abs(reading.material.roughness_map - 255 * (1 - luminance)).max() <= 1
     linear = srgb_decode(reading.material.base_color_map[..., :3] / 255)
@@ -115,7 +115,7 @@ def test_normal_maps(material, principled):
     normal.inputs["Strength"].default_value = 0.5
     link(material, texture.outputs["Color"], normal.inputs["Color"])
     link(material, normal.outputs["Normal"], principled.inputs["Normal"])
-    made = materials.read(material).material
+    made = materials.read_material(material).material
     assert np.array_equal(made.normal_map, np.round(PIXELS[::-1, :, :3] * 255)) and made.normal_scale == 0.5
 
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_followed_is_told_and_replaced(material, principled):
     principled.inputs["Base Color"].default_value = (0.3, 0.2, 0.1, 1)
     bump = add(material, "ShaderNodeBump")
     link(material, bump.outputs["Normal"], principled.inputs["Normal"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     assert reading.material.base_color[:3] == pytest.approx((0.3, 0.2, 0.1))
     assert len(reading.notes) == 3 and all(note.startswith("Paint: ") for note in reading.notes)
     assert "Noise Texture" in reading.notes[0] and "Bump" in reading.notes[2]
@@ -137,7 +137,7 @@ def test_a_missing_image_is_told(material, principled):
     lost.source, lost.filepath = "FILE", "//nowhere.png"
     texture = add(material, "ShaderNodeTexImage", image=lost)
     link(material, texture.outputs["Color"], principled.inputs["Base Color"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     assert reading.material.base_color_map is None and "the missing image Lost" in reading.notes[0]
 
 
@@ -146,7 +146,7 @@ def test_other_shaders_are_read_as_principled(material, principled, kind, metall
     shader = add(material, kind)
     shader.inputs["Color"].default_value = (0.2, 0.3, 0.4, 1)
     link(material, shader.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     assert reading.material.base_color[:3] == pytest.approx((0.2, 0.3, 0.4)) and reading.material.metallic == metallic
     assert "is read as a Principled BSDF" in reading.notes[0]
 
@@ -157,7 +157,7 @@ def test_a_mix_of_shaders_uses_the_principled_one(material, principled):
     link(material, glass.outputs[0], mix.inputs[1])
     link(material, principled.outputs[0], mix.inputs[2])
     link(material, mix.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     assert reading.material.base_color[:3] == pytest.approx((0.1, 0.1, 0.9))
     assert "only its Principled" in reading.notes[0]
 
@@ -180,7 +180,7 @@ def test_groups_are_entered_and_left(material, principled):
     texture = add(material, "ShaderNodeTexImage", image=image(colorspace="Non-Color"))
     link(material, texture.outputs["Color"], group.inputs["Color"])
     link(material, group.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
-    reading = materials.read(material)
+    reading = materials.read_material(material)
     made = srgb_decode(reading.material.base_color_map[..., :3] / 255)
     assert np.allclose(made, PIXELS[::-1, :, :3] ** 2, atol=0.01)
     assert reading.material.roughness == pytest.approx(0.15) and not reading.notes
@@ -188,7 +188,7 @@ def test_groups_are_entered_and_left(material, principled):
 
 def test_an_empty_tree(material):
     material.node_tree.nodes.clear()
-    assert "no surface shader" in materials.read(material).notes[0]
+    assert "no surface shader" in materials.read_material(material).notes[0]
 
 
 def plane(material) -> bpy.types.Object:
@@ -208,7 +208,7 @@ def test_uv_maps_and_mapping_nodes_reach_the_corners(material, principled):
     link(material, uv.outputs[0], mapping.inputs[0])
     link(material, mapping.outputs[0], texture.inputs[0])
     link(material, texture.outputs[0], principled.inputs["Base Color"])
-    mesh, notes = geometry.read(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, notes = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
     assert np.allclose(mesh.corner_uv, (1.0, 1.0)) and mesh.materials[0].wrap == ("clamp", "clamp") and not notes
 
 
@@ -220,8 +220,8 @@ def test_color_attributes_tint_only_their_material(material, principled):
     colors.data.foreach_set("color", np.tile(np.float32([0.5, 0.25, 0.125, 0.1]), 4))
     node = add(material, "ShaderNodeVertexColor", layer_name="Tint")
     link(material, node.outputs["Color"], principled.inputs["Base Color"])
-    mesh, _ = geometry.read(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, _ = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
     assert np.allclose(mesh.corner_color, (0.5, 0.25, 0.125, 1), atol=0.01)
     ob.data.polygons[0].material_index = 1
-    mesh, _ = geometry.read(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, _ = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
     assert np.allclose(mesh.corner_color, 1)

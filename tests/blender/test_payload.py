@@ -30,7 +30,7 @@ def ob(data) -> bpy.types.Object:
 def only_asset() -> bytes | None:
     """The bytes of the one object in the file."""
     (ob,) = bpy.data.objects
-    return payload.bytes_of(ob.near.asset)
+    return payload.read_bytes(ob.near.asset)
 
 
 def save(path) -> str:
@@ -39,10 +39,10 @@ def save(path) -> str:
 
 
 def test_holds_any_bytes_and_decodes_them(ob, data, ball):
-    assert payload.bytes_of(ob.near.asset) == data
-    assert payload.hash_of(ob.near.asset) == payload.hash_bytes(data)
-    assert np.array_equal(payload.asset_of(ob).coords, ball.coords)
-    assert payload.asset_of(ob) is payload.asset_of(ob), "decoded once"
+    assert payload.read_bytes(ob.near.asset) == data
+    assert payload.find_hash(ob.near.asset) == payload.hash_bytes(data)
+    assert np.array_equal(payload.decode_asset(ob).coords, ball.coords)
+    assert payload.decode_asset(ob) is payload.decode_asset(ob), "decoded once"
 
 
 def test_equal_bytes_share_a_payload_and_others_do_not(ob, data):
@@ -50,24 +50,24 @@ def test_equal_bytes_share_a_payload_and_others_do_not(ob, data):
     assert payload.attach(twin, data) == ob.near.asset
     payload.attach(twin, data + b"\0")
     assert twin.near.asset != ob.near.asset
-    assert payload.bytes_of(ob.near.asset) == data and payload.bytes_of(twin.near.asset) == data + b"\0"
+    assert payload.read_bytes(ob.near.asset) == data and payload.read_bytes(twin.near.asset) == data + b"\0"
 
 
 def test_ordinary_objects_have_none():
     ob = bpy.data.objects.new("Plain", bpy.data.meshes.new("Plain"))
-    assert payload.asset_of(ob) is None and payload.bytes_of(None) is None and payload.hash_of(ob.data) is None
+    assert payload.decode_asset(ob) is None and payload.read_bytes(None) is None and payload.find_hash(ob.data) is None
 
 
 def test_damaged_bytes_are_reported_by_the_objects_name(ob, data):
     payload.attach(ob, data[:-100])
     with pytest.raises(NearError, match="asset of Ball"):
-        payload.asset_of(ob)
+        payload.decode_asset(ob)
 
 
 def test_a_property_that_is_no_bytes_counts_as_no_payload(ob):
     ob.near.asset = bpy.data.meshes.new("Odd")
     ob.near.asset[payload.KEY] = "text"
-    assert payload.asset_of(ob) is None
+    assert payload.decode_asset(ob) is None
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -101,7 +101,7 @@ def test_library_override_can_name_another_asset(ob, data, tmp_path):
     save(tmp_path / "user.blend")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "user.blend"))
     local = next(o for o in bpy.data.objects if not o.library)
-    assert payload.bytes_of(local.near.asset) == data + b"\0"
+    assert payload.read_bytes(local.near.asset) == data + b"\0"
 
 
 def test_duplicates_share_it(ob):
@@ -124,7 +124,7 @@ def test_undo_and_redo(ob, data):
     payload.attach(ob, data + b"\0")
     bpy.ops.ed.undo_push(message="with another")
     bpy.ops.ed.undo()
-    assert only_asset() == data and payload.hash_of(bpy.data.objects[0].near.asset) == payload.hash_bytes(data)
+    assert only_asset() == data and payload.find_hash(bpy.data.objects[0].near.asset) == payload.hash_bytes(data)
     bpy.ops.ed.redo()
     assert only_asset() == data + b"\0"
 
@@ -132,7 +132,7 @@ def test_undo_and_redo(ob, data):
 def test_an_evaluated_object_shows_it_under_a_modifier(ob, data):
     ob.modifiers.new("Subdivision", "SUBSURF")
     evaluated = ob.evaluated_get(bpy.context.evaluated_depsgraph_get())
-    assert payload.bytes_of(evaluated.near.asset) == data
+    assert payload.read_bytes(evaluated.near.asset) == data
 
 
 def test_purging_orphans_keeps_it_as_long_as_an_object_does(ob, data):
@@ -168,7 +168,7 @@ def test_hashes_of_a_file_are_forgotten_with_it(ob, data, tmp_path):
     path = save(tmp_path / "a.blend")
     payload.attach(ob, data + b"\0")
     bpy.ops.wm.open_mainfile(filepath=path)
-    assert payload.hash_of(bpy.data.objects[0].near.asset) == payload.hash_bytes(data)
+    assert payload.find_hash(bpy.data.objects[0].near.asset) == payload.hash_bytes(data)
 
 
 def test_proxies_and_their_assets_live_together(ball, data):

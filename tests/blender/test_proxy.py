@@ -24,7 +24,7 @@ def frame(ob: bpy.types.Object) -> np.ndarray:
     """The asset's frame in the world, from the evaluated object."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
     evaluated = ob.evaluated_get(depsgraph)
-    return proxy.asset_matrix(evaluated, np.array(evaluated.matrix_world))
+    return proxy.compute_asset_matrix(evaluated, np.array(evaluated.matrix_world))
 
 
 def test_its_surface_has_the_assets_size(ob, ball):

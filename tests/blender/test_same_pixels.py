@@ -25,7 +25,7 @@ def picture(folder) -> np.ndarray:
 
 
 def the_ball() -> bpy.types.Object:
-    (ob,) = (ob for ob in bpy.context.scene.objects if payload.mesh_of(ob) is not None)
+    (ob,) = (ob for ob in bpy.context.scene.objects if payload.find_payload(ob) is not None)
     return ob
 
 

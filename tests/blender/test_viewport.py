@@ -42,13 +42,13 @@ def screen(scene, monkeypatch):
     """A viewport of 120 x 80 pixels; `shown` holds the pictures that were put on it."""
     shown: list[np.ndarray] = []
     monkeypatch.setattr(viewport, "upload", lambda picture: shown.append(picture) or picture)
-    monkeypatch.setattr(viewport.View, "_show", lambda *_: None)
+    monkeypatch.setattr(viewport.ViewportPicture, "_show", lambda *_: None)
     depsgraph = bpy.context.evaluated_depsgraph_get()
     window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)
     context = SimpleNamespace(region=SimpleNamespace(width=120, height=80), space_data=None,
                               region_data=SimpleNamespace(
         window_matrix=window, view_matrix=scene.camera.matrix_world.inverted()))
-    view, engine = viewport.View(), Engine()
+    view, engine = viewport.ViewportPicture(), Engine()
     view.update(depsgraph)
 
     def draw() -> float:
@@ -130,7 +130,7 @@ def test_pictures_keep_coming_while_the_view_turns(screen):
 
 def test_drawing_never_waits_for_the_worker(screen):
     screen.settle()
-    pid = client.worker().check()["pid"]
+    pid = client.get_worker().check()["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
         times = []
@@ -146,7 +146,7 @@ def test_drawing_never_waits_for_the_worker(screen):
 def test_picture_comes_back_after_the_worker_was_killed(screen):
     screen.settle()
     before = screen.shown[-1]
-    os.kill(client.worker().check()["pid"], signal.SIGKILL)
+    os.kill(client.get_worker().check()["pid"], signal.SIGKILL)
     turn(screen.context, 90)
     screen.settle()
     turn(screen.context, -90)
@@ -176,7 +176,7 @@ def test_error_is_shown_and_goes_away_when_it_is_mended(screen, scene, ball):
     screen.settle()
     assert "is not in this file" in screen.engine.message
     ob.near.asset = kept
-    assert payload.hash_of(kept)
+    assert payload.find_hash(kept)
     screen.view.update(bpy.context.evaluated_depsgraph_get())
     screen.settle()
     assert screen.engine.message == "" and screen.shown

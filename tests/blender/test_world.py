@@ -17,10 +17,10 @@ def scene():
     return stage.make_stage()
 
 
-def read(wait: float = 120.0) -> worlds.Light:
+def read(wait: float = 120.0) -> worlds.WorldLight:
     """The light of the scene's World, baked where it must be."""
     light = worlds.read_light(bpy.context.evaluated_depsgraph_get())
-    if isinstance(light, worlds.Bake):
+    if isinstance(light, worlds.WorldBake):
         assert light.wait(wait)
         light = worlds.read_light(bpy.context.evaluated_depsgraph_get())
     return light
@@ -31,8 +31,8 @@ def is_baked() -> bool:
     return worlds.read_by_hand(bpy.context.evaluated_depsgraph_get().scene_eval.world) is None
 
 
-def bake(world: bpy.types.World, width: int = 512) -> worlds.Light:
-    running = worlds.Bake(world, 1, width, width)
+def bake(world: bpy.types.World, width: int = 512) -> worlds.WorldLight:
+    running = worlds.WorldBake(world, 1, width, width)
     assert running.wait(120)
     return running.light()
 
@@ -167,7 +167,7 @@ def test_sky_is_baked_once_and_again_after_a_change(scene):
         node.location.x += 100
     assert read().environment is first.environment, "moving nodes about changes no light"
     sky.sun_rotation += 1
-    assert isinstance(worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.Bake)
+    assert isinstance(worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.WorldBake)
     moved = read().environment
     assert np.abs(np.array(np.unravel_index(moved.map.sum(-1).argmax(), (256, 512)))
                   - np.unravel_index(first.environment.map.sum(-1).argmax(), (256, 512)))[1] > 50
@@ -182,8 +182,8 @@ def test_dragging_a_slider_bakes_one_world_at_a_time(scene):
         bakes.append(worlds.read_light(bpy.context.evaluated_depsgraph_get()))
     assert len(set(bakes)) == 1 and bakes[0].wait(120)
     last = worlds.read_light(bpy.context.evaluated_depsgraph_get())
-    assert isinstance(last, worlds.Bake) and last is not bakes[0] and last.wait(120)
-    assert isinstance(worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.Light)
+    assert isinstance(last, worlds.WorldBake) and last is not bakes[0] and last.wait(120)
+    assert isinstance(worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.WorldLight)
 
 
 def test_sun_in_the_sky_keeps_its_energy(scene):

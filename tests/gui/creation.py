@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender  # noqa: E402
-from near_blender import client, log, payload  # noqa: E402
+from near_blender import client, log, payload, worker_process  # noqa: E402
 from near_blender.operators import jobs  # noqa: E402
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
@@ -70,7 +70,7 @@ def choose_file(name: str):
     yield 2.0
 
 
-def watch_cancel(name: str, job: client.Job) -> None:
+def watch_cancel(name: str, job: worker_process.JobHandle) -> None:
     """Notes under `name` the seconds from job.cancel() until the worker has let go; a thread, for this window draws
     slowly."""
     cancel, start = job.cancel, []
@@ -88,7 +88,7 @@ def watch_cancel(name: str, job: client.Job) -> None:
 
 def escape(name: str, preview: bool):
     """Presses Escape once a creation is under way, and its preview is seen."""
-    job = jobs.current().job
+    job = jobs.get_current().job
     watch_cancel(name, job)
     yield from until(lambda: job.preview is not None if preview else job.fraction > 0.1, 10)
     if preview:
@@ -104,7 +104,7 @@ def steps():
     area("VIEW_3D").spaces[0].show_region_ui = True
     yield 0.5
     next(r for r in area("VIEW_3D").regions if r.type == "UI").active_panel_category = "NeAR"
-    client.worker().check(60)
+    client.get_worker().check(60)
     in_viewport(bpy.ops.mesh.primitive_monkey_add)
     monkey = bpy.context.view_layer.objects.active
     monkey.modifiers.new("Smooth", "SUBSURF").levels = 3
@@ -113,11 +113,11 @@ def steps():
     events["before"] = names()
 
     in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")
-    events["is_modal"] = jobs.current() is not None
+    events["is_modal"] = jobs.get_current() is not None
     events["second_is_refused"] = not in_viewport(near.create_asset_from_mesh.poll)
     statuses = set()
-    while jobs.current() is not None and len(statuses) < 10_000:
-        statuses.add(jobs.current().status)
+    while jobs.get_current() is not None and len(statuses) < 10_000:
+        statuses.add(jobs.get_current().status)
         if len(statuses) == 3:
             screenshot("creation")
         yield 0.05
@@ -126,7 +126,7 @@ def steps():
     in_viewport(bpy.ops.ed.undo)
     events["undone"] = names()
     in_viewport(bpy.ops.ed.redo)
-    events["redone"] = [ob.name for ob in bpy.data.objects if payload.asset_of(ob) is not None]
+    events["redone"] = [ob.name for ob in bpy.data.objects if payload.decode_asset(ob) is not None]
 
     bpy.context.view_layer.objects.active = bpy.data.objects["Suzanne"]
     in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")
@@ -159,7 +159,7 @@ def run() -> None:
             pass
         except Exception:
             events["error"] = traceback.format_exc()
-        events["log"] = log.text()
+        events["log"] = log.get_text()
         (OUT / "creation.json").write_text(json.dumps(events, indent=1))
         near_blender.unregister()
         bpy.ops.wm.quit_blender()

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender  # noqa: E402
-from near_blender import client, log, payload, proxy, viewport  # noqa: E402
+from near_blender import client, log, payload, proxy, viewport, worker_process  # noqa: E402
 from near_core import asset as assets  # noqa: E402
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
@@ -46,7 +46,7 @@ _answers: list[float] = []  # seconds that the worker says it spent on each pict
 
 def watch_drawing() -> None:
     """Notes the longest processor time that our drawing took in the main thread, and what the worker spent."""
-    draw, result = viewport.View.draw, client.Job.result
+    draw, result = viewport.ViewportPicture.draw, worker_process.JobHandle.result
 
     def watched(*args):
         start = time.thread_time()
@@ -58,7 +58,7 @@ def watch_drawing() -> None:
         answer = result(job)
         _answers.append(answer.get("seconds", 0))
         return answer
-    viewport.View.draw, client.Job.result = watched, watched_result
+    viewport.ViewportPicture.draw, worker_process.JobHandle.result = watched, watched_result
 
 
 def window():
@@ -78,7 +78,7 @@ def press(key: str) -> None:
     os.system(f"xdotool key {key} &")
 
 
-def view() -> viewport.View:
+def view() -> viewport.ViewportPicture:
     """The viewport's View; a changed engine object leaves old ones behind until they are collected."""
     return max(viewport._views, key=lambda v: v._changed)
 
@@ -122,7 +122,7 @@ def measured(name: str, act, times: int = 5):
 
 def without_worker():
     """Turns the view while the worker stands still: Blender has to go on. Notes the seconds until each drawing."""
-    pid = client.worker().check()["pid"]
+    pid = client.get_worker().check()["pid"]
     yield from until(lambda: not view().is_busy())
     events["worker_stands_still"] = []
     os.kill(pid, signal.SIGSTOP)
@@ -195,7 +195,7 @@ def look_at_sky() -> None:
 
 
 def kill_worker() -> None:
-    os.kill(client.worker().hello["pid"], signal.SIGKILL)
+    os.kill(client.get_worker().hello["pid"], signal.SIGKILL)
     turn_world()
 
 
@@ -204,8 +204,8 @@ def render(name: str, percentage: int, stop_after: float | None = None):
     from when the engine noticed."""
     ended: list[tuple[str, float]] = []
     noticed: list[float] = []
-    cancel = client.Job.cancel
-    client.Job.cancel = lambda job: (noticed.append(time.monotonic()), cancel(job))
+    cancel = worker_process.JobHandle.cancel
+    worker_process.JobHandle.cancel = lambda job: (noticed.append(time.monotonic()), cancel(job))
     done = lambda *_: ended.append(("complete", time.monotonic()))
     cancelled = lambda *_: ended.append(("cancelled", time.monotonic()))
     bpy.app.handlers.render_complete.append(done)
@@ -224,7 +224,7 @@ def render(name: str, percentage: int, stop_after: float | None = None):
     yield from until(lambda: ended)
     how, end = ended[0]
     events[name] = [how, round(end - start, 3), round(end - noticed[0], 3) if noticed else 0.0]
-    client.Job.cancel = cancel
+    worker_process.JobHandle.cancel = cancel
     events["gaps"][name] = longest_pause()
     bpy.app.handlers.render_complete.remove(done)
     bpy.app.handlers.render_cancel.remove(cancelled)
@@ -270,7 +270,7 @@ def steps():
     screenshot("5_sky")
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))
     events["message"] = view()._message
-    events["worker"] = {k: v for k, v in client.worker().check().items() if k != "event"}
+    events["worker"] = {k: v for k, v in client.get_worker().check().items() if k != "event"}
 
 
 def run() -> None:
@@ -284,7 +284,7 @@ def run() -> None:
             pass
         except Exception:
             events["error"] = traceback.format_exc()
-        events["log"] = log.text()
+        events["log"] = log.get_text()
         (OUT / "events.json").write_text(json.dumps(events, indent=1))
         near_blender.unregister()
         bpy.ops.wm.quit_blender()

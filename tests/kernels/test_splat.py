@@ -9,46 +9,16 @@ import torch
 from kernels import library, splat
 from kernels.lab import autograd
 from kernels.twins import splat as twin
+from tests.kernels.gaussians import (
+    HEIGHT,
+    WIDTH,
+    assert_projections_equal,
+    assert_radii_equal,
+    doubles,
+    orthographic,
+    scene,
+)
 from tests.machine import slowness
-
-WIDTH, HEIGHT = 90, 61  # no multiples of the tile
-
-
-def scene(count=300, seed=0, scale=0.05, channels=5):
-    """Random Gaussians before an off-centre camera: [xyz, covariance, opacity, pose, intrinsics], features."""
-    rng = np.random.default_rng(seed)
-    half = rng.normal(size=(count, 3, 3)) * scale * rng.uniform(0.1, 1, (count, 1, 1))
-    full = half @ half.transpose(0, 2, 1)
-    pose = np.array([[1, 0, 0, 0.05], [0, 0, -1, 0], [0, 1, 0, 2], [0, 0, 0, 1]], np.float32)
-    intrinsics = np.array([[WIDTH * 1.1, 0, WIDTH * 0.45], [0, WIDTH * 1.2, HEIGHT * 0.55], [0, 0, 1]], np.float32)
-    covariance = full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
-    arrays = rng.uniform(-0.6, 0.6, (count, 3)), covariance, rng.uniform(-0.1, 1.1, count)
-    return [np.ascontiguousarray(a, np.float32) for a in arrays] + [pose, intrinsics], \
-        rng.normal(size=(count, channels)).astype(np.float32)
-
-
-def orthographic(inputs):
-    inputs = list(inputs)
-    inputs[4] = np.array([[50, 0, 40], [0, 55, 33], [0, 0, 1]], np.float32)
-    return inputs
-
-
-def doubles(arrays):
-    return [torch.tensor(array, dtype=torch.float64) for array in arrays]
-
-
-def assert_radii_equal(mine, theirs):
-    """But for single ones that are rounded up just there."""
-    np.testing.assert_array_equal(mine > 0, theirs > 0)
-    assert np.abs(mine - theirs).max(initial=0) <= 1 and (mine != theirs).sum() <= 1 + len(mine) // 500
-
-
-def assert_projections_equal(mine, theirs, tolerance=1e-5):
-    assert_radii_equal(mine.radius, np.asarray(theirs.radius))
-    for field in ("mean", "conic", "depth", "opacity"):
-        expected = np.asarray(getattr(theirs, field))
-        allowed = tolerance * max(1, np.abs(expected).max())
-        np.testing.assert_allclose(getattr(mine, field), expected, atol=allowed, rtol=tolerance)
 
 
 @pytest.mark.parametrize("ortho", [False, True])
@@ -135,32 +105,9 @@ def test_opaque_stack_stops_where_the_twin_stops():
     inputs[2][:] = np.linspace(0.5, 1.2, 400)
     seen = splat.project(*inputs, WIDTH, HEIGHT)
     assert splat.rasterize(seen, features, WIDTH, HEIGHT)[1].max() > 0.998
-    theirs = twin.rasterize(twin.Projection(*map(torch.tensor, seen)), torch.tensor(features), WIDTH, HEIGHT)
+    theirs = twin.rasterize(twin.ProjectionTensors(*map(torch.tensor, seen)), torch.tensor(features), WIDTH, HEIGHT)
     for a, b in zip(splat.rasterize(seen, features, WIDTH, HEIGHT), theirs):
         np.testing.assert_allclose(a, b, atol=3e-5)
-
-
-@pytest.mark.parametrize("ortho, closing, samples",
-                         [(False, False, 1), (True, False, 1), (False, True, 1), (False, False, 4)])
-@pytest.mark.parametrize("count, scale", [(300, 0.05), (120, 0.3)])
-def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
-    inputs, features = scene(count, seed=2, scale=scale)
-    inputs = orthographic(inputs) if ortho else inputs
-    rng = np.random.default_rng(3)
-    losses = [torch.tensor(rng.normal(size=size)) for size in ((HEIGHT, WIDTH, 5), (HEIGHT, WIDTH), (HEIGHT, WIDTH))]
-    mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
-    theirs = [a.requires_grad_() for a in doubles((*inputs[:3], features))]
-    hides = torch.full((count,), 0.1) if closing else None
-    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho, hides=hides,
-                             samples=samples)
-    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
-    seen = twin.project(*theirs[:3], *doubles(inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
-    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, hides=hides, samples=samples)
-    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
-    for a, b in zip(mine, theirs):
-        assert b.grad.abs().max() > 0
-        assert (a.grad - b.grad).norm() <= 1e-3 * b.grad.norm()
-        assert (a.grad - b.grad).abs().max() <= 1e-3 * b.grad.abs().max()
 
 
 def test_gradient_over_a_background():
@@ -169,21 +116,11 @@ def test_gradient_over_a_background():
     loss = np.random.default_rng(5).normal(size=(HEIGHT, WIDTH, 5)).astype(np.float32)
     seen = splat.project(*inputs, WIDTH, HEIGHT)
     opacity = torch.tensor(seen.opacity, dtype=torch.float64, requires_grad=True)
-    theirs = twin.Projection(*doubles(seen[:3]), torch.tensor(seen.radius), opacity)
+    theirs = twin.ProjectionTensors(*doubles(seen[:3]), torch.tensor(seen.radius), opacity)
     (twin.rasterize(theirs, torch.tensor(features).double(), WIDTH, HEIGHT, background=torch.tensor(over).double())[0]
      * torch.tensor(loss)).sum().backward()
     mine = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, background=over)
     np.testing.assert_allclose(mine.opacity, opacity.grad, atol=1e-3 * opacity.grad.abs().max(), rtol=1e-3)
-
-
-def test_covariance_from_scale_and_quaternion():
-    from scipy.spatial.transform import Rotation
-    rng = np.random.default_rng(0)
-    scale, quaternion = rng.uniform(0.1, 2, (9, 3)), rng.normal(size=(9, 4))
-    rotation = Rotation.from_quat(quaternion[:, [1, 2, 3, 0]]).as_matrix()
-    expected = rotation @ (scale[:, :, None] ** 2 * rotation.transpose(0, 2, 1))
-    mine = twin.covariance_matrix(autograd.covariance_from(torch.tensor(scale), torch.tensor(quaternion)))
-    np.testing.assert_allclose(mine, expected, atol=1e-12)
 
 
 # ---- recorded pictures of gsplat's rules -----------------------------------------------------------------------------

@@ -86,9 +86,9 @@ try:
         start = time.perf_counter()
         bpy.ops.render.render(write_still=turn == 0)
         seconds.append(round(time.perf_counter() - start, 1))
-    status = Path(f"/proc/{client.worker().hello['pid']}/status").read_text()
+    status = Path(f"/proc/{client.get_worker().hello['pid']}/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1e6
-    print(json.dumps({"seconds": seconds, "worker_gb": peak, "voxels": len(near_blender.payload.asset_of(
+    print(json.dumps({"seconds": seconds, "worker_gb": peak, "voxels": len(near_blender.payload.decode_asset(
         bpy.context.object).coords)}), flush=True)
 finally:
     near_blender.unregister()

@@ -1,4 +1,4 @@
-"""What arrives at a shader node's input, as a colour or as pixels.
+"""Evaluates shader nodes: what arrives at an input, as a colour or as pixels.
 
 Nodes that work on each pixel alone are evaluated in numpy as Blender does. What depends on more than the UVs
 (procedural textures, geometry, light) is Unsupported, a word the caller can show.
@@ -26,7 +26,7 @@ class Unsupported(Exception):
 
 
 @dataclass(frozen=True)
-class Layout:
+class UVLayout:
     """Where on a texture a corner lies. layer: name of the UV map, "" = the active one; matrix: 3x3 on (u, v, 1), row
     by row; wrap: as near_core.mesh.Material has it."""
 
@@ -36,23 +36,23 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class NodeValue:
     """color: (4,), or (h, w, 4) with row 0 on top, float32 linear Rec.709 and alpha; numbers are grey.
     layout: of the pixels, None for a constant.
     attribute: name of the colour attribute that it is multiplied with, "*" the active one."""
 
     color: np.ndarray
-    layout: Layout | None = None
+    layout: UVLayout | None = None
     attribute: str = ""
 
 
-def constant(*color: float) -> Value:
+def make_constant(*color: float) -> NodeValue:
     """One number, or red, green and blue."""
-    return Value(np.array([*(color if len(color) == 3 else color * 3), 1], np.float32))
+    return NodeValue(np.array([*(color if len(color) == 3 else color * 3), 1], np.float32))
 
 
-class Graph:
-    """Follows the inputs of one material's nodes; textures are read once.
+class ShaderEvaluator:
+    """Evaluates the inputs of one material's nodes; textures are read once. A method evaluates the node of its name.
 
     groups: the group nodes around the nodes it starts from, the outermost first.
     """
@@ -61,11 +61,11 @@ class Graph:
         self._groups = groups
         self._pixels: dict[str, np.ndarray] = {}
 
-    def follow(self, socket: Any) -> Value:
-        """What arrives at an input socket. Raises Unsupported."""
-        node, output, groups = source(socket, self._groups)
+    def evaluate(self, socket: Any) -> NodeValue:
+        """What arrives at an input socket, followed through links, reroutes and groups. Raises Unsupported."""
+        node, output, groups = find_source(socket, self._groups)
         if node is None:
-            value = own_value(output)
+            value = read_default(output)
         elif node.type not in _HANDLERS:
             raise Unsupported(node.label or node.bl_label)
         else:
@@ -76,7 +76,7 @@ class Graph:
                 self._groups = outside
         return _gray(value, node) if socket.type == "VALUE" and output.type != "VALUE" else value
 
-    def texture(self, node: Any, output: Any) -> Value:
+    def texture(self, node: Any, output: Any) -> NodeValue:
         """An image texture."""
         if node.image is None or node.projection != "FLAT":
             raise Unsupported(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
@@ -86,32 +86,32 @@ class Graph:
         if node.image.name not in self._pixels:
             self._pixels[node.image.name] = read_pixels(node.image)
         color = self._pixels[node.image.name]
-        return Value(_numbers(color[..., 3]) if output.name == "Alpha" else color, layout)
+        return NodeValue(_numbers(color[..., 3]) if output.name == "Alpha" else color, layout)
 
-    def attribute(self, node: Any, output: Any) -> Value:
+    def attribute(self, node: Any, output: Any) -> NodeValue:
         """A colour attribute."""
         if output.name != "Color" or getattr(node, "attribute_type", "GEOMETRY") != "GEOMETRY":
             raise Unsupported(f"the {output.name} of {node.label or node.bl_label}")
         name = node.layer_name or "*" if node.type == "VERTEX_COLOR" else node.attribute_name
-        return Value(constant(1).color, attribute=name)
+        return NodeValue(make_constant(1).color, attribute=name)
 
-    def separate(self, node: Any, output: Any) -> Value:
+    def separate(self, node: Any, output: Any) -> NodeValue:
         if getattr(node, "mode", "RGB") != "RGB":
             raise Unsupported(node.bl_label)
         return self.unary(node.inputs[0], node, lambda c: _numbers(c[..., list(node.outputs).index(output)]))
 
-    def combine(self, node: Any, output: Any) -> Value:
+    def combine(self, node: Any, output: Any) -> NodeValue:
         if getattr(node, "mode", "RGB") != "RGB":
             raise Unsupported(node.bl_label)
-        red, green, blue = (self.follow(node.inputs[i]) for i in range(3))
+        red, green, blue = (self.evaluate(node.inputs[i]) for i in range(3))
         pair = _binary(red, green, node, lambda a, b: np.stack([a[..., 0], b[..., 0], b[..., 0], b[..., 3]], -1))
         return _binary(pair, blue, node, lambda a, b: np.stack([a[..., 0], a[..., 1], b[..., 0], b[..., 3]], -1))
 
-    def mix(self, node: Any, output: Any) -> Value:
+    def mix(self, node: Any, output: Any) -> NodeValue:
         inputs = [s for s in node.inputs if s.enabled and s.type in ("VALUE", "RGBA")]
         if len(inputs) != 3 or getattr(node, "factor_mode", "UNIFORM") != "UNIFORM":
             raise Unsupported(node.label or node.bl_label)
-        weight, a, b = (self.follow(s) for s in inputs)
+        weight, a, b = (self.evaluate(s) for s in inputs)
         blend = "MIX" if getattr(node, "data_type", "RGBA") == "FLOAT" else node.blend_type
         if weight.layout is None and blend in ("MIX", "MULTIPLY"):  # where tints survive
             if weight.color[0] == 0:
@@ -126,29 +126,29 @@ class Graph:
         does_clamp = getattr(node, "clamp_result", getattr(node, "use_clamp", False))
         return replace(mixed, color=np.clip(mixed.color, 0, 1)) if does_clamp else mixed
 
-    def math(self, node: Any, output: Any) -> Value:
+    def math(self, node: Any, output: Any) -> NodeValue:
         function = _MATH.get(node.operation)
         if function is None:
             raise Unsupported(f"{node.bl_label} ({node.operation.title()})")
-        a, b = (self.follow(node.inputs[i]) for i in range(2))
+        a, b = (self.evaluate(node.inputs[i]) for i in range(2))
         value = _binary(a, b, node, lambda x, y: _keep_alpha(x, function(x, y)), node.operation == "MULTIPLY")
         return replace(value, color=np.clip(value.color, 0, 1)) if node.use_clamp else value
 
-    def invert(self, node: Any, output: Any) -> Value:
+    def invert(self, node: Any, output: Any) -> NodeValue:
         inverse = self.unary(node.inputs[1], node, lambda c: _keep_alpha(c, 1 - c))
-        weight = self.follow(node.inputs[0])
+        weight = self.evaluate(node.inputs[0])
         return inverse if weight.layout is None and weight.color[0] == 1 else _refuse(node)
 
-    def gamma(self, node: Any, output: Any) -> Value:
+    def gamma(self, node: Any, output: Any) -> NodeValue:
         power = self.number(node.inputs[1], node)
         return self.unary(node.inputs[0], node, lambda c: _keep_alpha(c, np.maximum(c, 0) ** power))
 
-    def contrast(self, node: Any, output: Any) -> Value:
+    def contrast(self, node: Any, output: Any) -> NodeValue:
         bright, contrast = self.number(node.inputs[1], node), self.number(node.inputs[2], node)
         return self.unary(node.inputs[0], node, lambda c: _keep_alpha(
             c, np.maximum((1 + contrast) * c + bright - contrast / 2, 0)))
 
-    def hue(self, node: Any, output: Any) -> Value:
+    def hue(self, node: Any, output: Any) -> NodeValue:
         hue, saturation, value, weight = (self.number(s, node) for s in list(node.inputs)[:4])
         if hue != 0.5 or weight != 1:
             raise Unsupported(node.bl_label)
@@ -158,14 +158,14 @@ class Graph:
             return _keep_alpha(c, np.maximum((top - np.minimum(saturation * (top - c), top)) * value, 0))
         return self.unary(node.inputs[4], node, change)
 
-    def ramp(self, node: Any, output: Any) -> Value:
+    def ramp(self, node: Any, output: Any) -> NodeValue:
         steps = np.array([node.color_ramp.evaluate(x) for x in np.linspace(0, 1, 1025)], np.float32)
         steps[:, :3] = colorspace.to_rec709(steps[:, :3])
         if output.name == "Alpha":
             steps = _numbers(steps[:, 3])
         return self.unary(node.inputs[0], node, lambda c: steps[np.round(np.clip(c[..., 0], 0, 1) * 1024).astype(int)])
 
-    def map_range(self, node: Any, output: Any) -> Value:
+    def map_range(self, node: Any, output: Any) -> NodeValue:
         if node.data_type != "FLOAT" or node.interpolation_type != "LINEAR":
             raise Unsupported(node.bl_label)
         low, high, to_low, to_high = (self.number(node.inputs[i], node) for i in range(1, 5))
@@ -175,11 +175,11 @@ class Graph:
             return _keep_alpha(c, to_low + (to_high - to_low) * (np.clip(share, 0, 1) if node.clamp else share))
         return self.unary(node.inputs[0], node, change)
 
-    def clamp(self, node: Any, output: Any) -> Value:
+    def clamp(self, node: Any, output: Any) -> NodeValue:
         low, high = self.number(node.inputs[1], node), self.number(node.inputs[2], node)
         return self.unary(node.inputs[0], node, lambda c: _keep_alpha(c, np.clip(c, low, high)))
 
-    def curves(self, node: Any, output: Any) -> Value:
+    def curves(self, node: Any, output: Any) -> NodeValue:
         mapping, x = node.mapping, np.linspace(0, 1, 1025)
         mapping.initialize()
         if self.number(node.inputs[0], node) != 1:
@@ -189,30 +189,32 @@ class Graph:
         return self.unary(node.inputs[1], node, lambda c: np.stack(
             [np.interp(c[..., i], x, tables[i]).astype(np.float32) for i in range(3)] + [c[..., 3]], -1))
 
-    def own(self, node: Any, output: Any) -> Value:
-        return own_value(output)
+    def own(self, node: Any, output: Any) -> NodeValue:
+        return read_default(output)
 
-    def gray(self, node: Any, output: Any) -> Value:
-        return _gray(self.follow(node.inputs[0]), node)
+    def gray(self, node: Any, output: Any) -> NodeValue:
+        return _gray(self.evaluate(node.inputs[0]), node)
 
-    def unary(self, socket: Any, node: Any, function: Callable[[np.ndarray], np.ndarray]) -> Value:
+    def unary(self, socket: Any, node: Any, function: Callable[[np.ndarray], np.ndarray]) -> NodeValue:
         """function of the colours (..., 4) at socket."""
-        value = self.follow(socket)
+        value = self.evaluate(socket)
         return _refuse(node) if value.attribute else replace(value, color=function(value.color).astype(np.float32))
 
     def number(self, socket: Any, node: Any) -> float:
         """A number that is the same everywhere."""
-        value = self.follow(socket)
+        value = self.evaluate(socket)
         return float(value.color[0]) if value.layout is None and not value.attribute else _refuse(node)
 
 
-_HANDLERS: dict[str, Callable[[Graph, Any, Any], Value]] = {
-    "TEX_IMAGE": Graph.texture, "VERTEX_COLOR": Graph.attribute, "ATTRIBUTE": Graph.attribute,
-    "SEPARATE_COLOR": Graph.separate, "SEPRGB": Graph.separate,
-    "COMBINE_COLOR": Graph.combine, "COMBRGB": Graph.combine,
-    "MIX": Graph.mix, "MIX_RGB": Graph.mix, "MATH": Graph.math, "INVERT": Graph.invert, "GAMMA": Graph.gamma,
-    "BRIGHTCONTRAST": Graph.contrast, "HUE_SAT": Graph.hue, "VALTORGB": Graph.ramp, "MAP_RANGE": Graph.map_range,
-    "CLAMP": Graph.clamp, "CURVE_RGB": Graph.curves, "RGB": Graph.own, "VALUE": Graph.own, "RGBTOBW": Graph.gray,
+_HANDLERS: dict[str, Callable[[ShaderEvaluator, Any, Any], NodeValue]] = {
+    "TEX_IMAGE": ShaderEvaluator.texture, "VERTEX_COLOR": ShaderEvaluator.attribute,
+    "ATTRIBUTE": ShaderEvaluator.attribute, "SEPARATE_COLOR": ShaderEvaluator.separate,
+    "SEPRGB": ShaderEvaluator.separate, "COMBINE_COLOR": ShaderEvaluator.combine, "COMBRGB": ShaderEvaluator.combine,
+    "MIX": ShaderEvaluator.mix, "MIX_RGB": ShaderEvaluator.mix, "MATH": ShaderEvaluator.math,
+    "INVERT": ShaderEvaluator.invert, "GAMMA": ShaderEvaluator.gamma, "BRIGHTCONTRAST": ShaderEvaluator.contrast,
+    "HUE_SAT": ShaderEvaluator.hue, "VALTORGB": ShaderEvaluator.ramp, "MAP_RANGE": ShaderEvaluator.map_range,
+    "CLAMP": ShaderEvaluator.clamp, "CURVE_RGB": ShaderEvaluator.curves, "RGB": ShaderEvaluator.own,
+    "VALUE": ShaderEvaluator.own, "RGBTOBW": ShaderEvaluator.gray,
 }
 _BLENDS: dict[str, Callable] = {
     "MIX": lambda a, b: b, "MULTIPLY": np.multiply, "ADD": np.add, "SUBTRACT": np.subtract, "DARKEN": np.minimum,
@@ -227,7 +229,7 @@ _MATH: dict[str, Callable] = {
 }
 
 
-def source(socket: Any, groups: tuple[Any, ...] = ()) -> tuple[Any, Any, tuple[Any, ...]]:
+def find_source(socket: Any, groups: tuple[Any, ...] = ()) -> tuple[Any, Any, tuple[Any, ...]]:
     """The node and output that an input in `groups` is connected to, past reroutes and into and out of groups, and the
     groups around that node. Where nothing is connected: None and the input whose own value counts."""
     while socket.is_linked and socket.links and not socket.links[0].is_muted:
@@ -249,23 +251,23 @@ def source(socket: Any, groups: tuple[Any, ...] = ()) -> tuple[Any, Any, tuple[A
     return None, socket, groups
 
 
-def own_value(socket: Any) -> Value:
+def read_default(socket: Any) -> NodeValue:
     """The value that a socket shows itself."""
     value = socket.default_value
     if isinstance(value, (int, float)):
-        return constant(float(value))
-    return constant(*colorspace.to_rec709(np.array(value[:3])).tolist())
+        return make_constant(float(value))
+    return make_constant(*colorspace.to_rec709(np.array(value[:3])).tolist())
 
 
-def _layout(socket: Any, groups: tuple[Any, ...]) -> Layout:
+def _layout(socket: Any, groups: tuple[Any, ...]) -> UVLayout:
     """The UVs that a texture's Vector input stands for."""
-    node, output, groups = source(socket, groups)
+    node, output, groups = find_source(socket, groups)
     if node is None:
-        return Layout()
+        return UVLayout()
     if node.type == "UVMAP" and not node.from_instancer:
-        return Layout(node.uv_map)
+        return UVLayout(node.uv_map)
     if node.type == "TEX_COORD" and output.name == "UV" and not node.from_instancer:
-        return Layout()
+        return UVLayout()
     if node.type == "MAPPING" and node.vector_type == "POINT" and not any(s.is_linked for s in list(node.inputs)[1:]):
         below = _layout(node.inputs["Vector"], groups)
         place, turn, scale = (np.array(node.inputs[k].default_value) for k in ("Location", "Rotation", "Scale"))
@@ -301,7 +303,7 @@ def read_pixels(image: Any) -> np.ndarray:
     return np.concatenate([color, alpha if alpha.size else np.ones_like(color[..., :1])], 2)
 
 
-def _binary(a: Value, b: Value, node: Any, function: Callable, is_product: bool = False) -> Value:
+def _binary(a: NodeValue, b: NodeValue, node: Any, function: Callable, is_product: bool = False) -> NodeValue:
     """function of two values' colours; a tint only survives a product, pixels only beside others on the same UVs."""
     if (a.attribute or b.attribute) and not (is_product and not (a.attribute and b.attribute)):
         _refuse(node)
@@ -309,19 +311,19 @@ def _binary(a: Value, b: Value, node: Any, function: Callable, is_product: bool 
         raise Unsupported(f"{node.label or node.bl_label} of images on different UVs")
     first, second = a.color, b.color
     if first.ndim == second.ndim == 3 and first.shape != second.shape:
-        second = resampled(second, first.shape)
+        second = resample(second, first.shape)
     color = np.asarray(function(*np.broadcast_arrays(first, second)), np.float32)
-    return Value(color, a.layout or b.layout, a.attribute or b.attribute)
+    return NodeValue(color, a.layout or b.layout, a.attribute or b.attribute)
 
 
-def resampled(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def resample(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The nearest pixels of (h, w, ...) for a picture of another shape[:2]."""
     rows = (np.arange(shape[0]) + 0.5) * pixels.shape[0] / shape[0]
     columns = (np.arange(shape[1]) + 0.5) * pixels.shape[1] / shape[1]
     return pixels[rows.astype(int)[:, None], columns.astype(int)]
 
 
-def _gray(value: Value, node: Any) -> Value:
+def _gray(value: NodeValue, node: Any) -> NodeValue:
     return _refuse(node) if value.attribute else replace(value, color=_numbers(value.color[..., :3] @ _LUMINANCE))
 
 

@@ -1,4 +1,4 @@
-"""Reading shader node trees: where a socket's value comes from, and a fingerprint of everything a tree depends on.
+"""Walks node trees: where a socket's value comes from, and a fingerprint of everything a tree depends on.
 
 Trees, nodes and sockets are Any to type checkers: what a node has depends on its type.
 """
@@ -21,7 +21,7 @@ _IGNORED = {"rna_type", "location", "location_absolute", "width", "height", "dim
 
 
 class Unexpected(Exception):
-    """The graph has something else in this place."""
+    """The tree has something else in this place."""
 
 
 def has_tree(world: Any) -> bool:
@@ -44,7 +44,7 @@ def _link(socket: Any) -> Any:
     return None
 
 
-def source(socket: Any) -> Any:
+def find_source(socket: Any) -> Any:
     """The node that feeds socket; None where nothing is connected. Raises Unexpected for muted nodes and links."""
     link = _link(socket)
     if link is not None and link.from_node.mute:
@@ -52,7 +52,7 @@ def source(socket: Any) -> Any:
     return link.from_node if link is not None else None
 
 
-def output(socket: Any) -> str:
+def find_output(socket: Any) -> str:
     """The name of the output that feeds socket."""
     link = _link(socket)
     return link.from_socket.name if link is not None else ""
@@ -64,7 +64,7 @@ def expect(node: Any, kind: str, from_output: str = "", wanted_output: str = "")
         raise Unexpected
 
 
-def constant(socket: Any) -> Any:
+def read_constant(socket: Any) -> Any:
     """The value of a socket that nothing is connected to. Raises Unexpected."""
     if _link(socket) is not None:
         raise Unexpected
@@ -79,13 +79,13 @@ def is_plain(texture: Any) -> bool:
             and (color.brightness, color.contrast, color.saturation) == (1, 1, 1))
 
 
-def uses(tree: Any, kind: str) -> bool:
+def uses_type(tree: Any, kind: str) -> bool:
     """Whether a node of this type is connected to something in tree or in one of its groups."""
     nodes = (node for each in _trees(tree, []) for node in each.nodes)
     return any(node.type == kind and any(output.is_linked for output in node.outputs) for node in nodes)
 
 
-def images(tree: Any) -> list[bpy.types.Image]:
+def list_images(tree: Any) -> list[bpy.types.Image]:
     """The images of texture nodes in tree and its groups that are connected to something."""
     found = (node.image for t in _trees(tree, []) for node in t.nodes
              if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE") and any(o.is_linked for o in node.outputs))
@@ -101,7 +101,7 @@ def _trees(tree: Any, found: list) -> list:
     return found
 
 
-def fingerprint(tree: Any, frame: int) -> str:
+def compute_fingerprint(tree: Any, frame: int) -> str:
     """Equal where the tree computes the same: nodes, values, links, groups, images and, of moving images, the frame."""
     described = [_describe_tree(t, frame) for t in _trees(tree, [])]
     return hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()

@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import graph
+from near_blender import shader_nodes
 
 SIZE = 8
 
@@ -95,11 +95,11 @@ CASES = {
     "map range": ("ShaderNodeMapRange", {}, set_inputs("A", 0.2, 0.7, 1.0, 0.1)),
     "combine": ("ShaderNodeCombineColor", {}, set_inputs("A", "B", 0.25)),
     **{f"mix {blend.lower()}": ("ShaderNodeMix", {"data_type": "RGBA", "blend_type": blend}, set_inputs(0.7, "A", "B"))
-       for blend in graph._BLENDS},
+       for blend in shader_nodes._BLENDS},
     "mix by a texture": ("ShaderNodeMix", {"data_type": "RGBA"}, set_inputs("B", "A", (0.1, 0.2, 0.9, 1))),
     "mix numbers": ("ShaderNodeMix", {"data_type": "FLOAT"}, set_inputs(0.25, "A", "B")),
     **{f"math {operation.lower()}": ("ShaderNodeMath", {"operation": operation}, set_inputs("A", "B"))
-       for operation in graph._MATH},
+       for operation in shader_nodes._MATH},
 }
 
 
@@ -112,7 +112,7 @@ def test_nodes_do_what_cycles_does(material, tmp_path, kind, settings, prepare):
     output = next(o for o in node.outputs if o.enabled)
     end = material.node_tree.nodes.new("ShaderNodeEmission")
     link(material, output, end.inputs["Color"])
-    made = np.broadcast_to(graph.Graph().follow(end.inputs["Color"]).color, (SIZE, SIZE, 4))[..., :3]
+    made = np.broadcast_to(shader_nodes.ShaderEvaluator().evaluate(end.inputs["Color"]).color, (SIZE, SIZE, 4))[..., :3]
     seen = render(material, output, tmp_path)
     assert np.abs(made - seen).max() < 0.01
 
@@ -120,13 +120,13 @@ def test_nodes_do_what_cycles_does(material, tmp_path, kind, settings, prepare):
 def test_channels_are_separated(material):
     split = material.node_tree.nodes.new("ShaderNodeSeparateColor")
     link(material, material.node_tree.nodes["A"].outputs[0], split.inputs[0])
-    pixels = graph.read_pixels(bpy.data.images["A"])
+    pixels = shader_nodes.read_pixels(bpy.data.images["A"])
     for index in range(3):
         math = material.node_tree.nodes.new("ShaderNodeMath")
         math.operation = "ADD"
         link(material, split.outputs[index], math.inputs[0])
         math.inputs[1].default_value = 0
-        made = graph.Graph().math(math, math.outputs[0]).color
+        made = shader_nodes.ShaderEvaluator().math(math, math.outputs[0]).color
         assert np.allclose(made[..., 0], pixels[..., index])
 
 
@@ -136,22 +136,22 @@ def test_textures_of_other_sizes_meet(material):
     mix = nodes.new("ShaderNodeMix")
     mix.data_type, mix.blend_type = "RGBA", "MULTIPLY"
     set_inputs(1.0, "A", "B")(material, mix)
-    made = graph.Graph().mix(mix, None).color
-    small = graph.read_pixels(nodes["B"].image)
-    assert np.allclose(made, graph.read_pixels(nodes["A"].image) * small.repeat(2, 0).repeat(2, 1), atol=1e-6)
+    made = shader_nodes.ShaderEvaluator().mix(mix, None).color
+    small = shader_nodes.read_pixels(nodes["B"].image)
+    assert np.allclose(made, shader_nodes.read_pixels(nodes["A"].image) * small.repeat(2, 0).repeat(2, 1), atol=1e-6)
 
 
 def test_large_textures_are_scaled_down():
-    image = bpy.data.images.new("Large", 2 * graph.MAX_SIDE, 100)
+    image = bpy.data.images.new("Large", 2 * shader_nodes.MAX_SIDE, 100)
     image.pixels.foreach_set(np.tile(np.float32([0.5, 0.5, 0.5, 1]), image.size[0] * image.size[1]))
     before = len(bpy.data.images)
-    assert graph.read_pixels(image).shape == (50, graph.MAX_SIDE, 4)
-    assert len(bpy.data.images) == before and tuple(image.size) == (2 * graph.MAX_SIDE, 100)
+    assert shader_nodes.read_pixels(image).shape == (50, shader_nodes.MAX_SIDE, 4)
+    assert len(bpy.data.images) == before and tuple(image.size) == (2 * shader_nodes.MAX_SIDE, 100)
 
 
 @pytest.mark.parametrize("kind", ["ShaderNodeTexNoise", "ShaderNodeFresnel", "ShaderNodeVertexColor"])
 def test_what_depends_on_more_than_uvs_is_refused(material, kind):
     node, gamma = (material.node_tree.nodes.new(k) for k in (kind, "ShaderNodeGamma"))
     link(material, node.outputs[0], gamma.inputs[0])
-    with pytest.raises(graph.Unsupported):
-        graph.Graph().gamma(gamma, gamma.outputs[0])
+    with pytest.raises(shader_nodes.Unsupported):
+        shader_nodes.ShaderEvaluator().gamma(gamma, gamma.outputs[0])

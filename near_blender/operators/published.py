@@ -1,100 +1,20 @@
 """Setting up published models: the Python they need, checkpoints from the network or from a folder.
 
-One task at a time runs in a process of its own; Blender only looks at it now and then. Nothing is fetched without
-consent, nor while Blender may not go online.
+Nothing is fetched without consent, nor while Blender may not go online.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import textwrap
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import choices, client, log
+from .. import client, preferences, worker_process
 from .._core import checkpoints, errors, interpreter
-from .place import reported
-
-INTERVAL = 0.2  # seconds between looks at the task
-
-
-@dataclass
-class Task:
-    """Work under way. done: called on the main thread with the worker's answer; returns the sentence to report."""
-
-    title: str
-    worker: client.Worker
-    job: client.Job
-    done: Callable[[dict[str, Any]], str]
-
-
-_current: Task | None = None
-_outcome: tuple[bool, str] | None = None
-
-
-def current() -> Task | None:
-    """The task under way, for the preferences."""
-    return _current
-
-
-def outcome() -> tuple[bool, str] | None:
-    """Whether the last task went well, and the sentence it ended with."""
-    return _outcome
-
-
-def start(operator: bpy.types.Operator, title: str, op: str, done: Callable[[dict[str, Any]], str], python: str = "",
-          **fields: Any) -> set[str]:
-    """Has a worker of its own do `op`; for execute(). Scripts and background mode wait for it."""
-    global _current, _outcome
-    worker = client.Worker(client.Choice(python))
-    _current, _outcome = Task(title, worker, worker.submit(op, **fields), done), None
-    if not bpy.app.background:
-        # a timer, not a modal operator: closing the preferences or opening another file must not stop a download
-        bpy.app.timers.register(_look, first_interval=INTERVAL, persistent=True)
-        return {"FINISHED"}
-    try:
-        _current.job.wait()
-    except KeyboardInterrupt:
-        _current.job.cancel()
-        raise
-    well, text = conclude()
-    operator.report({"INFO"} if well else {"ERROR"}, text)
-    return {"FINISHED"} if well else {"CANCELLED"}
-
-
-def conclude() -> tuple[bool, str]:
-    """Ends the current task, which is done; returns its outcome."""
-    global _current, _outcome
-    task, _current = _current, None
-    try:
-        _outcome = True, task.done(task.job.result())
-    except errors.Cancelled:
-        _outcome = True, f"{task.title} stopped; starting it again goes on from there"
-    except errors.NearError as error:
-        log.add(str(error))
-        _outcome = False, str(error)
-    task.worker.stop()
-    return _outcome
-
-
-def _look() -> float | None:
-    """Redraws the preferences while a task is under way; concludes it when it is done."""
-    if _current is not None and _current.job.done:
-        conclude()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "PREFERENCES":
-                area.tag_redraw()
-    return INTERVAL if _current is not None else None
-
-
-def _is_idle(operator: type[bpy.types.Operator]) -> bool:
-    if _current is None:
-        return True
-    operator.poll_message_set(f"{_current.title} is under way")
-    return False
+from . import tasks
+from .place import report_errors
 
 
 def _require_consent(given: bool) -> None:
@@ -114,7 +34,7 @@ class _Operator(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _is_idle(cls)
+        return tasks.is_idle(cls)
 
 
 class _Fetching(_Operator):
@@ -155,7 +75,7 @@ class NEAR_OT_set_up_python(_Fetching):
     build: EnumProperty(name="Build", description="What torch computes on", items=_BUILDS, options={"SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             self.build = interpreter.best_build().key.upper()
             return _Fetching.invoke(self, context, event)
         return {"CANCELLED"}
@@ -164,7 +84,7 @@ class NEAR_OT_set_up_python(_Fetching):
         build = interpreter.builds()[self.build.lower()]
         download, disk = build.gigabytes
         packages = f"for {build.title}, with: {', '.join(build.packages)}"
-        return ["A Python environment is made inside the add-on's own folder,", *wrapped(packages, 64),
+        return ["A Python environment is made inside the add-on's own folder,", *textwrap.wrap(packages, 64),
                 "and what these need, from the Python Package Index" + (" and pytorch.org." if build.index else "."),
                 f"Roughly {download:g} GB to download, {disk:g} GB on the disk. Licences: BSD, MIT, Apache, HPND.",
                 "It can be stopped, taken up again and removed."]
@@ -174,17 +94,17 @@ class NEAR_OT_set_up_python(_Fetching):
         super().draw(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             _require_consent(self.consent)
             best = interpreter.best_build().key
             build = self.build.lower() if self.properties.is_property_set("build") else best
-            return start(self, "Set Up", "set_up_python", _python_is_there, folder=str(choices.python_folder()),
-                         build=build)
+            return tasks.start(self, "Set Up", "set_up_python", _python_is_there, build=build,
+                               folder=str(preferences.get_python_folder()))
         return {"CANCELLED"}
 
 
 def _python_is_there(answer: dict[str, Any]) -> str:
-    choices.apply()
+    preferences.apply_preferences()
     return f"Python {answer['python']} with torch {answer['torch'] or 'missing'}, computes on {answer['device']}"
 
 
@@ -200,9 +120,9 @@ class NEAR_OT_check_python(_Operator):
                                        "Install that, name another interpreter, or use Set Up.")
             return _python_is_there(answer)
 
-        with reported(self):
-            return start(self, "Check Python", "probe_python", done,
-                         executable=choices.python() or client.interpreter())
+        with report_errors(self):
+            return tasks.start(self, "Check Python", "probe_python", done,
+                               executable=preferences.find_python() or worker_process.find_interpreter())
         return {"CANCELLED"}
 
 
@@ -213,15 +133,15 @@ class NEAR_OT_remove_python(_Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and any(choices.python_folder().iterdir())
+        return super().poll(context) and any(preferences.get_python_folder().iterdir())
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         def done(answer: dict[str, Any]) -> str:
-            choices.apply()
+            preferences.apply_preferences()
             return "The Python for published models was removed"
 
-        client.choose(client.Choice())  # which may be running in it
-        return start(self, "Remove", "remove", done, folder=str(choices.python_folder()), kind="python")
+        client.use_backend(worker_process.Backend())  # which may be running in it
+        return tasks.start(self, "Remove", "remove", done, folder=str(preferences.get_python_folder()), kind="python")
 
 
 class NEAR_OT_download_checkpoint(_Fetching):
@@ -233,23 +153,23 @@ class NEAR_OT_download_checkpoint(_Fetching):
 
     def lines(self) -> list[str]:
         source = checkpoints.find(self.name)
-        _, record = choices.state_of(self.name)
+        _, record = preferences.describe_checkpoint(self.name)
         size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
         return [f"{source.title} from {checkpoints.hub()}/{source.repository}", f"It {source.use}", f"Size: {size}",
-                f"Licence: {source.licence}", *wrapped(source.notes, 76),
+                f"Licence: {source.licence}", *textwrap.wrap(source.notes, 76),
                 "Every file is checked against the hash that the source states."]
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             _require_consent(self.consent)
             title = checkpoints.find(self.name).title
 
             def done(answer: dict[str, Any]) -> str:
-                choices.apply()
+                preferences.apply_preferences()
                 return f"{title} was downloaded and verified"
 
-            return start(self, f"Download of {title}", "fetch_checkpoint", done, name=self.name,
-                         folder=str(choices.checkpoint_folder(self.name)))
+            return tasks.start(self, f"Download of {title}", "fetch_checkpoint", done, name=self.name,
+                               folder=str(preferences.get_checkpoint_folder(self.name)))
         return {"CANCELLED"}
 
 
@@ -261,10 +181,11 @@ class NEAR_OT_verify_checkpoint(_Operator):
     name: StringProperty(name="Name", description="Which one", default="near")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
+        with report_errors(self):
             title = checkpoints.find(self.name).title
-            return start(self, f"Check of {title}", "verify_checkpoint", lambda answer: f"{title} is as published",
-                         folder=str(choices.checkpoint_folder(self.name)))
+            return tasks.start(self, f"Check of {title}", "verify_checkpoint",
+                               lambda answer: f"{title} is as published",
+                               folder=str(preferences.get_checkpoint_folder(self.name)))
         return {"CANCELLED"}
 
 
@@ -276,17 +197,17 @@ class NEAR_OT_remove_checkpoint(_Operator):
     name: StringProperty(name="Name", description="Which one", default="near")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        with reported(self):
-            title, folder = checkpoints.find(self.name).title, choices.checkpoint_folder(self.name)
-            chosen = choices.preferences()
+        with report_errors(self):
+            title, folder = checkpoints.find(self.name).title, preferences.get_checkpoint_folder(self.name)
+            chosen = preferences.get_preferences()
             if chosen is not None and chosen.checkpoint == str(folder):
                 chosen.model, chosen.checkpoint = "MINI", ""
 
             def done(answer: dict[str, Any]) -> str:
-                choices.apply()
+                preferences.apply_preferences()
                 return f"{title} was removed"
 
-            return start(self, "Remove", "remove", done, folder=str(folder), kind="checkpoint")
+            return tasks.start(self, "Remove", "remove", done, folder=str(folder), kind="checkpoint")
         return {"CANCELLED"}
 
 
@@ -308,7 +229,7 @@ class NEAR_OT_use_checkpoint(_Operator):
         folder = bpy.path.abspath(self.directory).rstrip("/\\")
 
         def done(answer: dict[str, Any]) -> str:
-            chosen, networks = choices.preferences(), answer["networks"]
+            chosen, networks = preferences.get_preferences(), answer["networks"]
             if chosen is not None:
                 chosen.checkpoint, chosen.model = folder, "PUBLISHED"
             lacks = answer["lacks"]
@@ -316,34 +237,10 @@ class NEAR_OT_use_checkpoint(_Operator):
             return (f"{len(networks)} networks with {sum(n['parameters'] for n in networks) / 1e6:.0f} million "
                     f"parameters fit; published assets are drawn with them from now on. {ready}")
 
-        return start(self, "Check of the folder", "check_checkpoint", done, python=choices.python(), folder=folder,
-                     companions=choices.companions())
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of at most `width` letters; layouts do not break lines."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) + 1 > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+        return tasks.start(self, "Check of the folder", "check_checkpoint", done, python=preferences.find_python(),
+                           folder=folder, companions=preferences.list_companions())
 
 
 CLASSES = (NEAR_OT_set_up_python, NEAR_OT_check_python, NEAR_OT_remove_python, NEAR_OT_download_checkpoint,
            NEAR_OT_verify_checkpoint, NEAR_OT_remove_checkpoint, NEAR_OT_use_checkpoint)
-_register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
-
-
-def register() -> None:
-    _register()
-
-
-def unregister() -> None:
-    global _current
-    if _current is not None:
-        _current.worker.stop()
-        _current = None
-    if bpy.app.timers.is_registered(_look):
-        bpy.app.timers.unregister(_look)
-    _unregister()
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

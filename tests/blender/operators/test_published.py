@@ -11,9 +11,9 @@ import pytest
 import stage
 from PIL import Image
 
-from near_blender import choices, client, payload
+from near_blender import client, payload, preferences, worker_process
 from near_blender._core import ADDON, checkpoints, errors, interpreter
-from near_blender.operators import models, setup
+from near_blender.operators import published, setup
 from near_core import asset as assets
 from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small
 from tests.machine import slowness
@@ -29,17 +29,17 @@ def folders(tmp_path, monkeypatch):
         (tmp_path / "kept" / name).mkdir(parents=True, exist_ok=True)
         return tmp_path / "kept" / name
 
-    monkeypatch.setattr(choices, "user_folder", user_folder)
+    monkeypatch.setattr(preferences, "get_user_folder", user_folder)
 
 
 @pytest.fixture(autouse=True)
-def preferences():
+def settings():
     entry = bpy.context.preferences.addons.new()
     entry.module = ADDON
     yield entry.preferences
     bpy.context.preferences.addons.remove(entry)
-    choices.apply()
-    client.stop()
+    preferences.apply_preferences()
+    client.stop_workers()
 
 
 @pytest.fixture
@@ -81,24 +81,24 @@ def test_nothing_is_fetched_offline_or_without_consent(server, online, monkeypat
     for operator in (bpy.ops.near.download_checkpoint, bpy.ops.near.set_up_python):
         with pytest.raises(RuntimeError, match="not allowed to go online.*Allow Online Access"):
             operator(consent=True)
-    assert not server.asked and choices.state_of("near") == ("Not downloaded", None)
+    assert not server.asked and preferences.describe_checkpoint("near") == ("Not downloaded", None)
 
 
 def test_a_checkpoint_is_downloaded_verified_and_removed(server, online):
     server.breaks = [10**6, 10**6, 5]  # the third answer is the first file
     assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
-    state, record = choices.state_of("near")
+    state, record = preferences.describe_checkpoint("near")
     assert state == "Downloaded and verified" and record.revision == COMMIT
     assert {each.path for each in record.files} == set(FILES) - {"README.md", "ckpts/decoder.pt"}
     bpy.context.preferences.system.use_online_access = False
     assert bpy.ops.near.verify_checkpoint() == {"FINISHED"}, "works offline"
-    path = choices.checkpoint_folder("near") / "ckpts/decoder.json"
+    path = preferences.get_checkpoint_folder("near") / "ckpts/decoder.json"
     path.write_bytes(b"[]")
     with pytest.raises(RuntimeError, match="decoder.json was damaged"):
         bpy.ops.near.verify_checkpoint()
-    assert choices.state_of("near")[0].startswith("Interrupted")
+    assert preferences.describe_checkpoint("near")[0].startswith("Interrupted")
     assert bpy.ops.near.remove_checkpoint() == {"FINISHED"}
-    assert choices.state_of("near") == ("Not downloaded", None)
+    assert preferences.describe_checkpoint("near") == ("Not downloaded", None)
 
 
 def test_a_source_that_breaks_off_can_be_taken_up_again(server, online):
@@ -109,13 +109,13 @@ def test_a_source_that_breaks_off_can_be_taken_up_again(server, online):
         bpy.ops.near.download_checkpoint(consent=True)
     server.files[path] = data
     assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
-    assert choices.state_of("near")[0] == "Downloaded and verified"
+    assert preferences.describe_checkpoint("near")[0] == "Downloaded and verified"
 
 
 def test_a_download_that_is_stopped_keeps_what_came(server, online):
     server.pause = 0.2
-    worker = client.Worker()
-    job = worker.submit("fetch_checkpoint", name="near", folder=str(choices.checkpoint_folder("near")))
+    worker = worker_process.WorkerProcess()
+    job = worker.submit("fetch_checkpoint", name="near", folder=str(preferences.get_checkpoint_folder("near")))
     while job.fraction < 0.3:
         time.sleep(0.02)
     start = time.monotonic()
@@ -123,21 +123,21 @@ def test_a_download_that_is_stopped_keeps_what_came(server, online):
     with pytest.raises(errors.Cancelled):
         job.result()
     worker.stop()
-    assert time.monotonic() - start < 2 * slowness() and choices.state_of("near")[0].startswith("Interrupted")
+    assert time.monotonic() - start < 2 * slowness() and preferences.describe_checkpoint("near")[0].startswith("Interrupted")
     server.pause = 0.0
     assert bpy.ops.near.download_checkpoint(consent=True) == {"FINISHED"}
     assert any(asked for _, asked in server.asked), "it goes on where it stopped"
 
 
 def test_the_dialogs_say_what_comes():
-    lines = " ".join(models.NEAR_OT_download_checkpoint.lines(type("Fake", (), {"name": "near"})))
+    lines = " ".join(published.NEAR_OT_download_checkpoint.lines(type("Fake", (), {"name": "near"})))
     assert "luh0502/NeAR" in lines and "unknown until the download starts" in lines and "Apache-2.0" in lines
-    lines = " ".join(models.NEAR_OT_set_up_python.lines(type("Fake", (), {"build": "CPU"})))
+    lines = " ".join(published.NEAR_OT_set_up_python.lines(type("Fake", (), {"build": "CPU"})))
     assert "torch==" in lines and "GB to download" in lines
 
 
-def test_a_local_folder_is_checked_before_it_is_used(preferences, checkpoint, tmp_path):
-    preferences.python = sys.executable
+def test_a_local_folder_is_checked_before_it_is_used(settings, checkpoint, tmp_path):
+    settings.python = sys.executable
     wrong = tmp_path / "wrong"
     wrong.mkdir()
     for path in checkpoint.iterdir():
@@ -148,25 +148,25 @@ def test_a_local_folder_is_checked_before_it_is_used(preferences, checkpoint, tm
     (wrong / "renderer.json").write_text(json.dumps(described))
     with pytest.raises(RuntimeError, match="renderer.safetensors lacks the weight blocks.2.register_attn"):
         bpy.ops.near.use_checkpoint(directory=str(wrong))
-    assert preferences.model == "MINI" and client.worker().choice == client.Choice()
+    assert settings.model == "MINI" and client.get_worker().backend == worker_process.Backend()
     assert bpy.ops.near.use_checkpoint(directory=str(checkpoint)) == {"FINISHED"}
-    assert preferences.model == "PUBLISHED" and preferences.checkpoint == str(checkpoint)
-    assert client.worker().choice == client.Choice(sys.executable, {
+    assert settings.model == "PUBLISHED" and settings.checkpoint == str(checkpoint)
+    assert client.get_worker().backend == worker_process.Backend(sys.executable, {
         "model": str(checkpoint), "device": "auto", "precision": "auto", "companions": []})
-    preferences.model = "MINI"
-    assert client.worker().choice == client.Choice()
+    settings.model = "MINI"
+    assert client.get_worker().backend == worker_process.Backend()
 
 
-def test_published_latents_render_with_the_chosen_model(preferences, checkpoint, latent, tmp_path, capfd):
+def test_published_latents_render_with_the_chosen_model(settings, checkpoint, latent, tmp_path, capfd):
     scene = stage.make_stage(48, 48)
     stage.turn_around(scene.camera, 20, distance=2.2)
     bpy.ops.near.import_asset(filepath=str(latent))
     plain = stage.render(scene, tmp_path, "mini")["Combined"]
     assert "Warning: ball was made for the published model, which is not chosen: near-mini" in capfd.readouterr().out
-    preferences.python, preferences.checkpoint, preferences.model = sys.executable, str(checkpoint), "PUBLISHED"
+    settings.python, settings.checkpoint, settings.model = sys.executable, str(checkpoint), "PUBLISHED"
     picture = stage.render(scene, tmp_path, "published")["Combined"]
     assert "was made for" not in capfd.readouterr().out
-    assert client.worker().hello["torch"] and client.worker() is not client._embedded
+    assert client.get_worker().hello["torch"] and client.get_worker() is not client._embedded
     assert np.abs(picture - plain)[..., :3].max() > 0.02
 
 
@@ -179,32 +179,32 @@ def photo(tmp_path):
     return str(tmp_path / "disc.png")
 
 
-def test_photos_become_assets_of_the_chosen_model(preferences, tmp_path, photo, capfd):
+def test_photos_become_assets_of_the_chosen_model(settings, tmp_path, photo, capfd):
     write_small(tmp_path / "near", (*RENDERING, "slat_flow_model"), encoder=False)
-    write_small(choices.checkpoint_folder("trellis"), STRUCTURE, encoder=False)
-    write_encoder(choices.checkpoint_folder("dinov2"), hub=True)
-    preferences.python, preferences.device = sys.executable, "CPU"
+    write_small(preferences.get_checkpoint_folder("trellis"), STRUCTURE, encoder=False)
+    write_encoder(preferences.get_checkpoint_folder("dinov2"), hub=True)
+    settings.python, settings.device = sys.executable, "CPU"
     assert bpy.ops.near.use_checkpoint(directory=str(tmp_path / "near")) == {"FINISHED"}
     assert "For creating from photos: The checkpoint has no sparse_structure_flow_model" in capfd.readouterr().out
     with pytest.raises(RuntimeError, match="no sparse_structure_flow_model"):
         bpy.ops.near.create_asset_from_image(filepath=photo)
     for name in ("dinov2", "trellis"):
-        checkpoints.write_record(choices.checkpoint_folder(name), checkpoints.Record("a/b", "0" * 40, [], True))
-    choices.apply()
+        checkpoints.write_record(preferences.get_checkpoint_folder(name), checkpoints.Record("a/b", "0" * 40, [], True))
+    preferences.apply_preferences()
     scene = stage.make_stage(48, 48)
     assert bpy.ops.near.create_asset_from_image(filepath=photo, seed=3) == {"FINISHED"}
-    asset = payload.asset_of(bpy.context.object)
+    asset = payload.decode_asset(bpy.context.object)
     assert asset.model == "near" and len(asset.model_hash) == 32 and asset.slat.shape[1] == 8
     stage.turn_around(scene.camera, 20, distance=2.2)
     picture = stage.render(scene, tmp_path, "published")["Combined"]
     assert picture[..., 3].max() > 0.1 and "may look different" not in capfd.readouterr().out
-    preferences.model = "MINI"
+    settings.model = "MINI"
     stage.render(scene, tmp_path, "mini")
     assert "disc was made for the published model, which is not chosen: near-mini" in capfd.readouterr().out
 
 
-def test_creating_with_the_published_model_can_be_stopped(preferences, checkpoint, photo):
-    preferences.python, preferences.checkpoint, preferences.model = sys.executable, str(checkpoint), "PUBLISHED"
+def test_creating_with_the_published_model_can_be_stopped(settings, checkpoint, photo):
+    settings.python, settings.checkpoint, settings.model = sys.executable, str(checkpoint), "PUBLISHED"
     job = client.create_from_image([photo], name="disc")
     while job.phase in ("Starting", "Checkpoint") and not job.done:
         time.sleep(0.01)
@@ -215,38 +215,38 @@ def test_creating_with_the_published_model_can_be_stopped(preferences, checkpoin
     assert time.monotonic() - start < 2 * slowness()
 
 
-def test_a_python_without_torch_says_what_to_do(preferences, tmp_path):
+def test_a_python_without_torch_says_what_to_do(settings, tmp_path):
     python = tmp_path / "bare" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
-    preferences.python = str(python)
+    settings.python = str(python)
     with pytest.raises(RuntimeError, match="lacks torch"):
         bpy.ops.near.check_python()
-    preferences.python = sys.executable
+    settings.python = sys.executable
     assert bpy.ops.near.check_python() == {"FINISHED"}
 
 
 @pytest.mark.slow
-def test_set_up_makes_a_python_that_renders_and_is_removed(online, preferences, checkpoint, latent, tmp_path):
+def test_set_up_makes_a_python_that_renders_and_is_removed(online, settings, checkpoint, latent, tmp_path):
     try:
         assert bpy.ops.near.set_up_python(build="CPU", consent=True) == {"FINISHED"}
     except RuntimeError as error:
         if "Choosing packages failed" in str(error):
             pytest.skip("the package index cannot be reached")
         raise
-    assert choices.python() == str(interpreter.python_of(choices.python_folder()))
+    assert preferences.find_python() == str(interpreter.python_of(preferences.get_python_folder()))
     assert bpy.ops.near.check_python() == {"FINISHED"}
     assert bpy.ops.near.use_checkpoint(directory=str(checkpoint)) == {"FINISHED"}
     scene = stage.make_stage(48, 48)
     stage.turn_around(scene.camera, 20, distance=2.2)
     bpy.ops.near.import_asset(filepath=str(latent))
     picture = stage.render(scene, tmp_path)["Combined"]
-    assert np.isfinite(picture).all() and client.worker().choice.python == choices.python()
-    assert bpy.ops.near.remove_python() == {"FINISHED"} and choices.python() == ""
+    assert np.isfinite(picture).all() and client.get_worker().backend.python == preferences.find_python()
+    assert bpy.ops.near.remove_python() == {"FINISHED"} and preferences.find_python() == ""
     assert not bpy.ops.near.remove_python.poll()
 
 
-def test_check_setup_still_works_with_everything_off(preferences):
-    assert all(well for well, _ in setup.check())
+def test_check_setup_still_works_with_everything_off(settings):
+    assert all(well for well, _ in setup.check_setup())
 
 
 def test_assets_keep_their_bytes_whatever_draws_them(latent):

@@ -53,7 +53,7 @@ def test_random_cameras_project_as_blender_does(camera):
         width, height, aspect = randomize(camera, rng, number)
         bpy.context.view_layer.update()
         depsgraph = bpy.context.evaluated_depsgraph_get()
-        ours = sync.camera_of(camera.data, np.array(camera.matrix_world), width, height, aspect)
+        ours = sync.convert_camera(camera.data, np.array(camera.matrix_world), width, height, aspect)
         points = points_before(camera, rng)
         window = camera.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect[0], scale_y=aspect[1])
         view = np.array(camera.matrix_world.normalized().inverted())
@@ -70,7 +70,7 @@ def test_random_viewports_project_as_blender_does(camera):
         depsgraph = bpy.context.evaluated_depsgraph_get()
         window = np.array(camera.calc_matrix_camera(depsgraph, x=width, y=height, scale_x=aspect[0], scale_y=aspect[1]))
         view = np.array(camera.matrix_world.normalized().inverted())
-        ours = sync.camera_of_projection(window, view, width, height)
+        ours = sync.convert_projection(window, view, width, height)
         points = points_before(camera, rng)
         assert np.abs(project(ours, points) - project_by_blender(window, view, points, width, height)).max() < 1e-2
         clip = (ours.near, ours.far) if not ours.orthographic else (camera.data.clip_start,) * 2
@@ -79,7 +79,7 @@ def test_random_viewports_project_as_blender_does(camera):
 
 def test_orthographic_viewport_shows_what_lies_behind_its_eye():
     window = np.array(Matrix.Diagonal((0.5, 0.5, -1 / 100, 1)))  # clip from -100 to 100
-    camera = sync.camera_of_projection(window, np.eye(4), 100, 100)
+    camera = sync.convert_projection(window, np.eye(4), 100, 100)
     behind = np.array([[0.0, 0.0, 50.0]])
     depth = behind @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
     assert camera.near <= depth[0] <= camera.far
@@ -88,4 +88,4 @@ def test_orthographic_viewport_shows_what_lies_behind_its_eye():
 def test_panoramic_camera_is_refused_in_words(camera):
     camera.data.type = "PANO"
     with pytest.raises(NearError, match="Perspective or Orthographic"):
-        sync.camera_of(camera.data, np.eye(4), 100, 100)
+        sync.convert_camera(camera.data, np.eye(4), 100, 100)

@@ -1,4 +1,4 @@
-"""The operators as a script calls them, with the real worker behind them."""
+"""Creating assets from meshes and photos, as a script calls the operators."""
 
 import struct
 import zlib
@@ -9,100 +9,13 @@ import pytest
 from PIL import Image
 
 from near_blender import payload, proxy
-from near_blender.operators import setup, transfer
-from near_core import asset as assets
-
-
-@pytest.fixture(scope="module", autouse=True)
-def worker(addon):
-    """The worker is stopped when this module's tests are done."""
-    from near_blender import client
-    yield
-    client.worker().stop()
-
-
-@pytest.fixture
-def near_file(ball, tmp_path) -> str:
-    assets.save(ball, tmp_path / "ball.near")
-    return str(tmp_path / "ball.near")
-
-
-@pytest.fixture
-def cube() -> bpy.types.Object:
-    """A red cube, 2 m wide, turned and away from the cursor."""
-    bpy.ops.mesh.primitive_cube_add(location=(4, 0, 0))
-    cube = bpy.context.object
-    material = bpy.data.materials.new("Red")
-    material.use_nodes = True
-    material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.7, 0.05, 0.05, 1)
-    cube.data.materials.append(material)
-    return cube
-
-
-def test_import_places_the_asset_at_the_cursor_selected_and_active(near_file, ball, cube):
-    bpy.context.scene.cursor.location = (1, 2, 3)
-    assert bpy.ops.near.import_asset(filepath=near_file) == {"FINISHED"}
-    ob = bpy.context.object
-    assert ob.name == "Ball" and tuple(ob.location) == (1, 2, 3) and bpy.context.selected_objects == [ob]
-    assert payload.bytes_of(ob.near.asset) == assets.to_bytes(ball)
-    assert ob.dimensions.x == pytest.approx(0.9 * ball.extent, rel=0.01)
-
-
-def test_import_takes_several_files_and_goes_on_after_a_bad_one(near_file, tmp_path):
-    (tmp_path / "bad.near").write_bytes(b"nothing")
-    files = [{"name": "bad.near"}, {"name": "ball.near"}, {"name": "ball.near"}]
-    with pytest.raises(RuntimeError, match="bad.near is not a complete .near file"):
-        bpy.ops.near.import_asset(directory=str(tmp_path), files=files)
-    assert len(bpy.data.objects) == 2
-
-
-def test_import_reads_the_published_latents(tmp_path):
-    path = tmp_path / "latent.npz"
-    np.savez(path, coords=np.argwhere(np.ones((4, 4, 4))) + 30, feats=np.zeros((64, 8), np.float32))
-    assert bpy.ops.near.import_asset(filepath=str(path)) == {"FINISHED"}
-    assert payload.asset_of(bpy.context.object).model == "near"
-
-
-@pytest.mark.parametrize("name, content", [
-    ("missing.near", None), ("empty.near", b""), ("text.near", b"hello" * 100), ("picture.png", b"x"),
-    ("pickle.npz", b"\x80\x04."), ("huge.near", b"\xff" * 16)])
-def test_import_of_bad_files_says_what_to_do_and_changes_nothing(tmp_path, name, content):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(RuntimeError, match=name) as caught:
-        bpy.ops.near.import_asset(filepath=str(tmp_path / name))
-    assert caught.value.args[0].count(". ") >= 1 and "Traceback" not in caught.value.args[0]
-    assert not bpy.data.objects and not bpy.data.meshes
-
-
-def test_a_truncated_file_is_refused_at_any_length(near_file, tmp_path, ball):
-    data = assets.to_bytes(ball)
-    for length in np.linspace(0, len(data) - 1, 7).astype(int):
-        (tmp_path / "cut.near").write_bytes(data[:length])
-        with pytest.raises(RuntimeError, match="cut.near"):
-            bpy.ops.near.import_asset(filepath=str(tmp_path / "cut.near"))
-
-
-def test_export_writes_the_same_file(near_file, tmp_path, ball):
-    bpy.ops.near.import_asset(filepath=near_file)
-    assert bpy.ops.near.export_asset(filepath=str(tmp_path / "out")) == {"FINISHED"}
-    assert (tmp_path / "out.near").read_bytes() == assets.to_bytes(ball)
-
-
-def test_export_into_a_folder_that_is_not_there(near_file, tmp_path):
-    bpy.ops.near.import_asset(filepath=near_file)
-    with pytest.raises(RuntimeError, match="could not be written"):
-        bpy.ops.near.export_asset(filepath=str(tmp_path / "none" / "out.near"))
-
-
-def test_export_is_grey_without_an_asset(cube):
-    assert not bpy.ops.near.export_asset.poll()
+from near_blender.operators import transfer
 
 
 def test_create_from_mesh(cube):
     assert bpy.ops.near.create_asset_from_mesh() == {"FINISHED"}
     ob = bpy.context.object
-    asset = payload.asset_of(ob)
+    asset = payload.decode_asset(ob)
     assert ob != cube and tuple(ob.location) == (0, 0, 0) and ob.name.startswith("Cube")
     assert asset.extent == pytest.approx(2) and np.allclose(ob.dimensions, 2, atol=2 / 64)
     assert np.allclose(asset.surfels.base_color.mean(0), (0.7, 0.05, 0.05), atol=0.01)
@@ -113,7 +26,7 @@ def test_create_from_a_named_mesh(cube):
     cube.scale = (1, 0.1, 0.1)
     bpy.context.view_layer.objects.active = None
     bpy.ops.near.create_asset_from_mesh(object_name=cube.name)
-    assert payload.asset_of(bpy.context.object) is not None
+    assert payload.decode_asset(bpy.context.object) is not None
 
 
 @pytest.mark.parametrize("prepare, words", [
@@ -142,23 +55,6 @@ def test_creation_is_grey_in_edit_mode(cube):
     assert bpy.ops.near.create_asset_from_mesh.poll()
 
 
-def test_one_undo_step_takes_the_asset_away(near_file, cube):
-    bpy.ops.ed.undo_push(message="before")
-    bpy.ops.near.import_asset("EXEC_DEFAULT", True, filepath=near_file)
-    assert len(bpy.data.objects) == 2
-    bpy.ops.ed.undo()
-    assert [ob.name for ob in bpy.data.objects] == ["Cube"]
-    bpy.ops.ed.redo()
-    assert payload.bytes_of(bpy.data.objects["Ball"].near.asset)
-
-
-def test_the_sample(ball, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "SAMPLE", tmp_path / "sample.near")
-    assert not bpy.ops.near.add_sample.poll()
-    assets.save(ball, tmp_path / "sample.near")
-    assert bpy.ops.near.add_sample() == {"FINISHED"} and bpy.context.object.name == "Ball"
-
-
 PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
 
 
@@ -170,7 +66,7 @@ def test_create_from_a_photo():
             pytest.skip("the photo networks are not trained yet")
         raise
     ob = bpy.context.object
-    asset = payload.asset_of(ob)
+    asset = payload.decode_asset(ob)
     assert ob.name == "coffee" and asset.source == "coffee.jpg" and len(asset.coords) > 1000
     assert 0.5 < max(ob.dimensions) <= 1.02
 
@@ -178,7 +74,7 @@ def test_create_from_a_photo():
 @pytest.mark.parametrize("options, words", [
     ({"filepath": ""}, "There is no picture"),
     ({"filepath": "/nowhere/photo.png"}, "There is no picture photo.png"),
-    ({"filepath": __file__}, "test_operators.py is not a picture"),
+    ({"filepath": __file__}, "test_create.py is not a picture"),
     ({"filepath": PHOTO, "mask": "/nowhere/mask.png"}, "There is no picture mask.png"),
     ({"filepath": PHOTO, "mesh_object": "Nobody"}, "There is no object named Nobody"),
     ({"filepath": PHOTO, "matting": "REMBG"}, "rembg is not installed|rembg has none of its models"),
@@ -227,7 +123,7 @@ def test_create_from_a_bad_photo_says_what_to_do_and_changes_nothing(tmp_path, m
 
 def test_create_from_a_photo_of_twenty_thousand_pixels(tmp_path):
     bpy.ops.near.create_asset_from_image(filepath=save_picture(tmp_path / "wide.png", 20_000, 200, disc=True))
-    assert len(payload.asset_of(bpy.context.object).coords) > 1000
+    assert len(payload.decode_asset(bpy.context.object).coords) > 1000
 
 
 def test_create_from_a_bare_mesh():
@@ -237,23 +133,5 @@ def test_create_from_a_bare_mesh():
     bpy.context.scene.collection.objects.link(ob := bpy.data.objects.new("Bare", mesh))
     bpy.context.view_layer.objects.active = ob
     assert bpy.ops.near.create_asset_from_mesh() == {"FINISHED"}
-    colors = payload.asset_of(bpy.context.object).surfels.base_color
+    colors = payload.decode_asset(bpy.context.object).surfels.base_color
     assert len(colors) > 100 and np.allclose(colors, 0.8, atol=1e-3), "Blender's grey"
-
-
-def test_check_setup_tries_every_part():
-    assert bpy.ops.near.check_setup() == {"FINISHED"}
-    found = setup.lines()
-    assert all(well for well, _ in found), found
-    text = "\n".join(line for _, line in found)
-    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "created", "picture"):
-        assert word in text
-
-
-def test_check_setup_shows_what_is_broken(monkeypatch):
-    def broken():
-        raise OSError("no such library")
-        yield
-    monkeypatch.setattr(setup, "_check_kernels", broken)
-    bpy.ops.near.check_setup()
-    assert (False, "OSError: no such library") in setup.lines() and len(setup.lines()) > 3

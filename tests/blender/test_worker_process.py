@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from near_blender import client, log
+from near_blender import client, log, worker_process
 from near_core import asset as assets
 from near_core import errors
 from near_core.scene import Settings, camera, environment
@@ -20,12 +20,12 @@ SKY = environment.uniform((1, 1, 1))
 
 @pytest.fixture(scope="module")
 def worker():
-    worker = client.Worker()
+    worker = worker_process.WorkerProcess()
     yield worker
     worker.stop()
 
 
-def submit(worker: client.Worker, ball: assets.NeuralAsset, size: int = 32, **fields) -> client.Job:
+def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size: int = 32, **fields) -> worker_process.JobHandle:
     light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
     needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
              SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
@@ -34,7 +34,7 @@ def submit(worker: client.Worker, ball: assets.NeuralAsset, size: int = 32, **fi
                          **fields)
 
 
-def pid_of(worker: client.Worker) -> int:
+def pid_of(worker: worker_process.WorkerProcess) -> int:
     return worker.check(30)["pid"]
 
 
@@ -79,7 +79,7 @@ def test_job_survives_one_crash_and_says_so(worker, ball):
     job = submit(worker, ball)
     os.kill(pid, signal.SIGKILL)
     assert job.result()["passes"] and "crashed" in job.warning
-    assert "killed" in log.text()
+    assert "killed" in log.get_text()
 
 
 def test_second_crash_ends_the_job_in_words(worker, ball):
@@ -146,7 +146,7 @@ def test_no_interpreter_is_an_error_in_words(worker, ball, monkeypatch):
 
 def test_interpreter_is_found_where_sys_executable_is_blender(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/usr/bin/blender")
-    assert Path(client.interpreter()).name.startswith("python")
+    assert Path(worker_process.find_interpreter()).name.startswith("python")
 
 
 def test_newer_viewport_request_replaces_the_older(worker, ball):

@@ -21,7 +21,7 @@ KINDS = ("objects", "meshes", "materials", "images", "textures", "collections")
 @pytest.fixture(params=["photo", "mesh"])
 def create(request):
     """Calls the operator; the mesh is one that takes seconds."""
-    client.worker().check(60)
+    client.get_worker().check(60)
     if request.param == "photo":
         return lambda: bpy.ops.near.create_asset_from_image(filepath=PHOTO)
     bpy.ops.mesh.primitive_monkey_add()
@@ -41,7 +41,7 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
     before, moments, late = contents(), [], []
 
     def stop() -> None:
-        while (creation := jobs.current()) is None:
+        while (creation := jobs.get_current()) is None:
             time.sleep(0.005)
         time.sleep(seconds)
         moments.append(time.monotonic())
@@ -56,7 +56,7 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
         pytest.skip("this machine has created it by then")
     assert answer == {"CANCELLED"} and ended - moments[0] < WITHIN * slowness()
     print(f"stopped within {ended - moments[0]:.2f} s")
-    assert contents() == before and jobs.current() is None
+    assert contents() == before and jobs.get_current() is None
     if seconds == 1.0:
         assert create() == {"FINISHED"}
 

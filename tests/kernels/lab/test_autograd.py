@@ -1,0 +1,42 @@
+"""The splatting kernels in torch: gradients against those of the twin."""
+
+import numpy as np
+import pytest
+import torch
+
+from kernels.lab import autograd
+from kernels.twins import splat as twin
+from tests.kernels.gaussians import HEIGHT, WIDTH, doubles, orthographic, scene
+
+
+@pytest.mark.parametrize("ortho, closing, samples",
+                         [(False, False, 1), (True, False, 1), (False, True, 1), (False, False, 4)])
+@pytest.mark.parametrize("count, scale", [(300, 0.05), (120, 0.3)])
+def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
+    inputs, features = scene(count, seed=2, scale=scale)
+    inputs = orthographic(inputs) if ortho else inputs
+    rng = np.random.default_rng(3)
+    losses = [torch.tensor(rng.normal(size=size)) for size in ((HEIGHT, WIDTH, 5), (HEIGHT, WIDTH), (HEIGHT, WIDTH))]
+    mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
+    theirs = [a.requires_grad_() for a in doubles((*inputs[:3], features))]
+    hides = torch.full((count,), 0.1) if closing else None
+    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho, hides=hides,
+                             samples=samples)
+    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
+    seen = twin.project(*theirs[:3], *doubles(inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
+    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, hides=hides, samples=samples)
+    sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
+    for a, b in zip(mine, theirs):
+        assert b.grad.abs().max() > 0
+        assert (a.grad - b.grad).norm() <= 1e-3 * b.grad.norm()
+        assert (a.grad - b.grad).abs().max() <= 1e-3 * b.grad.abs().max()
+
+
+def test_covariance_from_scale_and_quaternion():
+    from scipy.spatial.transform import Rotation
+    rng = np.random.default_rng(0)
+    scale, quaternion = rng.uniform(0.1, 2, (9, 3)), rng.normal(size=(9, 4))
+    rotation = Rotation.from_quat(quaternion[:, [1, 2, 3, 0]]).as_matrix()
+    expected = rotation @ (scale[:, :, None] ** 2 * rotation.transpose(0, 2, 1))
+    mine = twin.covariance_matrix(autograd.covariance_from(torch.tensor(scale), torch.tensor(quaternion)))
+    np.testing.assert_allclose(mine, expected, atol=1e-12)
