@@ -93,39 +93,39 @@ def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, widt
     return out
 
 
-def rasterize(projection: Projection, features, width: int, height: int, *, background=None, hides=None,
+def rasterize(projection: Projection, features, width: int, height: int, *, background=None, occlusion_depth=None,
               samples: int = 1, threads: int = 0):
     """Composites projected Gaussians front to back.
 
-    features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros. hides: (N,) float32 or None: where
-    a Gaussian leaves no more than a sixth of the light through, it closes a surface, and what lies more than this many
-    metres behind it is not seen: it takes light as before, but its features count as zeros.
+    features: (N, C) float32, C in 1..64. background: (C,) float32 or None for zeros. occlusion_depth: (N,) float32 or
+    None: where a Gaussian leaves no more than a sixth of the light through, it closes a surface, and what lies more
+    than this many metres behind it is not seen: it takes light as before, but its features count as zeros.
     Returns image (height, width, C) float32, premultiplied, over the background; alpha (height, width) float32; depth
     (height, width) float32, the expected camera z in metres, 0 where empty. Gaussians with a feature that is not finite
     are left out. Raises ValueError naming the argument that does not fit.
     """
-    count = _check(projection, width, height, hides)
+    count = _check(projection, width, height, occlusion_depth)
     channels = _check_features(features, count, background)
     if samples not in (1, 4):
         raise ValueError(f"samples must be 1 or 4, not {samples}.")
     image = np.empty((height, width, channels), np.float32)
     alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
-    _rasterize(*projection, count, hides, features, channels, background, width, height, samples, image, alpha, depth,
-               threads)
+    _rasterize(*projection, count, occlusion_depth, features, channels, background, width, height, samples, image,
+               alpha, depth, threads)
     return image, alpha, depth
 
 
 def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
-                       *, background=None, hides=None, samples: int = 1, threads: int = 0) -> Gradients:
+                       *, background=None, occlusion_depth=None, samples: int = 1, threads: int = 0) -> Gradients:
     """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
     What is hidden stays hidden: where a surface closes has no gradient.
 
     d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
     """
-    options = {"background": background, "hides": hides, "threads": threads}
+    options = {"background": background, "occlusion_depth": occlusion_depth, "threads": threads}
     if samples == 4:
         return _backward_of_means(projection, features, width, height, d_image, d_alpha, d_depth, options)
-    count = _check(projection, width, height, hides)
+    count = _check(projection, width, height, occlusion_depth)
     channels = _check_features(features, count, background)
     d_alpha = np.zeros((height, width), np.float32) if d_alpha is None else d_alpha
     d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
@@ -133,8 +133,8 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
     require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
     out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32),
                     np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
-    _rasterize_backward(*projection, count, hides, features, channels, background, width, height, d_image, d_alpha,
-                        d_depth, *out, threads)
+    _rasterize_backward(*projection, count, occlusion_depth, features, channels, background, width, height, d_image,
+                        d_alpha, d_depth, *out, threads)
     return out
 
 
@@ -155,12 +155,13 @@ def _backward_of_means(projection: Projection, features, width: int, height: int
     return Gradients(*(sum(each) for each in zip(*parts)))
 
 
-def contributions(projection: Projection, width: int, height: int, *, hides=None, threads: int = 0) -> np.ndarray:
+def contributions(projection: Projection, width: int, height: int, *, occlusion_depth=None,
+                  threads: int = 0) -> np.ndarray:
     """(N,) float32: each Gaussian's blending weight summed over the picture's pixels; 0 where nothing of it is seen.
-    hides: as in `rasterize`."""
-    count = _check(projection, width, height, hides)
+    occlusion_depth: as in `rasterize`."""
+    count = _check(projection, width, height, occlusion_depth)
     weights = np.zeros(count, np.float32)
-    _contributions(*projection, count, hides, width, height, weights, threads)
+    _contributions(*projection, count, occlusion_depth, width, height, weights, threads)
     return weights
 
 
@@ -175,14 +176,14 @@ def _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, ant
     return pose, matrix, width, height, near, far, low_pass, bool(antialiased), bool(orthographic)
 
 
-def _check(projection: Projection, width: int, height: int, hides=None) -> int:
+def _check(projection: Projection, width: int, height: int, occlusion_depth=None) -> int:
     _check_size(width, height)
     count = len(require("projection.mean", projection.mean, (None, 2)))
     require("projection.conic", projection.conic, (count, 3)), require("projection.depth", projection.depth, (count,))
     require("projection.radius", projection.radius, (count,), np.int32)
     require("projection.opacity", projection.opacity, (count,))
-    if hides is not None:
-        require("hides", hides, (count,))
+    if occlusion_depth is not None:
+        require("occlusion_depth", occlusion_depth, (count,))
     return count
 
 

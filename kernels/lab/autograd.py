@@ -8,17 +8,19 @@ from .. import splat as _splat
 
 def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,
           near: float = 0.01, far: float = 1e10, low_pass: float = 0.3, antialiased: bool = True,
-          orthographic: bool = False, hides=None, samples: int = 1, threads: int = 0):
+          orthographic: bool = False, occlusion_depth=None, samples: int = 1, threads: int = 0):
     """Projects and composites Gaussians; differentiable in xyz, covariance, opacity and features.
 
     CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity
-    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3), hides (N,) metres or None, samples 1 or 4.
+    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3), occlusion_depth (N,) metres or
+    None, samples 1 or 4.
     Returns image (height, width, C), alpha and depth (height, width), float32, over black.
     """
     options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic,
                    threads=threads)
     camera = (world_to_camera.detach().numpy(), intrinsics.detach().numpy(), width, height)
-    drawn = dict(hides=None if hides is None else _array(hides), samples=samples, threads=threads)
+    depth = None if occlusion_depth is None else _array(occlusion_depth)
+    drawn = dict(occlusion_depth=depth, samples=samples, threads=threads)
     return _Splat.apply(xyz, covariance, opacity, features, camera, options, drawn)
 
 

@@ -76,12 +76,13 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     return ProjectionTensors(kept(mean), kept(conic), kept(z), kept(extent.amax(1)).int(), kept(opacity))
 
 
-def rasterize(projection: ProjectionTensors, features, width: int, height: int, *, background=None, hides=None,
-              samples=1):
+def rasterize(projection: ProjectionTensors, features, width: int, height: int, *, background=None,
+              occlusion_depth=None, samples=1):
     """Arguments and results as in `kernels.splat.rasterize`; a fourth result is each Gaussian's summed weight (N,)."""
     if samples == 4:
         taken = [rasterize(projection._replace(mean=projection.mean - torch.tensor(offset)),
-                           features, width, height, background=background, hides=hides) for offset in OFFSETS]
+                           features, width, height, background=background, occlusion_depth=occlusion_depth)
+                 for offset in OFFSETS]
         image, alpha, weights = (sum(each[i] for each in taken) / 4 for i in (0, 1, 3))
         depth = sum(each[1] * each[2] for each in taken) / 4 / alpha.clamp(min=1e-10)
         return image, alpha, depth, weights
@@ -108,8 +109,9 @@ def rasterize(projection: ProjectionTensors, features, width: int, height: int, 
         hit = hit & ~stopped
         taken = torch.where(hit, alpha * transmittance, torch.zeros_like(alpha))
         weight = torch.where(depth[i] <= hidden, taken, torch.zeros_like(taken))
-        if hides is not None:
-            hidden = torch.where(hit & (after <= CLOSED), hidden.clamp(max=(depth[i] + hides[i]).item()), hidden)
+        if occlusion_depth is not None:
+            behind = hidden.clamp(max=(depth[i] + occlusion_depth[i]).item())
+            hidden = torch.where(hit & (after <= CLOSED), behind, hidden)
         transmittance = torch.where(hit, after, transmittance)
         image = image + torch.cat([weight[:, :, None] * features[i], taken[:, :, None] * depth[i]], 2)
         weights = weights + torch.nn.functional.one_hot(torch.tensor(i), len(mean)) * weight.sum()

@@ -220,7 +220,7 @@ class Renderer:
         if samples > 1:
             projection, features, hides = _refined(drawn, shape, projection, features, gain, hides, camera, settings,
                                                     self.splatting)
-        image, alpha, _ = splat.rasterize(projection, features, width, height, hides=hides, samples=samples,
+        image, alpha, _ = splat.rasterize(projection, features, width, height, occlusion_depth=hides, samples=samples,
                                           threads=settings.threads)
         return _developed(image, alpha, camera, sky, settings, self.splatting, part(progress, 0.9, 1.0))
 

@@ -17,7 +17,7 @@ def seen_weights(projection: splat.Projection, hides: np.ndarray, camera: Camera
     low = np.maximum(np.int64([left, top]), -config.margin)
     high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + config.margin)
     shifted = projection._replace(mean=projection.mean - low.astype(np.float32))
-    return splat.contributions(shifted, *map(int, high - low), hides=hides, threads=threads)
+    return splat.contributions(shifted, *map(int, high - low), occlusion_depth=hides, threads=threads)
 
 
 def faint_weight(projection: splat.Projection, rows: np.ndarray, config: SplattingConfig = SplattingConfig()

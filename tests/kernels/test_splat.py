@@ -50,19 +50,19 @@ def test_picture_is_the_twins(channels, background):
 def test_a_closed_surface_hides_as_the_twins_does():
     inputs, features = scene(count=150, scale=0.25)
     inputs[2][:] = np.linspace(0.5, 1, 150)
-    hides = np.linspace(0, 0.4, 150, dtype=np.float32)
+    occlusion_depth = np.linspace(0, 0.4, 150, dtype=np.float32)
     seen = splat.project(*inputs, WIDTH, HEIGHT)
-    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, hides=hides)
+    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, occlusion_depth=occlusion_depth)
     theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT), torch.tensor(features).double(), WIDTH,
-                            HEIGHT, hides=torch.tensor(hides).double())
+                            HEIGHT, occlusion_depth=torch.tensor(occlusion_depth).double())
     for a, b in zip(mine, theirs):
         np.testing.assert_allclose(a, b, atol=1e-4)
-    weights = splat.contributions(seen, WIDTH, HEIGHT, hides=hides)
+    weights = splat.contributions(seen, WIDTH, HEIGHT, occlusion_depth=occlusion_depth)
     np.testing.assert_allclose(weights, theirs[3], atol=1e-3, rtol=1e-3)
     plain = splat.rasterize(seen, features, WIDTH, HEIGHT)
     np.testing.assert_array_equal(mine[1], plain[1])  # what lies behind still takes light
     assert weights.sum() < 0.99 * splat.contributions(seen, WIDTH, HEIGHT).sum()
-    everything = splat.rasterize(seen, features, WIDTH, HEIGHT, hides=np.full(150, 9, np.float32))
+    everything = splat.rasterize(seen, features, WIDTH, HEIGHT, occlusion_depth=np.full(150, 9, np.float32))
     np.testing.assert_array_equal(everything[0], plain[0])
 
 
@@ -71,13 +71,14 @@ def test_a_closed_surface_hides_as_the_twins_does():
 def test_four_samples_are_the_twins(channels, background, scale, closing):
     inputs, features = scene(count=100, scale=scale, channels=channels)
     over = np.linspace(0, 1, channels, dtype=np.float32) if background else None
-    hides = np.full(100, 0.1, np.float32) if closing else None
+    occlusion_depth = np.full(100, 0.1, np.float32) if closing else None
     seen = splat.project(*inputs, WIDTH, HEIGHT, low_pass=0.02)
-    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, background=over, hides=hides, samples=4)
+    mine = splat.rasterize(seen, features, WIDTH, HEIGHT, background=over, occlusion_depth=occlusion_depth, samples=4)
     theirs = twin.rasterize(twin.project(*doubles(inputs), WIDTH, HEIGHT, low_pass=0.02),
                             torch.tensor(features).double(), WIDTH, HEIGHT,
                             background=None if over is None else torch.tensor(over).double(),
-                            hides=None if hides is None else torch.tensor(hides).double(), samples=4)
+                            occlusion_depth=None if occlusion_depth is None else torch.tensor(occlusion_depth).double(),
+                            samples=4)
     wrong = np.abs(mine[0] - theirs[0].numpy()).max(-1) > 1e-5  # a closed surface may close one Gaussian earlier
     assert wrong.mean() < (0.002 if closing else 1e-9) and np.abs(mine[0]).max() > 0.1
     np.testing.assert_allclose(mine[1], theirs[1], atol=1e-5)
@@ -334,8 +335,8 @@ def test_wrong_features_are_named():
     seen = splat.project(*inputs, WIDTH, HEIGHT)
     with pytest.raises(ValueError, match="1 to 64 channels"):
         splat.rasterize(seen, np.zeros((20, 65), np.float32), WIDTH, HEIGHT)
-    with pytest.raises(ValueError, match="hides"):
-        splat.contributions(seen, WIDTH, HEIGHT, hides=np.zeros(19, np.float32))
+    with pytest.raises(ValueError, match="occlusion_depth"):
+        splat.contributions(seen, WIDTH, HEIGHT, occlusion_depth=np.zeros(19, np.float32))
     with pytest.raises(ValueError, match="background"):
         splat.rasterize(seen, np.zeros((20, 3), np.float32), WIDTH, HEIGHT, background=np.zeros(2, np.float32))
 

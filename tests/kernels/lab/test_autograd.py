@@ -19,12 +19,12 @@ def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
     losses = [torch.tensor(rng.normal(size=size)) for size in ((HEIGHT, WIDTH, 5), (HEIGHT, WIDTH), (HEIGHT, WIDTH))]
     mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
     theirs = [a.requires_grad_() for a in doubles((*inputs[:3], features))]
-    hides = torch.full((count,), 0.1) if closing else None
-    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho, hides=hides,
-                             samples=samples)
+    occlusion_depth = torch.full((count,), 0.1) if closing else None
+    outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT, orthographic=ortho,
+                             occlusion_depth=occlusion_depth, samples=samples)
     sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
     seen = twin.project(*theirs[:3], *doubles(inputs[3:]), WIDTH, HEIGHT, orthographic=ortho)
-    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, hides=hides, samples=samples)
+    outputs = twin.rasterize(seen, theirs[3], WIDTH, HEIGHT, occlusion_depth=occlusion_depth, samples=samples)
     sum((out * loss).sum() for out, loss in zip(outputs, losses)).backward()
     for a, b in zip(mine, theirs):
         assert b.grad.abs().max() > 0

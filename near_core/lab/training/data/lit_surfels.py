@@ -49,7 +49,7 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
     shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
     projection = project(shape, camera, SPLATTING.low_pass)
     size, hides = (camera.width, camera.height), np.full(len(surfels), SPLATTING.occlusion_depth * CELL, np.float32)
-    index = np.flatnonzero((splat.contributions(projection, *size, hides=hides) > SPLATTING.seen) & front)
+    index = np.flatnonzero((splat.contributions(projection, *size, occlusion_depth=hides) > SPLATTING.seen) & front)
     place = np.full(len(surfels), -1, np.int32)
     place[index] = np.arange(len(index))
     wide = (place >= 0) & (projection.radius >= SPLATTING.texel_radius) & (asset.texels is not None)

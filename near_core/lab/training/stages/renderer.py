@@ -57,7 +57,7 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     picture, alpha, _ = autograd.splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
                                          item["intrinsics"], *item["size"], low_pass=SPLATTING.sharp_low_pass,
                                          samples=SPLATTING.final_samples,
-                                         hides=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
+                                         occlusion_depth=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
     solid = torch.minimum(alpha.detach()[..., None], front * SPLATTING.solidity) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)
