@@ -1,4 +1,4 @@
-"""Gaussian splatting on the CPU: projection, compositing and their gradients.
+"""Gaussian splatting on the CPU: projection and compositing. Their gradients are in lab.splat_gradients.
 
 The rules are those of gsplat's antialiased mode and are written out in `twins.splat`, the specification. Cameras are
 OpenCV (x right, y down, z forward); pixel (column, row) has its centre at (column + 0.5, row + 0.5), row 0 at the top.
@@ -19,16 +19,15 @@ MAX_SIDE = 32768
 # where a pixel's four samples lie from its centre, pixels: on a turned grid, 1.3 times as wide as a pixel
 OFFSETS = 1.3 * np.array([[-0.375, -0.125], [0.125, -0.375], [0.375, 0.125], [-0.125, 0.375]], np.float32)
 
-_GAUSSIANS = [POINTER] * 3 + [INTEGER]
-_CAMERA = [POINTER] * 2 + [INTEGER] * 2 + [REAL] * 3 + [INTEGER] * 2
-_PROJECTION = [POINTER] * 5 + [INTEGER]
-_PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, background, width, height
+# arguments that several kernels share
+GAUSSIANS = [POINTER] * 3 + [INTEGER]
+CAMERA = [POINTER] * 2 + [INTEGER] * 2 + [REAL] * 3 + [INTEGER] * 2
+PROJECTION = [POINTER] * 5 + [INTEGER]
+PICTURE = [POINTER, INTEGER, POINTER, INTEGER, INTEGER]  # features, channels, background, width, height
 
-_project = Kernel("splat_project", *_GAUSSIANS, *_CAMERA, *[POINTER] * 5, INTEGER)
-_project_backward = Kernel("splat_project_backward", *_GAUSSIANS, *_CAMERA, *[POINTER] * 8, INTEGER)
-_rasterize = Kernel("splat_rasterize", *_PROJECTION, POINTER, *_PICTURE, INTEGER, *[POINTER] * 3, INTEGER)
-_rasterize_backward = Kernel("splat_rasterize_backward", *_PROJECTION, POINTER, *_PICTURE, *[POINTER] * 8, INTEGER)
-_contributions = Kernel("splat_contributions", *_PROJECTION, POINTER, INTEGER, INTEGER, POINTER, INTEGER)
+_project = Kernel("splat_project", *GAUSSIANS, *CAMERA, *[POINTER] * 5, INTEGER)
+_rasterize = Kernel("splat_rasterize", *PROJECTION, POINTER, *PICTURE, INTEGER, *[POINTER] * 3, INTEGER)
+_contributions = Kernel("splat_contributions", *PROJECTION, POINTER, INTEGER, INTEGER, POINTER, INTEGER)
 
 
 class Projection(NamedTuple):
@@ -39,16 +38,6 @@ class Projection(NamedTuple):
     depth: np.ndarray  # (N,) float32, metres: camera z
     radius: np.ndarray  # (N,) int32, pixels: 3.33 standard deviations, 0 = culled
     opacity: np.ndarray  # (N,) float32, with the antialiasing compensation
-
-
-class Gradients(NamedTuple):
-    """The gradient of a loss with respect to features and to the fields of a Projection (radius has none)."""
-
-    features: np.ndarray  # (N, C) float32
-    mean: np.ndarray  # (N, 2) float32
-    conic: np.ndarray  # (N, 3) float32
-    depth: np.ndarray  # (N,) float32
-    opacity: np.ndarray  # (N,) float32
 
 
 def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, height: int, *, near: float = 0.01,
@@ -64,32 +53,12 @@ def project(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, h
     projection is bent (EWA's clamped Jacobian), and that must not depend on the crop.
     Raises ValueError naming the argument that does not fit.
     """
-    camera = _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic)
+    camera = check_camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic)
     count = len(require("xyz", xyz, (None, 3)))
     require("covariance", covariance, (count, 6)), require("opacity", opacity, (count,))
     out = Projection(np.empty((count, 2), np.float32), np.empty((count, 3), np.float32), np.empty(count, np.float32),
                      np.empty(count, np.int32), np.empty(count, np.float32))
     _project(xyz, covariance, opacity, count, *camera, *out, threads)
-    return out
-
-
-def project_backward(xyz, covariance, opacity, world_to_camera, intrinsics, width: int, height: int,
-                     projection: Projection, gradients: Gradients, *, near: float = 0.01, far: float = 1e10,
-                     low_pass: float = 0.3, antialiased: bool = True, orthographic: bool = False, threads: int = 0):
-    """Carries gradients of a Projection back to (xyz (N, 3), covariance (N, 6), opacity (N,)) of `project`.
-
-    The gradient of an off-diagonal covariance is that of the one number that stands in both places.
-    """
-    camera = _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic)
-    count = len(require("xyz", xyz, (None, 3)))
-    require("covariance", covariance, (count, 6)), require("opacity", opacity, (count,))
-    require("projection.radius", projection.radius, (count,), np.int32)
-    _, d_mean, d_conic, d_depth, d_compensated = gradients
-    require("gradients.mean", d_mean, (count, 2)), require("gradients.conic", d_conic, (count, 3))
-    require("gradients.depth", d_depth, (count,)), require("gradients.opacity", d_compensated, (count,))
-    out = np.zeros((count, 3), np.float32), np.zeros((count, 6), np.float32), np.zeros(count, np.float32)
-    _project_backward(xyz, covariance, opacity, count, *camera, projection.radius, d_mean, d_conic, d_depth,
-                      d_compensated, *out, threads)
     return out
 
 
@@ -104,8 +73,8 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     (height, width) float32, the expected camera z in metres, 0 where empty. Gaussians with a feature that is not finite
     are left out. Raises ValueError naming the argument that does not fit.
     """
-    count = _check(projection, width, height, occlusion_depth)
-    channels = _check_features(features, count, background)
+    count = check_projection(projection, width, height, occlusion_depth)
+    channels = check_features(features, count, background)
     if samples not in (1, 4):
         raise ValueError(f"samples must be 1 or 4, not {samples}.")
     image = np.empty((height, width, channels), np.float32)
@@ -115,57 +84,18 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     return image, alpha, depth
 
 
-def rasterize_backward(projection: Projection, features, width: int, height: int, d_image, d_alpha=None, d_depth=None,
-                       *, background=None, occlusion_depth=None, samples: int = 1, threads: int = 0) -> Gradients:
-    """Exact gradients of a loss from its gradients with respect to what `rasterize` returns for the same arguments.
-    What is hidden stays hidden: where a surface closes has no gradient.
-
-    d_image: (height, width, C), d_alpha, d_depth: (height, width) float32, or None for zeros.
-    """
-    options = {"background": background, "occlusion_depth": occlusion_depth, "threads": threads}
-    if samples == 4:
-        return _backward_of_means(projection, features, width, height, d_image, d_alpha, d_depth, options)
-    count = _check(projection, width, height, occlusion_depth)
-    channels = _check_features(features, count, background)
-    d_alpha = np.zeros((height, width), np.float32) if d_alpha is None else d_alpha
-    d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
-    require("d_image", d_image, (height, width, channels))
-    require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
-    out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32),
-                    np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
-    _rasterize_backward(*projection, count, occlusion_depth, features, channels, background, width, height, d_image,
-                        d_alpha, d_depth, *out, threads)
-    return out
-
-
-def _backward_of_means(projection: Projection, features, width: int, height: int, d_image, d_alpha, d_depth,
-                       options: dict) -> Gradients:
-    """rasterize_backward of four samples: each is a picture of its own, whose means are the image, alpha, and alpha
-    times depth."""
-    shifted = [projection._replace(mean=projection.mean - offset) for offset in OFFSETS]
-    d_alphas, d_depths = [None if d_alpha is None else d_alpha / 4] * 4, [None] * 4
-    if d_depth is not None:  # depth = sum(alpha_s depth_s) / sum(alpha_s)
-        made = [rasterize(each, features, width, height, **options)[1:] for each in shifted]
-        share = d_depth / np.maximum(sum(alpha for alpha, _ in made), 1e-10)
-        mean = sum(alpha * depth for alpha, depth in made) / np.maximum(sum(alpha for alpha, _ in made), 1e-10)
-        d_depths = [share * alpha for alpha, _ in made]
-        d_alphas = [share * (depth - mean) + (0 if d is None else d) for (_, depth), d in zip(made, d_alphas)]
-    parts = [rasterize_backward(*each, **options) for each in
-             zip(shifted, [features] * 4, [width] * 4, [height] * 4, [d_image / 4] * 4, d_alphas, d_depths)]
-    return Gradients(*(sum(each) for each in zip(*parts)))
-
-
 def contributions(projection: Projection, width: int, height: int, *, occlusion_depth=None,
                   threads: int = 0) -> np.ndarray:
     """(N,) float32: each Gaussian's blending weight summed over the picture's pixels; 0 where nothing of it is seen.
     occlusion_depth: as in `rasterize`."""
-    count = _check(projection, width, height, occlusion_depth)
+    count = check_projection(projection, width, height, occlusion_depth)
     weights = np.zeros(count, np.float32)
     _contributions(*projection, count, occlusion_depth, width, height, weights, threads)
     return weights
 
 
-def _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic) -> tuple:
+def check_camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic) -> tuple:
+    """A camera as the kernels take it. Raises ValueError naming what does not fit."""
     _check_size(width, height)
     pose = require("world_to_camera", np.ascontiguousarray(world_to_camera, np.float32), (4, 4))
     matrix = require("intrinsics", np.ascontiguousarray(intrinsics, np.float32), (3, 3))
@@ -176,7 +106,8 @@ def _camera(world_to_camera, intrinsics, width, height, near, far, low_pass, ant
     return pose, matrix, width, height, near, far, low_pass, bool(antialiased), bool(orthographic)
 
 
-def _check(projection: Projection, width: int, height: int, occlusion_depth=None) -> int:
+def check_projection(projection: Projection, width: int, height: int, occlusion_depth=None) -> int:
+    """The number of projected Gaussians. Raises ValueError naming what does not fit."""
     _check_size(width, height)
     count = len(require("projection.mean", projection.mean, (None, 2)))
     require("projection.conic", projection.conic, (count, 3)), require("projection.depth", projection.depth, (count,))
@@ -187,7 +118,8 @@ def _check(projection: Projection, width: int, height: int, occlusion_depth=None
     return count
 
 
-def _check_features(features, count: int, background) -> int:
+def check_features(features, count: int, background) -> int:
+    """The number of channels. Raises ValueError naming what does not fit."""
     channels = require("features", features, (count, None)).shape[1]
     if not 1 <= channels <= MAX_CHANNELS:
         raise ValueError(f"features must have 1 to {MAX_CHANNELS} channels, not {channels}.")

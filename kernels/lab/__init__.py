@@ -1,1 +1,2 @@
-"""For developers, not in the zip: build compiles the library, autograd differentiates through the splatter in torch."""
+"""For developers, not in the zip: build compiles the library, splat_gradients
+differentiates the splatter, and autograd does so in torch."""

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from .. import splat as _splat
+from .splat_gradients import project_backward, rasterize_backward
 
 
 def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,
@@ -54,10 +55,10 @@ class _Splat(torch.autograd.Function):
     def backward(context, *d_outputs):
         *gaussians, colours = context.arrays
         losses = [_array(d) for d in d_outputs]
-        gradients = _splat.rasterize_backward(context.projection, colours, *context.camera[2:], *losses,
-                                              **context.drawn)
-        d_gaussians = _splat.project_backward(*gaussians, *context.camera, context.projection, gradients,
-                                              **context.options)
+        gradients = rasterize_backward(context.projection, colours, *context.camera[2:], *losses,
+                                       **context.drawn)
+        d_gaussians = project_backward(*gaussians, *context.camera, context.projection, gradients,
+                                       **context.options)
         return *(torch.from_numpy(d) for d in (*d_gaussians, gradients.features)), None, None, None
 
 

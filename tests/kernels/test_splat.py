@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kernels import library, splat
-from kernels.lab import autograd
+from kernels.lab import autograd, splat_gradients
 from kernels.twins import splat as twin
 from tests.kernels.gaussians import (
     HEIGHT,
@@ -120,7 +120,7 @@ def test_gradient_over_a_background():
     theirs = twin.ProjectionTensors(*doubles(seen[:3]), torch.tensor(seen.radius), opacity)
     (twin.rasterize(theirs, torch.tensor(features).double(), WIDTH, HEIGHT, background=torch.tensor(over).double())[0]
      * torch.tensor(loss)).sum().backward()
-    mine = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, background=over)
+    mine = splat_gradients.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, background=over)
     np.testing.assert_allclose(mine.opacity, opacity.grad, atol=1e-3 * opacity.grad.abs().max(), rtol=1e-3)
 
 
@@ -235,8 +235,8 @@ def test_threads_change_no_bit():
     results = []
     for threads in (1, 2, 5):
         seen = splat.project(*inputs, WIDTH, HEIGHT, threads=threads)
-        gradients = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, threads=threads)
-        back = splat.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients, threads=threads)
+        gradients = splat_gradients.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, threads=threads)
+        back = splat_gradients.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients, threads=threads)
         results.append([*seen, *splat.rasterize(seen, features, WIDTH, HEIGHT, threads=threads),
                         splat.contributions(seen, WIDTH, HEIGHT, threads=threads), *gradients, *back])
     for other in results[1:]:
@@ -260,7 +260,8 @@ def test_no_gaussians():
     image, alpha, depth = splat.rasterize(seen, np.zeros((0, 3), np.float32), 33, 17, background=np.ones(3, np.float32))
     assert (image == 1).all() and not alpha.any() and not depth.any()
     assert splat.contributions(seen, 33, 17).shape == (0,)
-    assert splat.rasterize_backward(seen, np.zeros((0, 3), np.float32), 33, 17, image).features.shape == (0, 3)
+    gradients = splat_gradients.rasterize_backward(seen, np.zeros((0, 3), np.float32), 33, 17, image)
+    assert gradients.features.shape == (0, 3)
 
 
 def test_behind_the_camera_and_beyond_the_planes():
@@ -288,8 +289,8 @@ def test_values_that_are_not_finite_are_left_out(poison, part):
         # alike but for rounding: a Gaussian's place in the array decides which instructions project it
         np.testing.assert_allclose(mine[0], expected[0], rtol=1e-5, atol=1e-5)
     loss = np.ones_like(mine[0])
-    gradients = splat.rasterize_backward(seen, features, WIDTH, HEIGHT, loss)
-    back = splat.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients)
+    gradients = splat_gradients.rasterize_backward(seen, features, WIDTH, HEIGHT, loss)
+    back = splat_gradients.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients)
     assert all(np.isfinite(a).all() for a in (*gradients, *back))
 
 
@@ -301,7 +302,7 @@ def test_a_projection_of_garbage_never_crashes():
     garbage = splat.Projection(mean, conic, depth, radius, np.abs(opacity))
     image = splat.rasterize(garbage, np.ones((4000, 3), np.float32), 100, 70)[0]
     assert np.isfinite(image).all()
-    splat.rasterize_backward(garbage, np.ones((4000, 3), np.float32), 100, 70, np.ones_like(image))
+    splat_gradients.rasterize_backward(garbage, np.ones((4000, 3), np.float32), 100, 70, np.ones_like(image))
 
 
 def test_an_absurd_amount_is_refused_at_once():
@@ -362,7 +363,7 @@ def bench(count: int, width: int, height: int, threads: int, channels: int = 12,
         "project": lambda: splat.project(xyz, covariance, opacity, *camera, threads=threads),
         "rasterize": lambda: splat.rasterize(seen, features, width, height, threads=threads),
         "contributions": lambda: splat.contributions(seen, width, height, threads=threads),
-        "backward": lambda: splat.rasterize_backward(seen, features, width, height, loss, threads=threads),
+        "backward": lambda: splat_gradients.rasterize_backward(seen, features, width, height, loss, threads=threads),
     }
 
     def best(step) -> float:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kernels.lab import splat_gradients
+
 from ... import files
 from ..._kernels import splat
 from ...asset import CELL, Surfels, surfels, texels
@@ -78,9 +80,10 @@ class ProjectedDiscs:
     def differentiate(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
         """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
         height, width = self.alpha.shape
-        back = splat.rasterize_backward(self.projection, colours * self.front[:, None], width, height,
-                                        np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SPLATTING.final_samples,
-                                        threads=self.threads)
+        back = splat_gradients.rasterize_backward(
+            self.projection, colours * self.front[:, None], width, height,
+            np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SPLATTING.final_samples,
+            threads=self.threads)
         return back.features * self.front[:, None]
 
     def fit_colors(self, truth: np.ndarray, steps: int) -> np.ndarray:
