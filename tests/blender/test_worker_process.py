@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from near_blender import client, log, worker_process
+from near_blender import log, worker_process
 from near_core import asset as assets
 from near_core import errors
 from near_core.scene import Settings, camera, environment
@@ -102,8 +102,8 @@ def test_worker_killed_while_idle_is_started_by_the_next_job(worker, ball):
 
 def test_jobs_that_come_while_the_worker_dies_are_done_by_the_next(worker, ball, monkeypatch):
     submit(worker, ball).result()
-    first, tidy = pid_of(worker), client.shutil.rmtree
-    monkeypatch.setattr(client.shutil, "rmtree", lambda *a, **k: (time.sleep(0.2), tidy(*a, **k)))  # a slow disk
+    first, tidy = pid_of(worker), worker_process.shutil.rmtree
+    monkeypatch.setattr(worker_process.shutil, "rmtree", lambda *a, **k: (time.sleep(0.2), tidy(*a, **k)))  # a slow disk
     os.kill(first, signal.SIGKILL)
     while worker.hello.get("pid", first) == first:
         job = submit(worker, ball, channel="viewport 1")
