@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..image import srgb_decode
-from .components import grown, label_pieces, main_pieces
+from ..image.filters import drop_specks, grow, label_pieces
 from .config import MattingConfig
 
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
@@ -152,10 +152,10 @@ def _whole(alpha: np.ndarray, speck_share: float) -> np.ndarray:
     solid = alpha > 0.5
     if not solid.any():
         return np.zeros_like(alpha, np.float32)
-    keep = main_pieces(solid, speck_share)
+    keep = drop_specks(solid, speck_share)
     holes = label_pieces(~keep)
     sizes = np.bincount(holes.ravel())
     closed = (sizes < 0.01 * keep.sum())[holes] & ~keep
     keep |= closed
-    inner, near = ~grown(~keep), grown(keep)
+    inner, near = ~grow(~keep), grow(keep)
     return np.where(inner, 1, np.where(near, np.clip((alpha - 0.5) * 2 + 0.5, 0, 1), 0)).astype(np.float32)

@@ -12,30 +12,37 @@ import numpy as np
 from .. import image
 from .. import mesh as meshes
 from ..asset import NeuralAsset
-from ..asset import octants as latent
 from ..asset.layout import VoxelMaterial
-from ..asset.octants import decode, encode
+from ..asset.octants import decode, encode, with_materials
 from ..directions import decode_octahedral
 from ..errors import NearError
-from ..models.mini import runtime
+from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
-from . import shape as reconstruct
 from .config import DelightingConfig, MattingConfig, ReconstructionConfig
-from .material import bent, decide, painted, roughened, toned, vivid
-from .matting import installed_rembg, looked
+from .material import (
+    blend_hidden_material,
+    blend_normals,
+    boost_saturation,
+    predict_latent,
+    project_photo,
+    widen_roughness,
+)
+from .matting import installed_rembg, predict_matte
 from .photo import Matte, Photo, prepare
-from .view import Look, centred, elevation_of, project
+from .shape import carve_solid, extract_surface
+from .view import PhotoView, centre_object, look_at, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
 FOV = 40.0  # degrees, of a photo whose lens is not known
+ELEVATION = 15.0  # degrees, at which the first look is taken where it is not known
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
-                     model: runtime.NearMini | None = None, progress: Progress = silent) -> NeuralAsset:
+                     model: NearMini | None = None, progress: Progress = silent) -> NeuralAsset:
     """A neural asset of a mesh in the asset's frame, the cube [-0.5, 0.5]^3, Z up.
 
     normalize: centre the mesh and scale its longest side to 1 first; the asset's extent keeps its size in metres.
@@ -49,7 +56,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     progress("Voxels", 0.7)
     coords, material = sampling.voxelize(mesh, surfels)
     progress("Latent", 0.9)
-    model = model or runtime.NearMini()
+    model = model or NearMini()
     slat = encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, name=name, source=source, extent=extent, model=MODEL,
@@ -59,7 +66,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
-                      normalize: bool = False, matting: str = "near", model: runtime.NearMini | None = None,
+                      normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent, on_preview: Preview | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
@@ -78,7 +85,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
-    model = model or runtime.NearMini()
+    model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
     extent = 1.0
@@ -89,68 +96,41 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
-        angle = fov or (None if isinstance(picture, np.ndarray) else image.read_field_of_view(picture)) or FOV
-        height = elevation_of(model, photo) if elevation is None else elevation
-        if camera is not None and number == 0:
-            seen_from = photo.cropped(camera)
-        elif mesh is not None:
-            seen_from = _posed(photo, mesh, height, angle)
-        else:
-            seen_from = photo.camera(azimuth + 360 * number / len(photos), height, angle)
-            seen_from = centred(Look(model, photo, seen_from, reconstruction, delighting))
         progress("Layers", 0.3)
-        views.append(Look(model, photo, seen_from, reconstruction, delighting))
-    progress("Shape", 0.4)
-    found = mesh is None
-    if found:
-        deep = reconstruct.field(model, views, part(progress, 0.4, 0.55), reconstruction)
-        mesh = reconstruct.surface(deep, views[0], reconstruction)
-    made = _covered(mesh, found, model, views, seed, part(progress, 0.55, 1.0), reconstruction)
-    for view in reversed(views) if found else ():  # a mesh that is given knows its normals
-        made = replace(made, surfels=bent(made.surfels, view, reconstruction.normal_blend))
+        if camera is not None and number == 0:
+            views.append(_view_from(model, photo, photo.cropped(camera), reconstruction, delighting))
+            continue
+        lens = fov or (None if isinstance(picture, np.ndarray) else image.read_field_of_view(picture)) or FOV
+        turn = azimuth + 360 * number / len(photos)
+        if mesh is not None:
+            seen_from = _fit_silhouette(photo, mesh, elevation, lens)
+            views.append(_view_from(model, photo, seen_from, reconstruction, delighting))
+        else:
+            views.append(_view_likely(model, photo, turn, elevation, lens, reconstruction, delighting))
+    made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
 
 
-def _covered(shape: meshes.Mesh, found: bool, model: runtime.NearMini, views: list[Look], seed: int,
-             progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
-    """The asset of a shape, found in photos or given, with the materials that they show."""
-    progress("Surface", 0.0)
-    surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
-    texels = texels.plain()  # a mesh's own texture does not count: the photo decides
-    coords, material = sampling.voxelize(shape, surfels)
-    progress("Material", 0.4)
-    normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
-    slat, confidence = decide(model, views, coords, normals, seed, config.flow_steps)
-    progress("Material", 0.6)
-    surfels = latent.with_materials(surfels, coords, decode(model, slat, coords), confidence)
-    surfels = toned(surfels, views[0], config.photo_material_weight)
-    for view in reversed(views):  # the first photo has the last word
-        surfels, texels = painted(surfels, texels, view)
-    if found:
-        surfels = roughened(surfels, config.normal_error_rms)
-    surfels = vivid(surfels, config.saturation)
-    progress("Latent", 0.8)
-    material = sampling.voxelize(shape, surfels)[1]
-    material[:, VoxelMaterial.CONFIDENCE] = confidence
-    slat = encode(model, surfels, coords)
-    progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
+def _view_from(model: NearMini, photo: Photo, camera: Camera, config: ReconstructionConfig, light: DelightingConfig
+               ) -> PhotoView:
+    """A photo by the camera of its crop."""
+    look = look_at(model, photo, camera)
+    return PhotoView(look, camera, look.layers, config, light)
 
 
-def matte_of(model: runtime.NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
-    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
-    if matting not in MATTINGS:
-        raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
-    if matting == "rembg":
-        find = cache(installed_rembg)  # not before a photo needs it, and once
-        return lambda picture: find()(picture)
-    if "matte" not in model.graphs:
-        return None
-    return lambda picture: looked(model, picture, config)
+def _view_likely(model: NearMini, photo: Photo, azimuth: float, elevation: float | None, fov: float,
+                 config: ReconstructionConfig, light: DelightingConfig) -> PhotoView:
+    """A photo without a camera: what it shows is in the middle of the cube. Angles in degrees, as in create_from_image."""
+    camera = photo.camera(azimuth, ELEVATION if elevation is None else elevation, fov)
+    look = look_at(model, photo, camera)
+    if elevation is None:
+        camera = photo.camera(azimuth, look.elevation, fov)
+    return PhotoView(look, *centre_object(look, camera, config.maximum_shrink), config, light)
 
 
-def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
-    """The camera around the mesh whose silhouette fits the photo's best."""
+def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float | None, fov: float) -> Camera:
+    """The camera around the mesh whose silhouette fits the photo's best. elevation: degrees, of the first guess; None:
+    any. fov: degrees, of the whole photo."""
     points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
     points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
     truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
@@ -163,5 +143,59 @@ def _posed(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Cam
         drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
         return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
 
-    poses = [photo.camera(turn, e, fov) for turn in range(-180, 180, 10) for e in {elevation, 0.0, 30.0}]
+    tried = (0.0, 15.0, 30.0, 45.0, 60.0) if elevation is None else {elevation, 0.0, 30.0}
+    poses = [photo.camera(turn, e, fov) for turn in range(-180, 180, 10) for e in tried]
     return max(poses, key=overlap)
+
+
+def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, seed: int, progress: Progress,
+                 config: ReconstructionConfig) -> NeuralAsset:
+    """The asset that photos show, without a name. mesh: its shape, where that is known."""
+    if mesh is not None:  # it knows its normals
+        return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
+    progress("Shape", 0.0)
+    shape = extract_surface(carve_solid(model, views, part(progress, 0.0, 0.25), config), views[0], config)
+    made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
+    surfels = made.surfels
+    for view in reversed(views):  # the first photo has the last word
+        surfels = blend_normals(surfels, view, config.normal_blend)
+    return replace(made, surfels=surfels)
+
+
+def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,
+                     progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
+    """The asset of a shape with the materials that photos show. normal_error: of the shape's normals, as widen_roughness
+    wants it; None where they are exact."""
+    progress("Surface", 0.0)
+    surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
+    texels = texels.plain()  # a mesh's own texture does not count: the photo decides
+    coords, material = sampling.voxelize(shape, surfels)
+    progress("Material", 0.4)
+    normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
+    slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
+    progress("Material", 0.6)
+    surfels = with_materials(surfels, coords, decode(model, slat, coords), confidence)
+    surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
+    for view in reversed(views):  # the first photo has the last word
+        surfels, texels = project_photo(surfels, texels, view)
+    if normal_error is not None:
+        surfels = widen_roughness(surfels, normal_error)
+    surfels = boost_saturation(surfels, config.saturation)
+    progress("Latent", 0.8)
+    material = sampling.voxelize(shape, surfels)[1]
+    material[:, VoxelMaterial.CONFIDENCE] = confidence
+    slat = encode(model, surfels, coords)
+    progress("Done", 1.0)
+    return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
+
+
+def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
+    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
+    if matting not in MATTINGS:
+        raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
+    if matting == "rembg":
+        find = cache(installed_rembg)  # not before a photo needs it, and once
+        return lambda picture: find()(picture)
+    if "matte" not in model.graphs:
+        return None
+    return lambda picture: predict_matte(model, picture, config)

@@ -16,10 +16,10 @@ from ..models.mini.layout import Layer, Picture
 from .config import DelightingConfig
 
 
-def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:
+def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:
     """Layers (LAYERS, S, S) as Intrinsics returns them, with colours that explain the photo better.
 
-    image: (4, S, S), display colour over grey in [-1, 1], and alpha 0..1, as Intrinsics sees it. The mean colour stays,
+    image: (PICTURE, S, S), as Intrinsics sees it. The mean colour stays,
     since a brighter or another coloured light would explain it as well; so do metals, which mirror what no smooth light
     knows.
     """
@@ -29,8 +29,8 @@ def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = 
         return layers
     seen = srgb_decode(np.clip((image[Picture.COLOR] / np.maximum(alpha, 1e-3) + 1) / 2, 0, 1))
     colour = srgb_decode(np.clip(layers[Layer.BASE_COLOR], 0.01, 1))
-    basis = _harmonics(unit(layers[Layer.NORMAL], axis=0))
-    light = np.stack([_fitted(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
+    basis = _spherical_harmonics(unit(layers[Layer.NORMAL], axis=0))
+    light = np.stack([_fit_light(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
     off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
     off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)
     off -= off[:, opaque].mean(1)[:, None, None]
@@ -40,15 +40,16 @@ def explained(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = 
     return corrected
 
 
-def _harmonics(direction: np.ndarray) -> np.ndarray:
+def _spherical_harmonics(direction: np.ndarray) -> np.ndarray:
     """The first nine, not normalised, of directions (3, S, S): (S, S, 9)."""
     x, y, z = direction
     return np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], -1)
 
 
-def _fitted(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
-            config: DelightingConfig) -> np.ndarray:
-    """The light (S, S) of one channel: by iteratively reweighted least squares over the opaque pixels."""
+def _fit_light(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
+               config: DelightingConfig) -> np.ndarray:
+    """The light (S, S) of one channel, of the basis (S, S, 9), the colour and the photo (S, S) that it
+    makes of it: by iteratively reweighted least squares over the opaque pixels, (S, S) bool."""
     model, goal = (basis * colour[..., None])[opaque], seen[opaque]
     stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * config.light_stiffness * (colour[opaque] ** 2).sum()
     weight = np.ones((len(goal), 1), np.float32)

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..asset import RESOLUTION, Surfels, Texels
-from ..asset import octants as latent
+from ..asset.octants import neighbours
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import LATENT, MATERIAL, PIXEL, Latent, MaterialColumn, Picture, Pixel
 from ..models.mini.runtime import NearMini
 from .config import ReconstructionConfig
-from .view import MIRROR, Look, View, look_up, project
+from .view import MIRROR, LayerView, PhotoView, look_up, project
 
 
-def voxel_pixels(view: View, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def voxel_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
     pixel = np.empty((len(points), PIXEL), np.float32)
     for mirror, material, known in ((np.ones(3, np.float32), Pixel.SEEN, Pixel.IS_SEEN),
@@ -42,15 +42,15 @@ def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     return (np.sqrt(0.5) * Latent.SPREAD * (whole + own)).astype(np.float32)
 
 
-def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.ndarray, seed: int = 0,
-           steps: int = ReconstructionConfig.flow_steps) -> tuple[np.ndarray, np.ndarray]:
+def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, normals: np.ndarray, seed: int = 0,
+                   steps: int = ReconstructionConfig.flow_steps) -> tuple[np.ndarray, np.ndarray]:
     """The latent of voxels (N, 3) that face along normals (N, 3): (N, LATENT) float32; and how sure it is, (N,) 0..1.
 
     seed: 0 takes the middle of what is likely where no photo shows the surface, others follow the flow from a noise of
     theirs to some likely one in so many steps. What a photo shows is the same for all seeds.
     """
     centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
-    around = latent.neighbours(coords)
+    around = neighbours(coords)
     noise = flow_noise(len(coords), np.random.default_rng(seed))
     slats, sure = [], []
     for view in views:
@@ -70,8 +70,9 @@ def decide(model: NearMini, views: list[Look], coords: np.ndarray, normals: np.n
     return (np.stack(slats) * weight).sum(0) / weight.sum(0), np.max(sure, 0)
 
 
-def toned(surfels: Surfels, view: Look, share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
-    """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
+def blend_hidden_material(surfels: Surfels, view: LayerView,
+                          share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
+    """Surfels (asset frame) nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
     photo shows around the place, and as a whole.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
@@ -88,12 +89,12 @@ def toned(surfels: Surfels, view: Look, share: float = ReconstructionConfig.phot
                    metallic=blend(surfels.metallic, guess[:, MaterialColumn.METALLIC]))
 
 
-def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texels]:
+def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Surfels, Texels]:
     """Surfels and their texels with the photo's own pixels where it shows them: their material free of light, and its
     fine detail."""
-    weight, uv = _shown(surfels, view)
+    weight, uv = _visibility_of(surfels, view)
     material = view.inside(view.material, uv)
-    color = material[:, MaterialColumn.BASE_COLOR] + _fine(view, uv)
+    color = material[:, MaterialColumn.BASE_COLOR] + _detail_of(view, uv)
     blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
     made = replace(
         surfels, base_color=blend(surfels.base_color.T, srgb_decode(np.clip(color, 0, 1)).T).T,
@@ -101,14 +102,14 @@ def painted(surfels: Surfels, texels: Texels, view: Look) -> tuple[Surfels, Texe
         metallic=blend(surfels.metallic, material[:, MaterialColumn.METALLIC]),
         confidence=np.maximum(surfels.confidence, weight))
     at, own = project(texels.position, view.camera)[0], texels.surfel
-    shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _fine(view, at) - color[own]
-    weight = weight[own, None]
-    return made, replace(texels, shift=texels.shift * (1 - weight) + shift * weight)
+    shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _detail_of(view, at) - color[own]
+    share = weight[own, None]
+    return made, replace(texels, shift=texels.shift * (1 - share) + shift * share)
 
 
-def bent(surfels: Surfels, view: Look, share: float = ReconstructionConfig.normal_blend) -> Surfels:
+def blend_normals(surfels: Surfels, view: LayerView, share: float = ReconstructionConfig.normal_blend) -> Surfels:
     """Surfels whose shading normals lean, by a share, to those that the photo shows: the shape found in it is rounder."""
-    weight, uv = _shown(surfels, view)
+    weight, uv = _visibility_of(surfels, view)
     own = surfels.normal
     seen = unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
     leant = surfels.shading_normal + (seen - surfels.shading_normal) * (share * weight[:, None])
@@ -116,7 +117,7 @@ def bent(surfels: Surfels, view: Look, share: float = ReconstructionConfig.norma
     return replace(surfels, shading_normal=unit(leant))
 
 
-def roughened(surfels: Surfels, error: float = ReconstructionConfig.normal_error_rms) -> Surfels:
+def widen_roughness(surfels: Surfels, error: float = ReconstructionConfig.normal_error_rms) -> Surfels:
     """Surfels that are the rougher for not knowing their normals: a spread of normals looks like roughness (Toksvig
     2005, "Mipmapping normal maps"), and highlights that stand in the wrong place are worse than soft ones.
 
@@ -126,14 +127,14 @@ def roughened(surfels: Surfels, error: float = ReconstructionConfig.normal_error
     return replace(surfels, roughness=spread**0.25)
 
 
-def vivid(surfels: Surfels, saturation: float = ReconstructionConfig.saturation) -> Surfels:
+def boost_saturation(surfels: Surfels, saturation: float = ReconstructionConfig.saturation) -> Surfels:
     """Surfels with so many times the saturation, and the same mean display value."""
     display = srgb_encode(surfels.base_color)
     grey = display.mean(1, keepdims=True)
     return replace(surfels, base_color=srgb_decode(np.clip(grey + saturation * (display - grey), 0, 1)))
 
 
-def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
+def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How well the photo shows surfels, (N,) float32 0..1, and where, (N, 2)."""
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
@@ -141,11 +142,9 @@ def _shown(surfels: Surfels, view: Look) -> tuple[np.ndarray, np.ndarray]:
     return (np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * shown).astype(np.float32), uv
 
 
-def _fine(view: Look, uv: np.ndarray) -> np.ndarray:
+def _detail_of(view: PhotoView, uv: np.ndarray) -> np.ndarray:
     """What the networks' 128 pixels cannot hold: how the photo at uv (P, 2) differs from its own average there, (P, 3)
     in display colours."""
-    photo = view.photo
-    colour = srgb_encode(np.clip(photo.rgb, 0, 1)).transpose(2, 0, 1)
-    alpha = look_up(photo.alpha[None], uv)
-    sharp = look_up(colour * photo.alpha, uv) / np.maximum(alpha, 0.1)
+    alpha = look_up(view.photo.alpha[None], uv)
+    sharp = look_up(view.display, uv) / np.maximum(alpha, 0.1)
     return np.where(alpha > 0.9, sharp - (view.inside(view.image[Picture.COLOR], uv) + 1) / 2, 0)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import NearError
+from ..image.filters import drop_specks
 from ..models.mini.layout import MATTE_SIZE
 
 if TYPE_CHECKING:
     from ..models.mini.runtime import NearMini
-from .components import main_pieces
 from .config import MattingConfig
 
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
 
 
-def looked(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
+def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
 
     The network looks config.looks times: at the whole photo, and then from nearer at what it has found.
@@ -37,7 +37,7 @@ def looked(model: NearMini, picture: np.ndarray, config: MattingConfig = Matting
         low = np.maximum(np.floor(middle - half), 0).astype(int)
         window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
         alpha[window] = _matted(model, picture[window])
-        alpha = np.where(main_pieces(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
+        alpha = np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
     return alpha
 
 

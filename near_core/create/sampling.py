@@ -9,6 +9,7 @@ import numpy as np
 from .. import asset, image
 from .._kernels import grid
 from ..asset import CELL, EDGE, Surfels, Texels, concatenate
+from ..asset.layout import VoxelMaterial
 from ..asset.surfels import RESOLUTION
 from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
@@ -108,9 +109,10 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
         mean[empty] = mean[filled[_nearest(coords[empty], coords[filled])]]
     else:
         mean /= weight[:, None]
-    direction = unit(mean[:, 5:])
-    material = np.concatenate([mean[:, :5], encode_octahedral(direction), np.ones((len(keys), 1))], 1)
-    return coords.astype(np.uint8), material.astype(np.float16)
+    material = np.ones((len(keys), VoxelMaterial.COLUMNS), np.float16)
+    material[:, VoxelMaterial.MATERIAL] = mean[:, :-3]
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(unit(mean[:, -3:]))
+    return coords.astype(np.uint8), material
 
 
 def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Progress = silent

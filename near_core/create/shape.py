@@ -7,17 +7,17 @@ import numpy as np
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import RESOLUTION as FINE
 from ..errors import NearError
-from ..mesh import Mesh
-from ..mesh import surface_nets as isosurface
+from ..image.filters import blur_binomial, blur_box, distances, double
+from ..mesh import Mesh, surface_nets
 from ..mesh.surface_nets import average_around, compute_vertex_normals
 from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from .config import ReconstructionConfig
-from .view import Look, View, blurred, cell_centres, grid_inputs, look_up, mirrored, project, reach
+from .view import LayerView, PhotoView, cell_centres, grid_inputs, look_up, mirror_layers, project, reach
 
 
-def field(model: NearMini, views: list[Look], progress: Progress = silent,
+def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = silent,
           config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
@@ -28,37 +28,37 @@ def field(model: NearMini, views: list[Look], progress: Progress = silent,
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
     for number, view in enumerate(views):
         progress("Shape", 0.7 * number / len(views))
-        logits += _solid(model, view) / len(views)
+        logits += _predict_solid(model, view) / len(views)
     progress("Shape", 0.7)
-    logits = _softened(logits) + config.logit_bias
-    deep = np.clip(_doubled(logits) / config.logits_per_cell, -4, 4).ravel()
+    logits = blur_binomial(logits) + config.logit_bias
+    deep = np.clip(double(logits) / config.logits_per_cell, -4, 4).ravel()
     view, points = views[0], cell_centres(FINE)
-    view.front = settled(view, logits, config.front_blur_radius)
+    view.front = align_front(view, logits, config.front_blur_radius)
     progress("Shape", 0.8)
-    near = np.flatnonzero(_silhouette(view, points) > -1)
+    near = np.flatnonzero(_silhouette_at(view, points) > -1)
     deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
     points = points[near]
     progress("Shape", 0.9)
     uv, ray = project(points, view.camera)
-    front, oblique, thick = view.inside(np.stack([view.front, _oblique(view), rounded(view)]), uv).T
+    front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), round_thickness(view)]), uv).T
     behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
     body = np.maximum((thick - (ray[:, 3] - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
     cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
-    deep[near] = np.minimum(cut, _silhouette(view, points))
+    deep[near] = np.minimum(cut, _silhouette_at(view, points))
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep.reshape((FINE,) * 3)
 
 
-def _solid(model: NearMini, view: Look) -> np.ndarray:
+def _predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
     """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
     surface = np.empty((SURFACE, SIZE, SIZE), np.float32)
     surface[SurfacePlane.FRONT], surface[SurfacePlane.BACK] = view.front, view.back
     surface[SurfacePlane.ALPHA] = view.image[Picture.ALPHA]
     inputs = grid_inputs(view.camera, cell_centres(RESOLUTION))
     found = []
-    for trunk, layers, flip in zip(view.trunks, (view.layers, mirrored(view.layers)), (1, -1)):
+    for trunk, layers, flip in zip(view.trunks, (view.layers, mirror_layers(view.layers)), (1, -1)):
         seen = {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk}
         # in a mirror that stands at x = 0, what was a voxel is its mirror image
         place = {"uv": inputs["uv"][::flip] * np.float32([flip, 1]), "depth": inputs["depth"][::flip],
@@ -68,24 +68,24 @@ def _solid(model: NearMini, view: Look) -> np.ndarray:
     return (found[0] + found[1]) / 2
 
 
-def _oblique(view: View) -> np.ndarray:
+def _obliquity_of(view: LayerView) -> np.ndarray:
     """How much longer a way behind the front is along the view than across the surface, (SIZE, SIZE), at most 4."""
     slopes = np.gradient(np.where(view.mask, view.front, np.nan), reach(view.camera) / SIZE)
     return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
 
 
-def rounded(view: View) -> np.ndarray:
+def round_thickness(view: LayerView) -> np.ndarray:
     """How thick a view's front is at least, (SIZE, SIZE), asset units: as of a round body whose radius is that of the
     largest disc around the pixel that the silhouette has room for, but no thicker than the layers say."""
-    edge = _distances(view.mask & ~view.torn)
+    edge = distances(view.mask & ~view.torn)
     radius = edge.copy()
     for size in np.geomspace(1, max(edge.max(), 1), 16):
-        radius[_distances(edge < size) < size] = size  # covered by a disc of that size around a pixel that has room for it
+        radius[distances(edge < size) < size] = size  # covered by a disc of that size around a pixel that has room for it
     across = 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * reach(view.camera) / SIZE
     return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
 
 
-def settled(view: View, logits: np.ndarray, radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
+def align_front(view: LayerView, logits: np.ndarray, radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
     """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
     solid knows better how far away a part is, the photo how it is shaped. Only the difference is
     taken over, smoothed over radius pixels, twice."""
@@ -103,48 +103,20 @@ def settled(view: View, logits: np.ndarray, radius: int = ReconstructionConfig.f
         return view.front
     total, weight = away + np.median(away[known]) * 1e-3, known + np.float32(1e-3)
     for _ in range(2):
-        total, weight = blurred(total, radius), blurred(weight, radius)
+        total, weight = blur_box(total, radius), blur_box(weight, radius)
     return (view.front + total / weight).astype(np.float32)
 
 
-def _distances(mask: np.ndarray) -> np.ndarray:
-    """How far every pixel of a mask (S, S) is from the next one outside, in pixels; beyond the picture is outside."""
-    padded = np.pad(mask, 1)
-    steps = np.arange(len(padded), dtype=np.float32)
-    apart = (steps[:, None] - steps) ** 2
-    along = np.where(padded[:, None, :], np.float32(np.inf), apart[None]).min(2)  # squared, within each row
-    return np.sqrt((apart[..., None] + along).min(1))[1:-1, 1:-1]
-
-
-def _silhouette(view: Look, points: np.ndarray) -> np.ndarray:
+def _silhouette_at(view: PhotoView, points: np.ndarray) -> np.ndarray:
     """(P,) positive where the photo is more than half opaque, in cells, about, near its edge."""
     uv, _ = project(points, view.camera)
     return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
 
 
-def _softened(values: np.ndarray) -> np.ndarray:
-    """A grid, smoothed by 1 2 1 along every axis: what one photo cannot know would else show as scratches."""
-    for axis in range(3):
-        padded = np.moveaxis(np.pad(values, [(int(a == axis),) * 2 for a in range(3)], mode="edge"), axis, 0)
-        values = np.moveaxis(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:], 0, axis)
-    return values
-
-
-def _doubled(values: np.ndarray) -> np.ndarray:
-    """A grid at twice the resolution, linear between the cells' centres."""
-    for axis in range(3):
-        values = np.moveaxis(values, axis, 0)
-        before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
-        fine = np.empty((2 * len(values), *values.shape[1:]), np.float32)
-        fine[0::2], fine[1::2] = 0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after
-        values = np.moveaxis(fine, 0, axis)
-    return values
-
-
-def surface(deep: np.ndarray, view: Look, config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
+def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
     """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
     does not show it, and so nothing is known of its detail."""
-    vertices, quads = isosurface.extract(deep)
+    vertices, quads = surface_nets.extract(deep)
     around = lambda values: average_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
     for share in config.smoothing:
         vertices = vertices + share * (around(vertices) - vertices)

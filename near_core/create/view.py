@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..asset import CELL
 from ..directions import unit
 from ..image import srgb_encode
+from ..image.filters import blur_masked, local_minimum, local_range
 from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
@@ -87,25 +88,26 @@ def cell_centres(resolution: int) -> np.ndarray:
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
-class View:
+class LayerView:
     """One photo's layers in the asset's frame.
 
-    camera: of the crop. image: (4, SIZE, SIZE) as network_image. layers: as Intrinsics returns them. mask: (SIZE, SIZE)
-    bool, opaque. front, back: (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump
-    in depth. normal: (3, SIZE, SIZE), the camera's frame. material: (MATERIAL, SIZE, SIZE) display colour, roughness, metallic.
-    around: the same, as it is around every pixel, also beside the object. config: what counts as torn, around and shown.
+    camera: of the crop. image: (PICTURE, SIZE, SIZE) as network_image. mask: (SIZE, SIZE) bool, opaque. front, back:
+    (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump in depth. normal: (3, SIZE,
+    SIZE), camera's frame. material: (MATERIAL, SIZE, SIZE), display colour. around: the same, as it is around every pixel,
+    also beside the object. config: what counts as torn, around and shown.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray,
                  config: ReconstructionConfig = ReconstructionConfig()):
+        """layers: (LAYERS, SIZE, SIZE), as Intrinsics returns them."""
         self.camera, self.image, self.config = camera, image, config
         self.mask = self.image[Picture.ALPHA] > 0.5
         side = reach(camera)
         self.front = layers[Layer.DEPTH] * side
         self.back = self.front + np.maximum(layers[Layer.THICKNESS], 0) * side
-        self.torn = _spread(np.where(self.mask, layers[Layer.DEPTH], np.nan)) > config.depth_jump
+        self.torn = local_range(np.where(self.mask, layers[Layer.DEPTH], np.nan)) > config.depth_jump
         self.normal, self.material = layers[Layer.NORMAL], np.clip(layers[Layer.MATERIAL], 0, 1)
-        self.around = _means(self.material, self.mask, config.hidden_blend_radius)
+        self.around = blur_masked(self.material, self.mask, config.hidden_blend_radius)
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
@@ -116,93 +118,86 @@ class View:
         """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
         uv, ray = project(points, self.camera)
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
-        front = _least(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
+        front = local_minimum(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
         return (ray[:, 3] < front + self.config.front_slack * CELL) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
 
 
-class Look(View):
-    """A photo that Intrinsics has looked at, and its mirror image.
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What Intrinsics says of a photo, looked at once together with its mirror image.
 
-    photo: as it was. layers: (LAYERS, SIZE, SIZE) what it says, the mean of both; the look's own material explains the
-    photo better (delighting.py). trunks: its features for Structure, of the photo and of its mirror image.
+    image: (PICTURE, SIZE, SIZE), the photo as network_image. layers: (LAYERS, SIZE, SIZE), the mean of both. trunks: the
+    features for Structure, (TRUNK, SIZE / 2, SIZE / 2), of the photo and of its mirror image. elevation: degrees above
+    the horizon from which the photo was taken, by the picture alone, whatever camera the look was told.
     """
 
-    def __init__(self, model: NearMini, photo: Photo, camera: Camera,
+    photo: Photo
+    image: np.ndarray
+    layers: np.ndarray
+    trunks: tuple[np.ndarray, np.ndarray]
+    elevation: float
+
+
+def look_at(model: NearMini, photo: Photo, camera: Camera) -> Look:
+    """Looks at a photo: two runs of a network. camera: of the crop, as far as it is known."""
+    image, pose = network_image(photo), pose_of(camera)
+    twin = pose.copy()
+    twin[Pose.DIRECTION_X] *= -1
+    # what it says of the photo in a mirror errs otherwise: the mean of both errs less
+    (layers, trunk, radians), (other, other_trunk, other_radians) = (
+        model.run("intrinsics", image=picture[None], pose=known[None])
+        for picture, known in ((image, pose), (image[..., ::-1], twin)))
+    elevation = float(np.degrees(radians[0] + other_radians[0]) / 2)
+    return Look(photo, image, (layers[0] + mirror_layers(other[0])) / 2, (trunk[0], other_trunk[0]),
+                min(max(elevation, -60.0), 80.0))
+
+
+class PhotoView(LayerView):
+    """A photo that was looked at, seen from a camera. Its material explains the photo better than the look's does
+    (delighting.py).
+
+    photo: as it was. display: (3, S, S) its colours, display, times alpha. layers: (LAYERS, SIZE, SIZE) what Intrinsics
+    says, for this camera. trunks: as in Look.
+    """
+
+    def __init__(self, look: Look, camera: Camera, layers: np.ndarray,
                  config: ReconstructionConfig = ReconstructionConfig(), light: DelightingConfig = DelightingConfig()):
-        image, pose = network_image(photo)[None], pose_of(camera)[None]
-        layers, trunk, _ = model.run("intrinsics", image=image, pose=pose)
-        twin_pose = pose.copy()
-        twin_pose[:, Pose.DIRECTION_X] *= -1
-        # what it says of the photo in a mirror errs otherwise: the mean of both errs less
-        other, twin, _ = model.run("intrinsics", image=image[..., ::-1], pose=twin_pose)
-        self.layers = (layers[0] + mirrored(other[0])) / 2
-        self.photo, self.trunks = photo, (trunk[0], twin[0])
-        super().__init__(camera, image[0], delighting.explained(self.layers, image[0], light), config)
+        self.photo, self.trunks, self.layers = look.photo, look.trunks, layers
+        self.display = srgb_encode(np.clip(look.photo.rgb, 0, 1)).transpose(2, 0, 1) * look.photo.alpha
+        super().__init__(camera, look.image, delighting.refine_albedo(layers, look.image, light), config)
 
 
-def mirrored(layers: np.ndarray) -> np.ndarray:
+def mirror_layers(layers: np.ndarray) -> np.ndarray:
     """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""
     flipped = layers[..., ::-1].copy()
     flipped[Layer.NORMAL_X] *= -1
     return flipped
 
 
-def centred(look: Look) -> Camera:
-    """The camera of a crop after the object that its layers show was moved to the middle of the asset's cube, and
-    shrunk, by maximum_shrink at most, where it would not fit: better than the look's own, a guess by the silhouette."""
-    camera = look.camera
-    matrix, y, x = camera.world_to_camera, *np.nonzero(look.mask)
+def centre_object(look: Look, camera: Camera, maximum_shrink: float = ReconstructionConfig.maximum_shrink
+                  ) -> tuple[Camera, np.ndarray]:
+    """The camera of a crop after the object that a look shows was moved to the middle of the asset's cube, and shrunk, by
+    maximum_shrink at most, where it would not fit; and the look's layers for it, (LAYERS, SIZE, SIZE).
+
+    camera: a guess by the silhouette alone, which does not know how deep the object is.
+    """
+    matrix, side = camera.world_to_camera, reach(camera)
+    y, x = np.nonzero(look.image[Picture.ALPHA] > 0.5)
     if not len(x):
-        return camera
+        return camera, look.layers
     pixel = (np.stack([x, y], 1) + 0.5) * (camera.width / SIZE, camera.height / SIZE)
     ray = np.c_[(pixel - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(len(x))]
-    z = np.stack([look.front, look.back])[:, y, x] + matrix[2, 3]
+    front = look.layers[Layer.DEPTH] * side
+    back = front + np.maximum(look.layers[Layer.THICKNESS], 0) * side
+    z = np.stack([front, back])[:, y, x] + matrix[2, 3]
     points = ((ray * z[..., None]).reshape(-1, 3) - matrix[:3, 3]) @ matrix[:3, :3]
     low, high = np.percentile(points, (1, 99), 0)
     wide = np.ptp(np.percentile(points[:len(x)], (0.5, 99.5), 0), 0).max()  # what is seen, for that would be cut off
+    shrink = np.clip(wide, 1, maximum_shrink)
     moved = matrix.copy()
-    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, look.config.maximum_shrink)
-    return replace(camera, world_to_camera=moved)
-
-
-def elevation_of(model: NearMini, photo: Photo) -> float:
-    """From how many degrees above the horizon a photo was taken, by its look."""
-    radians = model.run("intrinsics", image=network_image(photo)[None], pose=np.zeros((1, POSE), np.float32))[2]
-    return float(np.clip(np.degrees(radians[0]), -60, 80))
-
-
-def _shifted(values: np.ndarray) -> np.ndarray:
-    """(9, H, W): the 3x3 neighbours of every pixel."""
-    padded = np.pad(values, 1, mode="edge")
-    height, width = values.shape
-    return np.stack([padded[y:y + height, x:x + width] for y in range(3) for x in range(3)])
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    around = _shifted(values)
-    return np.nan_to_num(np.fmax.reduce(around) - np.fmin.reduce(around))
-
-
-def _least(values: np.ndarray) -> np.ndarray:
-    return _shifted(values).min(0)
-
-
-def blurred(values: np.ndarray, radius: int) -> np.ndarray:
-    """The mean over squares of 2 radius + 1 pixels."""
-    for axis in (0, 1):
-        ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
-        sums = np.cumsum(np.pad(values, ends, mode="edge"), axis, dtype=np.float64)
-        values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
-                  - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
-    return values
-
-
-def _means(values: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
-    """Values (C, H, W) as they are in a mask within radius pixels, twice, of every pixel, (C, H, W); farther from the
-    mask, their mean in it."""
-    weight = mask.astype(np.float32)
-    mean = (values * weight).sum((1, 2), keepdims=True) / max(weight.sum(), 1)
-    near = np.concatenate([values * weight + 1e-3 * mean, weight[None] + 1e-3])
-    for _ in range(2):
-        near = np.stack([blurred(plane, radius) for plane in near])
-    return (near[:-1] / near[-1:]).astype(np.float32)
+    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / shrink
+    centred = replace(camera, world_to_camera=moved)
+    layers = look.layers.copy()
+    layers[Layer.DEPTH] = ((front + matrix[2, 3]) / shrink - moved[2, 3]) / reach(centred)
+    layers[Layer.THICKNESS] *= side / shrink / reach(centred)
+    return centred, layers

@@ -36,7 +36,7 @@ def error_of(layers: np.ndarray, colour: np.ndarray, image: np.ndarray) -> float
 def test_what_no_light_explains_belongs_to_the_surface():
     colour = stripes()
     layers, image = ball(colour, np.broadcast_to(colour.mean((1, 2), keepdims=True), colour.shape))
-    made = delighting.explained(layers, image)
+    made = delighting.refine_albedo(layers, image)
     assert error_of(made, colour, image) < 0.6 * error_of(layers, colour, image)
     for others in (Layer.GEOMETRY, Layer.ROUGHNESS_METALLIC):
         np.testing.assert_array_equal(made[others], layers[others])
@@ -45,7 +45,7 @@ def test_what_no_light_explains_belongs_to_the_surface():
 def test_shading_stays_out_of_the_colour():
     colour = np.full((3, SIZE, SIZE), 0.4)
     layers, image = ball(colour, colour)
-    made, opaque = delighting.explained(layers, image), image[3] > 0.9
+    made, opaque = delighting.refine_albedo(layers, image), image[3] > 0.9
     assert np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR])[:, opaque].max() < 0.04
     shading = (image[:3, opaque] + 1) / 2
     assert shading.std(1).min() > 0.05  # which it would otherwise have taken over
@@ -55,14 +55,14 @@ def test_shading_stays_out_of_the_colour():
 def test_metals_keep_their_colour(metallic, moved):
     colour = stripes()
     layers, image = ball(colour, np.full_like(colour, 0.3), metallic)
-    made = delighting.explained(layers, image)
+    made = delighting.refine_albedo(layers, image)
     assert (np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR]).max() > 0.02) == moved
 
 
 def test_the_mean_colour_stays():
     colour = stripes()
     layers, image = ball(2 * colour, colour)
-    made, opaque = delighting.explained(layers, image), image[3] > 0.9
+    made, opaque = delighting.refine_albedo(layers, image), image[3] > 0.9
     np.testing.assert_allclose(made[Layer.BASE_COLOR][:, opaque].mean(1), layers[Layer.BASE_COLOR][:, opaque].mean(1), atol=0.02)
 
 
@@ -70,6 +70,6 @@ def test_the_mean_colour_stays():
 def test_a_black_or_white_photo_or_none_at_all_is_no_reason_to_fail(value):
     layers = np.full((LAYERS, SIZE, SIZE), value, np.float32)
     image = np.concatenate([np.full((3, SIZE, SIZE), value * 2 - 1), np.ones((1, SIZE, SIZE))]).astype(np.float32)
-    made = delighting.explained(layers, image)
+    made = delighting.refine_albedo(layers, image)
     assert np.isfinite(made).all() and (made[Layer.BASE_COLOR] >= 0).all() and (made[Layer.BASE_COLOR] <= 1).all()
-    np.testing.assert_array_equal(delighting.explained(layers, image * 0), layers)
+    np.testing.assert_array_equal(delighting.refine_albedo(layers, image * 0), layers)

@@ -1,45 +1,17 @@
 """Photos of every kind and what becomes of them."""
 
 import time
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from near_core import image
-from near_core.create import create, matting, photo
-from near_core.create.background import remove_background
-from near_core.create.components import main_pieces
+from near_core.create import photo
 from near_core.create.config import MattingConfig
 from near_core.errors import NearError
-from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera
-
-RED = (200, 40, 30)
-
-
-def disc(width=300, height=200, radius=60, at=(150, 100), color=RED, background=(90, 120, 160)):
-    """(H, W, 3) uint8: a disc on a slightly noisy wall."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    picture = np.where((np.hypot(x - at[0], y - at[1]) < radius)[..., None], color, background).astype(float)
-    return np.clip(picture + np.random.default_rng(0).normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
-
-
-def mask_of(width=300, height=200, radius=60, at=(150, 100)) -> np.ndarray:
-    y, x = np.mgrid[:height, :width] + 0.5
-    return (np.hypot(x - at[0], y - at[1]) < radius).astype(np.uint8) * 255
-
-
-def check_disc(found: photo.Photo, color=RED, tolerance=0.03) -> None:
-    """The disc fills 1 / 1.2 of the crop, in its middle."""
-    assert found.alpha.shape == (photo.SIZE, photo.SIZE) and found.rgb.shape == (photo.SIZE, photo.SIZE, 3)
-    assert found.rgb.dtype == found.alpha.dtype == np.float32
-    y, x = np.mgrid[:photo.SIZE, :photo.SIZE] + 0.5
-    radius = np.hypot(x - photo.SIZE / 2, y - photo.SIZE / 2) / photo.SIZE * 1.2
-    assert found.alpha[radius < 0.46].mean() > 0.98 and found.alpha[radius > 0.54].mean() < 0.02
-    expected = image.srgb_decode(np.array(color) / 255)
-    np.testing.assert_allclose(found.rgb[radius < 0.4].mean(0), expected, atol=tolerance)
+from tests.create.pictures import RED, check_disc, disc, mask_of
 
 
 def test_alpha_is_honoured():
@@ -63,47 +35,10 @@ def test_masks(tmp_path, kind):
     check_disc(photo.prepare(disc(background=RED), mask=mask))
 
 
-def test_rembg_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    find = create.matte_of(NearMini(), "rembg")
-    check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
-    lacks = "has none of its models" if find_spec("rembg") else "rembg is not installed"
-    with pytest.raises(NearError, match=lacks):
-        photo.prepare(disc(), matte=find)
-    with pytest.raises(NearError, match="no matting named grabcut"):
-        create.matte_of(NearMini(), "grabcut")
-
-
-def test_rembg_finds_the_object(monkeypatch):
-    """Where it is installed and has a model."""
-    pytest.importorskip("rembg")
-    try:
-        find = matting.installed_rembg()
-    except NearError as error:
-        pytest.skip(error.what)
-    alpha = find(disc(480, 320, 100, (240, 160)) / np.float32(255))
-    truth = mask_of(480, 320, 100, (240, 160)) > 0
-    assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.9 * ((alpha > 0.5) | truth).sum()
-
-
-def test_specks_do_not_belong_to_the_object():
-    mask = np.zeros((40, 60), bool)
-    mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels
-    kept = main_pieces(mask, 0.1)
-    assert kept[10, 10] and kept[32, 45] and not kept[0, 59]
-    weight = mask.astype(float)
-    weight[30:36, 40:50] = 0.1
-    assert not main_pieces(mask, 0.1, weight)[32, 45]
-
-
 def test_a_mask_of_half_the_size_fits():
     check_disc(photo.prepare(disc(), mask=np.float32(mask_of()[::2, ::2] / 255)))
     with pytest.raises(NearError, match="does not fit"):
         photo.prepare(disc(), mask=np.ones((200, 200), np.float32))
-
-
-def test_a_plain_background_is_removed():
-    check_disc(photo.prepare(disc()))
 
 
 def test_a_network_gets_small_srgb_and_is_believed():
@@ -262,31 +197,3 @@ def test_examples_with_alpha(shared):
         assert 0.1 < found.alpha.mean() < 0.75
         border = np.concatenate([found.alpha[0], found.alpha[-1], found.alpha[:, 0], found.alpha[:, -1]])
         assert border.max() < 0.05
-
-
-def test_a_real_photo_gives_its_object():
-    coffee = pytest.importorskip("skimage.data").coffee()
-    found = photo.prepare(coffee)
-    x, y, side = found.crop
-    alpha = np.zeros(coffee.shape[:2])
-    rows, columns = np.mgrid[:400, :600] + 0.5
-    inside = (np.abs(columns - x - side / 2) < side / 2) & (np.abs(rows - y - side / 2) < side / 2)
-    cell = photo.SIZE / side
-    alpha[inside] = found.alpha[((rows - y) * cell)[inside].astype(int), ((columns - x) * cell)[inside].astype(int)]
-    assert alpha[180:260, 150:400].mean() > 0.9  # cup and saucer
-    assert alpha[:25].mean() < 0.05 and alpha[:, :40].mean() < 0.05 and alpha[:, 560:].mean() < 0.05  # the table
-
-
-def test_composites_over_environments(shared):
-    """Intersection over union on dev set objects over HDRI crops; a network does better, this must not get worse."""
-    overlaps = []
-    for number, (name, hdri) in enumerate([("kh_avocado", "quarry_02"), ("ch_soap", "studio_small_08"),
-                                           ("ch_poker_1", "spree_bank"), ("mk_present", "studio_small_03")]):
-        picture = image.read(shared / "data/eval/views" / name / "0.exr")
-        world = image.read(shared / "data/assets/hdris" / f"{hdri}.hdr")
-        behind = world[90:218, 40 * number:40 * number + 128].repeat(2, 0).repeat(2, 1)
-        behind = behind / np.percentile(behind, 90) * 0.8
-        encoded = image.srgb_encode(picture[..., :3] + behind * (1 - picture[..., 3:]))[::2, ::2]
-        found, true = remove_background(encoded) > 0.5, picture[::2, ::2, 3] > 0.5
-        overlaps.append((found & true).sum() / (found | true).sum())
-    assert np.mean(overlaps) > 0.6

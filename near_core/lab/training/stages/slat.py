@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .... import asset as assets
 from ....asset import Surfels, octants
 from ....create.material import flow_noise, voxel_pixels
-from ....create.view import View, pose_of
+from ....create.view import LayerView, pose_of
 from ....models.mini.layout import LATENT, DecodedOctant, Latent, Octant, Picture, Pixel
 from ...datasets.dataset import Dataset
 from ...networks.photo_networks import Slat
@@ -90,7 +90,7 @@ def add_inputs(intrinsics: IntrinsicsOnly, decoder: Autoencoder, item: dict, tim
         pose = tensor(pose_of(item["camera"]))
         layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
         target = decoder.encoder(cells.flatten(1), neighbours)
-    view = View(item["camera"], item["image"].numpy(), layers)
+    view = LayerView(item["camera"], item["image"].numpy(), layers)
     normal = F.normalize((cells[..., Octant.NORMAL] * cells[..., Octant.OCCUPIED, None]).sum(1), dim=-1).numpy()
     pixel, seen = voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
     noise = tensor(flow_noise(len(coords), np.random.default_rng()))

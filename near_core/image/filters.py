@@ -1,0 +1,109 @@
+"""Filters of pictures and grids: blurs, neighbourhoods, zoom, distances, connected pieces.
+
+scipy has them all, but its 35 MB are too much for the extension; the tests hold these to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def blur_box(values: np.ndarray, radius: int) -> np.ndarray:
+    """(H, W): the mean over squares of 2 radius + 1 pixels; the border's values go on outside."""
+    for axis in (0, 1):
+        ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
+        sums = np.cumsum(np.pad(values, ends, mode="edge"), axis, dtype=np.float64)
+        values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
+                  - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
+    return values
+
+
+def blur_masked(values: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
+    """Values (C, H, W) blurred twice by blur_box, of a mask (H, W) bool alone; farther from it, their mean in it."""
+    weight = mask.astype(np.float32)
+    mean = (values * weight).sum((1, 2), keepdims=True) / max(weight.sum(), 1)
+    near = np.concatenate([values * weight + 1e-3 * mean, weight[None] + 1e-3])
+    for _ in range(2):
+        near = np.stack([blur_box(plane, radius) for plane in near])
+    return (near[:-1] / near[-1:]).astype(np.float32)
+
+
+def blur_binomial(values: np.ndarray) -> np.ndarray:
+    """A picture or grid, smoothed by 1 2 1 along every axis; the border's values go on outside."""
+    for axis in range(values.ndim):
+        padded = np.moveaxis(np.pad(values, [(int(a == axis),) * 2 for a in range(values.ndim)], mode="edge"), axis, 0)
+        values = np.moveaxis(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:], 0, axis)
+    return values
+
+
+def double(values: np.ndarray) -> np.ndarray:
+    """A picture or grid at twice the resolution, float32, linear between the cells' centres."""
+    for axis in range(values.ndim):
+        values = np.moveaxis(values, axis, 0)
+        before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
+        fine = np.empty((2 * len(values), *values.shape[1:]), np.float32)
+        fine[0::2], fine[1::2] = 0.75 * values + 0.25 * before, 0.75 * values + 0.25 * after
+        values = np.moveaxis(fine, 0, axis)
+    return values
+
+
+def neighbourhoods(values: np.ndarray) -> np.ndarray:
+    """(9, H, W): every pixel of (H, W) and its eight neighbours; the border's values go on outside."""
+    padded = np.pad(values, 1, mode="edge")
+    height, width = values.shape
+    return np.stack([padded[y:y + height, x:x + width] for y in range(3) for x in range(3)])
+
+
+def local_minimum(values: np.ndarray) -> np.ndarray:
+    """(H, W): the least of every pixel and its eight neighbours."""
+    return neighbourhoods(values).min(0)
+
+
+def local_range(values: np.ndarray) -> np.ndarray:
+    """(H, W): how far apart every pixel and its eight neighbours are; NaN do not count, 0 where all are."""
+    around = neighbourhoods(values)
+    return np.nan_to_num(np.fmax.reduce(around) - np.fmin.reduce(around))
+
+
+def distances(mask: np.ndarray) -> np.ndarray:
+    """(S, S) float32: how far every pixel of a mask (S, S) bool is from the next one outside it, in pixels; what lies
+    beyond the picture is outside."""
+    padded = np.pad(mask, 1)
+    steps = np.arange(len(padded), dtype=np.float32)
+    apart = (steps[:, None] - steps) ** 2
+    along = np.where(padded[:, None, :], np.float32(np.inf), apart[None]).min(2)  # squared, within each row
+    return np.sqrt((apart[..., None] + along).min(1))[1:-1, 1:-1]
+
+
+def grow(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) bool and the four neighbours of its pixels."""
+    out = mask.copy()
+    out[1:] |= mask[:-1]
+    out[:-1] |= mask[1:]
+    out[:, 1:] |= mask[:, :-1]
+    out[:, :-1] |= mask[:, 1:]
+    return out
+
+
+def label_pieces(mask: np.ndarray) -> np.ndarray:
+    """(H, W) int: numbers from 1 of the 4-connected pieces of a mask (H, W) bool, 0 outside of it."""
+    height, width = mask.shape
+    root = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    while True:
+        before = root
+        spread = np.pad(root, 1)
+        largest = np.maximum.reduce([spread[1:-1, 1:-1], spread[:-2, 1:-1], spread[2:, 1:-1], spread[1:-1, :-2],
+                                     spread[1:-1, 2:]])
+        root = np.where(mask, largest, 0)
+        root = np.where(mask, root.ravel()[root - 1], 0)  # a jump to the best that the neighbour's best has found
+        if (root == before).all():
+            return np.unique(root, return_inverse=True)[1].reshape(height, width)
+
+
+def drop_specks(mask: np.ndarray, share: float, weight: np.ndarray | None = None) -> np.ndarray:
+    """A mask (H, W) bool without specks: its pieces of at least a share of the weight (H, W) of the heaviest one, or of
+    its pixels."""
+    pieces = label_pieces(mask)
+    sizes = np.bincount(pieces.ravel(), None if weight is None else weight.ravel())
+    sizes[0] = 0
+    return (sizes >= share * sizes.max())[pieces] & mask

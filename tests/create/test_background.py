@@ -1,0 +1,41 @@
+"""The object found without a network."""
+
+import numpy as np
+import pytest
+
+from near_core import image
+from near_core.create import photo
+from near_core.create.background import remove_background
+from tests.create.pictures import check_disc, disc
+
+
+def test_a_plain_background_is_removed():
+    check_disc(photo.prepare(disc()))
+
+
+def test_composites_over_environments(shared):
+    """Intersection over union on dev set objects over HDRI crops; a network does better, this must not get worse."""
+    overlaps = []
+    for number, (name, hdri) in enumerate([("kh_avocado", "quarry_02"), ("ch_soap", "studio_small_08"),
+                                           ("ch_poker_1", "spree_bank"), ("mk_present", "studio_small_03")]):
+        picture = image.read(shared / "data/eval/views" / name / "0.exr")
+        world = image.read(shared / "data/assets/hdris" / f"{hdri}.hdr")
+        behind = world[90:218, 40 * number:40 * number + 128].repeat(2, 0).repeat(2, 1)
+        behind = behind / np.percentile(behind, 90) * 0.8
+        encoded = image.srgb_encode(picture[..., :3] + behind * (1 - picture[..., 3:]))[::2, ::2]
+        found, true = remove_background(encoded) > 0.5, picture[::2, ::2, 3] > 0.5
+        overlaps.append((found & true).sum() / (found | true).sum())
+    assert np.mean(overlaps) > 0.6
+
+
+def test_a_real_photo_gives_its_object():
+    coffee = pytest.importorskip("skimage.data").coffee()
+    found = photo.prepare(coffee)
+    x, y, side = found.crop
+    alpha = np.zeros(coffee.shape[:2])
+    rows, columns = np.mgrid[:400, :600] + 0.5
+    inside = (np.abs(columns - x - side / 2) < side / 2) & (np.abs(rows - y - side / 2) < side / 2)
+    cell = photo.SIZE / side
+    alpha[inside] = found.alpha[((rows - y) * cell)[inside].astype(int), ((columns - x) * cell)[inside].astype(int)]
+    assert alpha[180:260, 150:400].mean() > 0.9  # cup and saucer
+    assert alpha[:25].mean() < 0.05 and alpha[:, :40].mean() < 0.05 and alpha[:, 560:].mean() < 0.05  # the table

@@ -1,0 +1,99 @@
+"""What surfels and voxels take from a photo."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from near_core.asset import Surfels, Texels
+from near_core.create.material import (
+    blend_hidden_material,
+    blend_normals,
+    boost_saturation,
+    project_photo,
+    voxel_pixels,
+    widen_roughness,
+)
+from near_core.create.photo import Photo
+from near_core.create.view import LayerView
+from near_core.image import srgb_decode, srgb_encode
+from near_core.models.mini.layout import LAYERS, PICTURE, PIXEL, Layer, Pixel
+from near_core.scene import camera as cameras
+from tests.create.pictures import view_of
+
+
+def test_what_is_hidden_takes_after_what_is_seen_before_it():
+    """Left half red, right half blue; points at the back, on either side, are hidden."""
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    image, layers = np.ones((PICTURE, 128, 128), np.float32), np.full((LAYERS, 128, 128), 0.5, np.float32)
+    layers[Layer.DEPTH] = -0.2
+    color = layers[Layer.BASE_COLOR]
+    color[..., :64], color[..., 64:] = np.float32([1, 0, 0])[:, None, None], np.float32([0, 0, 1])[:, None, None]
+    view = LayerView(camera, image, layers)
+    points = np.float32([[-0.4, 0.3, 0.1], [0.4, 0.3, 0.1]])
+    pixel, seen = voxel_pixels(view, points, np.float32([[0, 1, 0], [0, 1, 0]]))
+    assert pixel.shape == (2, PIXEL) and not seen.any()
+    np.testing.assert_allclose(pixel[:, Pixel.WHOLE][:, :3], [[0.5, 0, 0.5]] * 2, atol=1e-3)
+    np.testing.assert_allclose(pixel[:, Pixel.AROUND][:, :3], [[1, 0, 0], [0, 0, 1]], atol=0.02)
+
+
+def test_normals_lean_to_those_the_photo_shows():
+    """Surfels that face the camera, at its front and behind it, and a photo whose normals all point up and to it."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.normal = np.broadcast_to(np.float32([0, -1, -1])[:, None, None], (3, 128, 128))  # up, to the camera
+    count, towards = 3, np.float32([0, -1, 0])
+    normal = np.stack([towards, towards, -towards])
+    ones = np.ones(count, np.float32)
+    place = np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]])
+    surfels = Surfels(place, normal, normal, np.ones((count, 3), np.float32), *[ones] * 5)
+    made = blend_normals(surfels, view).shading_normal
+    half = (towards + np.float32([0, -1, 1]) / np.sqrt(2)) / 2
+    assert made[0] == pytest.approx(half / np.linalg.norm(half), abs=1e-3)
+    np.testing.assert_allclose(made[1:], normal[1:], atol=1e-6)  # hidden, and turned away
+
+
+def grey_surfels(place: np.ndarray, normal: np.ndarray, **fields) -> Surfels:
+    ones = np.ones(len(place), np.float32)
+    grey = np.full((len(place), 3), 0.5, np.float32)
+    return replace(Surfels(place, normal, normal, grey, 0.3 * ones, *[ones] * 4), **fields)
+
+
+def test_a_photo_paints_what_it_shows_and_nothing_else():
+    """Display grey of 0.5 in the layers, black at first: what faces the camera takes it, what is hidden or turned away
+    does not."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.photo = Photo(np.full((256, 256, 3), srgb_decode(np.float32(0.5)), np.float32), np.ones((256, 256), np.float32),
+                       (0, 0, 256), (256, 256), (0, 0, 256, 256))
+    view.display = np.full((3, 256, 256), 0.5, np.float32)
+    view.image[:3] = 0  # display grey, over grey
+    place = np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]])
+    normal = np.float32([[0, -1, 0], [0, -1, 0], [0, 1, 0]])
+    black = grey_surfels(place, normal, base_color=np.zeros((3, 3), np.float32), confidence=np.zeros(3, np.float32))
+    texels = Texels(np.arange(3, dtype=np.int32), place, np.zeros((3, 3), np.float32), np.ones(3, np.float32))
+    made, finer = project_photo(black, texels, view)
+    np.testing.assert_allclose(made.base_color[0], srgb_decode(np.float32(0.5)), atol=1e-3)
+    assert made.roughness[0] == pytest.approx(0.5, abs=1e-3) and made.confidence.tolist() == [1, 0, 0]
+    assert not made.base_color[1:].any() and not finer.shift.any()
+
+
+def test_hidden_surfels_lean_to_the_photos_material_by_the_share():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    behind = grey_surfels(np.float32([[0.1, 0.3, 0]]), np.float32([[0, 1, 0]]), base_color=np.zeros((1, 3), np.float32))
+    for share, display in ((0.0, 0.0), (0.5, 0.25), (1.0, 0.5)):
+        made = blend_hidden_material(behind, view, share)
+        np.testing.assert_allclose(srgb_encode(made.base_color), display, atol=2e-3)
+        assert made.roughness[0] == pytest.approx(0.3 + share * 0.2, abs=1e-3)
+
+
+def test_saturation_grows_around_the_mean():
+    place = np.zeros((1, 3), np.float32)
+    paint = grey_surfels(place, np.float32([[0, 0, 1]]), base_color=srgb_decode(np.float32([[0.6, 0.5, 0.4]])))
+    np.testing.assert_allclose(srgb_encode(boost_saturation(paint, 2.0).base_color), [[0.7, 0.5, 0.3]], atol=1e-4)
+
+
+def test_unknown_normals_make_a_surface_rougher():
+    place = np.zeros((1, 3), np.float32)
+    shiny, dull = (grey_surfels(place, np.float32([[0, 0, 1]]), roughness=np.float32([r])) for r in (0.1, 1.0))
+    assert widen_roughness(shiny, 0.4).roughness[0] == pytest.approx((0.1**4 + 0.16) ** 0.25, abs=1e-5)
+    assert widen_roughness(shiny, 0.0).roughness[0] == pytest.approx(0.1, abs=1e-5)
+    assert widen_roughness(dull, 0.4).roughness[0] == 1

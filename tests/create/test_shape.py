@@ -1,0 +1,64 @@
+"""The solid, its front and its surface."""
+
+import numpy as np
+import pytest
+
+from near_core.create import shape
+from near_core.create.photo import Photo
+from near_core.create.view import PhotoView, cell_centres, look_at, reach
+from near_core.scene import camera as cameras
+from tests.create.pictures import view_of
+
+
+def test_a_front_settles_where_the_solid_is_and_keeps_its_detail():
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    front = np.full((128, 128), -0.1, np.float32)
+    front[60:64, 60:64] -= 0.05
+    logits = np.full((64, 64, 64), -5, np.float32)
+    logits[:, 16:, :] = 5  # the cube's front quarter, towards -Y, is empty
+    front_there = shape.align_front(view_of(camera, front), logits)
+    assert np.median(front_there[20:108, 20:108]) == pytest.approx(-0.25, abs=0.015)
+    assert front_there[40, 40] - front_there[62, 62] == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
+    y, x = np.mgrid[:128, :128] - 63.5
+    away = np.hypot(x, y)
+    view.mask, view.back = away < 40, np.full((128, 128), 9, np.float32)
+    pixel = reach(view.camera) / 128
+    ball = np.where(view.mask, 2 * np.sqrt(np.maximum(40**2 - away**2, 0)), 0) * pixel
+    np.testing.assert_allclose(shape.round_thickness(view)[away < 38], ball[away < 38], atol=5 * pixel)
+    assert not shape.round_thickness(view)[~view.mask].any()
+    view.torn[:, 64] = True  # two half discs, each with room for discs of a radius of 20
+    assert shape.round_thickness(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
+    view.back = view.front + 0.05
+    assert shape.round_thickness(view).max() == pytest.approx(0.05)
+
+
+def test_the_hidden_side_is_smoother_than_the_seen_one():
+    """A rough ball, seen from the front."""
+    away = np.linalg.norm(cell_centres(128), axis=1).reshape(128, 128, 128)
+    noise = np.random.default_rng(0).normal(0, 0.5, away.shape)
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.3, np.float32))
+    place = shape.extract_surface(((0.35 - away) * 128 + noise).astype(np.float32), view).vertices
+    radius = np.linalg.norm(place, axis=1)
+    seen, hidden = radius[place[:, 1] < -0.3], radius[place[:, 1] > 0.1]
+    assert hidden.std() < 0.75 * seen.std()
+    assert hidden.mean() == pytest.approx(seen.mean(), abs=5e-4)
+
+
+def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
+    monkeypatch.setattr(shape, "align_front", lambda view, logits, radius: view.front)
+    camera = cameras.orbit(0, 0, 3, 22, 256, 256)
+    picture = Photo(np.full((256, 256, 3), 0.5, np.float32), np.zeros((256, 256), np.float32), (0, 0, 256), (256, 256),
+                    (64, 64, 192, 192))
+    picture.alpha[64:192, 64:192] = 1
+    look = look_at(model, picture, camera)
+    view = PhotoView(look, camera, look.layers)
+    view.front[:], view.torn[:] = -0.1, False
+    mesh = shape.extract_surface(shape.carve_solid(model, [view]), view)
+    facing = mesh.corner_normal[:, 0] @ np.array([0, -1, 0], np.float32) > 0.9
+    front = mesh.vertices[mesh.faces[facing]].mean(1)
+    assert np.median(front[:, 1]) == pytest.approx(-0.1, abs=0.6 / 128)
+    assert np.abs(front[:, 0]).max() == pytest.approx(0.29, abs=0.03)  # 64 of 128 pixels either side, at distance 3

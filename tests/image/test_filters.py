@@ -1,0 +1,94 @@
+"""Our filters, held to scipy's."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from near_core.image import filters
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def mask(rng) -> np.ndarray:
+    """Blobs of many sizes, (50, 50) bool."""
+    return ndimage.gaussian_filter(rng.standard_normal((50, 50)), 1.5) > 0.05
+
+
+@pytest.mark.parametrize("radius", [1, 6])
+def test_a_box_blur_is_scipys(rng, radius):
+    picture = rng.random((31, 44))
+    np.testing.assert_allclose(filters.blur_box(picture, radius),
+                               ndimage.uniform_filter(picture, 2 * radius + 1, mode="nearest"), atol=1e-12)
+
+
+def test_a_masked_blur_takes_no_pixel_from_outside(rng, mask):
+    """Two box blurs of what lies in the mask over two of the mask, as Knutsson and Westin (1993) normalise."""
+    values = rng.random((3, 50, 50)).astype(np.float32)
+    twice = lambda plane: ndimage.uniform_filter(ndimage.uniform_filter(plane, 9, mode="nearest"), 9, mode="nearest")  # noqa: E731
+    truth = np.stack([twice(plane * mask) / twice(mask.astype(float)) for plane in values])
+    np.testing.assert_allclose(filters.blur_masked(values, mask, 4), truth, atol=3e-3)
+    np.testing.assert_array_equal(filters.blur_masked(np.where(mask, values, 9), mask, 4),
+                                  filters.blur_masked(values, mask, 4))
+    far = np.zeros((50, 50), bool)
+    far[:4, :4] = True
+    np.testing.assert_allclose(filters.blur_masked(values, far, 2)[:, -1, -1], values[:, far].mean(1), rtol=1e-5)
+
+
+def test_a_binomial_blur_is_scipys(rng):
+    grid = rng.random((9, 10, 11))
+    truth = grid
+    for axis in range(3):
+        truth = ndimage.convolve1d(truth, [0.25, 0.5, 0.25], axis, mode="nearest")
+    np.testing.assert_allclose(filters.blur_binomial(grid), truth, atol=1e-12)
+
+
+def test_a_binomial_blur_keeps_slopes_and_loses_scratches():
+    ramp = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 8, 8))
+    scratched = ramp + np.float32([1, -1] * 4)[:, None]
+    np.testing.assert_allclose(filters.blur_binomial(scratched)[1:-1, 1:-1], ramp[1:-1, 1:-1], atol=1e-6)
+
+
+def test_doubling_is_scipys_linear_zoom(rng):
+    grid = rng.random((5, 6, 7)).astype(np.float32)
+    np.testing.assert_allclose(filters.double(grid), ndimage.zoom(grid, 2, order=1, mode="nearest", grid_mode=True), atol=1e-6)
+
+
+def test_local_minimum_and_range_are_scipys(rng):
+    picture = rng.random((20, 30))
+    least, most = (f(picture, 3, mode="nearest") for f in (ndimage.minimum_filter, ndimage.maximum_filter))
+    np.testing.assert_array_equal(filters.local_minimum(picture), least)
+    np.testing.assert_array_equal(filters.local_range(picture), most - least)
+    picture[5:9, 5:9] = np.nan
+    holes = np.isnan(picture)
+    least = ndimage.minimum_filter(np.where(holes, np.inf, picture), 3, mode="nearest")
+    most = ndimage.maximum_filter(np.where(holes, -np.inf, picture), 3, mode="nearest")
+    np.testing.assert_array_equal(filters.local_range(picture), np.where(np.isfinite(least), most - least, 0))
+
+
+def test_distances_are_scipys(mask):
+    truth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    np.testing.assert_allclose(filters.distances(mask), truth, atol=1e-5)
+
+
+def test_growing_is_scipys_dilation(mask):
+    np.testing.assert_array_equal(filters.grow(mask), ndimage.binary_dilation(mask))
+
+
+def test_pieces_are_scipys(mask):
+    ours, (truth, count) = filters.label_pieces(mask), ndimage.label(mask)
+    pairs = set(zip(ours.ravel().tolist(), truth.ravel().tolist()))
+    assert count > 5 and len(pairs) == count + 1 and (0, 0) in pairs  # the same pieces, in another order
+
+
+def test_specks_are_dropped():
+    mask = np.zeros((40, 60), bool)
+    mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels
+    kept = filters.drop_specks(mask, 0.1)
+    assert kept[10, 10] and kept[32, 45] and not kept[0, 59]
+    weight = mask.astype(float)
+    weight[30:36, 40:50] = 0.1
+    assert not filters.drop_specks(mask, 0.1, weight)[32, 45]
