@@ -71,7 +71,8 @@ def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     total = np.add.reduceat(weight, np.flatnonzero(first))
     mean = lambda values: np.add.reduceat(values * weight, np.flatnonzero(first)) / total  # noqa: E731
     out[cell, Octant.BASE_COLOR] = np.stack([mean(channel) for channel in surfels.base_color[order].T], 1)
-    out[cell, Octant.ROUGHNESS], out[cell, Octant.METALLIC] = mean(surfels.roughness[order]), mean(surfels.metallic[order])
+    out[cell, Octant.ROUGHNESS] = mean(surfels.roughness[order])
+    out[cell, Octant.METALLIC] = mean(surfels.metallic[order])
     opposed = np.einsum("mc,mc->m", surfels.normal[order], surfels.normal[chosen][group]) < -0.3
     out[cell, Octant.TWO_SIDED] = np.maximum.reduceat(opposed.astype(np.float32), np.flatnonzero(first))
     return out.reshape(-1, CHILDREN, CHILD)
@@ -81,8 +82,8 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
                        ) -> Surfels:
     """The decoder's octants as surfels.
 
-    occupied: (N, 8) probability. children: (N, 8, 12) as DecodedOctant. confidence: (N,). Every voxel keeps at least its
-    likeliest octant.
+    occupied: (N, 8) probability. children: (N, 8, 12) as DecodedOctant. confidence: (N,). Every voxel keeps at least
+    its likeliest octant.
     """
     keep = occupied > np.minimum(0.5, occupied.max(1, keepdims=True) - 1e-6)
     row, octant = np.nonzero(keep)
@@ -130,9 +131,11 @@ def surfels_of(asset: NeuralAsset, model: NearMini) -> Surfels:
                                   material[:, VoxelMaterial.CONFIDENCE])
     normal = decode_octahedral(material[:, VoxelMaterial.NORMAL])
     one = np.ones(len(material), np.float32)
-    return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5, normal=normal, shading_normal=normal,
+    return Surfels(position=(asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5,
+                   normal=normal, shading_normal=normal,
                    base_color=np.ascontiguousarray(material[:, VoxelMaterial.BASE_COLOR]),
-                   roughness=material[:, VoxelMaterial.ROUGHNESS].copy(), metallic=material[:, VoxelMaterial.METALLIC].copy(),
+                   roughness=material[:, VoxelMaterial.ROUGHNESS].copy(),
+                   metallic=material[:, VoxelMaterial.METALLIC].copy(),
                    area=4 * one, opacity=one, confidence=material[:, VoxelMaterial.CONFIDENCE].copy())
 
 

@@ -1,4 +1,4 @@
-"""The object in a photo without a network: colour models of object and background, smoothed along the picture's edges."""
+"""The object in a photo without a network: colour models of object and background, smoothed along its edges."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ class ReconstructionConfig:
     depth_jump: float = 0.06  # sides of the crop; where depth jumps further between pixels, the surface is torn there
     front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
     hidden_blend_radius: int = 10  # pixels of 128, twice; from how far what is hidden takes its material: "each step"
-    maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made smaller by no more, to fit the cube
+    maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
-    smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing, shares of the way to the mean around
+    smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean
     hidden_smoothing: tuple[float, ...] = (1.0, -1.05) * 12  # further steps where no photo shows it: "each step"
     fade_cells: int = 3  # cells of 128^3 from what a photo shows to where hidden_smoothing is whole
     flow_steps: int = 4  # from noise to what a hidden voxel may be like, with a seed other than 0

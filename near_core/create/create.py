@@ -32,12 +32,11 @@ from .material import (
 from .matting import installed_rembg, predict_matte
 from .photo import Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
-from .view import PhotoView, centre_object, look_at, project
+from .view import PhotoView, find_camera, look_at, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
 FOV = 40.0  # degrees, of a photo whose lens is not known
-ELEVATION = 15.0  # degrees, at which the first look is taken where it is not known
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
 
@@ -65,8 +64,8 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str, source: str = "",
-                      normalize: bool = False, matting: str = "near", model: NearMini | None = None,
+                      elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str,
+                      source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent, on_preview: Preview | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
@@ -80,7 +79,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     fov None: what the photo's file says of its lens, else FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
     the package rembg, where it is installed with a model.
-    normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0 is the middle of what is likely.
+    normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -97,35 +96,17 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
         progress("Layers", 0.3)
-        if camera is not None and number == 0:
-            views.append(_view_from(model, photo, photo.cropped(camera), reconstruction, delighting))
-            continue
         lens = fov or (None if isinstance(picture, np.ndarray) else image.read_field_of_view(picture)) or FOV
-        turn = azimuth + 360 * number / len(photos)
-        if mesh is not None:
+        if camera is not None and number == 0:
+            seen_from = photo.cropped(camera)
+        elif mesh is not None:
             seen_from = _fit_silhouette(photo, mesh, elevation, lens)
-            views.append(_view_from(model, photo, seen_from, reconstruction, delighting))
         else:
-            views.append(_view_likely(model, photo, turn, elevation, lens, reconstruction, delighting))
+            turn = azimuth + 360 * number / len(photos)
+            seen_from = find_camera(model, photo, turn, elevation, lens, reconstruction.maximum_shrink)
+        views.append(PhotoView(look_at(model, photo, seen_from), seen_from, reconstruction, delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
-
-
-def _view_from(model: NearMini, photo: Photo, camera: Camera, config: ReconstructionConfig, light: DelightingConfig
-               ) -> PhotoView:
-    """A photo by the camera of its crop."""
-    look = look_at(model, photo, camera)
-    return PhotoView(look, camera, look.layers, config, light)
-
-
-def _view_likely(model: NearMini, photo: Photo, azimuth: float, elevation: float | None, fov: float,
-                 config: ReconstructionConfig, light: DelightingConfig) -> PhotoView:
-    """A photo without a camera: what it shows is in the middle of the cube. Angles in degrees, as in create_from_image."""
-    camera = photo.camera(azimuth, ELEVATION if elevation is None else elevation, fov)
-    look = look_at(model, photo, camera)
-    if elevation is None:
-        camera = photo.camera(azimuth, look.elevation, fov)
-    return PhotoView(look, *centre_object(look, camera, config.maximum_shrink), config, light)
 
 
 def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float | None, fov: float) -> Camera:
@@ -164,8 +145,8 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
 
 def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,
                      progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
-    """The asset of a shape with the materials that photos show. normal_error: of the shape's normals, as widen_roughness
-    wants it; None where they are exact."""
+    """The asset of a shape with the materials that photos show. normal_error: of the shape's normals, as
+    widen_roughness wants it; None where they are exact."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
     texels = texels.plain()  # a mesh's own texture does not count: the photo decides
@@ -186,7 +167,7 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     material[:, VoxelMaterial.CONFIDENCE] = confidence
     slat = encode(model, surfels, coords)
     progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, texels, name="", source="", model=MODEL, model_hash=model.digest)
+    return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 
 def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:

@@ -72,7 +72,7 @@ def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, 
 
 def blend_hidden_material(surfels: Surfels, view: LayerView,
                           share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
-    """Surfels (asset frame) nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
+    """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
     photo shows around the place, and as a whole.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
@@ -108,7 +108,8 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
 
 
 def blend_normals(surfels: Surfels, view: LayerView, share: float = ReconstructionConfig.normal_blend) -> Surfels:
-    """Surfels whose shading normals lean, by a share, to those that the photo shows: the shape found in it is rounder."""
+    """Surfels whose shading normals lean, by a share, to those that the photo shows: the shape found in it is too
+    round."""
     weight, uv = _visibility_of(surfels, view)
     own = surfels.normal
     seen = unit(view.inside(view.normal, uv)) @ view.camera.world_to_camera[:3, :3].astype(np.float32)
@@ -123,7 +124,8 @@ def widen_roughness(surfels: Surfels, error: float = ReconstructionConfig.normal
 
     error: root mean square of the sine by which normals are off.
     """
-    spread = np.minimum(surfels.roughness**4 + np.float32(error**2), 1)  # of the microfacets, whose width is roughness^2
+    # of the microfacets, whose width is roughness^2
+    spread = np.minimum(surfels.roughness**4 + np.float32(error**2), 1)
     return replace(surfels, roughness=spread**0.25)
 
 

@@ -1,5 +1,4 @@
-"""Which pixels of a photo are the object: by near-mini's network, by an installed rembg, or without a network, by colour
-models of object and background, smoothed along the picture's edges."""
+"""Which pixels of a photo are the object: by near-mini's network, or by an installed rembg."""
 
 from __future__ import annotations
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from ..models.mini.runtime import NearMini
 from .config import MattingConfig
 
-REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}  # its models, the best first: what opens their files
+# rembg's models, the best first: what opens their files
+REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
 
 
 def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
@@ -71,7 +71,8 @@ def installed_rembg() -> Callable[[np.ndarray], np.ndarray]:
     try:
         session = new_session(kind, model_path=str(path))
     except Exception as error:  # onnxruntime has errors of many kinds
-        raise NearError(f"rembg cannot read its model {path}.", "Delete the file and let rembg download it again.") from error
+        raise NearError(f"rembg cannot read its model {path}.",
+                        "Delete the file and let rembg download it again.") from error
 
     def matte(picture: np.ndarray) -> np.ndarray:
         from PIL import Image

@@ -120,8 +120,8 @@ def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Prog
     """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
     directions reach the sky.
 
-    A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that is
-    seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
+    A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that
+    is seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
     finer than the surfels lie. Raises Cancelled when progress does.
     """
     both = concatenate([surfels, surfels.flipped()])

@@ -18,11 +18,12 @@ from .view import LayerView, PhotoView, cell_centres, grid_inputs, look_up, mirr
 
 
 def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = silent,
-          config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+                config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
-    silhouette or before its front, and behind that front, which is settled first, a body as round as its outline at least.
+    silhouette or before its front, which is aligned first; behind that front, a body as round as its outline
+    at least.
     Raises NearError where nothing is left, Cancelled when progress does.
     """
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
@@ -80,12 +81,14 @@ def round_thickness(view: LayerView) -> np.ndarray:
     edge = distances(view.mask & ~view.torn)
     radius = edge.copy()
     for size in np.geomspace(1, max(edge.max(), 1), 16):
-        radius[distances(edge < size) < size] = size  # covered by a disc of that size around a pixel that has room for it
+        # covered by a disc of that size around a pixel that has room for it
+        radius[distances(edge < size) < size] = size
     across = 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * reach(view.camera) / SIZE
     return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
 
 
-def align_front(view: LayerView, logits: np.ndarray, radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
+def align_front(view: LayerView, logits: np.ndarray,
+                radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
     """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
     solid knows better how far away a part is, the photo how it is shaped. Only the difference is
     taken over, smoothed over radius pixels, twice."""

@@ -17,6 +17,7 @@ from . import delighting
 from .config import DelightingConfig, ReconstructionConfig
 from .photo import Photo
 
+ELEVATION = 15.0  # degrees, told to the network where they are not known
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
@@ -60,8 +61,8 @@ def pose_of(camera: Camera) -> np.ndarray:
 
 
 def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
-    """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's origin
-    (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
+    """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's
+    origin (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
     sides = [project(p, camera) for p in (points, points * MIRROR)]
     position = camera.position.astype(np.float32)
     return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([ray[:, 3] for _, ray in sides]),
@@ -91,10 +92,10 @@ def cell_centres(resolution: int) -> np.ndarray:
 class LayerView:
     """One photo's layers in the asset's frame.
 
-    camera: of the crop. image: (PICTURE, SIZE, SIZE) as network_image. mask: (SIZE, SIZE) bool, opaque. front, back:
-    (SIZE, SIZE) below the frame's origin, asset units. torn: (SIZE, SIZE) bool, beside a jump in depth. normal: (3, SIZE,
-    SIZE), camera's frame. material: (MATERIAL, SIZE, SIZE), display colour. around: the same, as it is around every pixel,
-    also beside the object. config: what counts as torn, around and shown.
+    camera: of the crop. image: (PICTURE, S, S) as network_image, S = SIZE. mask: (S, S) bool, opaque. front, back:
+    (S, S) below the frame's origin, asset units. torn: (S, S) bool, beside a jump in depth. normal: (3, S, S), camera's
+    frame. material: (MATERIAL, S, S), display colour. around: the same, as it is around every pixel, also beside the
+    object. config: what counts as torn, around and shown.
     """
 
     def __init__(self, camera: Camera, image: np.ndarray, layers: np.ndarray,
@@ -124,47 +125,63 @@ class LayerView:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What Intrinsics says of a photo, looked at once together with its mirror image.
+    """What Intrinsics says of a photo.
 
-    image: (PICTURE, SIZE, SIZE), the photo as network_image. layers: (LAYERS, SIZE, SIZE), the mean of both. trunks: the
-    features for Structure, (TRUNK, SIZE / 2, SIZE / 2), of the photo and of its mirror image. elevation: degrees above
-    the horizon from which the photo was taken, by the picture alone, whatever camera the look was told.
+    image: (PICTURE, S, S), the photo as network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says of the
+    photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of its
+    mirror image.
     """
 
     photo: Photo
     image: np.ndarray
     layers: np.ndarray
     trunks: tuple[np.ndarray, np.ndarray]
-    elevation: float
 
 
 def look_at(model: NearMini, photo: Photo, camera: Camera) -> Look:
-    """Looks at a photo: two runs of a network. camera: of the crop, as far as it is known."""
+    """Looks at a photo: two runs of a network. camera: of the crop."""
     image, pose = network_image(photo), pose_of(camera)
     twin = pose.copy()
     twin[Pose.DIRECTION_X] *= -1
+    layers, trunk, _ = _run(model, image, pose)
     # what it says of the photo in a mirror errs otherwise: the mean of both errs less
-    (layers, trunk, radians), (other, other_trunk, other_radians) = (
-        model.run("intrinsics", image=picture[None], pose=known[None])
-        for picture, known in ((image, pose), (image[..., ::-1], twin)))
-    elevation = float(np.degrees(radians[0] + other_radians[0]) / 2)
-    return Look(photo, image, (layers[0] + mirror_layers(other[0])) / 2, (trunk[0], other_trunk[0]),
-                min(max(elevation, -60.0), 80.0))
+    other, other_trunk, _ = _run(model, image[..., ::-1], twin)
+    return Look(photo, image, (layers + mirror_layers(other)) / 2, (trunk, other_trunk))
+
+
+def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float | None, fov: float,
+                maximum_shrink: float = ReconstructionConfig.maximum_shrink) -> Camera:
+    """The likely camera of a crop, by a glance at the photo (one run of the network): what it shows is in the middle of
+    the asset's cube, and shrunk, by maximum_shrink at most, where it would not fit.
+
+    azimuth, elevation, fov: degrees, as in photo.camera. elevation None: as high as the photo looks.
+    """
+    image = network_image(photo)
+    camera = photo.camera(azimuth, ELEVATION if elevation is None else elevation, fov)
+    layers, _, radians = _run(model, image, pose_of(camera))
+    if elevation is None:  # the network tells it by the picture alone, whatever camera it was told
+        camera = photo.camera(azimuth, float(np.clip(np.degrees(radians), -60, 80)), fov)
+    return centre_object(camera, layers, image[Picture.ALPHA] > 0.5, maximum_shrink)
+
+
+def _run(model: NearMini, image: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Layers (LAYERS, S, S), trunk (TRUNK, S / 2, S / 2) and elevation in radians of one picture."""
+    layers, trunk, radians = model.run("intrinsics", image=image[None], pose=pose[None])
+    return layers[0], trunk[0], float(radians[0])
 
 
 class PhotoView(LayerView):
     """A photo that was looked at, seen from a camera. Its material explains the photo better than the look's does
     (delighting.py).
 
-    photo: as it was. display: (3, S, S) its colours, display, times alpha. layers: (LAYERS, SIZE, SIZE) what Intrinsics
-    says, for this camera. trunks: as in Look.
+    photo: as it was. display: (3, S, S) its colours, display, times alpha. layers, trunks: as in Look.
     """
 
-    def __init__(self, look: Look, camera: Camera, layers: np.ndarray,
-                 config: ReconstructionConfig = ReconstructionConfig(), light: DelightingConfig = DelightingConfig()):
-        self.photo, self.trunks, self.layers = look.photo, look.trunks, layers
+    def __init__(self, look: Look, camera: Camera, config: ReconstructionConfig = ReconstructionConfig(),
+                 light: DelightingConfig = DelightingConfig()):
+        self.photo, self.layers, self.trunks = look.photo, look.layers, look.trunks
         self.display = srgb_encode(np.clip(look.photo.rgb, 0, 1)).transpose(2, 0, 1) * look.photo.alpha
-        super().__init__(camera, look.image, delighting.refine_albedo(layers, look.image, light), config)
+        super().__init__(camera, look.image, delighting.refine_albedo(look.layers, look.image, light), config)
 
 
 def mirror_layers(layers: np.ndarray) -> np.ndarray:
@@ -174,30 +191,26 @@ def mirror_layers(layers: np.ndarray) -> np.ndarray:
     return flipped
 
 
-def centre_object(look: Look, camera: Camera, maximum_shrink: float = ReconstructionConfig.maximum_shrink
-                  ) -> tuple[Camera, np.ndarray]:
-    """The camera of a crop after the object that a look shows was moved to the middle of the asset's cube, and shrunk, by
-    maximum_shrink at most, where it would not fit; and the look's layers for it, (LAYERS, SIZE, SIZE).
+def centre_object(camera: Camera, layers: np.ndarray, mask: np.ndarray,
+                  maximum_shrink: float = ReconstructionConfig.maximum_shrink) -> Camera:
+    """The camera of a crop after the object in it was moved to the middle of the asset's cube, and shrunk, by
+    maximum_shrink at most, where it would not fit.
 
-    camera: a guess by the silhouette alone, which does not know how deep the object is.
+    camera: a guess by the silhouette alone, which does not know how deep the object is; layers (LAYERS, S, S) do. mask:
+    (S, S) bool, where they count.
     """
     matrix, side = camera.world_to_camera, reach(camera)
-    y, x = np.nonzero(look.image[Picture.ALPHA] > 0.5)
+    y, x = np.nonzero(mask)
     if not len(x):
-        return camera, look.layers
+        return camera
     pixel = (np.stack([x, y], 1) + 0.5) * (camera.width / SIZE, camera.height / SIZE)
     ray = np.c_[(pixel - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(len(x))]
-    front = look.layers[Layer.DEPTH] * side
-    back = front + np.maximum(look.layers[Layer.THICKNESS], 0) * side
+    front = layers[Layer.DEPTH] * side
+    back = front + np.maximum(layers[Layer.THICKNESS], 0) * side
     z = np.stack([front, back])[:, y, x] + matrix[2, 3]
     points = ((ray * z[..., None]).reshape(-1, 3) - matrix[:3, 3]) @ matrix[:3, :3]
     low, high = np.percentile(points, (1, 99), 0)
     wide = np.ptp(np.percentile(points[:len(x)], (0.5, 99.5), 0), 0).max()  # what is seen, for that would be cut off
-    shrink = np.clip(wide, 1, maximum_shrink)
     moved = matrix.copy()
-    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / shrink
-    centred = replace(camera, world_to_camera=moved)
-    layers = look.layers.copy()
-    layers[Layer.DEPTH] = ((front + matrix[2, 3]) / shrink - moved[2, 3]) / reach(centred)
-    layers[Layer.THICKNESS] *= side / shrink / reach(centred)
-    return centred, layers
+    moved[:3, 3] = (matrix[:3, :3] @ (low + high) / 2 + matrix[:3, 3]) / np.clip(wide, 1, maximum_shrink)
+    return replace(camera, world_to_camera=moved)

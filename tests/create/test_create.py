@@ -62,7 +62,8 @@ def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
     exact = create_from_mesh(mesh, name="box", model=model)
     np.testing.assert_array_equal(asset.coords, exact.coords)
     assert asset.surfels is not None and len(asset.surfels) == len(exact.surfels)
-    large = create_from_image([picture], mesh=box((3.6, 2.4, 2.0)), normalize=True, camera=camera, name="red", model=model)
+    large = create_from_image([picture], mesh=box((3.6, 2.4, 2.0)), normalize=True, camera=camera, name="red",
+                              model=model)
     assert large.extent == pytest.approx(3.6) and np.abs(large.surfels.position).max() == pytest.approx(0.5, abs=0.01)
 
 

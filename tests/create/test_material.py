@@ -62,8 +62,8 @@ def test_a_photo_paints_what_it_shows_and_nothing_else():
     """Display grey of 0.5 in the layers, black at first: what faces the camera takes it, what is hidden or turned away
     does not."""
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
-    view.photo = Photo(np.full((256, 256, 3), srgb_decode(np.float32(0.5)), np.float32), np.ones((256, 256), np.float32),
-                       (0, 0, 256), (256, 256), (0, 0, 256, 256))
+    grey = np.full((256, 256, 3), srgb_decode(np.float32(0.5)), np.float32)
+    view.photo = Photo(grey, np.ones((256, 256), np.float32), (0, 0, 256), (256, 256), (0, 0, 256, 256))
     view.display = np.full((3, 256, 256), 0.5, np.float32)
     view.image[:3] = 0  # display grey, over grey
     place = np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]])

@@ -54,8 +54,7 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     picture = Photo(np.full((256, 256, 3), 0.5, np.float32), np.zeros((256, 256), np.float32), (0, 0, 256), (256, 256),
                     (64, 64, 192, 192))
     picture.alpha[64:192, 64:192] = 1
-    look = look_at(model, picture, camera)
-    view = PhotoView(look, camera, look.layers)
+    view = PhotoView(look_at(model, picture, camera), camera)
     view.front[:], view.torn[:] = -0.1, False
     mesh = shape.extract_surface(shape.carve_solid(model, [view]), view)
     facing = mesh.corner_normal[:, 0] @ np.array([0, -1, 0], np.float32) > 0.9

@@ -5,8 +5,9 @@ import pytest
 
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.photo import prepare
-from near_core.create.view import Look, centre_object, look_at, look_up, project, reach
-from near_core.models.mini.layout import LAYERS, PICTURE, SIZE, Layer, Picture
+from near_core.create.view import centre_object, find_camera, look_up, project, reach
+from near_core.directions import unit
+from near_core.models.mini.layout import LAYERS, SIZE, Layer
 from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera as cameras
 from tests.create.pictures import box, photographed, view_of
@@ -33,27 +34,22 @@ def test_a_view_shows_what_is_not_behind_its_front():
 def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
     """A square before the origin and to the right of it, 0.4 wide and 0.2 deep, seen from the front."""
     camera = cameras.orbit(0, 0, 3, 30, 128, 128)
-    image, layers = np.zeros((PICTURE, SIZE, SIZE), np.float32), np.zeros((LAYERS, SIZE, SIZE), np.float32)
+    layers, mask = np.zeros((LAYERS, SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE), bool)
     layers[Layer.DEPTH], layers[Layer.THICKNESS] = -0.3 / reach(camera), 0.2 / reach(camera)
-    look = Look(None, image, layers, (), 0.0)
     side = reach(camera) * 2.7 / 3  # of the crop, where the square lies
     pixels = round(0.4 / side * SIZE)
-    image[Picture.ALPHA, 64 - pixels // 2:64 + pixels // 2, 64:64 + pixels] = 1
-    made, moved = centre_object(look, camera)
+    mask[64 - pixels // 2:64 + pixels // 2, 64:64 + pixels] = True
+    made = centre_object(camera, layers, mask)
     middle = [0.2, -0.2, 0]  # between front and back
     assert made.world_to_camera[:3, 3] == pytest.approx((camera.world_to_camera @ [*middle, 1])[:3], abs=0.02)
     np.testing.assert_allclose(made.world_to_camera[:3, :3], camera.world_to_camera[:3, :3])
-    # the square has moved with the object: its front is 0.1 before the cube's middle, 0.2 thick
-    assert moved[Layer.DEPTH, 64, 64] * reach(made) == pytest.approx(-0.1, abs=0.02)
-    assert moved[Layer.THICKNESS, 64, 64] * reach(made) == pytest.approx(0.2, abs=1e-4)
-    image[Picture.ALPHA] = 1  # wider than the cube: it becomes smaller, and so do its distance and its depth
-    made, moved = centre_object(look, camera)
-    assert side > 1.25 and made.world_to_camera[2, 3] == pytest.approx(2.8 / 1.25, abs=0.02)
-    assert moved[Layer.THICKNESS, 64, 64] * reach(made) == pytest.approx(0.2 / 1.25, abs=1e-4)
+    mask[:] = True  # wider than the cube: it becomes smaller, and so does its distance
+    assert side > 1.25
+    assert centre_object(camera, layers, mask).world_to_camera[2, 3] == pytest.approx(2.8 / 1.25, abs=0.02)
 
 
 def test_a_photo_is_looked_at_once(model, photo):
-    """The network runs for the photo and for its mirror image, whether the camera is known or not."""
+    """Intrinsics runs for the photo and for its mirror image; and before that, once, where the camera is not known."""
     runs = []
 
     class Counting(NearMini):
@@ -62,17 +58,18 @@ def test_a_photo_is_looked_at_once(model, photo):
             return super().run(graph, **inputs)
 
     picture, camera = photo
-    for options in ({"camera": camera}, {}, {"elevation": None, "fov": None}):
+    counting = Counting()
+    for options, looks in (({"camera": camera}, 2), ({"mesh": box()}, 2), ({}, 3), ({"elevation": None}, 3)):
         runs.clear()
-        create_from_image([picture], name="box", model=Counting(), **options)
-        assert runs.count("intrinsics") == 2 and runs.count("structure") == 2
+        create_from_image([picture], name="box", model=counting, **options)
+        assert runs.count("intrinsics") == looks, options
 
 
 def test_elevation_is_estimated_by_the_photo(model):
     """A flat box from beside and from high above: which one is which shows."""
     asset = create_from_mesh(box((0.9, 0.7, 0.3)), name="box", model=model)
-    photos = [prepare(photographed(asset, cameras.orbit(30, degrees, 2.9, 40, 256, 256))[0]) for degrees in (5, 65)]
-    beside, above = (look_at(model, photo, photo.camera()).elevation for photo in photos)
-    assert -20 < beside < above - 15 < 65
-    told = look_at(model, photos[0], photos[0].camera(elevation=80)).elevation
-    assert told == pytest.approx(beside, abs=1e-3), "the network tells it by the picture, whatever camera it was told"
+    beside, above = (
+        find_camera(model, prepare(photographed(asset, cameras.orbit(30, degrees, 2.9, 40, 256, 256))[0]), 0, None, 40)
+        for degrees in (5, 65))
+    elevation = lambda camera: np.degrees(np.arcsin(unit(camera.position)[2]))  # noqa: E731
+    assert -20 < elevation(beside) < elevation(above) - 15 < 65
