@@ -15,6 +15,7 @@ from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
 from . import near_file
+from .layout import VoxelMaterial
 from .near_file import MAX_BYTES, hash_bytes
 from .surfels import Surfels
 from .texels import Texels
@@ -30,8 +31,7 @@ class NeuralAsset:
     """Sparse voxels of a 64^3 grid with a light-free structured latent.
 
     coords: (N, 3) uint8, 0..63, unique; voxel centre = (coords + 0.5) / 64 - 0.5 in the asset's frame.
-    material: (N, 8) float16, the latent decoded once, independent of any model: base colour linear 3, roughness,
-        metallic, octahedral normal 2, confidence.
+    material: (N, 8) float16, the latent decoded once, independent of any model: columns as VoxelMaterial's.
     slat: (N, C) float16, the structured latent of `model`.
     surfels: the surface below the voxels where it is known better than the latent tells (assets made here).
     texels: the same surface finer, in place and colour.
@@ -135,7 +135,7 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     coords, material, slat = tensors["coords"], tensors["material"], tensors["slat"]
     count = len(coords)
     fits = (coords.dtype == np.uint8 and coords.shape == (count, 3) and 0 < count <= MAX_VOXELS
-            and material.shape == (count, 8) and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
+            and material.shape == (count, VoxelMaterial.COLUMNS) and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
             and int(coords.max()) < RESOLUTION and np.isfinite(material.astype(np.float32)).all()
             and np.isfinite(slat.astype(np.float32)).all())
     if not fits:
@@ -205,9 +205,11 @@ def _read_published(data: bytes, path: Path) -> NeuralAsset:
         raise damaged
     if coords.min() < 0 or coords.max() >= RESOLUTION or not np.isfinite(slat).all():
         raise damaged
-    material = np.zeros((len(coords), 8), np.float16)
-    material[:, :4], material[:, 7] = (0.5, 0.5, 0.5, 0.6), 1  # a grey stand-in for models that cannot read the latent
-    material[:, 5:7] = encode_octahedral(voxel_normals(coords.astype(int)))
+    material = np.zeros((len(coords), VoxelMaterial.COLUMNS), np.float16)
+    # a grey stand-in for models that cannot read the latent
+    material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS] = 0.5, 0.6
+    material[:, VoxelMaterial.CONFIDENCE] = 1
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(voxel_normals(coords.astype(int)))
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
                        source=path.name, model="near")
 

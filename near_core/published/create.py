@@ -13,6 +13,7 @@ from PIL import Image
 
 from .. import mesh as meshes
 from ..asset import RESOLUTION, NeuralAsset, voxel_normals
+from ..asset.layout import VoxelMaterial
 from ..create.create import Preview, matte_of
 from ..create.photo import Matte, cut_out
 from ..directions import encode_octahedral
@@ -61,9 +62,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     progress("Latent", 0.4)
     slat = pipeline.latent(coords, images, seed, mode, _named("Latent", part(progress, 0.4, 0.95)))
     progress("Material", 0.95)
-    material = np.ones((len(coords), 8), np.float16)  # the last: confidence, which these networks do not tell
-    material[:, :5] = pipeline.material(pipeline.decode(coords, slat))
-    material[:, 5:7] = encode_octahedral(voxel_normals(coords))
+    material = np.ones((len(coords), VoxelMaterial.COLUMNS), np.float16)  # these networks tell no confidence: 1
+    material[:, VoxelMaterial.MATERIAL] = pipeline.material(pipeline.decode(coords, slat))
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(voxel_normals(coords))
     digest = pipeline.digest
     progress("Done", 1.0)
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=name,

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import image
 from ..asset import RESOLUTION, NeuralAsset
+from ..asset.layout import VoxelMaterial
 from ..directions import decode_octahedral
 from ..scene.camera import orbit
 
@@ -20,7 +21,7 @@ def draw(asset: NeuralAsset) -> np.ndarray:
     else:
         material = asset.material.astype(np.float32)
         position = (asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
-        normal, color = decode_octahedral(material[:, 5:7]), material[:, :3]
+        normal, color = decode_octahedral(material[:, VoxelMaterial.NORMAL]), material[:, VoxelMaterial.BASE_COLOR]
     camera = orbit(azimuth=30, elevation=20, distance=3, fov=28, width=SIZE, height=SIZE)
     seen = position @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]
     order = np.argsort(-seen[:, 2])  # the nearest point is written last and stays
