@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "3.14"  # of that Blender
-WHEELS = ("onnxruntime==1.32.0", "pillow==13.0.0", "flatbuffers", "protobuf", "packaging")
+WHEELS = ("onnxruntime==1.32.0", "safetensors==0.8.0", "pillow==13.0.0", "flatbuffers", "protobuf", "packaging")
 
 
 @pytest.fixture(scope="session")
