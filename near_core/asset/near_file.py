@@ -18,7 +18,7 @@ from safetensors import numpy as safetensors
 
 from ..errors import NearError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 MAX_BYTES = 512 * 2**20
 MAX_HEADER = 2**20  # bytes
 _TYPES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "F32": 4}  # those that are read, and their bytes
@@ -30,19 +30,22 @@ def hash_bytes(data: bytes | memoryview) -> str:
 
 
 def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file, the same for the same arguments on every machine.
-
-    The library writes metadata in an order that differs from run to run, so all of it goes under one key, as JSON.
-    """
-    text = json.dumps({"format_version": str(FORMAT_VERSION), **metadata})
-    return safetensors.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}, {"near": text})
+    """The bytes of a file, the same for the same arguments on every machine."""
+    data = safetensors.save({name: np.ascontiguousarray(values) for name, values in tensors.items()},
+                            {"format": "near", "format_version": str(FORMAT_VERSION), **metadata})
+    # the library writes metadata in an order that differs from run to run, and assets go by the hash of their bytes
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # tensors are aligned
+    return len(text).to_bytes(8, "little") + text + data[8 + length:]
 
 
 def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Tensors and metadata of a file's bytes; every size is checked against the data before anything is allocated.
 
-    Files of format version 1, whose metadata are keys of their own, are read too. what: how messages name the file.
-    Raises NearError.
+    what: how messages name the file. Raises NearError.
     """
     damaged = damage(what)
     view = memoryview(data).cast("B")
@@ -54,9 +57,7 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
     try:
         header = json.loads(bytes(view[8:8 + length]))
         metadata = header.pop("__metadata__")
-        if "near" in metadata:
-            metadata = json.loads(metadata["near"])
-        elif metadata["format"] != "near":
+        if metadata["format"] != "near":
             raise damaged
         if int(metadata["format_version"]) > FORMAT_VERSION:
             raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
