@@ -9,15 +9,15 @@ from ...errors import NearError
 SIGMA_MIN = 1e-5
 
 
-@dataclass
+@dataclass(frozen=True)
 class SamplerSettings:
-    """steps; rescale_t > 1 spends more of them near the noise; cfg_strength None: no guidance; cfg_interval: times with
-    it."""
+    """How a latent is sampled; as checkpoints give it."""
+
     steps: int = 25
-    rescale_t: float = 1.0
-    cfg_strength: float | None = None
-    cfg_interval: tuple = (0.0, 1.0)
-    sigma_min: float = SIGMA_MIN
+    rescale_t: float = 1.0  # above 1, more of the steps lie near the noise
+    cfg_strength: float | None = None  # of the guidance; None: no guidance
+    cfg_interval: tuple = (0.0, 1.0)  # the times with guidance
+    sigma_min: float = SIGMA_MIN  # noise that is left at time 0
 
 
 @dataclass

@@ -16,8 +16,8 @@ from near_blender._core import ADDON, checkpoints, errors, interpreter
 from near_blender.operators import published, setup
 from near_core import asset as assets
 from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small
+from tests.hub import COMMIT, FILES, Server, publish
 from tests.machine import slowness
-from tests.published.test_download import COMMIT, FILES, Server, publish
 
 pytest.importorskip("torch")
 

@@ -1,4 +1,4 @@
-"""Scenes with assets of both models, and what is said where a model or memory is missing."""
+"""near_core.engine: scenes with assets of both models, and what is said where a model or memory is missing."""
 import numpy as np
 import pytest
 
