@@ -52,3 +52,24 @@ def tiny(tmp_path_factory) -> Path:
                 "camera": {"matrix_world": pose.tolist(), "fov_x_deg": 30.0, "resolution": [64, 64]}, "hdri": name,
                 "hdri_rotation_deg": 30.0, "world_strength": 1.0}))
     return root
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Two meshes, what they are packed as, and a studio of them under a grey sky with one sun; and that sky for `relight`."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("manifold3d")
+    from safetensors.numpy import save_file
+
+    from near_core.lab.datasets import procedural
+    from near_core.lab.training.data import packed_objects, studio
+    seeds, folder = (3, 8), tmp_path_factory.mktemp("pool")
+    found = [procedural.make(seed) for seed in seeds]
+    for seed, mesh in zip(seeds, found):
+        save_file(packed_objects.pack_surface(mesh) | {"finished": np.array(True)}, folder / f"{seed}.safetensors")
+    packed = [packed_objects.load_object(folder / f"{seed}.safetensors") for seed in seeds]
+    sky = np.full((32, 64, 3), 0.5, np.float32)
+    sky[6:8, 10:12] = 60
+    save_file(packed_objects.prepare_lights([sky]), folder / "lights.safetensors")
+    coarse, fine, suns = packed_objects.load_lights(folder / "lights.safetensors", torch.device("cpu"))
+    return found, packed, studio.Studio(packed, fine, suns, torch.device("cpu")), coarse

@@ -1,16 +1,16 @@
-"""Training: several processes learn as one, and what a photo shows of a mesh is right."""
+"""Several processes learn as one; batches that are drawn in the background; bfloat16 where the processor has it."""
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from near_core.mesh import Material, Mesh  # noqa: E402
-from near_core.scene import camera as cameras  # noqa: E402
+from near_core.lab.training import loop
 
 REPOSITORY = Path(__file__).parents[3]
 TOGETHER = """
@@ -48,6 +48,40 @@ def test_two_processes_step_as_one(tmp_path):
         torch.testing.assert_close(first[key], kept[key], rtol=1e-5, atol=1e-6)
 
 
+def test_the_rate_warms_up_and_falls():
+    config = loop.RunConfig(out=Path("run"), minutes=10.0, rate=0.1, warm_up=10)
+    assert loop.rate_at(config, 0, 0.0) == pytest.approx(0.01)
+    assert loop.rate_at(config, 10, 0.0) == pytest.approx(0.1)
+    assert loop.rate_at(config, 10, 5.0) == pytest.approx(0.1 * (0.02 + 0.98 / 2))
+    assert loop.rate_at(config, 10, 20.0) == pytest.approx(0.002)
+
+
+def test_a_background_ends_with_who_reads_it():
+    before, made = threading.active_count(), iter(range(1000))
+    batches = loop.background(lambda: next(made), depth=2)
+    assert [next(batches) for _ in range(5)] == [0, 1, 2, 3, 4]
+    batches.close()
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before and next(made) < 12
+
+
+def test_an_error_in_the_background_is_raised_where_it_is_read():
+    batches = loop.background(lambda: [][0])
+    with pytest.raises(IndexError):
+        next(batches)
+
+
+def test_weights_of_another_shape_keep_their_initial_values(tmp_path):
+    from safetensors.torch import save_file
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    first = network[1].weight.clone()
+    save_file({"0.weight": torch.ones(3, 2), "1.weight": torch.ones(1, 4), "other": torch.ones(1)}, tmp_path / "w.safetensors")
+    loop.start_from(network, tmp_path / "w.safetensors")
+    assert torch.equal(network[0].weight, torch.ones(3, 2)) and torch.equal(network[1].weight, first)
+
+
 @pytest.mark.parametrize("found, expected", [
     ({"avx2": True, "avx512_f": True}, torch.float32), ({"avx512_bf16": True}, torch.bfloat16),
     ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16), ({"neon": True}, torch.float32)])
@@ -62,130 +96,6 @@ def test_bfloat16_is_taken_where_the_processor_multiplies_it(monkeypatch, found,
 
 
 def test_every_stage_asks_the_processor_before_it_takes_bfloat16():
-    from near_core.lab.training import loop
     stages = {path.name: path.read_text() for path in Path(loop.__file__).parent.rglob("*.py")}
     assert [name for name, text in stages.items() if "bfloat16" in text] == ["loop.py"]
     assert sum("with autocast(" in text for text in stages.values()) == 5
-
-
-def sphere(radius: float = 0.4) -> Mesh:
-    import trimesh
-    shape = trimesh.creation.icosphere(4, radius)
-    return Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32),
-                materials=(Material(base_color=(0.2, 0.5, 0.8, 1), roughness=0.3, metallic=1.0),))
-
-
-def test_a_photos_true_layers_are_those_of_the_mesh():
-    from near_core.lab.training.data import samples
-    camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
-    made = samples.prepare_sample(sphere(), [camera])
-    depth, rest = made["depth"][0].astype(np.float32), made["bytes"][0].astype(np.float32) / 255
-    assert depth[0, 48, 48] == pytest.approx(-0.4, abs=0.004)
-    assert depth[1, 48, 48] == pytest.approx(0.8, abs=0.008)
-    np.testing.assert_allclose(rest[:3, 48, 48] * 2 - 1, [0, 0, -1], atol=0.06)  # it faces the camera
-    np.testing.assert_allclose(rest[3:6, 48, 48] ** 2.2, [0.2, 0.5, 0.8], atol=0.02)
-    assert rest[6, 48, 48] == pytest.approx(0.3, abs=0.01) and rest[7, 48, 48] == 1
-    radius = 0.4 / np.sqrt(2.5**2 - 0.4**2) * camera.intrinsics[0, 0]
-    assert rest[8].sum() == pytest.approx(np.pi * (radius + 0.5) ** 2, rel=0.03)
-    solid = made["solid"].sum() / 8 / 64**3
-    assert solid == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.05)
-    assert np.linalg.norm((made["shell"] + 0.5) / 64 - 0.5, axis=1) == pytest.approx(0.4, abs=0.02)
-
-
-def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
-    """Of an unfinished object, roughness and metallic leave no gradient; colour and shape do as ever."""
-    from near_core import image
-    from near_core.lab.training.data import relight
-    from near_core.lab.training.stages import intrinsics
-    torch.manual_seed(0)
-    image.write_exr(tmp_path / "sky.hdr.exr", {"Combined": np.ones((8, 16, 4), np.float32)})
-    lights = relight.Lights.of(relight.read_maps(tmp_path, set()))
-    network = intrinsics.IntrinsicsOnly().eval()
-    batch = {"image": torch.rand(2, 4, 128, 128), "pose": torch.rand(2, 6), "layers": torch.rand(2, 10, 128, 128),
-             "mask": torch.ones(2, 128, 128), "elevation": torch.zeros(2)}
-    last = network.intrinsics.out[-1]
-    steps = []
-    for unfinished in (False, True):
-        network.zero_grad()
-        batch["unfinished"] = torch.tensor([unfinished] * 2)
-        intrinsics.judge(intrinsics.predict(network, batch), batch, lights, seed=0)[0].backward()
-        steps.append(last.weight.grad.abs().sum((1, 2, 3)))
-    assert (steps[0] > 1e-4).all()
-    assert (steps[1][:8] > 1e-4).all() and (steps[1][8:] < 1e-3 * steps[0][8:]).all()
-
-
-def test_a_mirrored_sample_is_the_mirrored_object():
-    """The grid's inputs of a photo, and those of its mirror image, belong to the solid and to its mirror image."""
-    from near_core.create.view import cell_centres, grid_inputs
-    camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
-    centres = cell_centres(8)
-    mirrored = np.array([-1, 1, 1], np.float32)
-    twin = cameras.orbit(-30, 20, 2.5, 40, 96, 96)
-    direct, image = grid_inputs(twin, centres), grid_inputs(camera, centres * mirrored)
-    image["uv"][..., 0] *= -1
-    image["towards"][0] *= -1
-    for key in direct:
-        np.testing.assert_allclose(image[key], direct[key], atol=1e-5)
-
-
-def spotted() -> Mesh:
-    """A ball whose colour changes from corner to corner."""
-    plain = sphere()
-    color = np.random.default_rng(0).uniform(0.1, 1, (*plain.faces.shape, 4)).astype(np.float32)
-    return Mesh(plain.vertices, plain.faces, corner_color=color, materials=(Material(roughness=0.4),))
-
-
-def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
-    """Texels included, whole and in windows: close-up, where discs are wide."""
-    import json
-
-    from near_core import image
-    from near_core.create import create
-    from near_core.lab.training.data import lit_surfels, mixtures
-    from near_core.lab.training.stages import renderer
-    from near_core.models.mini import layout
-    from near_core.render import renderer as render
-    from near_core.scene import Instance, Settings, environment
-    made = create.create_from_mesh(spotted(), name="ball")
-    camera = cameras.orbit(30, 20, 1.6, 30, 128, 128)
-    sky = np.random.default_rng(1).uniform(0, 1, (16, 32, 3)).astype(np.float32)
-    image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((16, 32, 1), np.float32)])})
-    pose = np.linalg.inv(camera.world_to_camera) @ np.diag([1, -1, -1, 1])
-    view = {"camera": {"matrix_world": pose.tolist(), "fov_x_deg": 30.0, "resolution": [128, 128]}, "hdri": "sky.exr",
-            "hdri_rotation_deg": 40.0, "world_strength": 2.0}
-    (tmp_path / "0.json").write_text(json.dumps(view))
-    settings = Settings(shading="transport", background=False)
-    world = environment.Environment(image.read(tmp_path / "sky.exr")[..., :3].copy(), environment.turn_z(40.0), 2.0)
-    truth = render.Renderer().render([Instance(made, np.eye(4))], camera, world, settings)["Combined"]
-    image.write_exr(tmp_path / "0.exr", {"Combined": truth}, layer="")
-    arrays = lit_surfels.prepare_asset(tmp_path, made, tmp_path, {}, 1)
-    assert len(arrays["0.owner"]) > 2 * len(arrays["0.surfel"])  # texels are drawn
-    hidden = torch.zeros(len(made.coords), 32)
-    whole = mixtures.mix_lights(arrays, 0, hidden, np.ones((1, 3)))
-    drawn = lambda item: (renderer.draw(item, item["terms"][:, layout.Term.SENT].sum(1)) * item["mean"]).numpy()
-    np.testing.assert_allclose(drawn(whole), truth[..., :3], atol=4e-3)
-    window = mixtures.frame_window(arrays, 0, 30, 20, 64)
-    part = mixtures.mix_lights(arrays, 0, hidden, np.ones((1, 3)), window)
-    np.testing.assert_allclose(drawn(part), truth[20:84, 30:94, :3], atol=4e-3)
-    np.testing.assert_allclose(part["truth"].numpy() * part["mean"], truth[20:84, 30:94, :3], atol=4e-3)
-
-
-def test_layers_are_lit_as_the_map_has_it(tmp_path):
-    """A white ball's layers under a sky that is red above: red shows where the normals point up."""
-    from near_core import image
-    from near_core.lab.training.data import relight
-    sky = np.zeros((32, 64, 3), np.float32)
-    sky[:16, :, 0], sky[16:, :, 2] = 1, 1
-    image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((32, 64, 1), np.float32)])})
-    (tmp_path / "held.hdr").write_bytes(b"never read")
-    lights = relight.Lights.of(relight.read_maps(tmp_path, {"held.hdr"}))
-    up, down, material = [0.0, -1, 0], [0.0, 1, 0], [1.0, 1, 1, 1, 0]  # y points down in the camera's frame
-    layers = torch.tensor([[*up, *material], [*down, *material]]).T[None, :, None].repeat(2, 1, 2, 1)
-    level = lights.shade(torch.tensor([0, 0]), relight.camera_to_world(torch.rand(2), torch.zeros(2)), layers.flatten(2))
-    assert (level[:, 0, 0] > 0.9).all() and (level[:, 2, 0] < 0.1).all()
-    assert (level[:, 2, 1] > 0.9).all() and (level[:, 0, 1] < 0.1).all()
-    white = layers.flatten(2)
-    grey = white.clone()
-    grey[:, 3:6] = 0.5
-    wrong = lambda made: lights.error(made, white, torch.ones(2, 4), torch.zeros(2), seed=0)
-    assert wrong(white).max() < 1e-9 and wrong(grey).min() > 0.01

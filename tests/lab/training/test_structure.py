@@ -1,0 +1,34 @@
+"""The stage `structure`."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from near_core.create.view import MIRROR, cell_centres, grid_inputs
+from near_core.lab.training.stages import structure
+from near_core.scene import camera as cameras
+
+
+def test_a_mirrored_sample_is_the_mirrored_object():
+    """The grid's inputs of a photo, and those of its mirror image, belong to the solid and to its mirror image."""
+    camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
+    centres = cell_centres(8)
+    twin = cameras.orbit(-30, 20, 2.5, 40, 96, 96)
+    direct, image = grid_inputs(twin, centres), grid_inputs(camera, centres * MIRROR)
+    image["uv"][..., 0] *= -1
+    image["towards"][0] *= -1
+    for key in direct:
+        np.testing.assert_allclose(image[key], direct[key], atol=1e-5)
+
+
+def test_f1_counts_what_is_near():
+    truth = np.zeros((16, 16, 16), bool)
+    truth[8, 4:12, 4:12] = True
+    assert structure.measure_f1(truth, truth, 1.0) == 1
+    assert structure.measure_f1(np.roll(truth, 1, 0), truth, 1.0) == 1
+    assert structure.measure_f1(np.roll(truth, 3, 0), truth, 1.0) == 0
+    half = truth.copy()
+    half[:, :8] = False  # all of it is right, half is missing
+    assert structure.measure_f1(half, truth, 0.0) == pytest.approx(2 / 3)
+    assert structure.measure_f1(np.zeros_like(truth), truth, 1.0) == 0
