@@ -58,22 +58,19 @@ def run(args):
 def _measure(part, fixtures, folder, threads):
     import torch
 
-    from ...models.near import checkpoint as near_checkpoint
-    from ...models.near import hdri as near_hdri
-    from ...models.near import iad as near_iad
-    from ...models.near import lad as near_lad
+    from ...models.near import checkpoint, hdri, iad, lad
     from ..reference import fullsize
 
     torch.set_num_threads(threads)
     config = json.loads((fixtures / (TOKENIZER if part == "tokenizer" else ASSET)).read_text())
-    kind = {"tokenizer": near_hdri.Hdri_Encoder, "decoder": near_iad.SLatGaussianDecoder,
-            "renderer": near_lad.SLatGaussianRenderer}[part]
+    kind = {"tokenizer": hdri.Hdri_Encoder, "decoder": iad.SLatGaussianDecoder,
+            "renderer": lad.SLatGaussianRenderer}[part]
     settings = config["config" if part == "tokenizer" else f"{part}_config"]
     network = fullsize.fill(kind(**settings), config["salt"])
     rows = []
     with torch.inference_mode():
         for dtype in (torch.float32, torch.bfloat16):
-            near_checkpoint.lower(network, dtype)
+            checkpoint.lower(network, dtype)
             common = {"part": part, "precision": str(dtype).split(".")[1]}
             if part == "tokenizer":
                 light_map = fullsize.read_light_map(fixtures / TOKENIZER, config)
@@ -82,25 +79,27 @@ def _measure(part, fixtures, folder, threads):
                 coords, feats = fullsize.read_asset(fixtures / ASSET, config)
                 call, keep = lambda: network(coords, feats), "decoded.pt"  # noqa: B023
             else:
-                rows += _views(network, common, fixtures, folder, config)
+                rows += _measure_views(network, common, fixtures, folder, config)
                 continue
-            seconds, flops, result = _timed(call)
+            seconds, flops, result = _time(call)
             if dtype == torch.float32:
                 torch.save(result, folder / keep)
-            rows.append(_row(common, seconds, flops))
+            rows.append(_describe(common, seconds, flops))
     for row in rows:
         row["published_cpu_s"], row["published_peak_gb"] = PUBLISHED[part][row["precision"] == "bfloat16"::2]
     return rows
 
 
-def _views(renderer, common, fixtures, folder, config):
-    """512 x 512 views, splatting included, with all voxels lit and with those they show."""
+def _measure_views(renderer, common, fixtures, folder, config):
+    """512 x 512 views, splatting included, with all voxels lit and with those they show: a row each.
+
+    renderer: the lighting network. common: what every row says. folder: where the parts before left their results.
+    """
     import numpy as np
     import torch
 
-    from ...models.near import basis as near_basis
-    from ...models.near import frame as near_frame
-    from ...models.near import render as near_render
+    from ...models.near import frame, render
+    from ...models.near.basis import NeuralBasis
     from ...scene import Camera
     from ..reference import fullsize
 
@@ -108,30 +107,38 @@ def _views(renderer, common, fixtures, folder, config):
     h, registers = torch.load(folder / "decoded.pt")
     coords, _ = fullsize.read_asset(fixtures / ASSET, config)
     arrays = np.load((fixtures / ASSET).with_suffix(".npz"))
-    pixels = near_render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
-    camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=near_render.NEAR, far=near_render.FAR)
-    basis = fullsize.fill(near_basis.NeuralBasis(32, 5, activation="silu"), config["salt"])
-    subject = near_frame.LitAsset(near_frame.Decoded(coords, h, registers), None)
-    seconds, flops, memory = _timed(lambda: renderer.memorize(registers, tokens))
+    pixels = render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
+    camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=render.NEAR, far=render.FAR)
+    basis = fullsize.fill(NeuralBasis(32, 5, activation="silu"), config["salt"])
+    subject = frame.LitAsset(frame.Decoded(coords, h, registers), None)
+    seconds, flops, memory = _time(lambda: renderer.memorize(registers, tokens))
     subject.memory = memory
-    rows = [_row(common | {"part": "renderer, once per light"}, seconds, flops)]
-    eye = torch.as_tensor(near_frame.embedding_camera(camera.position))[None]
+    rows = [_describe(common | {"part": "renderer, once per light"}, seconds, flops)]
+    eye = torch.as_tensor(frame.embedding_camera(camera.position))[None]
 
     def network():
         observed = renderer.observe(coords, eye)
         return renderer.light(renderer.geometry(h, observed), h, observed, coords, memory)
 
-    seconds, flops, _ = _timed(network)
-    rows.append(_row(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
-    rows[-1]["over_gemm_published"] = rows[-1]["over_gemm"] * flops / (flops + _spared(renderer, coords, registers))
+    seconds, flops, _ = _time(network)
+    rows.append(_describe(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
+    rows[-1]["over_gemm_published"] = rows[-1]["over_gemm"] * flops / (flops + _count_spared(renderer, coords, registers))
+    draw = lambda view, cull: frame.draw(renderer, basis, [subject], view, cull)
+    return rows + _measure_pictures(draw, camera, common, folder)
+
+
+def _measure_pictures(draw, camera, common, folder):
+    """draw: (camera, whether voxels that show nothing stay unlit) -> a frame. Compares the two, and the precisions."""
+    import numpy as np
+
+    rows = []
     close = camera.resized(3 * 512, 3 * 512).cropped(512, 512, 512, 512)
     for name, view in (("view", camera), ("close view", close)):
         pictures = []
         for cull in (False, True):
-            seconds, flops, frame = _timed(
-                lambda: near_frame.draw(renderer, basis, [subject], view, cull))  # noqa: B023
-            pictures.append(frame.maps["color"])
-            rows.append(_row(common | {"part": f"renderer, {name}", "lit": frame.lit}, seconds, flops))
+            seconds, flops, drawn = _time(lambda: draw(view, cull))  # noqa: B023
+            pictures.append(drawn.maps["color"])
+            rows.append(_describe(common | {"part": f"renderer, {name}", "lit": drawn.lit}, seconds, flops))
         rows[-1]["picture_difference"] = float(np.abs(pictures[0] - pictures[1]).max())
     kept = folder / "picture.npy"
     if common["precision"] == "float32":
@@ -141,21 +148,21 @@ def _views(renderer, common, fixtures, folder, config):
     return rows
 
 
-def _spared(renderer, coords, registers):
+def _count_spared(renderer, coords, registers):
     """Operations that the published network takes and ours does not: queries and outputs of the attention to register
     tokens, which are matrices of the asset here (blocks.RegisterAttention)."""
     width, tokens, heads = registers.shape[2], registers.shape[1], renderer.blocks[0].register_attn.heads
     return len(coords) * len(renderer.blocks) * 4 * width * (width + tokens - heads * tokens)
 
 
-def _row(common, seconds, flops):
-    rate = _gemm_rate(common["precision"])
+def _describe(common, seconds, flops):
+    rate = _measure_gemm_rate(common["precision"])
     return common | {"cpu_s": seconds, "gflop": flops / 1e9, "gemm_gflops_per_cpu_s": rate,
                      "over_gemm": seconds * rate / max(flops / 1e9, 1e-9),
                      "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
-def _timed(call):
+def _time(call):
     """Least processor seconds of RUNS calls after a first, the floating-point operations of its matrix products, and
     its result."""
     import torch
@@ -177,7 +184,7 @@ def _timed(call):
     return min(seconds), counter.get_total_flops(), result
 
 
-def _gemm_rate(precision):
+def _measure_gemm_rate(precision):
     """10^9 operations per processor second of a matrix product of the sizes that occur, the best so far."""
     import torch
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import image
-from ... import mesh as meshes
+from ... import image, mesh
 from ...errors import NearError
 from ...scene import Camera, Environment, camera, environment
 
@@ -110,10 +109,10 @@ class Dataset:
         """Assets whose roughness and metallic were made up where their files say nothing of them."""
         return set(self.meta.get("unfinished", ()))
 
-    def mesh(self, asset: str) -> meshes.Mesh:
+    def mesh(self, asset: str) -> mesh.Mesh:
         """The asset's mesh where it stands in the set's world: centred, its longest side 1."""
-        loaded = meshes.load(self.model(asset))
-        return meshes.normalize(loaded)[0] if self.meta.get("normalised") else loaded
+        loaded = mesh.load(self.model(asset))
+        return mesh.normalize(loaded)[0] if self.meta.get("normalised") else loaded
 
     def model(self, asset: str) -> Path:
         """The asset's mesh file. Sets that are not marked as `normalised` use its own frame as their world."""

@@ -11,8 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ... import files
-from ... import mesh as meshes
+from ... import files, mesh
 from ...errors import NearError
 from ...mesh import obj_ply
 from . import procedural, variation
@@ -51,7 +50,7 @@ class SourceModel:
         """The GLB; what was drawn for it, if anything, is written beside the model."""
         if self.original is None:
             return procedural.to_glb(procedural.make(seed))
-        data = (procedural.to_glb(meshes.normalize(meshes.load(self.original))[0])
+        data = (procedural.to_glb(mesh.normalize(mesh.load(self.original))[0])
                 if self.original.suffix.lower() == ".obj" else self.original.read_bytes())
         if self.redrawn:
             data, drawn = variation.redraw(data, seed)
@@ -60,7 +59,7 @@ class SourceModel:
             with tempfile.TemporaryDirectory() as folder:
                 plain = Path(folder) / "plain.glb"
                 plain.write_bytes(data)
-                data = procedural.to_glb(variation.reshape(meshes.load(plain), seed))
+                data = procedural.to_glb(variation.reshape(mesh.load(plain), seed))
         return data
 
 

@@ -4,17 +4,9 @@ import json
 import torch
 
 from ...errors import NearError
-from ...models.near import basis as near_basis
-from ...models.near import blocks, sparse
-from ...models.near import dino as near_dino
-from ...models.near import flow as near_flow
-from ...models.near import gaussians as near_gaussians
-from ...models.near import hdri as near_hdri
-from ...models.near import iad as near_iad
-from ...models.near import lad as near_lad
-from ...models.near import mesh as near_mesh
-from ...models.near import structure as near_structure
-from ...models.near import vae as near_vae
+from ...models.near import blocks, dino, flow, hdri, iad, lad, mesh, sparse, structure, vae
+from ...models.near.basis import NeuralBasis
+from ...models.near.gaussians import DecodedGaussians, rotation_matrix
 from . import conventions, fullsize, pictures
 from .conventions import EXACT
 from .pictures import VIEW
@@ -42,7 +34,7 @@ class Watch:
 
 
 def check_decoder(fixture):
-    network = fixture.load(near_iad.SLatGaussianDecoder(**fixture.config["config"]))
+    network = fixture.load(iad.SLatGaussianDecoder(**fixture.config["config"]))
     names = {"mid/input_layer": "input_layer"}
     for index in range(len(network.blocks)):
         names[f"mid/block{index}"] = f"blocks.{index}"
@@ -58,7 +50,7 @@ def check_decoder(fixture):
 
 
 def check_renderer(fixture):
-    network = fixture.load(near_lad.SLatGaussianRenderer(**fixture.config["config"]))
+    network = fixture.load(lad.SLatGaussianRenderer(**fixture.config["config"]))
     coords, h = fixture["in/coords"], fixture["in/h"]
     if "mid/ob_views_emb" in fixture:  # the stages after the amplifying view embedding must be exact
         names = {"mid/input_layer": "input_layer", "mid/h_gs": "gs_out_layer", "mid/h_pbr": "pbr_out_layer",
@@ -68,7 +60,7 @@ def check_renderer(fixture):
         network.light(network.geometry(h, observed), h, observed, coords,
                       network.memorize(fixture["in/reg"], fixture["in/hdri_tokens"]))
         watch.compare(fixture)
-        views, distances = near_lad.view_vectors(coords, torch.inverse(fixture["in/extrinsics"])[:, :3, 3],
+        views, distances = lad.view_vectors(coords, torch.inverse(fixture["in/extrinsics"])[:, :3, 3],
                                                  network.resolution)
         fixture.compare("mid/ob_views_pe", blocks.frequency_encoding(views, 12), VIEW)
         fixture.compare("mid/ob_dists_pe", blocks.frequency_encoding(distances, 12), VIEW)
@@ -85,10 +77,10 @@ def compare_activations(fixture, prefix, representation, camera=None):
     raw = {name: fixture[prefix + name] for name in
            ("_xyz", "_base_color", "_features_dc", "_scaling", "_scaling_view", "_rotation", "_opacity", "_roughness",
             "_metallic", "_pbr1", "_shadow", "_hdri1", "_hdri2", "_rgb") if prefix + name in fixture}
-    gaussians = near_gaussians.DecodedGaussians(raw, representation, camera)
+    gaussians = DecodedGaussians(raw, representation, camera)
     getters = {"get_xyz": gaussians.xyz, "get_opacity": gaussians.opacity, "get_scaling": gaussians.scaling,
                "get_scaling_view": lambda: gaussians.scaling("_scaling_view"), "get_rotation": gaussians.rotation,
-               "get_rotation_matrix": lambda: near_gaussians.rotation_matrix(gaussians.rotation()),
+               "get_rotation_matrix": lambda: rotation_matrix(gaussians.rotation()),
                "get_normal": gaussians.normal, "get_normal_view": lambda: gaussians.normal("_scaling_view"),
                "scale_bias": lambda: representation.scale_shift, "opacity_bias": lambda: representation.opacity_shift}
     for name in ("roughness", "metallic", "pbr1", "shadow", "hdri1", "hdri2"):
@@ -99,7 +91,7 @@ def compare_activations(fixture, prefix, representation, camera=None):
 
 
 def check_trellis_gaussians(fixture):
-    network = fixture.load(near_vae.SLatGaussianDecoderOri(**fixture.config["config"]))
+    network = fixture.load(vae.SLatGaussianDecoderOri(**fixture.config["config"]))
     for index, gaussians in enumerate(network(fixture["in/coords"], fixture["in/feats"])):
         for name, value in gaussians.raw.items():
             fixture.compare(f"out/{index}/{name}", value)
@@ -107,19 +99,19 @@ def check_trellis_gaussians(fixture):
 
 
 def check_slat_encoder(fixture):
-    network = fixture.load(near_vae.SLatEncoder(**fixture.config["config"]))
+    network = fixture.load(vae.SLatEncoder(**fixture.config["config"]))
     mean, log_variance = network(fixture["in/coords"], fixture["in/feats"])
     fixture.compare("out/mean", mean)
     fixture.compare("out/logvar", log_variance)
 
 
 def check_color_network(fixture):
-    network = fixture.load(near_basis.NeuralBasis(**fixture.config["config"]))
+    network = fixture.load(NeuralBasis(**fixture.config["config"]))
     fixture.compare("out/result", network(fixture["in/features"], fixture["in/normals"]))
 
 
 def check_latent_flow(fixture):
-    network = fixture.load(near_flow.SLatFlowModel(**fixture.config["config"]))
+    network = fixture.load(flow.SLatFlowModel(**fixture.config["config"]))
     coords = fixture["in/coords"]
     for key in fixture.names("in/t"):
         run = key.removeprefix("in/t")
@@ -135,24 +127,24 @@ def check_latent_flow(fixture):
 
 
 def check_structure_flow(fixture):
-    network = fixture.load(near_structure.SparseStructureFlowModel(**fixture.config["config"]))
+    network = fixture.load(structure.SparseStructureFlowModel(**fixture.config["config"]))
     fixture.compare("out/v", network(fixture["in/x"], fixture["in/t"], network.memorize(fixture["in/cond"])))
 
 
 def check_structure_decoder(fixture):
-    network = fixture.load(near_structure.SparseStructureDecoder(**fixture.config["config"]))
+    network = fixture.load(structure.SparseStructureDecoder(**fixture.config["config"]))
     fixture.compare("out/logits", network(fixture["in/z"]))
 
 
 def check_structure_encoder(fixture):
-    network = fixture.load(near_structure.SparseStructureEncoder(**fixture.config["config"]))
+    network = fixture.load(structure.SparseStructureEncoder(**fixture.config["config"]))
     mean, log_variance = network(fixture["in/x"])
     fixture.compare("out/mean", mean)
     fixture.compare("out/logvar", log_variance)
 
 
 def check_image_encoder(fixture):
-    network = fixture.load(near_dino.DinoVisionTransformer(**fixture.config["config"]))
+    network = fixture.load(dino.DinoVisionTransformer(**fixture.config["config"]))
     tokens = network(fixture["in/image_normalized"])
     fixture.compare("out/x_prenorm", tokens)
     fixture.compare("out/x_norm_clstoken", network.norm(tokens)[:, 0])
@@ -163,13 +155,13 @@ def check_image_encoder(fixture):
 
 def check_backbone(fixture):
     """The image stages alone, of any widths and depths."""
-    network = fixture.load(near_hdri.ConvNeXt(fixture.config["dims"], fixture.config["depths"]))
+    network = fixture.load(hdri.ConvNeXt(fixture.config["dims"], fixture.config["depths"]))
     for level, features in enumerate(network.pyramid(fixture["in/x"]), 2):
         fixture.compare(f"out/c{level}", features)
 
 
 def check_tokenizer_head(fixture):
-    network = near_hdri.Hdri_Encoder(**fixture.config["config"])
+    network = hdri.Hdri_Encoder(**fixture.config["config"])
     missing, unexpected = network.load_state_dict(fixture.weights(), strict=False)
     wrong = unexpected + [key for key in missing if not key.startswith("stage")]
     if wrong:
@@ -189,7 +181,7 @@ def check_tokenizer_head(fixture):
 
 
 def check_mesh_decoder(fixture):
-    network = fixture.load(near_mesh.SLatMeshDecoder(**fixture.config["config"]))
+    network = fixture.load(mesh.SLatMeshDecoder(**fixture.config["config"]))
     coords, features = network(fixture["in/coords"], fixture["in/feats"])
     fixture.compare("out/coords", coords)
     fixture.compare("out/feats", features)
@@ -197,7 +189,7 @@ def check_mesh_decoder(fixture):
 
 def check_mesh_extraction(fixture):
     """Vertices are numbered differently; each is compared with the nearest stored one."""
-    vertices, faces, attributes = near_mesh.extract(
+    vertices, faces, attributes = mesh.extract(
         fixture["in/coords"], fixture["in/feats"], fixture.config["res"], fixture.config["use_color"])
     stored = fixture["out/vertices"]
     if len(stored) != len(vertices):

@@ -5,12 +5,7 @@ import re
 import numpy as np
 import torch
 
-from ...models.near import blocks, sparse
-from ...models.near import conditioning as near_conditioning
-from ...models.near import gaussians as near_gaussians
-from ...models.near import hdri as near_hdri
-from ...models.near import sampler as near_sampler
-from ...models.near import structure as near_structure
+from ...models.near import blocks, conditioning, gaussians, hdri, sampler, sparse, structure
 
 EXACT = 1e-5  # of max(1, largest reference value): float32 rounding of another order of additions
 
@@ -20,7 +15,7 @@ def check_light_maps(fixture):
     for name in names:
         for angle in fixture.config["angles_deg"]:
             prefix = f"out/{name}/rot{angle:g}"
-            ours = near_conditioning.light_map(fixture[f"in/{name}"].numpy(), angle)
+            ours = conditioning.light_map(fixture[f"in/{name}"].numpy(), angle)
             fixture.compare(f"{prefix}/sub8", ours[:, ::8, ::8])
             stored = fixture[f"{prefix}/rows"]
             fixture.compare(f"{prefix}/rows", ours[:, fixture.config["rows"][:stored.shape[1]]])
@@ -28,8 +23,8 @@ def check_light_maps(fixture):
             fixture.compare(f"{prefix}/mean_std_min_max",
                             torch.stack([values.mean(1), values.std(1), values.amin(1), values.amax(1)]), 1e-4)
     small = fixture["in/small"]
-    fixture.compare("out/maps_small/env_ev0", near_conditioning.tone_map(small))
-    fixture.compare("out/maps_small/env_log", near_conditioning.log_map(small))
+    fixture.compare("out/maps_small/env_ev0", conditioning.tone_map(small))
+    fixture.compare("out/maps_small/env_log", conditioning.log_map(small))
 
 
 def check_primitives(fixture):
@@ -40,9 +35,9 @@ def check_primitives(fixture):
     for stem, operation, given, tolerance in (
             ("nerf", blocks.frequency_encoding, "x3", EXACT),
             ("timestep", blocks.timestep_embedding, "t", max(EXACT, rounding)),
-            ("patchify", near_structure.patchify, "vol", EXACT),
-            ("unpatchify", near_structure.unpatchify, "vol16", EXACT),
-            ("pixelshuffle", near_structure.unpatchify, "vol16", EXACT)):
+            ("patchify", structure.patchify, "vol", EXACT),
+            ("unpatchify", structure.unpatchify, "vol16", EXACT),
+            ("pixelshuffle", structure.unpatchify, "vol16", EXACT)):
         for key in fixture.names(f"out/{stem}"):
             count, distance = re.fullmatch(rf"out/{stem}(\d+)(_d)?", key).groups()
             fixture.compare(key, operation(fixture["in/d1" if distance else f"in/{given}"], int(count)), tolerance)
@@ -53,9 +48,9 @@ def check_primitives(fixture):
     norm = blocks.RMSNorm(len(fixture["w/rms"]))
     norm.load_state_dict({"weight": fixture["w/rms"]})
     fixture.compare("out/rms", norm(fixture["in/rms"]))
-    fixture.compare("out/fourier8", near_hdri.DirectionEncoder()(fixture["in/fourier"]))
-    fixture.compare("out/rope_q", near_hdri.rotate(fixture["in/rope_q"]))
-    fixture.compare("out/rope_k", near_hdri.rotate(fixture["in/rope_k"]))
+    fixture.compare("out/fourier8", hdri.DirectionEncoder()(fixture["in/fourier"]))
+    fixture.compare("out/rope_q", hdri.rotate(fixture["in/rope_q"]))
+    fixture.compare("out/rope_k", hdri.rotate(fixture["in/rope_k"]))
 
 
 def check_sparse_operations(fixture):
@@ -96,41 +91,41 @@ def check_samplers(fixture):
         return (1.3 * x).sin() + 0.5 * condition.mean((1, 2))[:, None, None] + 0.2 * np.cos(3 * t / 1000) * x
 
     for name, run in fixture.config["runs"].items():
-        settings = near_sampler.SamplerSettings(
+        settings = sampler.SamplerSettings(
             run["steps"], run["rescale_t"], run.get("cfg_strength"), tuple(run.get("cfg_interval", (0, 1))),
             fixture.config["sigma_min"])
         seen.clear()
-        velocity = near_sampler.guided_velocity(
+        velocity = sampler.guided_velocity(
             toy, [fixture["in/cond"]], fixture["in/neg_cond"], settings.cfg_strength)
-        steps = list(near_sampler.sample(velocity, noise, settings))
+        steps = list(sampler.sample(velocity, noise, settings))
         fixture.compare(f"out/{name}/samples", steps[-1].x)
         fixture.compare(f"out/{name}/pred_x_t", torch.stack([step.x for step in steps]))
         fixture.compare(f"out/{name}/pred_x_0", torch.stack([step.clean for step in steps]))
         fixture.compare(f"out/{name}/model_call_t", torch.tensor(seen))
-        fixture.compare(f"f64/{name}/t_seq", near_sampler.times(settings), 1e-12)
+        fixture.compare(f"f64/{name}/t_seq", sampler.times(settings), 1e-12)
 
 
 def check_cameras(fixture):
     lists = [fixture[f"in/{name}"].tolist() for name in ("yaw_deg", "pitch_deg", "radius", "fov_deg")]
     views = list(zip(*lists))
-    fixture.compare("out/extrinsics", np.stack([near_conditioning.extrinsics(*view[:3]) for view in views]))
-    fixture.compare("out/intrinsics", np.stack([near_conditioning.intrinsics(view[3]) for view in views]))
-    spiral = np.degrees(near_conditioning.spiral(fixture.config["spiral_views"]))
-    fixture.compare("out/spiral_extrinsics", np.stack([near_conditioning.extrinsics(*view, 2) for view in spiral]))
-    fixture.compare("out/spiral_intrinsics", np.stack([near_conditioning.intrinsics(40)] * len(spiral)))
-    fixture.compare("out/sphere_hammersley_yaw_pitch", near_conditioning.sphere(fixture.config["sphere_views"]))
+    fixture.compare("out/extrinsics", np.stack([conditioning.extrinsics(*view[:3]) for view in views]))
+    fixture.compare("out/intrinsics", np.stack([conditioning.intrinsics(view[3]) for view in views]))
+    spiral = np.degrees(conditioning.spiral(fixture.config["spiral_views"]))
+    fixture.compare("out/spiral_extrinsics", np.stack([conditioning.extrinsics(*view, 2) for view in spiral]))
+    fixture.compare("out/spiral_intrinsics", np.stack([conditioning.intrinsics(40)] * len(spiral)))
+    fixture.compare("out/sphere_hammersley_yaw_pitch", conditioning.sphere(fixture.config["sphere_views"]))
     for key in fixture.names("out/hammersley"):
         dimensions, count = map(int, re.search(r"hammersley(\d+)_(\d+)", key).groups())
-        points = [near_conditioning.hammersley(dimensions, index, count) for index in range(count)]
+        points = [conditioning.hammersley(dimensions, index, count) for index in range(count)]
         fixture.compare(key, torch.tensor(points))
-    fixture.compare("out/quat_to_matrix", near_gaussians.rotation_matrix(fixture["in/quats_wxyz"]))
+    fixture.compare("out/quat_to_matrix", gaussians.rotation_matrix(fixture["in/quats_wxyz"]))
 
 
 def check_voxels(fixture):
     for key in fixture.names("out/"):
         name = key.split("/")[1]
         vertices, faces = (fixture[f"in/{name}/{part}"].numpy() for part in ("vertices", "faces"))
-        ours = near_conditioning.mesh_voxels(vertices, faces, fixture.config.get("resolution", 64))
+        ours = conditioning.mesh_voxels(vertices, faces, fixture.config.get("resolution", 64))
         a, b = (set(map(tuple, coords.tolist())) for coords in (ours, fixture[key]))
         fixture.add(f"{key}, 1 - IoU", 1 - len(a & b) / len(a | b), 0.005)
         stored = np.array(sorted(b))
@@ -141,8 +136,8 @@ def check_voxels(fixture):
 def check_crops(fixture):
     for key in fixture.names("in/"):
         name = key.removeprefix("in/")
-        rgba = near_conditioning.crop(fixture[key].numpy())
-        black, white = near_conditioning.over(rgba, 0), near_conditioning.over(rgba, 1)
+        rgba = conditioning.crop(fixture[key].numpy())
+        black, white = conditioning.over(rgba, 0), conditioning.over(rgba, 1)
         pictures = {"rgba": rgba, "rgb_black": black, "white_matte": white}
         for stored in fixture.names(f"out/{name}/"):  # every so manieth pixel, or one row
             if found := re.search(r"/(rgba|rgb_black|white_matte)_sub(\d+)$", stored):

@@ -9,10 +9,7 @@ import torch
 
 from ... import image
 from ...errors import NearError
-from ...models.near import conditioning as near_conditioning
-from ...models.near import hdri as near_hdri
-from ...models.near import iad as near_iad
-from ...models.near import lad as near_lad
+from ...models.near import conditioning, hdri, iad, lad
 
 CHUNK = 1 << 22
 KEPT = ("freq_bands", "offset_perturbation", "pos_emb")  # buffers that keep the values they are constructed with
@@ -82,7 +79,7 @@ def compare_spread(fixture, name, ours):
 
 def compute_tokens(path, config, watch=None):
     """Tokens (1, T, C) of a full-size tokenizer; watch: dict that receives the intermediate features."""
-    network, light_map = fill(near_hdri.Hdri_Encoder(**config["config"]), config["salt"]), read_light_map(path, config)
+    network, light_map = fill(hdri.Hdri_Encoder(**config["config"]), config["salt"]), read_light_map(path, config)
     if watch is not None:
         watch["light_map"] = light_map[0]
         pyramid, record = network.pyramid, watch
@@ -93,7 +90,7 @@ def compute_tokens(path, config, watch=None):
 def read_light_map(path, config):
     """The tokenizer's input (1, 9, 512, 512) that a fixture names."""
     radiance = image.read(find_data(path, config["hdri"]))[..., :3]
-    return near_conditioning.light_map(radiance, config["rot_deg"])[None]
+    return conditioning.light_map(radiance, config["rot_deg"])[None]
 
 
 def read_asset(path, config):
@@ -117,13 +114,13 @@ def check_decoder_and_renderer(fixture, tokens):
     """tokens: the light tokens (1, T, C) that the fixture's reference used."""
     config = fixture.config
     coords, feats = read_asset(fixture.path, config)
-    decoder = fill(near_iad.SLatGaussianDecoder(**config["decoder_config"]), config["salt"])
+    decoder = fill(iad.SLatGaussianDecoder(**config["decoder_config"]), config["salt"])
     h, registers = decoder(coords, feats)
     del decoder
     compare_spread(fixture, "out/h_sub", h[::64])
     compare_spread(fixture, "out/h_mean_std", torch.stack([h.mean(), h.std()]))
     compare_spread(fixture, "out/reg_first2", registers[0, :len(fixture["out/reg_first2"])])
-    renderer = fill(near_lad.SLatGaussianRenderer(**config["renderer_config"]), config["salt"])
+    renderer = fill(lad.SLatGaussianRenderer(**config["renderer_config"]), config["salt"])
     gaussians, = renderer(coords, h, registers, tokens, fixture["in/extrinsics"][None])
     for name, value in gaussians.raw.items():
         compare_spread(fixture, f"out/{name}_sub", value[::1021])

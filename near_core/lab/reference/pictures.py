@@ -4,11 +4,9 @@ import re
 import numpy as np
 import torch
 
-from ...models.near import basis as near_basis
-from ...models.near import gaussians as near_gaussians
-from ...models.near import iad as near_iad
-from ...models.near import lad as near_lad
-from ...models.near import render as near_render
+from ...models.near import iad, lad, render
+from ...models.near.basis import NeuralBasis
+from ...models.near.gaussians import DecodedGaussians, Representation
 from .conventions import EXACT
 
 VIEW = 5e-4  # what depends on the view vector, which the lighting network multiplies by up to 2^11
@@ -20,10 +18,10 @@ RARE, UNSTEADY = 1e-3, 0.05  # share of pixels where that may happen: from equal
 
 def check_renderings(fixture):
     """Both passes of the renderer for every camera, and the projections behind them."""
-    basis = fixture.load(near_basis.NeuralBasis(**fixture.config["neural_basis"]), "w/neural_basis.")
+    basis = fixture.load(NeuralBasis(**fixture.config["neural_basis"]), "w/neural_basis.")
     raw = {name: fixture[f"in/{name}"] for name in (key.removeprefix("in/") for key in fixture.names("in/_"))}
     settings = fixture.config["gaussian"]
-    representation = near_gaussians.Representation(
+    representation = Representation(
         {}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"], settings["opacity_bias"],
         settings["scaling_activation"])
     names = [key.split("/")[1] for key in fixture.names("in/cam") if key.endswith("extrinsics")]
@@ -31,9 +29,9 @@ def check_renderings(fixture):
         view, lens = fixture[f"in/{name}/extrinsics"], fixture[f"in/{name}/intrinsics"]
         wide = "_wide" if name.endswith("_wide") else ""
         near, far = fixture.config["near" + wide], fixture.config["far" + wide]
-        gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
+        gaussians = DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
         size = read_size(fixture[f"out/{name}/alpha"])
-        compare_maps(fixture, f"out/{name}", near_render.render(gaussians, basis, view, lens, size, near, far))
+        compare_maps(fixture, f"out/{name}", render.render(gaussians, basis, view, lens, size, near, far))
         compare_projections(fixture, f"mid/{name}", gaussians, basis, view, lens, size, near, far)
     for key in fixture.names("out/ssaa"):
         compare_supersampled(fixture, key, raw, representation, basis, names[0])
@@ -67,13 +65,13 @@ def to_planes(image, reference):
 
 
 def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, near, far):
-    pixels, turn = near_render.pixel_intrinsics(lens, *size), view[:3, :3].T
+    pixels, turn = render.pixel_intrinsics(lens, *size), view[:3, :3].T
     for end, scaling, values in (
-            ("pass_pbr", "_scaling", near_render.material_features(gaussians, turn)),
-            ("pass_view", "_scaling_view", near_render.light_features(gaussians, basis, turn))):
+            ("pass_pbr", "_scaling", render.material_features(gaussians, turn)),
+            ("pass_view", "_scaling_view", render.light_features(gaussians, basis, turn))):
         if f"{prefix}/{end}/radii" not in fixture:
             continue
-        seen = near_render.splat_pass(gaussians, scaling, values, view, pixels, size, near, far)[-1]
+        seen = render.splat_pass(gaussians, scaling, values, view, pixels, size, near, far)[-1]
         kept = fixture[f"{prefix}/{end}/radii"].amin(1) > 0
         fixture.compare(f"{prefix}/{end}/colors_in", values)
         opacity = gaussians.opacity()[:, 0] * fixture[f"{prefix}/{end}/compensations"]
@@ -92,11 +90,11 @@ def compare_supersampled(fixture, key, raw, representation, basis, camera):
     small = read_size(fixture[key])
     large = small if small[0] != side else tuple(factor * length for length in small)
     view, lens = fixture[f"in/{camera}/extrinsics"], fixture[f"in/{camera}/intrinsics"]
-    gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
-    maps = near_render.render(gaussians, basis, view, lens, large, fixture.config["near"], fixture.config["far"])
+    gaussians = DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
+    maps = render.render(gaussians, basis, view, lens, large, fixture.config["near"], fixture.config["far"])
     value = maps[key.split("/")[-1]]
     if small != large:
-        value = near_render.shrink(value, small)
+        value = render.shrink(value, small)
     fixture.compare(key, to_planes(value, fixture[key]))
 
 
@@ -104,10 +102,10 @@ def compare_background(fixture, raw, representation, camera):
     """A pass over a colour of its own; its picture may have another size than the frames."""
     size = read_size(fixture["out/background/alpha"][..., 0])
     view = fixture[f"in/{camera}/extrinsics"]
-    gaussians = near_gaussians.DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
-    picture, alpha, depth, _ = near_render.splat_pass(
+    gaussians = DecodedGaussians(raw, representation, torch.inverse(view)[:3, 3])
+    picture, alpha, depth, _ = render.splat_pass(
         gaussians, "_scaling_view", fixture["in/background_colors"], view,
-        near_render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size,
+        render.pixel_intrinsics(fixture[f"in/{camera}/intrinsics"], *size), size,
         fixture.config["near"], fixture.config["far"], background=fixture["in/background"].numpy())
     fixture.compare("out/background/rgbd", np.concatenate([picture, depth[..., None]], 2), DEPTH)
     fixture.compare("out/background/alpha", alpha[..., None])
@@ -116,15 +114,15 @@ def compare_background(fixture, raw, representation, camera):
 def check_whole_frames(fixture):
     """Latent to picture: decoder, lighting network, both passes."""
     configs = fixture.config["configs"]
-    decode = fixture.load(near_iad.SLatGaussianDecoder(**configs["decoder"]), "w/decoder.")
-    light = fixture.load(near_lad.SLatGaussianRenderer(**configs["renderer"]), "w/renderer.")
-    basis = fixture.load(near_basis.NeuralBasis(**configs["neural_basis"]), "w/neural_basis.")
+    decode = fixture.load(iad.SLatGaussianDecoder(**configs["decoder"]), "w/decoder.")
+    light = fixture.load(lad.SLatGaussianRenderer(**configs["renderer"]), "w/renderer.")
+    basis = fixture.load(NeuralBasis(**configs["neural_basis"]), "w/neural_basis.")
     h, registers = decode(fixture["in/coords"], fixture["in/feats"])
     for key in fixture.names("in/cam"):
         if key.endswith("extrinsics"):
             camera = key.split("/")[1]
             gaussians, = light(fixture["in/coords"], h, registers, fixture["in/hdri_tokens"], fixture[key][None])
-            maps = near_render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"],
+            maps = render.render(gaussians, basis, fixture[key], fixture[f"in/{camera}/intrinsics"],
                                       read_size(fixture[f"out/{camera}/alpha"]),
                                       fixture.config["near"], fixture.config["far"])
             compare_maps(fixture, f"out/{camera}", maps, VIEW, UNSTEADY)

@@ -13,9 +13,11 @@ torch = pytest.importorskip("torch")
 from kernels.twins import splat as twin  # noqa: E402  torch first
 from near_core.errors import NearError  # noqa: E402
 from near_core.lab.reference import reference  # noqa: E402  torch first
-from near_core.models.near import checkpoint as near_checkpoint  # noqa: E402
-from near_core.models.near import gaussians as near_gaussians  # noqa: E402
-from near_core.models.near import render as near_render  # noqa: E402
+from near_core.models.near import (
+    checkpoint,  # noqa: E402
+    render,  # noqa: E402
+)
+from near_core.models.near.gaussians import DecodedGaussians, Representation  # noqa: E402
 
 SHARED = Path(os.environ.get("NEAR_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 FOLDER = SHARED / "fixtures" / "reference"
@@ -37,7 +39,7 @@ def test_weights_have_the_published_keys_and_shapes(name):
     described = json.loads((FOLDER / "state_dict_keys" / f"{name}.json").read_text())
     kind = described["official_class"].split(" ")[0]
     with torch.device("meta"):
-        network = near_checkpoint.NETWORKS[kind](**described["config"])
+        network = checkpoint.NETWORKS[kind](**described["config"])
     assert {key: list(value.shape) for key, value in network.state_dict().items()} == described["keys"]
     assert sum(parameter.numel() for parameter in network.parameters()) == described["n_parameters"]
 
@@ -92,12 +94,12 @@ def crop_frames(arrays, width, height):
 def draw_background(arrays, config, width, height):
     """The pass over a background drawn again in another size, in float64."""
     settings = config["gaussian"]
-    gaussians = near_gaussians.DecodedGaussians(
+    gaussians = DecodedGaussians(
         {key[3:]: torch.from_numpy(value).double() for key, value in arrays.items() if key.startswith("in/_")},
-        near_gaussians.Representation({}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"],
+        Representation({}, True, 1.5, 1, settings["kernel"], settings["scaling_bias"],
                                       settings["opacity_bias"], settings["scaling_activation"]))
-    pixels = near_render.pixel_intrinsics(arrays["in/cam0/intrinsics"], width, height)
-    seen = twin.project(*near_render.shape(gaussians, "_scaling_view"),
+    pixels = render.pixel_intrinsics(arrays["in/cam0/intrinsics"], width, height)
+    seen = twin.project(*render.shape(gaussians, "_scaling_view"),
                         *(torch.from_numpy(each).double() for each in (arrays["in/cam0/extrinsics"], pixels)),
                         width, height, near=config["near"], far=config["far"])
     colours, behind = (torch.from_numpy(arrays[f"in/{name}"]).double() for name in ("background_colors", "background"))
