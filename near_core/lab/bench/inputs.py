@@ -38,4 +38,5 @@ def make_light(seed: int) -> Environment:
 
 
 def make_view(number: int, size: tuple[int, int]) -> camera.Camera:
+    """Camera number n of a walk around the asset. size: width and height, pixels."""
     return camera.orbit(20 + 7 * number, 20, 2, 40 * max(1, size[0] / size[1]) ** 0.8, *size)

@@ -61,7 +61,8 @@ def measure_frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict
         draw(make_view(0, SIZES["512"]), maps[0])
         measured[f"first_picture_n{count}"] = time.perf_counter() - start
         for name, size in SIZES.items():
-            measured[f"camera_{name}_n{count}"] = _median(args, lambda n: draw(make_view(n, size), maps[0]))  # noqa: B023
+            measured[f"camera_{name}_n{count}"] = _median(
+                args, lambda n: draw(make_view(n, size), maps[0]))  # noqa: B023
         measured[f"camera_512_draft_n{count}"] = _median(
             args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], "draft"))  # noqa: B023
         turned = lambda n: maps[0].turn(turn_z(10 * n + 5), 1.0)  # noqa: E731

@@ -25,6 +25,7 @@ TOKENIZER, ASSET = "fullsize_hdri_encoder.json", "fullsize_iad_lad.json"
 
 
 def add_arguments(parser):
+    """The options of this script."""
     parser.add_argument("--fixtures", required=True, type=Path, help="folder with the fullsize_* fixtures")
     parser.add_argument("--json", type=Path, metavar="R.json", help="where to write the numbers")
     parser.add_argument("--threads", type=int, default=2)
@@ -122,7 +123,8 @@ def _measure_views(renderer, common, fixtures, folder, config):
 
     seconds, flops, _ = _time(network)
     rows.append(_describe(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
-    rows[-1]["over_gemm_published"] = rows[-1]["over_gemm"] * flops / (flops + _count_spared(renderer, coords, registers))
+    spared = _count_spared(renderer, coords, registers)
+    rows[-1]["over_gemm_published"] = rows[-1]["over_gemm"] * flops / (flops + spared)
     draw = lambda view, cull: frame.draw(renderer, basis, [subject], view, cull)
     return rows + _measure_pictures(draw, camera, common, folder)
 

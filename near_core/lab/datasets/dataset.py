@@ -40,6 +40,7 @@ class DatasetView:
 
     @property
     def camera(self) -> Camera:
+        """Where it was taken from, in the set's world."""
         return camera.from_json(self.camera_json)
 
     def image(self) -> np.ndarray:

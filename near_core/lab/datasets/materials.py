@@ -67,10 +67,10 @@ def draw_material(chance: np.random.Generator, textured: float = 0.65) -> Materi
     first = draw_uniform(chance)
     if chance.random() > textured:
         return Material(first.kind, (*first.linear, 1.0), first.roughness, first.metallic)
-    second = _partner(chance, first)
-    pattern = _pattern_for(chance, first)
+    second = _choose_partner(chance, first)
+    pattern = _choose_pattern(chance, first)
     height = PATTERN_MAKERS[pattern](chance)
-    grain = (noise(chance, chance.uniform(0.8, 1.6)) - 0.5) * chance.uniform(0, 0.25)
+    grain = (make_noise(chance, chance.uniform(0.8, 1.6)) - 0.5) * chance.uniform(0, 0.25)
     mix = height[..., None]
     color = _lerp(np.array(first.color), np.array(second.color), mix) * (1 + grain[..., None] * 0.6)
     roughness = np.clip(_lerp(first.roughness, second.roughness, height) + grain, 0.04, 1)
@@ -78,12 +78,12 @@ def draw_material(chance: np.random.Generator, textured: float = 0.65) -> Materi
     bumpy = chance.random() < 0.35
     return Material(
         f"{first.kind} {pattern}", (1.0, 1.0, 1.0, 1.0), 1.0, 1.0,
-        base_color_map=_bytes(np.concatenate([color, np.ones_like(mix)], -1)),
-        roughness_map=_bytes(roughness), metallic_map=_bytes(metallic),
-        normal_map=_normals(_blurred(height) + grain, chance.uniform(1, 5)) if bumpy else None)
+        base_color_map=_to_bytes(np.concatenate([color, np.ones_like(mix)], -1)),
+        roughness_map=_to_bytes(roughness), metallic_map=_to_bytes(metallic),
+        normal_map=_make_normal_map(_blur(height) + grain, chance.uniform(1, 5)) if bumpy else None)
 
 
-def _partner(chance: np.random.Generator, first: UniformMaterial) -> UniformMaterial:
+def _choose_partner(chance: np.random.Generator, first: UniformMaterial) -> UniformMaterial:
     if first.kind in PARTNERS and chance.random() < 0.7:
         return draw_uniform(chance, PARTNERS[first.kind])
     if chance.random() < 0.5:  # the same stuff in another colour and polish
@@ -91,7 +91,7 @@ def _partner(chance: np.random.Generator, first: UniformMaterial) -> UniformMate
     return draw_uniform(chance)
 
 
-def _pattern_for(chance: np.random.Generator, first: UniformMaterial) -> str:
+def _choose_pattern(chance: np.random.Generator, first: UniformMaterial) -> str:
     likely = {"wood": ("rings", "rings", "stripes"), "fabric": ("weave", "weave", "stripes", "checker"),
               "steel": ("brushed", "worn", "noise"), "paint": ("worn", "stripes", "gradient"),
               "stone": ("noise", "bricks", "spots"), "clay": ("bricks", "noise", "spots")}
@@ -108,7 +108,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
     return u, v
 
 
-def noise(chance: np.random.Generator, slope: float = 1.2, stretch: float = 1.0) -> np.ndarray:
+def make_noise(chance: np.random.Generator, slope: float = 1.2, stretch: float = 1.0) -> np.ndarray:
     """Noise whose amplitudes fall as 1 / frequency^(slope + 1), stretched along v, scaled to 0..1."""
     fy, fx = np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing="ij")
     frequency = np.hypot(fx, fy * stretch)
@@ -120,15 +120,15 @@ def noise(chance: np.random.Generator, slope: float = 1.2, stretch: float = 1.0)
     return np.clip((field - low) / max(high - low, 1e-9), 0, 1)
 
 
-def _step(field: np.ndarray, edge: float, softness: float) -> np.ndarray:
+def _soften_step(field: np.ndarray, edge: float, softness: float) -> np.ndarray:
     return np.clip((field - edge) / max(softness, 1e-3) + 0.5, 0, 1)
 
 
 def _stripes(chance: np.random.Generator) -> np.ndarray:
     u, v = _grid()
     a, b = chance.integers(0, 7), chance.integers(-3, 6)
-    wave = 0.5 + 0.5 * np.sin(2 * np.pi * (a * u + (b or 2) * v) + chance.uniform(0, 4) * noise(chance, 2) * 0.5)
-    return _step(wave, chance.uniform(0.25, 0.75), chance.choice([0.05, 0.3, 1]))
+    wave = 0.5 + 0.5 * np.sin(2 * np.pi * (a * u + (b or 2) * v) + chance.uniform(0, 4) * make_noise(chance, 2) * 0.5)
+    return _soften_step(wave, chance.uniform(0.25, 0.75), chance.choice([0.05, 0.3, 1]))
 
 
 def _checker(chance: np.random.Generator) -> np.ndarray:
@@ -143,7 +143,7 @@ def _spots(chance: np.random.Generator) -> np.ndarray:
     for x, y in chance.random((chance.integers(4, 40), 2)):
         du, dv = np.abs(u - x), np.abs(v - y)
         nearest = np.minimum(nearest, np.hypot(np.minimum(du, 1 - du), np.minimum(dv, 1 - dv)))
-    return 1 - _step(nearest, chance.uniform(0.03, 0.1), chance.choice([0.01, 0.05]))
+    return 1 - _soften_step(nearest, chance.uniform(0.03, 0.1), chance.choice([0.01, 0.05]))
 
 
 def _gradient(chance: np.random.Generator) -> np.ndarray:
@@ -154,9 +154,9 @@ def _gradient(chance: np.random.Generator) -> np.ndarray:
 def _rings(chance: np.random.Generator) -> np.ndarray:
     u, v = _grid()
     along, across = (u, v) if chance.random() < 0.5 else (v, u)
-    bend = noise(chance, 1.8, chance.choice([0.15, 0.3]) if along is v else 1.0)
+    bend = make_noise(chance, 1.8, chance.choice([0.15, 0.3]) if along is v else 1.0)
     rings = (chance.integers(3, 9) * across + chance.uniform(0.5, 2.5) * bend) % 1
-    fibres = noise(chance, 0.3, 0.05 if along is v else 6)
+    fibres = make_noise(chance, 0.3, 0.05 if along is v else 6)
     return np.clip(0.75 * np.abs(2 * rings - 1) + 0.25 * fibres, 0, 1)
 
 
@@ -166,7 +166,7 @@ def _bricks(chance: np.random.Generator) -> np.ndarray:
     y = v * rows
     x = u * columns + 0.5 * (np.floor(y) % 2)
     inside = (np.minimum(x % 1, 1 - x % 1) > gap / 2) & (np.minimum(y % 1, 1 - y % 1) > gap)
-    return np.where(inside, 0.15 * noise(chance, 1), 1.0)
+    return np.where(inside, 0.15 * make_noise(chance, 1), 1.0)
 
 
 def _weave(chance: np.random.Generator) -> np.ndarray:
@@ -177,15 +177,15 @@ def _weave(chance: np.random.Generator) -> np.ndarray:
 
 
 def _worn(chance: np.random.Generator) -> np.ndarray:
-    return _step(noise(chance, chance.uniform(0.5, 1.2)), chance.uniform(0.55, 0.8), 0.08)
+    return _soften_step(make_noise(chance, chance.uniform(0.5, 1.2)), chance.uniform(0.55, 0.8), 0.08)
 
 
 def _brushed(chance: np.random.Generator) -> np.ndarray:
-    return noise(chance, chance.uniform(0, 0.6), chance.choice([0.03, 0.08]))
+    return make_noise(chance, chance.uniform(0, 0.6), chance.choice([0.03, 0.08]))
 
 
 def _noise(chance: np.random.Generator) -> np.ndarray:
-    return noise(chance, chance.uniform(0.4, 2))
+    return make_noise(chance, chance.uniform(0.4, 2))
 
 
 PATTERN_MAKERS = dict(zip(PATTERNS, (_noise, _stripes, _checker, _spots, _gradient, _rings, _bricks, _weave, _worn,
@@ -196,7 +196,7 @@ def _lerp(a, b, t):
     return a + (b - a) * t
 
 
-def _blurred(field: np.ndarray) -> np.ndarray:
+def _blur(field: np.ndarray) -> np.ndarray:
     """A hard-edged pattern as a height whose slopes a map can hold."""
     for axis in (0, 1):
         for _ in range(2):
@@ -204,13 +204,13 @@ def _blurred(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def _normals(height: np.ndarray, strength: float) -> np.ndarray:
+def _make_normal_map(height: np.ndarray, strength: float) -> np.ndarray:
     """Tangent-space normal map (SIZE, SIZE, 3) uint8 of a tiling height, green along +V; row 0 is the top."""
     du = (np.roll(height, -1, 1) - np.roll(height, 1, 1)) / 2
     dv = (np.roll(height, 1, 0) - np.roll(height, -1, 0)) / 2
     normal = np.stack([-du * strength, -dv * strength, np.ones_like(height)], -1)
-    return _bytes(0.5 + 0.5 * unit(normal))
+    return _to_bytes(0.5 + 0.5 * unit(normal))
 
 
-def _bytes(field: np.ndarray) -> np.ndarray:
+def _to_bytes(field: np.ndarray) -> np.ndarray:
     return np.round(np.clip(field, 0, 1) * 255).astype(np.uint8)

@@ -13,14 +13,14 @@ from ...directions import unit
 
 
 @dataclass(frozen=True)
-class Part:
+class ShapePart:
     """A surface. vertices: (V, 3) float64. faces: (F, 3) int. uv: (F, 3, 2) per corner."""
 
     vertices: np.ndarray
     faces: np.ndarray
     uv: np.ndarray
 
-    def moved(self, offset=(0, 0, 0), scale=1.0, rotation: np.ndarray | None = None) -> Part:
+    def move(self, offset=(0, 0, 0), scale=1.0, rotation: np.ndarray | None = None) -> ShapePart:
         """Scaled (one number or one per axis), then rotated (3, 3), then shifted."""
         points = self.vertices * np.asarray(scale, float)
         points = points if rotation is None else points @ rotation.T
@@ -28,6 +28,7 @@ class Part:
 
     @property
     def size(self) -> np.ndarray:
+        """(3,) of its bounds."""
         return np.ptp(self.vertices, axis=0)
 
 
@@ -38,7 +39,7 @@ def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
 
-def tube(rings: np.ndarray, tiles=(2.0, 2.0), capped: bool = False) -> Part:
+def tube(rings: np.ndarray, tiles=(2.0, 2.0), capped: bool = False) -> ShapePart:
     """A surface through rings (R, S, 3) of points, each ring closed; capped: ends are closed by fans."""
     count, sides = rings.shape[:2]
     i, j = np.meshgrid(np.arange(count - 1), np.arange(sides), indexing="ij")
@@ -46,37 +47,37 @@ def tube(rings: np.ndarray, tiles=(2.0, 2.0), capped: bool = False) -> Part:
     quads = np.stack([below + j, below + (j + 1) % sides, above + (j + 1) % sides, above + j], -1).reshape(-1, 4)
     u, v = np.stack([j, j + 1, j + 1, j], -1) / sides, np.stack([i, i, i + 1, i + 1], -1) / (count - 1)
     uv = np.stack([u * tiles[0], v * tiles[1]], -1).reshape(-1, 4, 2)
-    part = Part(rings.reshape(-1, 3), np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]),
-                np.concatenate([uv[:, [0, 1, 2]], uv[:, [0, 2, 3]]]))
-    part = without_slivers(part)
-    return together([part, _cap(rings[0], True), _cap(rings[-1], False)]) if capped else part
+    part = ShapePart(rings.reshape(-1, 3), np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]),
+                     np.concatenate([uv[:, [0, 1, 2]], uv[:, [0, 2, 3]]]))
+    part = drop_slivers(part)
+    return join([part, _cap(rings[0], True), _cap(rings[-1], False)]) if capped else part
 
 
-def _cap(ring: np.ndarray, turned: bool) -> Part:
+def _cap(ring: np.ndarray, turned: bool) -> ShapePart:
     sides = len(ring)
     j = np.arange(sides)
     rim = [(j + 1) % sides, j] if turned else [j, (j + 1) % sides]
     faces = np.stack([np.full(sides, sides), *rim], 1)
     vertices = np.concatenate([ring, ring.mean(0, keepdims=True)])
-    return without_slivers(project(Part(vertices, faces, np.zeros((sides, 3, 2)))))
+    return drop_slivers(project_uvs(ShapePart(vertices, faces, np.zeros((sides, 3, 2)))))
 
 
-def without_slivers(part: Part) -> Part:
+def drop_slivers(part: ShapePart) -> ShapePart:
     """Without faces of no area, which have no normal."""
     a, b, c = (part.vertices[part.faces[:, i]] for i in range(3))
     keep = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-10
-    return Part(part.vertices, part.faces[keep], part.uv[keep])
+    return ShapePart(part.vertices, part.faces[keep], part.uv[keep])
 
 
-def together(parts: list[Part]) -> Part:
+def join(parts: list[ShapePart]) -> ShapePart:
     """Several surfaces as one part."""
     start = np.cumsum([0] + [len(p.vertices) for p in parts])
-    return Part(np.concatenate([p.vertices for p in parts]),
-                np.concatenate([p.faces + offset for p, offset in zip(parts, start)]),
-                np.concatenate([p.uv for p in parts]))
+    return ShapePart(np.concatenate([p.vertices for p in parts]),
+                     np.concatenate([p.faces + offset for p, offset in zip(parts, start)]),
+                     np.concatenate([p.uv for p in parts]))
 
 
-def project(part: Part, tiles: float = 2.0) -> Part:
+def project_uvs(part: ShapePart, tiles: float = 2.0) -> ShapePart:
     """Texture coordinates from the side each face looks to (box projection)."""
     corners = part.vertices[part.faces]
     normal = np.abs(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
@@ -93,7 +94,7 @@ def _smooth_curve(points: np.ndarray, count: int) -> np.ndarray:
     return 0.5 * (2 * p1 + (p2 - p0) * f + (2 * p0 - 5 * p1 + 4 * p2 - p3) * f**2 + (3 * p1 - p0 - 3 * p2 + p3) * f**3)
 
 
-def lathe(chance: np.random.Generator) -> Part:
+def lathe(chance: np.random.Generator) -> ShapePart:
     """A turned shape: vases, bowls, knobs, columns; some fluted, faceted or oval; hollow ones have a wall."""
     knots = chance.integers(3, 7)
     height = chance.uniform(0.4, 2.2)
@@ -116,10 +117,10 @@ def lathe(chance: np.random.Generator) -> Part:
     rings = np.stack([profile[:, :1] * np.cos(angle) * ripple, profile[:, :1] * np.sin(angle) * ripple,
                       np.repeat(profile[:, 1:], sides, 1)], -1)
     squeeze = (1, chance.uniform(0.4, 0.9), 1) if chance.random() < 0.15 else 1.0
-    return tube(rings, (float(chance.integers(1, 5)), float(chance.integers(1, 4)))).moved(scale=squeeze)
+    return tube(rings, (float(chance.integers(1, 5)), float(chance.integers(1, 4)))).move(scale=squeeze)
 
 
-def _outline(chance: np.random.Generator) -> np.ndarray:
+def _draw_outline(chance: np.random.Generator) -> np.ndarray:
     """A closed outline (S, 2) around the origin, star-shaped: circle, polygon, star, gear, flower, rounded box."""
     kind = chance.choice(["circle", "polygon", "star", "gear", "flower", "box"])
     if kind == "polygon":
@@ -144,7 +145,7 @@ def ring(radius: np.ndarray) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
 
 
-def sweep(chance: np.random.Generator) -> Part:
+def sweep(chance: np.random.Generator) -> ShapePart:
     """An outline along a path: springs, hooks, rings, twisted bars, bent tubes."""
     kind = chance.choice(["spline", "helix", "ring", "knot", "arc"])
     t = np.linspace(0, 1, 90 if kind in ("helix", "knot") else 48)
@@ -167,7 +168,7 @@ def sweep(chance: np.random.Generator) -> Part:
     closed = kind in ("ring", "knot")
     width = thick * (np.ones_like(t) if closed else _smooth_curve(chance.uniform(0.5, 1.3, (4, 1)), len(t))[:, 0])
     twist = t * (0 if closed else chance.choice([0, 0, 1, 3]) * np.pi)
-    return tube(rings_along(path, _outline(chance), width, twist), (2.0, 6.0), capped=not closed)
+    return tube(rings_along(path, _draw_outline(chance), width, twist), (2.0, 6.0), capped=not closed)
 
 
 def rings_along(path: np.ndarray, outline: np.ndarray, width: np.ndarray, twist: np.ndarray) -> np.ndarray:
@@ -189,9 +190,9 @@ def rings_along(path: np.ndarray, outline: np.ndarray, width: np.ndarray, twist:
     return np.stack(rings)
 
 
-def extrusion(chance: np.random.Generator) -> Part:
+def extrusion(chance: np.random.Generator) -> ShapePart:
     """An outline pulled up, with bevelled edges; some taper or twist."""
-    outline, height, bevel = _outline(chance), chance.uniform(0.15, 1.6), chance.uniform(0.01, 0.08)
+    outline, height, bevel = _draw_outline(chance), chance.uniform(0.15, 1.6), chance.uniform(0.01, 0.08)
     levels = np.array([0, bevel, *np.linspace(bevel, height - bevel, 10)[1:-1], height - bevel, height])
     inset = np.ones(len(levels))
     inset[[0, -1]] = 1 - bevel * chance.uniform(0.5, 2)
@@ -201,7 +202,7 @@ def extrusion(chance: np.random.Generator) -> Part:
     return tube(rings_along(path, outline, 0.5 * inset, twist), (4.0, 2.0), capped=True)
 
 
-def superquadric(chance: np.random.Generator) -> Part:
+def superquadric(chance: np.random.Generator) -> ShapePart:
     """Barr's superellipsoids and supertoroids: everything from pillow to box, spindle and star."""
     power = lambda x, e: np.sign(x) * np.abs(x) ** e  # noqa: E731
     e1, e2 = chance.choice([0.15, 0.3, 0.6, 1, 1.5, 2.2], 2)
@@ -214,10 +215,10 @@ def superquadric(chance: np.random.Generator) -> Part:
         r = power(np.cos(v), e1)
     rings = np.stack([r[:, None] * power(np.cos(w), e2), r[:, None] * power(np.sin(w), e2),
                       np.repeat(power(np.sin(v), e1)[:, None], 48, 1)], -1)
-    return tube(rings, (4.0, 2.0)).moved(scale=chance.uniform(0.25, 0.7, 3))
+    return tube(rings, (4.0, 2.0)).move(scale=chance.uniform(0.25, 0.7, 3))
 
 
-def box(size, bevel: float = 0.02) -> Part:
+def box(size, bevel: float = 0.02) -> ShapePart:
     """A box of the given size with bevelled edges, centred."""
     half = np.asarray(size, float) / 2
     bevel = min(bevel, 0.4 * half.min())
@@ -225,10 +226,10 @@ def box(size, bevel: float = 0.02) -> Part:
     square_ring = lambda inset, z: np.column_stack([square * (half[:2] - inset), np.full(4, z)])  # noqa: E731
     rings = np.stack([square_ring(bevel, -half[2]), square_ring(0, bevel - half[2]),
                       square_ring(0, half[2] - bevel), square_ring(bevel, half[2])])
-    return project(tube(rings, capped=True))
+    return project_uvs(tube(rings, capped=True))
 
 
-def blend(chance: np.random.Generator) -> Part:
+def blend(chance: np.random.Generator) -> ShapePart:
     """Balls, capsules and boxes melted into each other: an isosurface of their smooth minimum."""
     from skimage.measure import marching_cubes
 
@@ -253,10 +254,10 @@ def blend(chance: np.random.Generator) -> Part:
     field = -np.log(total) / sharp
     field[[0, -1]] = field[:, [0, -1]] = field[:, :, [0, -1]] = 0.2  # closed within the grid
     vertices, faces, *_ = marching_cubes(field, 0.0)
-    return project(Part(vertices / 21.5 - 1, faces, np.zeros((len(faces), 3, 2))), chance.uniform(0.6, 1.6))
+    return project_uvs(ShapePart(vertices / 21.5 - 1, faces, np.zeros((len(faces), 3, 2))), chance.uniform(0.6, 1.6))
 
 
-def cut(chance: np.random.Generator) -> Part:
+def cut(chance: np.random.Generator) -> ShapePart:
     """A solid with others taken away or joined on: brackets, frames, dice, machine parts."""
     import trimesh
 
@@ -281,7 +282,8 @@ def cut(chance: np.random.Generator) -> Part:
         result = (shape.difference if chance.random() < 0.75 else shape.union)(tool, engine="manifold")
         if len(result.faces) > 20:
             shape = result
-    return project(Part(np.array(shape.vertices, float), np.array(shape.faces), np.zeros((len(shape.faces), 3, 2))))
+    vertices, faces = np.array(shape.vertices, float), np.array(shape.faces)
+    return project_uvs(ShapePart(vertices, faces, np.zeros((len(faces), 3, 2))))
 
 
 SHAPES = (lathe, sweep, extrusion, superquadric, blend, cut)

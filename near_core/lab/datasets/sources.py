@@ -108,7 +108,7 @@ def _find_files(args: argparse.Namespace, excluded: list[Dataset]) -> list[Sourc
         group, category = row.get("group", name), row.get("category", "")
         try:
             flags = set(row.get("flags", "").split()) | (
-                obj_ply.read_flags(path) if obj else variation.flags(path.read_bytes()))
+                obj_ply.read_flags(path) if obj else variation.read_flags(path.read_bytes()))
         except NearError:
             flags = {"damaged"}
         reason = ("damaged" if "damaged" in flags else

@@ -19,9 +19,9 @@ FLAT_SHARE = 0.8  # of neighbouring texels that are equal; a texture above it is
 _ROUGHNESS, _METALLIC = 1, 2  # channels of glTF's packed map
 
 
-def flags(data: bytes) -> set[str]:
+def read_flags(data: bytes) -> set[str]:
     """What the materials of a GLB hold: transmission, blend, alpha, emission; flat when none has material maps."""
-    document, _ = _unpacked(data)
+    document, _ = _unpack(data)
     found, flat = set(), True
     for material in document.get("materials", []):
         surface = material.get("pbrMetallicRoughness", {})
@@ -40,11 +40,11 @@ def redraw(data: bytes, seed: int) -> tuple[bytes, dict]:
     A part is a material; where its colours come from a palette texture, each colour of the palette. Shapes and texture
     coordinates stay. Returns the new GLB and what was drawn: material -> list of {color, roughness, metallic, kind}.
     """
-    document, binary = _unpacked(data)
+    document, binary = _unpack(data)
     chance, drawn = np.random.default_rng(seed), {}
     for number, material in enumerate(document.get("materials", [])):
         surface = material.setdefault("pbrMetallicRoughness", {})
-        picture = _texture(document, binary, surface.get("baseColorTexture"))
+        picture = _read_texture(document, binary, surface.get("baseColorTexture"))
         if picture is not None and _is_palette(picture):
             chosen = _redraw_palette(document, binary, surface, picture, chance)
         else:
@@ -56,7 +56,7 @@ def redraw(data: bytes, seed: int) -> tuple[bytes, dict]:
         drawn[material.get("name") or str(number)] = [
             {"kind": f.kind, "color": [round(float(c), 4) for c in f.color], "roughness": round(f.roughness, 4),
              "metallic": round(f.metallic, 4)} for f in chosen]
-    return _packed(document, binary), drawn
+    return _pack(document, binary), drawn
 
 
 def _redraw_palette(document: dict, binary: bytearray, surface: dict, picture: np.ndarray,
@@ -111,7 +111,9 @@ def reshape(mesh: Mesh, seed: int) -> Mesh:
     along = np.stack([(warp(points + step * axis) - warp(points - step * axis)) / (2 * step) for axis in np.eye(3)], 1)
     # normals go with the transposed inverse of how a point's surroundings are turned and stretched
     carried = np.linalg.inv(along)[whole.faces]  # (F, 3, 3, 3)
-    normal = compute_face_normals(whole)[0][:, None].repeat(3, 1) if whole.corner_normal is None else whole.corner_normal
+    normal = whole.corner_normal
+    if normal is None:
+        normal = compute_face_normals(whole)[0][:, None].repeat(3, 1)
     normal = np.einsum("fcij,fcj->fci", carried, normal)
     normal = unit(normal)
     made = replace(whole, vertices=warp(points).astype(np.float32), corner_normal=normal.astype(np.float32))
@@ -120,7 +122,7 @@ def reshape(mesh: Mesh, seed: int) -> Mesh:
 
 # --- the container (glTF 2.0, section 4.4)
 
-def _unpacked(data: bytes) -> tuple[dict, bytearray]:
+def _unpack(data: bytes) -> tuple[dict, bytearray]:
     damaged = NearError("The model is not a binary glTF file.", "Export it as .glb.")
     if len(data) < 20 or data[:4] != b"glTF":
         raise damaged
@@ -136,7 +138,7 @@ def _unpacked(data: bytes) -> tuple[dict, bytearray]:
                                if start <= len(data) else b"")
 
 
-def _packed(document: dict, binary: bytearray) -> bytes:
+def _pack(document: dict, binary: bytearray) -> bytes:
     if document.get("buffers"):
         document["buffers"][0]["byteLength"] = len(binary)
     text = json.dumps(document, separators=(",", ":")).encode()
@@ -146,7 +148,7 @@ def _packed(document: dict, binary: bytearray) -> bytes:
     return (header + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body)
 
 
-def _texture(document: dict, binary: bytearray, reference: dict | None) -> np.ndarray | None:
+def _read_texture(document: dict, binary: bytearray, reference: dict | None) -> np.ndarray | None:
     """The picture (H, W, 4) uint8 a texture reference leads to, if it lies in the file itself."""
     from PIL import Image
 

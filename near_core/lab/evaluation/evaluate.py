@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     result = summarize_tasks(rows) | {
         "dataset": dataset.meta.get("name", dataset.path.name), "version": __version__, "shading": args.shading,
         "engine": evaluator.engine, "set": list_changes(configs, Configs()), "half": args.half, "assets": assets,
-        "seconds": round(time.perf_counter() - started, 1), "per_category": summarize_categories(rows, dataset.categories)}
+        "per_category": summarize_categories(rows, dataset.categories),
+        "seconds": round(time.perf_counter() - started, 1)}
     _write(args.json, json.dumps(result, indent=1))
     if args.report:
         _write(args.report, report.compose_page(result, rows, TITLES))

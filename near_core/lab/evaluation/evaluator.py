@@ -69,7 +69,8 @@ class Evaluator:
     def key(self) -> str:
         """Changes with anything that may change a number: code, weights, data set, settings, configs."""
         parts = (self.engine, json.dumps(self.dataset.meta, sort_keys=True), repr(self.settings), repr(self.configs),
-                 str(self.tasks),                 str(self.own_column), str(self.save_images), str(self.pictures), str(bool(self.lpips)))
+                 str(self.tasks), str(self.own_column), str(self.save_images), str(self.pictures),
+                 str(bool(self.lpips)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def measure(self, asset: str) -> list[PictureScore]:
@@ -83,15 +84,15 @@ class Evaluator:
         neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
         rows = []
         for view in self._list_views(asset, 1):
-            drawn = {"given": self._draw(neural, view, self.settings)}
+            drawn, alone = {"given": self._draw(neural, view, self.settings)}, replace(self.settings, passes=("Combined",))
             for shading in ("split-sum", "transport"):
                 if shading == self.settings.shading:
                     continue
                 if shading == "transport" and "lad" not in self._model.graphs:  # then "auto" has just drawn it
                     drawn[shading] = {"Combined": drawn["given"]["Combined"]}
                 else:
-                    drawn[shading] = self._draw(neural, view, replace(self.settings, shading=shading, passes=("Combined",)))
-            drawn["visibility"] = self._draw(neural, view, replace(self.settings, passes=("Combined",)), self._visibility)
+                    drawn[shading] = self._draw(neural, view, replace(alone, shading=shading))
+            drawn["visibility"] = self._draw(neural, view, alone, self._visibility)
             made = [self._score(1, view, column, prediction) for column, prediction in drawn.items()]
             truth = view.passes() if view.n == PHOTO else {}
             if error_classes.NEEDED <= set(truth):

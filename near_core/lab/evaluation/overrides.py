@@ -18,8 +18,8 @@ def override(configs: Configs, assignments: Sequence[str]) -> Configs:
     """The configs with some fields changed.
 
     configs: a frozen dataclass whose fields are frozen dataclasses. assignments: each `config.field=value`; the value
-    is read by the field's type, of a tuple as `1,2,3`. Raises NearError, which lists the choices, for a name that is not
-    there or a value of another type.
+    is read by the field's type, of a tuple as `1,2,3`. Raises NearError, which lists the choices, for a name that is
+    not there or a value of another type.
     """
     for text in assignments:
         name, equals, value = text.partition("=")

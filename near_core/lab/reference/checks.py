@@ -1,4 +1,7 @@
-"""How each fixture of the reference implementation runs through our code; see reference.py."""
+"""How each fixture of the reference implementation runs through our code.
+
+Every check takes a reference.Fixture, runs its inputs through our networks, and adds the comparisons to it.
+"""
 import json
 
 import torch
@@ -26,6 +29,7 @@ class Watch:
         return lambda module, inputs, output: self.seen[name].append(output)
 
     def compare(self, fixture, tolerance=EXACT):
+        """Compares what was recorded with the fixture's intermediates of the same names, and stops recording."""
         for handle in self.handles:
             handle.remove()
         for name, parts in self.seen.items():

@@ -1,5 +1,5 @@
 """Checks of what lies around the published networks: light maps, encodings, sparse operations, samplers, cameras,
-voxels, crops; see reference.py."""
+voxels, crops. Every check takes a reference.Fixture and adds its comparisons to it."""
 import re
 
 import numpy as np

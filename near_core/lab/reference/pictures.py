@@ -1,4 +1,5 @@
-"""Checks of rendered maps, from stored Gaussians and from whole pipelines; see reference.py."""
+"""Checks of rendered maps, from stored Gaussians and from whole pipelines. Every check takes a reference.Fixture and
+adds its comparisons to it."""
 import re
 
 import numpy as np
@@ -65,6 +66,7 @@ def to_planes(image, reference):
 
 
 def compare_projections(fixture, prefix, gaussians, basis, view, lens, size, near, far):
+    """Both passes' projected Gaussians: which are drawn, their centres (pixels), depths, conics and opacities."""
     pixels, turn = render.pixel_intrinsics(lens, *size), view[:3, :3].T
     for end, scaling, values in (
             ("pass_pbr", "_scaling", render.material_features(gaussians, turn)),

@@ -50,6 +50,7 @@ class Fixture:
         return key in self.arrays
 
     def names(self, prefix):
+        """Names of the arrays that start with prefix, sorted."""
         return sorted(key for key in self.arrays if key.startswith(prefix))
 
     def __getitem__(self, key):
@@ -58,13 +59,19 @@ class Fixture:
         return tensor.float() if tensor.dtype == torch.float16 else tensor
 
     def weights(self, prefix="w/"):
+        """The stored weights, by their keys without the prefix."""
         return {key[len(prefix):]: self[key] for key in self.names(prefix)}
 
     def load(self, network, prefix="w/"):
+        """The network with the stored weights, every one of which must have its place, ready to run."""
         network.load_state_dict(self.weights(prefix), strict=True)
         return network.eval()
 
     def compare(self, name, ours, tolerance=EXACT, reference=None):
+        """Adds the largest difference of ours, an array or tensor, to the stored array `name`, or to reference.
+
+        tolerance: of max(1, largest reference value). Raises NearError where shapes differ.
+        """
         reference = self[name] if reference is None else reference
         ours = torch.as_tensor(np.array(ours) if isinstance(ours, np.ndarray) else ours).detach()
         if ours.shape != reference.shape:
@@ -118,6 +125,7 @@ def write(rows, path):
 
 
 def add_arguments(parser):
+    """The options of `near_core verify-reference`."""
     parser.add_argument("--fixtures", required=True, metavar="DIR", help="folder with NAME.json and NAME.npz files")
     parser.add_argument("--json", metavar="R.json", help="where to write the rows")
     parser.add_argument("--only", metavar="START", default="", help="only fixtures whose name starts like this")
@@ -132,6 +140,7 @@ def run(args):
 
 
 def format_result(row):
+    """One line of text about a FixtureResult."""
     if row.verdict == "not applicable":
         return f"{row.name:28} not applicable: {row.reason}"
     if row.max_error is None:

@@ -20,7 +20,7 @@ def _materials(data):
 def test_redrawn_materials_keep_the_shape(objects, tmp_path):
     plain = next(m for m in objects.values() if all(x.base_color_map is None for x in m.materials))
     data = procedural.to_glb(plain)
-    assert variation.flags(data) == {"flat"}
+    assert variation.read_flags(data) == {"flat"}
     new, drawn = variation.redraw(data, 5)
     assert variation.redraw(data, 5)[0] == new and variation.redraw(data, 6)[0] != new
     for material, chosen in zip(_materials(new), drawn.values()):
@@ -46,7 +46,7 @@ def test_a_palette_texture_gets_a_material_per_colour(shared, tmp_path):
 def test_a_file_that_is_no_glb_is_refused_in_words():
     for data in (b"", b"glTF", b"glTF" + b"\xff" * 40, b"x" * 100):
         with pytest.raises(NearError, match="glTF"):
-            variation.flags(data)
+            variation.read_flags(data)
 
 
 def test_reshaped_models_keep_their_surface_and_get_another_shape(objects):
