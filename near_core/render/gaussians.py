@@ -11,7 +11,7 @@ from .config import SplattingConfig
 
 
 @dataclass(frozen=True)
-class Gaussians:
+class SurfelGaussians:
     """N Gaussians in the world. xyz: (N, 3) metres. covariance: (N, 6) xx xy xz yy yz zz, square metres.
     opacity: (N,). All float32."""
 
@@ -19,25 +19,25 @@ class Gaussians:
     covariance: np.ndarray
     opacity: np.ndarray
 
-    def take(self, index: np.ndarray) -> Gaussians:
+    def take(self, index: np.ndarray) -> SurfelGaussians:
         """Those at index, (M,) integers or (N,) booleans."""
-        return Gaussians(self.xyz[index], self.covariance[index], self.opacity[index])
+        return SurfelGaussians(self.xyz[index], self.covariance[index], self.opacity[index])
 
 
-def from_surfels(surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()) -> Gaussians:
+def from_surfels(surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
     """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world."""
-    return _discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix, config)
+    return _make_discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix, config)
 
 
 def from_texels(texels: Texels, surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
-                ) -> Gaussians:
+                ) -> SurfelGaussians:
     """Discs for texels of surfels, as from_surfels."""
-    return _discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
-                  surfels.opacity[texels.surfel], CELL / EDGE, matrix, config)
+    return _make_discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
+                       surfels.opacity[texels.surfel], CELL / EDGE, matrix, config)
 
 
-def _discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float, matrix: np.ndarray,
-           config: SplattingConfig) -> Gaussians:
+def _make_discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float,
+                matrix: np.ndarray, config: SplattingConfig) -> SurfelGaussians:
     """M x and M S M^T. position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
     scale = np.sqrt(np.clip(area, config.least_area, config.greatest_area)) * np.float32(config.disc_width * cell)
     through = np.minimum(np.float32(config.disc_thickness * cell), scale)
@@ -48,11 +48,11 @@ def _discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.nd
     rows, columns = np.triu_indices(3)
     covariance = (scale**2)[:, None] * base[rows, columns] + ((through**2 - scale**2)[:, None]
                                                               * mn[:, rows] * mn[:, columns])
-    return Gaussians(xyz.astype(np.float32), covariance.astype(np.float32),
-                     (config.opacity * opacity).astype(np.float32))
+    return SurfelGaussians(xyz.astype(np.float32), covariance.astype(np.float32),
+                           (config.opacity * opacity).astype(np.float32))
 
 
-def merged(parts: list[Gaussians]) -> Gaussians:
+def concatenate(parts: list[SurfelGaussians]) -> SurfelGaussians:
     """Several lists as one, in order."""
-    return Gaussians(*(np.concatenate(arrays) for arrays in
-                       zip(*((part.xyz, part.covariance, part.opacity) for part in parts))))
+    return SurfelGaussians(*(np.concatenate(arrays) for arrays in
+                             zip(*((part.xyz, part.covariance, part.opacity) for part in parts))))

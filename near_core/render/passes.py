@@ -1,28 +1,74 @@
-"""Passes: which features a picture needs per surfel, and how the blended features become its passes."""
+"""Passes: which features a picture needs of every surfel, and how the blended features become its passes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
-from ..scene import PASSES
+from ..progress import Progress, silent
+from ..scene import PASSES, Camera
+from .config import SplattingConfig
+from .parallel import parallel_map
 
-_DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence")  # divided by alpha
-
-
-def pack(radiance: np.ndarray, data: dict[str, np.ndarray], wanted: tuple[str, ...]) -> np.ndarray:
-    """Features (K, C) float32 of surfels: radiance (K, 3), then those of data, (K, n) or (K,) each, that are wanted."""
-    return np.column_stack([radiance, *(data[name] for name in _DATA if name in wanted)]).astype(np.float32)
-
-
-def width(wanted: tuple[str, ...]) -> int:
-    """C, the number of features of pack."""
-    return 3 + sum(PASSES[name] for name in _DATA if name in wanted)
+# features (K, C) of surfels, float32: 1, depth in metres, radiance, and what DATA a picture wants of them
+SHOWN, DEPTH, RADIANCE = 0, 1, slice(2, 5)
+DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence")  # divided by alpha in the end
+BAND = 16  # rows of the picture that are developed together: what they need stays in a core's cache
 
 
-def scaled(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """image (H, W, C) times factor (H, W), channel by channel: numpy is slow along a short axis."""
+def data_columns(wanted: tuple[str, ...]) -> dict[str, slice]:
+    """Where the features have the data of the wanted passes."""
+    found, start = {}, RADIANCE.stop
+    for name in DATA:
+        if name in wanted:
+            found[name] = slice(start, start := start + PASSES[name])
+    return found
+
+
+def count_features(wanted: tuple[str, ...]) -> int:
+    """C, the number of features."""
+    return RADIANCE.stop + sum(PASSES[name] for name in DATA if name in wanted)
+
+
+def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray], wanted: tuple[str, ...]) -> np.ndarray:
+    """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of all DATA, (K, n) or (K,) each."""
+    return np.column_stack([np.ones(len(depth)), depth, radiance, *(data[name] for name in data_columns(wanted))]
+                           ).astype(np.float32)
+
+
+def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
+            wanted: tuple[str, ...], threads: int = 0, config: SplattingConfig = SplattingConfig(),
+            progress: Progress = silent) -> dict[str, np.ndarray]:
+    """Passes by name, (H, W, n) float32 each, in the order wanted.
+
+    image: (H, W, C) blended features. alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind
+    a window of the picture.
+    """
+    made = {name: np.zeros((camera.height, camera.width, PASSES[name]), np.float32) for name in wanted}
+
+    def develop_band(top: int) -> None:
+        rows = slice(top, min(top + BAND, camera.height))
+        if sky is None and not alpha[rows].any():
+            return
+        blended = image[rows]
+        front = np.maximum(blended[..., SHOWN], 1e-6)
+        solid = np.minimum(alpha[rows], front * config.solidity) * (blended[..., SHOWN] > 1e-4)
+        depth = blended[..., DEPTH] / front * (solid > 0)
+        behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
+        premultiplied = scale(blended, solid / front, RADIANCE.start)
+        for name, values in unpack(premultiplied, solid, depth, behind, wanted).items():
+            made[name][rows] = values
+
+    parallel_map(develop_band, range(0, camera.height, BAND), threads, "Passes", progress)
+    return made
+
+
+def scale(image: np.ndarray, factor: np.ndarray, start: int = 0) -> np.ndarray:
+    """image (H, W, C) times factor (H, W), channel by channel: numpy is slow along a short axis. Channels before start
+    are left undefined."""
     out = np.empty(image.shape, np.float32)
-    for c in range(image.shape[-1]):
+    for c in range(start, image.shape[-1]):
         np.multiply(image[..., c], factor, out=out[..., c])
     return out
 
@@ -38,14 +84,12 @@ def unpack(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndar
         made["Combined"] = np.empty((*alpha.shape, 4), np.float32)
         open_share = 1 - alpha
         for c in range(3):
-            made["Combined"][..., c] = image[..., c] if sky is None else image[..., c] + open_share * sky[..., c]
+            radiance = image[..., RADIANCE.start + c]
+            made["Combined"][..., c] = radiance if sky is None else radiance + open_share * sky[..., c]
         made["Combined"][..., 3] = alpha if sky is None else 1
     over_alpha = np.where(alpha > 1e-4, 1 / np.maximum(alpha, 1e-4), 0).astype(np.float32)
-    at = 3
-    for name in _DATA:
-        if name in wanted:
-            made[name] = scaled(image[..., at:at + PASSES[name]], over_alpha)
-            at += PASSES[name]
+    for name, columns in data_columns(wanted).items():
+        made[name] = scale(image[..., columns], over_alpha)
     if "Normal" in wanted:
         length = np.sqrt(np.einsum("hwc,hwc->hw", made["Normal"], made["Normal"]))
         made["Normal"] /= np.maximum(length, 1e-12)[..., None]

@@ -1,23 +1,130 @@
-"""Which surfels of a picture are drawn, where they fall and what they weigh in it."""
+"""Which surfels of a picture are drawn, where they fall and what they weigh in it.
+
+`place` puts an asset into the world, `face` before a camera; `select` says what of it is shaded and what is drawn. The
+renderer and its training both draw what `select` says. Frames and units: docs/conventions.md.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .._kernels import splat
+from ..asset import CELL, Surfels, Texels
+from ..directions import unit
+from ..progress import Progress, silent
 from ..scene import Camera
 from . import gaussians
 from .config import SplattingConfig
 
 
-def seen_weights(projection: splat.Projection, hides: np.ndarray, camera: Camera, threads: int = 0,
-                 config: SplattingConfig = SplattingConfig()) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class PlacedInstance:
+    """An asset's M surfels and K texels in the world.
+
+    shape: the surfels' Gaussians. detail: the texels', None where the asset has none; texels: whose surfels they are.
+    normal, shading_normal: (M, 3) float32 unit, world. cell: about the edge of a surfels' cell, metres.
+    """
+
+    shape: gaussians.SurfelGaussians
+    detail: gaussians.SurfelGaussians | None
+    texels: Texels | None
+    normal: np.ndarray
+    shading_normal: np.ndarray
+    cell: np.float32
+
+
+def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
+          ) -> PlacedInstance:
+    """An asset that stands at matrix (4, 4), asset frame -> world, any invertible affine map."""
+    covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
+    cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+    detail = None if texels is None else gaussians.from_texels(texels, surfels, matrix, config)
+    return PlacedInstance(gaussians.from_surfels(surfels, matrix, config), detail, texels,
+                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector), np.float32(cell))
+
+
+@dataclass(frozen=True, eq=False)
+class VisibleInstance:
+    """A placed instance before a camera; all of its M surfels are drawn.
+
+    shape: their Gaussians, those that face away set back. front: (M,) bool, those that face the camera; the others only
+    block what is behind. to_camera: (M, 3) float32 unit, world. occlusion_depth: metres behind its surface from which
+    nothing is seen through it.
+    """
+
+    placed: PlacedInstance
+    shape: gaussians.SurfelGaussians
+    front: np.ndarray
+    to_camera: np.ndarray
+    occlusion_depth: np.float32
+
+
+def face(placed: PlacedInstance, camera: Camera, config: SplattingConfig = SplattingConfig()) -> VisibleInstance:
+    """What of a placed instance faces the camera."""
+    to_camera = camera.directions_to(placed.shape.xyz)
+    front = np.einsum("kc,kc->k", placed.normal, to_camera) > config.facing
+    # a sheet's far side lies where its near side does: set back it never comes first
+    back = np.float32(config.far_side_offset) * placed.cell
+    xyz = placed.shape.xyz - to_camera * np.where(front, np.float32(0), back)[:, None]
+    return VisibleInstance(placed, replace(placed.shape, xyz=xyz), front, to_camera,
+                           np.float32(config.occlusion_depth * placed.cell))
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What of some instances is shaded and drawn. Rows count their surfels, M in all, one instance after the other.
+
+    shape: the surfels' Gaussians. projection: these on the camera's pixels, with the low-pass of one sample a pixel.
+    occlusion_depth: (M,) float32, metres. rows: one slice per instance. shaded: (M,) bool, surfels that are seen and
+    worth shading. plain: (P,) rows that are drawn by themselves. texels: per instance those (T,) that are drawn in place
+    of their surfels; none where a pixel takes one sample.
+    """
+
+    shape: gaussians.SurfelGaussians
+    projection: splat.Projection
+    occlusion_depth: np.ndarray
+    rows: list[slice]
+    shaded: np.ndarray
+    plain: np.ndarray
+    texels: list[np.ndarray]
+
+
+def select(instances: Sequence[VisibleInstance], camera: Camera, detail: bool, threads: int = 0,
+           config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> Selection:
+    """What is shaded and drawn of at least one instance.
+
+    detail: texels may take the place of their surfels, where these are shaded and wide enough.
+    """
+    shape = gaussians.concatenate([each.shape for each in instances])
+    progress("Visibility", 0.0)
+    projection = project(shape, camera, config.low_pass, threads)
+    progress("Visibility", 0.5)
+    depth = np.concatenate([np.full(len(each.front), each.occlusion_depth) for each in instances])
+    weight = weigh(projection, depth, camera, threads, config)
+    shaded = np.concatenate([each.front for each in instances]) & (weight > config.seen)
+    seen = np.flatnonzero(shaded)
+    shaded[seen] = weight[seen] >= faint_weight(projection, seen, config)
+    plain, wide = projection.radius > 0, shaded & (projection.radius >= config.texel_radius)
+    rows, texels, start = [], [], 0
+    for each in instances:
+        rows.append(slice(start, start := start + len(each.front)))
+        owner = each.placed.texels.surfel if detail and each.placed.texels is not None else np.empty(0, np.int32)
+        texels.append(np.flatnonzero(wide[rows[-1]][owner]))
+        plain[rows[-1].start + owner[texels[-1]]] = False
+    return Selection(shape, projection, depth, rows, shaded, np.flatnonzero(plain), texels)
+
+
+def weigh(projection: splat.Projection, occlusion_depth: np.ndarray, camera: Camera, threads: int = 0,
+          config: SplattingConfig = SplattingConfig()) -> np.ndarray:
     """What each of M surfels weighs in the picture, (M,) pixels; a little beyond a window, so that windows agree."""
     left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
     low = np.maximum(np.int64([left, top]), -config.margin)
     high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + config.margin)
     shifted = projection._replace(mean=projection.mean - low.astype(np.float32))
-    return splat.contributions(shifted, *map(int, high - low), occlusion_depth=hides, threads=threads)
+    return splat.contributions(shifted, *map(int, high - low), occlusion_depth=occlusion_depth, threads=threads)
 
 
 def faint_weight(projection: splat.Projection, rows: np.ndarray, config: SplattingConfig = SplattingConfig()
@@ -28,7 +135,7 @@ def faint_weight(projection: splat.Projection, rows: np.ndarray, config: Splatti
     return np.minimum(config.faint_share * alone, config.faint_weight)
 
 
-def project(shape: gaussians.Gaussians, camera: Camera, low_pass: float, threads: int = 0) -> splat.Projection:
+def project(shape: gaussians.SurfelGaussians, camera: Camera, low_pass: float, threads: int = 0) -> splat.Projection:
     """Gaussians on the camera's pixels. low_pass: square pixels added to their footprints."""
     left, top, width, height = camera.frame or (0, 0, camera.width, camera.height)
     projection = splat.project(

@@ -10,19 +10,16 @@ import numpy as np
 
 from .... import asset as assets
 from .... import files, image
-from ...._kernels import splat
-from ....asset import CELL, Surfels, octants
+from ....asset import Surfels, octants
 from ....light import terms as lighting
 from ....light import transport
 from ....light.config import TransportConfig
-from ....render import gaussians
-from ....render.config import SplattingConfig
-from ....render.splatting import project
+from ....render import gaussians, splatting
 from ....scene import camera as cameras
 from ....scene import environment as environments
 from .photos import read_rgba
 
-SPLATTING, TRANSPORT = SplattingConfig(), TransportConfig()
+TRANSPORT = TransportConfig()
 
 
 def environment_of(view: dict, hdris: Path) -> environments.Environment:
@@ -41,28 +38,21 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
     covariance (K, 6), opacity (K,), owner (K,) the place in index whose light a disc takes, -1 for a far side, and
     shift (K, 3), its linear base colour less the owner's.
     """
-    shape = gaussians.from_surfels(surfels, np.eye(4))
-    to_camera = camera.directions_to(shape.xyz)
-    front = np.einsum("kc,kc->k", surfels.normal, to_camera) > SPLATTING.facing
-    # far sides stand back, as render has it
-    behind = np.where(front[:, None], shape.xyz, shape.xyz - to_camera * np.float32(SPLATTING.far_side_offset * CELL))
-    shape = gaussians.Gaussians(behind, shape.covariance, shape.opacity)
-    projection = project(shape, camera, SPLATTING.low_pass)
-    size, hides = (camera.width, camera.height), np.full(len(surfels), SPLATTING.occlusion_depth * CELL, np.float32)
-    index = np.flatnonzero((splat.contributions(projection, *size, occlusion_depth=hides) > SPLATTING.seen) & front)
+    placed = splatting.place(surfels, asset.texels, np.eye(4))
+    visible = splatting.face(placed, camera)
+    selection = splatting.select([visible], camera, detail=True)
+    index = np.flatnonzero(selection.shaded)
     place = np.full(len(surfels), -1, np.int32)
     place[index] = np.arange(len(index))
-    wide = (place >= 0) & (projection.radius >= SPLATTING.texel_radius) & (asset.texels is not None)
-    plain = np.flatnonzero((splat.contributions(projection, *size) > 0) & ~wide)
-    drawn = [shape.take(plain)]
+    drawn, plain = [selection.shape.take(selection.plain)], selection.plain
     owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
-    if wide.any():
-        texels = asset.texels.take(wide[asset.texels.surfel])
-        drawn.append(gaussians.from_texels(texels, surfels, np.eye(4)))
+    if placed.texels is not None:
+        texels = placed.texels.take(selection.texels[0])
+        drawn.append(placed.detail.take(selection.texels[0]))
         owner.append(place[texels.surfel])
         shift.append(texels.colors(surfels) - surfels.base_color[texels.surfel])
-    drawn = gaussians.merged(drawn)
-    return index, to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
+    drawn = gaussians.concatenate(drawn)
+    return index, visible.to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
                                      "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
 
 
