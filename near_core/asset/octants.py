@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..directions import decode_octahedral, encode_octahedral, unit
+from ..directions import decode_octahedral, unit
 from ..models.mini.layout import CHILD, CHILDREN, NEIGHBOURS, DecodedOctant, Octant
 from ..models.mini.runtime import NearMini
 from .layout import VoxelMaterial
@@ -95,21 +95,6 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
     front = Surfels(position.astype(np.float32), normal, normal, **_material_of(child), area=one, opacity=one,
                     confidence=confidence[row].astype(np.float32))
     return concatenate([front, front.take(child[:, DecodedOctant.TWO_SIDED] > 0.5).flipped()])
-
-
-def voxel_material(octants: tuple[np.ndarray, np.ndarray], confidence: np.ndarray) -> np.ndarray:
-    """The material of voxels as an asset keeps it, (N, VoxelMaterial.COLUMNS) float16: the decoder's octants averaged.
-
-    octants: occupied (N, 8) probability, children (N, 8, 12). confidence: (N,).
-    """
-    occupied, children = octants
-    weight = occupied + 1e-3
-    mean = (children * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-    material = np.empty((len(mean), VoxelMaterial.COLUMNS), np.float16)
-    material[:, VoxelMaterial.MATERIAL] = np.clip(mean[:, DecodedOctant.MATERIAL], 0, 1)
-    material[:, VoxelMaterial.NORMAL] = encode_octahedral(unit(mean[:, DecodedOctant.NORMAL]))
-    material[:, VoxelMaterial.CONFIDENCE] = confidence
-    return material
 
 
 def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],

@@ -38,7 +38,7 @@ def remove_background(encoded: np.ndarray, config: MattingConfig = MattingConfig
     across, down = _couplings(colors)
     background = _Mixture(features[border], config.background_colors)
     far = -background.log_density(features, 3)
-    alpha = np.where(border, 0, _above(far + 6 * centre)).astype(np.float32)
+    alpha = np.where(border, 0, _above_threshold(far + 6 * centre)).astype(np.float32)
     for _ in range(config.background_rounds):
         chosen = alpha > 0.5
         if chosen.sum() < 8 or (~chosen).sum() < 8:
@@ -47,11 +47,11 @@ def remove_background(encoded: np.ndarray, config: MattingConfig = MattingConfig
         background = _Mixture(features[~chosen], config.background_colors)
         evidence = front.log_density(features) - background.log_density(features)
         evidence = np.clip(evidence, -8, 8) + 2 * centre - 1 - 3 * border
-        alpha = _walked(evidence.reshape(height, width), across, down, config.smoothness).ravel()
+        alpha = _smooth_alpha(evidence.reshape(height, width), across, down, config.smoothness).ravel()
     within = features[alpha > 0.5]
     if not len(within) or np.mean(front.log_density(within, 3) - background.log_density(within, 3)) < config.distinct:
         return np.zeros((height, width), np.float32)
-    return _whole(alpha.reshape(height, width), config.speck_share)
+    return _clean_matte(alpha.reshape(height, width), config.speck_share)
 
 
 class _Mixture:
@@ -61,7 +61,7 @@ class _Mixture:
 
     def __init__(self, points: np.ndarray, components: int):
         points = points[::max(1, len(points) // 4096)].astype(np.float64)
-        label = _clustered(points, components)
+        label = _cluster(points, components)
         self.parts = []
         for index in np.unique(label):
             mine = points[label == index]
@@ -80,7 +80,7 @@ class _Mixture:
         return np.logaddexp.reduce(logs, axis=0)
 
 
-def _clustered(points: np.ndarray, count: int) -> np.ndarray:
+def _cluster(points: np.ndarray, count: int) -> np.ndarray:
     """(K,) labels by k-means from far-apart starts."""
     centres = [points.mean(0)]
     nearest = np.full(len(points), np.inf)
@@ -103,7 +103,7 @@ def _couplings(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.exp(-s / scale) + 0.02 for s in steps)
 
 
-def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothness: float) -> np.ndarray:
+def _smooth_alpha(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothness: float) -> np.ndarray:
     """The alpha (H, W) that minimizes sum c (alpha - sigmoid(evidence))^2 + smoothness sum w (alpha_i - alpha_j)^2.
 
     c grows with the evidence's certainty. Solved by conjugate gradients.
@@ -111,7 +111,7 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothne
     target = 1 / (1 + np.exp(-evidence))
     certainty = 0.02 + np.abs(2 * target - 1)
 
-    def applied(alpha: np.ndarray) -> np.ndarray:
+    def apply(alpha: np.ndarray) -> np.ndarray:
         out = certainty * alpha
         flow = smoothness * across * (alpha[:, 1:] - alpha[:, :-1])
         out[:, 1:] += flow
@@ -122,12 +122,12 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothne
         return out
 
     alpha = target.copy()
-    residual = certainty * target - applied(alpha)
+    residual = certainty * target - apply(alpha)
     direction, energy = residual, (residual * residual).sum()
     for _ in range(60):
         if energy < 1e-6:
             break
-        image = applied(direction)
+        image = apply(direction)
         step = energy / (direction * image).sum()
         alpha += step * direction
         residual = residual - step * image
@@ -136,7 +136,7 @@ def _walked(evidence: np.ndarray, across: np.ndarray, down: np.ndarray, smoothne
     return alpha
 
 
-def _above(values: np.ndarray) -> np.ndarray:
+def _above_threshold(values: np.ndarray) -> np.ndarray:
     """(K,) bool: which values lie above the threshold that parts them best (Otsu 1979)."""
     counts, edges = np.histogram(values, 128)
     middle = (edges[1:] + edges[:-1]) / 2
@@ -147,7 +147,7 @@ def _above(values: np.ndarray) -> np.ndarray:
     return values > middle[np.nanargmax(np.where(np.isfinite(between), between, -1))]
 
 
-def _whole(alpha: np.ndarray, speck_share: float) -> np.ndarray:
+def _clean_matte(alpha: np.ndarray, speck_share: float) -> np.ndarray:
     """Alpha (H, W) with steeper edges, without specks and with small holes closed."""
     solid = alpha > 0.5
     if not solid.any():

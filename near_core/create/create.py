@@ -125,7 +125,7 @@ def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float | None, fo
         return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
 
     tried = (0.0, 15.0, 30.0, 45.0, 60.0) if elevation is None else {elevation, 0.0, 30.0}
-    poses = [photo.camera(turn, e, fov) for turn in range(-180, 180, 10) for e in tried]
+    poses = [photo.guess_camera(turn, e, fov) for turn in range(-180, 180, 10) for e in tried]
     return max(poses, key=overlap)
 
 

@@ -2,8 +2,8 @@
 
 The layers say where a photo's surface faces and what it is made of. A light that is as smooth over directions as
 diffuse reflection is (nine spherical harmonics: Ramamoorthi and Hanrahan 2001, "An Efficient Representation for
-Irradiance Environment Maps") is fitted to them, so that they look like the photo. Where they still don't, the material is more
-likely wrong than the light.
+Irradiance Environment Maps") is fitted to them, so that they look like the photo. Where they still don't, the material
+is more likely wrong than the light.
 """
 
 from __future__ import annotations

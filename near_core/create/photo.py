@@ -47,7 +47,7 @@ class Photo:
         window = camera.resized(*self.source_size).cropped(x, y, side, side)
         return window.resized(len(self.alpha), len(self.alpha))
 
-    def camera(self, azimuth: float = 0.0, elevation: float = 15.0, fov: float = 40.0) -> Camera:
+    def guess_camera(self, azimuth: float = 0.0, elevation: float = 15.0, fov: float = 40.0) -> Camera:
         """A likely camera of the crop, where nothing is known but the angle.
 
         azimuth, elevation: degrees, the direction from which the object is seen. fov: degrees, of the whole photo's
@@ -80,10 +80,10 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     """
     encoded, alpha = cut_out(source, mask, matte, progress, config)
     progress("Cropping", 0.8)
-    box = _box(alpha, config.solid_alpha)
+    box = _find_box(alpha, config.solid_alpha)
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
     crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
-    rgb, cut = _resampled(encoded, alpha, *crop)
+    rgb, cut = _resample(encoded, alpha, *crop)
     progress("Cropping", 1.0)
     return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
 
@@ -97,7 +97,7 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2])
     elif alpha is None:
-        alpha = _found(encoded, matte, config)
+        alpha = _find_object(encoded, matte, config)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
     return encoded, alpha
@@ -122,33 +122,33 @@ def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int]) -> np.ndar
     if 0 in mask.shape or abs(mask.shape[0] / mask.shape[1] * shape[1] / shape[0] - 1) > 0.02:
         raise NearError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels and does not fit the photo "
                         f"({shape[1]} x {shape[0]}).", "Export the mask at the photo's size.")
-    return np.clip(_scaled(mask, shape), 0, 1)
+    return np.clip(_resize(mask, shape), 0, 1)
 
 
-def _found(encoded: np.ndarray, matte: Matte | None, config: MattingConfig) -> np.ndarray:
+def _find_object(encoded: np.ndarray, matte: Matte | None, config: MattingConfig) -> np.ndarray:
     """(H, W) float32 alpha by the network, or by the picture's own colours."""
     shape = encoded.shape[:2]
     find = matte or partial(remove_background, config=config)
     scale = min(1.0, (config.longest_side if matte else config.background_side) / max(shape))
-    small = _scaled(encoded, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
+    small = _resize(encoded, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
     if min(small.shape[:2]) < 8:
         raise NearError("The photo is too small to find an object in it.", "Use a larger photo, or one with alpha.")
     alpha = np.clip(np.nan_to_num(find(small)), 0, 1).astype(np.float32)
     if not config.smallest_object < alpha.mean() < 0.98:
         raise NearError("No object was found in the photo.", "Cut it out with alpha, paint a mask, or choose a photo "
                         "whose background differs from the object.")
-    return _scaled(alpha, shape)
+    return _resize(alpha, shape)
 
 
-def _box(alpha: np.ndarray, solid_alpha: float) -> tuple[float, float, float, float]:
+def _find_box(alpha: np.ndarray, solid_alpha: float) -> tuple[float, float, float, float]:
     """x0, y0, x1, y1 in pixels around what is solid."""
     solid = alpha > min(solid_alpha, 0.5 * float(alpha.max()))
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _resampled(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
-               side: float) -> tuple[np.ndarray, np.ndarray]:
+def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
+              side: float) -> tuple[np.ndarray, np.ndarray]:
     """The square window as (SIZE, SIZE, 3) linear, not premultiplied, and (SIZE, SIZE) alpha; 0 outside the picture."""
     left, top = math.floor(x), math.floor(y)
     right, bottom = math.ceil(x + side), math.ceil(y + side)
@@ -163,12 +163,12 @@ def _resampled(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
         window = window[:rows, :columns].reshape(rows // step, step, columns // step, step, 4).mean((1, 3))
     window[..., :3] = image.srgb_decode(window[..., :3]) * window[..., 3:]
     frame = tuple(value / step for value in (x - left, y - top, x - left + side, y - top + side))
-    small = np.maximum(_scaled(window, (SIZE, SIZE), frame), 0)
+    small = np.maximum(_resize(window, (SIZE, SIZE), frame), 0)
     alpha = np.clip(small[..., 3], 0, 1)
     return np.where(alpha[..., None] > 1e-3, small[..., :3] / np.maximum(alpha[..., None], 1e-3), 0), alpha
 
 
-def _scaled(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] | None = None) -> np.ndarray:
+def _resize(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] | None = None) -> np.ndarray:
     """(h, w) or (h, w, C) float32 at another shape, antialiased. box: x0, y0, x1, y1, the part to take."""
     from PIL import Image
     if values.shape[:2] == shape and box is None:

@@ -127,8 +127,8 @@ class LayerView:
 class Look:
     """What Intrinsics says of a photo.
 
-    image: (PICTURE, S, S), the photo as network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says of the
-    photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of its
+    image: (PICTURE, S, S), the photo as network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says of
+    the photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of its
     mirror image.
     """
 
@@ -154,13 +154,13 @@ def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float 
     """The likely camera of a crop, by a glance at the photo (one run of the network): what it shows is in the middle of
     the asset's cube, and shrunk, by maximum_shrink at most, where it would not fit.
 
-    azimuth, elevation, fov: degrees, as in photo.camera. elevation None: as high as the photo looks.
+    azimuth, elevation, fov: degrees, as in Photo.guess_camera. elevation None: as high as the photo looks.
     """
     image = network_image(photo)
-    camera = photo.camera(azimuth, ELEVATION if elevation is None else elevation, fov)
+    camera = photo.guess_camera(azimuth, ELEVATION if elevation is None else elevation, fov)
     layers, _, radians = _run(model, image, pose_of(camera))
     if elevation is None:  # the network tells it by the picture alone, whatever camera it was told
-        camera = photo.camera(azimuth, float(np.clip(np.degrees(radians), -60, 80)), fov)
+        camera = photo.guess_camera(azimuth, float(np.clip(np.degrees(radians), -60, 80)), fov)
     return centre_object(camera, layers, image[Picture.ALPHA] > 0.5, maximum_shrink)
 
 
