@@ -128,8 +128,8 @@ class Look:
     """What Intrinsics says of a photo.
 
     image: (PICTURE, S, S), the photo as network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says of
-    the photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of its
-    mirror image.
+    the photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of
+    its mirror image.
     """
 
     photo: Photo
