@@ -11,19 +11,19 @@ ADDON = __package__.rpartition(".")[0] or __package__
 PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
-    from near_core import asset, errors, image, mesh, scene
+    from near_core import asset, cache, directions, errors, image, mesh, scene
     from near_core.asset import proxy_mesh
     from near_core.published import checkpoints, interpreter
     from near_core.render import thumbnail
     from near_core.scene import camera, environment
     from near_core.worker import protocol
 else:
-    from ..near_core import asset, errors, image, mesh, scene
+    from ..near_core import asset, cache, directions, errors, image, mesh, scene
     from ..near_core.asset import proxy_mesh
     from ..near_core.published import checkpoints, interpreter
     from ..near_core.render import thumbnail
     from ..near_core.scene import camera, environment
     from ..near_core.worker import protocol
 
-__all__ = ["ADDON", "PATH", "asset", "camera", "checkpoints", "environment", "errors", "image", "interpreter", "mesh",
-           "protocol", "proxy_mesh", "scene", "thumbnail"]
+__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "directions", "environment", "errors", "image",
+           "interpreter", "mesh", "protocol", "proxy_mesh", "scene", "thumbnail"]

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from . import colorspace, materials
-from ._core import errors
+from ._core import directions, errors
 from ._core import mesh as meshes
 
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
@@ -47,8 +47,7 @@ def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.
     normal = _get(data.corner_normals, "vector", (len(data.corner_normals), 3))
     if np.linalg.det(turn) < 0:
         corners = corners[:, ::-1]
-    normal = normal @ np.linalg.pinv(turn).astype(np.float32)
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal = directions.unit(normal @ np.linalg.pinv(turn).astype(np.float32))
     return meshes.Mesh(
         vertices=(vertices @ turn.T).astype(np.float32), faces=np.ascontiguousarray(vertex[corners]),
         corner_uv=_uv(data, corners, slot, readings), corner_normal=normal[corners],

@@ -7,19 +7,17 @@ never rewritten: other bytes make another mesh.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import bpy
 
 from ._core import asset as assets
+from ._core import cache
 
 KEY = "near_asset"
 hash_bytes = assets.hash_bytes  # a payload goes by the name that its asset has in the engine
-_CACHED = 8  # decoded assets kept, tens of MB each
-
 _hashes: dict[int, str] = {}  # Mesh.session_uid -> hash
-_assets: OrderedDict[str, assets.NeuralAsset] = OrderedDict()
+_assets: cache.RecentResults[assets.NeuralAsset] = cache.RecentResults(8)  # decoded, tens of MB each
 
 
 def attach(ob: Any, data: bytes, name: str = "") -> bpy.types.Mesh:
@@ -63,12 +61,7 @@ def decode_asset(ob: bpy.types.Object) -> assets.NeuralAsset | None:
     key = find_hash(mesh)
     if key is None:
         return None
-    if key not in _assets:
-        _assets[key] = assets.from_bytes(read_bytes(mesh), f"The asset of {ob.name}")
-        while len(_assets) > _CACHED:
-            _assets.popitem(last=False)
-    _assets.move_to_end(key)
-    return _assets[key]
+    return _assets.get_or(key, lambda: assets.from_bytes(read_bytes(mesh), f"The asset of {ob.name}"))
 
 
 def forget() -> None:

@@ -17,7 +17,6 @@ from . import colorspace
 from ._core import image as images
 
 MAX_SIDE = 2048  # pixels; larger textures are scaled down first: an asset has 128 cells along an edge
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _WRAP = {"REPEAT": "repeat", "MIRROR": "mirror"}
 
 
@@ -324,7 +323,7 @@ def resample(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _gray(value: NodeValue, node: Any) -> NodeValue:
-    return _refuse(node) if value.attribute else replace(value, color=_numbers(value.color[..., :3] @ _LUMINANCE))
+    return _refuse(node) if value.attribute else replace(value, color=_numbers(images.luminance(value.color[..., :3])))
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:

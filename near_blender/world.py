@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +23,17 @@ import bpy
 import numpy as np
 
 from . import colorspace, log, node_trees, worker_process
-from ._core import environment, errors
+from ._core import cache, environment, errors
 
 Environment = environment.Environment
 
-_KEPT = 4  # Worlds
 _WIDEST = 8192  # pixels of a map that is only looked at
 _WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
-_kept: OrderedDict[str, Any] = OrderedDict()
+_lights: cache.RecentResults[WorldLight] = cache.RecentResults(4)
 _bakes: dict[str, WorldBake] = {}
 
 
@@ -139,9 +137,7 @@ def _is_linear(image: Any) -> bool:
 
 def _read_image(image: Any, width: int) -> WorldLight:
     """A float image as light, kept while its file does not change. width: pixels of the map that lights."""
-    key = f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}"
-    kept = _recall(key)
-    if kept is None:
+    def read() -> WorldLight:
         columns, rows = image.size
         pixels = np.empty(columns * rows * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
@@ -151,8 +147,9 @@ def _read_image(image: Any, width: int) -> WorldLight:
         rgb = _reduced(rgb, _WIDEST)
         if image.colorspace_settings.name != "Non-Color":
             rgb = colorspace.to_rec709(rgb)
-        kept = _keep(key, _make_light(rgb, width))
-    return kept
+        return _make_light(rgb, width)
+
+    return _lights.get_or(f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}", read)
 
 
 def _clean(values: np.ndarray, most: float) -> None:
@@ -189,10 +186,9 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | Worl
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
         if finished == key or bake.error is None:
-            _keep(finished, bake.light())
-    kept = _recall(key)
-    if kept is not None:
-        return kept
+            _lights.put(finished, bake.light())
+    if key in _lights:
+        return _lights[key]
     if not _bakes:  # one at a time: dragging a slider must not start a Blender per step
         _bakes[key] = WorldBake(world.original, depsgraph.scene_eval.frame_current, width, min(widest, _WIDEST_BAKE))
     return next(iter(_bakes.values()))
@@ -284,21 +280,8 @@ def _python_path() -> str:
     return os.pathsep.join(p for p in sys.path if os.path.isdir(p) and scripts not in Path(p).parents)
 
 
-def _recall(key: str) -> Any:
-    if key in _kept:
-        _kept.move_to_end(key)
-    return _kept.get(key)
-
-
-def _keep(key: str, value: Any) -> Any:
-    _kept[key] = value
-    while len(_kept) > _KEPT:
-        _kept.popitem(last=False)
-    return value
-
-
 def unregister() -> None:
     for bake in _bakes.values():
         bake.stop()
     _bakes.clear()
-    _kept.clear()
+    _lights.clear()
