@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from . import payload, proxy, sync
+from ._core import asset as assets
 from ._core import errors
 from .operators import jobs
 
@@ -188,8 +189,9 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         return
     if ob.preview is not None and ob.preview.is_image_custom:
         layout.template_icon(ob.preview.icon_id, scale=6)
+    confidence = asset.material[:, assets.VoxelMaterial.CONFIDENCE].astype("f4").mean()
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
-             "Confidence": f"{asset.material[:, 7].astype('f4').mean():.0%}", "Size": _length(context, asset.extent)}
+             "Confidence": f"{confidence:.0%}", "Size": _length(context, asset.extent)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():

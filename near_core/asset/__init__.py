@@ -3,9 +3,10 @@
 `octants` stands between surfels and the networks, `proxy_mesh` makes what Blender shows: import them by name.
 """
 
+from .layout import VoxelMaterial
 from .neural_asset import RESOLUTION, NeuralAsset, from_bytes, hash_bytes, load, save, to_bytes, voxel_normals
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "concatenate", "from_bytes", "hash_bytes",
-           "load", "save", "to_bytes", "voxel_normals"]
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "VoxelMaterial", "concatenate", "from_bytes",
+           "hash_bytes", "load", "save", "to_bytes", "voxel_normals"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mesh.surface_nets import average_around, compute_vertex_normals
+from .layout import VoxelMaterial
 from .neural_asset import RESOLUTION, NeuralAsset
 from .surfels import Surfels
 
@@ -53,14 +54,16 @@ def build(asset: NeuralAsset) -> Shell:
     if asset.surfels is None:
         for _ in range(_RELAXED):
             vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
-    return Shell(vertices, faces, material[:, :3], material[:, 3], material[:, 4])
+    return Shell(vertices, faces, material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS],
+                 material[:, VoxelMaterial.METALLIC])
 
 
 def _centres(asset: NeuralAsset) -> Surfels:
     """One surfel in the middle of each voxel, without a normal."""
     centres = (asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
     material, one, zero = asset.material.astype(np.float32), np.ones(len(centres), np.float32), np.zeros_like(centres)
-    return Surfels(centres, zero, zero, material[:, :3], material[:, 3], material[:, 4], one, one, one)
+    return Surfels(centres, zero, zero, material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS],
+                   material[:, VoxelMaterial.METALLIC], one, one, one)
 
 
 def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
@@ -101,7 +104,7 @@ def _flood(empty: np.ndarray) -> np.ndarray:
 
 
 def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each corner goes (V, 3) float32 and its material (V, 5): base colour, roughness, metallic."""
+    """Where each corner goes (V, 3) float32 and its material (V, 5), as VoxelMaterial.MATERIAL."""
     sums, row = _sum_by_cell(points, resolution)
     agrees = np.pad(normals @ _AXES.T > -0.5, ((0, 0), (0, 1)), constant_values=True)  # (V, 7)
     behind = np.pad(~agrees[:, :6], ((0, 0), (0, 1)), constant_values=True)

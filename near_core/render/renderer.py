@@ -16,6 +16,7 @@ from ..light import terms, transport
 from ..light.config import TransportConfig
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
+from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import Camera, Environment, Instance, Settings
 from . import passes, splatting
@@ -110,9 +111,9 @@ class Renderer:
         """What K shaded surfels of an instance send to the camera, (K, 3) at strength 1. A baseline is a Renderer with
         another radiance."""
         if settings.shading == "split-sum":
-            return shaded.terms[:, 0] + shaded.terms[:, 3]
+            return shaded.terms[:, Term.SKY_OPEN] + shaded.terms[:, Term.SPECULAR_OPEN]
         if settings.shading != "auto" or item.asset.h is None or "lad" not in self.model.graphs:
-            return shaded.terms[:, 1] + shaded.terms[:, 2] + shaded.terms[:, 4]
+            return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
         inputs = terms.decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
@@ -190,5 +191,6 @@ class Renderer:
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
             "Confidence": surfels.confidence}, settings.passes)
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
-        colored = shaded.terms[:, 1] + shaded.terms[:, 2] + surfels.metallic[:, None] * shaded.terms[:, 4]
+        colored = (shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED]
+                   + surfels.metallic[:, None] * shaded.terms[:, Term.SPECULAR])
         return features, colored * (strength / np.maximum(surfels.base_color, 1e-3))

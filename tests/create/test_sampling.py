@@ -8,7 +8,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from near_core import image, mesh
-from near_core.asset import CELL
+from near_core.asset import CELL, VoxelMaterial
 from near_core.create import sampling
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
@@ -164,12 +164,13 @@ def test_voxels_hold_the_materials_of_their_surfels():
     centre = (coords + 0.5) / 64 - 0.5
     left = centre[:, 0] < 0
     assert coords.dtype == np.uint8 and material.dtype == np.float16 and len(np.unique(coords, axis=0)) == len(coords)
-    np.testing.assert_allclose(material[left, :5], np.tile([1, 0, 0, 0.25, 0], (left.sum(), 1)), atol=1e-3)
-    np.testing.assert_allclose(material[~left, :5], np.tile([0, 0.5, 0, 0.75, 1], ((~left).sum(), 1)), atol=1e-3)
+    np.testing.assert_allclose(material[left, VoxelMaterial.MATERIAL], np.tile([1, 0, 0, 0.25, 0], (left.sum(), 1)), atol=1e-3)
+    np.testing.assert_allclose(material[~left, VoxelMaterial.MATERIAL], np.tile([0, 0.5, 0, 0.75, 1], ((~left).sum(), 1)),
+                               atol=1e-3)
     outward = centre[left] - [-0.3, 0, 0]
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    assert np.percentile((decode_octahedral(material[left, 5:7]) * outward).sum(1), 2) > 0.97
-    assert (material[:, 7] == 1).all()
+    assert np.percentile((decode_octahedral(material[left, VoxelMaterial.NORMAL]) * outward).sum(1), 2) > 0.97
+    assert (material[:, VoxelMaterial.CONFIDENCE] == 1).all()
 
 
 def test_it_is_deterministic_and_can_be_stopped():

@@ -7,6 +7,7 @@ from near_core._kernels import ggx
 from near_core.asset import Surfels
 from near_core.directions import fibonacci_sphere
 from near_core.light import terms, transport
+from near_core.models.mini.layout import Term
 from near_core.scene import Environment
 
 
@@ -46,6 +47,7 @@ def test_a_spots_reflection_does_not_hang_on_the_number_of_rays():
     lit = transport.illuminate(prepared, light, np.eye(3), threads=1)
     index = np.arange(len(surfels) // 2)
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
-    few, many = (terms.shade(prepared, lit, light, np.eye(3), index, view, rays, 1).terms[:, 4] for rays in (8, 512))
+    few, many = (terms.shade(prepared, lit, light, np.eye(3), index, view, rays, 1).terms[:, Term.SPECULAR]
+                 for rays in (8, 512))
     assert many.mean() > 0.02
     assert np.abs(few - many).mean() < 0.1 * many.mean()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from near_core import asset
-from near_core.asset import Surfels
+from near_core.asset import Surfels, VoxelMaterial
 from near_core.directions import encode_octahedral
 from near_core.render import thumbnail
 
@@ -17,8 +17,8 @@ def test_a_ball_is_round_and_shows_its_front(with_surfels):
     color = np.where(normal[:, 1:2] < 0, (0.9, 0.05, 0.05), (0.05, 0.9, 0.05)).astype(np.float32)
     one = np.ones(len(z), np.float32)
     coords, first = np.unique(((0.5 + 0.49 * normal) * 64).astype(np.uint8), axis=0, return_index=True)
-    material = np.zeros((len(z), 8), np.float16)
-    material[:, :3], material[:, 5:7] = color, encode_octahedral(normal)
+    material = np.zeros((len(z), VoxelMaterial.COLUMNS), np.float16)
+    material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.NORMAL] = color, encode_octahedral(normal)
     surfels = Surfels(0.49 * normal, normal, normal, color, one, one, one, one, one) if with_surfels else None
     picture = thumbnail.draw(asset.NeuralAsset(coords, material[first], np.zeros((len(coords), 0), np.float16), surfels))
     covered = picture[..., 3] == 255
