@@ -17,12 +17,12 @@ from ....light.config import TransportConfig
 from ....render import gaussians, splatting
 from ....scene import camera as cameras
 from ....scene import environment as environments
-from .photos import read_rgba
+from .photos import list_views, read_rgba
 
 TRANSPORT = TransportConfig()
 
 
-def environment_of(view: dict, hdris: Path) -> environments.Environment:
+def read_environment(view: dict, hdris: Path) -> environments.Environment:
     """The light of a view file."""
     if view.get("hdri") is None:
         return environments.uniform((view.get("uniform") or 1.0,) * 3)
@@ -30,8 +30,8 @@ def environment_of(view: dict, hdris: Path) -> environments.Environment:
     return environments.Environment(radiance, environments.turn_z(view["hdri_rotation_deg"]), view["world_strength"])
 
 
-def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
-          ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+def choose_discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
+                 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """What render draws of an asset in final quality, K discs, texels among them.
 
     Returns index (S,), the rows of the surfels that are shaded; to_camera (S, 3); and of the discs xyz (K, 3),
@@ -56,49 +56,59 @@ def discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Camera
                                      "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
 
 
-def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: dict, views: int) -> dict:
-    """All views of one asset as arrays; the pictures of one camera share their surfels."""
+def light_surfels(prepared: transport.Transport, index: np.ndarray, to_camera: np.ndarray,
+                  pictures: list[tuple[dict, Path]], hdris: Path, lights: dict[str, transport.PreparedLight]
+                  ) -> dict[str, np.ndarray]:
+    """The inputs of the networks for the surfels at rows index (S,) under each of L pictures' lights, and the pictures.
+
+    to_camera: (S, 3). lights: maps that are made ready already, by their hashes; grows. Returns terms (L, S, TERMS, 3),
+    tokens (L, TOKENS, RADIANCE), visibility (L, S), mean (L,) radiance of the lights, truth (L, H, W, 4), and what is
+    the same under all: surfel (S, SURFEL), view, reflected and normal (S, 3).
+    """
+    directions = lighting.token_directions()
+    each: dict[str, list] = {"terms": [], "tokens": [], "truth": [], "visibility": [], "mean": []}
+    for view, path in pictures:
+        environment = read_environment(view, hdris)
+        if environment.hash not in lights:
+            lights[environment.hash] = transport.prepare_light(environment)
+        light, strength = lights[environment.hash].turn(environment), environment.strength
+        illumination = transport.illuminate(prepared, light, np.eye(3))
+        shaded = lighting.shade(prepared, illumination, light, np.eye(3), index, to_camera, TRANSPORT.final_rays)
+        turned = directions @ environment.world_to_map.T.astype(np.float32)
+        each["terms"].append((shaded.terms * strength).astype(np.float16))
+        each["tokens"].append((lighting.token_radiance(light, turned) * light.mean * strength).astype(np.float32))
+        each["truth"].append(read_rgba(path))
+        each["visibility"].append(shaded.visibility.astype(np.float16))
+        each["mean"].append(np.float32(light.mean * strength))
+    return {key: np.stack(values) for key, values in each.items()} | {
+        "surfel": lighting.surfel_inputs(shaded).astype(np.float16), "view": shaded.view.astype(np.float16),
+        "reflected": lighting.reflections(shaded).astype(np.float16),
+        "normal": shaded.surfels.shading_normal.astype(np.float16)}
+
+
+def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: dict[str, transport.PreparedLight],
+                  views: int) -> dict[str, np.ndarray]:
+    """The arrays of one asset: `coords` and `octants` of its voxels, `views`, how many there are; and of view n, with
+    "n." before their names, those of choose_discs and light_surfels, `voxel` (S,), the surfels' voxels, and its camera.
+
+    folder: the asset's view files; pictures of one camera share their surfels. lights: as light_surfels has them.
+    views: at most.
+    """
     prepared = transport.prepare_transport(asset.surfels)
     voxel = octants.voxel_of(prepared.surfels, asset.coords)
     groups: dict[str, list[tuple[dict, Path]]] = {}
-    for path in sorted((p for p in folder.glob("*.json") if p.stem.isdigit()), key=lambda p: int(p.stem)):
+    for path in list_views(folder):
         view = json.loads(path.read_text())
         groups.setdefault(json.dumps(view["camera"]), []).append((view, path.with_suffix(".exr")))
-    out = {"coords": asset.coords, "octants": octants.octants(prepared.surfels, asset.coords).astype(np.float16)}
-    directions = lighting.token_directions()
+    out = {"coords": asset.coords, "octants": octants.octants(prepared.surfels, asset.coords).astype(np.float16),
+           "views": np.array(min(len(groups), views))}
     for number, (key, pictures) in enumerate(list(groups.items())[:views]):
         camera = cameras.from_json(json.loads(key))
-        index, to_camera, drawn = discs(asset, prepared.surfels, camera)
-        terms, tokens, truth, extra, means = [], [], [], [], []
-        for view, path in pictures:
-            environment = environment_of(view, hdris)
-            if environment.hash not in lights:
-                lights[environment.hash] = transport.prepare_light(environment)
-            light = lights[environment.hash].turn(environment)
-            illumination = transport.illuminate(prepared, light, np.eye(3))
-            shaded = lighting.shade(prepared, illumination, light, np.eye(3), index, to_camera,
-                                    TRANSPORT.final_rays)
-            strength = environment.strength
-            terms.append(shaded.terms * strength)
-            turned = directions @ environment.world_to_map.T.astype(np.float32)
-            tokens.append(lighting.token_radiance(light, turned) * light.mean * strength)
-            means.append(light.mean * strength)
-            truth.append(read_rgba(path))
-            extra.append(shaded.visibility)
-        inputs = lighting.surfel_inputs(shaded)
-        p = f"{number}."
-        out |= {p + name: values for name, values in drawn.items()}
-        out |= {p + "terms": np.stack(terms).astype(np.float16), p + "tokens": np.stack(tokens).astype(np.float32),
-                p + "truth": np.stack(truth), p + "visibility": np.stack(extra).astype(np.float16),
-                p + "mean": np.array(means, np.float32),
-                p + "surfel": inputs.astype(np.float16), p + "voxel": voxel[index].astype(np.int32),
-                p + "view": shaded.view.astype(np.float16),
-                p + "reflected": lighting.reflections(shaded).astype(np.float16),
-                p + "normal": shaded.surfels.shading_normal.astype(np.float16),
-                p + "camera": camera.world_to_camera.astype(np.float32),
-                p + "intrinsics": camera.intrinsics.astype(np.float32),
-                p + "size": np.array([camera.width, camera.height])}
-    out["views"] = np.array(min(len(groups), views))
+        index, to_camera, drawn = choose_discs(asset, prepared.surfels, camera)
+        made = drawn | light_surfels(prepared, index, to_camera, pictures, hdris, lights)
+        made |= {"voxel": voxel[index].astype(np.int32), "camera": camera.world_to_camera.astype(np.float32),
+                 "intrinsics": camera.intrinsics.astype(np.float32), "size": np.array([camera.width, camera.height])}
+        out |= {f"{number}.{name}": values for name, values in made.items()}
     return out
 
 
@@ -109,7 +119,7 @@ def write_lit_surfels(data: Path, asset_folder: Path, out: Path, views: int, lim
     """
     meta = json.loads((data / "meta.json").read_text())
     out.mkdir(parents=True, exist_ok=True)
-    lights: dict = {}
+    lights: dict[str, transport.PreparedLight] = {}
     names = meta["assets"] if seed < 0 else list(np.random.default_rng(seed).permutation(meta["assets"]))
     for name in names[:limit]:
         target, source = out / f"{name}.npz", asset_folder / f"{name}.near"
