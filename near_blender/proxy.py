@@ -22,16 +22,16 @@ _MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     """An object in no collection yet: a smooth mesh of the asset's size with its material; its origin is the middle of
     the asset's cube."""
-    shell = proxy_mesh.build(asset)
-    colors = colorspace.from_rec709(shell.base_color)
+    surface = proxy_mesh.build(asset)
+    colors = colorspace.from_rec709(surface.base_color)
     mesh = bpy.data.meshes.new(name)
-    _set_geometry(mesh, shell.vertices * np.float32(asset.extent), shell.faces)
-    _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", shell.vertices)
+    _set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)
+    _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", surface.vertices)
     _add_attribute(mesh, COLOR, "FLOAT_COLOR", "color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
-    for attribute, values in zip(_MATERIAL_VALUES, (shell.roughness, shell.metallic)):
+    for attribute, values in zip(_MATERIAL_VALUES, (surface.roughness, surface.metallic)):
         _add_attribute(mesh, attribute, "FLOAT", "value", values)
     mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
-    mesh.materials.append(_material(shell, colors, name))
+    mesh.materials.append(_material(surface, colors, name))
     mesh.update()
     ob = bpy.data.objects.new(name, mesh)
     set_preview(ob, thumbnail.draw(asset) if asset.thumbnail is None else asset.thumbnail)
@@ -54,11 +54,11 @@ def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, value
     attribute.data.foreach_set(field, np.ascontiguousarray(values, np.float32).ravel())
 
 
-def _material(shell: proxy_mesh.Shell, colors: np.ndarray, name: str) -> bpy.types.Material:
+def _material(surface: proxy_mesh.ProxyMesh, colors: np.ndarray, name: str) -> bpy.types.Material:
     """A Principled material that reads the proxy's attributes; the viewport's Solid mode gets the means."""
     material = bpy.data.materials.new(name)
     material.diffuse_color = (*colors.mean(0).tolist(), 1)
-    material.roughness, material.metallic = float(shell.roughness.mean()), float(shell.metallic.mean())
+    material.roughness, material.metallic = float(surface.roughness.mean()), float(surface.metallic.mean())
     if material.node_tree is None:
         material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links

@@ -145,7 +145,7 @@ def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
     if render.use_border:
         left, right = int(render.border_min_x * width), int(render.border_max_x * width)
         bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
-        camera = camera.cropped(left, height - top, right - left, top - bottom)
+        camera = camera.crop(left, height - top, right - left, top - bottom)
     return camera
 
 

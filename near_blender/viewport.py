@@ -153,7 +153,7 @@ class ViewportPicture:
         else:
             scale = self._draft_scale(depsgraph.scene.near.viewport_scale / 100, region.width * region.height)
         camera = sync.convert_projection(projection, view, region.width, region.height)
-        camera = camera.resized(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
+        camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
         frame = depsgraph.scene_eval
         settings, request = sync.make_request(frame, self._assets, self._light, ("Combined",),
                                               not frame.render.film_transparent)

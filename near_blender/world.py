@@ -261,7 +261,7 @@ class WorldBake:
 def _scaled(rgb: np.ndarray) -> Environment:
     """A baked map of any brightness: a sky's sun is far brighter than the brightest pixel that a light map may hold."""
     scale = max(1.0, float(rgb.max()) / environment.MAX_RADIANCE)
-    return Environment(environment.sanitized(rgb / np.float32(scale)), strength=scale)
+    return Environment(environment.sanitize(rgb / np.float32(scale)), strength=scale)
 
 
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."

@@ -13,7 +13,7 @@ from .asset import NeuralAsset
 from .create.create import create_from_image
 from .errors import NearError
 from .progress import Progress, part, silent
-from .render.composite import merged, put_behind
+from .render.composite import merge, put_behind
 from .render.renderer import Renderer
 from .scene import PASSES, Camera, Environment, Instance, Settings
 
@@ -34,7 +34,7 @@ class Engine:
         self.notes: list[str] = []
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
-        self._published: Any = None  # renderer.Published, whose module needs torch
+        self._published: Any = None  # renderer.PublishedRenderer, whose module needs torch
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
@@ -42,7 +42,7 @@ class Engine:
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
-                      "material, so it may look different." for name in _names(rest)]
+                      "material, so it may look different." for name in _list_names(rest)]
         if not full:
             return self._embedded.render(rest, camera, environment, settings, progress)
         published = self._open(progress)
@@ -50,10 +50,10 @@ class Engine:
             picture = published.render(full, camera, environment, settings, progress)
         else:
             bare = replace(settings, background=False, passes=tuple(PASSES))
-            picture = merged(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
+            picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
                              self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0)))
             if settings.background:
-                put_behind(picture["Combined"], environment.lookup(camera.pixel_directions()))
+                put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
         return picture
@@ -74,14 +74,14 @@ class Engine:
         if self._published is None:
             progress("Checkpoint", 0.0)
             try:
-                from .published.renderer import Published
+                from .published.renderer import PublishedRenderer
             except ImportError as error:
                 raise NearError(f"The published model needs the Python package {error.name}.",
                                 "Choose a Python that has it, or use Set Up in the preferences.") from error
-            self._published = Published(*self._chosen)
+            self._published = PublishedRenderer(*self._chosen)
         return self._published
 
 
-def _names(instances: list[Instance]) -> list[str]:
+def _list_names(instances: list[Instance]) -> list[str]:
     """Assets whose latent belongs to a published model, each once."""
     return list(dict.fromkeys(each.asset.name for each in instances if each.asset.model == "near"))

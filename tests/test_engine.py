@@ -11,8 +11,8 @@ from near_core.directions import decode_octahedral  # noqa: E402
 from near_core.engine import Engine  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
 from near_core.models.near import memory  # noqa: E402
-from near_core.published.renderer import Published  # noqa: E402
-from near_core.render.composite import merged  # noqa: E402
+from near_core.published.renderer import PublishedRenderer  # noqa: E402
+from near_core.render.composite import merge  # noqa: E402
 from near_core.scene import PASSES, Instance, Settings  # noqa: E402
 from near_core.scene.camera import orbit  # noqa: E402
 from near_core.scene.environment import uniform  # noqa: E402
@@ -56,7 +56,7 @@ def at(x, y, z):
 
 def test_published_latents_are_drawn_by_the_published_model(engine, latent, folder):  # noqa: F811
     picture = engine.render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
-    alone = Published(folder, "cpu").render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
+    alone = PublishedRenderer(folder, "cpu").render([Instance(latent, np.eye(4))], CAMERA, LIGHT)
     assert not engine.notes
     for name in PASSES:  # the view embedding multiplies rounding by up to 2^11
         assert np.quantile(np.abs(picture[name] - alone[name]), 0.99) < 2e-3, name
@@ -100,10 +100,10 @@ def test_merging_weighs_by_what_each_covers():
                         "Normal": np.array([[[0, 0, 1]]], np.float32)}
 
     near, far, empty = flat(0.5, 2, (1, 0, 0)), flat(1, 3, (0, 1, 0)), flat(0, 0, (0, 0, 0))
-    for made in (merged(near, far), merged(far, near)):
+    for made in (merge(near, far), merge(far, near)):
         np.testing.assert_allclose(made["Combined"][0, 0], (0.5, 0.5, 0, 1))
         np.testing.assert_allclose(made["Depth"][0, 0], 2.5)
-    for made in (merged(empty, far), merged(far, empty)):
+    for made in (merge(empty, far), merge(far, empty)):
         np.testing.assert_allclose(made["Combined"], far["Combined"])
         np.testing.assert_allclose(made["Depth"], 3)
 
@@ -143,7 +143,7 @@ def test_memory_that_runs_out_is_an_error_in_words(folder, latent, monkeypatch):
 
 
 def test_the_processor_takes_over_where_an_open_device_is_too_small(folder, latent, monkeypatch):  # noqa: F811
-    published = Published(folder, "auto")
+    published = PublishedRenderer(folder, "auto")
     real = memory.free
     published.pipeline.device = torch.device("meta")  # stands for a graphics processor without room
     monkeypatch.setattr(memory, "free", lambda device: 0 if torch.device(device).type == "meta" else real(device))

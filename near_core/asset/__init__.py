@@ -4,9 +4,9 @@
 """
 
 from .layout import VoxelMaterial
-from .neural_asset import RESOLUTION, NeuralAsset, from_bytes, hash_bytes, load, save, to_bytes, voxel_normals
+from .neural_asset import RESOLUTION, NeuralAsset, estimate_voxel_normals, from_bytes, hash_bytes, load, save, to_bytes
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
 __all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "VoxelMaterial", "concatenate", "from_bytes",
-           "hash_bytes", "load", "save", "to_bytes", "voxel_normals"]
+           "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]

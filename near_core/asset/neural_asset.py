@@ -209,12 +209,12 @@ def _read_published(data: bytes, path: Path) -> NeuralAsset:
     # a grey stand-in for models that cannot read the latent
     material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS] = 0.5, 0.6
     material[:, VoxelMaterial.CONFIDENCE] = 1
-    material[:, VoxelMaterial.NORMAL] = encode_octahedral(voxel_normals(coords.astype(int)))
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(estimate_voxel_normals(coords.astype(int)))
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
                        source=path.name, model="near")
 
 
-def voxel_normals(coords: np.ndarray) -> np.ndarray:
+def estimate_voxel_normals(coords: np.ndarray) -> np.ndarray:
     """Unit normals (N, 3) of voxels (N, 3): away from where most of their neighbours are."""
     filled = np.zeros((RESOLUTION + 8,) * 3, np.float32)
     filled[tuple(coords.T + 4)] = 1

@@ -94,7 +94,7 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
     one = np.ones(len(row), np.float32)
     front = Surfels(position.astype(np.float32), normal, normal, **_material_of(child), area=one, opacity=one,
                     confidence=confidence[row].astype(np.float32))
-    return concatenate([front, front.take(child[:, DecodedOctant.TWO_SIDED] > 0.5).flipped()])
+    return concatenate([front, front.take(child[:, DecodedOctant.TWO_SIDED] > 0.5).flip()])
 
 
 def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],

@@ -24,7 +24,7 @@ _CORNERS = np.array([[[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]], [[0, 1, 0], [
 
 
 @dataclass(frozen=True)
-class Shell:
+class ProxyMesh:
     """A quad mesh in the asset's frame. vertices: (V, 3) float32; faces: (F, 4) int32, counter-clockwise from outside;
     base_color: (V, 3) float32 linear; roughness, metallic: (V,) float32."""
 
@@ -35,7 +35,7 @@ class Shell:
     metallic: np.ndarray
 
 
-def build(asset: NeuralAsset) -> Shell:
+def build(asset: NeuralAsset) -> ProxyMesh:
     """The outer surface of an asset, within half a voxel of its surfels (or of its voxels' centres without any).
 
     The voxels that hold surfels, and the space they enclose, are bounded by quads whose corners are shared; each corner
@@ -54,7 +54,7 @@ def build(asset: NeuralAsset) -> Shell:
     if asset.surfels is None:
         for _ in range(_RELAXED):
             vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
-    return Shell(vertices, faces, material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS],
+    return ProxyMesh(vertices, faces, material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS],
                  material[:, VoxelMaterial.METALLIC])
 
 

@@ -37,7 +37,7 @@ class Surfels:
         """The surfels at index (K,) integers or (M,) booleans."""
         return Surfels(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def flipped(self) -> Surfels:
+    def flip(self) -> Surfels:
         """The same pieces seen from behind."""
         return replace(self, normal=-self.normal, shading_normal=-self.shading_normal)
 

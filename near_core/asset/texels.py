@@ -32,11 +32,11 @@ class Texels:
         """The texels at index (L,) ascending integers or (K,) booleans."""
         return Texels(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def colors(self, surfels: Surfels) -> np.ndarray:
+    def compute_colors(self, surfels: Surfels) -> np.ndarray:
         """(K, 3) float32 linear base colours, as the surfels' now are."""
         return srgb_decode(np.clip(srgb_encode(surfels.base_color)[self.surfel] + self.shift, 0, 1)).astype(np.float32)
 
-    def regrouped(self, rows: np.ndarray) -> Texels:
+    def regroup(self, rows: np.ndarray) -> Texels:
         """The texels of the surfels at rows (M,), which may repeat, as those of a list of these surfels."""
         first = np.searchsorted(self.surfel, rows)
         count = np.searchsorted(self.surfel, rows, "right") - first
@@ -44,6 +44,6 @@ class Texels:
         start = np.cumsum(count) - count
         return replace(self.take(np.arange(len(surfel)) + (first - start)[surfel]), surfel=surfel)
 
-    def plain(self) -> Texels:
+    def drop_colors(self) -> Texels:
         """The same in their surfels' colours."""
         return replace(self, shift=np.zeros_like(self.shift))

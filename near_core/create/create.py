@@ -149,7 +149,7 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     widen_roughness wants it; None where they are exact."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
-    texels = texels.plain()  # a mesh's own texture does not count: the photo decides
+    texels = texels.drop_colors()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))

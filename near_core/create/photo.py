@@ -44,8 +44,8 @@ class Photo:
     def cropped(self, camera: Camera) -> Camera:
         """The camera of the whole photo, whatever its resolution says, as the camera of the crop."""
         x, y, side = self.crop
-        window = camera.resized(*self.source_size).cropped(x, y, side, side)
-        return window.resized(len(self.alpha), len(self.alpha))
+        window = camera.resize(*self.source_size).crop(x, y, side, side)
+        return window.resize(len(self.alpha), len(self.alpha))
 
     def guess_camera(self, azimuth: float = 0.0, elevation: float = 15.0, fov: float = 40.0) -> Camera:
         """A likely camera of the crop, where nothing is known but the angle.

@@ -43,7 +43,7 @@ def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Te
     samples, group, area = _sampled(mesh, progress)
     every = _averaged(samples, group, area)
     surfels, rows = _seen(every, progress)
-    return surfels, _texels(samples, group, every, area).regrouped(rows)
+    return surfels, _texels(samples, group, every, area).regroup(rows)
 
 
 def _sampled(mesh: Mesh, progress: Progress, resolution: int = RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
@@ -60,7 +60,7 @@ def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) ->
     progress("Finding the visible sides", 0.7)
     found = visible_sides(surfels.take(solid), min(resolution, RESOLUTION), part(progress, 0.7, 1.0))
     fronts, backs = (solid[rows] for rows in found)
-    return concatenate([surfels.take(fronts), surfels.take(backs).flipped()]), np.concatenate([fronts, backs])
+    return concatenate([surfels.take(fronts), surfels.take(backs).flip()]), np.concatenate([fronts, backs])
 
 
 def sample_sides(mesh: Mesh) -> Surfels:
@@ -124,7 +124,7 @@ def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Prog
     is seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
     finer than the surfels lie. Raises Cancelled when progress does.
     """
-    both = concatenate([surfels, surfels.flipped()])
+    both = concatenate([surfels, surfels.flip()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
     lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
 

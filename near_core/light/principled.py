@@ -7,7 +7,7 @@ formula for metals, and energy compensation for scattering between microfacets (
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -17,7 +17,7 @@ IOR = 1.5
 F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
 
 
-def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray,
+def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray,
              irradiance: np.ndarray, specular: np.ndarray) -> np.ndarray:
     """Radiance towards the viewer, term by term: J diffuse terms, then L specular ones. (K, J + L, 3) float32.
 
@@ -32,7 +32,7 @@ def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     def compensation(f0: np.ndarray | float) -> np.ndarray:
         return 1 + (f0 * np.float32(20 / 21) + np.float32(1 / 21)) * lost
 
-    exact = compensation(F0_DIELECTRIC) * dielectric(roughness, cosine)
+    exact = compensation(F0_DIELECTRIC) * look_up_dielectric(roughness, cosine)
     glossy = (1 - metallic) * exact
     sent = (1 - metallic) * (1 - exact * (F0_DIELECTRIC * scale + bias)) / math.pi  # what the coat lets through
     base = np.ascontiguousarray(base_color.T)  # numpy is quick along an axis, slow across three channels
@@ -43,16 +43,16 @@ def outgoing(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     return np.concatenate([diffuse, f0 * glare[:, 0] + f90 * glare[:, 1]]).transpose(2, 0, 1)
 
 
-def dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
+def look_up_dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
     """What a dielectric lobe reflects by Fresnel's equations, over what Schlick's formula makes of it. (K,)."""
-    table = _dielectric_table()
+    table = _make_dielectric_table()
     last = len(table) - 1
     return table[np.rint(np.clip(roughness, 0, 1) * last).astype(np.int32),
                  np.rint(np.clip(cosine, 0, 1) * last).astype(np.int32)]
 
 
-@lru_cache(maxsize=1)
-def _dielectric_table(size: int = 64) -> np.ndarray:
+@cache
+def _make_dielectric_table(size: int = 64) -> np.ndarray:
     """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.brdf_table."""
     unit = np.linspace(0, 1, size)
     cosine = np.maximum(unit, 1e-3)

@@ -12,7 +12,7 @@ from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from ..image import luminance
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
-from . import principled as shading
+from . import principled
 from .config import TransportConfig
 from .transport import Illumination, PreparedLight, Transport
 
@@ -52,7 +52,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
         rows = _rows(chosen)
         if chosen.any():
-            opened[rows], traced[rows], blocked[rows] = _reflected(
+            opened[rows], traced[rows], blocked[rows] = _trace_reflections(
                 prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
                 rays, threads)
     if illumination.lit is not None:
@@ -61,10 +61,10 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         each = reflect_directions(surfels.take(rows), view[rows], spots, config.spot_roughness)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
         limit = config.spot_glare * light.mean
-        opened[rows] += _limited(np.tensordot(each, weight, (1, 0)), limit)
-        traced[rows] += _limited(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
+        opened[rows] += _limit_luminance(np.tensordot(each, weight, (1, 0)), limit)
+        traced[rows] += _limit_luminance(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
-    terms = shading.outgoing(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
+    terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                              np.stack([opened, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
@@ -74,7 +74,7 @@ def _rows(chosen: np.ndarray) -> np.ndarray | slice:
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
 
-def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
+def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
                asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
@@ -87,7 +87,7 @@ def _reflected(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyr
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 
-def _limited(radiance: np.ndarray, limit: float) -> np.ndarray:
+def _limit_luminance(radiance: np.ndarray, limit: float) -> np.ndarray:
     """(..., 3) dimmed to a luminance of at most limit."""
     return radiance * np.minimum(1, limit / np.maximum(luminance(radiance), 1e-9))[..., None]
 
@@ -113,12 +113,12 @@ def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarra
     return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
 
 
-def token_directions() -> np.ndarray:
+def spread_tokens() -> np.ndarray:
     """(TOKENS, 3) float32 unit, map frame."""
     return fibonacci_sphere(TOKENS)
 
 
-def token_radiance(light: PreparedLight, directions: np.ndarray) -> np.ndarray:
+def look_up_tokens(light: PreparedLight, directions: np.ndarray) -> np.ndarray:
     """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean.
     (T, RADIANCE) float32."""
     pyramid = light.pyramid
@@ -127,16 +127,16 @@ def token_radiance(light: PreparedLight, directions: np.ndarray) -> np.ndarray:
     return np.concatenate(levels, 1) / light.mean
 
 
-def decoder_inputs(shaded: Shaded, light: PreparedLight, rotation: np.ndarray) -> dict[str, np.ndarray]:
+def gather_decoder_inputs(shaded: Shaded, light: PreparedLight, rotation: np.ndarray) -> dict[str, np.ndarray]:
     """What the lighting decoder takes beside the intrinsic features, by its inputs' names: in the map's frame, in units
     of the map's mean. light: with its tokens. rotation: (3, 3), asset frame -> world."""
     turn = light.asset_to_map(rotation).T.astype(np.float32)
-    return {"surfel": surfel_inputs(shaded), "terms": shaded.terms / light.mean, "view": shaded.view,
-            "reflected": reflections(shaded) @ turn, "normal": shaded.surfels.shading_normal @ turn,
-            "tokens": light.tokens, "directions": token_directions()}
+    return {"surfel": describe_surfels(shaded), "terms": shaded.terms / light.mean, "view": shaded.view,
+            "reflected": mirror_views(shaded) @ turn, "normal": shaded.surfels.shading_normal @ turn,
+            "tokens": light.tokens, "directions": spread_tokens()}
 
 
-def surfel_inputs(shaded: Shaded) -> np.ndarray:
+def describe_surfels(shaded: Shaded) -> np.ndarray:
     """(K, SURFEL) float32: what the decoder is told of a surfel beside its light."""
     s = shaded.surfels
     cosine = lambda a, b: np.einsum("kc,kc->k", a, b)  # noqa: E731
@@ -151,7 +151,7 @@ def surfel_inputs(shaded: Shaded) -> np.ndarray:
     return inputs
 
 
-def reflections(shaded: Shaded) -> np.ndarray:
+def mirror_views(shaded: Shaded) -> np.ndarray:
     """(K, 3) unit, asset frame: the view direction mirrored at the shading normal."""
     n = shaded.surfels.shading_normal
     return 2 * np.einsum("kc,kc->k", n, shaded.view)[:, None] * n - shaded.view

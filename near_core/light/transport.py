@@ -34,7 +34,7 @@ class PreparedLight:
     sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
     sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
     spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance, 1e-8 at least.
-    tokens: (T, C) float32, what a light tokenizer makes of terms.token_radiance; None where no network was asked.
+    tokens: (T, C) float32, what a light tokenizer makes of terms.look_up_tokens; None where no network was asked.
     """
 
     environment: Environment
@@ -69,16 +69,16 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
     """Everything that depends on the map alone. 10 ms to 0.2 s, by the map's size."""
     pyramid = ggx.pyramid(environment.map)
     mean = max(float(luminance(ggx.solid_angle_mean(pyramid))), 1e-8)
-    base, spots, spot_weight = _parted(pyramid, config.spot_radiance * mean, config.least_share * mean,
+    base, spots, spot_weight = _split_bright(pyramid, config.spot_radiance * mean, config.least_share * mean,
                                        config.spot_directions)
     coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
-    sky, suns, weight = _parted(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), config.sun_radiance * mean,
+    sky, suns, weight = _split_bright(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), config.sun_radiance * mean,
                                 config.least_share * mean, config.sun_directions)
     return PreparedLight(environment, pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)),
                          np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
-def _parted(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
+def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
     """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
     the map itself and none where that is no more than `least` in the mean."""
     whole = np.ascontiguousarray(pyramid.level(0))
@@ -120,7 +120,7 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
     return Transport(surfels, lattice, directions, grid.open_words(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
-                     reflectance(surfels, config) / np.float32(math.pi), config)
+                     compute_albedo(surfels, config) / np.float32(math.pi), config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ class Illumination:
     lit: np.ndarray | None = None
 
 
-def reflectance(surfels: Surfels, config: TransportConfig = TransportConfig()) -> np.ndarray:
+def compute_albedo(surfels: Surfels, config: TransportConfig = TransportConfig()) -> np.ndarray:
     """Hemispherical albedo (M, 3) of what a bounce leaves behind: diffuse base, or F0 of a metal."""
     dielectric = config.dielectric_albedo * (1 - surfels.metallic[:, None]) + surfels.metallic[:, None]
     return np.clip(surfels.base_color * dielectric, 0, config.greatest_albedo)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .. import mesh as meshes
-from ..asset import RESOLUTION, NeuralAsset, voxel_normals
+from ..asset import RESOLUTION, NeuralAsset, estimate_voxel_normals
 from ..asset.layout import VoxelMaterial
 from ..create.create import Preview, matte_of
 from ..create.photo import Matte, cut_out
@@ -64,7 +64,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     progress("Material", 0.95)
     material = np.ones((len(coords), VoxelMaterial.COLUMNS), np.float16)  # these networks tell no confidence: 1
     material[:, VoxelMaterial.MATERIAL] = pipeline.material(pipeline.decode(coords, slat))
-    material[:, VoxelMaterial.NORMAL] = encode_octahedral(voxel_normals(coords))
+    material[:, VoxelMaterial.NORMAL] = encode_octahedral(estimate_voxel_normals(coords))
     digest = pipeline.digest
     progress("Done", 1.0)
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=name,

@@ -23,7 +23,7 @@ from ..models.near.memory import Shortage
 from ..models.near.pipeline import TOKEN_STEP, Pipeline
 from ..progress import Progress, part, silent
 from ..scene import Camera, Environment, Instance, Settings
-from . import create as create_published
+from .create import create_from_image
 
 # Degrees added to the published rotation. 0 puts the raster's centre on the asset's +Y as the published code's formulas
 # read; it can be confirmed only with the official weights (four azimuths of a map with one sun).
@@ -32,7 +32,7 @@ ALL_THREADS = torch.get_num_threads()
 TILT = 1e-4  # radians between the asset's and the map's vertical up to which the map is only turned
 
 
-class Published:
+class PublishedRenderer:
     """Draws pictures and keeps what the next one can use: keys and values per map and rotation, features per asset."""
 
     def __init__(self, folder: str | Path, device: str = "auto", precision: str = "auto",
@@ -53,22 +53,22 @@ class Published:
         """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something
         is. Where the device was left open and a graphics processor has too little memory, the processor computes it.
         """
-        picture = self._computed(lambda report: self._draw(instances, camera, environment, settings, report), progress)
+        picture = self._compute(lambda report: self._draw(instances, camera, environment, settings, report), progress)
         self.notes += [f"{name} was made with another published checkpoint than the one that draws it, so it may look "
-                       "different." for name in self._strangers(instances)]
+                       "different." for name in self._find_strangers(instances)]
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
-        """An asset with this checkpoint's latent; arguments and errors as create_published.create_from_image."""
-        return self._computed(lambda report: create_published.create_from_image(
+        """An asset with this checkpoint's latent; arguments and errors as published.create.create_from_image."""
+        return self._compute(lambda report: create_from_image(
             photos, pipeline=self.pipeline, progress=report, **options), progress)
 
-    def _strangers(self, instances: list[Instance]) -> list[str]:
+    def _find_strangers(self, instances: list[Instance]) -> list[str]:
         """Assets that say they were made with another checkpoint, each once. Imported latents say nothing."""
         return list(dict.fromkeys(each.asset.name for each in instances
                                   if each.asset.model_hash and each.asset.model_hash != self.pipeline.digest))
 
-    def _computed(self, work: Callable[[Progress], Any], progress: Progress) -> Any:
+    def _compute(self, work: Callable[[Progress], Any], progress: Progress) -> Any:
         """What work(progress) returns, on the processor where memory runs out and the device was left open."""
         self.notes = []
         try:
@@ -81,7 +81,7 @@ class Published:
             self.pipeline.unload()
             if device != "cpu" and self._may_move:
                 self._start("cpu")
-                made = self._computed(work, progress)
+                made = self._compute(work, progress)
                 self.notes = ["The GPU has too little memory, so the published model runs on the processor."]
                 return made
             if isinstance(error, NearError):
@@ -96,21 +96,21 @@ class Published:
               progress: Progress) -> dict[str, np.ndarray]:
         torch.set_num_threads(settings.threads or ALL_THREADS)
         seen = [each for each in instances if abs(np.linalg.det(np.asarray(each.matrix)[:3, :3])) > 1e-18]
-        subjects = []
+        lit = []
         for number, instance in enumerate(seen):
             progress("Asset", 0.8 * number / len(seen))
-            subjects.append(self._subject(instance, environment, part(
+            lit.append(self._light_asset(instance, environment, part(
                 progress, 0.8 * number / len(seen), 0.8 * (number + 1) / len(seen))))
         progress("Shading", 0.8)
-        sky = environment.lookup(camera.pixel_directions()) if settings.background else None
-        if subjects:
-            picture = _passes(self.pipeline.frame(subjects, camera).maps, environment.strength, sky)
+        sky = environment.look_up(camera.pixel_directions()) if settings.background else None
+        if lit:
+            picture = _develop(self.pipeline.frame(lit, camera).maps, environment.strength, sky)
         else:
-            picture = _passes(_empty(camera.height, camera.width), 1.0, sky)
+            picture = _develop(_make_empty(camera.height, camera.width), 1.0, sky)
         progress("Done", 1.0)
         return {name: picture[name] for name in settings.passes}
 
-    def _subject(self, instance: Instance, environment: Environment, progress: Progress) -> LitAsset:
+    def _light_asset(self, instance: Instance, environment: Environment, progress: Progress) -> LitAsset:
         asset = instance.asset
         if asset.model != "near":
             raise NearError(f"{asset.name} has no latent of the published model.",
@@ -118,7 +118,7 @@ class Published:
         decoded = self._decoded.get_or(asset.hash, lambda: self.pipeline.decode(asset.coords, asset.slat))
         progress("Light", 0.5)
         asset_to_map = environment.world_to_map @ polar_rotation(np.asarray(instance.matrix, np.float64))
-        radiance, degrees, key = light_of(environment, asset_to_map)
+        radiance, degrees, key = match_light(environment, asset_to_map)
         # the register tokens are the same for every asset, so that what the network keeps of them and the light is too
         memory = self._memories.get_or(
             key, lambda: self.pipeline.memorize(decoded, self.pipeline.tokens(radiance(), degrees)))
@@ -142,7 +142,7 @@ def interruptible(progress: Progress) -> Iterator[Progress]:
         handle.remove()
 
 
-def light_of(environment: Environment, asset_to_map: np.ndarray):
+def match_light(environment: Environment, asset_to_map: np.ndarray):
     """What the tokenizer gets for an asset. asset_to_map: (3, 3) rotation or reflection.
 
     A map that stands upright over the asset is only turned; for a tilted or mirrored asset it is resampled into the
@@ -156,10 +156,10 @@ def light_of(environment: Environment, asset_to_map: np.ndarray):
         return lambda: environment.map, degrees, (environment.hash, degrees)
     resampled = Environment(environment.map, asset_to_map)
     key = (environment.hash, np.round(asset_to_map, 3).tobytes())
-    return lambda: resampled.lookup(_directions()), ROTATION_OFFSET, key
+    return lambda: resampled.look_up(_spread_map_directions()), ROTATION_OFFSET, key
 
 
-def _directions() -> np.ndarray:
+def _spread_map_directions() -> np.ndarray:
     """Unit directions (512, 1024, 3) float32 of an equirect map's pixel centres: centre +X, quarter +Y, top +Z."""
     azimuth = (0.5 - (np.arange(MAP_COLUMNS) + 0.5) / MAP_COLUMNS) * 2 * math.pi
     elevation = (0.5 - (np.arange(MAP_ROWS) + 0.5) / MAP_ROWS)[:, None] * math.pi
@@ -167,13 +167,13 @@ def _directions() -> np.ndarray:
                                         np.sin(elevation)), -1).astype(np.float32)
 
 
-def _empty(height: int, width: int) -> dict[str, np.ndarray]:
+def _make_empty(height: int, width: int) -> dict[str, np.ndarray]:
     sizes = {"color": 3, "normal": 3, "base_color": 3}
     return {name: np.zeros((height, width, sizes.get(name, 1)), np.float32) for name in (
         "color", "alpha", "alpha_view", "depth_view", "normal", "base_color", "roughness", "metallic", "shadow")}
 
 
-def _passes(maps: dict[str, np.ndarray], strength: float, sky: np.ndarray | None) -> dict[str, np.ndarray]:
+def _develop(maps: dict[str, np.ndarray], strength: float, sky: np.ndarray | None) -> dict[str, np.ndarray]:
     """The product's passes from the published maps."""
     combined = np.concatenate([maps["color"] * strength, maps["alpha_view"]], 2)
     if sky is not None:

@@ -8,7 +8,7 @@ from ..directions import unit
 from ..scene import PASSES
 
 
-def merged(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Two pictures of the same camera as one: at each pixel the nearer lies over the farther. Both have all PASSES."""
     depths = [np.where(picture["Depth"] > 0, picture["Depth"], np.inf) for picture in (one, other)]
     first = depths[0] <= depths[1]

@@ -55,7 +55,7 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
         front = np.maximum(blended[..., SHOWN], 1e-6)
         solid = np.minimum(alpha[rows], front * config.solidity) * (blended[..., SHOWN] > 1e-4)
         depth = blended[..., DEPTH] / front * (solid > 0)
-        behind = None if sky is None else sky(camera.cropped(0, top, camera.width, len(blended)))
+        behind = None if sky is None else sky(camera.crop(0, top, camera.width, len(blended)))
         premultiplied = scale(blended, solid / front, RADIANCE.start)
         for name, values in unpack(premultiplied, solid, depth, behind, wanted).items():
             made[name][rows] = values

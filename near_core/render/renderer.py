@@ -56,7 +56,7 @@ def prepare_asset(asset: NeuralAsset, model: runtime.NearMini, config: Transport
         progress("Asset", 0.25)
         h = model.run("iad", slat=slat, neighbours=octants.neighbours(asset.coords))[0]
     texels = asset.texels
-    shift = None if texels is None else texels.colors(surfels) - surfels.base_color[texels.surfel]
+    shift = None if texels is None else texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
     carried = transport.prepare_transport(surfels, threads, part(progress, 0.5, 1.0), config)
     return PreparedAsset(carried, texels, shift, octants.voxel_of(surfels, asset.coords), h)
 
@@ -114,7 +114,7 @@ class Renderer:
             return shaded.terms[:, Term.SKY_OPEN] + shaded.terms[:, Term.SPECULAR_OPEN]
         if settings.shading != "auto" or item.asset.h is None or "lad" not in self.model.graphs:
             return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
-        inputs = terms.decoder_inputs(shaded, light, item.rotation)
+        inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
     def _prepare_light(self, environment: Environment) -> PreparedLight:
@@ -122,7 +122,7 @@ class Renderer:
         if "tokenizer" not in self.model.graphs:
             return light
         return replace(light, tokens=self.model.run(
-            "tokenizer", radiance=terms.token_radiance(light, terms.token_directions()))[0])
+            "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
 
     def _illuminate(self, asset: NeuralAsset, matrix: np.ndarray, camera: Camera, light: PreparedLight,
                     settings: Settings, progress: Progress) -> LitInstance:

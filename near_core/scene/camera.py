@@ -76,7 +76,7 @@ class Camera:
             np.add(across[:, axis], along[:, axis, None], out=rays[..., axis])
         return rays
 
-    def cropped(self, x: int, y: int, width: int, height: int) -> Camera:
+    def crop(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same view seen through a window of the picture, in pixels from the top left."""
         intrinsics = self.intrinsics.copy()
         intrinsics[0, 2] -= x
@@ -84,7 +84,7 @@ class Camera:
         left, top, *size = self.frame or (0, 0, self.width, self.height)
         return replace(self, intrinsics=intrinsics, width=width, height=height, frame=(left - x, top - y, *size))
 
-    def resized(self, width: int, height: int) -> Camera:
+    def resize(self, width: int, height: int) -> Camera:
         """The same view at another pixel count."""
         x, y = width / self.width, height / self.height
         frame = self.frame and (self.frame[0] * x, self.frame[1] * y, round(self.frame[2] * x), round(self.frame[3] * y))

@@ -39,7 +39,7 @@ class Environment:
         vars(turned)["hash"] = self.hash  # where cached_property keeps it
         return turned
 
-    def lookup(self, directions: np.ndarray) -> np.ndarray:
+    def look_up(self, directions: np.ndarray) -> np.ndarray:
         """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""
         flat = np.ascontiguousarray(directions, np.float32).reshape(-1, 3)
         seen = ggx.lookup(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
@@ -57,7 +57,7 @@ def uniform(color: tuple[float, float, float]) -> Environment:
     return Environment(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)).copy())
 
 
-def sanitized(map: np.ndarray, what: str = "The environment map") -> np.ndarray:
+def sanitize(map: np.ndarray, what: str = "The environment map") -> np.ndarray:
     """A map (H, W, 3) that is safe to light with: finite, not negative, at most MAX_RADIANCE. (H, W, 3) float32."""
     if map.ndim != 3 or map.shape[2] < 3 or min(map.shape[:2]) < 1:
         raise NearError(f"{what} is not a colour picture.", "Choose an equirectangular .exr or .hdr file.")

@@ -121,7 +121,7 @@ class Operations:
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress)
         if request["backdrop"] is not None:
-            sky = self._light(request["backdrop"]).lookup(request["camera"].pixel_directions())
+            sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)
         return {"passes": passes, "warning": " ".join(engine.notes)}
 

@@ -86,6 +86,6 @@ def test_normals_of_voxels_point_outward():
     grid = np.stack(np.meshgrid(*[np.arange(64)] * 3, indexing="ij"), -1).reshape(-1, 3)
     away = grid - 31.5
     ball, distance = np.linalg.norm(away, axis=1) < 20, np.linalg.norm(away, axis=1)
-    normal = neural_asset.voxel_normals(grid[ball])[distance[ball] > 19]
+    normal = neural_asset.estimate_voxel_normals(grid[ball])[distance[ball] > 19]
     outward = (away / distance[:, None])[ball][distance[ball] > 19]
     assert (normal * outward).sum(1).min() > 0.9

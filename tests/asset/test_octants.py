@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from near_core.asset import CELL
-from near_core.asset import octants as latent
+from near_core.asset import CELL, octants
 from tests.random_assets import some_asset
 
 
 def test_neighbours_are_mutual():
     coords = some_asset().coords
-    around = latent.neighbours(coords)
+    around = octants.neighbours(coords)
     assert (around[:, 13] == np.arange(len(coords))).all()
     for k in (0, 5, 12):
         i = np.flatnonzero(around[:, k] < len(coords))
@@ -21,9 +20,9 @@ def test_neighbours_are_mutual():
 
 def test_octants_hold_what_the_surfels_say_and_give_them_back():
     asset = some_asset()
-    octants = latent.octants(asset.surfels, asset.coords)
-    assert 0.9 * len(asset.surfels) < octants[..., 0].sum() <= len(asset.surfels)
-    back = latent.surfels_of_octants(asset.coords, octants[..., 0], octants[..., 1:], np.ones(len(asset.coords)))
+    made = octants.octants(asset.surfels, asset.coords)
+    assert 0.9 * len(asset.surfels) < made[..., 0].sum() <= len(asset.surfels)
+    back = octants.surfels_of_octants(asset.coords, made[..., 0], made[..., 1:], np.ones(len(asset.coords)))
     nearest = np.abs(back.position[:, None] - asset.surfels.position[None]).max(-1)
     match = nearest.argmin(1)
     assert nearest.min(1).max() < 1e-5

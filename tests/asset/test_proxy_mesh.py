@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.asset import NeuralAsset, Surfels
-from near_core.asset import proxy_mesh as shell
+from near_core.asset import NeuralAsset, Surfels, proxy_mesh
 
 VOXEL = 1 / 64
 
@@ -37,7 +36,7 @@ def plate(thickness: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_sphere_is_met_within_a_tenth_of_a_voxel():
     n = sphere()
-    made = shell.build(asset_of(0.45 * n, n))
+    made = proxy_mesh.build(asset_of(0.45 * n, n))
     radius = np.linalg.norm(made.vertices, axis=1)
     assert np.abs(radius - 0.45).max() < 0.1 * VOXEL
 
@@ -50,7 +49,7 @@ def test_edges_of_a_box_stay_sharp():
     side = np.where(random.random(len(axis)) < 0.5, -1.0, 1.0)
     points[np.arange(len(axis)), axis] = side
     normals = np.eye(3)[axis] * side[:, None]
-    made = shell.build(asset_of(points * size, normals))
+    made = proxy_mesh.build(asset_of(points * size, normals))
     corner = np.linalg.norm(np.abs(made.vertices) - size, axis=1).min()
     assert corner < 0.15 * VOXEL
     assert (np.abs(made.vertices) < size + 0.1 * VOXEL).all()
@@ -58,7 +57,7 @@ def test_edges_of_a_box_stay_sharp():
 
 @pytest.mark.parametrize("thickness", [0.0, 0.004, 0.05])
 def test_thin_plates_keep_two_sides_that_never_coincide(thickness):
-    made = shell.build(asset_of(*plate(thickness)))
+    made = proxy_mesh.build(asset_of(*plate(thickness)))
     inner = np.abs(made.vertices[:, :2]).max(1) < 0.37
     height = made.vertices[inner, 2] - 0.05
     upper, lower = height[height > 0], height[height <= 0]
@@ -68,20 +67,20 @@ def test_thin_plates_keep_two_sides_that_never_coincide(thickness):
 
 def test_a_single_sheet_has_a_lifted_far_side():
     points, _ = plate(0.0)
-    made = shell.build(asset_of(points, np.broadcast_to([0, 0, 1.0], points.shape)))
+    made = proxy_mesh.build(asset_of(points, np.broadcast_to([0, 0, 1.0], points.shape)))
     height = made.vertices[np.abs(made.vertices[:, :2]).max(1) < 0.37, 2] - 0.05
     assert height.min() == pytest.approx(-0.1 * VOXEL, rel=0.1) and abs(height.max()) < 0.02 * VOXEL
 
 
 def test_without_surfels_the_surface_runs_through_the_voxels():
     n = sphere()
-    made = shell.build(asset_of(0.45 * n, n, with_surfels=False))
+    made = proxy_mesh.build(asset_of(0.45 * n, n, with_surfels=False))
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 0.45).mean() < 0.5 * VOXEL
 
 
 def test_faces_look_outward_and_close():
     n = sphere()
-    made = shell.build(asset_of(0.45 * n, n))
+    made = proxy_mesh.build(asset_of(0.45 * n, n))
     a, b, c, d = (made.vertices[made.faces[:, i]].astype(np.float64) for i in range(4))
     volume = (np.einsum("ij,ij->i", a, np.cross(b, c)) + np.einsum("ij,ij->i", a, np.cross(c, d))).sum() / 6
     assert volume == pytest.approx(4 / 3 * np.pi * 0.45 ** 3, rel=0.01)
@@ -91,14 +90,14 @@ def test_faces_look_outward_and_close():
 
 def test_the_inside_of_a_closed_surface_has_no_faces():
     n = sphere()
-    made = shell.build(asset_of(np.concatenate([0.45 * n, 0.2 * n]), np.concatenate([n, -n])))
+    made = proxy_mesh.build(asset_of(np.concatenate([0.45 * n, 0.2 * n]), np.concatenate([n, -n])))
     assert np.linalg.norm(made.vertices, axis=1).min() > 0.4
 
 
 def test_materials_follow_the_surfels():
     n = sphere()
     color = np.where(n[:, 2:] > 0, (1.0, 0, 0), (0, 0, 1.0))
-    made = shell.build(asset_of(0.45 * n, n, color))
+    made = proxy_mesh.build(asset_of(0.45 * n, n, color))
     above = made.vertices[:, 2] > 2 * VOXEL
     assert np.allclose(made.base_color[above], (1, 0, 0), atol=1e-5)
     assert np.allclose(made.roughness, 0.3, atol=1e-5) and np.allclose(made.metallic, 0.9, atol=1e-5)
@@ -107,11 +106,11 @@ def test_materials_follow_the_surfels():
 def test_a_storm_of_voxels_stays_below_the_limit():
     coords = np.argwhere(np.random.default_rng(0).random((64, 64, 64)) < 0.3).astype(np.uint8)
     asset = NeuralAsset(coords, np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16))
-    assert 0 < len(shell.build(asset).faces) <= shell.MAX_FACES
+    assert 0 < len(proxy_mesh.build(asset).faces) <= proxy_mesh.MAX_FACES
 
 
 @pytest.mark.parametrize("coords", [[[0, 0, 0]], [[63, 63, 63]], [[0, 0, 0], [63, 63, 63]]])
 def test_single_voxels_have_six_faces_each(coords):
     coords = np.array(coords, np.uint8)
-    made = shell.build(NeuralAsset(coords, np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16)))
+    made = proxy_mesh.build(NeuralAsset(coords, np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16)))
     assert len(made.faces) == 6 * len(coords) and np.isfinite(made.vertices).all()

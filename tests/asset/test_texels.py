@@ -41,13 +41,13 @@ def test_texels_divide_their_surfels():
     middle = np.stack([np.bincount(texels.surfel, p * texels.area) for p in texels.position.T], 1) / parts[:, None]
     assert np.abs(middle - surfels.position).max() < 1e-5
     # both sides of the sheet have them, in the same colours
-    assert np.isclose(texels.colors(surfels)[surfels.normal[texels.surfel, 2] > 0].mean(),
-                      texels.colors(surfels)[surfels.normal[texels.surfel, 2] < 0].mean(), atol=1e-3)
+    assert np.isclose(texels.compute_colors(surfels)[surfels.normal[texels.surfel, 2] > 0].mean(),
+                      texels.compute_colors(surfels)[surfels.normal[texels.surfel, 2] < 0].mean(), atol=1e-3)
 
 
 def test_texels_hold_more_contrast_than_surfels():
     surfels, texels = sampling.sample_surface(checkered())
-    shown = image.srgb_encode(texels.colors(surfels)[:, 0])
+    shown = image.srgb_encode(texels.compute_colors(surfels)[:, 0])
     assert shown.std() > 1.5 * image.srgb_encode(surfels.base_color[:, 0]).std()
     assert 80 / 255 - 0.02 < shown.min() and shown.max() < 180 / 255 + 0.02
 

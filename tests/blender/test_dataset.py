@@ -135,7 +135,7 @@ def test_lights_add_up(rendered, tmp_path):
     azimuth, elevation = (0.5 - u) * 2 * np.pi, (0.5 - v) * np.pi
     directions = np.stack([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)],
                           -1).astype(np.float32)
-    light = first.environment().lookup(directions) + second.environment().lookup(directions)
+    light = first.environment().look_up(directions) + second.environment().look_up(directions)
     image.write_exr(tmp_path / "sum.exr", {"Combined": np.concatenate([light, np.ones_like(light[..., :1])], -1)})
     picture = dict(json.loads(first.path.with_suffix(".json").read_text()), hdri="sum.exr", hdri_rotation_deg=0.0,
                    gbuffer=False, camera=_planned(rendered, first)["camera"])

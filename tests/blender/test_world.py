@@ -57,7 +57,7 @@ def test_environment_texture_by_hand_is_what_cycles_sees(scene, rotation):
     stage.set_environment(scene.world, rotation, strength=2.5)
     assert not is_baked()
     ours, cycles = read(), bake(scene.world)
-    seen = (ours.backdrop or ours.environment).lookup(texel_directions(512))
+    seen = (ours.backdrop or ours.environment).look_up(texel_directions(512))
     truth = cycles.environment.map
     off = np.abs(seen - truth).max(-1) / (1e-3 + truth.max(-1))
     assert np.median(off) < 1e-3 and (off > 0.02).mean() < 0.001
@@ -66,7 +66,7 @@ def test_environment_texture_by_hand_is_what_cycles_sees(scene, rotation):
 def test_plain_color(scene):
     stage.set_color(scene.world, (0.2, 0.4, 0.8), 3)
     light = read()
-    assert np.allclose(light.environment.lookup(np.float32([[1, 0, 0]])), (0.6, 1.2, 2.4)) and light.backdrop is None
+    assert np.allclose(light.environment.look_up(np.float32([[1, 0, 0]])), (0.6, 1.2, 2.4)) and light.backdrop is None
 
 
 def test_no_world_and_no_nodes(scene):

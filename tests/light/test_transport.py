@@ -65,8 +65,8 @@ def test_a_camera_sees_the_prepared_light_as_the_environment_turned_and_scaled(d
     turned = world.turn(environments.turn_z(degrees), 3.0)
     camera = cameras.orbit(30, 20, 2.0, 60, 64, 48)
     seen = transport.prepare_light(world).turn(turned).look_up(camera)
-    np.testing.assert_allclose(np.median(seen), np.median(turned.lookup(camera.pixel_directions())), rtol=1e-4)
-    assert np.mean(np.abs(seen - turned.lookup(camera.pixel_directions())) > 1e-3) < 0.02
+    np.testing.assert_allclose(np.median(seen), np.median(turned.look_up(camera.pixel_directions())), rtol=1e-4)
+    assert np.mean(np.abs(seen - turned.look_up(camera.pixel_directions())) > 1e-3) < 0.02
 
 
 def test_turning_the_world_lights_as_turning_the_asset():

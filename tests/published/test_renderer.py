@@ -8,7 +8,7 @@ yaml = pytest.importorskip("yaml")
 from near_core.asset import NeuralAsset  # noqa: E402
 from near_core.errors import NearError  # noqa: E402
 from near_core.models.near import conditioning  # noqa: E402
-from near_core.published.renderer import Published, light_of  # noqa: E402
+from near_core.published.renderer import PublishedRenderer, match_light  # noqa: E402
 from near_core.scene import (  # noqa: E402
     PASSES,
     Environment,  # noqa: E402
@@ -22,7 +22,7 @@ from tests.models.near.test_pipeline import asset, folder  # noqa: E402, F401  f
 
 @pytest.fixture(scope="module")
 def published(folder):  # noqa: F811
-    return Published(folder, "cpu")
+    return PublishedRenderer(folder, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_picture_has_all_passes(published, ball):
     half = published.render([Instance(ball, np.eye(4))], camera, Environment(light.map, strength=1.0))
     np.testing.assert_allclose(picture["Combined"][..., :3], 2 * half["Combined"][..., :3], atol=1e-6)
     behind = published.render([Instance(ball, np.eye(4))], camera, light, Settings(background=True))["Combined"]
-    assert (behind[..., 3] == 1).all() and np.allclose(behind[0, 0, :3], light.lookup(camera.pixel_directions())[0, 0])
+    assert (behind[..., 3] == 1).all() and np.allclose(behind[0, 0, :3], light.look_up(camera.pixel_directions())[0, 0])
 
 
 def test_turning_world_asset_and_camera_together_changes_nothing(published, ball):
@@ -77,7 +77,7 @@ def test_the_raster_shows_where_the_light_stands_for_the_asset():
     -X."""
     radiance = sun(32, 64)  # +X in the map
     for degrees, column in ((0, 384), (-90, 256), (180, 128), (45, 448)):  # the sun stands at azimuth -degrees
-        _, rotation, _ = light_of(Environment(radiance), turn_z(degrees))
+        _, rotation, _ = match_light(Environment(radiance), turn_z(degrees))
         light_map = conditioning.light_map(radiance, rotation).numpy()
         place = np.argwhere(light_map[3] > light_map[3].max() - 0.05).mean(0)
         assert place[1] == pytest.approx(column, abs=3), degrees
@@ -88,15 +88,15 @@ def test_a_tilted_asset_gets_the_map_in_its_own_frame():
     radiance = np.full((64, 128, 3), 0.1, np.float32)
     radiance[:6] = 50  # the zenith
     tilt = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]])  # the asset's +Y stands up
-    resampled, rotation, _ = light_of(Environment(radiance), tilt)
+    resampled, rotation, _ = match_light(Environment(radiance), tilt)
     light_map = conditioning.light_map(resampled(), rotation).numpy()
     assert brightest(light_map)[1] > 0.95
 
 
 def test_tokens_are_kept_for_turns_that_round_to_the_same(published, ball):
     light = Environment(sun(20, 30))
-    keys = {light_of(light, turn_z(angle))[2] for angle in (10.0, 10.01, 370.0)}
-    assert len(keys) == 1 and light_of(light, turn_z(10.2))[2] not in keys
+    keys = {match_light(light, turn_z(angle))[2] for angle in (10.0, 10.01, 370.0)}
+    assert len(keys) == 1 and match_light(light, turn_z(10.2))[2] not in keys
 
 
 def test_an_asset_of_another_model_is_refused(published, ball):

@@ -156,12 +156,12 @@ def test_an_orthographic_camera_keeps_sizes(renderer, white):
 
 def test_a_crop_is_a_part_of_the_whole(renderer, white):
     whole = picture(renderer, [(white, np.eye(4))], look(), environments.uniform((1, 1, 1)))
-    part = picture(renderer, [(white, np.eye(4))], look().cropped(20, 30, 40, 50), environments.uniform((1, 1, 1)))
+    part = picture(renderer, [(white, np.eye(4))], look().crop(20, 30, 40, 50), environments.uniform((1, 1, 1)))
     np.testing.assert_allclose(part, whole[30:80, 20:60], atol=1e-5)
-    within = picture(renderer, [(white, np.eye(4))], look().cropped(10, 20, 60, 70).cropped(10, 10, 40, 50),
+    within = picture(renderer, [(white, np.eye(4))], look().crop(10, 20, 60, 70).crop(10, 10, 40, 50),
                      environments.uniform((1, 1, 1)))
     np.testing.assert_allclose(within, part, atol=1e-6)
-    twice = look().cropped(20, 30, 40, 50).resized(80, 100), look().resized(192, 192).cropped(40, 60, 80, 100)
+    twice = look().crop(20, 30, 40, 50).resize(80, 100), look().resize(192, 192).crop(40, 60, 80, 100)
     one, other = (picture(renderer, [(white, np.eye(4))], view, environments.uniform((1, 1, 1))) for view in twice)
     np.testing.assert_allclose(one, other, atol=1e-5)
 

@@ -38,7 +38,7 @@ def visible(surfels: Surfels, camera: cameras.Camera, texels: Texels | None = No
 
 def test_what_faces_away_stands_back_and_is_not_shaded():
     camera, up = from_above(), sheet()
-    item = visible(up.flipped(), camera)
+    item = visible(up.flip(), camera)
     assert not item.front.any() and item.shape.xyz[:, 2].max() < item.placed.shape.xyz[:, 2].min() - CELL
     selection = splatting.select([item, visible(up, camera)], camera, detail=False)
     assert not selection.shaded[selection.rows[0]].any() and selection.shaded[selection.rows[1]].all()
@@ -71,7 +71,7 @@ def test_texels_take_the_place_of_wide_surfels_alone():
 def test_a_window_selects_what_the_whole_selects():
     camera, item = from_above(96, 0.5), sheet()
     whole = splatting.select([visible(item, camera)], camera, detail=False)
-    window = camera.cropped(20, 30, 40, 40)
+    window = camera.crop(20, 30, 40, 40)
     part = splatting.select([visible(item, window)], window, detail=False)
     inside = ((whole.projection.mean > [20, 30]) & (whole.projection.mean < [60, 70])).all(1)
     assert inside.any() and (part.shaded[inside] == whole.shaded[inside]).all()

@@ -134,7 +134,7 @@ def _measure_pictures(draw, camera, common, folder):
     import numpy as np
 
     rows = []
-    close = camera.resized(3 * 512, 3 * 512).cropped(512, 512, 512, 512)
+    close = camera.resize(3 * 512, 3 * 512).crop(512, 512, 512, 512)
     for name, view in (("view", camera), ("close view", close)):
         pictures = []
         for cull in (False, True):

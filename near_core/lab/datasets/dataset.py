@@ -51,7 +51,7 @@ class DatasetView:
         """The light of this picture."""
         if self.hdri is None:
             return environment.uniform((self.uniform * self.strength,) * 3)
-        light = environment.sanitized(image.read(self.hdri), self.hdri.name)
+        light = environment.sanitize(image.read(self.hdri), self.hdri.name)
         return Environment(light, environment.turn_z(self.rotation), self.strength)
 
     def passes(self) -> dict[str, np.ndarray]:

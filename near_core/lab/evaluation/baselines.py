@@ -37,7 +37,7 @@ def take_photo(picture: np.ndarray) -> np.ndarray:
 def take_opaque_photo(view: DatasetView) -> np.ndarray:
     """The photo over what lies behind the object, its own light: (H, W, 3) uint8, sRGB."""
     picture = view.image()
-    behind = view.environment().lookup(view.camera.pixel_directions())
+    behind = view.environment().look_up(view.camera.pixel_directions())
     return np.round(metrics.encode(picture[..., :3] + (1 - picture[..., 3:]) * behind) * 255).astype(np.uint8)
 
 

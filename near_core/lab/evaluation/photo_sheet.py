@@ -104,7 +104,7 @@ def write_tile(text: str, size: int) -> np.ndarray:
 
 def normalize_light(path: Path) -> Environment:
     """A map, made as bright as the others: its mean luminance becomes 1."""
-    light = Environment(environment.sanitized(image.read(path, max_side=1024), path.name))
+    light = Environment(environment.sanitize(image.read(path, max_side=1024), path.name))
     return Environment(light.map, strength=1 / max(transport.prepare_light(light).mean, 1e-6))
 
 

@@ -40,8 +40,8 @@ def test_views_cameras_and_lights(small):
     assert first.image().shape == (8, 8, 4) and first.image().max() == 0.5
     assert np.allclose(first.camera.position, (0, -2, 0)) and np.allclose(first.camera.forward, (0, 1, 0))
     # turned by +90 degrees about +Z, the direction +X is looked up at +Y: the light comes from +X, twice as strong
-    assert np.allclose(first.environment().lookup(np.array([[1.0, 0, 0]], np.float32)), 10, atol=1e-3)
-    assert np.allclose(first.environment().lookup(np.array([[0, 1.0, 0]], np.float32)), 0, atol=1e-3)
+    assert np.allclose(first.environment().look_up(np.array([[1.0, 0, 0]], np.float32)), 10, atol=1e-3)
+    assert np.allclose(first.environment().look_up(np.array([[0, 1.0, 0]], np.float32)), 0, atol=1e-3)
     assert np.allclose(second.environment().map, 0.5)
 
 

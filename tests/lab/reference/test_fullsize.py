@@ -15,13 +15,12 @@ RENDER = """
 import json, resource, sys
 import numpy as np
 from near_core import asset, image
-from near_core.camera import orbit
-from near_core.environment import Environment
-from near_core.published import Published
-from near_core.scene import Instance
+from near_core.scene import Environment, Instance
+from near_core.published.renderer import PublishedRenderer
+from near_core.scene.camera import orbit
 checkpoint, latent, light, picture = sys.argv[1:]
 item = asset.load(latent)
-passes = Published(checkpoint, "cpu").render([Instance(item, np.eye(4))], orbit(30, 20, 2, 40, 512, 512),
+passes = PublishedRenderer(checkpoint, "cpu").render([Instance(item, np.eye(4))], orbit(30, 20, 2, 40, 512, 512),
                                              Environment(image.read(light)[..., :3]))
 image.write_exr(picture, passes)
 print(json.dumps({"voxels": len(item.coords), "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,

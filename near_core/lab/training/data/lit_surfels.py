@@ -11,8 +11,7 @@ import numpy as np
 from .... import asset as assets
 from .... import files, image
 from ....asset import Surfels, octants
-from ....light import terms as lighting
-from ....light import transport
+from ....light import terms, transport
 from ....light.config import TransportConfig
 from ....render import gaussians, splatting
 from ....scene import camera as cameras
@@ -26,7 +25,7 @@ def read_environment(view: dict, hdris: Path) -> environments.Environment:
     """The light of a view file."""
     if view.get("hdri") is None:
         return environments.uniform((view.get("uniform") or 1.0,) * 3)
-    radiance = environments.sanitized(image.read(hdris / view["hdri"]))
+    radiance = environments.sanitize(image.read(hdris / view["hdri"]))
     return environments.Environment(radiance, environments.turn_z(view["hdri_rotation_deg"]), view["world_strength"])
 
 
@@ -50,7 +49,7 @@ def choose_discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Ca
         texels = placed.texels.take(selection.texels[0])
         drawn.append(placed.detail.take(selection.texels[0]))
         owner.append(place[texels.surfel])
-        shift.append(texels.colors(surfels) - surfels.base_color[texels.surfel])
+        shift.append(texels.compute_colors(surfels) - surfels.base_color[texels.surfel])
     drawn = gaussians.concatenate(drawn)
     return index, visible.to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
                                      "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
@@ -65,7 +64,7 @@ def light_surfels(prepared: transport.Transport, index: np.ndarray, to_camera: n
     tokens (L, TOKENS, RADIANCE), visibility (L, S), mean (L,) radiance of the lights, truth (L, H, W, 4), and what is
     the same under all: surfel (S, SURFEL), view, reflected and normal (S, 3).
     """
-    directions = lighting.token_directions()
+    directions = terms.spread_tokens()
     each: dict[str, list] = {"terms": [], "tokens": [], "truth": [], "visibility": [], "mean": []}
     for view, path in pictures:
         environment = read_environment(view, hdris)
@@ -73,16 +72,16 @@ def light_surfels(prepared: transport.Transport, index: np.ndarray, to_camera: n
             lights[environment.hash] = transport.prepare_light(environment)
         light, strength = lights[environment.hash].turn(environment), environment.strength
         illumination = transport.illuminate(prepared, light, np.eye(3))
-        shaded = lighting.shade(prepared, illumination, light, np.eye(3), index, to_camera, TRANSPORT.final_rays)
+        shaded = terms.shade(prepared, illumination, light, np.eye(3), index, to_camera, TRANSPORT.final_rays)
         turned = directions @ environment.world_to_map.T.astype(np.float32)
         each["terms"].append((shaded.terms * strength).astype(np.float16))
-        each["tokens"].append((lighting.token_radiance(light, turned) * light.mean * strength).astype(np.float32))
+        each["tokens"].append((terms.look_up_tokens(light, turned) * light.mean * strength).astype(np.float32))
         each["truth"].append(read_rgba(path))
         each["visibility"].append(shaded.visibility.astype(np.float16))
         each["mean"].append(np.float32(light.mean * strength))
     return {key: np.stack(values) for key, values in each.items()} | {
-        "surfel": lighting.surfel_inputs(shaded).astype(np.float16), "view": shaded.view.astype(np.float16),
-        "reflected": lighting.reflections(shaded).astype(np.float16),
+        "surfel": terms.describe_surfels(shaded).astype(np.float16), "view": shaded.view.astype(np.float16),
+        "reflected": terms.mirror_views(shaded).astype(np.float16),
         "normal": shaded.surfels.shading_normal.astype(np.float16)}
 
 

@@ -73,7 +73,7 @@ def jitter_crop(window: tuple[float, float, float], rng: np.random.Generator) ->
 def crop_camera(camera: cameras.Camera, window: tuple[float, float, float]) -> cameras.Camera:
     """The camera of a crop."""
     cx, cy, side = window
-    return camera.cropped(cx - side / 2, cy - side / 2, side, side)
+    return camera.crop(cx - side / 2, cy - side / 2, side, side)
 
 
 @dataclass

@@ -35,7 +35,7 @@ class ShadedLayer:
 
 def read_maps(folder: Path, without: set[str]) -> list[np.ndarray]:
     """The maps (H, W, 3) of a folder but for those whose file names are in without."""
-    return [environments.sanitized(image.read(path)) for path in sorted(folder.iterdir())
+    return [environments.sanitize(image.read(path)) for path in sorted(folder.iterdir())
             if path.suffix in (".hdr", ".exr") and path.name not in without]
 
 

@@ -19,7 +19,7 @@ from kernels.lab import autograd
 
 from ....asset import CELL, octants
 from ....errors import NearError
-from ....light import terms as lighting
+from ....light import terms
 from ....models.mini.layout import SurfelColumn, Term
 from ....render.config import SplattingConfig
 from ...networks import graphs
@@ -65,7 +65,7 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
 
 def decode_radiance(networks: RendererNetworks, item: dict) -> Tensor:
     """What the networks say that the item's surfels send to the camera, (S, 3)."""
-    directions = torch.from_numpy(lighting.token_directions())
+    directions = torch.from_numpy(terms.spread_tokens())
     tokens = networks.tokenizer(item["tokens"])
     return networks.lad(item["surfel"], item["terms"], item["h"], item["view"], item["reflected"], item["normal"],
                         tokens, directions)
