@@ -8,5 +8,5 @@ from .neural_asset import RESOLUTION, NeuralAsset, estimate_voxel_normals, from_
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "VoxelMaterial", "concatenate", "from_bytes",
-           "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "VoxelMaterial", "concatenate",
+           "from_bytes", "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]

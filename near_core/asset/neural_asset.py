@@ -135,7 +135,8 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     coords, material, slat = tensors["coords"], tensors["material"], tensors["slat"]
     count = len(coords)
     fits = (coords.dtype == np.uint8 and coords.shape == (count, 3) and 0 < count <= MAX_VOXELS
-            and material.shape == (count, VoxelMaterial.COLUMNS) and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
+            and material.shape == (count, VoxelMaterial.COLUMNS)
+            and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
             and int(coords.max()) < RESOLUTION and np.isfinite(material.astype(np.float32)).all()
             and np.isfinite(slat.astype(np.float32)).all())
     if not fits:
@@ -177,7 +178,8 @@ def save(asset: NeuralAsset, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> NeuralAsset:
-    """Reads a `.near` file, or published latents: an `.npz` with coords, feats, color_feats, brm_feats. Raises NearError."""
+    """Reads a `.near` file, or published latents: an `.npz` with coords, feats, color_feats, brm_feats. Raises
+    NearError."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="what finds it: near, our own network (default), or rembg, the Python package of that name, "
                            "where it is installed with a model")
     what.add_argument("--mesh", type=Path,
-                      help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell the shape")
+                      help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell it")
     what.add_argument("--seed", type=int, default=0, metavar="N",
                       help="a whole number; another one gives another guess of what the photos hide; default: 0")
     pose = parser.add_argument_group("where the first photo was taken from", "Degrees, or a file that says it all.")

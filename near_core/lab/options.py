@@ -1,7 +1,7 @@
 """A command's options, read from a frozen dataclass: one field, one option, each with its meaning and its unit.
 
-`number: int = option("objects to draw", "objects", 3)` becomes `--number N`, help "objects to draw (objects; default 3)".
-A tuple is an option that may be given again, or one word with commas; a Literal has choices; a bool is a switch.
+`number: int = option("objects to draw", "objects", 3)` becomes `--number N`, help "objects to draw (objects; default
+3)". A tuple is an option that may be given again, or one word with commas; a Literal has choices; a bool is a switch.
 """
 
 from __future__ import annotations

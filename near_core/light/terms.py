@@ -24,8 +24,8 @@ class Shaded:
     """Surfels under a light and a view, K of them, with what they send to the camera term by term.
 
     surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
-    terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe that hits the asset.
-    visibility: (K,) of the sky's irradiance.
+    terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe
+    that hits the asset. visibility: (K,) of the sky's irradiance.
     """
 
     surfels: Surfels
@@ -62,7 +62,8 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         weight = light.sun_weight[-light.spots:]
         limit = config.spot_glare * light.mean
         opened[rows] += _limit_luminance(np.tensordot(each, weight, (1, 0)), limit)
-        traced[rows] += _limit_luminance(np.tensordot(each * illumination.lit[index[rows]][..., None], weight, (1, 0)), limit)
+        lit = each * illumination.lit[index[rows]][..., None]
+        traced[rows] += _limit_luminance(np.tensordot(lit, weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                              np.stack([opened, traced], 1))

@@ -78,7 +78,8 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
                          np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
-def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float, count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
+def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
+                  count: int) -> tuple[ggx.Pyramid, np.ndarray, np.ndarray]:
     """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
     the map itself and none where that is no more than `least` in the mean."""
     whole = np.ascontiguousarray(pyramid.level(0))
@@ -160,12 +161,12 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         transport.grid.trace_sky(towards, opened, index=index, threads=threads)
-    radiance = sky.sample(transport.directions @ turn.T,
-                          np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32), threads=threads)
+    lod = np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32)
+    radiance = sky.sample(transport.directions @ turn.T, lod, threads=threads)
     open_sky, direct, visibility = grid.direct(
         np.concatenate([transport.directions, towards]),
-        np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]), transport.words,
-        opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
+        np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]),
+        transport.words, opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, config.bounces, threads=threads)
     lit = opened[:, count - light.spots:] if count and light.spots else None
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)

@@ -33,12 +33,14 @@ INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
 def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeline,
                       mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
                       mode: str = "stochastic", name: str, source: str = "", normalize: bool = False,
-                      matting: str = "near", progress: Progress = silent, on_preview: Preview | None = None) -> NeuralAsset:
+                      matting: str = "near", progress: Progress = silent,
+                      on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
     photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was
-    taken is not asked, the networks do not look for it. mode: how several photos are used, as in sampler.guided_velocity.
-    Raises NearError for what the checkpoint or the photos lack, before anything is sampled where that can be told.
+    taken is not asked, the networks do not look for it. mode: how several photos are used, as in
+    sampler.guided_velocity. Raises NearError for what the checkpoint or the photos lack, before anything is sampled
+    where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
     matte = matte_of(NearMini(), matting)

@@ -1,4 +1,4 @@
-"""What is drawn where a pixel takes several samples: sharper discs, and texels in place of the surfels they are part of."""
+"""What is drawn where a pixel takes several samples: sharper discs, and texels in place of their surfels."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], thre
                  progress: Progress = silent) -> list[Result]:
     """The function's results, in the order of the items, computed on up to `threads` threads (0 = one per core).
 
-    progress(phase, 0..1) is called in this thread as items are done; what it or the function raises is raised here, after
-    the items that were begun. A single item is computed in this thread, without a report.
+    progress(phase, 0..1) is called in this thread as items are done; what it or the function raises is raised here,
+    after the items that were begun. A single item is computed in this thread, without a report.
     """
     if len(items) < 2:
         return [function(item) for item in items]

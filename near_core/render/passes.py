@@ -31,7 +31,8 @@ def count_features(wanted: tuple[str, ...]) -> int:
     return RADIANCE.stop + sum(PASSES[name] for name in DATA if name in wanted)
 
 
-def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray], wanted: tuple[str, ...]) -> np.ndarray:
+def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray],
+         wanted: tuple[str, ...]) -> np.ndarray:
     """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of all DATA, (K, n) or (K,) each."""
     return np.column_stack([np.ones(len(depth)), depth, radiance, *(data[name] for name in data_columns(wanted))]
                            ).astype(np.float32)
@@ -42,8 +43,8 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
             progress: Progress = silent) -> dict[str, np.ndarray]:
     """Passes by name, (H, W, n) float32 each, in the order wanted.
 
-    image: (H, W, C) blended features. alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind
-    a window of the picture.
+    image: (H, W, C) blended features. alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance
+    behind a window of the picture.
     """
     made = {name: np.zeros((camera.height, camera.width, PASSES[name]), np.float32) for name in wanted}
 

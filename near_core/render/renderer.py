@@ -160,8 +160,8 @@ class Renderer:
 
     def _shade(self, lit: Sequence[LitInstance], selection: Selection, light: PreparedLight,
                settings: Settings, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        """Features (M, C) of the selection's surfels, as passes.pack makes them, 0 where a surfel is not shaded; and how
-        much their radiance grows with their base colour, (M, 3)."""
+        """Features (M, C) of the selection's surfels, as passes.pack makes them, 0 where a surfel is not shaded; and
+        how much their radiance grows with their base colour, (M, 3)."""
         count = len(selection.shaded)
         features = np.zeros((count, passes.count_features(settings.passes)), np.float32)
         gain = np.zeros((count, 3), np.float32)

@@ -79,8 +79,8 @@ class Selection:
 
     shape: the surfels' Gaussians. projection: these on the camera's pixels, with the low-pass of one sample a pixel.
     occlusion_depth: (M,) float32, metres. rows: one slice per instance. shaded: (M,) bool, surfels that are seen and
-    worth shading. plain: (P,) rows that are drawn by themselves. texels: per instance those (T,) that are drawn in place
-    of their surfels; none where a pixel takes one sample.
+    worth shading. plain: (P,) rows that are drawn by themselves. texels: per instance those (T,) that are drawn in
+    place of their surfels; none where a pixel takes one sample.
     """
 
     shape: gaussians.SurfelGaussians

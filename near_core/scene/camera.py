@@ -87,7 +87,8 @@ class Camera:
     def resize(self, width: int, height: int) -> Camera:
         """The same view at another pixel count."""
         x, y = width / self.width, height / self.height
-        frame = self.frame and (self.frame[0] * x, self.frame[1] * y, round(self.frame[2] * x), round(self.frame[3] * y))
+        left, top, wide, high = self.frame or (0, 0, 0, 0)
+        frame = self.frame and (left * x, top * y, round(wide * x), round(high * y))
         return replace(self, intrinsics=np.diag([x, y, 1.0]) @ self.intrinsics, width=width, height=height, frame=frame)
 
 

@@ -74,7 +74,8 @@ class Store:
         self._items: RecentResults[Stored] = RecentResults(KEPT, lambda item: item.data.nbytes)
 
     def put(self, key: str, data: np.ndarray, name: str) -> None:
-        """Keeps the uint8 bytes of a .near file, or a map (H, W, 3) float32, by its hash. name: how messages call it."""
+        """Keeps the uint8 bytes of a .near file, or a map (H, W, 3) float32, by its hash. name: how messages call
+        it."""
         self._items.put(key, Stored(data, name))
 
     def __contains__(self, key: str) -> bool:

@@ -112,5 +112,6 @@ def test_a_storm_of_voxels_stays_below_the_limit():
 @pytest.mark.parametrize("coords", [[[0, 0, 0]], [[63, 63, 63]], [[0, 0, 0], [63, 63, 63]]])
 def test_single_voxels_have_six_faces_each(coords):
     coords = np.array(coords, np.uint8)
-    made = proxy_mesh.build(NeuralAsset(coords, np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16)))
+    material, slat = np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16)
+    made = proxy_mesh.build(NeuralAsset(coords, material, slat))
     assert len(made.faces) == 6 * len(coords) and np.isfinite(made.vertices).all()

@@ -133,7 +133,8 @@ def test_a_texture_without_uvs_and_no_material_at_all_give_an_asset(box, tmp_pat
         primitive.pop("material", None)
         primitive["attributes"].pop("TEXCOORD_0", None)
     (tmp_path / "bare.glb").write_bytes(gltf_bytes(tree, chunk))
-    pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+    pixel = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGA"
+             "hKmMIQAAAABJRU5ErkJggg==")
     tree["images"], tree["textures"] = [{"uri": pixel}], [{"source": 0}]
     tree["materials"] = [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}]
     tree["meshes"][0]["primitives"][0]["material"] = 0

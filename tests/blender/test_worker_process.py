@@ -25,7 +25,8 @@ def worker():
     worker.stop()
 
 
-def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size: int = 32, **fields) -> worker_process.JobHandle:
+def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size: int = 32,
+           **fields) -> worker_process.JobHandle:
     light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
     needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
              SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
@@ -103,7 +104,8 @@ def test_worker_killed_while_idle_is_started_by_the_next_job(worker, ball):
 def test_jobs_that_come_while_the_worker_dies_are_done_by_the_next(worker, ball, monkeypatch):
     submit(worker, ball).result()
     first, tidy = pid_of(worker), worker_process.shutil.rmtree
-    monkeypatch.setattr(worker_process.shutil, "rmtree", lambda *a, **k: (time.sleep(0.2), tidy(*a, **k)))  # a slow disk
+    slow = lambda *a, **k: (time.sleep(0.2), tidy(*a, **k))  # a slow disk
+    monkeypatch.setattr(worker_process.shutil, "rmtree", slow)
     os.kill(first, signal.SIGKILL)
     while worker.hello.get("pid", first) == first:
         job = submit(worker, ball, channel="viewport 1")

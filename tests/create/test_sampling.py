@@ -164,9 +164,8 @@ def test_voxels_hold_the_materials_of_their_surfels():
     centre = (coords + 0.5) / 64 - 0.5
     left = centre[:, 0] < 0
     assert coords.dtype == np.uint8 and material.dtype == np.float16 and len(np.unique(coords, axis=0)) == len(coords)
-    np.testing.assert_allclose(material[left, VoxelMaterial.MATERIAL], np.tile([1, 0, 0, 0.25, 0], (left.sum(), 1)), atol=1e-3)
-    np.testing.assert_allclose(material[~left, VoxelMaterial.MATERIAL], np.tile([0, 0.5, 0, 0.75, 1], ((~left).sum(), 1)),
-                               atol=1e-3)
+    for side, values in ((left, [1, 0, 0, 0.25, 0]), (~left, [0, 0.5, 0, 0.75, 1])):
+        np.testing.assert_allclose(material[side, VoxelMaterial.MATERIAL], np.tile(values, (side.sum(), 1)), atol=1e-3)
     outward = centre[left] - [-0.3, 0, 0]
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     assert np.percentile((decode_octahedral(material[left, VoxelMaterial.NORMAL]) * outward).sum(1), 2) > 0.97

@@ -19,7 +19,8 @@ def wheel(tmp_path):
         about = "tiny_nothing-1.0.dist-info"
         archive.writestr("tiny_nothing.py", "")
         archive.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny-nothing\nVersion: 1.0\n")
-        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
+                                           "Tag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
     return path
 

@@ -107,7 +107,8 @@ def test_the_nearer_asset_hides_the_farther_one(renderer, white):
     red = ball(0.2, base_color=(1, 0, 0, 1))
     near, far = np.eye(4), np.eye(4)
     near[1, 3], far[1, 3] = -1, 0
-    made = renderer.render([Instance(white, far), Instance(red, near)], look(), environments.uniform((1, 1, 1)), ANALYTIC)
+    made = renderer.render([Instance(white, far), Instance(red, near)], look(), environments.uniform((1, 1, 1)),
+                           ANALYTIC)
     assert made["Base Color"][48, 48] == pytest.approx([1, 0, 0], abs=0.03)
     assert made["Depth"][48, 48, 0] == pytest.approx(3 - 1.2, abs=0.03)
     behind = renderer.render([Instance(red, turned(180) @ near), Instance(white, far)], look(),

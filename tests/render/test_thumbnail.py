@@ -20,7 +20,8 @@ def test_a_ball_is_round_and_shows_its_front(with_surfels):
     material = np.zeros((len(z), VoxelMaterial.COLUMNS), np.float16)
     material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.NORMAL] = color, encode_octahedral(normal)
     surfels = Surfels(0.49 * normal, normal, normal, color, one, one, one, one, one) if with_surfels else None
-    picture = thumbnail.draw(asset.NeuralAsset(coords, material[first], np.zeros((len(coords), 0), np.float16), surfels))
+    slat = np.zeros((len(coords), 0), np.float16)
+    picture = thumbnail.draw(asset.NeuralAsset(coords, material[first], slat, surfels))
     covered = picture[..., 3] == 255
     radius = 64 * 0.49 / np.sqrt(9 - 0.49 ** 2) / np.tan(np.radians(14))
     assert covered.sum() == pytest.approx(np.pi * (radius + 0.5) ** 2, rel=0.08)

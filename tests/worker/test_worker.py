@@ -42,11 +42,13 @@ class Client:
         (folder / "answers").touch()
         self.process = subprocess.Popen([sys.executable, "-m", "near_core.worker", str(folder), str(os.getpid())],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-        self.channel = protocol.Channel(self.process.stdout, self.process.stdin, folder / "answers", folder / "requests")
+        self.channel = protocol.Channel(self.process.stdout, self.process.stdin, folder / "answers",
+                                        folder / "requests")
         self.hello = self.channel.receive()
 
     def put(self, ball: asset.NeuralAsset, light: environment.Environment) -> None:
-        self.channel.send({"op": "put", "kind": "asset", "hash": ball.hash, "data": asset.to_bytes(ball), "name": "Ball"})
+        data = asset.to_bytes(ball)
+        self.channel.send({"op": "put", "kind": "asset", "hash": ball.hash, "data": data, "name": "Ball"})
         self.channel.send({"op": "put", "kind": "map", "hash": light.hash, "data": light.map, "name": "World"})
 
     def render(self, number: int, ball, light, size: int = 64, backdrop=None, **fields) -> None:

@@ -158,8 +158,8 @@ class CeilingConfig:
 
 
 def measure_ceiling(config: CeilingConfig) -> None:
-    """Measures how well surfels could draw pictures at best, asset after asset; the file grows with them and a second run
-    goes on with it."""
+    """Measures how well surfels could draw pictures at best, asset after asset; the file grows with them and a second
+    run goes on with it."""
     data = Dataset(config.data)
     options = {"dataset": data.meta.get("name", data.path.name), "pictures": list(config.views), "steps": config.steps,
                "width": config.width}

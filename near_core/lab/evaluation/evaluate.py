@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assets", help="only these, separated by commas")
     parser.add_argument("--half", choices=HALVES, help="only every other asset by name")
     parser.add_argument("--set", action="append", default=[], metavar="CONFIG.FIELD=VALUE",
-                        help="another value of what was tuned, e.g. reconstruction.normal_blend=0.4; may be given again")
+                        help="another value of what was tuned, as reconstruction.normal_blend=0.4; may be given again")
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
     parser.add_argument("--given-only", action="store_true",
                         help="leave out the second column (default camera, own matte)")

@@ -84,7 +84,8 @@ class Evaluator:
         neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
         rows = []
         for view in self._list_views(asset, 1):
-            drawn, alone = {"given": self._draw(neural, view, self.settings)}, replace(self.settings, passes=("Combined",))
+            drawn = {"given": self._draw(neural, view, self.settings)}
+            alone = replace(self.settings, passes=("Combined",))
             for shading in ("split-sum", "transport"):
                 if shading == self.settings.shading:
                     continue

@@ -84,8 +84,8 @@ class SparseBlock(nn.Module):
 class Encoder(nn.Module):
     """What a mesh's surfels say about each voxel -> its latent. voxels: (N, CHILDREN * CHILD), octants -> (N, LATENT).
 
-    The latent's first five channels are the voxel's mean base colour, roughness and metallic as -1..1: what a photo shows
-    most directly, and what material tweaks change. The others are learned.
+    The latent's first five channels are the voxel's mean base colour, roughness and metallic as -1..1: what a photo
+    shows most directly, and what material tweaks change. The others are learned.
     """
 
     def __init__(self, width: int = 64, depth: int = 2):
@@ -125,9 +125,11 @@ class IntrinsicDecoder(nn.Module):
             x = block(x, neighbours)
         x = self.norm(x)
         raw = self.octants(x).unflatten(1, (CHILDREN, CHILD))  # (N, 8, 13)
-        around = torch.logit(((slat[:, Latent.MATERIAL] + 1) / 2).clamp(0.01, 0.99))  # octants vary around the voxel's mean
-        children = torch.cat([0.5 * torch.tanh(raw[..., Octant.OFFSET]), F.normalize(raw[..., Octant.NORMAL], dim=-1, eps=1e-6),
-                              torch.sigmoid(raw[..., Octant.MATERIAL] + around[:, None]), raw[..., Octant.TWO_SIDED, None]], -1)
+        around = torch.logit(((slat[:, Latent.MATERIAL] + 1) / 2).clamp(0.01, 0.99))  # octants vary around it
+        normal = F.normalize(raw[..., Octant.NORMAL], dim=-1, eps=1e-6)
+        material = torch.sigmoid(raw[..., Octant.MATERIAL] + around[:, None])
+        children = torch.cat([0.5 * torch.tanh(raw[..., Octant.OFFSET]), normal, material,
+                              raw[..., Octant.TWO_SIDED, None]], -1)
         return self.h(x), raw[..., Octant.OCCUPIED], children
 
 
@@ -160,7 +162,7 @@ class LightingDecoder(nn.Module):
     def __init__(self, width: int = 96, heads: int = 4):
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(SURFEL + 6 + HIDDEN, 2 * heads)  # how sharply each head looks around normal and reflection
+        self.query = nn.Linear(SURFEL + 6 + HIDDEN, 2 * heads)  # how sharply a head looks around normal and reflection
         self.value = nn.Linear(TOKEN, heads * 8)
         inside = SURFEL + 3 * TERMS + HIDDEN + 3 + heads * 8
         self.enter = nn.Linear(inside, width)

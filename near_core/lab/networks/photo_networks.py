@@ -130,7 +130,8 @@ class Intrinsics(nn.Module):
         x = self.lateral[-1](taps[-1]) + whole[:, :-1, None, None]
         for level in range(len(taps) - 1, -1, -1):
             if level < len(taps) - 1:
-                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+                x = x + self.lateral[level](taps[level])
             if level == 0:
                 x = x + self.alpha(image)
             x = x + posed[:, level]
@@ -168,7 +169,8 @@ class ResBlock3d(nn.Module):
 
 
 class Overview(nn.Module):
-    """A U-Net over a picture's maps: every pixel hears of all others. (B, inside, H, W) -> (B, out, H, W), 0 at first."""
+    """A U-Net over a picture's maps: every pixel hears of all others. (B, inside, H, W) -> (B, out, H, W), 0 at
+    first."""
 
     def __init__(self, inside: int, out: int, widths: tuple[int, ...] = (48, 64, 96, 128)):
         super().__init__()
@@ -237,7 +239,8 @@ class Structure(nn.Module):
             looked.append(look_up(maps, cell).transpose(1, 2).unflatten(2, (COARSE,) * 3))
         local = torch.stack(local, 1).unflatten(2, grid)  # (B, LOCAL, 64, 64, 64)
         # a cell's mean says where the surface passes, its maximum whether one does at all
-        x = torch.cat([*looked, F.avg_pool3d(local, 2), F.max_pool3d(local, 2), self.place.expand(len(uv), -1, -1, -1, -1),
+        x = torch.cat([*looked, F.avg_pool3d(local, 2), F.max_pool3d(local, 2),
+                       self.place.expand(len(uv), -1, -1, -1, -1),
                        towards[:, :, None, None, None].expand(-1, -1, *self.place.shape[2:])], 1)
         a = self.down1(self.enter(x.contiguous(memory_format=torch.channels_last_3d)))  # (B, W, 32, 32, 32)
         b = self.down2(F.avg_pool3d(a, 2))  # (B, 2W, 16, 16, 16)
@@ -271,7 +274,7 @@ class Slat(nn.Module):
         for block in self.blocks:
             x = block(x, neighbours)
         out = self.leave(x)
-        # the network corrects a first guess: what is seen there, else at the mirror image, else before it and on the whole
+        # the network corrects a first guess: what is seen there, else at the mirror image, else before it and in all
         seen = pixel[:, Pixel.IS_SEEN]
         twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
         hidden = (pixel[:, Pixel.WHOLE] + pixel[:, Pixel.AROUND]) / 2
@@ -283,7 +286,8 @@ class Slat(nn.Module):
 
 
 class Matte(nn.Module):
-    """What of a photo is the object in front. picture: (1, 3, S, S) sRGB in [-1, 1], S = MATTE_SIZE -> logits (1, S, S)."""
+    """What of a photo is the object in front. picture: (1, 3, S, S) sRGB in [-1, 1], S = MATTE_SIZE -> logits (1, S,
+    S)."""
 
     def __init__(self, inner: int = 48):
         super().__init__()
@@ -300,7 +304,8 @@ class Matte(nn.Module):
         x = x + x.mean((2, 3), keepdim=True)  # what the picture is about, everywhere
         for level in range(len(taps) - 1, -1, -1):
             if level < len(taps) - 1:
-                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + self.lateral[level](taps[level])
+                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+                x = x + self.lateral[level](taps[level])
             x = x + self.smooth[level](F.silu(x))
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out(torch.cat([x, F.silu(self.edge(picture))], 1))[:, 0]

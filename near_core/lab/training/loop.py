@@ -109,8 +109,8 @@ def join_others() -> tuple[int, int]:
 
 @dataclass
 class Run:
-    """A training run in a folder: config.json says what it is, state.pt is what it goes on from, best.safetensors the best
-    weights so far, log.jsonl every check.
+    """A training run in a folder: config.json says what it is, state.pt is what it goes on from, best.safetensors the
+    best weights so far, log.jsonl every check.
 
     Started by torchrun, every process draws batches of its own and all step with the mean of their gradients; the first
     one keeps the time, checks and saves.
@@ -203,9 +203,9 @@ class Run:
     def train(self, loss: Callable[[], Tensor], check: Callable[[], Score]) -> None:
         """Steps until the config's minutes of processor time are over; checks with the averaged weights.
 
-        loss: of the next batch. check: a score of the dev set, larger is better, and what else is worth a line in the log.
-        Processor time, not the clock's: a run that shares its machine learns as much as one that has it alone. On a GPU
-        the clock's.
+        loss: of the next batch. check: a score of the dev set, larger is better, and what else is worth a line in the
+        log. Processor time, not the clock's: a run that shares its machine learns as much as one that has it alone. On
+        a GPU the clock's.
         """
         saved = checked = time.time()
         clock = time.process_time if next(self.network.parameters()).device.type == "cpu" else time.perf_counter

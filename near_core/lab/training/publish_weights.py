@@ -22,8 +22,8 @@ class PublishConfig:
 
 
 def publish(config: PublishConfig) -> None:
-    """Publishes a stage's weights: of several runs that started from the same weights the mean (model soups; Wortsman et
-    al. 2022)."""
+    """Publishes a stage's weights: of several runs that started from the same weights the mean (model soups; Wortsman
+    et al. 2022)."""
     runs = [load_file(folder / "best.safetensors") for folder in config.out]
     mean = {key: sum(each[key].float() for each in runs) / len(runs) for key in runs[0]}
     if config.keep:

@@ -13,7 +13,8 @@ HEAD_CHANNELS = 64  # of every published size
 
 # names in the weights that the hub hands out (facebook/dinov2-with-registers-*), and those of the original file
 HUB_NAMES = (("embeddings.position_embeddings", "pos_embed"),
-             ("embeddings.patch_embeddings.projection", "patch_embed.proj"), ("embeddings.", ""), ("encoder.layer.", "blocks."), ("attention.output.dense", "attn.proj"),
+             ("embeddings.patch_embeddings.projection", "patch_embed.proj"), ("embeddings.", ""),
+             ("encoder.layer.", "blocks."), ("attention.output.dense", "attn.proj"),
              ("layer_scale1.lambda1", "ls1.gamma"), ("layer_scale2.lambda1", "ls2.gamma"), ("layernorm.", "norm."))
 HUB_PARTS = ("query", "key", "value")  # of what the original file keeps as one matrix
 

@@ -21,7 +21,8 @@ def test_photo_tasks_need_photo_networks(tmp_path):
 def checkout(tmp_path):
     """A copy of the code, and weights of a few bytes."""
     for folder in ("near_core", "kernels"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("weights", "lib", "__pycache__"))
+        left_out = shutil.ignore_patterns("weights", "lib", "__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)
     for name in ("renderer.safetensors", "onnx/lad.onnx"):
         path = tmp_path / "near_core" / "weights" / name
         path.parent.mkdir(parents=True, exist_ok=True)

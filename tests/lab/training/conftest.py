@@ -13,12 +13,14 @@ def write_hdr(path: Path, picture: np.ndarray) -> None:
     mantissa = np.clip(picture / 2 ** exponent[..., None] * 256, 0, 255)
     pixels = np.concatenate([mantissa, exponent[..., None] + 128], -1).astype(np.uint8)
     height, width = picture.shape[:2]
-    path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n" + f"-Y {height} +X {width}\n".encode() + pixels.tobytes())
+    header = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n"
+    path.write_bytes(header.encode() + pixels.tobytes())
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
-    """A folder with the sets `data` and `dev`, one object each, their .near files in `assets`, and its maps in `hdris`."""
+    """A folder with the sets `data` and `dev`, one object each, their .near files in `assets`, and its maps in
+    `hdris`."""
     trimesh = pytest.importorskip("trimesh")
     from near_core import asset, image, mesh
     from near_core.create.create import create_from_mesh
@@ -56,7 +58,8 @@ def tiny(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Two meshes, what they are packed as, and a studio of them under a grey sky with one sun; and that sky for `relight`."""
+    """Two meshes, what they are packed as, and a studio of them under a grey sky with one sun; and that sky for
+    `relight`."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("manifold3d")
     from safetensors.numpy import save_file

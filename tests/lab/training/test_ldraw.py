@@ -17,14 +17,16 @@ def test_ldraw_parts_are_meshes(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "p").mkdir()
     (tmp_path / "LDConfig.ldr").write_text(
-        "0 !COLOUR Red CODE 4 VALUE #FF0000 EDGE #000000\n0 !COLOUR Chrome_Gold CODE 334 VALUE #BBA53D EDGE #BBA53D CHROME\n"
+        "0 !COLOUR Red CODE 4 VALUE #FF0000 EDGE #000000\n"
+        "0 !COLOUR Chrome_Gold CODE 334 VALUE #BBA53D EDGE #BBA53D CHROME\n"
         "0 !COLOUR Main CODE 16 VALUE #7F7F7F EDGE #333333\n")
-    (tmp_path / "p" / "wall.dat").write_text("0 A wall\n0 BFC CERTIFY CCW\n4 16 -1 1 -1 1 1 -1 1 1 1 -1 1 1\n3 16 0 1 0 1 1 1 1 1 1\n")
+    (tmp_path / "p" / "wall.dat").write_text(
+        "0 A wall\n0 BFC CERTIFY CCW\n4 16 -1 1 -1 1 1 -1 1 1 1 -1 1 1\n3 16 0 1 0 1 1 1 1 1 1\n")
     turns = ("1 0 0 0 1 0 0 0 1", "1 0 0 0 -1 0 0 0 1", "1 0 0 0 0 -1 0 1 0", "1 0 0 0 0 1 0 -1 0",
              "0 1 0 -1 0 0 0 0 1", "0 -1 0 1 0 0 0 0 1")
     head = "0 {}\n0 Author: nobody\n0 !LICENSE Redistributable under CCAL version 2.0\n"
-    (tmp_path / "parts" / "8.dat").write_text(head.format("Box") + "".join(f"1 {c} 0 0 0 {t} wall.dat\n" for c, t in zip(
-        (16, 16, 16, 16, 334, 16), turns)))
+    (tmp_path / "parts" / "8.dat").write_text(head.format("Box") + "".join(
+        f"1 {c} 0 0 0 {t} wall.dat\n" for c, t in zip((16, 16, 16, 16, 334, 16), turns)))
     (tmp_path / "parts" / "90.dat").write_text(head.format("~Moved to 8") + "1 16 0 0 0 1 0 0 0 1 0 0 0 1 8.dat\n")
     (tmp_path / "parts" / "91.dat").write_text(head.format("Broken") + "1 16 0 0 0 1 0 0 0 1 0 0 0 1 nothing.dat\n")
     library = ldraw.Library(tmp_path)

@@ -77,7 +77,8 @@ def test_weights_of_another_shape_keep_their_initial_values(tmp_path):
     from safetensors.torch import save_file
     network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
     first = network[1].weight.clone()
-    save_file({"0.weight": torch.ones(3, 2), "1.weight": torch.ones(1, 4), "other": torch.ones(1)}, tmp_path / "w.safetensors")
+    weights = {"0.weight": torch.ones(3, 2), "1.weight": torch.ones(1, 4), "other": torch.ones(1)}
+    save_file(weights, tmp_path / "w.safetensors")
     loop.start_from(network, tmp_path / "w.safetensors")
     assert torch.equal(network[0].weight, torch.ones(3, 2)) and torch.equal(network[1].weight, first)
 

@@ -18,7 +18,8 @@ def test_layers_are_lit_as_the_map_has_it(tmp_path):
     lights = relight.Lights.of(relight.read_maps(tmp_path, {"held.hdr"}))
     up, down, material = [0.0, -1, 0], [0.0, 1, 0], [1.0, 1, 1, 1, 0]  # y points down in the camera's frame
     layers = torch.tensor([[*up, *material], [*down, *material]]).T[None, :, None].repeat(2, 1, 2, 1)
-    level = lights.shade(torch.tensor([0, 0]), relight.camera_to_world(torch.rand(2), torch.zeros(2)), layers.flatten(2))
+    turn = relight.camera_to_world(torch.rand(2), torch.zeros(2))
+    level = lights.shade(torch.tensor([0, 0]), turn, layers.flatten(2))
     assert (level[:, 0, 0] > 0.9).all() and (level[:, 2, 0] < 0.1).all()
     assert (level[:, 2, 1] > 0.9).all() and (level[:, 0, 1] < 0.1).all()
     white = layers.flatten(2)

@@ -27,7 +27,8 @@ def test_a_grey_sky_lights_all_sides_alike(made):
     """Under an even sky a convex, white, rough object is as bright as the sky, but for what it sheds itself."""
     _, packed, room, _ = made
     lights = relight.Lights(torch.full((1, 3, 8, 8, 18), 0.5))
-    even = studio.Studio(packed[:1], lights, (np.float32([[[0, 0, 1.0]]]), np.ones((1, 1, 3), np.float32)), torch.device("cpu"))
+    suns = (np.float32([[[0, 0, 1.0]]]), np.ones((1, 1, 3), np.float32))
+    even = studio.Studio(packed[:1], lights, suns, torch.device("cpu"))
     even.stock.color[:] = 255
     even.stock.material[:] = torch.tensor([1.0, 0.0])
     scene = scenes.Scene(even.stock, np.zeros(1, np.int64), 1)

@@ -13,13 +13,14 @@ def test_shots_fit_the_networks_grids(made):
     with torch.no_grad():
         shots = room.shoot(3, 1, 0.5, 3)  # none has pictures: all are bent
     assert shots.image.shape == (3, 4, 128, 128) and shots.solid.shape == (3, 64, 64, 64)
-    assert shots.uv.shape == (3, 2, 64**3, 2) and torch.isfinite(shots.image).all() and torch.isfinite(shots.layers).all()
+    assert shots.uv.shape == (3, 2, 64**3, 2)
+    assert torch.isfinite(shots.image).all() and torch.isfinite(shots.layers).all()
     for number in range(3):
         inside = shots.solid[number].flatten() > 0.99
-        alpha = torch.nn.functional.grid_sample(shots.image[number:number + 1, 3:], shots.uv[number:number + 1, :1, inside],
-                                                align_corners=False)
+        uv = shots.uv[number:number + 1, :1, inside]
+        alpha = torch.nn.functional.grid_sample(shots.image[number:number + 1, 3:], uv, align_corners=False)
         assert alpha.mean() > 0.97
-        front = torch.nn.functional.grid_sample(shots.layers[number:number + 1, :1], shots.uv[number:number + 1, :1, inside],
+        front = torch.nn.functional.grid_sample(shots.layers[number:number + 1, :1], uv,
                                                 mode="nearest", align_corners=False)[0, 0, 0] * shots.reach[number]
         before = (shots.depth[number, 0, inside] < front - 0.03).float().mean()
         assert before < 0.05

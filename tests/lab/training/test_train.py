@@ -94,7 +94,8 @@ def test_renderer(runs):
 
 
 def test_joint(runs, intrinsics):
-    train("pool", "--hdris", runs / "hdris", "--exclude", runs / "dev" / "meta.json", "--out", runs / "pool" / "maps.safetensors")
+    train("pool", "--hdris", runs / "hdris", "--exclude", runs / "dev" / "meta.json",
+          "--out", runs / "pool" / "maps.safetensors")
     train("pool", "--data", runs / "data", "--out", runs / "pool" / "data")
     train("pool", "--procedural", 1, "--out", runs / "pool" / "procedural")
     train("joint", "--pool", runs / "pool" / "data", "--pool", runs / "pool" / "procedural", "--device", "cpu",
@@ -123,7 +124,8 @@ def test_published_weights_are_those_of_the_run(runs, monkeypatch, tmp_path, cap
 def test_every_option_has_help_and_a_unit(stage, capsys):
     module = importlib.import_module(STAGES[stage].module, "near_core.lab.training")
     config, function = getattr(module, STAGES[stage].config), getattr(module, STAGES[stage].function)
-    assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen and config.__doc__ and function.__doc__
+    assert dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen
+    assert config.__doc__ and function.__doc__
     hints = typing.get_type_hints(config)
     for each in dataclasses.fields(config):
         about = options.described(config, each.name)

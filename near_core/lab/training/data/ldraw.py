@@ -1,7 +1,8 @@
 """The parts of an LDraw library as meshes (ldraw.org, file format 1.0.2): some thousands of real things to learn from.
 
 A file's lines begin with their kind: 0 a remark or a statement, 1 another file with a colour, a place and a matrix, 3 a
-triangle, 4 a quadrilateral. Colour 16 is the one that whoever includes the file gives it. Y points down, 1 unit is 0.4 mm.
+triangle, 4 a quadrilateral. Colour 16 is the one that whoever includes the file gives it. Y points down, 1 unit is 0.4
+mm.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Library:
         self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def parts(self) -> list[str]:
-        """Names of parts, at most EACH of a kind: one for every number, without patterns, stickers and what has moved."""
+        """Names of parts, at most EACH of a kind: one for every number, without patterns, stickers and what has
+        moved."""
         kinds: dict[str, list[str]] = defaultdict(list)
         for name, path in sorted(self.files.items()):
             if path.parent.name != "parts" or not re.fullmatch(r"[a-z]?\d+[a-z]?\.dat", name):

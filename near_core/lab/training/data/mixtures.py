@@ -47,7 +47,8 @@ def mix_lights(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: di
     blend = weights.mean(1) * arrays[p + "mean"] / max(mean, 1e-8)
     tensor = lambda key, rows=slice(None): torch.from_numpy(arrays[p + key][rows].astype(np.float32))
     surfel = tensor("surfel", rows)
-    surfel[:, SurfelColumn.VISIBILITY] = torch.from_numpy(np.einsum("lk,l->k", arrays[p + "visibility"][:, rows].astype(np.float32), blend))
+    visibility = np.einsum("lk,l->k", arrays[p + "visibility"][:, rows].astype(np.float32), blend)
+    surfel[:, SurfelColumn.VISIBILITY] = torch.from_numpy(visibility)
     terms = np.einsum("lktc,lc->ktc", arrays[p + "terms"][:, rows].astype(np.float32), weights) / mean
     tokens = np.einsum("ltsc,lc->tsc", arrays[p + "tokens"].reshape(count, -1, 3, 3), weights) / mean
     picture = arrays[p + "truth"][:, top:top + height, left:left + width].astype(np.float32)

@@ -141,8 +141,8 @@ def load_object(path: Path) -> PackedObject:
 
 
 def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """What Lights needs for `relight` and, finer, for photographs; and for each map SUNS directions drawn by its brightness
-    (M, SUNS, 3), with the radiance that each stands for."""
+    """What Lights needs for `relight` and, finer, for photographs; and for each map SUNS directions drawn by its
+    brightness (M, SUNS, 3), with the radiance that each stands for."""
     rng, directions, radiance = np.random.default_rng(0), [], []
     for light in maps:
         height = min(256, len(light))

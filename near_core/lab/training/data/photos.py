@@ -60,7 +60,8 @@ def make_network_image(premultiplied: torch.Tensor, window: tuple[float, float, 
     crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
     alpha = crop[[Picture.ALPHA]].clamp(0, 1)
     colour = srgb_encode(crop[Picture.COLOR] / alpha.clamp(min=1e-3)) * 2 - 1
-    return F.interpolate(torch.cat([colour * alpha, alpha])[None], (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
+    picture = torch.cat([colour * alpha, alpha])[None]
+    return F.interpolate(picture, (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
 
 
 def jitter_crop(window: tuple[float, float, float], rng: np.random.Generator) -> tuple[float, float, float]:

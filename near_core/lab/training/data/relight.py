@@ -75,8 +75,8 @@ class Lights:
         return above - 1 + (roughness - low) / (high - low)
 
     def shade(self, maps: Tensor, turn: Tensor, layers: Tensor) -> Tensor:
-        """Radiance (B, 3, P) of layers (B, 8, P), as ShadedLayer, under maps (B,). turn: (B, 3, 3) from the camera's frame to
-        the map's. The viewer is infinitely far away."""
+        """Radiance (B, 3, P) of layers (B, 8, P), as ShadedLayer, under maps (B,). turn: (B, 3, 3) from the camera's
+        frame to the map's. The viewer is infinitely far away."""
         normal = F.normalize(layers[:, ShadedLayer.NORMAL], dim=1, eps=1e-3)
         base = layers[:, ShadedLayer.BASE_COLOR].clamp(0.01, 1) ** 2.2
         roughness, metallic = layers[:, ShadedLayer.ROUGHNESS].clamp(0.05, 1), layers[:, ShadedLayer.METALLIC]
@@ -89,8 +89,8 @@ class Lights:
         return matt * diffuse + shiny * mirror
 
     def error(self, layers: Tensor, truth: Tensor, mask: Tensor, elevation: Tensor, seed: int | None = None) -> Tensor:
-        """Mean squared errors (B,) of the display values that layers (B, 8, P), as ShadedLayer, and true ones lead to, where mask (B, P)
-        is 1, under a random map turned at random, seen from elevation (B,) radians."""
+        """Mean squared errors (B,) of the display values that layers (B, 8, P), as ShadedLayer, and true ones lead to,
+        where mask (B, P) is 1, under a random map turned at random, seen from elevation (B,) radians."""
         device = layers.device
         rng = None if seed is None else torch.Generator(device).manual_seed(seed)
         count = len(layers)
@@ -102,8 +102,9 @@ class Lights:
 
 
 def reflectances(base: Tensor, roughness: Tensor, metallic: Tensor, cosine: Tensor) -> tuple[Tensor, Tensor]:
-    """What a surface of linear base colour (B, 3, P), roughness, metallic and cosine to the viewer (B, P) sends back of the
-    irradiance over pi and of a lobe's radiance, (B, 3, P) each: a fit of the split-sum table (Lazarov 2013, Karis 2014)."""
+    """What a surface of linear base colour (B, 3, P), roughness, metallic and cosine to the viewer (B, P) sends back of
+    the irradiance over pi and of a lobe's radiance, (B, 3, P) each: a fit of the split-sum table (Lazarov 2013, Karis
+    2014)."""
     a, b = 1 - roughness, 0.0425 - 0.0275 * roughness
     slope = torch.minimum(a * a, torch.exp2(-9.28 * cosine)) * a + b
     scale, bias = -1.04 * slope + 1.04 - 0.572 * roughness, 1.04 * slope + 0.022 * roughness - 0.04

@@ -37,8 +37,8 @@ class Sample:
     views: V of them. depth: (V, 2, H, W) float16, asset units: how much deeper than the frame's origin the front is,
     and how much deeper than the front the last surface behind it. bytes: (V, 9, H, W) uint8: normal in the camera's
     frame (-1..1), display colour, roughness, metallic, 255 where the mesh is seen. solid: (64, 64, 64) uint8, how many
-    of a voxel's eight octants lie inside. shell: (N, 3) uint8, voxels with a surface. finished: whether its roughness and
-    metallic are worth learning from.
+    of a voxel's eight octants lie inside. shell: (N, 3) uint8, voxels with a surface. finished: whether its roughness
+    and metallic are worth learning from.
     """
 
     name: str
@@ -119,8 +119,8 @@ def prepare_sample(mesh: meshes.Mesh, cameras: list[Camera]) -> dict[str, np.nda
 
 
 def write_arrays(out: Path, objects: list[tuple[str, Callable[[], dict[str, np.ndarray]]]]) -> None:
-    """Makes the arrays of every object that has no file yet, and writes <name>.safetensors, whole or not at all; says which
-    ones can't be made."""
+    """Makes the arrays of every object that has no file yet, and writes <name>.safetensors, whole or not at all; says
+    which ones can't be made."""
     out.mkdir(parents=True, exist_ok=True)
     for number, (name, make) in enumerate(objects):
         path = out / f"{name}.safetensors"
@@ -166,7 +166,8 @@ def load_sets(config: SetsConfig) -> tuple[list[Sample], list[Sample]]:
 class SetsConfig:
     """Which data sets a stage learns from, and which one it is checked with."""
 
-    data: tuple[Path, ...] = option("a data set; may be given again, also the same one, to draw from it more often", "folder")
+    data: tuple[Path, ...] = option(
+        "a data set; may be given again, also the same one, to draw from it more often", "folder")
     prepared: tuple[Path, ...] = option("its objects as `train samples` left them, in the order of --data", "folder")
     dev: Path = option("the dev set", "folder")
     prepared_dev: Path = option("its objects as `train samples` left them", "folder")
@@ -185,4 +186,5 @@ def write_samples(config: SamplesConfig) -> None:
     """Writes what every camera of a data set sees of the mesh, and the solid, <asset>.safetensors for each object."""
     data = Dataset(config.data)
     seen = {name: photos.read_cameras(data.path / "views" / name) for name in data.assets[:config.limit]}
-    write_arrays(config.out, [(name, lambda name=name: prepare_sample(data.mesh(name), seen[name])) for name in seen if seen[name]])
+    write_arrays(config.out, [(name, lambda name=name: prepare_sample(data.mesh(name), seen[name]))
+                              for name in seen if seen[name]])

@@ -1,8 +1,8 @@
 """Packed objects as they are photographed: bent or as they are, finished, lit.
 
-Where the light comes from is decided by shadow maps of a few directions that are drawn by a map's brightness, how bright it
-is by the map's own irradiance, mirror images by its prefiltered levels. That is less than Cycles knows: nothing mirrors the
-object itself.
+Where the light comes from is decided by shadow maps of a few directions that are drawn by a map's brightness, how
+bright it is by the map's own irradiance, mirror images by its prefiltered levels. That is less than Cycles knows:
+nothing mirrors the object itself.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Scene:
                       for t in (first, torch.linalg.cross(normal, first))]
 
     def _place_parts(self, bent: Tensor, of: Tensor, still: Tensor, second: Tensor) -> None:
-        """Scale and offset of every part: the second stands on, beside or in front of the first, and what is new of them
-        is centred, its longest side 1."""
+        """Scale and offset of every part: the second stands on, beside or in front of the first, and what is new of
+        them is centred, its longest side 1."""
         count = len(self.chosen)
         low, high = extent(bent, of, len(self.source))
         size, middle = high - low, (low + high) / 2
@@ -153,7 +153,8 @@ class Scene:
         recolored = redrawn & plain & (chance.uniform(count) < 0.6)
         shade = (color.mean(1, keepdim=True) / (((bins.float() + 0.5) / 4).mean(1, keepdim=True))).clamp(0.5, 1.5)
         tint = 1 + chance.normal(count, 3) * 0.12 * made[:, None]
-        color = torch.where(recolored[self.entry, None], new[:, MaterialColumn.BASE_COLOR] * shade, color * tint[self.entry])
+        color = torch.where(recolored[self.entry, None], new[:, MaterialColumn.BASE_COLOR] * shade,
+                            color * tint[self.entry])
         material = torch.where(redrawn[self.entry, None], new[:, MaterialColumn.ROUGHNESS_METALLIC], material)
         shine = chance.normal(count) * 0.12 * made
         self.color = color.clamp(0.02, 1)
@@ -205,7 +206,8 @@ class Scene:
         return torch.cat([colour * alpha, alpha], 1).reshape(count, 4, RASTER, RASTER)
 
     def layers(self, front: Tensor, back: Tensor, row: Tensor, matrix: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-        """The true layers (G, LAYERS, SIZE, SIZE) of what rasterize_surfels found, and where there are any, (G, SIZE, SIZE).
+        """The true layers (G, LAYERS, SIZE, SIZE) of what rasterize_surfels found, and where there are any, (G, SIZE,
+        SIZE).
 
         matrix: (G, 4, 4) world to camera. reach: (G,) sides of the crops where the origin lies, asset units.
         """

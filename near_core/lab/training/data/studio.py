@@ -1,7 +1,7 @@
 """Objects of a pool, photographed anew for every sample, on whatever device torch has.
 
-Most are bent, finished and lit by chance (scenes.py): no sample comes twice. Those that have pictures by Cycles are also
-taken as they are, under those.
+Most are bent, finished and lit by chance (scenes.py): no sample comes twice. Those that have pictures by Cycles are
+also taken as they are, under those.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ UNPOSED = 0.12  # of the photos come without a camera
 @dataclass
 class Shots:
     """B photos. image: (B, 4, S, S), pose: (B, POSE), layers: (B, LAYERS, S, S), mask: (B, S, S), unfinished and
-    elevation: (B,), as the stage `intrinsics` learns from them; reach: (B,). solid: (B', 64, 64, 64), uv: (B', 2, 64^3, 2),
-    depth: (B', 2, 64^3), towards: (B', 3), as `structure` does, of the first B' of them."""
+    elevation: (B,), as the stage `intrinsics` learns from them; reach: (B,). solid: (B', 64, 64, 64), uv: (B', 2, 64^3,
+    2), depth: (B', 2, 64^3), towards: (B', 3), as `structure` does, of the first B' of them."""
 
     image: Tensor
     pose: Tensor
@@ -58,8 +58,8 @@ class Studio:
     object its cameras, world to camera (4, 4), focal length in sides of the picture, and the rows of their pictures.
     """
 
-    def __init__(self, objects: list[PackedObject], lights: Lights, suns: tuple[np.ndarray, np.ndarray], device: torch.device,
-                 seed: int = 0, often: list[int] | None = None) -> None:
+    def __init__(self, objects: list[PackedObject], lights: Lights, suns: tuple[np.ndarray, np.ndarray],
+                 device: torch.device, seed: int = 0, often: list[int] | None = None) -> None:
         """lights: fine enough to be mirrored. suns: as Stock has them. often: how many times as often as others each
         object is drawn."""
         self.device, self.chance = device, Chance(device, seed)
@@ -82,8 +82,8 @@ class Studio:
         self.chance.restart(seed)
 
     def shoot(self, objects: int, views: int, real: float, solids: int) -> Shots:
-        """objects x views photos, a share `real` of the objects as they are, under Cycles' light; and the grids of `solids`
-        of the photos. Where no object has pictures by Cycles, all are bent."""
+        """objects x views photos, a share `real` of the objects as they are, under Cycles' light; and the grids of
+        `solids` of the photos. Where no object has pictures by Cycles, all are bent."""
         known = round(objects * real) if len(self.photographed) else 0
         still = self.chance.rng.choice(self.photographed, known, p=self.known) if known else np.zeros(0)
         bent = self.chance.rng.choice(len(self.stock), objects - known, p=self.stock.weight)
@@ -121,8 +121,8 @@ class Studio:
     # --- one photo of every object
 
     def _photograph(self, scene: Scene) -> dict[str, Tensor]:
-        """A photo of each of the scene's G objects, what is true of it, and how it was taken: `matrix` (G, 4, 4) world to
-        camera, `window` (G, 3) the crop in the plane z = 1, `mirrored` (G,) bool."""
+        """A photo of each of the scene's G objects, what is true of it, and how it was taken: `matrix` (G, 4, 4) world
+        to camera, `window` (G, 3) the crop in the plane z = 1, `mirrored` (G,) bool."""
         upright, pictures = self._choose_cameras(scene)
         roll, matrix = self._roll(upright)
         window = self._frame(scene, matrix)
@@ -206,8 +206,8 @@ class Studio:
             stored = self.pictures[rows].float() / 255
             linear = srgb_decode(stored[..., :3])
             linear = linear / (1 - linear).clamp(min=0.01) * stored[..., 3:]
-            share = torch.from_numpy(self.chance.rng.dirichlet(np.full(len(rows), 0.5)).astype(np.float32)).to(self.device)
-            share = share[:, None] * (0.8 + 0.4 * self.chance.uniform(len(rows), 3))
+            share = self.chance.rng.dirichlet(np.full(len(rows), 0.5)).astype(np.float32)
+            share = torch.from_numpy(share).to(self.device)[:, None] * (0.8 + 0.4 * self.chance.uniform(len(rows), 3))
             mixed.append(torch.cat([torch.einsum("lhwc,lc->hwc", linear, share), stored[0, ..., 3:]], -1))
         steps = (torch.arange(size, device=self.device) + 0.5) / size - 0.5
         ray = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
@@ -218,14 +218,16 @@ class Studio:
         return F.grid_sample(torch.stack(mixed).permute(0, 3, 1, 2), ray * focal * 2, align_corners=False)
 
     def _develop(self, photo: Tensor) -> Tensor:
-        """(B, 4, R, R) linear premultiplied -> (B, 4, SIZE, SIZE) as network_image; exposed for the subject, roughly."""
+        """(B, 4, R, R) linear premultiplied -> (B, 4, SIZE, SIZE) as network_image; exposed for the subject,
+        roughly."""
         alpha = photo[:, 3:].clamp(0, 1)
         straight = photo[:, :3] / alpha.clamp(min=1e-3)
         peak = torch.where(alpha[:, 0] > 0.5, straight.amax(1), torch.zeros_like(alpha[:, 0])).flatten(1)
         opaque = (alpha[:, 0] > 0.5).flatten(1).sum(1)
         order = peak.sort(1, descending=True).values
         level = order.gather(1, (opaque * 0.2).long().clamp(max=order.shape[1] - 1)[:, None])[:, 0]
-        target, blend = 0.25 + 0.85 * self.chance.uniform(len(photo)), self.chance.uniform(len(photo)) * (self.chance.uniform(len(photo)) < 0.5)
+        target = 0.25 + 0.85 * self.chance.uniform(len(photo))
+        blend = self.chance.uniform(len(photo)) * (self.chance.uniform(len(photo)) < 0.5)
         straight = straight * ((target / level.clamp(min=1e-3)) ** blend)[:, None, None, None]
         developed = torch.cat([(srgb_encode(straight) * 2 - 1) * alpha, alpha], 1)
         return F.interpolate(developed, (SIZE, SIZE), mode="bilinear", align_corners=False)

@@ -76,7 +76,8 @@ def take_photo(sample: samples.Sample, number: int, rng: np.random.Generator, au
 
 
 def compare_slopes(depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """How much the slopes of depths (B, S, S) differ from the true ones at four widths, where the true surface is whole."""
+    """How much the slopes of depths (B, S, S) differ from the true ones at four widths, where the true surface is
+    whole."""
     total = depth.new_zeros(())
     for step in (1, 2, 4, 8):
         for axis in (1, 2):
@@ -100,11 +101,11 @@ def predict(networks: IntrinsicsOnly, batch: dict[str, Tensor]) -> tuple[Tensor,
     return layers.float(), trunk.float(), elevation.float()
 
 
-def judge(said: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor], lights: relight.Lights, seed: int | None = None,
-          ) -> tuple[Tensor, dict]:
-    """The loss of what predict() said of a batch, and its parts: mean absolute errors over the pixels that show the object,
-    of the normals 1 - the cosine, of metallic the cross-entropy (most things are not metal: the median would always say
-    so), and of pictures of the layers under another light the PSNR in dB. seed draws those lights."""
+def judge(said: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor], lights: relight.Lights,
+          seed: int | None = None) -> tuple[Tensor, dict]:
+    """The loss of what predict() said of a batch, and its parts: mean absolute errors over the pixels that show the
+    object, of the normals 1 - the cosine, of metallic the cross-entropy (most things are not metal: the median would
+    always say so), and of pictures of the layers under another light the PSNR in dB. seed draws those lights."""
     (layers, _, elevation), mask = said, batch["mask"]
     # where nobody knows how rough and metallic an object is, what the network says is right, and teaches nothing
     unknown = batch["unfinished"][:, None, None, None] & IS_MATERIAL.to(layers.device)
@@ -116,18 +117,21 @@ def judge(said: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor], lights:
     doubt = F.binary_cross_entropy(layers[:, Layer.METALLIC].clamp(1e-3, 1 - 1e-3), truth[:, Layer.METALLIC],
                                    reduction="none")
     parts = {"depth": mean(off[:, Layer.DEPTH].abs()), "thickness": mean(off[:, Layer.THICKNESS].abs()),
-             "colour": mean(color.abs().mean(1)), "roughness": mean(off[:, Layer.ROUGHNESS].abs()), "metallic": mean(doubt),
+             "colour": mean(color.abs().mean(1)), "roughness": mean(off[:, Layer.ROUGHNESS].abs()),
+             "metallic": mean(doubt),
              "normal": mean(1 - (normal * truth[:, Layer.NORMAL]).sum(1)),
              "slope": compare_slopes(layers[:, Layer.DEPTH], truth[:, Layer.DEPTH], mask),
              "elevation": (elevation - batch["elevation"]).abs().mean()}
     thin = lambda maps: maps[..., ::2, ::2].flatten(-2)  # every fourth pixel tells enough
-    lit = lights.error(thin(layers[:, Layer.SHADED]), thin(truth[:, Layer.SHADED]), thin(mask), batch["elevation"], seed)
+    lit = lights.error(thin(layers[:, Layer.SHADED]), thin(truth[:, Layer.SHADED]), thin(mask), batch["elevation"],
+                       seed)
     parts["relit"] = -10 * torch.log10(lit.clamp(min=1e-5)).mean()
     # colours are also judged as a whole: a tint or an exposure that is off everywhere weighs most in a picture
     tint = (color * mask[:, None]).sum((2, 3)) / count[:, None]
     # squares as well: where a photo leaves two answers, a picture suffers less from the one between them
     loss = (6 * parts["depth"] + 3 * parts["thickness"] + 3 * parts["colour"] + 10 * mean(color.square().mean(1))
-            + tint.abs().mean() + 10 * tint.square().mean() + parts["roughness"] + 4 * mean(off[:, Layer.ROUGHNESS].square())
+            + tint.abs().mean() + 10 * tint.square().mean()
+            + parts["roughness"] + 4 * mean(off[:, Layer.ROUGHNESS].square())
             + 0.8 * parts["metallic"] + 0.6 * parts["normal"] + 4 * parts["slope"] + 0.2 * parts["elevation"]
             + relight.mean_log(lit))
     return loss, parts

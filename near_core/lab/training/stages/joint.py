@@ -73,19 +73,22 @@ def judge(networks: JointNetworks, shots: Shots, lights: Lights, augment: bool, 
     return first + second, parts | {"intrinsics": first, "structure": second, "iou": overlap.mean()}
 
 
-def load_pools(folders: tuple[Path, ...], limit: int | None = None) -> tuple[list[packed_objects.PackedObject], list[int]]:
+def load_pools(folders: tuple[Path, ...],
+               limit: int | None = None) -> tuple[list[packed_objects.PackedObject], list[int]]:
     """The objects of pools, and how often each one's folder is listed."""
     times = Counter(folders)
     paths = [(path, times[folder]) for folder in times for path in sorted(folder.glob("*.safetensors"))[:limit]]
     with ProcessPoolExecutor() as processes:
-        return list(processes.map(packed_objects.load_object, [path for path, _ in paths], chunksize=8)), [often for _, often in paths]
+        objects = list(processes.map(packed_objects.load_object, [path for path, _ in paths], chunksize=8))
+    return objects, [often for _, often in paths]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointConfig(RunConfig):
     """How `intrinsics` and `structure` are trained together."""
 
-    pool: tuple[Path, ...] = option("packed objects; may be given again, also the same ones, to draw them more often", "folder")
+    pool: tuple[Path, ...] = option(
+        "packed objects; may be given again, also the same ones, to draw them more often", "folder")
     dev_pool: tuple[Path, ...] = option("packed objects of the dev set; may be given again", "folder", ())
     lights: Path = option("maps made ready by `train pool --hdris`", ".safetensors file")
     start: tuple[Path, ...] = option("weights to go on from; may be given again", ".safetensors file", ())

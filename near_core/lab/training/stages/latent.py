@@ -69,7 +69,8 @@ def compute_loss(cells: Tensor, occupied: Tensor, children: Tensor) -> tuple[Ten
         "offset": mean((children[..., DecodedOctant.OFFSET] - cells[..., Octant.OFFSET]).abs().mean(-1)),
         "normal": mean(1 - (children[..., DecodedOctant.NORMAL] * cells[..., Octant.NORMAL]).sum(-1)),
         "colour": mean((children[..., DecodedOctant.BASE_COLOR] - cells[..., Octant.BASE_COLOR]).abs().mean(-1)),
-        "material": mean((children[..., DecodedOctant.ROUGHNESS_METALLIC] - cells[..., Octant.ROUGHNESS_METALLIC]).abs().mean(-1)),
+        "material": mean((children[..., DecodedOctant.ROUGHNESS_METALLIC]
+                          - cells[..., Octant.ROUGHNESS_METALLIC]).abs().mean(-1)),
         "sides": mean(F.binary_cross_entropy_with_logits(children[..., DecodedOctant.TWO_SIDED],
                                                          cells[..., Octant.TWO_SIDED], reduction="none"))}
     weights = {"occupied": 1.0, "offset": 1.0, "normal": 1.0, "colour": 6.0, "material": 4.0, "sides": 0.3}

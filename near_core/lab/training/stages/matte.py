@@ -43,8 +43,8 @@ def _backdrop(maps: list[np.ndarray], rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.2:
         a, b = rng.uniform(0, 1, (2, 3)) ** 2
         ramp = torch.linspace(0, 1, MATTE_SIZE)[None, :, None] ** float(rng.uniform(0.5, 2))
-        return torch.from_numpy(a).float()[:, None, None] * (1 - ramp) + torch.from_numpy(b).float()[:, None, None] * ramp \
-            + torch.zeros(3, MATTE_SIZE, MATTE_SIZE)
+        first, second = (torch.from_numpy(each).float()[:, None, None] for each in (a, b))
+        return first * (1 - ramp) + second * ramp + torch.zeros(3, MATTE_SIZE, MATTE_SIZE)
     source = torch.from_numpy(maps[rng.integers(len(maps))]).permute(2, 0, 1)
     zoom, middle = rng.uniform(0.12, 0.45), rng.uniform(-0.55, 0.55)
     x = (_STEPS * zoom / 2 + rng.uniform(-1, 1) + 1) % 2 - 1

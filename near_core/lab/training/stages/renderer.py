@@ -110,10 +110,12 @@ class RendererConfig(RunConfig):
     assets: Path | None = option("for --prepare: .near files of its objects", "folder", None)
     views: int = option("for --prepare: cameras of each object", "cameras", 5)
     limit: int | None = option("for --prepare: at most so many objects", "objects", None)
-    seed: int = option("for --prepare: which objects --limit takes by chance; the first ones where negative", "number", -1)
+    seed: int = option(
+        "for --prepare: which objects --limit takes by chance; the first ones where negative", "number", -1)
     prepared: Path | None = option("what --prepare left, to learn from", "folder", None)
     held: Path | None = option("what --prepare left of the dev set", "folder", None)
-    latent: Path | None = option("weights of the stage latent, instead of the committed ones", ".safetensors file", None)
+    latent: Path | None = option(
+        "weights of the stage latent, instead of the committed ones", ".safetensors file", None)
     start: Path | None = option("weights of an earlier run to go on from", ".safetensors file", None)
     batch: int = option("pictures a step", "pictures", 2)
     know: Literal["both", "transport", "tokens"] = option("what the networks are told, for an ablation", "", "both")

@@ -1,7 +1,8 @@
 """Stage `slat`: the latent of voxels whose place is known, from the pixels of one photo under any light.
 
 Half of the steps learn the mean of what is likely, the others a rectified flow over the voxels that the photo hides.
-The target is light-free by construction: the octants of the surface itself, judged through the frozen intrinsic decoder.
+The target is light-free by construction: the octants of the surface itself, judged through the frozen intrinsic
+decoder.
 """
 
 from __future__ import annotations
@@ -100,13 +101,15 @@ def add_inputs(intrinsics: IntrinsicsOnly, decoder: Autoencoder, item: dict, tim
 
 
 def relight_voxels(lights: relight.Lights, cells: Tensor, children: Tensor, seed: int | None = None) -> Tensor:
-    """How wrong voxels look under a random light from a random side, (1,) mean squared error of display values: children
-    (N, CHILDREN, CHILD - 1) as DecodedOctant against true octants (N, CHILDREN, CHILD). seed draws the light."""
+    """How wrong voxels look under a random light from a random side, (1,) mean squared error of display values:
+    children (N, CHILDREN, CHILD - 1) as DecodedOctant against true octants (N, CHILDREN, CHILD). seed draws the
+    light."""
     full = cells[..., Octant.OCCUPIED, None]
     mean = lambda x: (x * full).sum(1) / full.sum(1).clamp(min=1)
     side = torch.rand(2, generator=None if seed is None else torch.Generator().manual_seed(seed))
     elevation = side[1:] - 0.3
-    normal = F.normalize(mean(cells[..., Octant.NORMAL]), dim=-1, eps=1e-6) @ relight.camera_to_world(6.3 * side[:1], elevation)[0]
+    turn = relight.camera_to_world(6.3 * side[:1], elevation)[0]
+    normal = F.normalize(mean(cells[..., Octant.NORMAL]), dim=-1, eps=1e-6) @ turn
 
     def layers(color: Tensor, material: Tensor) -> Tensor:
         return torch.cat([normal, srgb_encode(mean(color)), mean(material)], 1).T[None]
@@ -118,8 +121,8 @@ def relight_voxels(lights: relight.Lights, cells: Tensor, children: Tensor, seed
 
 def judge(networks: SlatOnly, decoder: Autoencoder, lights: relight.Lights, item: dict, seed: int | None = None
           ) -> tuple[Tensor, dict]:
-    """The loss of one photo and its parts, "relit" in dB; the decoder is frozen. Off the flow's start, hidden voxels are
-    judged by the squared distance of latents, whose least is the flow's."""
+    """The loss of one photo and its parts, "relit" in dB; the decoder is frozen. Off the flow's start, hidden voxels
+    are judged by the squared distance of latents, whose least is the flow's."""
     slat, confidence = networks.slat(item["pixel"], item["state"], item["time"], item["neighbours"])
     _, occupied, children = decoder.iad(slat.float(), item["neighbours"])
     loss, parts = compute_loss(item["octants"], occupied.float(), children.float())
@@ -152,7 +155,8 @@ class SlatConfig(RunConfig):
     limit: int | None = option("at most so many objects of each set", "objects", None)
 
 
-def load_objects(config: SlatConfig, folder: Path, views: int | None) -> list[tuple[assets.NeuralAsset, list[photos.LitView]]]:
+def load_objects(config: SlatConfig, folder: Path,
+                 views: int | None) -> list[tuple[assets.NeuralAsset, list[photos.LitView]]]:
     """The assets of a data set, and their first views."""
     return [(assets.load(path), photos.read_views(folder / "views" / name, views))
             for name in Dataset(folder).assets[:config.limit] if (path := config.assets / f"{name}.near").exists()]
