@@ -1,4 +1,4 @@
 """The child process that works for Blender: `python -m near_core.worker FOLDER PARENT`.
 
-protocol is what both sides say to each other; worker.main runs until the parent closes the pipe.
+protocol is how both sides talk, operations what can be asked for; worker.main runs until the parent closes the pipe.
 """
