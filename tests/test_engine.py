@@ -12,7 +12,6 @@ from near_core.engine import Engine  # noqa: E402
 from near_core.errors import Cancelled, NearError  # noqa: E402
 from near_core.models.near import memory  # noqa: E402
 from near_core.published.renderer import PublishedRenderer  # noqa: E402
-from near_core.render.composite import merge  # noqa: E402
 from near_core.scene import PASSES, Instance, Settings  # noqa: E402
 from near_core.scene.camera import orbit  # noqa: E402
 from near_core.scene.environment import uniform  # noqa: E402
@@ -90,22 +89,6 @@ def test_assets_of_both_models_hide_each_other(engine, latent, plain, depth, sho
     assert both["Depth"][middle] == pytest.approx(alone["Depth"][middle], abs=0.02) if shown else True
     over_sky = engine.render([Instance(latent, np.eye(4)), red], CAMERA, LIGHT, Settings(background=True))["Combined"]
     assert (over_sky[..., 3] == 1).all() and np.allclose(over_sky[0, 0, :3], (1, 0.8, 0.6))
-
-
-def test_merging_weighs_by_what_each_covers():
-    def flat(alpha, depth, color):
-        sizes = {name: np.full((1, 1, n), 0.5, np.float32) for name, n in PASSES.items()}
-        return sizes | {"Combined": np.array([[[*(alpha * np.array(color)), alpha]]], np.float32),
-                        "Depth": np.full((1, 1, 1), depth, np.float32), "Base Color": np.array([[color]], np.float32),
-                        "Normal": np.array([[[0, 0, 1]]], np.float32)}
-
-    near, far, empty = flat(0.5, 2, (1, 0, 0)), flat(1, 3, (0, 1, 0)), flat(0, 0, (0, 0, 0))
-    for made in (merge(near, far), merge(far, near)):
-        np.testing.assert_allclose(made["Combined"][0, 0], (0.5, 0.5, 0, 1))
-        np.testing.assert_allclose(made["Depth"][0, 0], 2.5)
-    for made in (merge(empty, far), merge(far, empty)):
-        np.testing.assert_allclose(made["Combined"], far["Combined"])
-        np.testing.assert_allclose(made["Depth"], 3)
 
 
 def test_a_picture_can_be_stopped_between_two_layers(folder, latent):  # noqa: F811

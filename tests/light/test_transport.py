@@ -80,5 +80,5 @@ def test_turning_the_world_lights_as_turning_the_asset():
 
 def test_a_black_map_is_prepared_and_sends_nothing():
     light = transport.prepare_light(environments.uniform((0, 0, 0)))
-    prepared = transport.prepare_transport(floor(), 1)
-    assert light.mean > 0 and not transport.illuminate(prepared, light, np.eye(3)).open.any()
+    lit = transport.illuminate(transport.prepare_transport(floor(), 1), light, np.eye(3))
+    assert light.mean > 0 and not lit.open.any()

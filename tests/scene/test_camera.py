@@ -1,0 +1,55 @@
+"""Cameras against projections done by hand."""
+
+import numpy as np
+import pytest
+
+from near_core.errors import NearError
+from near_core.scene import camera as cameras
+
+VIEW = {"matrix_world": [[1, 0, 0, 0], [0, 0, -1, -2], [0, 1, 0, 0], [0, 0, 0, 1]], "fov_x_deg": 40,
+        "resolution": [60, 40]}
+
+
+def pixels(camera: cameras.Camera, points: np.ndarray) -> np.ndarray:
+    """Where world points (K, 3) fall, (K, 2)."""
+    seen = points @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]
+    flat = seen if camera.orthographic else seen / seen[:, 2:]
+    return flat[:, :2] * np.diag(camera.intrinsics)[:2] + camera.intrinsics[:2, 2]
+
+
+def test_a_camera_at_minus_y_sees_x_on_the_right_and_z_on_top():
+    for camera in (cameras.from_json(VIEW), cameras.orbit(0, 0, 2, 40, 60, 40)):
+        np.testing.assert_allclose(camera.position, [0, -2, 0], atol=1e-12)
+        np.testing.assert_allclose(camera.forward, [0, 1, 0], atol=1e-12)
+        middle, right, top = pixels(camera, np.float64([[0, 0, 0], [0.1, 0, 0], [0, 0, 0.1]]))
+        np.testing.assert_allclose(middle, [30, 20], atol=1e-9)
+        assert right[0] > 31 and top[1] < 19
+
+
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_rays_pass_through_what_falls_on_their_pixels(orthographic):
+    view = VIEW | ({"type": "ORTHO", "ortho_scale": 1.5} if orthographic else {})
+    camera = cameras.from_json(view | {"shift_x": 0.1, "shift_y": -0.2})
+    point = np.float64([[0.2, 0.3, -0.1]])
+    column, row = np.floor(pixels(camera, point)[0]).astype(int)
+    towards = camera.pixel_directions()[row, column]
+    assert np.linalg.norm(towards) == pytest.approx(1, rel=1e-6)
+    assert towards @ -camera.directions_to(point.astype(np.float32))[0] > 0.999
+
+
+def test_windows_and_sizes_keep_what_is_seen():
+    camera, point = cameras.from_json(VIEW), np.float64([[0.2, 0.3, -0.1]])
+    at = pixels(camera, point)
+    window = camera.crop(20, 10, 30, 25)
+    np.testing.assert_allclose(pixels(window, point), at - [20, 10])
+    assert window.frame == (-20, -10, 60, 40) and window.crop(5, 5, 10, 10).frame == (-25, -15, 60, 40)
+    np.testing.assert_allclose(pixels(camera.resize(120, 80), point), 2 * at)
+
+
+@pytest.mark.parametrize("change", [
+    {"fov_x_deg": 0}, {"fov_x_deg": "wide"}, {"resolution": [0, 10]}, {"resolution": [10.5, 10]}, {"clip": [2, 1]},
+    {"matrix_world": [[1, 0], [0, 1]]}, {"matrix_world": np.zeros((4, 4)).tolist()}, {"type": "ORTHO"},
+    {"resolution": [100_000, 10]}])
+def test_cameras_that_make_no_sense_are_refused(change):
+    with pytest.raises(NearError):
+        cameras.from_json(VIEW | change)

@@ -1,0 +1,36 @@
+"""Light maps: their axes, their turning, and what makes them safe."""
+
+import numpy as np
+import pytest
+
+from near_core.errors import NearError
+from near_core.scene import Environment
+from near_core.scene import environment as environments
+
+
+def spotted() -> Environment:
+    """One column bright in the middle, which is +X."""
+    sky = np.zeros((32, 64, 3), np.float32)
+    sky[:, 31:33] = 1
+    return Environment(sky)
+
+
+def test_the_middle_of_a_map_is_plus_x_and_turning_moves_what_is_looked_up():
+    axes = np.float32([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]])
+    np.testing.assert_allclose(spotted().look_up(axes)[:, 0], [1, 0, 0, 0], atol=1e-6)
+    turned = spotted().turn(environments.turn_z(90.0), 2.0)  # -Y is looked up at +X
+    np.testing.assert_allclose(turned.look_up(axes)[:, 0], [0, 0, 0, 2], atol=1e-6)
+
+
+def test_the_hash_is_of_the_map_alone():
+    world = spotted()
+    assert world.turn(environments.turn_z(20.0), 3.0).hash == world.hash == spotted().hash
+    assert environments.uniform((1, 1, 1)).hash != world.hash
+
+
+def test_maps_become_finite_and_bounded():
+    raw = np.float32([[[np.nan, -1, np.inf, 5], [1e9, 0.5, 1, 5]]])
+    np.testing.assert_array_equal(environments.sanitize(raw)[0], [[0, 0, 65504], [65504, 0.5, 1]])
+    for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 1)), np.zeros((0, 4, 3))):
+        with pytest.raises(NearError, match="The sky"):
+            environments.sanitize(wrong, "The sky")
