@@ -10,7 +10,7 @@ from near_core.asset import CELL
 from near_core.create import create, sampling
 from near_core.errors import NearError
 from near_core.mesh import Material, Mesh
-from near_core.render import renderer as render
+from near_core.render.renderer import Renderer
 from near_core.scene import Camera, Environment, Instance, Settings
 
 CHECKS = 100  # across the sheet of 115 cells: few surfels lie in one check alone
@@ -80,7 +80,7 @@ def test_a_picture_of_fine_checks(sheet):
     camera = Camera(world_to_camera=above, width=size, height=size, orthographic=True,
                     intrinsics=np.array([[size / span, 0, size / 2], [0, size / span, size / 2], [0, 0, 1]]))
     sky = Environment(np.ones((16, 32, 3), np.float32))
-    draw = lambda one, quality: render.Renderer().render(  # noqa: E731
+    draw = lambda one, quality: Renderer().render(  # noqa: E731
         [Instance(one, np.eye(4))], camera, sky, Settings(quality=quality, threads=1))
     fine, coarse = draw(sheet, "final"), draw(replace(sheet, texels=None), "final")
     x = (np.arange(size) + 0.5 - size / 2) * span / size

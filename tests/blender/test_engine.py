@@ -15,7 +15,7 @@ from near_blender import client, payload, sync, world
 from near_core import asset as assets
 from near_core.asset import CELL, Surfels
 from near_core.render.renderer import Renderer
-from near_core.scene import settings as scenes
+from near_core.scene import PASSES, Instance, Settings
 
 SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
 
@@ -46,7 +46,7 @@ def test_every_pass_reaches_the_file(scene, ball, tmp_path):
     stage.show_every_pass(scene.view_layers[0])
     passes = stage.render(scene, tmp_path)
     hit = passes["Confidence"][..., 0] > 0.99
-    assert set(scenes.PASSES) <= set(passes) and 0.1 < hit.mean() < 0.9
+    assert set(PASSES) <= set(passes) and 0.1 < hit.mean() < 0.9
     assert (passes["Depth"][0, 0] == 1e10).all() and 3.3 < passes["Depth"][hit].min() < passes["Depth"][hit].max() < 4.1
     assert np.allclose(np.linalg.norm(passes["Normal"][hit], axis=1), 1, atol=0.02)
     assert np.allclose(passes["Base Color"][24, 32], (0.8, 0.1, 0.1), atol=0.02), "the ball's front is red"
@@ -69,8 +69,8 @@ def test_picture_is_near_cores(scene, ball, tmp_path):
     camera = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), 64, 48)
     matrix = np.array(ob.matrix_world) @ np.diag([1.5, 1.5, 1.5, 1])
     stored = assets.from_bytes(assets.to_bytes(ball))
-    here = Renderer().render([scenes.Instance(stored, matrix)], camera, world.read_light(depsgraph).environment,
-                             scenes.Settings(background=True))
+    here = Renderer().render([Instance(stored, matrix)], camera, world.read_light(depsgraph).environment,
+                             Settings(background=True))
     assert np.abs(combined - here["Combined"]).max() < 2e-3
 
 

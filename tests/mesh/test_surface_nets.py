@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from near_core.mesh import surface_nets as isosurface
+from near_core.mesh import surface_nets
 
 
 def ball(resolution: int, radius: float, middle=(0.0, 0.0, 0.0)) -> np.ndarray:
@@ -12,7 +12,7 @@ def ball(resolution: int, radius: float, middle=(0.0, 0.0, 0.0)) -> np.ndarray:
 
 
 def test_a_ball_is_round_closed_and_faces_outwards():
-    vertices, faces = isosurface.extract(ball(32, 0.3))
+    vertices, faces = surface_nets.extract(ball(32, 0.3))
     distance = np.linalg.norm(vertices, axis=1)
     assert np.abs(distance - 0.3).max() < 0.2 / 32
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
@@ -25,11 +25,11 @@ def test_a_ball_is_round_closed_and_faces_outwards():
 
 
 def test_what_reaches_the_cube_is_closed_there():
-    vertices, faces = isosurface.extract(np.ones((8, 8, 8), np.float32))
+    vertices, faces = surface_nets.extract(np.ones((8, 8, 8), np.float32))
     assert np.abs(vertices).max() <= 0.5 + 1e-6
     assert len(faces) == 6 * 64
 
 
 def test_an_empty_field_has_no_surface():
-    vertices, faces = isosurface.extract(-np.ones((8, 8, 8), np.float32))
+    vertices, faces = surface_nets.extract(-np.ones((8, 8, 8), np.float32))
     assert vertices.shape == (0, 3) and faces.shape == (0, 4)

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from near_core.lab.networks import asset_networks as mini
-from near_core.lab.networks import graphs as mini_graphs
+from near_core.lab.networks import asset_networks, graphs
 from near_core.models.mini import runtime
 
 
 def neighbours(count: int = 300, seed: int = 0) -> torch.Tensor:
-    from near_core.asset import octants as latent
+    from near_core.asset import octants
     cells = np.random.default_rng(seed).integers(20, 28, (count, 3))
-    return torch.from_numpy(latent.neighbours(np.unique(cells, axis=0).astype(np.uint8)))
+    return torch.from_numpy(octants.neighbours(np.unique(cells, axis=0).astype(np.uint8)))
 
 
 def test_the_convolutions_own_gradients_are_autograds():
     around = neighbours()
-    layer = mini.SparseConv(5, 4).double()
+    layer = asset_networks.SparseConv(5, 4).double()
     x = torch.randn(len(around), 5, dtype=torch.double, requires_grad=True)
     weight = torch.randn(len(around), 4, dtype=torch.double)
     found = []
@@ -33,7 +32,7 @@ def test_the_convolutions_own_gradients_are_autograds():
 
 def test_a_convolution_sees_only_its_neighbours():
     around = neighbours()
-    layer = mini.SparseConv(3, 3).eval()
+    layer = asset_networks.SparseConv(3, 3).eval()
     x = torch.randn(len(around), 3)
     before = layer(x, around)
     x[0] += 1
@@ -48,37 +47,37 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for stage in ("latent", "renderer"):
         state = {}
-        for name, graph in mini_graphs.ALL.items():
+        for name, graph in graphs.ALL.items():
             if graph.stage == stage:
                 state |= {f"{name}.{k}": v for k, v in graph.make().state_dict().items()}
-        mini_graphs.store(stage, state, folder)
-    mini_graphs.export(folder / "onnx", folder)
+        graphs.store(stage, state, folder)
+    graphs.export(folder / "onnx", folder)
     return folder
 
 
 @pytest.mark.parametrize("name", ["encoder", "iad", "tokenizer", "lad"])
 def test_both_runtimes_give_the_same_numbers(exported, name):
     model = runtime.NearMini(exported / "onnx", threads=1)
-    graph, count = mini_graphs.ALL[name], 333
+    graph, count = graphs.ALL[name], 333
     inputs = {key: torch.randint(0, count + 1, (count, 27)) if key == "neighbours"
               else torch.rand(count, *value.shape[1:]) if key in graph.dynamic else value
               for key, value in graph.inputs().items()}
     made = model.run(name, **{k: v.numpy() for k, v in inputs.items()})
     with torch.no_grad():
-        truth = mini_graphs.module(name, exported)(*inputs.values())
+        truth = graphs.module(name, exported)(*inputs.values())
     for a, b in zip(made, truth if isinstance(truth, tuple) else (truth,)):
         np.testing.assert_allclose(a, b.numpy(), atol=1e-4, rtol=1e-4)
 
 
 def test_export_is_skipped_where_it_is_done_and_renewed_with_the_weights(exported):
     before = (exported / "onnx/iad.onnx").stat().st_mtime_ns
-    mini_graphs.export(exported / "onnx", exported)
+    graphs.export(exported / "onnx", exported)
     assert (exported / "onnx/iad.onnx").stat().st_mtime_ns == before
-    assert runtime.NearMini(exported / "onnx").digest == mini_graphs.digest(exported)
+    assert runtime.NearMini(exported / "onnx").digest == graphs.digest(exported)
 
 
 def test_the_trained_model_is_whole():
-    for stage in mini_graphs.stages():
-        for name, graph in mini_graphs.ALL.items():
+    for stage in graphs.stages():
+        for name, graph in graphs.ALL.items():
             if graph.stage == stage:
-                assert mini_graphs.module(name) is not None
+                assert graphs.module(name) is not None

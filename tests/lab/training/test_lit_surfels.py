@@ -13,7 +13,7 @@ from near_core.lab.training.data import lit_surfels, mixtures
 from near_core.lab.training.stages import renderer
 from near_core.mesh import Material, Mesh
 from near_core.models.mini import layout
-from near_core.render import renderer as render
+from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings, environment
 from near_core.scene import camera as cameras
 
@@ -44,7 +44,7 @@ def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     (tmp_path / "0.json").write_text(json.dumps(view))
     settings = Settings(shading="transport", background=False)
     world = environment.Environment(image.read(tmp_path / "sky.exr")[..., :3].copy(), environment.turn_z(40.0), 2.0)
-    truth = render.Renderer().render([Instance(made, np.eye(4))], camera, world, settings)["Combined"]
+    truth = Renderer().render([Instance(made, np.eye(4))], camera, world, settings)["Combined"]
     image.write_exr(tmp_path / "0.exr", {"Combined": truth}, layer="")
     arrays = lit_surfels.prepare_asset(tmp_path, made, tmp_path, {}, 1)
     assert len(arrays["0.owner"]) > 2 * len(arrays["0.surfel"])  # texels are drawn
