@@ -13,7 +13,7 @@ from near_core.mesh import compute_face_normals
 def test_ldraw_parts_are_meshes(tmp_path):
     """A box of two files: a wall that another file places six times, mirrored and turned, in colours of its own."""
     with pytest.raises(NearError, match="is no LDraw library"):
-        ldraw.Library(tmp_path)
+        ldraw.LdrawLibrary(tmp_path)
     (tmp_path / "parts").mkdir()
     (tmp_path / "p").mkdir()
     (tmp_path / "LDConfig.ldr").write_text(
@@ -29,11 +29,11 @@ def test_ldraw_parts_are_meshes(tmp_path):
         f"1 {c} 0 0 0 {t} wall.dat\n" for c, t in zip((16, 16, 16, 16, 334, 16), turns)))
     (tmp_path / "parts" / "90.dat").write_text(head.format("~Moved to 8") + "1 16 0 0 0 1 0 0 0 1 0 0 0 1 8.dat\n")
     (tmp_path / "parts" / "91.dat").write_text(head.format("Broken") + "1 16 0 0 0 1 0 0 0 1 0 0 0 1 nothing.dat\n")
-    library = ldraw.Library(tmp_path)
-    assert library.parts() == ["8.dat", "91.dat"]
+    library = ldraw.LdrawLibrary(tmp_path)
+    assert library.list_parts() == ["8.dat", "91.dat"]
     with pytest.raises(NearError, match="can't be read"):
-        library.mesh("91.dat")
-    mesh = library.mesh("8.dat")
+        library.read_mesh("91.dat")
+    mesh = library.read_mesh("8.dat")
     assert np.abs(mesh.vertices).max(0) == pytest.approx(0.5) and len(mesh.faces) == 18
     assert sorted((m.name, m.metallic) for m in mesh.materials) == [("Chrome_Gold", 1), ("Red", 0)]
     middles = mesh.vertices[mesh.faces].mean(1)

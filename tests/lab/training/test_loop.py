@@ -27,6 +27,7 @@ for _ in range(3):
     run.update(network(data).square().mean())
 torch.save((network.state_dict(), run.minutes), f"{sys.argv[1]}/{run.rank}.pt")
 if run.world > 1:
+    torch.distributed.barrier()  # nobody leaves while the other still listens
     torch.distributed.destroy_process_group()
 """
 

@@ -17,7 +17,7 @@ class Bending:
     What is alike on both sides of x = 0 stays so where `even`. Parts that are `still` keep their shape.
     """
 
-    def __init__(self, still: Tensor, rng: torch.Generator):
+    def __init__(self, still: Tensor, rng: torch.Generator) -> None:
         count, device = len(still), still.device
         draw = lambda *shape: torch.rand(*shape, generator=rng, device=device)
         normal = lambda *shape: torch.randn(*shape, generator=rng, device=device)
@@ -41,6 +41,7 @@ class Bending:
         return torch.cat([found[:, :1] * side[:, None], found[:, 1:]], 1)
 
     def bend(self, points: Tensor, of: Tensor) -> Tensor:
+        """Points (M, 3) of parts (M,), bent and stretched."""
         return (points + self.waves(points, of)) * self.stretch[of]
 
     def unbend(self, points: Tensor, of: Tensor) -> Tensor:

@@ -24,11 +24,11 @@ EACH = 7  # parts of one kind, at most
 LEFT_OUT = ("sticker", "sheet", "baseplate", "cardboard", "string", "obsolete", "needs work", "cloth")
 TRIANGLES = 12, 120_000
 FLAT = 0.06  # of the longest side: what is thinner says little
-FINISHES = {"CHROME": (0.1, 1.0), "METAL": (0.3, 1.0), "PEARLESCENT": (0.4, 0.5), "RUBBER": (0.9, 0.0)}
+MATERIALS = {"CHROME": (0.1, 1.0), "METAL": (0.3, 1.0), "PEARLESCENT": (0.4, 0.5), "RUBBER": (0.9, 0.0)}
 PLASTIC = 0.25, 0.0  # roughness, metallic
 
 
-class Library:
+class LdrawLibrary:
     """A folder that holds LDConfig.ldr, parts and p. Raises NearError when it is none."""
 
     def __init__(self, folder: Path):
@@ -36,16 +36,16 @@ class Library:
             raise NearError(f"{folder} is no LDraw library.", "Choose the folder that holds LDConfig.ldr and parts.")
         self.files = {prefix + path.name.lower(): path for prefix, places in FOLDERS.items() for place in places[::-1]
                       for path in (folder / place).glob("*.dat")}
-        self.colours: dict[int, Material] = {}
+        self.colors: dict[int, Material] = {}
         for line in (folder / "LDConfig.ldr").read_text("latin1").splitlines():
             found = re.match(r"0 !COLOUR (\S+)\s+CODE\s+(\d+)\s+VALUE\s+#(\w{6})", line)
             if found:
-                roughness, metallic = next((f for word, f in FINISHES.items() if word in line), PLASTIC)
-                self.colours[int(found[2])] = Material(found[1], _linear(found[3]), roughness, metallic)
-        self.solid = [code for code in sorted(self.colours) if code not in (INHERITED, 24)]
+                roughness, metallic = next((f for word, f in MATERIALS.items() if word in line), PLASTIC)
+                self.colors[int(found[2])] = Material(found[1], _parse_color(found[3]), roughness, metallic)
+        self.solid = [code for code in sorted(self.colors) if code not in (INHERITED, 24)]
         self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
-    def parts(self) -> list[str]:
+    def list_parts(self) -> list[str]:
         """Names of parts, at most EACH of a kind: one for every number, without patterns, stickers and what has
         moved."""
         kinds: dict[str, list[str]] = defaultdict(list)
@@ -60,9 +60,9 @@ class Library:
             words = title.split()
             kind = words[:2] if words[0] in ("Minifig", "Animal", "Technic", "Figure") else words[:1]
             kinds[" ".join(kind)].append(name)
-        return sorted(name for names in kinds.values() for name in sorted(names, key=_shuffled)[:EACH])
+        return sorted(name for names in kinds.values() for name in sorted(names, key=_hash_name)[:EACH])
 
-    def mesh(self, part: str) -> Mesh:
+    def read_mesh(self, part: str) -> Mesh:
         """A part in a colour drawn by its name, in the asset's frame: Z up, centred, its longest side 1.
 
         Raises NearError when it is damaged, flat, or too large.
@@ -74,10 +74,10 @@ class Library:
         size = np.ptp(corners.reshape(-1, 3), axis=0) if len(corners) else np.zeros(3)
         if not TRIANGLES[0] <= len(corners) <= TRIANGLES[1] or size.min() < FLAT * size.max():
             raise NearError(f"{part} is flat, or its {len(corners)} triangles are too few or many.", "Leave it out.")
-        codes = np.where(codes == INHERITED, self.solid[_shuffled(part) % len(self.solid)], codes)
+        codes = np.where(codes == INHERITED, self.solid[_hash_name(part) % len(self.solid)], codes)
         used, index = np.unique(codes, return_inverse=True)
-        direct = lambda code: Material(f"direct {code:x}", _linear(f"{code & 0xFFFFFF:06x}"), *PLASTIC)
-        materials = tuple(self.colours.get(int(code)) or direct(int(code)) for code in used)
+        direct = lambda code: Material(f"direct {code:x}", _parse_color(f"{code & 0xFFFFFF:06x}"), *PLASTIC)
+        materials = tuple(self.colors.get(int(code)) or direct(int(code)) for code in used)
         upright = corners.reshape(-1, 3)[:, [0, 2, 1]] * (1, 1, -1)
         vertices, faces = np.unique(np.round(upright, 4), axis=0, return_inverse=True)
         return normalize(Mesh(vertices.astype(np.float32), faces.reshape(-1, 3).astype(np.int32),
@@ -103,10 +103,10 @@ class Library:
                     codes.append(int(words[1], 0))
             elif words and words[0] == "1":
                 place, turn = np.array(words[2:5], float), np.array(words[5:14], float).reshape(3, 3)
-                inner, colours = self._read(" ".join(words[14:]))
+                inner, codes_in = self._read(" ".join(words[14:]))
                 inner = inner @ turn.T + place
                 parts.append((inner[:, ::-1] if (np.linalg.det(turn) < 0) != inverted else inner,
-                              np.where(colours == INHERITED, int(words[1], 0), colours)))
+                              np.where(codes_in == INHERITED, int(words[1], 0), codes_in)))
                 inverted = False
         parts.append((np.array(corners).reshape(-1, 3, 3), np.array(codes, np.int64)))
         made = np.concatenate([p for p, _ in parts]), np.concatenate([c for _, c in parts])
@@ -115,10 +115,10 @@ class Library:
         return made
 
 
-def _linear(value: str) -> tuple[float, float, float, float]:
+def _parse_color(value: str) -> tuple[float, float, float, float]:
     red, green, blue = srgb_decode(np.array([int(value[i:i + 2], 16) / 255 for i in (0, 2, 4)]))
     return float(red), float(green), float(blue), 1.0
 
 
-def _shuffled(name: str) -> int:
+def _hash_name(name: str) -> int:
     return zlib.crc32(name.encode())

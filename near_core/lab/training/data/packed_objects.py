@@ -6,6 +6,7 @@ One <asset>.safetensors each, about 200 kB, half of that once compressed. The st
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ LEVELS = 31  # of roughness, metallic, and of how far a surfel's plane is from i
 class PackedObject:
     """An object of a pool.
 
-    position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. colour: (N, 3) uint8, display.
+    position: (N, 3) float32, asset units. normal: (N, 3) float32 unit, as wound. color: (N, 3) uint8, display.
     material: (N, 2) float32, roughness and metallic. inside: (128^3 / 8,) uint8, packed bits. finished: whether its
     roughness and metallic are worth learning from. camera: (P, 4, 4) float32, world to camera, OpenCV. focal: (P,)
     float32, in sides of the picture. view: (P,) uint8, the same number for pictures of one camera. pictures:
@@ -51,7 +52,7 @@ class PackedObject:
 
     position: np.ndarray
     normal: np.ndarray
-    colour: np.ndarray
+    color: np.ndarray
     material: np.ndarray
     inside: np.ndarray
     finished: bool
@@ -76,6 +77,7 @@ def encode_morton(cell: np.ndarray) -> np.ndarray:
 
 
 def decode_morton(code: np.ndarray) -> np.ndarray:
+    """The cells (N, 3) int64 of encode_morton."""
     cell = np.zeros((len(code), 3), np.int64)
     for bit in range(7):
         for axis in range(3):
@@ -93,17 +95,18 @@ def pack_surface(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
     kept = kept[np.argsort(encode_morton(cell[kept]), kind="stable")]
     surfels, cell = surfels.take(kept), cell[kept]
     plane = ((surfels.position - (cell + 0.5) * CELL + 0.5) * surfels.normal).sum(1) / CELL  # -0.87..0.87
-    colour = np.round(image.srgb_encode(np.clip(surfels.base_color, 0, 1)) * 255).astype(np.uint8)
+    color = np.round(image.srgb_encode(np.clip(surfels.base_color, 0, 1)) * 255).astype(np.uint8)
     finish = np.stack([surfels.roughness, surfels.metallic], 1)
     return {"step": np.diff(encode_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
             "plane": np.round((np.clip(plane, -1, 1) / 2 + 0.5) * LEVELS).astype(np.uint8),
             "normal": np.round((encode_octahedral(surfels.shading_normal) / 2 + 0.5) * STEPS).astype(np.uint8).T.copy(),
-            "colour": (colour >> 2).T.copy(),
+            "colour": (color >> 2).T.copy(),
             "finish": np.round(np.clip(finish, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
             "inside": np.packbits(inside)}
 
 
 def pack_pictures(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of an object's pictures, a folder of a data set's views: WebP files, one after the other, and cameras."""
     views = photos.read_views(folder)
     cameras, focals, numbers, files = [], [], [], []
     for number, view in enumerate(views):
@@ -130,11 +133,11 @@ def load_object(path: Path) -> PackedObject:
     plane = (kept["plane"].astype(np.float32) / LEVELS * 2 - 1) * CELL
     files = np.split(kept["webp"], kept["end"][:-1]) if "webp" in kept else []
     pictures = [np.asarray(Image.open(io.BytesIO(file.tobytes())).convert("RGBA")) for file in files]
-    colour = kept["colour"].T
+    color = kept["colour"].T
     none = np.zeros((0, 4, 4), np.float32)
     camera, focal = kept.get("camera", none), kept.get("focal", none[:, 0, 0])
     return PackedObject((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
-                  (colour << 2 | colour >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
+                  (color << 2 | color >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
                   kept["inside"], bool(kept["finished"]),
                   camera, focal, kept.get("view", focal.astype(np.uint8)),
                   np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
@@ -193,9 +196,9 @@ def _objects(config: PoolConfig) -> list[tuple[str, Callable[[], meshes.Mesh], P
                  lambda path=path: meshes.normalize(meshes.load(path))[0], None, path.suffix.lower() == ".glb")
                 for path in found]
     if config.ldraw:
-        library = ldraw.Library(config.ldraw)
-        return [("ldraw_" + part.removesuffix(".dat"), lambda part=part: library.mesh(part), None, False)
-                for part in library.parts()]
+        library = ldraw.LdrawLibrary(config.ldraw)
+        return [("ldraw_" + part.removesuffix(".dat"), lambda part=part: library.read_mesh(part), None, False)
+                for part in library.list_parts()]
     return [(f"procedural_{seed}", lambda seed=seed: procedural.make(seed), None, True)
             for seed in range(config.procedural)]
 
@@ -217,6 +220,8 @@ def write_pool(config: PoolConfig) -> None:
         pictures = pack_pictures(views) if views and views.is_dir() else {}
         return pack_surface(make()) | pictures | {"finished": np.array(finished)}
 
+    if not re.fullmatch(r"\d+/[1-9]\d*", config.shard):
+        raise NearError(f"--shard {config.shard} is not I/N.", "0/4 takes the first of every four objects.")
     shard, shards = (int(part) for part in config.shard.split("/"))
     samples.write_arrays(config.out, [(name, lambda rest=rest: packed(*rest))
                                 for name, *rest in _objects(config)[shard::shards]])

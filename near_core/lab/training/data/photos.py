@@ -12,11 +12,13 @@ import OpenEXR
 import torch
 import torch.nn.functional as F
 
+from ....create.config import MattingConfig
 from ....models.mini.layout import RESOLVED, SIZE, Picture
 from ....scene import camera as cameras
 from .color import srgb_encode
 
-MARGIN = 1.2  # crop side over the matte's longer side, as in photo.prepare
+MARGIN = MattingConfig().photo_margin
+HUED = 0.15  # of the photos have their colours in another order: light and colours may be of any hue
 
 
 def read_rgba(path: Path) -> np.ndarray:
@@ -59,8 +61,8 @@ def make_network_image(premultiplied: torch.Tensor, window: tuple[float, float, 
         premultiplied = F.avg_pool2d(premultiplied[None], kernel, 1, kernel // 2, count_include_pad=False)[0]
     crop = F.grid_sample(premultiplied[None], where[None], align_corners=False, padding_mode="zeros")[0]
     alpha = crop[[Picture.ALPHA]].clamp(0, 1)
-    colour = srgb_encode(crop[Picture.COLOR] / alpha.clamp(min=1e-3)) * 2 - 1
-    picture = torch.cat([colour * alpha, alpha])[None]
+    color = srgb_encode(crop[Picture.COLOR] / alpha.clamp(min=1e-3)) * 2 - 1
+    picture = torch.cat([color * alpha, alpha])[None]
     return F.interpolate(picture, (SIZE, SIZE), mode="bilinear", align_corners=False)[0]
 
 

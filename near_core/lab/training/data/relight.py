@@ -49,6 +49,7 @@ class Lights:
 
     @classmethod
     def of(cls, maps: list[np.ndarray], rows: int = ROWS) -> Lights:
+        """Of maps (H, W, 3), M of them; rows: of what is prefiltered."""
         levels = []
         for light in maps:
             pyramid = ggx.pyramid(light)

@@ -82,10 +82,10 @@ def render_layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarr
     normal[away] *= -1
     normal = np.stack([mean(n) for n in normal.T])
     normal = unit(normal, axis=0)
-    colour = image.srgb_encode(np.clip([mean(c) for c in points.base_color[chosen].T], 0, 1))
+    color = image.srgb_encode(np.clip([mean(c) for c in points.base_color[chosen].T], 0, 1))
     covered = count > 0
     depth = np.where(covered, [mean(seen[chosen, 2]) - matrix[2, 3], back - front], 0)
-    rest = np.concatenate([normal / 2 + 0.5, colour, [mean(points.roughness[chosen])],
+    rest = np.concatenate([normal / 2 + 0.5, color, [mean(points.roughness[chosen])],
                            [mean(points.metallic[chosen])], [covered]])
     shape = height, width
     return (depth.astype(np.float16).reshape(2, *shape),

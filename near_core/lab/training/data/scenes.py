@@ -201,9 +201,9 @@ class Scene:
         # a lobe sees the sky past an edge as far as it is narrow (Lagarde and de Rousiers 2014)
         open_ = ((cosine + sky) ** torch.exp2(-16 * rough - 1) - 1 + sky).clamp(0, 1)[:, None]
         share = torch.lerp(open_, open_ * lit.mean(1, keepdim=True).clamp(max=1), rough[:, None])
-        colour = matt * (diffuse * lit + bounced) + shiny * (mirror * share + bounced * (1 - share))
+        color = matt * (diffuse * lit + bounced) + shiny * (mirror * share + bounced * (1 - share))
         alpha = hit.flatten(1)[:, None].float()
-        return torch.cat([colour * alpha, alpha], 1).reshape(count, 4, RASTER, RASTER)
+        return torch.cat([color * alpha, alpha], 1).reshape(count, 4, RASTER, RASTER)
 
     def layers(self, front: Tensor, back: Tensor, row: Tensor, matrix: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
         """The true layers (G, LAYERS, SIZE, SIZE) of what rasterize_surfels found, and where there are any, (G, SIZE,

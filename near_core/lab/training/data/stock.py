@@ -78,11 +78,11 @@ class Stock:
         weight = np.ones(len(objects)) if often is None else np.array(often, float)
         count = torch.tensor([len(o.position) for o in objects], device=device)
         # neighbours along the curve that surfels are sorted by
-        alike = [(o.colour[1:] == o.colour[:-1]).all(1).mean() for o in objects]
+        alike = [(o.color[1:] == o.color[:-1]).all(1).mean() for o in objects]
         materials = [draw_uniform(chance.rng) for _ in range(MATERIALS)]
         return cls(
             chance, weight / weight.sum(), torch.cumsum(count, 0) - count, count,
-            on([o.position for o in objects]), on([o.normal for o in objects]), on([o.colour for o in objects]),
+            on([o.position for o in objects]), on([o.normal for o in objects]), on([o.color for o in objects]),
             on([o.material for o in objects]), on([o.inside[None] for o in objects]),
             torch.tensor([o.finished for o in objects], device=device),
             torch.tensor(np.array(alike) > PLAIN, device=device),

@@ -19,7 +19,7 @@ from ....models.mini.layout import SIZE, Layer, Picture
 from .color import srgb_decode, srgb_encode
 from .groups import extent
 from .packed_objects import PackedObject
-from .photos import MARGIN
+from .photos import HUED, MARGIN
 from .raster import RASTER, rasterize_surfels
 from .relight import Lights, camera_to_world
 from .samples import FRONT
@@ -28,7 +28,6 @@ from .stock import Chance, Stock
 
 KNOWN = 0.6  # the larger, the fewer solids are those of objects as they are
 FRAME = 1.08  # room around the bounding sphere, as render-dataset's cameras leave it
-HUED = 0.15  # of the photos have their colours in another order: light and colours may be of any hue
 UNPOSED = 0.12  # of the photos come without a camera
 
 

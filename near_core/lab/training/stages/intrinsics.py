@@ -21,7 +21,6 @@ from ..data import photos, relight, samples
 from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch, start_from
 
 ROLL = 6.0  # degrees by which photos are rolled, the standard deviation
-HUED = 0.15  # of the photos have their colours in another order: light and colours may be of any hue
 UNPOSED = 0.15  # of the photos come without a camera
 DEPTH_JUMP = 0.15  # sides of the crop: depths that differ more are different surfaces
 IS_MATERIAL = torch.zeros(LAYERS, 1, 1, dtype=torch.bool)  # the layers that nobody knows of an unfinished object
@@ -52,7 +51,7 @@ def take_photo(sample: samples.Sample, number: int, rng: np.random.Generator, au
     if augment:
         window = photos.jitter_crop(window, rng)
         roll, mirrored = math.radians(rng.normal(0, ROLL)), bool(rng.random() < 0.5)
-        if rng.random() < HUED:
+        if rng.random() < photos.HUED:
             order = torch.from_numpy(rng.permutation(3))
             picture[Picture.COLOR] = picture[Picture.COLOR][order]
             layers[Layer.BASE_COLOR] = layers[Layer.BASE_COLOR][order]
