@@ -44,10 +44,10 @@ def test_what_is_not_given_keeps_its_default():
 
 
 def test_values_have_the_types_of_their_fields():
-    config, _ = parse("b", "--out", "x", "--data", "p", "--data", "q", "--counts", "3,4", "--start", "s", "--limit", "7",
-                      "--know", "one", "--prepare", "--rate", "1e-3")
-    assert config == Config(out=Path("x"), stage="b", data=(Path("p"), Path("q")), counts=(3, 4), start=Path("s"), limit=7,
-                            know="one", prepare=True, rate=1e-3)
+    config, _ = parse("b", "--out", "x", "--data", "p", "--data", "q", "--counts", "3,4", "--start", "s", "--limit",
+                      "7", "--know", "one", "--prepare", "--rate", "1e-3")
+    assert config == Config(out=Path("x"), stage="b", data=(Path("p"), Path("q")), counts=(3, 4), start=Path("s"),
+                            limit=7, know="one", prepare=True, rate=1e-3)
     assert as_json(config) == {
         "config": "Config", "out": "x", "rate": 1e-3, "stage": "b", "data": ["p", "q"], "counts": [3, 4], "start": "s",
         "limit": 7, "know": "one", "prepare": True}
@@ -61,8 +61,8 @@ def test_help_says_meaning_unit_and_default():
 
 
 @pytest.mark.parametrize("words", [
-    ("a",), ("--out", "x"), ("c", "--out", "x"), ("a", "--out", "x", "--limit", "few"), ("a", "--out", "x", "--counts", "1,b"),
-    ("a", "--out", "x", "--know", "two"), ("a", "--out", "x", "--other", "1")])
+    ("a",), ("--out", "x"), ("c", "--out", "x"), ("a", "--out", "x", "--limit", "few"),
+    ("a", "--out", "x", "--counts", "1,b"), ("a", "--out", "x", "--know", "two"), ("a", "--out", "x", "--other", "1")])
 def test_what_fits_no_field_is_refused(words):
     with pytest.raises(NearError):
         parse(*words)

@@ -26,7 +26,8 @@ def learned(folder):
     """Checks what a run leaves, and returns its steps and its config."""
     from safetensors.torch import load_file
     state = torch.load(folder / "state.pt", weights_only=True)
-    assert state.keys() == {"network", "optimizer", "average", "step", "minutes", "best"}  # earlier runs go on with these
+    # earlier runs go on with these
+    assert state.keys() == {"network", "optimizer", "average", "step", "minutes", "best"}
     assert all(torch.isfinite(value).all() for value in load_file(folder / "best.safetensors").values())
     line = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
     assert np.isfinite(line["score"])

@@ -106,7 +106,7 @@ def pack_surface(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
 
 
 def pack_pictures(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of an object's pictures, a folder of a data set's views: WebP files, one after the other, and cameras."""
+    """The arrays of an object's pictures, a folder of a data set's views: WebP files one after the other, cameras."""
     views = photos.read_views(folder)
     cameras, focals, numbers, files = [], [], [], []
     for number, view in enumerate(views):
