@@ -16,9 +16,10 @@ def arrays():
     near = lambda *shape: rng.uniform(0.2, 1, shape).astype(np.float32)
     return {"0.terms": near(2, 3, TERMS, 3), "0.tokens": near(2, TOKENS, RADIANCE), "0.truth": near(2, 8, 8, 4),
             "0.visibility": near(2, 3), "0.mean": near(2), "0.surfel": near(3, SURFEL), "0.voxel": np.array([0, 1, 1]),
-            "0.view": near(3, 3), "0.reflected": near(3, 3), "0.normal": near(3, 3),
-            "0.camera": np.eye(4, dtype=np.float32), "0.intrinsics": np.eye(3, dtype=np.float32), "0.size": np.array([8, 8]), "0.xyz": near(4, 3),
-            "0.covariance": near(4, 6), "0.opacity": near(4), "0.owner": np.array([0, 1, 2, -1]), "0.shift": near(4, 3)}
+            "0.view": near(3, 3), "0.reflected": near(3, 3), "0.normal": near(3, 3), "0.size": np.array([8, 8]),
+            "0.camera": np.eye(4, dtype=np.float32), "0.intrinsics": np.eye(3, dtype=np.float32),
+            "0.xyz": near(4, 3), "0.covariance": near(4, 6), "0.opacity": near(4), "0.shift": near(4, 3),
+            "0.owner": np.array([0, 1, 2, -1])}
 
 
 def test_a_mixture_of_one_light_is_that_light(arrays):
