@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ import trimesh
 
 from near_core import asset, image
 from near_core.commands.cli import main
-from near_core.lab.bench import lock
 from near_core.models.mini import runtime
 
 SIZE = ["--size", "48x32"]
@@ -150,22 +148,3 @@ def test_interruption_leaves_no_file_and_no_traceback(ball, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped" in errors and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
-
-
-def test_measurements_exclude_each_other_and_are_seen_by_training():
-    assert not lock.wanted()
-    other = subprocess.Popen([sys.executable, "-c", "from near_core.lab.bench import lock; import time\n"
-                              "with lock.exclusive(0): print('held', flush=True); time.sleep(30)"],
-                             stdout=subprocess.PIPE, text=True)
-    try:
-        assert other.stdout.readline() == "held\n" and lock.wanted()
-    finally:
-        other.kill()
-        other.wait()
-    for _ in range(20):
-        if not lock.wanted():
-            break
-        time.sleep(0.1)
-    with lock.exclusive(0):
-        assert lock.wanted()
-    assert not lock.wanted()
