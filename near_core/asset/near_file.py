@@ -47,7 +47,7 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
 
     what: how messages name the file. Raises NearError.
     """
-    damaged = damage(what)
+    damaged = describe_damage(what)
     view = memoryview(data).cast("B")
     if not 8 <= len(view) <= MAX_BYTES:
         raise damaged
@@ -68,7 +68,7 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
         raise damaged from error
 
 
-def damage(what: str) -> NearError:
+def describe_damage(what: str) -> NearError:
     """The error of a file that is not what it should be."""
     return NearError(f"{what} is not a complete .near file.", "Export or create it again.")
 

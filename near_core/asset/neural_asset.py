@@ -57,7 +57,7 @@ class NeuralAsset:
         return hash_bytes(to_bytes(self))
 
 
-def _surfel_tensors(surfels: Surfels) -> dict[str, np.ndarray]:
+def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
     unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)  # noqa: E731
     return {
         "surfel_position": unorm(surfels.position + 0.5, 65535).astype(np.uint16),
@@ -83,7 +83,7 @@ def _read_surfels(tensors: dict[str, np.ndarray]) -> Surfels | None:
         area=tensors["surfel_area"].astype(np.float32))
 
 
-def _texel_tensors(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
+def _pack_texels(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
     return {
         "texel_count": np.bincount(texels.surfel, minlength=surfels).astype(np.uint8),
         "texel_position": np.round(np.clip(texels.position + 0.5, 0, 1) * 65535).astype(np.uint16),
@@ -106,9 +106,9 @@ def to_bytes(asset: NeuralAsset) -> bytes:
     tensors = {"coords": asset.coords.astype(np.uint8), "material": asset.material.astype(np.float16),
                "slat": asset.slat.astype(np.float16)}
     if asset.surfels is not None:
-        tensors |= _surfel_tensors(asset.surfels)
+        tensors |= _pack_surfels(asset.surfels)
         if asset.texels is not None and len(asset.texels):
-            tensors |= _texel_tensors(asset.texels, len(asset.surfels))
+            tensors |= _pack_texels(asset.texels, len(asset.surfels))
     if asset.thumbnail is not None:
         tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
     return near_file.pack(tensors, {
@@ -122,7 +122,7 @@ def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset
     what: how messages name it. Raises NearError.
     """
     tensors, metadata = near_file.unpack(data, what)
-    damaged = near_file.damage(what)
+    damaged = near_file.describe_damage(what)
     try:
         asset = _read_asset(tensors, metadata, damaged)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:

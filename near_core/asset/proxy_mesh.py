@@ -42,15 +42,15 @@ def build(asset: NeuralAsset) -> ProxyMesh:
     then moves to the point that fits the surfels around it best (least squares over their planes, as in dual
     contouring). Surfels that face the other way do not count, so thin plates keep two sides.
     """
-    points = asset.surfels or _centres(asset)
+    points = asset.surfels or _make_centres(asset)
     resolution = 2 * RESOLUTION
     faces: np.ndarray | None = None
     while faces is None or len(faces) > MAX_FACES:
         resolution //= 2
-        corners, faces = _bound(np.unique(_cells(points.position, resolution), axis=0), resolution)
+        corners, faces = _bound(np.unique(_find_cells(points.position, resolution), axis=0), resolution)
     normals = compute_vertex_normals(corners.astype(np.float32), faces)
     vertices, material = _fit(corners, normals, points, resolution)
-    vertices = _kept_close(vertices, corners, points.position, resolution)
+    vertices = _keep_close(vertices, corners, points.position, resolution)
     if asset.surfels is None:
         for _ in range(_RELAXED):
             vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
@@ -58,7 +58,7 @@ def build(asset: NeuralAsset) -> ProxyMesh:
                  material[:, VoxelMaterial.METALLIC])
 
 
-def _centres(asset: NeuralAsset) -> Surfels:
+def _make_centres(asset: NeuralAsset) -> Surfels:
     """One surfel in the middle of each voxel, without a normal."""
     centres = (asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
     material, one, zero = asset.material.astype(np.float32), np.ones(len(centres), np.float32), np.zeros_like(centres)
@@ -66,11 +66,11 @@ def _centres(asset: NeuralAsset) -> Surfels:
                    material[:, VoxelMaterial.METALLIC], one, one, one)
 
 
-def _cells(position: np.ndarray, resolution: int) -> np.ndarray:
+def _find_cells(position: np.ndarray, resolution: int) -> np.ndarray:
     return np.clip(((position + 0.5) * resolution).astype(np.int64), 0, resolution - 1)
 
 
-def _flat(cells: np.ndarray, resolution: int) -> np.ndarray:
+def _flatten(cells: np.ndarray, resolution: int) -> np.ndarray:
     return cells.astype(np.int64) @ (resolution * resolution, resolution, 1)
 
 
@@ -126,12 +126,12 @@ def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: 
     return (vertices + lift[:, None] * normals).astype(np.float32), material.astype(np.float32)
 
 
-def _kept_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, resolution: int) -> np.ndarray:
+def _keep_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, resolution: int) -> np.ndarray:
     """The vertices, those that lie farther than half a voxel from all points around their corner drawn towards one."""
-    cells = _flat(_cells(points, resolution), resolution)
+    cells = _flatten(_find_cells(points, resolution), resolution)
     points = points[np.argsort(cells, kind="stable")]
     keys, start, count = np.unique(np.sort(cells), return_index=True, return_counts=True)
-    row = _rows(keys, resolution)
+    row = _index_cells(keys, resolution)
     start, count = np.append(start, 0), np.append(count, 0)
     limit = 0.5 / RESOLUTION
     far, nearest, distance = np.arange(len(vertices)), vertices.copy(), np.full(len(vertices), np.inf)
@@ -148,7 +148,7 @@ def _kept_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, r
     return np.where(np.isfinite(distance)[:, None], nearest + (vertices - nearest) * share, vertices)
 
 
-def _rows(keys: np.ndarray, resolution: int) -> np.ndarray:
+def _index_cells(keys: np.ndarray, resolution: int) -> np.ndarray:
     """Which of the cells `keys` (flat indices) each cell is, len(keys) for none: a grid with one empty cell around."""
     row = np.full((resolution + 2,) * 3, len(keys))
     row[tuple(np.stack(np.unravel_index(keys, (resolution,) * 3)) + 1)] = np.arange(len(keys))
@@ -159,14 +159,14 @@ def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarr
     """Sums over the points of each cell, sorted by the axis they face; a seventh sort has no normal.
 
     Returns (cells + 1, 7, 24) float64, the last row zero: weight, position 3, its squares 3, normal normal^T 9,
-    normal (normal . position) 3, base colour 3, roughness, metallic; and _rows of the cells.
+    normal (normal . position) 3, base colour 3, roughness, metallic; and _index_cells of the cells.
     """
     n, weight = points.normal.astype(np.float64), np.maximum(points.area * points.opacity, 1e-6).astype(np.float64)
     height = (n * points.position).sum(1, keepdims=True)
     values = np.concatenate([np.ones((len(n), 1)), points.position, points.position.astype(np.float64) ** 2,
                              (n[:, :, None] * n[:, None]).reshape(-1, 9), n * height, points.base_color,
                              points.roughness[:, None], points.metallic[:, None]], 1)
-    keys, index = np.unique(_flat(_cells(points.position, resolution), resolution), return_inverse=True)
+    keys, index = np.unique(_flatten(_find_cells(points.position, resolution), resolution), return_inverse=True)
     axis = np.where((n == 0).all(1), 6, np.argmax(n @ _AXES.T, 1))
     sums = np.stack([np.bincount(index * 7 + axis, weight * v, len(keys) * 7 + 7) for v in values.T], 1)
-    return sums.reshape(-1, 7, values.shape[1]), _rows(keys, resolution)
+    return sums.reshape(-1, 7, values.shape[1]), _index_cells(keys, resolution)

@@ -16,7 +16,7 @@ from . import principled
 from .config import TransportConfig
 from .transport import Illumination, PreparedLight, Transport
 
-_ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
+TOKEN_ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,13 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
     for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
-        rows = _rows(chosen)
+        rows = _pick_rows(chosen)
         if chosen.any():
             opened[rows], traced[rows], blocked[rows] = _trace_reflections(
                 prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
                 rays, threads)
     if illumination.lit is not None:
-        rows, turn = _rows(wide), asset_to_map.astype(np.float32)
+        rows, turn = _pick_rows(wide), asset_to_map.astype(np.float32)
         spots = light.suns[-light.spots:] @ turn
         each = reflect_directions(surfels.take(rows), view[rows], spots, config.spot_roughness)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
@@ -70,7 +70,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
 
-def _rows(chosen: np.ndarray) -> np.ndarray | slice:
+def _pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
     """Those of chosen (K,) bool, as an index that copies nothing where it is all of them."""
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
@@ -123,7 +123,7 @@ def look_up_tokens(light: PreparedLight, directions: np.ndarray) -> np.ndarray:
     """Radiance around directions (T, 3) of the map's frame at three widths, over the map's mean.
     (T, RADIANCE) float32."""
     pyramid = light.pyramid
-    lods = [max(math.log2(pyramid.height / rows), 0) for rows in _ROWS]
+    lods = [max(math.log2(pyramid.height / rows), 0) for rows in TOKEN_ROWS]
     levels = [pyramid.sample(directions, np.full(len(directions), lod, np.float32)) for lod in lods]
     return np.concatenate(levels, 1) / light.mean
 

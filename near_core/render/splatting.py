@@ -106,7 +106,7 @@ def select(instances: Sequence[VisibleInstance], camera: Camera, detail: bool, t
     weight = weigh(projection, depth, camera, threads, config)
     shaded = np.concatenate([each.front for each in instances]) & (weight > config.seen)
     seen = np.flatnonzero(shaded)
-    shaded[seen] = weight[seen] >= faint_weight(projection, seen, config)
+    shaded[seen] = weight[seen] >= _find_faint_weight(projection, seen, config)
     plain, wide = projection.radius > 0, shaded & (projection.radius >= config.texel_radius)
     rows, texels, start = [], [], 0
     for each in instances:
@@ -127,7 +127,7 @@ def weigh(projection: splat.Projection, occlusion_depth: np.ndarray, camera: Cam
     return splat.contributions(shifted, *map(int, high - low), occlusion_depth=occlusion_depth, threads=threads)
 
 
-def faint_weight(projection: splat.Projection, rows: np.ndarray, config: SplattingConfig = SplattingConfig()
+def _find_faint_weight(projection: splat.Projection, rows: np.ndarray, config: SplattingConfig = SplattingConfig()
                  ) -> np.ndarray:
     """The weight from which surfels at rows (K,) are worth shading. (K,) pixels."""
     a, b, c = projection.conic[rows].T
