@@ -53,7 +53,7 @@ class Pyramid:
         return out
 
 
-def pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
+def build_pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
     """The mip pyramid of a light map; a Pyramid is returned as it is, so every function here takes either.
 
     light: (H, W, 3) float32. Level 0 has the largest power of two <= H rows, 64 at least and 2048 at most. Every level
@@ -73,8 +73,8 @@ def pyramid(light: np.ndarray | Pyramid, *, threads: int = 0) -> Pyramid:
     return Pyramid(texels, height, levels)
 
 
-def lookup(light: np.ndarray, direction: np.ndarray, to_map: np.ndarray, strength: float = 1.0, *,
-           threads: int = 0) -> np.ndarray:
+def look_up(light: np.ndarray, direction: np.ndarray, to_map: np.ndarray, strength: float = 1.0, *,
+            threads: int = 0) -> np.ndarray:
     """The map itself, texels of any number: bilinear, the outermost rows reach to the poles. (K, 3) float32.
 
     light: (H, W, 3) float32. direction: (K, 3) float32, of any length. to_map: (3, 3), turns directions into the map's
@@ -90,15 +90,15 @@ def lookup(light: np.ndarray, direction: np.ndarray, to_map: np.ndarray, strengt
     return out
 
 
-def irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 0) -> np.ndarray:
+def integrate_irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threads: int = 0) -> np.ndarray:
     """E(n), the integral of radiance times max(0, n . w), at the texels of a small equirect: (h, 2h, 3) float32.
 
     The sum runs over 64 x 128 blocks of texels, each with its energy and the centre of its luminance.
     """
-    return _convolved(_sources(light, threads), directions(height), 1.0, threads)[..., :3].copy()
+    return _convolved(_sources(light, threads), compute_directions(height), 1.0, threads)[..., :3].copy()
 
 
-def one_level(light: np.ndarray) -> Pyramid:
+def make_single_level(light: np.ndarray) -> Pyramid:
     """A small (h, 2h, 3) float32 map, as `irradiance` makes them, for `Pyramid.sample` at lod 0."""
     height = len(require("light", light, (None, None, 3)))
     require("light", light, (height, 2 * height, 3))
@@ -115,7 +115,7 @@ def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: i
     roughness: L values, perceptual. height: rows. Returns (L, h, 2h, 3) float32. Lobes wider than NARROW are summed
     over 64 x 128 blocks of the map; narrower ones by 64 filtered importance samples, never finer than the output.
     """
-    light, normal = pyramid(light, threads=threads), directions(height)
+    light, normal = build_pyramid(light, threads=threads), compute_directions(height)
     sources = _sources(light, threads)
     out = np.empty((len(roughness), height, 2 * height, 3), np.float32)
     for level, r in zip(out, roughness):
@@ -138,7 +138,7 @@ def reflect(light: np.ndarray | Pyramid, surface: np.ndarray, view: np.ndarray, 
     (K, 3) float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness:
     (K,) float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). Returns (K, 2, 3) float32.
     """
-    light = pyramid(light, threads=threads)
+    light = build_pyramid(light, threads=threads)
     count = len(require("key", key, (None,), np.int32))
     for name, value in (("surface", surface), ("view", view), ("normal", normal)):
         require(name, value, (count, 3))
@@ -149,13 +149,13 @@ def reflect(light: np.ndarray | Pyramid, surface: np.ndarray, view: np.ndarray, 
     return out
 
 
-def brdf(roughness: np.ndarray, n_dot_v: np.ndarray) -> np.ndarray:
-    """Scale and bias of F0, bilinear from brdf_table(). roughness, n_dot_v: same shape. Returns shape + (2,) float32.
+def look_up_brdf(roughness: np.ndarray, n_dot_v: np.ndarray) -> np.ndarray:
+    """Scale and bias of F0, bilinear in the table. roughness, n_dot_v: same shape. Returns shape + (2,) float32.
 
     Scale + bias is the lobe's directional albedo A at F0 = 1: multiply a specular term by 1 + F0 (1 / A - 1) to give
     back what single scattering loses (Turquin 2019).
     """
-    table = brdf_table()
+    table = tabulate_brdf()
     size = len(table)
     y, x = (np.clip(np.asarray(a, np.float32), 0, 1) * np.float32(size - 1) for a in (roughness, n_dot_v))
     i, j = (np.minimum(a.astype(np.int32), size - 2) for a in (y, x))
@@ -168,7 +168,7 @@ def brdf(roughness: np.ndarray, n_dot_v: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def brdf_table(size: int = 32) -> np.ndarray:
+def tabulate_brdf(size: int = 32) -> np.ndarray:
     """Split-sum scale and bias, (size, size, 2) float32, read-only.
 
     Row i is for roughness i / (size - 1), column j for n . v likewise.
@@ -186,14 +186,14 @@ def brdf_table(size: int = 32) -> np.ndarray:
     return table
 
 
-def solid_angle_mean(light: np.ndarray | Pyramid, *, threads: int = 0) -> np.ndarray:
+def average_radiance(light: np.ndarray | Pyramid, *, threads: int = 0) -> np.ndarray:
     """The map's mean radiance over the sphere, (3,) float32."""
-    energy, _ = energy_blocks(light, 64, threads=threads)
+    energy, _ = sum_blocks(light, 64, threads=threads)
     return (energy.sum(0, dtype=np.float64) / (4 * np.pi)).astype(np.float32)
 
 
-def importance_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0, *,
-                          threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def draw_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0, *,
+                    threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Directions drawn by the map's luminance: the sum of weight * f(direction) estimates the integral of L f.
 
     The map is cut into 128 x 256 blocks. A block that holds more than 1/count of what is left is taken for certain,
@@ -201,7 +201,7 @@ def importance_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0
     systematic sampling along a space-filling curve. Returns direction (count, 3) float32, map frame, unit, and weight
     (count, 3) float32, radiance times steradians; on a black map, uniform directions with weight 0.
     """
-    energy, centroid = energy_blocks(light, 128, threads=threads)
+    energy, centroid = sum_blocks(light, 128, threads=threads)
     luminance = (energy @ LUMINANCE).astype(np.float64)
     chosen, share = _systematic(luminance[_morton_order(len(energy))], count, np.random.default_rng(seed))
     chosen = _morton_order(len(energy))[chosen]
@@ -210,20 +210,20 @@ def importance_directions(light: np.ndarray | Pyramid, count: int, seed: int = 0
     return np.ascontiguousarray(direction, np.float32), (energy[chosen] * share[:, None]).astype(np.float32)
 
 
-def energy_blocks(light: np.ndarray | Pyramid, height: int, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def sum_blocks(light: np.ndarray | Pyramid, height: int, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Energy of the map in (height, 2 height) blocks and its centre, (blocks, 3) float32 each, height 128 at most.
 
     energy: radiance times solid angle. centroid: mean direction by luminance, a little shorter than 1.
     """
-    light = pyramid(light, threads=threads)
+    light = build_pyramid(light, threads=threads)
     height = min(height, light.height)  # 64 at least, see pyramid
-    row, column = texel_moments(light.height)
+    row, column = compute_texel_moments(light.height)
     energy, centroid = np.empty((2, 2 * height * height, 3), np.float32)
     _blocks(light.texels, light.height, row, column, height, energy, centroid, threads)
     return energy, centroid
 
 
-def directions(height: int) -> np.ndarray:
+def compute_directions(height: int) -> np.ndarray:
     """Centre directions of an equirect's texels, (height, 2 height, 3) float32, unit."""
     theta = (np.arange(height) + 0.5)[:, None] * np.pi / height
     phi = np.pi - (np.arange(2 * height) + 0.5)[None] * np.pi / height
@@ -232,7 +232,7 @@ def directions(height: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def texel_moments(height: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_texel_moments(height: int) -> tuple[np.ndarray, np.ndarray]:
     """Exact means over an equirect's texels: row (height, 3) of z, distance from the axis and solid angle; column
     (2 height, 2) of cos and sin of the azimuth. float32."""
     edge = np.linspace(0, np.pi, height + 1)
@@ -246,8 +246,8 @@ def texel_moments(height: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _sources(light: np.ndarray | Pyramid, threads: int) -> np.ndarray:
     """The map as 64 x 128 lights for _convolved, (7, blocks) float32: centroid, energy, solid angle."""
-    energy, centroid = energy_blocks(light, 64, threads=threads)
-    solid = np.repeat(texel_moments(64)[0][:, 2:], 128, axis=0)
+    energy, centroid = sum_blocks(light, 64, threads=threads)
+    solid = np.repeat(compute_texel_moments(64)[0][:, 2:], 128, axis=0)
     return np.ascontiguousarray(np.concatenate([centroid, energy, solid], 1).T)
 
 

@@ -142,7 +142,7 @@ class Grid:
         return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))
 
 
-def open_words(table: np.ndarray) -> np.ndarray:
+def pack_open(table: np.ndarray) -> np.ndarray:
     """Which entries of a hit table (N, D) are the sky, for `direct`: (N / 16 rounded up, D) uint16, a bit per row."""
     blocks = -(-len(table) // 16)
     opened = np.zeros((16 * blocks, table.shape[1]), bool)
@@ -151,15 +151,15 @@ def open_words(table: np.ndarray) -> np.ndarray:
     return octets[:, 0] | octets[:, 1].astype(np.uint16) << 8
 
 
-def direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray, opened: np.ndarray, normal: np.ndarray,
-           irradiance: Pyramid, asset_to_map: np.ndarray, *, threads: int = 0
-           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gather_direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray, opened: np.ndarray,
+                  normal: np.ndarray, irradiance: Pyramid, asset_to_map: np.ndarray, *, threads: int = 0
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Irradiance of the whole sky, (N, 3), of what is seen of it, (N, 3), and the share of this in luminance, (N,).
 
     The share, channel by channel, is that of the open directions in the sum of max(0, n . w) radiance.
     direction: (D + E, 3) float32, unit, asset frame. radiance: (D + E, 3) float32, times the steradians of each.
-    words: of the first D directions, as `open_words` makes them. opened: (N, E) bool, of the others. normal: (N, 3)
-    float32, unit, shading. irradiance: the whole sky's by normal, map frame, ggx.one_level. asset_to_map: (3, 3).
+    words: of the first D directions, as `pack_open` makes them. opened: (N, E) bool, of the others. normal: (N, 3)
+    float32, unit, shading. irradiance: the whole sky's by normal, map frame, a single level. asset_to_map: (3, 3).
     """
     count, others = require("opened", opened, (None, None), bool).shape
     shared = require("words", words, (-(-count // 16), None), np.uint16).shape[1]

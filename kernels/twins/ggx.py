@@ -29,7 +29,7 @@ def resample(light, height: int):
     return np.einsum("yr,xc,rck->yxk", rows, columns, light.astype(np.float64), optimize=True)
 
 
-def pyramid(light) -> list:
+def build_pyramid(light) -> list:
     """From 64 to 2048 rows down to 2 x 4: 2 x 2 means by solid angle, then a box filter along rows near the poles."""
     levels = [resample(light, min(max(1 << (len(light).bit_length() - 1), 64), 2048))]
     while len(levels[-1]) > 2:
@@ -78,7 +78,7 @@ def sample(levels, direction, lod):
     return (1 - f) * everywhere[k, i] + f * everywhere[k + 1, i]
 
 
-def lookup(light, direction):
+def look_up(light, direction):
     """Radiance (K, 3) of a map of any size at unit directions: bilinear, clamped at the poles."""
     height, width = light.shape[:2]
     u, v = equirect(direction.astype(np.float64))
@@ -100,7 +100,7 @@ def texel_centres(height: int):
     return centre, ((edge[:-1] - edge[1:]) * np.pi / height)[:, None]
 
 
-def irradiance(light, normal):
+def integrate_irradiance(light, normal):
     """(K, 3): the sum over every texel, by its centre. light has twice as many columns as rows."""
     centre, solid = texel_centres(len(light))
     cosine = np.maximum(normal @ centre.reshape(-1, 3).T, 0)

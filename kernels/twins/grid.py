@@ -81,7 +81,7 @@ def gather(table, direction, normal, radiosity):
     return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
 
 
-def direct(opened, direction, radiance, normal, irradiance, asset_to_map):
+def gather_direct(opened, direction, radiance, normal, irradiance, asset_to_map):
     """(N, 3), (N, 3) and (N,): irradiance of the whole sky, of what is seen of it, and the share of its luminance.
 
     opened: (N, D) bool. radiance: (D, 3), times steradians. irradiance: (h, 2h, 3).

@@ -23,7 +23,7 @@ class TransportConfig:
     spot_radiance: float = 16.0  # times the map's mean luminance: what outshines this is a spot
     spot_directions: int = 16  # at most
     least_share: float = 0.01  # of the map's energy: suns or spots below this are not worth their directions
-    sky_rows: int = 128  # of the sky's map; importance_directions distinguishes no more
+    sky_rows: int = 128  # of the sky's map; ggx.draw_directions distinguishes no more
     draft_rays: int = 4  # specular rays per surfel
     final_rays: int = 8  # specular rays per surfel
     open_rays: int = 6  # times as many, not traced: they take the noise from what nothing blocks

@@ -25,7 +25,7 @@ def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     specular: (K, L, 2, 3) means of weight*(1-Fc)*L and weight*Fc*L over GGX samples, so that a surface of reflectance
         F0 sends F0 * specular[..., 0, :] + specular[..., 1, :].
     """
-    scale, bias = np.moveaxis(ggx.brdf(roughness, cosine), -1, 0)
+    scale, bias = np.moveaxis(ggx.look_up_brdf(roughness, cosine), -1, 0)
     single = np.maximum(scale + bias, 1e-3)
     lost = (1 - single) / single
 
@@ -53,7 +53,7 @@ def look_up_dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
 
 @cache
 def _make_dielectric_table(size: int = 64) -> np.ndarray:
-    """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.brdf_table."""
+    """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.tabulate_brdf."""
     unit = np.linspace(0, 1, size)
     cosine = np.maximum(unit, 1e-3)
     view = np.stack([np.sqrt(1 - cosine**2), np.zeros(size), cosine], -1)

@@ -67,14 +67,15 @@ class PreparedLight:
 
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
     """Everything that depends on the map alone. 10 ms to 0.2 s, by the map's size."""
-    pyramid = ggx.pyramid(environment.map)
-    mean = max(float(luminance(ggx.solid_angle_mean(pyramid))), 1e-8)
+    pyramid = ggx.build_pyramid(environment.map)
+    mean = max(float(luminance(ggx.average_radiance(pyramid))), 1e-8)
     base, spots, spot_weight = _split_bright(pyramid, config.spot_radiance * mean, config.least_share * mean,
                                        config.spot_directions)
     coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
-    sky, suns, weight = _split_bright(ggx.pyramid(np.ascontiguousarray(base.level(coarse))), config.sun_radiance * mean,
-                                config.least_share * mean, config.sun_directions)
-    return PreparedLight(environment, pyramid, base, sky, ggx.one_level(ggx.irradiance(pyramid)),
+    small = ggx.build_pyramid(np.ascontiguousarray(base.level(coarse)))
+    sky, suns, weight = _split_bright(small, config.sun_radiance * mean, config.least_share * mean,
+                                      config.sun_directions)
+    return PreparedLight(environment, pyramid, base, sky, ggx.make_single_level(ggx.integrate_irradiance(pyramid)),
                          np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
@@ -83,11 +84,11 @@ def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
     """A map dimmed to a luminance of limit, and what it loses as `count` directions (S, 3) with weights (S, 3) at most;
     the map itself and none where that is no more than `least` in the mean."""
     whole = np.ascontiguousarray(pyramid.level(0))
-    dimmed = ggx.pyramid(whole * np.minimum(1, limit / np.maximum(luminance(whole), 1e-9))[..., None])
+    dimmed = ggx.build_pyramid(whole * np.minimum(1, limit / np.maximum(luminance(whole), 1e-9))[..., None])
     bright = replace(pyramid, texels=pyramid.texels - dimmed.texels)
-    if luminance(ggx.solid_angle_mean(bright)) <= least:
+    if luminance(ggx.average_radiance(bright)) <= least:
         return pyramid, np.empty((0, 3), np.float32), np.empty((0, 3), np.float32)
-    directions, weight = ggx.importance_directions(bright, count)
+    directions, weight = ggx.draw_directions(bright, count)
     carries = weight.any(1)  # a map whose light is in few places leaves directions over
     return dimmed, directions[carries], weight[carries]
 
@@ -96,7 +97,7 @@ def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
 class Transport:
     """An asset made ready: its surfels in a grid, and what each of them sees in config.hit_directions directions.
 
-    words: which of them are open, as grid.open_words. links: who lights whom.
+    words: which of them are open, as grid.pack_open. links: who lights whom.
     albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
     """
 
@@ -119,7 +120,7 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads)
-    return Transport(surfels, lattice, directions, grid.open_words(table),
+    return Transport(surfels, lattice, directions, grid.pack_open(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      compute_albedo(surfels, config) / np.float32(math.pi), config)
 
@@ -163,7 +164,7 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
         transport.grid.trace_sky(towards, opened, index=index, threads=threads)
     lod = np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32)
     radiance = sky.sample(transport.directions @ turn.T, lod, threads=threads)
-    open_sky, direct, visibility = grid.direct(
+    open_sky, direct, visibility = grid.gather_direct(
         np.concatenate([transport.directions, towards]),
         np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]),
         transport.words, opened, surfels.shading_normal, light.irradiance, turn, threads=threads)

@@ -124,7 +124,7 @@ def weigh(projection: splat.Projection, occlusion_depth: np.ndarray, camera: Cam
     low = np.maximum(np.int64([left, top]), -config.margin)
     high = np.minimum(np.int64([left + width, top + height]), np.int64([camera.width, camera.height]) + config.margin)
     shifted = projection._replace(mean=projection.mean - low.astype(np.float32))
-    return splat.contributions(shifted, *map(int, high - low), occlusion_depth=occlusion_depth, threads=threads)
+    return splat.sum_contributions(shifted, *map(int, high - low), occlusion_depth=occlusion_depth, threads=threads)
 
 
 def _find_faint_weight(projection: splat.Projection, rows: np.ndarray, config: SplattingConfig = SplattingConfig()

@@ -42,7 +42,7 @@ class Environment:
     def look_up(self, directions: np.ndarray) -> np.ndarray:
         """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""
         flat = np.ascontiguousarray(directions, np.float32).reshape(-1, 3)
-        seen = ggx.lookup(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
+        seen = ggx.look_up(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
         return seen.reshape(directions.shape)
 
 

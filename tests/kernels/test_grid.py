@@ -175,8 +175,8 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
     assert np.array_equal(opened, still_life.trace_table(few) == -1)
     both, sky, turn = np.concatenate([d, few]), rng.random((55, 3)).astype(np.float32), TURNED.astype(np.float32)
     seen, map = np.concatenate([table == -1, opened], 1), rng.random((16, 32, 3)).astype(np.float32)
-    got = grid.direct(both, sky, grid.open_words(table), opened, normal, ggx.one_level(map), turn)
-    assert all(same(*pair) for pair in zip(got, twin.direct(seen, both, sky, normal, map, turn)))
+    got = grid.gather_direct(both, sky, grid.pack_open(table), opened, normal, ggx.make_single_level(map), turn)
+    assert all(same(*pair) for pair in zip(got, twin.gather_direct(seen, both, sky, normal, map, turn)))
 
 
 def test_radiosity_in_a_closed_room_is_the_geometric_series():
@@ -193,12 +193,12 @@ def test_radiosity_in_a_closed_room_is_the_geometric_series():
 def test_half_a_sky_that_is_seen_is_half_its_irradiance():
     p = np.stack([*np.random.default_rng(0).uniform(-0.4, 0.4, (2, 50_000)), np.zeros(50_000)], 1)
     scene = grid.Grid(*surfels(p, np.tile([0.0, 0, 1], (len(p), 1))), RESOLUTION)
-    d, map = fibonacci(256), ggx.one_level(np.full((2, 4, 3), np.pi, np.float32))
+    d, map = fibonacci(256), ggx.make_single_level(np.full((2, 4, 3), np.pi, np.float32))
     table = scene.trace_table(d)
     for cut, share in ((-1, 1), (0, 0.5), (1, 0)):  # what lies beyond it is the asset
         table[:, d[:, 0] > -cut] = 0
-        words, none = grid.open_words(table), np.empty((len(scene), 0), bool)
-        whole, seen, visibility = grid.direct(d, np.ones_like(d), words, none, scene.normal, map, np.eye(3))
+        words, none = grid.pack_open(table), np.empty((len(scene), 0), bool)
+        whole, seen, visibility = grid.gather_direct(d, np.ones_like(d), words, none, scene.normal, map, np.eye(3))
         assert np.allclose(whole, np.pi) and np.allclose(seen, share * np.pi, atol=0.05)
         assert np.allclose(visibility, share, atol=0.02)
 
@@ -223,8 +223,8 @@ def test_trace_specular_follows_its_twin(still_life, light, monkeypatch, variant
         pytest.skip(f"this machine has no {variant}")
     radiosity = rgb0(np.abs(still_life.normal))  # the same all over a wall, see same_wall
     surface, turn = shading(still_life, 200), TURNED.astype(np.float32)
-    got = grid.trace_specular(still_life, *surface, radiosity, ggx.pyramid(light), turn, rays=8, seed=3)
-    expected = twin.trace_specular(still_life, *surface, radiosity, twin_ggx.pyramid(light), turn, rays=8, seed=3)
+    got = grid.trace_specular(still_life, *surface, radiosity, ggx.build_pyramid(light), turn, rays=8, seed=3)
+    expected = twin.trace_specular(still_life, *surface, radiosity, twin_ggx.build_pyramid(light), turn, rays=8, seed=3)
     assert 0.1 < expected[2].mean() < 0.9
     for a, b in zip(got, expected):
         off = ~np.isclose(a, b, rtol=5e-3, atol=5e-3).reshape(len(a), -1).all(1)
@@ -236,18 +236,18 @@ def test_white_furnace():
     scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
     index, view, normal, roughness = shading(scene, 2000, bend=0)
     lit = (view * normal).sum(1) > 0.1
-    white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
+    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
     black = np.zeros((len(scene), 4), np.float32)
     sky, traced, blocked = grid.trace_specular(scene, index, view, normal, roughness, black, white, np.eye(3), rays=256)
     assert blocked.max() == 0 and np.array_equal(sky, traced)
-    expected = ggx.brdf(roughness, (view * normal).sum(1))
+    expected = ggx.look_up_brdf(roughness, (view * normal).sum(1))
     assert np.abs(sky[lit, :, 0] - expected[lit]).max() < 0.02
     assert np.abs(sky[lit, :, 0] - expected[lit]).mean() < 0.003
 
 
 def test_specular_in_a_closed_room_sees_the_walls():
     scene = grid.Grid(*surfels(*inside_out(box((0.3, 0.25, 0.2)))[:2]), RESOLUTION)
-    white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
+    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
     walls = rgb0(np.full((len(scene), 3), 0.25, np.float32))
     sky, traced, blocked = grid.trace_specular(scene, *shading(scene, 1000, bend=0), walls, white, np.eye(3), rays=16)
     assert (blocked > 0.999).mean() > 0.995
@@ -271,7 +271,7 @@ def test_a_sun_is_mirrored_where_it_stands(seed):
     dark = np.zeros((len(scene), 4), np.float32)
     for v, low, high in ((view, 0.5, 1.1), (away, -1, 1e-3)):
         sky, _, _ = grid.trace_specular(scene, index, unit(v), n, np.full(len(index), 0.05, np.float32), dark,
-                                        ggx.pyramid(sun_map), asset_to_map, rays=16)
+                                        ggx.build_pyramid(sun_map), asset_to_map, rays=16)
         assert low < np.median(sky.sum(1)) / 1000 < high
 
 
@@ -288,11 +288,11 @@ def test_hostile_numbers_do_no_harm(still_life):
     assert all(np.isfinite(a).all() for a in grid.bounce(links, good[:1], np.abs(good[:1]), 2))
     opened = np.empty((len(still_life), len(bad)), bool)
     still_life.trace_sky(bad, opened)
-    white = ggx.pyramid(np.ones((4, 8, 3), np.float32))
+    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
     index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
-    nothing = grid.open_words(np.empty((len(still_life), 0), np.int32))
-    map = ggx.one_level(np.ones((2, 4, 3), np.float32))
-    grid.direct(bad, bad, nothing, opened, still_life.position, map, np.eye(3))
+    nothing = grid.pack_open(np.empty((len(still_life), 0), np.int32))
+    map = ggx.make_single_level(np.ones((2, 4, 3), np.float32))
+    grid.gather_direct(bad, bad, nothing, opened, still_life.position, map, np.eye(3))
     grid.trace_specular(still_life, index, bad, bad, roughness, rgb0(still_life.position), white, np.eye(3))
     empty = grid.Grid(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 64)
     assert (empty.trace(good, good)[0] == -1).all() and empty.trace_table(good).shape == (0, 5)
@@ -323,12 +323,13 @@ def test_speed_on_two_threads():
     table, lit = scene.trace_table(d, threads=2), np.abs(scene.position)
     links = grid.link(table, d, scene.normal, threads=2)
     _, radiosity = stopwatch("bounce", 0.01, lambda: grid.bounce(links, lit, lit / 4, 4, threads=2))
-    opened, words = np.empty((len(scene), 4), bool), grid.open_words(table)
-    map = ggx.one_level(np.ones((16, 32, 3), np.float32))
+    opened, words = np.empty((len(scene), 4), bool), grid.pack_open(table)
+    map = ggx.make_single_level(np.ones((16, 32, 3), np.float32))
     stopwatch("trace_sky 4", 0.01, lambda: scene.trace_sky(d[:4], opened, threads=2))
     both = np.concatenate([d, d[:4]])
-    stopwatch("direct", 0.002, lambda: grid.direct(both, both, words, opened, scene.normal, map, np.eye(3), threads=2))
-    light = ggx.pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
+    stopwatch("direct", 0.002, lambda: grid.gather_direct(
+        both, both, words, opened, scene.normal, map, np.eye(3), threads=2))
+    light = ggx.build_pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
     surface = shading(scene, 20_000)
     stopwatch("specular 20000 x 4", 0.06,
               lambda: grid.trace_specular(scene, *surface, radiosity, light, np.eye(3), rays=4, threads=2))

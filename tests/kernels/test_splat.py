@@ -44,7 +44,7 @@ def test_picture_is_the_twins(channels, background):
     for a, b in zip(mine[:2], theirs):
         np.testing.assert_allclose(a, b, atol=1e-5)
     np.testing.assert_allclose(mine[2], theirs[2], atol=3e-5)
-    np.testing.assert_allclose(splat.contributions(seen, WIDTH, HEIGHT), theirs[3], atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(splat.sum_contributions(seen, WIDTH, HEIGHT), theirs[3], atol=1e-4, rtol=1e-4)
 
 
 def test_a_closed_surface_hides_as_the_twins_does():
@@ -57,11 +57,11 @@ def test_a_closed_surface_hides_as_the_twins_does():
                             HEIGHT, occlusion_depth=torch.tensor(occlusion_depth).double())
     for a, b in zip(mine, theirs):
         np.testing.assert_allclose(a, b, atol=1e-4)
-    weights = splat.contributions(seen, WIDTH, HEIGHT, occlusion_depth=occlusion_depth)
+    weights = splat.sum_contributions(seen, WIDTH, HEIGHT, occlusion_depth=occlusion_depth)
     np.testing.assert_allclose(weights, theirs[3], atol=1e-3, rtol=1e-3)
     plain = splat.rasterize(seen, features, WIDTH, HEIGHT)
     np.testing.assert_array_equal(mine[1], plain[1])  # what lies behind still takes light
-    assert weights.sum() < 0.99 * splat.contributions(seen, WIDTH, HEIGHT).sum()
+    assert weights.sum() < 0.99 * splat.sum_contributions(seen, WIDTH, HEIGHT).sum()
     everything = splat.rasterize(seen, features, WIDTH, HEIGHT, occlusion_depth=np.full(150, 9, np.float32))
     np.testing.assert_array_equal(everything[0], plain[0])
 
@@ -195,7 +195,7 @@ def test_one_gaussian_is_its_formula():
     np.testing.assert_allclose(alpha, expected, atol=1e-5)
     np.testing.assert_allclose(image[:, :, 0], 3 * expected, atol=3e-5)
     np.testing.assert_allclose(depth, np.where(expected > 0, 2, 0), atol=3e-5)
-    np.testing.assert_allclose(splat.contributions(seen, 40, 30), expected.sum(), rtol=1e-5)
+    np.testing.assert_allclose(splat.sum_contributions(seen, 40, 30), expected.sum(), rtol=1e-5)
 
 
 def test_a_crop_is_a_part_of_the_picture():
@@ -238,7 +238,7 @@ def test_threads_change_no_bit():
         gradients = splat_gradients.rasterize_backward(seen, features, WIDTH, HEIGHT, loss, threads=threads)
         back = splat_gradients.project_backward(*inputs, WIDTH, HEIGHT, seen, gradients, threads=threads)
         results.append([*seen, *splat.rasterize(seen, features, WIDTH, HEIGHT, threads=threads),
-                        splat.contributions(seen, WIDTH, HEIGHT, threads=threads), *gradients, *back])
+                        splat.sum_contributions(seen, WIDTH, HEIGHT, threads=threads), *gradients, *back])
     for other in results[1:]:
         for a, b in zip(results[0], other):
             np.testing.assert_array_equal(a, b)
@@ -259,7 +259,7 @@ def test_no_gaussians():
     seen = splat.project(*inputs, 33, 17)
     image, alpha, depth = splat.rasterize(seen, np.zeros((0, 3), np.float32), 33, 17, background=np.ones(3, np.float32))
     assert (image == 1).all() and not alpha.any() and not depth.any()
-    assert splat.contributions(seen, 33, 17).shape == (0,)
+    assert splat.sum_contributions(seen, 33, 17).shape == (0,)
     gradients = splat_gradients.rasterize_backward(seen, np.zeros((0, 3), np.float32), 33, 17, image)
     assert gradients.features.shape == (0, 3)
 
@@ -311,7 +311,7 @@ def test_an_absurd_amount_is_refused_at_once():
     ones = np.ones(count, np.float32)
     everywhere = splat.Projection(mean, conic, ones, np.full(count, 9999, np.int32), ones)
     with pytest.raises(MemoryError):
-        splat.contributions(everywhere, 8000, 8000)
+        splat.sum_contributions(everywhere, 8000, 8000)
 
 
 @pytest.mark.parametrize("change, name", [
@@ -337,7 +337,7 @@ def test_wrong_features_are_named():
     with pytest.raises(ValueError, match="1 to 64 channels"):
         splat.rasterize(seen, np.zeros((20, 65), np.float32), WIDTH, HEIGHT)
     with pytest.raises(ValueError, match="occlusion_depth"):
-        splat.contributions(seen, WIDTH, HEIGHT, occlusion_depth=np.zeros(19, np.float32))
+        splat.sum_contributions(seen, WIDTH, HEIGHT, occlusion_depth=np.zeros(19, np.float32))
     with pytest.raises(ValueError, match="background"):
         splat.rasterize(seen, np.zeros((20, 3), np.float32), WIDTH, HEIGHT, background=np.zeros(2, np.float32))
 
@@ -362,7 +362,7 @@ def bench(count: int, width: int, height: int, threads: int, channels: int = 12,
     steps = {
         "project": lambda: splat.project(xyz, covariance, opacity, *camera, threads=threads),
         "rasterize": lambda: splat.rasterize(seen, features, width, height, threads=threads),
-        "contributions": lambda: splat.contributions(seen, width, height, threads=threads),
+        "contributions": lambda: splat.sum_contributions(seen, width, height, threads=threads),
         "backward": lambda: splat_gradients.rasterize_backward(seen, features, width, height, loss, threads=threads),
     }
 

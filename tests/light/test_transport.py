@@ -41,10 +41,10 @@ def test_the_parts_of_a_map_hold_its_energy(environment, suns, spots):
     assert (light.spots > 0) == spots and (len(light.suns) > 0) == suns and light.sun_weight.any(1).all()
     assert light.spots <= limits.spot_directions and len(light.suns) - light.spots <= limits.sun_directions
     assert (light.base is light.pyramid) == (not spots)
-    whole = 4 * np.pi * ggx.solid_angle_mean(light.pyramid)
-    sky = 4 * np.pi * ggx.solid_angle_mean(light.sky)
+    whole = 4 * np.pi * ggx.average_radiance(light.pyramid)
+    sky = 4 * np.pi * ggx.average_radiance(light.sky)
     np.testing.assert_allclose(sky + light.sun_weight.sum(0), whole, rtol=0.01)
-    left = 4 * np.pi * ggx.solid_angle_mean(light.base)
+    left = 4 * np.pi * ggx.average_radiance(light.base)
     np.testing.assert_allclose(left + light.sun_weight[len(light.suns) - light.spots:].sum(0), whole, rtol=0.01)
 
 

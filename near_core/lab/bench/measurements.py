@@ -144,7 +144,7 @@ def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: a
     shape = from_surfels(surfels, np.eye(4))
     measured = {f"kernel_hit_table_m{count}": _median(args, lambda n: transport.prepare_transport(surfels, threads)),
                 "kernel_light": _median(args, lambda n: transport.prepare_light(light)),
-                "kernel_pyramid": _median(args, lambda n: ggx.pyramid(light.map, threads=threads))}
+                "kernel_pyramid": _median(args, lambda n: ggx.build_pyramid(light.map, threads=threads))}
     for suns in (True, False):
         illuminate = lambda n: transport.illuminate(prepared, prepared_light, turn_z(n),  # noqa: E731
                                                     suns=suns, threads=threads)  # noqa: B023

@@ -83,7 +83,7 @@ def draw(renderer, basis, subjects, camera, cull=True):
     total = len(material) // count
     shown = np.ones(total, bool)
     if cull:
-        shown = splat.contributions(seen, *size).reshape(total, count).sum(1) > 0
+        shown = splat.sum_contributions(seen, *size).reshape(total, count).sum(1) > 0
     features, first = np.zeros((total, count, 11), np.float32), 0
     for each in placed:
         rows = np.flatnonzero(shown[first:first + len(each.geometry)])

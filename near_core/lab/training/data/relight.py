@@ -52,8 +52,8 @@ class Lights:
         """Of maps (H, W, 3), M of them; rows: of what is prefiltered."""
         levels = []
         for light in maps:
-            pyramid = ggx.pyramid(light)
-            diffuse = ggx.irradiance(pyramid, rows) / math.pi
+            pyramid = ggx.build_pyramid(light)
+            diffuse = ggx.integrate_irradiance(pyramid, rows) / math.pi
             levels.append(np.concatenate([ggx.prefilter(pyramid, ROUGHNESS, rows), diffuse[None]]))
         atlas = torch.from_numpy(np.stack(levels).astype(np.float32)).permute(0, 4, 1, 2, 3)
         return cls(torch.cat([atlas[..., -1:], atlas, atlas[..., :1]], -1).contiguous())
