@@ -163,7 +163,7 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
         surfels = widen_roughness(surfels, normal_error)
     surfels = boost_saturation(surfels, config.saturation)
     progress("Latent", 0.8)
-    material = sampling.voxelize(shape, surfels)[1]
+    material = sampling.average_materials(surfels, coords)
     material[:, VoxelMaterial.CONFIDENCE] = confidence
     slat = encode(model, surfels, coords)
     progress("Done", 1.0)

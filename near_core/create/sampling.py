@@ -84,11 +84,19 @@ def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
 def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     """The voxels of the asset's 64^3 grid that the mesh touches, and their materials.
 
-    mesh: in the asset's frame. surfels: of the same mesh. Returns coords (N, 3) uint8, sorted, and material
-    (N, 8) float16 as in NeuralAsset: the area-weighted mean of the surfels in a voxel, of its nearest neighbour's
-    where it has none. Where the normals in a voxel oppose, those of the largest surfel's side count.
+    mesh: in the asset's frame. surfels: of the same mesh. Returns coords (N, 3) uint8, sorted, and average_materials.
     """
     coords = find_occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
+    return coords.astype(np.uint8), average_materials(surfels, coords)
+
+
+def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
+    """The materials of voxels (N, 3), as in NeuralAsset: (N, VoxelMaterial.COLUMNS) float16.
+
+    The area-weighted mean of the surfels in a voxel, of its nearest neighbour's where it has none. Where the normals in
+    a voxel oppose, those of the largest surfel's side count.
+    """
+    coords = coords.astype(np.int64)
     keys = (coords[:, 0] * asset.RESOLUTION + coords[:, 1]) * asset.RESOLUTION + coords[:, 2]
     row = np.full(asset.RESOLUTION ** 3, -1, np.int64)
     row[keys] = np.arange(len(keys))
@@ -112,7 +120,7 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     material = np.ones((len(keys), VoxelMaterial.COLUMNS), np.float16)
     material[:, VoxelMaterial.MATERIAL] = mean[:, :-3]
     material[:, VoxelMaterial.NORMAL] = encode_octahedral(unit(mean[:, -3:]))
-    return coords.astype(np.uint8), material
+    return material
 
 
 def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Progress = silent

@@ -33,20 +33,21 @@ def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = si
     progress("Shape", 0.7)
     logits = blur_binomial(logits) + config.logit_bias
     deep = np.clip(double(logits) / config.logits_per_cell, -4, 4).ravel()
-    view, points = views[0], cell_centres(FINE)
+    view = views[0]
     view.front = align_front(view, logits, config.front_blur_radius)
     progress("Shape", 0.8)
-    near = np.flatnonzero(_silhouette_at(view, points) > -1)
-    deep[np.setdiff1d(np.arange(len(deep)), near, assume_unique=True)] = -1
-    points = points[near]
+    uv, ray = project(cell_centres(FINE), view.camera)
+    silhouette = _silhouette_at(view, uv)
+    near = np.flatnonzero(silhouette > -1)
+    deep[silhouette <= -1] = -1
+    uv, below, silhouette = uv[near], ray[near, 3], silhouette[near]
     progress("Shape", 0.9)
-    uv, ray = project(points, view.camera)
     front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), round_thickness(view)]), uv).T
-    behind = (ray[:, 3] - front) / (CELL * np.maximum(oblique, 1))
-    body = np.maximum((thick - (ray[:, 3] - front)) / CELL, config.minimum_thickness - behind)
+    behind = (below - front) / (CELL * np.maximum(oblique, 1))
+    body = np.maximum((thick - (below - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
     cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
-    deep[near] = np.minimum(cut, _silhouette_at(view, points))
+    deep[near] = np.minimum(cut, silhouette)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep.reshape((FINE,) * 3)
@@ -110,9 +111,8 @@ def align_front(view: LayerView, logits: np.ndarray,
     return (view.front + total / weight).astype(np.float32)
 
 
-def _silhouette_at(view: PhotoView, points: np.ndarray) -> np.ndarray:
-    """(P,) positive where the photo is more than half opaque, in cells, about, near its edge."""
-    uv, _ = project(points, view.camera)
+def _silhouette_at(view: PhotoView, uv: np.ndarray) -> np.ndarray:
+    """(P,) positive where the photo is more than half opaque at uv (P, 2), in cells, about, near its edge."""
     return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
 
 
