@@ -36,8 +36,9 @@ PLATFORMS = {
 PACKED = ("onnxruntime", "safetensors", "pillow", "OpenEXR")
 # folders that artists do not get: developers' rooms, the kernels' sources and specification, other machines' libraries
 DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
-# files that are no code and make others: weights become ONNX, the model becomes the sample; and what a stop left behind
-MATERIAL = ("*.safetensors", "keg.glb", "exported", "*.part")
+# files that developers make others from, or look at: weights become ONNX, the model the sample, pictures the demo; and
+# what a stop left behind
+MATERIAL = ("*.safetensors", "*.glb", "*.jpg", "*.png", "exported", "*.part")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",

@@ -143,7 +143,7 @@ def test_the_zip_leaves_out_folders_and_material_and_nothing_else(installed):
     others = {name for name in zipped if not name.endswith(".py") and not name.startswith(folders)}
     assert others == kept
     assert {name.rpartition(".")[2] for name in zipped if name.startswith(folders)} <= {
-        "whl", "onnx", "json", "near", "jpg", "png", "md"}
+        "whl", "onnx", "json", "near", "md"}
     wheels = sum(path.stat().st_size for path in (installed / "extensions/near/wheels").iterdir())
     assert sum((installed / "extensions/near" / name).stat().st_size for name in zipped) - wheels < 40e6
 
