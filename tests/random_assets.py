@@ -9,7 +9,7 @@ from near_core.directions import unit
 def some_surfels(count: int = 500, seed: int = 0) -> Surfels:
     rng = np.random.default_rng(seed)
     normal = unit(rng.standard_normal((count, 3))).astype(np.float32)
-    scalar = lambda: rng.uniform(0, 1, count).astype(np.float32)  # noqa: E731
+    scalar = lambda: rng.uniform(0, 1, count).astype(np.float32)
     return Surfels(rng.uniform(-0.4, 0.4, (count, 3)).astype(np.float32), normal, normal,
                    rng.uniform(0, 1, (count, 3)).astype(np.float32), scalar(), scalar(), scalar() + 0.2, scalar(),
                    scalar())

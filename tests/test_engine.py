@@ -5,17 +5,17 @@ import pytest
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
-from near_core import asset as assets  # noqa: E402
-from near_core.commands.cli import main  # noqa: E402
-from near_core.directions import decode_octahedral  # noqa: E402
-from near_core.engine import Engine  # noqa: E402
-from near_core.errors import Cancelled, NearError  # noqa: E402
-from near_core.models.near import memory  # noqa: E402
-from near_core.published.renderer import PublishedRenderer  # noqa: E402
-from near_core.scene import PASSES, Instance, Settings  # noqa: E402
-from near_core.scene.camera import orbit  # noqa: E402
-from near_core.scene.environment import uniform  # noqa: E402
-from tests.models.near.test_pipeline import asset, folder  # noqa: E402, F401  fixtures
+from near_core import asset as assets
+from near_core.commands.cli import main
+from near_core.directions import decode_octahedral
+from near_core.engine import Engine
+from near_core.errors import Cancelled, NearError
+from near_core.models.near import memory
+from near_core.published.renderer import PublishedRenderer
+from near_core.scene import PASSES, Instance, Settings
+from near_core.scene.camera import orbit
+from near_core.scene.environment import uniform
+from tests.models.near.test_pipeline import asset, folder  # noqa: F401  fixtures
 
 CAMERA, LIGHT = orbit(0, 10, 2, 40, 32, 24), uniform((1, 0.8, 0.6))
 

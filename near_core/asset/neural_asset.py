@@ -58,7 +58,7 @@ class NeuralAsset:
 
 
 def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
-    unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)  # noqa: E731
+    unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)
     return {
         "surfel_position": unorm(surfels.position + 0.5, 65535).astype(np.uint16),
         "surfel_normal": np.round(encode_octahedral(surfels.normal) * 32767).astype(np.int16),

@@ -69,7 +69,7 @@ def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     out[cell, Octant.NORMAL] = surfels.shading_normal[chosen]
     weight = np.maximum(surfels.area[order], 1e-3)
     total = np.add.reduceat(weight, np.flatnonzero(first))
-    mean = lambda values: np.add.reduceat(values * weight, np.flatnonzero(first)) / total  # noqa: E731
+    mean = lambda values: np.add.reduceat(values * weight, np.flatnonzero(first)) / total
     out[cell, Octant.BASE_COLOR] = np.stack([mean(channel) for channel in surfels.base_color[order].T], 1)
     out[cell, Octant.ROUGHNESS] = mean(surfels.roughness[order])
     out[cell, Octant.METALLIC] = mean(surfels.metallic[order])

@@ -77,7 +77,7 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
-    blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)  # noqa: E731
+    blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)
     pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
     seen = pixel[:, Pixel.IS_SEEN]
     twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
@@ -95,7 +95,7 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
     weight, uv = _visibility_of(surfels, view)
     material = view.inside(view.material, uv)
     color = material[:, MaterialColumn.BASE_COLOR] + _detail_of(view, uv)
-    blend = lambda old, new: old * (1 - weight) + new * weight  # noqa: E731
+    blend = lambda old, new: old * (1 - weight) + new * weight
     made = replace(
         surfels, base_color=blend(surfels.base_color.T, srgb_decode(np.clip(color, 0, 1)).T).T,
         roughness=blend(surfels.roughness, material[:, MaterialColumn.ROUGHNESS]),

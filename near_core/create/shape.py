@@ -120,7 +120,7 @@ def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionCon
     """The mesh around what is inside a field, smoothed without shrinking (Taubin 1995); smoothed most where the photo
     does not show it, and so nothing is known of its detail."""
     vertices, quads = surface_nets.extract(deep)
-    around = lambda values: average_around(values[quads].mean(1), quads, len(vertices))  # noqa: E731
+    around = lambda values: average_around(values[quads].mean(1), quads, len(vertices))
     for share in config.smoothing:
         vertices = vertices + share * (around(vertices) - vertices)
     points = vertices.astype(np.float32)

@@ -27,7 +27,7 @@ def network_image(photo: Photo) -> np.ndarray:
     alpha = photo.alpha[..., None]
     colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
     planes = np.concatenate([colour * alpha, alpha], -1).transpose(2, 0, 1)
-    resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)  # noqa: E731
+    resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)
     return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), RESOLVED), SIZE))
                      for plane in planes])
 

@@ -65,7 +65,7 @@ def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
 
 def as_json(config: Any) -> dict[str, Any]:
     """A config as JSON has it, its class's name first."""
-    plain = lambda value: str(value) if isinstance(value, Path) else value  # noqa: E731
+    plain = lambda value: str(value) if isinstance(value, Path) else value
     values = {each.name: getattr(config, each.name) for each in fields(config)}
     return {"config": type(config).__name__} | {
         name: [plain(v) for v in value] if isinstance(value, tuple) else plain(value) for name, value in values.items()}

@@ -122,7 +122,7 @@ def _material(visual, path: Path) -> Material:
     if not extra and getattr(source, "image", None) is None:
         return Material()
     extra = extra or {}
-    number = lambda key, default: float(np.ravel(extra.get(key, default))[0])  # noqa: E731
+    number = lambda key, default: float(np.ravel(extra.get(key, default))[0])
     color = [float(x) for x in np.ravel(extra.get("kd", (1, 1, 1)))]
     shine = number("ns", 250.0)
     picture = _picture(source.image, path)

@@ -83,7 +83,7 @@ class ArrayFile:
     """A memory-mapped file that arrays are laid into one after the other; it starts over when all were taken."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "w+b")  # noqa: SIM115 (lives as long as the channel)
+        self._file = open(path, "w+b")
         self._map: mmap.mmap | None = None
         self._size = self._end = self._untaken = 0
 

@@ -73,7 +73,7 @@ class Worker:
             elif message["op"] == "choose":
                 self._operations.model = message["model"]
             elif message["op"] == "cancel":
-                self._cancel(lambda request: request["id"] == message["id"])  # noqa: B023 (called at once)
+                self._cancel(lambda request: request["id"] == message["id"])
             else:
                 self._accept(Request(message, self._channel.send))
 

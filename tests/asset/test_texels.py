@@ -80,14 +80,14 @@ def test_a_picture_of_fine_checks(sheet):
     camera = Camera(world_to_camera=above, width=size, height=size, orthographic=True,
                     intrinsics=np.array([[size / span, 0, size / 2], [0, size / span, size / 2], [0, 0, 1]]))
     sky = Environment(np.ones((16, 32, 3), np.float32))
-    draw = lambda one, quality: Renderer().render(  # noqa: E731
+    draw = lambda one, quality: Renderer().render(
         [Instance(one, np.eye(4))], camera, sky, Settings(quality=quality, threads=1))
     fine, coarse = draw(sheet, "final"), draw(replace(sheet, texels=None), "final")
     x = (np.arange(size) + 0.5 - size / 2) * span / size
     check = np.floor((x + 0.45) / 0.9 * CHECKS).astype(int)
     truth = image.srgb_decode(((check[None] + check[:, None]) % 2 * 100 + 80) / np.float32(255))
     # which of the two greys comes first depends on the picture's first row: either phase is right, the same for both
-    error = lambda made: min(np.abs(made["Base Color"][..., 0] - t).mean() for t in  # noqa: E731
+    error = lambda made: min(np.abs(made["Base Color"][..., 0] - t).mean() for t in
                              (truth, truth[::-1], np.where(truth == truth.max(), truth.min(), truth.max())))
     assert error(fine) < 0.8 * error(coarse)
     assert np.isclose(fine["Combined"][..., :3].mean(), coarse["Combined"][..., :3].mean(), rtol=0.02)

@@ -5,10 +5,10 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-import near_blender  # noqa: E402
-from near_core import asset as assets  # noqa: E402
-from near_core.asset import CELL, Surfels  # noqa: E402
-from near_core.directions import encode_octahedral  # noqa: E402
+import near_blender
+from near_core import asset as assets
+from near_core.asset import CELL, Surfels
+from near_core.directions import encode_octahedral
 
 
 @pytest.fixture(scope="session", autouse=True)

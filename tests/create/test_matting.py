@@ -19,7 +19,7 @@ def test_the_matte_looks_nearer_at_a_small_object(model):
     rng = np.random.default_rng(0)
     wall = np.float32([0.35, 0.45, 0.6]) + rng.normal(0, 0.02, (500, 500, 1))
     picture = np.where(truth[..., None], np.float32([0.8, 0.15, 0.1]), wall).astype(np.float32)
-    overlap = lambda alpha: ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()  # noqa: E731
+    overlap = lambda alpha: ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()
     once = matting.predict_matte(model, picture, MattingConfig(looks=1))
     nearer = matting.predict_matte(model, picture)
     assert nearer.shape == truth.shape and overlap(nearer) > max(0.8, overlap(once))

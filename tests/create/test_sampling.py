@@ -109,7 +109,7 @@ def test_maps_lie_where_they_belong():
     picture[0, 0, :3] = 255, 0, 0  # top left: U low, V high
     picture[3, 3, :3] = 0, 0, 255
     surfels = sampling.sample_surfels(sheet(material=Material(base_color=(1, 1, 1, 1), base_color_map=picture)))
-    near = lambda x, y: surfels.base_color[np.abs(surfels.position[:, :2] - (x, y)).max(1) < CELL].mean(0)  # noqa: E731
+    near = lambda x, y: surfels.base_color[np.abs(surfels.position[:, :2] - (x, y)).max(1) < CELL].mean(0)
     np.testing.assert_allclose(near(-0.3375, 0.3375), [1, 0, 0], atol=0.06)
     np.testing.assert_allclose(near(0.3375, -0.3375), [0, 0, 1], atol=0.06)
     np.testing.assert_allclose(near(-0.1, -0.3375), [1, 1, 1], atol=0.01)
@@ -217,7 +217,7 @@ def test_materials_equal_what_blender_renders(shared, name):
     surfels = sampling.sample_surfels(loaded)
     seen = camera.from_json(json.loads(view.with_suffix(".json").read_text())["camera"])
     alpha = image.read(view.with_suffix(".exr"))[..., 3]
-    layer = lambda kind: image.read(view.with_name(f"0.{kind}.exr"))  # noqa: E731
+    layer = lambda kind: image.read(view.with_name(f"0.{kind}.exr"))
     base, material, normal, depth = layer("basecolor"), layer("material"), layer("normal"), layer("depth")[..., 0]
     calm = alpha > 0.999
     for axis in (0, 1):
@@ -229,7 +229,7 @@ def test_materials_equal_what_blender_renders(shared, name):
     row, weight = _around((points - centre) / extent, -rays[calm], normal[calm], surfels)
     assert (weight.sum(1) > 0).mean() > 0.99  # each visible point has a surfel that faces the camera
     weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
-    mean = lambda values: np.einsum("ki,ki...->k...", weight, values[row])  # noqa: E731
+    mean = lambda values: np.einsum("ki,ki...->k...", weight, values[row])
     largest, degrees = ASSETS[name]
     shade = alpha[calm][:, None]
     assert np.abs(mean(surfels.base_color) - base[calm][:, :3] / shade).mean() < largest

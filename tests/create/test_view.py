@@ -71,5 +71,5 @@ def test_elevation_is_estimated_by_the_photo(model):
     beside, above = (
         find_camera(model, prepare(photographed(asset, cameras.orbit(30, degrees, 2.9, 40, 256, 256))[0]), 0, None, 40)
         for degrees in (5, 65))
-    elevation = lambda camera: np.degrees(np.arcsin(unit(camera.position)[2]))  # noqa: E731
+    elevation = lambda camera: np.degrees(np.arcsin(unit(camera.position)[2]))
     assert -20 < elevation(beside) < elevation(above) - 15 < 65

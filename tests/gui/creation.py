@@ -18,9 +18,9 @@ OUT = Path(sys.argv[sys.argv.index("--") + 1])
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
-import near_blender  # noqa: E402
-from near_blender import client, log, payload, worker_process  # noqa: E402
-from near_blender.operators import jobs  # noqa: E402
+import near_blender
+from near_blender import client, log, payload, worker_process
+from near_blender.operators import jobs
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}

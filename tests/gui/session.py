@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
-import near_blender  # noqa: E402
-from near_blender import client, log, payload, proxy, viewport, worker_process  # noqa: E402
-from near_core import asset as assets  # noqa: E402
+import near_blender
+from near_blender import client, log, payload, proxy, viewport, worker_process
+from near_core import asset as assets
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
 events: dict = {"blender": bpy.app.version_string, "gaps": {}}
@@ -294,7 +294,7 @@ def run() -> None:
     bpy.app.timers.register(tick)
 
 
-_stuck = open(OUT / "stuck.txt", "w")  # noqa: SIM115 (kept open for the dump)
+_stuck = open(OUT / "stuck.txt", "w")
 faulthandler.dump_traceback_later(float(os.environ.get("NEAR_GUI_STUCK", 150)), file=_stuck)
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.render_display_type = "WINDOW"

@@ -28,7 +28,7 @@ def test_a_box_blur_is_scipys(rng, radius):
 def test_a_masked_blur_takes_no_pixel_from_outside(rng, mask):
     """Two box blurs of what lies in the mask over two of the mask, as Knutsson and Westin (1993) normalise."""
     values = rng.random((3, 50, 50)).astype(np.float32)
-    twice = lambda plane: ndimage.uniform_filter(ndimage.uniform_filter(plane, 9, mode="nearest"), 9, mode="nearest")  # noqa: E731
+    twice = lambda plane: ndimage.uniform_filter(ndimage.uniform_filter(plane, 9, mode="nearest"), 9, mode="nearest")
     truth = np.stack([twice(plane * mask) / twice(mask.astype(float)) for plane in values])
     np.testing.assert_allclose(filters.blur_masked(values, mask, 4), truth, atol=3e-3)
     np.testing.assert_array_equal(filters.blur_masked(np.where(mask, values, 9), mask, 4),

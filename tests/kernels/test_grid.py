@@ -40,7 +40,7 @@ def test_the_room_of_a_brick_is_an_empty_cube_that_could_not_be_larger():
     for z, y, x in np.ndindex(full.shape):
         for octant in range(8):
             edge = room[z, y, x] >> 4 * octant & 15
-            cube = lambda n: far[tuple(  # noqa: B023 (called at once)
+            cube = lambda n: far[tuple(
                 slice(c + 20, c + 20 + n) if octant >> axis & 1 else slice(c + 21 - n, c + 21)  # noqa: B023
                 for axis, c in ((2, z), (1, y), (0, x)))]  # noqa: B023
             assert not cube(edge).any() and (edge == 15 or cube(edge + 1).any())

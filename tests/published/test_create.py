@@ -9,18 +9,18 @@ import pytest
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
-from PIL import Image  # noqa: E402
+from PIL import Image
 
-from near_core import asset as assets  # noqa: E402
-from near_core.engine import Engine  # noqa: E402
-from near_core.errors import Cancelled, NearError  # noqa: E402
-from near_core.mesh import Mesh  # noqa: E402
-from near_core.models.near.checkpoint import open_checkpoint  # noqa: E402
-from near_core.models.near.pipeline import Pipeline  # noqa: E402
-from near_core.scene import Instance  # noqa: E402
-from near_core.scene.camera import orbit  # noqa: E402
-from near_core.scene.environment import uniform  # noqa: E402
-from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small  # noqa: E402
+from near_core import asset as assets
+from near_core.engine import Engine
+from near_core.errors import Cancelled, NearError
+from near_core.mesh import Mesh
+from near_core.models.near.checkpoint import open_checkpoint
+from near_core.models.near.pipeline import Pipeline
+from near_core.scene import Instance
+from near_core.scene.camera import orbit
+from near_core.scene.environment import uniform
+from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small
 
 FLOW = (*RENDERING, "slat_flow_model")
 

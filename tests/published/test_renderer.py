@@ -5,19 +5,19 @@ import pytest
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
-from near_core.asset import NeuralAsset  # noqa: E402
-from near_core.errors import NearError  # noqa: E402
-from near_core.models.near import conditioning  # noqa: E402
-from near_core.published.renderer import PublishedRenderer, match_light  # noqa: E402
-from near_core.scene import (  # noqa: E402
+from near_core.asset import NeuralAsset
+from near_core.errors import NearError
+from near_core.models.near import conditioning
+from near_core.published.renderer import PublishedRenderer, match_light
+from near_core.scene import (
     PASSES,
-    Environment,  # noqa: E402
+    Environment,
     Instance,
     Settings,
 )
-from near_core.scene.camera import orbit  # noqa: E402
-from near_core.scene.environment import turn_z  # noqa: E402
-from tests.models.near.test_pipeline import asset, folder  # noqa: E402, F401  fixtures
+from near_core.scene.camera import orbit
+from near_core.scene.environment import turn_z
+from tests.models.near.test_pipeline import asset, folder  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope="module")

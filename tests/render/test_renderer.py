@@ -99,7 +99,7 @@ def test_turning_world_camera_and_asset_together_changes_nothing(renderer, degre
     # the light moves by -env_rotation
     after = picture(renderer, [(asset, turned(degrees))], look(20 + degrees, 10),
                     Environment(world.map, environments.turn_z(-degrees)))
-    encode = lambda x: np.clip(x, 0, 1) ** (1 / 2.2)  # noqa: E731
+    encode = lambda x: np.clip(x, 0, 1) ** (1 / 2.2)
     assert np.abs(encode(before) - encode(after)).max() < 1 / 255
 
 

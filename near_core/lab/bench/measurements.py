@@ -65,7 +65,7 @@ def measure_frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict
                 args, lambda n: draw(make_view(n, size), maps[0]))  # noqa: B023
         measured[f"camera_512_draft_n{count}"] = _median(
             args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], "draft"))  # noqa: B023
-        turned = lambda n: maps[0].turn(turn_z(10 * n + 5), 1.0)  # noqa: E731
+        turned = lambda n: maps[0].turn(turn_z(10 * n + 5), 1.0)
         for name, quality in (("", "final"), ("_draft", "draft")):
             measured[f"rotated_world_extra{name}_n{count}"] = _median_difference(
                 args, lambda n: draw(make_view(n, SIZES["512"]), maps[0], quality),  # noqa: B023
@@ -146,7 +146,7 @@ def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: a
                 "kernel_light": _median(args, lambda n: transport.prepare_light(light)),
                 "kernel_pyramid": _median(args, lambda n: ggx.build_pyramid(light.map, threads=threads))}
     for suns in (True, False):
-        illuminate = lambda n: transport.illuminate(prepared, prepared_light, turn_z(n),  # noqa: E731
+        illuminate = lambda n: transport.illuminate(prepared, prepared_light, turn_z(n),
                                                     suns=suns, threads=threads)  # noqa: B023
         measured[f"kernel_illuminate{'_suns' if suns else ''}_m{count}"] = _median(args, illuminate)
     features = np.ones((count, 13), np.float32)

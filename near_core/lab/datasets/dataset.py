@@ -62,7 +62,7 @@ class DatasetView:
         """
         combined = self.image()
         alpha = combined[..., 3:]
-        divided = lambda x: np.where(alpha > 0, x / np.maximum(alpha, 1e-4), 0)  # noqa: E731
+        divided = lambda x: np.where(alpha > 0, x / np.maximum(alpha, 1e-4), 0)
         found = {"Combined": combined}
         files = {name: self.path.with_name(f"{self.n}.{name}.exr") for name in
                  ("basecolor", "material", "normal", "depth")}

@@ -204,7 +204,7 @@ def extrusion(chance: np.random.Generator) -> ShapePart:
 
 def superquadric(chance: np.random.Generator) -> ShapePart:
     """Barr's superellipsoids and supertoroids: everything from pillow to box, spindle and star."""
-    power = lambda x, e: np.sign(x) * np.abs(x) ** e  # noqa: E731
+    power = lambda x, e: np.sign(x) * np.abs(x) ** e
     e1, e2 = chance.choice([0.15, 0.3, 0.6, 1, 1.5, 2.2], 2)
     w = np.arange(48) / 48 * 2 * np.pi
     if chance.random() < 0.3:
@@ -223,7 +223,7 @@ def box(size, bevel: float = 0.02) -> ShapePart:
     half = np.asarray(size, float) / 2
     bevel = min(bevel, 0.4 * half.min())
     square = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], float)
-    square_ring = lambda inset, z: np.column_stack([square * (half[:2] - inset), np.full(4, z)])  # noqa: E731
+    square_ring = lambda inset, z: np.column_stack([square * (half[:2] - inset), np.full(4, z)])
     rings = np.stack([square_ring(bevel, -half[2]), square_ring(0, bevel - half[2]),
                       square_ring(0, half[2] - bevel), square_ring(bevel, half[2])])
     return project_uvs(tube(rings, capped=True))

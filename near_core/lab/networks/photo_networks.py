@@ -233,7 +233,7 @@ class Structure(nn.Module):
         for side in (0, 1):
             found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
             front, back, alpha = (found[..., p] for p in (SurfacePlane.FRONT, SurfacePlane.BACK, SurfacePlane.ALPHA))
-            below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a  # noqa: E731
+            below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a
             local += [below(front), below(back), alpha]
             cell = F.avg_pool3d(uv[:, side].transpose(1, 2).unflatten(2, grid), 2).flatten(2).transpose(1, 2)
             looked.append(look_up(maps, cell).transpose(1, 2).unflatten(2, (COARSE,) * 3))

@@ -6,9 +6,9 @@ from scipy.signal import correlate
 
 torch = pytest.importorskip("torch")
 
-from near_core.errors import NearError  # noqa: E402
-from near_core.image import srgb_encode  # noqa: E402
-from near_core.lab.evaluation.lpips import Lpips  # noqa: E402
+from near_core.errors import NearError
+from near_core.image import srgb_encode
+from near_core.lab.evaluation.lpips import Lpips
 
 SHAPES = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
 

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
-from near_core import image  # noqa: E402
-from tests.checkpoints import write_full  # noqa: E402
+from near_core import image
+from tests.checkpoints import write_full
 
 RENDER = """
 import json, resource, sys

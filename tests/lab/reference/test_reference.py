@@ -10,14 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kernels.twins import splat as twin  # noqa: E402  torch first
-from near_core.errors import NearError  # noqa: E402
-from near_core.lab.reference import reference  # noqa: E402  torch first
+from kernels.twins import splat as twin
+from near_core.errors import NearError
+from near_core.lab.reference import reference
 from near_core.models.near import (
-    checkpoint,  # noqa: E402
-    render,  # noqa: E402
+    checkpoint,
+    render,
 )
-from near_core.models.near.gaussians import DecodedGaussians, Representation  # noqa: E402
+from near_core.models.near.gaussians import DecodedGaussians, Representation
 
 SHARED = Path(os.environ.get("NEAR_SHARED", Path(__file__).resolve().parents[4] / "shared"))
 FOLDER = SHARED / "fixtures" / "reference"

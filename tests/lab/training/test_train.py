@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("manifold3d")
 
-from near_core.commands.cli import main  # noqa: E402
-from near_core.lab import options  # noqa: E402
-from near_core.lab.training.train import STAGES  # noqa: E402
+from near_core.commands.cli import main
+from near_core.lab import options
+from near_core.lab.training.train import STAGES
 
 MOMENT = ("--minutes", "1e-6")  # one step
 

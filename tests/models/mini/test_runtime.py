@@ -8,13 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
-from near_core.create.create import create_from_mesh  # noqa: E402
-from near_core.lab.datasets.dataset import Dataset  # noqa: E402
-from near_core.lab.evaluation.metrics import encode  # noqa: E402
-from near_core.lab.networks import graphs  # noqa: E402
-from near_core.models.mini.runtime import NearMini  # noqa: E402
-from near_core.render.renderer import Renderer  # noqa: E402
-from near_core.scene import Instance, Settings  # noqa: E402
+from near_core.create.create import create_from_mesh
+from near_core.lab.datasets.dataset import Dataset
+from near_core.lab.evaluation.metrics import encode
+from near_core.lab.networks import graphs
+from near_core.models.mini.runtime import NearMini
+from near_core.render.renderer import Renderer
+from near_core.scene import Instance, Settings
 
 LIMIT = 1 / 255
 # share of pixels that may be off by more where the surfels themselves come out of a network: a surfel that moves by a

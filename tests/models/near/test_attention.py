@@ -2,10 +2,10 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-import torch.nn.functional as F  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from near_core.models.near import attention, blocks  # noqa: E402
+from near_core.models.near import attention, blocks
 
 
 def random(rows=50, heads=3, tokens=200, channels=64):

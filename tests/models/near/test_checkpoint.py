@@ -8,13 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import save_file
 
-from near_core.errors import NearError  # noqa: E402
-from near_core.models.near.basis import NeuralBasis  # noqa: E402
-from near_core.models.near.checkpoint import REQUIRED, open_checkpoint  # noqa: E402
-from near_core.models.near.hdri import Hdri_Encoder  # noqa: E402
-from near_core.models.near.iad import SLatGaussianDecoder  # noqa: E402
+from near_core.errors import NearError
+from near_core.models.near.basis import NeuralBasis
+from near_core.models.near.checkpoint import REQUIRED, open_checkpoint
+from near_core.models.near.hdri import Hdri_Encoder
+from near_core.models.near.iad import SLatGaussianDecoder
 
 DECODER = {"resolution": 64, "model_channels": 32, "latent_channels": 8, "cond_channels": 32, "num_blocks": 2,
            "num_register_tokens": 3, "num_heads": 2, "use_fp16": True}

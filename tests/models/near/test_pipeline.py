@@ -7,13 +7,13 @@ import pytest
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
-from near_core.errors import Cancelled, NearError  # noqa: E402
-from near_core.models.near import memory, sampler  # noqa: E402
-from near_core.models.near.frame import LitAsset, embedding_camera  # noqa: E402
-from near_core.models.near.pipeline import Pipeline  # noqa: E402
-from near_core.scene.camera import orbit  # noqa: E402
-from near_core.scene.environment import turn_z  # noqa: E402
-from tests.checkpoints import write_small  # noqa: E402
+from near_core.errors import Cancelled, NearError
+from near_core.models.near import memory, sampler
+from near_core.models.near.frame import LitAsset, embedding_camera
+from near_core.models.near.pipeline import Pipeline
+from near_core.scene.camera import orbit
+from near_core.scene.environment import turn_z
+from tests.checkpoints import write_small
 
 
 @pytest.fixture(scope="module")

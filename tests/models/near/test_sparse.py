@@ -2,9 +2,9 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-import torch.nn.functional as F  # noqa: E402
+import torch.nn.functional as F
 
-from near_core.models.near import blocks, sparse  # noqa: E402
+from near_core.models.near import blocks, sparse
 
 
 def scattered(count=300, batch=2, side=12, seed=0):
