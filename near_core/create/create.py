@@ -32,7 +32,7 @@ from .material import (
 from .matting import installed_rembg, predict_matte
 from .photo import Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
-from .view import PhotoView, find_camera, look_at, project
+from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
@@ -100,7 +100,8 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
         if camera is not None and number == 0:
             seen_from = photo.cropped(camera)
         elif mesh is not None:
-            seen_from = _fit_silhouette(photo, mesh, elevation, lens)
+            height = estimate_elevation(model, photo) if elevation is None else elevation
+            seen_from = _fit_silhouette(photo, mesh, height, lens)
         else:
             turn = azimuth + 360 * number / len(photos)
             seen_from = find_camera(model, photo, turn, elevation, lens, reconstruction.maximum_shrink)
@@ -109,9 +110,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     return replace(made, name=name, source=source, extent=extent)
 
 
-def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float | None, fov: float) -> Camera:
-    """The camera around the mesh whose silhouette fits the photo's best. elevation: degrees, of the first guess; None:
-    any. fov: degrees, of the whole photo."""
+def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
+    """The camera around the mesh whose silhouette fits the photo's best. elevation: degrees, of the first guess. fov:
+    degrees, of the whole photo."""
     points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
     points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
     truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
@@ -124,8 +125,7 @@ def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float | None, fo
         drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
         return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
 
-    tried = (0.0, 15.0, 30.0, 45.0, 60.0) if elevation is None else {elevation, 0.0, 30.0}
-    poses = [photo.guess_camera(turn, e, fov) for turn in range(-180, 180, 10) for e in tried]
+    poses = [photo.guess_camera(turn, e, fov) for turn in range(-180, 180, 10) for e in {elevation, 0.0, 30.0}]
     return max(poses, key=overlap)
 
 

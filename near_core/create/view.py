@@ -149,6 +149,11 @@ def look_at(model: NearMini, photo: Photo, camera: Camera) -> Look:
     return Look(photo, image, (layers + mirror_layers(other)) / 2, (trunk, other_trunk))
 
 
+def estimate_elevation(model: NearMini, photo: Photo) -> float:
+    """From how many degrees above the horizon a photo was taken, by a glance at it (one run of the network)."""
+    return _elevation(_run(model, network_image(photo), np.zeros(POSE, np.float32))[2])
+
+
 def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float | None, fov: float,
                 maximum_shrink: float = ReconstructionConfig.maximum_shrink) -> Camera:
     """The likely camera of a crop, by a glance at the photo (one run of the network): what it shows is in the middle of
@@ -160,8 +165,13 @@ def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float 
     camera = photo.guess_camera(azimuth, ELEVATION if elevation is None else elevation, fov)
     layers, _, radians = _run(model, image, pose_of(camera))
     if elevation is None:  # the network tells it by the picture alone, whatever camera it was told
-        camera = photo.guess_camera(azimuth, float(np.clip(np.degrees(radians), -60, 80)), fov)
+        camera = photo.guess_camera(azimuth, _elevation(radians), fov)
     return centre_object(camera, layers, image[Picture.ALPHA] > 0.5, maximum_shrink)
+
+
+def _elevation(radians: float) -> float:
+    """Degrees, as far as photos are taken from above and below."""
+    return float(np.clip(np.degrees(radians), -60, 80))
 
 
 def _run(model: NearMini, image: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
