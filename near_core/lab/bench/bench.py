@@ -25,12 +25,15 @@ GOALS = {"camera_512": 0.15, "camera_1080p": 0.4, "rotated_world_extra": 0.04, "
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core bench`."""
-    parser.add_argument("--json", type=Path, help="where the numbers go")
-    parser.add_argument("--runs", type=int, default=7, help="of each measurement; the median counts")
-    parser.add_argument("--threads", type=int, default=0, help="0 = all")
-    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
+    parser.add_argument("--json", type=Path, metavar="R.json", help="where the numbers go; default: nowhere")
+    parser.add_argument("--runs", type=int, default=7, metavar="N",
+                        help="of each measurement, of which the median counts; default: 7")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; default: 0, all")
+    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto",
+                        help="auto: the trained model where there is one (default); transport: light transport alone; "
+                             "split-sum: prefiltered light without shadows")
     parser.add_argument("--only", choices=MEASUREMENTS, action="append",
-                        help="may be given again; default: everything")
+                        help="what is measured; may be given again; default: everything")
 
 
 def run(args: argparse.Namespace) -> int:

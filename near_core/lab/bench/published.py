@@ -28,7 +28,7 @@ def add_arguments(parser):
     """The options of this script."""
     parser.add_argument("--fixtures", required=True, type=Path, help="folder with the fullsize_* fixtures")
     parser.add_argument("--json", type=Path, metavar="R.json", help="where to write the numbers")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads; default: 2")
     parser.add_argument("--only", choices=PUBLISHED, help="one part; the parts before it must have run in --keep")
     parser.add_argument("--keep", type=Path, help="folder for what the parts hand on; a temporary one otherwise")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

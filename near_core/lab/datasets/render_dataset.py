@@ -29,25 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder; a second run goes on with it")
     parser.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
                         help="another set's meta.json: its exclude_groups, exclude_hdris and assets are left out")
-    parser.add_argument("--procedural", type=int, default=0, metavar="N", help="also N procedural objects")
+    parser.add_argument("--procedural", type=int, default=0, metavar="N", help="also N procedural objects; default: 0")
     parser.add_argument("--randomise-materials", action="store_true",
                         help="render flat-coloured models with re-drawn materials instead of the models as they are")
     parser.add_argument("--reshape", action="store_true",
                         help="render models stretched, tapered, bent and twisted by chance, instead of as they are")
-    parser.add_argument("--limit", type=int, help="at most so many models, drawn at random")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int, metavar="N", help="at most so many models, drawn at random; default: all")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="decides, with an object's name, everything that is drawn by chance; default: 0")
     parser.add_argument("--layout", choices=("training", "evaluation"), default="training",
-                        help="evaluation: the six pictures of docs/evaluation.md")
-    parser.add_argument("--views", type=int, default=5, help="cameras per object")
-    parser.add_argument("--lights", type=int, default=3, help="maps per camera")
+                        help="training (default): pictures at random; evaluation: the six of docs/evaluation.md")
+    parser.add_argument("--views", type=int, default=5, metavar="N", help="cameras of an object; default: 5")
+    parser.add_argument("--lights", type=int, default=3, metavar="N", help="maps of a camera; default: 3")
     parser.add_argument("--uniform-light", action="store_true", help="one more picture per camera under uniform white")
     parser.add_argument("--gbuffer", action="store_true",
                         help="base colour, roughness, metallic, normal, depth of each camera")
-    parser.add_argument("--size", type=int, default=128, help="pixels a side")
-    parser.add_argument("--samples", type=int, default=16, help="Cycles samples before denoising")
-    parser.add_argument("--shard", default="0/1", metavar="I/N", help="only every N-th object, starting with I")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--threads", type=int, default=0, help="per worker; 0 = all cores shared out")
+    parser.add_argument("--size", type=int, default=128, metavar="N", help="of a picture, pixels a side; default: 128")
+    parser.add_argument("--samples", type=int, default=16, metavar="N",
+                        help="of Cycles in a pixel, before denoising; default: 16")
+    parser.add_argument("--shard", default="0/1", metavar="I/N", help="only every N-th object, from I on; default: all")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; default: 1")
+    parser.add_argument("--threads", type=int, default=0, metavar="N",
+                        help="of each process; default: 0, all cores shared out")
     parser.add_argument("--blender", type=Path, help="Blender's executable; else this Python's bpy, else one on PATH")
 
 

@@ -28,20 +28,25 @@ HALVES = {"first": 0, "second": 1}  # where every other asset by name begins
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core evaluate`."""
-    parser.add_argument("--dataset", type=Path, required=True, help="folder as written by render-dataset")
-    parser.add_argument("--tasks", default="1,2,3,4,5", help="which tasks, e.g. 1,3")
-    parser.add_argument("--json", type=Path, required=True, help="where the numbers go")
-    parser.add_argument("--report", type=Path, help="a self-contained HTML page, worst first")
-    parser.add_argument("--save-images", type=Path, metavar="DIR", help="every prediction as <asset>/<n>.t<task>.exr")
-    parser.add_argument("--assets", help="only these, separated by commas")
-    parser.add_argument("--half", choices=HALVES, help="only every other asset by name")
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR",
+                        help="folder as written by render-dataset")
+    parser.add_argument("--tasks", default="1,2,3,4,5", help="which tasks, as 1,3; default: all five")
+    parser.add_argument("--json", type=Path, required=True, metavar="R.json", help="where the numbers go")
+    parser.add_argument("--report", type=Path, metavar="R.html",
+                        help="where a page goes that shows the worst pictures first; default: none")
+    parser.add_argument("--save-images", type=Path, metavar="DIR",
+                        help="where every prediction goes, as <asset>/<n>.t<task>.exr; default: nowhere")
+    parser.add_argument("--assets", metavar="A,B", help="only these; default: all")
+    parser.add_argument("--half", choices=HALVES, help="only every other asset by name; default: all")
     parser.add_argument("--set", action="append", default=[], metavar="CONFIG.FIELD=VALUE",
                         help="another value of what was tuned, as reconstruction.normal_blend=0.4; may be given again")
-    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto")
+    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto",
+                        help="auto: the trained model where there is one (default); transport: light transport alone; "
+                             "split-sum: prefiltered light without shadows")
     parser.add_argument("--given-only", action="store_true",
                         help="leave out the second column (default camera, own matte)")
     parser.add_argument("--lpips", type=Path, metavar="DIR", help="folder with the weights of LPIPS, to measure it too")
-    parser.add_argument("--threads", type=int, default=0, help="0 = all")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; default: 0, all")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -127,8 +127,9 @@ def write(rows, path):
 def add_arguments(parser):
     """The options of `near_core verify-reference`."""
     parser.add_argument("--fixtures", required=True, metavar="DIR", help="folder with NAME.json and NAME.npz files")
-    parser.add_argument("--json", metavar="R.json", help="where to write the rows")
-    parser.add_argument("--only", metavar="START", default="", help="only fixtures whose name starts like this")
+    parser.add_argument("--json", metavar="R.json", help="where the rows go; default: nowhere")
+    parser.add_argument("--only", metavar="START", default="",
+                        help="only fixtures whose name starts like this; default: all")
 
 
 def run(args):
