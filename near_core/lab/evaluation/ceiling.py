@@ -22,9 +22,8 @@ from ..._kernels import splat
 from ...asset import CELL, Surfels, surfels, texels
 from ...create import sampling
 from ...errors import NearError
-from ...render import gaussians
+from ...render import splatting
 from ...render.config import SplattingConfig
-from ...render.splatting import project
 from ...scene import Camera
 from ..datasets.dataset import Dataset
 from ..options import option
@@ -32,7 +31,6 @@ from . import metrics
 
 VOXELS = 64
 NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
-SPLATTING = SplattingConfig()
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
@@ -41,17 +39,19 @@ BRIGHTEST = 2.0  # root of a colour
 @dataclass
 class ProjectedDiscs:
     """Discs in a picture, ready for any colours. projection: of all N. front: (N,) bool, those that face the camera.
-    gain: (H, W, 1), what the blended colours are multiplied with. alpha: (H, W)."""
+    gain: (H, W, 1), what the blended colours are multiplied with. alpha: (H, W).
+    samples: per pixel."""
 
     projection: splat.Projection
     front: np.ndarray
     gain: np.ndarray
     alpha: np.ndarray
+    samples: int
     threads: int
 
     @classmethod
     def of(cls, discs: Surfels, resolution: int, camera: Camera, width: float = 1.0,
-           threads: int = 0) -> ProjectedDiscs:
+           threads: int = 0, config: SplattingConfig = SplattingConfig()) -> ProjectedDiscs:
         """By the renderer's rules, every length in cells of `resolution` a side instead of its own.
 
         width: of the discs, over the renderer's.
@@ -59,22 +59,20 @@ class ProjectedDiscs:
         scale = resolution * CELL  # makes the cells as large as the renderer's; the matrix takes it back
         magnified = replace(discs, position=discs.position * np.float32(scale),
                             area=discs.area * np.float32((scale * width) ** 2))
-        shape = gaussians.from_surfels(magnified, np.diag([1 / scale] * 3 + [1.0]))
-        to_camera = camera.directions_to(shape.xyz)
-        front = np.einsum("kc,kc->k", discs.normal, to_camera) > SPLATTING.facing
-        behind = np.where(front, 0, SPLATTING.far_side_offset / resolution).astype(np.float32)
-        projection = project(replace(shape, xyz=shape.xyz - to_camera * behind[:, None]), camera,
-                             SPLATTING.sharp_low_pass, threads)
-        share, alpha, _ = splat.rasterize(projection, front[:, None].astype(np.float32), camera.width, camera.height,
-                                          samples=SPLATTING.final_samples, threads=threads)
-        solid = np.minimum(alpha[..., None], share * SPLATTING.solidity) * (share > 1e-4)
-        return cls(projection, front, solid / np.maximum(share, 1e-6), solid[..., 0], threads)
+        placed = splatting.place(magnified, None, np.diag([1 / scale] * 3 + [1.0]), config)
+        visible = splatting.face(placed, camera, config)
+        projection = splatting.project(visible.shape, camera, config.sharp_low_pass, threads)
+        share, alpha, _ = splat.rasterize(projection, visible.front[:, None].astype(np.float32), camera.width,
+                                          camera.height, samples=config.final_samples, threads=threads)
+        solid = np.minimum(alpha[..., None], share * config.solidity) * (share > 1e-4)
+        return cls(projection, visible.front, solid / np.maximum(share, 1e-6), solid[..., 0], config.final_samples,
+                   threads)
 
     def draw(self, colours: np.ndarray) -> np.ndarray:
         """colours: (N, 3) linear. (H, W, 4) premultiplied."""
         height, width = self.alpha.shape
         blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
-                                        samples=SPLATTING.final_samples, threads=self.threads)
+                                        samples=self.samples, threads=self.threads)
         return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
 
     def differentiate(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
@@ -82,7 +80,7 @@ class ProjectedDiscs:
         height, width = self.alpha.shape
         back = splat_gradients.rasterize_backward(
             self.projection, colours * self.front[:, None], width, height,
-            np.ascontiguousarray(d_picture * self.gain, np.float32), samples=SPLATTING.final_samples,
+            np.ascontiguousarray(d_picture * self.gain, np.float32), samples=self.samples,
             threads=self.threads)
         return back.features * self.front[:, None]
 

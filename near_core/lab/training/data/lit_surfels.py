@@ -12,13 +12,10 @@ from .... import asset as assets
 from .... import files, image
 from ....asset import Surfels, octants
 from ....light import terms, transport
-from ....light.config import TransportConfig
 from ....render import gaussians, splatting
 from ....scene import camera as cameras
 from ....scene import environment as environments
 from .photos import list_views, read_rgba
-
-TRANSPORT = TransportConfig()
 
 
 def read_environment(view: dict, hdris: Path) -> environments.Environment:
@@ -72,7 +69,7 @@ def light_surfels(prepared: transport.Transport, index: np.ndarray, to_camera: n
             lights[environment.hash] = transport.prepare_light(environment)
         light, strength = lights[environment.hash].turn(environment), environment.strength
         illumination = transport.illuminate(prepared, light, np.eye(3))
-        shaded = terms.shade(prepared, illumination, light, np.eye(3), index, to_camera, TRANSPORT.final_rays)
+        shaded = terms.shade(prepared, illumination, light, np.eye(3), index, to_camera, prepared.config.final_rays)
         turned = directions @ environment.world_to_map.T.astype(np.float32)
         each["terms"].append((shaded.terms * strength).astype(np.float16))
         each["tokens"].append((terms.look_up_tokens(light, turned) * light.mean * strength).astype(np.float32))

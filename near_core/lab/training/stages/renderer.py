@@ -31,7 +31,6 @@ from ..data.mixtures import draw_mixture, draw_window, mix_lights, reorder_chann
 from ..loop import Run, RunConfig, Score, background, set_up_torch, start_from
 from .latent import Autoencoder
 
-SPLATTING = SplattingConfig()
 EXPOSURES = (0.1, 3.0)  # times the light's mean: a night's as well as noon's
 CAUTION = 0.5  # the loss of departing from transport by all of it
 
@@ -44,7 +43,7 @@ class RendererNetworks(nn.Module):
         self.tokenizer, self.lad = LightTokenizer(), LightingDecoder()
 
 
-def draw(item: dict, radiance: Tensor) -> Tensor:
+def draw(item: dict, radiance: Tensor, config: SplattingConfig = SplattingConfig()) -> Tensor:
     """Splats radiance (S, 3) of the item's surfels as render does. (H, W, 3), premultiplied."""
     rows = torch.nonzero(item["owner"] >= 0).squeeze(1)
     owner = item["owner"][rows]
@@ -55,11 +54,11 @@ def draw(item: dict, radiance: Tensor) -> Tensor:
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd.splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=SPLATTING.sharp_low_pass,
-                                         samples=SPLATTING.final_samples,
-                                         occlusion_depth=torch.full((len(features),), SPLATTING.occlusion_depth * CELL))
+                                         item["intrinsics"], *item["size"], low_pass=config.sharp_low_pass,
+                                         samples=config.final_samples,
+                                         occlusion_depth=torch.full((len(features),), config.occlusion_depth * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
-    solid = torch.minimum(alpha.detach()[..., None], front * SPLATTING.solidity) * (front > 1e-4)
+    solid = torch.minimum(alpha.detach()[..., None], front * config.solidity) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)
 
 
