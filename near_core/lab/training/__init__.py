@@ -1,1 +1,5 @@
-"""near-mini's training: loop runs a stage, stages are its parts, data are the samples they learn from."""
+"""near-mini's training.
+
+train is the command and holds the table of stages; loop runs one that learns; stages are those; data is what they learn
+from; publish_weights takes a run's best weights into near_core/weights.
+"""
