@@ -1,4 +1,7 @@
-"""The object in a photo without a network: colour models of object and background, smoothed along its edges."""
+"""The object in a photo without a network: colour models of object and background, smoothed along its edges.
+
+It serves the published model in a Python that has torch and no onnxruntime: there the matting network cannot be asked.
+"""
 
 from __future__ import annotations
 

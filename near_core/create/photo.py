@@ -76,7 +76,7 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
 
     source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
     a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it is not 1 everywhere;
-    matte, a network; else matting.remove_background. Raises NearError where no object is found.
+    matte, a network; else background.remove_background. Raises NearError where no object is found.
     """
     encoded, alpha = cut_out(source, mask, matte, progress, config)
     progress("Cropping", 0.8)
