@@ -13,7 +13,11 @@ CROP = 64  # pixels; a step sees a window of a picture
 
 
 def frame_window(arrays: dict, view: int, left: int, top: int, size: int) -> dict:
-    """What shows in a window of a view: its camera, the discs drawn and the rows of their surfels."""
+    """What shows in a window of `size` pixels a side of a view.
+
+    arrays: as lit_surfels.prepare_asset leaves them. left, top: pixels. Returns the window's intrinsics (3, 3), size,
+    drawn, the rows of the discs, and rows (S',), those of the surfels whose light they take.
+    """
     p = f"{view}."
     intrinsics = arrays[p + "intrinsics"].copy()
     intrinsics[:2, 2] -= left, top
@@ -29,9 +33,12 @@ def frame_window(arrays: dict, view: int, left: int, top: int, size: int) -> dic
 
 
 def mix_lights(arrays: dict, view: int, h: Tensor, weights: np.ndarray, seen: dict | None = None) -> dict:
-    """One view under its lights times weights (L, 3), in units of the mixture's mean; h (N, 32) of the asset's voxels.
+    """One view under its L lights times weights (L, 3), all radiance in units of the mixture's mean.
 
-    seen: a window, None for the whole picture.
+    arrays: as lit_surfels.prepare_asset leaves them. h: (N, HIDDEN) of the asset's voxels. seen: as frame_window, None
+    for the whole picture. Returns what the networks see of S surfels, surfel (S, SURFEL), terms (S, TERMS, 3), tokens
+    (TOKENS, RADIANCE), h (S, HIDDEN), view, reflected and normal (S, 3); the K discs, owner (K,) and shift (K, 3) as
+    lit_surfels.choose_discs; the camera; truth (H, W, 3), alpha (H, W), and mean, what they are in units of.
     """
     p = f"{view}."
     if seen is None:
@@ -98,7 +105,7 @@ def reorder_channels(item: dict, order: Tensor) -> dict:
 
 
 def draw_window(arrays: dict, view: int, rng: np.random.Generator) -> dict:
-    """A window of CROP pixels around a random pixel of the object."""
+    """A window of CROP pixels around a random pixel of the object, as frame_window."""
     alpha = arrays[f"{view}.truth"][0, ..., 3]
     solid = np.argwhere(alpha > 0.5)
     centre = solid[rng.integers(len(solid))] if len(solid) else np.array(alpha.shape) // 2
