@@ -208,6 +208,15 @@ def test_a_machine_without_onnxruntime_gets_no_networks(tmp_path):
         build.package(["macos-x64", "linux-x64"], ["3.11"])
 
 
+def test_a_wheel_for_several_pythons_is_packed_once(tmp_path):
+    wheels = [tmp_path / python / "one-1-cp310-abi3-any.whl" for python in ("3.11", "3.13")]
+    for wheel in wheels:
+        wheel.parent.mkdir()
+        wheel.write_bytes(b"wheel")
+    build._stage(tmp_path / "near", [library.this_platform()], wheels)
+    assert (tmp_path / "near/blender_manifest.toml").read_text().count(wheels[0].name) == 1
+
+
 def test_slimmed_wheel_keeps_its_record_right(tmp_path):
     wheel = tmp_path / "onnxruntime-1-cp311-cp311-any.whl"
     names = ["onnxruntime/__init__.py", "onnxruntime/capi/onnxruntime_pybind11_state.so",

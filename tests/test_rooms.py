@@ -1,7 +1,8 @@
-"""near_core's rooms: who imports whom, read from the code. The README draws the same graph."""
+"""The rooms: who imports whom, read from the code (the README draws the same graph), and what a file may be like."""
 
 import ast
 import re
+from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -9,23 +10,44 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "near_core"
-MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in CORE.rglob("*.py")}
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path
+           for package in ("near_core", "near_blender", "kernels") for path in (ROOT / package).rglob("*.py")}
+FILES = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), ROOT / "build.py"]
+
+# functions of more than 40 lines, and why each is one
+LONG = {
+    "near_core.commands.render.add_arguments": "a line or two for every option",
+    "near_core.create.create.create_from_image": "half of it is the signature and what its arguments mean",
+    "near_core.published.create.create_from_image": "half of it is the signature and what its arguments mean",
+    "kernels.twins.grid.trace": "a specification, read from top to bottom",
+    "kernels.twins.splat.project": "a specification, read from top to bottom",
+    "kernels.twins.splat.rasterize": "a specification, read from top to bottom",
+}
+
+# tests of what many modules do together
+TOGETHER = {"attacks/test_bad_input", "blender/test_registration", "blender/test_same_pixels", "blender/test_scenes",
+            "commands/test_help", "gui/test_creation", "gui/test_window", "test_build", "test_docs", "test_rooms"}
 
 
 def imports(module: str) -> set[str]:
-    """The modules of near_core that a module imports, in functions too; a package stands for its __init__."""
-    package = module.rpartition(".")[0].split(".")
-    found = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+    """The project's modules that a module imports, in functions too; a package stands for its __init__."""
+    return {target for target, _, _ in imported_names(MODULES[module], module)} & MODULES.keys()
+
+
+def imported_names(path: Path, module: str) -> list[tuple[str, str, str]]:
+    """What a file imports from the project: module, its own name, the name given to it. A package is its __init__."""
+    package, found = module.rpartition(".")[0].split("."), []
+    for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.ImportFrom):
             continue
         base = package[:len(package) - node.level + 1] if node.level else []
         target = ".".join([*base, *filter(None, [node.module])])
         for alias in node.names:
             name = f"{target}.{alias.name}"
-            found.add(name if name in MODULES or f"{name}.__init__" in MODULES else target)
-    inside = (name for name in found if name.startswith("near_core"))
-    return {name if name in MODULES else f"{name}.__init__" for name in inside} & MODULES.keys()
+            whole = next((each for each in (name, f"{name}.__init__") if each in MODULES), None)
+            found.append((whole or (target if target in MODULES else f"{target}.__init__"),
+                          alias.name if whole else "", alias.asname or alias.name if whole else ""))
+    return found
 
 
 def room_of(module: str) -> str:
@@ -51,18 +73,82 @@ def test_no_file_imports_in_a_circle():
 
 def test_arrows_point_down_the_graph_of_the_readme():
     floors = drawn_order()
-    rooms = {room_of(module) for module in MODULES} - {"__init__", "__main__"}
+    core = [module for module in MODULES if module.startswith("near_core.")]
+    rooms = {room_of(module) for module in core} - {"__init__", "__main__"}
     assert rooms == floors.keys()
-    wrong = [f"{module} imports {other}" for module in MODULES for other in imports(module)
-             if room_of(module) in floors and room_of(other) in floors and room_of(module) != room_of(other)
-             and floors[room_of(other)] >= floors[room_of(module)]]
+    wrong = [f"{module} imports {other}" for module in core for other in imports(module)
+             if room_of(module) in floors and other in core and room_of(other) in floors
+             and room_of(module) != room_of(other) and floors[room_of(other)] >= floors[room_of(module)]]
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_room_says_what_it_is_for():
-    for folder in [CORE, *(p for p in CORE.rglob("*") if p.is_dir() and list(p.glob("*.py")))]:
+    for folder in {path.parent for path in MODULES.values()}:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
 
 
 def test_the_hall_has_eight_doors_at_most():
     assert len([path for path in CORE.glob("*.py") if path.stem != "__init__"]) <= 8
+
+
+def test_packages_look_down_only():
+    """kernels < near_core < near_blender; near_core asks for kernels in one place, and its laboratory directly."""
+    for module in MODULES:
+        above = {"kernels": ("near_core", "near_blender"), "near_core": ("near_blender",)}.get(module.split(".")[0], ())
+        assert not [other for other in imports(module) if other.startswith(above)], module
+
+
+def test_no_file_is_longer_than_400_lines():
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_functions_fit_a_screen_or_are_listed_with_the_reason():
+    long = set()
+    for module, path in MODULES.items():
+        long |= {name for name, node in functions(ast.parse(path.read_text()), module)
+                 if node.end_lineno - node.lineno + 1 > 40}
+    assert long == LONG.keys()
+
+
+def functions(tree: ast.AST, prefix: str) -> list[tuple[str, ast.FunctionDef]]:
+    """Every function and method below a node, with its dotted name."""
+    found = []
+    for node in ast.iter_child_nodes(tree):
+        name = f"{prefix}.{node.name}" if isinstance(node, ast.FunctionDef | ast.ClassDef) else prefix
+        found += [(name, node)] if isinstance(node, ast.FunctionDef) else []
+        found += functions(node, name)
+    return found
+
+
+def test_no_class_name_stands_twice():
+    places = defaultdict(list)
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_a_module_goes_by_its_own_name():
+    """An alias may be the plural, where the name stands for one thing, or say the folder too: near_mesh, meshes. A
+    kernel's twin is a twin."""
+    wrong = []
+    for path in FILES:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for target, name, alias in imported_names(path, module):
+            folder = target.removesuffix(".__init__").split(".")[-2:][0]
+            allowed = {name, f"{name}s", f"{name}es", f"{folder}_{name}", f"{name}_{folder}", f"_{name}"}
+            if alias not in allowed and not (folder == "twins" and alias.startswith("twin")):
+                wrong.append(f"{module}: {name} as {alias}")
+    assert wrong == []
+
+
+def test_a_test_file_stands_in_the_room_and_has_the_name_of_what_it_tests():
+    strays = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        name = path.relative_to(ROOT / "tests")
+        package = {"blender": "near_blender", "kernels": "kernels"}.get(name.parts[0], f"near_core/{name.parent}")
+        if not list((ROOT / package).rglob(f"{path.stem.removeprefix('test_')}.py")):
+            strays.add(name.with_suffix("").as_posix())
+    assert strays == TOGETHER
