@@ -380,9 +380,10 @@ def main() -> int:
     command("train", train, takes_rest=True)
     command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need")
     command("clean", clean).add_argument("--all", action="store_true", help="the environment and downloads too")
-    options, options.rest = parser.parse_known_args()
-    if options.rest and not options.takes_rest:
-        parser.error(f"unknown argument {options.rest[0]}")
+    options, rest = parser.parse_known_args()
+    options.rest = rest
+    if rest and not options.takes_rest:
+        parser.error(f"unknown argument {rest[0]}")
     try:
         _right_python()
         return options.function(options)
