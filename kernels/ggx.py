@@ -24,7 +24,7 @@ _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, IN
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
 NARROW = 0.25  # roughness up to which a lobe is sampled
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear Rec.709
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of red, green and blue, linear Rec.709
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def integrate_irradiance(light: np.ndarray | Pyramid, height: int = 16, *, threa
 
 
 def make_single_level(light: np.ndarray) -> Pyramid:
-    """A small (h, 2h, 3) float32 map, as `irradiance` makes them, for `Pyramid.sample` at lod 0."""
+    """A small (h, 2h, 3) float32 map, as `integrate_irradiance` makes them, for `Pyramid.sample` at lod 0."""
     height = len(require("light", light, (None, None, 3)))
     require("light", light, (height, 2 * height, 3))
     if height & (height - 1):
@@ -216,7 +216,7 @@ def sum_blocks(light: np.ndarray | Pyramid, height: int, *, threads: int = 0) ->
     energy: radiance times solid angle. centroid: mean direction by luminance, a little shorter than 1.
     """
     light = build_pyramid(light, threads=threads)
-    height = min(height, light.height)  # 64 at least, see pyramid
+    height = min(height, light.height)  # 64 at least, see build_pyramid
     row, column = compute_texel_moments(light.height)
     energy, centroid = np.empty((2, 2 * height * height, 3), np.float32)
     _blocks(light.texels, light.height, row, column, height, energy, centroid, threads)

@@ -143,7 +143,8 @@ class Grid:
 
 
 def pack_open(table: np.ndarray) -> np.ndarray:
-    """Which entries of a hit table (N, D) are the sky, for `direct`: (N / 16 rounded up, D) uint16, a bit per row."""
+    """Which entries of a hit table (N, D) are the sky, for `gather_direct`: (N / 16 rounded up, D) uint16, a bit a
+    row."""
     blocks = -(-len(table) // 16)
     opened = np.zeros((16 * blocks, table.shape[1]), bool)
     opened[:len(table)] = table == -1

@@ -85,7 +85,7 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
 
 
 def sum_contributions(projection: Projection, width: int, height: int, *, occlusion_depth=None,
-                  threads: int = 0) -> np.ndarray:
+                      threads: int = 0) -> np.ndarray:
     """(N,) float32: each Gaussian's blending weight summed over the picture's pixels; 0 where nothing of it is seen.
     occlusion_depth: as in `rasterize`."""
     count = check_projection(projection, width, height, occlusion_depth)

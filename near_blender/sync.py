@@ -85,7 +85,7 @@ def count_undrawn(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
 
 
 def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,
-              aspect: tuple[float, float] = (1.0, 1.0), shift_x: float | None = None) -> cameras.Camera:
+                   aspect: tuple[float, float] = (1.0, 1.0), shift_x: float | None = None) -> cameras.Camera:
     """A Blender camera as arrays.
 
     matrix_world: (4, 4) camera to world; scale is dropped as Blender does. width, height: pixels of the whole frame.
@@ -141,7 +141,7 @@ def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
         raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
     width, height = engine.resolution_x, engine.resolution_y
     camera = convert_camera(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
-                       (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
+                            (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
     if render.use_border:
         left, right = int(render.border_min_x * width), int(render.border_max_x * width)
         bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)

@@ -100,7 +100,7 @@ class WorkerProcess:
                **fields: Any) -> JobHandle:
         """Hands a request over and returns at once.
 
-        op, fields: as near_core.worker lists them. channel: earlier jobs of the same channel are dropped.
+        op, fields: as near_core.worker.worker lists them. channel: earlier jobs of the same channel are dropped.
         needs: hash -> function that returns the other fields of `put`, called where the worker lacks that hash.
         """
         with self._lock:

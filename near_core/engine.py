@@ -34,11 +34,11 @@ class Engine:
         self.notes: list[str] = []
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
-        self._published: Any = None  # renderer.PublishedRenderer, whose module needs torch
+        self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
-        """One picture; arguments, passes and errors as in render.Renderer.render."""
+        """One picture; arguments, passes and errors as in render.renderer.Renderer.render."""
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
@@ -51,7 +51,7 @@ class Engine:
         else:
             bare = replace(settings, background=False, passes=tuple(PASSES))
             picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
-                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0)))
+                            self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0)))
             if settings.background:
                 put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
             picture = {name: picture[name] for name in settings.passes}
@@ -59,8 +59,8 @@ class Engine:
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
-        """An asset of the object in photos; arguments and errors as in create.create_from_image. The published networks
-        do not ask from where a photo was taken."""
+        """An asset of the object in photos; arguments and errors as in create.create.create_from_image. The published
+        networks do not ask from where a photo was taken."""
         self.notes = []
         if self._chosen is None:
             return create_from_image(photos, progress=progress, **options)

@@ -13,9 +13,8 @@ def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width
     """Projects and composites Gaussians; differentiable in xyz, covariance, opacity and features.
 
     CPU tensors, shapes and units as in `kernels.splat.project` and `rasterize`: xyz (N, 3), covariance (N, 6), opacity
-    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3), occlusion_depth (N,) metres or
-    None, samples 1 or 4.
-    Returns image (height, width, C), alpha and depth (height, width), float32, over black.
+    (N,), features (N, C), world_to_camera (4, 4), intrinsics (3, 3), occlusion_depth (N,) metres or None,
+    samples 1 or 4. Returns image (height, width, C), alpha and depth (height, width), float32, over black.
     """
     options = dict(near=near, far=far, low_pass=low_pass, antialiased=antialiased, orthographic=orthographic,
                    threads=threads)

@@ -111,7 +111,7 @@ def tangents(n):
 
 
 def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0):
-    """open, traced (K, 2, 3) and blocked (K,); `levels` of twins.ggx.pyramid."""
+    """open, traced (K, 2, 3) and blocked (K,); `levels` of twins.ggx.build_pyramid."""
     surface, n, v = (a.astype(np.float64) for a in (grid.normal[index], normal, view))
     s, t = tangents(n)
     local = np.stack([(v * s).sum(-1), (v * t).sum(-1), np.maximum((v * n).sum(-1), 1e-3)], -1)

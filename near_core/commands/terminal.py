@@ -74,8 +74,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> argparse._
 def parse_size(text: str) -> tuple[int, int]:
     """"WxH" -> width and height in pixels. Raises argparse.ArgumentTypeError."""
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
-    if not match or not all(0 < int(n) <= 16384 for n in match.groups()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WxH with 1 to 16384 pixels a side")
+    if not match or not all(0 < int(n) <= camera.MAX_SIDE for n in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WxH with 1 to {camera.MAX_SIDE} pixels a side")
     return int(match[1]), int(match[2])
 
 

@@ -19,9 +19,8 @@ from .config import DelightingConfig
 def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:
     """Layers (LAYERS, S, S) as Intrinsics returns them, with colours that explain the photo better.
 
-    image: (PICTURE, S, S), as Intrinsics sees it. The mean colour stays,
-    since a brighter or another coloured light would explain it as well; so do metals, which mirror what no smooth light
-    knows.
+    image: (PICTURE, S, S), as Intrinsics sees it. The mean colour stays, since a brighter light or one of another
+    colour would explain it as well; so do metals, which mirror what no smooth light knows.
     """
     alpha = image[Picture.ALPHA]
     opaque = alpha > 0.9
@@ -48,8 +47,8 @@ def _spherical_harmonics(direction: np.ndarray) -> np.ndarray:
 
 def _fit_light(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
                config: DelightingConfig) -> np.ndarray:
-    """The light (S, S) of one channel, of the basis (S, S, 9), the colour and the photo (S, S) that it
-    makes of it: by iteratively reweighted least squares over the opaque pixels, (S, S) bool."""
+    """The light (S, S) of one channel, of the basis (S, S, 9), the colour (S, S) and the photo (S, S) that it makes
+    of the colour: by iteratively reweighted least squares over the opaque pixels, (S, S) bool."""
     model, goal = (basis * colour[..., None])[opaque], seen[opaque]
     stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * config.light_stiffness * (colour[opaque] ** 2).sum()
     weight = np.ones((len(goal), 1), np.float32)

@@ -6,16 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import NearError
 from ..image.filters import drop_specks
 from ..models.mini.layout import MATTE_SIZE
-
-if TYPE_CHECKING:
-    from ..models.mini.runtime import NearMini
+from ..models.mini.runtime import NearMini
 from .config import MattingConfig
 
 # rembg's models, the best first: what opens their files

@@ -1,4 +1,4 @@
-"""From photos to a solid, its surface and the latent of its voxels, with near-mini's photo networks."""
+"""From photos to a solid and its surface: what Structure says is inside, cut out by the first photo."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = si
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
     All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
-    silhouette or before its front, which is aligned first; behind that front, a body as round as its outline
-    at least.
+    silhouette or before its front, which is aligned first; behind that front, a body at least as round as its outline.
     Raises NearError where nothing is left, Cancelled when progress does.
     """
     logits = np.zeros((RESOLUTION,) * 3, np.float32)
@@ -91,8 +90,8 @@ def round_thickness(view: LayerView) -> np.ndarray:
 def align_front(view: LayerView, logits: np.ndarray,
                 radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
     """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
-    solid knows better how far away a part is, the photo how it is shaped. Only the difference is
-    taken over, smoothed over radius pixels, twice."""
+    solid knows better how far away a part is, the photo how it is shaped. Only the difference is taken over, smoothed
+    over radius pixels, twice."""
     solid = np.argwhere(logits > 0)
     uv, ray = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
     at = ((uv + 1) / 2 * SIZE).astype(int)

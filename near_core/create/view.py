@@ -22,7 +22,7 @@ MIRROR = np.array([-1, 1, 1], np.float32)
 
 
 def network_image(photo: Photo) -> np.ndarray:
-    """(4, SIZE, SIZE) float32: display colour over grey in [-1, 1], and alpha 0..1; no sharper than RESOLVED pixels."""
+    """(PICTURE, SIZE, SIZE) float32, as Picture; no sharper than RESOLVED pixels."""
     from PIL import Image
     alpha = photo.alpha[..., None]
     colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
@@ -53,7 +53,7 @@ def reach(camera: Camera) -> float:
 
 
 def pose_of(camera: Camera) -> np.ndarray:
-    """(6,) float32: what Intrinsics wants to know of a crop's camera."""
+    """(POSE,) float32: what Intrinsics wants to know of a crop's camera."""
     pose = np.ones(POSE, np.float32)
     pose[Pose.DIRECTION] = unit(camera.position)
     pose[Pose.REACH], pose[Pose.TANGENT] = reach(camera), camera.width / camera.intrinsics[0, 0] / 2

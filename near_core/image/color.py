@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])  # of red, green and blue of Rec.709
+from .._kernels import ggx
 
 
 def srgb_encode(linear: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def srgb_decode(encoded: np.ndarray) -> np.ndarray:
 
 def luminance(linear: np.ndarray) -> np.ndarray:
     """The luminance (...) of linear Rec.709 colours (..., 3)."""
-    return linear @ LUMINANCE
+    return linear @ ggx.LUMINANCE
 
 
 def premultiply(straight: np.ndarray) -> np.ndarray:

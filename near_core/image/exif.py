@@ -6,8 +6,9 @@ import math
 import struct
 from pathlib import Path
 
-# EXIF 2.32: where the fields stand, and inches or centimetres per unit of the focal plane's resolution
+# EXIF 2.32: the numbers of the fields, and the millimetres in a unit of the focal plane's resolution
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_35, _PLANE_X, _PLANE_UNIT = 0x8769, 37386, 41989, 41486, 41488
+_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 40962, 40963
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0}
 _FILM_DIAGONAL = math.hypot(36, 24)  # mm; what makes focal lengths equivalent (CIPA DCG-001)
 
@@ -24,13 +25,13 @@ def read_field_of_view(path: str | Path) -> float | None:
         with Image.open(path) as file:
             exif, (width, height) = file.getexif(), file.size
             noted = exif.get_ifd(_EXIF)
-            if exif.get(0x0112, 1) >= 5:  # stored on its side
+            if exif.get(_ORIENTATION, 1) >= 5:  # stored on its side
                 width, height = height, width
             if focal := float(noted.get(_FOCAL_LENGTH_35, 0)):
                 pixels = focal / _FILM_DIAGONAL * math.hypot(width, height)
             else:
                 unit = _MILLIMETRES.get(noted.get(_PLANE_UNIT, 2), 25.4)
-                stored = max(noted.get(40962, file.size[0]), noted.get(40963, file.size[1]))  # before it was scaled
+                stored = max(noted.get(_WIDTH, file.size[0]), noted.get(_HEIGHT, file.size[1]))  # before it was scaled
                 pixels = (float(noted.get(_FOCAL_LENGTH, 0)) * float(noted.get(_PLANE_X, 0)) / unit
                           * max(file.size) / max(stored, 1))
             fov = math.degrees(2 * math.atan(width / 2 / pixels)) if pixels > 0 else 0.0

@@ -66,7 +66,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         traced[rows] += _limit_luminance(np.tensordot(lit, weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
-                             np.stack([opened, traced], 1))
+                               np.stack([opened, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
 
@@ -76,8 +76,8 @@ def _pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
 
 
 def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
-               asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
-               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                       asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
     opened, traced, blocked = grid.trace_specular(
         prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
@@ -156,4 +156,3 @@ def mirror_views(shaded: Shaded) -> np.ndarray:
     """(K, 3) unit, asset frame: the view direction mirrored at the shading normal."""
     n = shaded.surfels.shading_normal
     return 2 * np.einsum("kc,kc->k", n, shaded.view)[:, None] * n - shaded.view
-

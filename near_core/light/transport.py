@@ -70,7 +70,7 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
     pyramid = ggx.build_pyramid(environment.map)
     mean = max(float(luminance(ggx.average_radiance(pyramid))), 1e-8)
     base, spots, spot_weight = _split_bright(pyramid, config.spot_radiance * mean, config.least_share * mean,
-                                       config.spot_directions)
+                                             config.spot_directions)
     coarse = max(pyramid.height // config.sky_rows, 1).bit_length() - 1
     small = ggx.build_pyramid(np.ascontiguousarray(base.level(coarse)))
     sky, suns, weight = _split_bright(small, config.sun_radiance * mean, config.least_share * mean,

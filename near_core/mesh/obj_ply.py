@@ -135,7 +135,5 @@ def _material(visual, path: Path) -> Material:
 def _picture(image, path: Path) -> np.ndarray | None:
     if image is None:
         return None
-    if image.width * image.height > texture.MAX_PIXELS:
-        raise NearError(f"A texture of {path.name} has {image.width} x {image.height} pixels.",
-                        "Scale it down to 8192 pixels or less.")
+    texture.check_size(image.width, image.height, f"A texture of {path.name}")
     return np.asarray(image.convert("RGBA"))

@@ -18,15 +18,19 @@ def decode(data: bytes, what: str) -> np.ndarray:
     from PIL import Image
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise NearError(f"{what} has {picture.width} x {picture.height} pixels.",
-                                "Scale it down to 8192 pixels or less.")
+            check_size(picture.width, picture.height, what)
             if picture.mode.startswith("I;16"):  # Pillow would clip, not scale
                 grey = (np.asarray(picture).astype(np.float32) / 257 + 0.5).astype(np.uint8)
                 return drop_alpha(np.repeat(grey[..., None], 4, 2))
             return np.asarray(picture.convert("RGBA"))
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
         raise NearError(f"{what} could not be decoded.", "Save it as PNG or JPEG.") from error
+
+
+def check_size(width: int, height: int, what: str) -> None:
+    """Raises NearError above MAX_PIXELS. width, height: pixels. what: how messages name the picture."""
+    if width * height > MAX_PIXELS:
+        raise NearError(f"{what} has {width} x {height} pixels.", "Scale it down to 8192 pixels or less.")
 
 
 def drop_alpha(picture: np.ndarray) -> np.ndarray:

@@ -37,10 +37,10 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
                       on_preview: Preview | None = None) -> NeuralAsset:
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
-    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create_from_image; from where a photo was
-    taken is not asked, the networks do not look for it. mode: how several photos are used, as in
-    sampler.guided_velocity. Raises NearError for what the checkpoint or the photos lack, before anything is sampled
-    where that can be told.
+    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create.create_from_image; from where a
+    photo was taken is not asked, the networks do not look for it. mode: how several photos are used, as in
+    models.near.sampler.guided_velocity. Raises NearError for what the checkpoint or the photos lack, before anything is
+    sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
     matte = matte_of(NearMini(), matting)

@@ -1,5 +1,4 @@
-"""Pictures and assets with the published checkpoints, as render.Renderer and create make them with the embedded
-model."""
+"""Pictures and assets with the published checkpoints, as render.renderer and create.create make them with near-mini."""
 
 from __future__ import annotations
 
@@ -22,6 +21,7 @@ from ..models.near.frame import LitAsset
 from ..models.near.memory import Shortage
 from ..models.near.pipeline import TOKEN_STEP, Pipeline
 from ..progress import Progress, part, silent
+from ..render.composite import put_behind
 from ..scene import Camera, Environment, Instance, Settings
 from .create import create_from_image
 
@@ -50,8 +50,9 @@ class PublishedRenderer:
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
-        """One picture; arguments, passes and errors as in render.Renderer.render. Confidence is 1 wherever something
-        is. Where the device was left open and a graphics processor has too little memory, the processor computes it.
+        """One picture; arguments, passes and errors as in render.renderer.Renderer.render. Confidence is 1 wherever
+        something is. Where the device was left open and a graphics processor has too little memory, the processor
+        computes it.
         """
         picture = self._compute(lambda report: self._draw(instances, camera, environment, settings, report), progress)
         self.notes += [f"{name} was made with another published checkpoint than the one that draws it, so it may look "
@@ -59,7 +60,7 @@ class PublishedRenderer:
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
-        """An asset with this checkpoint's latent; arguments and errors as published.create.create_from_image."""
+        """An asset with this checkpoint's latent; arguments and errors as in published.create.create_from_image."""
         return self._compute(lambda report: create_from_image(
             photos, pipeline=self.pipeline, progress=report, **options), progress)
 
@@ -177,8 +178,7 @@ def _develop(maps: dict[str, np.ndarray], strength: float, sky: np.ndarray | Non
     """The product's passes from the published maps."""
     combined = np.concatenate([maps["color"] * strength, maps["alpha_view"]], 2)
     if sky is not None:
-        combined[..., :3] += (1 - maps["alpha_view"]) * sky
-        combined[..., 3] = 1
+        put_behind(combined, sky)
 
     def divided(name: str, alpha: np.ndarray) -> np.ndarray:
         return maps[name] / np.maximum(alpha, 1e-6) * (alpha > 1e-4)

@@ -129,7 +129,7 @@ def pinhole(fov: float, width: int, height: int) -> np.ndarray:
 
 
 def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
-    """A camera from the `camera` object of a view file (DATA: docs/formats.md).
+    """A camera from the `camera` object of a view file (docs/formats.md).
 
     view: `matrix_world` 4x4 camera to world, `fov_x_deg`, `resolution` [W, H] or one number; optional `type`
         PERSP|ORTHO, `ortho_scale` metres across, `shift_x`, `shift_y` in units of the width, `clip` [near, far] metres.

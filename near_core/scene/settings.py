@@ -8,9 +8,7 @@ import numpy as np
 
 from ..asset import NeuralAsset
 
-# name -> channels; all float32, row 0 on top. Combined is premultiplied, the others are divided by alpha and hold
-# 0 where nothing was hit: Depth metres along the camera's axis, Normal world space, Base Color linear, Shadow and
-# Confidence 0..1 (1 = lit, 1 = seen).
+# name -> channels; what each holds: docs/conventions.md
 PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
           "Confidence": 1}
 

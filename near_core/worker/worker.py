@@ -8,12 +8,12 @@ with its parent. Requests, each a dict with `op`:
     choose    model                                       keywords of engine.Engine; before the first request
     put       kind "asset" | "map", hash, data, name      keeps the bytes of a .near file or a light map
     render    id, channel, instances, camera, environment, backdrop, settings
-    create_mesh    id, mesh, options                      options are the keywords of near_core.create's functions
+    create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     check_checkpoint   id, folder, companions             whether the networks of a folder fit
-    fetch_checkpoint   id, name, folder                   as near_core.checkpoints
+    fetch_checkpoint   id, name, folder                   as published.checkpoints
     verify_checkpoint  id, folder
-    set_up_python      id, folder, build                  as near_core.interpreter
+    set_up_python      id, folder, build                  as published.interpreter
     probe_python       id, executable
     remove             id, folder, kind                   "checkpoint" or "python"
     cancel    id

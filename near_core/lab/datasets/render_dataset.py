@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hdris", type=Path, required=True, help="folder of equirectangular .hdr or .exr maps")
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder; a second run goes on with it")
     parser.add_argument("--exclude", type=Path, action="append", default=[], metavar="META.JSON",
-                        help="another set's meta.json: its exclude_groups, exclude_hdris and assets are left out")
+                        help="another set's meta.json: its exclude_groups, exclude_hdris and assets are left out; may "
+                             "be given again; default: none")
     parser.add_argument("--procedural", type=int, default=0, metavar="N", help="also N procedural objects; default: 0")
     parser.add_argument("--randomise-materials", action="store_true",
                         help="render flat-coloured models with re-drawn materials instead of the models as they are")

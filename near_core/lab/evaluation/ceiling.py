@@ -19,7 +19,7 @@ from kernels.lab import splat_gradients
 
 from ... import files
 from ..._kernels import splat
-from ...asset import CELL, Surfels, surfels, texels
+from ...asset import CELL, RESOLUTION, Surfels, surfels, texels
 from ...create import sampling
 from ...errors import NearError
 from ...render import splatting
@@ -29,7 +29,6 @@ from ..datasets.dataset import Dataset
 from ..options import option
 from . import metrics
 
-VOXELS = 64
 NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
@@ -112,7 +111,7 @@ def _slope(linear: np.ndarray) -> np.ndarray:
 def measure(data: Dataset, asset: str, per_voxel: int, numbers: list[int], steps: int, width: float = 1.0,
             threads: int = 0) -> dict:
     """The ceiling of one asset, means over the pictures `numbers`, and how many discs it took."""
-    mesh, resolution = data.mesh(asset), round(VOXELS * math.sqrt(per_voxel))
+    mesh, resolution = data.mesh(asset), round(RESOLUTION * math.sqrt(per_voxel))
     discs = sampling.sample_surfels(mesh, resolution=resolution)
     errors = []
     for view in (data.view(asset, n) for n in numbers):

@@ -65,7 +65,7 @@ def summarize_categories(rows: list[PictureScore], categories: dict[str, str]) -
 
 def _summarize_column(rows: list[PictureScore]) -> dict:
     numbers: dict = {key: metrics.summarize(_average_assets(rows, key), worst=max if key in SMALLER_IS_BETTER else min)
-               for key in IMAGE_NUMBERS if key != "lpips" or any(key in row.errors for row in rows)}
+                     for key in IMAGE_NUMBERS if key != "lpips" or any(key in row.errors for row in rows)}
     passes = {key for row in rows for key in row.passes}
     if passes:
         numbers["passes"] = {key: float(np.mean([r.passes[key] for r in rows if key in r.passes]))

@@ -136,8 +136,8 @@ class IntrinsicDecoder(nn.Module):
 class LightTokenizer(nn.Module):
     """Directions with the radiance around them, at three widths -> light tokens.
 
-    directions: (T, 3) in the map's frame. radiance: (T, 3 * 3) linear over the map's mean luminance.
-    Returns (T, 48); a token is tied to its direction, so turning the World turns directions only.
+    radiance: (T, RADIANCE) linear, around T directions of the map's frame, over the map's mean luminance.
+    Returns (T, TOKEN); a token is tied to its direction, so turning the World turns directions only.
     """
 
     def __init__(self, width: int = 64):
@@ -154,8 +154,8 @@ class LightingDecoder(nn.Module):
     """What the transport leaves over: gains on its terms, within e^-REACH and e^REACH, per surfel, view and light.
 
     surfel: (K, SURFEL). terms: (K, TERMS, 3) over the map's mean luminance.
-    h: (K, 32) of the surfel's voxel. view: (K, 3) unit, asset frame. reflected, normal: (K, 3) unit, map frame.
-    tokens: (T, 48), directions (T, 3) of the map's frame.
+    h: (K, HIDDEN) of the surfel's voxel. view: (K, 3) unit, asset frame. reflected, normal: (K, 3) unit, map frame.
+    tokens: (T, TOKEN), directions: (T, 3) of the map's frame.
     Returns radiance (K, 3), same unit.
     """
 

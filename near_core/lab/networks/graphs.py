@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim
 
-from ...models.mini import layout
+from ...models.mini import layout, runtime
 from . import asset_networks, photo_networks
 
 WEIGHTS = Path(__file__).parents[2] / "weights"  # <stage>.safetensors, float16
-GRAPHS = WEIGHTS / "onnx"  # what export writes and the runtime reads
+GRAPHS = runtime.FOLDER  # what export writes and the runtime reads
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,8 @@ class Intrinsics(nn.Module):
         mean, square = photo.mean((2, 3)) / area, (photo * photo).mean((2, 3)) / area
         tone = self.tone(torch.cat([taps[-1].mean((2, 3)), mean, square], 1))[..., None, None]
         colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, Layer.BASE_COLOR]
-        finish = torch.sigmoid(out[:, Layer.ROUGHNESS_METALLIC])
-        return torch.cat([out[:, Layer.GEOMETRY], colour, finish], 1), x, whole[:, -1]
+        rough_metallic = torch.sigmoid(out[:, Layer.ROUGHNESS_METALLIC])
+        return torch.cat([out[:, Layer.GEOMETRY], colour, rough_metallic], 1), x, whole[:, -1]
 
 
 def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:

@@ -65,7 +65,7 @@ def check_renderer(fixture):
                       network.memorize(fixture["in/reg"], fixture["in/hdri_tokens"]))
         watch.compare(fixture)
         views, distances = lad.view_vectors(coords, torch.inverse(fixture["in/extrinsics"])[:, :3, 3],
-                                                 network.resolution)
+                                             network.resolution)
         fixture.compare("mid/ob_views_pe", blocks.frequency_encoding(views, 12), VIEW)
         fixture.compare("mid/ob_dists_pe", blocks.frequency_encoding(distances, 12), VIEW)
     items = network(coords, h, fixture["in/reg"], fixture["in/hdri_tokens"], fixture["in/extrinsics"])

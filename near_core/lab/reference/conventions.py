@@ -139,7 +139,7 @@ def check_crops(fixture):
         rgba = conditioning.crop(fixture[key].numpy())
         black, white = conditioning.over(rgba, 0), conditioning.over(rgba, 1)
         pictures = {"rgba": rgba, "rgb_black": black, "white_matte": white}
-        for stored in fixture.names(f"out/{name}/"):  # every so manieth pixel, or one row
+        for stored in fixture.names(f"out/{name}/"):  # every n-th pixel, or one row
             if found := re.search(r"/(rgba|rgb_black|white_matte)_sub(\d+)$", stored):
                 step = int(found[2])
                 fixture.compare(stored, pictures[found[1]][::step, ::step])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import NearError
 
-FOLDER = Path(__file__).parents[2] / "weights" / "onnx"
+FOLDER = Path(__file__).parents[2] / "weights" / "onnx"  # of this build
 
 
 class NearMini:
@@ -30,7 +30,7 @@ class NearMini:
         self._sessions: dict = {}
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        """One network. inputs: arrays by the names of graphs.ALL[graph].inputs. Returns its outputs."""
+        """One network. inputs: arrays by the names of lab.networks.graphs.ALL[graph].inputs. Returns its outputs."""
         if graph not in self.graphs:
             raise NearError(f"The embedded model has no part named {graph}.", "Reinstall the add-on.")
         session = self._sessions.get(graph) or self._load(graph)

@@ -48,8 +48,9 @@ def choose_discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Ca
         owner.append(place[texels.surfel])
         shift.append(texels.compute_colors(surfels) - surfels.base_color[texels.surfel])
     drawn = gaussians.concatenate(drawn)
-    return index, visible.to_camera[index], {"xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity,
-                                     "owner": np.concatenate(owner), "shift": np.concatenate(shift).astype(np.float16)}
+    return index, visible.to_camera[index], {
+        "xyz": drawn.xyz, "covariance": drawn.covariance, "opacity": drawn.opacity, "owner": np.concatenate(owner),
+        "shift": np.concatenate(shift).astype(np.float16)}
 
 
 def light_surfels(prepared: transport.Transport, index: np.ndarray, to_camera: np.ndarray,

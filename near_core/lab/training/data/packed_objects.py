@@ -96,12 +96,12 @@ def pack_surface(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
     surfels, cell = surfels.take(kept), cell[kept]
     plane = ((surfels.position - (cell + 0.5) * CELL + 0.5) * surfels.normal).sum(1) / CELL  # -0.87..0.87
     color = np.round(image.srgb_encode(np.clip(surfels.base_color, 0, 1)) * 255).astype(np.uint8)
-    finish = np.stack([surfels.roughness, surfels.metallic], 1)
+    material = np.stack([surfels.roughness, surfels.metallic], 1)
     return {"step": np.diff(encode_morton(cell), prepend=np.uint32(0)).astype(np.uint32),
             "plane": np.round((np.clip(plane, -1, 1) / 2 + 0.5) * LEVELS).astype(np.uint8),
             "normal": np.round((encode_octahedral(surfels.shading_normal) / 2 + 0.5) * STEPS).astype(np.uint8).T.copy(),
             "colour": (color >> 2).T.copy(),
-            "finish": np.round(np.clip(finish, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
+            "finish": np.round(np.clip(material, 0, 1) * LEVELS).astype(np.uint8).T.copy(),
             "inside": np.packbits(inside)}
 
 
@@ -136,11 +136,11 @@ def load_object(path: Path) -> PackedObject:
     color = kept["colour"].T
     none = np.zeros((0, 4, 4), np.float32)
     camera, focal = kept.get("camera", none), kept.get("focal", none[:, 0, 0])
-    return PackedObject((cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal,
-                  (color << 2 | color >> 4), kept["finish"].T.astype(np.float32) / LEVELS,
-                  kept["inside"], bool(kept["finished"]),
-                  camera, focal, kept.get("view", focal.astype(np.uint8)),
-                  np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
+    return PackedObject(
+        (cell + 0.5).astype(np.float32) * CELL - 0.5 + plane[:, None] * normal, normal, (color << 2 | color >> 4),
+        kept["finish"].T.astype(np.float32) / LEVELS, kept["inside"], bool(kept["finished"]), camera, focal,
+        kept.get("view", focal.astype(np.uint8)),
+        np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
 
 
 def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -224,4 +224,4 @@ def write_pool(config: PoolConfig) -> None:
         raise NearError(f"--shard {config.shard} is not I/N.", "0/4 takes the first of every four objects.")
     shard, shards = (int(part) for part in config.shard.split("/"))
     samples.write_arrays(config.out, [(name, lambda rest=rest: packed(*rest))
-                                for name, *rest in _objects(config)[shard::shards]])
+                                      for name, *rest in _objects(config)[shard::shards]])

@@ -38,7 +38,7 @@ def find_crop(alpha: np.ndarray) -> tuple[float, float, float]:
 
 
 def place_pixels(window: tuple[float, float, float], shape: tuple[int, int], roll: float = 0.0,
-              mirrored: bool = False, size: int = SIZE) -> torch.Tensor:
+                 mirrored: bool = False, size: int = SIZE) -> torch.Tensor:
     """Where the pixels of a crop lie in a picture of shape (H, W): (size, size, 2), x and y in [-1, 1].
 
     roll: radians by which the crop is turned in the picture. mirrored: left and right change places.
@@ -52,8 +52,8 @@ def place_pixels(window: tuple[float, float, float], shape: tuple[int, int], rol
 
 
 def make_network_image(premultiplied: torch.Tensor, window: tuple[float, float, float], roll: float = 0.0,
-                  mirrored: bool = False) -> torch.Tensor:
-    """(4, H, W) linear premultiplied -> (4, SIZE, SIZE): display colour over grey in [-1, 1], and alpha."""
+                       mirrored: bool = False) -> torch.Tensor:
+    """(4, H, W) linear premultiplied -> (PICTURE, SIZE, SIZE), as Picture."""
     where = place_pixels(window, premultiplied.shape[1:], roll, mirrored, RESOLVED)
     shrink = window[2] / RESOLVED
     if shrink > 1.5:  # keep fine detail from aliasing

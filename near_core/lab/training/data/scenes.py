@@ -1,4 +1,4 @@
-"""Packed objects as they are photographed: bent or as they are, finished, lit.
+"""Packed objects as they are photographed: bent or as they are, given materials, lit.
 
 Where the light comes from is decided by shadow maps of a few directions that are drawn by a map's brightness, how
 bright it is by the map's own irradiance, mirror images by its prefiltered levels. That is less than Cycles knows:
@@ -57,7 +57,7 @@ class Scene:
         self.normal = F.normalize(torch.linalg.cross(*self.tangents), dim=1, eps=1e-12)
         self.radius = extent(self.position.norm(dim=1, keepdim=True), self.entry, len(chosen))[1][:, 0]
         self.solid = self._solid()
-        self._finish(rows)
+        self._choose_materials(rows)
         self._light()
 
     def _choose_parts(self) -> Tensor:
@@ -135,7 +135,7 @@ class Scene:
             solid[self.part_entry[part]] = torch.maximum(solid[self.part_entry[part]], mean)
         return solid
 
-    def _finish(self, rows: Tensor) -> None:
+    def _choose_materials(self, rows: Tensor) -> None:
         """Display colour, roughness and metallic: as packed, or drawn anew for each colour, or tinted."""
         stock, chance, count = self.stock, self.stock.chance, len(self.chosen)
         color, material = stock.color[rows].float() / 255, stock.material[rows]

@@ -44,7 +44,7 @@ class Chance:
 
 @dataclass
 class Stock:
-    """K objects with N surfels in all, and what they are finished and lit with.
+    """K objects with N surfels in all, and the materials and lights that they are given.
 
     weight: (K,) how often an object is drawn, sum 1. start, count: (K,) its rows. position: (N, 3) asset units.
     normal: (N, 3) unit. color: (N, 3) uint8, display. material: (N, 2) roughness and metallic. inside: (K, 128^3 / 8)

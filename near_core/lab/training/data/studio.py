@@ -1,7 +1,7 @@
 """Objects of a pool, photographed anew for every sample, on whatever device torch has.
 
-Most are bent, finished and lit by chance (scenes.py): no sample comes twice. Those that have pictures by Cycles are
-also taken as they are, under those.
+Most are bent, given materials and lit by chance (scenes.py): no sample comes twice. Those that have pictures by Cycles
+are also taken as they are, under those.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .... import image
-from ....models.mini.layout import MATTE_SIZE
+from ....models.mini.layout import MATTE_SIZE, Picture
 from ...networks.photo_networks import Matte
 from ...options import option
 from ..data import photos
@@ -61,19 +61,19 @@ def _backdrop(maps: list[np.ndarray], rng: np.random.Generator) -> Tensor:
 def sample(view: photos.LitView, maps: list[np.ndarray], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """A composite (3, S, S) in [-1, 1] and its alpha (S, S)."""
     picture = photos.mix_lights(view, rng, True)
-    cx, cy, side = photos.find_crop(picture[3].numpy())
+    cx, cy, side = photos.find_crop(picture[Picture.ALPHA].numpy())
     size = picture.shape[1]
     fill = rng.uniform(0.35, 0.95) * size / side * 1.2
     x, y = -(cx / size * 2 - 1) * fill, -(cy / size * 2 - 1) * fill
     free = 1 - fill * side / size / 1.2
     placed = _placed(picture, fill, x + rng.uniform(-free, free) * 0.7, y + rng.uniform(-free, free) * 0.7,
                      bool(rng.random() < 0.5))
-    alpha = placed[3].clamp(0, 1)
+    alpha = placed[Picture.ALPHA].clamp(0, 1)
     behind = _backdrop(maps, rng)
     if rng.random() < 0.6:  # something of a contact shadow below the object
         shade = F.avg_pool2d(alpha[None, None], 31, 1, 15)[0, 0].roll(int(rng.integers(0, 20)), 0)
         behind = behind * (1 - 0.6 * shade * float(rng.random()))
-    composite = srgb_encode(placed[:3] + behind * (1 - alpha))
+    composite = srgb_encode(placed[Picture.COLOR] + behind * (1 - alpha))
     composite = composite + torch.randn_like(composite) * float(rng.uniform(0, 0.03))
     return (composite.clamp(0, 1) * 2 - 1), alpha
 

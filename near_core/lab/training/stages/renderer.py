@@ -54,9 +54,9 @@ def draw(item: dict, radiance: Tensor, config: SplattingConfig = SplattingConfig
     sent = (radiance[owner] + item["shift"][rows] * gain[owner]).clamp(min=0)
     features = torch.zeros(len(item["owner"]), 4).index_put((rows,), torch.cat([torch.ones(len(rows), 1), sent], 1))
     picture, alpha, _ = autograd.splat(item["xyz"], item["covariance"], item["opacity"], features, item["camera"],
-                                         item["intrinsics"], *item["size"], low_pass=config.sharp_low_pass,
-                                         samples=config.final_samples,
-                                         occlusion_depth=torch.full((len(features),), config.occlusion_depth * CELL))
+                                       item["intrinsics"], *item["size"], low_pass=config.sharp_low_pass,
+                                       samples=config.final_samples,
+                                       occlusion_depth=torch.full((len(features),), config.occlusion_depth * CELL))
     front = picture[..., :1].detach().clamp(min=1e-6)
     solid = torch.minimum(alpha.detach()[..., None], front * config.solidity) * (front > 1e-4)
     return picture[..., 1:] * (solid / front)
@@ -137,7 +137,7 @@ class LitObjects:
         return len(self.paths)
 
     def __getitem__(self, number: int) -> tuple[dict, Tensor]:
-        """An object's arrays, and h (N, 32) of its voxels."""
+        """An object's arrays, and h (N, HIDDEN) of its voxels."""
         path = self.paths[number]
         if path not in self.known:
             arrays = dict(np.load(path))
