@@ -111,9 +111,9 @@ def _measure_views(renderer, common, fixtures, folder, config):
     pixels = render.pixel_intrinsics(arrays["in/intrinsics"], 512, 512)
     camera = Camera(arrays["in/extrinsics"], pixels, 512, 512, near=render.NEAR, far=render.FAR)
     basis = fullsize.fill(NeuralBasis(32, 5, activation="silu"), config["salt"])
-    subject = frame.LitAsset(frame.Decoded(coords, h, registers), None)
+    lit = frame.LitAsset(frame.Decoded(coords, h, registers), None)
     seconds, flops, memory = _time(lambda: renderer.memorize(registers, tokens))
-    subject.memory = memory
+    lit.memory = memory
     rows = [_describe(common | {"part": "renderer, once per light"}, seconds, flops)]
     eye = torch.as_tensor(frame.embedding_camera(camera.position))[None]
 
@@ -125,7 +125,7 @@ def _measure_views(renderer, common, fixtures, folder, config):
     rows.append(_describe(common | {"part": "renderer, network alone", "lit": 1.0}, seconds, flops))
     spared = _count_spared(renderer, coords, registers)
     rows[-1]["over_gemm_published"] = rows[-1]["over_gemm"] * flops / (flops + spared)
-    draw = lambda view, cull: frame.draw(renderer, basis, [subject], view, cull)
+    draw = lambda view, cull: frame.draw(renderer, basis, [lit], view, cull)
     return rows + _measure_pictures(draw, camera, common, folder)
 
 

@@ -36,11 +36,11 @@ class Frame:
 
 
 class _Placed:
-    """A subject before its light: everything the light does not change."""
+    """An asset before its light: everything the light does not change."""
 
-    def __init__(self, renderer, subject, camera):
-        self.subject, decoded = subject, subject.decoded
-        matrix = np.asarray(subject.matrix, np.float64)
+    def __init__(self, renderer, asset, camera):
+        self.asset, decoded = asset, asset.decoded
+        matrix = np.asarray(asset.matrix, np.float64)
         eye = (np.linalg.inv(matrix) @ [*camera.position, 1])[:3]
         self.eye = torch.as_tensor(embedding_camera(eye), device=decoded.h.device)
         self.observed = renderer.observe(decoded.coords, self.eye[None])
@@ -56,24 +56,24 @@ class _Placed:
 
     def light(self, renderer, basis, rows):
         """Light features of some voxels. rows: (K,) int64. Returns (K, G, 11) float32 array."""
-        decoded, some = self.subject.decoded, torch.as_tensor(rows, device=self.geometry.device)
+        decoded, some = self.asset.decoded, torch.as_tensor(rows, device=self.geometry.device)
         raw = {name: value[some] for name, value in self.raw.items()}
         raw |= renderer.light(self.geometry[some], decoded.h[some], self.observed[some], decoded.coords[some],
-                              self.subject.memory)
+                              self.asset.memory)
         features = render.light_features(self._flat(renderer, raw), basis, self.turn)
         return render.to_array(features).reshape(len(rows), -1, features.shape[1])
 
 
-def draw(renderer, basis, subjects, camera, cull=True):
+def draw(renderer, basis, assets, camera, cull=True):
     """Light and splat assets together.
 
-    renderer, basis: the networks; subjects: a list of `LitAsset`; camera: near_core.camera.Camera, world. Voxels do not
-    see each other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first
-    which voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a
+    renderer, basis: the networks; assets: a list of `LitAsset`; camera: scene.Camera, world. Voxels do not see each
+    other in the lighting network, and what it decides leaves shape and opacity alone: the splatter tells first which
+    voxels any pixel takes something from, and with `cull` only those are lit. The picture is the same. Returns a
     `Frame`.
     """
     size, count = (camera.width, camera.height), renderer.representation.num_gaussians
-    placed = [_Placed(renderer, subject, camera) for subject in subjects]
+    placed = [_Placed(renderer, asset, camera) for asset in assets]
     material = np.concatenate([render.to_array(render.material_features(each.gaussians, each.turn))
                                for each in placed])
     image = splat.rasterize(_project(placed, "_scaling", camera), material, *size)

@@ -80,10 +80,10 @@ class Pipeline:
         return self.network("renderer", 0, tokens.shape[1]).memorize(decoded.registers, tokens)
 
     @torch.inference_mode()
-    def frame(self, subjects, camera, cull=True):
+    def frame(self, assets, camera, cull=True):
         """One view of a list of `frame.LitAsset`; arguments as in `frame.draw`."""
-        rows = sum(len(subject.decoded.h) for subject in subjects)
-        return draw(self.network("renderer", rows), self.network("neural_basis"), subjects, camera, cull)
+        rows = sum(len(asset.decoded.h) for asset in assets)
+        return draw(self.network("renderer", rows), self.network("neural_basis"), assets, camera, cull)
 
     @torch.inference_mode()
     def material(self, decoded):

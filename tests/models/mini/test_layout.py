@@ -1,5 +1,8 @@
 """Every column of a tensor has one name, and every name its columns."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -39,3 +42,16 @@ def test_materials_stand_in_the_same_order_everywhere():
         for name in ("BASE_COLOR", "ROUGHNESS", "METALLIC"):
             np.testing.assert_array_equal(columns[row.MATERIAL][getattr(layout.MaterialColumn, name)],
                                           columns[getattr(row, name)])
+
+
+def test_the_document_has_the_same_columns():
+    """Every table of docs/conventions.md that begins with a class of names and `columns`."""
+    text = (Path(__file__).parents[3] / "docs" / "conventions.md").read_text()
+    tables = re.findall(r"^\| `(\w+)` \|(.+)\|\n\|[-|]+\|\n\| columns \|(.+)\|$", text, re.M)
+    assert {kind for kind, _, _ in tables} >= {"VoxelMaterial", "Latent", "Octant", "Layer", "Pixel", "Pose", "Term"}
+    for kind, names, columns in tables:
+        place = VoxelMaterial if kind == "VoxelMaterial" else getattr(layout, kind)
+        for name, told in zip(re.findall(r"`(\w+)`", names), columns.split("|"), strict=True):
+            first, _, last = told.strip().partition("-")
+            expected = list(range(int(first), int(last or first) + 1))
+            assert np.atleast_1d(np.arange(64)[getattr(place, name)]).tolist() == expected, (kind, name)

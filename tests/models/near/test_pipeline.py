@@ -92,7 +92,7 @@ def test_assets_hide_each_other(pipeline, lit):
     camera = replace(orbit(0, 0, 2.0, 40, 48, 48), near=0.5, far=5)
     behind = np.eye(4)
     behind[:3, 3] = (0, 0.6, 0)  # the camera stands on -Y
-    alone, both = (pipeline.frame(subjects, camera) for subjects in (
+    alone, both = (pipeline.frame(assets, camera) for assets in (
         lit, [replace(lit[0], matrix=behind), lit[0]]))
     centre = (24, 24)
     np.testing.assert_allclose(both.maps["color"][centre], alone.maps["color"][centre], atol=0.02)
