@@ -9,9 +9,10 @@ import bpy
 from . import payload, proxy, sync
 from ._core import asset as assets
 from ._core import errors
+from .engine import NearRenderEngine
 from .operators import jobs
 
-ENGINE = "NEAR"
+ENGINE = NearRenderEngine.bl_idname
 
 
 def _near(owner: Any) -> Any:

@@ -19,7 +19,7 @@ LOOK_EVERY = 0.02  # seconds between looks at what is pending
 DRAFT_TIME = 0.1  # seconds that the pixels of a picture may take while something moves
 LEAST_SCALE = 0.2
 SPEEDS = 1e5, 1e7  # pixels per second that are believed
-_BRIGHTEST = 65504.0  # the largest half float
+_BRIGHTEST = float(np.finfo(np.float16).max)  # what the texture holds
 
 _views: weakref.WeakSet[ViewportPicture] = weakref.WeakSet()
 

@@ -73,13 +73,13 @@ def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
 def _read_surfels(tensors: dict[str, np.ndarray]) -> Surfels | None:
     if "surfel_position" not in tensors:
         return None
-    material = tensors["surfel_material"].astype(np.float32) / 255
+    roughness, metallic, opacity, confidence = (tensors["surfel_material"].astype(np.float32) / 255).T
     return Surfels(
         position=tensors["surfel_position"].astype(np.float32) / 65535 - 0.5,
         normal=decode_octahedral(tensors["surfel_normal"].astype(np.float32) / 32767),
         shading_normal=decode_octahedral(tensors["surfel_shading_normal"].astype(np.float32) / 32767),
         base_color=tensors["surfel_base_color"].astype(np.float32),
-        roughness=material[:, 0], metallic=material[:, 1], opacity=material[:, 2], confidence=material[:, 3],
+        roughness=roughness, metallic=metallic, opacity=opacity, confidence=confidence,
         area=tensors["surfel_area"].astype(np.float32))
 
 

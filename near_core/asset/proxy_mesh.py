@@ -23,6 +23,18 @@ _CORNERS = np.array([[[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]], [[0, 1, 0], [
                      [[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], [[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 0, 0]]])
 
 
+class _Sum:
+    """(..., COLUMNS): what is added up over the points of a cell, each times its weight."""
+
+    COLUMNS = 24
+    WEIGHT = slice(0, 1)
+    POSITION = slice(1, 4)
+    SQUARE = slice(4, 7)  # of the position
+    PLANES = slice(7, 16)  # normal normal^T
+    PULLS = slice(16, 19)  # normal (normal . position)
+    MATERIAL = slice(19, 24)  # as VoxelMaterial.MATERIAL
+
+
 @dataclass(frozen=True)
 class ProxyMesh:
     """A quad mesh in the asset's frame. vertices: (V, 3) float32; faces: (F, 4) int32, counter-clockwise from outside;
@@ -113,17 +125,18 @@ def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: 
     for offset in np.ndindex(2, 2, 2):
         both += counts @ sums[row[tuple((corners + offset).T)]]  # (V, 2, 7) (V, 7, 24)
     front, back = both[:, 0], both[:, 1]
-    alone = front[:, 0] <= 0
+    alone = front[:, _Sum.WEIGHT][:, 0] <= 0
     front[alone] = back[alone]
-    front /= np.maximum(front[:, :1], 1e-12)
-    mean, square, planes, pulls, material = np.split(front[:, 1:], (3, 6, 15, 18), 1)
-    left = planes.reshape(-1, 3, 3) + _PULL * np.eye(3)
-    vertices = np.linalg.solve(left, (pulls + _PULL * mean)[:, :, None])[:, :, 0]
+    front /= np.maximum(front[:, _Sum.WEIGHT], 1e-12)
+    mean, square = front[:, _Sum.POSITION], front[:, _Sum.SQUARE]
+    left = front[:, _Sum.PLANES].reshape(-1, 3, 3) + _PULL * np.eye(3)
+    vertices = np.linalg.solve(left, (front[:, _Sum.PULLS] + _PULL * mean)[:, :, None])[:, :, 0]
     reach = _REACH * np.sqrt(np.maximum(square - mean ** 2, 0))  # planes may meet where there are no surfels
     vertices = np.clip(vertices, mean - reach, mean + reach)
-    thickness = ((vertices - back[:, 1:4] / np.maximum(back[:, :1], 1e-12)) * normals).sum(1) * resolution
-    lift = np.where(back[:, 0] > 0, np.clip(_LIFT - thickness / 2, 0, _LIFT), 0) / resolution
-    return (vertices + lift[:, None] * normals).astype(np.float32), material.astype(np.float32)
+    far = back[:, _Sum.POSITION] / np.maximum(back[:, _Sum.WEIGHT], 1e-12)
+    thickness = ((vertices - far) * normals).sum(1) * resolution
+    lift = np.where(back[:, _Sum.WEIGHT][:, 0] > 0, np.clip(_LIFT - thickness / 2, 0, _LIFT), 0) / resolution
+    return (vertices + lift[:, None] * normals).astype(np.float32), front[:, _Sum.MATERIAL].astype(np.float32)
 
 
 def _keep_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, resolution: int) -> np.ndarray:
@@ -158,8 +171,7 @@ def _index_cells(keys: np.ndarray, resolution: int) -> np.ndarray:
 def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums over the points of each cell, sorted by the axis they face; a seventh sort has no normal.
 
-    Returns (cells + 1, 7, 24) float64, the last row zero: weight, position 3, its squares 3, normal normal^T 9,
-    normal (normal . position) 3, base colour 3, roughness, metallic; and _index_cells of the cells.
+    Returns (cells + 1, 7, _Sum.COLUMNS) float64, as _Sum, the last row zero; and _index_cells of the cells.
     """
     n, weight = points.normal.astype(np.float64), np.maximum(points.area * points.opacity, 1e-6).astype(np.float64)
     height = (n * points.position).sum(1, keepdims=True)

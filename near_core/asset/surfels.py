@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-RESOLUTION = 128  # surfels are sampled on cells of this grid, two per edge of a 64^3 voxel
-CELL = 1.0 / RESOLUTION  # asset units
+SURFEL_RESOLUTION = 128  # surfels are sampled on cells of this grid, two per edge of a 64^3 voxel
+CELL = 1.0 / SURFEL_RESOLUTION  # asset units
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,12 @@ from .material import (
     widen_roughness,
 )
 from .matting import installed_rembg, predict_matte
-from .photo import Matte, Photo, prepare
+from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
-FOV = 40.0  # degrees, of a photo whose lens is not known
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 
 
@@ -64,7 +63,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 
 def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = 15.0, fov: float | None = 40.0, seed: int = 0, name: str,
+                      elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0, name: str,
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent, on_preview: Preview | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),

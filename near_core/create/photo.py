@@ -20,6 +20,7 @@ from .background import remove_background
 from .config import MattingConfig
 
 SIZE = 256  # pixels of the crop
+ELEVATION, FOV = 15.0, 40.0  # degrees; the guess of a photo of which nothing is known
 
 # (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object
 Matte = Callable[[np.ndarray], np.ndarray]
@@ -47,7 +48,7 @@ class Photo:
         window = camera.resize(*self.source_size).crop(x, y, side, side)
         return window.resize(len(self.alpha), len(self.alpha))
 
-    def guess_camera(self, azimuth: float = 0.0, elevation: float = 15.0, fov: float = 40.0) -> Camera:
+    def guess_camera(self, azimuth: float = 0.0, elevation: float = ELEVATION, fov: float = FOV) -> Camera:
         """A likely camera of the crop, where nothing is known but the angle.
 
         azimuth, elevation: degrees, the direction from which the object is seen. fov: degrees, of the whole photo's

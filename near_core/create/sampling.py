@@ -10,7 +10,7 @@ from .. import asset, image
 from .._kernels import grid
 from ..asset import CELL, EDGE, Surfels, Texels, concatenate
 from ..asset.layout import VoxelMaterial
-from ..asset.surfels import RESOLUTION
+from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
 from ..mesh import Material, Mesh, compute_face_normals, find_occupied, texture
@@ -27,7 +27,7 @@ SEES_SKY = 0.03  # the share of them that has to find it
 AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
 
 
-def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = RESOLUTION) -> Surfels:
+def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = SURFEL_RESOLUTION) -> Surfels:
     """The surfels of sample_surface. resolution: of another grid than the renderer's, to compare."""
     return _seen(_averaged(*_sampled(mesh, progress, resolution)), progress, resolution)[0]
 
@@ -46,19 +46,19 @@ def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Te
     return surfels, _texels(samples, group, every, area).regroup(rows)
 
 
-def _sampled(mesh: Mesh, progress: Progress, resolution: int = RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
+def _sampled(mesh: Mesh, progress: Progress, resolution: int = SURFEL_RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
     """Samples of a mesh, the numbers 0.. of their groups, and each one's area in cells squared."""
     progress("Sampling the surface", 0.0)
-    samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / RESOLUTION) ** 2)
+    samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / SURFEL_RESOLUTION) ** 2)
     progress("Grouping the samples", 0.6)
     return samples, _renumbered(_grouped(_cells(samples.position, resolution), samples.normal)), area / CELL ** 2
 
 
-def _seen(surfels: Surfels, progress: Progress, resolution: int = RESOLUTION) -> tuple[Surfels, np.ndarray]:
+def _seen(surfels: Surfels, progress: Progress, resolution: int = SURFEL_RESOLUTION) -> tuple[Surfels, np.ndarray]:
     """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
     solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
     progress("Finding the visible sides", 0.7)
-    found = visible_sides(surfels.take(solid), min(resolution, RESOLUTION), part(progress, 0.7, 1.0))
+    found = visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0))
     fronts, backs = (solid[rows] for rows in found)
     return concatenate([surfels.take(fronts), surfels.take(backs).flip()]), np.concatenate([fronts, backs])
 
@@ -123,7 +123,7 @@ def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     return material
 
 
-def visible_sides(surfels: Surfels, resolution: int = RESOLUTION, progress: Progress = silent
+def visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, progress: Progress = silent
                   ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
     directions reach the sky.
@@ -354,7 +354,7 @@ def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
 
 def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float) -> Texels:
     """The samples of each group by the part of the cell that they lie in. surfels: one per group."""
-    corner = np.floor((samples.position + 0.5) * (RESOLUTION * EDGE)).astype(np.int64) % EDGE
+    corner = np.floor((samples.position + 0.5) * (SURFEL_RESOLUTION * EDGE)).astype(np.int64) % EDGE
     part = group * EDGE ** 3 + corner @ np.array([EDGE * EDGE, EDGE, 1])
     present = np.flatnonzero(np.bincount(part))
     part = _renumbered(part)

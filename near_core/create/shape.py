@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..asset import CELL, RESOLUTION
-from ..asset.surfels import RESOLUTION as FINE
+from ..asset.surfels import SURFEL_RESOLUTION
 from ..errors import NearError
 from ..image.filters import blur_binomial, blur_box, distances, double
 from ..mesh import Mesh, surface_nets
@@ -35,11 +35,11 @@ def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = si
     view = views[0]
     view.front = align_front(view, logits, config.front_blur_radius)
     progress("Shape", 0.8)
-    uv, ray = project(cell_centres(FINE), view.camera)
+    uv, depth = project(cell_centres(SURFEL_RESOLUTION), view.camera)
     silhouette = _silhouette_at(view, uv)
     near = np.flatnonzero(silhouette > -1)
     deep[silhouette <= -1] = -1
-    uv, below, silhouette = uv[near], ray[near, 3], silhouette[near]
+    uv, below, silhouette = uv[near], depth[near], silhouette[near]
     progress("Shape", 0.9)
     front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), round_thickness(view)]), uv).T
     behind = (below - front) / (CELL * np.maximum(oblique, 1))
@@ -49,7 +49,7 @@ def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = si
     deep[near] = np.minimum(cut, silhouette)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
-    return deep.reshape((FINE,) * 3)
+    return deep.reshape((SURFEL_RESOLUTION,) * 3)
 
 
 def _predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
@@ -93,10 +93,10 @@ def align_front(view: LayerView, logits: np.ndarray,
     solid knows better how far away a part is, the photo how it is shaped. Only the difference is taken over, smoothed
     over radius pixels, twice."""
     solid = np.argwhere(logits > 0)
-    uv, ray = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
+    uv, depth = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
     at = ((uv + 1) / 2 * SIZE).astype(int)
     inside = ((at >= 0) & (at < SIZE)).all(1)
-    at, depth = at[inside], ray[inside, 3] - 0.5 / RESOLUTION
+    at, depth = at[inside], depth[inside] - 0.5 / RESOLUTION
     nearest = np.full((SIZE + 2, SIZE + 2), np.inf, np.float32)
     for y, x in np.ndindex(3, 3):  # a voxel covers more than a pixel
         np.minimum.at(nearest, (at[:, 1] + y, at[:, 0] + x), depth)

@@ -15,9 +15,8 @@ from ..models.mini.runtime import NearMini
 from ..scene import Camera
 from . import delighting
 from .config import DelightingConfig, ReconstructionConfig
-from .photo import Photo
+from .photo import ELEVATION, Photo
 
-ELEVATION = 15.0  # degrees, told to the network where they are not known
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
@@ -35,16 +34,14 @@ def network_image(photo: Photo) -> np.ndarray:
 def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Where points of the asset's frame fall in the crop's picture.
 
-    points: (P, 3) float32. Returns uv (P, 2), (-1, -1) the top left corner; ray (P, 4): unit direction from the camera
-    in the asset's frame, and how much deeper than the frame's origin.
+    points: (P, 3) float32. Returns uv (P, 2), (-1, -1) the top left corner, and depth (P,) below the frame's origin,
+    asset units.
     """
     matrix = camera.world_to_camera.astype(np.float32)
     seen = points @ matrix[:3, :3].T + matrix[:3, 3]
     focal, centre = np.diag(camera.intrinsics)[:2].astype(np.float32), camera.intrinsics[:2, 2].astype(np.float32)
     pixel = seen[:, :2] / np.maximum(seen[:, 2:], 1e-3) * focal + centre
-    uv = pixel / np.array([camera.width, camera.height], np.float32) * 2 - 1
-    ray = unit(points - camera.position.astype(np.float32))
-    return uv, np.concatenate([ray, seen[:, 2:] - matrix[2, 3]], 1)
+    return pixel / np.array([camera.width, camera.height], np.float32) * 2 - 1, seen[:, 2] - matrix[2, 3]
 
 
 def reach(camera: Camera) -> float:
@@ -65,7 +62,7 @@ def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
     origin (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
     sides = [project(p, camera) for p in (points, points * MIRROR)]
     position = camera.position.astype(np.float32)
-    return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([ray[:, 3] for _, ray in sides]),
+    return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([depth for _, depth in sides]),
             "towards": position / max(float(np.linalg.norm(position)), 1e-6)}
 
 
@@ -117,10 +114,10 @@ class LayerView:
 
     def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
-        uv, ray = project(points, self.camera)
+        uv, depth = project(points, self.camera)
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
         front = local_minimum(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
-        return (ray[:, 3] < front + self.config.front_slack * CELL) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
+        return (depth < front + self.config.front_slack * CELL) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
 
 
 @dataclass(frozen=True, eq=False)

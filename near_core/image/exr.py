@@ -14,6 +14,7 @@ from .guard import check_size, explain_errors
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
 _NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
 _ORDER = "RGBAXYZWUV"
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def read_layers(path: str | Path) -> dict[str, np.ndarray]:
@@ -94,7 +95,9 @@ def write_exr(path: str | Path, passes: dict[str, np.ndarray], half: bool = Fals
         letters = _NAMED_CHANNELS.get(name, _CHANNELS[picture.shape[2]])
         dtype = np.float16 if half and name not in ("Depth", "Normal") else np.float32
         for i, letter in enumerate(letters):
-            values = np.clip(picture[..., i], -65504, 65504) if dtype is np.float16 else picture[..., i]
+            values = picture[..., i]
+            if dtype is np.float16:
+                values = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
             channels[letter if plain else f"{layer}.{name}.{letter}"] = np.ascontiguousarray(values, dtype)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with writing(path) as part:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._kernels import ggx, grid
 from ..asset import Surfels
-from ..asset.surfels import RESOLUTION
+from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import fibonacci_sphere
 from ..image import luminance
 from ..progress import Progress, silent
@@ -113,7 +113,7 @@ class Transport:
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent,
                       config: TransportConfig = TransportConfig()) -> Transport:
     """Everything that depends on the asset alone."""
-    lattice = grid.Grid(surfels.position, surfels.normal, RESOLUTION)
+    lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
     directions = fibonacci_sphere(config.hit_directions)
     table = np.empty((len(surfels), config.hit_directions), np.int32)
     parts = lattice.parts(AT_ONCE)

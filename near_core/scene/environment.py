@@ -12,7 +12,7 @@ import numpy as np
 from .._kernels import ggx
 from ..errors import NearError
 
-MAX_RADIANCE = 65504.0  # the largest half float; anything brighter is clipped to it
+MAX_RADIANCE = float(np.finfo(np.float16).max)  # 65,504; anything brighter is clipped to it
 
 
 @dataclass(frozen=True, eq=False)

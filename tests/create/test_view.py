@@ -15,8 +15,8 @@ from tests.create.pictures import box, photographed, view_of
 
 def test_projection_and_look_up_agree_with_the_camera():
     camera = cameras.orbit(30, 20, 2.5, 40, 128, 128)
-    uv, ray = project(np.zeros((1, 3), np.float32), camera)
-    assert uv[0] == pytest.approx([0, 0], abs=1e-6) and ray[0, 3] == pytest.approx(0, abs=1e-6)
+    uv, depth = project(np.zeros((1, 3), np.float32), camera)
+    assert uv[0] == pytest.approx([0, 0], abs=1e-6) and depth[0] == pytest.approx(0, abs=1e-6)
     maps = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
     centres = (np.arange(8) + 0.5) / 4 - 1
     at = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2).astype(np.float32)

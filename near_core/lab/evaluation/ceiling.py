@@ -136,7 +136,7 @@ def tabulate(rows: list[dict]) -> dict:
             "counted_per_voxel": float(np.mean([row["gaussians"] / row["voxels"] for row in chosen])), "n": len(chosen)}
     best = max(numbers["object_psnr"]["mean"] for numbers in counts.values())
     close = [int(n) for n, numbers in counts.items() if numbers["object_psnr"]["mean"] >= best - CLOSE]
-    used = [int(n) for n, numbers in counts.items() if numbers["resolution"] == surfels.RESOLUTION * texels.EDGE]
+    used = [int(n) for n, numbers in counts.items() if numbers["resolution"] == surfels.SURFEL_RESOLUTION * texels.EDGE]
     return {"counts": counts, "smallest_close": min(close), "used": used[0] if used else None, "per_asset": rows}
 
 

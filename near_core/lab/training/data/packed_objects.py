@@ -20,7 +20,7 @@ from scipy import ndimage
 from .... import files, image
 from .... import mesh as meshes
 from ....asset import CELL
-from ....asset.surfels import RESOLUTION
+from ....asset.surfels import SURFEL_RESOLUTION
 from ....create import sampling
 from ....directions import decode_octahedral, encode_octahedral
 from ....errors import NearError
@@ -89,7 +89,7 @@ def pack_surface(mesh: meshes.Mesh) -> dict[str, np.ndarray]:
     """The arrays of an object's surface, coarser than it is: normals to two degrees, colours to six bits."""
     inside = samples.find_inside(sampling.sample_points(mesh, samples.SAMPLES).position)
     surfels = sampling.sample_sides(mesh)
-    cell = np.clip(((surfels.position + 0.5) / CELL).astype(int), 0, RESOLUTION - 1)
+    cell = np.clip(((surfels.position + 0.5) / CELL).astype(int), 0, SURFEL_RESOLUTION - 1)
     buried = ndimage.binary_erosion(inside, np.ones((3, 3, 3)), BURIED)
     kept = np.flatnonzero((surfels.opacity > SOLID) & ~buried[tuple(cell.T)])
     kept = kept[np.argsort(encode_morton(cell[kept]), kind="stable")]

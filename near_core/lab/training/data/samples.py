@@ -16,7 +16,7 @@ from scipy import ndimage
 from .... import files, image
 from .... import mesh as meshes
 from ....asset import CELL, Surfels
-from ....asset.surfels import RESOLUTION
+from ....asset.surfels import SURFEL_RESOLUTION
 from ....create import sampling
 from ....directions import unit
 from ....errors import NearError
@@ -95,8 +95,8 @@ def render_layers(points: Surfels, camera: Camera) -> tuple[np.ndarray, np.ndarr
 def find_inside(points: np.ndarray) -> np.ndarray:
     """(128, 128, 128) bool: the cells that hold points (K, 3) or lie inside what they enclose. Gaps of up to two cells
     count as closed."""
-    cell = np.clip(((points + 0.5) / CELL).astype(int), 0, RESOLUTION - 1) + 2
-    shell = np.zeros((RESOLUTION + 4,) * 3, bool)
+    cell = np.clip(((points + 0.5) / CELL).astype(int), 0, SURFEL_RESOLUTION - 1) + 2
+    shell = np.zeros((SURFEL_RESOLUTION + 4,) * 3, bool)
     shell[tuple(cell.T)] = True
     outside = ndimage.label(~ndimage.binary_dilation(shell, np.ones((3, 3, 3))))[0]
     outside = ndimage.binary_dilation(outside == outside[0, 0, 0], np.ones((3, 3, 3))) & ~shell
@@ -105,7 +105,7 @@ def find_inside(points: np.ndarray) -> np.ndarray:
 
 def count_inside(points: np.ndarray) -> np.ndarray:
     """(64, 64, 64) uint8: how many octants of each voxel hold points (K, 3) or lie inside what they enclose."""
-    half = RESOLUTION // 2
+    half = SURFEL_RESOLUTION // 2
     return find_inside(points).reshape(half, 2, half, 2, half, 2).sum((1, 3, 5)).astype(np.uint8)
 
 

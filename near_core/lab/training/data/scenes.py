@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....asset import CELL
-from ....asset.surfels import RESOLUTION
+from ....asset.surfels import SURFEL_RESOLUTION
 from ....create.view import cell_centres
 from ....models.mini.layout import SIZE, MaterialColumn
 from .bending import Bending
@@ -123,7 +123,7 @@ class Scene:
         of = torch.arange(parts, device=device).repeat_interleave(len(coarse))
         found = self.bending.unbend(place.reshape(-1, 3), of).reshape(parts, 32, 32, 32, 3).permute(0, 4, 1, 2, 3)
         solid = torch.zeros(count, 64, 64, 64, device=device)
-        axis = ((torch.arange(RESOLUTION, device=device) + 0.5) / RESOLUTION - 0.5) * 2
+        axis = ((torch.arange(SURFEL_RESOLUTION, device=device) + 0.5) / SURFEL_RESOLUTION - 0.5) * 2
         fine = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).flip(-1)[None]
         for part in range(parts):
             if self.part_entry[part] < self.known:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....asset.surfels import RESOLUTION
+from ....asset.surfels import SURFEL_RESOLUTION
 from ...datasets.materials import draw_uniform
 from .packed_objects import PackedObject
 from .relight import Lights
@@ -94,8 +94,8 @@ class Stock:
 
     def is_inside(self, number: Tensor, points: Tensor) -> Tensor:
         """Whether points (3, ...) of an object's own frame lie inside it: float32 (...)."""
-        cell = torch.floor((points + 0.5) * RESOLUTION).long()
-        valid = ((cell >= 0) & (cell < RESOLUTION)).all(0)
-        x, y, z = cell.clamp(0, RESOLUTION - 1)
-        at = (x * RESOLUTION + y) * RESOLUTION + z
+        cell = torch.floor((points + 0.5) * SURFEL_RESOLUTION).long()
+        valid = ((cell >= 0) & (cell < SURFEL_RESOLUTION)).all(0)
+        x, y, z = cell.clamp(0, SURFEL_RESOLUTION - 1)
+        at = (x * SURFEL_RESOLUTION + y) * SURFEL_RESOLUTION + z
         return (valid & ((self.inside[number][at >> 3] >> (7 - (at & 7))) & 1 > 0)).float()
