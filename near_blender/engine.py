@@ -19,6 +19,8 @@ _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 
 
 class NearRenderEngine(bpy.types.RenderEngine):
+    """What Blender calls for a final render and for a viewport in Rendered mode; the methods are Blender's."""
+
     bl_idname = "NEAR"
     bl_label = "NeAR"
     bl_use_preview = False

@@ -76,6 +76,7 @@ class _ShaderReader:
         self._layout: UVLayout | None = None
 
     def read(self) -> None:
+        """Fills in the reading's material, UV layout and colour attribute."""
         kind = self._shader.type
         base = self._value("Base Color" if kind == "BSDF_PRINCIPLED" else "Color")
         alpha = self._value("Alpha", missing=1)

@@ -58,6 +58,7 @@ class JobHandle:
 
     @property
     def done(self) -> bool:
+        """Whether there is an answer or an error."""
         return self._done.is_set()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -130,6 +131,7 @@ class WorkerProcess:
         raise _not_started()
 
     def cancel(self, job: JobHandle) -> None:
+        """Stops a job: at once where it was not sent yet, else within CANCEL_WITHIN seconds."""
         with self._lock:
             if job.done or job.request["id"] not in self._jobs:
                 return

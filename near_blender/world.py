@@ -214,6 +214,7 @@ class WorldBake:
 
     @property
     def done(self) -> bool:
+        """Whether it has ended, well or not."""
         return self._finished.is_set()
 
     def wait(self, seconds: float) -> bool:

@@ -21,6 +21,7 @@ DIFFUSE_RAY = {"Is Camera Ray": 0.0, "Is Diffuse Ray": 1.0, "Ray Depth": 1.0, "D
 
 
 def load_world(blend, name):
+    """The World of that name from a .blend file."""
     libraries: Any = bpy.data.libraries
     with libraries.load(blend) as (_, wanted):
         wanted.worlds = [name]
@@ -28,6 +29,7 @@ def load_world(blend, name):
 
 
 def make_scene(world, samples, frame):
+    """The scene with nothing in it but a panoramic camera, whose middle looks along +X."""
     scene: Any = bpy.context.scene  # a scene in no window would be rendered at frame 1
     for ob in list(scene.objects):
         bpy.data.objects.remove(ob)
@@ -59,6 +61,7 @@ def make_scene(world, samples, frame):
 
 
 def draw(scene, width, path):
+    """The panorama (width / 2, width, 3) float32, row 0 on top. path: of the picture that is written on the way."""
     scene.render.resolution_x, scene.render.resolution_y, scene.render.filepath = width, width // 2, path
     bpy.ops.render.render(write_still=True)
     image: Any = bpy.data.images.load(path, check_existing=False)
@@ -71,6 +74,7 @@ def draw(scene, width, path):
 
 
 def see_as_diffuse_ray(tree, done):
+    """Puts DIFFUSE_RAY in the place of what Light Path nodes say, in groups too. done: trees that were seen to."""
     if tree in done:
         return
     done.add(tree)
@@ -87,6 +91,7 @@ def see_as_diffuse_ray(tree, done):
 
 
 def main(options):
+    """Writes the maps that the options ask for."""
     world = load_world(options["blend"], options["world"])
     scene = make_scene(world, options["samples"], options["frame"])
     maps = {"seen": draw(scene, options["seen_width"], options["out"] + ".exr")}

@@ -31,7 +31,7 @@ def polar_rotation(matrix: np.ndarray) -> np.ndarray:
 
 
 def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Vectors along an axis, made one long; those of no length stay 0. Same shape and precision."""
+    """Vectors (..., 3), or along another axis, made one long; those of no length stay 0. Same shape and precision."""
     return v / np.maximum(np.linalg.norm(v, axis=axis, keepdims=True), 1e-20)  # squares of less are 0 in float32
 
 

@@ -50,6 +50,7 @@ class Creation:
                 set_pixels(self.icons.new(key), self.job.preview[key])
 
     def end(self) -> None:
+        """Frees the icons."""
         if self.icons is not None:
             previews.remove(self.icons)
             self.icons = None

@@ -99,7 +99,10 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
 
 def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],
                    confidence: np.ndarray) -> Surfels:
-    """A mesh's surfels with the colours, roughness and metallic that the decoder gives their octants."""
+    """A mesh's surfels with the colours, roughness and metallic that the decoder gives their octants.
+
+    coords: (N, 3). octants: as decode returns them. confidence: (N,).
+    """
     row = voxel_of(surfels, coords)
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
     child = octants[1][row, _octant_of(fine)].astype(np.float32)

@@ -281,7 +281,10 @@ class _Maps:
 
     def apply(self, samples: _Samples, chosen: np.ndarray, uv: np.ndarray, tangents: np.ndarray,
               density: np.ndarray) -> None:
-        """Multiplies the maps into the chosen samples and bends their normals."""
+        """Multiplies the maps into the samples at rows chosen (K,) and bends their normals.
+
+        uv: (K, 2). tangents: (K, 2, 3) as _unwrapping. density: (K,) UV area of a sample.
+        """
         color = self.looked_up("base_color_map", uv, density)
         if color is not None:
             samples.color[chosen] *= color

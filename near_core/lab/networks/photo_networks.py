@@ -155,6 +155,8 @@ def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 class ResBlock3d(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))). (B, inside, R, R, R) -> (B, out, R, R, R)."""
+
     def __init__(self, inside: int, out: int):
         super().__init__()
         self.norm1 = nn.GroupNorm(8, inside)

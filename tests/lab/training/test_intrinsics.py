@@ -10,7 +10,7 @@ from near_core.lab.training.data import relight
 from near_core.lab.training.stages import intrinsics
 
 
-def test_a_finish_that_nobody_knows_teaches_nothing(tmp_path):
+def test_a_material_that_nobody_knows_teaches_nothing(tmp_path):
     """Of an unfinished object, roughness and metallic leave no gradient; colour and shape do as ever."""
     torch.manual_seed(0)
     image.write_exr(tmp_path / "sky.hdr.exr", {"Combined": np.ones((8, 16, 4), np.float32)})

@@ -45,7 +45,7 @@ class Bending:
         return (points + self.waves(points, of)) * self.stretch[of]
 
     def unbend(self, points: Tensor, of: Tensor) -> Tensor:
-        """The points that bend takes to these, by fixed-point iteration: the waves are never steep."""
+        """The points (M, 3) that bend takes to these, by fixed-point iteration: the waves are never steep."""
         goal = points / self.stretch[of]
         found = goal
         for _ in range(8):

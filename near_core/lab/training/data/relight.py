@@ -123,5 +123,5 @@ def camera_to_world(azimuth: Tensor, elevation: Tensor) -> Tensor:
 
 
 def mean_log(errors: Tensor) -> Tensor:
-    """The mean logarithm of pictures' errors: what a mean of decibels counts."""
+    """The mean logarithm of pictures' errors (B,): what a mean of decibels counts."""
     return torch.log(errors + SEPARABLE).mean()

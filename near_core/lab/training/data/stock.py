@@ -30,15 +30,15 @@ class Chance:
         self.rng = np.random.default_rng(seed)
 
     def uniform(self, *shape: int) -> Tensor:
-        """0..1."""
+        """Numbers of 0..1, evenly."""
         return torch.rand(*shape, generator=self.generator, device=self.device)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard deviation 1."""
+        """Numbers of a normal distribution, standard deviation 1."""
         return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def integers(self, high: int, *shape: int) -> Tensor:
-        """0..high - 1."""
+        """Whole numbers of 0..high - 1, evenly."""
         return torch.randint(high, shape, generator=self.generator, device=self.device)
 
 

@@ -38,7 +38,7 @@ def load_octants(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def recolor_octants(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same surface in other colours: channels swapped and bent, roughness and metallic moved at random."""
+    """Octants (N, 8, 13) in other colours: channels swapped and bent, roughness and metallic moved at random."""
     out = cells.astype(np.float32)
     if rng.random() < 0.6:
         permuted = out[..., Octant.BASE_COLOR][..., rng.permutation(3)]
@@ -52,7 +52,7 @@ def recolor_octants(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def crop_voxels(coords: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """At most VOXELS voxels nearest to a random one."""
+    """At most VOXELS voxels nearest to a random one. coords: (N, 3), cells: (N, 8, 13)."""
     if len(coords) > VOXELS:
         apart = np.abs(coords.astype(int) - coords[rng.integers(len(coords))]).max(1)
         near = np.argpartition(apart, VOXELS)[:VOXELS]

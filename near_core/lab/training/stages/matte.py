@@ -79,6 +79,7 @@ def sample(view: photos.LitView, maps: list[np.ndarray], rng: np.random.Generato
 
 
 def intersection_over_union(logits: Tensor, alpha: Tensor) -> float:
+    """Of logits (S, S) above 0 and alpha (S, S) above one half."""
     a, b = logits > 0, alpha > 0.5
     return float((a & b).sum() / (a | b).sum().clamp(min=1))
 
