@@ -28,12 +28,12 @@ def use_backend(backend: Backend) -> None:
 
 
 def create_from_mesh(mesh, **options: Any) -> JobHandle:
-    """near_core.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file (uint8)."""
+    """create.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file, (K,) uint8."""
     return _embedded.submit("create_mesh", mesh=mesh, options=options)
 
 
 def create_from_image(photos, **options: Any) -> JobHandle:
-    """near_core.engine.Engine.create_from_image in the worker that the choice names; job.preview appears first, then as
+    """engine.Engine.create_from_image in the worker that the choice names; job.preview appears first, then as
     create_from_mesh."""
     return _rendering.submit("create_image", photos=photos, options=options)
 

@@ -4,7 +4,7 @@
 #pragma once
 #include "ggx.h"
 
-// Field for field as _View in kernels/grid.py.
+// Field for field as _GridView in kernels/grid.py.
 struct NearGrid {
     const uint32_t *brick_mask;     // (bricks^3, 2) a bit per cell of a brick of 4^3 cells, Morton order
     const uint32_t *brick_room;     // (bricks^3,) 4 bits an octant: bricks along an edge of the empty cube that starts here

@@ -155,14 +155,14 @@ using namespace near_kernels;
 // As splat_rasterize, with the gradients of its outputs in place of them -> gradients of features (N,C), mean (N,2),
 // conic (N,3), depth (N), opacity (N), zeroed by the caller.
 NEAR_KERNEL(splat_rasterize_backward)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                                      const float* opacity, int64_t count, const float* hides, const float* features,
-                                      int64_t channels, const float* background, int64_t width, int64_t height,
-                                      const float* d_image, const float* d_alpha, const float* d_out_depth,
-                                      float* d_features, float* d_mean, float* d_conic, float* d_depth,
-                                      float* d_opacity, int64_t threads) {
+                                      const float* opacity, int64_t count, const float* occlusion_depth,
+                                      const float* features, int64_t channels, const float* background, int64_t width,
+                                      int64_t height, const float* d_image, const float* d_alpha,
+                                      const float* d_out_depth, float* d_features, float* d_mean, float* d_conic,
+                                      float* d_depth, float* d_opacity, int64_t threads) {
     return guard([&] {
-        (hides ? rasterize_backward<true> : rasterize_backward<false>)(
-            {mean, conic, depth, radius, opacity, count, hides}, features,
+        (occlusion_depth ? rasterize_backward<true> : rasterize_backward<false>)(
+            {mean, conic, depth, radius, opacity, count, occlusion_depth}, features,
             {channels, width, height, background, d_image, d_alpha, d_out_depth},
             {d_features, d_mean, d_conic, d_depth, d_opacity}, threads);
     });

@@ -38,7 +38,7 @@ struct Projected {
     const int32_t* radius;
     const float* opacity;
     int64_t count;
-    const float* hides = nullptr;  // metres behind a Gaussian from which a surface that it closes hides all; null: none
+    const float* occlusion_depth = nullptr;  // metres behind a Gaussian that closes a surface; null: none
 };
 
 struct alignas(64) Splat {  // one cache line
@@ -68,7 +68,7 @@ inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t hei
     const auto beyond = [&](float high, int64_t end) { return clamp(std::floor(SIDE * (high - FIRST)) + 1.f, end); };
     const int32_t x0 = begin(x - half_x, width), x1 = beyond(x + half_x, width);
     const int32_t y0 = begin(y - half_y, height), y1 = beyond(y + half_y, height);
-    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1, p.hides ? z + p.hides[i] : 0.f};
+    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1, p.occlusion_depth ? z + p.occlusion_depth[i] : 0.f};
     return splat.x0 < splat.x1 && splat.y0 < splat.y1;
 }
 

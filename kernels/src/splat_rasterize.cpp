@@ -155,24 +155,24 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
 using namespace near_kernels;
 
 // mean (N,2), conic (N,3), depth (N), radius (N), opacity (N), features (N,C), background (C) or null -> image (H,W,C),
-// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64. hides (N) or null. samples 1 or 4.
+// alpha (H,W), depth (H,W); all outputs are written everywhere. C <= 64. occlusion_depth (N) or null. samples 1 or 4.
 NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                             const float* opacity, int64_t count, const float* hides, const float* features,
+                             const float* opacity, int64_t count, const float* occlusion_depth, const float* features,
                              int64_t channels, const float* background, int64_t width, int64_t height, int64_t samples,
                              float* image, float* alpha, float* out_depth, int64_t threads) {
     return guard([&] {
-        const auto draw = samples == 1 ? hides ? rasterize<true, 1> : rasterize<false, 1>
-                                       : hides ? rasterize<true, 2> : rasterize<false, 2>;
-        draw({mean, conic, depth, radius, opacity, count, hides}, features,
+        const auto draw = samples == 1 ? occlusion_depth ? rasterize<true, 1> : rasterize<false, 1>
+                                       : occlusion_depth ? rasterize<true, 2> : rasterize<false, 2>;
+        draw({mean, conic, depth, radius, opacity, count, occlusion_depth}, features,
              {channels, width, height, background, image, alpha, out_depth}, threads);
     });
 }
 
 NEAR_KERNEL(splat_contributions)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                                 const float* opacity, int64_t count, const float* hides, int64_t width,
+                                 const float* opacity, int64_t count, const float* occlusion_depth, int64_t width,
                                  int64_t height, float* weights, int64_t threads) {
     return guard([&] {
-        (hides ? contributions<true> : contributions<false>)({mean, conic, depth, radius, opacity, count, hides}, width,
-                                                             height, weights, threads);
+        (occlusion_depth ? contributions<true> : contributions<false>)(
+            {mean, conic, depth, radius, opacity, count, occlusion_depth}, width, height, weights, threads);
     });
 }
