@@ -28,7 +28,7 @@ def use_backend(backend: Backend) -> None:
 
 
 def create_from_mesh(mesh, **options: Any) -> JobHandle:
-    """create.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file, (K,) uint8."""
+    """create.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file, uint8."""
     return _embedded.submit("create_mesh", mesh=mesh, options=options)
 
 
