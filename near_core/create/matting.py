@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import numpy as np
 
 from ..errors import NearError
 from ..image.filters import drop_specks
+from ..image.guided_filter import fit_to_guide
 from ..models.mini.layout import MATTE_SIZE
 from ..models.mini.runtime import NearMini
 from .config import MattingConfig
+
+Window = tuple[slice, slice]  # of a photo's rows and columns
 
 # rembg's models, the best first: what opens their files
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
@@ -22,32 +26,66 @@ REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
 def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
 
-    The network looks config.looks times: at the whole photo, and then from nearer at what it has found.
+    The network looks at the whole photo, and then from nearer at what it has found, as long as that is small and
+    config.looks allow. What it says last follows the edges of the photo's own pixels.
     """
-    alpha = _matted(model, picture)
-    for _ in range(config.looks - 1):
-        y, x = np.nonzero(alpha > 0.5)
-        if not len(y):
-            return alpha
-        middle = np.array([y.min() + y.max(), x.min() + x.max()]) / 2
-        half = config.crop_margin * max(np.ptp(y), np.ptp(x)) / 2
-        low = np.maximum(np.floor(middle - half), 0).astype(int)
-        window = tuple(slice(a, max(int(np.ceil(b)), a + 8)) for a, b in zip(low, middle + half + 1))
-        alpha[window] = _matted(model, picture[window])
-        alpha = np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
-    return alpha
+    window = (slice(0, picture.shape[0]), slice(0, picture.shape[1]))
+    for look in range(1, config.looks + 1):
+        seen, alpha = _look(model, picture[window], config)
+        nearer = _window_around(alpha > 0.5, window, picture.shape[:2], config.crop_margin)
+        if nearer is None or look == config.looks or _area(nearer) > config.small_window * _area(window):
+            break
+        window = nearer
+    matte = np.zeros(picture.shape[:2], np.float32)
+    matte[window] = _enlarge(alpha, seen, picture[window], config)
+    return matte
 
 
-def _matted(model: NearMini, picture: np.ndarray) -> np.ndarray:
-    """What the network says of a picture (H, W, 3), sRGB 0..1, and its mirror image: their mean, (H, W) float32."""
+def _look(model: NearMini, picture: np.ndarray, config: MattingConfig) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (H, W, 3), sRGB 0..1, squeezed into the square that the network sees (S, S, 3), and the mean of what it
+    says of that and of its mirror image, without specks: (S, S) float32."""
+    seen = _resize(picture, (MATTE_SIZE, MATTE_SIZE))
+    squeezed = seen.transpose(2, 0, 1)[None] * 2 - 1
+    logits = [model.run("matte", picture=side)[0][0] for side in (squeezed, squeezed[..., ::-1])]
+    alpha = sum(1 / (1 + np.exp(-side)) for side in (logits[0], logits[1][:, ::-1])) / 2
+    return seen, np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
+
+
+def _area(window: Window) -> int:
+    return (window[0].stop - window[0].start) * (window[1].stop - window[1].start)
+
+
+def _window_around(solid: np.ndarray, window: Window, shape: tuple[int, int], margin: float) -> Window | None:
+    """A square of margin times the size of what is solid (S, S) in a window of a photo of that shape, within the photo;
+    None where nothing is solid."""
+    if not solid.any():
+        return None
+    ranges = []
+    for axis, whole in enumerate(window):
+        found = np.flatnonzero(solid.any(1 - axis))
+        scale = (whole.stop - whole.start) / solid.shape[axis]
+        ranges.append((whole.start + found[0] * scale, whole.start + (found[-1] + 1) * scale))
+    half = margin * max(high - low for low, high in ranges) / 2
+
+    def side(low: float, high: float, size: int) -> slice:
+        """At least 8 pixels, which every photo has."""
+        first, last = max(int((low + high) / 2 - half), 0), min(math.ceil((low + high) / 2 + half), size)
+        return slice(min(first, size - 8), max(last, first + 8))
+
+    return side(*ranges[0], shape[0]), side(*ranges[1], shape[1])
+
+
+def _enlarge(alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """alpha (S, S) at the size of the picture (H, W, 3) whose squeezed image (S, S, 3) it was found in."""
+    fit = _resize(fit_to_guide(alpha, seen, config.edge_radius, config.edge_tolerance), picture.shape[:2])
+    return np.clip((fit[..., :3] * picture).sum(-1) + fit[..., 3], 0, 1)
+
+
+def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) at another size, float32."""
     from PIL import Image
-    height, width = picture.shape[:2]
-    small = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).resize((MATTE_SIZE,) * 2,
-                                                                                    Image.Resampling.BOX)
-    squeezed = np.asarray(small, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
-    logits = [model.run("matte", picture=seen)[0][0] for seen in (squeezed, squeezed[..., ::-1])]
-    alpha = sum(1 / (1 + np.exp(-seen)) for seen in (logits[0], logits[1][:, ::-1])) / 2
-    return np.clip(np.asarray(Image.fromarray(alpha).resize((width, height), Image.Resampling.BICUBIC)), 0, 1)
+    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(maps, -1, 0)]
+    return np.stack([np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR)) for plane in planes], -1)
 
 
 def installed_rembg() -> Callable[[np.ndarray], np.ndarray]:

@@ -287,28 +287,77 @@ class Slat(nn.Module):
         return (1 - known) * first + known * state + out[:, :LATENT], torch.sigmoid(out[:, LATENT])
 
 
-class Matte(nn.Module):
-    """What of a photo is the object in front. picture: (1, 3, S, S) sRGB in [-1, 1], S = MATTE_SIZE -> logits (1, S,
-    S)."""
+class MapAttention(nn.Module):
+    """Every cell of a map hears of all others (Vaswani et al. 2017), and knows its place by a depthwise convolution
+    that feels the map's border (Chu et al. 2023). (B, C, H, W) -> the same."""
 
-    def __init__(self, inner: int = 48):
+    def __init__(self, width: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.place = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        x = (x + self.place(x)).flatten(2).transpose(1, 2)  # (B, H W, C)
+        query, key, value = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        x = x + self.project(mixed.transpose(1, 2).flatten(2))
+        x = x + self.mlp(self.norm2(x))
+        return x.transpose(1, 2).unflatten(2, (height, width))
+
+
+class DecoderLevel(nn.Module):
+    """A step of Matte's decoder: it joins the coarser map, the backbone's tap and what the whole picture is about."""
+
+    def __init__(self, inside: int, out: int, whole: int):
+        super().__init__()
+        self.join = nn.Conv2d(inside, out, 1)
+        self.whole = nn.Linear(whole, out)
+        self.norm = nn.GroupNorm(8, out)
+        self.conv1, self.conv2 = nn.Conv2d(out, out, 3, padding=1), nn.Conv2d(out, out, 3, padding=1)
+
+    def forward(self, coarse: Tensor, tap: Tensor, whole: Tensor) -> Tensor:
+        x = self.join(torch.cat([F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False), tap], 1))
+        x = x + self.whole(whole)[:, :, None, None]
+        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+
+
+class Matte(nn.Module):
+    """What of a photo is the object in front. picture: (B, 3, S, S) sRGB in [-1, 1], S = layout.MATTE_SIZE, or any
+    multiple of 32 while it trains -> logits (B, S, S).
+
+    What the picture is about is settled on the coarsest map, where every cell hears of all others; finer levels, which
+    each hear of the whole too, follow its outline.
+    """
+
+    def __init__(self, deep: int = 160, widths: tuple[int, ...] = (24, 48, 64, 96)):
         super().__init__()
         self.backbone = Backbone()
-        self.lateral = nn.ModuleList(nn.Conv2d(c, inner, 1) for c in _TAPS.values())
-        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.SiLU(),
-                                                  nn.Conv2d(inner, inner, 3, padding=1)) for _ in _TAPS)
-        self.edge = nn.Conv2d(3, 16, 3, padding=1)
-        self.out = nn.Sequential(nn.Conv2d(inner + 16, 24, 3, padding=1), nn.SiLU(), nn.Conv2d(24, 1, 3, padding=1))
+        *fine, deepest = _TAPS.values()
+        self.enter = nn.Conv2d(deepest, deep, 1)
+        self.overview = nn.Sequential(MapAttention(deep), MapAttention(deep))
+        self.levels = nn.ModuleList(DecoderLevel(below + tap, width, deep)
+                                    for below, tap, width in zip(widths[1:] + (deep,), fine, widths))
+        self.pixels = nn.Conv2d(12, widths[0], 3, padding=1)
+        self.coarse = nn.Conv2d(widths[-1], 1, 1)
+        self.out = nn.Sequential(nn.Conv2d(widths[0], widths[0], 3, padding=1), nn.SiLU(),
+                                 nn.Conv2d(widths[0], 4, 3, padding=1))
 
     def forward(self, picture: Tensor) -> Tensor:
-        taps = self.backbone(picture)
-        x = self.lateral[-1](taps[-1])
-        x = x + x.mean((2, 3), keepdim=True)  # what the picture is about, everywhere
-        for level in range(len(taps) - 1, -1, -1):
-            if level < len(taps) - 1:
-                x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-                x = x + self.lateral[level](taps[level])
-            x = x + self.smooth[level](F.silu(x))
-        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.out(torch.cat([x, F.silu(self.edge(picture))], 1))[:, 0]
+        return self.forward_with_coarse(picture)[0]
 
+    def forward_with_coarse(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, and those of stride 16 (B, S/16, S/16), for training."""
+        *taps, deepest = self.backbone(picture)
+        x = self.overview(self.enter(deepest))
+        whole = x.mean((2, 3))
+        maps = []
+        for level, tap in zip(reversed(self.levels), reversed(taps)):
+            x = level(x, tap, whole)
+            maps.append(x)
+        x = x + self.pixels(F.pixel_unshuffle(picture, 2))
+        return F.pixel_shuffle(self.out(F.silu(x)), 2)[:, 0], self.coarse(maps[0])[:, 0]

@@ -151,10 +151,10 @@ class Run:
 
     def share_weights(self) -> None:
         """Every process goes on from the first one's weights."""
-        parameters = [p for p in self.network.parameters()]
-        weights = nn.utils.parameters_to_vector(parameters).detach()
-        dist.broadcast(weights, 0)
-        nn.utils.vector_to_parameters(weights, parameters)
+        for parameter in self.network.parameters():
+            weights = parameter.detach().contiguous()
+            dist.broadcast(weights, 0)
+            parameter.data.copy_(weights)
 
     def average_gradients(self) -> None:
         """Every process takes the mean of all gradients, and the first one's clock."""

@@ -11,7 +11,7 @@ import numpy as np
 # sizes of grids and pictures
 SIZE = 128  # pixels of the square crop that the photo networks see
 RESOLVED = 104  # what those pixels resolve: the pictures that the networks learned from were this coarse
-MATTE_SIZE = 192  # pixels of the square into which a photo is squeezed for the matte
+MATTE_SIZE = 320  # pixels of the square into which a photo is squeezed for the matte
 COARSE = 32  # cells along an edge of the grid that Structure thinks on; their children are the asset's 64^3
 NEIGHBOURS = 27  # rows of a voxel's 3x3x3 neighbourhood, x slowest; the 13th is the voxel itself
 
