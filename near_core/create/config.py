@@ -46,11 +46,12 @@ class DelightingConfig:
 class MattingConfig:
     """How the object of a photo is found and framed: "how good is matting"."""
 
-    looks: int = 2  # at the photo at most, each after the first nearer at what was found
+    looks: int = 3  # at the photo at most, each after the first nearer at what was found
+    sure_alpha: float = 0.8  # share of the largest alpha from which a pixel counts for what is looked at next
     crop_margin: float = 1.3  # sides of what was found; the square that is looked at next
     small_window: float = 0.7  # share of the area looked at; a next square that is larger shows nothing new
     edge_radius: int = 2  # pixels of the network's; how far the photo's edges move those of its answer
-    edge_tolerance: float = 1e-5  # squared sRGB; contrast from which an edge counts
+    edge_tolerance: float = 1e-4  # squared sRGB; contrast from which an edge counts
     faint_alpha: float = 0.05  # alpha from which a pixel belongs to a piece of the object
     speck_share: float = 0.1  # of the heaviest piece; lighter ones do not belong to the object
     longest_side: int = 1024  # pixels of the photo that a matting network gets

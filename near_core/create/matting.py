@@ -26,13 +26,14 @@ REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
 def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
 
-    The network looks at the whole photo, and then from nearer at what it has found, as long as that is small and
-    config.looks allow. What it says last follows the edges of the photo's own pixels.
+    The network looks at the whole photo, and then from nearer at what it is surest of, as long as that is small
+    and config.looks allow. What it says last follows the edges of the photo's own pixels.
     """
     window = (slice(0, picture.shape[0]), slice(0, picture.shape[1]))
     for look in range(1, config.looks + 1):
         seen, alpha = _look(model, picture[window], config)
-        nearer = _window_around(alpha > 0.5, window, picture.shape[:2], config.crop_margin)
+        sure = alpha > max(config.sure_alpha * alpha.max(), config.faint_alpha)
+        nearer = _window_around(sure, window, picture.shape[:2], config.crop_margin)
         if nearer is None or look == config.looks or _area(nearer) > config.small_window * _area(window):
             break
         window = nearer

@@ -161,8 +161,9 @@ class Compositor:
         low, high = _box(thing.rgba)
         middle, half = (low + high) / 2, (high - low) / 2
         sides = half * thing.rgba.shape[1::-1]
-        # shares of the square's sides that the thing takes
-        fill = np.clip(rng.uniform(0.3, 1.05) * np.exp(rng.normal(0, 0.1, 2)) * sides / sides.max(), 0.05, 1.1)
+        # shares of the square's sides that the thing takes; a third of all things are small
+        fill = rng.uniform(0.12, 0.4) if rng.random() < 0.35 else rng.uniform(0.4, 1.05)
+        fill = np.clip(fill * np.exp(rng.normal(0, 0.1, 2)) * sides / sides.max(), 0.05, 1.1)
         at = rng.uniform(-1, 1, 2) * np.maximum(1 - fill, 0.05) * 0.8
         x, y = self.grid()
         x, y = x - float(at[0]), y - float(at[1])
