@@ -49,8 +49,8 @@ def test_a_network_gets_small_srgb_and_is_believed():
         return (encoded[..., 0] > encoded[..., 2]).astype(np.float32)
 
     check_disc(photo.prepare(disc(1200, 800, 240, (600, 400)), matte=matte))
-    assert asked[0].shape == (341, 512, 3) and asked[0].dtype == np.float32
-    np.testing.assert_allclose(asked[0][170, 256], np.array(RED) / 255, atol=0.02)
+    assert asked[0].shape == (683, 1024, 3) and asked[0].dtype == np.float32
+    np.testing.assert_allclose(asked[0][341, 512], np.array(RED) / 255, atol=0.02)
 
 
 @pytest.mark.parametrize("mode, suffix", [("RGB", ".png"), ("RGB", ".jpg"), ("RGB", ".webp"), ("P", ".png"),

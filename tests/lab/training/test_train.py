@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("manifold3d")
@@ -82,7 +83,14 @@ def test_slat(runs, intrinsics):
 
 
 def test_matte(runs):
-    train("matte", "--data", runs / "data", "--dev", runs / "dev", "--batch", 2, "--out", runs / "matte", *MOMENT)
+    photos = runs / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(photos / f"{number}.jpg")
+        Image.fromarray(np.pad(np.full((24, 32), 255, np.uint8), ((12, 12), (16, 16)))).save(photos / f"{number}.png")
+    train("matte", "--data", runs / "data", "--dev", runs / "dev", "--photos", photos, "--places", photos,
+          "--size", 64, "--batch", 2, "--out", runs / "matte", *MOMENT)
     assert learned(runs / "matte")[0] == 1
 
 

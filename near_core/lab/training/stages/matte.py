@@ -64,11 +64,12 @@ def intersection_over_union(logits: Tensor, alpha: Tensor) -> float:
 
 
 def check(networks: MatteOnly, held: list[Test], composites: list[Test]) -> Score:
-    """The mean intersection over union of photos held out; beside it that of composites."""
-    scores, over = (np.array([intersection_over_union(networks.matte(picture[None])[0], alpha)
-                              for picture, alpha in tests]) for tests in (held, composites))
+    """The mean intersection over union of photos held out, where there are any, else that of composites."""
+    over = [[intersection_over_union(networks.matte(picture[None])[0], alpha) for picture, alpha in tests]
+            for tests in (held or composites, composites)]
+    scores = np.array(over[0])
     return float(scores.mean()), {"median": float(np.median(scores)), "below 0.8": int((scores < 0.8).sum()),
-                                  "composites": float(over.mean())}
+                                  "composites": float(np.mean(over[1]))}
 
 
 @dataclass(frozen=True, kw_only=True)
