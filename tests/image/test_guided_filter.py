@@ -20,7 +20,7 @@ def test_a_coarse_disc_follows_the_pictures_edge(tolerance):
     noise = np.random.default_rng(0).normal(0, 0.01, (256, 256, 3))
     picture = np.where(disc[..., None], [0.7, 0.3, 0.2], [0.3, 0.4, 0.6]) + noise
     coarse = blur_box(disc.astype(float), 4)
-    shrink = lambda maps: maps.reshape(64, 4, 64, 4, -1).mean((1, 3))  # noqa: E731
+    shrink = lambda maps: maps.reshape(64, 4, 64, 4, -1).mean((1, 3))
     fit = fit_to_guide(shrink(coarse)[..., 0], shrink(picture), 2, tolerance).repeat(4, 0).repeat(4, 1)
     sharp = (fit[..., :3] * picture).sum(-1) + fit[..., 3]
     assert np.abs(sharp - disc).mean() < 0.75 * np.abs(coarse - disc).mean()
