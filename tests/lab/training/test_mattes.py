@@ -38,13 +38,13 @@ def compositor(size=96):
     rng = np.random.default_rng(0)
     maps = [rng.uniform(0, 1, (32, 64, 3)).astype(np.float16)]
     places = [rng.integers(0, 255, (60, 80, 3), np.uint8)]
-    return mattes.Compositor({"photo": [mattes.MattedPicture(disc())]}, places, maps, size, rng)
+    return mattes.Compositor({"photo": [mattes.Matted(disc())]}, places, maps, size, rng)
 
 
 def test_a_crop_shows_the_object_where_its_alpha_is():
     makes = compositor()
     for _ in range(20):
-        picture, alpha = makes.crop(mattes.MattedPicture(disc()))
+        picture, alpha = makes.crop(mattes.Matted(disc()))
         red = picture[0] - picture[1]
         assert alpha.max() > 0.9 and red[alpha > 0.95].min() > 0.3 and red[alpha < 0.05].max() < 0.1
 
@@ -52,7 +52,7 @@ def test_a_crop_shows_the_object_where_its_alpha_is():
 def test_a_composite_shows_the_object_where_its_alpha_is():
     torch.manual_seed(0)
     makes = compositor()
-    thing = mattes.MattedPicture(disc())
+    thing = mattes.Matted(disc())
     for _ in range(20):
         picture, alpha = makes.compose(thing)
         assert picture.shape == (3, 96, 96) and 0 <= picture.min() and picture.max() <= 1

@@ -25,14 +25,14 @@ SMALL = 100  # pixels of the longer side: smaller pictures with alpha are left o
 
 
 @dataclass(frozen=True)
-class MattedPicture:
+class Matted:
     """rgba: (H, W, 4) uint8 sRGB, straight alpha. weight: 0..1, how much its alpha is worth."""
 
     rgba: np.ndarray
     weight: float = 1.0
 
 
-def read_photos(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> tuple[list[MattedPicture], list[MattedPicture]]:
+def read_photos(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> tuple[list[Matted], list[Matted]]:
     """Photos <name>.jpg with mattes <name>.png, without the names that are in the folders left out: to learn from, and
     held out. A matte is worth the less the more of it lies between 0 and 1."""
     without = {path.stem for folder in left_out for path in folder.iterdir()}
@@ -44,7 +44,7 @@ def read_photos(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> tuple[
             rgba = np.dstack([np.asarray(photo.convert("RGB")), np.asarray(matte.convert("L"))])
         alpha = rgba[..., 3] / 255
         unsure = np.minimum(alpha, 1 - alpha).sum() / max(alpha.sum(), 1)
-        (held if is_held(path) else learned).append(MattedPicture(rgba, float(np.clip(1.2 - 6 * unsure, 0.2, 1))))
+        (held if is_held(path) else learned).append(Matted(rgba, float(np.clip(1.2 - 6 * unsure, 0.2, 1))))
     return learned, held
 
 
@@ -52,13 +52,13 @@ def is_held(path: Path) -> bool:
     return zlib.crc32(path.stem.encode()) % HELD == 0
 
 
-def is_complete(photo: MattedPicture) -> bool:
+def is_complete(photo: Matted) -> bool:
     """Whether the photo's borders cut next to nothing of the object off."""
     solid = photo.rgba[..., 3] > 127
     return np.mean(np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])) < 0.02
 
 
-def read_cutouts(folders: tuple[Path, ...]) -> list[MattedPicture]:
+def read_cutouts(folders: tuple[Path, ...]) -> list[Matted]:
     """Pictures with alpha, at most 512 pixels, cropped to what is in them."""
     found = []
     for path in sorted(path for folder in folders for path in folder.rglob("*.png")):
@@ -69,7 +69,7 @@ def read_cutouts(folders: tuple[Path, ...]) -> list[MattedPicture]:
             picture.thumbnail((512, 512))
             box = picture.getchannel("A").point(lambda a: 255 * (a > 127)).getbbox()
             if box and np.mean(np.asarray(picture)[..., 3] < 128) > 0.02:
-                found.append(MattedPicture(np.asarray(picture.crop(box))))
+                found.append(Matted(np.asarray(picture.crop(box))))
     return found
 
 
@@ -81,11 +81,11 @@ def read_places(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> list[n
             if path.stem not in without and not is_held(path)]
 
 
-def render_view(view: photos.LitView, rng: np.random.Generator) -> MattedPicture:
+def render_view(view: photos.LitView, rng: np.random.Generator) -> Matted:
     """A render under one mixture of its lights."""
     picture = photos.mix_lights(view, rng, True)
     colour = srgb_encode(picture[:3] / picture[3:].clamp(min=1e-3))
-    return MattedPicture((torch.cat([colour, picture[3:].clamp(0, 1)]).permute(1, 2, 0) * 255 + 0.5).byte().numpy())
+    return Matted((torch.cat([colour, picture[3:].clamp(0, 1)]).permute(1, 2, 0) * 255 + 0.5).byte().numpy())
 
 
 def _planes(rgba: np.ndarray) -> Tensor:
@@ -137,7 +137,7 @@ class Compositor:
         picture, alpha = self.crop(thing) if kind == "photo" else self.compose(thing)
         return self.expose(picture) * 2 - 1, alpha, thing.weight
 
-    def crop(self, photo: MattedPicture) -> tuple[Tensor, Tensor]:
+    def crop(self, photo: Matted) -> tuple[Tensor, Tensor]:
         """A window of the photo, squeezed into a square: all of it, close to the object, or between."""
         rng, planes = self.rng, _planes(photo.rgba)
         low, high = _box(photo.rgba)
@@ -155,7 +155,7 @@ class Compositor:
         seen = _look_through(planes, x, y, "reflection")
         return seen[:3], seen[3]
 
-    def compose(self, thing: MattedPicture) -> tuple[Tensor, Tensor]:
+    def compose(self, thing: Matted) -> tuple[Tensor, Tensor]:
         """A thing before something else."""
         rng, planes = self.rng, _planes(thing.rgba)
         low, high = _box(thing.rgba)
@@ -243,7 +243,7 @@ def box_blur(maps: Tensor, radius: int) -> Tensor:
     return maps
 
 
-def squeeze(photo: MattedPicture, size: int) -> tuple[Tensor, Tensor]:
+def squeeze(photo: Matted, size: int) -> tuple[Tensor, Tensor]:
     """A photo as it is, squeezed: (3, S, S) in [-1, 1] and (S, S)."""
     rgb, alpha = Image.fromarray(photo.rgba[..., :3]), Image.fromarray(photo.rgba[..., 3])
     small = [np.asarray(part.resize((size, size), Image.Resampling.BILINEAR)) for part in (rgb, alpha)]
