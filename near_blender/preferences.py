@@ -46,7 +46,7 @@ def find_python() -> str:
     if chosen is not None and chosen.python:
         return bpy.path.abspath(chosen.python)
     folder = get_python_folder()
-    return str(interpreter.python_of(folder)) if interpreter.is_ready(folder) else ""
+    return str(interpreter.locate_python(folder)) if interpreter.is_ready(folder) else ""
 
 
 def apply_preferences() -> None:
@@ -66,7 +66,7 @@ def describe_checkpoint(name: str) -> tuple[str, checkpoints.Record | None]:
     record = checkpoints.read_record(folder)
     if record is None:
         return "Not downloaded", None
-    total, there = sum(each.size for each in record.files), checkpoints.progress_of(folder, record)
+    total, there = sum(each.size for each in record.files), checkpoints.count_bytes(folder, record)
     if record.verified and there == total:
         return "Downloaded and verified", record
     if all(checkpoints.size_on_disk(folder, each) == each.size for each in record.files):

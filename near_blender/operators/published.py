@@ -64,7 +64,8 @@ class _Fetching(_Operator):
 
 
 _BUILDS = [(key.upper(), each.title, f"About {each.gigabytes[0]:g} GB to download")
-           for key, each in interpreter.builds().items()] or [("NONE", "None", "There is no torch for this system")]
+           for key, each in interpreter.list_builds().items()]
+_BUILDS = _BUILDS or [("NONE", "None", "There is no torch for this system")]
 
 
 class NEAR_OT_set_up_python(_Fetching):
@@ -76,12 +77,12 @@ class NEAR_OT_set_up_python(_Fetching):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         with report_errors(self):
-            self.build = interpreter.best_build().key.upper()
+            self.build = interpreter.choose_build().key.upper()
             return _Fetching.invoke(self, context, event)
         return {"CANCELLED"}
 
     def lines(self) -> list[str]:
-        build = interpreter.builds()[self.build.lower()]
+        build = interpreter.list_builds()[self.build.lower()]
         download, disk = build.gigabytes
         packages = f"for {build.title}, with: {', '.join(build.packages)}"
         return ["A Python environment is made inside the add-on's own folder,", *textwrap.wrap(packages, 64),
@@ -96,7 +97,7 @@ class NEAR_OT_set_up_python(_Fetching):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             _require_consent(self.consent)
-            best = interpreter.best_build().key
+            best = interpreter.choose_build().key
             build = self.build.lower() if self.properties.is_property_set("build") else best
             return tasks.start(self, "Set Up", "set_up_python", _python_is_there, build=build,
                                folder=str(preferences.get_python_folder()))
@@ -155,8 +156,8 @@ class NEAR_OT_download_checkpoint(_Fetching):
         source = checkpoints.find(self.name)
         _, record = preferences.describe_checkpoint(self.name)
         size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
-        return [f"{source.title} from {checkpoints.hub()}/{source.repository}", f"It {source.use}", f"Size: {size}",
-                f"Licence: {source.licence}", *textwrap.wrap(source.notes, 76),
+        return [f"{source.title} from {checkpoints.find_hub()}/{source.repository}", f"It {source.use}",
+                f"Size: {size}", f"Licence: {source.licence}", *textwrap.wrap(source.notes, 76),
                 "Every file is checked against the hash that the source states."]
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -14,25 +14,25 @@ from .neural_asset import RESOLUTION, NeuralAsset
 from .surfels import CELL, Surfels, concatenate
 
 
-def rows_of(coords: np.ndarray) -> np.ndarray:
+def index_voxels(coords: np.ndarray) -> np.ndarray:
     """(64, 64, 64) int32: the row of coords (N, 3) at each voxel, -1 where there is none."""
     rows = np.full((RESOLUTION,) * 3, -1, np.int32)
     rows[tuple(coords.astype(np.intp).T)] = np.arange(len(coords))
     return rows
 
 
-def neighbours(coords: np.ndarray) -> np.ndarray:
+def find_neighbours(coords: np.ndarray) -> np.ndarray:
     """(N, 27) int64 rows of the 3x3x3 neighbourhood, x slowest; N where a neighbour is missing."""
-    rows = np.pad(rows_of(coords), 1, constant_values=-1)
+    rows = np.pad(index_voxels(coords), 1, constant_values=-1)
     steps = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(NEIGHBOURS, 3)
     at = coords.astype(np.intp)[:, None] + steps
     found = rows[at[..., 0], at[..., 1], at[..., 2]].astype(np.int64)
     return np.where(found < 0, len(coords), found)
 
 
-def voxel_of(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
+def find_voxels(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     """(M,) int64: the row of the voxel each surfel lies in, or that of the nearest one where it lies in none."""
-    rows = rows_of(coords)
+    rows = index_voxels(coords)
     cell = np.clip(((surfels.position + 0.5) * RESOLUTION).astype(np.intp), 0, RESOLUTION - 1)
     found = rows[tuple(cell.T)]
     steps = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
@@ -46,14 +46,14 @@ def voxel_of(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     return found.astype(np.int64)
 
 
-def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
+def gather(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     """What the encoder sees: each voxel's octants (cells of the 128^3 grid, x slowest).
 
     The largest surfel of an octant gives its normal and position, the area-weighted mean its material.
     Returns (N, CHILDREN, CHILD) float32, as Octant, zero where an octant is empty.
     """
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
-    voxel = rows_of(coords)[tuple((fine // 2).T)]
+    voxel = index_voxels(coords)[tuple((fine // 2).T)]
     inside = np.flatnonzero(voxel >= 0)
     if not len(inside):
         return np.zeros((len(coords), CHILDREN, CHILD), np.float32)
@@ -78,8 +78,7 @@ def octants(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     return out.reshape(-1, CHILDREN, CHILD)
 
 
-def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.ndarray, confidence: np.ndarray
-                       ) -> Surfels:
+def make_surfels(coords: np.ndarray, occupied: np.ndarray, children: np.ndarray, confidence: np.ndarray) -> Surfels:
     """The decoder's octants as surfels.
 
     occupied: (N, 8) probability. children: (N, 8, 12) as DecodedOctant. confidence: (N,). Every voxel keeps at least
@@ -97,25 +96,25 @@ def surfels_of_octants(coords: np.ndarray, occupied: np.ndarray, children: np.nd
     return concatenate([front, front.take(child[:, DecodedOctant.TWO_SIDED] > 0.5).flip()])
 
 
-def with_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],
-                   confidence: np.ndarray) -> Surfels:
+def apply_materials(surfels: Surfels, coords: np.ndarray, octants: tuple[np.ndarray, np.ndarray],
+                    confidence: np.ndarray) -> Surfels:
     """A mesh's surfels with the colours, roughness and metallic that the decoder gives their octants.
 
     coords: (N, 3). octants: as decode returns them. confidence: (N,).
     """
-    row = voxel_of(surfels, coords)
+    row = find_voxels(surfels, coords)
     fine = np.clip(((surfels.position + 0.5) / CELL).astype(np.intp), 0, 2 * RESOLUTION - 1)
     child = octants[1][row, _octant_of(fine)].astype(np.float32)
     return replace(surfels, **_material_of(child), confidence=confidence[row].astype(np.float32))
 
 
-def surfels_of(asset: NeuralAsset, model: NearMini) -> Surfels:
+def choose_surfels(asset: NeuralAsset, model: NearMini) -> Surfels:
     """The surfels an asset is drawn with: its own, those its latent decodes to, or one per voxel from its material."""
     if asset.surfels is not None:
         return asset.surfels
     material = asset.material.astype(np.float32)
     if "iad" in model.graphs and asset.model_hash == model.digest:
-        return surfels_of_octants(asset.coords, *decode(model, asset.slat, asset.coords),
+        return make_surfels(asset.coords, *decode(model, asset.slat, asset.coords),
                                   material[:, VoxelMaterial.CONFIDENCE])
     normal = decode_octahedral(material[:, VoxelMaterial.NORMAL])
     one = np.ones(len(material), np.float32)
@@ -129,13 +128,13 @@ def surfels_of(asset: NeuralAsset, model: NearMini) -> Surfels:
 
 def encode(model: NearMini, surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     """The structured latent (N, C) float16 of a surface, by the embedded model's encoder."""
-    voxels = octants(surfels, coords).reshape(len(coords), -1)
-    return model.run("encoder", voxels=voxels, neighbours=neighbours(coords))[0].astype(np.float16)
+    voxels = gather(surfels, coords).reshape(len(coords), -1)
+    return model.run("encoder", voxels=voxels, neighbours=find_neighbours(coords))[0].astype(np.float16)
 
 
 def decode(model: NearMini, slat: np.ndarray, coords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A latent (N, C) as octants: occupied (N, 8) probability, children (N, 8, 12) with two-sided a probability."""
-    _, occupied, children = model.run("iad", slat=slat, neighbours=neighbours(coords))
+    _, occupied, children = model.run("iad", slat=slat, neighbours=find_neighbours(coords))
     children = children.copy()
     children[..., DecodedOctant.TWO_SIDED] = _sigmoid(children[..., DecodedOctant.TWO_SIDED])
     return _sigmoid(occupied), children

@@ -15,7 +15,7 @@ _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072
                  [0.0193339, 0.1191920, 0.9503041]], np.float32) / np.float32([[0.95047], [1], [1.08883]])
 
 
-def lab(encoded: np.ndarray) -> np.ndarray:
+def convert_to_lab(encoded: np.ndarray) -> np.ndarray:
     """sRGB (..., 3) 0..1 -> CIE L*a*b* (D65), float32."""
     xyz = srgb_decode(encoded) @ _XYZ.T
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
@@ -30,7 +30,7 @@ def remove_background(encoded: np.ndarray, config: MattingConfig = MattingConfig
     edges improve each other, as GrabCut does (Rother et al. 2004), with the random walker's quadratic energy (Grady
     2006) in place of the minimal cut. All zero where nothing stands out.
     """
-    colors = lab(encoded)
+    colors = convert_to_lab(encoded)
     height, width = colors.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     places = config.position_weight * np.stack([x, y], -1)

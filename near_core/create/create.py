@@ -13,7 +13,7 @@ from .. import image
 from .. import mesh as meshes
 from ..asset import NeuralAsset
 from ..asset.layout import VoxelMaterial
-from ..asset.octants import decode, encode, with_materials
+from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
 from ..errors import NearError
 from ..models.mini.runtime import NearMini
@@ -29,7 +29,7 @@ from .material import (
     project_photo,
     widen_roughness,
 )
-from .matting import installed_rembg, predict_matte
+from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
@@ -89,7 +89,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     extent = 1.0
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
-    views, matte = [], matte_of(model, matting, matting_config)
+    views, matte = [], choose_matte(model, matting, matting_config)
     for number, picture in enumerate(photos):
         photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
         if on_preview and number == 0:
@@ -154,7 +154,7 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)
-    surfels = with_materials(surfels, coords, decode(model, slat, coords), confidence)
+    surfels = apply_materials(surfels, coords, decode(model, slat, coords), confidence)
     surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
     for view in reversed(views):  # the first photo has the last word
         surfels, texels = project_photo(surfels, texels, view)
@@ -169,12 +169,12 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 
-def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
+def choose_matte(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
     """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
     if matting not in MATTINGS:
         raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
     if matting == "rembg":
-        find = cache(installed_rembg)  # not before a photo needs it, and once
+        find = cache(open_rembg)  # not before a photo needs it, and once
         return lambda picture: find()(picture)
     if "matte" not in model.graphs:
         return None

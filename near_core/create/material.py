@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..asset import RESOLUTION, Surfels, Texels
-from ..asset.octants import neighbours
+from ..asset.octants import find_neighbours
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import LATENT, MATERIAL, PIXEL, Latent, MaterialColumn, Picture, Pixel
@@ -16,7 +16,7 @@ from .config import ReconstructionConfig
 from .view import MIRROR, LayerView, PhotoView, look_up, project
 
 
-def voxel_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gather_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
     pixel = np.empty((len(points), PIXEL), np.float32)
     for mirror, material, known in ((np.ones(3, np.float32), Pixel.SEEN, Pixel.IS_SEEN),
@@ -35,7 +35,7 @@ def voxel_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> tu
     return pixel, pixel[:, Pixel.IS_SEEN][:, 0]
 
 
-def flow_noise(count: int, rng: np.random.Generator) -> np.ndarray:
+def draw_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     """Where the flow starts, (N, LATENT) float32: half of it is one draw for all voxels, so that guesses of what is
     hidden differ as a whole, not in spots."""
     whole, own = rng.standard_normal((1, LATENT)), rng.standard_normal((count, LATENT))
@@ -50,11 +50,11 @@ def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, 
     theirs to some likely one in so many steps. What a photo shows is the same for all seeds.
     """
     centres = (coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
-    around = neighbours(coords)
-    noise = flow_noise(len(coords), np.random.default_rng(seed))
+    around = find_neighbours(coords)
+    noise = draw_noise(len(coords), np.random.default_rng(seed))
     slats, sure = [], []
     for view in views:
-        pixel, seen = voxel_pixels(view, centres, normals)
+        pixel, seen = gather_pixels(view, centres, normals)
         middle, confidence = model.run("slat", pixel=pixel, state=np.zeros_like(noise), time=np.float32([0]),
                                        neighbours=around)
         slat, hidden = middle, 1 - seen[:, None]
@@ -78,7 +78,7 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
     blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)
-    pixel, _ = voxel_pixels(view, surfels.position, surfels.normal)
+    pixel, _ = gather_pixels(view, surfels.position, surfels.normal)
     seen = pixel[:, Pixel.IS_SEEN]
     twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
     hidden = (pixel[:, Pixel.WHOLE] + pixel[:, Pixel.AROUND]) / 2

@@ -89,7 +89,7 @@ def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.stack([np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR)) for plane in planes], -1)
 
 
-def installed_rembg() -> Callable[[np.ndarray], np.ndarray]:
+def open_rembg() -> Callable[[np.ndarray], np.ndarray]:
     """What an installed rembg takes for the object, as remove_background does. It gets the file of a model that it once
     downloaded, so that it asks for no other. Raises NearError where the package or a model is missing."""
     try:

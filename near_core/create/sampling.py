@@ -58,7 +58,7 @@ def _seen(surfels: Surfels, progress: Progress, resolution: int = SURFEL_RESOLUT
     """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
     solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
     progress("Finding the visible sides", 0.7)
-    found = visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0))
+    found = find_visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0))
     fronts, backs = (solid[rows] for rows in found)
     return concatenate([surfels.take(fronts), surfels.take(backs).flip()]), np.concatenate([fronts, backs])
 
@@ -123,8 +123,8 @@ def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     return material
 
 
-def visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, progress: Progress = silent
-                  ) -> tuple[np.ndarray, np.ndarray]:
+def find_visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, progress: Progress = silent
+                       ) -> tuple[np.ndarray, np.ndarray]:
     """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
     directions reach the sky.
 

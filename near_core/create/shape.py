@@ -14,7 +14,7 @@ from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from .config import ReconstructionConfig
-from .view import LayerView, PhotoView, cell_centres, grid_inputs, look_up, mirror_layers, project, reach
+from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
 
 
 def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = silent,
@@ -35,13 +35,13 @@ def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = si
     view = views[0]
     view.front = align_front(view, logits, config.front_blur_radius)
     progress("Shape", 0.8)
-    uv, depth = project(cell_centres(SURFEL_RESOLUTION), view.camera)
+    uv, depth = project(compute_cell_centres(SURFEL_RESOLUTION), view.camera)
     silhouette = _silhouette_at(view, uv)
     near = np.flatnonzero(silhouette > -1)
     deep[silhouette <= -1] = -1
     uv, below, silhouette = uv[near], depth[near], silhouette[near]
     progress("Shape", 0.9)
-    front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), round_thickness(view)]), uv).T
+    front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
     behind = (below - front) / (CELL * np.maximum(oblique, 1))
     body = np.maximum((thick - (below - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
@@ -57,7 +57,7 @@ def _predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
     surface = np.empty((SURFACE, SIZE, SIZE), np.float32)
     surface[SurfacePlane.FRONT], surface[SurfacePlane.BACK] = view.front, view.back
     surface[SurfacePlane.ALPHA] = view.image[Picture.ALPHA]
-    inputs = grid_inputs(view.camera, cell_centres(RESOLUTION))
+    inputs = gather_grid_inputs(view.camera, compute_cell_centres(RESOLUTION))
     found = []
     for trunk, layers, flip in zip(view.trunks, (view.layers, mirror_layers(view.layers)), (1, -1)):
         seen = {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk}
@@ -75,7 +75,7 @@ def _obliquity_of(view: LayerView) -> np.ndarray:
     return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
 
 
-def round_thickness(view: LayerView) -> np.ndarray:
+def estimate_thickness(view: LayerView) -> np.ndarray:
     """How thick a view's front is at least, (SIZE, SIZE), asset units: as of a round body whose radius is that of the
     largest disc around the pixel that the silhouette has room for, but no thicker than the layers say."""
     edge = distances(view.mask & ~view.torn)

@@ -20,7 +20,7 @@ from .photo import ELEVATION, Photo
 MIRROR = np.array([-1, 1, 1], np.float32)
 
 
-def network_image(photo: Photo) -> np.ndarray:
+def make_network_image(photo: Photo) -> np.ndarray:
     """(PICTURE, SIZE, SIZE) float32, as Picture; no sharper than RESOLVED pixels."""
     from PIL import Image
     alpha = photo.alpha[..., None]
@@ -49,7 +49,7 @@ def reach(camera: Camera) -> float:
     return camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
 
 
-def pose_of(camera: Camera) -> np.ndarray:
+def describe_pose(camera: Camera) -> np.ndarray:
     """(POSE,) float32: what Intrinsics wants to know of a crop's camera."""
     pose = np.ones(POSE, np.float32)
     pose[Pose.DIRECTION] = unit(camera.position)
@@ -57,7 +57,7 @@ def pose_of(camera: Camera) -> np.ndarray:
     return pose
 
 
-def grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
+def gather_grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
     """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's
     origin (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
     sides = [project(p, camera) for p in (points, points * MIRROR)]
@@ -80,7 +80,7 @@ def look_up(maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
     return found.T.astype(np.float32)
 
 
-def cell_centres(resolution: int) -> np.ndarray:
+def compute_cell_centres(resolution: int) -> np.ndarray:
     """(resolution^3, 3) float32 centres of the cells of [-0.5, 0.5]^3, x slowest."""
     axis = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
@@ -89,7 +89,7 @@ def cell_centres(resolution: int) -> np.ndarray:
 class LayerView:
     """One photo's layers in the asset's frame.
 
-    camera: of the crop. image: (PICTURE, S, S) as network_image, S = SIZE. mask: (S, S) bool, opaque. front, back:
+    camera: of the crop. image: (PICTURE, S, S) as make_network_image, S = SIZE. mask: (S, S) bool, opaque. front, back:
     (S, S) below the frame's origin, asset units. torn: (S, S) bool, beside a jump in depth. normal: (3, S, S), camera's
     frame. material: (MATERIAL, S, S), display colour. around: the same, as it is around every pixel, also beside the
     object. config: what counts as torn, around and shown.
@@ -124,8 +124,8 @@ class LayerView:
 class Look:
     """What Intrinsics says of a photo.
 
-    image: (PICTURE, S, S), the photo as network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says of
-    the photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of
+    image: (PICTURE, S, S), the photo as make_network_image, S = SIZE. layers: (LAYERS, S, S), the mean of what it says
+    of the photo and of its mirror image. trunks: the features for Structure, (TRUNK, S / 2, S / 2), of the photo and of
     its mirror image.
     """
 
@@ -137,7 +137,7 @@ class Look:
 
 def look_at(model: NearMini, photo: Photo, camera: Camera) -> Look:
     """Looks at a photo: two runs of a network. camera: of the crop."""
-    image, pose = network_image(photo), pose_of(camera)
+    image, pose = make_network_image(photo), describe_pose(camera)
     twin = pose.copy()
     twin[Pose.DIRECTION_X] *= -1
     layers, trunk, _ = _run(model, image, pose)
@@ -148,7 +148,7 @@ def look_at(model: NearMini, photo: Photo, camera: Camera) -> Look:
 
 def estimate_elevation(model: NearMini, photo: Photo) -> float:
     """From how many degrees above the horizon a photo was taken, by a glance at it (one run of the network)."""
-    return _elevation(_run(model, network_image(photo), np.zeros(POSE, np.float32))[2])
+    return _elevation(_run(model, make_network_image(photo), np.zeros(POSE, np.float32))[2])
 
 
 def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float | None, fov: float,
@@ -158,9 +158,9 @@ def find_camera(model: NearMini, photo: Photo, azimuth: float, elevation: float 
 
     azimuth, elevation, fov: degrees, as in Photo.guess_camera. elevation None: as high as the photo looks.
     """
-    image = network_image(photo)
+    image = make_network_image(photo)
     camera = photo.guess_camera(azimuth, ELEVATION if elevation is None else elevation, fov)
-    layers, _, radians = _run(model, image, pose_of(camera))
+    layers, _, radians = _run(model, image, describe_pose(camera))
     if elevation is None:  # the network tells it by the picture alone, whatever camera it was told
         camera = photo.guess_camera(azimuth, _elevation(radians), fov)
     return centre_object(camera, layers, image[Picture.ALPHA] > 0.5, maximum_shrink)

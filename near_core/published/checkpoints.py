@@ -75,7 +75,7 @@ class Record:
     verified: bool = False
 
 
-def hub() -> str:
+def find_hub() -> str:
     """The hub's address; HF_ENDPOINT names another, as for the hub's own tools."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
@@ -91,8 +91,8 @@ def look_up(source: Source) -> Record:
     """Asks the hub for the newest revision and its files, with sizes and hashes. Raises NearError."""
     repository = urllib.parse.quote(source.repository)
     try:
-        revision = str(json.loads(download.read(f"{hub()}/api/models/{repository}"))["sha"])
-        listed = json.loads(download.read(f"{hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
+        revision = str(json.loads(download.read(f"{find_hub()}/api/models/{repository}"))["sha"])
+        listed = json.loads(download.read(f"{find_hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
         files = [_file(entry) for entry in listed if entry["type"] == "file"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NearError(f"The hub's description of {source.title} could not be read.", "Try again later.") from error
@@ -133,7 +133,7 @@ def fetch(name: str, folder: Path, progress: Progress = silent) -> Record:
     for each in record.files:
         step = part(progress, done / total, (done + each.size) / total)
         if size_on_disk(folder, each) != each.size:
-            url = f"{hub()}/{urllib.parse.quote(record.repository)}/resolve/{record.revision}/" \
+            url = f"{find_hub()}/{urllib.parse.quote(record.repository)}/resolve/{record.revision}/" \
                   f"{urllib.parse.quote(each.path)}"
             download.fetch(url, folder / each.path, each.digest, each.size, step)
         done += each.size
@@ -171,7 +171,7 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def progress_of(folder: Path, record: Record) -> int:
+def count_bytes(folder: Path, record: Record) -> int:
     """Bytes of a record's files that are there, parts included."""
     return sum(size_on_disk(folder, each) or size_on_disk(folder, File(each.path + ".part", 0, ""))
                for each in record.files)

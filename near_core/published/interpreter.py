@@ -51,7 +51,7 @@ class Build:
     index: str = ""
 
 
-def builds(system: str = sys.platform, machine: str = platform.machine()) -> dict[str, Build]:
+def list_builds(system: str = sys.platform, machine: str = platform.machine()) -> dict[str, Build]:
     """The builds of torch that there are for a system, by key."""
     wheels = "https://download.pytorch.org/whl/"
     if system == "darwin":
@@ -66,9 +66,9 @@ def builds(system: str = sys.platform, machine: str = platform.machine()) -> dic
     return {"cpu": cpu, "cuda": cuda}
 
 
-def best_build() -> Build:
+def choose_build() -> Build:
     """The build for this machine: CUDA where an NVIDIA driver answers. Raises NearError where there is none."""
-    offered = builds()
+    offered = list_builds()
     if not offered:
         raise NearError("There is no torch for Intel Macs any more.", "Use near-mini, or another machine.")
     if "cuda" in offered and not _has_nvidia():
@@ -85,14 +85,14 @@ def _has_nvidia() -> bool:
         return False
 
 
-def python_of(folder: Path) -> Path:
+def locate_python(folder: Path) -> Path:
     """The interpreter that set_up makes in a folder."""
     return Path(folder) / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def is_ready(folder: Path) -> bool:
     """Whether set_up has come to its end in a folder."""
-    return (Path(folder) / READY).is_file() and python_of(folder).exists()
+    return (Path(folder) / READY).is_file() and locate_python(folder).exists()
 
 
 def probe(python: str | Path, seconds: float = 120.0) -> dict:
@@ -116,7 +116,7 @@ def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tu
     wanted = tuple(packages or build.packages)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / READY).unlink(missing_ok=True)
-    python = python_of(folder)
+    python = locate_python(folder)
     if not _runs([python, "-m", "pip", "--version"]):
         _follow([sys.executable, "-m", "venv", "--clear", folder / "venv"], folder, part(progress, 0.0, 0.04),
                 "Making the environment", "Install Python's venv module, or name an interpreter with torch instead.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._kernels import splat
 from ..asset import NeuralAsset, Texels, octants
-from ..asset.octants import encode, surfels_of
+from ..asset.octants import choose_surfels, encode
 from ..cache import RecentResults
 from ..directions import polar_rotation
 from ..light import terms, transport
@@ -47,18 +47,18 @@ class PreparedAsset:
 def prepare_asset(asset: NeuralAsset, model: runtime.NearMini, config: TransportConfig = TransportConfig(),
                   threads: int = 0, progress: Progress = silent) -> PreparedAsset:
     """Everything that depends on the asset alone. 0.2 to 1 s."""
-    surfels = surfels_of(asset, model)
+    surfels = choose_surfels(asset, model)
     h = None
     if "iad" in model.graphs:
         slat = asset.slat
         if asset.model_hash != model.digest:  # another model's latent means nothing to this one
             slat = encode(model, surfels, asset.coords)
         progress("Asset", 0.25)
-        h = model.run("iad", slat=slat, neighbours=octants.neighbours(asset.coords))[0]
+        h = model.run("iad", slat=slat, neighbours=octants.find_neighbours(asset.coords))[0]
     texels = asset.texels
     shift = None if texels is None else texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
     carried = transport.prepare_transport(surfels, threads, part(progress, 0.5, 1.0), config)
-    return PreparedAsset(carried, texels, shift, octants.voxel_of(surfels, asset.coords), h)
+    return PreparedAsset(carried, texels, shift, octants.find_voxels(surfels, asset.coords), h)
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,7 +174,7 @@ class Operations:
     def set_up_python(self, request: Request) -> dict[str, Any]:
         """Makes a Python with torch; answers with what interpreter.probe finds."""
         from ..published import interpreter
-        build = interpreter.builds()[request["build"]]
+        build = interpreter.list_builds()[request["build"]]
         return interpreter.set_up(request["folder"], build, request.progress, request.fields.get("packages"))
 
     def probe_python(self, request: Request) -> dict[str, Any]:

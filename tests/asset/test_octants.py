@@ -8,7 +8,7 @@ from tests.random_assets import some_asset
 
 def test_neighbours_are_mutual():
     coords = some_asset().coords
-    around = octants.neighbours(coords)
+    around = octants.find_neighbours(coords)
     assert (around[:, 13] == np.arange(len(coords))).all()
     for k in (0, 5, 12):
         i = np.flatnonzero(around[:, k] < len(coords))
@@ -20,9 +20,9 @@ def test_neighbours_are_mutual():
 
 def test_octants_hold_what_the_surfels_say_and_give_them_back():
     asset = some_asset()
-    made = octants.octants(asset.surfels, asset.coords)
+    made = octants.gather(asset.surfels, asset.coords)
     assert 0.9 * len(asset.surfels) < made[..., 0].sum() <= len(asset.surfels)
-    back = octants.surfels_of_octants(asset.coords, made[..., 0], made[..., 1:], np.ones(len(asset.coords)))
+    back = octants.make_surfels(asset.coords, made[..., 0], made[..., 1:], np.ones(len(asset.coords)))
     nearest = np.abs(back.position[:, None] - asset.surfels.position[None]).max(-1)
     match = nearest.argmin(1)
     assert nearest.min(1).max() < 1e-5

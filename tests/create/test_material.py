@@ -10,8 +10,8 @@ from near_core.create.material import (
     blend_hidden_material,
     blend_normals,
     boost_saturation,
+    gather_pixels,
     project_photo,
-    voxel_pixels,
     widen_roughness,
 )
 from near_core.create.photo import Photo
@@ -31,7 +31,7 @@ def test_what_is_hidden_takes_after_what_is_seen_before_it():
     color[..., :64], color[..., 64:] = np.float32([1, 0, 0])[:, None, None], np.float32([0, 0, 1])[:, None, None]
     view = LayerView(camera, image, layers)
     points = np.float32([[-0.4, 0.3, 0.1], [0.4, 0.3, 0.1]])
-    pixel, seen = voxel_pixels(view, points, np.float32([[0, 1, 0], [0, 1, 0]]))
+    pixel, seen = gather_pixels(view, points, np.float32([[0, 1, 0], [0, 1, 0]]))
     assert pixel.shape == (2, PIXEL) and not seen.any()
     np.testing.assert_allclose(pixel[:, Pixel.WHOLE][:, :3], [[0.5, 0, 0.5]] * 2, atol=1e-3)
     np.testing.assert_allclose(pixel[:, Pixel.AROUND][:, :3], [[1, 0, 0], [0, 0, 1]], atol=0.02)

@@ -5,7 +5,7 @@ import pytest
 
 from near_core.create import shape
 from near_core.create.photo import Photo
-from near_core.create.view import PhotoView, cell_centres, look_at, reach
+from near_core.create.view import PhotoView, compute_cell_centres, look_at, reach
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
 
@@ -28,17 +28,17 @@ def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say(
     view.mask, view.back = away < 40, np.full((128, 128), 9, np.float32)
     pixel = reach(view.camera) / 128
     ball = np.where(view.mask, 2 * np.sqrt(np.maximum(40**2 - away**2, 0)), 0) * pixel
-    np.testing.assert_allclose(shape.round_thickness(view)[away < 38], ball[away < 38], atol=5 * pixel)
-    assert not shape.round_thickness(view)[~view.mask].any()
+    np.testing.assert_allclose(shape.estimate_thickness(view)[away < 38], ball[away < 38], atol=5 * pixel)
+    assert not shape.estimate_thickness(view)[~view.mask].any()
     view.torn[:, 64] = True  # two half discs, each with room for discs of a radius of 20
-    assert shape.round_thickness(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
+    assert shape.estimate_thickness(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
     view.back = view.front + 0.05
-    assert shape.round_thickness(view).max() == pytest.approx(0.05)
+    assert shape.estimate_thickness(view).max() == pytest.approx(0.05)
 
 
 def test_the_hidden_side_is_smoother_than_the_seen_one():
     """A rough ball, seen from the front."""
-    away = np.linalg.norm(cell_centres(128), axis=1).reshape(128, 128, 128)
+    away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape(128, 128, 128)
     noise = np.random.default_rng(0).normal(0, 0.5, away.shape)
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.3, np.float32))
     place = shape.extract_surface(((0.35 - away) * 128 + noise).astype(np.float32), view).vertices

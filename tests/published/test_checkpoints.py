@@ -16,7 +16,7 @@ def test_a_checkpoint_is_fetched_with_the_safe_weights(server, tmp_path):
     assert there == {"pipeline.yaml", "ckpts/decoder.json", "ckpts/decoder.safetensors", "ckpts/flow.pt",
                      checkpoints.RECORD}
     assert record.verified and record.revision == COMMIT and checkpoints.read_record(tmp_path / "near") == record
-    assert checkpoints.progress_of(tmp_path / "near", record) == sum(each.size for each in record.files)
+    assert checkpoints.count_bytes(tmp_path / "near", record) == sum(each.size for each in record.files)
 
 
 STRUCTURE = [f"ckpts/{name}.{kind}" for name in ("ss_flow_img_dit_L_16l8_fp16", "ss_dec_conv3d_16l8_fp16")
@@ -40,7 +40,7 @@ def test_an_interrupted_checkpoint_goes_on_with_its_revision(server, tmp_path):
     with pytest.raises(Cancelled):
         checkpoints.fetch("near", tmp_path, stop_at(0.5))
     record = checkpoints.read_record(tmp_path)
-    assert not record.verified and 0 < checkpoints.progress_of(tmp_path, record) < sum(f.size for f in record.files)
+    assert not record.verified and 0 < checkpoints.count_bytes(tmp_path, record) < sum(f.size for f in record.files)
     server.files["/api/models/luh0502/NeAR"] = json.dumps({"sha": "f" * 40}).encode()  # a newer one came out
     server.asked.clear()
     assert checkpoints.fetch("near", tmp_path).revision == COMMIT

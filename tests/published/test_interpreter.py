@@ -26,7 +26,7 @@ def wheel(tmp_path):
 
 
 def test_set_up_is_interrupted_taken_up_and_removed(tmp_path, wheel):
-    folder, build = tmp_path / "python", interpreter.builds("linux", "x86_64")["cpu"]
+    folder, build = tmp_path / "python", interpreter.list_builds("linux", "x86_64")["cpu"]
 
     def stop(phase, fraction):
         if phase.startswith("Downloading"):
@@ -34,7 +34,7 @@ def test_set_up_is_interrupted_taken_up_and_removed(tmp_path, wheel):
 
     with pytest.raises(Cancelled):
         interpreter.set_up(folder, build, stop, (str(wheel),))
-    assert interpreter.python_of(folder).exists() and not interpreter.is_ready(folder)
+    assert interpreter.locate_python(folder).exists() and not interpreter.is_ready(folder)
     phases, start = [], time.monotonic()
     found = interpreter.set_up(folder, build, lambda phase, fraction: phases.append((phase, fraction)), (str(wheel),))
     assert time.monotonic() - start < 20 * slowness() and interpreter.is_ready(folder)
@@ -47,8 +47,8 @@ def test_set_up_is_interrupted_taken_up_and_removed(tmp_path, wheel):
 
 
 def test_a_package_that_is_not_offered_is_an_error_in_words(tmp_path, wheel):
-    folder, build = tmp_path, interpreter.builds("linux", "x86_64")["cpu"]
-    python = interpreter.python_of(folder)
+    folder, build = tmp_path, interpreter.list_builds("linux", "x86_64")["cpu"]
+    python = interpreter.locate_python(folder)
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     with pytest.raises(NearError, match="Choosing packages failed"):
@@ -57,10 +57,11 @@ def test_a_package_that_is_not_offered_is_an_error_in_words(tmp_path, wheel):
 
 
 def test_each_system_has_its_builds():
-    assert set(interpreter.builds("linux", "x86_64")) == set(interpreter.builds("win32", "AMD64")) == {"cpu", "cuda"}
-    assert set(interpreter.builds("darwin", "arm64")) == {"mps"} and not interpreter.builds("darwin", "x86_64")
+    list_builds = interpreter.list_builds
+    assert set(list_builds("linux", "x86_64")) == set(list_builds("win32", "AMD64")) == {"cpu", "cuda"}
+    assert set(list_builds("darwin", "arm64")) == {"mps"} and not list_builds("darwin", "x86_64")
     for system, machine in (("linux", "x86_64"), ("win32", "AMD64"), ("darwin", "arm64")):
-        for build in interpreter.builds(system, machine).values():
+        for build in interpreter.list_builds(system, machine).values():
             assert build.packages[0].startswith("torch==") and build.gigabytes[1] > build.gigabytes[0]
 
 

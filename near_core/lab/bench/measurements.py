@@ -16,7 +16,7 @@ import numpy as np
 
 from ... import asset, mesh
 from ..._kernels import ggx, splat
-from ...asset.octants import surfels_of
+from ...asset.octants import choose_surfels
 from ...create import create
 from ...errors import NearError
 from ...light import transport
@@ -138,7 +138,7 @@ def _read_peak_memory(pid: int) -> float:
 
 def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.NeuralAsset) -> dict:
     """Seconds of the parts of a frame, for the larger asset."""
-    surfels, threads = surfels_of(large, runtime.NearMini()), args.threads
+    surfels, threads = choose_surfels(large, runtime.NearMini()), args.threads
     count, light = len(surfels), make_light(0)
     prepared, prepared_light = transport.prepare_transport(surfels, threads), transport.prepare_light(light)
     shape = from_surfels(surfels, np.eye(4))

@@ -234,7 +234,7 @@ def test_set_up_makes_a_python_that_renders_and_is_removed(online, settings, che
         if "Choosing packages failed" in str(error):
             pytest.skip("the package index cannot be reached")
         raise
-    assert preferences.find_python() == str(interpreter.python_of(preferences.get_python_folder()))
+    assert preferences.find_python() == str(interpreter.locate_python(preferences.get_python_folder()))
     assert bpy.ops.near.check_python() == {"FINISHED"}
     assert bpy.ops.near.use_checkpoint(directory=str(checkpoint)) == {"FINISHED"}
     scene = stage.make_stage(48, 48)

@@ -11,7 +11,7 @@ from near_core.models.mini import runtime
 def neighbours(count: int = 300, seed: int = 0) -> torch.Tensor:
     from near_core.asset import octants
     cells = np.random.default_rng(seed).integers(20, 28, (count, 3))
-    return torch.from_numpy(octants.neighbours(np.unique(cells, axis=0).astype(np.uint8)))
+    return torch.from_numpy(octants.find_neighbours(np.unique(cells, axis=0).astype(np.uint8)))
 
 
 def test_the_convolutions_own_gradients_are_autograds():

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from near_core.create.view import MIRROR, cell_centres, grid_inputs
+from near_core.create.view import MIRROR, compute_cell_centres, gather_grid_inputs
 from near_core.lab.training.stages import structure
 from near_core.scene import camera as cameras
 
@@ -13,9 +13,9 @@ from near_core.scene import camera as cameras
 def test_a_mirrored_sample_is_the_mirrored_object():
     """The grid's inputs of a photo, and those of its mirror image, belong to the solid and to its mirror image."""
     camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
-    centres = cell_centres(8)
+    centres = compute_cell_centres(8)
     twin = cameras.orbit(-30, 20, 2.5, 40, 96, 96)
-    direct, image = grid_inputs(twin, centres), grid_inputs(camera, centres * MIRROR)
+    direct, image = gather_grid_inputs(twin, centres), gather_grid_inputs(camera, centres * MIRROR)
     image["uv"][..., 0] *= -1
     image["towards"][0] *= -1
     for key in direct:

@@ -92,12 +92,12 @@ def prepare_asset(folder: Path, asset: assets.NeuralAsset, hdris: Path, lights: 
     views: at most.
     """
     prepared = transport.prepare_transport(asset.surfels)
-    voxel = octants.voxel_of(prepared.surfels, asset.coords)
+    voxel = octants.find_voxels(prepared.surfels, asset.coords)
     groups: dict[str, list[tuple[dict, Path]]] = {}
     for path in list_views(folder):
         view = json.loads(path.read_text())
         groups.setdefault(json.dumps(view["camera"]), []).append((view, path.with_suffix(".exr")))
-    out = {"coords": asset.coords, "octants": octants.octants(prepared.surfels, asset.coords).astype(np.float16),
+    out = {"coords": asset.coords, "octants": octants.gather(prepared.surfels, asset.coords).astype(np.float16),
            "views": np.array(min(len(groups), views))}
     for number, (key, pictures) in enumerate(list(groups.items())[:views]):
         camera = cameras.from_json(json.loads(key))

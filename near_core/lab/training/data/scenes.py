@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ....asset import CELL
 from ....asset.surfels import SURFEL_RESOLUTION
-from ....create.view import cell_centres
+from ....create.view import compute_cell_centres
 from ....models.mini.layout import SIZE, MaterialColumn
 from .bending import Bending
 from .color import srgb_decode
@@ -118,7 +118,7 @@ class Scene:
     def _solid(self) -> Tensor:
         """(G, 64, 64, 64), how much of each voxel is inside: the bending undone on 32^3 and read off in between."""
         count, parts, device = len(self.chosen), len(self.source), self.position.device
-        coarse = torch.from_numpy(cell_centres(32)).to(device) * (1 + 1 / 31)  # corners of the cube among them
+        coarse = torch.from_numpy(compute_cell_centres(32)).to(device) * (1 + 1 / 31)  # corners of the cube among them
         place = (coarse[None] - self.offset[:, None]) / self.scale[:, None, None]
         of = torch.arange(parts, device=device).repeat_interleave(len(coarse))
         found = self.bending.unbend(place.reshape(-1, 3), of).reshape(parts, 32, 32, 32, 3).permute(0, 4, 1, 2, 3)

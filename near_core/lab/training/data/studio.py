@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ....create.view import cell_centres
+from ....create.view import compute_cell_centres
 from ....models.mini.layout import SIZE, Layer, Picture
 from .color import srgb_decode, srgb_encode
 from .groups import extent
@@ -74,7 +74,7 @@ class Studio:
         self.photographed = np.flatnonzero([bool(v) for v in self.views])
         weight = self.stock.weight[self.photographed]
         self.known = weight / max(weight.sum(), 1e-9)
-        self.centres = torch.from_numpy(cell_centres(64)).to(device)
+        self.centres = torch.from_numpy(compute_cell_centres(64)).to(device)
 
     def restart(self, seed: int) -> None:
         """The same samples once more."""
@@ -217,7 +217,7 @@ class Studio:
         return F.grid_sample(torch.stack(mixed).permute(0, 3, 1, 2), ray * focal * 2, align_corners=False)
 
     def _develop(self, photo: Tensor) -> Tensor:
-        """(B, 4, R, R) linear premultiplied -> (B, 4, SIZE, SIZE) as network_image; exposed for the subject,
+        """(B, 4, R, R) linear premultiplied -> (B, 4, SIZE, SIZE) as make_network_image; exposed for the subject,
         roughly."""
         alpha = photo[:, 3:].clamp(0, 1)
         straight = photo[:, :3] / alpha.clamp(min=1e-3)

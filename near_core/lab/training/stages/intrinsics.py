@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....create.view import pose_of, reach
+from ....create.view import describe_pose, reach
 from ....directions import unit
 from ....models.mini.layout import LAYERS, Layer, Picture, Pose
 from ...datasets.dataset import Dataset
@@ -64,7 +64,7 @@ def take_photo(sample: samples.Sample, number: int, rng: np.random.Generator, au
     x, y = layers[Layer.NORMAL_X].clone(), layers[Layer.NORMAL_Y].clone()
     layers[Layer.NORMAL_X], layers[Layer.NORMAL_Y] = (x * c + y * s) * (-1 if mirrored else 1), y * c - x * s
     up = view.camera.position
-    pose = pose_of(crop)
+    pose = describe_pose(crop)
     pose[Pose.DIRECTION_X] *= -1 if mirrored else 1
     if augment and rng.random() < UNPOSED:
         pose[:] = 0

@@ -33,7 +33,7 @@ def load_octants(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     found = {}
     for path in sorted(folder.glob("*.near")):
         asset = assets.load(path)
-        found[path.stem] = asset.coords, octants.octants(asset.surfels, asset.coords).astype(np.float16)
+        found[path.stem] = asset.coords, octants.gather(asset.surfels, asset.coords).astype(np.float16)
     return found
 
 
@@ -80,7 +80,7 @@ def compute_loss(cells: Tensor, occupied: Tensor, children: Tensor) -> tuple[Ten
 def draw_batch(objects: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Octants (N, 8, 13) of a part of a random object, in other colours, and its voxels' neighbours (N, 27)."""
     coords, cells = crop_voxels(*objects[rng.integers(len(objects))], rng)
-    return torch.from_numpy(recolor_octants(cells, rng)), torch.from_numpy(octants.neighbours(coords))
+    return torch.from_numpy(recolor_octants(cells, rng)), torch.from_numpy(octants.find_neighbours(coords))
 
 
 def step_loss(networks: Autoencoder, cells: Tensor, around: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def check(networks: Autoencoder, held: list[tuple[np.ndarray, np.ndarray]]) -> S
     """The loss and its parts, means over the objects held out."""
     total: dict[str, float] = {}
     for coords, cells in held:
-        truth, around = torch.from_numpy(cells.astype(np.float32)), torch.from_numpy(octants.neighbours(coords))
+        truth, around = torch.from_numpy(cells.astype(np.float32)), torch.from_numpy(octants.find_neighbours(coords))
         _, occupied, children = networks.iad(networks.encoder(truth.flatten(1), around), around)
         loss, parts = compute_loss(truth, occupied, children)
         for key, value in (("loss", loss), *parts.items()):

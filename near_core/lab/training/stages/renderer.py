@@ -141,7 +141,7 @@ class LitObjects:
         path = self.paths[number]
         if path not in self.known:
             arrays = dict(np.load(path))
-            around = torch.from_numpy(octants.neighbours(arrays["coords"]))
+            around = torch.from_numpy(octants.find_neighbours(arrays["coords"]))
             cells = torch.from_numpy(arrays["octants"].astype(np.float32)).flatten(1)
             with torch.no_grad():
                 h = self.autoencoder.iad(self.autoencoder.encoder(cells, around), around)[0]

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from .... import asset as assets
 from ....asset import Surfels, octants
-from ....create.material import flow_noise, voxel_pixels
-from ....create.view import LayerView, pose_of
+from ....create.material import draw_noise, gather_pixels
+from ....create.view import LayerView, describe_pose
 from ....models.mini.layout import LATENT, DecodedOctant, Latent, Octant, Picture, Pixel
 from ...datasets.dataset import Dataset
 from ...networks.photo_networks import Slat
@@ -68,7 +68,7 @@ def take_photo(asset: assets.NeuralAsset, view: photos.LitView, rng: np.random.G
         coords = coords[np.argpartition(apart, VOXELS)[:VOXELS]]
     picture = photos.mix_lights(view, rng, augment)
     window = photos.find_crop(picture[Picture.ALPHA].numpy())
-    cells = octants.octants(surfels, coords)
+    cells = octants.gather(surfels, coords)
     if augment:
         window = photos.jitter_crop(window, rng)
         order = rng.permutation(3)
@@ -86,15 +86,15 @@ def add_inputs(intrinsics: IntrinsicsOnly, decoder: Autoencoder, item: dict, tim
     """
     tensor = torch.from_numpy
     cells, coords = item["octants"], item["coords"]
-    neighbours = tensor(octants.neighbours(coords))
+    neighbours = tensor(octants.find_neighbours(coords))
     with torch.no_grad():
-        pose = tensor(pose_of(item["camera"]))
+        pose = tensor(describe_pose(item["camera"]))
         layers = intrinsics.intrinsics(item["image"][None], pose[None])[0][0].float().numpy()
         target = decoder.encoder(cells.flatten(1), neighbours)
     view = LayerView(item["camera"], item["image"].numpy(), layers)
     normal = F.normalize((cells[..., Octant.NORMAL] * cells[..., Octant.OCCUPIED, None]).sum(1), dim=-1).numpy()
-    pixel, seen = voxel_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
-    noise = tensor(flow_noise(len(coords), np.random.default_rng()))
+    pixel, seen = gather_pixels(view, (coords.astype(np.float32) + 0.5) / 64 - 0.5, normal)
+    noise = tensor(draw_noise(len(coords), np.random.default_rng()))
     state = (time * target + (1 - time) * noise) * (1 - tensor(seen)[:, None]) * (time > 0)
     return {"pixel": tensor(pixel), "neighbours": neighbours, "octants": cells, "target": target, "state": state,
             "time": torch.tensor([time])}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor, nn
 
-from ....create.view import MIRROR, cell_centres, grid_inputs, pose_of, reach
+from ....create.view import MIRROR, compute_cell_centres, describe_pose, gather_grid_inputs, reach
 from ....models.mini.layout import Layer, Picture, Pose
 from ...networks.photo_networks import Structure
 from ...options import option
@@ -19,7 +19,7 @@ from ..data import photos, samples
 from ..loop import Run, RunConfig, Score, autocast, background, set_up_torch, start_from
 from .intrinsics import IntrinsicsOnly, collate, predict
 
-CENTRES = cell_centres(64)
+CENTRES = compute_cell_centres(64)
 
 
 class StructureOnly(nn.Module):
@@ -37,7 +37,8 @@ def take_photo(sample: samples.Sample, number: int, rng: np.random.Generator, au
     """What the network sees of a view of an object, and the true solid (64, 64, 64), 0..1.
 
     augment: lights mixed, the crop off, the object turned about Z, in a mirror, in other hues, all by chance.
-    Returns image (PICTURE, S, S), pose (POSE,), reach () asset units, solid, and create.view.grid_inputs of CENTRES.
+    Returns image (PICTURE, S, S), pose (POSE,), reach () asset units, solid, and create.view.gather_grid_inputs
+    of CENTRES.
     """
     view = sample.views[number]
     camera, solid = view.camera, sample.solid
@@ -57,8 +58,8 @@ def take_photo(sample: samples.Sample, number: int, rng: np.random.Generator, au
     if mirrored:  # photo, camera and object as in a mirror that stands at x = 0
         image, solid = image.flip(2), solid[::-1]
     crop = photos.crop_camera(camera, window)
-    inputs = grid_inputs(crop, CENTRES * MIRROR if mirrored else CENTRES)
-    inputs["pose"] = pose_of(crop)
+    inputs = gather_grid_inputs(crop, CENTRES * MIRROR if mirrored else CENTRES)
+    inputs["pose"] = describe_pose(crop)
     if mirrored:
         inputs["uv"][..., 0] *= -1
         inputs["towards"][0] *= -1
