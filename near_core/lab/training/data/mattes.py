@@ -49,6 +49,7 @@ def read_photos(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> tuple[
 
 
 def is_held(path: Path) -> bool:
+    """Whether a photo is held out."""
     return zlib.crc32(path.stem.encode()) % HELD == 0
 
 
@@ -84,8 +85,8 @@ def read_places(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> list[n
 def render_view(view: photos.LitView, rng: np.random.Generator) -> Matted:
     """A render under one mixture of its lights."""
     picture = photos.mix_lights(view, rng, True)
-    colour = srgb_encode(picture[:3] / picture[3:].clamp(min=1e-3))
-    return Matted((torch.cat([colour, picture[3:].clamp(0, 1)]).permute(1, 2, 0) * 255 + 0.5).byte().numpy())
+    color = srgb_encode(picture[:3] / picture[3:].clamp(min=1e-3))
+    return Matted((torch.cat([color, picture[3:].clamp(0, 1)]).permute(1, 2, 0) * 255 + 0.5).byte().numpy())
 
 
 def _planes(rgba: np.ndarray) -> Tensor:
@@ -127,6 +128,7 @@ class Compositor:
         return steps[None].expand(self.size, -1), steps[:, None].expand(-1, self.size)
 
     def pick(self, things: list):
+        """One of them by chance."""
         return things[self.rng.integers(len(things))]
 
     def draw(self) -> tuple[Tensor, Tensor, float]:
@@ -174,14 +176,14 @@ class Compositor:
         planes = torch.cat([planes[:3] * planes[3:], planes[3:]])
         seen = _look_through(planes, x + float(middle[0]), y + float(middle[1]), "zeros")
         alpha = seen[3]
-        colour = self.tint(seen[:3] / alpha.clamp(min=1e-3), 0.25)
-        behind = self.make_backdrop(colour, alpha)
+        color = self.tint(seen[:3] / alpha.clamp(min=1e-3), 0.25)
+        behind = self.make_backdrop(color, alpha)
         if rng.random() < 0.6:  # something of a contact shadow below the object
             shade = box_blur(alpha[None], int(rng.integers(5, 30)))[0].roll(int(rng.integers(0, 25)), 0)
             behind = behind * (1 - 0.7 * shade * float(rng.random()))
-        return colour * alpha + behind * (1 - alpha), alpha
+        return color * alpha + behind * (1 - alpha), alpha
 
-    def make_backdrop(self, colour: Tensor, alpha: Tensor) -> Tensor:
+    def make_backdrop(self, color: Tensor, alpha: Tensor) -> Tensor:
         """(3, S, S) display: a place, a perspective view of a map, or a wall, at times of the object's own colour."""
         rng, kind = self.rng, self.rng.random()
         x, y = self.grid()
@@ -189,19 +191,19 @@ class Compositor:
             zoom = rng.uniform(0.3, 1, 2)
             middle = rng.uniform(-1, 1, 2) * (1 - zoom)
             out = _look_through(_planes(self.pick(self.places)), x * float(zoom[0]) * (1 if rng.random() < 0.5 else -1)
-                           + float(middle[0]), y * float(zoom[1]) + float(middle[1]), "border")
+                                + float(middle[0]), y * float(zoom[1]) + float(middle[1]), "border")
             out = self.tint(out, 0.25)
         elif kind < 0.78:
             zoom, middle, turn = (float(rng.uniform(*ends)) for ends in ((0.12, 0.45), (-0.55, 0.55), (-1, 1)))
             out = _look_through(torch.from_numpy(self.pick(self.maps)).permute(2, 0, 1).float(),
-                           (x * zoom / 2 + turn + 1) % 2 - 1, (y * zoom + middle).clamp(-1, 1), "border")
+                                (x * zoom / 2 + turn + 1) % 2 - 1, (y * zoom + middle).clamp(-1, 1), "border")
             out = srgb_encode(out * float(rng.uniform(0.3, 0.9) / max(float(out.mean()), 1e-3)))
         else:
             ends = torch.from_numpy(rng.uniform(0, 1, (2, 3)) * 0.3 + rng.uniform(0, 0.7, (2, 1))).float()
             inside = torch.nonzero(alpha > 0.9)
             if len(inside) and rng.random() < 0.4:
                 row, column = inside[rng.integers(len(inside))].tolist()
-                ends = ends * 0.15 + colour[:, row, column] * 0.9
+                ends = ends * 0.15 + color[:, row, column] * 0.9
             ramp = ((y + float(rng.normal()) * x) * 0.4 + 0.5).clamp(0, 1) ** float(rng.uniform(0.3, 3))
             return (ends[0][:, None, None] * (1 - ramp) + ends[1][:, None, None] * ramp).clamp(0, 1)
         return box_blur(box_blur(out, radius := int(rng.integers(1, 8))), radius) if rng.random() < 0.5 else out
