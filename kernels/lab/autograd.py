@@ -43,18 +43,18 @@ class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(context, xyz, covariance, opacity, features, camera, options, drawn):
         arrays = [_array(tensor) for tensor in (xyz, covariance, opacity, features)]
-        *gaussians, colours = arrays
+        *gaussians, colors = arrays
         projection = _splat.project(*gaussians, *camera, **options)
-        outputs = _splat.rasterize(projection, colours, *camera[2:], **drawn)
+        outputs = _splat.rasterize(projection, colors, *camera[2:], **drawn)
         context.arrays, context.projection, context.camera = arrays, projection, camera
         context.options, context.drawn = options, drawn
         return tuple(torch.from_numpy(output) for output in outputs)
 
     @staticmethod
     def backward(context, *d_outputs):
-        *gaussians, colours = context.arrays
+        *gaussians, colors = context.arrays
         losses = [_array(d) for d in d_outputs]
-        gradients = rasterize_backward(context.projection, colours, *context.camera[2:], *losses,
+        gradients = rasterize_backward(context.projection, colors, *context.camera[2:], *losses,
                                        **context.drawn)
         d_gaussians = project_backward(*gaussians, *context.camera, context.projection, gradients,
                                        **context.options)

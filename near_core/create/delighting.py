@@ -27,15 +27,15 @@ def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfi
     if opaque.sum() < config.minimum_pixels:
         return layers
     seen = srgb_decode(np.clip((image[Picture.COLOR] / np.maximum(alpha, 1e-3) + 1) / 2, 0, 1))
-    colour = srgb_decode(np.clip(layers[Layer.BASE_COLOR], 0.01, 1))
+    color = srgb_decode(np.clip(layers[Layer.BASE_COLOR], 0.01, 1))
     basis = _spherical_harmonics(unit(layers[Layer.NORMAL], axis=0))
-    light = np.stack([_fit_light(basis, c, s, opaque, config) for c, s in zip(colour, seen)])
-    off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(colour * light, 1e-4))
+    light = np.stack([_fit_light(basis, c, s, opaque, config) for c, s in zip(color, seen)])
+    off = np.log(np.clip(seen, 0.005, 0.98) / np.maximum(color * light, 1e-4))
     off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)
     off -= off[:, opaque].mean(1)[:, None, None]
     share = config.color_share * (1 - np.clip(layers[Layer.METALLIC], 0, 1)) * np.clip(alpha, 0, 1)
     corrected = layers.astype(np.float32)
-    corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(colour * np.exp(share * off), 0, 1))
+    corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(color * np.exp(share * off), 0, 1))
     return corrected
 
 
@@ -45,12 +45,12 @@ def _spherical_harmonics(direction: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x * x - y * y, 3 * z * z - 1], -1)
 
 
-def _fit_light(basis: np.ndarray, colour: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
+def _fit_light(basis: np.ndarray, color: np.ndarray, seen: np.ndarray, opaque: np.ndarray,
                config: DelightingConfig) -> np.ndarray:
     """The light (S, S) of one channel, of the basis (S, S, 9), the colour (S, S) and the photo (S, S) that it makes
     of the colour: by iteratively reweighted least squares over the opaque pixels, (S, S) bool."""
-    model, goal = (basis * colour[..., None])[opaque], seen[opaque]
-    stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * config.light_stiffness * (colour[opaque] ** 2).sum()
+    model, goal = (basis * color[..., None])[opaque], seen[opaque]
+    stiff = np.diag([0] + 3 * [0.3] + 5 * [1.0]) * config.light_stiffness * (color[opaque] ** 2).sum()
     weight = np.ones((len(goal), 1), np.float32)
     for _ in range(config.fit_rounds):
         light = np.linalg.solve((model * weight).T @ model + stiff + 1e-9 * np.eye(9), (model * weight).T @ goal)

@@ -24,8 +24,8 @@ def make_network_image(photo: Photo) -> np.ndarray:
     """(PICTURE, SIZE, SIZE) float32, as Picture; no sharper than RESOLVED pixels."""
     from PIL import Image
     alpha = photo.alpha[..., None]
-    colour = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
-    planes = np.concatenate([colour * alpha, alpha], -1).transpose(2, 0, 1)
+    color = srgb_encode(np.clip(photo.rgb, 0, 1)) * 2 - 1
+    planes = np.concatenate([color * alpha, alpha], -1).transpose(2, 0, 1)
     resize = lambda plane, size: plane.resize((size, size), Image.Resampling.BILINEAR)
     return np.stack([np.asarray(resize(resize(Image.fromarray(np.ascontiguousarray(plane)), RESOLVED), SIZE))
                      for plane in planes])

@@ -97,11 +97,11 @@ def test_textures_belong_to_their_object(rendered):
     """Cycles keeps images between renders; the base colours of the last objects must be those of their own files."""
     for asset in rendered.assets:
         passes, shape = rendered.view(asset, 0).passes(), rendered.mesh(asset)
-        colours = np.concatenate([
+        colors = np.concatenate([
             image.srgb_decode(m.base_color_map[..., :3].reshape(-1, 3)[::7] / np.float32(255))
             if m.base_color_map is not None else np.array([m.base_color[:3]]) for m in shape.materials])
         seen = passes["Base Color"][passes["Combined"][..., 3] > 0.99]
-        assert (seen > colours.min(0) - 0.03).all() and (seen < colours.max(0) + 0.03).all(), asset
+        assert (seen > colors.min(0) - 0.03).all() and (seen < colors.max(0) + 0.03).all(), asset
 
 
 def test_obj_files_of_any_depth_are_rendered(maps, tmp_path):

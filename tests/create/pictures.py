@@ -47,8 +47,8 @@ def box(size=(0.9, 0.6, 0.5), **material) -> Mesh:
 def photographed(asset, camera):
     made = Renderer().render([Instance(asset, np.eye(4))], camera, uniform((1, 1, 1)), Settings(shading="transport"))
     rgba = made["Combined"]
-    colour = np.clip(rgba[..., :3] / np.maximum(rgba[..., 3:], 1e-3), 0, 1) ** (1 / 2.2)
-    return (np.concatenate([colour, rgba[..., 3:]], -1) * 255).astype(np.uint8), camera
+    straight = np.clip(rgba[..., :3] / np.maximum(rgba[..., 3:], 1e-3), 0, 1) ** (1 / 2.2)
+    return (np.concatenate([straight, rgba[..., 3:]], -1) * 255).astype(np.uint8), camera
 
 
 def view_of(camera, front: np.ndarray) -> LayerView:

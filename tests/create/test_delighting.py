@@ -8,7 +8,7 @@ from near_core.image import srgb_decode, srgb_encode
 from near_core.models.mini.layout import LAYERS, SIZE, Layer
 
 
-def ball(colour: np.ndarray, found: np.ndarray, metallic: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def ball(color: np.ndarray, found: np.ndarray, metallic: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """A ball of a linear colour (3, S, S) under a warm light from the left: its layers, in which the colour is `found`,
     and its picture."""
     steps = (np.arange(SIZE) + 0.5) / SIZE * 2.4 - 1.2
@@ -18,7 +18,7 @@ def ball(colour: np.ndarray, found: np.ndarray, metallic: float = 0.0) -> tuple[
     light = (0.5 - 0.3 * normal[0]) * np.float32([1.1, 1.0, 0.8])[:, None, None]
     layers = np.concatenate([np.zeros((2, SIZE, SIZE)), normal, srgb_encode(found), np.full((1, SIZE, SIZE), 0.8),
                              np.full((1, SIZE, SIZE), metallic)]).astype(np.float32)
-    image = np.concatenate([(srgb_encode(np.clip(colour * light, 0, 1)) * 2 - 1) * mask, mask[None]]).astype(np.float32)
+    image = np.concatenate([(srgb_encode(np.clip(color * light, 0, 1)) * 2 - 1) * mask, mask[None]]).astype(np.float32)
     return layers, image
 
 
@@ -28,23 +28,23 @@ def stripes() -> np.ndarray:
     return np.float32([0.4, 0.3, 0.2])[:, None, None] * np.exp(0.4 * wave)
 
 
-def error_of(layers: np.ndarray, colour: np.ndarray, image: np.ndarray) -> float:
-    found, opaque = np.log(srgb_decode(layers[Layer.BASE_COLOR]) / colour), image[3] > 0.9
+def error_of(layers: np.ndarray, color: np.ndarray, image: np.ndarray) -> float:
+    found, opaque = np.log(srgb_decode(layers[Layer.BASE_COLOR]) / color), image[3] > 0.9
     return float(np.abs(found[:, opaque]).mean())
 
 
 def test_what_no_light_explains_belongs_to_the_surface():
-    colour = stripes()
-    layers, image = ball(colour, np.broadcast_to(colour.mean((1, 2), keepdims=True), colour.shape))
+    color = stripes()
+    layers, image = ball(color, np.broadcast_to(color.mean((1, 2), keepdims=True), color.shape))
     made = delighting.refine_albedo(layers, image)
-    assert error_of(made, colour, image) < 0.6 * error_of(layers, colour, image)
+    assert error_of(made, color, image) < 0.6 * error_of(layers, color, image)
     for others in (Layer.GEOMETRY, Layer.ROUGHNESS_METALLIC):
         np.testing.assert_array_equal(made[others], layers[others])
 
 
 def test_shading_stays_out_of_the_colour():
-    colour = np.full((3, SIZE, SIZE), 0.4)
-    layers, image = ball(colour, colour)
+    color = np.full((3, SIZE, SIZE), 0.4)
+    layers, image = ball(color, color)
     made, opaque = delighting.refine_albedo(layers, image), image[3] > 0.9
     assert np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR])[:, opaque].max() < 0.04
     shading = (image[:3, opaque] + 1) / 2
@@ -53,15 +53,15 @@ def test_shading_stays_out_of_the_colour():
 
 @pytest.mark.parametrize("metallic, moved", [(0.0, True), (1.0, False)])
 def test_metals_keep_their_colour(metallic, moved):
-    colour = stripes()
-    layers, image = ball(colour, np.full_like(colour, 0.3), metallic)
+    color = stripes()
+    layers, image = ball(color, np.full_like(color, 0.3), metallic)
     made = delighting.refine_albedo(layers, image)
     assert (np.abs(made[Layer.BASE_COLOR] - layers[Layer.BASE_COLOR]).max() > 0.02) == moved
 
 
 def test_the_mean_colour_stays():
-    colour = stripes()
-    layers, image = ball(2 * colour, colour)
+    color = stripes()
+    layers, image = ball(2 * color, color)
     made, opaque = delighting.refine_albedo(layers, image), image[3] > 0.9
     before, after = (found[Layer.BASE_COLOR][:, opaque].mean(1) for found in (layers, made))
     np.testing.assert_allclose(after, before, atol=0.02)

@@ -47,6 +47,6 @@ def average_color(picture: np.ndarray) -> np.ndarray:
     return image.srgb_decode(metrics.encode(picture)[solid].mean(0)) if solid.any() else np.zeros(3)
 
 
-def fill_silhouette(alpha: np.ndarray, colour: np.ndarray) -> np.ndarray:
+def fill_silhouette(alpha: np.ndarray, color: np.ndarray) -> np.ndarray:
     """A silhouette (H, W, 1) filled with a linear colour: (H, W, 4) float32, premultiplied."""
-    return np.concatenate([alpha * colour, alpha], -1).astype(np.float32)
+    return np.concatenate([alpha * color, alpha], -1).astype(np.float32)

@@ -67,18 +67,18 @@ class ProjectedDiscs:
         return cls(projection, visible.front, solid / np.maximum(share, 1e-6), solid[..., 0], config.final_samples,
                    threads)
 
-    def draw(self, colours: np.ndarray) -> np.ndarray:
+    def draw(self, colors: np.ndarray) -> np.ndarray:
         """colours: (N, 3) linear. (H, W, 4) premultiplied."""
         height, width = self.alpha.shape
-        blended, _, _ = splat.rasterize(self.projection, colours * self.front[:, None], width, height,
+        blended, _, _ = splat.rasterize(self.projection, colors * self.front[:, None], width, height,
                                         samples=self.samples, threads=self.threads)
         return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
 
-    def differentiate(self, colours: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
+    def differentiate(self, colors: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
         """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
         height, width = self.alpha.shape
         back = splat_gradients.rasterize_backward(
-            self.projection, colours * self.front[:, None], width, height,
+            self.projection, colors * self.front[:, None], width, height,
             np.ascontiguousarray(d_picture * self.gain, np.float32), samples=self.samples,
             threads=self.threads)
         return back.features * self.front[:, None]

@@ -30,8 +30,8 @@ def classify(truth: dict[str, np.ndarray], shadow: np.ndarray) -> dict[str, np.n
     around = ndimage.maximum_filter(depth, 3) - ndimage.minimum_filter(depth, 3)
     edge = (around > JUMP) | ndimage.binary_dilation(solid) & ~ndimage.binary_erosion(solid)
     y, x = np.mgrid[-THIN:THIN + 1, -THIN:THIN + 1]
-    colour = metrics.encode(truth["Base Color"])
-    detail = np.abs(colour - ndimage.uniform_filter(colour, (5, 5, 0))).max(-1)
+    color = metrics.encode(truth["Base Color"])
+    detail = np.abs(color - ndimage.uniform_filter(color, (5, 5, 0))).max(-1)
     found = {"edges": ndimage.binary_dilation(edge, iterations=EDGE - 1),
              "thin": ~ndimage.binary_opening(solid, x * x + y * y <= THIN * THIN),
              "metals": truth["Metallic"][..., 0] > 0.5, "shaded": shadow[..., 0] < SHADED, "fine": detail > FINE,

@@ -106,7 +106,7 @@ class Evaluator:
     def _measure_photo(self, asset: str) -> list[PictureScore]:
         view = self.dataset.view(asset, PHOTO)
         given = take_photo(view.image())
-        colour = average_color(view.image())
+        color = average_color(view.image())
         neural = self._create([given], camera=view.camera, name=asset)
         rows = []
         for task in (t for t in self.tasks if t > 1):
@@ -115,7 +115,7 @@ class Evaluator:
                 silhouette = prediction["Combined"][..., 3:]
                 rows.append(self._score(task, target, "given", prediction))
                 rows += [self._score(task, target, name, {"Combined": fill_silhouette(silhouette, c)}) for name, c in
-                         (("mean_color", colour), ("mean_color_oracle", average_color(target.image())))]
+                         (("mean_color", color), ("mean_color_oracle", average_color(target.image())))]
         if self.own_column:
             neural = self._create([take_opaque_photo(view)], name=asset)
             rows += [self._score(task, target, "own", self._draw(neural, target, self.settings))

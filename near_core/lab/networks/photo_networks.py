@@ -143,9 +143,9 @@ class Intrinsics(nn.Module):
         area = alpha.mean((2, 3)).clamp(min=1e-3)
         mean, square = photo.mean((2, 3)) / area, (photo * photo).mean((2, 3)) / area
         tone = self.tone(torch.cat([taps[-1].mean((2, 3)), mean, square], 1))[..., None, None]
-        colour = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, Layer.BASE_COLOR]
+        color = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, Layer.BASE_COLOR]
         rough_metallic = torch.sigmoid(out[:, Layer.ROUGHNESS_METALLIC])
-        return torch.cat([out[:, Layer.GEOMETRY], colour, rough_metallic], 1), x, whole[:, -1]
+        return torch.cat([out[:, Layer.GEOMETRY], color, rough_metallic], 1), x, whole[:, -1]
 
 
 def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:

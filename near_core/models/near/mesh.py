@@ -97,7 +97,7 @@ def extract(coords, feats, resolution, use_color):
     coords: (N, 3) cubes of the resolution^3 grid; feats: (N, 53 or 101): 8 signed distances, 8 deformations, 12 + 8 + 1
     weights, 8 colours and normals. Returns vertices (V, 3), faces (F, 3), attributes (V, 6) or None.
     """
-    distance, position, colour, weights = _grid(coords, feats, resolution, use_color)
+    distance, position, color, weights = _grid(coords, feats, resolution, use_color)
     patches, counts, trouble = patch_tables()
     case = _cases(distance, trouble, resolution)  # (R, R, R)
     cube = torch.nonzero(counts[case] > 0)  # (S, 3), in order of x, y, z
@@ -110,7 +110,7 @@ def extract(coords, feats, resolution, use_color):
     beta, alpha = 1 + 0.99 * weight[:, :12].tanh(), 1 + 0.99 * weight[:, 12:20].tanh()
     gamma = 0.99 * weight[:, 20].sigmoid() + 0.005
     signed = distance[ends] * alpha[:, EDGES]  # (S, 12, 2)
-    values = torch.cat([position[ends]] + ([colour[ends]] if use_color else []), -1)  # (S, 12, 2, 3 or 9)
+    values = torch.cat([position[ends]] + ([color[ends]] if use_color else []), -1)  # (S, 12, 2, 3 or 9)
     crossing = ((values[:, :, 0] * signed[:, :, 1:] - values[:, :, 1] * signed[:, :, :1])
                 / (signed[:, :, 1:] - signed[:, :, :1]))
     used = patch >= 0
@@ -127,12 +127,12 @@ def extract(coords, feats, resolution, use_color):
 def _grid(coords, feats, resolution, use_color):
     """Corner values averaged over the cubes that share them, on the dense grid; absent corners are outside (1)."""
     sizes = [8, 24, 21] + ([48] if use_color else [])
-    distance, deform, weight, *colour = feats.float().split(sizes, 1)
+    distance, deform, weight, *color = feats.float().split(sizes, 1)
     corner = (coords.long()[:, None] + CORNERS).flatten(0, 1)  # (8 N, 3)
     side = resolution + 1
     flat = (corner[:, 0] * side + corner[:, 1]) * side + corner[:, 2]
     values = torch.cat([(distance - 1 / resolution).unflatten(1, (8, 1)), deform.unflatten(1, (8, 3))]
-                       + [each.unflatten(1, (8, 6)) for each in colour], 2).flatten(0, 1)
+                       + [each.unflatten(1, (8, 6)) for each in color], 2).flatten(0, 1)
     count = torch.bincount(flat, minlength=side ** 3)
     mean = torch.zeros(side ** 3, values.shape[1]).index_add_(0, flat, values) / count.clamp(min=1)[:, None]
     mean[count == 0, 0] = 1

@@ -46,8 +46,8 @@ def light_features(gaussians, basis, turn):
     """(M, 11): radiance, shadow, brightness and three unnamed ones, normal. turn: (3, 3), applied to normals as
     rows."""
     facing = gaussians.normal("_scaling_view")
-    colour = basis(gaussians.raw["_rgb"], facing)
-    return torch.cat([colour[:, :3], gaussians.value("_shadow"), colour[:, 3:5], gaussians.value("_hdri1"),
+    color = basis(gaussians.raw["_rgb"], facing)
+    return torch.cat([color[:, :3], gaussians.value("_shadow"), color[:, 3:5], gaussians.value("_hdri1"),
                       gaussians.value("_hdri2"), F.normalize(facing @ turn, dim=1)], 1)
 
 

@@ -59,10 +59,10 @@ def test_the_renderers_own_grid_draws_the_renderers_silhouette(drawing):
 
 def test_the_gradient_is_that_of_the_picture(drawing):
     rng = np.random.default_rng(0)
-    colours, towards = rng.random((2, len(drawing.front), 3), np.float32)
+    colors, towards = rng.random((2, len(drawing.front), 3), np.float32)
     weights = rng.random((96, 96, 3), np.float32)
     change = (drawing.draw(towards)[..., :3] * weights).sum()  # the picture is linear in the colours
-    assert (drawing.differentiate(colours, weights) * towards).sum() == pytest.approx(change, rel=1e-3)
+    assert (drawing.differentiate(colors, weights) * towards).sum() == pytest.approx(change, rel=1e-3)
 
 
 def test_colours_that_drew_a_picture_are_found(drawing):

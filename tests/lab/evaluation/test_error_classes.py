@@ -11,9 +11,9 @@ def test_every_pixel_of_the_object_is_of_one_kind_and_errors_add_up():
     y, x = np.mgrid[:96, :96]
     disc, bar = (x - 48) ** 2 + (y - 48) ** 2 < 40 ** 2, (np.abs(x - 48) < 2) & (y < 20)
     solid = disc | bar
-    colour = np.full((96, 96, 3), 0.5)
-    colour[(x > 48) & (y > 48) & ((x + y) % 2 == 0)] = 0.1
-    truth = {"Combined": np.dstack([colour * solid[..., None], solid]).astype(np.float32), "Base Color": colour,
+    color = np.full((96, 96, 3), 0.5)
+    color[(x > 48) & (y > 48) & ((x + y) % 2 == 0)] = 0.1
+    truth = {"Combined": np.dstack([color * solid[..., None], solid]).astype(np.float32), "Base Color": color,
              "Depth": np.where(solid, 2.0, 0)[..., None], "Metallic": (x < 40).astype(float)[..., None]}
     shadow = np.where((x > 60) & (y < 40), 0.1, 1.0)[..., None]
     masks = error_classes.classify(truth, shadow)

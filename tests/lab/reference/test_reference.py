@@ -102,8 +102,8 @@ def draw_background(arrays, config, width, height):
     seen = twin.project(*render.shape(gaussians, "_scaling_view"),
                         *(torch.from_numpy(each).double() for each in (arrays["in/cam0/extrinsics"], pixels)),
                         width, height, near=config["near"], far=config["far"])
-    colours, behind = (torch.from_numpy(arrays[f"in/{name}"]).double() for name in ("background_colors", "background"))
-    image, alpha, depth, _ = twin.rasterize(seen, colours, width, height, background=behind)
+    colors, behind = (torch.from_numpy(arrays[f"in/{name}"]).double() for name in ("background_colors", "background"))
+    image, alpha, depth, _ = twin.rasterize(seen, colors, width, height, background=behind)
     arrays["out/background/rgbd"] = torch.cat([image, depth[..., None]], 2).float().numpy()
     arrays["out/background/alpha"] = alpha[..., None].float().numpy()
 
