@@ -213,7 +213,7 @@ def _matte(photo: Path):
 
     program = ("import sys, numpy as np; from near_core import image; from near_core.create import create, photo\n"
                "from near_core.models.mini import runtime\n"
-               "cut = photo.prepare(sys.argv[1], None, create.choose_matte(runtime.NearMini()))\n"
+               "cut = photo.prepare(sys.argv[1], None, create.matte_of(runtime.NearMini()))\n"
                "color = image.srgb_encode(cut.rgb)\n"
                "np.save(sys.argv[2], np.concatenate([color, cut.alpha[..., None]], 2))")
     folder = Path(sys.modules[ADDON].__file__).parent

@@ -89,7 +89,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     extent = 1.0
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
-    views, matte = [], choose_matte(model, matting, matting_config)
+    views, matte = [], matte_of(model, matting, matting_config)
     for number, picture in enumerate(photos):
         photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
         if on_preview and number == 0:
@@ -169,8 +169,9 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 
-def choose_matte(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
-    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name."""
+def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
+    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name. Scripts beside the
+    project that score mattes ask for it by this name."""
     if matting not in MATTINGS:
         raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
     if matting == "rembg":

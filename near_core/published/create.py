@@ -14,7 +14,7 @@ from PIL import Image
 from .. import mesh as meshes
 from ..asset import RESOLUTION, NeuralAsset, estimate_voxel_normals
 from ..asset.layout import VoxelMaterial
-from ..create.create import Preview, choose_matte
+from ..create.create import Preview, matte_of
 from ..create.photo import Matte, cut_out
 from ..directions import encode_octahedral
 from ..errors import NearError
@@ -43,7 +43,7 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
-    matte = choose_matte(NearMini(), matting)
+    matte = matte_of(NearMini(), matting)
     pictures = [_picture(photo, mask if number == 0 else None, matte, part(progress, 0.0, 0.05))
                 for number, photo in enumerate(photos)]
     if on_preview:

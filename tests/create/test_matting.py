@@ -28,13 +28,13 @@ def test_the_matte_looks_nearer_at_a_small_object(model):
 
 def test_rembg_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    find = create.choose_matte(NearMini(), "rembg")
+    find = create.matte_of(NearMini(), "rembg")
     check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
     lacks = "has none of its models" if find_spec("rembg") else "rembg is not installed"
     with pytest.raises(NearError, match=lacks):
         photo.prepare(disc(), matte=find)
     with pytest.raises(NearError, match="no matting named grabcut"):
-        create.choose_matte(NearMini(), "grabcut")
+        create.matte_of(NearMini(), "grabcut")
 
 
 def test_rembg_finds_the_object(monkeypatch):
