@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 
 from ..errors import NearError
 
@@ -31,15 +30,15 @@ def hash_bytes(data: bytes | memoryview) -> str:
 
 def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """The bytes of a file, the same for the same arguments on every machine."""
-    data = safetensors.save({name: np.ascontiguousarray(values) for name, values in tensors.items()},
-                            {"format": "near", "format_version": str(FORMAT_VERSION), **metadata})
-    # the library writes metadata in an order that differs from run to run, and assets go by the hash of their bytes
+    with _explain_absence():
+        from safetensors import numpy as safetensors
+    data = safetensors.save({name: np.ascontiguousarray(values) for name, values in tensors.items()})
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors are aligned
-    return len(text).to_bytes(8, "little") + text + data[8 + length:]
+    # the library writes metadata in an order that differs from run to run, and assets go by the hash of their bytes; a
+    # file's name may hold what is not Unicode
+    known = {"format": "near", "format_version": str(FORMAT_VERSION), **metadata}
+    known = {key: value.encode(errors="replace").decode() for key, value in sorted(known.items())}
+    return _join({"__metadata__": known, **json.loads(data[8:8 + length])}, memoryview(data)[8 + length:])
 
 
 def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -63,8 +62,14 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
             raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
         if sum(_count_bytes(entry) for entry in header.values()) != len(view) - 8 - length:
             raise damaged
-        return safetensors.load(bytes(view)), metadata
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise damaged from error
+    with _explain_absence():
+        from safetensors import SafetensorError
+        from safetensors import numpy as safetensors
+    try:
+        return safetensors.load(_join(header, view[8 + length:])), metadata  # it refuses metadata that are not Unicode
+    except (SafetensorError, ValueError, TypeError, OverflowError) as error:
         raise damaged from error
 
 
@@ -81,3 +86,19 @@ def _count_bytes(entry: dict[str, Any]) -> int:
             raise ValueError(f"a side of {side}")
         count *= int(side)
     return count
+
+
+def _join(header: Mapping[str, Any], tensors: memoryview) -> bytes:
+    """A container of a header and the bytes of its tensors, which are aligned."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, tensors])
+
+
+@contextmanager
+def _explain_absence():
+    """Says that the library is missing: a Python that somebody chose may lack it."""
+    try:
+        yield
+    except ImportError as error:
+        raise NearError(f"Neural assets need the Python package {error.name}.", f"Install {error.name}.") from error

@@ -1,5 +1,6 @@
 """The container of `.near`: the same bytes every time, files of any writer, and no trust in what a header claims."""
 
+import importlib
 import json
 import struct
 import subprocess
@@ -59,6 +60,23 @@ def test_any_reader_of_safetensors_reads_it():
 def test_arrays_of_any_layout_are_written():
     turned = np.asfortranarray(np.arange(12, dtype=np.int16).reshape(3, 4))[::-1, ::2]
     np.testing.assert_array_equal(near_file.unpack(near_file.pack({"a": turned}, {}), "It")[0]["a"], turned)
+
+
+def test_names_that_are_not_unicode_are_read_and_written_without_what_is_not():
+    name = b"b\xe4d".decode(errors="surrogateescape")  # what Python makes of a file's name in Latin-1
+    data = near_file.pack(TENSORS, METADATA | {"name": name})
+    assert safetensors.load(data).keys() == TENSORS.keys()
+    assert near_file.unpack(data, "It")[1]["name"] == "b?d"
+    assert near_file.unpack(write_by_hand(TENSORS, METADATA | {"name": name}), "It")[1]["name"] == name
+
+
+def test_a_python_without_the_library_says_so_when_it_meets_an_asset(monkeypatch):
+    data = near_file.pack(TENSORS, METADATA)
+    monkeypatch.setitem(sys.modules, "safetensors", None)  # its import fails
+    importlib.reload(near_file)
+    for work in (lambda: near_file.unpack(data, "It"), lambda: near_file.pack(TENSORS, METADATA)):
+        with pytest.raises(NearError, match="need the Python package safetensors"):
+            work()
 
 
 def with_header(header: dict, body: bytes) -> bytes:
