@@ -7,6 +7,7 @@ import importlib
 import inspect
 from typing import NamedTuple
 
+from ...commands.cli import PROGRAM
 from ...commands.terminal import Parser, name_missing_package
 from ..options import add_options, read_config
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with name_missing_package("train"):
         module = importlib.import_module(stage.module, __package__)
         config, function = getattr(module, stage.config), getattr(module, stage.function)
-        parser = Parser(prog=f"near_core train {args.stage}", description=inspect.getdoc(function))
+        parser = Parser(prog=f"{PROGRAM} train {args.stage}", description=inspect.getdoc(function))
         add_options(parser, config)
         function(read_config(config, parser.parse_args(args.rest)))
     return 0
