@@ -7,6 +7,7 @@ import torch
 from ..._kernels import splat
 from . import render
 from .gaussians import DecodedGaussians
+from .layout import LIGHT_MAPS, MATERIAL_MAPS, count_columns
 
 VIEW_DISTANCE = 2.0  # of the cameras the lighting network was trained with
 
@@ -55,7 +56,7 @@ class _Placed:
         return DecodedGaussians(flat, renderer.representation, self.eye)
 
     def light(self, renderer, basis, rows):
-        """Light features of some voxels. rows: (K,) int64. Returns (K, G, 11) float32 array."""
+        """Light features of some voxels. rows: (K,) int64. Returns (K, G, columns of LIGHT_MAPS) float32 array."""
         decoded, some = self.asset.decoded, torch.as_tensor(rows, device=self.geometry.device)
         raw = {name: value[some] for name, value in self.raw.items()}
         raw |= renderer.light(self.geometry[some], decoded.h[some], self.observed[some], decoded.coords[some],
@@ -77,21 +78,21 @@ def draw(renderer, basis, assets, camera, cull=True):
     material = np.concatenate([render.to_array(render.material_features(each.gaussians, each.turn))
                                for each in placed])
     image = splat.rasterize(_project(placed, "_scaling", camera), material, *size)
-    maps = render.name_maps(*image, render.MATERIAL_MAPS, "")
+    maps = render.name_maps(*image, MATERIAL_MAPS, "")
 
     seen = _project(placed, "_scaling_view", camera)
     total = len(material) // count
     shown = np.ones(total, bool)
     if cull:
         shown = splat.sum_contributions(seen, *size).reshape(total, count).sum(1) > 0
-    features, first = np.zeros((total, count, 11), np.float32), 0
+    features, first = np.zeros((total, count, count_columns(LIGHT_MAPS)), np.float32), 0
     for each in placed:
         rows = np.flatnonzero(shown[first:first + len(each.geometry)])
         if len(rows):
             features[first + rows] = each.light(renderer, basis, rows)
         first += len(each.geometry)
-    image = splat.rasterize(seen, features.reshape(-1, 11), *size)
-    maps |= render.name_maps(*image, render.LIGHT_MAPS, "_view")
+    image = splat.rasterize(seen, features.reshape(total * count, -1), *size)
+    maps |= render.name_maps(*image, LIGHT_MAPS, "_view")
     return Frame(maps, float(shown.mean()))
 
 

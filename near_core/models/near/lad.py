@@ -5,17 +5,10 @@ import torch.nn as nn
 
 from . import blocks, sparse
 from .gaussians import DecodedGaussians, Representation
+from .layout import FREQUENCIES, GEOMETRY, LIGHT, MATERIAL, SCALE, count_columns, encoding_columns
 from .vae import head_count, positions
 
 ROWS_AT_ONCE = 2048  # voxels per pass through the blocks; bounds memory
-
-# Attributes by the head meant for them. The published code joins the heads' outputs (gs | pbr | scale | rgb) and then
-# takes each group's attributes from the first columns of the whole, so that groups overlap; its networks were trained
-# so.
-GEOMETRY = (("_xyz", (3,)), ("_base_color", (1, 3)), ("_scaling", (3,)), ("_rotation", (4,)), ("_opacity", (1,)))
-MATERIAL = (("_roughness", (1,)), ("_metallic", (1,)), ("_pbr1", (1,)))
-SCALE = (("_scaling_view", (3,)),)
-LIGHT = (("_rgb", (32,)), ("_shadow", (1,)), ("_hdri1", (1,)), ("_hdri2", (1,)))
 
 
 class LightingBlock(nn.Module):
@@ -53,14 +46,14 @@ class SLatGaussianRenderer(nn.Module):
         self.blocks = nn.ModuleList(
             LightingBlock(model_channels, cond_channels, heads, mlp_ratio) for _ in range(num_blocks))
         eps = torch.finfo(torch.float32).eps
-        self.ob_views_encoder = blocks.Linear(75, model_channels)
+        self.ob_views_encoder = blocks.Linear(encoding_columns(3), model_channels)
         self.ob_views_norm = blocks.RMSNorm(model_channels, eps)
-        self.ob_dists_encoder = blocks.Linear(25, model_channels)
+        self.ob_dists_encoder = blocks.Linear(encoding_columns(1), model_channels)
         self.ob_dists_norm = blocks.RMSNorm(model_channels, eps)
-        self.gs_out_layer = _head(model_channels, model_channels, 14 * count)
-        self.pbr_out_layer = _head(model_channels, model_channels, 3 * count)
-        self.scale_out_layer = blocks.Linear(model_channels, 3 * count)
-        self.rgb_out_layer = blocks.Linear(model_channels, 35 * count)
+        self.gs_out_layer = _head(model_channels, model_channels, count_columns(GEOMETRY) * count)
+        self.pbr_out_layer = _head(model_channels, model_channels, count_columns(MATERIAL) * count)
+        self.scale_out_layer = blocks.Linear(model_channels, count_columns(SCALE) * count)
+        self.rgb_out_layer = blocks.Linear(model_channels, count_columns(LIGHT) * count)
 
     def memorize(self, registers, light):
         """Keys and values of the tokens, for every block: registers (B, R, C), light (B, T, C). They hold as long as
@@ -74,8 +67,8 @@ class SLatGaussianRenderer(nn.Module):
 
     def _observe_rows(self, coords, cameras):
         views, distances = view_vectors(coords, cameras, self.resolution)
-        views = self.ob_views_norm(self.ob_views_encoder(blocks.frequency_encoding(views, 12)))
-        return views + self.ob_dists_norm(self.ob_dists_encoder(blocks.frequency_encoding(distances, 12)))
+        views = self.ob_views_norm(self.ob_views_encoder(blocks.frequency_encoding(views, FREQUENCIES)))
+        return views + self.ob_dists_norm(self.ob_dists_encoder(blocks.frequency_encoding(distances, FREQUENCIES)))
 
     def geometry(self, h, observed):
         """What the light does not change. h, observed: (N, C). Returns the output of its head (N, 14 G) float32."""
@@ -108,7 +101,7 @@ class SLatGaussianRenderer(nn.Module):
         x = blocks.normalize(x, 1e-5)
         material = self.pbr_out_layer(blocks.normalize(h, 1e-5) + observed)
         out = torch.cat([geometry, material.float(), self.scale_out_layer(x).float(), self.rgb_out_layer(x).float()], 1)
-        return out[:, :35 * self.representation.num_gaussians]
+        return out[:, :count_columns(LIGHT) * self.representation.num_gaussians]
 
     def forward(self, coords, h, registers, light, extrinsics):
         """h, registers: from the decoder; light: (B, T, C) tokens; extrinsics: (B, 4, 4) world to camera.

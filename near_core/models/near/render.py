@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from ..._kernels import splat
 from ...directions import unit
 from .gaussians import rotation_matrix
+from .layout import LIGHT_MAPS, MATERIAL_MAPS
 
 NEAR, FAR = 1.0, 3.0  # metres, of the published pipeline
 
@@ -51,14 +52,10 @@ def light_features(gaussians, basis, turn):
                       gaussians.value("_hdri2"), F.normalize(facing @ turn, dim=1)], 1)
 
 
-MATERIAL_MAPS = (("base_color", 3), ("metallic", 1), ("roughness", 1), ("pbr1", 1), ("normal", 3))
-LIGHT_MAPS = (("color", 3), ("shadow", 1), ("brightness", 1), ("nush1", 1), ("hdri1", 1), ("hdri2", 1),
-              ("normal_view", 3))
-
-
 def name_maps(image, alpha, depth, layout, end):
     """The maps of one pass by name, (H, W, C) each, with alpha and depth."""
-    maps = dict(zip((name for name, _ in layout), np.split(image, np.cumsum([count for _, count in layout])[:-1], 2)))
+    ends = np.cumsum([channels for _, (channels,) in layout])[:-1]
+    maps = dict(zip((name for name, _ in layout), np.split(image, ends, 2)))
     return maps | {"alpha" + end: alpha[..., None], "depth" + end: depth[..., None]}
 
 
