@@ -1,9 +1,22 @@
-"""What was tuned in making assets of photos. Each field: its unit, its meaning, and the table of docs/experiments.md in
+"""What was tuned in making assets. Each field: its unit, its meaning, and the table of docs/experiments.md in
 which it was measured, if it was."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a mesh's surface becomes surfels. Chosen by hand."""
+
+    samples_per_cell: int = 16  # on one cell's face worth of area
+    maximum_samples: int = 1_000_000  # of a mesh
+    maximum_sides: int = 4  # differently directed pieces of surface that are kept apart in one cell
+    same_side: float = 0.3  # cosine between normals of one piece, at least
+    minimum_opacity: float = 0.02  # 0..1; a fainter surfel is left out
+    sky_directions: int = 64  # in which surfels look for the sky
+    visible_share: float = 0.03  # of these directions; a side from which more find the sky can be seen
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
-from .config import DelightingConfig, MattingConfig, ReconstructionConfig
+from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .material import (
     blend_hidden_material,
     blend_normals,
@@ -40,17 +40,19 @@ Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
-                     model: NearMini | None = None, progress: Progress = silent) -> NeuralAsset:
+                     model: NearMini | None = None, progress: Progress = silent,
+                     sampling_config: SamplingConfig = SamplingConfig()) -> NeuralAsset:
     """A neural asset of a mesh in the asset's frame, the cube [-0.5, 0.5]^3, Z up.
 
     normalize: centre the mesh and scale its longest side to 1 first; the asset's extent keeps its size in metres.
+    sampling_config: what was tuned; for trying other values.
     Raises NearError for a mesh without a surface, Cancelled when progress does.
     """
     extent = 1.0
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     progress("Surface", 0.0)
-    surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7))
+    surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7), sampling_config)
     progress("Voxels", 0.7)
     coords, material = sampling.voxelize(mesh, surfels)
     progress("Latent", 0.9)

@@ -15,24 +15,20 @@ from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
 from ..mesh import Material, Mesh, compute_face_normals, find_occupied, texture
 from ..progress import Progress, part, silent
+from .config import SamplingConfig
 
-SAMPLES_PER_CELL = 16  # on one cell's face worth of area
-MAX_SAMPLES = 1_000_000
 CHUNK = 1 << 16  # samples worked on at once; they stay in the processor's cache
-MAX_SIDES = 4  # differently directed pieces of surface kept apart in one cell
-SAME_SIDE = 0.3  # cosine between normals of one piece
-MIN_OPACITY = 0.02
-DIRECTIONS = 64  # in which surfels look for the sky
-SEES_SKY = 0.03  # the share of them that has to find it
 AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
 
 
-def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = SURFEL_RESOLUTION) -> Surfels:
+def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = SURFEL_RESOLUTION,
+                   config: SamplingConfig = SamplingConfig()) -> Surfels:
     """The surfels of sample_surface. resolution: of another grid than the renderer's, to compare."""
-    return _seen(_averaged(*_sampled(mesh, progress, resolution)), progress, resolution)[0]
+    return _seen(_averaged(*_sampled(mesh, progress, config, resolution)), progress, config, resolution)[0]
 
 
-def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Texels]:
+def sample_surface(mesh: Mesh, progress: Progress = silent, config: SamplingConfig = SamplingConfig()
+                   ) -> tuple[Surfels, Texels]:
     """Surfels of a mesh in the asset's frame, one for each cell of the 128^3 grid and each side of the surface in it;
     and their texels, EDGE^2 or so for each.
 
@@ -40,25 +36,30 @@ def sample_surface(mesh: Mesh, progress: Progress = silent) -> tuple[Surfels, Te
     sticks out of the cube is kept. progress: fractions 0..1 of this call; may raise Cancelled. Raises NearError for a
     mesh without area.
     """
-    samples, group, area = _sampled(mesh, progress)
+    samples, group, area = _sampled(mesh, progress, config)
     every = _averaged(samples, group, area)
-    surfels, rows = _seen(every, progress)
-    return surfels, _texels(samples, group, every, area).regroup(rows)
+    surfels, rows = _seen(every, progress, config)
+    return surfels, _texels(samples, group, every, area, config.minimum_opacity).regroup(rows)
 
 
-def _sampled(mesh: Mesh, progress: Progress, resolution: int = SURFEL_RESOLUTION) -> tuple[_Samples, np.ndarray, float]:
+def _sampled(mesh: Mesh, progress: Progress, config: SamplingConfig, resolution: int = SURFEL_RESOLUTION
+             ) -> tuple[_Samples, np.ndarray, float]:
     """Samples of a mesh, the numbers 0.. of their groups, and each one's area in cells squared."""
     progress("Sampling the surface", 0.0)
-    samples, area = _sample(mesh, progress, SAMPLES_PER_CELL * max(1, resolution / SURFEL_RESOLUTION) ** 2)
+    samples, area = _sample(mesh, progress, config.samples_per_cell * max(1, resolution / SURFEL_RESOLUTION) ** 2,
+                            config.maximum_samples)
     progress("Grouping the samples", 0.6)
-    return samples, _renumbered(_grouped(_cells(samples.position, resolution), samples.normal)), area / CELL ** 2
+    group = _grouped(_cells(samples.position, resolution), samples.normal, config)
+    return samples, _renumbered(group), area / CELL ** 2
 
 
-def _seen(surfels: Surfels, progress: Progress, resolution: int = SURFEL_RESOLUTION) -> tuple[Surfels, np.ndarray]:
+def _seen(surfels: Surfels, progress: Progress, config: SamplingConfig, resolution: int = SURFEL_RESOLUTION
+          ) -> tuple[Surfels, np.ndarray]:
     """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
-    solid = np.flatnonzero(surfels.opacity > MIN_OPACITY)
+    solid = np.flatnonzero(surfels.opacity > config.minimum_opacity)
     progress("Finding the visible sides", 0.7)
-    found = find_visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0))
+    found = find_visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0),
+                               config)
     fronts, backs = (solid[rows] for rows in found)
     return concatenate([surfels.take(fronts), surfels.take(backs).flip()]), np.concatenate([fronts, backs])
 
@@ -66,7 +67,7 @@ def _seen(surfels: Surfels, progress: Progress, resolution: int = SURFEL_RESOLUT
 def sample_sides(mesh: Mesh) -> Surfels:
     """The surfels of a mesh's surface as its winding directs it, also where nobody can see it: one for each cell of the
     128^3 grid and each side in it. Raises NearError for a mesh without area."""
-    return _averaged(*_sampled(mesh, silent))
+    return _averaged(*_sampled(mesh, silent, SamplingConfig()))
 
 
 def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
@@ -74,7 +75,7 @@ def sample_points(mesh: Mesh, per_cell: int) -> Surfels:
 
     Their normals follow the winding. Deterministic. Raises NearError for a mesh without area.
     """
-    samples, area = _sample(mesh, silent, per_cell)
+    samples, area = _sample(mesh, silent, per_cell, SamplingConfig.maximum_samples)
     one = np.ones(len(samples.normal), np.float32)
     return Surfels(samples.position, samples.normal, _facing(samples.shading_normal, samples.normal),
                    samples.color[:, :3] / np.maximum(samples.color[:, 3:], 1e-6), samples.roughness, samples.metallic,
@@ -123,10 +124,10 @@ def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     return material
 
 
-def find_visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, progress: Progress = silent
-                       ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of surfels to keep as they are, and of those to turn over: sides from which more than SEES_SKY of all
-    directions reach the sky.
+def find_visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, progress: Progress = silent,
+                       config: SamplingConfig = SamplingConfig()) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of surfels to keep as they are, and of those to turn over: sides from which more than a visible_share of
+    all directions reach the sky.
 
     A surfel that is seen from behind too is in both; one that is seen from behind alone is turned over. A surfel that
     is seen from neither side keeps the one that its winding gave it. resolution: of the grid that rays run through, no
@@ -135,14 +136,15 @@ def find_visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, pr
     both = concatenate([surfels, surfels.flip()])
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
     lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
+    directions = fibonacci_sphere(config.sky_directions)
 
     def seen(index: np.ndarray, report: Progress) -> np.ndarray:
         found = np.empty(len(index), bool)
         for start in range(0, len(index), AT_ONCE):
             report("Finding the visible sides", start / len(index))
             rows = slice(start, start + AT_ONCE)
-            table = lattice.trace_table(fibonacci_sphere(DIRECTIONS), index=index[rows].astype(np.int32))
-            found[rows] = (table == -1).mean(1) > SEES_SKY
+            table = lattice.trace_table(directions, index=index[rows].astype(np.int32))
+            found[rows] = (table == -1).mean(1) > config.visible_share
         return found
 
     behind = np.flatnonzero(seen(np.arange(len(surfels), len(both)), part(progress, 0.0, 0.7)))
@@ -164,13 +166,13 @@ class _Samples:
     metallic: np.ndarray
 
 
-def _sample(mesh: Mesh, progress: Progress, per_cell: float = SAMPLES_PER_CELL) -> tuple[_Samples, float]:
-    """Samples of the surface and the area (asset units squared) each stands for."""
+def _sample(mesh: Mesh, progress: Progress, per_cell: float, maximum: int) -> tuple[_Samples, float]:
+    """Samples of the surface, `maximum` of them at most, and the area (asset units squared) each stands for."""
     normals, areas = compute_face_normals(mesh)
     total = float(areas.sum(dtype=np.float64))
     if not total > 1e-12:
         raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
-    count = int(np.clip(total / CELL ** 2 * per_cell, 1024, MAX_SAMPLES))
+    count = int(np.clip(total / CELL ** 2 * per_cell, 1024, maximum))
     face, weights = _stratified(areas, count), _barycentric(count)
     maps = [_Maps(m) if mesh.corner_uv is not None else None for m in mesh.materials]
     parts = []
@@ -314,18 +316,18 @@ def _renumbered(number: np.ndarray) -> np.ndarray:
     return (np.cumsum(present) - 1)[number]
 
 
-def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
+def _grouped(cell: np.ndarray, normal: np.ndarray, config: SamplingConfig) -> np.ndarray:
     """(K,) numbers of the groups that samples belong to: those of one cell whose normals agree.
 
     cell: (K,) int64. normal: (K, 3) unit. In each cell the first sample that no seed speaks for becomes the next seed,
-    up to MAX_SIDES; then every sample joins the seed nearest to its normal.
+    up to maximum_sides; then every sample joins the seed nearest to its normal.
     """
     cell = _renumbered(cell)
     count = int(cell.max()) + 1
     best = np.full(len(cell), -2.0, np.float32)
     side = np.zeros(len(cell), np.int64)
-    for number in range(MAX_SIDES):
-        unspoken = np.flatnonzero(best < SAME_SIDE)[::-1]
+    for number in range(config.maximum_sides):
+        unspoken = np.flatnonzero(best < config.same_side)[::-1]
         if len(unspoken) == 0:
             break
         seed = np.full(count, -1, np.int64)
@@ -334,7 +336,7 @@ def _grouped(cell: np.ndarray, normal: np.ndarray) -> np.ndarray:
         agreement = (normal[member] * normal[seed[cell[member]]]).sum(1)
         closer = agreement > best[member]
         best[member[closer]], side[member[closer]] = agreement[closer], number
-    return cell * MAX_SIDES + side
+    return cell * config.maximum_sides + side
 
 
 def _sums(values: np.ndarray, row: np.ndarray, count: int) -> np.ndarray:
@@ -355,8 +357,9 @@ def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
         confidence=np.ones(len(size), np.float32))
 
 
-def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float) -> Texels:
-    """The samples of each group by the part of the cell that they lie in. surfels: one per group."""
+def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float, minimum_opacity: float) -> Texels:
+    """The samples of each group by the part of the cell that they lie in. surfels: one per group. minimum_opacity:
+    below it a texel keeps its surfel's color."""
     corner = np.floor((samples.position + 0.5) * (SURFEL_RESOLUTION * EDGE)).astype(np.int64) % EDGE
     part = group * EDGE ** 3 + corner @ np.array([EDGE * EDGE, EDGE, 1])
     present = np.flatnonzero(np.bincount(part))
@@ -365,7 +368,7 @@ def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float)
     color = _means(samples.color, part)
     shown = image.srgb_encode(np.clip(color[:, :3] / np.maximum(color[:, 3:], 1e-6), 0, 1))
     shift = shown - image.srgb_encode(np.clip(surfels.base_color, 0, 1))[surfel]
-    shift[color[:, 3] < MIN_OPACITY] = 0
+    shift[color[:, 3] < minimum_opacity] = 0
     return Texels(surfel, _means(samples.position, part), shift.astype(np.float32),
                   np.bincount(part).astype(np.float32) * np.float32(area))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ... import image
 from ...asset import NeuralAsset
-from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig
+from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from ...create.create import create_from_image, create_from_mesh
 from ...errors import NearError
 from ...light.config import TransportConfig
@@ -37,6 +37,7 @@ LEFT_OUT = ("lab/training", "lab/bench", "lab/reference", "lab/networks")  # fol
 class Configs:
     """What was tuned, with the values that everybody gets; `--set` tries others."""
 
+    sampling: SamplingConfig = SamplingConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     delighting: DelightingConfig = DelightingConfig()
     matting: MattingConfig = MattingConfig()
@@ -81,7 +82,8 @@ class Evaluator:
         return rows
 
     def _measure_forward(self, asset: str) -> list[PictureScore]:
-        neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model)
+        neural = create_from_mesh(self.dataset.mesh(asset), name=asset, model=self._model,
+                                  sampling_config=self.configs.sampling)
         rows = []
         for view in self._list_views(asset, 1):
             drawn = {"given": self._draw(neural, view, self.settings)}
