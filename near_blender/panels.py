@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import payload, proxy, sync
+from . import compositing, payload, proxy, sync
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
@@ -56,6 +56,29 @@ def _count(number: int, what: str) -> str:
     if number == 1:
         return f"1 {what}"
     return f"{number} {what}{'es' if what.endswith('sh') else 's'}"
+
+
+class NEAR_RENDER_PT_compositing(bpy.types.Panel):
+    """In files with neural assets, what their artists see in the Render tab while another engine draws."""
+
+    bl_label = "NeAR"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.engine != ENGINE and any(payload.is_payload(mesh) for mesh in bpy.data.meshes)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, companion = self.layout, compositing.find_companion(context.scene)
+        draw_compositing(layout, companion)
+        if companion is not None:
+            layout.use_property_split = True
+            layout.use_property_decorate = False
+            layout.prop(companion.near, "quality")
+            layout.prop(companion.near, "shading")
 
 
 class NEAR_RENDER_PT_film(_Properties):
@@ -164,6 +187,13 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context)
         self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
+        if context.engine != ENGINE:
+            draw_compositing(self.layout, compositing.find_companion(context.scene))
+
+
+def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | None) -> None:
+    """The button that has NeAR draw the assets in another engine's render, pressed where it does."""
+    layout.operator("near.build_compositing", icon="NODE_COMPOSITING", depress=companion is not None)
 
 
 def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
@@ -214,8 +244,9 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
     box.label(text=fix, icon="BLANK1")
 
 
-CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes,
-           NEAR_WORLD_PT_light, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance,
+           NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create,
+           NEAR_VIEW3D_PT_asset)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

@@ -36,6 +36,11 @@ def find_payload(ob: Any) -> bpy.types.Mesh | None:
     return ob.near.asset
 
 
+def is_payload(mesh: Any) -> bool:
+    """Whether mesh keeps an asset."""
+    return KEY in mesh
+
+
 def read_bytes(mesh: bpy.types.Mesh | None) -> bytes | None:
     """The bytes of the .near file kept by mesh; None where it is no payload."""
     data = mesh.get(KEY) if mesh is not None else None

@@ -28,13 +28,24 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
         description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "
                     "the full size follows")
+    companion_of: PointerProperty(
+        type=bpy.types.Scene, name="Companion of", override=_OVERRIDE,
+        description="The scene for whose render this one draws the neural assets")
+    made_nodes: BoolProperty(
+        name="Made Nodes", override=_OVERRIDE, description="The nodes of the other scene came with this one")
+    turned_on: BoolProperty(
+        name="Turned Compositing on", override=_OVERRIDE,
+        description="The compositing of the other scene was turned on with this one")
 
 
 class NEAR_PG_object(bpy.types.PropertyGroup):
     asset: PointerProperty(
         type=bpy.types.Mesh, name="Asset", override=_OVERRIDE,
         description="The neural asset this object stands for; duplicates share it",
-        poll=lambda self, mesh: payload.KEY in mesh)
+        poll=lambda self, mesh: payload.is_payload(mesh))
+    is_composited: BoolProperty(
+        name="Composited", override=_OVERRIDE,
+        description="Hidden from the camera of other engines, since NeAR draws it for their compositing")
 
 
 class NEAR_PG_world(bpy.types.PropertyGroup):
@@ -56,6 +67,9 @@ class NEAR_PG_view_layer(bpy.types.PropertyGroup):
         name="Shadow", override=_OVERRIDE, description="How much of the light gets past other surfaces, 1 is lit")
     use_pass_confidence: BoolProperty(
         name="Confidence", override=_OVERRIDE, description="1 where a photo or mesh showed the surface, 0 is a guess")
+    turned_on_depth: BoolProperty(
+        name="Turned Depth on", override=_OVERRIDE,
+        description="The pass of the layer that this one copies was turned on with it")
 
 
 GROUPS: dict[Any, Any] = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object,

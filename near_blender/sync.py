@@ -53,7 +53,8 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
             continue
-        if not ob.visible_camera or ob.holdout_get(view_layer=layer) or ob.indirect_only_get(view_layer=layer):
+        seen = ob.visible_camera or ob.original.near.is_composited
+        if not seen or ob.holdout_get(view_layer=layer) or ob.indirect_only_get(view_layer=layer):
             continue
         if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import bpy
 
-from .. import log, payload, proxy
+from .. import compositing, log, payload, proxy
 from .._core import asset as assets
 from .._core import errors
 
@@ -18,6 +18,7 @@ def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: byt
     payload.attach(ob, data, asset.name)
     collection = context.collection if context.collection.is_editable else context.scene.collection
     collection.objects.link(ob)
+    compositing.include(context.scene, ob)
     ob.location = context.scene.cursor.location
     for other in context.selected_objects:
         other.select_set(False)

@@ -63,7 +63,7 @@ def test_properties_are_explained_and_can_be_overridden(group):
 def test_operators_are_explained_in_blenders_way():
     for name in dir(bpy.ops.near):
         rna = getattr(bpy.ops.near, name).get_rna_type()
-        assert rna.name == rna.name.title().replace("From", "from"), rna.name
+        assert rna.name == rna.name.title().replace("From", "from").replace(" In ", " in "), rna.name
         assert not rna.description.endswith("."), name
         for prop in rna.properties:
             if not prop.is_hidden and prop.identifier not in ("rna_type", "filepath", "directory"):

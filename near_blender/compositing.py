@@ -1,0 +1,267 @@
+"""Neural assets in another engine's render: a companion scene that NeAR draws, merged in by the artist's compositor.
+
+The companion is a copy of the artist's scene that shares its collections and objects. Its picture, the assets before
+nothing, is combined by depth with the artist's right behind each of their Render Layers nodes. There the proxies are
+unseen by the camera, but still cast shadows and are reflected. What the artist changes, the companion follows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import sync
+from ._core import errors
+
+ENGINE = "NEAR"
+_OURS = "near_compositing"  # a node's property: it came with build()
+_OVER = "CompositorNodeAlphaOver"
+_PLAIN = {"R_LAYERS", "COMPOSITE", "VIEWER", "REROUTE"}  # nodes that change no picture
+_FOLLOWED = ("camera", "world", "frame_start", "frame_end", "frame_step")
+_FOLLOWED_IN_RENDER = (
+    "resolution_x", "resolution_y", "resolution_percentage", "pixel_aspect_x", "pixel_aspect_y", "use_border",
+    "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y", "fps", "fps_base",
+    "use_multiview", "views_format", "threads_mode", "threads")
+_FOLLOWED_IN_LAYERS = ("exclude", "hide_viewport", "holdout", "indirect_only")
+
+
+def find_companion(scene: bpy.types.Scene) -> Any:
+    """The scene that draws the assets for `scene`, None where compositing is not set up."""
+    scenes: Any = bpy.data.scenes
+    return next((each for each in scenes if each.near.companion_of == scene), None)
+
+
+def list_assets(scene: bpy.types.Scene) -> list[Any]:
+    """The objects that stand for neural assets in scene, in its instanced collections, too; originals."""
+    found: dict[Any, None] = {}
+    collections = [scene.collection]
+    for collection in collections:  # grows on the way
+        for ob in collection.all_objects:
+            if sync.is_asset(ob):
+                found[ob] = None
+            instanced = ob.instance_collection if ob.instance_type == "COLLECTION" else None
+            if instanced is not None and instanced not in collections:
+                collections.append(instanced)
+    return list(found)
+
+
+# --- the two clicks
+
+
+def build(scene: Any) -> None:
+    """Sets compositing up. Raises NearError where there is nothing to draw or no place in the artist's nodes for it."""
+    assets = list_assets(scene)
+    if not assets:
+        raise errors.NearError("This scene has no neural asset.", "Add one with Add > Neural Asset.")
+    tree = _find_tree(scene)
+    _check_nodes(scene, tree)
+    companion = _make_companion(scene)
+    companion.near.made_nodes, companion.near.turned_on = tree is None, not scene.render.use_compositing
+    scene.render.use_compositing = True
+    tree = tree or _make_tree(scene)
+    for node in _list_render_layers(tree, scene):
+        layer = scene.view_layers[node.layer]
+        if not layer.use_pass_z:
+            companion.view_layers[node.layer].near.turned_on_depth = layer.use_pass_z = True
+    for node in _list_render_layers(tree, scene):
+        _add_nodes(tree, node, companion)
+    for ob in assets:
+        include(scene, ob)
+
+
+def include(scene: bpy.types.Scene, ob: Any) -> None:
+    """Leaves ob, a neural asset, to the companion where scene has one. A linked object, which cannot be changed, stays
+    visible: its proxy is then seen below the asset."""
+    if find_companion(scene) is not None and ob.visible_camera and ob.is_editable:
+        ob.visible_camera, ob.near.is_composited = False, True
+
+
+def remove(scene: Any) -> None:
+    """Takes away what build() brought, and nothing else."""
+    companion = find_companion(scene)
+    tree = _find_tree(scene)
+    if tree is not None:
+        _remove_nodes(tree, companion)
+    for layer, own in zip(scene.view_layers, companion.view_layers):
+        if own.near.turned_on_depth:
+            layer.use_pass_z = False
+    if companion.near.made_nodes:
+        _drop_tree(scene)
+    if companion.near.turned_on:
+        scene.render.use_compositing = False
+    bpy.data.scenes.remove(companion)
+    others = {ob for other in bpy.data.scenes if find_companion(other) for ob in list_assets(other)}
+    objects: Any = bpy.data.objects
+    for ob in objects:
+        if ob.near.is_composited and ob not in others:
+            ob.visible_camera, ob.near.is_composited = True, False
+
+
+# --- the companion
+
+
+def _make_companion(scene: Any) -> Any:
+    companion = scene.copy()
+    companion.name = f"{scene.name} (NeAR)"
+    companion.near.companion_of = scene
+    render = companion.render
+    render.engine, render.film_transparent = ENGINE, True
+    render.use_sequencer = render.use_compositing = False
+    companion.sequence_editor_clear()
+    companion.timeline_markers.clear()  # its camera is followed instead
+    if hasattr(companion, "compositing_node_group"):  # from 5.0
+        companion.compositing_node_group = None
+    elif companion.node_tree is not None:
+        companion.use_nodes = False
+        companion.node_tree.nodes.clear()
+    for layer in companion.view_layers:
+        layer.use_pass_z, layer.use_pass_normal = True, False
+        layer.near.turned_on_depth = False
+    return companion
+
+
+def follow(scene: Any, companion: Any) -> None:
+    """Brings the companion up to date with the artist's scene; writes only what differs."""
+    _copy(scene, companion, _FOLLOWED)
+    _copy(scene.render, companion.render, _FOLLOWED_IN_RENDER)
+    for kind in ("objects", "children"):
+        wanted, there = (getattr(each.collection, kind) for each in (scene, companion))
+        for item in set(there) - set(wanted):
+            there.unlink(item)
+        for item in wanted:
+            if item.name not in there:
+                there.link(item)
+    for layer, own in zip(scene.view_layers, companion.view_layers):
+        _follow_layers(layer.layer_collection, own.layer_collection)
+
+
+def _follow_layers(source: Any, target: Any) -> None:
+    _copy(source, target, _FOLLOWED_IN_LAYERS)
+    for child in source.children:
+        own = target.children.get(child.name)
+        if own is not None:
+            _follow_layers(child, own)
+
+
+def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        value = getattr(source, name)
+        if getattr(target, name) != value:
+            setattr(target, name, value)
+
+
+@bpy.app.handlers.persistent
+def _on_change(scene: bpy.types.Scene, *_: Any) -> None:
+    companion = find_companion(scene)
+    if companion is not None:
+        follow(scene, companion)
+
+
+# --- the artist's nodes
+
+
+def _find_tree(scene: Any) -> Any:
+    """The compositor's nodes in use; None where there are none."""
+    if hasattr(scene, "compositing_node_group"):
+        return scene.compositing_node_group
+    return scene.node_tree if scene.use_nodes else None
+
+
+def _check_nodes(scene: Any, tree: Any) -> None:
+    """Raises NearError where the artist's nodes leave no place for ours."""
+    if tree is None:
+        idle = getattr(scene, "node_tree", None)
+        if idle is not None and {node.type for node in idle.nodes} - _PLAIN:
+            raise errors.NearError("The compositor's nodes are switched off.", "Switch Use Nodes on, or delete them.")
+    elif not tree.is_editable:
+        raise errors.NearError("The compositor's nodes are linked from another file.", "Make them local.")
+    elif not _list_render_layers(tree, scene):
+        raise errors.NearError("The compositor's nodes do not use this scene's render.",
+                               "Connect a Render Layers node there.")
+
+
+def _make_tree(scene: Any) -> Any:
+    """Nodes that hand the render through; before 5.0 those that Use Nodes brings or left."""
+    if hasattr(scene, "compositing_node_group"):
+        tree = scene.compositing_node_group = bpy.data.node_groups.new(scene.name, "CompositorNodeTree")
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        output = "NodeGroupOutput"
+    else:
+        scene.use_nodes = True
+        tree, output = scene.node_tree, "CompositorNodeComposite"
+    if not tree.nodes:
+        source: Any = tree.nodes.new("CompositorNodeRLayers")
+        target = tree.nodes.new(output)
+        source.scene, target.location = scene, (300, 0)
+        tree.links.new(source.outputs["Image"], target.inputs[0])
+    return tree
+
+
+def _drop_tree(scene: Any) -> None:
+    if hasattr(scene, "compositing_node_group"):
+        bpy.data.node_groups.remove(scene.compositing_node_group)
+    else:
+        scene.use_nodes = False
+
+
+def _list_render_layers(tree: Any, scene: Any) -> list[Any]:
+    """The nodes whose picture of `scene` is used."""
+    return [node for node in tree.nodes if node.type == "R_LAYERS" and node.scene == scene
+            and node.outputs["Image"].is_linked]
+
+
+def _add_nodes(tree: Any, node: Any, companion: Any) -> None:
+    """The companion's picture over that of `node`, where nothing ordinary is nearer, in the place of its links."""
+    targets = [link.to_socket for link in node.outputs["Image"].links]
+    ours, nearer, over = (tree.nodes.new(kind) for kind in (
+        "CompositorNodeRLayers", _find_type("CompositorNodeMath", "ShaderNodeMath"), _OVER))
+    ours.scene, ours.layer, nearer.operation = companion, node.layer, "LESS_THAN"
+    x, y = node.location
+    for each, title, right, down in ((ours, "Neural Assets", 0, 450), (nearer, "Nearer", 300, 550),
+                                     (over, "Neural Assets", 500, 200)):
+        each.label, each.location, each.parent = title, (x + right, y - down), node.parent
+        each[_OURS], each.select = True, False
+    sockets = _find_inputs(over)
+    for source, target in ((ours.outputs["Depth"], nearer.inputs[0]), (node.outputs["Depth"], nearer.inputs[1]),
+                           (nearer.outputs[0], sockets["factor"]), (node.outputs["Image"], sockets["behind"]),
+                           (ours.outputs["Image"], sockets["over"]),
+                           *((over.outputs[0], target) for target in targets)):
+        tree.links.new(source, target)
+
+
+def _find_type(*names: str) -> str:
+    """The first of a node's type names that this Blender knows."""
+    return next(name for name in names if hasattr(bpy.types, name))
+
+
+def _find_inputs(over: Any) -> dict[str, Any]:
+    """The sockets of an Alpha Over node, which changed places in 5.0."""
+    color = [socket for socket in over.inputs if socket.type == "RGBA"]
+    factor = next(socket for socket in over.inputs if socket.type == "VALUE")
+    return {"factor": factor, "behind": color[0], "over": color[1]}
+
+
+def _remove_nodes(tree: Any, companion: Any) -> None:
+    """Gives the artist's links back, those that were made since, too."""
+    ours = [node for node in tree.nodes if node.get(_OURS)]
+    for over in (node for node in ours if node.bl_idname == _OVER):
+        behind = _find_inputs(over)["behind"]
+        for target in [link.to_socket for link in over.outputs[0].links]:
+            if behind.is_linked:
+                tree.links.new(behind.links[0].from_socket, target)
+    for node in ours:
+        tree.nodes.remove(node)
+
+
+_HANDLERS = ("depsgraph_update_post", "render_init", "render_pre")
+
+
+def register() -> None:
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(_on_change)
+
+
+def unregister() -> None:
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(_on_change)

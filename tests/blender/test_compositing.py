@@ -1,0 +1,152 @@
+"""Neural assets in a Cycles render, through the artist's own compositor, and nothing left of it afterwards."""
+
+import bpy
+import numpy as np
+import pytest
+import stage
+
+from near_blender import compositing
+
+
+@pytest.fixture
+def scene(ball):
+    """A ball, whose front is red, above a floor, with a card before its lower left."""
+    scene = stage.make_stage(64, 48)
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 4, False
+    stage.set_color(scene.world, (0.5, 0.5, 0.5))
+    stage.add_asset(ball, "Ball")
+    add_plane("Floor", 6, (0, 0, -0.8))
+    add_plane("Card", 0.6, (-0.4, -1.2, -0.3)).rotation_euler.x = 1.57
+    return scene
+
+
+def add_plane(name: str, size: float, location) -> bpy.types.Object:
+    bpy.ops.mesh.primitive_plane_add(size=size, location=location)
+    bpy.context.object.name = name
+    return bpy.context.object
+
+
+def describe(scene: bpy.types.Scene) -> list:
+    """What the two clicks may change, in the whole file."""
+    tree = compositing._find_tree(scene)
+    nodes = [] if tree is None else [(node.name, node.bl_idname, *node.location) for node in tree.nodes]
+    links = [] if tree is None else sorted((link.from_node.name, link.from_socket.name, link.to_node.name,
+                                            link.to_socket.identifier) for link in tree.links)
+    return [nodes, links, [each.name for each in bpy.data.scenes], [ob.visible_camera for ob in bpy.data.objects],
+            [layer.use_pass_z for layer in scene.view_layers], scene.render.use_compositing, len(bpy.data.node_groups)]
+
+
+def draw(scene: bpy.types.Scene, folder, name: str = "picture") -> np.ndarray:
+    """What the compositor hands on (H, W, 4), linear."""
+    stage.set_format(scene, "OPEN_EXR", "32")
+    scene.render.image_settings.color_mode = "RGBA"
+    scene.render.filepath = str(folder / f"{name}.exr")
+    bpy.ops.render.render(write_still=True)
+    return stage.read(folder / f"{name}.exr")[""]
+
+
+def add_grading(scene: bpy.types.Scene, node_name: str = "Invert"):
+    """The artist's own nodes: the render, inverted."""
+    tree = compositing._make_tree(scene)
+    source = next(node for node in tree.nodes if node.type == "R_LAYERS")
+    invert = tree.nodes.new("CompositorNodeInvert")
+    for target in [link.to_socket for link in source.outputs["Image"].links]:
+        tree.links.new(invert.outputs[0], target)
+    tree.links.new(source.outputs["Image"], next(s for s in invert.inputs if s.type == "RGBA"))
+    return tree, source, invert
+
+
+def test_assets_are_drawn_by_near_and_ordinary_things_by_cycles(scene, tmp_path):
+    plain = draw(scene, tmp_path, "plain")
+    bpy.ops.near.build_compositing()
+    merged = draw(scene, tmp_path)
+    scene.render.engine = "NEAR"
+    bpy.data.objects["Floor"].hide_render = bpy.data.objects["Card"].hide_render = True
+    alone = draw(scene, tmp_path, "alone")
+    front, card, floor, feet = np.s_[18:22, 30:34], np.s_[30:33, 24:28], np.s_[42:, 45:], np.s_[40:42, 32:36]
+    assert np.allclose(merged[front], alone[front], atol=0.02), "the ball's front is NeAR's"
+    assert np.allclose(merged[card], plain[card], atol=0.05) and not np.allclose(alone[card], plain[card], atol=0.1)
+    assert merged[feet].mean() < 0.8 * merged[floor].mean(), "the proxy, unseen, still takes light from the floor"
+
+
+@pytest.mark.parametrize("own_nodes", [False, True])
+def test_second_click_takes_exactly_that_away(scene, own_nodes):
+    if own_nodes:
+        add_grading(scene)
+    before = describe(scene)
+    assert bpy.ops.near.build_compositing() == {"FINISHED"}
+    during = describe(scene)
+    assert all(a != b for a, b in zip(before[1:5], during[1:5]))
+    assert bpy.ops.near.build_compositing() == {"FINISHED"}
+    assert describe(scene) == before
+
+
+def test_nodes_that_were_there_work_on_the_merged_picture(scene, tmp_path):
+    bpy.ops.near.build_compositing()
+    merged = draw(scene, tmp_path)
+    bpy.ops.near.build_compositing()
+    tree, source, invert = add_grading(scene)
+    bpy.ops.near.build_compositing()
+    assert np.allclose(draw(scene, tmp_path)[..., :3], 1 - merged[..., :3], atol=0.02)
+    later = tree.nodes.new("CompositorNodeBlur")  # what the artist adds meanwhile stays connected
+    over = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeAlphaOver")
+    tree.links.new(over.outputs[0], later.inputs[0])
+    bpy.ops.near.build_compositing()
+    assert later.inputs[0].links[0].from_node == source
+
+
+def test_companion_follows_the_artist(scene, ball):
+    bpy.ops.near.build_compositing()
+    companion = compositing.find_companion(scene)
+    assert (companion.render.engine, companion.render.film_transparent) == ("NEAR", True)
+    other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
+    scene.collection.objects.link(other)
+    scene.camera, scene.world, scene.frame_end = other, bpy.data.worlds.new("Dark"), 12
+    scene.render.resolution_x, scene.render.use_border = 32, True
+    asset = stage.add_asset(ball, "Later")
+    bpy.context.collection.objects.unlink(bpy.data.objects["Floor"])
+    bpy.context.view_layer.update()
+    assert (companion.camera, companion.world, companion.frame_end) == (other, scene.world, 12)
+    assert (companion.render.resolution_x, companion.render.use_border) == (32, True)
+    assert "Floor" not in companion.objects and asset.name in companion.objects
+
+
+def test_asset_that_is_added_later_is_left_to_the_companion(scene):
+    bpy.ops.near.build_compositing()
+    bpy.ops.near.add_sample()
+    sample = bpy.context.object
+    assert not sample.visible_camera
+    bpy.ops.near.build_compositing()
+    assert sample.visible_camera
+
+
+def test_an_asset_that_the_artist_hid_stays_hidden(scene, ball):
+    hidden = stage.add_asset(ball, "Hidden")
+    hidden.visible_camera = False
+    bpy.ops.near.build_compositing()
+    bpy.ops.near.build_compositing()
+    assert not hidden.visible_camera
+
+
+def test_undo_takes_it_away_and_redo_brings_it_back(scene):
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.near.build_compositing()
+    bpy.ops.ed.undo_push(message="built")
+    bpy.ops.ed.undo()
+    scene = bpy.context.scene
+    assert compositing.find_companion(scene) is None and bpy.data.objects["Ball"].visible_camera
+    bpy.ops.ed.redo()
+    assert compositing.find_companion(bpy.context.scene) is not None
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda scene: bpy.data.objects.remove(bpy.data.objects["Ball"]), "no neural asset"),
+    (lambda scene: compositing._make_tree(scene).nodes.remove(
+        next(n for n in compositing._find_tree(scene).nodes if n.type == "R_LAYERS")), "do not use this scene"),
+    (lambda scene: setattr(scene.render, "engine", "NEAR"), "NeAR draws this scene already")])
+def test_where_it_cannot_be_set_up_nothing_changes(scene, spoil, words):
+    spoil(scene)
+    before = describe(scene)
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.near.build_compositing()
+    assert describe(scene) == before
