@@ -26,6 +26,10 @@ class ReconstructionConfig:
     depth_jump: float = 0.06  # sides of the crop; where depth jumps further between pixels, the surface is torn there
     front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
     hidden_blend_radius: int = 10  # pixels of 128, twice; from how far what is hidden takes its material: "each step"
+    hidden_detail_radius: int = 1  # pixels of 128, twice; what is hidden right behind the front is so much calmer
+    hidden_radii: tuple[int, ...] = (4, 12)  # pixels of 128, twice; from how far it takes its material farther behind
+    hidden_fade: float = 10.0  # cells of 128^3 behind the front from one radius to the next
+    hidden_colors: int = 8  # that a photo's material is sorted into; the surroundings' most frequent one spreads
     maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
@@ -35,7 +39,7 @@ class ReconstructionConfig:
     hidden_smoothing: tuple[float, ...] = (1.0, -1.05) * 12  # further steps where no photo shows it: "each step"
     fade_cells: int = 3  # cells of 128^3 from what a photo shows to where hidden_smoothing is whole
     flow_steps: int = 4  # from noise to what a hidden voxel may be like, with a seed other than 0
-    photo_material_weight: float = 0.5  # share of the photo's own material in what it hides: "what is the latent worth"
+    photo_material_weight: float = 0.85  # share of the photo in a hidden material: "what is the latent worth"
     grazing_cosine: float = 0.05  # of the angle between view and surface; what is seen more obliquely is not painted
     grazing_fade: float = 0.2  # further on the cosine, the photo's own pixels count in full
     normal_blend: float = 0.5  # share of the photo's normals in the shading normals of a shape that was found in it

@@ -73,16 +73,15 @@ def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, 
 def blend_hidden_material(surfels: Surfels, view: LayerView,
                           share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
     """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
-    photo shows around the place, and as a whole.
+    photo shows before the place, the broader the farther it lies behind.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
     blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)
-    pixel, _ = gather_pixels(view, surfels.position, surfels.normal)
-    seen = pixel[:, Pixel.IS_SEEN]
-    twin = pixel[:, Pixel.IS_MIRRORED] * (1 - seen)
-    hidden = (pixel[:, Pixel.WHOLE] + pixel[:, Pixel.AROUND]) / 2
-    guess = seen * pixel[:, Pixel.SEEN] + twin * pixel[:, Pixel.MIRRORED] + (1 - seen - twin) * hidden
+    uv, depth = project(surfels.position, view.camera)
+    guess = view.see_through(uv, depth - view.inside(view.front[None], uv)[:, 0])
+    twin, at = _visibility_of(surfels.mirror(), view)
+    guess += twin[:, None] * (view.inside(view.material, at) - guess)
     color = blend(srgb_encode(surfels.base_color), guess[:, MaterialColumn.BASE_COLOR])
     return replace(surfels, base_color=srgb_decode(np.clip(color, 0, 1)),
                    roughness=blend(surfels.roughness, guess[:, MaterialColumn.ROUGHNESS]),
@@ -141,7 +140,9 @@ def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.nd
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     config = view.config
-    return (np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * shown).astype(np.float32), uv
+    within = np.clip(2 * look_up(view.mask[None].astype(np.float32), uv)[:, 0] - 1, 0, 1)
+    painted = np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * within
+    return (painted * shown).astype(np.float32), uv
 
 
 def _detail_of(view: PhotoView, uv: np.ndarray) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..asset import CELL
 from ..directions import unit
 from ..image import srgb_encode
-from ..image.filters import blur_masked, local_minimum, local_range
+from ..image.filters import blur_masked, find_clusters, local_minimum, local_range, spread_dominant
 from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
@@ -106,6 +107,24 @@ class LayerView:
         self.torn = local_range(np.where(self.mask, layers[Layer.DEPTH], np.nan)) > config.depth_jump
         self.normal, self.material = layers[Layer.NORMAL], np.clip(layers[Layer.MATERIAL], 0, 1)
         self.around = blur_masked(self.material, self.mask, config.hidden_blend_radius)
+
+    @cached_property
+    def through(self) -> np.ndarray:
+        """(LEVELS, MATERIAL, S, S): the material, ever broader, also beside the object: as what lies behind it may
+        look. Detail fades first, then all but the colour that most of the surroundings have."""
+        colors = find_clusters(self.material[:, self.mask].T, self.config.hidden_colors)
+        return np.stack([blur_masked(self.material, self.mask, self.config.hidden_detail_radius)] +
+                        [spread_dominant(self.material, self.mask, colors, radius)
+                         for radius in self.config.hidden_radii])
+
+    def see_through(self, uv: np.ndarray, behind: np.ndarray) -> np.ndarray:
+        """The material (P, MATERIAL) of what lies so many asset units behind the front, (P,), at uv (P, 2)."""
+        levels = np.stack([look_up(level, np.clip(uv, -1, 1)) for level in self.through])
+        level = np.clip(behind / (CELL * self.config.hidden_fade), 0, len(levels) - 1 - 1e-4)
+        low = level.astype(int)
+        share = (level - low)[:, None]
+        row = np.arange(len(uv))
+        return levels[low, row] * (1 - share) + levels[low + 1, row] * share
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""

@@ -85,6 +85,34 @@ def test_hidden_surfels_lean_to_the_photos_material_by_the_share():
         assert made.roughness[0] == pytest.approx(0.3 + share * 0.2, abs=1e-3)
 
 
+def test_the_farther_behind_the_broader_what_is_seen_through():
+    """A red spot on grey: right behind it the surface is red, far behind it grey; the mirror image counts where it is
+    seen."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.material[:3, 58:70, 76:88] = np.float32([1, 0, 0])[:, None, None]
+    back = np.float32([[0, 1, 0]] * 2)
+    behind = grey_surfels(np.float32([[0.214, -0.16, 0], [0.249, 0.3, 0]]), back)
+    near, far = srgb_encode(blend_hidden_material(behind, view, 1.0).base_color)
+    assert near[0] > 0.85 and near[1] < 0.15 and far == pytest.approx([0.5] * 3, abs=0.05)
+    mirrored = grey_surfels(np.float32([[-0.211, -0.2, 0]]), np.float32([[0, -1, 0]]))
+    assert blend_hidden_material(mirrored, view, 1.0).base_color[0] == pytest.approx([1, 0, 0], abs=0.02)
+
+
+def test_a_photo_paints_nothing_beside_its_object():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.mask[:, 64:] = False
+    grey, opaque = np.full((256, 256, 3), 0.2, np.float32), np.ones((256, 256), np.float32)
+    view.photo = Photo(grey, opaque, (0, 0, 256), (256, 256), (0, 0, 256, 256))
+    view.display = np.full((3, 256, 256), 0.5, np.float32)
+    place = np.float32([[-0.1, -0.2, 0], [0.014, -0.2, 0], [0.2, -0.2, 0]])  # within, a pixel beside, far away
+    facing = grey_surfels(place, np.float32([[0, -1, 0]] * 3), base_color=np.ones((3, 3), np.float32),
+                          confidence=np.zeros(3, np.float32))
+    none = Texels(np.zeros(0, np.int32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32),
+                  np.zeros(0, np.float32))
+    made = project_photo(facing, none, view)[0]
+    assert made.confidence.tolist() == [1, 0, 0] and (made.base_color[1:] == 1).all()
+
+
 def test_saturation_grows_around_the_mean():
     place = np.zeros((1, 3), np.float32)
     paint = grey_surfels(place, np.float32([[0, 0, 1]]), base_color=srgb_decode(np.float32([[0.6, 0.5, 0.4]])))

@@ -93,3 +93,26 @@ def test_specks_are_dropped():
     weight = mask.astype(float)
     weight[30:36, 40:50] = 0.1
     assert not filters.drop_specks(mask, 0.1, weight)[32, 45]
+
+
+def test_clusters_lie_where_values_do(rng):
+    values = rng.permutation(np.repeat(np.eye(3), 30, 0)) + rng.normal(0, 0.02, (90, 3))
+    found = filters.find_clusters(values, 3)
+    assert sorted(found.argmax(1)) == [0, 1, 2]
+    np.testing.assert_allclose(found.max(1), 1, atol=0.02)
+    np.testing.assert_allclose(filters.find_clusters(np.ones((5, 2)), 3), 1)  # fewer values than centres
+
+
+def test_what_most_have_spreads():
+    """A blue spot on yellow, seen over a wider window, is yellow and no mixture of both; a wide blue half stays."""
+    picture = np.float32([0.9, 0.8, 0.1])[:, None, None] * np.ones((3, 48, 48), np.float32)
+    picture[:, 20:26, 20:26] = np.float32([0.1, 0.3, 0.9])[:, None, None]
+    mask = np.zeros((48, 48), bool)
+    mask[4:44, 4:44] = True
+    centres = filters.find_clusters(picture[:, mask].T, 4)
+    spread = filters.spread_dominant(picture, mask, centres, 8)
+    np.testing.assert_allclose(spread[:, 23, 23], [0.9, 0.8, 0.1], atol=0.04)
+    picture[:, :24] = np.float32([0.1, 0.3, 0.9])[:, None, None]
+    spread = filters.spread_dominant(picture, mask, centres, 4)
+    np.testing.assert_allclose(spread[:, 10, 24], [0.1, 0.3, 0.9], atol=0.01)
+    np.testing.assert_allclose(spread[:, 40, 0], [0.9, 0.8, 0.1], atol=0.01)  # beside the mask too
