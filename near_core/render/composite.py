@@ -1,4 +1,4 @@
-"""Two pictures of one camera as one."""
+"""Pictures of one camera as one: two of assets, a sky behind, and assets among what another renderer drew."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import numpy as np
 
 from ..directions import unit
 from ..scene import PASSES
+
+NEAREST = ("Depth", "Object Index", "Material Index")  # never mixed: of what covers most of a pixel
+RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
+LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 
 
 def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -26,3 +30,90 @@ def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
     """Puts sky (H, W, 3) behind the premultiplied picture (H, W, 4), in place; alpha becomes 1."""
     combined[..., :3] += (1 - combined[..., 3:]) * sky
     combined[..., 3] = 1
+
+
+def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None
+            ) -> dict[str, np.ndarray]:
+    """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
+
+    Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
+    So no edge counts twice, and where no asset is, the picture is `ordinary` itself.
+
+    assets: passes as Renderer.render returns them, on a transparent film. ordinary: the same passes of everything but
+    the assets, which are unseen in it. front: that again with the assets cut out of it, which is transparent there and
+    behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
+    nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
+    float32. All may hold NEAREST and RANKED. Returns the passes of `ordinary`.
+    """
+    alpha = assets["Combined"][..., 3:]
+    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
+    made = {}
+    for name in ordinary:
+        before = None if front is None else front[name]
+        if name in NEAREST:
+            made[name] = _choose(name, assets, ordinary, front)
+        elif name == RANKED:
+            made[name] = _rank(assets[name], ordinary[name], before, alpha, free)
+        else:
+            own = assets[name] * (free if name == "Combined" else free * alpha)
+            made[name] = own + _lie_around(ordinary[name], before, alpha)
+    covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), alpha)
+    for name in set(made) - {"Combined", RANKED, *NEAREST}:
+        made[name] /= np.where(covered > 1e-4, covered, 1)
+    if "Normal" in made:
+        made["Normal"] = unit(made["Normal"])
+    return made
+
+
+def _lie_around(ordinary: np.ndarray, front: np.ndarray | None, alpha: np.ndarray) -> np.ndarray:
+    """What is not the assets': front + (1 - alpha) (ordinary - front)."""
+    return (1 - alpha) * ordinary if front is None else (1 - alpha) * ordinary + alpha * front
+
+
+def _cover(picture: dict[str, np.ndarray]) -> np.ndarray:
+    """How much of each pixel things cover, the sky aside, (H, W, 1)."""
+    alpha = picture["Combined"][..., 3:]
+    return alpha if "Depth" not in picture else alpha * ((picture["Depth"] > 0) | (alpha < 1))
+
+
+def _choose(name: str, assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray],
+            front: dict[str, np.ndarray] | None) -> np.ndarray:
+    """A pass of NEAREST: what the assets say where they cover more than what is before and behind them."""
+    alpha = assets["Combined"][..., 3:]
+    if front is None:
+        return np.where(alpha > (1 - alpha) * _cover(ordinary), assets[name], ordinary[name])
+    before = _cover(front)
+    own, behind = (1 - before) * alpha, (1 - alpha) * np.maximum(_cover(ordinary) - before, 0)
+    other = np.where((alpha > 0) & (before > behind), front[name], ordinary[name])
+    return np.where((own > 0) & (own >= np.maximum(before, behind)), assets[name], other)
+
+
+def _rank(own: np.ndarray, behind: np.ndarray, front: np.ndarray | None, alpha: np.ndarray, free: np.ndarray
+          ) -> np.ndarray:
+    """Pairs of id and coverage of all. own: coverages of the assets alone, adding up to alpha."""
+    made, touched = behind.copy(), alpha[..., 0] > 0
+    weighed = [(own, free[touched]), (behind, 1 - alpha[touched])]
+    if front is not None:
+        weighed.append((front, alpha[touched]))
+    pairs = np.concatenate([ranks[touched].reshape(len(share), ranks.shape[-1] // 2, 2)
+                            * np.stack([np.ones_like(share), share], -1) for ranks, share in weighed], 1)
+    made[touched] = merge_ranks(pairs, behind.shape[-1] // 2).reshape(len(pairs), behind.shape[-1])
+    return made
+
+
+def merge_ranks(pairs: np.ndarray, count: int) -> np.ndarray:
+    """The `count` greatest of K pixels' pairs of id and coverage, (K, L, 2) -> (K, count, 2); equal ids are added."""
+    if not len(pairs):
+        return np.zeros((0, count, 2), np.float32)
+    order = np.argsort(pairs[..., 0], 1)
+    ids, covered = (np.take_along_axis(pairs[..., k], order, 1) for k in (0, 1))
+    first = np.ones(ids.shape, bool)
+    first[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    total = np.zeros_like(covered)
+    total[first] = np.add.reduceat(covered.ravel(), np.flatnonzero(first))
+    total[(total < LEAST_COVERAGE) | (ids == 0)] = 0
+    best = np.argsort(-total, 1, kind="stable")[:, :count]
+    out = np.zeros((len(pairs), count, 2), np.float32)
+    out[:, :best.shape[1], 1] = np.take_along_axis(total, best, 1)
+    out[:, :best.shape[1], 0] = np.where(out[:, :best.shape[1], 1] > 0, np.take_along_axis(ids, best, 1), 0)
+    return out

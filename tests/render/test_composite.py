@@ -1,8 +1,9 @@
-"""Two pictures become one: the nearer lies over the farther."""
+"""Pictures of one camera become one: the nearer lies over the farther, assets among ordinary things."""
 
 import numpy as np
+import pytest
 
-from near_core.render.composite import merge, put_behind
+from near_core.render.composite import compose, merge, merge_ranks, put_behind
 from near_core.scene import PASSES
 
 
@@ -26,3 +27,71 @@ def test_a_sky_shows_where_the_picture_is_open():
     combined = np.float32([[[0.2, 0.1, 0, 0.25], [0, 0, 0, 0], [1, 2, 3, 1]]])
     put_behind(combined, np.float32([[[4, 4, 4], [1, 2, 3], [9, 9, 9]]]))
     np.testing.assert_allclose(combined[0], [[3.2, 3.1, 3, 1], [1, 2, 3, 1], [1, 2, 3, 1]])
+
+
+# A pixel as 400 samples: a fence in front, an asset, a wall behind, then sky. Every picture is a mean over samples, so
+# what compose makes of the pictures can be compared with the mean over the samples of what is first along each.
+ROWS = {"fence": (2.0, (0.9, 0.1, 0.1), 7), "asset": (3.0, (0.1, 0.9, 0.1), 5), "wall": (4.0, (0.1, 0.1, 0.9), 9),
+        "sky": (0.0, (0.5, 0.5, 0.5), 0)}
+
+
+def layer_picture(first: list[str], transparent: bool) -> dict[str, np.ndarray]:
+    """The passes of a pixel whose samples show the things named, "" nothing."""
+    solid = [name not in ("", "sky") for name in first]
+    seen = [bool(name) and not (transparent and name == "sky") for name in first]
+    radiance = np.array([ROWS[name][1] if s else (0, 0, 0) for name, s in zip(first, seen)])
+    data = np.array([ROWS[name][1] if s else (0, 0, 0) for name, s in zip(first, solid)])
+    names, counts = np.unique(np.array(first, object)[solid], return_counts=True)
+    ranks = sorted(((float(ROWS[name][2]), count / len(first)) for name, count in zip(names, counts)),
+                   key=lambda pair: -pair[1])
+    ranks = [*ranks, *[(0.0, 0.0)] * 4][:4]
+    most = max(range(len(names)), key=lambda k: counts[k]) if len(names) else None
+    return {"Combined": np.array([[[*radiance.mean(0), np.mean(seen)]]], np.float32),
+            "Base Color": data.mean(0).reshape(1, 1, 3).astype(np.float32),
+            "Depth": np.full((1, 1, 1), 0 if most is None else ROWS[names[most]][0], np.float32),
+            "Object Index": np.full((1, 1, 1), 0 if most is None else ROWS[names[most]][2], np.float32),
+            "Cryptomatte": np.array(ranks, np.float32).reshape(1, 1, 8)}
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("fence,asset,wall", [(0, 1, 1), (0.3, 1, 1), (0.3, 0.6, 1), (1, 0.5, 0), (0.3, 0, 1),
+                                              (0.25, 0.5, 0.5), (0, 0.7, 0)])
+def test_assets_stand_among_ordinary_things_with_clean_edges(fence, asset, wall, transparent):
+    rng = np.random.default_rng(0)
+    grid = np.arange(20) / 20
+    shown = {"fence": np.repeat(grid < fence, 20), "asset": np.tile(grid < asset, 20),  # edges cross: independent
+             "wall": np.full(400, wall == 1)}
+    if 0 < wall < 1:
+        shown["wall"] = rng.permutation(400) < wall * 400
+    everything = [next((n for n in ("fence", "asset", "wall") if shown[n][k]), "sky") for k in range(400)]
+    ordinary = [next((n for n in ("fence", "wall") if shown[n][k]), "sky") for k in range(400)]
+    front = ["fence" if shown["fence"][k] else "" for k in range(400)]
+    alone = layer_picture(["asset" if shown["asset"][k] else "sky" for k in range(400)], True)
+    alone["Base Color"] /= max(asset, 1e-6)  # near_core divides by alpha
+    made = compose(alone, layer_picture(ordinary, transparent), layer_picture(front, True))
+    want = layer_picture(everything, transparent)
+    np.testing.assert_allclose(made["Combined"], want["Combined"], atol=0.02 if 0 < wall < 1 else 1e-5)
+    coverage = np.isin(everything, ["fence", "asset", "wall"]).mean()
+    if transparent or wall in (0, 1):  # else the sky's share of a pixel is not known, and data fade as Cycles' do
+        np.testing.assert_allclose(made["Base Color"] * max(coverage, 1e-6), want["Base Color"], atol=0.02)
+    np.testing.assert_allclose(made["Cryptomatte"][..., 1::2], want["Cryptomatte"][..., 1::2], atol=0.02)
+    for name in ("Depth", "Object Index"):
+        assert made[name].item() in {want[name].item(), *(ROWS[n][0 if name == "Depth" else 2] for n in set(everything))}
+    shares = sorted(((everything.count(n), n) for n in set(everything) - {"sky"}), reverse=True)
+    if shares and (len(shares) == 1 or shares[0][0] > 1.5 * shares[1][0]):
+        np.testing.assert_allclose(made["Depth"], want["Depth"])
+
+
+def test_without_assets_the_picture_is_the_ordinary_one():
+    ordinary = layer_picture(["fence"] * 100 + ["sky"] * 100, False)
+    empty = {name: np.zeros_like(values) for name, values in ordinary.items()}
+    made = compose(empty, ordinary, layer_picture(["fence"] * 100 + [""] * 100, True))
+    for name in ("Combined", "Depth", "Cryptomatte"):
+        np.testing.assert_array_equal(made[name], ordinary[name])
+
+
+def test_ranks_of_equal_ids_are_added_and_the_greatest_come_first():
+    pairs = np.float32([[[7, 0.2], [5, 0.3], [7, 0.2], [0, 0.9], [3, 0.1]], [[0, 0], [0, 0], [0, 0], [0, 0], [2, 1]]])
+    made = merge_ranks(pairs, 2)
+    np.testing.assert_allclose(made, [[[7, 0.4], [5, 0.3]], [[2, 1], [0, 0]]])
+    assert merge_ranks(pairs[:0], 2).shape == (0, 2, 2)
