@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import compositing, payload, proxy, sync
+from . import compositing, ordinary, payload, proxy
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
@@ -43,13 +43,30 @@ class NEAR_RENDER_PT_quality(_Properties):
         layout.prop(near, "quality")
         layout.prop(near, "shading")
         layout.prop(near, "viewport_scale")
-        surfaces, lights = sync.count_undrawn(context.view_layer)
-        if surfaces or lights:
-            note = layout.column(align=True)
-            note.label(text="Not drawn yet:", icon="INFO")
-            for number, what in ((surfaces, "ordinary mesh"), (lights, "light")):
-                if number:
-                    note.label(text=_count(number, what), icon="BLANK1")
+
+
+class NEAR_RENDER_PT_ordinary(_Properties):
+    bl_label = "Ordinary Objects"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = self.layout, context.scene
+        near: Any = _near(scene)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(near, "ordinary", text="Drawn by")
+        surfaces, lights = ordinary.count(context.view_layer)
+        if near.ordinary == "CYCLES":
+            options, how = ordinary.read_options(scene), layout.column()
+            how.prop(near, "samples")
+            how.prop(near, "denoise")
+            if (options.samples, options.denoise) != (near.samples, near.denoise):
+                denoise = "denoised" if options.denoise else "not denoised"
+                layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}, {denoise}", icon="INFO")
+        elif surfaces:
+            layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary mesh')}", icon="INFO")
+        if lights:
+            layout.label(text=_count(lights, "light"), icon="LIGHT")
 
 
 def _count(number: int, what: str) -> str:
@@ -244,9 +261,9 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
     box.label(text=fix, icon="BLANK1")
 
 
-CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance,
-           NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create,
-           NEAR_VIEW3D_PT_asset)
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film,
+           NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset,
+           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

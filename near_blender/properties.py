@@ -24,6 +24,18 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         items=[("AUTO", "Automatic", "The trained model where there is one, otherwise light transport", 0),
                ("TRANSPORT", "Light Transport", "Traced on the asset's own grid, without a network", 1),
                ("SPLIT_SUM", "Split-Sum", "The common approximation without shadows, for comparison", 2)])
+    ordinary: EnumProperty(
+        name="Ordinary Objects", override=_OVERRIDE, default="CYCLES",
+        description="What draws everything that is no neural asset, in the same picture",
+        items=[("CYCLES", "Cycles", "Cycles draws it in a second Blender; light goes both ways", 0),
+               ("NONE", "Not Drawn", "Neural assets alone", 1)])
+    samples: IntProperty(
+        name="Samples", override=_OVERRIDE, default=16, min=1, max=16384,
+        description="Samples per pixel for ordinary objects; until it is changed, what was set for Cycles counts")
+    denoise: BoolProperty(
+        name="Denoise", override=_OVERRIDE, default=True,
+        description="Take noise away from ordinary objects with OpenImageDenoise; until it is changed, what was set "
+                    "for Cycles counts")
     viewport_scale: IntProperty(
         name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
         description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "

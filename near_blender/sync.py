@@ -13,8 +13,6 @@ from . import payload, proxy, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
 
-SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL"}
-
 # view layer switches: pass name -> (owner, property); Combined is always there
 _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
@@ -76,13 +74,6 @@ def _reader(mesh: Any, name: str) -> Callable[[], dict]:
     # read now: the worker may ask from another thread, after the mesh is gone
     data = payload.read_bytes(mesh)
     return lambda: {"kind": "asset", "data": data, "name": f"The asset of {name}"}
-
-
-def count_undrawn(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
-    """How many ordinary surfaces and lamps a final render of view_layer would show with another engine."""
-    shown = [ob for ob in view_layer.objects if not ob.hide_render]
-    surfaces = sum(ob.type in SURFACES and not is_asset(ob) for ob in shown)
-    return surfaces, sum(ob.type == "LIGHT" for ob in shown)
 
 
 def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,

@@ -1,0 +1,53 @@
+"""What of a scene is ordinary, that is no neural asset, and how Cycles is to draw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from . import sync
+
+SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"}  # what Cycles draws
+
+
+@dataclass(frozen=True)
+class CyclesOptions:
+    """How Cycles draws. samples: per pixel. denoise: by OpenImageDenoise, Fast."""
+
+    samples: int
+    denoise: bool
+
+
+def read_options(frame: Any) -> CyclesOptions:
+    """What the scene `frame` asks for: NeAR's own settings, else what the artist set for Cycles, else the defaults."""
+    near, cycles = frame.near, getattr(frame, "cycles", None)
+
+    def read(ours: str, theirs: str) -> Any:
+        if not near.is_property_set(ours) and cycles is not None and cycles.is_property_set(theirs):
+            return getattr(cycles, theirs)
+        return getattr(near, ours)
+
+    return CyclesOptions(read("samples", "samples"), read("denoise", "use_denoising"))
+
+
+def is_drawn(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether Cycles has something to draw beside the assets: the choice in the Render panel, and any ordinary thing."""
+    if depsgraph.scene_eval.near.ordinary != "CYCLES":
+        return False
+    return any(instance.show_self and is_ordinary(instance.object) for instance in depsgraph.object_instances)
+
+
+def is_ordinary(ob: Any) -> bool:
+    """Whether ob, evaluated, is a surface or volume that Cycles draws; a mesh without faces is none."""
+    if ob.type not in SURFACES or sync.is_asset(ob):
+        return False
+    return ob.type != "MESH" or len(ob.data.polygons) > 0
+
+
+def count(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:
+    """How many ordinary objects and lamps a final render of view_layer shows."""
+    shown = [ob for ob in view_layer.objects if not ob.hide_render]
+    surfaces = sum(ob.type in SURFACES and not sync.is_asset(ob) for ob in shown)
+    return surfaces, sum(ob.type == "LIGHT" for ob in shown)
