@@ -13,17 +13,19 @@ PATH = Path(__file__).resolve().parent.parent
 if TYPE_CHECKING or __package__ == "near_blender":
     from near_core import asset, cache, directions, errors, image, mesh, scene
     from near_core.asset import proxy_mesh
+    from near_core.image import cryptomatte
     from near_core.published import checkpoints, interpreter
-    from near_core.render import thumbnail
+    from near_core.render import composite, thumbnail
     from near_core.scene import camera, environment
     from near_core.worker import protocol
 else:
     from ..near_core import asset, cache, directions, errors, image, mesh, scene
     from ..near_core.asset import proxy_mesh
+    from ..near_core.image import cryptomatte
     from ..near_core.published import checkpoints, interpreter
-    from ..near_core.render import thumbnail
+    from ..near_core.render import composite, thumbnail
     from ..near_core.scene import camera, environment
     from ..near_core.worker import protocol
 
-__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "directions", "environment", "errors", "image",
-           "interpreter", "mesh", "protocol", "proxy_mesh", "scene", "thumbnail"]
+__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
+           "environment", "errors", "image", "interpreter", "mesh", "protocol", "proxy_mesh", "scene", "thumbnail"]

@@ -1,20 +1,15 @@
-"""The render engine NeAR: final renders, the passes they have, and the way into the viewport."""
+"""The render engine NeAR: final renders and the way into the viewport."""
 
 from __future__ import annotations
 
 import traceback
-from typing import Any
 
 import bpy
 import numpy as np
 
-from . import client, colorspace, log, sync, viewport, worker_process, world
+from . import client, log, passes, sync, viewport, worker_process, world
 from ._core import errors
 
-EMPTY_DEPTH = 1e10  # metres, as Cycles
-_CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
-    "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR")}
-_BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 
 
@@ -34,9 +29,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._view: viewport.ViewportPicture | None = None
 
     def update_render_passes(self, frame, view_layer):
-        for name in sync.list_passes(view_layer):
-            channels, kind = _CHANNELS.get(name, ("X", "VALUE"))
-            self.register_pass(frame, view_layer, name, len(channels), channels, kind)
+        passes.declare(self, frame, view_layer)
 
     def render(self, depsgraph):
         # Blender takes an exception for a finished render and writes an empty file; only a report stops it
@@ -52,11 +45,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         view_layer = depsgraph.view_layer_eval
-        passes = sync.list_passes(view_layer)
-        for name in passes:
-            if name not in _BUILT_IN:
-                channels, _ = _CHANNELS.get(name, ("X", "VALUE"))
-                self.add_pass(name, len(channels), channels, layer=view_layer.name)
+        wanted, ranks = passes.list_wanted(view_layer), passes.count_ranks(view_layer)
+        passes.add(self, view_layer)
         assets = sync.collect_assets(depsgraph)
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
@@ -67,13 +57,16 @@ class NearRenderEngine(bpy.types.RenderEngine):
             for view in result.views:
                 self.active_view_set(view.name)
                 camera = sync.find_camera(self, depsgraph, view.name)
-                settings, request = sync.make_request(frame, assets, light, passes, seen)
+                settings, request = sync.make_request(frame, assets, light, passes.list_neural(wanted), seen)
                 job = client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)
-                write_passes(result.layers[0], self._wait_for(job), view.name)
+                made = self._wait_for(job)
+                passes.identify(made, assets.owners, wanted, ranks)
+                passes.write(result.layers[0], made, view.name)
         except BaseException:
             self.end_result(result, cancel=True)
             raise
         self.end_result(result)
+        passes.describe(self, view_layer, (owner.name for owner in assets.owners))
 
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
@@ -113,23 +106,6 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self._view = viewport.ViewportPicture()
             self._view.update(depsgraph, context.space_data)
         self._view.draw(self, context, depsgraph)
-
-
-def write_passes(layer: Any, passes: dict[str, np.ndarray], view: str) -> None:
-    """Puts near_core's passes into Blender's: rows bottom-up, colours in the working space, empty depth far away."""
-    for name, values in passes.items():
-        target = layer.passes.find_by_name(name, view)
-        if target is not None:
-            target.rect.foreach_set(np.ascontiguousarray(convert_pass(name, values)[::-1], np.float32).ravel())
-
-
-def convert_pass(name: str, values: np.ndarray) -> np.ndarray:
-    """A pass (H, W, C) of near_core with Blender's colours and depth."""
-    if name == "Depth":
-        return np.where(values == 0, np.float32(EMPTY_DEPTH), values)
-    if name in ("Combined", "Base Color"):
-        return np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1)
-    return values
 
 
 def register() -> None:

@@ -33,8 +33,9 @@ def read_options(frame: Any) -> CyclesOptions:
 
 
 def is_drawn(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether Cycles has something to draw beside the assets: the choice in the Render panel, and any ordinary thing."""
-    if depsgraph.scene_eval.near.ordinary != "CYCLES":
+    """Whether Cycles has something to draw in this picture: something ordinary, and the choice in the Render panel."""
+    frame: Any = depsgraph.scene_eval
+    if frame.near.ordinary != "CYCLES":
         return False
     return any(instance.show_self and is_ordinary(instance.object) for instance in depsgraph.object_instances)
 

@@ -136,10 +136,19 @@ class NEAR_VIEWLAYER_PT_passes(_Properties):
         data.prop(view_layer, "use_pass_z", text="Depth")
         data.prop(view_layer, "use_pass_normal", text="Normal")
         data.prop(_near(view_layer), "use_pass_confidence")
+        for name in ("object", "material"):
+            data.prop(view_layer, f"use_pass_{name}_index")
         surface = layout.column(heading="Surface")
         for name in ("base_color", "roughness", "metallic"):
             surface.prop(_near(view_layer), f"use_pass_{name}")
-        layout.column(heading="Light").prop(_near(view_layer), "use_pass_shadow")
+        light = layout.column(heading="Light")
+        light.prop(view_layer, "use_pass_emit", text="Emission")
+        light.prop(_near(view_layer), "use_pass_shadow")
+        matte = layout.column(heading="Cryptomatte")
+        matte.prop(view_layer, "use_pass_cryptomatte_object", text="Object")
+        levels = matte.column()
+        levels.active = view_layer.use_pass_cryptomatte_object
+        levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
 
 
 class NEAR_WORLD_PT_light(_Properties):

@@ -13,11 +13,14 @@ from . import payload, proxy, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
 
-# view layer switches: pass name -> (owner, property); Combined is always there
-_SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
-             "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
-             "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
-             "Confidence": ("near", "use_pass_confidence")}
+
+@dataclass(frozen=True)
+class Owner:
+    """What data passes call the object that an instance shows: its name and both pass indexes."""
+
+    name: str
+    index: int
+    material_index: int
 
 
 @dataclass
@@ -26,11 +29,13 @@ class VisibleAssets:
 
     instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
+    owners: one per instance.
     bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
     """
 
     instances: list[dict[str, Any]] = field(default_factory=list)
     needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
+    owners: list[Owner] = field(default_factory=list)
     bent: list[str] = field(default_factory=list)
 
 
@@ -66,6 +71,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             assets.needs[key] = _reader(original.near.asset, original.name)
             if proxy.is_bent(ob):
                 assets.bent.append(original.name)
+        assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original]})
     return assets
 
@@ -148,12 +154,6 @@ def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view
     own = next((v.camera_suffix for v in render.views if v.camera_suffix and ob.name.endswith(v.camera_suffix)), "")
     name = ob.name[:len(ob.name) - len(own)] + render.views[view].camera_suffix
     return bpy.data.objects.get(name, ob)
-
-
-def list_passes(view_layer: Any) -> tuple[str, ...]:
-    """Names of the passes that view_layer wants, as scene.PASSES."""
-    owners = {"": view_layer, "near": view_layer.near}
-    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
 
 
 def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, passes: tuple[str, ...],

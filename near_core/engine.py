@@ -38,7 +38,8 @@ class Engine:
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
-        """One picture; arguments, passes and errors as in render.renderer.Renderer.render."""
+        """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
+        does not tell INSTANCES apart and leaves them out."""
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
@@ -46,6 +47,7 @@ class Engine:
         if not full:
             return self._embedded.render(rest, camera, environment, settings, progress)
         published = self._open(progress)
+        settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
         if not rest:
             picture = published.render(full, camera, environment, settings, progress)
         else:

@@ -36,7 +36,7 @@ def compute_id(name: str) -> np.float32:
 
 
 def describe(layer: str, names: Iterable[str]) -> dict[str, str]:
-    """The metadata of a file with a Cryptomatte. layer: what its passes' names begin with, as `ViewLayer.CryptoObject`."""
+    """The metadata of a file with a Cryptomatte. layer: what its passes' names begin with."""
     prefix = f"cryptomatte/{hash_name(layer):08x}"[:len("cryptomatte/") + 7]
     manifest = {name: f"{int(compute_id(name).view(np.uint32)):08x}" for name in sorted(set(names))}
     return {f"{prefix}/name": layer, f"{prefix}/hash": "MurmurHash3_32", f"{prefix}/conversion": "uint32_to_float32",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..progress import Progress, silent
-from ..scene import PASSES, Camera
+from ..scene import INSTANCES, PASSES, Camera
 from .config import SplattingConfig
+from .identity import RANKS, Identity, rank
 from .parallel import parallel_map
 
 # features (K, C) of surfels, float32: 1, depth in metres, radiance, and what DATA a picture wants of them
@@ -40,13 +41,15 @@ def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray]
 
 def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
             wanted: tuple[str, ...], threads: int = 0, config: SplattingConfig = SplattingConfig(),
-            progress: Progress = silent) -> dict[str, np.ndarray]:
+            progress: Progress = silent, identity: Identity | None = None) -> dict[str, np.ndarray]:
     """Passes by name, (H, W, n) float32 each, in the order wanted.
 
-    image: (H, W, C) blended features. alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance
-    behind a window of the picture.
+    image: (H, W, C) blended features, and behind them the weights of identity's channels where INSTANCES is wanted.
+    alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind a window of the picture.
     """
-    made = {name: np.zeros((camera.height, camera.width, PASSES[name]), np.float32) for name in wanted}
+    made = {name: np.zeros((camera.height, camera.width, PASSES.get(name, 2 * RANKS)), np.float32) for name in wanted}
+
+    shown = tuple(name for name in wanted if name in PASSES)
 
     def develop_band(top: int) -> None:
         rows = slice(top, min(top + BAND, camera.height))
@@ -58,8 +61,10 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
         depth = blended[..., DEPTH] / front * (solid > 0)
         behind = None if sky is None else sky(camera.crop(0, top, camera.width, len(blended)))
         premultiplied = scale(blended, solid / front, RADIANCE.start)
-        for name, values in unpack(premultiplied, solid, depth, behind, wanted).items():
+        for name, values in unpack(premultiplied, solid, depth, behind, shown).items():
             made[name][rows] = values
+        if identity is not None:
+            made[INSTANCES][rows] = rank(premultiplied[..., -identity.count:], identity.numbers[rows])
 
     parallel_map(develop_band, range(0, camera.height, BAND), threads, "Passes", progress)
     return made

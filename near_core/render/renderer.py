@@ -18,8 +18,8 @@ from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
-from ..scene import Camera, Environment, Instance, Settings
-from . import passes, splatting
+from ..scene import INSTANCES, Camera, Environment, Instance, Settings
+from . import identity, passes, splatting
 from .config import SplattingConfig
 from .detail import refine
 from .parallel import parallel_map
@@ -63,9 +63,10 @@ def prepare_asset(asset: NeuralAsset, model: runtime.NearMini, config: Transport
 
 @dataclass(frozen=True, eq=False)
 class LitInstance:
-    """An instance on its way through a frame. illumination: of the asset as it stands under the picture's light.
-    rotation: (3, 3), asset frame -> world. visible: its surfels before the camera."""
+    """An instance on its way through a frame. number: its place among all, from 1. illumination: of the asset as it
+    stands under the picture's light. rotation: (3, 3), asset frame -> world. visible: its surfels before the camera."""
 
+    number: int
     asset: PreparedAsset
     illumination: Illumination
     rotation: np.ndarray
@@ -101,7 +102,7 @@ class Renderer:
             report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
             matrix = np.asarray(instance.matrix, np.float64)
             if np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) >= 1e-18:  # else nothing can be seen
-                lit.append(self._illuminate(instance.asset, matrix, camera, light, settings, report))
+                lit.append(self._illuminate(number + 1, instance.asset, matrix, camera, light, settings, report))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
         return picture
@@ -124,7 +125,7 @@ class Renderer:
         return replace(light, tokens=self.model.run(
             "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
 
-    def _illuminate(self, asset: NeuralAsset, matrix: np.ndarray, camera: Camera, light: PreparedLight,
+    def _illuminate(self, number: int, asset: NeuralAsset, matrix: np.ndarray, camera: Camera, light: PreparedLight,
                     settings: Settings, progress: Progress) -> LitInstance:
         progress("Asset", 0.0)
         prepared = self._assets.get_or(asset.hash, lambda: prepare_asset(
@@ -137,7 +138,7 @@ class Renderer:
             progress=part(progress, 0.4, 1.0)))
         placed = self._placed.get_or((asset.hash, matrix.tobytes()), lambda: splatting.place(
             prepared.transport.surfels, prepared.texels, matrix, self.splatting))
-        return LitInstance(prepared, illumination, rotation, splatting.face(placed, camera, self.splatting))
+        return LitInstance(number, prepared, illumination, rotation, splatting.face(placed, camera, self.splatting))
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:
@@ -151,12 +152,17 @@ class Renderer:
         features, gain = self._shade(lit, selection, light, settings, part(progress, 0.1, 0.8))
         progress("Drawing", 0.8)
         projection, depth = selection.projection, selection.occlusion_depth
+        who = None
+        if INSTANCES in wanted:
+            who = identity.share_channels(projection, selection.rows, [item.number for item in lit], camera.width,
+                                          camera.height)
+            features = who.append(features, selection.rows)
         if samples > 1:
             projection, features, depth = refine(selection, visible, [item.asset.shift for item in lit], features, gain,
                                                  camera, wanted, threads, self.splatting)
         image, alpha, _ = splat.rasterize(projection, features, camera.width, camera.height, occlusion_depth=depth,
                                           samples=samples, threads=threads)
-        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0))
+        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
 
     def _shade(self, lit: Sequence[LitInstance], selection: Selection, light: PreparedLight,
                settings: Settings, progress: Progress) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,6 @@
 
 from .camera import Camera
 from .environment import Environment
-from .settings import PASSES, Instance, Settings
+from .settings import INSTANCES, PASSES, Instance, Settings
 
-__all__ = ["PASSES", "Camera", "Environment", "Instance", "Settings"]
+__all__ = ["INSTANCES", "PASSES", "Camera", "Environment", "Instance", "Settings"]

@@ -11,6 +11,7 @@ from ..asset import NeuralAsset
 # name -> channels; what each holds: docs/conventions.md
 PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
           "Confidence": 1}
+INSTANCES = "Instances"  # on request beside PASSES: pairs of an instance's number, from 1, and how much it covers
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,5 @@ class Settings:
     quality: str = "final"  # "draft" while something moves, "final" at rest
     shading: str = "auto"  # "auto" the trained model where there is one, else "transport"; "transport", "split-sum"
     background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
-    passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return
+    passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
     threads: int = 0  # 0 = all

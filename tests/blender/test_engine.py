@@ -351,16 +351,6 @@ def test_killed_worker_is_started_again(scene, ball, tmp_path):
     assert np.abs(after - before).max() < 1e-5
 
 
-def test_undrawn_objects_are_counted(scene, ball):
-    stage.add_asset(ball)
-    bpy.ops.mesh.primitive_cube_add()
-    bpy.ops.object.light_add()
-    bpy.ops.object.light_add()
-    assert sync.count_undrawn(scene.view_layers[0]) == (1, 2)
-    bpy.context.object.hide_render = True
-    assert sync.count_undrawn(scene.view_layers[0]) == (1, 1)
-
-
 def test_render_threads_are_honoured(scene):
     scene.render.threads_mode, scene.render.threads = "FIXED", 3
     light = world.WorldLight(world.environment.uniform((1, 1, 1)))

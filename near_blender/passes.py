@@ -1,0 +1,121 @@
+"""The passes of the whole picture: which a view layer wants, what they are called in Blender, how they get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import colorspace, sync
+from ._core import composite, cryptomatte, scene
+
+EMPTY_DEPTH = 1e10  # metres, as Cycles
+OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
+RANKED = composite.RANKED
+WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
+
+# view layer switches: pass name -> (owner, property); Combined is always there
+_SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
+             "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
+             "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
+             "Confidence": ("near", "use_pass_confidence"), "Emission": ("", "use_pass_emit"),
+             "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
+             RANKED: ("", "use_pass_cryptomatte_object")}
+_CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
+    "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
+    "Emission": ("RGB", "COLOR")}
+_BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
+
+
+def list_wanted(view_layer: Any) -> tuple[str, ...]:
+    """The passes that view_layer wants."""
+    owners = {"": view_layer, "near": view_layer.near}
+    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
+
+
+def list_neural(wanted: Iterable[str]) -> tuple[str, ...]:
+    """What near_core is to draw for them."""
+    names = [name for name in wanted if name in scene.PASSES]
+    return (*names, scene.INSTANCES) if set(wanted) & set(WHO) else tuple(names)
+
+
+def declare(engine: bpy.types.RenderEngine, frame: bpy.types.Scene, view_layer: Any) -> None:
+    """Tells Blender of the passes, for the compositor's sockets."""
+    for name, channels, kind in _list_layers(view_layer):
+        engine.register_pass(frame, view_layer, name, len(channels), channels, kind)
+
+
+def add(engine: bpy.types.RenderEngine, view_layer: Any) -> None:
+    """Has the picture that is drawn next hold the passes."""
+    for name, channels, _ in _list_layers(view_layer):
+        if name not in _BUILT_IN:
+            engine.add_pass(name, len(channels), channels, layer=view_layer.name)
+
+
+def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
+    for name in list_wanted(view_layer):
+        if name == RANKED:
+            for number in range(count_ranks(view_layer) // 2):
+                yield f"{OBJECT}{number:02}", "RGBA", "COLOR"
+        else:
+            yield name, *_CHANNELS.get(name, ("X", "VALUE"))
+
+
+def count_ranks(view_layer: Any) -> int:
+    """Levels of view_layer's Cryptomatte, an even number."""
+    return view_layer.pass_cryptomatte_depth // 2 * 2
+
+
+def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: Iterable[str], ranks: int) -> None:
+    """Puts the passes of WHO in the place of scene.INSTANCES. owners: of each instance."""
+    if scene.INSTANCES not in made:
+        return
+    pairs = made.pop(scene.INSTANCES)
+    pairs = pairs.reshape(*pairs.shape[:2], -1, 2)
+    number = pairs[..., 0].astype(int)
+
+    def look_up(values: list[float], of: np.ndarray) -> np.ndarray:
+        return np.array([0, *values], np.float32)[of]
+
+    if "Object Index" in wanted:
+        made["Object Index"] = look_up([owner.index for owner in owners], number[..., :1])
+    if "Material Index" in wanted:
+        made["Material Index"] = look_up([owner.material_index for owner in owners], number[..., :1])
+    if RANKED in wanted:
+        pairs[..., 0] = look_up([float(cryptomatte.compute_id(owner.name)) for owner in owners], number)
+        touched = pairs[..., 0, 1] > 0
+        made[RANKED] = np.zeros((*touched.shape, 2 * ranks), np.float32)
+        made[RANKED][touched] = composite.merge_ranks(pairs[touched], ranks).reshape(-1, 2 * ranks)
+
+
+def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
+    """Puts passes (H, W, C) into Blender's: rows bottom-up, colours in the working space, empty depth far away."""
+    for name, values in made.items():
+        if name == RANKED:
+            layers = {f"{OBJECT}{number:02}": values[..., 4 * number:4 * number + 4]
+                      for number in range(values.shape[-1] // 4)}
+        else:
+            layers = {name: _convert(name, values)}
+        for called, part in layers.items():
+            target = layer.passes.find_by_name(called, view)
+            if target is not None:
+                target.rect.foreach_set(np.ascontiguousarray(part[::-1], np.float32).ravel())
+
+
+def _convert(name: str, values: np.ndarray) -> np.ndarray:
+    """A pass (H, W, C) of near_core with Blender's colours and depth."""
+    if name == "Depth":
+        return np.where(values == 0, np.float32(EMPTY_DEPTH), values)
+    if name in ("Combined", "Base Color", "Emission"):
+        return np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1)
+    return values
+
+
+def describe(engine: bpy.types.RenderEngine, view_layer: Any, names: Iterable[str]) -> None:
+    """Writes into the finished picture which objects' names its Cryptomatte holds."""
+    if RANKED in list_wanted(view_layer):
+        result = engine.get_result()
+        for key, value in cryptomatte.describe(f"{view_layer.name}.{OBJECT}", names).items():
+            result.stamp_data_add_field(key, value)

@@ -1,0 +1,61 @@
+"""What of a scene is ordinary, and how Cycles is to draw it."""
+
+import bpy
+import pytest
+import stage
+
+from near_blender import ordinary
+
+
+@pytest.fixture
+def scene():
+    return stage.make_stage()
+
+
+def is_drawn() -> bool:
+    return ordinary.is_drawn(bpy.context.evaluated_depsgraph_get())
+
+
+def test_ordinary_objects_and_lamps_are_counted(scene, ball):
+    stage.add_asset(ball)
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.light_add()
+    bpy.ops.object.light_add()
+    assert ordinary.count(scene.view_layers[0]) == (1, 2)
+    bpy.context.object.hide_render = True
+    assert ordinary.count(scene.view_layers[0]) == (1, 1)
+
+
+def test_cycles_draws_only_where_there_is_something_for_it(scene, ball):
+    stage.add_asset(ball)
+    bpy.ops.object.light_add()
+    bpy.ops.object.empty_add()
+    scene.collection.objects.link(bpy.data.objects.new("Nothing", bpy.data.meshes.new("Nothing")))
+    assert not is_drawn()
+    bpy.ops.mesh.primitive_plane_add()
+    assert is_drawn()
+    scene.near.ordinary = "NONE"
+    scene.update_tag()
+    assert not is_drawn()
+
+
+def test_instances_by_geometry_nodes_are_drawn(scene, ball):
+    stage.add_asset(ball)
+    tree = bpy.data.node_groups.new("Cubes", "GeometryNodeTree")
+    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    nodes = [tree.nodes.new(kind) for kind in ("GeometryNodeMeshCube", "GeometryNodeGeometryToInstance",
+                                               "NodeGroupOutput")]
+    for one, other in zip(nodes, nodes[1:]):
+        tree.links.new(one.outputs[0], other.inputs[0])
+    ob = bpy.data.objects.new("Nothing", bpy.data.meshes.new("Nothing"))
+    scene.collection.objects.link(ob)
+    ob.modifiers.new("Cubes", "NODES").node_group = tree
+    assert is_drawn()
+
+
+def test_what_was_set_for_cycles_counts_until_near_has_its_own(scene):
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
+    scene.cycles.samples, scene.cycles.use_denoising = 77, False
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, False)
+    scene.near.samples, scene.near.denoise = 16, True
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)

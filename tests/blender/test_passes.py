@@ -1,0 +1,76 @@
+"""Passes of the whole picture: who is seen where."""
+
+import json
+
+import bpy
+import numpy as np
+import OpenEXR
+import pytest
+import stage
+
+from near_blender import passes
+from near_core.image import cryptomatte
+
+
+@pytest.fixture
+def scene(ball):
+    """Two balls side by side, one half hidden by the other, with every pass that says who is seen."""
+    scene = stage.make_stage()
+    scene.render.film_transparent = True
+    for name, location, index in (("Near", (0.3, -0.5, 0), 3), ("Far", (-0.3, 0.5, 0), 4)):
+        ob = stage.add_asset(ball, name, location)
+        ob.pass_index, ob.active_material.pass_index = index, index + 10
+    layer = scene.view_layers[0]
+    layer.use_pass_object_index = layer.use_pass_material_index = layer.use_pass_cryptomatte_object = True
+    return scene
+
+
+def coverage(made: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """What a Cryptomatte's reader finds of an object."""
+    ranks = np.concatenate([made[f"CryptoObject{k:02}"] for k in range(3)], -1)
+    pairs = ranks.reshape(*ranks.shape[:2], 6, 2)
+    return np.where(pairs[..., 0] == cryptomatte.compute_id(name), pairs[..., 1], 0).sum(-1)
+
+
+def test_indexes_and_cryptomatte_say_who_is_seen(scene, tmp_path):
+    made = stage.render(scene, tmp_path)
+    near, far = coverage(made, "Near"), coverage(made, "Far")
+    np.testing.assert_allclose(near + far, made["Combined"][..., 3], atol=1e-3)
+    assert near[24, 40] > 0.95 and far[24, 18] > 0.95 and far[24, 36] < 0.05
+    for number, name in ((3, near), (4, far)):
+        clear = name > 0.6
+        assert clear.sum() > 50 and (made["Object Index"][clear] == number).all()
+        assert (made["Material Index"][clear] == number + 10).all()
+    assert made["Object Index"][0, 0] == 0
+    with OpenEXR.File(str(tmp_path / "picture.exr"), header_only=True) as file:
+        said = {key: value for part in file.parts for key, value in part.header.items() if "cryptomatte" in key}
+    manifest = json.loads(next(value for key, value in said.items() if key.endswith("manifest")))
+    assert manifest.keys() == {"Near", "Far"}
+
+
+def test_blenders_cryptomatte_node_finds_the_objects(scene, tmp_path):
+    if bpy.app.version >= (5, 0, 0):
+        tree = bpy.data.node_groups.new("c", "CompositorNodeTree")
+        scene.compositing_node_group = tree
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        out = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        out = tree.nodes.new("CompositorNodeComposite")
+    node = tree.nodes.new("CompositorNodeCryptomatteV2")
+    node.scene, node.matte_id = scene, "Far"
+    tree.links.new(node.outputs["Matte"], out.inputs[0])
+    stage.set_format(scene, "OPEN_EXR", "32")
+    scene.render.filepath = str(tmp_path / "matte.exr")
+    bpy.ops.render.render(write_still=True)
+    matte = stage.read(tmp_path / "matte.exr")[""][..., 0]
+    assert matte[24, 18] > 0.95 and matte[24, 40] < 0.05 and 50 < matte.sum() < 400
+
+
+def test_levels_are_the_view_layers(scene, tmp_path):
+    scene.view_layers[0].pass_cryptomatte_depth = 2
+    made = stage.render(scene, tmp_path)
+    assert {name for name in made if name.startswith("Crypto")} == {"CryptoObject00"}
+    assert passes.list_neural(passes.list_wanted(scene.view_layers[0])) == ("Combined", "Instances")
