@@ -57,12 +57,9 @@ class PreparedLight:
         return self.environment.world_to_map @ rotation
 
     def look_up(self, camera: Camera) -> np.ndarray:
-        """What a camera sees of the environment with nothing in front. (H, W, 3) float32, strength applied."""
-        map_to_camera = camera.world_to_camera.copy()
-        map_to_camera[:3, :3] = camera.world_to_camera[:3, :3] @ self.environment.world_to_map.T
-        directions = replace(camera, world_to_camera=map_to_camera).pixel_rays().reshape(-1, 3)
-        radiance = self.pyramid.sample(directions, np.zeros(len(directions), np.float32), threads=1)
-        return (radiance * np.float32(self.environment.strength)).reshape(camera.height, camera.width, 3)
+        """What a camera sees of the environment with nothing in front, of the map itself: the pyramid's largest level has
+        a power of two of rows, and shows a small map in blocks. (H, W, 3) float32, strength applied."""
+        return self.environment.look_up(camera.pixel_rays(), threads=1)
 
 
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:

@@ -39,10 +39,11 @@ class Environment:
         vars(turned)["hash"] = self.hash  # where cached_property keeps it
         return turned
 
-    def look_up(self, directions: np.ndarray) -> np.ndarray:
-        """Radiance from world directions (..., 3), bilinear, strength applied. (..., 3) float32."""
+    def look_up(self, directions: np.ndarray, *, threads: int = 0) -> np.ndarray:
+        """Radiance from world directions (..., 3) of any length, bilinear, strength applied. (..., 3) float32."""
         flat = np.ascontiguousarray(directions, np.float32).reshape(-1, 3)
-        seen = ggx.look_up(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength)
+        seen = ggx.look_up(np.ascontiguousarray(self.map, np.float32), flat, self.world_to_map, self.strength,
+                           threads=threads)
         return seen.reshape(directions.shape)
 
 
