@@ -32,8 +32,9 @@ PLATFORMS = {
     "macos-arm64": ("macosx_14_0_arm64", "macosx_11_0_arm64"),
     "macos-x64": ("macosx_11_0_x86_64", "macosx_10_15_x86_64", "macosx_10_13_x86_64"),
 }
-# the wheels in the zip: networks, assets, photos, panoramas; numpy is in Blender
-PACKED = ("onnxruntime", "safetensors", "pillow", "OpenEXR")
+# the wheels in the zip: networks, assets, photos, panoramas, rays; numpy is in Blender
+PACKED = ("onnxruntime", "safetensors", "pillow", "OpenEXR", "embreex")
+NOT_ON_INTEL_MACS = ("onnxruntime", "embreex")
 # folders that artists do not get: developers' rooms, the kernels' sources and specification, other machines' libraries
 DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
 # files that developers make others from, or look at: weights become ONNX, the model the sample, pictures the demo; and
@@ -204,8 +205,8 @@ def _zip(staging: Path, archive: Path) -> None:
 
 def _wheels(platform: str, python: str) -> list[Path]:
     """The wheels of PACKED for a platform and a Python; what else they require is in Blender or serves tools only."""
-    pins = [p for p in _pins(()) if p.partition("==")[0] in PACKED and (platform != "macos-x64" or "onnx" not in p)]
-    return [_wheel(pin, platform, python) for pin in pins]
+    packed = set(PACKED) - set(NOT_ON_INTEL_MACS if platform == "macos-x64" else ())
+    return [_wheel(pin, platform, python) for pin in _pins(()) if pin.partition("==")[0] in packed]
 
 
 def _wheel(pin: str, platform: str, python: str) -> Path:

@@ -7,7 +7,7 @@ import traceback
 import bpy
 import numpy as np
 
-from . import client, log, passes, sync, viewport, worker_process, world
+from . import client, lamps, log, passes, sync, viewport, worker_process, world
 from ._core import errors
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
@@ -49,7 +49,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         passes.add(self, view_layer)
         assets = sync.collect_assets(depsgraph)
         self._tell_about(assets, view_layer.name)
-        light = self._wait_for_light(depsgraph)
+        light, shining = self._wait_for_light(depsgraph), lamps.collect_lamps(depsgraph)
         frame = depsgraph.scene_eval
         seen = view_layer.use_sky and not frame.render.film_transparent
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
@@ -57,7 +57,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             for view in result.views:
                 self.active_view_set(view.name)
                 camera = sync.find_camera(self, depsgraph, view.name)
-                settings, request = sync.make_request(frame, assets, light, passes.list_neural(wanted), seen)
+                settings, request = sync.make_request(frame, assets, light, passes.list_neural(wanted), seen, shining)
                 job = client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)
                 made = self._wait_for(job)
                 passes.identify(made, assets.owners, wanted, ranks)

@@ -12,6 +12,7 @@ import numpy as np
 from . import payload, proxy, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
+from .lamps import VisibleLamps
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,24 @@ class Owner:
 class VisibleAssets:
     """The neural assets that a depsgraph shows.
 
-    instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world.
+    instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, and
+        `probe`, a hash, where one was given.
+    objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance.
     bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
     """
 
     instances: list[dict[str, Any]] = field(default_factory=list)
+    objects: list[Any] = field(default_factory=list)
     needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
     owners: list[Owner] = field(default_factory=list)
     bent: list[str] = field(default_factory=list)
+
+    def give_probe(self, number: int, probe: scene.Probe) -> None:
+        """Has the instance of this number lit by what its probe shows."""
+        self.instances[number]["probe"] = probe.hash
+        self.needs[probe.hash] = lambda: {"kind": "probe", "data": probe, "name": "A probe"}
 
 
 def is_asset(ob: Any) -> bool:
@@ -73,6 +82,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
                 assets.bent.append(original.name)
         assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original]})
+        assets.objects.append(original)
     return assets
 
 
@@ -157,10 +167,11 @@ def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view
 
 
 def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, passes: tuple[str, ...],
-                 seen: bool) -> tuple[scene.Settings, dict[str, Any]]:
+                 seen: bool, lamps: VisibleLamps = VisibleLamps(), occluders: scene.Occluders | None = None
+                 ) -> tuple[scene.Settings, dict[str, Any]]:
     """How the scene `frame` wants its pictures computed, and the fields of a render request but the camera.
 
-    seen: whether the World shows behind the assets.
+    seen: whether the World shows behind the assets. lamps: light them. occluders: cast shadows on them.
     """
     render, needs = frame.render, dict(assets.needs)
     own_backdrop = seen and light.backdrop is not None
@@ -172,5 +183,9 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}
         return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength)}
 
-    return settings, {"instances": assets.instances, "environment": send(light.environment),
-                      "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs}
+    if occluders is not None:
+        needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}
+    instances = [each | {"unlit_by": lamps.list_unlit(ob)} for each, ob in zip(assets.instances, assets.objects)]
+    return settings, {"instances": instances, "environment": send(light.environment),
+                      "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs,
+                      "lamps": lamps.lamps, "occluders": None if occluders is None else occluders.hash}

@@ -15,7 +15,7 @@ from .errors import NearError
 from .progress import Progress, part, silent
 from .render.composite import merge, put_behind
 from .render.renderer import Renderer
-from .scene import PASSES, Camera, Environment, Instance, Settings
+from .scene import PASSES, Camera, Environment, Instance, Lamp, Occluders, Settings
 
 POSE = ("camera", "azimuth", "elevation", "fov")  # what is known of a photo's camera
 
@@ -37,7 +37,8 @@ class Engine:
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
-               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
+               settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
+               occluders: Occluders | None = None) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
         does not tell INSTANCES apart and leaves them out."""
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
@@ -45,7 +46,7 @@ class Engine:
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
                       "material, so it may look different." for name in _list_names(rest)]
         if not full:
-            return self._embedded.render(rest, camera, environment, settings, progress)
+            return self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders)
         published = self._open(progress)
         settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
         if not rest:
@@ -53,7 +54,8 @@ class Engine:
         else:
             bare = replace(settings, background=False, passes=tuple(PASSES))
             picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
-                            self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0)))
+                            self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0), lamps,
+                                                  occluders))
             if settings.background:
                 put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
             picture = {name: picture[name] for name in settings.passes}

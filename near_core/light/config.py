@@ -35,3 +35,12 @@ class TransportConfig:
     def rays(self, quality: str) -> int:
         """Specular rays per surfel of a scene.Settings.quality."""
         return self.final_rays if quality == "final" else self.draft_rays
+
+
+@dataclass(frozen=True)
+class LampConfig:
+    """How lamps are taken apart into points."""
+
+    points: int = 16  # of a lamp, for what arrives from it
+    patterns: int = 4  # as many times more points lie in wait for shadow rays: neighbours take others of them
+    strongest: int = 16  # lamps of an asset that are traced; the others become part of its map

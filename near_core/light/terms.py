@@ -12,8 +12,9 @@ from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from ..image import luminance
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
-from . import principled
+from . import lamplight, principled
 from .config import TransportConfig
+from .lamplight import LampLight
 from .transport import Illumination, PreparedLight, Transport
 
 TOKEN_ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
@@ -68,6 +69,26 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
     return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+
+
+def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded,
+                rays: int, threads: int = 0) -> np.ndarray:
+    """What shaded surfels send of the lamps' light, term by term as Shaded.terms, (K, TERMS, 3) in absolute radiance.
+
+    matrix: (4, 4), rotation: (3, 3), asset frame -> world. rays: specular ones per surfel.
+    """
+    surfels, index, view = shaded.surfels, shaded.index, shaded.view
+    opened, traced = lamplight.reflect(lamps, surfels, index, view, matrix, rotation, prepared.config.spot_roughness)
+    _, among, _ = grid.trace_specular(
+        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness, lamps.radiosity,
+        _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)
+    irradiance = np.stack([lamps.open[index], lamps.direct[index], lamps.bounced[index]], 1)
+    cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
+    return principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
+                               np.stack([opened, traced + among], 1))
+
+
+_DARK = ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
 
 
 def _pick_rows(chosen: np.ndarray) -> np.ndarray | slice:

@@ -57,8 +57,8 @@ class PreparedLight:
         return self.environment.world_to_map @ rotation
 
     def look_up(self, camera: Camera) -> np.ndarray:
-        """What a camera sees of the environment with nothing in front, of the map itself: the pyramid's largest level has
-        a power of two of rows, and shows a small map in blocks. (H, W, 3) float32, strength applied."""
+        """What a camera sees of the environment with nothing in front, of the map itself: the pyramid's largest level
+        has a power of two of rows, and shows a small map in blocks. (H, W, 3) float32, strength applied."""
         return self.environment.look_up(camera.pixel_rays(), threads=1)
 
 

@@ -12,13 +12,15 @@ from ..asset import NeuralAsset, Texels, octants
 from ..asset.octants import choose_surfels, encode
 from ..cache import RecentResults
 from ..directions import polar_rotation
-from ..light import terms, transport
-from ..light.config import TransportConfig
+from ..light import lamplight, terms, transport
+from ..light.config import LampConfig, TransportConfig
+from ..light.lamplight import LampLight
+from ..light.shadows import Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
-from ..scene import INSTANCES, Camera, Environment, Instance, Settings
+from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
 from . import identity, passes, splatting
 from .config import SplattingConfig
 from .detail import refine
@@ -63,14 +65,24 @@ def prepare_asset(asset: NeuralAsset, model: runtime.NearMini, config: Transport
 
 @dataclass(frozen=True, eq=False)
 class LitInstance:
-    """An instance on its way through a frame. number: its place among all, from 1. illumination: of the asset as it
-    stands under the picture's light. rotation: (3, 3), asset frame -> world. visible: its surfels before the camera."""
+    """An instance on its way through a frame. number: its place among all, from 1. light: the World, with what the
+    instance's probe shows before it. illumination: of the asset as it stands under this light; lamps: under the
+    picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world. visible: its surfels
+    before the camera."""
 
     number: int
     asset: PreparedAsset
+    light: PreparedLight
     illumination: Illumination
+    lamps: LampLight | None
+    matrix: np.ndarray
     rotation: np.ndarray
     visible: VisibleInstance
+
+
+def _stands(instance: Instance) -> bool:
+    matrix = np.asarray(instance.matrix, np.float64)
+    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) >= 1e-18)
 
 
 class Renderer:
@@ -81,16 +93,19 @@ class Renderer:
     """
 
     def __init__(self, model: runtime.NearMini | None = None, splatting: SplattingConfig = SplattingConfig(),
-                 transport: TransportConfig = TransportConfig()) -> None:
+                 transport: TransportConfig = TransportConfig(), lamps: LampConfig = LampConfig()) -> None:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
-        self._lights: RecentResults[PreparedLight] = RecentResults(4)
+        self.lamps = lamps
+        self._lights: RecentResults[PreparedLight] = RecentResults(32)
         self._assets: RecentResults[PreparedAsset] = RecentResults(16)
         self._placed: RecentResults[PlacedInstance] = RecentResults(32)
         self._illuminations: RecentResults[Illumination] = RecentResults(32)
+        self._lamplights: RecentResults[LampLight | None] = RecentResults(32)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
-               settings: Settings = Settings(), progress: Progress = silent) -> dict[str, np.ndarray]:
-        """One picture.
+               settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
+               occluders: Occluders | None = None) -> dict[str, np.ndarray]:
+        """One picture. lamps: light the instances. occluders: cast shadows on them.
 
         Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
         Raises NearError where a picture would be wrong, Cancelled when progress does.
@@ -98,11 +113,10 @@ class Renderer:
         progress("Light", 0.0)
         light = self._lights.get_or(environment.hash, lambda: self._prepare_light(environment)).turn(environment)
         lit = []
-        for number, instance in enumerate(instances):
+        for number in range(len(instances)):
             report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
-            matrix = np.asarray(instance.matrix, np.float64)
-            if np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) >= 1e-18:  # else nothing can be seen
-                lit.append(self._illuminate(number + 1, instance.asset, matrix, camera, light, settings, report))
+            if _stands(instances[number]):  # else nothing can be seen
+                lit.append(self._illuminate(instances, number, camera, light, settings, report, lamps, occluders))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
         return picture
@@ -118,6 +132,10 @@ class Renderer:
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
+    def _prepare_asset(self, asset: NeuralAsset, settings: Settings, progress: Progress = silent) -> PreparedAsset:
+        return self._assets.get_or(asset.hash, lambda: prepare_asset(
+            asset, self.model, self.transport, settings.threads, progress))
+
     def _prepare_light(self, environment: Environment) -> PreparedLight:
         light = transport.prepare_light(environment, self.transport)
         if "tokenizer" not in self.model.graphs:
@@ -125,20 +143,50 @@ class Renderer:
         return replace(light, tokens=self.model.run(
             "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
 
-    def _illuminate(self, number: int, asset: NeuralAsset, matrix: np.ndarray, camera: Camera, light: PreparedLight,
-                    settings: Settings, progress: Progress) -> LitInstance:
+    def _illuminate(self, instances: Sequence[Instance], number: int, camera: Camera, light: PreparedLight,
+                    settings: Settings, progress: Progress, lamps: Sequence[Lamp], occluders: Occluders | None
+                    ) -> LitInstance:
+        """The instance of this number among those that stand around it."""
+        instance, asset = instances[number], instances[number].asset
+        matrix = np.asarray(instance.matrix, np.float64)
         progress("Asset", 0.0)
-        prepared = self._assets.get_or(asset.hash, lambda: prepare_asset(
-            asset, self.model, self.transport, settings.threads, part(progress, 0.0, 0.4)))
+        prepared = self._prepare_asset(asset, settings, part(progress, 0.0, 0.4))
         progress("Light transport", 0.4)
+        light = self._put_probe(light, instance)
         rotation, suns = polar_rotation(matrix), settings.quality == "final"
         key = (asset.hash, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, suns=suns, threads=settings.threads,
             progress=part(progress, 0.4, 1.0)))
+        shining = [lamp for i, lamp in enumerate(lamps) if i not in instance.unlit_by]
+        lamplit = None
+        if shining:
+            around = self._surround(instances, number, occluders, settings)
+            shone = (asset.hash, matrix.tobytes(), tuple(lamp.key for lamp in shining), around.key)
+            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
+                prepared.transport, shining, matrix, rotation, around, self.lamps, settings.threads))
         placed = self._placed.get_or((asset.hash, matrix.tobytes()), lambda: splatting.place(
             prepared.transport.surfels, prepared.texels, matrix, self.splatting))
-        return LitInstance(number, prepared, illumination, rotation, splatting.face(placed, camera, self.splatting))
+        return LitInstance(number + 1, prepared, light, illumination, lamplit, matrix, rotation,
+                           splatting.face(placed, camera, self.splatting))
+
+    def _surround(self, instances: Sequence[Instance], number: int, occluders: Occluders | None, settings: Settings
+                  ) -> Surroundings:
+        """What can cast shadows on the instance of this number."""
+        rest = [each for i, each in enumerate(instances) if i != number and _stands(each)]
+        others = tuple((self._prepare_asset(each.asset, settings).transport.grid, np.linalg.inv(each.matrix))
+                       for each in rest)
+        return Surroundings(others, occluders, (
+            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes()) for each in rest),
+            occluders and occluders.hash))
+
+    def _put_probe(self, light: PreparedLight, instance: Instance) -> PreparedLight:
+        """What an instance is lit by: the World, where its probe shows nothing before it."""
+        probe, world = instance.probe, light.environment
+        if probe is None:
+            return light
+        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash)
+        return self._lights.get_or(key, lambda: self._prepare_light(probe.lay_over(world)))
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:
@@ -149,7 +197,7 @@ class Renderer:
             return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
         visible = [item.visible for item in lit]
         selection = splatting.select(visible, camera, samples > 1, threads, self.splatting, part(progress, 0.0, 0.1))
-        features, gain = self._shade(lit, selection, light, settings, part(progress, 0.1, 0.8))
+        features, gain = self._shade(lit, selection, settings, part(progress, 0.1, 0.8))
         progress("Drawing", 0.8)
         projection, depth = selection.projection, selection.occlusion_depth
         who = None
@@ -164,8 +212,8 @@ class Renderer:
                                           samples=samples, threads=threads)
         return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
 
-    def _shade(self, lit: Sequence[LitInstance], selection: Selection, light: PreparedLight,
-               settings: Settings, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    def _shade(self, lit: Sequence[LitInstance], selection: Selection, settings: Settings, progress: Progress
+               ) -> tuple[np.ndarray, np.ndarray]:
         """Features (M, C) of the selection's surfels, as passes.pack makes them, 0 where a surfel is not shaded; and
         how much their radiance grows with their base colour, (M, 3)."""
         count = len(selection.shaded)
@@ -177,26 +225,31 @@ class Renderer:
             def shade_part(index: np.ndarray) -> None:
                 at = rows.start + index  # noqa: B023 (done before the next item)
                 features[at], gain[at] = self._shade_part(
-                    item, index, selection.projection.depth[at], light, settings)  # noqa: B023
+                    item, index, selection.projection.depth[at], settings)  # noqa: B023
 
             parallel_map(shade_part, np.array_split(shaded, -(-len(shaded) // AT_ONCE) or 1), settings.threads,
                          "Shading", part(progress, number / len(lit), (number + 1) / len(lit)))
         return features, gain
 
-    def _shade_part(self, item: LitInstance, index: np.ndarray, depth: np.ndarray, light: PreparedLight,
-                    settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    def _shade_part(self, item: LitInstance, index: np.ndarray, depth: np.ndarray, settings: Settings
+                    ) -> tuple[np.ndarray, np.ndarray]:
         """The same of an instance's surfels at index (K,), in depth (K,) metres before the camera."""
-        visible, strength = item.visible, light.environment.strength
+        visible, light, strength = item.visible, item.light, item.light.environment.strength
         # rows times O are O^T d
         view = np.ascontiguousarray(visible.to_camera[index] @ item.rotation.astype(np.float32))
         shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view,
                              self.transport.rays(settings.quality), threads=1)
+        radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
+        if item.lamps is not None:
+            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded,
+                                         self.transport.rays(settings.quality), threads=1)
+            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
+            sent += by_lamps
         surfels = shaded.surfels
-        features = passes.pack(depth, self.radiance(item, shaded, light, settings) * strength, {
+        features = passes.pack(depth, radiance, {
             "Base Color": surfels.base_color, "Normal": visible.placed.shading_normal[index],
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
             "Confidence": surfels.confidence}, settings.passes)
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
-        colored = (shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED]
-                   + surfels.metallic[:, None] * shaded.terms[:, Term.SPECULAR])
-        return features, colored * (strength / np.maximum(surfels.base_color, 1e-3))
+        colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
+        return features, colored / np.maximum(surfels.base_color, 1e-3)

@@ -1,10 +1,13 @@
-"""What a picture is asked with: instances, a camera, an environment, settings.
+"""What a picture is asked with: instances, a camera, an environment, what stands around, settings.
 
 `camera` and `environment` hold more verbs: import them by name.
 """
 
 from .camera import Camera
 from .environment import Environment
+from .lamp import Lamp
+from .occluders import Occluders
+from .probe import Probe
 from .settings import INSTANCES, PASSES, Instance, Settings
 
-__all__ = ["INSTANCES", "PASSES", "Camera", "Environment", "Instance", "Settings"]
+__all__ = ["INSTANCES", "PASSES", "Camera", "Environment", "Instance", "Lamp", "Occluders", "Probe", "Settings"]

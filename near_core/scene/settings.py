@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..asset import NeuralAsset
+from .probe import Probe
 
 # name -> channels; what each holds: docs/conventions.md
 PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
@@ -16,10 +17,16 @@ INSTANCES = "Instances"  # on request beside PASSES: pairs of an instance's numb
 
 @dataclass(frozen=True)
 class Instance:
-    """An asset standing in the world. matrix: (4, 4) float64, asset frame -> world, any invertible affine map."""
+    """An asset standing in the world.
+
+    matrix: (4, 4) float64, asset frame -> world, any invertible affine map. probe: what stands around it, None where
+    there is only the World. unlit_by: numbers of the lamps that do not light it.
+    """
 
     asset: NeuralAsset
     matrix: np.ndarray
+    probe: Probe | None = None
+    unlit_by: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

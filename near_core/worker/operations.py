@@ -13,7 +13,7 @@ import numpy as np
 from .. import asset
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
-from ..scene import Instance, environment
+from ..scene import Instance, Occluders, Probe, environment
 
 KEPT = 1 << 30  # bytes of assets and light maps held for the next request
 REPORT_EVERY = 0.05  # seconds between progress events
@@ -60,22 +60,22 @@ class Request:
 
 @dataclass
 class Stored:
-    """Bytes, and what was made of them."""
+    """Bytes or arrays, and what was made of them."""
 
-    data: np.ndarray
+    data: np.ndarray | Probe | Occluders
     name: str
     made: Any = None
 
 
 class Store:
-    """Bytes by hash, the longest unused thrown away first."""
+    """Bytes and arrays by hash, the longest unused thrown away first."""
 
     def __init__(self) -> None:
         self._items: RecentResults[Stored] = RecentResults(KEPT, lambda item: item.data.nbytes)
 
-    def put(self, key: str, data: np.ndarray, name: str) -> None:
-        """Keeps the uint8 bytes of a .near file, or a map (H, W, 3) float32, by its hash. name: how messages call
-        it."""
+    def put(self, key: str, data: np.ndarray | Probe | Occluders, name: str) -> None:
+        """Keeps the uint8 bytes of a .near file, a map (H, W, 3) float32, a probe or occluders by their hash. name: how
+        messages call it."""
         self._items.put(key, Stored(data, name))
 
     def __contains__(self, key: str) -> bool:
@@ -92,6 +92,10 @@ class Store:
         item = self._items[key]
         item.made = item.made or environment.Environment(item.data)
         return item.made
+
+    def around(self, key: str | None) -> Any:
+        """The stored probe or occluders; None where no key is given."""
+        return None if key is None else self._items[key].data
 
 
 class Operations:
@@ -112,15 +116,18 @@ class Operations:
     def render(self, request: Request) -> dict[str, Any]:
         """The passes of one picture, and which hashes are missing where it cannot be drawn."""
         lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
-        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights]
-        missing = sorted({key for key in wanted if key not in self.store})
+        around = [request.fields.get("occluders"), *(i.get("probe") for i in request["instances"])]
+        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights] + around
+        missing = sorted({key for key in wanted if key is not None and key not in self.store})
         if missing:
             return {"event": "missing", "hashes": missing}
         from ..render.composite import put_behind
         engine = self._open_engine()
-        instances = [Instance(self.store.asset(i["asset"]), i["matrix"]) for i in request["instances"]]
+        instances = [Instance(self.store.asset(i["asset"]), i["matrix"], self.store.around(i.get("probe")),
+                              frozenset(i.get("unlit_by", ()))) for i in request["instances"]]
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
-                               request["settings"], request.progress)
+                               request["settings"], request.progress, request.fields.get("lamps", ()),
+                               self.store.around(request.fields.get("occluders")))
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)

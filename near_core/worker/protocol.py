@@ -19,9 +19,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..mesh import Material, Mesh
-from ..scene import Camera, Settings
+from ..scene import Camera, Lamp, Occluders, Probe, Settings
 
-TYPES = {kind.__name__: kind for kind in (Camera, Settings, Mesh, Material)}
+TYPES = {kind.__name__: kind for kind in (Camera, Settings, Lamp, Probe, Occluders, Mesh, Material)}
 MAX_MESSAGE = 64 * 2**20  # bytes of JSON
 _ALIGN = 64  # bytes
 

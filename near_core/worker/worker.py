@@ -6,8 +6,11 @@ It talks through its standard input and output (protocol.Channel; libraries that
 with its parent. Requests, each a dict with `op`:
 
     choose    model                                       keywords of engine.Engine; before the first request
-    put       kind "asset" | "map", hash, data, name      keeps the bytes of a .near file or a light map
-    render    id, channel, instances, camera, environment, backdrop, settings
+    put       kind, hash, data, name                      keeps an "asset" (the bytes of a .near file), a "map" (of a
+                                                          light), a "probe" or "occluders" (as near_core.scene's)
+    render    id, channel, instances, camera, environment, backdrop, settings, and where there are any lamps (a list of
+              scene.Lamp) and occluders (hash); instances are dicts of asset (hash), matrix, and where there are any
+              probe (hash) and unlit_by (numbers of lamps)
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     check_checkpoint   id, folder, companions             whether the networks of a folder fit

@@ -1,0 +1,134 @@
+"""An asset in the light of lamps: what arrives at its surfels, and what they mirror of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import grid
+from ..image import luminance
+from ..scene import Lamp
+from . import lamps as _lamps
+from .config import LampConfig
+from .lamps import LampPoints
+from .shadows import Surroundings, see_lamp
+from .transport import Transport
+
+
+@dataclass(frozen=True, eq=False)
+class LampLight:
+    """What lamps send to M surfels, L lamps of them traced.
+
+    open, direct: (M, 3) float32 irradiance, with nothing in the way and as it arrives. bounced: (M, 3), from other
+    surfels. radiosity: (M, 4) RGB0, as transport.Illumination. points: the traced lamps; lit: (M, L) float32, the share
+    of each that arrives.
+    """
+
+    open: np.ndarray
+    direct: np.ndarray
+    bounced: np.ndarray
+    radiosity: np.ndarray
+    points: tuple[LampPoints, ...]
+    lit: np.ndarray
+
+
+def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, rotation: np.ndarray,
+               around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0
+               ) -> LampLight | None:
+    """Light of lamps on an asset that stands at matrix (4, 4); None where there is none. rotation: (3, 3), the one in
+    matrix."""
+    if not lamps:
+        return None
+    surfels, middle = transport.surfels, matrix[:3, 3]
+    position = surfels.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
+    normal = surfels.shading_normal @ rotation.T.astype(np.float32)
+    opened, direct = np.zeros((2, len(surfels), 3), np.float32)
+    points, lit = [], []
+    for lamp in lamps:
+        whole = _lamps.sample(lamp, middle, config.points)
+        arrives = _gather(whole, position, normal).sum(1)
+        share = _trace(transport, whole, lamp, matrix, position, normal, around, config, threads)
+        color = (lamp.color * lamp.diffuse).astype(np.float32)
+        opened += arrives[:, None] * color
+        direct += (arrives * share)[:, None] * color
+        points.append(whole)
+        lit.append(share)
+    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, transport.config.bounces,
+                                     threads=threads)
+    return LampLight(opened, direct, bounced, radiosity, tuple(points), np.stack(lit, 1))
+
+
+def _gather(points: LampPoints, position: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Irradiance from each point over the lamp's colour, (K, N)."""
+    direction, _, strength = points.reach(position)
+    return np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
+
+
+def _trace(transport: Transport, whole: LampPoints, lamp: Lamp, matrix: np.ndarray, position: np.ndarray,
+           normal: np.ndarray, around: Surroundings, config: LampConfig, threads: int) -> np.ndarray:
+    """The share of a lamp's light that arrives at every surfel, (M,) float32. Neighbours look at other points of it."""
+    if not lamp.shadow:
+        return np.ones(len(position), np.float32)
+    points = whole
+    if len(whole) > 1:
+        fine = _lamps.sample(lamp, matrix[:3, 3], config.patterns * config.points)
+        points = fine.take(_scatter(len(position), len(whole), len(fine)))
+    direction, distance, strength = points.reach(position)
+    weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
+    surfel, point = np.nonzero(weight)
+    seen = np.zeros(weight.shape, np.float32)
+    seen[surfel, point] = see_lamp(transport.grid, matrix, surfel.astype(np.int32), direction[surfel, point],
+                                   distance[surfel, point], around, threads)
+    return (seen * weight).sum(1) / np.maximum(weight.sum(1), 1e-20)
+
+
+def _scatter(count: int, coarse: int, fine: int) -> np.ndarray:
+    """For each of count surfels one point of a finer pattern in every cell of a coarse one. (count, coarse) int."""
+    side, times = int(round(coarse ** 0.5)), int(round((fine / coarse) ** 0.5))
+    cell = np.arange(coarse)
+    draw = np.random.default_rng(0).integers(0, times, (2, count, coarse))
+    return (cell // side * times + draw[0]) * side * times + cell % side * times + draw[1]
+
+
+def reflect(light: LampLight, surfels, index: np.ndarray, view: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
+            least_roughness: float) -> np.ndarray:
+    """What surfels mirror of the traced lamps towards the camera, with nothing in the way and as it is: (2, K, 2, 3)
+    for F0 and F90."""
+    turn = rotation.astype(np.float32)
+    position = surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    out = np.zeros((2, len(index), 2, 3), np.float32)
+    for number, points in enumerate(light.points):
+        direction, distance, strength = points.reach(position)
+        wide = points.width / (np.float32(1) if points.lamp.kind == "sun" else np.maximum(distance, points.least))
+        each = reflect_points(surfels, view, direction @ turn, wide, least_roughness)  # (K, N, 2)
+        sent = np.einsum("knf,kn->kf", each, strength)[..., None] * (
+            points.lamp.color * points.lamp.specular).astype(np.float32)
+        out[0] += sent
+        out[1] += sent * light.lit[index, number][:, None, None]
+    return out
+
+
+def reflect_points(surfels, view: np.ndarray, directions: np.ndarray, wide: np.ndarray,
+                   least_roughness: float) -> np.ndarray:
+    """terms.reflect_directions for directions (K, N, 3) of each surfel's own, blurred by their width (K, N) radians."""
+    normal = surfels.shading_normal
+    alpha = np.maximum(surfels.roughness, least_roughness)[:, None] ** 2
+    alpha2 = np.minimum(alpha ** 2 + (wide / 4) ** 2, 1)
+    nl = np.maximum(np.einsum("knc,kc->kn", directions, normal), 0)
+    nv = np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
+    vl = np.clip(np.einsum("knc,kc->kn", directions, view), -1, 1)
+    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
+    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
+    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
+    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
+    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
+    fresnel = (1 - np.minimum(vh, 1)) ** 5
+    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
+
+
+def weigh(lamp: Lamp, place: np.ndarray) -> float:
+    """Luminance of a lamp's irradiance at a place (3,), metres, world."""
+    _, _, strength = _lamps.sample(lamp, place, 4).reach(place[None].astype(np.float32))
+    return float(strength.sum() * luminance(np.asarray(lamp.color, np.float32)))

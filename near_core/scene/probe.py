@@ -1,0 +1,49 @@
+"""Probe: what stands around an asset, seen from one point."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .._kernels import ggx
+from .environment import Environment
+
+WIDEST = 1024  # texels of a composed map
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A panorama of the scene from an asset's middle, without the World, the lamps and the asset itself, which still
+    casts its shadow on what is seen.
+
+    radiance: (H, 2H, 4) float32, linear Rec.709, premultiplied; equirect as Environment.map, along the world's axes.
+    distance: (H, 2H) float32, metres from position, infinite where nothing is. position: (3,) float64, metres, world.
+    """
+
+    radiance: np.ndarray
+    distance: np.ndarray
+    position: np.ndarray
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash."""
+        content = hashlib.sha256(np.ascontiguousarray(self.radiance, np.float32))
+        content.update(np.ascontiguousarray(self.distance, np.float32))
+        content.update(np.ascontiguousarray(self.position, np.float64))
+        return content.hexdigest()[:32]
+
+    @property
+    def nbytes(self) -> int:
+        """Of its arrays."""
+        return self.radiance.nbytes + self.distance.nbytes
+
+    def lay_over(self, environment: Environment) -> Environment:
+        """The light of both: the probe, and the World where it shows between. Along the world's axes, at strength 1."""
+        columns = int(np.clip(environment.map.shape[1], self.radiance.shape[1], WIDEST))
+        directions = ggx.compute_directions(columns // 2)
+        near = Environment(np.ascontiguousarray(self.radiance[..., :3], np.float32)).look_up(directions)
+        cover = Environment(np.repeat(self.radiance[..., 3:], 3, -1)).look_up(directions)
+        return Environment(near + (1 - cover) * environment.look_up(directions))

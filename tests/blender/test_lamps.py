@@ -1,0 +1,57 @@
+"""Blender's lamps as plain numbers."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import lamps
+
+
+def add(kind: str, **about) -> bpy.types.Object:
+    data = bpy.data.lights.new(kind, kind)
+    for name, value in about.items():
+        setattr(data, name, value)
+    ob = bpy.data.objects.new(kind, data)
+    bpy.context.scene.collection.objects.link(ob)
+    return ob
+
+
+def collect() -> lamps.VisibleLamps:
+    bpy.context.view_layer.update()
+    return lamps.collect_lamps(bpy.context.evaluated_depsgraph_get())
+
+
+def test_lamps_have_blenders_numbers():
+    add("SPOT", energy=50, color=(1, 0.5, 0), spot_size=0.7, spot_blend=0.3, shadow_soft_size=0.05, use_shadow=False)
+    area = add("AREA", energy=10, shape="ELLIPSE", size=2, size_y=0.5, spread=1.0)
+    area.location, area.visible_glossy = (1, 2, 3), False
+    spot, plane = collect().lamps
+    assert (spot.kind, spot.spot_angle, spot.blend, spot.radius, spot.shadow) == (
+        "spot", pytest.approx(0.7), pytest.approx(0.3), pytest.approx(0.05), False)
+    np.testing.assert_allclose(spot.color, (50, 25, 0))
+    np.testing.assert_allclose(plane.position, (1, 2, 3))
+    assert (plane.shape, plane.size, plane.spread, plane.specular, plane.diffuse) == (
+        "ELLIPSE", (2, 0.5), pytest.approx(1), 0, 1)
+
+
+def test_nodes_multiply_and_dark_lamps_are_left_out():
+    lamp = add("POINT", energy=10, use_nodes=True)
+    emission = lamp.data.node_tree.nodes["Emission"]
+    emission.inputs["Strength"].default_value, emission.inputs["Color"].default_value = 3, (1, 0, 0.5, 1)
+    add("SUN", energy=0)
+    add("POINT", energy=10).hide_viewport = True
+    found, = collect().lamps
+    np.testing.assert_allclose(found.color, (30, 0, 15))
+
+
+def test_light_linking_names_the_lamps_that_do_not_light_an_object():
+    lamp, other = add("POINT", energy=10), add("SUN", energy=1)
+    lit, unlit = (bpy.data.objects.new(name, bpy.data.meshes.new(name)) for name in ("lit", "unlit"))
+    lamp.light_linking.receiver_collection = bpy.data.collections.new("Receivers")
+    lamp.light_linking.receiver_collection.objects.link(lit)
+    found = collect()
+    numbers = {ob: number for number, ob in enumerate(found.objects)}
+    assert found.list_unlit(lit) == [] and found.list_unlit(unlit) == [numbers[lamp]] and other in numbers
+    link, = lamp.light_linking.receiver_collection.collection_objects
+    link.light_linking.link_state = "EXCLUDE"
+    assert found.list_unlit(lit) == [numbers[lamp]] and found.list_unlit(unlit) == []

@@ -1,0 +1,83 @@
+"""Lamps on surfels: shadows of the asset itself, of others and of ordinary things; highlights where they belong."""
+
+import numpy as np
+import pytest
+
+from near_core.asset import Surfels
+from near_core.light import lamplight, terms, transport
+from near_core.light.shadows import Surroundings
+from near_core.models.mini.layout import Term
+from near_core.scene import Lamp, Occluders, environment
+
+SIDE = 48
+
+
+def floor(roughness: float = 1.0) -> Surfels:
+    """A level square around the asset's middle, SIDE cells wide."""
+    x, y = np.meshgrid(*2 * [(np.arange(SIDE) + 0.5 - SIDE / 2) / 128])
+    position = np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.004)], 1).astype(np.float32)
+    normal = np.zeros_like(position)
+    normal[:, 2] = 1
+    one = np.ones(len(position), np.float32)
+    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), roughness * one, 0 * one, one, one,
+                   one)
+
+
+def point(*location, watts: float = 100.0, **about) -> Lamp:
+    matrix = np.eye(4)
+    matrix[:3, 3] = location
+    return Lamp("point", matrix, np.full(3, watts), **about)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> transport.Transport:
+    return transport.prepare_transport(floor(), 1)
+
+
+def test_light_falls_off_with_the_square_of_its_own_distance(prepared):
+    lit = lamplight.illuminate(prepared, [point(0.1, 0, 0.3)], np.eye(4), np.eye(3), threads=1)
+    away = np.float32([0.1, 0, 0.3]) - prepared.surfels.position
+    square = (away ** 2).sum(1)
+    np.testing.assert_allclose(lit.direct[:, 0], 100 / (4 * np.pi) * away[:, 2] / square ** 1.5, rtol=1e-3)
+
+
+def test_a_scaled_asset_stands_where_its_matrix_says(prepared):
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    matrix[:3, 3] = 5, 1, 0
+    far = lamplight.illuminate(prepared, [point(5, 1, 0.6, watts=400)], matrix, np.eye(3), threads=1)
+    near = lamplight.illuminate(prepared, [point(0, 0, 0.3)], np.eye(4), np.eye(3), threads=1)
+    np.testing.assert_allclose(far.direct, near.direct, rtol=1e-4)
+
+
+def test_what_stands_between_casts_a_shadow_and_what_stands_behind_the_lamp_does_not(prepared):
+    corners = np.float32([[0, -1, 0], [0, 1, 0], [0, 1, 1], [0, -1, 1]])
+    faces = np.int32([[0, 1, 2], [0, 2, 3]])
+    east = prepared.surfels.position[:, 0] > 0.05
+    for x, dark in ((0.01, True), (0.31, False)):
+        wall = Occluders(corners + np.float32([x, 0, 0]), faces)
+        if not wall.are_traced:
+            pytest.skip("no Embree")
+        lit = lamplight.illuminate(prepared, [point(-0.3 if dark else 0.3, 0, 0.2)], np.eye(4), np.eye(3),
+                                   Surroundings(occluders=wall), threads=1)
+        assert (lit.direct[east] == 0).all() == dark and (lit.direct[~east & (lit.direct[:, 0] > 0)] > 0).all()
+    above = np.eye(4)
+    above[2, 3] = -0.1  # another floor a little above hides the lamp
+    other = Surroundings(((prepared.grid, above),))
+    assert not lamplight.illuminate(prepared, [point(0, 0, 0.3)], np.eye(4), np.eye(3), other, threads=1).direct.any()
+    assert lamplight.illuminate(prepared, [point(0, 0, 0.05)], np.eye(4), np.eye(3), other, threads=1).direct.all()
+    free = point(0, 0, 0.3, shadow=False)
+    assert lamplight.illuminate(prepared, [free], np.eye(4), np.eye(3), other, threads=1).direct.all()
+
+
+def test_a_highlight_stands_where_the_lamp_is_mirrored():
+    glossy = transport.prepare_transport(floor(0.2), 1)
+    dark = transport.prepare_light(environment.uniform((0, 0, 0)))
+    lit = lamplight.illuminate(glossy, [point(0.1, 0, 0.2)], np.eye(4), np.eye(3), threads=1)
+    eye = np.float32([-0.1, 0, 0.2])  # halfway, at the origin, the floor mirrors the lamp
+    index = np.arange(len(glossy.surfels))
+    view = eye - glossy.surfels.position
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    still = transport.illuminate(glossy, dark, np.eye(3), threads=1)
+    shaded = terms.shade(glossy, still, dark, np.eye(3), index, view, 8, 1)
+    sent = terms.shade_lamps(glossy, lit, np.eye(4), np.eye(3), shaded, 8, 1)[:, Term.SPECULAR, 0]
+    assert np.abs(glossy.surfels.position[sent.argmax(), :2]).max() < 1.5 / 128

@@ -1,0 +1,26 @@
+"""Rays through ordinary triangles."""
+
+import numpy as np
+import pytest
+
+from near_core.scene import Occluders
+
+
+def square(height: float) -> Occluders:
+    corners = np.float32([[-1, -1, height], [1, -1, height], [1, 1, height], [-1, 1, height]])
+    return Occluders(corners, np.int32([[0, 1, 2], [0, 2, 3]]))
+
+
+def test_rays_are_blocked_before_their_end_only():
+    pytest.importorskip("embreex")
+    origin, up = np.zeros((3, 3), np.float32), np.float32([[0, 0, 1], [0, 0, 1], [0, 0, -1]])
+    np.testing.assert_array_equal(square(1.0).block(origin, up, np.float32([0.9, np.inf, np.inf])), [0, 1, 0])
+
+
+def test_nothing_and_infinite_vertices_block_nothing():
+    up = np.float32([[0, 0, 1]])
+    empty = Occluders(np.empty((0, 3), np.float32), np.empty((0, 3), np.int32))
+    assert not empty.block(0 * up, up, np.float32([np.inf])).any() and not empty.are_traced
+    broken = square(1.0)
+    broken.vertices[0] = np.nan  # of both triangles
+    assert not broken.block(0 * up, up, np.float32([np.inf])).any()
