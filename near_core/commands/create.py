@@ -6,51 +6,67 @@ import argparse
 import time
 from pathlib import Path
 
+from ..create.photo import ELEVATION, FOV
+from ..create.shot import VIEWS, Shot, find_view
 from ..errors import NearError
 from .terminal import Reporter, add_model_arguments, read_cameras, require_suffix
 
 
+class _PhotoOption(argparse.Action):
+    """An option that belongs to the --image before it, or to the first one where it comes before all."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value, option=None) -> None:
+        photos = [dict(photo) for photo in namespace.image or [{}]]
+        if self.dest == "image":
+            if "image" in photos[-1]:
+                photos.append({})
+        elif self.dest in photos[-1]:
+            raise NearError(f"{option} is given twice for one photo.",
+                            f"Give every --image its own {option}, after it.")
+        photos[-1][self.dest] = value
+        namespace.image = photos
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core create`."""
-    parser.usage = f"{parser.prog} [--image PHOTO ...] [--mesh MESH] [options] --out ASSET"
+    parser.usage = f"{parser.prog} [--image PHOTO [--view VIEW] ...] [--mesh MESH] [options] --out ASSET"
     parser.add_argument("--out", type=Path, required=True, metavar="ASSET", help="the .near file to write")
     parser.add_argument("--name", help="what the asset is called; default: the first file's name without its ending")
     what = parser.add_argument_group(
         "what it is made of", "Photos, a mesh, or a mesh for the shape and photos for the material.")
-    what.add_argument("--image", type=Path, action="append", default=[], metavar="PHOTO",
-                      help="a photo of the object; given again, further photos from evenly spaced sides, "
-                           "counterclockwise from above; default: none, the mesh has its own material")
-    what.add_argument("--mask", type=Path, metavar="PICTURE",
-                      help="white where the first photo shows the object; default: the photo's alpha channel, and "
-                           "where it has none the object is found")
+    what.add_argument("--image", type=Path, action=_PhotoOption, metavar="PHOTO",
+                      help="a photo of the object; given again, further photos of it: what follows an --image belongs "
+                           "to it; default: none, the mesh has its own material")
     what.add_argument("--matting", choices=("near", "rembg"), default="near",
-                      help="what finds it: near, our own network (default), or rembg, the Python package of that name, "
-                           "where it is installed with a model")
+                      help="what finds the object in a photo without mask and alpha: near, our own network (default), "
+                           "or rembg, the Python package of that name, where it is installed with a model")
     what.add_argument("--mesh", type=Path,
                       help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell it")
     what.add_argument("--seed", type=int, default=0, metavar="N",
                       help="a whole number; another one gives another guess of what the photos hide; default: 0")
-    pose = parser.add_argument_group("where the first photo was taken from", "Degrees, or a file that says it all.")
-    pose.add_argument("--azimuth", type=float, metavar="DEGREES",
-                      help="0 looks at the front, 90 at the side at +X; default: 0")
-    pose.add_argument("--elevation", type=_parse_angle, metavar="DEGREES",
-                      help="above the horizon, or auto: estimated from what the photo shows; default: 15")
-    pose.add_argument("--fov", type=_parse_angle, metavar="DEGREES",
-                      help="the horizontal angle that the whole photo covers, or auto: what its file says of the lens; "
-                           "default: 40")
-    pose.add_argument("--camera", type=Path, metavar="JSON",
-                      help="the camera as docs/formats.md describes it, in place of the three angles; default: none")
+    photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")
+    photo.add_argument("--mask", type=Path, action=_PhotoOption, metavar="PICTURE",
+                       help="white where the photo shows the object; default: the photo's alpha channel, and where it "
+                            "has none the object is found")
+    photo.add_argument("--view", choices=tuple(VIEWS), default="front", action=_PhotoOption,
+                       help="the side that it shows, as Blender calls it; default: front, and of several photos as "
+                            "--azimuth")
+    photo.add_argument("--azimuth", type=float, action=_PhotoOption, metavar="DEGREES",
+                       help="in place of --view: 0 looks at the front, 90 at the side at +X; default: 0, and "
+                            "several photos evenly spaced, counterclockwise from above")
+    photo.add_argument("--elevation", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
+                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, and of "
+                            "several photos auto")
+    photo.add_argument("--fov", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
+                       help="the horizontal angle that the whole photo covers, or auto: what its file says of the "
+                            "lens; default: 40, and of several photos auto")
+    photo.add_argument("--camera", type=Path, action=_PhotoOption, metavar="JSON",
+                       help="the camera as docs/formats.md describes it, in place of the view and the three angles; "
+                            "default: none")
     model = add_model_arguments(parser, "makes an asset of the photos; default: near-mini, which comes with NeAR")
     model.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
                        help="a folder with what --model lacks, its image encoder or structure networks; may be given "
                             "again; default: none")
-
-
-def _parse_angle(text: str) -> float | str:
-    try:
-        return text if text == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,19 +76,23 @@ def run(args: argparse.Namespace) -> int:
     from ..engine import Engine
 
     require_suffix(args.out, ".near")
-    sources = [*args.image, *([args.mesh] if args.mesh else [])]
+    photos = args.image or []
+    if photos and "image" not in photos[0]:
+        raise NearError(f"--{next(iter(photos[0]))} belongs to a photo, and there is none.", "Give --image, too.")
+    sources = [*(photo["image"] for photo in photos), *([args.mesh] if args.mesh else [])]
     if not sources:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
-    if args.model and not args.image:
+    if args.model and not photos:
         raise NearError("A published model makes assets from photos.", "Give --image, too, or leave out --model.")
-    pose = _pose(args)
+    shots = [take_shot(photo, alone=len(photos) == 1) for photo in photos]
     report, start = Reporter(), time.monotonic()
     shape = mesh.load(args.mesh) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
-    if args.image:
+    if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
-        made = engine.create_from_image(args.image, mask=args.mask, matting=args.matting, seed=args.seed, mesh=shape,
-                                        **pose, **options)
+        made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, mesh=shape, **options)
+        for note in engine.notes:
+            report.close(note)
     else:
         made = create_from_mesh(shape, **options)
     asset.save(made, args.out)
@@ -81,12 +101,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pose(args: argparse.Namespace) -> dict:
-    """What is known about the first photo's camera, as keywords of create_from_image."""
-    angles = {name: getattr(args, name) for name in ("fov", "azimuth", "elevation") if getattr(args, name) is not None}
-    if not args.camera:
-        return {name: None if angle == "auto" else angle for name, angle in angles.items()}
-    if angles:
-        raise NearError("--camera already says where the photo was taken from.",
-                        "Leave out --fov, --azimuth, --elevation.")
-    return {"camera": read_cameras(args.camera, None, None)[0]}
+def take_shot(photo: dict, alone: bool) -> Shot:
+    """What the options of a photo say. alone: there is no other photo."""
+    angles = {name: value for name, value in photo.items() if name in ("view", "azimuth", "elevation", "fov")}
+    if "camera" in photo and angles:
+        raise NearError(f"--camera already says where {photo['image'].name} was taken from.",
+                        f"Leave out {', '.join('--' + name for name in angles)}.")
+    if {"view", "azimuth"} <= set(angles):
+        raise NearError(f"Both --view and --azimuth say which side {photo['image'].name} shows.", "Leave out one.")
+    usual = {"azimuth": 0.0, "elevation": ELEVATION, "fov": FOV} if alone else {}
+    side = find_view(angles.pop("view")) if "view" in angles else {}
+    told = {name: None if angle == "auto" else angle for name, angle in (usual | side | angles).items()}
+    if "camera" in photo:
+        told = {"camera": read_cameras(photo["camera"], None, None)[0]}
+    return Shot(photo["image"], photo.get("mask"), **told)
+
+
+def _parse_angle(text: str) -> float | str:
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None

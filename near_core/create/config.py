@@ -44,6 +44,9 @@ class ReconstructionConfig:
     grazing_fade: float = 0.2  # further on the cosine, the photo's own pixels count in full
     normal_blend: float = 0.5  # share of the photo's normals in the shading normals of a shape that was found in it
     normal_error_rms: float = 0.4  # sine of the angle by which such normals are off: "each leg of intrinsics"
+    edge_fade: float = 1.5  # cells of 128^3 inside a photo's outline from which it counts in full
+    best_view_power: float = 4.0  # of a photo's weight over the best one's; the higher, the less photos mix
+    seen_weight: float = 0.15  # weight of the best photo from which nothing is taken from around
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
 
 

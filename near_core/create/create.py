@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,8 @@ from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
 from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
+from .fusion import fuse_photos, measure_front
+from .hull import reconstruct_hull
 from .material import (
     blend_hidden_material,
     blend_normals,
@@ -32,6 +34,7 @@ from .material import (
 from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
+from .shot import Shot
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
@@ -63,7 +66,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
                        model_hash=model.digest)
 
 
-def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
+def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0, name: str,
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
@@ -73,11 +76,13 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
                       matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
 
-    photos: picture files or (H, W, 3 or 4) uint8 arrays; the first decides the frame, the others are taken to be seen
-        from evenly spaced azimuths, counterclockwise from above. mask: of the first. mesh: the object's shape, in the
-        asset's frame; its pose is searched by silhouette where there is no camera. camera: of the first photo, whole.
-    azimuth, elevation, fov: degrees, the guess where there is no camera; elevation None: estimated by the photo's look,
-    fov None: what the photo's file says of its lens, else FOV.
+    photos: Shots, which say what is known of each, or bare picture files and (H, W, 3 or 4) uint8 arrays. The first
+        decides the frame; where an azimuth is missing, they are taken to be seen from evenly spaced ones,
+        counterclockwise from above. mesh: the object's shape, in the asset's frame; its pose is searched by silhouette
+        where there is no camera.
+    mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
+        of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
+        lens, else FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
     the package rembg, where it is installed with a model.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
@@ -91,24 +96,45 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, mask: str | Path
     extent = 1.0
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
-    views, matte = [], matte_of(model, matting, matting_config)
-    for number, picture in enumerate(photos):
-        photo = prepare(picture, mask if number == 0 else None, matte, part(progress, 0.0, 0.25), matting_config)
+    matte = matte_of(model, matting, matting_config)
+    shots = _list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
+    views: list[PhotoView] = []
+    for number, shot in enumerate(shots):
+        report = part(progress, 0.4 * number / len(shots), 0.4 * (number + 1) / len(shots))
+        photo = prepare(shot.picture, shot.mask, matte, part(report, 0.0, 0.6), matting_config)
         if on_preview and number == 0:
             on_preview(photo.alpha, photo.rgb)
-        progress("Layers", 0.3)
-        lens = fov or (None if isinstance(picture, np.ndarray) else image.read_field_of_view(picture)) or FOV
-        if camera is not None and number == 0:
-            seen_from = photo.cropped(camera)
-        elif mesh is not None:
-            height = estimate_elevation(model, photo) if elevation is None else elevation
-            seen_from = _fit_silhouette(photo, mesh, height, lens)
-        else:
-            turn = azimuth + 360 * number / len(photos)
-            seen_from = find_camera(model, photo, turn, elevation, lens, reconstruction.maximum_shrink)
+        report("Layers", 0.75)
+        seen_from = _place_camera(model, photo, shot, mesh, reconstruction)
         views.append(PhotoView(look_at(model, photo, seen_from), seen_from, reconstruction, delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
+
+
+def _list_shots(photos: Sequence[Shot | str | Path | np.ndarray], azimuth: float, bare: Shot) -> list[Shot]:
+    """Every photo with an azimuth or a camera. azimuth: degrees, of the first. bare: what is known of a first photo
+    that is no Shot, and of the others but for mask and camera."""
+    shots = []
+    for number, photo in enumerate(photos):
+        if not isinstance(photo, Shot):
+            photo = replace(bare if number == 0 else replace(bare, mask=None, camera=None), picture=photo)
+        if photo.azimuth is None and photo.camera is None:
+            photo = replace(photo, azimuth=azimuth + 360 * number / len(photos))
+        shots.append(photo)
+    return shots
+
+
+def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None,
+                  config: ReconstructionConfig) -> Camera:
+    """The camera of a photo's crop: what the shot knows, or what its outline tells."""
+    if shot.camera is not None:
+        return photo.cropped(shot.camera)
+    from_file = None if isinstance(shot.picture, np.ndarray) else image.read_field_of_view(shot.picture)
+    lens = shot.fov or from_file or FOV
+    if mesh is None:
+        return find_camera(model, photo, shot.azimuth, shot.elevation, lens, config.maximum_shrink)
+    height = estimate_elevation(model, photo) if shot.elevation is None else shot.elevation
+    return _fit_silhouette(photo, mesh, height, lens)
 
 
 def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
@@ -136,7 +162,10 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if mesh is not None:  # it knows its normals
         return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
     progress("Shape", 0.0)
-    shape = extract_surface(carve_solid(model, views, part(progress, 0.0, 0.25), config), views[0], config)
+    if len(views) > 1:
+        shape = reconstruct_hull(model, views, part(progress, 0.0, 0.25), config)
+    else:
+        shape = extract_surface(carve_solid(model, views, part(progress, 0.0, 0.25), config), views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
     surfels = made.surfels
     for view in reversed(views):  # the first photo has the last word
@@ -153,13 +182,18 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     texels = texels.drop_colors()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
+    if len(views) > 1:  # what photos show of each other's sides, the shape knows better than each photo by itself
+        for view in views:
+            view.front = measure_front(surfels, view.camera)
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)
     surfels = apply_materials(surfels, coords, decode(model, slat, coords), confidence)
-    surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
-    for view in reversed(views):  # the first photo has the last word
-        surfels, texels = project_photo(surfels, texels, view)
+    if len(views) > 1:
+        surfels, texels = fuse_photos(surfels, texels, views, config)
+    else:
+        surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
+        surfels, texels = project_photo(surfels, texels, views[0])
     if normal_error is not None:
         surfels = widen_roughness(surfels, normal_error)
     surfels = boost_saturation(surfels, config.saturation)

@@ -6,6 +6,7 @@ and the published flow, which gives them their latent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..asset import RESOLUTION, NeuralAsset, estimate_voxel_normals
 from ..asset.layout import VoxelMaterial
 from ..create.create import Preview, matte_of
 from ..create.photo import Matte, cut_out
+from ..create.shot import Shot
 from ..directions import encode_octahedral
 from ..errors import NearError
 from ..image import read_photo, srgb_decode
@@ -30,7 +32,7 @@ LONGEST = 1024  # pixels of the longer side of a photo whose object has to be fo
 INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
 
 
-def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeline,
+def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, pipeline: Pipeline,
                       mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
                       mode: str = "stochastic", name: str, source: str = "", normalize: bool = False,
                       matting: str = "near", progress: Progress = silent,
@@ -44,8 +46,9 @@ def create_from_image(photos: list[str | Path | np.ndarray], *, pipeline: Pipeli
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
     matte = matte_of(NearMini(), matting)
-    pictures = [_picture(photo, mask if number == 0 else None, matte, part(progress, 0.0, 0.05))
-                for number, photo in enumerate(photos)]
+    shots = [photo if isinstance(photo, Shot) else Shot(photo, mask if number == 0 else None)
+             for number, photo in enumerate(photos)]
+    pictures = [_picture(shot.picture, shot.mask, matte, part(progress, 0.0, 0.05)) for shot in shots]
     if on_preview:
         crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
         on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])

@@ -1,0 +1,129 @@
+"""What silhouettes carve: the visual hull of an object (Laurentini 1994) in photos with cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..asset import CELL, RESOLUTION
+from ..errors import NearError
+from ..mesh import Mesh, surface_nets
+from ..mesh.surface_nets import average_around, compute_vertex_normals
+from ..models.mini.runtime import NearMini
+from ..progress import Progress, silent
+from ..scene import Camera
+from .config import ReconstructionConfig
+from .photo import Photo
+from .view import PhotoView, compute_cell_centres, look_up, project
+
+FINER = 2  # pixels of a silhouette per pixel of its photo, along an edge
+REACH = 3.5  # cells of 128^3; from how far a voxel of 64^3 may hold a piece of surface
+
+
+class Silhouette:
+    """A photo's outline, and how far inside it points of the asset's frame fall.
+
+    camera: of the crop. distance: (F, F) float32, pixels of the crop inside the outline, negative outside, cut off
+    where it is sure that a voxel is on one side. Beyond the border of a photo that cuts the object off nothing is
+    known: there all counts as inside.
+    """
+
+    def __init__(self, photo: Photo, camera: Camera):
+        self.camera = camera
+        pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0]  # asset units, where the frame's origin lies
+        band = int(np.ceil(FINER * REACH * CELL / pixel))
+        self.distance = _measure_distance(_open_borders(photo), band)
+
+    def measure_depth(self, points: np.ndarray) -> np.ndarray:
+        """How deep points (P, 3) lie inside the cone of the outline, in cells of 128^3. (P,) float32."""
+        uv, below = project(points, self.camera)
+        edge = np.float32(1 - 1 / self.distance.shape[0])  # what lies beside the crop is as at its edge
+        inside = look_up(self.distance[None], np.clip(uv, -edge, edge))[:, 0]
+        away = np.maximum(below + self.camera.world_to_camera[2, 3].astype(np.float32), 0)
+        return inside * away / np.float32(self.camera.intrinsics[0, 0] * CELL)
+
+
+def choose_resolution(cameras: Sequence[Camera]) -> int:
+    """Voxels along an edge of the grid on which silhouettes are carved, a multiple of 64: about as fine as the photos'
+    pixels."""
+    pixel = min(camera.world_to_camera[2, 3] / camera.intrinsics[0, 0] for camera in cameras)
+    return RESOLUTION * int(np.clip(round(1 / pixel / RESOLUTION), 2, 4))
+
+
+def carve_hull(silhouettes: Sequence[Silhouette], resolution: int) -> np.ndarray:
+    """How deep the centres of resolution^3 cells lie inside all silhouettes, in cells of 128^3: float32, exact near the
+    surface. Raises NearError where nothing is left."""
+    coarse = _intersect(silhouettes, compute_cell_centres(RESOLUTION)).reshape((RESOLUTION,) * 3)
+    times = resolution // RESOLUTION
+    deep = coarse.repeat(times, 0).repeat(times, 1).repeat(times, 2)
+    near = np.argwhere(np.abs(coarse) < REACH)
+    steps = np.stack(np.meshgrid(*[np.arange(times)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    cells = (near[:, None] * times + steps).reshape(-1, 3)
+    deep[tuple(cells.T)] = _intersect(silhouettes, ((cells + 0.5) / resolution - 0.5).astype(np.float32))
+    if not (deep > 0).any():
+        raise NearError("The photos' outlines have no place in common.",
+                        "Check that they show the same object from the views that were given.")
+    return deep
+
+
+def _intersect(silhouettes: Sequence[Silhouette], points: np.ndarray) -> np.ndarray:
+    """(P,) float32: how deep points (P, 3) lie inside all silhouettes, in cells of 128^3."""
+    return np.minimum.reduce([silhouette.measure_depth(points) for silhouette in silhouettes])
+
+
+def _open_borders(photo: Photo) -> np.ndarray:
+    """A photo's alpha (S, S), 1 beyond those borders of the photo that cut the object off."""
+    x, y, side = photo.crop
+    (width, height), (x0, y0, x1, y1) = photo.source_size, photo.box
+    centres = (np.arange(len(photo.alpha)) + 0.5) / len(photo.alpha) * side
+    column, row = x + centres, y + centres
+    alpha = photo.alpha.copy()
+    alpha[:, (column < 0) & (x0 < 1) | (column > width) & (x1 > width - 1)] = 1
+    alpha[(row < 0) & (y0 < 1) | (row > height) & (y1 > height - 1)] = 1
+    return alpha
+
+
+def _measure_distance(alpha: np.ndarray, band: int) -> np.ndarray:
+    """(FINER S, FINER S) float32: how far inside an outline alpha (S, S) a place is, in its pixels, at most band finer
+    ones either way."""
+    from PIL import Image
+
+    size = [FINER * side for side in alpha.shape[::-1]]
+    inside = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)) > 0.5
+    return ((_distances_within(inside, band) - _distances_within(~inside, band)) / FINER).astype(np.float32)
+
+
+def _distances_within(mask: np.ndarray, band: int) -> np.ndarray:
+    """(H, W) float32: how far every pixel of a mask (H, W) bool is from the edge of what is outside, at most band; 0
+    outside. What lies beyond the picture does not count."""
+    far = np.float32((band + 1) ** 2)
+    squared = np.where(mask, far, 0).astype(np.float32)
+    for _ in range(2):  # along rows, then along columns
+        padded = np.pad(squared, ((0, 0), (band, band)), constant_values=far)
+        width = squared.shape[1]
+        nearest = [padded[:, band + step:band + step + width] + np.float32(step * step)
+                   for step in range(-band, band + 1)]
+        squared = np.minimum.reduce(nearest).T
+    return np.where(mask, np.minimum(np.sqrt(squared), band) - np.float32(0.5), 0)
+
+
+def reconstruct_hull(model: NearMini, views: list[PhotoView], progress: Progress = silent,
+                     config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
+    """The surface of the object in several photos with cameras, in the asset's frame."""
+    progress("Shape", 0.0)
+    silhouettes = [Silhouette(view.photo, view.camera) for view in views]
+    resolution = choose_resolution([view.camera for view in views])
+    deep = carve_hull(silhouettes, resolution)
+    progress("Shape", 0.8)
+    return extract_mesh(deep, config.smoothing)
+
+
+def extract_mesh(deep: np.ndarray, smoothing: Sequence[float]) -> Mesh:
+    """The mesh around what is inside a field (R, R, R), smoothed without shrinking (Taubin 1995). smoothing: steps,
+    shares of the way to the mean."""
+    vertices, quads = surface_nets.extract(deep)
+    for share in smoothing:
+        vertices = vertices + share * (average_around(vertices[quads].mean(1), quads, len(vertices)) - vertices)
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return Mesh(vertices, faces, corner_normal=compute_vertex_normals(vertices, quads)[faces])

@@ -1,0 +1,42 @@
+"""What follows an --image belongs to it."""
+
+from pathlib import Path
+
+import pytest
+
+from near_core.commands import create
+from near_core.commands.terminal import Parser
+from near_core.create.shot import Shot
+from near_core.errors import NearError
+
+
+def shots(*words: str) -> list[Shot]:
+    parser = Parser(prog="create")
+    create.add_arguments(parser)
+    photos = parser.parse_args([*words, "--out", "a.near"]).image
+    return [create.take_shot(photo, alone=len(photos) == 1) for photo in photos]
+
+
+def test_every_photo_has_its_own_options():
+    front, side, top = shots("--image", "a.png", "--view", "front", "--mask", "m.png", "--image", "b.png", "--azimuth",
+                             "80", "--elevation", "10", "--image", "c.png", "--view", "top", "--fov", "30")
+    assert (front.picture, front.mask, front.azimuth, front.elevation) == (Path("a.png"), Path("m.png"), 0, None)
+    assert (side.mask, side.azimuth, side.elevation, side.fov) == (None, 80, 10, None)
+    assert (top.azimuth, top.elevation, top.fov) == (0, 90, 30)
+
+
+def test_one_photo_takes_options_before_it_too_and_has_usual_angles():
+    (shot,) = shots("--azimuth", "30", "--image", "a.png")
+    assert (shot.azimuth, shot.elevation, shot.fov) == (30, 15, 40)
+    (shot,) = shots("--image", "a.png", "--elevation", "auto", "--fov", "auto")
+    assert (shot.azimuth, shot.elevation, shot.fov) == (0, None, None)
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--image", "a.png", "--view", "left", "--view", "right"), "twice"),
+    (("--image", "a.png", "--view", "left", "--azimuth", "3"), "Both"),
+    (("--image", "a.png", "--view", "left", "--camera", "a.json"), "Leave out --view"),
+    (("--image", "a.png", "--view", "below"), "below")])
+def test_what_contradicts_is_named(words, said):
+    with pytest.raises(NearError, match=said):
+        shots(*words)

@@ -1,0 +1,56 @@
+"""What outlines carve."""
+
+import numpy as np
+import pytest
+
+from near_core.create.hull import Silhouette, carve_hull, choose_resolution, extract_mesh
+from near_core.create.photo import prepare
+from near_core.errors import NearError
+from near_core.scene import camera as cameras
+
+
+def outline(camera, half, shift=0.0) -> np.ndarray:
+    """(H, W, 4) uint8: an upright bar about the Z axis of a width of twice half, asset units, as a camera sees it."""
+    height, width = camera.height, camera.width
+    x = (np.arange(width) + 0.5 - camera.intrinsics[0, 2]) / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
+    y = (np.arange(height) + 0.5 - camera.intrinsics[1, 2]) / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
+    inside = (np.abs(x - shift) < half) & (np.abs(y)[:, None] < 0.4)
+    return np.where(inside[..., None], np.uint8([200, 100, 50, 255]), np.uint8(0))
+
+
+def carved(half, shift=0.0):
+    silhouettes = []
+    for azimuth in (0, 90):
+        whole = cameras.orbit(azimuth, 0, 20, 4, 512, 512)
+        photo = prepare(outline(whole, half, shift))
+        silhouettes.append(Silhouette(photo, photo.cropped(whole)))
+    return carve_hull(silhouettes, choose_resolution([each.camera for each in silhouettes]))
+
+
+@pytest.mark.parametrize("half", [0.2, 0.008])
+def test_a_bar_keeps_its_width_thin_or_not(half):
+    made = extract_mesh(carved(half), ())
+    low, high = made.vertices.min(0), made.vertices.max(0)
+    np.testing.assert_allclose(high, [half, half, 0.4], atol=0.004 + 0.02 * half)
+    np.testing.assert_allclose(low, [-half, -half, -0.4], atol=0.004 + 0.02 * half)
+
+
+def test_outlines_without_a_place_in_common_are_refused():
+    silhouettes = []
+    for azimuth, elevation, shift in ((0, 0, 0.0), (180, 0, 0.3)):
+        whole = cameras.orbit(azimuth, elevation, 20, 4, 512, 512)
+        photo = prepare(outline(whole, 0.1, shift))
+        silhouettes.append(Silhouette(photo, photo.cropped(whole)))
+    with pytest.raises(NearError, match="place in common"):
+        carve_hull(silhouettes, 128)
+
+
+def test_what_a_photo_cuts_off_counts_as_unknown():
+    """A bar that goes on beyond the photo's right border; the other photo shows all of it."""
+    near = cameras.orbit(0, 0, 20, 4, 512, 512).crop(0, 0, 300, 512)
+    far = cameras.orbit(180, 0, 20, 4, 512, 512)
+    photos = [prepare(outline(far, 0.2)[:, :300].copy()), prepare(outline(far, 0.2))]
+    silhouettes = [Silhouette(photo, photo.cropped(camera)) for photo, camera in zip(photos, (near, far))]
+    made = extract_mesh(carve_hull(silhouettes, 128), ())
+    assert made.vertices[:, 0].max() == pytest.approx(0.2, abs=0.01)
+    assert made.vertices[:, 0].min() == pytest.approx(-0.2, abs=0.01)
