@@ -5,9 +5,22 @@ Every module of MODULES has register() and unregister(); they are called in this
 
 from __future__ import annotations
 
-from . import client, compositing, engine, menus, operators, panels, payload, preferences, preferences_panel, properties
+from . import (
+    client,
+    compositing,
+    cycles_scene,
+    engine,
+    menus,
+    operators,
+    panels,
+    payload,
+    preferences,
+    preferences_panel,
+    properties,
+)
 
-MODULES = (client, properties, payload, engine, compositing, preferences_panel, preferences, operators, panels, menus)
+MODULES = (client, properties, payload, cycles_scene, engine, compositing, preferences_panel, preferences, operators,
+           panels, menus)
 
 
 def register() -> None:

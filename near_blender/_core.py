@@ -11,7 +11,7 @@ ADDON = __package__.rpartition(".")[0] or __package__
 PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
-    from near_core import asset, cache, directions, errors, image, mesh, scene
+    from near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from near_core.asset import proxy_mesh
     from near_core.image import cryptomatte
     from near_core.published import checkpoints, interpreter
@@ -19,7 +19,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.scene import camera, environment
     from near_core.worker import protocol
 else:
-    from ..near_core import asset, cache, directions, errors, image, mesh, scene
+    from ..near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from ..near_core.asset import proxy_mesh
     from ..near_core.image import cryptomatte
     from ..near_core.published import checkpoints, interpreter
@@ -28,4 +28,5 @@ else:
     from ..near_core.worker import protocol
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
-           "environment", "errors", "image", "interpreter", "mesh", "protocol", "proxy_mesh", "scene", "thumbnail"]
+           "environment", "errors", "image", "interpreter", "mesh", "progress", "protocol", "proxy_mesh", "scene",
+           "thumbnail"]

@@ -1,19 +1,27 @@
-"""Which worker process computes what: one for the embedded model, another while a published model is in use."""
+"""Which process computes what: one for the embedded model, another while a published model is in use, and a second
+Blender for what Cycles draws."""
 
 from __future__ import annotations
 
 import atexit
 from typing import Any
 
+from .cycles_process import CyclesProcess
 from .worker_process import Backend, JobHandle, WorkerProcess
 
 _embedded = WorkerProcess()
 _rendering = _embedded
+_cycles = CyclesProcess()
 
 
 def get_worker() -> WorkerProcess:
     """The worker that computes pictures and reads photos, as chosen."""
     return _rendering
+
+
+def get_cycles() -> CyclesProcess:
+    """The second Blender."""
+    return _cycles
 
 
 def use_backend(backend: Backend) -> None:
@@ -51,3 +59,4 @@ def stop_workers() -> None:
     """Ends every process of the add-on that computes."""
     use_backend(Backend())
     _embedded.stop()
+    _cycles.stop()

@@ -140,13 +140,8 @@ def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
 
     Raises NearError where there is none that NeAR can draw.
     """
-    frame, render = depsgraph.scene_eval, depsgraph.scene_eval.render
-    ob = engine.camera_override or frame.camera
-    if ob is None:
-        raise errors.NearError("The scene has no camera.", "Add one with Add > Camera.")
-    ob = _camera_of_view(ob, render, view).evaluated_get(depsgraph)
-    if ob.type != "CAMERA":
-        raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
+    render: Any = depsgraph.scene_eval.render
+    ob = find_camera_object(engine, depsgraph, view)
     width, height = engine.resolution_x, engine.resolution_y
     camera = convert_camera(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
                             (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
@@ -155,6 +150,18 @@ def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
         bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
         camera = camera.crop(left, height - top, right - left, top - bottom)
     return camera
+
+
+def find_camera_object(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> Any:
+    """The evaluated object that find_camera's camera is. Raises NearError where it is none."""
+    frame: Any = depsgraph.scene_eval
+    ob = engine.camera_override or frame.camera
+    if ob is None:
+        raise errors.NearError("The scene has no camera.", "Add one with Add > Camera.")
+    ob = _camera_of_view(ob, frame.render, view).evaluated_get(depsgraph)
+    if ob.type != "CAMERA":
+        raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
+    return ob
 
 
 def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view: str) -> bpy.types.Object:

@@ -85,6 +85,8 @@ class JobHandle:
 class WorkerProcess:
     """One child process and the jobs it was given."""
 
+    called = "The worker process"  # in messages
+
     def __init__(self, backend: Backend = Backend()) -> None:
         self.backend = backend
         self.hello: dict[str, Any] = {}  # what the running process said of itself
@@ -128,7 +130,7 @@ class WorkerProcess:
             if not thread.is_alive():
                 break
             waited.wait(0.02)
-        raise _not_started()
+        raise _not_started(self.called)
 
     def cancel(self, job: JobHandle) -> None:
         """Stops a job: at once where it was not sent yet, else within CANCEL_WITHIN seconds."""
@@ -170,7 +172,7 @@ class WorkerProcess:
             try:
                 code = self._run(folder)
             except (OSError, errors.NearError) as error:
-                log.add(f"The worker could not be started ({error}).")
+                log.add(f"{self.called} could not be started ({error}).")
                 code = None
             shutil.rmtree(folder, ignore_errors=True)
             with self._lock:
@@ -182,11 +184,10 @@ class WorkerProcess:
         """One process from start to end; returns its exit status."""
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
-            [self.backend.python or find_interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), str(folder),
-             str(os.getpid())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder.parent,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
-        threading.Thread(target=_keep_lines, args=[process.stderr], daemon=True).start()
+            self._command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=folder.parent, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+        threading.Thread(target=_keep_lines, args=[process.stderr, self._is_worth_keeping], daemon=True).start()
         hung = threading.Timer(READY_WITHIN, process.kill)
         hung.daemon = True
         hung.start()
@@ -197,6 +198,7 @@ class WorkerProcess:
             if self._stopping:
                 process.kill()
         try:
+            log.add(protocol.read_until_start(process.stdout).decode(errors="replace"))
             while (event := channel.receive()) is not None:
                 if event["event"] == "hello":
                     hung.cancel()
@@ -214,6 +216,15 @@ class WorkerProcess:
                 channel.close()
         return code
 
+    def _command(self, folder: Path) -> list[str]:
+        """What to run; folder holds the array files."""
+        python = self.backend.python or find_interpreter()
+        return [python, "-I", "-c", _BOOT, json.dumps(_path()), str(folder), str(os.getpid())]
+
+    def _is_worth_keeping(self, line: str) -> bool:
+        """Whether a line that it printed goes to the log."""
+        return True
+
     def _continue(self, code: int | None) -> bool:
         """After the process ended: whether another is wanted. Jobs that it took with it are given one more chance."""
         lost = list(self._jobs.values())
@@ -222,14 +233,14 @@ class WorkerProcess:
                 self._finish(job, error=errors.Cancelled())
             return False
         if not self._expected:
-            log.add(f"The worker ended unexpectedly ({describe_exit(code)}).")
+            log.add(f"{self.called} ended unexpectedly ({describe_exit(code)}).")
             for job in lost:
-                job.warning = "The worker process crashed and was started again; see the log in Check Setup."
+                job.warning = f"{self.called} crashed and was started again; see the log in Check Setup."
                 job.crashes += 1
                 if code is None:
-                    self._finish(job, error=_not_started())
+                    self._finish(job, error=_not_started(self.called))
                 elif job.crashes > 1:
-                    self._finish(job, error=_crashed(code))
+                    self._finish(job, error=_crashed(self.called, code))
         return bool(self._jobs)
 
     def _handle(self, event: dict[str, Any]) -> None:
@@ -272,7 +283,7 @@ class WorkerProcess:
             if self._channel is not None:
                 self._channel.send(message)
         except (OSError, ValueError):  # it is gone; the supervisor sees that too and sends the job again
-            log.add("The worker could not be reached.")
+            log.add(f"{self.called} could not be reached.")
             if self._process is not None:
                 self._process.kill()
 
@@ -284,7 +295,7 @@ class WorkerProcess:
         with self._lock:
             if job.done:
                 return
-            log.add("The worker did not stop in time and is started again.")
+            log.add(f"{self.called} did not stop in time and is started again.")
             self._expected = True
             self._finish(job, error=errors.Cancelled())
             if self._process is not None:
@@ -296,18 +307,19 @@ def _path() -> tuple[tuple[int, ...], list[str]]:
     return sys.version_info[:2], [str(PATH), *filter(os.path.isdir, sys.path)]
 
 
-def _keep_lines(stream) -> None:
+def _keep_lines(stream, is_worth_keeping: Callable[[str], bool]) -> None:
     for line in stream:
-        log.add(line.decode(errors="replace"))
+        if is_worth_keeping(text := line.decode(errors="replace")):
+            log.add(text)
 
 
-def _crashed(code: int) -> errors.NearError:
-    return errors.NearError(f"The worker process crashed twice ({describe_exit(code)}).",
+def _crashed(called: str, code: int) -> errors.NearError:
+    return errors.NearError(f"{called} crashed twice ({describe_exit(code)}).",
                             "Save your work, try a smaller picture, and see the log in Check Setup.")
 
 
-def _not_started() -> errors.NearError:
-    return errors.NearError("The worker process could not be started.", "See the log in Check Setup.")
+def _not_started(called: str) -> errors.NearError:
+    return errors.NearError(f"{called} could not be started.", "See the log in Check Setup.")
 
 
 def describe_exit(code: int | None) -> str:
@@ -328,4 +340,4 @@ def find_interpreter() -> str:
     for path in candidates:
         if path.name.lower().startswith("python") and os.access(path, os.X_OK):
             return str(path)
-    raise _not_started()
+    raise _not_started(WorkerProcess.called)

@@ -14,6 +14,7 @@ from .. import asset
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
 from ..scene import Instance, Occluders, Probe, environment
+from .runtime import describe_runtime
 
 KEPT = 1 << 30  # bytes of assets and light maps held for the next request
 REPORT_EVERY = 0.05  # seconds between progress events
@@ -108,6 +109,17 @@ class Operations:
         self.store = Store()
         self.model: dict[str, Any] = {}
         self._engine: Any = None
+
+    def describe(self) -> dict[str, Any]:
+        """What "hello" says."""
+        return describe_runtime()
+
+    def keep(self, message: dict[str, Any]) -> None:
+        """Takes what later requests need."""
+        if message["op"] == "choose":
+            self.model = message["model"]
+        else:
+            self.store.put(message["hash"], message["data"], message["name"])
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Does what a request asks for. Raises NearError, Cancelled, and KeyError for what nobody can do."""

@@ -22,8 +22,17 @@ from ..mesh import Material, Mesh
 from ..scene import Camera, Lamp, Occluders, Probe, Settings
 
 TYPES = {kind.__name__: kind for kind in (Camera, Settings, Lamp, Probe, Occluders, Mesh, Material)}
+START = b"\nNEAR\n"  # the child's first bytes; what a library printed before them is no message
 MAX_MESSAGE = 64 * 2**20  # bytes of JSON
 _ALIGN = 64  # bytes
+
+
+def read_until_start(stream: BinaryIO) -> bytes:
+    """What a child printed before it said START, or before it died."""
+    said = bytearray()
+    while not said.endswith(START) and (byte := stream.read(1)):
+        said += byte
+    return bytes(said.removesuffix(START))
 
 
 class Channel:

@@ -39,26 +39,29 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..errors import Cancelled, NearError
 from . import protocol
 from .operations import Operations, Request
-from .runtime import describe_runtime
 
 
 class Worker:
-    """Takes requests from a channel and answers them, one at a time."""
+    """Takes requests from a channel and has operations answer them, one at a time.
 
-    def __init__(self, channel: protocol.Channel):
+    operations: has, as Operations, describe() for "hello", keep(message) for "put" and "choose", answer(request).
+    """
+
+    def __init__(self, channel: protocol.Channel, operations: Any):
         self._channel = channel
-        self._operations = Operations()
+        self._operations = operations
         self._pending: list[Request] = []
         self._running: Request | None = None
         self._arrived = threading.Condition()
 
     def run(self) -> None:
         """Works until the process ends."""
-        self._channel.send({"event": "hello", **describe_runtime()})
+        self._channel.send({"event": "hello", **self._operations.describe()})
         while True:
             with self._arrived:
                 self._running = None
@@ -71,10 +74,8 @@ class Worker:
     def read(self) -> None:
         """Reads messages until the parent is gone."""
         while (message := self._channel.receive()) is not None and message["op"] != "quit":
-            if message["op"] == "put":
-                self._operations.store.put(message["hash"], message["data"], message["name"])
-            elif message["op"] == "choose":
-                self._operations.model = message["model"]
+            if message["op"] in ("put", "choose"):
+                self._operations.keep(message)
             elif message["op"] == "cancel":
                 self._cancel(lambda request: request["id"] == message["id"])
             else:
@@ -125,13 +126,19 @@ def die_with(parent: int) -> None:
 
 def main(folder: str, parent: str) -> None:
     """Works for the process `parent` until it is gone. folder: holds the two array files, is deleted at the end."""
+    serve(folder, parent, Operations())
+
+
+def serve(folder: str, parent: str, operations: Any) -> None:
+    """main with other operations, which are called on the thread that calls this."""
     die_with(int(parent))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for Blender, which will tell us
     read, write = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    write.write(protocol.START)
     home = Path(folder)
-    worker = Worker(protocol.Channel(read, write, incoming=home / "requests", outgoing=home / "answers"))
+    worker = Worker(protocol.Channel(read, write, incoming=home / "requests", outgoing=home / "answers"), operations)
 
     def read_until_end() -> None:
         try:

@@ -42,6 +42,7 @@ class Client:
         (folder / "answers").touch()
         self.process = subprocess.Popen([sys.executable, "-m", "near_core.worker", str(folder), str(os.getpid())],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        protocol.read_until_start(self.process.stdout)
         self.channel = protocol.Channel(self.process.stdout, self.process.stdin, folder / "answers",
                                         folder / "requests")
         self.hello = self.channel.receive()

@@ -1,0 +1,104 @@
+"""What the second Blender can be asked for; cycles_main.py lists the messages, cycles_process.py what is answered."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import colorspace
+from ._core import errors, progress
+from ._core import scene as scenes
+from .cycles_stage import StagedScene
+
+# pass -> (the view layer's switch, Blender's names for it before and from 5.0)
+PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
+          "Normal": ("use_pass_normal", ("Normal",)), "Position": ("use_pass_position", ("Position",)),
+          "Diffuse Color": ("use_pass_diffuse_color", ("DiffCol", "Diffuse Color")),
+          "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
+          "Emission": ("use_pass_emit", ("Emit", "Emission")),
+          "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
+          "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
+          "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
+_COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission")
+EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
+
+
+class CyclesJobs:
+    """The operations of near_core.worker.worker.Worker in the second Blender."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, dict[str, Any]] = {}
+        self._stage = StagedScene()
+
+    def describe(self) -> dict[str, Any]:
+        """What "hello" says."""
+        return {"pid": os.getpid(), "blender": bpy.app.version_string}
+
+    def keep(self, message: dict[str, Any]) -> None:
+        """Remembers where a scene lies; it is opened when it is asked for."""
+        self._files = {message["hash"]: message, **dict(list(self._files.items())[:7])}
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """Does what a request asks for. Raises NearError, Cancelled."""
+        if request["scene"] not in self._files:
+            return {"event": "missing", "hashes": [request["scene"]]}
+        request.progress("Loading the scene", 0)
+        self._stage.open(request["scene"], self._files[request["scene"]])
+        return {"draw": self.draw, "probe": self.probe}[request["op"]](request)
+
+    def draw(self, request: Any) -> dict[str, Any]:
+        """One picture."""
+        stage, scene, wanted = self._stage, self._stage.scene, request["passes"]
+        stage.pose(request.fields)
+        stage.look_through(request["camera"])
+        stage.frame(request["size"], request["border"])
+        stage.hide_from_camera(request["proxies"])
+        transparent = request["transparent"]
+        scene.render.film_transparent = stage.own["film_transparent"] if transparent is None else transparent
+        scene.cycles.film_exposure = stage.own["film_exposure"]
+        stage.use_samples(request["samples"], request["denoise"], request["threads"])
+        for name, (switch, _) in PASSES.items():
+            if switch:
+                setattr(stage.layer, switch, name in wanted)
+        drawn = stage.draw(request.progress)
+        return {"passes": dict(found for name in wanted for found in _pick(name, drawn)), "stale": stage.stale}
+
+    def probe(self, request: Any) -> dict[str, Any]:
+        """Some panoramas."""
+        stage = self._stage
+        stage.pose(request.fields)
+        stage.frame(request["size"], None)
+        stage.scene.render.film_transparent = True
+        stage.scene.cycles.film_exposure = 1.0
+        stage.use_samples(request["samples"], request["denoise"], request["threads"])
+        for name, (switch, _) in PASSES.items():
+            if switch:
+                setattr(stage.layer, switch, name == "Depth")
+        lamps = [ob.name_full for ob in stage.objects if ob.type == "LIGHT"]
+        answers, count = [], len(request["probes"])
+        for number, probe in enumerate(request["probes"]):
+            stage.look_around(probe["position"])
+            stage.hide_from_camera([*lamps, *probe["hidden"]], shown=request["proxies"])
+            part = progress.part(request.progress, number / count, (number + 1) / count)
+            drawn = stage.draw(part)
+            (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
+            distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
+            answers.append(scenes.Probe(radiance, distance, probe["position"]))
+        return {"probes": answers, "stale": stage.stale}
+
+
+def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """The passes that are meant by name, with the names they go by."""
+    if name == "Cryptomatte Object":
+        found = [(key, drawn[key]) for key in sorted(drawn) if key.startswith("CryptoObject")]
+    else:
+        found = [(name, drawn[key]) for key in PASSES[name][1] if key in drawn]
+    if not found:
+        raise errors.NearError(f"Cycles made no pass {name}.", "Report this with the version of Blender.")
+    if name in _COLORS:
+        found = [(key, np.concatenate([colorspace.to_rec709(values[..., :3]), values[..., 3:]], -1))
+                 for key, values in found]
+    return found

@@ -1,0 +1,182 @@
+"""The artist's scene on its way to the second Blender: written when something changed, otherwise only its pose.
+
+Blender tells what changed (depsgraph_update_post). A scene is written by libraries.write, which touches neither file,
+selection, undo nor recent files, on the main thread. Where only objects moved, or the frame changed, a request's pose
+is enough: the second Blender evaluates the frame itself and puts every object where the pose has it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import log, sync
+from ._core import errors
+
+_MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
+
+_numbers = itertools.count(1)
+_written: dict[str, SceneFile] = {}  # by the scene's name
+_CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
+           "clip_end", "ortho_scale")
+_FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
+
+
+@dataclass(frozen=True)
+class SceneFile:
+    """A scene as it was written. folder: holds scene.blend and goes with the last job that needs it."""
+
+    key: str
+    name: str
+    folder: tempfile.TemporaryDirectory
+    settings: str
+
+    def describe(self) -> dict[str, Any]:
+        """The fields of "put"."""
+        return {"kind": "scene", "path": str(Path(self.folder.name) / "scene.blend"), "name": self.name}
+
+
+@dataclass(frozen=True)
+class SceneState:
+    """A scene as a depsgraph shows it, ready for requests to the second Blender.
+
+    fields: scene (the key of its file), layer, frame, subframe, names (name_full of the objects shown) and matrices
+    (N, 4, 4) float64, their matrix_world. needs: as worker_process.WorkerProcess.submit takes them.
+    """
+
+    fields: dict[str, Any]
+    needs: dict[str, Callable[[], dict]]
+
+
+def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:
+    """The state of what depsgraph, evaluated for a render, shows. Called from any thread; waits for the main thread.
+
+    Raises NearError where the scene cannot be written.
+    """
+    scene: Any = depsgraph.scene
+    file = _on_main_thread(lambda: _write(scene.original))
+    shown = [ob for ob in depsgraph.objects if ob.type != "CAMERA"]
+    matrices = np.array([ob.matrix_world for ob in shown], np.float64).reshape(-1, 4, 4)
+    frame = depsgraph.scene_eval
+    return SceneState({"scene": file.key, "layer": depsgraph.view_layer.name, "frame": frame.frame_current,
+                       "subframe": frame.frame_subframe, "names": [ob.name_full for ob in shown],
+                       "matrices": matrices}, {file.key: file.describe})
+
+
+def describe_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> dict[str, Any]:
+    """The camera of a final render for the second Blender. view: name of the stereo view, active in engine."""
+    ob = sync.find_camera_object(engine, depsgraph, view)
+    return describe_camera_object(ob, np.array(engine.camera_model_matrix(ob)), engine.camera_shift_x(ob))
+
+
+def describe_camera_object(ob: Any, matrix: np.ndarray | None = None, shift_x: float | None = None) -> dict[str, Any]:
+    """A camera for the second Blender. matrix: (4, 4) camera to world and shift_x, where they are not the object's."""
+    data, focus = ob.data, ob.data.dof
+    matrix = np.array(ob.matrix_world if matrix is None else matrix, np.float64)
+    lens = {name: getattr(data, name) for name in _CAMERA}
+    blur = {name: getattr(focus, name) for name in _FOCUS}
+    if focus.focus_object is not None:
+        away = np.array(focus.focus_object.matrix_world)[:3, 3] - matrix[:3, 3]
+        blur["focus_distance"] = abs(float(away @ matrix[:3, 2])) / max(float(np.linalg.norm(matrix[:3, 2])), 1e-9)
+    return {"matrix": matrix, "lens": lens if shift_x is None else lens | {"shift_x": shift_x}, "focus": blur}
+
+
+def forget() -> None:
+    """Has the next state written anew."""
+    _written.clear()
+
+
+def _write(scene: bpy.types.Scene) -> SceneFile:
+    for layer in scene.view_layers:
+        layer.update()  # what scripts changed is only now told
+    settings = _describe_settings(scene)
+    file = _written.get(scene.name_full)
+    if file is not None and file.settings == settings:
+        return file
+    folder = tempfile.TemporaryDirectory(prefix="near-scene-", ignore_cleanup_errors=True)
+    try:
+        bpy.data.libraries.write(str(Path(folder.name) / "scene.blend"), {scene}, path_remap="ABSOLUTE",
+                                 fake_user=True)
+    except (OSError, RuntimeError) as error:
+        raise errors.NearError(f"The scene could not be handed to the second Blender ({error}).",
+                               "Free space in the folder for temporary files.") from error
+    file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings)
+    _written[scene.name_full] = file
+    return file
+
+
+def _describe_settings(scene: Any) -> str:
+    """What of a scene's settings Cycles draws by and Blender does not tell about."""
+    owners = [scene.render, getattr(scene, "cycles", None), *scene.view_layers,
+              *(getattr(layer, "cycles", None) for layer in scene.view_layers)]
+    return str([[getattr(owner, p.identifier) for p in owner.bl_rna.properties
+                 if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
+                 and p.identifier not in ("resolution_x", "resolution_y", "resolution_percentage", "filepath")]
+                for owner in owners if owner is not None])
+
+
+def _on_main_thread(work: Callable[[], Any]) -> Any:
+    """What work returns, called on the main thread; here, where that does not answer in time."""
+    if threading.current_thread() is threading.main_thread():
+        return work()
+    taken, done, answer = threading.Lock(), threading.Event(), {}
+
+    def run() -> None:
+        if not taken.acquire(blocking=False):
+            return
+        try:
+            answer["value"] = work()
+        except Exception as error:
+            answer["error"] = error
+        finally:
+            done.set()
+
+    bpy.app.timers.register(run)
+    if not done.wait(_MAIN_THREAD_WITHIN) and taken.acquire(blocking=False):
+        log.add("The main thread is busy: the scene is written beside it.")
+        return work()
+    done.wait()
+    if "error" in answer:
+        raise answer["error"]
+    return answer["value"]
+
+
+@bpy.app.handlers.persistent
+def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    if not _written:
+        return
+    for update in depsgraph.updates:
+        moved_only = isinstance(update.id, bpy.types.Object) and not (update.is_updated_geometry
+                                                                      or update.is_updated_shading)
+        camera = isinstance(update.id, bpy.types.Camera) or getattr(update.id, "type", "") == "CAMERA"
+        plain_scene = isinstance(update.id, bpy.types.Scene) and not update.is_updated_geometry
+        if not (moved_only or camera or plain_scene):
+            forget()
+            return
+
+
+@bpy.app.handlers.persistent
+def _on_load(*_: Any) -> None:
+    forget()
+
+
+_HANDLERS = {"depsgraph_update_post": _on_update, "load_post": _on_load, "undo_post": _on_load, "redo_post": _on_load}
+
+
+def register() -> None:
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def unregister() -> None:
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    forget()

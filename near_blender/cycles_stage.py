@@ -1,0 +1,234 @@
+"""The artist's scene in the second Blender: opened, posed as the first one shows it, and drawn by Cycles."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ._core import errors
+
+_AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
+
+
+class StagedScene:
+    """One scene. stale: whether something that a request shows is not in it."""
+
+    def __init__(self) -> None:
+        self.key = ""
+        self.scene: Any = None
+        self.layer: Any = None
+        self.own: dict[str, Any] = {}  # settings that jobs change, as the artist has them
+        self.stale = False
+        self._camera: Any = None
+        self._anchor: Any = None
+        self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
+        self._pose: dict[str, np.ndarray] = {}
+
+    @property
+    def objects(self) -> Any:
+        """Every object of the scene."""
+        return self.scene.objects
+
+    def open(self, key: str, file: dict[str, Any]) -> None:
+        """Opens the scene of that name from a .blend file, unless it is the open one. Raises NearError."""
+        if key == self.key:
+            return
+        self.key = ""
+        if not Path(file["path"]).is_file():
+            raise errors.NearError("The scene that was handed to the second Blender is gone.", "Render again.")
+        bpy.ops.wm.open_mainfile(filepath=file["path"], load_ui=False, use_scripts=False)
+        scene: Any = bpy.data.scenes[file["name"]]
+        bpy.context.window_manager.windows[0].scene = scene  # a scene in no window would be drawn at frame 1
+        self.scene, self._seen, self.stale = scene, {}, False
+        self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}
+        self._camera, self._anchor = _add(scene, bpy.data.cameras.new("NeAR")), _add(scene, None)
+        scene.camera = self._camera
+        scene.timeline_markers.clear()  # they could choose another camera
+        _set_up(scene)
+        self.key = key
+
+    def pose(self, fields: dict[str, Any]) -> None:
+        """Goes to the view layer and the frame of a request."""
+        self.layer = self.scene.view_layers[fields["layer"]]
+        bpy.context.window_manager.windows[0].view_layer = self.layer
+        if (self.scene.frame_current, self.scene.frame_subframe) != (fields["frame"], fields["subframe"]):
+            self.scene.frame_set(fields["frame"], subframe=fields["subframe"])
+        self._pose = dict(zip(fields["names"], fields["matrices"]))
+        self.stale = False
+
+    def look_through(self, camera: dict[str, Any]) -> None:
+        """Puts the camera where cycles_scene.describe_camera says."""
+        data = self._camera.data
+        for owner, values in ((data, camera["lens"]), (data.dof, camera["focus"])):
+            for name, value in values.items():
+                _set(owner, name, value)
+        _set_matrix(self._camera, camera["matrix"])
+
+    def look_around(self, position: np.ndarray) -> None:
+        """Puts a panorama at a place of the world; its middle is +X."""
+        data = self._camera.data
+        _set(data, "type", "PANO")
+        _set(data.dof, "use_dof", False)
+        _set(data, "clip_start", 1e-4)
+        _set(data, "clip_end", 1e9)
+        # a property of the camera from 5.0, of Cycles' group before
+        _set(data if hasattr(data, "panorama_type") else data.cycles, "panorama_type", "EQUIRECTANGULAR")
+        matrix = np.eye(4)
+        matrix[:3, :3] = (0, 0, -1), (-1, 0, 0), (0, 1, 0)
+        matrix[:3, 3] = position
+        _set_matrix(self._camera, matrix)
+
+    def frame(self, size: tuple[int, int], border: tuple[int, int, int, int] | None) -> None:
+        """The picture's size, and the part of it that is drawn: left, top, right, bottom in pixels."""
+        render, (width, height) = self.scene.render, size
+        for name, value in (("resolution_x", width), ("resolution_y", height), ("resolution_percentage", 100),
+                            ("use_border", border is not None), ("use_crop_to_border", True)):
+            _set(render, name, value)
+        if border is not None:
+            left, top, right, bottom = border  # Blender rounds down
+            for name, pixel, count in (("min_x", left, width), ("max_x", right, width),
+                                       ("min_y", height - bottom, height), ("max_y", height - top, height)):
+                _set(render, f"border_{name}", min(1.0, (pixel + 0.5) / count) if pixel else 0.0)
+
+    def use_samples(self, samples: int, denoise: bool, threads: int) -> None:
+        """How much Cycles computes. threads: 0 for all."""
+        cycles, render = self.scene.cycles, self.scene.render
+        for owner, name, value in ((cycles, "samples", max(1, samples)), (cycles, "use_denoising", denoise),
+                                   (render, "threads_mode", "FIXED" if threads else "AUTO"),
+                                   (render, "threads", threads or render.threads)):
+            _set(owner, name, value)
+
+    def hide_from_camera(self, hidden: Iterable[str], shown: Iterable[str] = ()) -> None:
+        """Has the camera not see those objects, and see the `shown` that are not hidden; all others as the artist."""
+        hidden, known = set(hidden), {ob.name_full: ob for ob in bpy.data.objects}
+        for name in {*self._seen, *hidden, *shown} & known.keys():
+            ob: Any = known[name]
+            own = self._seen.setdefault(name, ob.visible_camera)
+            _set(ob, "visible_camera", name not in hidden and (own or name in shown))
+
+    def draw(self, progress: Callable[[str, float], None]) -> dict[str, np.ndarray]:
+        """The passes (H, W, channels) float32 by Blender's names, row 0 on top. Raises NearError, Cancelled."""
+        for _ in range(2):
+            drawing = _Drawing(self._pose, progress)
+            drawn = drawing.run(self.scene, self.layer)
+            progress("Drawing ordinary objects", 1.0)
+            if not drawing.moved:
+                self.stale |= bool(drawing.missing)
+                return drawn
+            for ob in (ob for ob in bpy.data.objects if ob.name_full in drawing.moved):
+                self._hold(ob, self._pose[ob.name_full])
+        self.stale = True
+        return drawn
+
+    def _hold(self, ob: Any, matrix: np.ndarray) -> None:
+        """Puts an object where it shall be, whatever moved it: sheared matrices need a parent."""
+        ob.constraints.clear()
+        if ob.animation_data is not None:
+            ob.animation_data_clear()
+        ob.parent, ob.parent_type = self._anchor, "OBJECT"
+        ob.matrix_parent_inverse = Matrix(matrix.tolist())
+        ob.matrix_basis = Matrix()
+        ob.delta_location, ob.delta_rotation_euler, ob.delta_scale = (0, 0, 0), (0, 0, 0), (1, 1, 1)
+        ob.delta_rotation_quaternion = (1, 0, 0, 0)
+
+
+class _Drawing:
+    """One run of Cycles: its passes are taken before they would go to a file.
+
+    moved: names of the objects that were not where the pose has them; then nothing was drawn. missing: not there.
+    """
+
+    def __init__(self, pose: dict[str, np.ndarray], progress: Callable[[str, float], None]):
+        self.moved: list[str] = []
+        self.missing: set[str] = set()
+        self._pose, self._progress = pose, progress
+        self._passes: dict[str, np.ndarray] = {}
+
+    def run(self, scene: Any, layer: Any) -> dict[str, np.ndarray]:
+        """Draws. Raises NearError where Cycles cannot."""
+        import cycles
+        from cycles import engine
+
+        def render(this: Any, depsgraph: bpy.types.Depsgraph) -> None:
+            self._compare(depsgraph)
+            if not self.moved:
+                engine.render(this, depsgraph)
+                self._take(this.get_result())
+
+        stats: Any = bpy.app.handlers.render_stats
+        stats.append(self._tell)
+        cycles.CyclesRender.render = render
+        try:
+            bpy.ops.render.render(scene=scene.name, layer=layer.name)
+        except RuntimeError as error:
+            raise errors.NearError(f"Cycles could not draw the ordinary objects ({error}).",
+                                   "See the log in Check Setup.") from error
+        finally:
+            stats.remove(self._tell)
+        return self._passes
+
+    def _compare(self, depsgraph: bpy.types.Depsgraph) -> None:
+        here = {ob.name_full: ob for ob in depsgraph.objects}
+        names = [name for name in self._pose if name in here]
+        self.missing = self._pose.keys() - here.keys()
+        if self.missing:  # what is only hidden here counts as there
+            self.missing -= {ob.name_full for ob in bpy.data.objects}
+        if not names:
+            return
+        now = np.array([here[name].matrix_world for name in names], np.float64)
+        wanted = np.array([self._pose[name] for name in names])
+        with np.errstate(invalid="ignore"):
+            off = np.abs(now - wanted).max((1, 2)) > _AWAY * (1e-3 + np.abs(wanted).max((1, 2)))
+        self.moved = [name for name, bad in zip(names, off) if bad]
+
+    def _take(self, result: Any) -> None:
+        width, height = result.resolution_x, result.resolution_y
+        for each in result.layers[0].passes if result.layers else ():
+            values = np.empty(width * height * each.channels, np.float32)
+            each.rect.foreach_get(values)
+            self._passes[each.name] = values.reshape(height, width, each.channels)[::-1].copy()
+
+    def _tell(self, text: str, *_: Any) -> None:
+        if found := re.search(r"Sample (\d+)/(\d+)", str(text)):
+            done, of = map(int, found.groups())
+            with contextlib.suppress(errors.Cancelled):  # nothing may be raised here; the first Blender ends us
+                self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
+
+
+def _set_up(scene: Any) -> None:
+    """Has Cycles draw, keep its data, and nothing come after it."""
+    render, cycles = scene.render, scene.cycles
+    render.engine = "CYCLES"
+    render.use_persistent_data = True
+    for name in ("use_compositing", "use_sequencer", "use_multiview", "use_freestyle", "use_stamp"):
+        setattr(render, name, False)
+    cycles.use_auto_tile = cycles.use_adaptive_sampling = False
+    cycles.time_limit = 0
+    cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
+    cycles.denoising_prefilter = "FAST"
+    if hasattr(cycles, "denoising_quality"):
+        cycles.denoising_quality = "FAST"
+
+
+def _add(scene: Any, data: Any) -> Any:
+    ob = bpy.data.objects.new("NeAR", data)
+    scene.collection.objects.link(ob)
+    return ob
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    """Sets a property where it differs: Blender evaluates again what is set."""
+    if getattr(owner, name) != value:
+        setattr(owner, name, value)
+
+
+def _set_matrix(ob: Any, matrix: np.ndarray) -> None:
+    if not np.allclose(np.array(ob.matrix_world), matrix, rtol=0, atol=0):
+        ob.matrix_world = Matrix(matrix.tolist())

@@ -1,0 +1,125 @@
+"""The second Blender: what it draws, that it follows the first one's scene, and that nothing hangs on its life."""
+
+import os
+import signal
+import time
+
+import bpy
+import numpy as np
+import pytest
+import stage
+
+from near_blender import client, cycles_scene
+from near_core import errors
+from tests.machine import slowness
+
+SIZE = 32, 24
+OPTIONS = {"samples": 1, "denoise": False}
+
+
+@pytest.fixture
+def scene():
+    """A red cube on the origin, a grey World, a camera on -Y; everything else as the factory has it."""
+    scene = stage.make_stage(*SIZE)
+    scene.render.engine = "CYCLES"
+    stage.set_color(scene.world, (0.5, 0.5, 0.5))
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    material = bpy.data.materials.new("Red")
+    material.use_nodes = True
+    shader = material.node_tree.nodes["Principled BSDF"]
+    shader.inputs["Base Color"].default_value = (0.8, 0, 0, 1)
+    cube.data.materials.append(material)
+    return scene
+
+
+def capture() -> cycles_scene.SceneState:
+    return cycles_scene.capture(bpy.context.evaluated_depsgraph_get())
+
+
+def view(scene) -> dict:
+    return cycles_scene.describe_camera_object(scene.camera)
+
+
+def draw(scene, **options) -> dict[str, np.ndarray]:
+    answer = client.get_cycles().draw(capture(), view(scene), SIZE, **OPTIONS, **options).result()
+    assert not answer["stale"]
+    return answer["passes"]
+
+
+def test_ordinary_picture_and_its_passes(scene):
+    bpy.context.object.pass_index = 3
+    passes = draw(scene, passes=["Combined", "Depth", "Normal", "Diffuse Color", "Object Index", "Cryptomatte Object"])
+    assert passes["Combined"].shape == (24, 32, 4) and passes["Combined"][12, 16, 0] > 5 * passes["Combined"][12, 16, 1]
+    assert passes["Combined"][0, 0] == pytest.approx([0.5, 0.5, 0.5, 1], abs=1e-3)
+    assert passes["Depth"][12, 16, 0] == pytest.approx(3, abs=0.2) and passes["Depth"][0, 0, 0] > 1e9
+    assert np.allclose(passes["Normal"][12, 16], (0, -1, 0), atol=1e-3)
+    assert np.allclose(passes["Diffuse Color"][12, 16], (0.8, 0, 0), atol=0.05)
+    assert passes["Object Index"][12, 16, 0] == 3 and passes["CryptoObject00"].any()
+
+
+def test_proxies_are_unseen_but_shadow(scene):
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -1))
+    seen, unseen = draw(scene), draw(scene, proxies=["Cube"])
+    assert unseen["Depth"][12, 16, 0] > seen["Depth"][12, 16, 0] + 1
+    floor = draw(scene, proxies=["Cube"])["Combined"][23, 16, 0]
+    bpy.data.objects["Cube"].hide_render = True
+    assert floor < 0.95 * draw(scene)["Combined"][23, 16, 0]
+
+
+def test_border_is_a_crop(scene):
+    whole, part = draw(scene)["Depth"], draw(scene, border=(3, 5, 20, 17))["Depth"]
+    assert part.shape == (12, 17, 1)
+    assert np.abs(part - whole[5:17, 3:20]).max() < 0.1
+
+
+def test_what_moved_is_followed_without_a_new_file(scene):
+    cube, state = bpy.context.object, capture()
+    client.get_cycles().draw(state, view(scene), SIZE, **OPTIONS).result()
+    cube.location.x = 100
+    again = capture()
+    assert again.fields["scene"] == state.fields["scene"]
+    assert draw(scene)["Depth"].min() > 1e9
+    scene.camera.location.x += 100
+    assert draw(scene)["Depth"].min() < 4
+    cube.data.vertices[0].co.z += 1
+    cube.data.update()
+    assert capture().fields["scene"] != state.fields["scene"]
+
+
+def test_probe_sees_around(scene):
+    bpy.context.object.location = 4, 0, 0
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    scene.collection.objects.link(lamp)
+    lamp.location, lamp.data.shadow_soft_size = (-3, 0, 0), 1.0
+    job = client.get_cycles().probe(capture(), [((0, 0, 0), []), ((0, 0, 0), ["Cube"])], size=(16, 8), **OPTIONS)
+    probe, empty = job.result()["probes"]
+    assert probe.radiance.shape == (8, 16, 4) and probe.distance.shape == (8, 16)
+    assert probe.distance[3:5, 7:9] == pytest.approx(3, rel=0.1), "the middle looks along +X, in metres"
+    assert probe.radiance[4, 8, 3] == 1
+    assert not probe.radiance[:, :4].any() and np.isinf(probe.distance[:, :4]).all(), "neither lamp nor World"
+    assert not empty.radiance.any()
+
+
+def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
+    draw(scene)
+    job = client.get_cycles().draw(capture(), view(scene), (2000, 2000), samples=1000)
+    time.sleep(0.3)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert time.monotonic() - start < 0.6 * slowness()
+    assert draw(scene)["Depth"].min() < 4
+
+
+def test_killed_second_blender_is_started_again(scene):
+    draw(scene)
+    os.kill(client.get_cycles().check(60)["pid"], signal.SIGKILL)
+    assert draw(scene)["Depth"].min() < 4
+
+
+def test_the_file_is_not_touched(scene):
+    before = bpy.data.is_dirty, bpy.data.filepath, [ob.name for ob in bpy.data.objects], scene.camera.name
+    draw(scene)
+    assert (bpy.data.is_dirty, bpy.data.filepath, [ob.name for ob in bpy.data.objects], scene.camera.name) == before
