@@ -17,7 +17,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.published import checkpoints, interpreter
     from near_core.render import composite, thumbnail
     from near_core.scene import camera, environment
-    from near_core.worker import protocol
+    from near_core.worker import protocol, worker
 else:
     from ..near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from ..near_core.asset import proxy_mesh
@@ -25,8 +25,9 @@ else:
     from ..near_core.published import checkpoints, interpreter
     from ..near_core.render import composite, thumbnail
     from ..near_core.scene import camera, environment
-    from ..near_core.worker import protocol
+    from ..near_core.worker import protocol, worker
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
            "environment", "errors", "image", "interpreter", "mesh", "progress", "protocol", "proxy_mesh", "scene",
-           "thumbnail"]
+           "thumbnail",
+           "worker"]

@@ -8,9 +8,10 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace
+from . import colorspace, cycles_occluders, cycles_world
 from ._core import errors, progress
 from ._core import scene as scenes
+from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene
 
 # pass -> (the view layer's switch, Blender's names for it before and from 5.0)
@@ -23,6 +24,7 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
 _COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission")
+_HOLE_EDGE = 2.0  # pixels
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
 
@@ -43,16 +45,18 @@ class CyclesJobs:
 
     def answer(self, request: Any) -> dict[str, Any]:
         """Does what a request asks for. Raises NearError, Cancelled."""
+        if request["op"] == "world":
+            return {"maps": cycles_world.bake(request)}
         if request["scene"] not in self._files:
             return {"event": "missing", "hashes": [request["scene"]]}
         request.progress("Loading the scene", 0)
         self._stage.open(request["scene"], self._files[request["scene"]])
-        return {"draw": self.draw, "probe": self.probe}[request["op"]](request)
+        self._stage.pose(request.fields)
+        return {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
 
     def draw(self, request: Any) -> dict[str, Any]:
         """One picture."""
         stage, scene, wanted = self._stage, self._stage.scene, request["passes"]
-        stage.pose(request.fields)
         stage.look_through(request["camera"])
         stage.frame(request["size"], request["border"])
         stage.hide_from_camera(request["proxies"])
@@ -63,13 +67,16 @@ class CyclesJobs:
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in wanted)
-        drawn = stage.draw(request.progress)
+        try:
+            stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE)
+            drawn = stage.draw(request.progress)
+        finally:
+            stage.holes.close()
         return {"passes": dict(found for name in wanted for found in _pick(name, drawn)), "stale": stage.stale}
 
     def probe(self, request: Any) -> dict[str, Any]:
         """Some panoramas."""
         stage = self._stage
-        stage.pose(request.fields)
         stage.frame(request["size"], None)
         stage.scene.render.film_transparent = True
         stage.scene.cycles.film_exposure = 1.0
@@ -88,6 +95,17 @@ class CyclesJobs:
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
             answers.append(scenes.Probe(radiance, distance, probe["position"]))
         return {"probes": answers, "stale": stage.stale}
+
+
+    def occluders(self, request: Any) -> dict[str, Any]:
+        """What casts shadows."""
+        found: list[tuple[scenes.Occluders, int]] = []
+        self._stage.draw(request.progress, lambda depsgraph: found.append(
+            cycles_occluders.collect(depsgraph, request["proxies"], request["budget"])))
+        answer, left = found[-1] if found else (scenes.Occluders(np.empty((0, 3), np.float32),
+                                                                 np.empty((0, 3), np.int32)), 0)
+        warning = f"{left} triangles far from the assets cast no shadows on them." if left else ""
+        return {"occluders": answer, "stale": self._stage.stale, "warning": warning}
 
 
 def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,24 @@ import numpy as np
 
 from . import worker_process
 from ._core import PATH
-from .cycles_scene import SceneState
+
+_BOOT = ("import json,runpy,sys; p=json.loads(sys.argv[-1])['path']; "
+         "sys.path[:]=list(dict.fromkeys([*p[:1],*sys.path,*p[1:]])); "
+         "runpy.run_module('near_blender.cycles_main',run_name='__main__',alter_sys=True)")
 
 JobHandle = worker_process.JobHandle
+
+
+@dataclass(frozen=True)
+class SceneState:
+    """A scene as a depsgraph shows it, ready for requests; cycles_scene.capture makes it.
+
+    fields: scene (the key of its file), layer, frame, subframe, names (name_full of the objects shown) and matrices
+    (N, 4, 4) float64, their matrix_world. needs: as worker_process.WorkerProcess.submit takes them.
+    """
+
+    fields: dict[str, Any]
+    needs: dict[str, Callable[[], dict]]
 
 
 class CyclesProcess(worker_process.WorkerProcess):
@@ -36,19 +52,23 @@ class CyclesProcess(worker_process.WorkerProcess):
     def draw(self, state: SceneState, camera: dict[str, Any], size: tuple[int, int], *,
              border: tuple[int, int, int, int] | None = None, proxies: Iterable[str] = (),
              passes: Sequence[str] = ("Combined", "Depth"), samples: int = 16, denoise: bool = True, threads: int = 0,
-             transparent: bool | None = None, channel: str | None = None) -> JobHandle:
+             transparent: bool | None = None, holes: Iterable[tuple[str, np.ndarray]] = (),
+             channel: str | None = None) -> JobHandle:
         """The ordinary picture: proxies are unseen by the camera, but shadow, bounce and are reflected.
 
         camera: cycles_scene.describe_camera's. size: width, height of the whole frame in pixels. border: left, top,
         right, bottom in pixels from the top left corner, None for the whole frame. proxies: name_full of objects.
         passes: keys of cycles_jobs.PASSES. threads: 0 for all. transparent: the film, None as the scene has it.
+        holes: name_full of a proxy and matrix (4, 4), its mesh to the world, for each instance of an asset that shall
+        be a hole with alpha 0, two pixels larger than the proxy: with a transparent film, what is left is what is in
+        front of them.
 
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
         along the view axis and 1e10 where nothing is; Cryptomatte comes as CryptoObject00 and following.
         """
         return self._ask("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
                          passes=list(passes), samples=samples, denoise=denoise, threads=threads,
-                         transparent=transparent)
+                         transparent=transparent, holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
 
     def probe(self, state: SceneState, probes: Iterable[tuple[np.ndarray, Iterable[str]]], *,
               proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 16,
@@ -64,17 +84,28 @@ class CyclesProcess(worker_process.WorkerProcess):
         return self._ask("probe", state, channel, probes=wanted, proxies=list(proxies), size=size, samples=samples,
                          denoise=denoise, threads=threads)
 
+    def occluders(self, state: SceneState, *, proxies: Iterable[str] = (), budget: int = 2_000_000,
+                  channel: str | None = None) -> JobHandle:
+        """The triangles of ordinary objects, instances too, that cast shadows, those near to proxies first.
+
+        The result's `occluders` is a near_core.scene.Occluders of at most `budget` triangles; the job's warning says
+        how many were left out.
+        """
+        return self._ask("occluders", state, channel, proxies=list(proxies), budget=budget)
+
+    def bake_world(self, path: str, world: str, **options: Any) -> JobHandle:
+        """The World of that name in a .blend file as maps; options and the result's `maps` are cycles_world.bake's."""
+        return self.submit("world", path=path, world=world, **options)
+
     def _ask(self, op: str, state: SceneState, channel: str | None, **fields: Any) -> JobHandle:
         return self.submit(op, channel, state.needs, **state.fields, **fields)
 
     def _command(self, folder: Path) -> list[str]:
-        script = str(Path(__file__).with_name("cycles_main.py"))
         options = json.dumps({"path": _find_path(), "folder": str(folder), "parent": str(os.getpid())})
         if bpy.app.binary_path:
-            return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", script, "--", options]
-        boot = ("import json,runpy,sys; sys.path+=json.loads(sys.argv[2])['path'][1:]; import bpy; "
-                "runpy.run_path(sys.argv[1],run_name='__main__')")  # bpy as a Python module
-        return [worker_process.find_interpreter(), "-I", "-c", boot, script, options]
+            return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1",
+                    "--python-expr", _BOOT, "--", options]
+        return [worker_process.find_interpreter(), "-I", "-c", _BOOT, options]  # bpy as a Python module
 
     def _is_worth_keeping(self, line: str) -> bool:
         return not ("Fra:" in line or line.startswith("Saved:") or not line.strip())

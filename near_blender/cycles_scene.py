@@ -20,6 +20,7 @@ import numpy as np
 
 from . import log, sync
 from ._core import errors
+from .cycles_process import SceneState
 
 _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
@@ -42,18 +43,6 @@ class SceneFile:
     def describe(self) -> dict[str, Any]:
         """The fields of "put"."""
         return {"kind": "scene", "path": str(Path(self.folder.name) / "scene.blend"), "name": self.name}
-
-
-@dataclass(frozen=True)
-class SceneState:
-    """A scene as a depsgraph shows it, ready for requests to the second Blender.
-
-    fields: scene (the key of its file), layer, frame, subframe, names (name_full of the objects shown) and matrices
-    (N, 4, 4) float64, their matrix_world. needs: as worker_process.WorkerProcess.submit takes them.
-    """
-
-    fields: dict[str, Any]
-    needs: dict[str, Callable[[], dict]]
 
 
 def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:

@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ._core import errors
+from .cycles_front import Holes
 
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
 
@@ -28,6 +29,7 @@ class StagedScene:
         self.stale = False
         self._camera: Any = None
         self._anchor: Any = None
+        self.holes: Any = None
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
         self._pose: dict[str, np.ndarray] = {}
 
@@ -48,10 +50,10 @@ class StagedScene:
         bpy.context.window_manager.windows[0].scene = scene  # a scene in no window would be drawn at frame 1
         self.scene, self._seen, self.stale = scene, {}, False
         self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}
-        self._camera, self._anchor = _add(scene, bpy.data.cameras.new("NeAR")), _add(scene, None)
-        scene.camera = self._camera
+        self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
+        scene.camera, self.holes = self._camera, Holes(scene)
         scene.timeline_markers.clear()  # they could choose another camera
-        _set_up(scene)
+        set_up(scene)
         self.key = key
 
     def pose(self, fields: dict[str, Any]) -> None:
@@ -73,17 +75,7 @@ class StagedScene:
 
     def look_around(self, position: np.ndarray) -> None:
         """Puts a panorama at a place of the world; its middle is +X."""
-        data = self._camera.data
-        _set(data, "type", "PANO")
-        _set(data.dof, "use_dof", False)
-        _set(data, "clip_start", 1e-4)
-        _set(data, "clip_end", 1e9)
-        # a property of the camera from 5.0, of Cycles' group before
-        _set(data if hasattr(data, "panorama_type") else data.cycles, "panorama_type", "EQUIRECTANGULAR")
-        matrix = np.eye(4)
-        matrix[:3, :3] = (0, 0, -1), (-1, 0, 0), (0, 1, 0)
-        matrix[:3, 3] = position
-        _set_matrix(self._camera, matrix)
+        look_around(self._camera, position)
 
     def frame(self, size: tuple[int, int], border: tuple[int, int, int, int] | None) -> None:
         """The picture's size, and the part of it that is drawn: left, top, right, bottom in pixels."""
@@ -113,10 +105,14 @@ class StagedScene:
             own = self._seen.setdefault(name, ob.visible_camera)
             _set(ob, "visible_camera", name not in hidden and (own or name in shown))
 
-    def draw(self, progress: Callable[[str, float], None]) -> dict[str, np.ndarray]:
-        """The passes (H, W, channels) float32 by Blender's names, row 0 on top. Raises NearError, Cancelled."""
+    def draw(self, progress: Callable[[str, float], None],
+             look: Callable[[bpy.types.Depsgraph], None] | None = None) -> dict[str, np.ndarray]:
+        """The passes (H, W, channels) float32 by Blender's names, row 0 on top. Raises NearError, Cancelled.
+
+        look: called with what would be drawn, instead of drawing it.
+        """
         for _ in range(2):
-            drawing = _Drawing(self._pose, progress)
+            drawing = Drawing(self._pose, progress, look)
             drawn = drawing.run(self.scene, self.layer)
             progress("Drawing ordinary objects", 1.0)
             if not drawing.moved:
@@ -139,16 +135,17 @@ class StagedScene:
         ob.delta_rotation_quaternion = (1, 0, 0, 0)
 
 
-class _Drawing:
+class Drawing:
     """One run of Cycles: its passes are taken before they would go to a file.
 
     moved: names of the objects that were not where the pose has them; then nothing was drawn. missing: not there.
     """
 
-    def __init__(self, pose: dict[str, np.ndarray], progress: Callable[[str, float], None]):
+    def __init__(self, pose: dict[str, np.ndarray], progress: Callable[[str, float], None],
+                 look: Callable[[bpy.types.Depsgraph], None] | None = None):
         self.moved: list[str] = []
         self.missing: set[str] = set()
-        self._pose, self._progress = pose, progress
+        self._pose, self._progress, self._look = pose, progress, look
         self._passes: dict[str, np.ndarray] = {}
 
     def run(self, scene: Any, layer: Any) -> dict[str, np.ndarray]:
@@ -158,7 +155,11 @@ class _Drawing:
 
         def render(this: Any, depsgraph: bpy.types.Depsgraph) -> None:
             self._compare(depsgraph)
-            if not self.moved:
+            if self.moved:
+                return
+            if self._look is not None:
+                self._look(depsgraph)
+            else:
                 engine.render(this, depsgraph)
                 self._take(this.get_result())
 
@@ -202,7 +203,7 @@ class _Drawing:
                 self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
 
 
-def _set_up(scene: Any) -> None:
+def set_up(scene: Any) -> None:
     """Has Cycles draw, keep its data, and nothing come after it."""
     render, cycles = scene.render, scene.cycles
     render.engine = "CYCLES"
@@ -217,10 +218,25 @@ def _set_up(scene: Any) -> None:
         cycles.denoising_quality = "FAST"
 
 
-def _add(scene: Any, data: Any) -> Any:
+def add_object(scene: Any, data: Any) -> Any:
     ob = bpy.data.objects.new("NeAR", data)
     scene.collection.objects.link(ob)
     return ob
+
+
+def look_around(ob: Any, position: np.ndarray) -> None:
+    """Makes a camera object an equirectangular panorama at a place of the world, whose middle is +X."""
+    data = ob.data
+    _set(data, "type", "PANO")
+    _set(data.dof, "use_dof", False)
+    _set(data, "clip_start", 1e-4)
+    _set(data, "clip_end", 1e9)
+    # a property of the camera from 5.0, of Cycles' group before
+    _set(data if hasattr(data, "panorama_type") else data.cycles, "panorama_type", "EQUIRECTANGULAR")
+    matrix = np.eye(4)
+    matrix[:3, :3] = (0, 0, -1), (-1, 0, 0), (0, 1, 0)
+    matrix[:3, 3] = position
+    _set_matrix(ob, matrix)
 
 
 def _set(owner: Any, name: str, value: Any) -> None:

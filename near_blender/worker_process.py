@@ -54,7 +54,7 @@ class JobHandle:
         self.crashes = 0
         self._worker, self._done = worker, threading.Event()
         self._answer: dict[str, Any] = {}
-        self._error: Exception | None = None
+        self.error: Exception | None = None
 
     @property
     def done(self) -> bool:
@@ -68,8 +68,8 @@ class JobHandle:
     def result(self) -> dict[str, Any]:
         """The worker's answer. Raises the job's NearError, or Cancelled."""
         self._done.wait()
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._answer
 
     def cancel(self) -> None:
@@ -78,7 +78,7 @@ class JobHandle:
 
     def finish(self, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
         """Called by the worker's supervisor."""
-        self._answer, self._error = answer or {}, error
+        self._answer, self.error = answer or {}, error
         self._done.set()
 
 

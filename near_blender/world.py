@@ -8,13 +8,7 @@ camera sees behind them are two maps.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +16,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, log, node_trees, worker_process
+from . import client, colorspace, node_trees
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -185,7 +179,7 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | Worl
     key = f"{tree} {width} {colorspace.get_working_space()}"
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
-        if finished == key or bake.error is None:
+        if finished == key or bake.succeeded:
             _lights.put(finished, bake.light())
     if key in _lights:
         return _lights[key]
@@ -199,64 +193,41 @@ class WorldBake:
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
         self.name, self._width = world.name, width
-        self.error: errors.NearError | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="near-world-"))
-        self._process: subprocess.Popen | None = None
-        self._maps: dict[str, np.ndarray] = {}
-        self._finished = threading.Event()
-        blend = self._folder / "world.blend"
-        bpy.data.libraries.write(str(blend), {world}, path_remap="ABSOLUTE", fake_user=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="near-world-", ignore_cleanup_errors=True)
+        blend = str(Path(self._folder.name) / "world.blend")
+        bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
         sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
-        options = {"blend": str(blend), "world": world.name, "out": str(self._folder / "maps"), "width": width,
-                   "seen_width": seen_width, "samples": _SUN_SAMPLES if sun else 1, "frame": frame,
-                   "lighting": node_trees.uses_type(world.node_tree, "LIGHT_PATH")}
-        threading.Thread(target=self._run, args=[options], daemon=True).start()
+        self._job = client.get_cycles().bake_world(
+            blend, world.name, frame=frame, width=width, seen_width=seen_width, samples=_SUN_SAMPLES if sun else 1,
+            lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"))
 
     @property
     def done(self) -> bool:
         """Whether it has ended, well or not."""
-        return self._finished.is_set()
+        return self._job.done
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.done and self._job.error is None
 
     def wait(self, seconds: float) -> bool:
         """Waits seconds at the longest; says whether it is done."""
-        return self._finished.wait(seconds)
+        return self._job.wait(seconds)
 
     def light(self) -> WorldLight:
         """What was baked. Raises NearError where that failed."""
-        if self.error is not None:
-            raise self.error
-        return _make_light(self._maps["seen"], self._width, self._maps.get("lighting"))
+        try:
+            maps = self._job.result()["maps"]
+        except (errors.NearError, errors.Cancelled) as error:
+            raise errors.NearError(f"The World {self.name} could not be baked ({error}).", _ADVICE) from error
+        for rgb in maps.values():
+            _clean(rgb, _BRIGHTEST_BAKE)
+        return _make_light(maps["seen"], self._width, maps.get("lighting"))
 
     def stop(self) -> None:
-        """Ends the second Blender."""
-        if self._process is not None:
-            self._process.kill()
-
-    def _run(self, options: dict[str, Any]) -> None:
-        try:
-            self._process = subprocess.Popen(
-                _command(options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                cwd=self._folder, env=os.environ | ({} if bpy.app.binary_path else {"PYTHONPATH": _python_path()}),
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
-            said, _ = self._process.communicate()
-            self._read(options, said.decode(errors="replace"))
-        except OSError as error:
-            self.error = errors.NearError(f"The World {self.name} could not be baked ({error}).", _ADVICE)
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._finished.set()
-
-    def _read(self, options: dict[str, Any], said: str) -> None:
-        try:
-            with np.load(options["out"] + ".npz", allow_pickle=False) as baked:
-                space = str(baked["space"])
-                for key in set(baked.files) - {"space"}:
-                    rgb = colorspace.to_rec709(baked[key], space if space in colorspace.SPACES else "Linear Rec.709")
-                    _clean(rgb, _BRIGHTEST_BAKE)
-                    self._maps[key] = rgb
-        except (OSError, ValueError, KeyError):
-            log.add(said)
-            self.error = errors.NearError(f"The World {self.name} could not be baked.", _ADVICE)
+        """Gives it up."""
+        self._job.cancel()
 
 
 def _scaled(rgb: np.ndarray) -> Environment:
@@ -266,19 +237,6 @@ def _scaled(rgb: np.ndarray) -> Environment:
 
 
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."
-
-
-def _command(options: dict[str, Any]) -> list[str]:
-    script, text = str(Path(__file__).with_name("world_bake.py")), json.dumps(options)
-    if bpy.app.binary_path:
-        return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "-P", script, "--", text]
-    return [worker_process.find_interpreter(), script, text]  # bpy as a Python module
-
-
-def _python_path() -> str:
-    """Where the bpy module is found; its own scripts would hide it."""
-    scripts = Path(bpy.utils.resource_path("LOCAL"))
-    return os.pathsep.join(p for p in sys.path if os.path.isdir(p) and scripts not in Path(p).parents)
 
 
 def unregister() -> None:

@@ -101,6 +101,33 @@ def test_probe_sees_around(scene):
     assert not empty.radiance.any()
 
 
+def test_holes_leave_what_is_in_front(scene):
+    cube = bpy.context.object
+    bpy.ops.mesh.primitive_plane_add(size=1, location=(-0.5, -2, 0.5), rotation=(np.pi / 2, 0, 0))
+    options = {"proxies": ["Cube"], "holes": [("Cube", np.array(cube.matrix_world))], "transparent": True}
+    alpha = draw(scene, **options)["Combined"][..., 3]
+    assert alpha[8, 12] == 1, "the plane in front"
+    assert alpha[16, 20] == 0 and alpha[0, 31] == 0, "the hole, and nothing"
+    picture = draw(scene, proxies=["Cube"])["Combined"]
+    assert picture[..., 3].all() and picture[16, 20, :3] == pytest.approx([0.5] * 3, abs=1e-3), "no hole is left behind"
+
+
+def test_occluders_are_what_casts_shadows(scene):
+    bpy.context.object.location = 5, 0, 0
+    bpy.ops.mesh.primitive_plane_add(location=(0, 0, -1))
+    group = bpy.data.collections.new("Group")
+    group.objects.link(bpy.data.objects["Cube"])
+    twin = bpy.data.objects.new("Twin", None)
+    twin.instance_type, twin.instance_collection, twin.location = "COLLECTION", group, (0, 9, 0)
+    scene.collection.objects.link(twin)
+    job = client.get_cycles().occluders(capture(), proxies=["Plane"])
+    found = job.result()["occluders"]
+    assert found.faces.shape == (24, 3) and job.warning == ""
+    assert np.allclose(found.vertices.min(0), (4, -1, -1)) and np.allclose(found.vertices.max(0), (6, 10, 1))
+    job = client.get_cycles().occluders(capture(), proxies=["Plane"], budget=15)
+    assert len(job.result()["occluders"].faces) == 15 and "9 triangles" in job.warning
+
+
 def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
     draw(scene)
     job = client.get_cycles().draw(capture(), view(scene), (2000, 2000), samples=1000)

@@ -1,0 +1,76 @@
+"""Assets as holes: copies of their proxies in the second Blender, a little larger, that only the camera sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+_UNSEEN = ("visible_diffuse", "visible_glossy", "visible_transmission", "visible_volume_scatter", "visible_shadow")
+
+
+class Holes:
+    """The holes of one scene; their meshes are kept for the next picture."""
+
+    def __init__(self, scene: Any):
+        self._scene = scene
+        self._meshes: dict[tuple[str, float], Any] = {}
+        self._objects: list[Any] = []
+
+    def cut(self, instances: Iterable[dict[str, Any]], pixel: np.ndarray, pixels: float) -> None:
+        """Adds a hole per instance, larger than its proxy by `pixels`.
+
+        instances: dicts of name, the proxy's name_full, and matrix (4, 4), its mesh to the world. pixel: (4,), the
+        plane whose value at a place of the world is the size of a pixel there.
+        """
+        known = {ob.name_full: ob for ob in bpy.data.objects}
+        for instance in instances:
+            proxy: Any = known.get(instance["name"])
+            matrix = np.asarray(instance["matrix"], np.float64)
+            scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+            if proxy is None or proxy.type != "MESH" or not np.isfinite(matrix).all() or scale < 1e-9:
+                continue
+            size = max(float(pixel @ matrix[:, 3]), 1e-9) * pixels / scale
+            ob = bpy.data.objects.new("NeAR hole", self._inflate(proxy, size))
+            ob.matrix_world, ob.is_holdout = Matrix(matrix.tolist()), True
+            for name in _UNSEEN:
+                setattr(ob, name, False)
+            self._scene.collection.objects.link(ob)
+            self._objects.append(ob)
+
+    def close(self) -> None:
+        """Takes the holes away."""
+        for ob in self._objects:
+            bpy.data.objects.remove(ob)
+        self._objects = []
+
+    def _inflate(self, proxy: Any, size: float) -> Any:
+        """The proxy's mesh, each vertex moved along its normal by about `size`; near sizes share a mesh."""
+        size = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2)
+        key = (proxy.name_full, size)
+        if key not in self._meshes:
+            mesh = proxy.data.copy()
+            mesh.use_fake_user = True
+            points, normals = np.empty((2, 3 * len(mesh.vertices)), np.float32)
+            mesh.vertices.foreach_get("co", points)
+            mesh.vertex_normals.foreach_get("vector", normals)
+            mesh.vertices.foreach_set("co", points + np.float32(size) * normals)
+            mesh.update()
+            self._meshes[key] = mesh
+        return self._meshes[key]
+
+
+def measure_pixel(camera: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+    """The plane (4,) whose value at a place of the world is the size of a pixel there, in metres."""
+    lens, matrix = camera["lens"], np.asarray(camera["matrix"], np.float64)
+    width, height = size
+    tall = lens["sensor_fit"] == "VERTICAL" or (lens["sensor_fit"] == "AUTO" and height > width)
+    span = height if tall else width
+    if lens["type"] == "ORTHO":
+        return np.array([0, 0, 0, lens["ortho_scale"] / span])
+    sensor = lens["sensor_height"] if lens["sensor_fit"] == "VERTICAL" else lens["sensor_width"]
+    forward = -matrix[:3, 2] / max(float(np.linalg.norm(matrix[:3, 2])), 1e-12)
+    return np.append(forward, -forward @ matrix[:3, 3]) * sensor / (lens["lens"] * span)

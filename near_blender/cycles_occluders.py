@@ -1,0 +1,91 @@
+"""Ordinary surfaces as triangles, read in the second Blender from what Cycles would draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ._core import scene as scenes
+
+_SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT")
+
+
+def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int) -> tuple[scenes.Occluders, int]:
+    """The triangles in the world that cast shadows, those nearest to a proxy first, and how many were left out.
+
+    proxies: name_full of what casts none here. budget: triangles at the most.
+    """
+    proxies, middles, standing = set(proxies), [], []
+    for instance in depsgraph.object_instances:
+        ob: Any = instance.object
+        matrix = np.array(instance.matrix_world, np.float64)
+        if ob.name_full in proxies:
+            middles.append(matrix[:3, 3])
+        elif instance.show_self and ob.type in _SURFACES and ob.visible_shadow and np.isfinite(matrix).all():
+            standing.append((ob.original, _bound(ob), matrix))
+    near = np.array(middles or [np.zeros(3)])
+    standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
+    meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+    points, faces, count, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, 0
+    for original, _, matrix in standing:
+        if original not in meshes:
+            meshes[original] = _read(original.evaluated_get(depsgraph))
+        vertices, triangles = meshes[original]
+        world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
+        kept, free = triangles, budget - sum(len(f) for f in faces)
+        if len(kept) > free:
+            away = ((world[kept].mean(1)[:, None] - near[None, :64]) ** 2).sum(-1).min(1) if free else np.empty(0)
+            kept = kept[np.argpartition(away, free - 1)[:free]] if free else kept[:0]
+            left += len(triangles) - len(kept)
+        if len(kept):
+            points.append(world)
+            faces.append(kept + np.int32(count))
+            count += len(world)
+    return scenes.Occluders(np.concatenate(points), np.concatenate(faces)), left
+
+
+def _bound(ob: Any) -> np.ndarray:
+    return np.array(ob.bound_box, np.float64)
+
+
+def _measure_away(bound: np.ndarray, matrix: np.ndarray, near: np.ndarray) -> float:
+    """Metres between the nearest of some points and a box around a box."""
+    corners = bound @ matrix[:3, :3].T + matrix[:3, 3]
+    outside = np.maximum(np.maximum(corners.min(0) - near, near - corners.max(0)), 0)
+    return float(np.linalg.norm(outside, axis=1).min())
+
+
+def _read(ob: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) float64 and opaque triangles (F, 3) int32 of an evaluated object, in its own frame."""
+    try:
+        mesh = ob.to_mesh()
+    except RuntimeError:  # nothing to make a mesh of
+        mesh = None
+    if mesh is None:
+        return np.empty((0, 3)), np.empty((0, 3), np.int32)
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", vertices)
+    triangles, slots = np.empty(3 * len(mesh.loop_triangles), np.int32), np.empty(len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    mesh.loop_triangles.foreach_get("material_index", slots)
+    opaque = np.array([not lets_light_through(slot.material) for slot in ob.material_slots] or [True])
+    triangles = triangles.reshape(-1, 3)[opaque[np.clip(slots, 0, len(opaque) - 1)]]
+    ob.to_mesh_clear()
+    return vertices.reshape(-1, 3).astype(np.float64), triangles
+
+
+def lets_light_through(material: Any) -> bool:
+    """Whether a material's surface is nothing but transparent, or volume only: it casts no shadow of its own."""
+    if material is None or material.node_tree is None:
+        return False
+    output = material.node_tree.get_output_node("CYCLES")
+    if output is None or not output.inputs["Surface"].is_linked:
+        return output is not None and output.inputs["Volume"].is_linked
+    shader = output.inputs["Surface"].links[0].from_node
+    alpha = shader.inputs.get("Alpha") if shader.type == "BSDF_PRINCIPLED" else None
+    return shader.type == "BSDF_TRANSPARENT" or (alpha is not None and not alpha.is_linked
+                                                  and alpha.default_value < 0.5)
