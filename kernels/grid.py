@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .ggx import Pyramid
-from .library import INTEGER, POINTER, Kernel, require
+from .library import INTEGER, POINTER, REAL, Kernel, require
 
 _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
@@ -20,6 +20,7 @@ _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
                          INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+_blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
 
 
 class _GridView(ctypes.Structure):
@@ -140,6 +141,23 @@ class Grid:
     def parts(self, size: int) -> list[np.ndarray]:
         """All surfels, neighbours together, in lists (n,) int32 of about `size`."""
         return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))
+
+
+def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.ndarray, share: np.ndarray, *,
+          radius: float = 1.5, threads: int = 0) -> np.ndarray:
+    """What the surfels around points of the surface say, smoothly: (K, C) float32.
+
+    position, normal: (K, 3) float32, asset frame, unit normals of the side that is seen. features: (M, C) float32 of
+    the grid's surfels. share: (M,) float32, how much of each counts; 0: none of it. radius: cells; surfels weigh less
+    with distance, off their plane above all, and with the angle between normals. Where none are near, those further off
+    and turned further away count; zeros where there are none at all.
+    """
+    count, channels = len(require("position", position, (None, 3))), require("features", features, (len(grid), None)).shape[1]
+    require("normal", normal, (count, 3)), require("share", share, (len(grid),))
+    in_cells = position / np.float32(grid.cell) + np.float32(grid.resolution / 2)
+    out = np.empty((count, channels), np.float32)
+    _blend(grid._address, in_cells, normal, count, share, features, channels, radius, out, threads)
+    return out
 
 
 def pack_open(table: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
 if TYPE_CHECKING:
-    from kernels import attention, ggx, grid, library, microfacets, splat
+    from kernels import attention, ggx, grid, library, microfacets, splat, triangles
 else:
     attention = importlib.import_module(f"{_name}.attention")
     ggx = importlib.import_module(f"{_name}.ggx")
@@ -18,3 +18,4 @@ else:
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")
     splat = importlib.import_module(f"{_name}.splat")
+    triangles = importlib.import_module(f"{_name}.triangles")

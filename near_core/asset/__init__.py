@@ -5,8 +5,9 @@
 
 from .layout import VoxelMaterial
 from .neural_asset import RESOLUTION, NeuralAsset, estimate_voxel_normals, from_bytes, hash_bytes, load, save, to_bytes
+from .skin import Skin, SkinMaterial
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Surfels", "Texels", "VoxelMaterial", "concatenate",
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Skin", "SkinMaterial", "Surfels", "Texels", "VoxelMaterial", "concatenate",
            "from_bytes", "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..errors import NearError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_BYTES = 512 * 2**20
 MAX_HEADER = 2**20  # bytes
-_TYPES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "F32": 4}  # those that are read, and their bytes
+_TYPES = {"U8": 1, "I8": 1, "U16": 2, "I16": 2, "I32": 4, "F16": 2, "F32": 4}  # those that are read, and their bytes
 
 
 def hash_bytes(data: bytes | memoryview) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
-from . import near_file
+from . import near_file, skin
 from .layout import VoxelMaterial
 from .near_file import MAX_BYTES, hash_bytes
+from .skin import Skin
 from .surfels import Surfels
 from .texels import Texels
 
@@ -34,7 +35,7 @@ class NeuralAsset:
     material: (N, 8) float16, the latent decoded once, independent of any model: columns as VoxelMaterial's.
     slat: (N, C) float16, the structured latent of `model`.
     surfels: the surface below the voxels where it is known better than the latent tells (assets made here).
-    texels: the same surface finer, in place and colour.
+    texels: the same surface finer, in place and colour. skin: the same as triangles with maps, finest of all.
     name: what the artist calls it. source: where it came from, without a path. extent: metres of the cube's edge.
     model, model_hash: which networks wrote the latent. thumbnail: (h, w, 4) uint8 sRGB or None.
     """
@@ -50,6 +51,7 @@ class NeuralAsset:
     model: str = ""
     model_hash: str = ""
     thumbnail: np.ndarray | None = None
+    skin: Skin | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -109,6 +111,8 @@ def to_bytes(asset: NeuralAsset) -> bytes:
         tensors |= _pack_surfels(asset.surfels)
         if asset.texels is not None and len(asset.texels):
             tensors |= _pack_texels(asset.texels, len(asset.surfels))
+    if asset.skin is not None:
+        tensors |= skin.pack(asset.skin)
     if asset.thumbnail is not None:
         tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
     return near_file.pack(tensors, {
@@ -169,7 +173,7 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     return NeuralAsset(coords, material, slat, _read_surfels(tensors), _read_texels(tensors),
                        str(metadata.get("name", "Neural Asset"))[:200],
                        str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
-                       str(metadata.get("model_hash", "")), thumbnail)
+                       str(metadata.get("model_hash", "")), thumbnail, skin.read(tensors))
 
 
 def save(asset: NeuralAsset, path: str | Path) -> None:

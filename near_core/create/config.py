@@ -20,6 +20,14 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True)
+class SkinConfig:
+    """What of a mesh and its maps the skin keeps. Chosen by hand, for files of 8 MB."""
+
+    faces: int = 100_000  # at most; the mesh is simplified beyond
+    picture_bytes: int = 3_000_000  # at most, of all maps together
+
+
+@dataclass(frozen=True)
 class ReconstructionConfig:
     """From a photo's layers to a shape and its material."""
 

@@ -20,7 +20,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
-from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
+from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, SkinConfig
 from .fusion import fuse_photos, measure_front
 from .hull import reconstruct_hull
 from .material import (
@@ -35,6 +35,7 @@ from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
 from .shot import Shot
+from .skin import make_skin
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
@@ -63,7 +64,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     slat = encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, name=name, source=source, extent=extent, model=MODEL,
-                       model_hash=model.digest)
+                       model_hash=model.digest, skin=make_skin(mesh, SkinConfig()))
 
 
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,

@@ -31,6 +31,9 @@ class TransportConfig:
     spot_roughness: float = 0.1  # at least, for the reflection of a spot
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
+    point_rays: int = 32  # of a point between surfels, not traced
+    blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
+    greatest_bend: float = 4.0  # times; more light than around it no bent normal sees
 
     def rays(self, quality: str) -> int:
         """Specular rays per surfel of a scene.Settings.quality."""

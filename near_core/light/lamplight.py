@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._kernels import grid
+from ..asset import Surfels
 from ..image import luminance
 from ..scene import Lamp
 from . import lamps as _lamps
@@ -90,6 +91,21 @@ def _scatter(count: int, coarse: int, fine: int) -> np.ndarray:
     cell = np.arange(coarse)
     draw = np.random.default_rng(0).integers(0, times, (2, count, coarse))
     return (cell // side * times + draw[0]) * side * times + cell % side * times + draw[1]
+
+
+def find_irradiance(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray
+                    ) -> tuple[np.ndarray, np.ndarray]:
+    """Irradiance of the traced lamps at K points of the asset, with nothing in the way and as much of each as arrives
+    (K, L): (K, 3) each."""
+    position = points.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    normal = points.shading_normal @ rotation.T.astype(np.float32)
+    opened, direct = np.zeros((2, len(points), 3), np.float32)
+    for whole, share in zip(light.points, arrives.T):
+        sent = _gather(whole, position, normal).sum(1)
+        color = (whole.lamp.color * whole.lamp.diffuse).astype(np.float32)
+        opened += sent[:, None] * color
+        direct += (sent * share)[:, None] * color
+    return opened, direct
 
 
 def reflect(light: LampLight, surfels, index: np.ndarray, view: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,

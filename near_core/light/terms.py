@@ -26,7 +26,8 @@ class Shaded:
 
     surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
     terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe
-    that hits the asset. visibility: (K,) of the sky's irradiance.
+    that hits the asset. visibility: (K,) of the sky's irradiance. own: (K, 2, 3) what is reflected of the asset itself,
+    factors of F0 and F90.
     """
 
     surfels: Surfels
@@ -35,6 +36,7 @@ class Shaded:
     terms: np.ndarray
     blocked: np.ndarray
     visibility: np.ndarray
+    own: np.ndarray
 
 
 def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
@@ -51,24 +53,25 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
     for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
-        rows = _pick_rows(chosen)
+        rows = pick_rows(chosen)
         if chosen.any():
             opened[rows], traced[rows], blocked[rows] = _trace_reflections(
                 prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
                 rays, threads)
+    own = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0)
     if illumination.lit is not None:
-        rows, turn = _pick_rows(wide), asset_to_map.astype(np.float32)
+        rows, turn = pick_rows(wide), asset_to_map.astype(np.float32)
         spots = light.suns[-light.spots:] @ turn
         each = reflect_directions(surfels.take(rows), view[rows], spots, config.spot_roughness)  # (K, P, 2)
         weight = light.sun_weight[-light.spots:]
         limit = config.spot_glare * light.mean
-        opened[rows] += _limit_luminance(np.tensordot(each, weight, (1, 0)), limit)
+        opened[rows] += limit_luminance(np.tensordot(each, weight, (1, 0)), limit)
         lit = each * illumination.lit[index[rows]][..., None]
-        traced[rows] += _limit_luminance(np.tensordot(lit, weight, (1, 0)), limit)
+        traced[rows] += limit_luminance(np.tensordot(lit, weight, (1, 0)), limit)
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index], own)
 
 
 def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded,
@@ -79,19 +82,25 @@ def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotat
     """
     surfels, index, view = shaded.surfels, shaded.index, shaded.view
     opened, traced = lamplight.reflect(lamps, surfels, index, view, matrix, rotation, prepared.config.spot_roughness)
-    _, among, _ = grid.trace_specular(
-        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness, lamps.radiosity,
-        _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)
+    among = trace_among(prepared, lamps, shaded, rays, threads)
     irradiance = np.stack([lamps.open[index], lamps.direct[index], lamps.bounced[index]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     return principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced + among], 1))
 
 
+def trace_among(prepared: Transport, lamps: LampLight, shaded: Shaded, rays: int, threads: int = 1) -> np.ndarray:
+    """What shaded surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90."""
+    surfels = shaded.surfels
+    return grid.trace_specular(
+        prepared.grid, shaded.index.astype(np.int32), shaded.view, surfels.shading_normal, surfels.roughness,
+        lamps.radiosity, _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
+
+
 _DARK = ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
 
 
-def _pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
+def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
     """Those of chosen (K,) bool, as an index that copies nothing where it is all of them."""
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
@@ -109,7 +118,7 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndar
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 
-def _limit_luminance(radiance: np.ndarray, limit: float) -> np.ndarray:
+def limit_luminance(radiance: np.ndarray, limit: float) -> np.ndarray:
     """(..., 3) dimmed to a luminance of at most limit."""
     return radiance * np.minimum(1, limit / np.maximum(luminance(radiance), 1e-9))[..., None]
 

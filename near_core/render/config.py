@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..scene import Camera
+
 
 @dataclass(frozen=True)
 class SplattingConfig:
@@ -35,7 +40,20 @@ class SplattingConfig:
     # that face away block it; what they block counts for the surface in front, up to this factor, so that silhouettes
     # do not grow.
     solidity: float = 1.2
+    skin_offsets: tuple[tuple[float, float], ...] = tuple(  # pixels from a pixel's centre: samples of a skin
+        (0.6 * (x + 0.5) / 8 * 2 - 0.6, 0.6 * (y + 0.5) / 8 * 2 - 0.6) for x, y in enumerate((2, 5, 7, 0, 4, 1, 3, 6)))
+    skin_layers: int = 8  # transparent ones that are looked through
+    skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
+    skin_cell: float = 0.75  # pixels: where a cell is wider, a skin is drawn instead of surfels
 
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""
         return self.final_samples if quality == "final" else self.draft_samples
+
+    def measure_cell(self, cell: float, middle: np.ndarray, camera: Camera) -> float:
+        """Pixels that a cell's edge spans. cell: metres. middle: (3,) float64 of its asset, world."""
+        focal = camera.intrinsics[0, 0]
+        if camera.orthographic:
+            return float(cell * focal)
+        depth = camera.world_to_camera[2, :3] @ middle + camera.world_to_camera[2, 3]
+        return float(cell * focal / max(depth - cell * SURFEL_RESOLUTION / 2, camera.near))

@@ -15,16 +15,20 @@ from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
+from ..light.points import LitAsset
 from ..light.shadows import Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
-from . import identity, passes, splatting
+from . import deferred, identity, passes, splatting
 from .config import SplattingConfig
+from .deferred import SkinnedInstance
 from .detail import refine
+from .identity import Identity
 from .parallel import parallel_map
+from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
@@ -68,7 +72,7 @@ class LitInstance:
     """An instance on its way through a frame. number: its place among all, from 1. light: the World, with what the
     instance's probe shows before it. illumination: of the asset as it stands under this light; lamps: under the
     picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world. visible: its surfels
-    before the camera."""
+    before the camera. skin: what it is drawn by instead, or None."""
 
     number: int
     asset: PreparedAsset
@@ -78,6 +82,7 @@ class LitInstance:
     matrix: np.ndarray
     rotation: np.ndarray
     visible: VisibleInstance
+    skin: PreparedSkin | None = None
 
 
 def _stands(instance: Instance) -> bool:
@@ -98,6 +103,7 @@ class Renderer:
         self.lamps = lamps
         self._lights: RecentResults[PreparedLight] = RecentResults(32)
         self._assets: RecentResults[PreparedAsset] = RecentResults(16)
+        self._skins: RecentResults[PreparedSkin] = RecentResults(8)
         self._placed: RecentResults[PlacedInstance] = RecentResults(32)
         self._illuminations: RecentResults[Illumination] = RecentResults(32)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(32)
@@ -168,7 +174,16 @@ class Renderer:
         placed = self._placed.get_or((asset.hash, matrix.tobytes()), lambda: splatting.place(
             prepared.transport.surfels, prepared.texels, matrix, self.splatting))
         return LitInstance(number + 1, prepared, light, illumination, lamplit, matrix, rotation,
-                           splatting.face(placed, camera, self.splatting))
+                           splatting.face(placed, camera, self.splatting),
+                           self._find_skin(asset, placed, camera, settings))
+
+    def _find_skin(self, asset: NeuralAsset, placed: PlacedInstance, camera: Camera, settings: Settings
+                   ) -> PreparedSkin | None:
+        """What draws an instance instead of its surfels: its skin, where it has one and these are wide enough."""
+        if asset.skin is None or settings.quality != "final" or self.splatting.measure_cell(
+                placed.cell, placed.middle, camera) < self.splatting.skin_cell:
+            return None
+        return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
 
     def _surround(self, instances: Sequence[Instance], number: int, occluders: Occluders | None, settings: Settings
                   ) -> Surroundings:
@@ -197,20 +212,53 @@ class Renderer:
             return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
         visible = [item.visible for item in lit]
         selection = splatting.select(visible, camera, samples > 1, threads, self.splatting, part(progress, 0.0, 0.1))
-        features, gain = self._shade(lit, selection, settings, part(progress, 0.1, 0.8))
-        progress("Drawing", 0.8)
-        projection, depth = selection.projection, selection.occlusion_depth
         who = None
         if INSTANCES in wanted:
-            who = identity.share_channels(projection, selection.rows, [item.number for item in lit], camera.width,
-                                          camera.height)
+            who = identity.share_channels(selection.projection, selection.rows, [item.number for item in lit],
+                                          camera.width, camera.height)
+        skinned = [item.skin is not None for item in lit]
+        image, alpha = None, None
+        if any(skinned):
+            image, alpha = self._draw_skins(lit, selection, camera, settings, who, part(progress, 0.1, 0.8))
+            selection = selection.drop(skinned)
+        if not all(skinned):
+            splats = self._draw_splats(lit, selection, camera, settings, who, part(progress, 0.1, 0.8))
+            image, alpha = splats if image is None else deferred.merge(image, alpha, *splats)
+        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
+
+    def _draw_skins(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
+                    who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        """Features and alpha of the instances with skins, as _draw_splats."""
+        instances = []
+        for number, (item, rows) in enumerate(zip(lit, selection.rows)):
+            if item.skin is None:
+                continue
+            shaded = np.flatnonzero(selection.shaded[rows])
+            instances.append(SkinnedInstance(
+                item.skin, LitAsset(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
+                                    item.rotation), shaded, item.visible.to_camera[shaded],
+                lambda each, how, item=item: self.radiance(item, each, item.light, how),
+                settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs,
+                None if who is None else int(who.channel[number])))
+        channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
+        return deferred.draw(instances, camera, channels, settings, self.transport.rays(settings.quality),
+                             self.splatting, progress)
+
+    def _draw_splats(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
+                     who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        """Features (H, W, C), premultiplied, and alpha (H, W) of what a selection draws."""
+        samples, threads = self.splatting.samples(settings.quality), settings.threads
+        features, gain = self._shade(lit, selection, settings, progress)
+        if who is not None:
             features = who.append(features, selection.rows)
+        projection, depth = selection.projection, selection.occlusion_depth
         if samples > 1:
-            projection, features, depth = refine(selection, visible, [item.asset.shift for item in lit], features, gain,
-                                                 camera, wanted, threads, self.splatting)
+            projection, features, depth = refine(
+                selection, [item.visible for item in lit], [item.asset.shift for item in lit], features, gain, camera,
+                settings.passes, threads, self.splatting)
         image, alpha, _ = splat.rasterize(projection, features, camera.width, camera.height, occlusion_depth=depth,
                                           samples=samples, threads=threads)
-        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
+        return image, alpha
 
     def _shade(self, lit: Sequence[LitInstance], selection: Selection, settings: Settings, progress: Progress
                ) -> tuple[np.ndarray, np.ndarray]:

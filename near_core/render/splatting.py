@@ -25,7 +25,8 @@ class PlacedInstance:
     """An asset's M surfels and K texels in the world.
 
     shape: the surfels' Gaussians. detail: the texels', None where the asset has none; texels: whose surfels they are.
-    normal, shading_normal: (M, 3) float32 unit, world. cell: about the edge of a surfels' cell, metres.
+    normal, shading_normal: (M, 3) float32 unit, world. cell: about the edge of a surfels' cell, metres. middle:
+    (3,) float64, of the asset's cube, world.
     """
 
     shape: gaussians.SurfelGaussians
@@ -34,6 +35,7 @@ class PlacedInstance:
     normal: np.ndarray
     shading_normal: np.ndarray
     cell: np.float32
+    middle: np.ndarray
 
 
 def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
@@ -43,7 +45,8 @@ def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: S
     cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
     detail = None if texels is None else gaussians.from_texels(texels, surfels, matrix, config)
     return PlacedInstance(gaussians.from_surfels(surfels, matrix, config), detail, texels,
-                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector), np.float32(cell))
+                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector), np.float32(cell),
+                          matrix[:3, 3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,14 @@ class Selection:
     shaded: np.ndarray
     plain: np.ndarray
     texels: list[np.ndarray]
+
+    def drop(self, dropped: Sequence[bool]) -> Selection:
+        """The same without the instances that are dropped: nothing of them is shaded or drawn."""
+        kept = np.ones(len(self.shaded), bool)
+        for rows, gone in zip(self.rows, dropped):
+            kept[rows] = not gone
+        return replace(self, shaded=self.shaded & kept, plain=self.plain[kept[self.plain]], texels=[
+            texels[:0] if gone else texels for texels, gone in zip(self.texels, dropped)])
 
 
 def select(instances: Sequence[VisibleInstance], camera: Camera, detail: bool, threads: int = 0,

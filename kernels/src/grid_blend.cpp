@@ -1,0 +1,71 @@
+// What the surfels around a point say, smoothly. Specification: kernels/twins/grid.py.
+#include "api.h"
+#include "grid.h"
+#include "threads.h"
+
+namespace {
+
+using near_kernels::guard;
+using near_kernels::parallel_ranges;
+
+constexpr float OFF_PLANE = 3.0f;    // how much more the square of a distance off a surfel's plane counts
+constexpr float LEAST_COSINE = 0.2f; // between normals of what counts
+constexpr int ROUNDS = 3;            // each looks twice as far and at more directions, where the one before found nothing
+
+// The surfels of a cell, in cell order; none outside of the grid.
+inline bool find_cell(const NearGrid &g, int32_t x, int32_t y, int32_t z, uint32_t &first, uint32_t &last) {
+    if (x < 0 || y < 0 || z < 0 || x >= g.resolution || y >= g.resolution || z >= g.resolution) return false;
+    const size_t brick = (size_t(z >> 2) * size_t(g.bricks) + size_t(y >> 2)) * size_t(g.bricks) + size_t(x >> 2);
+    const uint32_t bit = uint32_t((x & 1) | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4);
+    const size_t half = 2 * brick + (bit >> 5);
+    const uint32_t word = g.brick_mask[half], here = 1u << (bit & 31);
+    if (!(word & here)) return false;
+    const uint32_t occupied = g.brick_first[half] + uint32_t(__builtin_popcount(word & (here - 1)));
+    first = g.cell_first[occupied], last = g.cell_first[occupied + 1];
+    return true;
+}
+
+}  // namespace
+
+// position (count, 3) in cells, normal (count, 3) unit; share (M,): weight of each surfel, 0 for none; features
+// (M, channels). radius in cells. Out: blended (count, channels), zeros where nothing is near.
+NEAR_KERNEL(grid_blend)(const NearGrid *grid, const float *position, const float *normal, int64_t count,
+                        const float *share, const float *features, int64_t channels, double radius, float *blended,
+                        int64_t threads) {
+    return guard([&] {
+        const NearGrid &g = *grid;
+        parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const Vec3 p = load(position + 3 * i), n = load(normal + 3 * i);
+                float *out = blended + channels * i;
+                float total = 0;
+                for (int64_t c = 0; c < channels; ++c) out[c] = 0;
+                for (int round = 0; round < ROUNDS && !(total > 0); ++round) {
+                    const float r = float(radius) * float(1 << round), least = LEAST_COSINE - 1.2f * float(round > 0);
+                    const auto cell = [&](float x) { return int32_t(std::floor(clamp(x, -8.0f, float(g.resolution) + 8.0f))); };
+                    for (int32_t z = cell(p.z - r); z <= cell(p.z + r); ++z)
+                        for (int32_t y = cell(p.y - r); y <= cell(p.y + r); ++y)
+                            for (int32_t x = cell(p.x - r); x <= cell(p.x + r); ++x) {
+                                uint32_t first, last;
+                                if (!find_cell(g, x, y, z, first, last)) continue;
+                                for (uint32_t j = first; j < last; ++j) {
+                                    const float own = share[g.surfel[j]];
+                                    if (!(own > 0)) continue;
+                                    const Vec3 m = load(g.plane + 4 * size_t(j));
+                                    const Vec3 d = p - load(g.position + 3 * size_t(j));
+                                    const float off = dot(d, m), alike = dot(n, m) - least;
+                                    const float q = 1.0f - (dot(d, d) + OFF_PLANE * off * off) / (r * r);
+                                    if (!(q > 0) || !(alike > 0)) continue;
+                                    const float w = own * q * q * alike * alike;
+                                    const float *from = features + channels * g.surfel[j];
+                                    total += w;
+                                    for (int64_t c = 0; c < channels; ++c) out[c] += w * from[c];
+                                }
+                            }
+                }
+                if (total > 0)
+                    for (int64_t c = 0; c < channels; ++c) out[c] /= total;
+            }
+        });
+    });
+}

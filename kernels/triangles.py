@@ -1,0 +1,138 @@
+"""Triangles on the samples of a picture, and the points that lie under its pixels.
+
+Cameras are those of `kernels.splat`. The specification is kernels/twins/triangles.py. Every `threads` is the number of
+threads, 0 for all processors; results do not depend on it.
+
+    seen = Samples.empty(width, height, OFFSETS)
+    cover(seen, vertices, faces, 0, pose, intrinsics)
+    points = find_points(seen, vertices, faces, 0, pose, intrinsics, eye=eye, pixel_size=size)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .library import INTEGER, POINTER, REAL, Kernel, require
+
+MAX_SAMPLES = 16
+NOTHING, ENOUGH = -1, -2  # faces of samples that meet nothing, and behind which nothing is looked for
+
+_cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 2, INTEGER,
+                POINTER, INTEGER, *[POINTER] * 4, INTEGER)
+_points = Kernel("triangles_points", *[POINTER] * 6, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
+                 POINTER, REAL, *[POINTER] * 9, INTEGER)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A picture's samples, S a pixel. offset: (S, 2) float32, pixels from a pixel's centre. face: (H, W, S) int32, the
+    number of the face that is met first. depth: (H, W, S) float32, camera z, infinite where nothing is met."""
+
+    offset: np.ndarray
+    face: np.ndarray
+    depth: np.ndarray
+
+    @classmethod
+    def empty(cls, width: int, height: int, offset: np.ndarray) -> Samples:
+        """Samples that meet nothing yet."""
+        shape = (height, width, len(offset))
+        return cls(np.ascontiguousarray(offset, np.float32), np.full(shape, NOTHING, np.int32),
+                   np.full(shape, np.inf, np.float32))
+
+
+@dataclass(frozen=True)
+class Points:
+    """K points under a picture's pixels: samples of a pixel that show the same surface, as one.
+
+    pixel: (K,) int32, ascending, row-major. row: (K,) int32, of the faces, one that the point lies on. weight: (K,)
+    float32, share of the pixel. position: (K, 3), frame of the vertices. normal: (K, 3) mean of unit normals that
+    face the camera: shorter where they differ. uv: (K, 2). color: (K, 4). depth: (K,). owner: (H, W, S) int32, the
+    point of each sample that the mesh shows.
+    """
+
+    pixel: np.ndarray
+    row: np.ndarray
+    weight: np.ndarray
+    position: np.ndarray
+    normal: np.ndarray
+    uv: np.ndarray
+    color: np.ndarray
+    depth: np.ndarray
+    owner: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pixel)
+
+
+def cover(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first: int, pose: np.ndarray,
+          intrinsics: np.ndarray, *, near: float = 0.01, far: float = 1e10, orthographic: bool = False,
+          before: Samples | None = None, threads: int = 0) -> None:
+    """Puts triangles in front of what the samples show so far; both of their sides count.
+
+    vertices: (V, 3) float32. faces: (F, 3) int32. first: the number of the first face; of two faces in one place the
+    lower number is in front. pose: (4, 4), frame of the vertices -> camera. before: only what lies behind these counts.
+    """
+    height, width, count = _check_samples(samples)
+    _check_mesh(vertices, faces)
+    if before is not None:
+        require("before.face", before.face, samples.face.shape, np.int32)
+        require("before.depth", before.depth, samples.face.shape)
+    _cover(vertices, faces, len(faces), first, _flat("pose", pose, (4, 4)), _flat("intrinsics", intrinsics, (3, 3)),
+           width, height, near, far, bool(orthographic), samples.offset, count,
+           None if before is None else before.face, None if before is None else before.depth, samples.face,
+           samples.depth, threads)
+
+
+def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first: int, pose: np.ndarray,
+                intrinsics: np.ndarray, *, eye: np.ndarray, pixel_size: float, normal: np.ndarray | None = None,
+                uv: np.ndarray | None = None, color: np.ndarray | None = None, material: np.ndarray | None = None,
+                through: np.ndarray | None = None, orthographic: bool = False, threads: int = 0) -> Points:
+    """The points of one of the meshes that the samples show.
+
+    The first arguments are those of `cover`. eye: (4,), where the camera is in the frame of the vertices and 1, or the
+    direction towards it and 0. pixel_size: a pixel's edge at depth 1, or at any where orthographic, in the vertices'
+    units. normal: (V, 3), uv: (V, 2), color: (V, 4) float32 at the vertices. material: (F,) int32; a point has one.
+    through: (H, W, S) float32, what each sample weighs, 1 by default.
+    """
+    height, width, count = _check_samples(samples)
+    _check_mesh(vertices, faces)
+    for name, values, size in (("normal", normal, 3), ("uv", uv, 2), ("color", color, 4)):
+        if values is not None:
+            require(name, values, (len(vertices), size))
+    if material is not None:
+        require("material", material, (len(faces),), np.int32)
+    through = np.ones(samples.face.shape, np.float32) if through is None else through
+    require("through", through, samples.face.shape)
+    capacity = int(np.count_nonzero((samples.face >= first) & (samples.face < first + len(faces))))
+    pixel, row = np.empty((2, capacity), np.int32)
+    weight, attribute = np.empty(capacity, np.float32), np.empty((capacity, 13), np.float32)
+    owner, found = np.full(samples.face.shape, NOTHING, np.int32), np.zeros(1, np.int64)
+    _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
+            _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
+            _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, pixel, row, weight, attribute,
+            owner, found, threads)
+    n = int(found[0])
+    part = lambda start, end: np.ascontiguousarray(attribute[:n, start:end])
+    return Points(pixel[:n], row[:n], weight[:n], part(0, 3), part(3, 6), part(6, 8), part(8, 12), part(12, 13)[:, 0],
+                  owner)
+
+
+def _check_samples(samples: Samples) -> tuple[int, int, int]:
+    height, width, count = require("samples.face", samples.face, (None, None, None), np.int32).shape
+    require("samples.depth", samples.depth, (height, width, count))
+    require("samples.offset", samples.offset, (count, 2))
+    if not 1 <= count <= MAX_SAMPLES:
+        raise ValueError(f"samples must be 1 to {MAX_SAMPLES} a pixel, not {count}.")
+    return height, width, count
+
+
+def _check_mesh(vertices: np.ndarray, faces: np.ndarray) -> None:
+    require("vertices", vertices, (None, 3)), require("faces", faces, (None, 3), np.int32)
+    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        raise ValueError(f"faces must name vertices 0 to {len(vertices) - 1}.")
+
+
+def _flat(name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return require(name, np.ascontiguousarray(values, np.float32), shape)

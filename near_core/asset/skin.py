@@ -1,0 +1,105 @@
+"""The skin: an asset's surface as triangles with maps, as fine as what it was made from.
+
+What fills a picture is drawn by its skin; how it is lit, its surfels say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..directions import decode_octahedral, encode_octahedral
+
+MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
+WRAPS = ("repeat", "mirror", "clamp")
+MAPS = ("base_color", "roughness", "metallic", "normal")  # the order of columns in SkinMaterial.maps
+
+
+@dataclass(frozen=True)
+class SkinMaterial:
+    """A metallic-roughness material as mesh.Material, with its maps as rows of Skin.pictures.
+
+    maps: (base colour with alpha, roughness, metallic, normal), -1 for none.
+    """
+
+    base_color: tuple[float, float, float, float]
+    roughness: float
+    metallic: float
+    normal_scale: float
+    wrap: tuple[str, str]
+    maps: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Skin:
+    """Triangles in the asset's frame, seen from both sides.
+
+    vertices: (V, 3). normal: (V, 3) unit, or None for flat faces. uv: (V, 2), V up. color: (V, 4) linear, multiplies the
+    base colour, or None. All float32. faces: (F, 3) int32. material: (F,) int32 into materials. pictures: encoded maps, WebP.
+    """
+
+    vertices: np.ndarray
+    normal: np.ndarray | None
+    uv: np.ndarray
+    color: np.ndarray | None
+    faces: np.ndarray
+    material: np.ndarray
+    materials: tuple[SkinMaterial, ...]
+    pictures: tuple[bytes, ...]
+
+
+def pack(skin: Skin) -> dict[str, np.ndarray]:
+    """The tensors of a skin in an asset's file."""
+    factors = [[*m.base_color, m.roughness, m.metallic, m.normal_scale] for m in skin.materials]
+    tensors = {
+        "skin_position": np.round(np.clip(skin.vertices + 0.5, 0, 1) * 65535).astype(np.uint16),
+        "skin_uv": skin.uv.astype(np.float32),
+        "skin_face": skin.faces.astype(np.int32),
+        "skin_face_material": skin.material.astype(np.uint8),
+        "skin_material": np.array(factors, np.float32),
+        "skin_material_map": np.array([m.maps for m in skin.materials], np.int16),
+        "skin_material_wrap": np.array([[WRAPS.index(w) for w in m.wrap] for m in skin.materials], np.uint8),
+    }
+    if skin.normal is not None:
+        tensors["skin_normal"] = np.round(encode_octahedral(skin.normal) * 32767).astype(np.int16)
+    if skin.color is not None:
+        tensors["skin_color"] = skin.color.astype(np.float16)
+    return tensors | {f"skin_picture_{n}": np.frombuffer(data, np.uint8) for n, data in enumerate(skin.pictures)}
+
+
+def read(tensors: dict[str, np.ndarray]) -> Skin | None:
+    """The skin in an asset's tensors, None where there is none. Raises ValueError or KeyError where it is damaged."""
+    if "skin_face" not in tensors:
+        return None
+    count, faces, kinds = (len(tensors[f"skin_{name}"]) for name in ("position", "face", "material"))
+    pictures = sum(name.startswith("skin_picture_") for name in tensors)
+    shapes = {"position": (count, 3, np.uint16), "uv": (count, 2, np.float32),
+              "face": (faces, 3, np.int32), "material": (kinds, 7, np.float32),
+              "material_map": (kinds, 4, np.int16), "material_wrap": (kinds, 2, np.uint8)}
+    optional = {"normal": (count, 2, np.int16), "color": (count, 4, np.float16)}
+    shapes |= {name: shape for name, shape in optional.items() if f"skin_{name}" in tensors}
+    part = {name: _take(tensors, f"skin_{name}", shape) for name, shape in shapes.items()}
+    material = tensors["skin_face_material"].astype(np.int32)
+    fits = (0 < count <= MAX_VERTICES and 0 < faces <= MAX_FACES and 0 < kinds <= MAX_MATERIALS
+            and material.shape == (faces,) and material.max() < kinds
+            and part["face"].min() >= 0 and part["face"].max() < count
+            and part["material_map"].min() >= -1 and part["material_map"].max() < pictures
+            and part["material_wrap"].max() < len(WRAPS)
+            and all(np.isfinite(part[name].astype(np.float32)).all() for name in ("uv", "material")))
+    if not fits:
+        raise ValueError("skin")
+    materials = tuple(
+        SkinMaterial(tuple(row[:4].tolist()), *row[4:].tolist(), (WRAPS[wrap[0]], WRAPS[wrap[1]]), tuple(maps.tolist()))
+        for row, wrap, maps in zip(part["material"], part["material_wrap"], part["material_map"]))
+    return Skin(part["position"].astype(np.float32) / 65535 - 0.5,
+                decode_octahedral(part["normal"].astype(np.float32) / 32767) if "normal" in part else None, part["uv"],
+                part["color"].astype(np.float32) if "color" in part else None, part["face"], material, materials,
+                tuple(tensors[f"skin_picture_{n}"].tobytes() for n in range(pictures)))
+
+
+def _take(tensors: dict[str, np.ndarray], name: str, shape: tuple) -> np.ndarray:
+    values = tensors[name]
+    if values.shape != shape[:2] or values.dtype != shape[2]:
+        raise ValueError(name)
+    return values

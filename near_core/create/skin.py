@@ -1,0 +1,121 @@
+"""The verb create, for the skin: a mesh becomes triangles and maps that a small file can hold."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+
+from ..asset import Skin, SkinMaterial
+from ..asset.skin import MAPS
+from ..mesh import Mesh, compute_face_normals
+from .config import SkinConfig
+
+
+def make_skin(mesh: Mesh, config: SkinConfig) -> Skin:
+    """The skin of a mesh in the asset's frame: config.faces triangles and config.picture_bytes of maps at most."""
+    mesh = merge_vertices(mesh, config.faces)
+    corner = _gather_corners(mesh)
+    key = np.ascontiguousarray(np.concatenate([part.view(np.int32) for part in corner.values()], 1))
+    _, first, row = np.unique(key.view(np.dtype((np.void, key.itemsize * key.shape[1]))).ravel(), return_index=True,
+                              return_inverse=True)
+    vertex = {name: part[first] for name, part in corner.items()}
+    pictures: list[np.ndarray] = []
+    materials = tuple(_convert(material, pictures) for material in mesh.materials)
+    return Skin(vertex["position"], vertex.get("normal"), vertex["uv"], vertex.get("color"),
+                row.reshape(-1, 3).astype(np.int32), mesh.material_index.astype(np.int32), materials,
+                encode_pictures(pictures, config.picture_bytes))
+
+
+def merge_vertices(mesh: Mesh, most: int) -> Mesh:
+    """A mesh of no more than `most` triangles, or nearly so: vertices in one cell of a grid become one.
+
+    The grid is the finest that will do, of 2048 cells along the cube's edge to begin with. What has no area goes. The
+    corners keep their normals and places on maps. Source: Rossignac and Borrel 1993.
+    """
+    area = compute_face_normals(mesh)[1]
+    mesh, cells = _take_faces(mesh, area > 0), 2048.0
+    while len(mesh.faces) > most:
+        mesh, cells = _cluster(mesh, cells), cells / 1.25
+    return mesh
+
+
+def encode_pictures(pictures: list[np.ndarray], most: int) -> tuple[bytes, ...]:
+    """Maps as WebP: without loss where all take `most` bytes or less, else with little, then at half their size."""
+    encoded = [_encode(picture, lossless=True) for picture in pictures]
+    if sum(map(len, encoded)) > most:
+        encoded = [_encode(picture, lossless=False) for picture in pictures]
+    while sum(map(len, encoded)) > most:
+        largest = int(np.argmax([picture.size for picture in pictures]))
+        pictures[largest] = _halve(pictures[largest])
+        encoded[largest] = _encode(pictures[largest], lossless=False)
+    return tuple(encoded)
+
+
+def _gather_corners(mesh: Mesh) -> dict[str, np.ndarray]:
+    """What every corner has, (3 F, n) float32 each."""
+    corner = {"position": mesh.vertices[mesh.faces].reshape(-1, 3).astype(np.float32)}
+    if mesh.corner_normal is not None:
+        corner["normal"] = mesh.corner_normal.reshape(-1, 3)
+    corner["uv"] = np.zeros((len(corner["position"]), 2), np.float32) if mesh.corner_uv is None \
+        else mesh.corner_uv.reshape(-1, 2)
+    if mesh.corner_color is not None:
+        corner["color"] = mesh.corner_color.reshape(-1, 4)
+    return {name: np.ascontiguousarray(part, np.float32) + np.float32(0) for name, part in corner.items()}
+
+
+def _take_faces(mesh: Mesh, chosen: np.ndarray) -> Mesh:
+    if chosen.all():
+        return mesh
+    corners = {name: getattr(mesh, name)[chosen] for name in ("corner_uv", "corner_normal", "corner_color")
+               if getattr(mesh, name) is not None}
+    return replace(mesh, faces=mesh.faces[chosen], material_index=mesh.material_index[chosen], **corners)
+
+
+def _cluster(mesh: Mesh, cells: float) -> Mesh:
+    used = np.unique(mesh.faces)
+    cell = np.floor((mesh.vertices[used] + 0.5) * cells).astype(np.int64)
+    _, group = np.unique(cell @ np.array([1 << 42, 1 << 21, 1]), return_inverse=True)
+    size = np.bincount(group)
+    position = np.stack([np.bincount(group, axis) / size for axis in mesh.vertices[used].T], 1).astype(np.float32)
+    row = np.zeros(len(mesh.vertices), np.int32)
+    row[used] = group
+    faces = row[mesh.faces]
+    whole = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    return _take_faces(replace(mesh, vertices=position, faces=faces), whole)
+
+
+def _convert(material, pictures: list[np.ndarray]) -> SkinMaterial:
+    """A mesh's material, its maps added to pictures where they are not among them."""
+    rows = []
+    for name in MAPS:
+        picture = getattr(material, f"{name}_map")
+        if picture is None:
+            rows.append(-1)
+            continue
+        found = [n for n, other in enumerate(pictures) if other is picture or (
+            other.shape == picture.shape and (other == picture).all())]
+        rows.append(found[0] if found else len(pictures))
+        if not found:
+            pictures.append(picture)
+    return SkinMaterial(tuple(map(float, material.base_color)), float(material.roughness), float(material.metallic),
+                        float(material.normal_scale), tuple(material.wrap), tuple(rows))
+
+
+def _encode(picture: np.ndarray, lossless: bool) -> bytes:
+    from PIL import Image
+    out = io.BytesIO()
+    if picture.ndim == 3 and picture.shape[2] == 4 and (picture[..., 3] == 255).all():
+        picture = picture[..., :3]
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if lossless:
+        image.convert("RGBA" if image.mode == "RGBA" else "RGB").save(out, "WEBP", lossless=True, quality=60, method=3)
+    else:
+        image.convert("RGBA" if image.mode == "RGBA" else "RGB").save(out, "WEBP", quality=92, method=4)
+    return out.getvalue()
+
+
+def _halve(picture: np.ndarray) -> np.ndarray:
+    from PIL import Image
+    return np.asarray(Image.fromarray(picture).reduce(2))

@@ -1,0 +1,158 @@
+"""Points between surfels, as fine as pixels: what arrives at them is what the surfels around say, and what they reflect
+of the light itself is worked out for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._kernels import ggx, grid
+from ..asset import Surfels
+from . import lamplight, principled
+from .config import TransportConfig
+from .lamplight import LampLight
+from .terms import Shaded, limit_luminance, pick_rows, reflect_directions, trace_among
+from .transport import Illumination, PreparedLight, Transport
+
+
+@dataclass(frozen=True, eq=False)
+class LitAsset:
+    """An asset under its light. matrix: (4, 4), rotation: (3, 3), asset frame -> world. lamps: or None."""
+
+    transport: Transport
+    light: PreparedLight
+    illumination: Illumination
+    lamps: LampLight | None
+    matrix: np.ndarray
+    rotation: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What the M surfels of an asset tell the points between them, float32.
+
+    lasting: (M, _Lasting.OTHER + P + L), as _Lasting, which spots arrive, and how much of each lamp. share: (M,), how
+    much of each surfel counts. seen: (M, C) of the surfels that the camera sees, as _Seen, and what else the caller
+    wants. seen_share: (M,), 0 for the others.
+    """
+
+    lasting: np.ndarray
+    share: np.ndarray
+    seen: np.ndarray
+    seen_share: np.ndarray
+
+
+class _Lasting:
+    """Columns of Surroundings.lasting."""
+
+    OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map
+    VISIBILITY = 9
+    LAMPS_BOUNCED = slice(10, 13)  # irradiance
+    OTHER = 13
+
+
+class _Seen:
+    """Columns of Surroundings.seen."""
+
+    OWN = slice(0, 6)  # what is reflected of the asset itself, for F0 and F90
+    BLOCKED = 6  # the share of the lobe that this hides
+    AMONG = slice(7, 13)  # what is reflected of the asset in the light of lamps
+    OTHER = 13
+
+
+def gather_surroundings(lit: LitAsset, shaded: list[Shaded], other: list[np.ndarray], rays: int) -> Surroundings:
+    """shaded: the surfels that the camera sees, in parts. other: (K, n) of each part, more columns of `seen`. rays:
+    specular ones per surfel."""
+    surfels, illumination, lamps = lit.transport.surfels, lit.illumination, lit.lamps
+    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity)
+    none = np.zeros((len(surfels), 3), np.float32)
+    parts = [illumination.open, illumination.direct, illumination.bounced, illumination.visibility[:, None],
+             none if lamps is None else lamps.bounced]
+    parts += [] if illumination.lit is None else [illumination.lit]
+    parts += [] if lamps is None else [lamps.lit]
+    seen = np.zeros((len(surfels), _Seen.OTHER + (other[0].shape[1] if other else 0)), np.float32)
+    seen_share = np.zeros(len(surfels), np.float32)
+    for each, more in zip(shaded, other):
+        seen[each.index, _Seen.OWN] = each.own.reshape(-1, 6)
+        seen[each.index, _Seen.BLOCKED] = each.blocked
+        if lamps is not None:
+            seen[each.index, _Seen.AMONG] = trace_among(lit.transport, lamps, each, rays).reshape(-1, 6)
+        seen[each.index, _Seen.OTHER:] = more
+        seen_share[each.index] = share[each.index]
+    return Surroundings(np.concatenate(parts, 1, dtype=np.float32, casting="unsafe"), share, seen, seen_share)
+
+
+def shade_points(lit: LitAsset, around: Surroundings, points: Surfels, view: np.ndarray
+                 ) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
+    """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what of
+    Surroundings.seen the caller added, (K, n).
+
+    points: K on the surface of the asset, normals on the side that is seen; their area counts for nothing. view: (K, 3)
+    float32 unit, asset frame. index of what returns is -1: points have no surfel of their own.
+    """
+    config = lit.transport.config
+    blend = lambda features, share: grid.blend(lit.transport.grid, points.position, points.normal, features, share,
+                                               radius=config.blend_radius, threads=1)
+    lasting, seen = blend(around.lasting, around.share), blend(around.seen, around.seen_share)
+    spots = 0 if lit.illumination.lit is None else lit.illumination.lit.shape[1]
+    irradiance = _find_irradiance(lit, points, lasting)
+    opened, glare = _reflect_map(lit, points, view, lasting[:, _Lasting.OTHER:_Lasting.OTHER + spots])
+    blocked = np.clip(seen[:, _Seen.BLOCKED], 0, 1)
+    own = seen[:, _Seen.OWN].reshape(-1, 2, 3)
+    specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
+    cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
+    look = points.base_color, points.roughness, points.metallic, cosine
+    shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
+                    lasting[:, _Lasting.VISIBILITY], own)
+    by_lamps = None
+    if lit.lamps is not None:
+        arrives = lasting[:, _Lasting.OTHER + spots:]
+        among = seen[:, _Seen.AMONG].reshape(-1, 2, 3)
+        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, points, view, arrives, among,
+                                                               lasting[:, _Lasting.LAMPS_BOUNCED]))
+    return shaded, by_lamps, seen[:, _Seen.OTHER:]
+
+
+def _find_irradiance(lit: LitAsset, points: Surfels, lasting: np.ndarray) -> np.ndarray:
+    """Of the whole map, of what is seen of it, bounced. (K, 3, 3)."""
+    turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
+    whole = lit.light.irradiance.sample(points.shading_normal @ turn, np.zeros(len(points), np.float32), threads=1)
+    # a bent normal sees more or less of the sky than the surfels around do in the mean
+    bend = np.clip(whole / np.maximum(lasting[:, _Lasting.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
+    return np.stack([whole, lasting[:, _Lasting.DIRECT] * bend, lasting[:, _Lasting.BOUNCED]], 1)
+
+
+def _reflect_map(lit: LitAsset, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
+    """What points reflect of the open map, (K, 2, 3) for F0 and F90; and likewise of its spots where rays do not find
+    them, all of them and as far as they arrive (K, P)."""
+    light, config, count = lit.light, lit.transport.config, len(points)
+    turn = light.asset_to_map(lit.rotation).astype(np.float32)
+    wide = points.roughness > config.narrow_roughness if arrives.shape[1] else np.zeros(count, bool)
+    opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
+    key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
+    for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
+        if chosen.any():
+            rows = pick_rows(chosen)
+            part = points.take(rows)
+            opened[rows] = ggx.reflect(pyramid, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal,
+                                       part.roughness, key[rows], turn, rays=config.point_rays, threads=1)
+    if wide.any():
+        rows = pick_rows(wide)
+        each = reflect_directions(points.take(rows), view[rows], light.suns[-light.spots:] @ turn,
+                                  config.spot_roughness)
+        weight, limit = light.sun_weight[-light.spots:], config.spot_glare * light.mean
+        for out, sent in zip(glare, (each, each * arrives[rows][..., None])):
+            out[rows] = limit_luminance(np.tensordot(sent, weight, (1, 0)), limit)
+    return opened, glare
+
+
+def _light_by_lamps(lit: LitAsset, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,
+                    bounced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
+    arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
+    opened, direct = lamplight.find_irradiance(lit.lamps, points, arrives, lit.matrix, lit.rotation)
+    light = replace(lit.lamps, lit=arrives)
+    mirrored = lamplight.reflect(light, points, np.arange(len(points)), view, lit.matrix, lit.rotation,
+                                 lit.transport.config.spot_roughness)
+    return (np.stack([opened, direct, bounced], 1), np.stack([mirrored[0], mirrored[1] + among], 1))

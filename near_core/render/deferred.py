@@ -1,0 +1,99 @@
+"""Instances that are drawn by their skins: their surfels are shaded first, the points under the pixels after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..asset import Surfels
+from ..directions import unit
+from ..light import points, terms
+from ..light.points import LitAsset
+from ..light.terms import Shaded
+from ..models.mini.layout import Term
+from ..progress import Progress, part, silent
+from ..scene import Camera, Settings
+from . import passes, skin
+from .config import SplattingConfig
+from .parallel import parallel_map
+from .skin import PlacedSkin, PreparedSkin
+
+AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send at strength 1, (K, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class SkinnedInstance:
+    """An instance with a skin. surfels: (K,) rows of those that the camera sees; to_camera: (K, 3) float32 unit, world.
+    radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
+    channel: of its identity among the features, None without."""
+
+    skin: PreparedSkin
+    lit: LitAsset
+    surfels: np.ndarray
+    to_camera: np.ndarray
+    radiance: Radiance
+    decoded: bool
+    channel: int | None = None
+
+
+def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,
+         config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
+    """Features (H, W, channels), premultiplied, and alpha (H, W). rays: specular ones per surfel."""
+    placed = [_place(instance, channels, settings, rays, part(progress, n / len(instances), (n + 1) / len(instances)))
+              for n, instance in enumerate(instances)]
+    return skin.draw(placed, camera, channels, settings.threads, config)
+
+
+def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, progress: Progress) -> PlacedSkin:
+    lit = instance.lit
+    # the decoder knows surfels; by what it changes their light, that of the points between them changes
+    undecoded = replace(settings, shading="transport") if instance.decoded else settings
+    rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
+    strength = lit.light.environment.strength
+
+    def shade_part(rows: np.ndarray) -> tuple[Shaded, np.ndarray]:
+        view = np.ascontiguousarray(instance.to_camera[rows] @ rotation)
+        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, instance.surfels[rows], view,
+                             rays, threads=1)
+        plain = instance.radiance(shaded, undecoded)
+        if not instance.decoded:
+            return shaded, np.ones_like(plain)
+        least = np.float32(0.02 * lit.light.mean)
+        return shaded, np.clip((instance.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
+
+    parts = np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)
+    made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
+    around = points.gather_surroundings(lit, [each for each, _ in made], [other for _, other in made], rays)
+
+    def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        view = np.ascontiguousarray(to_camera @ rotation)
+        shaded, by_lamps, change = points.shade_points(lit, around, surfels, view)
+        radiance = instance.radiance(shaded, undecoded) * change * strength
+        if by_lamps is not None:
+            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
+        features = np.zeros((len(surfels), channels), np.float32)
+        known = passes.pack(depth, radiance, {
+            "Base Color": surfels.base_color, "Normal": unit(surfels.shading_normal @ covector),
+            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
+            "Confidence": surfels.confidence}, settings.passes)
+        features[:, :known.shape[1]] = known
+        if instance.channel is not None:
+            features[:, known.shape[1] + instance.channel] = 1
+        return features
+
+    return PlacedSkin(instance.skin, lit.matrix, shade)
+
+
+def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """Two pictures' features (H, W, C) and alphas (H, W) as one: at each pixel the nearer lies over the farther."""
+    depths = [np.where(image[..., passes.SHOWN] > 1e-4, image[..., passes.DEPTH]
+                       / np.maximum(image[..., passes.SHOWN], 1e-4), np.inf) for image in (one, other)]
+    first = depths[0] <= depths[1]
+    near_alpha = np.where(first, one_alpha, other_alpha)
+    through, front = (1 - near_alpha)[..., None], first[..., None]
+    image = np.where(front, one, other) + through * np.where(front, other, one)
+    return image, near_alpha + through[..., 0] * np.where(first, other_alpha, one_alpha)
