@@ -152,7 +152,8 @@ def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.nda
     with distance, off their plane above all, and with the angle between normals. Where none are near, those further off
     and turned further away count; zeros where there are none at all.
     """
-    count, channels = len(require("position", position, (None, 3))), require("features", features, (len(grid), None)).shape[1]
+    count = len(require("position", position, (None, 3)))
+    channels = require("features", features, (len(grid), None)).shape[1]
     require("normal", normal, (count, 3)), require("share", share, (len(grid),))
     in_cells = position / np.float32(grid.cell) + np.float32(grid.resolution / 2)
     out = np.empty((count, channels), np.float32)

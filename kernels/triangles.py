@@ -65,6 +65,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.pixel)
 
+    def take(self, rows: slice) -> Points:
+        """Some of them; owner stays what it is."""
+        return Points(self.pixel[rows], self.row[rows], self.weight[rows], self.position[rows], self.normal[rows],
+                      self.uv[rows], self.color[rows], self.depth[rows], self.owner)
+
 
 def cover(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first: int, pose: np.ndarray,
           intrinsics: np.ndarray, *, near: float = 0.01, far: float = 1e10, orthographic: bool = False,

@@ -135,3 +135,19 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
     mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance)
     return mean(sky), mean(seen), (weight * (hit >= 0)).sum(1) / weight.sum(1)
+
+
+def blend(grid, position, normal, features, share, radius=1.5):
+    """(K, C): means of what surfels say, weighed by distance and direction; three rounds, each twice as far."""
+    where, there = (np.asarray(x, np.float64) / grid.cell for x in (position, grid.position))
+    out = np.zeros((len(where), features.shape[1]))
+    for i, point in enumerate(where):
+        apart = point - there
+        off = (apart * grid.normal).sum(1)
+        for reach, least in ((radius, 0.2), (2 * radius, -1.0), (4 * radius, -1.0)):
+            near = np.maximum(1 - ((apart ** 2).sum(1) + 3 * off ** 2) / reach ** 2, 0)
+            weight = share * near ** 2 * np.maximum(grid.normal @ normal[i] - least, 0) ** 2
+            if weight.sum() > 0:
+                out[i] = weight @ features / weight.sum()
+                break
+    return out

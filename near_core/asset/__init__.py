@@ -9,5 +9,5 @@ from .skin import Skin, SkinMaterial
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Skin", "SkinMaterial", "Surfels", "Texels", "VoxelMaterial", "concatenate",
-           "from_bytes", "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Skin", "SkinMaterial", "Surfels", "Texels", "VoxelMaterial",
+           "concatenate", "from_bytes", "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]

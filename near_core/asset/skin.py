@@ -33,10 +33,10 @@ class SkinMaterial:
 
 @dataclass(frozen=True, eq=False)
 class Skin:
-    """Triangles in the asset's frame, seen from both sides.
+    """Triangles in the asset's frame, seen from both sides. V vertices, F faces; floats are float32.
 
-    vertices: (V, 3). normal: (V, 3) unit, or None for flat faces. uv: (V, 2), V up. color: (V, 4) linear, multiplies the
-    base colour, or None. All float32. faces: (F, 3) int32. material: (F,) int32 into materials. pictures: encoded maps, WebP.
+    vertices: (V, 3). normal: (V, 3) unit, or None for flat faces. uv: (V, 2), V up. color: (V, 4) linear, multiplies
+    the base colour, or None. faces: (F, 3) int32. material: (F,) int32 into materials. pictures: encoded maps, WebP.
     """
 
     vertices: np.ndarray
@@ -89,13 +89,19 @@ def read(tensors: dict[str, np.ndarray]) -> Skin | None:
             and all(np.isfinite(part[name].astype(np.float32)).all() for name in ("uv", "material")))
     if not fits:
         raise ValueError("skin")
-    materials = tuple(
-        SkinMaterial(tuple(row[:4].tolist()), *row[4:].tolist(), (WRAPS[wrap[0]], WRAPS[wrap[1]]), tuple(maps.tolist()))
-        for row, wrap, maps in zip(part["material"], part["material_wrap"], part["material_map"]))
+    materials = tuple(_read_material(*rows) for rows in zip(part["material"], part["material_wrap"],
+                                                            part["material_map"]))
     return Skin(part["position"].astype(np.float32) / 65535 - 0.5,
                 decode_octahedral(part["normal"].astype(np.float32) / 32767) if "normal" in part else None, part["uv"],
                 part["color"].astype(np.float32) if "color" in part else None, part["face"], material, materials,
                 tuple(tensors[f"skin_picture_{n}"].tobytes() for n in range(pictures)))
+
+
+def _read_material(factors: np.ndarray, wrap: np.ndarray, maps: np.ndarray) -> SkinMaterial:
+    r, g, b, alpha, roughness, metallic, normal_scale = factors.tolist()
+    color, rough, metal, normal = maps.tolist()
+    return SkinMaterial((r, g, b, alpha), roughness, metallic, normal_scale, (WRAPS[wrap[0]], WRAPS[wrap[1]]),
+                        (color, rough, metal, normal))
 
 
 def _take(tensors: dict[str, np.ndarray], name: str, shape: tuple) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..asset.layout import VoxelMaterial
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import encode_octahedral, fibonacci_sphere, unit
 from ..errors import NearError
-from ..mesh import Material, Mesh, compute_face_normals, find_occupied, texture
+from ..mesh import Material, Mesh, compute_face_normals, find_occupied, find_unwrapping, texture
 from ..progress import Progress, part, silent
 from .config import SamplingConfig
 
@@ -218,7 +218,7 @@ def _sample_faces(mesh: Mesh, normals: np.ndarray, face: np.ndarray, weights: np
     samples = _Samples(mixed(points), normal, smooth.copy(), np.empty((len(face), 4), np.float32),
                        np.empty(len(face), np.float32), np.empty(len(face), np.float32))
     if mesh.corner_uv is not None:
-        tangents, density = _unwrapping(points, normals[faces], mesh.corner_uv[faces])
+        tangents, density = find_unwrapping(points, normals[faces], mesh.corner_uv[faces])
         uv = mixed(mesh.corner_uv[faces])
     material = mesh.material_index[face]
     for index in np.unique(material):
@@ -239,22 +239,6 @@ def _facing(vector: np.ndarray, normal: np.ndarray) -> np.ndarray:
     length = np.sqrt((vector * vector).sum(1, keepdims=True))
     scale = np.where((vector * normal).sum(1, keepdims=True) < 0, -1, 1) / np.maximum(length, 1e-6)
     return np.where(length > 1e-6, vector * scale, normal).astype(np.float32)
-
-
-def _unwrapping(points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How triangles lie on their maps.
-
-    points: (F, 3, 3). normals: (F, 3) by winding. uv: (F, 3, 2).
-    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per area (F,).
-    """
-    edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-    (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
-    determinant = u1 * v2 - u2 * v1
-    hand = np.where(determinant < 0, -1, 1)[:, None]
-    along_u = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
-    along_v = np.cross(normals, along_u) * hand
-    doubled = (np.cross(edge1, edge2) * normals).sum(1)
-    return np.stack([along_u, along_v], 1), np.abs(determinant) / np.maximum(doubled, 1e-30)
 
 
 def _apply_factors(samples: _Samples, chosen: np.ndarray, material: Material) -> None:
@@ -285,7 +269,7 @@ class _Maps:
               density: np.ndarray) -> None:
         """Multiplies the maps into the samples at rows chosen (K,) and bends their normals.
 
-        uv: (K, 2). tangents: (K, 2, 3) as _unwrapping. density: (K,) UV area of a sample.
+        uv: (K, 2). tangents: (K, 2, 3) as find_unwrapping. density: (K,) UV area of a sample.
         """
         color = self.looked_up("base_color_map", uv, density)
         if color is not None:

@@ -10,14 +10,13 @@ import numpy as np
 from .._kernels import ggx, grid
 from ..asset import Surfels
 from . import lamplight, principled
-from .config import TransportConfig
 from .lamplight import LampLight
 from .terms import Shaded, limit_luminance, pick_rows, reflect_directions, trace_among
 from .transport import Illumination, PreparedLight, Transport
 
 
 @dataclass(frozen=True, eq=False)
-class LitAsset:
+class LitSurface:
     """An asset under its light. matrix: (4, 4), rotation: (3, 3), asset frame -> world. lamps: or None."""
 
     transport: Transport
@@ -29,7 +28,7 @@ class LitAsset:
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class Neighbourhood:
     """What the M surfels of an asset tell the points between them, float32.
 
     lasting: (M, _Lasting.OTHER + P + L), as _Lasting, which spots arrive, and how much of each lamp. share: (M,), how
@@ -44,7 +43,7 @@ class Surroundings:
 
 
 class _Lasting:
-    """Columns of Surroundings.lasting."""
+    """Columns of Neighbourhood.lasting."""
 
     OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map
     VISIBILITY = 9
@@ -53,7 +52,7 @@ class _Lasting:
 
 
 class _Seen:
-    """Columns of Surroundings.seen."""
+    """Columns of Neighbourhood.seen."""
 
     OWN = slice(0, 6)  # what is reflected of the asset itself, for F0 and F90
     BLOCKED = 6  # the share of the lobe that this hides
@@ -61,7 +60,7 @@ class _Seen:
     OTHER = 13
 
 
-def gather_surroundings(lit: LitAsset, shaded: list[Shaded], other: list[np.ndarray], rays: int) -> Surroundings:
+def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.ndarray], rays: int) -> Neighbourhood:
     """shaded: the surfels that the camera sees, in parts. other: (K, n) of each part, more columns of `seen`. rays:
     specular ones per surfel."""
     surfels, illumination, lamps = lit.transport.surfels, lit.illumination, lit.lamps
@@ -80,13 +79,13 @@ def gather_surroundings(lit: LitAsset, shaded: list[Shaded], other: list[np.ndar
             seen[each.index, _Seen.AMONG] = trace_among(lit.transport, lamps, each, rays).reshape(-1, 6)
         seen[each.index, _Seen.OTHER:] = more
         seen_share[each.index] = share[each.index]
-    return Surroundings(np.concatenate(parts, 1, dtype=np.float32, casting="unsafe"), share, seen, seen_share)
+    return Neighbourhood(np.concatenate(parts, 1, dtype=np.float32, casting="unsafe"), share, seen, seen_share)
 
 
-def shade_points(lit: LitAsset, around: Surroundings, points: Surfels, view: np.ndarray
+def shade_points(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray
                  ) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
     """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what of
-    Surroundings.seen the caller added, (K, n).
+    Neighbourhood.seen the caller added, (K, n).
 
     points: K on the surface of the asset, normals on the side that is seen; their area counts for nothing. view: (K, 3)
     float32 unit, asset frame. index of what returns is -1: points have no surfel of their own.
@@ -114,7 +113,7 @@ def shade_points(lit: LitAsset, around: Surroundings, points: Surfels, view: np.
     return shaded, by_lamps, seen[:, _Seen.OTHER:]
 
 
-def _find_irradiance(lit: LitAsset, points: Surfels, lasting: np.ndarray) -> np.ndarray:
+def _find_irradiance(lit: LitSurface, points: Surfels, lasting: np.ndarray) -> np.ndarray:
     """Of the whole map, of what is seen of it, bounced. (K, 3, 3)."""
     turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
     whole = lit.light.irradiance.sample(points.shading_normal @ turn, np.zeros(len(points), np.float32), threads=1)
@@ -123,7 +122,7 @@ def _find_irradiance(lit: LitAsset, points: Surfels, lasting: np.ndarray) -> np.
     return np.stack([whole, lasting[:, _Lasting.DIRECT] * bend, lasting[:, _Lasting.BOUNCED]], 1)
 
 
-def _reflect_map(lit: LitAsset, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
+def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
     """What points reflect of the open map, (K, 2, 3) for F0 and F90; and likewise of its spots where rays do not find
     them, all of them and as far as they arrive (K, P)."""
     light, config, count = lit.light, lit.transport.config, len(points)
@@ -147,7 +146,7 @@ def _reflect_map(lit: LitAsset, points: Surfels, view: np.ndarray, arrives: np.n
     return opened, glare
 
 
-def _light_by_lamps(lit: LitAsset, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,
+def _light_by_lamps(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,
                     bounced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""

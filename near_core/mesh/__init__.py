@@ -1,8 +1,19 @@
 """Triangle meshes with materials: what one is, how files become one, how it meets a grid."""
 
 from .files import load
-from .mesh import MAX_TRIANGLES, Material, Mesh, check, compute_bounds, compute_face_normals, merge, normalize, too_many
+from .mesh import (
+    MAX_TRIANGLES,
+    Material,
+    Mesh,
+    check,
+    compute_bounds,
+    compute_face_normals,
+    find_unwrapping,
+    merge,
+    normalize,
+    too_many,
+)
 from .voxelize import find_occupied
 
 __all__ = ["MAX_TRIANGLES", "Material", "Mesh", "check", "compute_bounds", "compute_face_normals", "find_occupied",
-           "load", "merge", "normalize", "too_many"]
+           "find_unwrapping", "load", "merge", "normalize", "too_many"]

@@ -130,6 +130,22 @@ def compute_face_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return normal / np.maximum(length, 1e-30)[:, None], length / 2
 
 
+def find_unwrapping(points: np.ndarray, normals: np.ndarray, uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How triangles lie on their maps.
+
+    points: (F, 3, 3). normals: (F, 3) by winding. uv: (F, 3, 2).
+    Returns the directions along which U and V grow on the triangle, (F, 2, 3), not unit, and UV area per area (F,).
+    """
+    edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
+    (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
+    determinant = u1 * v2 - u2 * v1
+    hand = np.where(determinant < 0, -1, 1)[:, None]
+    along_u = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
+    along_v = np.cross(normals, along_u) * hand
+    doubled = (np.cross(edge1, edge2) * normals).sum(1)
+    return np.stack([along_u, along_v], 1), np.abs(determinant) / np.maximum(doubled, 1e-30)
+
+
 def turn_upright(xyz: np.ndarray) -> np.ndarray:
     """Y-up, front +Z -> Z-up, front -Y. (..., 3)."""
     return np.stack([xyz[..., 0], -xyz[..., 2], xyz[..., 1]], -1)

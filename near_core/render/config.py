@@ -44,6 +44,8 @@ class SplattingConfig:
         (0.6 * (x + 0.5) / 8 * 2 - 0.6, 0.6 * (y + 0.5) / 8 * 2 - 0.6) for x, y in enumerate((2, 5, 7, 0, 4, 1, 3, 6)))
     skin_layers: int = 8  # transparent ones that are looked through
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
+    normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
+    least_obliqueness: float = 0.3  # cosine from which maps are looked up no blurrier
     skin_cell: float = 0.75  # pixels: where a cell is wider, a skin is drawn instead of surfels
 
     def samples(self, quality: str) -> int:

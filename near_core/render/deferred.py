@@ -10,7 +10,7 @@ import numpy as np
 from ..asset import Surfels
 from ..directions import unit
 from ..light import points, terms
-from ..light.points import LitAsset
+from ..light.points import LitSurface
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
@@ -31,7 +31,7 @@ class SkinnedInstance:
     channel: of its identity among the features, None without."""
 
     skin: PreparedSkin
-    lit: LitAsset
+    lit: LitSurface
     surfels: np.ndarray
     to_camera: np.ndarray
     radiance: Radiance
@@ -66,7 +66,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
 
     parts = np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)
     made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
-    around = points.gather_surroundings(lit, [each for each, _ in made], [other for _, other in made], rays)
+    around = points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
     def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
         view = np.ascontiguousarray(to_camera @ rotation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
-from ..light.points import LitAsset
+from ..light.points import LitSurface
 from ..light.shadows import Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
@@ -138,6 +139,9 @@ class Renderer:
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
+    def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
+        return self.radiance(item, shaded, item.light, settings)
+
     def _prepare_asset(self, asset: NeuralAsset, settings: Settings, progress: Progress = silent) -> PreparedAsset:
         return self._assets.get_or(asset.hash, lambda: prepare_asset(
             asset, self.model, self.transport, settings.threads, progress))
@@ -235,9 +239,9 @@ class Renderer:
                 continue
             shaded = np.flatnonzero(selection.shaded[rows])
             instances.append(SkinnedInstance(
-                item.skin, LitAsset(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
+                item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation), shaded, item.visible.to_camera[shaded],
-                lambda each, how, item=item: self.radiance(item, each, item.light, how),
+                partial(self._radiate, item),
                 settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs,
                 None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)

@@ -11,11 +11,10 @@ import numpy as np
 from .._kernels import triangles
 from ..asset import Skin, SkinMaterial, Surfels
 from ..directions import unit
-from ..mesh import texture
+from ..mesh import find_unwrapping, texture
 from ..scene import Camera
 from .config import SplattingConfig
 from .parallel import parallel_map
-
 
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 
@@ -31,18 +30,17 @@ class PreparedSkin:
         points, uv = skin.vertices[skin.faces], skin.uv[skin.faces]
         edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
         cross = np.cross(edge1, edge2)
-        doubled = np.linalg.norm(cross, axis=1)
-        self.normal = cross / np.maximum(doubled, 1e-30)[:, None]
-        (u1, v1), (u2, v2) = (uv[:, 1] - uv[:, 0]).T, (uv[:, 2] - uv[:, 0]).T
-        determinant = u1 * v2 - u2 * v1
-        hand = np.where(determinant < 0, -1, 1)[:, None]
-        along_u = (edge1 * v2[:, None] - edge2 * v1[:, None]) * hand
-        self.tangents = np.stack([along_u, np.cross(self.normal, along_u) * hand], 1)
-        self.density = np.abs(determinant) / np.maximum(doubled, 1e-30)
+        self.normal = unit(cross)
+        self.tangents, self.density = find_unwrapping(points, self.normal, uv)
         self.pictures = [texture.decode(data, "A map of the asset") for data in skin.pictures]
-        self.levels: dict[tuple[int, bool], list[np.ndarray]] = {}
-        self.transparent = any(m.base_color[3] < 1 or (m.maps[0] >= 0 and (self.pictures[m.maps[0]][..., 3] < 255).any())
-                               for m in skin.materials) or (skin.color is not None and (skin.color[:, 3] < 1).any())
+        self.levels: dict[int, list[np.ndarray]] = {}
+
+    @cached_property
+    def transparent(self) -> bool:
+        """Whether any of it lets light through."""
+        colors = [self.pictures[m.maps[0]] for m in self.skin.materials if m.maps[0] >= 0]
+        return (any(m.base_color[3] < 1 for m in self.skin.materials) or any((c[..., 3] < 255).any() for c in colors)
+                or (self.skin.color is not None and bool((self.skin.color[:, 3] < 1).any())))
 
     def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray) -> np.ndarray | None:
         """(K, C) float32 of a material's map in SkinMaterial.maps, None without one. area: (K,) of UV."""
@@ -50,58 +48,65 @@ class PreparedSkin:
         if number < 0:
             return None
         picture = self.pictures[number]
-        if (number, column == 0) not in self.levels:
-            linear = texture.decode_color(picture) if column == 0 else picture[..., :3].astype(np.float32) / 255
-            self.levels[number, column == 0] = texture.build_pyramid(linear)
+        # a picture that is both color and something else is looked up as either
+        key = number if column == 0 else -1 - number
+        if key not in self.levels:
+            channels = 3 if column == 3 else 1
+            linear = texture.decode_color(picture) if column == 0 else picture[..., :channels].astype(np.float32) / 255
+            self.levels[key] = texture.build_pyramid(linear)
         texels = area * (picture.shape[0] * picture.shape[1])
-        return texture.sample(self.levels[number, column == 0], uv, 0.5 * np.log2(np.maximum(texels, 1e-6)),
-                              material.wrap)
+        return texture.sample(self.levels[key], uv, 0.5 * np.log2(np.maximum(texels, 1e-6)), material.wrap)
 
 
-def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.ndarray, eye: np.ndarray) -> Surfels:
+def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.ndarray, eye: np.ndarray,
+                    config: SplattingConfig = SplattingConfig()) -> Surfels:
     """The material of K points as surfels: normals face the camera, area is 1, confidence too.
 
     pixel: (K,) a pixel's edge at each, asset units. eye: (4,), as triangles.find_points takes it.
     """
-    skin, count = prepared.skin, len(points)
-    view = unit(eye[:3] - eye[3] * points.position)
+    view = unit(np.float32(eye[:3]) - np.float32(eye[3]) * points.position)
     normal = prepared.normal[points.row]
     facing = np.einsum("kc,kc->k", normal, view)
     turned = np.where(facing < 0, -1, 1).astype(np.float32)
     normal = normal * turned[:, None]
-    color = points.color.copy()
+    # an oblique triangle's pixel is long: a level between its sides blurs little and flickers little
+    area = prepared.density[points.row] * pixel ** 2 / np.maximum(np.abs(facing), config.least_obliqueness)
+    color, roughness, metallic, bent = _look_up_materials(prepared, points, area, turned)
+    length = np.linalg.norm(bent, axis=1)
+    shading = lift_reflections(normal, bent / np.maximum(length, 1e-6)[:, None], view)
+    # normals that differ within a pixel spread its reflection (Toksvig 2005)
+    spread = config.normal_spread * np.minimum((1 - length) / np.maximum(length, 0.1), 0.2)
+    roughness = np.clip(roughness ** 4 + spread, 0, 1) ** 0.25
+    one = np.ones(len(points), np.float32)
+    return Surfels(points.position, normal, np.ascontiguousarray(shading, np.float32),
+                   color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness.astype(np.float32), metallic, one,
+                   np.clip(color[:, 3], 0, 1), one)
+
+
+def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: np.ndarray, turned: np.ndarray
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of K points: color (K, 4) linear, premultiplied; roughness and metallic (K,); shading normals (K, 3), shorter
+    where they differ. area: (K,) of UV that a pixel spans. turned: (K,) -1 where the back is seen."""
+    skin = prepared.skin
+    color, bent = points.color.copy(), points.normal.copy()
     color[:, :3] *= color[:, 3:]
-    roughness, metallic = np.empty((2, count), np.float32)
-    bent = points.normal.copy()
-    # an oblique triangle's pixel is long; a level between its sides blurs little and flickers little
-    area = prepared.density[points.row] * pixel ** 2 / np.maximum(np.abs(facing), 0.2)
+    roughness, metallic = np.empty((2, len(points)), np.float32)
     kinds = skin.material[points.row]
     for kind in np.unique(kinds):
         at, material = np.flatnonzero(kinds == kind), skin.materials[kind]
-        look_up = lambda column: prepared.look_up(material, column, points.uv[at], area[at])  # noqa: B023
+        found = [prepared.look_up(material, column, points.uv[at], area[at]) for column in range(4)]
         r, g, b, alpha = material.base_color
         color[at] *= np.float32([r * alpha, g * alpha, b * alpha, alpha])
+        if found[0] is not None:
+            color[at] *= found[0]
         roughness[at], metallic[at] = material.roughness, material.metallic
-        for column, values in enumerate(map(look_up, range(4))):
-            if values is None:
-                continue
-            if column == 0:
-                color[at] *= values
-            elif column == 3:
-                bent[at] = _bend(points.normal[at], prepared.tangents[points.row[at]], turned[at], values,
-                                 material.normal_scale)
-            else:
-                (roughness, metallic)[column - 1][at] *= values[:, 0]
-    length = np.linalg.norm(bent, axis=1)
-    shading = bent / np.maximum(length, 1e-6)[:, None]
-    shading = lift_reflections(normal, shading, view)
-    # normals that differ within a pixel spread its reflection (Toksvig 2005)
-    spread = np.clip((1 - length) / np.maximum(length, 1e-3), 0, 0.25)
-    roughness = np.clip(roughness ** 4 + 2 * spread * 0, 0, 1) ** 0.25
-    one = np.ones(count, np.float32)
-    return Surfels(points.position, normal.astype(np.float32), np.ascontiguousarray(shading, np.float32),
-                   color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness.astype(np.float32), metallic, one,
-                   np.clip(color[:, 3], 0, 1), one)
+        for values, looked_up in ((roughness, found[1]), (metallic, found[2])):
+            if looked_up is not None:
+                values[at] *= looked_up[:, 0]
+        if found[3] is not None:
+            bent[at] = _bend(points.normal[at], prepared.tangents[points.row[at]], turned[at], found[3],
+                             material.normal_scale)
+    return color, roughness, metallic, bent
 
 
 def lift_reflections(surface: np.ndarray, normal: np.ndarray, view: np.ndarray) -> np.ndarray:
@@ -130,13 +135,13 @@ def lift_reflections(surface: np.ndarray, normal: np.ndarray, view: np.ndarray) 
 def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
     """Normals (K, 3) bent by a normal map's values (K, 3) in 0..1; the length says how much they differ."""
     values = values * 2 - 1
-    length = np.minimum(np.linalg.norm(values, axis=1, keepdims=True), 1) * np.linalg.norm(normal, axis=1, keepdims=True)
+    length = np.minimum(np.linalg.norm(values, axis=1), 1) * np.linalg.norm(normal, axis=1)
     values[:, :2] *= scale
     outward = normal * turned[:, None]
     frame = tangents - outward[:, None] * np.einsum("kij,kj->ki", tangents, outward)[..., None]
     frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
     bent = np.einsum("kij,ki->kj", frame, values[:, :2]) + outward * values[:, 2:]
-    return unit(bent) * (turned * length[:, 0])[:, None]
+    return unit(bent) * (turned * length)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +179,7 @@ def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: in
                             camera.intrinsics, near=camera.near, far=camera.far, before=before, **lens)
         left = np.zeros(samples.face.shape, np.float32)
         for skin, start in zip(skins, first):
-            _add_points(skin, int(start), samples, through, left, camera, image, alpha, lens, threads)
+            _add_points(skin, int(start), samples, through, left, camera, image, alpha, lens, config)
         through = left
         if not (left > config.skin_faint).any():
             break
@@ -184,7 +189,7 @@ def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: in
 
 
 def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, left: np.ndarray,
-                camera: Camera, image: np.ndarray, alpha: np.ndarray, lens: dict, threads: int) -> None:
+                camera: Camera, image: np.ndarray, alpha: np.ndarray, lens: dict, config: SplattingConfig) -> None:
     """Shades the points of one skin and adds them to image (H W, C) and alpha (H W,); `left` (H, W, S) becomes what
     goes through its samples."""
     mesh, prepared = skin.prepared.skin, skin.prepared
@@ -200,17 +205,16 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
     opacity = np.empty(len(points), np.float32)
     features = np.empty((len(points), image.shape[1]), np.float32)
 
-    def shade_part(rows: np.ndarray) -> None:
-        part = triangles.Points(*(getattr(points, name)[rows] for name in (
-            "pixel", "row", "weight", "position", "normal", "uv", "color", "depth")), points.owner)
+    def shade_part(rows: slice) -> None:
+        part = points.take(rows)
         pixel = np.float32(pixel_size) * (1 if camera.orthographic else part.depth)
-        surfels = describe_points(prepared, part, pixel, eye)
+        surfels = describe_points(prepared, part, pixel, eye, config)
         opacity[rows] = surfels.opacity
         world = part.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
         features[rows] = skin.shade(surfels, camera.directions_to(world), part.depth)
 
     parts = np.array_split(np.arange(len(points)), -(-len(points) // AT_ONCE))
-    parallel_map(shade_part, [slice(part[0], part[-1] + 1) for part in parts], threads)
+    parallel_map(shade_part, [slice(part[0], part[-1] + 1) for part in parts], lens["threads"])
     weight = points.weight * opacity
     alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
     for c in range(image.shape[1]):

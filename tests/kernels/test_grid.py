@@ -356,3 +356,17 @@ def stopwatch(what, allowed, call):
     print(f"{what}: {1000 * min(seconds):.1f} ms, allowed {1000 * allowed:.0f}")
     assert min(seconds) < 4 * allowed * slowness()
     return result
+
+
+def test_points_are_told_what_the_surfels_around_them_say(still_life):
+    rng = np.random.default_rng(0)
+    surfel = rng.integers(0, len(still_life), 60)
+    point = (still_life.position[surfel] + rng.normal(0, 0.02, (60, 3))).astype(np.float32)
+    normal = unit(still_life.normal[surfel] + rng.normal(0, 0.3, (60, 3))).astype(np.float32)
+    features = rng.uniform(size=(len(still_life), 5)).astype(np.float32)
+    share = rng.uniform(size=len(still_life)).astype(np.float32) * (rng.random(len(still_life)) < 0.5)
+    share = share.astype(np.float32)
+    point[0] = 0.49  # far from all
+    said = grid.blend(still_life, point, normal, features, share, radius=1.5)
+    np.testing.assert_allclose(said, twin.blend(still_life, point, normal, features, share, 1.5), atol=2e-5)
+    assert not said[0].any() and (np.ptp(said[1:], axis=0) > 0.3).all()

@@ -1,6 +1,7 @@
 """What the stage `renderer` learns from, against what render draws."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def spotted() -> Mesh:
 
 def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     """Texels included, whole and in windows: close-up, where discs are wide."""
-    made = create.create_from_mesh(spotted(), name="ball")
+    made = replace(create.create_from_mesh(spotted(), name="ball"), skin=None)
     camera = cameras.orbit(30, 20, 1.6, 30, 128, 128)
     sky = np.random.default_rng(1).uniform(0, 1, (16, 32, 3)).astype(np.float32)
     image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((16, 32, 1), np.float32)])})

@@ -1,0 +1,47 @@
+"""Points between surfels are lit as the surfels around them, and reflect the map by their own normal."""
+
+import numpy as np
+
+from near_core.light import lamplight, points, terms, transport
+from near_core.models.mini.layout import Term
+from near_core.scene import Lamp
+from tests.light.test_terms import floor, sunny
+
+
+def lit_floor(lamps=()):
+    surfels, light = floor(0.3, metallic=0.0), transport.prepare_light(sunny(200.0))
+    prepared, turn = transport.prepare_transport(surfels, 1), np.eye(3)
+    lamplit = lamplight.illuminate(prepared, lamps, np.eye(4), turn, threads=1)
+    lit = transport.illuminate(prepared, light, turn, threads=1)
+    return points.LitSurface(prepared, light, lit, lamplit, np.eye(4), turn)
+
+
+def shade_both(lit):
+    """The floor's surfels, shaded as surfels and as points in their places."""
+    index = np.arange(576)
+    view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
+    shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
+    other = np.tile(np.float32([[1, 2]]), (len(index), 1))
+    around = points.gather_neighbourhood(lit, [shaded], [other], 64)
+    return shaded, points.shade_points(lit, around, shaded.surfels, view)
+
+
+def test_points_in_the_place_of_surfels_are_lit_like_them():
+    lit = lit_floor()
+    shaded, (made, by_lamps, other) = shade_both(lit)
+    assert by_lamps is None and np.allclose(other, [1, 2])
+    for term in (Term.SKY_OPEN, Term.SKY, Term.BOUNCED, Term.SPECULAR_OPEN, Term.SPECULAR):
+        np.testing.assert_allclose(made.terms[:, term].mean(0), shaded.terms[:, term].mean(0), rtol=0.05, atol=1e-3)
+    noise = np.abs(np.diff(shaded.terms[:, Term.SPECULAR, 0].reshape(24, 24))).mean()
+    assert np.abs(np.diff(made.terms[:, Term.SPECULAR, 0].reshape(24, 24))).mean() < noise
+
+
+def test_lamps_light_points_as_they_do_surfels():
+    pose = np.eye(4)
+    pose[:3, 3] = 0.1, 0.0, 0.4
+    lamp = Lamp(kind="point", matrix=pose, color=np.array([3.0, 2, 1]), radius=0.02)
+    lit = lit_floor([lamp])
+    shaded, (_, by_lamps, _) = shade_both(lit)
+    expected = terms.shade_lamps(lit.transport, lit.lamps, np.eye(4), np.eye(3), shaded, 64, 1)
+    for term in (Term.SKY_OPEN, Term.SKY, Term.BOUNCED, Term.SPECULAR):
+        np.testing.assert_allclose(by_lamps[:, term].mean(0), expected[:, term].mean(0), rtol=0.1, atol=1e-3)

@@ -1,0 +1,92 @@
+"""Skins in a picture: edges, maps, what is transparent, and what the normals of a pixel do."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from near_core.asset import SkinMaterial
+from near_core.directions import unit
+from near_core.render import skin as skins
+from near_core.render.config import SplattingConfig
+from near_core.scene import camera as cameras
+from tests.asset.test_skin import square
+
+CAMERA = replace(cameras.orbit(0, 0, 2, 40, 64, 64), orthographic=True,
+                 intrinsics=np.array([[64.0, 0, 32], [0, 64, 32], [0, 0, 1]]))  # the square covers 51.2 pixels
+
+
+def encoded(picture: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "WEBP", lossless=True)
+    return out.getvalue()
+
+
+def drawn(*made, camera=CAMERA):
+    """Base colours over alpha and coverage of skins that show their base color. made: skins, or skins and matrices."""
+    shade = lambda surfels, to_camera, depth: np.column_stack(
+        [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
+    pairs = [each if isinstance(each, tuple) else (each, np.eye(4)) for each in made]
+    placed = [skins.PlacedSkin(skins.PreparedSkin(skin), matrix, shade) for skin, matrix in pairs]
+    return skins.draw(placed, camera, 5)
+
+
+def plain(*color: float, **changes):
+    material = SkinMaterial(color, 0.5, 0.0, 1.0, ("repeat", "repeat"), (-1, -1, -1, -1))
+    return square(color=None, materials=(material,), pictures=(), **changes)
+
+
+@pytest.mark.parametrize("camera", [CAMERA, cameras.orbit(180, 0, 2, 40, 64, 64)])
+def test_edges_lie_where_they_are_and_both_sides_are_seen(camera):
+    image, alpha = drawn(plain(1, 0.5, 0.25, 1), camera=camera)
+    size = 51.2 if camera.orthographic else 0.8 / (2 * np.tan(np.radians(20)) * 2) * 64
+    assert np.isclose(alpha.sum(), size ** 2, rtol=0.01) and np.allclose(alpha, image[..., 0], atol=1e-5)
+    assert np.allclose(image[alpha == 1][:, 2:], [1, 0.5, 0.25], atol=1e-4)
+
+
+def test_maps_show_where_they_lie():
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[:32] = 0, 0, 255
+    skin = replace(square(color=None), pictures=(encoded(picture),))
+    image, alpha = drawn(skin)
+    assert (image[8:28, 32, 2:] == [0, 0, 1]).all() and np.allclose(image[36:56, 32, 2:], 1) and alpha[8:56, 32].all()
+
+
+def test_what_is_transparent_shows_what_is_behind():
+    behind = np.eye(4)
+    behind[1, 3] = 0.3
+    image, alpha = drawn(plain(1, 0, 0, 0.25), (plain(0, 1, 0, 1), behind))
+    assert np.allclose(image[32, 32, 2:], [0.25, 0.75, 0], atol=1e-4) and np.isclose(alpha[32, 32], 1)
+    alone = drawn(plain(1, 0, 0, 0.25))[1]
+    assert np.isclose(alone[32, 32], 0.25)
+
+
+def test_normals_that_differ_in_a_pixel_roughen_it():
+    bumps = np.zeros((64, 64, 3), np.uint8)
+    bumps[..., 2], bumps[..., 1], bumps[..., 0] = 200, 127, np.where(np.arange(64) % 2, 220, 34)
+    material = SkinMaterial((1, 1, 1, 1), 0.2, 0.0, 1.0, ("repeat", "repeat"), (-1, -1, -1, 0))
+    skin = square(color=None, materials=(material,), pictures=(encoded(bumps),))
+    seen = []
+    shade = lambda surfels, to_camera, depth: (seen.append(surfels), np.zeros((len(depth), 5), np.float32))[1]
+    for config in (SplattingConfig(normal_spread=0), SplattingConfig()):
+        skins.draw([skins.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), shade)], CAMERA.resize(16, 16), 5,
+                   config=config)
+    assert np.allclose(seen[0].roughness, 0.2, atol=1e-3) and (seen[1].roughness > 0.3).all()
+    assert np.allclose(seen[1].shading_normal, [0, -1, 0], atol=0.05)
+
+
+def test_reflections_stay_above_the_surface():
+    rng = np.random.default_rng(0)
+    surface = np.tile(np.float32([[0, 0, 1]]), (2000, 1))
+    normal = unit(surface + rng.normal(0, 0.5, surface.shape)).astype(np.float32)
+    view = unit(rng.normal(size=surface.shape) * (1, 1, 0.3)).astype(np.float32)
+    view[:, 2] = np.abs(view[:, 2])
+    keep = ((normal * view).sum(1) > 0) & (normal[:, 2] > 0) & (view[:, 2] > 0.05)
+    made = skins.lift_reflections(surface[keep], normal[keep], view[keep])
+    mirrored = 2 * (made * view[keep]).sum(1, keepdims=True) * made - view[keep]
+    before = 2 * (normal[keep] * view[keep]).sum(1, keepdims=True) * normal[keep] - view[keep]
+    assert mirrored[:, 2].min() > 0.005 and (before[:, 2] < 0).any()
+    fine = before[:, 2] > 0.011
+    assert np.array_equal(made[fine], normal[keep][fine]) and np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-4)
