@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 Result = TypeVar("Result")
 
@@ -22,6 +24,8 @@ class RecentResults(Generic[Result]):
         measure: of one result, a constant; by default results are counted."""
         self._capacity, self._measure = capacity, measure
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
+        self._sizes: dict[Hashable, float] = {}
+        self._total = 0.0
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -43,24 +47,37 @@ class RecentResults(Generic[Result]):
         except KeyError:
             made = make()
         with self._lock:
-            kept = self._results.setdefault(key, made)
-            self._drop_oldest()
-        return kept
+            if key not in self._results:
+                self._keep(key, made)
+            return self._results[key]
 
     def put(self, key: Hashable, result: Result) -> None:
         """Keeps a result, instead of an earlier one of the same key."""
         with self._lock:
-            self._results[key] = result
-            self._results.move_to_end(key)
-            self._drop_oldest()
+            self._keep(key, result)
 
     def clear(self) -> None:
         """Drops everything."""
         with self._lock:
             self._results.clear()
+            self._sizes.clear()
+            self._total = 0.0
 
-    def _drop_oldest(self) -> None:
-        total = sum(map(self._measure, self._results.values()))
-        while total > self._capacity and len(self._results) > 1:
-            _, dropped = self._results.popitem(last=False)
-            total -= self._measure(dropped)
+    def _keep(self, key: Hashable, result: Result) -> None:
+        self._results[key] = result
+        self._results.move_to_end(key)
+        size = self._measure(result)
+        self._total += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
+        while self._total > self._capacity and len(self._results) > 1:
+            dropped, _ = self._results.popitem(last=False)
+            self._total -= self._sizes.pop(dropped)
+
+
+def count_bytes(result: Any) -> int:
+    """Bytes of the arrays in a result: an array, or what is made of them, dataclasses and lists."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if isinstance(result, (tuple, list)):
+        return sum(map(count_bytes, result))
+    return sum(map(count_bytes, vars(result).values())) if hasattr(result, "__dict__") else 0

@@ -108,9 +108,9 @@ class Transport:
 
 
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent,
-                      config: TransportConfig = TransportConfig()) -> Transport:
-    """Everything that depends on the asset alone."""
-    lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
+                      config: TransportConfig = TransportConfig(), resolution: int = SURFEL_RESOLUTION) -> Transport:
+    """Everything that depends on the asset alone. resolution: cells along an edge of the surfels' grid."""
+    lattice = grid.Grid(surfels.position, surfels.normal, resolution)
     directions = fibonacci_sphere(config.hit_directions)
     table = np.empty((len(surfels), config.hit_directions), np.int32)
     parts = lattice.parts(AT_ONCE)

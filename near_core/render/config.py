@@ -24,8 +24,14 @@ class SplattingConfig:
     opacity: float = 0.995  # 0..1: of a disc whose surfel is opaque
     least_area: float = 0.15  # cells squared: a surfel counts as no smaller than this
     greatest_area: float = 2.0  # cells squared: and as no larger than this
+    filling: float = 1.1  # times as full as its area says is what a merged surfel stands for
+    layers: float = 0.51  # power of what the gaps in a merged surfel let through: neighbouring discs overlap
     low_pass: float = 0.1  # square pixels added to a disc's footprint where a pixel takes one sample
     sharp_low_pass: float = 0.02  # square pixels: the same where it takes several
+    final_cell: float = 1.25  # pixels: as wide as the cells of the level that an asset is shaded at may be
+    draft_cell: float = 1.25  # pixels: the same while something moves
+    many_surfels: float = 1e6  # in a picture, by which all its levels get coarser together
+    fade: float = 0.3  # levels, powers of two in size: how far one level fades into the next
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid
     facing: float = -0.05  # cosine: surfels turned further away are not shown; they only block what is behind them

@@ -39,8 +39,8 @@ def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: S
         if number is None:
             rows, shape = part, selection.shape.take(part)
         else:
-            placed = instances[number].placed
-            rows, shape = selection.rows[number].start + placed.texels.surfel[part], placed.detail.take(part)
+            owner = instances[number].placed.texels.surfel[part]
+            rows, shape = selection.rows[number].start + owner, instances[number].take_texels(part)
         for kept, new in zip(made, project(shape, camera, config.sharp_low_pass, 1)):
             kept[slot] = new
         shown[slot], depth[slot] = features[rows], selection.occlusion_depth[rows]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..asset import CELL, EDGE, Surfels, Texels
+from ..asset.levels import Level
 from .config import SplattingConfig
+
+_ROWS, _COLUMNS = np.triu_indices(3)
 
 
 @dataclass(frozen=True)
 class SurfelGaussians:
-    """N Gaussians in the world. xyz: (N, 3) metres. covariance: (N, 6) xx xy xz yy yz zz, square metres.
-    opacity: (N,). All float32."""
+    """N Gaussians in one frame. xyz: (N, 3). covariance: (N, 6) xx xy xz yy yz zz. opacity: (N,). All float32; lengths
+    in asset units or, once moved into the world, metres."""
 
     xyz: np.ndarray
     covariance: np.ndarray
@@ -23,33 +26,61 @@ class SurfelGaussians:
         """Those at index, (M,) integers or (N,) booleans."""
         return SurfelGaussians(self.xyz[index], self.covariance[index], self.opacity[index])
 
+    def move(self, matrix: np.ndarray) -> SurfelGaussians:
+        """The same where matrix (4, 4) takes them, any affine map."""
+        linear = matrix[:3, :3]
+        both = np.einsum("ia,jb->ijab", linear, linear)[_ROWS, _COLUMNS]  # M S M^T as a map of S
+        both = (both + both.swapaxes(1, 2))[:, _ROWS, _COLUMNS] / np.where(_ROWS == _COLUMNS, 2, 1)
+        return replace(self, xyz=self.xyz @ linear.T.astype(np.float32) + matrix[:3, 3].astype(np.float32),
+                       covariance=self.covariance @ both.T.astype(np.float32))
 
-def from_surfels(surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
-    """Discs for surfels of an asset that stands at matrix (4, 4), asset frame -> world."""
-    return _make_discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, matrix, config)
+    def fade(self, share: float) -> SurfelGaussians:
+        """The same so faint that with others that fade by 1 - share they let through what one of them alone does."""
+        return self if share == 1 else replace(self, opacity=1 - (1 - self.opacity) ** np.float32(share))
 
 
-def from_texels(texels: Texels, surfels: Surfels, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
-                ) -> SurfelGaussians:
+def from_surfels(surfels: Surfels, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
+    """Discs for surfels, asset frame."""
+    return _make_discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, config)
+
+
+def from_texels(texels: Texels, surfels: Surfels, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
     """Discs for texels of surfels, as from_surfels."""
     return _make_discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
-                       surfels.opacity[texels.surfel], CELL / EDGE, matrix, config)
+                       surfels.opacity[texels.surfel], CELL / EDGE, config)
+
+
+def from_level(level: Level, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
+    """Discs for the surfels of a level: where they were merged, as long and as wide as what they stand for."""
+    if level.number == 0:
+        return from_surfels(level.surfels, config)
+    surfels, n = level.surfels, level.surfels.normal
+    whole = np.empty((len(surfels), 3, 3), np.float32)
+    whole[:, _ROWS, _COLUMNS] = whole[:, _COLUMNS, _ROWS] = level.spread
+    through = n[:, :, None] * n[:, None, :]
+    flat = np.eye(3, dtype=np.float32) - through
+    across = flat @ whole @ flat
+    # the moments of a square of area A are A / 12 both ways: how much of such a patch its surface fills
+    squares = np.einsum("mii->m", across) ** 2 - np.einsum("mij,mji->m", across, across)
+    patch = np.maximum(12 * np.sqrt(np.maximum(squares / 2, 0)), 1e-12)
+    filled = np.clip(config.filling * surfels.area * np.float32(level.cell ** 2) / patch, 0, 1)
+    covariance = (np.float32(12 * config.disc_width ** 2) * across
+                  + np.float32((config.disc_thickness * level.cell) ** 2) * through)
+    opacity = config.opacity * surfels.opacity * (1 - (1 - filled) ** config.layers)
+    return SurfelGaussians((surfels.position - n * np.float32(config.inset * level.cell)).astype(np.float32),
+                           np.ascontiguousarray(covariance[:, _ROWS, _COLUMNS]), opacity.astype(np.float32))
 
 
 def _make_discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float,
-                matrix: np.ndarray, config: SplattingConfig) -> SurfelGaussians:
-    """M x and M S M^T. position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
+                config: SplattingConfig) -> SurfelGaussians:
+    """position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
     scale = np.sqrt(np.clip(area, config.least_area, config.greatest_area)) * np.float32(config.disc_width * cell)
     through = np.minimum(np.float32(config.disc_thickness * cell), scale)
-    linear = matrix[:3, :3].astype(np.float32)
-    xyz = (position - n * np.float32(config.inset * cell)) @ linear.T + matrix[:3, 3].astype(np.float32)
-    # S = scale^2 (I - n n^T) + through^2 n n^T, so M S M^T = scale^2 M M^T + (through^2 - scale^2) (M n)(M n)^T
-    base, mn = linear @ linear.T, n @ linear.T
-    rows, columns = np.triu_indices(3)
-    covariance = (scale**2)[:, None] * base[rows, columns] + ((through**2 - scale**2)[:, None]
-                                                              * mn[:, rows] * mn[:, columns])
-    return SurfelGaussians(xyz.astype(np.float32), covariance.astype(np.float32),
-                           (config.opacity * opacity).astype(np.float32))
+    # scale^2 (I - n n^T) + through^2 n n^T
+    covariance = ((scale**2)[:, None] * np.eye(3, dtype=np.float32)[_ROWS, _COLUMNS]
+                  + (through**2 - scale**2)[:, None] * n[:, _ROWS] * n[:, _COLUMNS])
+    return SurfelGaussians((position - n * np.float32(config.inset * cell)).astype(np.float32),
+                           covariance.astype(np.float32), (config.opacity * opacity).astype(np.float32))
 
 
 def concatenate(parts: list[SurfelGaussians]) -> SurfelGaussians:

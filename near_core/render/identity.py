@@ -45,6 +45,9 @@ def share_channels(projection: splat.Projection, rows: Sequence[slice], called: 
     boxes = np.array([_bound(projection, each, width, height) for each in rows])
     channel = np.zeros(len(rows), int)
     for number in range(len(rows)):
+        if number and called[number] == called[number - 1]:  # another level of the same instance
+            channel[number] = channel[number - 1]
+            continue
         left, top, right, bottom = boxes[number]
         earlier = boxes[:number]
         meets = (earlier[:, 0] < right) & (earlier[:, 2] > left) & (earlier[:, 1] < bottom) & (earlier[:, 3] > top)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from .._kernels import splat
-from ..asset import NeuralAsset, Texels, octants
-from ..asset.octants import choose_surfels, encode
-from ..cache import RecentResults
+from .._kernels import grid, splat
+from ..asset import NeuralAsset
+from ..cache import RecentResults, count_bytes
 from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
 from ..light.config import LampConfig, TransportConfig
@@ -23,57 +22,42 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
-from . import deferred, identity, passes, splatting
+from . import deferred, identity, passes, splatting, surface
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
 from .identity import Identity
 from .parallel import parallel_map
+from .sight import SeenInstance, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
+from .surface import Surface
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+MANY = 8  # instances from which each is lit on a thread of its own
+MEGABYTE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedAsset:
-    """An asset made ready, M surfels and K texels.
-
-    transport: the surfels and what they see of each other. texels: or None; shift: (K, 3) float32, their linear base
-    colour less their surfels'. voxel: (M,) rows of the surfels' voxels in h. h: (N, H) float32, intrinsic features of
-    the voxels; None where the model has none.
-    """
+class PreparedAsset(Surface):
+    """An asset made ready at one level of detail. transport: its surfels and what they see of each other."""
 
     transport: transport.Transport
-    texels: Texels | None
-    shift: np.ndarray | None
-    voxel: np.ndarray
-    h: np.ndarray | None
 
 
-def prepare_asset(asset: NeuralAsset, model: runtime.NearMini, config: TransportConfig = TransportConfig(),
-                  threads: int = 0, progress: Progress = silent) -> PreparedAsset:
-    """Everything that depends on the asset alone. 0.2 to 1 s."""
-    surfels = choose_surfels(asset, model)
-    h = None
-    if "iad" in model.graphs:
-        slat = asset.slat
-        if asset.model_hash != model.digest:  # another model's latent means nothing to this one
-            slat = encode(model, surfels, asset.coords)
-        progress("Asset", 0.25)
-        h = model.run("iad", slat=slat, neighbours=octants.find_neighbours(asset.coords))[0]
-    texels = asset.texels
-    shift = None if texels is None else texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
-    carried = transport.prepare_transport(surfels, threads, part(progress, 0.5, 1.0), config)
-    return PreparedAsset(carried, texels, shift, octants.find_voxels(surfels, asset.coords), h)
+def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), threads: int = 0,
+                  progress: Progress = silent) -> PreparedAsset:
+    """Everything that depends on the asset alone, at the level of its surface."""
+    return PreparedAsset(**vars(made), transport=transport.prepare_transport(
+        made.level.surfels, threads, progress, config, made.level.resolution))
 
 
 @dataclass(frozen=True, eq=False)
 class LitInstance:
-    """An instance on its way through a frame. number: its place among all, from 1. light: the World, with what the
-    instance's probe shows before it. illumination: of the asset as it stands under this light; lamps: under the
-    picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world. visible: its surfels
-    before the camera. skin: what it is drawn by instead, or None."""
+    """An instance, at one level of detail, on its way through a frame. number: its place among all, from 1. light: the
+    World, with what the instance's probe shows before it. illumination: of the asset as it stands under this light;
+    lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
+    visible: its surfels before the camera. skin: what it is drawn by instead, or None."""
 
     number: int
     asset: PreparedAsset
@@ -86,13 +70,19 @@ class LitInstance:
     skin: PreparedSkin | None = None
 
 
-def _stands(instance: Instance) -> bool:
-    matrix = np.asarray(instance.matrix, np.float64)
-    return bool(np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3])) >= 1e-18)
+@dataclass(frozen=True, eq=False)
+class Lighting:
+    """What a picture's instances stand in: the World, lamps, and what casts shadows: instances and occluders."""
+
+    world: PreparedLight
+    lamps: Sequence[Lamp]
+    instances: Sequence[Instance]
+    occluders: Occluders | None
 
 
 class Renderer:
-    """Draws pictures and keeps what the next one can use: light per map, transport per asset, both per rotation.
+    """Draws pictures and keeps what the next one can use: light per map, transport per asset and level, both per
+    rotation.
 
     model: the networks, by default those of this build. splatting, transport: how surfels are drawn, how light is
     carried; they hold for every picture.
@@ -102,12 +92,14 @@ class Renderer:
                  transport: TransportConfig = TransportConfig(), lamps: LampConfig = LampConfig()) -> None:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self.lamps = lamps
-        self._lights: RecentResults[PreparedLight] = RecentResults(32)
-        self._assets: RecentResults[PreparedAsset] = RecentResults(16)
-        self._skins: RecentResults[PreparedSkin] = RecentResults(8)
-        self._placed: RecentResults[PlacedInstance] = RecentResults(32)
-        self._illuminations: RecentResults[Illumination] = RecentResults(32)
-        self._lamplights: RecentResults[LampLight | None] = RecentResults(32)
+        self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
+        self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
+        self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
+        self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -119,11 +111,10 @@ class Renderer:
         """
         progress("Light", 0.0)
         light = self._lights.get_or(environment.hash, lambda: self._prepare_light(environment)).turn(environment)
-        lit = []
-        for number in range(len(instances)):
-            report = part(progress, 0.5 * number / len(instances), 0.5 * (number + 1) / len(instances))
-            if _stands(instances[number]):  # else nothing can be seen
-                lit.append(self._illuminate(instances, number, camera, light, settings, report, lamps, occluders))
+        seen = find_seen(instances, camera, settings.quality, self.splatting)
+        self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
+        around = Lighting(light, lamps, find_standing(instances) if lamps else (), occluders)
+        lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
         return picture
@@ -142,10 +133,6 @@ class Renderer:
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)
 
-    def _prepare_asset(self, asset: NeuralAsset, settings: Settings, progress: Progress = silent) -> PreparedAsset:
-        return self._assets.get_or(asset.hash, lambda: prepare_asset(
-            asset, self.model, self.transport, settings.threads, progress))
-
     def _prepare_light(self, environment: Environment) -> PreparedLight:
         light = transport.prepare_light(environment, self.transport)
         if "tokenizer" not in self.model.graphs:
@@ -153,51 +140,79 @@ class Renderer:
         return replace(light, tokens=self.model.run(
             "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
 
-    def _illuminate(self, instances: Sequence[Instance], number: int, camera: Camera, light: PreparedLight,
-                    settings: Settings, progress: Progress, lamps: Sequence[Lamp], occluders: Occluders | None
-                    ) -> LitInstance:
-        """The instance of this number among those that stand around it."""
-        instance, asset = instances[number], instances[number].asset
-        matrix = np.asarray(instance.matrix, np.float64)
-        progress("Asset", 0.0)
-        prepared = self._prepare_asset(asset, settings, part(progress, 0.0, 0.4))
-        progress("Light transport", 0.4)
-        light = self._put_probe(light, instance)
-        rotation, suns = polar_rotation(matrix), settings.quality == "final"
-        key = (asset.hash, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes())
-        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, rotation, suns=suns, threads=settings.threads,
-            progress=part(progress, 0.4, 1.0)))
-        shining = [lamp for i, lamp in enumerate(lamps) if i not in instance.unlit_by]
-        lamplit = None
-        if shining:
-            around = self._surround(instances, number, occluders, settings)
-            shone = (asset.hash, matrix.tobytes(), tuple(lamp.key for lamp in shining), around.key)
-            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
-                prepared.transport, shining, matrix, rotation, around, self.lamps, settings.threads))
-        placed = self._placed.get_or((asset.hash, matrix.tobytes()), lambda: splatting.place(
-            prepared.transport.surfels, prepared.texels, matrix, self.splatting))
-        return LitInstance(number + 1, prepared, light, illumination, lamplit, matrix, rotation,
-                           splatting.face(placed, camera, self.splatting),
-                           self._find_skin(asset, placed, camera, settings))
+    def _prepare_assets(self, seen: Sequence[SeenInstance], settings: Settings, progress: Progress) -> None:
+        """Makes what is missing, each with all threads."""
+        wanted = {(each.instance.asset.hash, each.level): each for each in seen}
+        for number, each in enumerate(wanted.values()):
+            report = part(progress, number / len(wanted), (number + 1) / len(wanted))
+            self._prepare_asset(each, settings.threads, report)
 
-    def _find_skin(self, asset: NeuralAsset, placed: PlacedInstance, camera: Camera, settings: Settings
+    def _prepare_asset(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
+        asset, level = seen.instance.asset, seen.level
+        progress("Asset", 0.0)
+        return self._assets.get_or((asset.hash, level), lambda: prepare_asset(
+            self._find_surface(asset, level, part(progress, 0.0, 0.5)), self.transport, threads,
+            part(progress, 0.5, 1.0)))
+
+    def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
+        if level == 0:
+            return self._surfaces.get_or((asset.hash, 0), lambda: surface.describe(
+                asset, self.model, self.splatting, progress))
+        return self._surfaces.get_or((asset.hash, level), lambda: surface.coarsen(
+            self._find_surface(asset, level - 1, progress), self.splatting))
+
+    def _illuminate_all(self, seen: Sequence[SeenInstance], camera: Camera, around: Lighting, settings: Settings,
+                        progress: Progress) -> list[LitInstance]:
+        if len(seen) < MANY:
+            return [self._illuminate(each, camera, around, settings, settings.threads,
+                                     part(progress, number / len(seen), (number + 1) / len(seen)))
+                    for number, each in enumerate(seen)]
+        return parallel_map(lambda each: self._illuminate(each, camera, around, settings, 1, silent), seen,
+                            settings.threads, "Light transport", progress)
+
+    def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
+                    progress: Progress) -> LitInstance:
+        prepared, asset, matrix = self._prepare_asset(seen, threads), seen.instance.asset, seen.matrix
+        light = self._put_probe(around.world, seen.instance)
+        rotation, suns, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
+        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes())
+        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
+            prepared.transport, light, rotation, suns=suns, threads=threads, progress=progress))
+        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
+        if shining:
+            surroundings = self._surround(seen, around)
+            shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
+            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
+                prepared.transport, shining, matrix, rotation, surroundings, self.lamps, threads))
+        placed = self._placed.get_or((*which, matrix.tobytes()), lambda: splatting.place(
+            prepared.level.surfels, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail,
+            prepared.level.cell))
+        return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
+                           splatting.face(placed, camera, self.splatting, seen.share),
+                           self._find_skin(seen, placed, camera, settings))
+
+    def _find_skin(self, seen: SeenInstance, placed: PlacedInstance, camera: Camera, settings: Settings
                    ) -> PreparedSkin | None:
         """What draws an instance instead of its surfels: its skin, where it has one and these are wide enough."""
-        if asset.skin is None or settings.quality != "final" or self.splatting.measure_cell(
+        asset = seen.instance.asset
+        if asset.skin is None or seen.level or settings.quality != "final" or self.splatting.measure_cell(
                 placed.cell, placed.middle, camera) < self.splatting.skin_cell:
             return None
         return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
 
-    def _surround(self, instances: Sequence[Instance], number: int, occluders: Occluders | None, settings: Settings
-                  ) -> Surroundings:
-        """What can cast shadows on the instance of this number."""
-        rest = [each for i, each in enumerate(instances) if i != number and _stands(each)]
-        others = tuple((self._prepare_asset(each.asset, settings).transport.grid, np.linalg.inv(each.matrix))
-                       for each in rest)
-        return Surroundings(others, occluders, (
+    def _surround(self, seen: SeenInstance, around: Lighting) -> Surroundings:
+        """What can cast shadows on an instance; others as coarsely as it is seen itself."""
+        rest = [each for each in around.instances if each is not seen.instance]
+        others = tuple((self._find_grid(each.asset, seen.level), np.linalg.inv(each.matrix)) for each in rest)
+        return Surroundings(others, around.occluders, (
             *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes()) for each in rest),
-            occluders and occluders.hash))
+            around.occluders and around.occluders.hash))
+
+    def _find_grid(self, asset: NeuralAsset, level: int) -> grid.Grid:
+        def build() -> grid.Grid:
+            found = self._find_surface(asset, level, silent).level
+            return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
+        return self._grids.get_or((asset.hash, level), build)
 
     def _put_probe(self, light: PreparedLight, instance: Instance) -> PreparedLight:
         """What an instance is lit by: the World, where its probe shows nothing before it."""
@@ -271,24 +286,20 @@ class Renderer:
         count = len(selection.shaded)
         features = np.zeros((count, passes.count_features(settings.passes)), np.float32)
         gain = np.zeros((count, 3), np.float32)
-        for number, (item, rows) in enumerate(zip(lit, selection.rows)):
-            shaded = np.flatnonzero(selection.shaded[rows])
 
-            def shade_part(index: np.ndarray) -> None:
-                at = rows.start + index  # noqa: B023 (done before the next item)
-                features[at], gain[at] = self._shade_part(
-                    item, index, selection.projection.depth[at], settings)  # noqa: B023
+        def shade_part(work: tuple[LitInstance, np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
+            item, at, index, view, normal = work
+            features[at], gain[at] = self._shade_part(
+                item, index, view, normal, selection.projection.depth[at], settings)
 
-            parallel_map(shade_part, np.array_split(shaded, -(-len(shaded) // AT_ONCE) or 1), settings.threads,
-                         "Shading", part(progress, number / len(lit), (number + 1) / len(lit)))
+        parallel_map(shade_part, list(_divide(lit, selection)), settings.threads, "Shading", progress)
         return features, gain
 
-    def _shade_part(self, item: LitInstance, index: np.ndarray, depth: np.ndarray, settings: Settings
-                    ) -> tuple[np.ndarray, np.ndarray]:
-        """The same of an instance's surfels at index (K,), in depth (K,) metres before the camera."""
-        visible, light, strength = item.visible, item.light, item.light.environment.strength
-        # rows times O are O^T d
-        view = np.ascontiguousarray(visible.to_camera[index] @ item.rotation.astype(np.float32))
+    def _shade_part(self, item: LitInstance, index: np.ndarray, view: np.ndarray, normal: np.ndarray,
+                    depth: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        """The same of an asset's surfels at index (K,), seen along view (K, 3), asset frame, with shading normals
+        (K, 3), world, in depth (K,) metres before the camera."""
+        light, strength = item.light, item.light.environment.strength
         shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view,
                              self.transport.rays(settings.quality), threads=1)
         radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
@@ -299,9 +310,28 @@ class Renderer:
             sent += by_lamps
         surfels = shaded.surfels
         features = passes.pack(depth, radiance, {
-            "Base Color": surfels.base_color, "Normal": visible.placed.shading_normal[index],
-            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
-            "Confidence": surfels.confidence}, settings.passes)
+            "Base Color": surfels.base_color, "Normal": normal, "Roughness": surfels.roughness,
+            "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence},
+            settings.passes)
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
         colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
         return features, colored / np.maximum(surfels.base_color, 1e-3)
+
+
+def _divide(lit: Sequence[LitInstance], selection: Selection
+            ) -> Iterator[tuple[LitInstance, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """What is shaded, in parts: an instance, rows of the selection, rows of the asset, views and normals. Instances
+    under the same illumination are shaded together: they differ in the view alone."""
+    shaded = np.flatnonzero(selection.shaded)
+    ends = np.searchsorted(shaded, [rows.stop for rows in selection.rows])
+    alike: dict[tuple[int, ...], list] = {}
+    for item, rows, at in zip(lit, selection.rows, np.split(shaded, ends[:-1])):
+        index = at - rows.start
+        # rows times O are O^T d
+        alike.setdefault((id(item.asset), id(item.illumination), id(item.lamps)), []).append((
+            item, at, index, item.visible.to_camera[index] @ item.rotation.astype(np.float32),
+            item.visible.placed.shading_normal[index]))
+    for group in alike.values():
+        item, columns = group[0][0], [np.concatenate(each) for each in list(zip(*group))[1:]]
+        parts = -(-len(columns[0]) // AT_ONCE)
+        yield from ((item, *each) for each in zip(*(np.array_split(column, parts) for column in columns if parts)))

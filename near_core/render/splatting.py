@@ -24,29 +24,39 @@ from .config import SplattingConfig
 class PlacedInstance:
     """An asset's M surfels and K texels in the world.
 
-    shape: the surfels' Gaussians. detail: the texels', None where the asset has none; texels: whose surfels they are.
-    normal, shading_normal: (M, 3) float32 unit, world. cell: about the edge of a surfels' cell, metres. middle:
-    (3,) float64, of the asset's cube, world.
+    shape: the surfels' Gaussians. texels: whose surfels they are, None where the asset has none; detail: their
+    Gaussians, asset frame. matrix: (4, 4), asset frame -> world. normal, shading_normal: (M, 3) float32 unit, world.
+    cell: about the edge of a surfels' cell, metres.
     """
 
     shape: gaussians.SurfelGaussians
-    detail: gaussians.SurfelGaussians | None
     texels: Texels | None
+    detail: gaussians.SurfelGaussians | None
+    matrix: np.ndarray
     normal: np.ndarray
     shading_normal: np.ndarray
     cell: np.float32
-    middle: np.ndarray
+
+    @property
+    def middle(self) -> np.ndarray:
+        """(3,) float64, of the asset's cube, world."""
+        return self.matrix[:3, 3]
 
 
-def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig()
-          ) -> PlacedInstance:
-    """An asset that stands at matrix (4, 4), asset frame -> world, any invertible affine map."""
+def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig(),
+          discs: gaussians.SurfelGaussians | None = None, detail: gaussians.SurfelGaussians | None = None,
+          cell: float = CELL) -> PlacedInstance:
+    """An asset that stands at matrix (4, 4), asset frame -> world, any invertible affine map.
+
+    discs, detail: the Gaussians of its surfels and texels, asset frame, where they are known. cell: of the surfels'
+    grid, asset units.
+    """
     covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
-    cell = CELL * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
-    detail = None if texels is None else gaussians.from_texels(texels, surfels, matrix, config)
-    return PlacedInstance(gaussians.from_surfels(surfels, matrix, config), detail, texels,
-                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector), np.float32(cell),
-                          matrix[:3, 3])
+    if detail is None and texels is not None:
+        detail = gaussians.from_texels(texels, surfels, config)
+    return PlacedInstance((discs or gaussians.from_surfels(surfels, config)).move(matrix), texels, detail, matrix,
+                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector),
+                          np.float32(cell * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +65,7 @@ class VisibleInstance:
 
     shape: their Gaussians, those that face away set back. front: (M,) bool, those that face the camera; the others only
     block what is behind. to_camera: (M, 3) float32 unit, world. occlusion_depth: metres behind its surface from which
-    nothing is seen through it.
+    nothing is seen through it. share: 0..1 of its opacity, where another level of the same instance has the rest.
     """
 
     placed: PlacedInstance
@@ -63,17 +73,23 @@ class VisibleInstance:
     front: np.ndarray
     to_camera: np.ndarray
     occlusion_depth: np.float32
+    share: float = 1.0
+
+    def take_texels(self, index: np.ndarray) -> gaussians.SurfelGaussians:
+        """The Gaussians of the texels at index (T,), world."""
+        return self.placed.detail.take(index).move(self.placed.matrix).fade(self.share)
 
 
-def face(placed: PlacedInstance, camera: Camera, config: SplattingConfig = SplattingConfig()) -> VisibleInstance:
-    """What of a placed instance faces the camera."""
+def face(placed: PlacedInstance, camera: Camera, config: SplattingConfig = SplattingConfig(), share: float = 1.0
+         ) -> VisibleInstance:
+    """What of a placed instance faces the camera. share: of its opacity."""
     to_camera = camera.directions_to(placed.shape.xyz)
     front = np.einsum("kc,kc->k", placed.normal, to_camera) > config.facing
     # a sheet's far side lies where its near side does: set back it never comes first
     back = np.float32(config.far_side_offset) * placed.cell
     xyz = placed.shape.xyz - to_camera * np.where(front, np.float32(0), back)[:, None]
-    return VisibleInstance(placed, replace(placed.shape, xyz=xyz), front, to_camera,
-                           np.float32(config.occlusion_depth * placed.cell))
+    return VisibleInstance(placed, replace(placed.shape, xyz=xyz).fade(share), front, to_camera,
+                           np.float32(config.occlusion_depth * placed.cell), share)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,7 +141,7 @@ def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: a
     surfels, threads = choose_surfels(large, runtime.NearMini()), args.threads
     count, light = len(surfels), make_light(0)
     prepared, prepared_light = transport.prepare_transport(surfels, threads), transport.prepare_light(light)
-    shape = from_surfels(surfels, np.eye(4))
+    shape = from_surfels(surfels)
     measured = {f"kernel_hit_table_m{count}": _median(args, lambda n: transport.prepare_transport(surfels, threads)),
                 "kernel_light": _median(args, lambda n: transport.prepare_light(light)),
                 "kernel_pyramid": _median(args, lambda n: ggx.build_pyramid(light.map, threads=threads))}

@@ -44,7 +44,7 @@ def choose_discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Ca
     owner, shift = [place[plain]], [np.zeros((len(plain), 3), np.float32)]
     if placed.texels is not None:
         texels = placed.texels.take(selection.texels[0])
-        drawn.append(placed.detail.take(selection.texels[0]))
+        drawn.append(visible.take_texels(selection.texels[0]))
         owner.append(place[texels.surfel])
         shift.append(texels.compute_colors(surfels) - surfels.base_color[texels.surfel])
     drawn = gaussians.concatenate(drawn)

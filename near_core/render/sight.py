@@ -1,0 +1,128 @@
+"""What of a scene can be in a picture, and in how much detail: by where instances are and how large they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..asset import CELL, RESOLUTION
+from ..asset.levels import LEVELS
+from ..scene import Camera, Instance
+from .config import SplattingConfig
+
+SURFELS = 3.5  # of level 0, about, for each voxel
+
+
+@dataclass(frozen=True, eq=False)
+class SeenInstance:
+    """An instance, at one level of detail, that may be in a picture. number: among the instances that were asked for.
+    matrix: (4, 4) float64. share: 0..1 of its opacity; another level of the same instance has the rest."""
+
+    number: int
+    instance: Instance
+    matrix: np.ndarray
+    level: int
+    share: float
+
+
+def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig()
+              ) -> list[SeenInstance]:
+    """The instances that may be in a picture, once for every level that they are drawn at.
+
+    Left out is what lies outside the picture, and what no finite, invertible matrix places. quality: as
+    scene.Settings.quality.
+    """
+    matrices, usable = _stack(instances)
+    rows = np.flatnonzero(usable)
+    bounds = {id(each.asset): each.asset for each in instances}
+    spheres = {key: _bound(asset.coords) for key, asset in bounds.items()}
+    sphere = np.array([spheres[id(instances[row].asset)] for row in rows]).reshape(-1, 4)
+    matrices = matrices[rows]
+    center = np.einsum("nij,nj->ni", matrices[:, :3, :3], sphere[:, :3]) + matrices[:, :3, 3]
+    scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))  # the most that any direction grows
+    radius = sphere[:, 3] * scale
+    inside = np.flatnonzero(may_see(camera, center, radius, config.margin))
+    pixels = measure_cells(camera, center, radius, scale)[inside]
+    widest = config.final_cell if quality == "final" else config.draft_cell
+    widest = limit_surfels(pixels, np.array([len(instances[rows[place]].asset.coords) for place in inside]), widest,
+                           config.many_surfels)
+    seen = []
+    for place, size in zip(inside, pixels):
+        for level, share in choose_levels(float(size), widest, config):
+            number = int(rows[place])
+            seen.append(SeenInstance(number, instances[number], matrices[place], level, share))
+    return seen
+
+
+def find_standing(instances: Sequence[Instance]) -> list[Instance]:
+    """Those that a finite, invertible matrix places."""
+    return [instances[row] for row in np.flatnonzero(_stack(instances)[1])]
+
+
+def _stack(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (I, 4, 4) float64, and which of them are finite and invertible, (I,) bool."""
+    matrices = np.array([np.asarray(each.matrix, np.float64) for each in instances]).reshape(-1, 4, 4)
+    with np.errstate(all="ignore"):
+        return matrices, np.isfinite(matrices).all((1, 2)) & (np.abs(np.linalg.det(matrices[:, :3, :3])) >= 1e-18)
+
+
+def _bound(coords: np.ndarray) -> tuple[float, float, float, float]:
+    """A sphere around voxels (N, 3), with room for the discs at their edge: centre and radius, asset units."""
+    low, high = coords.min(0) / RESOLUTION - 0.5, (coords.max(0) + 1.0) / RESOLUTION - 0.5
+    return (*((low + high) / 2), float(np.linalg.norm(high - low) / 2 + 4 * CELL))
+
+
+def may_see(camera: Camera, center: np.ndarray, radius: np.ndarray, margin: float = 0.0) -> np.ndarray:
+    """Which spheres (N, 3), (N,) of the world may touch the picture or margin pixels around it. (N,) bool."""
+    x, y, z = (center @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]).T
+    seen = (z + radius >= camera.near) & (z - radius <= camera.far)
+    for axis, at, size in ((0, x, camera.width), (1, y, camera.height)):
+        focal, middle = camera.intrinsics[axis, axis], camera.intrinsics[axis, 2]
+        low, high = (-margin - middle) / focal, (size + margin - middle) / focal
+        if camera.orthographic:
+            seen &= (at + radius >= low) & (at - radius <= high)
+        else:  # the planes through the eye and the picture's edges
+            seen &= (low * z - at <= radius * np.hypot(1, low)) & (at - high * z <= radius * np.hypot(1, high))
+    return seen
+
+
+def measure_cells(camera: Camera, center: np.ndarray, radius: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """How many pixels a cell of level 0 is wide where spheres (N, 3), (N,) are nearest; scale: (N,) metres per asset
+    unit. (N,), infinite where the camera is among them."""
+    focal = np.sqrt(camera.intrinsics[0, 0] * camera.intrinsics[1, 1])
+    if camera.orthographic:
+        return scale * CELL * focal
+    z = center @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3] - radius
+    with np.errstate(divide="ignore"):
+        return np.where(z > camera.near, scale * CELL * focal / np.maximum(z, 1e-30), np.inf)
+
+
+def limit_surfels(pixels: np.ndarray, voxels: np.ndarray, widest: float, most: float) -> float:
+    """How many pixels wide cells may be, `widest` unless instances of so many voxels (N,) would have more than `most`
+    surfels in all. pixels: (N,), how wide their cells of level 0 are. It changes smoothly with them."""
+    count = lambda cell: (SURFELS * voxels * np.minimum(1, (pixels / cell) ** 2)).sum()
+    low = high = widest
+    while count(high) > most and high < 1e6:
+        low, high = high, 2 * high
+    for _ in range(20 if high > low else 0):
+        middle = np.sqrt(low * high)
+        low, high = (middle, high) if count(middle) > most else (low, middle)
+    return float(high)
+
+
+def choose_levels(pixels: float, widest: float, config: SplattingConfig = SplattingConfig()
+                  ) -> list[tuple[int, float]]:
+    """Levels of detail and the shares of opacity they are drawn with, which sum to 1.
+
+    pixels: how wide a cell of level 0 is. widest: how wide cells may be; the coarsest level is taken that keeps to it.
+    Just past the size where it begins, the finer one fades.
+    """
+    exact = np.log2(widest / max(pixels, 1e-9))
+    level = int(np.clip(np.floor(exact), 0, LEVELS - 1))
+    faded = (exact - level) / config.fade
+    if level == 0 or faded >= 1:
+        return [(level, 1.0)]
+    share = float(faded * faded * (3 - 2 * faded))
+    return [each for each in ((level, share), (level - 1, 1 - share)) if each[1] > 0]

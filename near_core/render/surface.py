@@ -1,0 +1,61 @@
+"""An asset's surface at each level of detail: surfels, what is finer than they are, and what the networks know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..asset import NeuralAsset, Texels, levels, octants
+from ..asset.levels import Level
+from ..models.mini import runtime
+from ..progress import Progress, silent
+from . import gaussians
+from .config import SplattingConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """An asset's M surfels of one level and K texels, ready but for their light.
+
+    level: with the surfels. texels: of the asset at level 0, or None; the finer level's surfels at the others. shift:
+    (K, 3) float32, the texels' linear base colour less their surfels'. discs, detail: Gaussians of surfels and texels,
+    asset frame. voxel: (M,) rows of h. h: (N, H) float32, intrinsic features; None where the model has none.
+    """
+
+    level: Level
+    texels: Texels | None
+    shift: np.ndarray | None
+    discs: gaussians.SurfelGaussians
+    detail: gaussians.SurfelGaussians | None
+    voxel: np.ndarray
+    h: np.ndarray | None
+
+
+def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfig = SplattingConfig(),
+             progress: Progress = silent) -> Surface:
+    """The surface at level 0."""
+    surfels, texels, h = octants.choose_surfels(asset, model), asset.texels, None
+    if "iad" in model.graphs:
+        slat = asset.slat
+        if asset.model_hash != model.digest:  # another model's latent means nothing to this one
+            slat = octants.encode(model, surfels, asset.coords)
+        progress("Asset", 0.5)
+        h = model.run("iad", slat=slat, neighbours=octants.find_neighbours(asset.coords))[0]
+    shift = detail = None
+    if texels is not None:
+        shift = texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
+        detail = gaussians.from_texels(texels, surfels, config)
+    return Surface(levels.start(surfels), texels, shift, gaussians.from_surfels(surfels, config), detail,
+                   octants.find_voxels(surfels, asset.coords), h)
+
+
+def coarsen(finer: Surface, config: SplattingConfig = SplattingConfig()) -> Surface:
+    """The surface at the next level, whose texels are the surfels of this one."""
+    level = levels.merge(finer.level)
+    texels, rows = level.make_texels()
+    shift = finer.level.surfels.base_color[rows] - level.surfels.base_color[texels.surfel]
+    h = None if finer.h is None else level.average(finer.h[finer.voxel])
+    # a level holds no more than the one below: whole chains would stay in memory
+    return Surface(replace(level, finer=None), texels, shift, gaussians.from_level(level, config),
+                   finer.discs.take(rows), np.arange(len(level.surfels)), h)

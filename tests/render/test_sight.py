@@ -1,0 +1,66 @@
+"""What is off screen is left out and nothing else; levels follow the size on screen without a jump."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from near_core.render import sight
+from near_core.render.config import SplattingConfig
+from near_core.scene import camera as cameras
+
+CONFIG = SplattingConfig()
+
+
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_only_spheres_that_touch_the_picture_are_seen(orthographic):
+    view = {"matrix_world": cameras_matrix(), "fov_x_deg": 40, "ortho_scale": 4, "resolution": [160, 90],
+            "type": "ORTHO" if orthographic else "PERSP", "shift_x": 0.1, "clip": [0.5, 9]}
+    camera, rng = cameras.from_json(view), np.random.default_rng(1)
+    center, radius = rng.uniform(-6, 6, (400, 3)), rng.uniform(0.05, 0.5, 400)
+    ball = rng.normal(size=(3000, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    touches = np.array([inside(camera, c + r * ball).any() for c, r in zip(center, radius)])
+    seen = sight.may_see(camera, center, radius)
+    assert not (touches & ~seen).any()
+    assert (seen & ~touches).mean() < 0.05 and 20 < touches.sum() < 380  # at corners some are kept
+
+
+def cameras_matrix() -> np.ndarray:
+    return np.linalg.inv(cameras.orbit(30, 20, 4, 40, 8, 8).world_to_camera) @ np.diag([1, -1, -1, 1.0])
+
+
+def inside(camera: cameras.Camera, points: np.ndarray) -> np.ndarray:
+    x, y, z = (points @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]).T
+    depth = np.ones_like(z) if camera.orthographic else z
+    u, v, _ = camera.intrinsics @ np.stack([x / depth, y / depth, np.ones_like(z)])
+    return (z >= camera.near) & (z <= camera.far) & (u >= 0) & (u <= 160) & (v >= 0) & (v <= 90)
+
+
+def test_levels_fade_into_each_other():
+    sizes = np.geomspace(20, 0.005, 4000)
+    shares = np.zeros((len(sizes), sight.LEVELS))
+    for row, size in zip(shares, sizes):
+        for level, share in sight.choose_levels(size, CONFIG.final_cell, CONFIG):
+            row[level] = share
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
+    assert np.abs(np.diff(shares, axis=0)).max() < 0.02
+    assert shares[0, 0] == 1 and shares[-1, -1] == 1 and (shares.max(0) == 1).all()
+
+
+def test_of_many_instances_all_get_coarser_together():
+    pixels, voxels = np.full(1000, 1.0), np.full(1000, 10_000)
+    widest = sight.limit_surfels(pixels, voxels, 1.25, 1e6)
+    assert (sight.SURFELS * voxels * (1 / widest) ** 2).sum() == pytest.approx(1e6, rel=0.01)
+    assert sight.limit_surfels(pixels[:10], voxels[:10], 1.25, 1e6) == 1.25
+
+
+def test_what_cannot_be_placed_is_left_out():
+    coords = np.stack(np.meshgrid(*[np.arange(20, 44)] * 3), -1).reshape(-1, 3)
+    asset = SimpleNamespace(coords=coords)
+    flat, lost, behind = np.diag([1.0, 1, 0, 1]), np.full((4, 4), np.nan), np.eye(4)
+    behind[:3, 3] = 0, -40, 0
+    placed = [SimpleNamespace(asset=asset, matrix=each) for each in (flat, np.eye(4), lost, behind)]
+    seen = sight.find_seen(placed, cameras.orbit(0, 0, 3, 40, 512, 512), "final")
+    assert [(each.number, each.level, each.share) for each in seen] == [(1, 0, 1.0)]
+    assert not sight.find_seen([], cameras.orbit(0, 0, 3, 40, 512, 512), "final")
