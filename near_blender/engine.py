@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import bpy
 import numpy as np
 
-from . import client, lamps, log, passes, sync, viewport, worker_process, world
-from ._core import errors
+from . import (
+    client,
+    cycles_scene,
+    lamps,
+    log,
+    ordinary,
+    passes,
+    surroundings,
+    sync,
+    viewport,
+    worker_process,
+    world,
+)
+from ._core import composite, errors
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 
@@ -45,28 +58,62 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         view_layer = depsgraph.view_layer_eval
-        wanted, ranks = passes.list_wanted(view_layer), passes.count_ranks(view_layer)
         passes.add(self, view_layer)
         assets = sync.collect_assets(depsgraph)
         self._tell_about(assets, view_layer.name)
-        light, shining = self._wait_for_light(depsgraph), lamps.collect_lamps(depsgraph)
-        frame = depsgraph.scene_eval
-        seen = view_layer.use_sky and not frame.render.film_transparent
+        light = self._wait_for_light(depsgraph)
+        around = self._look_around(depsgraph, assets)
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
             for view in result.views:
                 self.active_view_set(view.name)
-                camera = sync.find_camera(self, depsgraph, view.name)
-                settings, request = sync.make_request(frame, assets, light, passes.list_neural(wanted), seen, shining)
-                job = client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)
-                made = self._wait_for(job)
-                passes.identify(made, assets.owners, wanted, ranks)
+                made = self._draw(depsgraph, assets, light, around, view.name)
                 passes.write(result.layers[0], made, view.name)
         except BaseException:
             self.end_result(result, cancel=True)
             raise
         self.end_result(result)
-        passes.describe(self, view_layer, (owner.name for owner in assets.owners))
+        passes.describe(self, view_layer, passes.list_names(depsgraph, assets, around is not None))
+
+    def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,
+              around: surroundings.Surroundings | None, view: str) -> dict[str, np.ndarray]:
+        """The passes of one view."""
+        frame, layer = depsgraph.scene_eval, depsgraph.view_layer_eval
+        wanted, ranks = passes.list_wanted(layer), passes.count_ranks(layer)
+        seen = layer.use_sky and not frame.render.film_transparent
+        camera = sync.find_camera(self, depsgraph, view)
+        needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
+        settings, request = sync.make_request(frame, assets, light, passes.list_neural(needed),
+                                              seen and around is None, lamps.collect_lamps(depsgraph))
+        jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)]
+        if around is not None:
+            jobs.append(around.ask_picture(self._describe_view(depsgraph, view), wanted, not seen))
+        answers = self._wait_for(jobs)
+        made = answers[0]["passes"]
+        passes.identify(made, assets.owners, needed, ranks)
+        if around is None:
+            return made
+        return composite.compose(made, surroundings.convert(answers[1]["passes"], wanted, ranks))
+
+    def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str) -> dict[str, Any]:
+        size = self.resolution_x, self.resolution_y
+        return {"camera": cycles_scene.describe_camera(self, depsgraph, view), "size": size,
+                "border": sync.find_border(depsgraph.scene_eval.render, *size)}
+
+    def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets
+                     ) -> surroundings.Surroundings | None:
+        """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
+        if not ordinary.is_drawn(depsgraph):
+            return None
+        for _ in range(2):
+            around = surroundings.Surroundings(depsgraph, assets)
+            job = around.ask_probes() if assets.instances else None
+            if job is not None:
+                self._wait_for([job])
+            if not assets.instances or around.give_probes(job):
+                break
+            cycles_scene.forget()
+        return around
 
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
@@ -82,19 +129,23 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return light
 
-    def _wait_for(self, job: worker_process.JobHandle) -> dict[str, np.ndarray]:
+    def _wait_for(self, jobs: list[worker_process.JobHandle]) -> list[dict[str, Any]]:
+        """The answers of jobs that are done side by side. Raises the error of the first that failed."""
         shown = ""
-        while not job.wait(_CHECK_EVERY):
-            if self.test_break():
-                job.cancel()
-            if job.phase != shown:
-                shown = job.phase
+        while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
+            if self.test_break() or any(job.failed for job in jobs):
+                for job in jobs:
+                    job.cancel()
+            phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
+            if phase != shown:
+                shown = phase
                 self.update_stats("", shown)
-            self.update_progress(job.fraction)
-        answer = job.result()
-        if job.warning:
-            self.report({"WARNING"}, job.warning)
-        return answer["passes"]
+            self.update_progress(sum(job.fraction for job in jobs) / len(jobs))
+        answers = [job.result() for job in sorted(jobs, key=lambda job: not job.failed)]
+        for job in jobs:
+            if job.warning:
+                self.report({"WARNING"}, job.warning)
+        return answers
 
     def view_update(self, context, depsgraph):
         if self._view is None:

@@ -21,15 +21,11 @@ class CyclesOptions:
 
 
 def read_options(frame: Any) -> CyclesOptions:
-    """What the scene `frame` asks for: NeAR's own settings, else what the artist set for Cycles, else the defaults."""
+    """What the scene `frame` asks for. Samples are NeAR's own once they are set, else what the artist set for Cycles.
+    Whether to denoise is not taken from Cycles: files made for another denoiser say no, and few samples need it."""
     near, cycles = frame.near, getattr(frame, "cycles", None)
-
-    def read(ours: str, theirs: str) -> Any:
-        if not near.is_property_set(ours) and cycles is not None and cycles.is_property_set(theirs):
-            return getattr(cycles, theirs)
-        return getattr(near, ours)
-
-    return CyclesOptions(read("samples", "samples"), read("denoise", "use_denoising"))
+    own = near.is_property_set("samples") or cycles is None or not cycles.is_property_set("samples")
+    return CyclesOptions(near.samples if own else cycles.samples, near.denoise)
 
 
 def is_drawn(depsgraph: bpy.types.Depsgraph) -> bool:

@@ -60,9 +60,8 @@ class NEAR_RENDER_PT_ordinary(_Properties):
             options, how = ordinary.read_options(scene), layout.column()
             how.prop(near, "samples")
             how.prop(near, "denoise")
-            if (options.samples, options.denoise) != (near.samples, near.denoise):
-                denoise = "denoised" if options.denoise else "not denoised"
-                layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}, {denoise}", icon="INFO")
+            if options.samples != near.samples:
+                layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}", icon="INFO")
         elif surfaces:
             layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary mesh')}", icon="INFO")
         if lights:

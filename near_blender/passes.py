@@ -113,6 +113,12 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
+def list_names(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, ordinary: bool) -> set[str]:
+    """Of the objects that a picture shows. ordinary: whether others than assets are drawn."""
+    names = {owner.name for owner in assets.owners}
+    return names | {ob.name for ob in depsgraph.objects if ob.type != "CAMERA"} if ordinary else names
+
+
 def describe(engine: bpy.types.RenderEngine, view_layer: Any, names: Iterable[str]) -> None:
     """Writes into the finished picture which objects' names its Cryptomatte holds."""
     if RANKED in list_wanted(view_layer):

@@ -34,8 +34,7 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         description="Samples per pixel for ordinary objects; until it is changed, what was set for Cycles counts")
     denoise: BoolProperty(
         name="Denoise", override=_OVERRIDE, default=True,
-        description="Take noise away from ordinary objects with OpenImageDenoise; until it is changed, what was set "
-                    "for Cycles counts")
+        description="Take the noise of ordinary objects away with OpenImageDenoise")
     viewport_scale: IntProperty(
         name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
         description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "

@@ -145,11 +145,19 @@ def find_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
     width, height = engine.resolution_x, engine.resolution_y
     camera = convert_camera(ob.data, np.array(engine.camera_model_matrix(ob)), width, height,
                             (render.pixel_aspect_x, render.pixel_aspect_y), engine.camera_shift_x(ob))
-    if render.use_border:
-        left, right = int(render.border_min_x * width), int(render.border_max_x * width)
-        bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
-        camera = camera.crop(left, height - top, right - left, top - bottom)
+    border = find_border(render, width, height)
+    if border is not None:
+        left, top, right, bottom = border
+        camera = camera.crop(left, top, right - left, bottom - top)
     return camera
+
+
+def find_border(render: Any, width: int, height: int) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the render border in pixels from the top left corner; None where there is none."""
+    if not render.use_border:
+        return None
+    bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
+    return int(render.border_min_x * width), height - top, int(render.border_max_x * width), height - bottom
 
 
 def find_camera_object(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> Any:

@@ -61,6 +61,11 @@ class JobHandle:
         """Whether there is an answer or an error."""
         return self._done.is_set()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.done and self._error is not None
+
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until it is done, seconds at the longest; says whether it is."""
         return self._done.wait(seconds)

@@ -53,9 +53,9 @@ def test_instances_by_geometry_nodes_are_drawn(scene, ball):
     assert is_drawn()
 
 
-def test_what_was_set_for_cycles_counts_until_near_has_its_own(scene):
+def test_samples_set_for_cycles_count_until_near_has_its_own(scene):
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
     scene.cycles.samples, scene.cycles.use_denoising = 77, False
-    assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, False)
-    scene.near.samples, scene.near.denoise = 16, True
-    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, True)
+    scene.near.samples, scene.near.denoise = 16, False
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, False)

@@ -1,0 +1,97 @@
+"""Assets among ordinary things: final pictures that Cycles and NeAR draw together."""
+
+import bpy
+import numpy as np
+import pytest
+import stage
+
+from near_blender import client, surroundings
+
+
+@pytest.fixture
+def scene(ball):
+    """A ball on a floor, a wall behind it, a grey World; few samples."""
+    scene = stage.make_stage()
+    stage.set_color(scene.world, (0.5, 0.5, 0.5))
+    stage.add_asset(ball)
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(0, 2, 0))
+    bpy.context.object.name = "Wall"
+    bpy.context.object.scale = 4, 0.1, 1
+    scene.near.samples, scene.near.denoise = 1, False
+    return scene
+
+
+def test_an_asset_stands_among_ordinary_things(scene, tmp_path):
+    layer = scene.view_layers[0]
+    stage.show_every_pass(layer)
+    layer.use_pass_object_index = layer.use_pass_cryptomatte_object = True
+    bpy.data.objects["Asset"].pass_index, bpy.data.objects["Wall"].pass_index = 3, 4
+    made = stage.render(scene, tmp_path)
+    assert np.allclose(made["Combined"][..., 3], 1, atol=1e-4), "floor, wall and World fill the picture"
+    assert made["Combined"][24, 32, 0] > 2 * made["Combined"][24, 32, 1], "the red ball is in the middle"
+    assert made["Object Index"][24, 32, 0] == 3 and made["Object Index"][20, 10, 0] == 4
+    assert 3.3 < made["Depth"][24, 32, 0] < 4 < made["Depth"][20, 10, 0] < 7
+    assert np.allclose(made["Normal"][46, 2], (0, 0, 1), atol=0.05), "the floor looks up"
+    assert np.allclose(made["Confidence"][46, 2], 1)
+    covered = sum(made[f"CryptoObject{k:02}"][..., 1::2].sum(-1) for k in range(3))
+    assert np.allclose(covered[30:], 1, atol=0.05)
+
+
+def test_light_goes_both_ways(scene, tmp_path):
+    dark = stage.render(scene, tmp_path)["Combined"]
+    scene.near.ordinary = "NONE"
+    alone = stage.render(scene, tmp_path)["Combined"]
+    foot = slice(30, 35), slice(30, 34)
+    assert dark[foot][..., 0].mean() < 0.9 * alone[foot][..., 0].mean(), "the floor keeps light from the ball"
+    bpy.data.objects["Asset"].hide_render, scene.near.ordinary = True, "CYCLES"
+    empty = stage.render(scene, tmp_path)["Combined"]
+    below = slice(40, 43), slice(28, 36)
+    assert dark[below].mean() < 0.97 * empty[below].mean(), "the ball casts a shadow on the floor"
+
+
+def test_probes_are_renewed_only_where_something_near_changed(scene, tmp_path, monkeypatch):
+    asked, probe = [], client.get_cycles().probe
+
+    def count(state, probes, **options):
+        asked.append(len(probes))
+        return probe(state, probes, **options)
+
+    monkeypatch.setattr(client.get_cycles(), "probe", count)
+    surroundings.forget()
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(0, 90, 0))
+    far = bpy.context.object
+    stage.render(scene, tmp_path)
+    scene.camera.location.x += 0.1
+    stage.render(scene, tmp_path)
+    far.location.x += 1
+    stage.render(scene, tmp_path)
+    assert asked == [1]
+    bpy.data.objects["Wall"].location.x += 1
+    stage.render(scene, tmp_path)
+    assert asked == [1, 1]
+
+
+def test_border_is_the_crop_of_the_full_picture(scene, tmp_path):
+    full = stage.render(scene, tmp_path)["Combined"]
+    render = scene.render
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = 0.2, 0.77, 0.4, 1.0
+    part = stage.render(scene, tmp_path)["Combined"]
+    window = slice(0, 48 - int(0.4 * 48)), slice(int(0.2 * 64), int(0.77 * 64))
+    assert part.shape == full[window].shape
+    assert np.median(np.abs(part - full[window])) < 0.05, "but for noise"
+
+
+def test_film_is_transparent_where_nothing_is(scene, tmp_path):
+    scene.render.film_transparent = True
+    alpha = stage.render(scene, tmp_path)["Combined"][..., 3]
+    assert alpha[2, 2] == 0 and alpha[24, 32] > 0.97 and alpha[46, 2] == 1
+
+
+def test_without_ordinary_objects_no_second_blender_starts(scene, tmp_path):
+    client.get_cycles().stop()
+    for ob in [ob for ob in scene.objects if ob.name in ("Plane", "Wall")]:
+        bpy.data.objects.remove(ob)
+    stage.render(scene, tmp_path)
+    assert not client.get_cycles().hello
