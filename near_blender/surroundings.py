@@ -1,4 +1,4 @@
-"""What stands around the assets of a final picture, as the second Blender draws it: probes, what is behind, in front."""
+"""What stands around the assets of a final picture: probes, and what is behind them, as the second Blender draws it."""
 
 from __future__ import annotations
 

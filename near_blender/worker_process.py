@@ -64,7 +64,7 @@ class JobHandle:
     @property
     def failed(self) -> bool:
         """Whether it ended with an error."""
-        return self.done and self._error is not None
+        return self.done and self.error is not None
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until it is done, seconds at the longest; says whether it is."""
