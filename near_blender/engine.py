@@ -76,7 +76,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         passes.describe(self, view_layer, passes.list_names(depsgraph, assets, around is not None))
 
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,
-              around: surroundings.Surroundings | None, view: str) -> dict[str, np.ndarray]:
+              around: surroundings.OrdinaryThings | None, view: str) -> dict[str, np.ndarray]:
         """The passes of one view."""
         frame, layer = depsgraph.scene_eval, depsgraph.view_layer_eval
         wanted, ranks = passes.list_wanted(layer), passes.count_ranks(layer)
@@ -101,12 +101,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
                 "border": sync.find_border(depsgraph.scene_eval.render, *size)}
 
     def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets
-                     ) -> surroundings.Surroundings | None:
+                     ) -> surroundings.OrdinaryThings | None:
         """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
         if not ordinary.is_drawn(depsgraph):
             return None
         for _ in range(2):
-            around = surroundings.Surroundings(depsgraph, assets)
+            around = surroundings.OrdinaryThings(depsgraph, assets)
             job = around.ask_probes() if assets.instances else None
             if job is not None:
                 self._wait_for([job])

@@ -20,7 +20,7 @@ _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emissi
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)
 
 
-class Surroundings:
+class OrdinaryThings:
     """The ordinary part of a view layer of a frame, and what the second Blender is asked about it."""
 
     def __init__(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets):
