@@ -51,11 +51,18 @@ class PreparedSkin:
         # a picture that is both color and something else is looked up as either
         key = number if column == 0 else -1 - number
         if key not in self.levels:
-            channels = 3 if column == 3 else 1
-            linear = texture.decode_color(picture) if column == 0 else picture[..., :channels].astype(np.float32) / 255
-            self.levels[key] = texture.build_pyramid(linear)
+            self.levels[key] = texture.build_pyramid(_make_linear(picture, column))
         texels = area * (picture.shape[0] * picture.shape[1])
         return texture.sample(self.levels[key], uv, 0.5 * np.log2(np.maximum(texels, 1e-6)), material.wrap)
+
+
+def _make_linear(picture: np.ndarray, column: int) -> np.ndarray:
+    """A map (h, w, 4) uint8 as it is averaged: linear, premultiplied colors; normals of length 1; single values."""
+    if column == 0:
+        return texture.decode_color(picture)
+    if column == 3:
+        return unit(picture[..., :3].astype(np.float32) / 127.5 - 1)
+    return picture[..., :1].astype(np.float32) / 255
 
 
 def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.ndarray, eye: np.ndarray,
@@ -104,8 +111,9 @@ def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: n
             if looked_up is not None:
                 values[at] *= looked_up[:, 0]
         if found[3] is not None:
+            height, width = prepared.pictures[material.maps[3]].shape[:2]
             bent[at] = _bend(points.normal[at], prepared.tangents[points.row[at]], turned[at], found[3],
-                             material.normal_scale)
+                             material.normal_scale, area[at] * (height * width) > 2)
     return color, roughness, metallic, bent
 
 
@@ -132,15 +140,15 @@ def lift_reflections(surface: np.ndarray, normal: np.ndarray, view: np.ndarray) 
     return made
 
 
-def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: np.ndarray, scale: float) -> np.ndarray:
-    """Normals (K, 3) bent by a normal map's values (K, 3) in 0..1; the length says how much they differ."""
-    values = values * 2 - 1
-    length = np.minimum(np.linalg.norm(values, axis=1), 1) * np.linalg.norm(normal, axis=1)
-    values[:, :2] *= scale
+def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: np.ndarray, scale: float,
+          averaged: np.ndarray) -> np.ndarray:
+    """Normals (K, 3) bent by a normal map's values (K, 3); the length says how much they differ. averaged: (K,) bool,
+    whether the values are means of several: between two texels of a map that is seen large, nothing differs."""
+    length = np.where(averaged, np.minimum(np.linalg.norm(values, axis=1), 1), 1) * np.linalg.norm(normal, axis=1)
     outward = normal * turned[:, None]
     frame = tangents - outward[:, None] * np.einsum("kij,kj->ki", tangents, outward)[..., None]
     frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
-    bent = np.einsum("kij,ki->kj", frame, values[:, :2]) + outward * values[:, 2:]
+    bent = scale * np.einsum("kij,ki->kj", frame, values[:, :2]) + outward * values[:, 2:]
     return unit(bent) * (turned * length)[:, None]
 
 
