@@ -29,5 +29,4 @@ else:
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
            "environment", "errors", "image", "interpreter", "mesh", "progress", "protocol", "proxy_mesh", "scene",
-           "thumbnail",
-           "worker"]
+           "thumbnail", "worker"]

@@ -12,7 +12,7 @@ from . import colorspace, cycles_occluders, cycles_world
 from ._core import errors, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
-from .cycles_stage import StagedScene
+from .cycles_stage import StagedScene, can_denoise
 
 # pass -> (the view layer's switch, Blender's names for it before and from 5.0)
 PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
@@ -52,7 +52,10 @@ class CyclesJobs:
         request.progress("Loading the scene", 0)
         self._stage.open(request["scene"], self._files[request["scene"]])
         self._stage.pose(request.fields)
-        return {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
+        answer = {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
+        if request.fields.get("denoise") and not can_denoise(self._stage.scene):
+            answer["warning"] = "This Blender has no OpenImageDenoise: ordinary objects are drawn with noise."
+        return answer
 
     def draw(self, request: Any) -> dict[str, Any]:
         """One picture."""

@@ -84,8 +84,9 @@ def forget() -> None:
 
 
 def _write(scene: bpy.types.Scene) -> SceneFile:
-    for layer in scene.view_layers:
-        layer.update()  # what scripts changed is only now told
+    context = bpy.context
+    layer = context.view_layer if context.scene == scene and context.view_layer else scene.view_layers[0]
+    layer.update()  # what scripts changed is only now told
     settings = _describe_settings(scene)
     file = _written.get(scene.name_full)
     if file is not None and file.settings == settings:
@@ -108,7 +109,7 @@ def _describe_settings(scene: Any) -> str:
               *(getattr(layer, "cycles", None) for layer in scene.view_layers)]
     return str([[getattr(owner, p.identifier) for p in owner.bl_rna.properties
                  if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
-                 and p.identifier not in ("resolution_x", "resolution_y", "resolution_percentage", "filepath")]
+                 and not p.identifier.startswith(("resolution_", "use_pass_"))]
                 for owner in owners if owner is not None])
 
 

@@ -92,6 +92,7 @@ class StagedScene:
     def use_samples(self, samples: int, denoise: bool, threads: int) -> None:
         """How much Cycles computes. threads: 0 for all."""
         cycles, render = self.scene.cycles, self.scene.render
+        denoise = denoise and can_denoise(self.scene)
         for owner, name, value in ((cycles, "samples", max(1, samples)), (cycles, "use_denoising", denoise),
                                    (render, "threads_mode", "FIXED" if threads else "AUTO"),
                                    (render, "threads", threads or render.threads)):
@@ -212,10 +213,18 @@ def set_up(scene: Any) -> None:
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
     cycles.time_limit = 0
-    cycles.denoiser, cycles.denoising_input_passes = "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
-    cycles.denoising_prefilter = "FAST"
+    cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
     if hasattr(cycles, "denoising_quality"):
         cycles.denoising_quality = "FAST"
+
+
+def can_denoise(scene: Any) -> bool:
+    """Whether this Blender was built with OpenImageDenoise."""
+    try:
+        scene.cycles.denoiser = "OPENIMAGEDENOISE"
+    except TypeError:
+        return False
+    return True
 
 
 def add_object(scene: Any, data: Any) -> Any:
