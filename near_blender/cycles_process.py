@@ -108,7 +108,7 @@ class CyclesProcess(worker_process.WorkerProcess):
         return [worker_process.find_interpreter(), "-I", "-c", _BOOT, options]  # bpy as a Python module
 
     def _is_worth_keeping(self, line: str) -> bool:
-        return not ("Fra:" in line or line.startswith("Saved:") or not line.strip())
+        return not ("Fra:" in line or "not available for scene" in line or not line.strip())
 
 
 def _find_path() -> list[str]:

@@ -198,10 +198,13 @@ class Drawing:
             self._passes[each.name] = values.reshape(height, width, each.channels)[::-1].copy()
 
     def _tell(self, text: str, *_: Any) -> None:
-        if found := re.search(r"Sample (\d+)/(\d+)", str(text)):
-            done, of = map(int, found.groups())
-            with contextlib.suppress(errors.Cancelled):  # nothing may be raised here; the first Blender ends us
+        found = re.search(r"Sample (\d+)/(\d+)", str(text))
+        done, of = map(int, found.groups()) if found else (0, 1)
+        with contextlib.suppress(errors.Cancelled):  # nothing may be raised here; the first Blender ends us
+            if found:
                 self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
+            else:
+                self._progress("Preparing ordinary objects", 0.0)
 
 
 def set_up(scene: Any) -> None:
