@@ -38,7 +38,7 @@ def read_material(material: bpy.types.Material | None) -> MaterialReading:
         red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
         color = (red, green, blue, 1.0)
         return MaterialReading(meshes.Material(material.name, color, material.roughness, material.metallic))
-    shader, groups, note = _find_shader(material.node_tree)
+    shader, groups, note = find_shader(material.node_tree)
     reading = MaterialReading(notes=[note] if note else [])
     if shader is None:
         reading.material = meshes.Material(material.name)
@@ -48,7 +48,7 @@ def read_material(material: bpy.types.Material | None) -> MaterialReading:
     return reading
 
 
-def _find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
+def find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
     """The Principled BSDF that reaches the output, or the nearest other shader with a colour; the groups around it."""
     output = tree.get_output_node("CYCLES") or tree.get_output_node("ALL")
     queue = [(output.inputs["Surface"], ())] if output is not None else []

@@ -1,4 +1,8 @@
-"""Rendered mode: the last picture is drawn at once, a small new one follows a change, a full one the rest."""
+"""Rendered mode: the last picture is drawn at once, a small new one follows a change, a full one the rest.
+
+Among ordinary objects, which a draft shows, the assets' picture stands at its depth; while the view moves their proxies
+stand for them, so that everything moves at once.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,14 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, log, sync, worker_process, world
-from ._core import errors
+from . import client, colorspace, draft, lamps, log, surfaces, sync, worker_process, world
+from ._core import environment, errors
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
 LOOK_EVERY = 0.02  # seconds between looks at what is pending
 DRAFT_TIME = 0.1  # seconds that the pixels of a picture may take while something moves
 LEAST_SCALE = 0.2
 SPEEDS = 1e5, 1e7  # pixels per second that are believed
-_BRIGHTEST = float(np.finfo(np.float16).max)  # what the texture holds
 
 _views: weakref.WeakSet[ViewportPicture] = weakref.WeakSet()
 
@@ -29,6 +32,10 @@ class ViewportPicture:
 
     def __init__(self) -> None:
         self._texture: Any = None
+        self._depth: Any = None  # of self._texture, where ordinary objects are drawn around it
+        self._surfaces = surfaces.Surfaces()
+        self._draft: draft.Draft | None = None
+        self._lamps = lamps.VisibleLamps()
         self._assets: sync.VisibleAssets | None = None
         self._light: world.WorldLight | None = None
         self._bake: world.WorldBake | None = None
@@ -51,6 +58,9 @@ class ViewportPicture:
         self._bake, self._local = None, _is_local(space)
         try:
             self._assets = sync.collect_assets(depsgraph, space)
+            self._lamps = lamps.collect_lamps(depsgraph)
+            self._surfaces.drop_changed(depsgraph)
+            self._surfaces.read(depsgraph, space)
             self._read_light(depsgraph)
         except errors.NearError as error:
             self._assets, self._message = None, str(error)
@@ -70,6 +80,8 @@ class ViewportPicture:
             if self._bake is not None and self._bake.done:
                 self._version += 1
                 self._read_light(depsgraph)
+            if not self._surfaces.is_complete:
+                self._surfaces.read(depsgraph, context.space_data)
             self._collect()
             self._ask(context, depsgraph)
         except errors.NearError as error:
@@ -78,8 +90,8 @@ class ViewportPicture:
             log.add(traceback.format_exc())
             self._give_up(f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
         engine.update_stats("NeAR", self._message or self._describe_work())
-        if self._texture is not None:
-            self._show(engine, context.region, depsgraph.scene)
+        if self._texture is not None or self._has_draft(depsgraph):
+            self._show(engine, context, depsgraph)
         if self.is_busy() and not bpy.app.timers.is_registered(_look):
             bpy.app.timers.register(_look, first_interval=LOOK_EVERY)
 
@@ -90,10 +102,13 @@ class ViewportPicture:
 
     def is_busy(self) -> bool:
         """Whether the picture on the screen is not the last word."""
-        return self._job is not None or self._bake is not None or self._shown != (self._wanted, 1.0)
+        return (self._job is not None or self._bake is not None or self._shown != (self._wanted, 1.0)
+                or not self._surfaces.is_complete)
 
     def has_news(self) -> bool:
         """Whether drawing again now would show or ask for something."""
+        if not self._surfaces.is_complete:
+            return True
         if self._job is not None:
             return self._job.done
         if self._bake is not None:
@@ -106,7 +121,13 @@ class ViewportPicture:
     def _describe_work(self) -> str:
         if self._bake is not None:
             return f"Baking the World {self._bake.name}"
+        if self._job is None and self._surfaces.boxes:
+            return f"Too many triangles, drawn as boxes: {', '.join(self._surfaces.boxes[:3])}"
         return self._job.phase if self._job is not None else ""
+
+    def _has_draft(self, depsgraph: Any) -> bool:
+        """Whether ordinary objects are drawn around the assets."""
+        return depsgraph.scene.near.ordinary != "NONE" and self._surfaces.has_ordinary()
 
     def _collect(self) -> None:
         """Takes the picture that has arrived, if one has."""
@@ -117,9 +138,9 @@ class ViewportPicture:
             answer = job.result()
         except errors.Cancelled:
             return
-        picture = answer["passes"]["Combined"]
+        picture, depth = answer["passes"]["Combined"], answer["passes"].get("Depth")
         self._learn(picture.shape[0] * picture.shape[1], answer["seconds"])
-        self._texture = upload(picture)
+        self._texture, self._depth = upload(picture), None if depth is None else upload(depth)
         self._shown = self._asked
 
     def _learn(self, pixels: int, seconds: float) -> None:
@@ -155,8 +176,10 @@ class ViewportPicture:
         camera = sync.convert_projection(projection, view, region.width, region.height)
         camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
         frame = depsgraph.scene_eval
-        settings, request = sync.make_request(frame, self._assets, self._light, ("Combined",),
-                                              not frame.render.film_transparent)
+        alone = not self._has_draft(depsgraph)
+        settings, request = sync.make_request(frame, self._assets, self._light,
+                                              ("Combined",) if alone else ("Combined", "Depth"),
+                                              alone and not frame.render.film_transparent, self._lamps)
         if scale < 1:
             settings = replace(settings, quality="draft")
         channel = f"viewport {id(self)}"
@@ -167,28 +190,42 @@ class ViewportPicture:
         """The scale of a picture whose pixels are done in DRAFT_TIME, never quite 1."""
         return float(np.clip((self._speed * DRAFT_TIME / max(pixels, 1)) ** 0.5, LEAST_SCALE, min(most, 0.99)))
 
-    def _show(self, engine: bpy.types.RenderEngine, region: bpy.types.Region, frame: bpy.types.Scene) -> None:
+    def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
         import gpu
         from gpu_extras.presets import draw_texture_2d
+        region, texture = context.region, self._texture
+        if self._has_draft(depsgraph):
+            texture = self._draw_draft(context, depsgraph)
         gpu.state.blend_set("ALPHA_PREMULT")
-        engine.bind_display_space_shader(frame)
-        draw_texture_2d(self._texture, (0, 0), region.width, region.height)
+        engine.bind_display_space_shader(depsgraph.scene)
+        draw_texture_2d(texture, (0, 0), region.width, region.height)
         engine.unbind_display_space_shader()
         gpu.state.blend_set("NONE")
+
+    def _draw_draft(self, context: Any, depsgraph: Any) -> Any:
+        """Everything as a texture, the assets' picture in it where it shows the view as it is now."""
+        region, window = context.region, context.region_data
+        if self._draft is None:
+            self._draft = draft.Draft()
+        light = self._light or world.WorldLight(environment.uniform((0, 0, 0)))
+        backdrop = None if depsgraph.scene.render.film_transparent else light.backdrop or light.environment
+        shown = self._shown[0] is not None and self._shown[0][1:] == self._wanted[1:]
+        layer = draft.AssetsLayer(self._texture, self._depth) if shown and self._depth is not None else None
+        view = draft.View(np.array(window.window_matrix, np.float64), np.array(window.view_matrix, np.float64),
+                          (region.width, region.height))
+        return self._draft.draw(self._surfaces, view, draft.Light(light.environment, backdrop, self._lamps.lamps),
+                                layer)
 
 
 def _is_local(space: Any) -> bool:
     return space is not None and space.local_view is not None
 
 
-def upload(picture: np.ndarray):
-    """A premultiplied picture (H, W, 4) float32, linear Rec.709, as a GPUTexture in the working space."""
-    import gpu  # refused in background before Blender 5.2, so only here
-    types: Any = gpu.types
-    height, width = picture.shape[:2]
-    rgba = np.concatenate([colorspace.from_rec709(picture[..., :3]), picture[..., 3:]], -1)[::-1]
-    pixels = np.ascontiguousarray(np.clip(rgba, -_BRIGHTEST, _BRIGHTEST), np.float32)
-    return types.GPUTexture((width, height), format="RGBA16F", data=types.Buffer("FLOAT", pixels.size, pixels.ravel()))
+def upload(values: np.ndarray) -> Any:
+    """A premultiplied picture (H, W, 4) float32, linear Rec.709, or depth (H, W, 1), as a GPUTexture."""
+    if values.shape[2] == 1:
+        return draft.upload(values, "R32F")
+    return draft.upload(np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1))
 
 
 def _look() -> float | None:
