@@ -62,12 +62,20 @@ class NearRenderEngine(bpy.types.RenderEngine):
         assets = sync.collect_assets(depsgraph)
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
+        assets.darken_held()
         around = self._look_around(depsgraph, assets)
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
             for view in result.views:
                 self.active_view_set(view.name)
-                made = self._draw(depsgraph, assets, light, around, view.name)
+                try:
+                    made = self._draw(depsgraph, assets, light, around, view.name)
+                except errors.NearError as error:
+                    if around is None:
+                        raise
+                    self._leave_out(error)
+                    around = None
+                    made = self._draw(depsgraph, assets, light, None, view.name)
                 passes.write(result.layers[0], made, view.name)
         except BaseException:
             self.end_result(result, cancel=True)
@@ -83,17 +91,26 @@ class NearRenderEngine(bpy.types.RenderEngine):
         seen = layer.use_sky and not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
-        settings, request = sync.make_request(frame, assets, light, passes.list_neural(needed),
-                                              seen and around is None, lamps.collect_lamps(depsgraph))
+        settings, request = sync.make_request(
+            frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
+            lamps.collect_lamps(depsgraph), None if around is None else around.occluders)
         jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)]
         if around is not None:
-            jobs.append(around.ask_picture(self._describe_view(depsgraph, view), wanted, not seen))
-        answers = self._wait_for(jobs)
+            window = self._describe_view(depsgraph, view)
+            jobs.append(around.ask_picture(window, wanted, not seen))
+        answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made = answers[0]["passes"]
+        held = passes.measure_held(made, assets)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
+            made["Combined"][..., 3:] -= held
             return made
-        return composite.compose(made, surroundings.convert(answers[1]["passes"], wanted, ranks))
+        behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
+        job = around.ask_front(window, wanted, made, behind) if assets.instances else None
+        if job is not None:
+            drawn = self._wait_for([job], 0.8, 1.0)[0]["passes"]
+            front = around.place_front(surroundings.convert(drawn, wanted, ranks), behind)
+        return composite.compose(made, behind, front, held)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str) -> dict[str, Any]:
         size = self.resolution_x, self.resolution_y
@@ -105,15 +122,23 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
         if not ordinary.is_drawn(depsgraph):
             return None
-        for _ in range(2):
-            around = surroundings.OrdinaryThings(depsgraph, assets)
-            job = around.ask_probes() if assets.instances else None
-            if job is not None:
-                self._wait_for([job])
-            if not assets.instances or around.give_probes(job):
-                break
-            cycles_scene.forget()
-        return around
+        shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
+        try:
+            for _ in range(2):
+                around = surroundings.OrdinaryThings(depsgraph, assets)
+                jobs = around.ask_light(shadows)
+                self._wait_for([job for job in jobs if job is not None], 0.0, 0.3)
+                if around.take_light(*jobs):
+                    break
+                cycles_scene.forget()
+            return around
+        except errors.NearError as error:
+            self._leave_out(error)
+            return None
+
+    def _leave_out(self, error: errors.NearError) -> None:
+        """Tells that the picture goes on without what is ordinary."""
+        self.report({"WARNING"}, f"Ordinary objects are left out. {error}")
 
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
@@ -129,8 +154,9 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return light
 
-    def _wait_for(self, jobs: list[worker_process.JobHandle]) -> list[dict[str, Any]]:
-        """The answers of jobs that are done side by side. Raises the error of the first that failed."""
+    def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
+        """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
+        first that failed."""
         shown = ""
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
             if self.test_break() or any(job.failed for job in jobs):
@@ -140,7 +166,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             if phase != shown:
                 shown = phase
                 self.update_stats("", shown)
-            self.update_progress(sum(job.fraction for job in jobs) / len(jobs))
+            self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
         answers = [job.result() for job in sorted(jobs, key=lambda job: not job.failed)]
         for job in jobs:
             if job.warning:

@@ -92,6 +92,11 @@ def list_images(tree: Any) -> list[bpy.types.Image]:
     return [image for image in found if image is not None]
 
 
+def list_trees(tree: Any) -> list[Any]:
+    """The tree and those of its groups, each once."""
+    return _trees(tree, [])
+
+
 def _trees(tree: Any, found: list) -> list:
     if tree not in found:
         found.append(tree)

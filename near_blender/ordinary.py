@@ -7,9 +7,12 @@ from typing import Any
 
 import bpy
 
-from . import sync
+from . import node_trees, sync
 
 SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"}  # what Cycles draws
+
+CLEAR = ("BSDF_TRANSPARENT", "BSDF_RAY_PORTAL", "BSDF_HAIR", "BSDF_HAIR_PRINCIPLED", "VOLUME_PRINCIPLED",
+         "VOLUME_SCATTER", "VOLUME_ABSORPTION", "PRINCIPLED_VOLUME", "HOLDOUT")  # nodes that Depth may look past
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,29 @@ def is_ordinary(ob: Any) -> bool:
     if ob.type not in SURFACES or sync.is_asset(ob):
         return False
     return ob.type != "MESH" or len(ob.data.polygons) > 0
+
+
+def has_unclear_depth(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether something can lie in front of what Cycles' Depth shows: transparent surfaces, volumes, hair, blur."""
+    frame: Any = depsgraph.scene_eval
+    camera = frame.camera
+    if frame.render.use_motion_blur or camera is not None and getattr(camera.data, "dof", None) is not None \
+            and camera.data.dof.use_dof:
+        return True
+    shown = [ob for ob in depsgraph.objects if ob.type in SURFACES and not sync.is_asset(ob)]
+    if any(ob.type in ("VOLUME", "CURVES") or ob.particle_systems for ob in shown):
+        return True
+    slots = {slot.material for ob in shown for slot in ob.material_slots if slot.material is not None}
+    return any(_is_clear(material) for material in slots)
+
+
+def _is_clear(material: Any) -> bool:
+    tree = material.node_tree
+    if tree is None:
+        return False
+    return any(node_trees.uses_type(tree, kind) for kind in CLEAR) or any(
+        node.inputs["Alpha"].is_linked or node.inputs["Alpha"].default_value < 1
+        for each in node_trees.list_trees(tree) for node in each.nodes if node.type == "BSDF_PRINCIPLED")
 
 
 def count(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:

@@ -35,10 +35,10 @@ def list_wanted(view_layer: Any) -> tuple[str, ...]:
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
 
 
-def list_neural(wanted: Iterable[str]) -> tuple[str, ...]:
-    """What near_core is to draw for them."""
+def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
+    """What near_core is to draw for them. held: whether there are holdouts among the assets."""
     names = [name for name in wanted if name in scene.PASSES]
-    return (*names, scene.INSTANCES) if set(wanted) & set(WHO) else tuple(names)
+    return (*names, scene.INSTANCES) if held or set(wanted) & set(WHO) else tuple(names)
 
 
 def declare(engine: bpy.types.RenderEngine, frame: bpy.types.Scene, view_layer: Any) -> None:
@@ -66,6 +66,14 @@ def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
 def count_ranks(view_layer: Any) -> int:
     """Levels of view_layer's Cryptomatte, an even number."""
     return view_layer.pass_cryptomatte_depth // 2 * 2
+
+
+def measure_held(made: dict[str, np.ndarray], assets: sync.VisibleAssets) -> np.ndarray:
+    """What holdouts cover of each pixel, (H, W, 1)."""
+    if not assets.held or scene.INSTANCES not in made:
+        return np.zeros((*made["Combined"].shape[:2], 1), np.float32)
+    pairs = made[scene.INSTANCES].reshape(*made["Combined"].shape[:2], -1, 2)
+    return np.where(np.isin(pairs[..., 0], np.array(assets.held) + 1), pairs[..., 1], 0).sum(-1, keepdims=True)
 
 
 def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: Iterable[str], ranks: int) -> None:

@@ -9,15 +9,17 @@ import bpy
 import numpy as np
 
 from . import client, cycles_scene, ordinary, passes, sync, worker_process
-from ._core import cache, scene
+from ._core import asset, cache, scene
 
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 MOST_PROBES = 32  # a frame; instances beyond share the nearest one
+MARGIN = 2  # pixels around assets in which their edges can still be seen
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)
+_occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
 
 
 class OrdinaryThings:
@@ -30,32 +32,43 @@ class OrdinaryThings:
         self._assets, self._options = assets, ordinary.read_options(frame)
         self._threads = frame.render.threads if frame.render.threads_mode == "FIXED" else 0
         self._proxies = sorted({ob.name_full for ob in assets.objects})
-        self._moving, self._still = _describe_objects(depsgraph), _describe_time(frame)
+        self._moving = _describe_objects(depsgraph)
+        self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
+        self._unclear = ordinary.has_unclear_depth(depsgraph)
 
-    def ask_probes(self) -> worker_process.JobHandle | None:
-        """Asks for the probes that are not known yet; None where all are."""
-        self._keys = [self._describe_place(number) for number in _choose(self._assets.instances)]
-        unknown = {key: place for key, place in self._keys if key not in _probes}
-        if not unknown:
-            return None
-        self._asked = list(unknown)
-        return client.get_cycles().probe(self.state, list(unknown.values()), proxies=self._proxies,
-                                         threads=self._threads, channel="probes")
+    def ask_light(self, shadows: bool) -> tuple[worker_process.JobHandle | None, worker_process.JobHandle | None]:
+        """Asks for the probes that are not known yet, and for what casts the lamps' shadows; None where all is known.
+        shadows: whether lamps cast any."""
+        cycles = client.get_cycles()
+        self._keys = [self._describe_place(number) for number in _choose(self._assets)]
+        self._asked = {key: place for key, place in self._keys if key not in _probes}
+        probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, threads=self._threads,
+                              channel="probes") if self._asked else None
+        where = {name: described for name, (_, _, described) in self._moving.items()}
+        shaded = shadows and bool(self._assets.instances)
+        self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
+        occluders = cycles.occluders(self.state, proxies=self._proxies, channel="occluders") \
+            if self._standing and self._standing not in _occluders else None
+        return probes, occluders
 
-    def give_probes(self, job: worker_process.JobHandle | None) -> bool:
-        """Lights every instance by the probe that stands nearest; job: what ask_probes returned, done. Says whether
-        the scene over there was the one that is meant. Raises what the job did."""
-        if job is not None:
-            answer = job.result()
-            if answer["stale"]:
-                return False
-            for key, probe in zip(self._asked, answer["probes"]):
+    def take_light(self, probes: worker_process.JobHandle | None, occluders: worker_process.JobHandle | None) -> bool:
+        """Lights every instance by the probe that stands nearest, with what ask_light asked for, done. Says whether the
+        scene over there was the one that is meant. Raises what the jobs did."""
+        answers = [job.result() for job in (probes, occluders) if job is not None]
+        if any(answer["stale"] for answer in answers):
+            return False
+        for answer in answers:
+            for key, probe in zip(self._asked, answer.get("probes", ())):
                 _probes.put(key, probe)
+            if "occluders" in answer:
+                _occluders.put(self._standing, answer["occluders"])
+        self.occluders = _occluders[self._standing] if self._standing else None
         known = [_probes[key] for key, _ in self._keys]
         places = np.array([probe.position for probe in known])
         for number, instance in enumerate(self._assets.instances):
-            away = np.linalg.norm(places - instance["matrix"][:3, 3], axis=1)
-            self._assets.give_probe(number, known[int(np.argmin(away))])
+            if number not in self._assets.held:
+                away = np.linalg.norm(places - instance["matrix"][:3, 3], axis=1)
+                self._assets.give_probe(number, known[int(np.argmin(away))])
         return True
 
     def ask_picture(self, view: dict[str, Any], wanted: tuple[str, ...], transparent: bool) -> worker_process.JobHandle:
@@ -65,12 +78,44 @@ class OrdinaryThings:
             self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
             denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
 
+    def ask_front(self, view: dict[str, Any], wanted: tuple[str, ...], made: dict[str, np.ndarray],
+                  behind: dict[str, np.ndarray]) -> worker_process.JobHandle | None:
+        """The part of the ordinary picture that is in front of assets; None where nothing is.
+
+        made, behind: passes of the assets, and of ask_picture as convert returns them.
+        """
+        box = find_front(made, behind, self._measure_cell(), self._unclear)
+        if box is None:
+            return None
+        left, top = view["border"][:2] if view["border"] else (0, 0)
+        self._front = box
+        border = left + box[0], top + box[1], left + box[2], top + box[3]
+        holes = list(zip([ob.name_full for ob in self._assets.objects], self._assets.standing))
+        names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
+        return client.get_cycles().draw(
+            self.state, **view | {"border": border}, proxies=self._proxies, passes=names,
+            samples=self._options.samples, denoise=self._options.denoise, threads=self._threads, transparent=True,
+            holes=holes, channel="front")
+
+    def place_front(self, front: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What ask_front drew, as large as the picture behind."""
+        left, top, right, bottom = self._front
+        placed = {}
+        for name, values in front.items():
+            placed[name] = np.zeros_like(behind[name])
+            placed[name][top:bottom, left:right] = values
+        return placed
+
+    def _measure_cell(self) -> float:
+        """The finest asset's cell in metres."""
+        sizes = [np.cbrt(abs(np.linalg.det(each["matrix"][:3, :3]))) for each in self._assets.instances]
+        return asset.CELL * float(min(sizes))
+
     def _describe_place(self, number: int) -> tuple[str, tuple[np.ndarray, list[str]]]:
         """What a probe of an instance depends on, hashed, and what the second Blender is told."""
         matrix, name = self._assets.instances[number]["matrix"], self._assets.objects[number].name_full
         position, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
-        scene_and_layer = self.state.fields["scene"], self.state.fields["layer"]
-        content = hashlib.sha256(f"{scene_and_layer} {name} {self._still}".encode())
+        content = hashlib.sha256(f"{self._scene} {name}".encode())
         content.update(np.round(position, 5).tobytes())
         for each, (middle, radius, described) in self._moving.items():
             if np.linalg.norm(middle - position) - radius < reach:
@@ -78,16 +123,17 @@ class OrdinaryThings:
         return content.hexdigest(), (position, [name])
 
 
-def _choose(instances: list[dict[str, Any]]) -> list[int]:
+def _choose(assets: sync.VisibleAssets) -> list[int]:
     """Numbers of the instances that get probes of their own: all, or such that lie far apart."""
-    places = np.array([each["matrix"][:3, 3] for each in instances]).reshape(-1, 3)
-    if len(places) <= MOST_PROBES:
-        return list(range(len(places)))
+    lit = [number for number in range(len(assets.instances)) if number not in assets.held]
+    places = np.array([assets.instances[number]["matrix"][:3, 3] for number in lit]).reshape(-1, 3)
+    if len(lit) <= MOST_PROBES:
+        return lit
     chosen, away = [0], np.linalg.norm(places - places[0], axis=1)
     while len(chosen) < MOST_PROBES:
         chosen.append(int(np.argmax(away)))
         away = np.minimum(away, np.linalg.norm(places - places[chosen[-1]], axis=1))
-    return chosen
+    return [lit[k] for k in chosen]
 
 
 def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
@@ -115,6 +161,24 @@ def _describe_time(frame: Any) -> str:
     return f"{frame.frame_current} {frame.frame_subframe}" if timed or moved else "still"
 
 
+def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell: float, unclear: bool
+               ) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of the pixels in which ordinary things may lie in front of assets; None where none can.
+
+    made, behind: passes of the assets and of what is ordinary. cell: metres that count as behind. unclear: whether
+    something may lie in front of what Depth shows.
+    """
+    seen = made["Combined"][..., 3] > 0.02
+    depth = behind["Depth"][..., 0]
+    before = seen & (depth > 0) & (depth < made["Depth"][..., 0] - 2 * cell)
+    if not (seen.any() if unclear else before.any()):
+        return None
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    height, width = seen.shape
+    return (max(int(columns[0]) - MARGIN, 0), max(int(rows[0]) - MARGIN, 0),
+            min(int(columns[-1]) + 1 + MARGIN, width), min(int(rows[-1]) + 1 + MARGIN, height))
+
+
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
     made = {name: answer[name] for name in _CYCLES if name in answer}
@@ -131,5 +195,6 @@ def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) 
 
 
 def forget() -> None:
-    """Empties the cache of probes."""
+    """Empties the caches."""
     _probes.clear()
+    _occluders.clear()

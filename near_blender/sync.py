@@ -32,7 +32,8 @@ class VisibleAssets:
         `probe`, a hash, where one was given.
     objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
-    owners: one per instance.
+    owners: one per instance. standing: beside each its object's matrix_world (4, 4). held: numbers of the instances
+        that are holdouts: nothing lights them, and they cut what is behind them out of the picture.
     bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
     """
 
@@ -40,7 +41,16 @@ class VisibleAssets:
     objects: list[Any] = field(default_factory=list)
     needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
     owners: list[Owner] = field(default_factory=list)
+    standing: list[np.ndarray] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
     bent: list[str] = field(default_factory=list)
+
+    def darken_held(self) -> None:
+        """Has nothing light the holdouts."""
+        size = 8, 16
+        for number in self.held:
+            self.give_probe(number, scene.Probe(np.tile(np.array([0, 0, 0, 1], np.float32), (*size, 1)),
+                                                np.ones(size, np.float32), np.zeros(3)))
 
     def give_probe(self, number: int, probe: scene.Probe) -> None:
         """Has the instance of this number lit by what its probe shows."""
@@ -57,7 +67,8 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
     """Every visible neural asset, instances included. Raises NearError for an asset whose data are gone.
 
     space: the viewport that is drawn, whose local view counts; None in final renders.
-    Holdouts, indirect-only objects and those hidden from the camera are left out: they would only act on light.
+    Indirect-only objects, shadow catchers and those hidden from the camera are left out: they would only act on light;
+    in viewports holdouts, too.
     """
     assets, layer = VisibleAssets(), depsgraph.view_layer_eval
     frames: dict[bpy.types.Object, np.ndarray] = {}
@@ -66,7 +77,8 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
             continue
         seen = ob.visible_camera or ob.original.near.is_composited
-        if not seen or ob.holdout_get(view_layer=layer) or ob.indirect_only_get(view_layer=layer):
+        held = ob.holdout_get(view_layer=layer)
+        if not seen or ob.is_shadow_catcher or ob.indirect_only_get(view_layer=layer) or held and space is not None:
             continue
         if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue
@@ -80,6 +92,9 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             assets.needs[key] = _reader(original.near.asset, original.name)
             if proxy.is_bent(ob):
                 assets.bent.append(original.name)
+        if held:
+            assets.held.append(len(assets.instances))
+        assets.standing.append(np.array(instance.matrix_world, np.float64))
         assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original]})
         assets.objects.append(original)
@@ -200,7 +215,8 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
 
     if occluders is not None:
         needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}
-    instances = [each | {"unlit_by": lamps.list_unlit(ob)} for each, ob in zip(assets.instances, assets.objects)]
+    instances = [each | {"unlit_by": list(range(len(lamps.lamps))) if number in assets.held else lamps.list_unlit(ob)}
+                 for number, (each, ob) in enumerate(zip(assets.instances, assets.objects))]
     return settings, {"instances": instances, "environment": send(light.environment),
                       "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs,
                       "lamps": lamps.lamps, "occluders": None if occluders is None else occluders.hash}

@@ -32,8 +32,8 @@ def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
     combined[..., 3] = 1
 
 
-def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None
-            ) -> dict[str, np.ndarray]:
+def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,
+            held: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
     """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
 
     Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
@@ -43,7 +43,8 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     the assets, which are unseen in it. front: that again with the assets cut out of it, which is transparent there and
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
-    float32. All may hold NEAREST and RANKED. Returns the passes of `ordinary`.
+    float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
+    Returns the passes of `ordinary`.
     """
     alpha = assets["Combined"][..., 3:]
     free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
@@ -55,8 +56,9 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         elif name == RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, alpha, free)
         else:
-            own = assets[name] * (free if name == "Combined" else free * alpha)
+            own = assets[name] * (free if name == "Combined" else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, alpha)
+    made["Combined"][..., 3:] -= free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), alpha)
     for name in set(made) - {"Combined", RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
