@@ -6,6 +6,7 @@ import pytest
 import stage
 
 from near_blender import client, surroundings
+from near_core.image import cryptomatte
 
 
 @pytest.fixture
@@ -95,3 +96,67 @@ def test_without_ordinary_objects_no_second_blender_starts(scene, tmp_path):
         bpy.data.objects.remove(ob)
     stage.render(scene, tmp_path)
     assert not client.get_cycles().hello
+
+
+def add_post(x: float = 0.0) -> bpy.types.Object:
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(x, -1.5, 0))
+    post = bpy.context.object
+    post.name, post.scale = "Post", (0.1, 0.02, 4)
+    return post
+
+
+def test_what_is_in_front_covers_an_asset_with_clean_edges(scene, tmp_path):
+    scene.near.samples = 64
+    layer = scene.view_layers[0]
+    layer.use_pass_cryptomatte_object = layer.use_pass_z = True
+    add_post()
+    made = stage.render(scene, tmp_path)
+    assert np.allclose(made["Depth"][24, 32], 2.5, atol=0.1)
+    pairs = np.concatenate([made[f"CryptoObject{k:02}"] for k in range(3)], -1).reshape(48, 64, 6, 2)
+    post, asset = (np.where(pairs[..., 0] == cryptomatte.compute_id(name), pairs[..., 1], 0).sum(-1)[24]
+                   for name in ("Post", "Asset"))
+    assert post[32] > 0.96 and asset[32] < 0.01 and asset[28] > 0.95 and post[28] < 0.01
+    edge = (post > 0.05) & (post < 0.95)
+    assert 1 <= edge.sum() <= 4 and np.allclose((post + asset)[edge], 1, atol=0.05), "nothing shines through an edge"
+
+
+def test_what_is_half_transparent_lets_an_asset_through(scene, tmp_path):
+    clear = stage.render(scene, tmp_path)["Combined"][24, 32]
+    post = add_post()
+    material = bpy.data.materials.new("Half")
+    material.use_nodes = True
+    shader = material.node_tree.nodes["Principled BSDF"]
+    shader.inputs["Alpha"].default_value, shader.inputs["Base Color"].default_value = 0.25, (0, 0, 1, 1)
+    post.data.materials.append(material)
+    scene.near.samples = 64
+    half = stage.render(scene, tmp_path)["Combined"][24, 32]
+    assert 0.4 * clear[0] < half[0] < 0.7 * clear[0], "two faces cover a quarter each"
+
+
+def test_a_holdout_cuts_out_what_is_behind_it(scene, ball, tmp_path):
+    scene.render.film_transparent = True
+    hole = stage.add_asset(ball, "Hole", (0, -1, 0))
+    hole.scale, hole.is_holdout = (0.3, 0.3, 0.3), True
+    made = stage.render(scene, tmp_path)["Combined"]
+    assert made[24, 32].max() < 0.03 and made[24, 22, 3] > 0.95 and made[46, 2, 3] == 1
+    scene.near.ordinary = "NONE"
+    alone = stage.render(scene, tmp_path)["Combined"]
+    assert alone[24, 32].max() < 0.03 and alone[24, 22, 3] > 0.95
+
+
+def test_what_only_acts_on_light_is_left_to_cycles(scene, tmp_path):
+    scene.render.film_transparent = True
+    bpy.data.objects["Asset"].visible_camera = False
+    for name in ("Wall", "Plane"):
+        bpy.data.objects[name].is_shadow_catcher = name == "Plane"
+    bpy.data.objects.remove(bpy.data.objects["Wall"])
+    alpha = stage.render(scene, tmp_path)["Combined"][..., 3]
+    assert alpha[10, 32] == 0, "the ball is unseen"
+    assert alpha[40:44, 28:36].mean() > alpha[40:44, 2:8].mean() + 0.03, "its shadow is caught"
+
+
+def test_without_the_second_blender_assets_are_drawn_alone(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(client.get_cycles(), "_command", lambda folder: ["false"])
+    client.get_cycles().stop()
+    made = stage.render(scene, tmp_path)["Combined"]
+    assert made[24, 32, 0] > 2 * made[24, 32, 1] and np.allclose(made[46, 2], (0.5, 0.5, 0.5, 1), atol=1e-3)
