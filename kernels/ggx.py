@@ -20,7 +20,6 @@ _lookup = Kernel("light_lookup", POINTER, INTEGER, INTEGER, POINTER, INTEGER, PO
 _blocks = Kernel("light_blocks", POINTER, INTEGER, POINTER, POINTER, INTEGER, POINTER, POINTER, INTEGER)
 _convolve = Kernel("light_convolve", POINTER, INTEGER, POINTER, INTEGER, REAL, POINTER, INTEGER)
 _sample_lobe = Kernel("light_sample_lobe", POINTER, INTEGER, INTEGER, *[POINTER, INTEGER] * 3)
-_reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER, INTEGER] * 2)
 
 LOWEST, HIGHEST = 64, 2048  # rows of level 0; larger maps are averaged down, smaller ones repeat their texels
 NARROW = 0.25  # roughness up to which a lobe is sampled
@@ -126,26 +125,6 @@ def prefilter(light: np.ndarray | Pyramid, roughness: Sequence[float], height: i
             lobe = _lobe(float(r), 64, light.height, height)
             _sample_lobe(light.texels, light.height, light.levels, lobe, lobe.shape[1], normal, 2 * height**2, level,
                          threads)
-    return out
-
-
-def reflect(light: np.ndarray | Pyramid, surface: np.ndarray, view: np.ndarray, normal: np.ndarray,
-            roughness: np.ndarray, key: np.ndarray, asset_to_map: np.ndarray, *, rays: int = 64,
-            threads: int = 0) -> np.ndarray:
-    """What a GGX surface under the whole open map reflects: specular = F0 * x[:, 0] + F90 * x[:, 1].
-
-    grid.trace_specular's `open` with as many rays as one likes, since none of them is traced. surface, view, normal:
-    (K, 3) float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness:
-    (K,) float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). Returns (K, 2, 3) float32.
-    """
-    light = build_pyramid(light, threads=threads)
-    count = len(require("key", key, (None,), np.int32))
-    for name, value in (("surface", surface), ("view", view), ("normal", normal)):
-        require(name, value, (count, 3))
-    require("roughness", roughness, (count,))
-    out = np.empty((count, 2, 3), np.float32)
-    _reflect(light.texels, light.height, light.levels, surface, view, normal, roughness, key, count,
-             np.ascontiguousarray(asset_to_map, np.float32).reshape(9), rays, out, threads)
     return out
 
 

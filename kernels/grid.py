@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .around import Around
 from .ggx import Pyramid
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
@@ -19,7 +20,9 @@ _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, *[POI
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
-                         INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+                         POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+_reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
+                  INTEGER)
 _blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
 
 
@@ -237,15 +240,16 @@ def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *,
 
 
 def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
-                   radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, rays: int = 16, seed: int = 0,
-                   threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                   radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
+                   rays: int = 16, seed: int = 0, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
     roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels
     send out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the
-    map's. rays: per surfel; a Hammersley set that a hash of surfel and `seed` rotates. A reflection below the surfel's
-    plane is mirrored above it, so that bent normals lose no energy. Returns
+    map's. around: what lies before the map, for origins of the asset's frame. rays: per surfel; a Hammersley set that a
+    hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
+    lose no energy. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there,
@@ -263,10 +267,41 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
         raise ValueError(f"rays must be 1 to 65536, not {rays}.")
     open_sky, traced = np.empty((2, count, 2, 3), np.float32)
     blocked = np.empty(count, np.float32)
-    _trace_specular(grid._address, index, view, normal, roughness, count, radiosity, pyramid.texels,
-                    pyramid.height, pyramid.levels, asset_to_map, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
-                    threads)
+    around = around and around.move(_from_cells(grid, around))
+    _trace_specular(grid._address, index, view, normal, roughness, count, radiosity, pyramid.texels, pyramid.height,
+                    pyramid.levels, asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF, open_sky, traced,
+                    blocked, threads)
     return open_sky, traced, blocked
+
+
+def reflect(light: Pyramid, surface: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
+            key: np.ndarray, asset_to_map: np.ndarray, *, around: Around | None = None,
+            origin: np.ndarray | None = None, rays: int = 64, threads: int = 0) -> np.ndarray:
+    """What a GGX surface under the whole open map reflects: specular = F0 * x[:, 0] + F90 * x[:, 1].
+
+    trace_specular's `open` with as many rays as one likes, since none of them is traced. surface, view, normal: (K, 3)
+    float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness: (K,)
+    float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). around: as there, for rays from
+    origin (K, 3) float32. Returns (K, 2, 3) float32.
+    """
+    count = len(require("key", key, (None,), np.int32))
+    for name, value in (("surface", surface), ("view", view), ("normal", normal)):
+        require(name, value, (count, 3))
+    require("roughness", roughness, (count,))
+    if around is not None:
+        require("origin", origin, (count, 3))
+    out = np.empty((count, 2, 3), np.float32)
+    _reflect(light.texels, light.height, light.levels, surface, view, normal, roughness, key, count,
+             np.ascontiguousarray(asset_to_map, np.float32).reshape(9), around and around.address, origin, rays, out,
+             threads)
+    return out
+
+
+def _from_cells(grid: Grid, around: Around) -> np.ndarray:
+    """(3, 4), the place of `around` for origins in cells."""
+    place = around.place.astype(np.float64) * [grid.cell, grid.cell, grid.cell, 1]
+    place[:, 3] -= place[:, :3] @ np.full(3, grid.resolution / 2)
+    return place
 
 
 def _morton4(voxel: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
 if TYPE_CHECKING:
-    from kernels import attention, ggx, grid, library, microfacets, splat, triangles
+    from kernels import around, attention, ggx, grid, library, microfacets, splat, triangles
 else:
+    around = importlib.import_module(f"{_name}.around")
     attention = importlib.import_module(f"{_name}.attention")
     ggx = importlib.import_module(f"{_name}.ggx")
     grid = importlib.import_module(f"{_name}.grid")

@@ -3,6 +3,7 @@
 #include "ggx.h"
 
 #include "api.h"
+#include "around.h"
 #include "threads.h"
 
 namespace {
@@ -239,12 +240,15 @@ NEAR_KERNEL(light_sample_lobe)(const float *texels, int64_t height, int64_t leve
     });
 }
 
-// surface (geometric normals), view, normal (count, 3), roughness, key (count,) -> out (count, 2, 3)
+// surface (geometric normals), view, normal (count, 3), roughness, key (count,) -> out (count, 2, 3). around: null, or
+// what lies before the map, seen from origin (count, 3).
 NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, const float *surface, const float *view,
                            const float *normal, const float *roughness, const int32_t *key, int64_t count,
-                           const float *asset_to_map, int64_t rays, float *out, int64_t threads) {
+                           const float *asset_to_map, const NearAround *around, const float *origin, int64_t rays,
+                           float *out, int64_t threads) {
     return guard([&] {
         const Pyramid p{texels, int32_t(height), int32_t(levels)};
+        const float closer = around ? std::log2(float(around->height) / float(height)) : 0.0f;  // of its levels
         const float scale = 1.0f / float(rays);
         const Hammersley points(rays);
         parallel_ranges(threads, count, 32, [&](int64_t begin, int64_t end) {
@@ -257,7 +261,14 @@ NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, 
                     FloatLanes weight, fresnel, density;
                     Float4 sky[LANES];
                     lobe.draw(points, ray, l, weight, fresnel, density);
-                    sample(p, turn(asset_to_map, l), footprint(p, density, rays), sky);
+                    const FloatLanes lod = footprint(p, density, rays);
+                    if (around) {
+                        const float *o = origin + 3 * i;
+                        look_around(*around, p, place_in(*around, {all(o[0]), all(o[1]), all(o[2])}),
+                                    turn(asset_to_map, l), lod, lod + closer, sky);
+                    } else {
+                        sample(p, turn(asset_to_map, l), lod, sky);
+                    }
                     const FloatLanes factors[2] = {weight - weight * fresnel, weight * fresnel};
                     float factor[2][LANES];
                     std::memcpy(factor, factors, sizeof factor);

@@ -1,5 +1,6 @@
 // Rays through the grid one by one, hit tables, and traced specular reflections.
 #include "api.h"
+#include "around.h"
 #include "grid.h"
 #include "threads.h"
 
@@ -69,13 +70,15 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
     });
 }
 // open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. asset_to_map row-major 3x3.
+// around: null, or what lies before the map; its place takes cells.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view, const float *normal,
                                  const float *roughness, int64_t count, const float *radiosity, const float *texels,
-                                 int64_t height, int64_t levels, const float *asset_to_map, int64_t rays, int64_t seed,
-                                 float *open, float *traced, float *blocked, int64_t threads) {
+                                 int64_t height, int64_t levels, const float *asset_to_map, const NearAround *around,
+                                 int64_t rays, int64_t seed, float *open, float *traced, float *blocked, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Pyramid map{texels, int32_t(height), int32_t(levels)};
+        const float closer = around ? std::log2(float(around->height) / float(height)) : 0.0f;  // of its levels
         const Hammersley points(rays);
         constexpr int64_t GRAIN = 32;
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
@@ -97,7 +100,12 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                 FloatLanes weight, fresnel, density;
                 Float4 sky[LANES];
                 lobe.draw(points, ray_number, l, weight, fresnel, density);
-                sample(map, turn(asset_to_map, l), footprint(map, density, rays), sky);
+                const FloatLanes lod = footprint(map, density, rays);
+                if (around)
+                    look_around(*around, map, place_in(*around, {all(origin.x), all(origin.y), all(origin.z)}),
+                                turn(asset_to_map, l), lod, lod + closer, sky);
+                else
+                    sample(map, turn(asset_to_map, l), lod, sky);
                 float component[5][LANES];
                 const FloatLanes components[5] = {l.x, l.y, l.z, weight, fresnel};
                 std::memcpy(component, components, sizeof component);

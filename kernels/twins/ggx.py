@@ -73,7 +73,7 @@ def sample(levels, direction, lod):
     """(K, 3) radiance of a pyramid, linear between levels."""
     u, v = equirect(np.asarray(direction, np.float64))
     lod = np.clip(lod, 0, len(levels) - 1)
-    everywhere = np.stack([bilinear(level, u, v) for level in levels] + [np.zeros((len(u), 3))])
+    everywhere = np.stack([bilinear(level, u, v) for level in levels] + [np.zeros((len(u), levels[0].shape[2]))])
     k, f, i = lod.astype(int), (lod - np.floor(lod))[:, None], np.arange(len(u))
     return (1 - f) * everywhere[k, i] + f * everywhere[k + 1, i]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._kernels import ggx, grid
+from .._kernels import grid
 from ..asset import Surfels
 from . import lamplight, principled
 from .lamplight import LampLight
@@ -130,12 +130,13 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
     wide = points.roughness > config.narrow_roughness if arrives.shape[1] else np.zeros(count, bool)
     opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
-    for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
+    for chosen, layer in ((~wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
         if chosen.any():
             rows = pick_rows(chosen)
             part = points.take(rows)
-            opened[rows] = ggx.reflect(pyramid, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal,
-                                       part.roughness, key[rows], turn, rays=config.point_rays, threads=1)
+            opened[rows] = grid.reflect(layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal,
+                                        part.roughness, key[rows], turn, around=layer.around, origin=part.position,
+                                        rays=config.point_rays, threads=1)
     if wide.any():
         rows = pick_rows(wide)
         each = reflect_directions(points.take(rows), view[rows], light.suns[-light.spots:] @ turn,

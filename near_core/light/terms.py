@@ -15,6 +15,7 @@ from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
 from . import lamplight, principled
 from .config import TransportConfig
 from .lamplight import LampLight
+from .near import NearLayer
 from .transport import Illumination, PreparedLight, Transport
 
 TOKEN_ROWS = (32, 16, 8)  # pyramid levels a token looks at, by their rows
@@ -40,11 +41,12 @@ class Shaded:
 
 
 def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
-          index: np.ndarray, view: np.ndarray, rays: int, threads: int = 0) -> Shaded:
+          index: np.ndarray, view: np.ndarray, rays: int, matrix: np.ndarray | None = None, threads: int = 0) -> Shaded:
     """The physically based part of a picture: transport and the Principled BSDF.
 
     illumination: of the asset by this light under this rotation (3, 3), asset frame -> world. index: (K,) rows of the
     surfels that are seen. view: (K, 3) float32 unit, asset frame, to the camera. rays: specular ones per surfel.
+    matrix: (4, 4), where the asset stands; without it all light is far.
     """
     asset_to_map = light.asset_to_map(rotation)
     surfels, config = prepared.surfels.take(index), prepared.config
@@ -52,11 +54,11 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
     opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
-    for chosen, pyramid in ((~wide, light.pyramid), (wide, light.base)):
+    for chosen, layer in ((~wide, light.choose("whole", matrix)), (wide, light.choose("base", matrix))):
         rows = pick_rows(chosen)
         if chosen.any():
             opened[rows], traced[rows], blocked[rows] = _trace_reflections(
-                prepared, surfels.take(rows), illumination.radiosity, pyramid, asset_to_map, index[rows], view[rows],
+                prepared, surfels.take(rows), illumination.radiosity, layer, asset_to_map, index[rows], view[rows],
                 rays, threads)
     own = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0)
     if illumination.lit is not None:
@@ -105,16 +107,17 @@ def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
 
-def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, pyramid: ggx.Pyramid,
+def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, layer: NearLayer,
                        asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
     opened, traced, blocked = grid.trace_specular(
         prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
-        radiosity, pyramid, asset_to_map.astype(np.float32), rays=rays, threads=threads)
+        radiosity, layer.far, asset_to_map.astype(np.float32), around=layer.around, rays=rays, threads=threads)
     # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
-    smooth = ggx.reflect(pyramid, surfels.normal, view, surfels.shading_normal, surfels.roughness,
-                         index.astype(np.int32), asset_to_map, rays=prepared.config.open_rays * rays, threads=threads)
+    smooth = grid.reflect(layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+                          index.astype(np.int32), asset_to_map, around=layer.around, origin=surfels.position,
+                          rays=prepared.config.open_rays * rays, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 

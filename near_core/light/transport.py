@@ -18,8 +18,10 @@ from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import fibonacci_sphere
 from ..image import luminance
 from ..progress import Progress, silent
-from ..scene import Camera, Environment
+from ..scene import Camera, Environment, Probe
+from . import near
 from .config import TransportConfig
+from .near import NearLayer, NearLight
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
 
@@ -34,6 +36,7 @@ class PreparedLight:
     sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
     sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
     spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance, 1e-8 at least.
+    near: what of it stands near by; None where all of it is far.
     tokens: (T, C) float32, what a light tokenizer makes of terms.look_up_tokens; None where no network was asked.
     """
 
@@ -46,6 +49,7 @@ class PreparedLight:
     sun_weight: np.ndarray
     spots: int
     mean: float
+    near: NearLight | None = None
     tokens: np.ndarray | None = None
 
     def turn(self, environment: Environment) -> PreparedLight:
@@ -56,10 +60,27 @@ class PreparedLight:
         """(3, 3), turns directions of an asset's frame into the map's. rotation: (3, 3), asset frame -> world."""
         return self.environment.world_to_map @ rotation
 
+    def choose(self, name: str, matrix: np.ndarray | None) -> NearLayer:
+        """What rays look up: "whole", or the "base" without spots, or the "sky" without suns.
+
+        matrix: (4, 4), of the asset that they leave; without it all light is far.
+        """
+        if self.near is None or matrix is None:
+            return NearLayer(None, {"whole": self.pyramid, "base": self.base, "sky": self.sky}[name])
+        return getattr(self.near, name).move(self.near.place(matrix))
+
     def look_up(self, camera: Camera) -> np.ndarray:
         """What a camera sees of the environment with nothing in front, of the map itself: the pyramid's largest level
         has a power of two of rows, and shows a small map in blocks. (H, W, 3) float32, strength applied."""
         return self.environment.look_up(camera.pixel_rays(), threads=1)
+
+
+def prepare_probe(probe: Probe, world: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
+    """A probe before a World, as the environment that it makes of both."""
+    light = prepare_light(probe.lay_over(world), config)
+    limits = [limit * light.mean if count else math.inf for limit, count in (
+        (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns)))]
+    return replace(light, near=near.prepare(probe, world, *limits))
 
 
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
@@ -145,11 +166,12 @@ def compute_albedo(surfels: Surfels, config: TransportConfig = TransportConfig()
     return np.clip(surfels.base_color * dielectric, 0, config.greatest_albedo)
 
 
-def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray, *, suns: bool = True,
-               threads: int = 0, progress: Progress = silent) -> Illumination:
+def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray, matrix: np.ndarray | None = None, *,
+               suns: bool = True, threads: int = 0, progress: Progress = silent) -> Illumination:
     """Diffuse light transport: visible sky, then rounds of gathering.
 
-    rotation: (3, 3), the asset's: asset frame -> world.
+    rotation: (3, 3), the asset's: asset frame -> world. matrix: (4, 4), the same with its place and size; without it
+        all light is far.
     suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
     """
     turn, surfels, config = light.asset_to_map(rotation).astype(np.float32), transport.surfels, transport.config
@@ -165,6 +187,20 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
         np.concatenate([transport.directions, towards]),
         np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]),
         transport.words, opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
+    if light.near is not None and matrix is not None:
+        layer = light.choose("sky" if count else "whole", matrix)
+        direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, config.bounces, threads=threads)
     lit = opened[:, count - light.spots:] if count and light.spots else None
     return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)
+
+
+def _gather_near(transport: Transport, layer: NearLayer, turn: np.ndarray, threads: int) -> np.ndarray:
+    """By how much more arrives at every surfel, (M, 3), than if what is around were seen from the probe's place."""
+    surfels, directions = transport.surfels, transport.directions
+    lod = math.log2(layer.around.color.height / transport.config.table_rows)
+    middle = layer.around.move(np.eye(3, 4))
+    far = middle.look(layer.far, np.zeros_like(directions), directions @ turn.T,
+                      np.full(len(directions), lod, np.float32), threads=threads)
+    return layer.around.gather(layer.far, surfels.position, surfels.shading_normal, directions, far, transport.words,
+                               lod, turn, threads=threads)

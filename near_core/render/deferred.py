@@ -57,7 +57,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     def shade_part(rows: np.ndarray) -> tuple[Shaded, np.ndarray]:
         view = np.ascontiguousarray(instance.to_camera[rows] @ rotation)
         shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, instance.surfels[rows], view,
-                             rays, threads=1)
+                             rays, lit.matrix, threads=1)
         plain = instance.radiance(shaded, undecoded)
         if not instance.decoded:
             return shaded, np.ones_like(plain)

@@ -110,7 +110,8 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
-        light = self._lights.get_or(environment.hash, lambda: self._prepare_light(environment)).turn(environment)
+        light = self._lights.get_or(environment.hash, lambda: self._tokenize(
+            transport.prepare_light(environment, self.transport))).turn(environment)
         seen = find_seen(instances, camera, settings.quality, self.splatting)
         self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances) if lamps else (), occluders)
@@ -133,8 +134,7 @@ class Renderer:
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)
 
-    def _prepare_light(self, environment: Environment) -> PreparedLight:
-        light = transport.prepare_light(environment, self.transport)
+    def _tokenize(self, light: PreparedLight) -> PreparedLight:
         if "tokenizer" not in self.model.graphs:
             return light
         return replace(light, tokens=self.model.run(
@@ -175,9 +175,10 @@ class Renderer:
         prepared, asset, matrix = self._prepare_asset(seen, threads), seen.instance.asset, seen.matrix
         light = self._put_probe(around.world, seen.instance)
         rotation, suns, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
-        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes())
+        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
+               light.near and (light.near.position.tobytes(), matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, rotation, suns=suns, threads=threads, progress=progress))
+            prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
         shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
         if shining:
             surroundings = self._surround(seen, around)
@@ -220,7 +221,7 @@ class Renderer:
         if probe is None:
             return light
         key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash)
-        return self._lights.get_or(key, lambda: self._prepare_light(probe.lay_over(world)))
+        return self._lights.get_or(key, lambda: self._tokenize(transport.prepare_probe(probe, world, self.transport)))
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:
@@ -301,7 +302,7 @@ class Renderer:
         (K, 3), world, in depth (K,) metres before the camera."""
         light, strength = item.light, item.light.environment.strength
         shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view,
-                             self.transport.rays(settings.quality), threads=1)
+                             self.transport.rays(settings.quality), item.matrix, threads=1)
         radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
         if item.lamps is not None:
             by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded,

@@ -1,0 +1,63 @@
+// What stands around, seen from one place, and as it is seen from another: a panorama of radiance with its distances.
+// Specification: kernels/twins/around.py. Everything but NearAround has internal linkage, as in grid.h.
+#pragma once
+#include "ggx.h"
+
+// Field for field as _AroundView in kernels/around.py.
+struct NearAround {
+    const float *color;     // pyramid of premultiplied RGB and cover
+    const float *depth;     // pyramid of cover per metre, and cover
+    float place[12];        // row-major 3x4: from an origin to metres from the place it is seen from, map axes
+    int32_t height, levels;
+};
+
+namespace {
+
+constexpr int STEPS = 3;               // towards the distance at which a ray meets what is around
+constexpr int DEPTH_ROWS = 32;         // distances are never looked up more coarsely: things end where they end
+constexpr float NOTHING = 0.02f;       // cover below which a ray meets nothing
+constexpr float LEAST_COVER = 1e-3f;
+constexpr float FARTHEST = 1e6f;       // metres
+
+inline VecLanes place_in(const NearAround &a, const VecLanes &o) {
+    const float *m = a.place;
+    return {m[0] * o.x + m[1] * o.y + m[2] * o.z + m[3], m[4] * o.x + m[5] * o.y + m[6] * o.z + m[7],
+            m[8] * o.x + m[9] * o.y + m[10] * o.z + m[11]};
+}
+
+// Radiance along LANES rays from p, metres, in directions d, unit: of what is around, and of `far` where nothing is.
+// Rays meet it at the distance that it has where they meet it, found step by step (Szirmay-Kalos et al. 2005).
+inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes &p, const VecLanes &d,
+                        FloatLanes far_lod, FloatLanes near_lod, Float4 *out) {
+    const Pyramid depth{a.depth, a.height, a.levels}, color{a.color, a.height, a.levels};
+    const float coarsest = a.height > DEPTH_ROWS ? std::log2(float(a.height) / DEPTH_ROWS) : 0.0f;
+    const FloatLanes level = clamp(near_lod, 0.0f, coarsest);
+    const FloatLanes along = p.x * d.x + p.y * d.y + p.z * d.z;
+    const FloatLanes beside = p.x * p.x + p.y * p.y + p.z * p.z - along * along;
+    VecLanes q = d;
+    FloatLanes t = all(1.0f), r = all(1.0f), cover = all(0.0f);
+    IntLanes empty;
+    Float4 seen[LANES];
+    for (int step = 0;; ++step) {
+        sample(depth, q, level, seen);
+        float near[2][LANES];
+        for (int k = 0; k < LANES; ++k) near[0][k] = seen[k][0], near[1][k] = seen[k][1];
+        cover = load_lanes<FloatLanes>(near[1]);
+        empty = cover < NOTHING;
+        r = 1.0f / at_least(load_lanes<FloatLanes>(near[0]) / at_least(cover, LEAST_COVER), 1.0f / FARTHEST);
+        if (step == STEPS) break;
+        t = at_least(root(at_least(r * r - beside, 0.0f)) - along, 1e-4f);
+        q = {empty ? d.x : p.x + t * d.x, empty ? d.y : p.y + t * d.y, empty ? d.z : p.z + t * d.z};
+    }
+    const FloatLanes closer = log2_of(clamp(t / r, 0.0625f, 4.0f));  // what is closer fills more of the panorama's view
+    sample(color, q, near_lod + (empty ? all(0.0f) : closer), seen);
+    sample(far, d, far_lod, out);
+    float share[LANES];
+    std::memcpy(share, &cover, sizeof share);
+    for (int k = 0; k < LANES; ++k) {
+        const Float4 near = seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY));
+        out[k] = (near + (1.0f - share[k]) * out[k]) * Float4{1, 1, 1, 0};
+    }
+}
+
+}  // namespace

@@ -1,0 +1,60 @@
+"""Light from near by: a probe's panorama, looked up from where each ray leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import around, ggx
+from ..image import luminance
+from ..scene import Environment, Probe
+
+
+@dataclass(frozen=True, eq=False)
+class NearLayer:
+    """What is around, None where nothing is near, and what is behind it."""
+
+    around: around.Around | None  # type: ignore[name-defined]  # the module, not the field
+    far: ggx.Pyramid
+
+    def move(self, place: np.ndarray) -> NearLayer:
+        """The same for rays of another frame. place: (3, 4), their origins -> metres from the probe, world's axes."""
+        return NearLayer(self.around and self.around.move(place), self.far)
+
+
+@dataclass(frozen=True, eq=False)
+class NearLight:
+    """A probe made ready, along the world's axes: as it is, without its spots, and without its suns, as the pyramids of
+    transport.PreparedLight. position: (3,) float64, metres, world, from which it was taken."""
+
+    position: np.ndarray
+    whole: NearLayer
+    base: NearLayer
+    sky: NearLayer
+
+    def place(self, matrix: np.ndarray) -> np.ndarray:
+        """(3, 4), places of an asset that stands at matrix (4, 4) -> metres from the probe."""
+        placed = np.asarray(matrix, np.float64)[:3].copy()
+        placed[:, 3] -= self.position
+        return placed
+
+
+def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit: float) -> NearLight:
+    """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none."""
+    empty = Probe(np.zeros_like(probe.radiance), probe.distance, probe.position)
+    world = empty.lay_over(environment).map
+    place = np.eye(3, 4)
+    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place), ggx.build_pyramid(world))
+
+    def dim(limit: float) -> NearLayer:
+        if not np.isfinite(limit):
+            return whole
+        near = np.concatenate([_limit(probe.radiance[..., :3], limit), probe.radiance[..., 3:]], -1)
+        return NearLayer(around.prepare(near, probe.distance, place), ggx.build_pyramid(_limit(world, limit)))
+
+    return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit))
+
+
+def _limit(map: np.ndarray, limit: float) -> np.ndarray:
+    return map * np.minimum(1, limit / np.maximum(luminance(map), 1e-9))[..., None]

@@ -1,0 +1,62 @@
+"""A probe before the World, and an asset beside the place where it was taken."""
+
+import numpy as np
+
+from near_core._kernels import ggx
+from near_core.asset import Surfels
+from near_core.light import transport
+from near_core.scene import Probe
+from near_core.scene import environment as environments
+
+SIDE = 24
+WORLD = environments.uniform((0.5, 0.5, 0.5))
+
+
+def wall() -> Surfels:
+    """An upright square that faces +X."""
+    y, z = np.meshgrid(*2 * [(np.arange(SIDE) + 0.5 - SIDE / 2) / 128])
+    position = np.stack([np.full(y.size, 0.004), y.ravel(), z.ravel()], 1).astype(np.float32)
+    normal = np.zeros_like(position)
+    normal[:, 0] = 1
+    one = np.ones(len(position), np.float32)
+    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), one, 0 * one, one, one, one)
+
+
+def make_probe(position=(0, 0, 0)) -> Probe:
+    """A floor 0.2 below, black where x < 0.2, white beyond."""
+    d = ggx.compute_directions(128)
+    below = d[..., 2] < 0
+    distance = np.where(below, 0.2 / np.maximum(-d[..., 2], 1e-6), np.inf).astype(np.float32)
+    white = (below & (np.where(below, distance, 0) * d[..., 0] > 0.2)).astype(np.float32)
+    return Probe(np.stack([white, white, white, below.astype(np.float32)], -1), distance, np.float64(position))
+
+
+def stand(x: float, z: float) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[0, 3], matrix[2, 3] = x, z
+    return matrix
+
+
+def gather(matrix: np.ndarray | None, position=(0, 0, 0)) -> float:
+    light = transport.prepare_probe(make_probe(position), WORLD)
+    prepared = transport.prepare_transport(wall(), 1)
+    return float(transport.illuminate(prepared, light, np.eye(3), matrix, threads=1).direct.mean())
+
+
+def test_at_the_probes_place_what_is_near_lights_as_if_it_were_far():
+    far = gather(None)
+    assert abs(gather(np.eye(4)) / far - 1) < 0.05
+    assert abs(gather(stand(3, 1), (3, 0, 1)) / far - 1) < 0.05
+
+
+def test_light_grows_towards_what_is_bright_and_falls_at_a_dark_foot():
+    beside, middle, foot = gather(stand(0.15, 0)), gather(stand(0, 0)), gather(stand(0, -0.1))
+    assert beside > 1.05 * middle and foot < 0.93 * middle
+
+
+def test_a_probe_of_nothing_is_the_world():
+    empty = Probe(np.zeros((64, 128, 4), np.float32), np.full((64, 128), np.inf, np.float32), np.zeros(3))
+    prepared = transport.prepare_transport(wall(), 1)
+    lit = transport.illuminate(prepared, transport.prepare_probe(empty, WORLD), np.eye(3), stand(0.3, 0.2), threads=1)
+    alone = transport.illuminate(prepared, transport.prepare_light(WORLD), np.eye(3), threads=1)
+    np.testing.assert_allclose(lit.direct, alone.direct, rtol=1e-3)
