@@ -71,7 +71,7 @@ class CyclesProcess(worker_process.WorkerProcess):
                          transparent=transparent, holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
 
     def probe(self, state: SceneState, probes: Iterable[tuple[np.ndarray, Iterable[str]]], *,
-              proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 16,
+              proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 8,
               denoise: bool = True, threads: int = 0, channel: str | None = None) -> JobHandle:
         """What is seen around points: ordinary things and proxies, no lamps, alpha 0 where the World would be.
 

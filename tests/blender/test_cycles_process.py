@@ -150,3 +150,56 @@ def test_the_file_is_not_touched(scene):
     before = bpy.data.is_dirty, bpy.data.filepath, [ob.name for ob in bpy.data.objects], scene.camera.name
     draw(scene)
     assert (bpy.data.is_dirty, bpy.data.filepath, [ob.name for ob in bpy.data.objects], scene.camera.name) == before
+
+
+def where(scene) -> float:
+    """Column of the red cube's middle in a picture, -1 where it is not seen."""
+    columns = np.nonzero((draw(scene)["Depth"] < 1e9).any((0, 2)))[0]
+    return float(columns.mean()) if len(columns) else -1.0
+
+
+def test_animation_parents_and_constraints_are_followed(scene):
+    cube = bpy.context.object
+    cube.scale = 0.2, 0.2, 0.2
+    for frame, x in ((1, -1.0), (11, 1.0)):
+        cube.location.x = x
+        cube.keyframe_insert("location", frame=frame)
+    scene.frame_set(1)
+    key, left = capture().fields["scene"], where(scene)
+    scene.frame_set(11)
+    assert left < 12 and where(scene) > 20 and capture().fields["scene"] == key, "its own animation"
+    scene.frame_set(6, subframe=0.0)
+    assert 13 < where(scene) < 19
+
+    cube.animation_data_clear()
+    parent = bpy.data.objects.new("Parent", None)
+    scene.collection.objects.link(parent)
+    cube.parent, cube.location.x = parent, 0
+    goal = bpy.data.objects.new("Goal", None)
+    scene.collection.objects.link(goal)
+    parent.constraints.new("COPY_LOCATION").target = goal
+    key = capture().fields["scene"]
+    for x in (-1, 1):
+        goal.location.x = x
+        bpy.context.view_layer.update()
+        assert (where(scene) - 15.5) * x > 4
+    assert capture().fields["scene"] == key
+
+
+def test_a_pose_that_the_second_blender_cannot_reach_is_forced(scene):
+    cube, state = bpy.context.object, capture()
+    names, matrices = state.fields["names"], state.fields["matrices"].copy()
+    matrices[names.index("Cube")] = [[0.2, 0.1, 0, 1], [0, 0.2, 0, 0], [0, 0, 0.2, 0], [0, 0, 0, 1]]  # sheared
+    cube.keyframe_insert("location", frame=1)
+    state = capture()
+    forced = cycles_scene.SceneState(state.fields | {"matrices": matrices}, state.needs)
+    answer = client.get_cycles().draw(forced, view(scene), SIZE, **OPTIONS).result()
+    columns = np.nonzero((answer["passes"]["Depth"] < 1e9).any((0, 2)))[0]
+    assert not answer["stale"] and columns.mean() > 20
+
+
+def test_what_is_not_there_is_stale(scene):
+    state = capture()
+    fields = state.fields | {"names": [*state.fields["names"][:-1], "Nobody"]}
+    job = client.get_cycles().draw(cycles_scene.SceneState(fields, state.needs), view(scene), SIZE, **OPTIONS)
+    assert job.result()["stale"]
