@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from . import colorspace, cycles_occluders, cycles_world
-from ._core import errors, progress
+from ._core import errors, filters, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene, can_denoise
@@ -25,6 +25,7 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
 _COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission")
 _HOLE_EDGE = 2.0  # pixels
+_BLUR = 2  # texels, twice
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
 
@@ -93,7 +94,7 @@ class CyclesJobs:
             stage.look_around(probe["position"])
             stage.hide_from_camera([*lamps, *probe["hidden"]], shown=request["proxies"])
             part = progress.part(request.progress, number / count, (number + 1) / count)
-            drawn = stage.draw(part)
+            drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
             answers.append(scenes.Probe(radiance, distance, probe["position"]))
@@ -109,6 +110,21 @@ class CyclesJobs:
                                                                  np.empty((0, 3), np.int32)), 0)
         warning = f"{left} triangles far from the assets cast no shadows on them." if left else ""
         return {"occluders": answer, "stale": self._stage.stale, "warning": warning}
+
+
+def keep_light(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Panoramas with what the denoiser added or took put back, blurred: the light of an area stays what was sampled.
+
+    Of few samples, the Fast denoiser alone changes the mean of 16 texels by 1 to 6 %.
+    """
+    noisy, clean = drawn.get("Noisy Image"), drawn["Combined"]
+    if noisy is None:
+        return drawn
+    off = np.pad(noisy - clean, ((0, 0), (2 * _BLUR, 2 * _BLUR), (0, 0)), mode="wrap").transpose(2, 0, 1)
+    for _ in range(2):
+        off = np.stack([filters.blur_box(plane, _BLUR) for plane in off])
+    kept = clean + off.transpose(1, 2, 0)[:, 2 * _BLUR:-2 * _BLUR].astype(np.float32)
+    return drawn | {"Combined": np.clip(np.nan_to_num(kept), 0, (np.inf, np.inf, np.inf, 1)).astype(np.float32)}
 
 
 def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
