@@ -4,6 +4,7 @@ which it was measured, if it was."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class ReconstructionConfig:
     maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
+    thickness: Literal["auto", "thin", "round", "full"] = "auto"  # an artist's hint of how deep an object is
+    outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
+    thin_share: float = 0.4  # of a round body's thickness that something thin has
+    least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it
+    doubt_slope: float = 4.0  # logits per body's width that the solid loses behind a round body: "barrels"
+    doubt_lead: float = 0.1  # body's widths before the round body's end from which it does
+    maximum_doubt: float = 1.4  # logits; what is surer than this less logit_bias stays, however far behind
+    sure_logits: tuple[float, float] = (0.4, 0.75)  # the most that is said along the view: not sure at all, sure
+    sure_radius: int = 4  # pixels of 64, twice; how large parts are in which one is sure or not
+    sure_elsewhere: float = 0.15  # logits less for being sure somewhere else in the object
+    debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
+    fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean

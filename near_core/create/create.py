@@ -166,7 +166,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if len(views) > 1:
         shape = reconstruct_hull(model, views, part(progress, 0.0, 0.25), config)
     else:
-        shape = extract_surface(carve_solid(model, views, part(progress, 0.0, 0.25), config), views[0], config)
+        shape = extract_surface(carve_solid(model, views[0], part(progress, 0.0, 0.25), config), views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
     surfels = made.surfels
     for view in reversed(views):  # the first photo has the last word

@@ -7,52 +7,75 @@ import numpy as np
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..errors import NearError
-from ..image.filters import blur_binomial, blur_box, distances, double
+from ..image.filters import blur_binomial, blur_box, double, drop_specks
 from ..mesh import Mesh, surface_nets
 from ..mesh.surface_nets import average_around, compute_vertex_normals
 from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from .config import ReconstructionConfig
+from .thickness import doubt_depth, estimate_thickness
 from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
 
 
-def carve_solid(model: NearMini, views: list[PhotoView], progress: Progress = silent,
+def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
                 config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep the centres of the 128^3 cells lie inside the object, in cells, about: (128, 128, 128) float32.
 
-    All photos vote on the solid. The first one, whose camera makes the frame, also cuts it out: nothing outside its
+    The networks' solid, less what is doubtful of it (thickness.py), cut out by the photo: nothing outside its
     silhouette or before its front, which is aligned first; behind that front, a body at least as round as its outline.
-    Raises NearError where nothing is left, Cancelled when progress does.
+    What is hidden is smooth. Raises NearError where nothing is left, Cancelled when progress does.
     """
-    logits = np.zeros((RESOLUTION,) * 3, np.float32)
-    for number, view in enumerate(views):
-        progress("Shape", 0.7 * number / len(views))
-        logits += _predict_solid(model, view) / len(views)
+    progress("Shape", 0.0)
+    logits = blur_binomial(predict_solid(model, view))
+    progress("Shape", 0.6)
+    view.front = align_front(view, logits + config.logit_bias, config.front_blur_radius)
+    likely = logits + config.logit_bias - doubt_depth(view, logits, config)
+    deep = np.clip(double(likely) / config.logits_per_cell, -4, 4).ravel()
     progress("Shape", 0.7)
-    logits = blur_binomial(logits) + config.logit_bias
-    deep = np.clip(double(logits) / config.logits_per_cell, -4, 4).ravel()
-    view = views[0]
-    view.front = align_front(view, logits, config.front_blur_radius)
-    progress("Shape", 0.8)
     uv, depth = project(compute_cell_centres(SURFEL_RESOLUTION), view.camera)
     silhouette = _silhouette_at(view, uv)
     near = np.flatnonzero(silhouette > -1)
     deep[silhouette <= -1] = -1
-    uv, below, silhouette = uv[near], depth[near], silhouette[near]
-    progress("Shape", 0.9)
-    front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
-    behind = (below - front) / (CELL * np.maximum(oblique, 1))
-    body = np.maximum((thick - (below - front)) / CELL, config.minimum_thickness - behind)
-    whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
-    cut = np.where(whole, np.minimum(behind, np.maximum(deep[near], body)), deep[near])
-    deep[near] = np.minimum(cut, silhouette)
+    behind = np.full(len(deep), -1, np.float32)
+    deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
+    deep, outline = _smooth_hidden(deep, behind, config), np.maximum(silhouette, -1)
+    deep = _drop_debris(np.minimum(deep, outline.reshape(deep.shape)), config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
-    return deep.reshape((SURFEL_RESOLUTION,) * 3)
+    return deep
 
 
-def _predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
+def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, config: ReconstructionConfig
+               ) -> tuple[np.ndarray, np.ndarray]:
+    """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) and behind the front; and how
+    far behind the front, in cells."""
+    front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
+    behind = (depth - front) / (CELL * np.maximum(oblique, 1))
+    body = np.maximum((thick - (depth - front)) / CELL, config.minimum_thickness - behind)
+    whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
+    return np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep), behind
+
+
+def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A field of 128^3 cells, (128, 128, 128), that is smooth, but not shrunk, where a photo does not show it: from
+    fade_cells behind the front on. behind: how far behind it cells are."""
+    grid = (SURFEL_RESOLUTION,) * 3
+    deep, share = deep.reshape(grid), np.clip((behind.reshape(grid) - 2) / config.fade_cells, 0, 1)
+    for step in config.fair_smoothing:
+        deep = deep + step * share * (blur_binomial(deep) - deep)
+    return deep
+
+
+def _drop_debris(deep: np.ndarray, share: float) -> np.ndarray:
+    """A field without the pieces of solid that have less than a share of the largest one's cells of 64^3."""
+    half = len(deep) // 2
+    solid = (deep > 0).reshape(half, 2, half, 2, half, 2).any((1, 3, 5))
+    kept = drop_specks(solid, share)
+    return np.where((kept | ~solid).repeat(2, 0).repeat(2, 1).repeat(2, 2), deep, -1).astype(np.float32)
+
+
+def predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
     """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
     surface = np.empty((SURFACE, SIZE, SIZE), np.float32)
     surface[SurfacePlane.FRONT], surface[SurfacePlane.BACK] = view.front, view.back
@@ -73,18 +96,6 @@ def _obliquity_of(view: LayerView) -> np.ndarray:
     """How much longer a way behind the front is along the view than across the surface, (SIZE, SIZE), at most 4."""
     slopes = np.gradient(np.where(view.mask, view.front, np.nan), reach(view.camera) / SIZE)
     return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
-
-
-def estimate_thickness(view: LayerView) -> np.ndarray:
-    """How thick a view's front is at least, (SIZE, SIZE), asset units: as of a round body whose radius is that of the
-    largest disc around the pixel that the silhouette has room for, but no thicker than the layers say."""
-    edge = distances(view.mask & ~view.torn)
-    radius = edge.copy()
-    for size in np.geomspace(1, max(edge.max(), 1), 16):
-        # covered by a disc of that size around a pixel that has room for it
-        radius[distances(edge < size) < size] = size
-    across = 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * reach(view.camera) / SIZE
-    return np.minimum(across, np.maximum(view.back - view.front, 0)).astype(np.float32)
 
 
 def align_front(view: LayerView, logits: np.ndarray,

@@ -121,23 +121,25 @@ def grow(mask: np.ndarray) -> np.ndarray:
 
 
 def label_pieces(mask: np.ndarray) -> np.ndarray:
-    """(H, W) int: numbers from 1 of the 4-connected pieces of a mask (H, W) bool, 0 outside of it."""
-    height, width = mask.shape
+    """Numbers from 1 of the pieces of a mask, a picture or grid of bool, 0 outside of it: int of its shape. Pieces hang
+    together by whole edges of pixels, by whole faces of cells."""
     root = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         before = root
-        spread = np.pad(root, 1)
-        largest = np.maximum.reduce([spread[1:-1, 1:-1], spread[:-2, 1:-1], spread[2:, 1:-1], spread[1:-1, :-2],
-                                     spread[1:-1, 2:]])
+        largest = root.copy()
+        for axis in range(mask.ndim):
+            here, there = np.moveaxis(largest, axis, 0), np.moveaxis(root, axis, 0)
+            np.maximum(here[1:], there[:-1], out=here[1:])
+            np.maximum(here[:-1], there[1:], out=here[:-1])
         root = np.where(mask, largest, 0)
         root = np.where(mask, root.ravel()[root - 1], 0)  # a jump to the best that the neighbour's best has found
         if (root == before).all():
-            return np.unique(root, return_inverse=True)[1].reshape(height, width)
+            return np.unique(root, return_inverse=True)[1].reshape(mask.shape)
 
 
 def drop_specks(mask: np.ndarray, share: float, weight: np.ndarray | None = None) -> np.ndarray:
-    """A mask (H, W) bool without specks: its pieces of at least a share of the weight (H, W) of the heaviest one, or of
-    its pixels."""
+    """A mask, a picture or grid of bool, without specks: its pieces of at least a share of the weight, of its shape, of
+    the heaviest one, or of its pixels."""
     pieces = label_pieces(mask)
     sizes = np.bincount(pieces.ravel(), None if weight is None else weight.ravel())
     sizes[0] = 0

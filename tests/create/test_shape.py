@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from near_core.create import shape
+from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
-from near_core.create.view import PhotoView, compute_cell_centres, look_at, reach
+from near_core.create.view import PhotoView, compute_cell_centres, look_at
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
 
@@ -21,21 +22,6 @@ def test_a_front_settles_where_the_solid_is_and_keeps_its_detail():
     assert front_there[40, 40] - front_there[62, 62] == pytest.approx(0.05, abs=0.01)
 
 
-def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
-    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
-    y, x = np.mgrid[:128, :128] - 63.5
-    away = np.hypot(x, y)
-    view.mask, view.back = away < 40, np.full((128, 128), 9, np.float32)
-    pixel = reach(view.camera) / 128
-    ball = np.where(view.mask, 2 * np.sqrt(np.maximum(40**2 - away**2, 0)), 0) * pixel
-    np.testing.assert_allclose(shape.estimate_thickness(view)[away < 38], ball[away < 38], atol=5 * pixel)
-    assert not shape.estimate_thickness(view)[~view.mask].any()
-    view.torn[:, 64] = True  # two half discs, each with room for discs of a radius of 20
-    assert shape.estimate_thickness(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
-    view.back = view.front + 0.05
-    assert shape.estimate_thickness(view).max() == pytest.approx(0.05)
-
-
 def test_the_hidden_side_is_smoother_than_the_seen_one():
     """A rough ball, seen from the front."""
     away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape(128, 128, 128)
@@ -48,6 +34,28 @@ def test_the_hidden_side_is_smoother_than_the_seen_one():
     assert hidden.mean() == pytest.approx(seen.mean(), abs=5e-4)
 
 
+def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
+    """A rough solid with a notch in front, and a crumb beside it."""
+    logits = np.full((64, 64, 64), -5, np.float32)
+    logits[16:48, 16:48, 16:48] = np.random.default_rng(0).normal(2, 3, (32, 32, 32))
+    logits[52:54, 30:32, 30:32] = 5
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.25, np.float32))
+    view.back = view.front.copy()
+    view.photo = Photo(np.zeros((256, 256, 3)), np.ones((256, 256), np.float32), (0, 0, 256), (256, 256),
+                       (0, 0, 256, 256))
+    view.front[:, 62:66], view.torn[:, 84:] = -0.2, True
+    view.material[:] = 0.5
+    monkeypatch.setattr(shape, "predict_solid", lambda model, view: logits)
+    monkeypatch.setattr(shape, "align_front", lambda view, logits, radius: view.front)
+    deep = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full"))
+    assert (deep[64, 32:36, 64] < 0).all() and (deep[40, 34:36, 64] > 0).all()
+    bare = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full", fair_smoothing=()))
+    rough = lambda field: np.abs(np.diff(field[40:88, 60:88, 40:88], axis=0)).mean()
+    assert rough(deep) < 0.8 * rough(bare)
+    np.testing.assert_array_equal(deep[40:88, 30:34], bare[40:88, 30:34])
+    assert not (deep[103:110] > 0).any()
+
+
 def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     monkeypatch.setattr(shape, "align_front", lambda view, logits, radius: view.front)
     camera = cameras.orbit(0, 0, 3, 22, 256, 256)
@@ -56,7 +64,7 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     picture.alpha[64:192, 64:192] = 1
     view = PhotoView(look_at(model, picture, camera), camera)
     view.front[:], view.torn[:] = -0.1, False
-    mesh = shape.extract_surface(shape.carve_solid(model, [view]), view)
+    mesh = shape.extract_surface(shape.carve_solid(model, view), view)
     facing = mesh.corner_normal[:, 0] @ np.array([0, -1, 0], np.float32) > 0.9
     front = mesh.vertices[mesh.faces[facing]].mean(1)
     assert np.median(front[:, 1]) == pytest.approx(-0.1, abs=0.6 / 128)

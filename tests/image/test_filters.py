@@ -85,6 +85,13 @@ def test_pieces_are_scipys(mask):
     assert count > 5 and len(pairs) == count + 1 and (0, 0) in pairs  # the same pieces, in another order
 
 
+def test_pieces_of_a_grid_are_scipys(rng):
+    grid = rng.random((9, 10, 11)) < 0.4
+    truth = ndimage.label(grid)[0]
+    found = filters.label_pieces(grid)
+    assert found.max() == truth.max() and len({*zip(found[grid], truth[grid])}) == truth.max()
+
+
 def test_specks_are_dropped():
     mask = np.zeros((40, 60), bool)
     mask[5:25, 5:25], mask[30:36, 40:50], mask[0, 59] = True, True, True  # 400, 60 and 1 pixels

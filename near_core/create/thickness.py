@@ -1,0 +1,76 @@
+"""How thick an object is behind what a photo shows: by its outline, and by how sure the networks are of more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..asset import RESOLUTION
+from ..image.filters import blur_masked, distances
+from ..models.mini.layout import SIZE, Picture
+from .config import ReconstructionConfig
+from .view import LayerView, compute_cell_centres, look_up, project, reach
+
+HINTS = ("auto", "thin", "round", "full")
+HALF = SIZE // 2  # pixels on which the networks' sureness is measured: about a voxel each
+
+
+def inflate_outline(view: LayerView) -> tuple[np.ndarray, np.ndarray]:
+    """How thick a round body of a view's outline is at each pixel, and how wide that body is: (SIZE, SIZE) each, asset
+    units. Its radius is that of the largest disc around the pixel that the silhouette has room for."""
+    edge = distances(view.mask & ~view.torn)
+    radius = edge.copy()
+    for size in np.geomspace(1, max(edge.max(), 1), 16):
+        # covered by a disc of that size around a pixel that has room for it
+        radius[distances(edge < size) < size] = size
+    pixel = reach(view.camera) / SIZE
+    return 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * pixel, 2 * radius * pixel
+
+
+def estimate_thickness(view: LayerView) -> np.ndarray:
+    """How thick a view's front is at least, (SIZE, SIZE), asset units: as a round body of its outline, but no thicker
+    than the layers say."""
+    return np.minimum(inflate_outline(view)[0], np.maximum(view.back - view.front, 0)).astype(np.float32)
+
+
+def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfig = ReconstructionConfig()
+                ) -> np.ndarray:
+    """How much less likely the solid is than its logits (64, 64, 64) say, for lying farther behind the front than a
+    round body of the outline reaches: (64, 64, 64) float32, from 0, to be subtracted.
+
+    A network that has never seen the like says "perhaps" all along the view, and what is thin becomes a barrel. Where
+    it is sure nowhere along the view, and nowhere in the object either, the outline decides; what it is sure of stays.
+    config.thickness, a hint from HINTS, decides instead.
+    """
+    if config.thickness == "full":
+        return np.zeros_like(logits)
+    outline = blur_masked(np.stack(inflate_outline(view)).astype(np.float32), view.mask, config.outline_blur_radius)
+    uv, depth = project(compute_cell_centres(RESOLUTION), view.camera)
+    front, across, width = view.inside(np.concatenate([view.front[None], outline]), np.clip(uv, -1, 1)).T
+    allowed = across * (config.thin_share if config.thickness == "thin" else 1)
+    # in widths of the body; a little before its end already, since likely solids fade slowly
+    beyond = (depth - front - allowed) / np.maximum(width, config.least_width)
+    falling = np.clip(config.doubt_slope * (beyond + config.doubt_lead), 0, None)
+    if config.thickness == "auto":
+        sure = _measure_sureness(view, logits, uv, depth - front, config)
+        low, high = config.sure_logits
+        unsure = np.clip((high - sure) / (high - low), 0, 1)
+        falling = unsure * np.minimum(falling, config.maximum_doubt)
+    return falling.reshape(logits.shape).astype(np.float32)
+
+
+def _measure_sureness(view: LayerView, logits: np.ndarray, uv: np.ndarray, behind: np.ndarray,
+                      config: ReconstructionConfig) -> np.ndarray:
+    """How sure a network is of the solid in the parts that voxels with logits (64, 64, 64) belong to, (P,) logits: the
+    most that it says along the view there, or, less sure_elsewhere, of the best tenth of the object. uv (P, 2), behind
+    (P,): where voxels are seen, and how far behind the front."""
+    shown = look_up(view.image[Picture.ALPHA][None], uv)[:, 0] > 0.5
+    rows = np.flatnonzero(shown & (behind > 0))
+    at = np.clip(((uv[rows] + 1) / 2 * HALF).astype(int), 0, HALF - 1)
+    flat = logits.ravel()
+    highest = np.full((HALF, HALF), -np.inf, np.float32)
+    np.maximum.at(highest, (at[:, 1], at[:, 0]), flat[rows])
+    known = np.isfinite(highest)
+    around = blur_masked(np.where(known, highest, 0)[None], known, config.sure_radius)
+    solid = flat[rows][flat[rows] > -config.logit_bias]
+    best = np.percentile(solid, 90) if len(solid) else -np.inf
+    return np.maximum(look_up(around, np.clip(uv, -1, 1))[:, 0], best - config.sure_elsewhere)

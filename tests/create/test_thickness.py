@@ -1,0 +1,44 @@
+"""How thick things are behind their front."""
+
+import numpy as np
+import pytest
+
+from near_core.create.config import ReconstructionConfig
+from near_core.create.thickness import doubt_depth, estimate_thickness
+from near_core.create.view import compute_cell_centres, reach
+from near_core.scene import camera as cameras
+from tests.create.pictures import view_of
+
+
+def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
+    y, x = np.mgrid[:128, :128] - 63.5
+    away = np.hypot(x, y)
+    view.mask, view.back = away < 40, np.full((128, 128), 9, np.float32)
+    pixel = reach(view.camera) / 128
+    ball = np.where(view.mask, 2 * np.sqrt(np.maximum(40**2 - away**2, 0)), 0) * pixel
+    np.testing.assert_allclose(estimate_thickness(view)[away < 38], ball[away < 38], atol=5 * pixel)
+    assert not estimate_thickness(view)[~view.mask].any()
+    view.torn[:, 64] = True  # two half discs, each with room for discs of a radius of 20
+    assert estimate_thickness(view)[63, 44] == pytest.approx(40 * pixel, abs=5 * pixel)
+    view.back = view.front + 0.05
+    assert estimate_thickness(view).max() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("said", "hint", "deep"), [
+    (-0.4, "auto", False), (0.9, "auto", True), (-0.4, "full", True), (0.9, "round", False), (0.9, "thin", False)])
+def test_an_outline_limits_what_a_network_is_unsure_of_and_a_hint_decides(said, hint, deep):
+    """A bar, 0.2 wide, that a network says to reach from front to back of the cube."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.4, np.float32))
+    side = reach(view.camera) / 128
+    x = (np.mgrid[:128, :128][1] - 63.5) * side
+    view.mask = np.abs(x) < 0.1
+    view.image[3] = view.mask
+    config = ReconstructionConfig(thickness=hint)
+    left = said - doubt_depth(view, np.full((64, 64, 64), said, np.float32), config) + config.logit_bias
+    y = compute_cell_centres(64)[:, 1].reshape(left.shape)
+    column = y[32, :, 32], left[32, :, 32]
+    assert (column[1][(column[0] > -0.4) & (column[0] < -0.34)] > 0).all()  # its front is there in any case
+    assert (column[1][column[0] > 0] > 0).all() if deep else (column[1][column[0] > 0] < 0).all()
+    if hint == "thin":
+        assert (column[1][column[0] > -0.25] < 0).all()
