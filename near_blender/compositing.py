@@ -104,7 +104,7 @@ def remove(scene: Any) -> None:
 def _make_companion(scene: Any) -> Any:
     companion = scene.copy()
     companion.name = f"{scene.name} (NeAR)"
-    companion.near.companion_of, companion.near.ordinary = scene, "NONE"  # the artist's engine draws the rest
+    companion.near.companion_of, companion.near.ordinary = scene, "LIGHT"  # the artist's engine draws the rest
     render = companion.render
     render.engine, render.film_transparent = ENGINE, True
     render.use_sequencer = render.use_compositing = False

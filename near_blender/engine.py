@@ -86,14 +86,18 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,
               around: surroundings.OrdinaryThings | None, view: str) -> dict[str, np.ndarray]:
         """The passes of one view."""
-        frame, layer = depsgraph.scene_eval, depsgraph.view_layer_eval
+        frame: Any = depsgraph.scene_eval
+        layer = depsgraph.view_layer_eval
         wanted, ranks = passes.list_wanted(layer), passes.count_ranks(layer)
         seen = layer.use_sky and not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
+        occluders = None if around is None else around.occluders
+        if frame.near.ordinary == "LIGHT":
+            around = None
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
         settings, request = sync.make_request(
             frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
-            lamps.collect_lamps(depsgraph), None if around is None else around.occluders)
+            lamps.collect_lamps(depsgraph), occluders)
         jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)]
         if around is not None:
             window = self._describe_view(depsgraph, view)
@@ -120,7 +124,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets
                      ) -> surroundings.OrdinaryThings | None:
         """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
-        if not ordinary.is_drawn(depsgraph):
+        if not ordinary.counts(depsgraph):
             return None
         shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
         try:

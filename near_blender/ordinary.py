@@ -31,10 +31,10 @@ def read_options(frame: Any) -> CyclesOptions:
     return CyclesOptions(near.samples if own else cycles.samples, near.denoise)
 
 
-def is_drawn(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether Cycles has something to draw in this picture: something ordinary, and the choice in the Render panel."""
+def counts(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether Cycles has something to do for this picture: something ordinary, and the choice in the Render panel."""
     frame: Any = depsgraph.scene_eval
-    if frame.near.ordinary != "CYCLES":
+    if frame.near.ordinary == "NONE":
         return False
     return any(instance.show_self and is_ordinary(instance.object) for instance in depsgraph.object_instances)
 

@@ -28,7 +28,8 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         name="Ordinary Objects", override=_OVERRIDE, default="CYCLES",
         description="What draws everything that is no neural asset, in the same picture",
         items=[("CYCLES", "Cycles", "Cycles draws it in a second Blender; light goes both ways", 0),
-               ("NONE", "Not Drawn", "Neural assets alone", 1)])
+               ("NONE", "Not Drawn", "Neural assets alone", 1),
+               ("LIGHT", "Light Only", "Not drawn, but the neural assets are lit and shaded by it", 2)])
     samples: IntProperty(
         name="Samples", override=_OVERRIDE, default=16, min=1, max=16384,
         description="Samples per pixel for ordinary objects; until it is changed, what was set for Cycles counts")

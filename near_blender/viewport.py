@@ -127,7 +127,7 @@ class ViewportPicture:
 
     def _has_draft(self, depsgraph: Any) -> bool:
         """Whether ordinary objects are drawn around the assets."""
-        return depsgraph.scene.near.ordinary != "NONE" and self._surfaces.has_ordinary()
+        return depsgraph.scene.near.ordinary == "CYCLES" and self._surfaces.has_ordinary()
 
     def _collect(self) -> None:
         """Takes the picture that has arrived, if one has."""

@@ -12,8 +12,8 @@ def scene():
     return stage.make_stage()
 
 
-def is_drawn() -> bool:
-    return ordinary.is_drawn(bpy.context.evaluated_depsgraph_get())
+def counts() -> bool:
+    return ordinary.counts(bpy.context.evaluated_depsgraph_get())
 
 
 def test_ordinary_objects_and_lamps_are_counted(scene, ball):
@@ -31,12 +31,12 @@ def test_cycles_draws_only_where_there_is_something_for_it(scene, ball):
     bpy.ops.object.light_add()
     bpy.ops.object.empty_add()
     scene.collection.objects.link(bpy.data.objects.new("Nothing", bpy.data.meshes.new("Nothing")))
-    assert not is_drawn()
+    assert not counts()
     bpy.ops.mesh.primitive_plane_add()
-    assert is_drawn()
+    assert counts()
     scene.near.ordinary = "NONE"
     scene.update_tag()
-    assert not is_drawn()
+    assert not counts()
 
 
 def test_instances_by_geometry_nodes_are_drawn(scene, ball):
@@ -50,7 +50,7 @@ def test_instances_by_geometry_nodes_are_drawn(scene, ball):
     ob = bpy.data.objects.new("Nothing", bpy.data.meshes.new("Nothing"))
     scene.collection.objects.link(ob)
     ob.modifiers.new("Cubes", "NODES").node_group = tree
-    assert is_drawn()
+    assert counts()
 
 
 def test_samples_set_for_cycles_count_until_near_has_its_own(scene):
