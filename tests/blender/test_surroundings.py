@@ -115,7 +115,7 @@ def test_what_is_in_front_covers_an_asset_with_clean_edges(scene, tmp_path):
     pairs = np.concatenate([made[f"CryptoObject{k:02}"] for k in range(3)], -1).reshape(48, 64, 6, 2)
     post, asset = (np.where(pairs[..., 0] == cryptomatte.compute_id(name), pairs[..., 1], 0).sum(-1)[24]
                    for name in ("Post", "Asset"))
-    assert post[32] > 0.96 and asset[32] < 0.01 and asset[28] > 0.95 and post[28] < 0.01
+    assert post[32] > 0.96 and asset[32] < 0.04 and asset[28] > 0.95 and post[28] < 0.01
     edge = (post > 0.05) & (post < 0.95)
     assert 1 <= edge.sum() <= 4 and np.allclose((post + asset)[edge], 1, atol=0.05), "nothing shines through an edge"
 
