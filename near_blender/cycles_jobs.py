@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, cycles_occluders, cycles_world
+from . import colorspace, cycles_aovs, cycles_occluders, cycles_world
 from ._core import errors, filters, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
@@ -22,8 +22,9 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Emission": ("use_pass_emit", ("Emit", "Emission")),
           "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
+          **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
-_COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission")
+_COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission", "Base Color")
 _HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
@@ -71,6 +72,7 @@ class CyclesJobs:
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in wanted)
+        stage.values.want(stage.layer, wanted)
         try:
             stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE)
             drawn = stage.draw(request.progress)

@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ._core import errors
+from .cycles_aovs import Values
 from .cycles_front import Holes
 
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
@@ -30,6 +31,7 @@ class StagedScene:
         self._camera: Any = None
         self._anchor: Any = None
         self.holes: Any = None
+        self.values: Any = None
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
         self._pose: dict[str, np.ndarray] = {}
 
@@ -51,7 +53,7 @@ class StagedScene:
         self.scene, self._seen, self.stale = scene, {}, False
         self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
-        scene.camera, self.holes = self._camera, Holes(scene)
+        scene.camera, self.holes, self.values = self._camera, Holes(scene), Values(scene)
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key

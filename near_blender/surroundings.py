@@ -17,6 +17,7 @@ MARGIN = 2  # pixels around assets in which their edges can still be seen
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
+           **{name: name for name in ("Base Color", "Roughness", "Metallic")},
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
@@ -181,13 +182,11 @@ def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell:
 
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
-    made = {name: answer[name] for name in _CYCLES if name in answer}
+    made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _CYCLES if name in answer}
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)
     solid = made["Combined"][..., 3:] * ((made["Depth"] > 0) | (made["Combined"][..., 3:] < 1))
     for name in set(wanted) & {"Confidence", "Shadow"}:
         made[name] = solid.astype(np.float32)
-    for name in set(wanted) & {"Base Color", "Roughness", "Metallic"}:
-        made[name] = np.zeros((*solid.shape[:2], scene.PASSES[name]), np.float32)
     if passes.RANKED in wanted:
         pairs = np.concatenate([answer[name] for name in sorted(answer) if name.startswith(passes.OBJECT)], -1)
         made[passes.RANKED] = pairs[..., :2 * ranks]
