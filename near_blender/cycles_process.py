@@ -34,10 +34,12 @@ class SceneState:
 
     fields: scene (the key of its file), layer, frame, subframe, names (name_full of the objects shown) and matrices
     (N, 4, 4) float64, their matrix_world. needs: as worker_process.WorkerProcess.submit takes them.
+    note: what Cycles cannot draw as the artist sees it, in words; a drawn picture's job has it as a warning.
     """
 
     fields: dict[str, Any]
     needs: dict[str, Callable[[], dict]]
+    note: str = ""
 
 
 class CyclesProcess(worker_process.WorkerProcess):
@@ -66,9 +68,11 @@ class CyclesProcess(worker_process.WorkerProcess):
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
         along the view axis and 1e10 where nothing is; Cryptomatte comes as CryptoObject00 and following.
         """
-        return self._ask("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
+        job = self._ask("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
                          passes=list(passes), samples=samples, denoise=denoise, threads=threads,
                          transparent=transparent, holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
+        job.warning = " ".join(filter(None, (job.warning, state.note)))
+        return job
 
     def probe(self, state: SceneState, probes: Iterable[tuple[np.ndarray, Iterable[str]]], *,
               proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 8,

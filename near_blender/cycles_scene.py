@@ -18,10 +18,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import log, sync
+from . import cycles_loss, log, sync
 from ._core import errors
 from .cycles_process import SceneState
 
+_ADVICE = "Free space in the folder for temporary files, or name another in TMPDIR."
 _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
 _numbers = itertools.count(1)
@@ -39,10 +40,12 @@ class SceneFile:
     name: str
     folder: tempfile.TemporaryDirectory
     settings: str
+    note: str
+    beside: dict[str, Any]  # what a .blend file does not hold
 
     def describe(self) -> dict[str, Any]:
         """The fields of "put"."""
-        return {"kind": "scene", "path": str(Path(self.folder.name) / "scene.blend"), "name": self.name}
+        return {"kind": "scene", "path": str(Path(self.folder.name) / "scene.blend"), "name": self.name, **self.beside}
 
 
 def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:
@@ -57,7 +60,7 @@ def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:
     frame = depsgraph.scene_eval
     return SceneState({"scene": file.key, "layer": depsgraph.view_layer.name, "frame": frame.frame_current,
                        "subframe": frame.frame_subframe, "names": [ob.name_full for ob in shown],
-                       "matrices": matrices}, {file.key: file.describe})
+                       "matrices": matrices}, {file.key: file.describe}, file.note)
 
 
 def describe_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> dict[str, Any]:
@@ -91,14 +94,14 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     file = _written.get(scene.name_full)
     if file is not None and file.settings == settings:
         return file
-    folder = tempfile.TemporaryDirectory(prefix="near-scene-", ignore_cleanup_errors=True)
     try:
+        folder = tempfile.TemporaryDirectory(prefix="near-scene-", ignore_cleanup_errors=True)
         bpy.data.libraries.write(str(Path(folder.name) / "scene.blend"), {scene}, path_remap="ABSOLUTE",
                                  fake_user=True)
     except (OSError, RuntimeError) as error:
-        raise errors.NearError(f"The scene could not be handed to the second Blender ({error}).",
-                               "Free space in the folder for temporary files.") from error
-    file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings)
+        raise errors.NearError(f"The scene could not be handed to the second Blender ({error}).", _ADVICE) from error
+    file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),
+                     {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices()})
     _written[scene.name_full] = file
     return file
 

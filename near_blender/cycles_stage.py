@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from . import cycles_loss
 from ._core import errors
 from .cycles_aovs import Values
 from .cycles_front import Holes
@@ -49,6 +50,8 @@ class StagedScene:
             raise errors.NearError("The scene that was handed to the second Blender is gone.", "Render again.")
         bpy.ops.wm.open_mainfile(filepath=file["path"], load_ui=False, use_scripts=False)
         scene: Any = bpy.data.scenes[file["name"]]
+        cycles_loss.restore_painted(file["painted"])
+        cycles_loss.choose_devices(file["devices"])
         bpy.context.window_manager.windows[0].scene = scene  # a scene in no window would be drawn at frame 1
         self.scene, self._seen, self.stale = scene, {}, False
         self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}

@@ -1,0 +1,100 @@
+"""What a written scene would lose on its way to the second Blender, and what cannot be drawn as the artist sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import bpy
+import numpy as np
+
+_FIND = "Use File > External Data > Find Missing Files."
+_NAMED = 3  # names in a sentence
+
+
+def describe(scene: Any) -> str:
+    """Sentences for the artist about what Cycles cannot draw as it is shown; "" where all is well."""
+    return " ".join(filter(None, (
+        _tell("image", "cannot be found and is drawn pink", _list_lost(), _FIND),
+        _tell("linked data-block", "is gone with its library and is not drawn", _list_missing(scene), ""),
+        _tell("Python driver of", "is not run by Cycles: its value stays as it was", _list_drivers(),
+              "Bake it, or use a simple expression."))))
+
+
+def _tell(what: str, how: str, names: list[str], fix: str) -> str:
+    if not names:
+        return ""
+    more = f" (and {len(names) - _NAMED} more)" if len(names) > _NAMED else ""
+    return f"The {what} {', '.join(names[:_NAMED])}{more} {how}. {fix}".strip()
+
+
+def _list_lost() -> list[str]:
+    return [image.name for image in bpy.data.images  # without a look at its pixels, which would load them all
+            if image.source == "FILE" and image.users and not image.packed_file and not image.has_data
+            and not os.path.isfile(bpy.path.abspath(image.filepath, library=image.library))]
+
+
+def _list_missing(scene: Any) -> list[str]:
+    owners: list[Iterable[Any]] = [scene.objects, bpy.data.meshes, bpy.data.collections, bpy.data.materials]
+    return sorted({each.name for owner in owners for each in owner if each.library and getattr(each, "is_missing", 0)})
+
+
+def _list_drivers() -> list[str]:
+    owners: list[Iterable[Any]] = [bpy.data.objects, bpy.data.materials, bpy.data.lights, bpy.data.shape_keys,
+                                   bpy.data.node_groups, bpy.data.worlds, bpy.data.meshes]
+    return sorted({each.name for owner in owners for each in owner if each.animation_data
+                   for curve in each.animation_data.drivers
+                   if curve.driver.type == "SCRIPTED" and not curve.driver.is_simple_expression})
+
+
+def collect_painted() -> list[dict[str, Any]]:
+    """Images that were changed and not saved yet: name, size (2,) and pixels, float32 as Blender's foreach_get."""
+    painted, images = [], list[Any](bpy.data.images)
+    for image in images:
+        if not (image.is_dirty and image.has_data and image.users and image.source in ("FILE", "GENERATED")):
+            continue
+        width, height = image.size
+        pixels = np.empty(width * height * image.channels, np.float32)
+        image.pixels.foreach_get(pixels)
+        painted.append({"name": image.name, "size": (width, height), "pixels": pixels})
+    return painted
+
+
+def restore_painted(painted: Iterable[dict[str, Any]]) -> None:
+    """Gives the images of an opened scene the pixels that the file lacks."""
+    for each in painted:
+        image: Any = bpy.data.images.get(each["name"])
+        if image is None:
+            continue
+        space = image.colorspace_settings.name
+        image.source = "GENERATED"
+        image.generated_width, image.generated_height = each["size"]
+        image.use_generated_float = image.is_float
+        image.colorspace_settings.name = space
+        if len(image.pixels) == len(each["pixels"]):
+            image.pixels.foreach_set(each["pixels"])
+            image.update()
+
+
+def describe_devices() -> dict[str, Any]:
+    """What the artist has Cycles compute on: type and ids of the devices in use; factory settings know the CPU only."""
+    addon: Any = bpy.context.preferences.addons.get("cycles")
+    if addon is None or getattr(addon.preferences, "compute_device_type", "NONE") == "NONE":
+        return {}
+    return {"type": addon.preferences.compute_device_type,
+            "devices": [device.id for device in addon.preferences.devices if device.use]}
+
+
+def choose_devices(wanted: dict[str, Any]) -> None:
+    """Has Cycles compute on what describe_devices says, as far as this process finds it."""
+    addon: Any = bpy.context.preferences.addons.get("cycles")
+    if not wanted or addon is None:
+        return
+    try:
+        addon.preferences.compute_device_type = wanted["type"]
+        addon.preferences.refresh_devices()
+    except (TypeError, AttributeError):  # a build without that kind of device
+        return
+    for device in addon.preferences.devices:
+        device.use = device.id in wanted["devices"]

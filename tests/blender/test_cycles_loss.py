@@ -1,0 +1,60 @@
+"""What a written scene loses: put beside it, or told."""
+
+import bpy
+import numpy as np
+import pytest
+import stage
+
+from near_blender import client, cycles_loss, cycles_scene
+
+
+@pytest.fixture
+def scene():
+    """A cube that shines as an image does, before black."""
+    scene = stage.make_stage(16, 12)
+    stage.set_color(scene.world, (0, 0, 0))
+    bpy.ops.mesh.primitive_cube_add()
+    return scene
+
+
+def shine(image: bpy.types.Image) -> None:
+    material = bpy.data.materials.new("Shining")
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    nodes = [tree.nodes.new(f"ShaderNode{kind}") for kind in ("TexImage", "Emission", "OutputMaterial")]
+    nodes[0].image = image
+    tree.links.new(nodes[0].outputs[0], nodes[1].inputs[0])
+    tree.links.new(nodes[1].outputs[0], nodes[2].inputs[0])
+    bpy.context.object.data.materials.append(material)
+
+
+def draw(scene) -> tuple[np.ndarray, str]:
+    state = cycles_scene.capture(bpy.context.evaluated_depsgraph_get())
+    job = client.get_cycles().draw(state, cycles_scene.describe_camera_object(scene.camera), (16, 12), samples=1,
+                                   denoise=False)
+    return job.result()["passes"]["Combined"], job.warning
+
+
+def test_painted_images_are_seen_before_they_are_saved(scene):
+    image = bpy.data.images.new("Painted", 4, 4, float_buffer=True)
+    image.pixels.foreach_set(np.tile(np.float32([0.25, 2, 0.5, 1]), 16))
+    shine(image)
+    picture, warning = draw(scene)
+    assert picture[6, 8, :3] == pytest.approx([0.25, 2, 0.5], rel=0.01) and warning == ""
+
+
+def test_lost_images_are_named(scene):
+    image = bpy.data.images.new("Gone", 4, 4)
+    image.source, image.filepath = "FILE", "//nowhere/gone.png"
+    shine(image)
+    picture, warning = draw(scene)
+    assert "Gone cannot be found" in warning and picture[6, 8, 0] > picture[6, 8, 1], "pink, as in Cycles"
+
+
+def test_python_drivers_are_named(scene):
+    cube = bpy.context.object
+    cube.driver_add("location", 0).driver.expression = "frame * 0"
+    assert cycles_loss.describe(scene) == ""
+    cube.driver_add("location", 1).driver.expression = "[0 for _ in 'a'][0]"
+    assert "Python driver of Cube" in cycles_loss.describe(scene)
