@@ -35,16 +35,26 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
             meshes[original] = _read(original.evaluated_get(depsgraph))
         vertices, triangles = meshes[original]
         world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
-        kept, free = triangles, budget - sum(len(f) for f in faces)
-        if len(kept) > free:
-            away = ((world[kept].mean(1)[:, None] - near[None, :64]) ** 2).sum(-1).min(1) if free else np.empty(0)
-            kept = kept[np.argpartition(away, free - 1)[:free]] if free else kept[:0]
-            left += len(triangles) - len(kept)
-        if len(kept):
-            points.append(world)
-            faces.append(kept + np.int32(count))
-            count += len(world)
+        free = budget - sum(len(f) for f in faces)
+        left += max(0, len(triangles) - free)
+        if len(triangles) > free:
+            world, triangles = _keep_nearest(world, triangles, near, free)
+        points.append(world)
+        faces.append(triangles + np.int32(count))
+        count += len(world)
     return scenes.Occluders(np.concatenate(points), np.concatenate(faces)), left
+
+
+def _keep_nearest(points: np.ndarray, triangles: np.ndarray, near: np.ndarray, count: int
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` triangles that are nearest to some places, by their first corner, and the vertices they need."""
+    away = np.full(len(points), np.inf, np.float32)
+    for place in near[:64].astype(np.float32):
+        np.minimum(away, ((points - place) ** 2).sum(1), out=away)
+    triangles = triangles[np.argpartition(away[triangles[:, 0]], count)[:count]]
+    used = np.zeros(len(points), bool)
+    used[triangles] = True
+    return points[used], (np.cumsum(used, dtype=np.int32) - 1)[triangles]
 
 
 def _bound(ob: Any) -> np.ndarray:
@@ -55,7 +65,7 @@ def _measure_away(bound: np.ndarray, matrix: np.ndarray, near: np.ndarray) -> fl
     """Metres between the nearest of some points and a box around a box."""
     corners = bound @ matrix[:3, :3].T + matrix[:3, 3]
     outside = np.maximum(np.maximum(corners.min(0) - near, near - corners.max(0)), 0)
-    return float(np.linalg.norm(outside, axis=1).min())
+    return float(np.nan_to_num(np.linalg.norm(outside, axis=1), nan=np.inf).min())
 
 
 def _read(ob: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -87,6 +87,21 @@ def test_what_moved_is_followed_without_a_new_file(scene):
     assert capture().fields["scene"] != state.fields["scene"]
 
 
+def test_the_same_picture_is_not_drawn_twice(scene):
+    def ask():
+        return client.get_cycles().draw(capture(), view(scene), SIZE, **dict(OPTIONS, samples=2))
+    first = ask().result()["passes"]["Combined"]
+    kept = first.copy()
+    first[:] = 7
+    again = ask()
+    assert again.done and np.array_equal(again.result()["passes"]["Combined"], kept)
+    again.result()["passes"]["Combined"][:] = 7
+    assert np.array_equal(ask().result()["passes"]["Combined"], kept)
+    scene.camera.location.x += 0.1
+    bpy.context.view_layer.update()
+    assert not ask().done
+
+
 def test_probe_sees_around(scene):
     bpy.context.object.location = 4, 0, 0
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
