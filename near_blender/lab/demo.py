@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+import still_life  # type: ignore[import-not-found]  # beside this file, which runs as a script
 from mathutils import Vector
 
 ADDON = "bl_ext.user_default.near"
@@ -24,6 +25,8 @@ TILE = (480, 270)  # pixels of one picture in the contact sheet
 LIGHTS = (("forest", 0), ("sunset", 0), ("sunset", 120))  # HDRIs that ship with Blender, degrees about Z
 AZIMUTHS = (10, -35)  # degrees, where the two cameras stand
 PLACES = ((-0.95, 0.4), (-0.55, -0.5), (0.05, 0.5), (1.05, 0.35), (0.5, -0.5))  # metres, x and y of the five assets
+TABLE = {  # those on the table, by their place: longest side and middle of the foot in metres, degrees about Z
+    2: (0.27, (-0.13, -0.06, 0.0), -22), 0: (0.36, (0.08, 0.33, 0.0), -10), 3: (0.18, (0.36, 0.13, 0.076), -16)}
 
 
 class Demo:
@@ -35,6 +38,7 @@ class Demo:
         self.missing: list[str] = []  # what waits for networks that are not trained yet
         self.assets = Path(__file__).parents[1] / "assets"
         self.pictures: list[tuple[str, Path]] = []
+        self.placed: dict[int, bpy.types.Object] = {}
         self.start = time.monotonic()
 
     def step(self, title: str, function, *arguments) -> None:
@@ -60,17 +64,15 @@ class Demo:
     def empty_scene(self) -> None:
         for ob in list(bpy.data.objects):
             bpy.data.objects.remove(ob)
+        bpy.context.scene.view_settings.view_transform = "Standard"
 
     def create(self, place: int, size: float, operator, **options) -> None:
         """Adds an asset and stands it on the ground at PLACES[place], its longest side `size` metres."""
         before = set(bpy.data.objects)
         operator(**options)
         (made,) = set(bpy.data.objects) - before
-        bpy.context.view_layer.update()
-        made.scale *= size / max(made.dimensions)
-        bpy.context.view_layer.update()
-        lowest = min((made.matrix_world @ Vector(corner)).z for corner in made.bound_box)
-        made.location += Vector((*PLACES[place], -lowest))
+        self.placed[place] = made
+        stand(made, size, (*PLACES[place], 0))
 
     def create_from_mesh(self) -> None:
         """Suzanne in polished copper, made by hand."""
@@ -94,7 +96,22 @@ class Demo:
         self.create(4, 0.6, bpy.ops.near.import_asset, filepath=str(self.out / "monkey.near"))
         bpy.context.object.rotation_euler.z += math.radians(-40)
 
-    def light(self, name: str, degrees: float) -> None:
+    def lay_table(self) -> None:
+        """A scene of its own: a table with a lamp and ordinary things, and three of the assets among them."""
+        scene = bpy.data.scenes.new("Table")
+        bpy.context.window.scene = scene
+        still_life.build()
+        for place, (size, foot, degrees) in TABLE.items():
+            if place in self.placed:
+                twin = self.placed[place].copy()
+                scene.collection.objects.link(twin)
+                twin.rotation_euler.z = math.radians(degrees)
+                stand(twin, size, foot)
+        self.light("interior", 0, 0.15)
+        scene.view_settings.view_transform = "AgX"
+        scene.near.samples = 24
+
+    def light(self, name: str, degrees: float, strength: float = 1.0) -> None:
         """A World with one of Blender's HDRIs, turned about Z."""
         world = bpy.context.scene.world = bpy.data.worlds.new(name)
         world.use_nodes = True
@@ -104,6 +121,7 @@ class Demo:
         texture, background = nodes.new("ShaderNodeTexEnvironment"), nodes.new("ShaderNodeBackground")
         output = nodes.new("ShaderNodeOutputWorld")
         folder = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
+        background.inputs["Strength"].default_value = strength
         texture.image = bpy.data.images.load(str(folder / f"{name}.exr"), check_existing=True)
         mapping.inputs["Rotation"].default_value[2] = math.radians(degrees)
         links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
@@ -125,7 +143,6 @@ class Demo:
     def render(self, label: str, path: Path, multilayer: bool = False) -> None:
         scene = bpy.context.scene
         scene.render.engine = "NEAR"
-        scene.view_settings.view_transform = "Standard"
         scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = *TILE, 200
         layer = bpy.context.view_layer
         layer.use_pass_z = layer.use_pass_normal = multilayer
@@ -144,22 +161,28 @@ class Demo:
     # --- what is shown of it
 
     def contact_sheet(self) -> None:
-        """Photos, pictures under the lights and every pass on one page."""
+        """The table, photos, pictures under the lights and every pass on one page."""
         from PIL import Image, ImageDraw
 
         photos = [self.assets / "coffee.jpg", self.assets / "armchair.png"]
         tiles = [(title, _fitted(picture)) for photo in photos
                  for title, picture in (("photo", Image.open(photo)), ("matte and crop", _matte(photo)))]
-        tiles += [(label, _fitted(Image.open(path))) for label, path in self.pictures]
+        tiles += [(label, _fitted(Image.open(path))) for label, path in self.pictures if path.stem != "table"]
         if (self.out / "passes.exr").is_file():
             tiles += [(name, _fitted(picture)) for name, picture in _passes(self.out / "passes.exr")]
         columns, caption = 4, 18
-        rows = -(-len(tiles) // columns)
+        cells = [(x, y) for y in range(2 + len(tiles)) for x in range(columns)]
+        if (self.out / "table.png").is_file():  # over the first two by two
+            cells = [(x, y) for x, y in cells if x > 1 or y > 1]
+            label = "One F12: the armchair from a picture, keg and head from meshes; Cycles draws the rest"
+            tiles.append((label, _fitted(Image.open(self.out / "table.png"), (2 * TILE[0], 2 * TILE[1] + caption))))
+            cells[len(tiles) - 1] = 0, 0
+        rows = max(y for _, y in cells[:len(tiles)]) + 1
         sheet = Image.new("RGB", (columns * TILE[0], rows * (TILE[1] + caption)), (24, 24, 24))
-        for number, (label, picture) in enumerate(tiles):
-            x, y = number % columns * TILE[0], number // columns * (TILE[1] + caption)
-            sheet.paste(picture, (x, y + caption))
-            ImageDraw.Draw(sheet).text((x + 4, y + 3), label, (230, 230, 230))
+        for (label, picture), (x, y) in zip(tiles, cells):
+            left, top = x * TILE[0], y * (TILE[1] + caption)
+            sheet.paste(picture, (left, top + caption))
+            ImageDraw.Draw(sheet).text((left + 4, top + 3), label, (230, 230, 230))
         sheet.save(self.out / "contact_sheet.png")
 
     def run(self) -> int:
@@ -189,6 +212,8 @@ class Demo:
                 self.camera(azimuth)
                 self.step(f"F12: {label}", self.render, label, self.out / f"{name}_{degrees}_{azimuth}.png")
         self.step("F12: every pass", self.render, "", self.out / "passes.exr", True)
+        self.step("lay a table with a lamp", self.lay_table)
+        self.step("F12: a table with a lamp", self.render, "a table with a lamp", self.out / "table.png")
         self.step("contact sheet", self.contact_sheet)
         print(f"demo: {time.monotonic() - self.start:.1f} s in Blender; "
               f"{'FAILED: ' + ', '.join(self.failed) if self.failed else 'no step failed'}"
@@ -196,14 +221,24 @@ class Demo:
         return 1 if self.failed else 0
 
 
-def _fitted(picture):
-    """A PIL picture as a tile, its transparency on grey."""
+def stand(ob: bpy.types.Object, size: float, foot: tuple[float, float, float]) -> None:
+    """Makes the longest side of ob `size` metres and puts the middle of its lowest side on `foot`."""
+    bpy.context.view_layer.update()
+    ob.scale *= size / max(ob.dimensions)
+    bpy.context.view_layer.update()
+    corners = np.array([ob.matrix_world @ Vector(corner) for corner in ob.bound_box])
+    low, high = corners.min(0), corners.max(0)
+    ob.location += Vector(foot) - Vector((*((low + high) / 2)[:2], low[2]))
+
+
+def _fitted(picture, size=TILE):
+    """A PIL picture as a tile of that size, its transparency on grey."""
     from PIL import Image
 
     picture = picture.convert("RGBA")
-    picture.thumbnail(TILE)
-    tile = Image.new("RGB", TILE, (90, 90, 90))
-    tile.paste(picture, ((TILE[0] - picture.width) // 2, (TILE[1] - picture.height) // 2), picture)
+    picture.thumbnail(size)
+    tile = Image.new("RGB", size, (90, 90, 90))
+    tile.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2), picture)
     return tile
 
 

@@ -256,7 +256,7 @@ def build_pencils() -> None:
 def build_window() -> None:
     """Cool light of the evening, from the right and behind the camera."""
     light: Any = bpy.data.lights.new("Window", "AREA")
-    light.energy, light.color, light.shape, light.size, light.size_y = 16, (0.55, 0.72, 1), "RECTANGLE", 0.9, 1.2
+    light.energy, light.color, light.shape, light.size, light.size_y = 24, (0.6, 0.76, 1), "RECTANGLE", 0.9, 1.2
     ob = bpy.data.objects.new("Window", light)
     ob.location = (1.7, -0.9, 1.15)
     ob.rotation_euler = (Vector((0, 0.1, 0.1)) - ob.location).to_track_quat("-Z", "Y").to_euler()
