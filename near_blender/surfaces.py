@@ -102,13 +102,16 @@ class Surfaces:
         """Whether anything is shown that is no neural asset."""
         return any(not shown.is_asset for shown in self.shown)
 
+    def count_triangles(self) -> int:
+        """How many triangles all meshes have, each counted once."""
+        return sum(len(part.vertices) // 3 for parts in self.parts.values() for part in parts)
+
     def _keep(self, names: set[MeshName]) -> None:
         self.parts = {name: parts for name, parts in self.parts.items() if name in names}
 
     def _read_parts(self, ob: Any) -> list[Part]:
         count = _count_triangles(ob)
-        there = sum(len(part.vertices) // 3 for parts in self.parts.values() for part in parts)
-        if count > MOST_TRIANGLES or there + count > MOST_IN_ALL:
+        if count > MOST_TRIANGLES or self.count_triangles() + count > MOST_IN_ALL:
             return [_read_box(ob)]
         return _read_triangles(ob)
 

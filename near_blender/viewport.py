@@ -1,7 +1,7 @@
 """Rendered mode: the last picture is drawn at once, a small new one follows a change, a full one the rest.
 
 Among ordinary objects, which a draft shows, the assets' picture stands at its depth; while the view moves their proxies
-stand for them, so that everything moves at once.
+stand for them, so that everything moves at once. Light from around comes from the second Blender at rest.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, draft, lamps, log, surfaces, sync, worker_process, world
+from . import client, colorspace, draft, lamps, log, refinement, surfaces, sync, worker_process, world
 from ._core import environment, errors
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
+REST = 0.6  # seconds without a change until light from around is asked for
+MOST_TO_WRITE = 500_000  # triangles: a larger scene takes the main thread too long to hand over
 LOOK_EVERY = 0.02  # seconds between looks at what is pending
 DRAFT_TIME = 0.1  # seconds that the pixels of a picture may take while something moves
 LEAST_SCALE = 0.2
@@ -36,6 +38,9 @@ class ViewportPicture:
         self._surfaces = surfaces.Surfaces()
         self._draft: draft.Draft | None = None
         self._lamps = lamps.VisibleLamps()
+        self._refinement = refinement.Refinement()
+        self._refined = -1  # the version that light from around was asked for
+        self._is_among = False  # whether ordinary objects were drawn the last time
         self._assets: sync.VisibleAssets | None = None
         self._light: world.WorldLight | None = None
         self._bake: world.WorldBake | None = None
@@ -59,6 +64,7 @@ class ViewportPicture:
         try:
             self._assets = sync.collect_assets(depsgraph, space)
             self._lamps = lamps.collect_lamps(depsgraph)
+            self._refinement.carry_over(self._assets)
             self._surfaces.drop_changed(depsgraph)
             self._surfaces.read(depsgraph, space)
             self._read_light(depsgraph)
@@ -82,6 +88,11 @@ class ViewportPicture:
                 self._read_light(depsgraph)
             if not self._surfaces.is_complete:
                 self._surfaces.read(depsgraph, context.space_data)
+            if self._refinement.collect():
+                self._version += 1
+                self._refined = self._version
+                self._refinement.carry_over(self._assets or sync.VisibleAssets())
+            self._is_among = self._has_draft(depsgraph)
             self._collect()
             self._ask(context, depsgraph)
         except errors.NearError as error:
@@ -103,17 +114,33 @@ class ViewportPicture:
     def is_busy(self) -> bool:
         """Whether the picture on the screen is not the last word."""
         return (self._job is not None or self._bake is not None or self._shown != (self._wanted, 1.0)
-                or not self._surfaces.is_complete)
+                or not self._surfaces.is_complete or self._refinement.is_busy or self._wants_light())
 
     def has_news(self) -> bool:
         """Whether drawing again now would show or ask for something."""
-        if not self._surfaces.is_complete:
+        if not self._surfaces.is_complete or self._refinement.is_done:
             return True
         if self._job is not None:
             return self._job.done
         if self._bake is not None:
             return self._bake.done
-        return self.is_busy() and self._is_settled()
+        return self._shown != (self._wanted, 1.0) and self._is_settled()
+
+    def _wants_light(self) -> bool:
+        """Whether light from around belongs to an older version of the scene."""
+        return (self._is_among and self._refined != self._version and not self._message and not self._refinement.is_busy
+                and self._assets is not None and bool(self._assets.instances))
+
+    def refine(self) -> None:
+        """Asks for light from around where the viewport has come to rest without it. Not called from drawing."""
+        rests = self._shown == (self._wanted, 1.0) and time.monotonic() - self._changed > REST
+        if not (self._wants_light() and rests and self._surfaces.is_complete):
+            return
+        self._refined = self._version
+        depsgraph = refinement.find_depsgraph()
+        if depsgraph is None or self._surfaces.boxes or self._surfaces.count_triangles() > MOST_TO_WRITE:
+            return
+        self._refinement.start(depsgraph, self._assets, any(lamp.shadow for lamp in self._lamps.lamps))
 
     def _is_settled(self) -> bool:
         return time.monotonic() - self._changed > SETTLED
@@ -121,6 +148,10 @@ class ViewportPicture:
     def _describe_work(self) -> str:
         if self._bake is not None:
             return f"Baking the World {self._bake.name}"
+        if self._job is None and self._refinement.message:
+            return self._refinement.message
+        if self._job is None and self._refinement.is_busy:
+            return "Light from around"
         if self._job is None and self._surfaces.boxes:
             return f"Too many triangles, drawn as boxes: {', '.join(self._surfaces.boxes[:3])}"
         return self._job.phase if self._job is not None else ""
@@ -179,7 +210,8 @@ class ViewportPicture:
         alone = not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
-                                              alone and not frame.render.film_transparent, self._lamps)
+                                              alone and not frame.render.film_transparent, self._lamps,
+                                              None if alone else self._refinement.occluders)
         if scale < 1:
             settings = replace(settings, quality="draft")
         channel = f"viewport {id(self)}"
@@ -231,6 +263,8 @@ def upload(values: np.ndarray) -> Any:
 def _look() -> float | None:
     """Redraws viewports that have news; runs only while one of them is busy."""
     views = list(_views)
+    for view in views:
+        view.refine()
     if any(view.has_news() for view in views):
         areas: list[Any] = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
         for area in areas:

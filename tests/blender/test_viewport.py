@@ -41,7 +41,7 @@ def scene(ball):
 def screen(scene, monkeypatch):
     """A viewport of 120 x 80 pixels; `shown` holds the pictures that were put on it."""
     shown: list[np.ndarray] = []
-    monkeypatch.setattr(viewport, "upload", lambda picture: shown.append(picture) or picture)
+    monkeypatch.setattr(viewport, "upload", lambda values: values.shape[2] == 4 and shown.append(values) or values)
     monkeypatch.setattr(viewport.ViewportPicture, "_show", lambda *_: None)
     depsgraph = bpy.context.evaluated_depsgraph_get()
     window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)
@@ -187,3 +187,31 @@ def test_transparent_film(screen, scene):
     screen.view.update(bpy.context.evaluated_depsgraph_get())
     screen.settle()
     assert screen.shown[-1][0, 0, 3] == 0 and screen.shown[-1][40, 60, 3] > 0.8
+
+
+def test_light_from_around_comes_at_rest(screen, scene):
+    stage.set_color(scene.world, (0, 0, 0))
+    bpy.ops.mesh.primitive_plane_add(size=2, location=(0, -2, 0), rotation=(math.pi / 2, 0, 0))
+    card = bpy.context.object
+    card.data.materials.append(bpy.data.materials.new("Glow"))
+    card.data.materials[0].use_nodes = True
+    principled = card.data.materials[0].node_tree.nodes["Principled BSDF"]
+    principled.inputs["Emission Color"].default_value = 1, 1, 1, 1
+    principled.inputs["Emission Strength"].default_value = 5
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    end, dark = time.monotonic() + 60 * slowness(), None
+    screen.draw()
+    while screen.view.is_busy() and time.monotonic() < end:
+        time.sleep(0.02)
+        screen.view.refine()
+        if screen.view._refinement.is_busy and dark is None:
+            dark = screen.shown[-1][40, 60]
+        if screen.view.has_news():
+            screen.draw()
+    assert not screen.view.is_busy() and screen.engine.message == ""
+    assert dark[3] > 0.9 and dark[0] < 0.01 and screen.shown[-1][40, 60, 0] > 0.1
+    assert screen.shown[-1][0, 0, 3] == 0, "the draft draws what is behind"
+    card.location.z = 0.1  # what is known of the light stays until it is renewed
+    bpy.context.view_layer.update()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    assert screen.view._assets.instances[0]["probe"]
