@@ -14,19 +14,22 @@ from .texels import Texels
 LEVELS = 5  # grids of 128, 64, 32, 16 and 8 cells
 SIDES = 6  # a cell's surfels are merged by the side of a cube that they face
 _ROWS, _COLUMNS = np.triu_indices(3)
+_FAR, _STRIDES = 2 ** 18, np.array([2 ** 38, 2 ** 19, 1])  # cells along an axis become one number
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
     """An asset's surfels on a grid of SURFEL_RESOLUTION / 2**number cells.
 
-    surfels: M of them, areas in this grid's cells squared. spread: (M, 6) float32 xx xy xz yy yz zz, asset units
-    squared, second moments of the surface that a surfel stands for. finer: the level that was merged, and parent: of
-    each of its surfels, the row it went into, (M',) int64; None at level 0.
+    surfels: M of them, areas in this grid's cells squared. thickness: (M,) float32, cells, as measure_thickness.
+    spread: (M, 6) float32 xx xy xz yy yz zz, asset units squared, second moments of the surface that a surfel stands
+    for. finer: the level that was merged, and parent: of each of its surfels, the row it went into, (M',) int64; None
+    at level 0.
     """
 
     number: int
     surfels: Surfels
+    thickness: np.ndarray
     spread: np.ndarray
     finer: Level | None = None
     parent: np.ndarray | None = None
@@ -55,8 +58,10 @@ class Level:
 
 def start(surfels: Surfels) -> Level:
     """Level 0: all of an asset's surfels, each a square of its area."""
-    n, own = surfels.normal, (surfels.area * np.float32(CELL ** 2 / 12))[:, None]
-    return Level(0, surfels, own * (np.eye(3, dtype=np.float32)[_ROWS, _COLUMNS] - n[:, _ROWS] * n[:, _COLUMNS]))
+    n, thickness = surfels.normal, measure_thickness(surfels, CELL)
+    own = (surfels.area * np.float32(CELL ** 2 / 12))[:, None]
+    flat = np.eye(3, dtype=np.float32)[_ROWS, _COLUMNS] - n[:, _ROWS] * n[:, _COLUMNS]
+    return Level(0, surfels, thickness, own * flat)
 
 
 def merge(level: Level) -> Level:
@@ -67,9 +72,8 @@ def merge(level: Level) -> Level:
     """
     surfels, number, resolution = level.surfels, level.number + 1, level.resolution // 2
     cell = np.clip(((surfels.position + 0.5) * resolution).astype(np.int64), 0, resolution - 1)
-    axis = np.abs(surfels.normal).argmax(1)
-    side = 2 * axis + (surfels.normal[np.arange(len(axis)), axis] < 0)
-    _, parent = np.unique((cell @ np.array([resolution ** 2, resolution, 1])) * SIDES + side, return_inverse=True)
+    _, parent = np.unique((cell @ np.array([resolution ** 2, resolution, 1])) * SIDES + _find_sides(surfels.normal),
+                          return_inverse=True)
     mean = _Means(parent, surfels.area)
     normal, bent, position = mean(surfels.normal), mean(surfels.shading_normal), mean(surfels.position)
     length = np.clip(np.linalg.norm(bent, axis=1), 1e-3, 1 - 1e-6)
@@ -79,7 +83,37 @@ def merge(level: Level) -> Level:
     apart = surfels.position - position[parent]
     merged = Surfels(position, unit(normal), unit(bent), mean(surfels.base_color), roughness.astype(np.float32),
                      mean(surfels.metallic), area.astype(np.float32), mean(surfels.opacity), mean(surfels.confidence))
-    return Level(number, merged, mean(level.spread + apart[:, _ROWS] * apart[:, _COLUMNS]), level, parent)
+    spread = mean(level.spread + apart[:, _ROWS] * apart[:, _COLUMNS])
+    return Level(number, merged, measure_thickness(merged, 1.0 / resolution), spread, level, parent)
+
+
+def measure_thickness(surfels: Surfels, cell: float) -> np.ndarray:
+    """How far behind each surfel the other side of its sheet is, (M,) float32 in cells; infinite where there is none
+    within about a cell. cell: asset units."""
+    position, normal, side = surfels.position, surfels.normal, _find_sides(surfels.normal)
+
+    def name_places(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        return (np.floor(points / np.float32(cell)).astype(np.int64) + _FAR) @ _STRIDES * SIDES + sides
+
+    names, parent = np.unique(name_places(position, side), return_inverse=True)
+    if not len(names):
+        return np.empty(0, np.float32)
+    mean = _Means(parent, surfels.area)
+    places, facing = mean(position), unit(mean(normal))
+    thickness = np.full(len(position), np.inf, np.float32)
+    for depth in (0.0, 0.5, 1.0):
+        wanted = name_places(position - normal * np.float32(depth * cell), side ^ 1)  # the side that faces away
+        found = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
+        apart = np.einsum("mc,mc->m", position - places[found], normal) / np.float32(cell)
+        opposed = (names[found] == wanted) & (np.einsum("mc,mc->m", normal, facing[found]) < -0.5) & (apart > -0.25)
+        thickness = np.where(opposed, np.minimum(thickness, np.maximum(apart, 0)), thickness)
+    return thickness
+
+
+def _find_sides(normal: np.ndarray) -> np.ndarray:
+    """Which side of a cube normals (M, 3) face, (M,) int64; side ^ 1 is the one opposite."""
+    axis = np.abs(normal).argmax(1)
+    return 2 * axis + (normal[np.arange(len(axis)), axis] < 0)
 
 
 class _Means:

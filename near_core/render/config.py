@@ -35,7 +35,8 @@ class SplattingConfig:
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid
     facing: float = -0.05  # cosine: surfels turned further away are not shown; they only block what is behind them
-    far_side_offset: float = 2.0  # cells that surfels turned away stand back, so that a sheet's far side is never first
+    far_side_offset: float = 2.0  # cells that surfels turned away stand back: a thin wall's far side is never first
+    far_side_reach: float = 4.5  # deviations of a sheet's discs, along it, that its far side stands back at least
     seen: float = 2e-4  # pixels: blending weight from which a surfel is seen
     faint_share: float = 0.01  # of what its disc would weigh alone: a surfel below both of these is not shaded but left
     faint_weight: float = 0.05  # pixels: to its neighbours

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..asset import CELL, EDGE, Surfels, Texels
+from ..asset import CELL, EDGE, Texels
 from ..asset.levels import Level
 from .config import SplattingConfig
 
@@ -39,22 +39,13 @@ class SurfelGaussians:
         return self if share == 1 else replace(self, opacity=1 - (1 - self.opacity) ** np.float32(share))
 
 
-def from_surfels(surfels: Surfels, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
-    """Discs for surfels, asset frame."""
-    return _make_discs(surfels.position, surfels.normal, surfels.area, surfels.opacity, CELL, config)
-
-
-def from_texels(texels: Texels, surfels: Surfels, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
-    """Discs for texels of surfels, as from_surfels."""
-    return _make_discs(texels.position, surfels.normal[texels.surfel], texels.area * EDGE ** 2,
-                       surfels.opacity[texels.surfel], CELL / EDGE, config)
-
-
 def from_level(level: Level, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
-    """Discs for the surfels of a level: where they were merged, as long and as wide as what they stand for."""
-    if level.number == 0:
-        return from_surfels(level.surfels, config)
+    """Discs for the surfels of a level, asset frame: where they were merged, as long and as wide as what they stand
+    for."""
     surfels, n = level.surfels, level.surfels.normal
+    if level.number == 0:
+        return _make_discs(surfels.position, n, surfels.area, surfels.opacity, CELL,
+                           _choose_inset(level.thickness, CELL, CELL, config), config)
     whole = np.empty((len(surfels), 3, 3), np.float32)
     whole[:, _ROWS, _COLUMNS] = whole[:, _COLUMNS, _ROWS] = level.spread
     through = n[:, :, None] * n[:, None, :]
@@ -67,19 +58,35 @@ def from_level(level: Level, config: SplattingConfig = SplattingConfig()) -> Sur
     covariance = (np.float32(12 * config.disc_width ** 2) * across
                   + np.float32((config.disc_thickness * level.cell) ** 2) * through)
     opacity = config.opacity * surfels.opacity * (1 - (1 - filled) ** config.layers)
-    return SurfelGaussians((surfels.position - n * np.float32(config.inset * level.cell)).astype(np.float32),
+    inset = _choose_inset(level.thickness, level.cell, level.cell, config)
+    return SurfelGaussians((surfels.position - n * inset[:, None]).astype(np.float32),
                            np.ascontiguousarray(covariance[:, _ROWS, _COLUMNS]), opacity.astype(np.float32))
 
 
+def from_texels(texels: Texels, level: Level, config: SplattingConfig = SplattingConfig()) -> SurfelGaussians:
+    """Discs for texels of the surfels of level 0, as from_level."""
+    surfels, owner, cell = level.surfels, texels.surfel, CELL / EDGE
+    return _make_discs(texels.position, surfels.normal[owner], texels.area * EDGE ** 2, surfels.opacity[owner], cell,
+                       _choose_inset(level.thickness[owner], CELL, cell, config), config)
+
+
+def _choose_inset(thickness: np.ndarray, cell: float, own: float, config: SplattingConfig) -> np.ndarray:
+    """How far below the surface discs lie, (N,) float32 asset units; never beyond the middle of a sheet.
+
+    thickness: (N,) in cells. cell: its edge, own: that of the discs' cells, asset units.
+    """
+    return np.minimum(config.inset * own, 0.5 * cell * thickness).astype(np.float32)
+
+
 def _make_discs(position: np.ndarray, n: np.ndarray, area: np.ndarray, opacity: np.ndarray, cell: float,
-                config: SplattingConfig) -> SurfelGaussians:
-    """position, n: (N, 3), asset frame. area: (N,) in cells squared. cell: asset units."""
+                inset: np.ndarray, config: SplattingConfig) -> SurfelGaussians:
+    """position, n: (N, 3), inset: (N,), cell: asset frame and units. area: (N,) in cells squared."""
     scale = np.sqrt(np.clip(area, config.least_area, config.greatest_area)) * np.float32(config.disc_width * cell)
     through = np.minimum(np.float32(config.disc_thickness * cell), scale)
     # scale^2 (I - n n^T) + through^2 n n^T
     covariance = ((scale**2)[:, None] * np.eye(3, dtype=np.float32)[_ROWS, _COLUMNS]
                   + (through**2 - scale**2)[:, None] * n[:, _ROWS] * n[:, _COLUMNS])
-    return SurfelGaussians((position - n * np.float32(config.inset * cell)).astype(np.float32),
+    return SurfelGaussians((position - n * inset[:, None]).astype(np.float32),
                            covariance.astype(np.float32), (config.opacity * opacity).astype(np.float32))
 
 

@@ -186,8 +186,7 @@ class Renderer:
             lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
                 prepared.transport, shining, matrix, rotation, surroundings, self.lamps, threads))
         placed = self._placed.get_or((*which, matrix.tobytes()), lambda: splatting.place(
-            prepared.level.surfels, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail,
-            prepared.level.cell))
+            prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
         return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
                            splatting.face(placed, camera, self.splatting, seen.share),
                            self._find_skin(seen, placed, camera, settings))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._kernels import splat
-from ..asset import CELL, Surfels, Texels
+from ..asset import Texels
+from ..asset.levels import Level
 from ..directions import unit
 from ..progress import Progress, silent
 from ..scene import Camera
@@ -26,7 +27,8 @@ class PlacedInstance:
 
     shape: the surfels' Gaussians. texels: whose surfels they are, None where the asset has none; detail: their
     Gaussians, asset frame. matrix: (4, 4), asset frame -> world. normal, shading_normal: (M, 3) float32 unit, world.
-    cell: about the edge of a surfels' cell, metres.
+    paired: (M,) bool, where the other side of a sheet lies in the same place. cell: about the edge of a surfels' cell,
+    metres.
     """
 
     shape: gaussians.SurfelGaussians
@@ -35,6 +37,7 @@ class PlacedInstance:
     matrix: np.ndarray
     normal: np.ndarray
     shading_normal: np.ndarray
+    paired: np.ndarray
     cell: np.float32
 
     @property
@@ -43,25 +46,26 @@ class PlacedInstance:
         return self.matrix[:3, 3]
 
 
-def place(surfels: Surfels, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig(),
-          discs: gaussians.SurfelGaussians | None = None, detail: gaussians.SurfelGaussians | None = None,
-          cell: float = CELL) -> PlacedInstance:
-    """An asset that stands at matrix (4, 4), asset frame -> world, any invertible affine map.
+def place(level: Level, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig(),
+          discs: gaussians.SurfelGaussians | None = None, detail: gaussians.SurfelGaussians | None = None
+          ) -> PlacedInstance:
+    """An asset's level that stands at matrix (4, 4), asset frame -> world, any invertible affine map.
 
-    discs, detail: the Gaussians of its surfels and texels, asset frame, where they are known. cell: of the surfels'
-    grid, asset units.
+    discs, detail: the Gaussians of its surfels and texels, asset frame, where they are known.
     """
+    surfels = level.surfels
     covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
     if detail is None and texels is not None:
-        detail = gaussians.from_texels(texels, surfels, config)
-    return PlacedInstance((discs or gaussians.from_surfels(surfels, config)).move(matrix), texels, detail, matrix,
+        detail = gaussians.from_texels(texels, level, config)
+    return PlacedInstance((discs or gaussians.from_level(level, config)).move(matrix), texels, detail, matrix,
                           unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector),
-                          np.float32(cell * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))))
+                          level.thickness < 2 * config.inset,
+                          np.float32(level.cell * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))))
 
 
 @dataclass(frozen=True, eq=False)
 class VisibleInstance:
-    """A placed instance before a camera; all of its M surfels are drawn.
+    """A placed instance before a camera, all of its M surfels.
 
     shape: their Gaussians, those that face away set back. front: (M,) bool, those that face the camera; the others only
     block what is behind. to_camera: (M, 3) float32 unit, world. occlusion_depth: metres behind its surface from which
@@ -84,10 +88,15 @@ def face(placed: PlacedInstance, camera: Camera, config: SplattingConfig = Splat
          ) -> VisibleInstance:
     """What of a placed instance faces the camera. share: of its opacity."""
     to_camera = camera.directions_to(placed.shape.xyz)
-    front = np.einsum("kc,kc->k", placed.normal, to_camera) > config.facing
-    # a sheet's far side lies where its near side does: set back it never comes first
-    back = np.float32(config.far_side_offset) * placed.cell
-    xyz = placed.shape.xyz - to_camera * np.where(front, np.float32(0), back)[:, None]
+    cosine = np.einsum("kc,kc->k", placed.normal, to_camera)
+    front = cosine > config.facing
+    back = np.full(len(front), config.far_side_offset, np.float32)
+    # a sheet's far side lies where its near side does. Seen along it, the discs over a pixel lie far apart in depth:
+    # those of the far side must lie behind all of them
+    along = 1 / np.maximum(cosine[placed.paired] ** 2, 1e-3) - 1  # the squared tangent
+    reach = np.sqrt(config.disc_width ** 2 + config.disc_thickness ** 2 * along)
+    back[placed.paired] = np.maximum(config.far_side_offset, config.far_side_reach * reach)
+    xyz = placed.shape.xyz - to_camera * np.where(front, np.float32(0), back * placed.cell)[:, None]
     return VisibleInstance(placed, replace(placed.shape, xyz=xyz).fade(share), front, to_camera,
                            np.float32(config.occlusion_depth * placed.cell), share)
 

@@ -36,6 +36,7 @@ def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfi
              progress: Progress = silent) -> Surface:
     """The surface at level 0."""
     surfels, texels, h = octants.choose_surfels(asset, model), asset.texels, None
+    level = levels.start(surfels)
     if "iad" in model.graphs:
         slat = asset.slat
         if asset.model_hash != model.digest:  # another model's latent means nothing to this one
@@ -45,8 +46,8 @@ def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfi
     shift = detail = None
     if texels is not None:
         shift = texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
-        detail = gaussians.from_texels(texels, surfels, config)
-    return Surface(levels.start(surfels), texels, shift, gaussians.from_surfels(surfels, config), detail,
+        detail = gaussians.from_texels(texels, level, config)
+    return Surface(level, texels, shift, gaussians.from_level(level, config), detail,
                    octants.find_voxels(surfels, asset.coords), h)
 
 

@@ -1,5 +1,7 @@
 """Surfels merged over coarser cells stand for the same surface: its area, its sides, its colours, its extent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,12 @@ def test_the_finer_surfels_are_texels_of_the_coarser():
     np.testing.assert_allclose(texels.compute_colors(level.surfels), finer.surfels.base_color[rows], atol=1e-4)
     assert srgb_encode(finer.surfels.base_color[rows]).std() > 0.1
     np.testing.assert_allclose(level.average(finer.surfels.base_color), level.surfels.base_color)
+
+
+def test_a_sheet_is_as_thick_as_its_sides_are_apart():
+    apart = sheet().position + np.float32([0, 0, 0.5 * CELL])
+    for other, thickness in ((sheet(), 0), (replace(sheet(), position=apart), 0.5)):
+        both = concatenate([sheet().flip(), other])
+        np.testing.assert_allclose(levels.measure_thickness(both, CELL), thickness, atol=1e-4)
+    assert np.isinf(levels.measure_thickness(concatenate([sheet(), other.flip()]), CELL)).all()  # they face each other
+    assert np.isinf(levels.start(sheet()).thickness).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.asset import CELL, EDGE, Texels
+from near_core.asset import CELL, EDGE, Texels, levels
 from near_core.render import gaussians
 from near_core.render.config import SplattingConfig
 from tests.random_assets import some_surfels
@@ -18,7 +18,7 @@ def matrices(covariance: np.ndarray) -> np.ndarray:
 
 def test_a_disc_is_thin_along_its_normal_and_as_wide_as_its_area():
     surfels = some_surfels(200)
-    made = gaussians.from_surfels(surfels)
+    made = gaussians.from_level(levels.start(surfels))
     value, vector = np.linalg.eigh(matrices(made.covariance.astype(np.float64)))
     wide = CONFIG.disc_width * CELL * np.sqrt(np.clip(surfels.area, CONFIG.least_area, CONFIG.greatest_area))
     thin = np.minimum(CONFIG.disc_thickness * CELL, wide)
@@ -33,7 +33,7 @@ def test_a_disc_is_thin_along_its_normal_and_as_wide_as_its_area():
 def test_discs_move_with_their_asset(linear):
     surfels, matrix = some_surfels(50), np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = linear, (1, -2, 3)
-    still = gaussians.from_surfels(surfels)
+    still = gaussians.from_level(levels.start(surfels))
     moved = still.move(matrix)
     np.testing.assert_allclose(moved.xyz, still.xyz @ linear.T + matrix[:3, 3], atol=1e-5)
     np.testing.assert_allclose(matrices(moved.covariance), linear @ matrices(still.covariance) @ linear.T, atol=1e-9)
@@ -44,13 +44,14 @@ def test_a_surfel_cut_into_texels_is_covered_by_them():
     surfel = np.repeat(np.arange(20, dtype=np.int32), EDGE ** 2)
     texels = Texels(surfel, surfels.position[surfel], np.zeros((len(surfel), 3), np.float32),
                     surfels.area[surfel] / EDGE ** 2)
-    one, many = gaussians.from_surfels(surfels), gaussians.from_texels(texels, surfels)
+    level = levels.start(surfels)
+    one, many = gaussians.from_level(level), gaussians.from_texels(texels, level)
     np.testing.assert_allclose(many.covariance * EDGE ** 2, one.covariance[surfel], rtol=1e-4, atol=1e-12)
     np.testing.assert_array_equal(many.opacity, one.opacity[surfel])
 
 
 def test_lists_are_taken_apart_and_put_together():
-    made = gaussians.from_surfels(some_surfels(30))
+    made = gaussians.from_level(levels.start(some_surfels(30)))
     again = gaussians.concatenate([made.take(np.arange(10)), made.take(np.arange(30) >= 10)])
     np.testing.assert_array_equal(again.xyz, made.xyz)
     np.testing.assert_array_equal(again.covariance, made.covariance)

@@ -1,5 +1,7 @@
 """Pictures against physics: energy, direction and scale of light, frames, occlusion, odd matrices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
@@ -65,6 +67,27 @@ def test_a_white_ball_in_a_uniform_world_has_the_worlds_radiance(renderer, white
     solid = made[..., 3] > 0.9
     assert solid.sum() > 1000
     assert made[solid][:, :3].mean() == pytest.approx(0.5, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def leaf():
+    """A square of one metre in the XZ plane, without thickness; drawn by its surfels."""
+    corners = np.float32([[-0.5, 0, -0.5], [0.5, 0, -0.5], [0.5, 0, 0.5], [-0.5, 0, 0.5]])
+    return replace(create_from_mesh(Mesh(corners, np.int32([[0, 1, 2], [0, 2, 3]])), name="leaf"), skin=None)
+
+
+@pytest.mark.parametrize("quality", ["draft", "final"])
+@pytest.mark.parametrize("azimuth", [0, 60, 75, 80, 85])
+def test_a_sheet_without_thickness_stays_whole_at_every_angle(renderer, leaf, azimuth, quality):
+    camera = cameras.orbit(azimuth, 0, 3, 24, 240, 240)
+    made = picture(renderer, [(leaf, np.eye(4))], camera, environments.uniform((1, 1, 1)),
+                   Settings(shading="transport", quality=quality, threads=1))
+    corners = np.float64([[-0.5, 0, -0.5], [0.5, 0, -0.5], [0.5, 0, 0.5], [-0.5, 0, 0.5]])
+    at = (corners @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]) @ camera.intrinsics.T
+    x, y = (at[:, :2] / at[:, 2:]).T
+    covered = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+    assert made[..., 3].sum() == pytest.approx(covered, rel=0.1)
+    assert made[..., :3].sum() / 3 / made[..., 3].sum() > 0.75  # seen, not only in the way
 
 
 @pytest.mark.parametrize("rotation", [0, 33, 90, 200])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.asset import CELL, Surfels, Texels
+from near_core.asset import CELL, Surfels, Texels, levels
 from near_core.directions import polar_rotation
 from near_core.render import splatting
 from near_core.render.config import SplattingConfig
@@ -33,7 +33,7 @@ def from_above(size: int = 64, distance: float = 1.0, fov: float = 20) -> camera
 
 
 def visible(surfels: Surfels, camera: cameras.Camera, texels: Texels | None = None, matrix: np.ndarray = np.eye(4)):
-    return splatting.face(splatting.place(surfels, texels, matrix), camera)
+    return splatting.face(splatting.place(levels.start(surfels), texels, matrix), camera)
 
 
 def test_what_faces_away_stands_back_and_is_not_shaded():
@@ -81,7 +81,7 @@ def test_a_window_selects_what_the_whole_selects():
 @pytest.mark.parametrize("matrix", [np.diag([-1.0, 1, 1]), np.diag([1, 0.3, 2.0]),
                                     np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])])
 def test_normals_stay_square_to_the_surface(matrix):
-    placed = splatting.place(sheet(4), None, np.pad(matrix, ((0, 1), (0, 1))) + np.diag([0, 0, 0, 1.0]))
+    placed = splatting.place(levels.start(sheet(4)), None, np.pad(matrix, ((0, 1), (0, 1))) + np.diag([0, 0, 0, 1.0]))
     np.testing.assert_allclose(placed.normal, np.broadcast_to([0, 0, 1], placed.normal.shape), atol=1e-6)
     assert placed.cell == pytest.approx(CELL * np.cbrt(abs(np.linalg.det(matrix))))
     assert abs(np.linalg.det(polar_rotation(matrix))) == pytest.approx(1)

@@ -16,13 +16,14 @@ import numpy as np
 
 from ... import asset, mesh
 from ..._kernels import ggx, splat
+from ...asset import levels
 from ...asset.octants import choose_surfels
 from ...create import create
 from ...errors import NearError
 from ...light import transport
 from ...models.mini import runtime
 from ...render.config import SplattingConfig
-from ...render.gaussians import from_surfels
+from ...render.gaussians import from_level
 from ...render.renderer import Renderer
 from ...render.splatting import project
 from ...scene import Instance, Settings
@@ -141,7 +142,7 @@ def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: a
     surfels, threads = choose_surfels(large, runtime.NearMini()), args.threads
     count, light = len(surfels), make_light(0)
     prepared, prepared_light = transport.prepare_transport(surfels, threads), transport.prepare_light(light)
-    shape = from_surfels(surfels)
+    shape = from_level(levels.start(surfels))
     measured = {f"kernel_hit_table_m{count}": _median(args, lambda n: transport.prepare_transport(surfels, threads)),
                 "kernel_light": _median(args, lambda n: transport.prepare_light(light)),
                 "kernel_pyramid": _median(args, lambda n: ggx.build_pyramid(light.map, threads=threads))}

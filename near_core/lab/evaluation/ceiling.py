@@ -19,7 +19,7 @@ from kernels.lab import splat_gradients
 
 from ... import files
 from ..._kernels import splat
-from ...asset import CELL, RESOLUTION, Surfels, surfels, texels
+from ...asset import CELL, RESOLUTION, Surfels, levels, surfels, texels
 from ...create import sampling
 from ...errors import NearError
 from ...render import splatting
@@ -58,7 +58,7 @@ class ProjectedDiscs:
         scale = resolution * CELL  # makes the cells as large as the renderer's; the matrix takes it back
         magnified = replace(discs, position=discs.position * np.float32(scale),
                             area=discs.area * np.float32((scale * width) ** 2))
-        placed = splatting.place(magnified, None, np.diag([1 / scale] * 3 + [1.0]), config)
+        placed = splatting.place(levels.start(magnified), None, np.diag([1 / scale] * 3 + [1.0]), config)
         visible = splatting.face(placed, camera, config)
         projection = splatting.project(visible.shape, camera, config.sharp_low_pass, threads)
         share, alpha, _ = splat.rasterize(projection, visible.front[:, None].astype(np.float32), camera.width,

@@ -10,7 +10,7 @@ import numpy as np
 
 from .... import asset as assets
 from .... import files, image
-from ....asset import Surfels, octants
+from ....asset import Surfels, levels, octants
 from ....light import terms, transport
 from ....render import gaussians, splatting
 from ....scene import camera as cameras
@@ -34,7 +34,7 @@ def choose_discs(asset: assets.NeuralAsset, surfels: Surfels, camera: cameras.Ca
     covariance (K, 6), opacity (K,), owner (K,) the place in index whose light a disc takes, -1 for a far side, and
     shift (K, 3), its linear base colour less the owner's.
     """
-    placed = splatting.place(surfels, asset.texels, np.eye(4))
+    placed = splatting.place(levels.start(surfels), asset.texels, np.eye(4))
     visible = splatting.face(placed, camera)
     selection = splatting.select([visible], camera, detail=True)
     index = np.flatnonzero(selection.shaded)
