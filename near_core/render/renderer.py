@@ -97,7 +97,8 @@ class Renderer:
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
         self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
-        self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
+            (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
 
