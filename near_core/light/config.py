@@ -26,6 +26,7 @@ class TransportConfig:
     sky_rows: int = 128  # of the sky's map; ggx.draw_directions distinguishes no more
     draft_rays: int = 4  # specular rays per surfel
     final_rays: int = 8  # specular rays per surfel
+    least_rays: int = 2  # per merged surfel, which has half as many at every level: a pixel shows several
     open_rays: int = 6  # times as many, not traced: they take the noise from what nothing blocks
     narrow_roughness: float = 0.2  # up to which rays find a map's spots by themselves
     spot_roughness: float = 0.1  # at least, for the reflection of a spot

@@ -30,10 +30,13 @@ class SplattingConfig:
     sharp_low_pass: float = 0.02  # square pixels: the same where it takes several
     final_cell: float = 1.25  # pixels: as wide as the cells of the level that an asset is shaded at may be
     draft_cell: float = 1.25  # pixels: the same while something moves
-    many_surfels: float = 1e6  # in a picture, by which all its levels get coarser together
+    many_surfels: float = 4e5  # in a picture, by which all its levels get coarser together
     fade: float = 0.3  # levels, powers of two in size: how far one level fades into the next
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid
+    fine_times: int = 2  # times as wide and high as the picture splats are drawn where they are small
+    fine_cell: float = 2.0  # pixels: cells of level 0 up to which they count as small
+    fine_discs: float = 6e5  # up to which they are drawn so
     facing: float = -0.05  # cosine: surfels turned further away are not shown; they only block what is behind them
     far_side_offset: float = 2.0  # cells that surfels turned away stand back: a thin wall's far side is never first
     far_side_reach: float = 4.5  # deviations of a sheet's discs, along it, that its far side stands back at least

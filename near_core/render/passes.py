@@ -70,6 +70,18 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
     return made
 
 
+def shrink(image: np.ndarray, times: int) -> np.ndarray:
+    """A picture (H, W) or (H, W, C) as the means of times x times pixels."""
+    if times == 1:
+        return image
+    high, wide = image.shape[0] // times, image.shape[1] // times
+    out = np.zeros((high, wide, *image.shape[2:]), np.float32)
+    for y in range(times):
+        for x in range(times):
+            out += image[y::times, x::times]
+    return out / np.float32(times * times)
+
+
 def scale(image: np.ndarray, factor: np.ndarray, start: int = 0) -> np.ndarray:
     """image (H, W, C) times factor (H, W), channel by channel: numpy is slow along a short axis. Channels before start
     are left undefined."""

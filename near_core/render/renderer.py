@@ -28,7 +28,7 @@ from .deferred import SkinnedInstance
 from .detail import refine
 from .identity import Identity
 from .parallel import parallel_map
-from .sight import SeenInstance, find_seen, find_standing
+from .sight import SeenInstance, StandingInstances, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
 from .surface import Surface
@@ -57,7 +57,8 @@ class LitInstance:
     """An instance, at one level of detail, on its way through a frame. number: its place among all, from 1. light: the
     World, with what the instance's probe shows before it. illumination: of the asset as it stands under this light;
     lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
-    visible: its surfels before the camera. skin: what it is drawn by instead, or None."""
+    visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
+    None."""
 
     number: int
     asset: PreparedAsset
@@ -67,16 +68,18 @@ class LitInstance:
     matrix: np.ndarray
     rotation: np.ndarray
     visible: VisibleInstance
+    pixels: float
     skin: PreparedSkin | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Lighting:
-    """What a picture's instances stand in: the World, lamps, and what casts shadows: instances and occluders."""
+    """What a picture's instances stand in: the World, lamps, and what casts shadows in their light: instances and
+    occluders."""
 
     world: PreparedLight
     lamps: Sequence[Lamp]
-    instances: Sequence[Instance]
+    standing: StandingInstances
     occluders: Occluders | None
 
 
@@ -115,7 +118,7 @@ class Renderer:
             transport.prepare_light(environment, self.transport))).turn(environment)
         seen = find_seen(instances, camera, settings.quality, self.splatting)
         self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
-        around = Lighting(light, lamps, find_standing(instances) if lamps else (), occluders)
+        around = Lighting(light, lamps, find_standing(instances if lamps else ()), occluders)
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
@@ -182,14 +185,14 @@ class Renderer:
             prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
         shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
         if shining:
-            surroundings = self._surround(seen, around)
+            surroundings = self._surround(seen, shining, around)
             shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
             lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
                 prepared.transport, shining, matrix, rotation, surroundings, self.lamps, threads))
         placed = self._placed.get_or((*which, matrix.tobytes()), lambda: splatting.place(
             prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
         return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
-                           splatting.face(placed, camera, self.splatting, seen.share),
+                           splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
                            self._find_skin(seen, placed, camera, settings))
 
     def _find_skin(self, seen: SeenInstance, placed: PlacedInstance, camera: Camera, settings: Settings
@@ -201,9 +204,9 @@ class Renderer:
             return None
         return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
 
-    def _surround(self, seen: SeenInstance, around: Lighting) -> Surroundings:
+    def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
         """What can cast shadows on an instance; others as coarsely as it is seen itself."""
-        rest = [each for each in around.instances if each is not seen.instance]
+        rest = around.standing.find_casters(seen.number, shining)
         others = tuple((self._find_grid(each.asset, seen.level), np.linalg.inv(each.matrix)) for each in rest)
         return Surroundings(others, around.occluders, (
             *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes()) for each in rest),
@@ -268,6 +271,8 @@ class Renderer:
                      who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         """Features (H, W, C), premultiplied, and alpha (H, W) of what a selection draws."""
         samples, threads = self.splatting.samples(settings.quality), settings.threads
+        times = self._choose_times(lit, selection) if samples > 1 else 1
+        camera = camera.resize(times * camera.width, times * camera.height) if times > 1 else camera
         features, gain = self._shade(lit, selection, settings, progress)
         if who is not None:
             features = who.append(features, selection.rows)
@@ -278,7 +283,15 @@ class Renderer:
                 settings.passes, threads, self.splatting)
         image, alpha, _ = splat.rasterize(projection, features, camera.width, camera.height, occlusion_depth=depth,
                                           samples=samples, threads=threads)
-        return image, alpha
+        return passes.shrink(image, times), passes.shrink(alpha, times)
+
+    def _choose_times(self, lit: Sequence[LitInstance], selection: Selection) -> int:
+        """How many times wider and higher than the picture splats are drawn: where they are smaller than pixels, a few
+        samples miss many of them."""
+        config = self.splatting
+        largest = max((item.pixels for item in lit if item.skin is None), default=0.0)
+        discs = len(selection.plain) + sum(map(len, selection.texels))
+        return config.fine_times if largest <= config.fine_cell and discs <= config.fine_discs else 1
 
     def _shade(self, lit: Sequence[LitInstance], selection: Selection, settings: Settings, progress: Progress
                ) -> tuple[np.ndarray, np.ndarray]:
@@ -301,12 +314,13 @@ class Renderer:
         """The same of an asset's surfels at index (K,), seen along view (K, 3), asset frame, with shading normals
         (K, 3), world, in depth (K,) metres before the camera."""
         light, strength = item.light, item.light.environment.strength
-        shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view,
-                             self.transport.rays(settings.quality), item.matrix, threads=1)
+        rays = max(self.transport.rays(settings.quality) >> item.asset.level.number, self.transport.least_rays)
+        shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view, rays,
+                             item.matrix, threads=1)
         radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
         if item.lamps is not None:
-            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded,
-                                         self.transport.rays(settings.quality), threads=1)
+            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded, rays,
+                                         threads=1)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
             sent += by_lamps
         surfels = shaded.surfels

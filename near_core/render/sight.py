@@ -9,7 +9,7 @@ import numpy as np
 
 from ..asset import CELL, RESOLUTION
 from ..asset.levels import LEVELS
-from ..scene import Camera, Instance
+from ..scene import Camera, Instance, Lamp
 from .config import SplattingConfig
 
 SURFELS = 3.5  # of level 0, about, for each voxel
@@ -18,13 +18,64 @@ SURFELS = 3.5  # of level 0, about, for each voxel
 @dataclass(frozen=True, eq=False)
 class SeenInstance:
     """An instance, at one level of detail, that may be in a picture. number: among the instances that were asked for.
-    matrix: (4, 4) float64. share: 0..1 of its opacity; another level of the same instance has the rest."""
+    matrix: (4, 4) float64. share: 0..1 of its opacity; another level of the same instance has the rest. pixels: how
+    wide a cell of level 0 is."""
 
     number: int
     instance: Instance
     matrix: np.ndarray
     level: int
     share: float
+    pixels: float
+
+
+@dataclass(frozen=True, eq=False)
+class StandingInstances:
+    """Those of some instances that a finite, invertible matrix places, I of them.
+
+    instances: all. rows: (I,) int, which of them these are. matrices: (I, 4, 4) float64. center (I, 3), radius (I,):
+    spheres around them, metres, world.
+    """
+
+    instances: Sequence[Instance]
+    rows: np.ndarray
+    matrices: np.ndarray
+    center: np.ndarray
+    radius: np.ndarray
+
+    def find_casters(self, number: int, lamps: Sequence[Lamp]) -> list[Instance]:
+        """Those that may stand between the instance of that number and one of the lamps."""
+        place = int(np.searchsorted(self.rows, number))
+        start, between = self.center[place], np.zeros(len(self.rows), bool)
+        for lamp in lamps:
+            matrix = np.asarray(lamp.matrix, np.float64)
+            reach = np.inf if lamp.kind == "sun" else np.linalg.norm(matrix[:3, 3] - start)
+            along = matrix[:3, 2] if lamp.kind == "sun" else (matrix[:3, 3] - start) / max(reach, 1e-12)
+            along = along / max(np.linalg.norm(along), 1e-12)
+            at = np.clip((self.center - start) @ along, 0, reach)
+            apart = np.linalg.norm(self.center - start - at[:, None] * along, axis=1)
+            # from the instance's sphere to the lamp's, or to the sun's cone
+            if lamp.kind == "sun":
+                wide = at * np.tan(min(lamp.angle, 3.0) / 2)
+            else:
+                wide = lamp.radius + (lamp.kind == "area") * np.linalg.norm(matrix[:3, :3]) * max(lamp.size)
+            between |= apart <= self.radius + self.radius[place] + wide
+        between[place] = False
+        return [self.instances[row] for row in self.rows[between]]
+
+
+def find_standing(instances: Sequence[Instance]) -> StandingInstances:
+    """Those that a finite, invertible matrix places, and how much room they take."""
+    matrices = np.array([np.asarray(each.matrix, np.float64) for each in instances]).reshape(-1, 4, 4)
+    with np.errstate(all="ignore"):
+        usable = np.isfinite(matrices).all((1, 2)) & (np.abs(np.linalg.det(matrices[:, :3, :3])) >= 1e-18)
+    rows, matrices = np.flatnonzero(usable), matrices[usable]
+    assets = {id(each.asset): each.asset for each in instances}
+    spheres = {key: _bound(asset.coords) for key, asset in assets.items()}
+    sphere = np.array([spheres[id(instances[row].asset)] for row in rows]).reshape(-1, 4)
+    center = np.einsum("nij,nj->ni", matrices[:, :3, :3], sphere[:, :3]) + matrices[:, :3, 3]
+    scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))  # the most that any direction grows
+    return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale)
 
 
 def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig()
@@ -34,15 +85,9 @@ def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, confi
     Left out is what lies outside the picture, and what no finite, invertible matrix places. quality: as
     scene.Settings.quality.
     """
-    matrices, usable = _stack(instances)
-    rows = np.flatnonzero(usable)
-    bounds = {id(each.asset): each.asset for each in instances}
-    spheres = {key: _bound(asset.coords) for key, asset in bounds.items()}
-    sphere = np.array([spheres[id(instances[row].asset)] for row in rows]).reshape(-1, 4)
-    matrices = matrices[rows]
-    center = np.einsum("nij,nj->ni", matrices[:, :3, :3], sphere[:, :3]) + matrices[:, :3, 3]
-    scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))  # the most that any direction grows
-    radius = sphere[:, 3] * scale
+    standing = find_standing(instances)
+    rows, matrices, center, radius = standing.rows, standing.matrices, standing.center, standing.radius
+    scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))
     inside = np.flatnonzero(may_see(camera, center, radius, config.margin))
     pixels = measure_cells(camera, center, radius, scale)[inside]
     widest = config.final_cell if quality == "final" else config.draft_cell
@@ -52,20 +97,8 @@ def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, confi
     for place, size in zip(inside, pixels):
         for level, share in choose_levels(float(size), widest, config):
             number = int(rows[place])
-            seen.append(SeenInstance(number, instances[number], matrices[place], level, share))
+            seen.append(SeenInstance(number, instances[number], matrices[place], level, share, float(size)))
     return seen
-
-
-def find_standing(instances: Sequence[Instance]) -> list[Instance]:
-    """Those that a finite, invertible matrix places."""
-    return [instances[row] for row in np.flatnonzero(_stack(instances)[1])]
-
-
-def _stack(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (I, 4, 4) float64, and which of them are finite and invertible, (I,) bool."""
-    matrices = np.array([np.asarray(each.matrix, np.float64) for each in instances]).reshape(-1, 4, 4)
-    with np.errstate(all="ignore"):
-        return matrices, np.isfinite(matrices).all((1, 2)) & (np.abs(np.linalg.det(matrices[:, :3, :3])) >= 1e-18)
 
 
 def _bound(coords: np.ndarray) -> tuple[float, float, float, float]:

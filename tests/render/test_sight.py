@@ -7,6 +7,7 @@ import pytest
 
 from near_core.render import sight
 from near_core.render.config import SplattingConfig
+from near_core.scene import Lamp
 from near_core.scene import camera as cameras
 
 CONFIG = SplattingConfig()
@@ -64,3 +65,32 @@ def test_what_cannot_be_placed_is_left_out():
     seen = sight.find_seen(placed, cameras.orbit(0, 0, 3, 40, 512, 512), "final")
     assert [(each.number, each.level, each.share) for each in seen] == [(1, 0, 1.0)]
     assert not sight.find_seen([], cameras.orbit(0, 0, 3, 40, 512, 512), "final")
+
+
+def test_only_what_may_stand_between_casts_shadows():
+    rng = np.random.default_rng(2)
+    asset = SimpleNamespace(coords=np.stack(np.meshgrid(*[np.arange(30, 34)] * 3), -1).reshape(-1, 3))
+    matrices = np.tile(np.eye(4), (200, 1, 1))
+    matrices[:, :3, 3] = rng.uniform(-1, 1, (200, 3))
+    standing = sight.find_standing([SimpleNamespace(asset=asset, matrix=each) for each in matrices])
+    turn = np.eye(4)
+    turn[:3, 3] = 1, 2, 6
+    point, sun = Lamp("point", turn, np.ones(3), radius=0.2), Lamp("sun", turn, np.ones(3), angle=0.1)
+    for lamp in (point, sun):
+        casters = {id(each) for each in standing.find_casters(7, [lamp])}
+        met = set()
+        for _ in range(300):  # rays from the instance to the lamp
+            start = standing.center[7] + ball(rng) * standing.radius[7]
+            end = turn[:3, 3] + ball(rng) * 0.2 if lamp is point else start + 50 * (np.float64([0, 0, 1])
+                                                                                   + 0.03 * ball(rng))
+            along = (end - start) / np.linalg.norm(end - start)
+            at = np.clip((standing.center - start) @ along, 0, np.linalg.norm(end - start))
+            apart = np.linalg.norm(standing.center - start - at[:, None] * along, axis=1)
+            met |= {id(standing.instances[row]) for row in np.flatnonzero(apart < standing.radius)}
+        assert met - {id(standing.instances[7])} <= casters and 0 < len(casters) < 60
+
+
+def ball(rng) -> np.ndarray:
+    """A point in the unit ball."""
+    point = rng.normal(size=3)
+    return point / np.linalg.norm(point) * rng.uniform() ** (1 / 3)
