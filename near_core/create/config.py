@@ -67,8 +67,44 @@ class ReconstructionConfig:
     normal_error_rms: float = 0.4  # sine of the angle by which such normals are off: "each leg of intrinsics"
     edge_fade: float = 1.5  # cells of 128^3 inside a photo's outline from which it counts in full
     best_view_power: float = 4.0  # of a photo's weight over the best one's; the higher, the less photos mix
-    seen_weight: float = 0.15  # weight of the best photo from which nothing is taken from around
+    seen_weight: float = 0.04  # weight of the best photo from which nothing is taken from around
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """From several photos with cameras to one shape and its colours."""
+
+    unfilled_share: float = 0.02  # of the photos' object pixels that may have nothing behind them before it is filled
+    believable_bias: float = 6.5  # logits; evidence that has to be raised by more contradicts the outlines: these alone
+    align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
+    front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo
+    farthest_vote: float = 4.0  # cells of 128^3; a front counts no more than this far before it
+    front_depth: float = 3.0  # cells of 128^3 behind a front over which it speaks for the solid
+    smoothing: int = 1  # times that evidence is smoothed over the cells of 128^3 and their neighbours
+    fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
+    filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
+    fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
+
+
+@dataclass(frozen=True)
+class LightFitConfig:
+    """The light of several photos, fitted to the shape that they show."""
+
+    even_stiffness: float = 0.02  # how much a photo's colours like to stay as bright as they are, in the mean surfel
+    lobes: int = 32  # broad lobes that the light is a sum of
+    sharpness: float = 6.0  # of a lobe: exponent of the cosine, about
+    rays: int = 128  # from each surfel
+    stiffness: float = 0.02  # of the fit; how much a lobe likes to be as bright as the mean
+    fit_rounds: int = 4  # in which what does not fit counts less and less
+    rounds: int = 3  # light and colours in turn
+    fit_surfels: int = 6000  # of a photo that its light is fitted to
+    minimum_surfels: int = 200  # seen by a photo; with fewer there is nothing to fit
+    least_weight: float = 0.02  # of a surfel in a photo that counts
+    darkest: float = 0.01  # linear; no surface is darker
+    darkest_light: float = 0.1  # of the mean light; no surfel gets less
+    share: float = 0.8  # of what the light does not explain that the colour takes over
+    maximum_log_change: float = 1.5  # logarithm
 
 
 @dataclass(frozen=True)

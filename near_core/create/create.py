@@ -21,8 +21,8 @@ from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
 from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, SkinConfig
+from .evidence import reconstruct_surface
 from .fusion import fuse_photos, measure_front
-from .hull import reconstruct_hull
 from .material import (
     blend_hidden_material,
     blend_normals,
@@ -164,7 +164,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
         return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
     progress("Shape", 0.0)
     if len(views) > 1:
-        shape = reconstruct_hull(model, views, part(progress, 0.0, 0.25), config)
+        shape = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
     else:
         shape = extract_surface(carve_solid(model, views[0], part(progress, 0.0, 0.25), config), views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)

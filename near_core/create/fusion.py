@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..asset import CELL, RESOLUTION, Surfels, Texels
-from ..image import srgb_decode
-from ..models.mini.layout import SIZE, MaterialColumn
+from ..image import srgb_decode, srgb_encode
+from ..image.filters import double
+from ..models.mini.layout import SIZE, Layer
 from ..scene import Camera
-from .config import ReconstructionConfig
+from .config import LightFitConfig, ReconstructionConfig
 from .hull import Silhouette
-from .material import detail_of
-from .view import PhotoView, project
+from .irradiance import explain_colors
+from .view import PhotoView, look_up, project
 
 
 def measure_front(surfels: Surfels, camera: Camera) -> np.ndarray:
@@ -44,48 +45,93 @@ def weigh_view(surfels: Surfels, view: PhotoView, config: ReconstructionConfig =
 
 
 def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
-                config: ReconstructionConfig = ReconstructionConfig()) -> tuple[Surfels, Texels]:
-    """Surfels and their texels in the colours that photos show, those that none shows in the colours around them.
+                config: ReconstructionConfig = ReconstructionConfig(), fit: LightFitConfig = LightFitConfig()
+                ) -> tuple[Surfels, Texels]:
+    """Surfels and their texels in the colours that photos show, free of the photos' light, those that none shows in the
+    colours around them.
 
     views: whose fronts are those of the shape, as measure_front finds them.
     """
     weight = np.stack([weigh_view(surfels, view, config) for view in views])
     best = weight.max(0)
     share = (weight / np.maximum(best, 1e-9)) ** config.best_view_power
+    trust = weight * share
     share /= np.maximum(share.sum(0), 1e-9)
-    seen = np.clip(best / config.seen_weight, 0, 1)
-    places = [project(surfels.position, view.camera)[0] for view in views]
-    looks = [view.inside(view.material, uv) for view, uv in zip(views, places)]
-    details = [detail_of(view, uv) for view, uv in zip(views, places)]
-    color = sum(s[:, None] * (look[:, MaterialColumn.BASE_COLOR] + d) for s, look, d in zip(share, looks, details))
-    rest = sum(s[:, None] * look[:, 3:] for s, look in zip(share, looks))
-    found = np.concatenate([color, rest], 1)
-    hidden = spread(surfels.position, found, seen)
-    made = found * seen[:, None] + hidden * (1 - seen[:, None])
-    base = np.clip(made[:, :3], 0, 1)
-    owner = texels.surfel
-    shift = np.zeros_like(texels.shift)
-    for view, s, look, d in zip(views, share, looks, details):
-        at = project(texels.position, view.camera)[0]
-        fine = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + detail_of(view, at)
-        shift += (s * seen)[owner, None] * (fine - (look[:, MaterialColumn.BASE_COLOR] + d)[owner])
-    surfels = replace(surfels, base_color=srgb_decode(base).astype(np.float32),
-                      roughness=np.clip(made[:, 3], 0, 1).astype(np.float32),
-                      metallic=np.clip(made[:, 4], 0, 1).astype(np.float32),
-                      confidence=np.maximum(surfels.confidence, seen).astype(np.float32))
-    return surfels, replace(texels, shift=shift.astype(np.float32))
+    seen = np.clip(best / config.seen_weight, 0, 1)[:, None]
+    fine = np.stack([_look_at_photo(view, texels.position) for view in views])
+    coarse = np.stack([average_by(texels.surfel, color, texels.area, len(surfels)) for color in fine])
+    looks = even_out(np.stack([_look_at_layers(view, surfels) for view in views]), trust, fit)
+    guess = (share[..., None] * looks).sum(0)
+    guess = guess * seen + spread(surfels.position, guess, seen[:, 0]) * (1 - seen)
+    color = explain_colors(surfels, coarse, trust, srgb_decode(np.clip(guess[:, :3], 0, 1)), fit)
+    display = srgb_encode(color)
+    display = display * seen + spread(surfels.position, display, seen[:, 0]) * (1 - seen)
+    made = replace(surfels, base_color=srgb_decode(np.clip(display, 0, 1)).astype(np.float32),
+                   roughness=np.clip(guess[:, 3], 0, 1), metallic=np.clip(guess[:, 4], 0, 1),
+                   confidence=np.maximum(surfels.confidence, seen[:, 0]).astype(np.float32))
+    own = texels.surfel
+    ratio = sum((s * seen[:, 0])[own, None] * np.log(np.maximum(f, 2e-3) / np.maximum(c[own], 2e-3))
+                for s, f, c in zip(share, fine, coarse))
+    colored = np.clip(color[own] * np.exp(np.clip(ratio, -1.5, 1.5)), 0, 1)
+    shift = srgb_encode(colored) - srgb_encode(np.clip(color[own], 0, 1))
+    return made, replace(texels, shift=shift.astype(np.float32))
+
+
+def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:
+    """What V photos say of surfels, (V, M, 3 and more) display colours first, so that they agree where several show
+    the same ones: each photo's colours are scaled as a whole, in the mean not at all. weight: (V, M).
+
+    What networks take for colour keeps some of each photo's light, exposure and white balance.
+    """
+    log = np.log(np.maximum(srgb_decode(np.clip(looks[..., :3], 0, 1)), 0.01))
+    both = np.sqrt(weight[:, None] * weight[None])
+    pairs = both.sum(2)  # (V, V)
+    apart = np.einsum("uvm,umc->uvc", both, log) - np.einsum("uvm,vmc->uvc", both, log)
+    np.fill_diagonal(pairs, 0)
+    # where hardly anything is seen by two photos, what they disagree about is as likely the surface
+    matrix = np.diag(pairs.sum(1) + config.even_stiffness * weight.sum(1) + 1e-6) - pairs
+    gain = -np.linalg.solve(matrix, apart.sum(1))
+    gain -= gain.mean(0)
+    out = looks.copy()
+    out[..., :3] = srgb_encode(np.clip(np.exp(log + gain[:, None]), 0, 1))
+    return out
+
+
+def _look_at_photo(view: PhotoView, points: np.ndarray) -> np.ndarray:
+    """The photo's colours at points (P, 3), linear, of what is object alone: (P, 3) float32."""
+    uv = project(points, view.camera)[0]
+    alpha = view.photo.alpha
+    found = look_up(np.concatenate([view.photo.rgb.transpose(2, 0, 1) * alpha, alpha[None]]), uv)
+    return found[:, :3] / np.maximum(found[:, 3:], 0.1)
+
+
+def _look_at_layers(view: PhotoView, surfels: Surfels) -> np.ndarray:
+    """The material (M, MATERIAL) that the networks see in a photo at surfels, display colours."""
+    return view.inside(np.clip(view.layers[Layer.MATERIAL], 0, 1), project(surfels.position, view.camera)[0])
+
+
+def average_by(row: np.ndarray, values: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
+    """(count, C) float32: means of values (K, C) by row (K,), weighted (K,); 0 where there is none."""
+    total = np.bincount(row, weight, count)
+    sums = np.stack([np.bincount(row, weight * v, count) for v in values.T], 1)
+    return (sums / np.maximum(total, 1e-12)[:, None]).astype(np.float32)
 
 
 def spread(position: np.ndarray, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Values (M, C) of points (M, 3) of the asset's frame as they are around them, in the finest cells that hold some
-    weight (M,): (M, C) float32; each coarser grid fills in what the finer one lacks."""
-    out = np.zeros_like(values)
-    for edge in (4, 8, 16, 32, RESOLUTION):
-        cell = np.clip((position + 0.5) * edge, 0, edge - 1)
-        row = cell.astype(int) @ np.array([edge * edge, edge, 1])
-        total = np.bincount(row, weight, edge**3)[row]
-        mean = np.stack([np.bincount(row, weight * v, edge**3)[row] for v in values.T], 1)
-        trust = total / (total + 1)
-        mean = mean / np.maximum(total, 1e-9)[:, None]
-        out = mean if edge == 4 else out + trust[:, None] * (mean - out)
-    return out.astype(np.float32)
+    """Values (M, C) of points (M, 3) of the asset's frame as they are around them, by their weight (M,), smooth: (M, C)
+    float32. Each grid of cells fills in what the next finer one lacks."""
+    row = np.clip((position + 0.5) * RESOLUTION, 0, RESOLUTION - 1).astype(int) @ [RESOLUTION**2, RESOLUTION, 1]
+    shape = (RESOLUTION,) * 3
+    sums = [np.stack([np.bincount(row, weight * v, RESOLUTION**3).reshape(shape) for v in values.T]
+                     + [np.bincount(row, weight, RESOLUTION**3).reshape(shape)]).astype(np.float32)]
+    while sums[-1].shape[1] > 2:
+        half = sums[-1].shape[1] // 2
+        sums.append(sums[-1].reshape(-1, half, 2, half, 2, half, 2).sum((2, 4, 6)))
+    whole = sums[-1].sum((1, 2, 3))
+    found = np.broadcast_to((whole[:-1] / max(whole[-1], 1e-9))[:, None, None, None], sums[-1][:-1].shape)
+    for level in reversed(sums):
+        if level.shape[1] > found.shape[1]:
+            found = np.stack([double(plane) for plane in found])
+        total = level[-1]
+        found = found + total / (total + 1) * (level[:-1] / np.maximum(total, 1e-9) - found)
+    return np.ascontiguousarray(found.reshape(len(found), -1)[:, row].T, np.float32)

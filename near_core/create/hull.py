@@ -10,12 +10,9 @@ from ..asset import CELL, RESOLUTION
 from ..errors import NearError
 from ..mesh import Mesh, surface_nets
 from ..mesh.surface_nets import average_around, compute_vertex_normals
-from ..models.mini.runtime import NearMini
-from ..progress import Progress, silent
 from ..scene import Camera
-from .config import ReconstructionConfig
 from .photo import Photo
-from .view import PhotoView, compute_cell_centres, look_up, project
+from .view import compute_cell_centres, look_up, project
 
 FINER = 2  # pixels of a silhouette per pixel of its photo, along an edge
 REACH = 3.5  # cells of 128^3; from how far a voxel of 64^3 may hold a piece of surface
@@ -106,17 +103,6 @@ def _distances_within(mask: np.ndarray, band: int) -> np.ndarray:
                    for step in range(-band, band + 1)]
         squared = np.minimum.reduce(nearest).T
     return np.where(mask, np.minimum(np.sqrt(squared), band) - np.float32(0.5), 0)
-
-
-def reconstruct_hull(model: NearMini, views: list[PhotoView], progress: Progress = silent,
-                     config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
-    """The surface of the object in several photos with cameras, in the asset's frame."""
-    progress("Shape", 0.0)
-    silhouettes = [Silhouette(view.photo, view.camera) for view in views]
-    resolution = choose_resolution([view.camera for view in views])
-    deep = carve_hull(silhouettes, resolution)
-    progress("Shape", 0.8)
-    return extract_mesh(deep, config.smoothing)
 
 
 def extract_mesh(deep: np.ndarray, smoothing: Sequence[float]) -> Mesh:

@@ -93,7 +93,7 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
     fine detail."""
     weight, uv = _visibility_of(surfels, view)
     material = view.inside(view.material, uv)
-    color = material[:, MaterialColumn.BASE_COLOR] + detail_of(view, uv)
+    color = material[:, MaterialColumn.BASE_COLOR] + _detail_of(view, uv)
     blend = lambda old, new: old * (1 - weight) + new * weight
     made = replace(
         surfels, base_color=blend(surfels.base_color.T, srgb_decode(np.clip(color, 0, 1)).T).T,
@@ -101,7 +101,7 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
         metallic=blend(surfels.metallic, material[:, MaterialColumn.METALLIC]),
         confidence=np.maximum(surfels.confidence, weight))
     at, own = project(texels.position, view.camera)[0], texels.surfel
-    shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + detail_of(view, at) - color[own]
+    shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _detail_of(view, at) - color[own]
     share = weight[own, None]
     return made, replace(texels, shift=texels.shift * (1 - share) + shift * share)
 
@@ -145,7 +145,7 @@ def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.nd
     return (painted * shown).astype(np.float32), uv
 
 
-def detail_of(view: PhotoView, uv: np.ndarray) -> np.ndarray:
+def _detail_of(view: PhotoView, uv: np.ndarray) -> np.ndarray:
     """What the networks' 128 pixels cannot hold: how the photo at uv (P, 2) differs from its own average there, (P, 3)
     in display colours."""
     alpha = look_up(view.photo.alpha[None], uv)

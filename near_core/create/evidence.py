@@ -1,0 +1,132 @@
+"""The solid of an object in several photos: outlines carve it, and inside them the evidence of all photos decides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..asset import CELL, RESOLUTION
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..image.filters import blur_binomial, blur_box, double, neighbourhoods
+from ..mesh import Mesh
+from ..models.mini.layout import SIZE
+from ..models.mini.runtime import NearMini
+from ..progress import Progress, part, silent
+from .config import FusionConfig, ReconstructionConfig
+from .hull import Silhouette, carve_hull, choose_resolution, extract_mesh
+from .shape import align_front, predict_solid
+from .view import PhotoView, compute_cell_centres, look_up, project
+
+
+def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progress = silent,
+                        config: ReconstructionConfig = ReconstructionConfig(),
+                        fusion: FusionConfig = FusionConfig()) -> Mesh:
+    """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned."""
+    logits = np.zeros((RESOLUTION,) * 3, np.float32)
+    for number, view in enumerate(views):
+        progress("Shape", 0.5 * number / len(views))
+        logits += predict_solid(model, view) / len(views)
+    progress("Shape", 0.5)
+    silhouettes = [Silhouette(view.photo, view.camera) for view in views]
+    hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
+    solid = weigh_evidence(views, blur_binomial(logits), hull, config, fusion, part(progress, 0.5, 0.8))
+    resolution = choose_resolution([view.camera for view in views])
+    if resolution != SURFEL_RESOLUTION:
+        hull = carve_hull(silhouettes, resolution)
+    progress("Shape", 0.9)
+    return extract_mesh(np.minimum(hull, resize_grid(solid, resolution)), config.smoothing)
+
+
+def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
+                   config: ReconstructionConfig = ReconstructionConfig(), fusion: FusionConfig = FusionConfig(),
+                   progress: Progress = silent) -> np.ndarray:
+    """How deep inside the object the photos say cells lie, in cells of 128^3: (128, 128, 128) float32.
+
+    logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
+    Every photo's front, aligned to the solid, speaks against what is before it. All of it is believed as far as the
+    outlines allow: it is raised until hardly a pixel of an outline has nothing behind it, and there what is likeliest
+    is filled, so that thin parts stay. Evidence that has to be raised too far counts for nothing.
+    """
+    inside = np.flatnonzero(hull > -1)
+    points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
+    coarse = hull.reshape((RESOLUTION, 2) * 3).max((1, 3, 5))
+    solid = np.where(coarse > 0, logits + fusion.align_bias, -5).astype(np.float32)
+    sure = double(logits).ravel()[inside]
+    for number, view in enumerate(views):
+        progress("Shape", number / len(views))
+        view.front = align_front(view, solid, config.front_blur_radius)
+        sure += fusion.front_weight * _vote(view, points, fusion)
+    sure = _smooth(sure, inside, fusion.smoothing)
+    lines = [_Sightlines(view, points) for view in views]
+    deepest = np.concatenate([line.find_deepest(sure)[line.known] for line in lines])
+    bias = max(-float(np.quantile(deepest, fusion.unfilled_share)), 0.0)
+    out = np.full(hull.size, -4, np.float32)
+    out[inside] = 4
+    if bias <= fusion.believable_bias:
+        deep = (sure + bias) / config.logits_per_cell
+        for _ in range(fusion.fill_rounds):
+            for line in lines:
+                deep += line.find_lack(deep, fusion.filled_depth, fusion.fill_radius)
+        out[inside] = np.clip(deep, -4, 4)
+    return out.reshape(hull.shape)
+
+
+class _Sightlines:
+    """Which of some points (P, 3) lie behind which pixels of a photo. known: (SIZE^2,) bool, pixels that show the
+    object and have points behind them."""
+
+    def __init__(self, view: PhotoView, points: np.ndarray):
+        self.uv, _ = project(points, view.camera)
+        at = ((self.uv + 1) / 2 * SIZE).astype(int)
+        self._pixel = np.where(((at >= 0) & (at < SIZE)).all(1), at[:, 1] * SIZE + at[:, 0], SIZE * SIZE)
+        self.known = view.mask.ravel() & (np.bincount(self._pixel, minlength=SIZE * SIZE + 1)[:-1] > 0)
+
+    def find_deepest(self, deep: np.ndarray) -> np.ndarray:
+        """(SIZE^2,) float32: the largest value (P,) behind each pixel, -inf where there is no point."""
+        out = np.full(SIZE * SIZE + 1, -np.inf, np.float32)
+        np.maximum.at(out, self._pixel, deep)
+        return out[:-1]
+
+    def find_lack(self, deep: np.ndarray, least: float, radius: int) -> np.ndarray:
+        """(P,) float32: by how much values (P,) must grow for the largest behind each known pixel to be so large; the
+        pixels within a radius around it grow along."""
+        lack = np.where(self.known, np.maximum(least - self.find_deepest(deep), 0), 0).reshape(SIZE, SIZE)
+        around = lack
+        for _ in range(radius):
+            around = neighbourhoods(around).max(0)
+        lack = np.maximum(lack, blur_box(around, radius)).astype(np.float32)
+        return look_up(lack[None], self.uv)[:, 0]
+
+
+def _smooth(values: np.ndarray, inside: np.ndarray, times: int) -> np.ndarray:
+    """Values (P,) of the cells numbered inside (P,) of 128^3, smoothed among these: (P,) float32."""
+    planes = np.zeros((2, SURFEL_RESOLUTION**3), np.float32)
+    planes[0, inside], planes[1, inside] = values, 1
+    for _ in range(times):
+        total, weight = (blur_binomial(plane.reshape((SURFEL_RESOLUTION,) * 3)).ravel() for plane in planes)
+        planes[0, inside] = total[inside] / weight[inside]
+    return planes[0, inside]
+
+
+def resize_grid(values: np.ndarray, resolution: int) -> np.ndarray:
+    """A grid (R, R, R) over the asset's cube on resolution^3 cells, linear between the cells' centres. float32."""
+    size = len(values)
+    at = np.clip((np.arange(resolution) + 0.5) / resolution * size - 0.5, 0, size - 1)
+    low = np.minimum(at.astype(int), size - 2)
+    share = (at - low).astype(np.float32)[:, None, None]
+    for axis in range(3):
+        turned = np.moveaxis(values, axis, 0)
+        values = np.moveaxis(turned[low] * (1 - share) + turned[low + 1] * share, 0, axis)
+    return values
+
+
+def _vote(view: PhotoView, points: np.ndarray, fusion: FusionConfig) -> np.ndarray:
+    """(P,) float32: what a photo's front says of points (P, 3), negative before it, positive just behind it, in cells
+    of 128^3."""
+    uv, below = project(points, view.camera)
+    front, whole = view.inside(np.stack([view.front, 1 - view.torn.astype(np.float32)]), uv).T
+    opaque = look_up(view.mask[None].astype(np.float32), uv)[:, 0]
+    behind = (below - front) / CELL
+    middle = fusion.front_depth / 2
+    says = np.where(behind < 0, np.maximum(behind, -fusion.farthest_vote),
+                    np.clip(1 - np.abs(behind - middle) / fusion.front_depth, 0, 1))
+    return np.where((whole > 0.5) & (opaque > 0.5), says, 0).astype(np.float32)
