@@ -17,7 +17,7 @@ from .render.composite import merge, put_behind
 from .render.renderer import Renderer
 from .scene import PASSES, Camera, Environment, Instance, Lamp, Occluders, Settings
 
-POSE = ("camera", "azimuth", "elevation", "fov")  # what is known of a photo's camera
+GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness")  # what is known of a photo's camera and object
 
 
 class Engine:
@@ -64,13 +64,13 @@ class Engine:
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
         """An asset of the object in photos; arguments and errors as in create.create.create_from_image. The published
-        networks do not ask from where a photo was taken."""
+        networks ask neither from where a photo was taken nor how thick things are."""
         self.notes = []
         if self._chosen is None:
             return create_from_image(photos, progress=progress, **options)
         published = self._open(progress)
         made = published.create_from_image(
-            photos, progress, **{key: value for key, value in options.items() if key not in POSE})
+            photos, progress, **{key: value for key, value in options.items() if key not in GUIDES})
         self.notes = published.notes
         return made
 

@@ -84,6 +84,14 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
     azimuth: FloatProperty(
         name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
+    thickness: EnumProperty(
+        name="Thickness", default="AUTO",
+        items=[
+            ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
+            ("THIN", "Thin", "Wings, sheets, reliefs: much thinner than wide"),
+            ("ROUND", "Round", "As deep as its outline is wide, part by part"),
+            ("FULL", "Full", "As deep as the networks think")],
+        description="How deep the object is behind what a single photo shows")
     seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
 
     @classmethod
@@ -112,6 +120,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             row = camera.row()
             row.enabled = name not in FOUND or not getattr(self, FOUND[name])
             row.prop(self, name)
+        row = layout.row()
+        row.enabled = camera.enabled and not self.mesh_object
+        row.prop(self, "thickness")
         layout.prop(self, "seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -127,6 +138,7 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             name = paths[0].stem
             job = client.create_from_image(
                 [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh,
+                thickness=self.thickness.lower(),
                 normalize=True, mask=bpy.path.abspath(self.mask) or None, matting=self.matting.lower(),
                 azimuth=math.degrees(self.azimuth),
                 **{name: None if self._finds(name) else math.degrees(getattr(self, name)) for name in FOUND})

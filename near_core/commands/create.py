@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..create.photo import ELEVATION, FOV
 from ..create.shot import VIEWS, Shot, find_view
+from ..create.thickness import HINTS
 from ..errors import NearError
 from .terminal import Reporter, add_model_arguments, read_cameras, require_suffix
 
@@ -42,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            "or rembg, the Python package of that name, where it is installed with a model")
     what.add_argument("--mesh", type=Path,
                       help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell it")
-    what.add_argument("--seed", type=int, default=0, metavar="N",
-                      help="a whole number; another one gives another guess of what the photos hide; default: 0")
+    _add_guesses(what)
     photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")
     photo.add_argument("--mask", type=Path, action=_PhotoOption, metavar="PICTURE",
                        help="white where the photo shows the object; default: the photo's alpha channel, and where it "
@@ -69,6 +69,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                             "again; default: none")
 
 
+def _add_guesses(what: argparse._ArgumentGroup) -> None:
+    """The options that say how to guess what photos hide."""
+    what.add_argument("--thickness", choices=HINTS, default="auto",
+                      help="how deep the object of a single photo is: thin, as wings and sheets are, round, as its "
+                           "outline is wide, or full, as deep as the networks think; default: auto, part by part")
+    what.add_argument("--seed", type=int, default=0, metavar="N",
+                      help="a whole number; another one gives another guess of what the photos hide; default: 0")
+
+
 def run(args: argparse.Namespace) -> int:
     """Photos, a mesh or both become a `.near` file."""
     from .. import asset, mesh
@@ -90,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
     if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
-        made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, mesh=shape, **options)
+        made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
+                                        mesh=shape, **options)
         for note in engine.notes:
             report.close(note)
     else:

@@ -36,6 +36,7 @@ from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
+from .thickness import HINTS
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
@@ -69,9 +70,10 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0, name: str,
-                      source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
-                      progress: Progress = silent, on_preview: Preview | None = None,
+                      elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0,
+                      thickness: str = "auto", name: str, source: str = "", normalize: bool = False,
+                      matting: str = "near", model: NearMini | None = None, progress: Progress = silent,
+                      on_preview: Preview | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
                       matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
@@ -86,6 +88,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         lens, else FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
     the package rembg, where it is installed with a model.
+    thickness: a hint from HINTS, of how deep an object of which one photo is given is: as a thing as thin as a wing, as
+    a round body of its outline, or as full as the networks think; auto: as its parts look.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
@@ -94,7 +98,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent = 1.0
+    extent, reconstruction = 1.0, _follow_hint(reconstruction, thickness)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     matte = matte_of(model, matting, matting_config)
@@ -110,6 +114,13 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         views.append(PhotoView(look_at(model, photo, seen_from), seen_from, reconstruction, delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
+
+
+def _follow_hint(config: ReconstructionConfig, thickness: str) -> ReconstructionConfig:
+    """The config with an artist's hint from HINTS; auto leaves it as it is."""
+    if thickness not in HINTS:
+        raise NearError(f"There is no thickness named {thickness}.", f"Choose one of {', '.join(HINTS)}.")
+    return config if thickness == "auto" else replace(config, thickness=thickness)
 
 
 def _list_shots(photos: Sequence[Shot | str | Path | np.ndarray], azimuth: float, bare: Shot) -> list[Shot]:

@@ -67,6 +67,15 @@ def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
     assert large.extent == pytest.approx(3.6) and np.abs(large.surfels.position).max() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_hint_says_how_thick_things_are(model, photo):
+    picture, camera = photo
+    deep = {hint: np.ptp(create_from_image([picture], camera=camera, thickness=hint, name="red", model=model)
+                         .surfels.position[:, 1]) for hint in ("thin", "full")}
+    assert deep["thin"] < 0.8 * deep["full"]
+    with pytest.raises(NearError, match="no thickness named fat"):
+        create_from_image([picture], thickness="fat", name="red", model=model)
+
+
 def test_creating_can_be_stopped(model, photo):
     def stop(phase, fraction):
         if fraction > 0.2:
