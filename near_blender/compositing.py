@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import sync
+from . import passes, sync
 from ._core import errors
 
 ENGINE = "NEAR"
@@ -214,18 +214,19 @@ def _list_render_layers(tree: Any, scene: Any) -> list[Any]:
 def _add_nodes(tree: Any, node: Any, companion: Any) -> None:
     """The companion's picture over that of `node`, where nothing ordinary is nearer, in the place of its links."""
     targets = [link.to_socket for link in node.outputs["Image"].links]
-    ours, nearer, over = (tree.nodes.new(kind) for kind in (
-        "CompositorNodeRLayers", _find_type("CompositorNodeMath", "ShaderNodeMath"), _OVER))
-    ours.scene, ours.layer, nearer.operation = companion, node.layer, "LESS_THAN"
+    math = _find_type("CompositorNodeMath", "ShaderNodeMath")
+    ours, depth, nearer, over = (tree.nodes.new(kind) for kind in ("CompositorNodeRLayers", math, math, _OVER))
+    ours.scene, ours.layer, depth.operation, nearer.operation = companion, node.layer, "MODULO", "LESS_THAN"
+    depth.inputs[1].default_value = passes.EMPTY_DEPTH  # where only the edge of an asset is, its alpha says all
     x, y = node.location
-    for each, title, right, down in ((ours, "Neural Assets", 0, 450), (nearer, "Nearer", 300, 550),
-                                     (over, "Neural Assets", 500, 200)):
+    for each, title, right, down in ((ours, "Neural Assets", 0, 450), (depth, "0 if Empty", 300, 550),
+                                     (nearer, "Nearer", 500, 550), (over, "Neural Assets", 700, 200)):
         each.label, each.location, each.parent = title, (x + right, y - down), node.parent
         each[_OURS], each.select = True, False
     sockets = _find_inputs(over)
-    for source, target in ((ours.outputs["Depth"], nearer.inputs[0]), (node.outputs["Depth"], nearer.inputs[1]),
-                           (nearer.outputs[0], sockets["factor"]), (node.outputs["Image"], sockets["behind"]),
-                           (ours.outputs["Image"], sockets["over"]),
+    for source, target in ((ours.outputs["Depth"], depth.inputs[0]), (depth.outputs[0], nearer.inputs[0]),
+                           (node.outputs["Depth"], nearer.inputs[1]), (nearer.outputs[0], sockets["factor"]),
+                           (node.outputs["Image"], sockets["behind"]), (ours.outputs["Image"], sockets["over"]),
                            *((over.outputs[0], target) for target in targets)):
         tree.links.new(source, target)
 

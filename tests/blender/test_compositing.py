@@ -65,6 +65,7 @@ def test_assets_are_drawn_by_near_and_ordinary_things_by_cycles(scene, tmp_path)
     alone = draw(scene, tmp_path, "alone")
     front, card, floor, feet = np.s_[18:22, 30:34], np.s_[30:33, 24:28], np.s_[42:, 45:], np.s_[40:42, 32:36]
     assert np.allclose(merged[front], alone[front], atol=0.05), "the ball's front is NeAR's"
+    assert np.allclose(merged[8:27, 26:48], alone[8:27, 26:48], atol=0.06), "its outline is as fine as NeAR's"
     assert np.allclose(merged[card], plain[card], atol=0.05) and not np.allclose(alone[card], plain[card], atol=0.1)
     assert merged[feet].mean() < 0.8 * merged[floor].mean(), "the proxy, unseen, still takes light from the floor"
 
