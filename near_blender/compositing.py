@@ -215,17 +215,20 @@ def _add_nodes(tree: Any, node: Any, companion: Any) -> None:
     """The companion's picture over that of `node`, where nothing ordinary is nearer, in the place of its links."""
     targets = [link.to_socket for link in node.outputs["Image"].links]
     math = _find_type("CompositorNodeMath", "ShaderNodeMath")
-    ours, depth, nearer, over = (tree.nodes.new(kind) for kind in ("CompositorNodeRLayers", math, math, _OVER))
+    ours, depth, nearer, smooth, over = (tree.nodes.new(kind) for kind in (
+        "CompositorNodeRLayers", math, math, "CompositorNodeAntiAliasing", _OVER))
     ours.scene, ours.layer, depth.operation, nearer.operation = companion, node.layer, "MODULO", "LESS_THAN"
     depth.inputs[1].default_value = passes.EMPTY_DEPTH  # where only the edge of an asset is, its alpha says all
     x, y = node.location
     for each, title, right, down in ((ours, "Neural Assets", 0, 450), (depth, "0 if Empty", 300, 550),
-                                     (nearer, "Nearer", 500, 550), (over, "Neural Assets", 700, 200)):
+                                     (nearer, "Nearer", 500, 550), (smooth, "Smooth Edges", 700, 550),
+                                     (over, "Neural Assets", 900, 200)):
         each.label, each.location, each.parent = title, (x + right, y - down), node.parent
         each[_OURS], each.select = True, False
     sockets = _find_inputs(over)
     for source, target in ((ours.outputs["Depth"], depth.inputs[0]), (depth.outputs[0], nearer.inputs[0]),
-                           (node.outputs["Depth"], nearer.inputs[1]), (nearer.outputs[0], sockets["factor"]),
+                           (node.outputs["Depth"], nearer.inputs[1]), (nearer.outputs[0], smooth.inputs[0]),
+                           (smooth.outputs[0], sockets["factor"]),
                            (node.outputs["Image"], sockets["behind"]), (ours.outputs["Image"], sockets["over"]),
                            *((over.outputs[0], target) for target in targets)):
         tree.links.new(source, target)
