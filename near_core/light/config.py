@@ -45,6 +45,9 @@ class TransportConfig:
 class LampConfig:
     """How lamps are taken apart into points."""
 
-    points: int = 16  # of a lamp, for what arrives from it
-    patterns: int = 4  # as many times more points lie in wait for shadow rays: neighbours take others of them
+    point_angle: float = 0.12  # radians that a point of a lamp stands for at most, as an asset sees it
+    ray_angle: float = 0.02  # the same for shadow rays
+    sides: int = 4  # points and rays along a lamp's edge, at most
+    patterns: int = 2  # as many times more points lie along it in wait for rays: neighbours take others of them
     strongest: int = 16  # lamps of an asset that are traced; the others become part of its map
+    faint: float = 0.002  # of the strongest lamp: what sends less becomes part of the map as well

@@ -9,13 +9,14 @@ import numpy as np
 
 from .._kernels import grid
 from ..asset import Surfels
-from ..image import luminance
 from ..scene import Lamp
 from . import lamps as _lamps
 from .config import LampConfig
 from .lamps import LampPoints
 from .shadows import Surroundings, see_lamp
 from .transport import Transport
+
+AT_ONCE = 32768  # surfels that look at a lamp together
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +43,18 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
     matrix."""
     if not lamps:
         return None
-    surfels, middle = transport.surfels, matrix[:3, 3]
+    surfels, middle, reach = transport.surfels, matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     position = surfels.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
     normal = surfels.shading_normal @ rotation.T.astype(np.float32)
     opened, direct = np.zeros((2, len(surfels), 3), np.float32)
     points, lit = [], []
+    parts = np.array_split(np.arange(len(surfels)), -(-len(surfels) // AT_ONCE))
     for lamp in lamps:
-        whole = _lamps.sample(lamp, middle, config.points)
-        arrives = _gather(whole, position, normal).sum(1)
-        share = _trace(transport, whole, lamp, matrix, position, normal, around, config, threads)
+        whole = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, reach, config.point_angle, config.sides))
+        arrives, share = np.empty((2, len(surfels)), np.float32)
+        for rows in parts:
+            arrives[rows] = _gather(whole, position[rows], normal[rows]).sum(1)
+            share[rows] = _trace(transport, lamp, rows, matrix, position[rows], normal[rows], around, config, threads)
         color = (lamp.color * lamp.diffuse).astype(np.float32)
         opened += arrives[:, None] * color
         direct += (arrives * share)[:, None] * color
@@ -67,29 +71,30 @@ def _gather(points: LampPoints, position: np.ndarray, normal: np.ndarray) -> np.
     return np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
 
 
-def _trace(transport: Transport, whole: LampPoints, lamp: Lamp, matrix: np.ndarray, position: np.ndarray,
+def _trace(transport: Transport, lamp: Lamp, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
            normal: np.ndarray, around: Surroundings, config: LampConfig, threads: int) -> np.ndarray:
-    """The share of a lamp's light that arrives at every surfel, (M,) float32. Neighbours look at other points of it."""
+    """The share of a lamp's light that arrives at surfels at index (K,), (K,) float32. Neighbours look at other points
+    of it."""
     if not lamp.shadow:
         return np.ones(len(position), np.float32)
-    points = whole
-    if len(whole) > 1:
-        fine = _lamps.sample(lamp, matrix[:3, 3], config.patterns * config.points)
-        points = fine.take(_scatter(len(position), len(whole), len(fine)))
+    middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
+    side = max(_lamps.count_sides(lamp, middle, reach, config.ray_angle, config.sides), 2)
+    points = _lamps.sample(lamp, middle, side * config.patterns)
+    if len(points) > 1:
+        points = points.take(_scatter(index, side, config.patterns))
     direction, distance, strength = points.reach(position)
     weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
     surfel, point = np.nonzero(weight)
     seen = np.zeros(weight.shape, np.float32)
-    seen[surfel, point] = see_lamp(transport.grid, matrix, surfel.astype(np.int32), direction[surfel, point],
+    seen[surfel, point] = see_lamp(transport.grid, matrix, index[surfel].astype(np.int32), direction[surfel, point],
                                    distance[surfel, point], around, threads)
     return (seen * weight).sum(1) / np.maximum(weight.sum(1), 1e-20)
 
 
-def _scatter(count: int, coarse: int, fine: int) -> np.ndarray:
-    """For each of count surfels one point of a finer pattern in every cell of a coarse one. (count, coarse) int."""
-    side, times = int(round(coarse ** 0.5)), int(round((fine / coarse) ** 0.5))
-    cell = np.arange(coarse)
-    draw = np.random.default_rng(0).integers(0, times, (2, count, coarse))
+def _scatter(index: np.ndarray, side: int, times: int) -> np.ndarray:
+    """For each of K surfels one point in every cell of side x side, each of times x times points. (K, side^2) int."""
+    cell = np.arange(side * side)
+    draw = np.random.default_rng(int(index[0])).integers(0, times, (2, len(index), side * side))
     return (cell // side * times + draw[0]) * side * times + cell % side * times + draw[1]
 
 
@@ -142,9 +147,3 @@ def reflect_points(surfels, view: np.ndarray, directions: np.ndarray, wide: np.n
     sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
     fresnel = (1 - np.minimum(vh, 1)) ** 5
     return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
-
-
-def weigh(lamp: Lamp, place: np.ndarray) -> float:
-    """Luminance of a lamp's irradiance at a place (3,), metres, world."""
-    _, _, strength = _lamps.sample(lamp, place, 4).reach(place[None].astype(np.float32))
-    return float(strength.sum() * luminance(np.asarray(lamp.color, np.float32)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..directions import unit
-from ..scene import Lamp
+from ..image import luminance
+from ..scene import Environment, Lamp
+from .config import LampConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +82,10 @@ def _spread(spread: float, cosine: np.ndarray) -> Any:
     return np.maximum((math.tan(half) - tangent) / (math.tan(half) - half), 0)
 
 
-def sample(lamp: Lamp, middle: np.ndarray, count: int) -> LampPoints:
-    """A lamp's points as they light what is around `middle` (3,), metres, world: side^2, stratified.
-
-    count: how many at most. A lamp without a size is one point.
-    """
+def sample(lamp: Lamp, middle: np.ndarray, side: int) -> LampPoints:
+    """A lamp's points as they light what is around `middle` (3,), metres, world: side^2, stratified; a lamp without a
+    size is one point."""
     matrix = np.asarray(lamp.matrix, np.float64)
-    side = max(math.isqrt(count), 1)
     if lamp.kind == "area":
         across, up = matrix[:3, 0] * lamp.size[0] / 2, matrix[:3, 1] * lamp.size[1] / 2
         span = np.linalg.norm(np.cross(across, up)) * 4
@@ -94,17 +94,58 @@ def sample(lamp: Lamp, middle: np.ndarray, count: int) -> LampPoints:
         radius = math.tan(min(lamp.angle, 3.0) / 2) if lamp.kind == "sun" else lamp.radius
         across = unit(np.cross(towards, np.eye(3)[np.argmin(np.abs(towards))])) * radius
         up, span = np.cross(towards, across), math.pi * radius * radius
-    side = side if span > 0 else 1
+    side = max(side, 1) if span > 0 else 1
     x, y = (np.stack(np.meshgrid(*2 * [np.arange(side)]), -1).reshape(-1, 2).T + 0.5) / side * 2 - 1
     if lamp.kind != "area" or lamp.shape == "ELLIPSE":
         x, y = _round(x, y)
     offset = x[:, None] * across + y[:, None] * up
-    if lamp.kind == "sun":
-        position = unit(unit(matrix[:3, 2]) + offset)
-    else:
-        position = lamp.position + offset
+    position = unit(unit(matrix[:3, 2]) + offset) if lamp.kind == "sun" else lamp.position + offset
     return LampPoints(lamp, position.astype(np.float32), max(math.sqrt(span / math.pi / len(position)), 1e-4),
                       math.sqrt(span / len(position)))
+
+
+def count_sides(lamp: Lamp, middle: np.ndarray, reach: float, angle: float, most: int) -> int:
+    """Points along a lamp's edge, so that each stands for `angle` radians at most where an asset is, at middle (3,) and
+    `reach` metres around it."""
+    if lamp.kind == "sun":
+        wide = lamp.angle
+    else:
+        scale = np.linalg.norm(lamp.matrix[:3, :2], axis=0)
+        size = max(scale * lamp.size) if lamp.kind == "area" else 2 * lamp.radius
+        wide = size / max(float(np.linalg.norm(lamp.position - middle)) - reach, size / most, 1e-6)
+    return int(np.clip(math.ceil(wide / angle), 1, most))
+
+
+def choose(lamps: Sequence[Lamp], matrix: np.ndarray, config: LampConfig = LampConfig()
+           ) -> tuple[list[Lamp], list[Lamp]]:
+    """The lamps that are traced for an asset that stands at matrix (4, 4), and the rest."""
+    middle, reach = matrix[:3, 3], np.linalg.norm(matrix[:3, :3], 2) / 2
+    ends = np.concatenate([[middle], middle + reach * np.concatenate([np.eye(3), -np.eye(3)])]).astype(np.float32)
+    weight = np.array([_weigh(lamp, ends) for lamp in lamps])
+    order = np.argsort(-weight, kind="stable")
+    traced = set(order[:config.strongest][weight[order[:config.strongest]] > config.faint * weight.max(initial=0)])
+    return ([lamp for i, lamp in enumerate(lamps) if i in traced],
+            [lamp for i, lamp in enumerate(lamps) if i not in traced and weight[i] > 0])
+
+
+def _weigh(lamp: Lamp, places: np.ndarray) -> float:
+    """Luminance of a lamp's irradiance at places (K, 3), metres, world, where it is greatest."""
+    _, _, strength = sample(lamp, places[0], 1).reach(places)
+    return float(strength.max() * luminance(np.asarray(lamp.color, np.float32)))
+
+
+def add_far(environment: Environment, lamps: Sequence[Lamp], place: np.ndarray) -> Environment:
+    """An environment along the world's axes with lamps in it as a place (3,), metres, world, sees them."""
+    made = environment.map.copy()
+    rows, columns = made.shape[:2]
+    for lamp in lamps:
+        direction, _, strength = sample(lamp, place, 1).reach(place[None].astype(np.float32))
+        x, y, z = direction[0, 0]
+        row = min(int((0.5 - math.asin(np.clip(z, -1, 1)) / math.pi) * rows), rows - 1)
+        column = int((0.5 - math.atan2(y, x) / (2 * math.pi)) * columns) % columns
+        solid = (math.cos(row * math.pi / rows) - math.cos((row + 1) * math.pi / rows)) * 2 * math.pi / columns
+        made[row, column] += (lamp.color * strength.sum() / solid).astype(np.float32)
+    return Environment(made, environment.world_to_map, environment.strength)
 
 
 def _round(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

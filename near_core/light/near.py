@@ -9,6 +9,7 @@ import numpy as np
 from .._kernels import around, ggx
 from ..image import luminance
 from ..scene import Environment, Probe
+from ..scene.probe import make_empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,7 @@ class NearLight:
 
 def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit: float) -> NearLight:
     """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none."""
-    empty = Probe(np.zeros_like(probe.radiance), probe.distance, probe.position)
-    world = empty.lay_over(environment).map
+    world = make_empty(probe.position, len(probe.radiance)).lay_over(environment).map
     place = np.eye(3, 4)
     whole = NearLayer(around.prepare(probe.radiance, probe.distance, place), ggx.build_pyramid(world))
 

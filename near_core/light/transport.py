@@ -8,6 +8,7 @@ an object or the camera never resamples a map.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +19,8 @@ from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import fibonacci_sphere
 from ..image import luminance
 from ..progress import Progress, silent
-from ..scene import Camera, Environment, Probe
-from . import near
+from ..scene import Camera, Environment, Lamp, Probe
+from . import lamps, near
 from .config import TransportConfig
 from .near import NearLayer, NearLight
 
@@ -75,9 +76,10 @@ class PreparedLight:
         return self.environment.look_up(camera.pixel_rays(), threads=1)
 
 
-def prepare_probe(probe: Probe, world: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:
-    """A probe before a World, as the environment that it makes of both."""
-    light = prepare_light(probe.lay_over(world), config)
+def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
+                  config: TransportConfig = TransportConfig()) -> PreparedLight:
+    """A probe before a World, as the environment that both make together, with lamps in it that count as far."""
+    light = prepare_light(lamps.add_far(probe.lay_over(world), far, probe.position), config)
     limits = [limit * light.mean if count else math.inf for limit, count in (
         (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns)))]
     return replace(light, near=near.prepare(probe, world, *limits))

@@ -13,6 +13,7 @@ from ..asset import NeuralAsset
 from ..cache import RecentResults, count_bytes
 from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
+from ..light import lamps as _lamps
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
 from ..light.points import LitSurface
@@ -22,6 +23,7 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene.probe import make_empty
 from . import deferred, identity, passes, splatting, surface
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
@@ -177,13 +179,14 @@ class Renderer:
     def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
                     progress: Progress) -> LitInstance:
         prepared, asset, matrix = self._prepare_asset(seen, threads), seen.instance.asset, seen.matrix
-        light = self._put_probe(around.world, seen.instance)
+        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
+        shining, far = _lamps.choose(shining, matrix, self.lamps)
+        light = self._find_light(around.world, seen, far)
         rotation, suns, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
         key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
                light.near and (light.near.position.tobytes(), matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
-        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
         if shining:
             surroundings = self._surround(seen, shining, around)
             shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
@@ -218,13 +221,16 @@ class Renderer:
             return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
         return self._grids.get_or((asset.hash, level), build)
 
-    def _put_probe(self, light: PreparedLight, instance: Instance) -> PreparedLight:
-        """What an instance is lit by: the World, where its probe shows nothing before it."""
-        probe, world = instance.probe, light.environment
-        if probe is None:
+    def _find_light(self, light: PreparedLight, seen: SeenInstance, far: Sequence[Lamp]) -> PreparedLight:
+        """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
+        probe, world = seen.instance.probe, light.environment
+        if probe is None and not far:
             return light
-        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash)
-        return self._lights.get_or(key, lambda: self._tokenize(transport.prepare_probe(probe, world, self.transport)))
+        if probe is None:
+            probe = make_empty(seen.matrix[:3, 3])
+        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash, tuple(lamp.key for lamp in far))
+        return self._lights.get_or(key, lambda: self._tokenize(
+            transport.prepare_probe(probe, world, far, self.transport)))
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:

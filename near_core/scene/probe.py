@@ -47,3 +47,8 @@ class Probe:
         near = Environment(np.ascontiguousarray(self.radiance[..., :3], np.float32)).look_up(directions)
         cover = Environment(np.repeat(self.radiance[..., 3:], 3, -1)).look_up(directions)
         return Environment(near + (1 - cover) * environment.look_up(directions))
+
+
+def make_empty(position: np.ndarray, rows: int = 64) -> Probe:
+    """A probe where nothing stands around position (3,)."""
+    return Probe(np.zeros((rows, 2 * rows, 4), np.float32), np.full((rows, 2 * rows), np.inf, np.float32), position)

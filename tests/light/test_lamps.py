@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from near_core._kernels import ggx
 from near_core.light import lamps
-from near_core.scene import Lamp
+from near_core.light.config import LampConfig
+from near_core.scene import Environment, Lamp
 
 
 def stand(location, angles=(0, 0, 0), scale=(1, 1, 1)) -> np.ndarray:
@@ -19,9 +21,9 @@ def stand(location, angles=(0, 0, 0), scale=(1, 1, 1)) -> np.ndarray:
     return matrix
 
 
-def measure(lamp: Lamp, count: int = 16) -> float:
+def measure(lamp: Lamp, side: int = 4) -> float:
     """Irradiance on a card at the origin that faces +Z."""
-    direction, _, strength = lamps.sample(lamp, np.zeros(3), count).reach(np.zeros((1, 3), np.float32))
+    direction, _, strength = lamps.sample(lamp, np.zeros(3), side).reach(np.zeros((1, 3), np.float32))
     return float((strength * np.maximum(direction[..., 2], 0)).sum() * lamp.color[0])
 
 
@@ -49,13 +51,32 @@ def test_a_white_card_gets_what_cycles_gives_it(kind, place, about, expected):
 
 def test_light_does_not_hang_on_the_number_of_points():
     lamp = Lamp("area", stand((0.4, 0, 1), (0, 0.3, 0)), np.full(3, 10.0), size=(0.8, 0.3), shape="ELLIPSE")
-    assert measure(lamp, 16) == pytest.approx(measure(lamp, 1024), rel=0.01)
-    assert len(lamps.sample(Lamp("point", stand((0, 0, 1)), np.ones(3)), np.zeros(3), 16)) == 1
+    assert measure(lamp, 4) == pytest.approx(measure(lamp, 32), rel=0.01)
+    assert len(lamps.sample(Lamp("point", stand((0, 0, 1)), np.ones(3)), np.zeros(3), 4)) == 1
+
+
+def test_large_and_near_lamps_are_more_points():
+    lamp = Lamp("area", stand((0, 0, 2)), np.ones(3), size=(0.5, 0.2))
+    sides = [lamps.count_sides(lamp, np.float64([0, 0, z]), 0.3, 0.1, 4) for z in (-10, 0, 1.9, 2)]
+    assert sides == [1, 3, 4, 4]
+    assert lamps.count_sides(Lamp("sun", stand((0, 0, 2)), np.ones(3), angle=0.25), np.zeros(3), 0.3, 0.1, 4) == 3
+
+
+def test_of_many_lamps_the_strongest_are_traced_and_the_rest_keep_their_light():
+    near = [Lamp("point", stand((0.1 * k, 0, 2)), np.full(3, 100.0)) for k in range(16)]
+    weak = [Lamp("point", stand((0, 5, 1)), np.full(3, 50.0)), Lamp("sun", stand((0, 0, 0)), np.full(3, 0.02))]
+    traced, rest = lamps.choose([*weak, *near], np.eye(4), LampConfig(strongest=16, faint=0.0))
+    assert traced == near and rest == weak
+    dark = Environment(np.zeros((128, 256, 3), np.float32))
+    map = lamps.add_far(dark, rest, np.zeros(3)).map
+    assert np.count_nonzero(map[..., 0]) == 2
+    center = ggx.average_radiance(ggx.build_pyramid(map))[0] * 4 * np.pi
+    assert center == pytest.approx(50 / (4 * np.pi * 26) + 0.02, rel=0.02)
 
 
 @pytest.mark.parametrize("about", [dict(kind="point"), dict(kind="area", size=(0.0, 0.0)), dict(kind="area"),
                                    dict(kind="spot", spot_angle=math.pi, blend=0.0), dict(kind="sun", angle=3.0)])
 def test_a_lamp_on_a_surfel_sends_finite_light(about):
-    points = lamps.sample(Lamp(matrix=np.eye(4), color=np.ones(3), **about), np.float64([0, 0, 1]), 16)
+    points = lamps.sample(Lamp(matrix=np.eye(4), color=np.ones(3), **about), np.float64([0, 0, 1]), 4)
     _, _, strength = points.reach(np.zeros((1, 3), np.float32))
     assert np.isfinite(strength).all() and (strength >= 0).all()
