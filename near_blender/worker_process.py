@@ -173,13 +173,15 @@ class WorkerProcess:
 
     def _supervise(self) -> None:
         while True:
-            folder = Path(tempfile.mkdtemp(prefix="near-"))
+            folder = None
             try:
+                folder = Path(tempfile.mkdtemp(prefix="near-"))
                 code = self._run(folder)
             except (OSError, errors.NearError) as error:
                 log.add(f"{self.called} could not be started ({error}).")
                 code = None
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             with self._lock:
                 if not self._continue(code):
                     self._thread = None

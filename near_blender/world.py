@@ -193,9 +193,12 @@ class WorldBake:
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
         self.name, self._width = world.name, width
-        self._folder = tempfile.TemporaryDirectory(prefix="near-world-", ignore_cleanup_errors=True)
-        blend = str(Path(self._folder.name) / "world.blend")
-        bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
+        try:
+            self._folder = tempfile.TemporaryDirectory(prefix="near-world-", ignore_cleanup_errors=True)
+            blend = str(Path(self._folder.name) / "world.blend")
+            bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
+        except (OSError, RuntimeError) as error:
+            raise errors.NearError(f"The World {world.name} could not be handed over ({error}).", _NO_ROOM) from error
         sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
         self._job = client.get_cycles().bake_world(
             blend, world.name, frame=frame, width=width, seen_width=seen_width, samples=_SUN_SAMPLES if sun else 1,
@@ -236,6 +239,7 @@ def _scaled(rgb: np.ndarray) -> Environment:
     return Environment(environment.sanitize(rgb / np.float32(scale)), strength=scale)
 
 
+_NO_ROOM = "Free space in the folder for temporary files, or name another in TMPDIR."
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."
 
 

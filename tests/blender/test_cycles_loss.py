@@ -1,11 +1,14 @@
 """What a written scene loses: put beside it, or told."""
 
+import tempfile
+
 import bpy
 import numpy as np
 import pytest
 import stage
 
 from near_blender import client, cycles_loss, cycles_scene
+from near_core import errors
 
 
 @pytest.fixture
@@ -58,3 +61,10 @@ def test_python_drivers_are_named(scene):
     assert cycles_loss.describe(scene) == ""
     cube.driver_add("location", 1).driver.expression = "[0 for _ in 'a'][0]"
     assert "Python driver of Cube" in cycles_loss.describe(scene)
+
+
+def test_no_room_for_a_scene_is_an_error_in_words(scene, monkeypatch):
+    cycles_scene.forget()
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    with pytest.raises(errors.NearError, match="could not be handed.*TMPDIR"):
+        cycles_scene.capture(bpy.context.evaluated_depsgraph_get())

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -140,6 +141,15 @@ def test_no_interpreter_is_an_error_in_words(worker, ball, monkeypatch):
     worker.stop()
     monkeypatch.setattr(sys, "executable", "/nowhere/blender")
     monkeypatch.setattr(sys, "base_exec_prefix", "/nowhere")
+    with pytest.raises(errors.NearError, match="could not be started"):
+        submit(worker, ball).result()
+    monkeypatch.undo()
+    assert submit(worker, ball).result()["passes"]
+
+
+def test_no_room_for_temporary_files_is_an_error_in_words(worker, ball, monkeypatch):
+    worker.stop()
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(errors.NearError, match="could not be started"):
         submit(worker, ball).result()
     monkeypatch.undo()
