@@ -109,6 +109,10 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if around is None:
             made["Combined"][..., 3:] -= held
             return made
+        if answers[1]["stale"]:
+            around.renew(depsgraph)
+            answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
+        made["Combined"][..., :3] *= frame.cycles.film_exposure  # Cycles applies it to its own
         behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
         job = around.ask_front(window, wanted, made, behind) if assets.instances else None
         if job is not None:
@@ -154,7 +158,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         while not isinstance(light := world.read_light(depsgraph), world.WorldLight):
             self.update_stats("", f"Baking the World {light.name}")
             while not light.wait(_CHECK_EVERY):
-                if self.test_break():
+                if self._is_stopped():
                     raise errors.Cancelled
         return light
 
@@ -163,7 +167,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         first that failed."""
         shown = ""
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
-            if self.test_break() or any(job.failed for job in jobs):
+            if self._is_stopped() or any(job.failed for job in jobs):
                 for job in jobs:
                     job.cancel()
             phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
@@ -176,6 +180,10 @@ class NearRenderEngine(bpy.types.RenderEngine):
             if job.warning:
                 self.report({"WARNING"}, job.warning)
         return answers
+
+    def _is_stopped(self) -> bool:
+        """Whether Esc was pressed."""
+        return self.test_break()
 
     def view_update(self, context, depsgraph):
         if self._view is None:

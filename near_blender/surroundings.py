@@ -37,6 +37,11 @@ class OrdinaryThings:
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._unclear = ordinary.has_unclear_depth(depsgraph)
 
+    def renew(self, depsgraph: bpy.types.Depsgraph) -> None:
+        """Hands the scene over again: something over there is not as Blender told."""
+        cycles_scene.forget()
+        self.state = cycles_scene.capture(depsgraph)
+
     def ask_light(self, shadows: bool) -> tuple[worker_process.JobHandle | None, worker_process.JobHandle | None]:
         """Asks for the probes that are not known yet, and for what casts the lamps' shadows; None where all is known.
         shadows: whether lamps cast any."""

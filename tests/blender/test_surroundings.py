@@ -1,12 +1,15 @@
 """Assets among ordinary things: final pictures that Cycles and NeAR draw together."""
 
+import time
+
 import bpy
 import numpy as np
 import pytest
 import stage
 
-from near_blender import client, surroundings
+from near_blender import client, engine, surroundings
 from near_core.image import cryptomatte
+from tests.machine import slowness
 
 
 @pytest.fixture
@@ -163,3 +166,47 @@ def test_without_the_second_blender_assets_are_drawn_alone(scene, tmp_path, monk
     client.get_cycles().stop()
     made = stage.render(scene, tmp_path)["Combined"]
     assert made[24, 32, 0] > 2 * made[24, 32, 1] and np.allclose(made[46, 2], (0.5, 0.5, 0.5, 1), atol=1e-3)
+
+
+def test_view_layers_and_eyes_see_their_own(scene, tmp_path):
+    scene.render.use_multiview = True
+    scene.camera.data.stereo.convergence_mode, scene.camera.data.stereo.interocular_distance = "PARALLEL", 0.5
+    collection = bpy.data.collections.new("Second")
+    scene.collection.children.link(collection)
+    wall = bpy.data.objects["Wall"]
+    scene.collection.objects.unlink(wall)
+    collection.objects.link(wall)
+    scene.view_layers.new("Without").layer_collection.children["Second"].exclude = True
+    for layer in scene.view_layers:
+        layer.use_pass_z = True
+    stage.set_format(scene, "OPEN_EXR_MULTILAYER", "32")
+    scene.render.image_settings.views_format = "MULTIVIEW"
+    made = stage.render(scene, tmp_path)
+    left, right = (made[f"ViewLayer.Depth.{side}"][20, :, 0] for side in ("left", "right"))
+    assert left[6] < 8 and made["Without.Depth.left"][20, 6, 0] > 8, "the wall is in one layer only"
+    ball = [np.flatnonzero(row < 4).mean() for row in (left, right)]
+    assert ball[0] > ball[1] + 4, "the right eye sees the ball farther left"
+    assert np.flatnonzero(left < 8)[0] > np.flatnonzero(right < 8)[0], "and the wall"
+
+
+def test_frames_of_an_animation_follow_what_moves(scene, tmp_path):
+    post = add_post()
+    for frame, x in ((1, -0.6), (2, 0.6)):
+        post.location.x = x
+        post.keyframe_insert("location", frame=frame)
+    scene.view_layers[0].use_pass_z = True
+    stage.set_format(scene, "OPEN_EXR_MULTILAYER", "32")
+    scene.render.filepath, scene.frame_start, scene.frame_end = str(tmp_path / "a_"), 1, 2
+    bpy.ops.render.render(animation=True)
+    middles = [np.flatnonzero(np.abs(stage.read(tmp_path / f"a_{k:04}.exr")["Depth"][2, :, 0] - 2.5) < 0.3).mean()
+               for k in (1, 2)]
+    assert middles[0] < 25 and middles[1] > 38
+
+
+def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):
+    stage.render(scene, tmp_path)
+    scene.near.samples, scene.render.resolution_percentage = 4096, 800
+    pressed = time.monotonic() + 2
+    monkeypatch.setattr(engine.NearRenderEngine, "_is_stopped", lambda self: time.monotonic() > pressed)
+    bpy.ops.render.render()
+    assert time.monotonic() - pressed < 0.6 * slowness()
