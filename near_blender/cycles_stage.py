@@ -65,6 +65,8 @@ class StagedScene:
         """Goes to the view layer and the frame of a request."""
         self.layer = self.scene.view_layers[fields["layer"]]
         bpy.context.window_manager.windows[0].view_layer = self.layer
+        for layer in self.scene.view_layers:  # the render operator's own choice of one does nothing
+            _set(layer, "use", layer == self.layer)
         if (self.scene.frame_current, self.scene.frame_subframe) != (fields["frame"], fields["subframe"]):
             self.scene.frame_set(fields["frame"], subframe=fields["subframe"])
         self._pose = dict(zip(fields["names"], fields["matrices"]))
