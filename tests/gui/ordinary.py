@@ -1,0 +1,122 @@
+"""Run inside a Blender with a window by test_draft.py: ordinary objects around an asset in Rendered mode.
+
+    blender -P ordinary.py -- OUT      OUT: a folder with ball.near; gets draft.json and screenshots
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender
+from near_blender import log, viewport
+
+events: dict = {"draws": [], "reads": []}
+
+
+def area():
+    return next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "VIEW_3D")
+
+
+def view() -> viewport.ViewportPicture:
+    return max(viewport._views, key=lambda v: v._changed)
+
+
+def watch(name: str, method: str) -> None:
+    """Notes the processor time of the main thread in a method of the viewport."""
+    plain = getattr(viewport.ViewportPicture, method)
+
+    def watched(*args):
+        start = time.thread_time()
+        plain(*args)
+        events[name].append(round(time.thread_time() - start, 3))
+    setattr(viewport.ViewportPicture, method, watched)
+
+
+def screenshot(name: str) -> None:
+    os.system(f"import -window root {OUT / name}.png")
+
+
+def until(condition, seconds: float = 120.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        yield 0.02
+
+
+def paint(ob: bpy.types.Object, color) -> None:
+    material = bpy.data.materials.new("Paint")
+    material.use_nodes = True
+    material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (*color, 1)
+    material.diffuse_color = (*color, 1)
+    ob.data.materials.append(material)
+
+
+def build_scene() -> None:
+    scene = bpy.context.scene
+    scene.render.engine = "NEAR"
+    scene.view_settings.view_transform = "Standard"
+    for ob in list(scene.objects):
+        if ob.type == "MESH":
+            bpy.data.objects.remove(ob)
+    bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
+    bpy.ops.mesh.primitive_plane_add(size=6, location=(0, 0, -0.5))
+    paint(bpy.context.object, (0.1, 0.1, 0.8))
+    bpy.ops.mesh.primitive_cube_add(size=0.4, location=(0.45, -0.6, -0.1))
+    paint(bpy.context.object, (0.8, 0.05, 0.05))
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=500, ring_count=260, radius=0.3, location=(-1, 0, -0.2))
+    paint(bpy.context.object, (0.05, 0.7, 0.05))
+    scene.camera.location, scene.camera.rotation_euler = (0, -4, 0.6), (1.42, 0, 0)
+
+
+def steps():
+    build_scene()
+    watch("draws", "draw")
+    watch("reads", "update")
+    space = area().spaces[0]
+    space.region_3d.view_perspective, space.overlay.show_overlays = "CAMERA", False
+    space.shading.type = "RENDERED"
+    yield from until(lambda: viewport._views and not view().is_busy())
+    yield 0.3
+    screenshot("rest")
+    events["note"], events["boxes"] = view()._describe_work(), view()._surfaces.boxes
+    space.region_3d.view_camera_offset = 0.02, 0.0
+    area().tag_redraw()
+    shown = view()._shown
+    yield from until(lambda: view()._wanted is not None and view()._wanted != shown[0])
+    screenshot("moving")
+    yield from until(lambda: not view().is_busy())
+    count = len(events["draws"])
+    yield 2.0
+    events["draws_at_rest"] = len(events["draws"]) - count
+
+
+def run() -> None:
+    script = steps()
+
+    def step() -> float | None:
+        try:
+            return next(script)
+        except StopIteration:
+            pass
+        except Exception:
+            events["error"] = traceback.format_exc()
+        events["log"] = log.get_text()
+        (OUT / "draft.json").write_text(json.dumps(events, indent=1))
+        near_blender.unregister()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=1.0)
+
+
+bpy.context.preferences.view.show_splash = False
+near_blender.register()
+run()

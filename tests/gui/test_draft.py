@@ -1,0 +1,66 @@
+"""Ordinary objects in Rendered mode, in a Blender with a window. Screenshots stay in the folder `draft` of NEAR_GUI."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from near_core import asset
+from near_core.create.create import create_from_mesh
+from near_core.mesh import Mesh
+from tests.machine import slowness
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.gui, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def out(home) -> Path:
+    return home / "draft"
+
+
+@pytest.fixture(scope="module")
+def events(out, blender, packages) -> dict:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
+    asset.save(create_from_mesh(Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32)), name="Ball"),
+               out / "ball.near")
+    blender("--factory-startup", "-P", str(ROOT / "tests/gui/ordinary.py"), "--", str(out),
+            NEAR_GUI_PACKAGES=str(packages), NUM="79")
+    events = json.loads((out / "draft.json").read_text())
+    assert "error" not in events, events["error"]
+    return events
+
+
+def look(out, name: str) -> np.ndarray:
+    """The viewport (H, W, 3), 0..1."""
+    return np.asarray(Image.open(out / f"{name}.png").convert("RGB"), np.float32)[80:710, 60:920] / 255
+
+
+@pytest.mark.parametrize("name", ["rest", "moving"])
+def test_ordinary_objects_stand_around_the_asset(events, out, name):
+    picture = look(out, name)
+    red, green, blue = (picture[..., k] > 2 * picture[..., [j for j in range(3) if j != k]].max(-1) for k in range(3))
+    gray = np.ptp(picture, axis=-1) < 0.06
+    assert red.mean() > 0.004 and green.mean() > 0.005 and blue.mean() > 0.05 and gray.mean() > 0.05
+    rows, columns = np.nonzero(red)
+    around = gray[rows.min() - 20:rows.min(), columns.min():columns.max()]
+    assert around.mean() > 0.3, "the cube stands before the grey ball"
+
+
+def test_large_meshes_are_boxes_with_a_note(events):
+    assert events["boxes"] == ["Sphere"] and "drawn as boxes: Sphere" in events["note"]
+
+
+def test_drawing_and_reading_are_quick(events):
+    assert max(events["draws"]) < 0.3 * slowness() and max(events["reads"]) < 0.3 * slowness(), "seconds, main thread"
+
+
+def test_nothing_is_drawn_at_rest(events):
+    assert events["draws_at_rest"] <= 1 and "Traceback" not in events["log"]
