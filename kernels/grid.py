@@ -19,7 +19,7 @@ _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, *[POI
                  *[POINTER] * 4, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
-_trace_specular = Kernel("grid_trace_specular", *[POINTER] * 5, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
+_trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
                          POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
 _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
                   INTEGER)
@@ -241,7 +241,8 @@ def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *,
 
 def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
                    radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
-                   rays: int = 16, seed: int = 0, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                   rays: int = 16, seed: int = 0, points: tuple[np.ndarray, np.ndarray] | None = None,
+                   threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
@@ -249,7 +250,8 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     send out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the
     map's. around: what lies before the map, for origins of the asset's frame. rays: per surfel; a Hammersley set that a
     hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
-    lose no energy. Returns
+    lose no energy. points: (K, 3) and (K, 3) float32, where other reflections than the surfels' start, in the asset's
+    frame, and geometric normals; index then only rotates. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there,
@@ -258,6 +260,10 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     """
     index = _in_range("index", index, len(grid))
     count = len(index)
+    origin = outward = None
+    if points is not None:
+        origin = require("points[0]", points[0], (count, 3)) / np.float32(grid.cell) + np.float32(grid.resolution / 2)
+        outward = require("points[1]", points[1], (count, 3))
     require("view", view, (count, 3))
     require("normal", normal, (count, 3))
     require("roughness", roughness, (count,))
@@ -268,9 +274,9 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     open_sky, traced = np.empty((2, count, 2, 3), np.float32)
     blocked = np.empty(count, np.float32)
     around = around and around.move(_from_cells(grid, around))
-    _trace_specular(grid._address, index, view, normal, roughness, count, radiosity, pyramid.texels, pyramid.height,
-                    pyramid.levels, asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF, open_sky, traced,
-                    blocked, threads)
+    _trace_specular(grid._address, index, origin, outward, view, normal, roughness, count, radiosity, pyramid.texels,
+                    pyramid.height, pyramid.levels, asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF,
+                    open_sky, traced, blocked, threads)
     return open_sky, traced, blocked
 
 

@@ -69,12 +69,14 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
         });
     });
 }
-// open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. asset_to_map row-major 3x3.
+// point, outward: null, or where each reflection starts, in cells, and its geometric normal; index then only rotates its
+// samples. open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. asset_to_map row-major 3x3.
 // around: null, or what lies before the map; its place takes cells.
-NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *view, const float *normal,
-                                 const float *roughness, int64_t count, const float *radiosity, const float *texels,
-                                 int64_t height, int64_t levels, const float *asset_to_map, const NearAround *around,
-                                 int64_t rays, int64_t seed, float *open, float *traced, float *blocked, int64_t threads) {
+NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
+                                 const float *view, const float *normal, const float *roughness, int64_t count,
+                                 const float *radiosity, const float *texels, int64_t height, int64_t levels,
+                                 const float *asset_to_map, const NearAround *around, int64_t rays, int64_t seed,
+                                 float *open, float *traced, float *blocked, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Pyramid map{texels, int32_t(height), int32_t(levels)};
@@ -91,9 +93,9 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
             Vec3 toward[LANES], surface, origin;
             int64_t i = begin, ray_number = 0;
             const auto draw = [&] {  // the next LANES rays of surfel i
-                const size_t place = size_t(g.place[index[i]]);
-                surface = load(g.plane + 4 * place);
-                origin = lifted(g, g.position + 3 * place, surface);
+                const size_t place = point ? 0 : size_t(g.place[index[i]]);
+                surface = load(point ? outward + 3 * i : g.plane + 4 * place);
+                origin = lifted(g, point ? point + 3 * i : g.position + 3 * place, surface);
                 const Lobe lobe(load(view + 3 * i), load(normal + 3 * i), surface, roughness[i],
                                 hash(uint32_t(index[i]) ^ hash(uint32_t(seed))));
                 VecLanes l;

@@ -110,9 +110,10 @@ def tangents(n):
     return np.stack([1 + sign * x * x * a, sign * b, -sign * x], -1), np.stack([b, sign + y * y * a, -y], -1)
 
 
-def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0):
+def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0, points=None):
     """open, traced (K, 2, 3) and blocked (K,); `levels` of twins.ggx.build_pyramid."""
-    surface, n, v = (a.astype(np.float64) for a in (grid.normal[index], normal, view))
+    origin, outward = (grid.position[index], grid.normal[index]) if points is None else points
+    surface, n, v = (a.astype(np.float64) for a in (outward, normal, view))
     s, t = tangents(n)
     local = np.stack([(v * s).sum(-1), (v * t).sum(-1), np.maximum((v * n).sum(-1), 1e-3)], -1)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
@@ -128,8 +129,8 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     lod = microfacets.footprint(len(levels[0]), density, rays)
     in_map = (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3)
     sky = ggx.sample(levels, in_map, lod.reshape(-1)).reshape(count, rays, 3)
-    many = np.repeat(index, rays)
-    hit, _ = trace(grid, grid.position[many], l.reshape(-1, 3), grid.normal[many])
+    many = np.repeat(np.arange(count), rays)
+    hit, _ = trace(grid, origin[many], l.reshape(-1, 3), outward[many])
     hit = hit.reshape(count, rays)
     seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0), :3], sky)
     factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays

@@ -33,6 +33,8 @@ class TransportConfig:
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
     point_rays: int = 32  # of a point between surfels, not traced
+    traced_rays: int = 16  # of a point between surfels, traced
+    least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees
 

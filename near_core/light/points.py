@@ -97,8 +97,7 @@ def shade_points(lit: LitSurface, around: Neighbourhood, points: Surfels, view: 
     spots = 0 if lit.illumination.lit is None else lit.illumination.lit.shape[1]
     irradiance = _find_irradiance(lit, points, lasting)
     opened, glare = _reflect_map(lit, points, view, lasting[:, _Lasting.OTHER:_Lasting.OTHER + spots])
-    blocked = np.clip(seen[:, _Seen.BLOCKED], 0, 1)
-    own = seen[:, _Seen.OWN].reshape(-1, 2, 3)
+    own, blocked = _reflect_asset(lit, points, view, seen)
     specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
@@ -145,6 +144,23 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
         for out, sent in zip(glare, (each, each * arrives[rows][..., None])):
             out[rows] = limit_luminance(np.tensordot(sent, weight, (1, 0)), limit)
     return opened, glare
+
+
+def _reflect_asset(lit: LitSurface, points: Surfels, view: np.ndarray, seen: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray]:
+    """What points reflect of the asset itself, (K, 2, 3), and how much of the lobe this hides, (K,): traced where the
+    surfels around say that there is any."""
+    light, config = lit.light, lit.transport.config
+    own, blocked = np.zeros((len(points), 2, 3), np.float32), np.zeros(len(points), np.float32)
+    rows = np.flatnonzero(seen[:, _Seen.BLOCKED] > config.least_blocked)
+    if len(rows):
+        part = points.take(rows)
+        opened, traced, blocked[rows] = grid.trace_specular(
+            lit.transport.grid, np.zeros(len(rows), np.int32), np.ascontiguousarray(view[rows]), part.shading_normal,
+            part.roughness, lit.illumination.radiosity, light.base, light.asset_to_map(lit.rotation).astype(np.float32),
+            rays=config.traced_rays, points=(part.position, part.normal), threads=1)
+        own[rows] = np.maximum(traced - opened * (1 - blocked[rows])[:, None, None], 0)
+    return own, blocked
 
 
 def _light_by_lamps(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,
