@@ -29,96 +29,87 @@ class LitSurface:
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """What the M surfels of an asset tell the points between them, float32.
+    """What the M surfels of an asset tell the points between them. told: (M, C) float32, as _Told, then which spots
+    arrive, how much of each lamp, and what the caller adds. share: (M,) float32, how much of each surfel counts."""
 
-    lasting: (M, _Lasting.OTHER + P + L), as _Lasting, which spots arrive, and how much of each lamp. share: (M,), how
-    much of each surfel counts. seen: (M, C) of the surfels that the camera sees, as _Seen, and what else the caller
-    wants. seen_share: (M,), 0 for the others.
-    """
-
-    lasting: np.ndarray
+    told: np.ndarray
     share: np.ndarray
-    seen: np.ndarray
-    seen_share: np.ndarray
 
 
-class _Lasting:
-    """Columns of Neighbourhood.lasting."""
+class _Told:
+    """Columns of Neighbourhood.told."""
 
     OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map
     VISIBILITY = 9
     LAMPS_BOUNCED = slice(10, 13)  # irradiance
-    OTHER = 13
-
-
-class _Seen:
-    """Columns of Neighbourhood.seen."""
-
-    OWN = slice(0, 6)  # what is reflected of the asset itself, for F0 and F90
-    BLOCKED = 6  # the share of the lobe that this hides
-    AMONG = slice(7, 13)  # what is reflected of the asset in the light of lamps
-    OTHER = 13
+    # of surfels that are shaded for the camera, 0 for the others
+    SHADED = 13  # 1
+    BLOCKED = 14  # the share of the lobe that the asset hides
+    AMONG = slice(15, 21)  # what is reflected of the asset in the light of lamps, for F0 and F90
+    OTHER = 21
 
 
 def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.ndarray], rays: int) -> Neighbourhood:
-    """shaded: the surfels that the camera sees, in parts. other: (K, n) of each part, more columns of `seen`. rays:
-    specular ones per surfel."""
+    """shaded: surfels that the camera sees, in parts, not all need be among them. other: (K, n) of each part, what the
+    caller wants to know of them, too. rays: specular ones per surfel."""
     surfels, illumination, lamps = lit.transport.surfels, lit.illumination, lit.lamps
-    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity)
-    none = np.zeros((len(surfels), 3), np.float32)
-    parts = [illumination.open, illumination.direct, illumination.bounced, illumination.visibility[:, None],
-             none if lamps is None else lamps.bounced]
-    parts += [] if illumination.lit is None else [illumination.lit]
-    parts += [] if lamps is None else [lamps.lit]
-    seen = np.zeros((len(surfels), _Seen.OTHER + (other[0].shape[1] if other else 0)), np.float32)
-    seen_share = np.zeros(len(surfels), np.float32)
-    for each, more in zip(shaded, other):
-        seen[each.index, _Seen.OWN] = each.own.reshape(-1, 6)
-        seen[each.index, _Seen.BLOCKED] = each.blocked
+    arrives = [] if illumination.lit is None else [illumination.lit]
+    arrives += [] if lamps is None else [lamps.lit]
+    told = np.zeros((len(surfels), _Told.OTHER + sum(each.shape[1] for each in arrives)
+                     + (other[0].shape[1] if other else 0)), np.float32)
+    told[:, _Told.OPEN], told[:, _Told.DIRECT] = illumination.open, illumination.direct
+    told[:, _Told.BOUNCED], told[:, _Told.VISIBILITY] = illumination.bounced, illumination.visibility
+    if lamps is not None:
+        told[:, _Told.LAMPS_BOUNCED] = lamps.bounced
+    end = _Told.OTHER
+    for share in arrives:
+        told[:, end:end + share.shape[1]] = share
+        end += share.shape[1]
+    for part, more in zip(shaded, other):
+        told[part.index, _Told.SHADED], told[part.index, _Told.BLOCKED] = 1, part.blocked
         if lamps is not None:
-            seen[each.index, _Seen.AMONG] = trace_among(lit.transport, lamps, each, rays).reshape(-1, 6)
-        seen[each.index, _Seen.OTHER:] = more
-        seen_share[each.index] = share[each.index]
-    return Neighbourhood(np.concatenate(parts, 1, dtype=np.float32, casting="unsafe"), share, seen, seen_share)
+            told[part.index, _Told.AMONG] = trace_among(lit.transport, lamps, part, rays).reshape(-1, 6)
+        told[part.index, end:] = more
+    return Neighbourhood(told, np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity))
 
 
 def shade_points(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray
                  ) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
-    """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what of
-    Neighbourhood.seen the caller added, (K, n).
+    """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what the caller
+    added to the neighbourhood, (K, n), zeros where no surfel nearby was shaded.
 
     points: K on the surface of the asset, normals on the side that is seen; their area counts for nothing. view: (K, 3)
     float32 unit, asset frame. index of what returns is -1: points have no surfel of their own.
     """
-    config = lit.transport.config
-    blend = lambda features, share: grid.blend(lit.transport.grid, points.position, points.normal, features, share,
-                                               radius=config.blend_radius, threads=1)
-    lasting, seen = blend(around.lasting, around.share), blend(around.seen, around.seen_share)
-    spots = 0 if lit.illumination.lit is None else lit.illumination.lit.shape[1]
-    irradiance = _find_irradiance(lit, points, lasting)
-    opened, glare = _reflect_map(lit, points, view, lasting[:, _Lasting.OTHER:_Lasting.OTHER + spots])
-    own, blocked = _reflect_asset(lit, points, view, seen)
+    told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
+                      radius=lit.transport.config.blend_radius, threads=1)
+    told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    spots = _Told.OTHER + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
+    lamps = spots + (0 if lit.lamps is None else lit.lamps.lit.shape[1])
+    told[:, lamps:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    irradiance = _find_irradiance(lit, points, told)
+    opened, glare = _reflect_map(lit, points, view, told[:, _Told.OTHER:spots])
+    own, blocked = _reflect_asset(lit, points, view, told[:, _Told.BLOCKED])
     specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
     shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
-                    lasting[:, _Lasting.VISIBILITY], own)
+                    told[:, _Told.VISIBILITY], own)
     by_lamps = None
     if lit.lamps is not None:
-        arrives = lasting[:, _Lasting.OTHER + spots:]
-        among = seen[:, _Seen.AMONG].reshape(-1, 2, 3)
-        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, points, view, arrives, among,
-                                                               lasting[:, _Lasting.LAMPS_BOUNCED]))
-    return shaded, by_lamps, seen[:, _Seen.OTHER:]
+        among = told[:, _Told.AMONG].reshape(-1, 2, 3)
+        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, points, view, told[:, spots:lamps], among,
+                                                               told[:, _Told.LAMPS_BOUNCED]))
+    return shaded, by_lamps, told[:, lamps:]
 
 
-def _find_irradiance(lit: LitSurface, points: Surfels, lasting: np.ndarray) -> np.ndarray:
+def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray) -> np.ndarray:
     """Of the whole map, of what is seen of it, bounced. (K, 3, 3)."""
     turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
     whole = lit.light.irradiance.sample(points.shading_normal @ turn, np.zeros(len(points), np.float32), threads=1)
     # a bent normal sees more or less of the sky than the surfels around do in the mean
-    bend = np.clip(whole / np.maximum(lasting[:, _Lasting.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    return np.stack([whole, lasting[:, _Lasting.DIRECT] * bend, lasting[:, _Lasting.BOUNCED]], 1)
+    bend = np.clip(whole / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
+    return np.stack([whole, told[:, _Told.DIRECT] * bend, told[:, _Told.BOUNCED]], 1)
 
 
 def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
@@ -149,16 +140,16 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
 def _reflect_asset(lit: LitSurface, points: Surfels, view: np.ndarray, seen: np.ndarray
                    ) -> tuple[np.ndarray, np.ndarray]:
     """What points reflect of the asset itself, (K, 2, 3), and how much of the lobe this hides, (K,): traced where the
-    surfels around say that there is any."""
+    surfels around say that there is any: seen (K,), their share."""
     light, config = lit.light, lit.transport.config
     own, blocked = np.zeros((len(points), 2, 3), np.float32), np.zeros(len(points), np.float32)
-    rows = np.flatnonzero(seen[:, _Seen.BLOCKED] > config.least_blocked)
+    rows = np.flatnonzero(seen > config.least_blocked)
     if len(rows):
-        part = points.take(rows)
+        part, layer = points.take(rows), light.choose("base", lit.matrix)
         opened, traced, blocked[rows] = grid.trace_specular(
             lit.transport.grid, np.zeros(len(rows), np.int32), np.ascontiguousarray(view[rows]), part.shading_normal,
-            part.roughness, lit.illumination.radiosity, light.base, light.asset_to_map(lit.rotation).astype(np.float32),
-            rays=config.traced_rays, points=(part.position, part.normal), threads=1)
+            part.roughness, lit.illumination.radiosity, layer.far, light.asset_to_map(lit.rotation).astype(np.float32),
+            around=layer.around, rays=config.traced_rays, points=(part.position, part.normal), threads=1)
         own[rows] = np.maximum(traced - opened * (1 - blocked[rows])[:, None, None], 0)
     return own, blocked
 

@@ -56,6 +56,7 @@ class SplattingConfig:
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
     least_obliqueness: float = 0.3  # cosine from which maps are looked up no blurrier
+    skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
     skin_cell: float = 0.75  # pixels: where a cell is wider, a skin is drawn instead of surfels
 
     def samples(self, quality: str) -> int:

@@ -42,12 +42,14 @@ class SkinnedInstance:
 def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,
          config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
     """Features (H, W, channels), premultiplied, and alpha (H, W). rays: specular ones per surfel."""
-    placed = [_place(instance, channels, settings, rays, part(progress, n / len(instances), (n + 1) / len(instances)))
+    count = len(instances)
+    placed = [_place(instance, channels, settings, rays, config, part(progress, n / count, (n + 1) / count))
               for n, instance in enumerate(instances)]
     return skin.draw(placed, camera, channels, settings.threads, config)
 
 
-def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, progress: Progress) -> PlacedSkin:
+def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, config: SplattingConfig,
+           progress: Progress) -> PlacedSkin:
     lit = instance.lit
     # the decoder knows surfels; by what it changes their light, that of the points between them changes
     undecoded = replace(settings, shading="transport") if instance.decoded else settings
@@ -64,14 +66,15 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
         least = np.float32(0.02 * lit.light.mean)
         return shaded, np.clip((instance.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
-    parts = np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)
+    some = np.arange(0, len(instance.surfels), config.skin_stride)
+    parts = np.array_split(some, -(-len(some) // AT_ONCE) or 1)
     made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
     around = points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
     def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
         view = np.ascontiguousarray(to_camera @ rotation)
         shaded, by_lamps, change = points.shade_points(lit, around, surfels, view)
-        radiance = instance.radiance(shaded, undecoded) * change * strength
+        radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
         if by_lamps is not None:
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
         features = np.zeros((len(surfels), channels), np.float32)

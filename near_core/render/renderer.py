@@ -270,8 +270,8 @@ class Renderer:
                 settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs,
                 None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
-        return deferred.draw(instances, camera, channels, settings, self.transport.rays(settings.quality),
-                             self.splatting, progress)
+        return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,
+                             progress)
 
     def _draw_splats(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
                      who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:

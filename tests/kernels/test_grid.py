@@ -231,6 +231,21 @@ def test_trace_specular_follows_its_twin(still_life, light, monkeypatch, variant
         assert off.mean() <= 0.02  # a ray may graze a surfel's edge
 
 
+def test_reflections_start_where_points_are(still_life, light):
+    (index, view, normal, roughness), turn = shading(still_life, 200), TURNED.astype(np.float32)
+    shift = np.random.default_rng(2).normal(0, 0.2 * still_life.cell, (200, 3))
+    points = (still_life.position[index] + shift).astype(np.float32), still_life.normal[index]
+    same, radiosity = np.zeros(200, np.int32), rgb0(np.abs(still_life.normal))
+    got = grid.trace_specular(still_life, same, view, normal, roughness, radiosity, ggx.build_pyramid(light), turn,
+                              rays=8, points=points)
+    expected = twin.trace_specular(still_life, same, view, normal, roughness, radiosity, twin_ggx.build_pyramid(light),
+                                   turn, rays=8, points=points)
+    assert 0.1 < expected[2].mean() < 0.9
+    for a, b in zip(got, expected):
+        off = ~np.isclose(a, b, rtol=5e-3, atol=5e-3).reshape(len(a), -1).all(1)
+        assert off.mean() <= 0.03  # a ray may graze a surfel's edge
+
+
 def test_white_furnace():
     """Under a white sky, with F0 = F90 = 1 and no hits, a surfel reflects its directional albedo."""
     scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
