@@ -23,7 +23,7 @@ from . import worker_process
 from ._core import PATH
 
 _BOOT = ("import json,runpy,sys; p=json.loads(sys.argv[-1])['path']; "
-         "sys.path[:]=list(dict.fromkeys([*p[:1],*sys.path,*p[1:]])); "
+         "sys.path[:]=list(dict.fromkeys([*p,*sys.path])); "
          "runpy.run_module('near_blender.cycles_main',run_name='__main__',alter_sys=True)")
 
 _KEPT = 3  # pictures: a frame may have two views, and what is in front
