@@ -22,8 +22,8 @@ _gather = Kernel("around_gather", POINTER, POINTER, INTEGER, INTEGER, *[POINTER]
 class _AroundView(ctypes.Structure):
     """Field for field NearAround in src/around.h."""
 
-    _fields_ = [("color", ctypes.c_void_p), ("depth", ctypes.c_void_p), ("place", ctypes.c_float * 12),
-                ("height", ctypes.c_int32), ("levels", ctypes.c_int32)]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("color", "mirrored", "depth")]
+    _fields_ += [("place", ctypes.c_float * 12), ("height", ctypes.c_int32), ("levels", ctypes.c_int32)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +31,24 @@ class Around:
     """A panorama as rays look it up, h rows. place: (3, 4) float64, takes their origins to metres from where it was
     taken, along the map's axes.
 
-    color: premultiplied RGB and cover. depth: cover per metre, and cover.
+    color: premultiplied RGB and cover, without what is mirrored; mirrored: this, None where nothing is: it is looked up
+    by direction alone, since what a mirror shows lies far behind it. depth: cover per metre, and cover.
     """
 
     color: Pyramid
     depth: Pyramid
     place: np.ndarray
+    mirrored: Pyramid | None = None
 
     def move(self, place: np.ndarray) -> "Around":
         """The same for origins of another frame."""
-        return Around(self.color, self.depth, place)
+        return Around(self.color, self.depth, place, self.mirrored)
 
     @cached_property
     def _view(self) -> _AroundView:
         place = (ctypes.c_float * 12)(*np.asarray(self.place, np.float64).reshape(12).tolist())
-        return _AroundView(self.color.texels.ctypes.data, self.depth.texels.ctypes.data, place, self.color.height,
-                           self.color.levels)
+        return _AroundView(self.color.texels.ctypes.data, self.mirrored and self.mirrored.texels.ctypes.data,
+                           self.depth.texels.ctypes.data, place, self.color.height, self.color.levels)
 
     @property
     def address(self) -> int:
@@ -89,12 +91,19 @@ class Around:
         return lod + np.float32(np.log2(far.height / self.color.height))
 
 
-def prepare(radiance: np.ndarray, distance: np.ndarray, place: np.ndarray) -> Around:
+def prepare(radiance: np.ndarray, distance: np.ndarray, place: np.ndarray, mirrored: np.ndarray | None = None
+            ) -> Around:
     """A panorama ready for rays. radiance: (H, 2H, 4) float32, premultiplied RGB and cover. distance: (H, 2H) float32,
-    metres, infinite where nothing is. place: as Around's."""
+    metres, infinite where nothing is. place: as Around's. mirrored: (H, 2H) float32, the share of the radiance that
+    mirrors something, or None."""
     cover = np.clip(radiance[..., 3], 0, 1)
     nearness = cover / np.maximum(distance, 1e-4)
-    color = ggx.build_pyramid(np.ascontiguousarray(radiance[..., :3]))
+    share = np.zeros((1, 1, 1), np.float32) if mirrored is None else np.clip(mirrored, 0, 1)[..., None]
+    color = ggx.build_pyramid(np.ascontiguousarray(radiance[..., :3] * (1 - share), np.float32))
     depth = ggx.build_pyramid(np.ascontiguousarray(np.stack([nearness, cover, 0 * cover], -1), np.float32))
     color.texels[:, 3] = depth.texels[:, 1]
-    return Around(color, depth, place)
+    if mirrored is None:
+        return Around(color, depth, place)
+    shown = ggx.build_pyramid(np.ascontiguousarray(radiance[..., :3] * share, np.float32))
+    shown.texels[:, 3] = depth.texels[:, 1]
+    return Around(color, depth, place, shown)

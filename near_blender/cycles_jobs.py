@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from . import colorspace, cycles_aovs, cycles_occluders, cycles_world
-from ._core import errors, filters, progress
+from ._core import errors, filters, image, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene, can_denoise
@@ -19,12 +19,15 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Normal": ("use_pass_normal", ("Normal",)), "Position": ("use_pass_position", ("Position",)),
           "Diffuse Color": ("use_pass_diffuse_color", ("DiffCol", "Diffuse Color")),
           "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
+          "Glossy Direct": ("use_pass_glossy_direct", ("GlossDir", "Glossy Direct")),
+          "Glossy Indirect": ("use_pass_glossy_indirect", ("GlossInd", "Glossy Indirect")),
           "Emission": ("use_pass_emit", ("Emit", "Emission")),
           "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
           **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
-_COLORS = ("Combined", "Diffuse Color", "Glossy Color", "Emission", "Base Color")
+_GLOSSY = ("Glossy Direct", "Glossy Indirect", "Glossy Color")
+_COLORS = ("Combined", "Diffuse Color", *_GLOSSY, "Emission", "Base Color")
 _HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
@@ -89,7 +92,7 @@ class CyclesJobs:
         stage.use_samples(request["samples"], request["denoise"], request["threads"])
         for name, (switch, _) in PASSES.items():
             if switch:
-                setattr(stage.layer, switch, name == "Depth")
+                setattr(stage.layer, switch, name in ("Depth", *_GLOSSY))
         lamps = [ob.name_full for ob in stage.objects if ob.type == "LIGHT"]
         answers, count = [], len(request["probes"])
         for number, probe in enumerate(request["probes"]):
@@ -99,7 +102,7 @@ class CyclesJobs:
             drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
-            answers.append(scenes.Probe(radiance, distance, probe["position"]))
+            answers.append(scenes.Probe(radiance, distance, probe["position"], find_mirrored(drawn)))
         return {"probes": answers, "stale": stage.stale}
 
 
@@ -127,6 +130,14 @@ def keep_light(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         off = np.stack([filters.blur_box(plane, _BLUR) for plane in off])
     kept = clean + off.transpose(1, 2, 0)[:, 2 * _BLUR:-2 * _BLUR].astype(np.float32)
     return drawn | {"Combined": np.clip(np.nan_to_num(kept), 0, (np.inf, np.inf, np.inf, 1)).astype(np.float32)}
+
+
+def find_mirrored(drawn: dict[str, np.ndarray]) -> np.ndarray:
+    """The share of a panorama's radiance that surfaces mirror, (H, W) float32 in 0..1."""
+    direct, indirect, color, whole = (_pick(name, drawn)[0][1][..., :3] for name in (*_GLOSSY, "Combined"))
+    shown, whole = (filters.blur_box(np.nan_to_num(image.luminance(light)), 1)  # they are noisy
+                    for light in ((direct + indirect) * color, whole))
+    return np.clip(shown / np.maximum(whole, 1e-9), 0, 1).astype(np.float32)
 
 
 def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -5,7 +5,8 @@
 
 // Field for field as _AroundView in kernels/around.py.
 struct NearAround {
-    const float *color;     // pyramid of premultiplied RGB and cover
+    const float *color;     // pyramid of premultiplied RGB, without what is mirrored, and cover
+    const float *mirrored;  // pyramid of what is mirrored there, and cover; null where nothing is
     const float *depth;     // pyramid of cover per metre, and cover
     float place[12];        // row-major 3x4: from an origin to metres from the place it is seen from, map axes
     int32_t height, levels;
@@ -58,6 +59,10 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
         const Float4 near = seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY));
         out[k] = (near + (1.0f - share[k]) * out[k]) * Float4{1, 1, 1, 0};
     }
+    if (!a.mirrored) return;
+    sample({a.mirrored, a.height, a.levels}, d, near_lod, seen);  // it lies far behind what mirrors it
+    for (int k = 0; k < LANES; ++k)
+        out[k] += seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY)) * Float4{1, 1, 1, 0};
 }
 
 }  // namespace

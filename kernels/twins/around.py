@@ -14,7 +14,8 @@ def look(around, far, origin, direction, far_lod, near_lod):
 
     A ray meets what is around where the panorama, looked up at the place that the ray has then reached, says that it
     is as far away: found in STEPS from the distance in the ray's own direction. What covers only a part of a texel is
-    looked up with its own colour, so that things do not fade into what is behind them.
+    looked up with its own colour, so that things do not fade into what is behind them. What is mirrored lies far behind
+    its mirror: it is looked up in the ray's own direction.
     """
     color, depth = _levels(around.color), _levels(around.depth)
     place = np.asarray(around.place, np.float64)
@@ -33,7 +34,11 @@ def look(around, far, origin, direction, far_lod, near_lod):
     closer = np.where(empty, 0, np.log2(np.clip(t / r, 0.0625, 4)))
     seen = ggx.sample(color, q, near_lod + closer)
     own = seen[:, :3] * (cover / np.maximum(seen[:, 3], 1e-3))[:, None]
-    return own + (1 - cover[:, None]) * ggx.sample(far, d, far_lod)
+    made = own + (1 - cover[:, None]) * ggx.sample(far, d, far_lod)
+    if around.mirrored is None:
+        return made
+    shown = ggx.sample(_levels(around.mirrored), d, near_lod)
+    return made + shown[:, :3] * (cover / np.maximum(shown[:, 3], 1e-3))[:, None]
 
 
 def gather(around, far, origin, normal, direction, radiance, opened, far_lod, near_lod, asset_to_map):

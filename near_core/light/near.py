@@ -45,13 +45,14 @@ def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit
     """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none."""
     world = make_empty(probe.position, len(probe.radiance)).lay_over(environment).map
     place = np.eye(3, 4)
-    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place), ggx.build_pyramid(world))
+    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), ggx.build_pyramid(world))
 
     def dim(limit: float) -> NearLayer:
         if not np.isfinite(limit):
             return whole
         near = np.concatenate([_limit(probe.radiance[..., :3], limit), probe.radiance[..., 3:]], -1)
-        return NearLayer(around.prepare(near, probe.distance, place), ggx.build_pyramid(_limit(world, limit)))
+        return NearLayer(around.prepare(near, probe.distance, place, probe.mirrored),
+                         ggx.build_pyramid(_limit(world, limit)))
 
     return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit))
 

@@ -21,11 +21,13 @@ class Probe:
 
     radiance: (H, 2H, 4) float32, linear Rec.709, premultiplied; equirect as Environment.map, along the world's axes.
     distance: (H, 2H) float32, metres from position, infinite where nothing is. position: (3,) float64, metres, world.
+    mirrored: (H, 2H) float32, the share of the radiance that smooth surfaces mirror; None where it is not known.
     """
 
     radiance: np.ndarray
     distance: np.ndarray
     position: np.ndarray
+    mirrored: np.ndarray | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -33,12 +35,14 @@ class Probe:
         content = hashlib.sha256(np.ascontiguousarray(self.radiance, np.float32))
         content.update(np.ascontiguousarray(self.distance, np.float32))
         content.update(np.ascontiguousarray(self.position, np.float64))
+        if self.mirrored is not None:
+            content.update(np.ascontiguousarray(self.mirrored, np.float32))
         return content.hexdigest()[:32]
 
     @property
     def nbytes(self) -> int:
         """Of its arrays."""
-        return self.radiance.nbytes + self.distance.nbytes
+        return self.radiance.nbytes + self.distance.nbytes + (0 if self.mirrored is None else self.mirrored.nbytes)
 
     def lay_over(self, environment: Environment) -> Environment:
         """The light of both: the probe, and the World where it shows between. Along the world's axes, at strength 1."""

@@ -116,6 +116,20 @@ def test_probe_sees_around(scene):
     assert not empty.radiance.any()
 
 
+def test_probe_knows_what_is_mirrored(scene):
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    scene.collection.objects.link(lamp)
+    for place, metallic in (((4, 0, 0), 1.0), ((0, 4, 0), 0.0)):
+        bpy.ops.mesh.primitive_cube_add(location=place)
+        material = bpy.data.materials.new("Material")
+        material.use_nodes = True
+        material.node_tree.nodes["Principled BSDF"].inputs["Metallic"].default_value = metallic
+        bpy.context.object.data.materials.append(material)
+    job = client.get_cycles().probe(capture(), [((0, 0, 0.5), ["Cube"])], size=(16, 8), **OPTIONS)
+    probe, = job.result()["probes"]
+    assert probe.mirrored.shape == (8, 16) and probe.mirrored[4, 8] > 0.9 and probe.mirrored[4, 4] < 0.5
+
+
 def test_holes_leave_what_is_in_front(scene):
     cube = bpy.context.object
     bpy.ops.mesh.primitive_plane_add(size=1, location=(-0.5, -2, 0.5), rotation=(np.pi / 2, 0, 0))

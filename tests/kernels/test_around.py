@@ -1,5 +1,7 @@
 """Light from near by against its specification, and against a room that is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,8 @@ def scene():
     radiance[..., 3] = np.clip(radiance[..., 3], 0, 1)
     distance = rng.uniform(0.5, 3, (64, 128)).astype(np.float32)
     place = np.concatenate([rng.normal(0, 0.5, (3, 3)), rng.normal(0, 0.1, (3, 1))], 1)
-    return around.prepare(radiance, distance, place), rng.uniform(0, 1, (128, 256, 3)).astype(np.float32), rng
+    mirrored = rng.random((64, 128)).astype(np.float32)
+    return around.prepare(radiance, distance, place, mirrored), rng.uniform(0, 1, (128, 256, 3)).astype(np.float32), rng
 
 
 def test_rays_are_as_specified(scene):
@@ -38,6 +41,8 @@ def test_rays_are_as_specified(scene):
     got = near.look(ggx.build_pyramid(sky), origin, direction, lod)
     expected = twin.look(near, twin_ggx.build_pyramid(sky), origin, direction, lod + 1, lod)
     assert np.abs(got - expected).max() < 0.02 and np.abs(got - expected).mean() < 3e-4
+    assert np.abs(got - twin.look(replace(near, mirrored=None), twin_ggx.build_pyramid(sky), origin, direction, lod + 1,
+                                  lod)).mean() > 0.01
 
 
 def test_gathered_light_is_as_specified(scene):
@@ -61,6 +66,18 @@ def test_a_floor_is_met_where_it_lies():
         down = unit(np.float32([[x, 0.1, -0.5]]) - origin)
         seen = near.look(black, origin, down, np.zeros(1, np.float32))
         np.testing.assert_allclose(seen, 1.0 if x > 0 else 0.0, atol=0.05, err_msg=f"{x}, {white}")
+
+
+def test_what_a_floor_mirrors_does_not_move_with_the_place():
+    radiance, distance = make_floor()
+    white = np.concatenate([radiance[..., 3:]] * 4, -1)
+    d = ggx.compute_directions(128)
+    white[..., 0] *= d[..., 0] > 0  # red lies on +X, behind the floor
+    near = around.prepare(white, distance, np.eye(3, 4), radiance[..., 3].copy())
+    origin, black = np.float32([[0.3, 0, -0.2]]), ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
+    for x, red in ((-0.2, 0), (0.2, 1)):
+        seen = near.look(black, origin, unit(np.float32([[x, 0, -0.3]])), np.zeros(1, np.float32))
+        np.testing.assert_allclose(seen, [[red, 1, 1]], atol=0.05)
 
 
 def test_what_is_around_hides_the_sky_without_taking_its_color():
