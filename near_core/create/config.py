@@ -52,6 +52,7 @@ class ReconstructionConfig:
     sure_logits: tuple[float, float] = (0.4, 0.75)  # the most that is said along the view: not sure at all, sure
     sure_radius: int = 4  # pixels of 64, twice; how large parts are in which one is sure or not
     sure_elsewhere: float = 0.15  # logits less for being sure somewhere else in the object
+    floor_elevations: tuple[float, float] = (3.0, 60.0)  # degrees; a photo that looks down so steeply shows the floor
     debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
     fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is

@@ -13,6 +13,7 @@ from ..mesh.surface_nets import average_around, compute_vertex_normals
 from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
+from ..scene import Camera
 from .config import ReconstructionConfig
 from .thickness import doubt_depth, estimate_thickness
 from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
@@ -40,6 +41,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     behind = np.full(len(deep), -1, np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
     deep, outline = _smooth_hidden(deep, behind, config), np.maximum(silhouette, -1)
+    deep = _cut_floor(deep, behind.reshape(deep.shape), view.camera, config)
     deep = _drop_debris(np.minimum(deep, outline.reshape(deep.shape)), config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
@@ -65,6 +67,16 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionC
     for step in config.fair_smoothing:
         deep = deep + step * share * (blur_binomial(deep) - deep)
     return deep
+
+
+def _cut_floor(deep: np.ndarray, behind: np.ndarray, camera: Camera, config: ReconstructionConfig) -> np.ndarray:
+    """A field of 128^3 cells without what would lie below all that the photo shows, if it looks down: things stand on
+    what is level. behind: how far behind the front cells are."""
+    x, y, z = camera.position
+    if not config.floor_elevations[0] < np.degrees(np.arctan2(z, np.hypot(x, y))) < config.floor_elevations[1]:
+        return deep
+    shown = np.flatnonzero(((np.abs(behind) < 1) & (deep > -1)).any((0, 1)))
+    return np.minimum(deep, np.arange(len(deep), dtype=np.float32) - shown[0] + 1) if len(shown) else deep
 
 
 def _drop_debris(deep: np.ndarray, share: float) -> np.ndarray:

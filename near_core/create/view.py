@@ -133,10 +133,16 @@ class LayerView:
 
     def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
+        behind, uv = self.measure_behind(points)
+        return behind < self.config.front_slack, uv
+
+    def measure_behind(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far points (P, 3) lie behind the nearest front around, in cells of 128^3: (P,), inf where there is none;
+        and their uv (P, 2)."""
         uv, depth = project(points, self.camera)
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
         front = local_minimum(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
-        return (depth < front + self.config.front_slack * CELL) & (np.abs(uv) < 1).all(1) & np.isfinite(front), uv
+        return np.where((np.abs(uv) < 1).all(1) & np.isfinite(front), (depth - front) / CELL, np.inf), uv
 
 
 @dataclass(frozen=True, eq=False)
