@@ -93,13 +93,16 @@ class CyclesJobs:
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in ("Depth", *_GLOSSY))
-        lamps = [ob.name_full for ob in stage.objects if ob.type == "LIGHT"]
+        reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
+        shown = [name for name, value in reflected.items() if value]
+        unseen = [ob.name_full for ob in stage.objects if ob.type == "LIGHT" or not reflected[ob.name_full]]
         answers, count = [], len(request["probes"])
         for number, probe in enumerate(request["probes"]):
             stage.look_around(probe["position"])
-            stage.hide_from_camera([*lamps, *probe["hidden"]], shown=request["proxies"])
+            stage.hide_from_camera([*unseen, *probe["hidden"]], shown=[*request["proxies"], *shown])
             part = progress.part(request.progress, number / count, (number + 1) / count)
-            drawn = keep_light(stage.draw(part))
+            with stage.without_film_tricks():
+                drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
             answers.append(scenes.Probe(radiance, distance, probe["position"], find_mirrored(drawn)))

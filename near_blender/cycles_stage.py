@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,19 @@ class StagedScene:
             ob: Any = known[name]
             own = self._seen.setdefault(name, ob.visible_camera)
             _set(ob, "visible_camera", name not in hidden and (own or name in shown))
+
+    @contextlib.contextmanager
+    def without_film_tricks(self) -> Iterator[None]:
+        """Meanwhile shadow catchers and holdouts are what they are to rays that do not come from the camera."""
+        changed = [(ob, name) for ob in self.objects for name in ("is_shadow_catcher", "is_holdout")
+                   if getattr(ob, name)]
+        for ob, name in changed:
+            setattr(ob, name, False)
+        try:
+            yield
+        finally:
+            for ob, name in changed:
+                setattr(ob, name, True)
 
     def draw(self, progress: Callable[[str, float], None],
              look: Callable[[bpy.types.Depsgraph], None] | None = None) -> dict[str, np.ndarray]:

@@ -165,6 +165,20 @@ class NEAR_WORLD_PT_light(_Properties):
         self.layout.prop(_near(context.world), "resolution")
 
 
+class NEAR_OBJECT_PT_visibility(_Properties):
+    bl_label = "Ray Visibility"
+    bl_context = "object"
+    bl_parent_id = "OBJECT_PT_visibility"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        layout.use_property_split = True
+        rays = layout.column()
+        for name in ("camera", "diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
+            rays.prop(ob, f"visible_{name}", text=name.replace("_", " ").title(), toggle=False)
+        layout.column(heading="Film").prop(ob, "is_shadow_catcher", toggle=False)
+
+
 class NEAR_DATA_PT_asset(bpy.types.Panel):
     bl_label = "Neural Asset"
     bl_space_type = "PROPERTIES"
@@ -270,13 +284,15 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
 
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film,
-           NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_DATA_PT_asset,
-           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
+           NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility,
+           NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are
-_BORROWED = {"EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_surface", "EEVEE_WORLD_PT_surface",
-             "MATERIAL_PT_preview", "RENDER_PT_output_pixel_density"}
+_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "EEVEE_MATERIAL_PT_context_material",
+             "EEVEE_MATERIAL_PT_surface", "EEVEE_WORLD_PT_surface", "MATERIAL_PT_preview",
+             "RENDER_PT_output_pixel_density"}
+_REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more
 # what every engine shows but NeAR does not do
 _LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", "_dof")
 
@@ -284,8 +300,8 @@ _LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", 
 def stock_panels() -> list[Any]:
     """Blender's panels that are shown for NeAR: those of every engine, marked BLENDER_RENDER, and a few more."""
     panels: list[Any] = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
-    return [panel for panel in panels if panel.__name__ in _BORROWED
-            or "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]
+    return [panel for panel in panels if panel.__name__ in _BORROWED or panel.__name__ not in _REPLACED
+            and "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]
 
 
 def register() -> None:

@@ -232,3 +232,11 @@ def test_what_is_not_there_is_stale(scene):
     fields = state.fields | {"names": [*state.fields["names"][:-1], "Nobody"]}
     job = client.get_cycles().draw(cycles_scene.SceneState(fields, state.needs), view(scene), SIZE, **OPTIONS)
     assert job.result()["stale"]
+
+
+def test_probe_sees_shadow_catchers_and_what_the_camera_does_not(scene):
+    cube = bpy.context.object
+    cube.location, cube.is_shadow_catcher, cube.visible_camera = (4, 0, 0), True, False
+    job = client.get_cycles().probe(capture(), [((0, 0, 0), [])], size=(16, 8), **OPTIONS)
+    assert job.result()["probes"][0].radiance[4, 8, 3] == 1
+    assert draw(scene, transparent=True)["Combined"][..., :3].max() == 0
