@@ -210,7 +210,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
         layout.operator_context = "INVOKE_DEFAULT"
         column = layout.column(align=True)
         column.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
-        column.operator("near.create_asset_from_mesh", text="From Mesh", icon="MESH_DATA")
+        column.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
         column = layout.column(align=True)
         column.operator("near.import_asset", text="Import...", icon="IMPORT")
         column.operator("near.add_sample", text="Sample", icon="MONKEY")

@@ -26,6 +26,15 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
 
     object_name: StringProperty(
         name="Object", description="Object to use instead of the active one", options={"SKIP_SAVE"})
+    detail: EnumProperty(
+        name="Detail", default="STANDARD",
+        items=[
+            ("DRAFT", "Draft (1 to 3 MB, 2 s)", "Surfels alone: small and quick, soft when seen from near"),
+            ("STANDARD", "Standard (2 to 5 MB, 3 s)", "Keeps 40,000 triangles and 1 MB of maps: sharp as a whole"),
+            ("CLOSEUP", "Close-up (up to 8 MB, 5 s)",
+             "Keeps 120,000 triangles and 3 MB of maps, for scans and large textures seen from near")],
+        description="How much of the mesh and its textures the asset keeps, how large its file becomes and about how "
+                    "long that takes")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -41,7 +50,8 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
             mesh, notes = geometry.read_mesh(ob, context.evaluated_depsgraph_get())
             for note in notes:
                 self.report({"INFO"}, note)
-            job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True)
+            job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True,
+                                          detail=self.detail.lower())
             return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 

@@ -105,7 +105,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         asset = assets.from_bytes(data, creation.name)
         ob = place_asset(context, asset, data)
         spent = time.monotonic() - creation.started
-        operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels in {spent:.1f} s")
+        operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels, {len(data) / 1e6:.1f} MB, "
+                                  f"{spent:.1f} s")
         return {"FINISHED"}
     return {"CANCELLED"}
 

@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from ..create.config import DETAILS
 from ..create.photo import ELEVATION, FOV
 from ..create.shot import VIEWS, Shot, find_view
 from ..create.thickness import HINTS
@@ -74,6 +75,10 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--thickness", choices=HINTS, default="auto",
                       help="how deep the object of a single photo is: thin, as wings and sheets are, round, as its "
                            "outline is wide, or full, as deep as the networks think; default: auto, part by part")
+    what.add_argument("--detail", choices=tuple(DETAILS), default="standard",
+                      help="how much of a mesh that has its own material is kept: draft, surfels alone, 1 to 3 MB; "
+                           "standard, its triangles and maps as well, 2 to 5 MB (default); closeup, more of them where "
+                           "it has more, up to 8 MB")
     what.add_argument("--seed", type=int, default=0, metavar="N",
                       help="a whole number; another one gives another guess of what the photos hide; default: 0")
 
@@ -104,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         for note in engine.notes:
             report.close(note)
     else:
-        made = create_from_mesh(shape, **options)
+        made = create_from_mesh(shape, detail=args.detail, **options)
     asset.save(made, args.out)
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")

@@ -22,10 +22,14 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class SkinConfig:
-    """What of a mesh and its maps the skin keeps. Chosen by hand, for files of 8 MB."""
+    """What of a mesh and its maps the skin keeps. Chosen by hand."""
 
-    faces: int = 100_000  # at most; the mesh is simplified beyond
-    picture_bytes: int = 3_000_000  # at most, of all maps together
+    faces: int = 40_000  # at most; the mesh is simplified beyond
+    picture_bytes: int = 1_000_000  # at most, of all maps together
+
+
+# how much of a mesh an asset keeps, from small and quick to fine; a draft has no skin, surfels alone draw it
+DETAILS = {"draft": None, "standard": SkinConfig(), "closeup": SkinConfig(120_000, 3_000_000)}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import sampling
-from .config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, SkinConfig
+from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .evidence import reconstruct_surface
 from .fusion import fuse_photos, measure_front
 from .material import (
@@ -45,11 +45,12 @@ Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
-                     model: NearMini | None = None, progress: Progress = silent,
+                     detail: str = "standard", model: NearMini | None = None, progress: Progress = silent,
                      sampling_config: SamplingConfig = SamplingConfig()) -> NeuralAsset:
     """A neural asset of a mesh in the asset's frame, the cube [-0.5, 0.5]^3, Z up.
 
     normalize: centre the mesh and scale its longest side to 1 first; the asset's extent keeps its size in metres.
+    detail: how much of the mesh and its maps the asset keeps, one of DETAILS.
     sampling_config: what was tuned; for trying other values.
     Raises NearError for a mesh without a surface, Cancelled when progress does.
     """
@@ -57,15 +58,18 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     progress("Surface", 0.0)
-    surfels, texels = sampling.sample_surface(mesh, part(progress, 0.0, 0.7), sampling_config)
+    surfels = sampling.sample_surfels(mesh, part(progress, 0.0, 0.6), config=sampling_config)
+    progress("Skin", 0.6)
+    keep = DETAILS[detail]
+    skin = None if keep is None else make_skin(mesh, keep)
     progress("Voxels", 0.7)
     coords, material = sampling.voxelize(mesh, surfels)
     progress("Latent", 0.9)
     model = model or NearMini()
     slat = encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
     progress("Done", 1.0)
-    return NeuralAsset(coords, material, slat, surfels, texels, name=name, source=source, extent=extent, model=MODEL,
-                       model_hash=model.digest, skin=make_skin(mesh, SkinConfig()))
+    return NeuralAsset(coords, material, slat, surfels, name=name, source=source, extent=extent, model=MODEL,
+                       model_hash=model.digest, skin=skin)
 
 
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,

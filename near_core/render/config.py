@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..asset.surfels import SURFEL_RESOLUTION
-from ..scene import Camera
-
 
 @dataclass(frozen=True)
 class SplattingConfig:
@@ -57,16 +52,9 @@ class SplattingConfig:
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
     least_obliqueness: float = 0.3  # cosine from which maps are looked up no blurrier
     skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
-    skin_cell: float = 0.75  # pixels: where a cell is wider, a skin is drawn instead of surfels
+    skin_cell: float = 0.75  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
+    skin_level: int = 1  # the coarsest level that gives a skin its light: in a crowd surfels alone are quicker
 
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""
         return self.final_samples if quality == "final" else self.draft_samples
-
-    def measure_cell(self, cell: float, middle: np.ndarray, camera: Camera) -> float:
-        """Pixels that a cell's edge spans. cell: metres. middle: (3,) float64 of its asset, world."""
-        focal = camera.intrinsics[0, 0]
-        if camera.orthographic:
-            return float(cell * focal)
-        depth = camera.world_to_camera[2, :3] @ middle + camera.world_to_camera[2, 3]
-        return float(cell * focal / max(depth - cell * SURFEL_RESOLUTION / 2, camera.near))

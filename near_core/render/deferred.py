@@ -18,6 +18,7 @@ from ..scene import Camera, Settings
 from . import passes, skin
 from .config import SplattingConfig
 from .parallel import parallel_map
+from .sight import SeenInstance
 from .skin import PlacedSkin, PreparedSkin
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
@@ -37,6 +38,23 @@ class SkinnedInstance:
     radiance: Radiance
     decoded: bool
     channel: int | None = None
+
+
+def is_drawn_by_skin(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> bool:
+    """Whether an instance has a skin and is near enough for it. quality: scene.Settings.quality."""
+    return (quality == "final" and seen.instance.asset.skin is not None and seen.pixels >= config.skin_cell
+            and seen.level <= config.skin_level)
+
+
+def keep_one_level(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig = SplattingConfig()
+                   ) -> list[SeenInstance]:
+    """The same, but that a skin takes its light from one level alone: levels fade into each other, skins do not."""
+    kept: dict[int, SeenInstance] = {}
+    for each in seen:
+        if is_drawn_by_skin(each, quality, config) and each.share > getattr(kept.get(each.number), "share", 0.0):
+            kept[each.number] = each
+    return [replace(each, share=1.0) if kept.get(each.number) is each else each for each in seen
+            if kept.get(each.number, each) is each]
 
 
 def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,

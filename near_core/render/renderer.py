@@ -118,7 +118,8 @@ class Renderer:
         progress("Light", 0.0)
         light = self._lights.get_or(environment.hash, lambda: self._tokenize(
             transport.prepare_light(environment, self.transport))).turn(environment)
-        seen = find_seen(instances, camera, settings.quality, self.splatting)
+        seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self.splatting),
+                                       settings.quality, self.splatting)
         self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances if lamps else ()), occluders)
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
@@ -196,14 +197,12 @@ class Renderer:
             prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
         return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._find_skin(seen, placed, camera, settings))
+                           self._find_skin(seen, settings))
 
-    def _find_skin(self, seen: SeenInstance, placed: PlacedInstance, camera: Camera, settings: Settings
-                   ) -> PreparedSkin | None:
-        """What draws an instance instead of its surfels: its skin, where it has one and these are wide enough."""
+    def _find_skin(self, seen: SeenInstance, settings: Settings) -> PreparedSkin | None:
+        """What draws an instance instead of its surfels."""
         asset = seen.instance.asset
-        if asset.skin is None or seen.level or settings.quality != "final" or self.splatting.measure_cell(
-                placed.cell, placed.middle, camera) < self.splatting.skin_cell:
+        if asset.skin is None or not deferred.is_drawn_by_skin(seen, settings.quality, self.splatting):
             return None
         return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
 

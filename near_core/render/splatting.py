@@ -40,11 +40,6 @@ class PlacedInstance:
     paired: np.ndarray
     cell: np.float32
 
-    @property
-    def middle(self) -> np.ndarray:
-        """(3,) float64, of the asset's cube, world."""
-        return self.matrix[:3, 3]
-
 
 def place(level: Level, texels: Texels | None, matrix: np.ndarray, config: SplattingConfig = SplattingConfig(),
           discs: gaussians.SurfelGaussians | None = None, detail: gaussians.SurfelGaussians | None = None

@@ -30,7 +30,8 @@ def checkered() -> Mesh:
 
 @pytest.fixture(scope="module")
 def sheet() -> asset.NeuralAsset:
-    return replace(create.create_from_mesh(checkered(), name="Sheet"), skin=None)
+    return replace(create.create_from_mesh(checkered(), name="Sheet", detail="draft"),
+                   texels=sampling.sample_surface(checkered())[1])
 
 
 def test_texels_divide_their_surfels():

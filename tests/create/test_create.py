@@ -6,6 +6,7 @@ from PIL import Image
 
 from near_core import image
 from near_core.asset.layout import VoxelMaterial
+from near_core.create.config import DETAILS
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
@@ -94,3 +95,9 @@ def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path):
     read, told, usual = (create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov)
                          for fov in (None, wide, 40.0))
     assert np.array_equal(read.coords, told.coords) and not np.array_equal(read.coords, usual.coords)
+
+
+def test_a_draft_keeps_no_skin():
+    made = {detail: create_from_mesh(box((1.0, 0.5, 0.5)), name="box", detail=detail) for detail in DETAILS}
+    assert made["draft"].skin is None and len(made["standard"].skin.faces) == len(made["closeup"].skin.faces) == 12
+    assert np.array_equal(made["draft"].surfels.position, made["closeup"].surfels.position)

@@ -8,6 +8,7 @@ import pytest
 from near_core.create.create import create_from_mesh
 from near_core.render import deferred
 from near_core.render.renderer import Renderer
+from near_core.render.sight import SeenInstance
 from near_core.scene import INSTANCES, Environment, Instance, Settings
 from near_core.scene import camera as cameras
 from tests.create.test_skin import ball
@@ -59,3 +60,13 @@ def test_the_nearer_picture_lies_over_the_farther():
             image, alpha = deferred.merge(*pair)
             assert np.allclose(image[0, 0], [1, 2.5, 0.5, 0.5, 0]) and np.allclose(image[0, 1], far[0, 1])
             assert np.allclose(alpha, 1)
+
+
+def test_a_skin_takes_its_light_from_one_level(asset):
+    levels = [SeenInstance(0, Instance(asset, np.eye(4)), np.eye(4), level, share, 1.2)
+              for level, share in ((1, 0.7), (0, 0.3))]
+    kept = deferred.keep_one_level(levels, "final")
+    assert [(each.level, each.share) for each in kept] == [(1, 1.0)]
+    assert deferred.keep_one_level(levels, "draft") == levels
+    far = [replace(each, pixels=0.3) for each in levels]
+    assert deferred.keep_one_level(far, "final") == far

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from near_core import image
-from near_core.create import create
+from near_core.create import create, sampling
 from near_core.lab.training.data import lit_surfels, mixtures
 from near_core.lab.training.stages import renderer
 from near_core.mesh import Material, Mesh
@@ -35,7 +35,8 @@ def spotted() -> Mesh:
 
 def test_the_decoder_learns_from_pictures_that_render_would_draw(tmp_path):
     """Texels included, whole and in windows: close-up, where discs are wide."""
-    made = replace(create.create_from_mesh(spotted(), name="ball"), skin=None)
+    made = replace(create.create_from_mesh(spotted(), name="ball", detail="draft"),
+                   texels=sampling.sample_surface(spotted())[1])
     camera = cameras.orbit(30, 20, 1.6, 30, 128, 128)
     sky = np.random.default_rng(1).uniform(0, 1, (16, 32, 3)).astype(np.float32)
     image.write_exr(tmp_path / "sky.exr", {"Combined": np.dstack([sky, np.ones((16, 32, 1), np.float32)])})
