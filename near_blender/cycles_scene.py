@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
 _numbers = itertools.count(1)
 _written: dict[str, SceneFile] = {}  # by the scene's name
+_names_of: dict[type, list[str]] = {}  # plain values of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
 _FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
@@ -107,13 +109,27 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
 
 
 def _describe_settings(scene: Any) -> str:
-    """What of a scene's settings Cycles draws by and Blender does not tell about."""
-    owners = [scene.render, getattr(scene, "cycles", None), *scene.view_layers,
-              *(getattr(layer, "cycles", None) for layer in scene.view_layers)]
-    return str([[getattr(owner, p.identifier) for p in owner.bl_rna.properties
-                 if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
-                 and not p.identifier.startswith(("resolution_", "use_pass_"))]
-                for owner in owners if owner is not None])
+    """What Cycles draws by and Blender does not tell about: settings and painted images."""
+    data: Any = bpy.data
+    owners = [scene, *scene.view_layers, *data.objects, *data.materials, *data.lights, *data.worlds]
+    groups = [scene.render, getattr(scene, "cycles_curves", None), *scene.view_layers,
+              *(getattr(owner, "cycles", None) for owner in owners)]
+    return str([[_list_values(group) for group in groups if group is not None],
+                [_list_layers(layer.layer_collection) for layer in scene.view_layers],
+                [(each["name"], zlib.crc32(each["pixels"])) for each in cycles_loss.collect_painted()]])
+
+
+def _list_values(group: Any) -> list[Any]:
+    kind = type(group)
+    if kind not in _names_of:
+        _names_of[kind] = [p.identifier for p in group.bl_rna.properties
+                           if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
+                           and not p.identifier.startswith(("resolution_", "use_pass_"))]
+    return [getattr(group, name) for name in _names_of[kind]]
+
+
+def _list_layers(collection: Any) -> list[Any]:
+    return [collection.exclude, collection.holdout, collection.indirect_only, *map(_list_layers, collection.children)]
 
 
 def _on_main_thread(work: Callable[[], Any]) -> Any:

@@ -1,0 +1,62 @@
+"""When a scene is written anew for the second Blender, and when its pose is enough."""
+
+import bpy
+import pytest
+import stage
+
+from near_blender import cycles_scene
+
+
+@pytest.fixture
+def scene():
+    scene = stage.make_stage()
+    bpy.ops.mesh.primitive_cube_add()
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    scene.collection.objects.link(lamp)
+    scene.collection.children.link(bpy.data.collections.new("Inner"))
+    image = bpy.data.images.new("Painted", 2, 2)
+    image.use_fake_user = True
+    return scene
+
+
+def key() -> str:
+    return cycles_scene.capture(bpy.context.evaluated_depsgraph_get()).fields["scene"]
+
+
+def paint() -> None:
+    bpy.data.images["Painted"].pixels.foreach_set([0.5] * 16)
+
+
+CHANGES = {
+    "mesh": lambda scene: setattr(bpy.data.meshes["Cube"].vertices[0].co, "x", 3) or bpy.data.meshes["Cube"].update(),
+    "power": lambda scene: setattr(bpy.data.lights["Lamp"], "energy", 3),
+    "ray visibility": lambda scene: setattr(bpy.data.objects["Cube"], "visible_glossy", False),
+    "World": lambda scene: setattr(scene, "world", bpy.data.worlds.new("Other")),
+    "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
+    "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
+    "Cycles' bounces": lambda scene: setattr(scene.cycles, "max_bounces", 2),
+    "Cycles' settings of a lamp": lambda scene: setattr(bpy.data.lights["Lamp"].cycles, "max_bounces", 2),
+    "painted image": lambda scene: paint(),
+}
+POSES = {
+    "place": lambda scene: setattr(bpy.data.objects["Cube"].location, "x", 3),
+    "place of a lamp": lambda scene: setattr(bpy.data.objects["Lamp"].location, "x", 3),
+    "lens": lambda scene: setattr(scene.camera.data, "lens", 20),
+    "selection": lambda scene: bpy.data.objects["Cube"].select_set(False),
+    "size": lambda scene: setattr(scene.render, "resolution_x", 99),
+    "frame": lambda scene: scene.frame_set(7),
+}
+
+
+@pytest.mark.parametrize("name", [*CHANGES, *POSES])
+def test_a_scene_is_written_when_more_than_its_pose_changed(scene, name):
+    before = key()
+    assert key() == before
+    (CHANGES | POSES)[name](scene)
+    assert (key() != before) == (name in CHANGES)
+
+
+def test_another_file_is_another_scene(scene):
+    before = key()
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    assert key() != before
