@@ -16,7 +16,7 @@ import numpy as np
 from .._kernels import ggx, grid
 from ..asset import Surfels
 from ..asset.surfels import SURFEL_RESOLUTION
-from ..directions import fibonacci_sphere
+from ..directions import fibonacci_sphere, unit
 from ..image import luminance
 from ..progress import Progress, silent
 from ..scene import Camera, Environment, Lamp, Probe
@@ -83,6 +83,28 @@ def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
     limits = [limit * light.mean if count else math.inf for limit, count in (
         (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns)))]
     return replace(light, near=near.prepare(probe, world, *limits))
+
+
+def take_suns(light: PreparedLight, config: TransportConfig = TransportConfig()) -> tuple[Environment, list[Lamp]]:
+    """A World without its spots, and these as lamps, so that what stands around casts shadows of them. Spots that lie
+    close to each other are one lamp."""
+    world, count = light.environment, len(light.suns) - light.spots
+    towards = (light.suns[count:] @ world.world_to_map).astype(np.float64)
+    power = light.sun_weight[count:].astype(np.float64) * world.strength
+    found, left = [], np.ones(light.spots, bool)
+    for brightest in np.argsort(-power.sum(1)):
+        group = left & (towards @ towards[brightest] > math.cos(config.sun_group))
+        if not group.any():
+            continue
+        left &= ~group
+        axis = unit((towards[group] * power[group].sum(1, keepdims=True)).sum(0))
+        matrix = np.eye(4)
+        matrix[:3, 2] = axis
+        matrix[:3, 0] = unit(np.cross(np.eye(3)[np.argmin(np.abs(axis))], axis))
+        matrix[:3, 1] = np.cross(axis, matrix[:3, 0])
+        wide = float(np.arccos(np.clip(towards[group] @ axis, -1, 1)).max())
+        found.append(Lamp("sun", matrix, power[group].sum(0), angle=2 * wide + math.pi / light.pyramid.height))
+    return Environment(np.ascontiguousarray(light.base.level(0)), world.world_to_map, world.strength), found
 
 
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:

@@ -98,6 +98,7 @@ class Renderer:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self.lamps = lamps
         self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
@@ -121,7 +122,8 @@ class Renderer:
         seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self.splatting),
                                        settings.quality, self.splatting)
         self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
-        around = Lighting(light, lamps, find_standing(instances if lamps else ()), occluders)
+        shadows = bool(lamps) or bool(light.spots) and any(each.probe is not None for each in instances)
+        around = Lighting(light, lamps, find_standing(instances if shadows else ()), occluders)
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
@@ -180,14 +182,15 @@ class Renderer:
     def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
                     progress: Progress) -> LitInstance:
         prepared, asset, matrix = self._prepare_asset(seen, threads), seen.instance.asset, seen.matrix
-        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by], None
+        world, suns = self._take_suns(around.world, seen.instance)
+        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by] + suns, None
         shining, far = _lamps.choose(shining, matrix, self.lamps)
-        light = self._find_light(around.world, seen, far)
-        rotation, suns, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
-        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
+        light = self._find_light(around.world, world, seen, far)
+        rotation, final, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
+        key = (*which, light.environment.hash, final, np.round(light.asset_to_map(rotation), 7).tobytes(),
                light.near and (light.near.position.tobytes(), matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
+            prepared.transport, light, rotation, matrix, suns=final, threads=threads, progress=progress))
         if shining:
             surroundings = self._surround(seen, shining, around)
             shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
@@ -220,9 +223,18 @@ class Renderer:
             return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
         return self._grids.get_or((asset.hash, level), build)
 
-    def _find_light(self, light: PreparedLight, seen: SeenInstance, far: Sequence[Lamp]) -> PreparedLight:
+    def _take_suns(self, light: PreparedLight, instance: Instance) -> tuple[Environment, list[Lamp]]:
+        """The World without its suns, and these, where something around an instance may be in their way."""
+        if instance.probe is None or not light.spots:
+            return light.environment, []
+        world = light.environment
+        return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
+                                   lambda: transport.take_suns(light, self.transport))
+
+    def _find_light(self, light: PreparedLight, world: Environment, seen: SeenInstance, far: Sequence[Lamp]
+                    ) -> PreparedLight:
         """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
-        probe, world = seen.instance.probe, light.environment
+        probe = seen.instance.probe
         if probe is None and not far:
             return light
         if probe is None:

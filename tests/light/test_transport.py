@@ -79,6 +79,19 @@ def test_turning_the_world_lights_as_turning_the_asset():
     assert world.turn(turn, 2.0).hash == world.hash
 
 
+def test_a_worlds_sun_as_a_lamp_keeps_its_light_and_its_place():
+    world = sunny(3000.0).turn(environments.turn_z(40.0), 2.0)
+    rest, suns = transport.take_suns(transport.prepare_light(world).turn(world))
+    lamp, = suns
+    towards = lamp.matrix[:3, 2]
+    assert world.look_up(towards[None].astype(np.float32)).max() > 500 > 30 > rest.look_up(
+        towards[None].astype(np.float32)).max()
+    whole, left = (4 * np.pi * each.strength * ggx.average_radiance(ggx.build_pyramid(each.map))
+                   for each in (world, rest))
+    np.testing.assert_allclose(left + lamp.color, whole, rtol=0.01)
+    assert 0 < lamp.angle < 0.1
+
+
 def test_a_black_map_is_prepared_and_sends_nothing():
     light = transport.prepare_light(environments.uniform((0, 0, 0)))
     lit = transport.illuminate(transport.prepare_transport(floor(), 1), light, np.eye(3))

@@ -12,9 +12,10 @@ from near_core.light.config import TransportConfig
 from near_core.mesh import Material, Mesh
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.scene import PASSES, Environment, Instance, Settings
+from near_core.scene import PASSES, Environment, Instance, Occluders, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
+from near_core.scene.probe import make_empty
 
 ANALYTIC = Settings(shading="transport", threads=1)
 
@@ -223,3 +224,15 @@ def test_the_configs_are_what_a_picture_is_drawn_with(renderer, white):
     dim = Renderer(transport=TransportConfig(bounces=0, hit_directions=96)).render(*scene)["Combined"]
     np.testing.assert_array_equal(dim[..., 3], plain[..., 3])
     assert dim[48, 48, :3] == pytest.approx(plain[48, 48, :3], abs=0.05)
+
+
+def test_what_stands_between_casts_a_shadow_of_the_worlds_sun(renderer, white):
+    """Where a probe says that something is around; the half behind a wall is dark, the other is not."""
+    pytest.importorskip("embreex")
+    light, empty = sun((1, 0, 1), power=4000.0), make_empty(np.zeros(3))
+    wall = Occluders(np.float32([[2, 0, -5], [2, 5, -5], [2, 5, 5], [2, 0, 5]]), np.int32([[0, 1, 2], [0, 2, 3]]))
+    shown = [renderer.render([Instance(white, np.eye(4), empty)], look(90), light, ANALYTIC, occluders=each)["Combined"]
+             for each in (None, wall)]
+    left, right = (np.array([picture[40:56, columns, :3].mean() for picture in shown])
+                   for columns in (slice(24, 44), slice(54, 74)))
+    assert right[1] < 0.3 * right[0] and abs(left[1] / left[0] - 1) < 0.05
