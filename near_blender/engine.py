@@ -112,7 +112,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if answers[1]["stale"]:
             around.renew(depsgraph)
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
-        made["Combined"][..., :3] *= frame.cycles.film_exposure  # Cycles applies it to its own
+        made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
         behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
         job = around.ask_front(window, wanted, made, behind) if assets.instances else None
         if job is not None:

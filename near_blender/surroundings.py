@@ -15,6 +15,8 @@ EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 MOST_PROBES = 32  # a frame; instances beyond share the nearest one
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
+STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY", "SUBSURF",
+         "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
            **{name: name for name in ("Base Color", "Roughness", "Metallic")},
@@ -163,7 +165,8 @@ def _describe_time(frame: Any) -> str:
     timed = any(owner.animation_data for owner in owners) or any(
         image.source in ("MOVIE", "SEQUENCE") for image in bpy.data.images) or any(
         tree.node_tree and tree.node_tree.animation_data for tree in (*bpy.data.materials, *bpy.data.worlds))
-    moved = any(ob.modifiers and any(each.type != "SUBSURF" for each in ob.modifiers) for ob in bpy.data.objects)
+    moved = any(ob.modifiers and (ob.animation_data or any(each.type not in STILL for each in ob.modifiers))
+                for ob in bpy.data.objects)
     return f"{frame.frame_current} {frame.frame_subframe}" if timed or moved else "still"
 
 
