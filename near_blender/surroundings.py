@@ -15,8 +15,8 @@ EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 MOST_PROBES = 32  # a frame; instances beyond share the nearest one
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
-STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY", "SUBSURF",
-         "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
+STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
+         "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
            **{name: name for name in ("Base Color", "Roughness", "Metallic")},
