@@ -67,7 +67,7 @@ class Engine:
         networks ask neither from where a photo was taken nor how thick things are."""
         self.notes = []
         if self._chosen is None:
-            return create_from_image(photos, progress=progress, **options)
+            return create_from_image(photos, progress=progress, notes=self.notes, **options)
         published = self._open(progress)
         made = published.create_from_image(
             photos, progress, **{key: value for key, value in options.items() if key not in GUIDES})

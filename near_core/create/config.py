@@ -82,6 +82,7 @@ class FusionConfig:
 
     unfilled_share: float = 0.02  # of the photos' object pixels that may have nothing behind them before it is filled
     believable_bias: float = 6.5  # logits; evidence that has to be raised by more contradicts the outlines: these alone
+    unbounded_share: float = 0.005  # of a photo's object pixels that a side of the box around all may leave unfilled
     align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
     front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo
     farthest_vote: float = 4.0  # cells of 128^3; a front counts no more than this far before it
@@ -90,6 +91,24 @@ class FusionConfig:
     fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
+
+
+@dataclass(frozen=True)
+class AlignmentConfig:
+    """How cameras are found by the agreement of outlines."""
+
+    points: int = 64  # along an edge of the cube in which the hull is looked for
+    side: float = 1.4  # asset units; that cube's edge
+    coarse: float = 0.8  # pixels that outlines are looked at in, per point along an edge
+    band: float = 24.0  # cells of 128^3; farther outside of an outline is not told apart
+    near: float = 10.0  # cells of 128^3 outside of the first guess's hull; what lies farther away is left out
+    slack: float = 1.0  # cells of 128^3 that an outline may lack and still counts as filled: points are no denser
+    angles: tuple[float, float] = (1.5, 3.0)  # degrees of azimuth and elevation, the first step
+    distance: float = 0.06  # logarithm of the distance, the first step
+    shift: float = 0.02  # distances, the first step
+    rounds: int = 6  # each with steps of 0.6 times the last one's
+    stiffness: float = 0.004  # cells of lack that a first step is worth, squared
+    contradiction: float = 1.5  # cells of lack in the mean from which outlines contradict each other
 
 
 @dataclass(frozen=True)

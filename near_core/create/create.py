@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import image
 from .. import mesh as meshes
 from ..asset import NeuralAsset
 from ..asset.layout import VoxelMaterial
@@ -33,6 +32,7 @@ from .material import (
 )
 from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
+from .poses import PlacedPhoto, find_lens, list_shots, place_cameras
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
@@ -77,16 +77,16 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
                       elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0,
                       thickness: str = "auto", name: str, source: str = "", normalize: bool = False,
                       matting: str = "near", model: NearMini | None = None, progress: Progress = silent,
-                      on_preview: Preview | None = None,
+                      on_preview: Preview | None = None, notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
                       matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
     """A neural asset of the object in a photo, free of the photo's light.
 
     photos: Shots, which say what is known of each, or bare picture files and (H, W, 3 or 4) uint8 arrays. The first
-        decides the frame; where an azimuth is missing, they are taken to be seen from evenly spaced ones,
-        counterclockwise from above. mesh: the object's shape, in the asset's frame; its pose is searched by silhouette
-        where there is no camera.
+        decides the frame; where none has an azimuth, they are taken to be seen from evenly spaced ones,
+        counterclockwise from above. Cameras of several that are not known are found by the agreement of outlines.
+    mesh: the object's shape, in the asset's frame; its pose is searched by silhouette where there is no camera.
     mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
         of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
         lens, else FOV.
@@ -96,6 +96,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     a round body of its outline, or as full as the networks think; auto: as its parts look.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
+    notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
@@ -106,16 +107,22 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     matte = matte_of(model, matting, matting_config)
-    shots = _list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
-    views: list[PhotoView] = []
+    shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
+    pictures = []
     for number, shot in enumerate(shots):
-        report = part(progress, 0.4 * number / len(shots), 0.4 * (number + 1) / len(shots))
-        photo = prepare(shot.picture, shot.mask, matte, part(report, 0.0, 0.6), matting_config)
+        report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
+        pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config))
         if on_preview and number == 0:
-            on_preview(photo.alpha, photo.rgb)
-        report("Layers", 0.75)
-        seen_from = _place_camera(model, photo, shot, mesh, reconstruction)
-        views.append(PhotoView(look_at(model, photo, seen_from), seen_from, reconstruction, delighting))
+            on_preview(pictures[0].alpha, pictures[0].rgb)
+    if len(shots) > 1 and mesh is None:
+        poses = place_cameras(model, shots, pictures, [] if notes is None else notes, part(progress, 0.2, 0.3))
+    else:
+        poses = [PlacedPhoto(shot, photo, _place_camera(model, photo, shot, mesh, reconstruction))
+                 for shot, photo in zip(shots, pictures)]
+    views: list[PhotoView] = []
+    for number, pose in enumerate(poses):
+        progress("Layers", 0.3 + 0.1 * number / len(poses))
+        views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
 
@@ -127,28 +134,14 @@ def _follow_hint(config: ReconstructionConfig, thickness: str) -> Reconstruction
     return config if thickness == "auto" else replace(config, thickness=thickness)
 
 
-def _list_shots(photos: Sequence[Shot | str | Path | np.ndarray], azimuth: float, bare: Shot) -> list[Shot]:
-    """Every photo with an azimuth or a camera. azimuth: degrees, of the first. bare: what is known of a first photo
-    that is no Shot, and of the others but for mask and camera."""
-    shots = []
-    for number, photo in enumerate(photos):
-        if not isinstance(photo, Shot):
-            photo = replace(bare if number == 0 else replace(bare, mask=None, camera=None), picture=photo)
-        if photo.azimuth is None and photo.camera is None:
-            photo = replace(photo, azimuth=azimuth + 360 * number / len(photos))
-        shots.append(photo)
-    return shots
-
-
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None,
                   config: ReconstructionConfig) -> Camera:
     """The camera of a photo's crop: what the shot knows, or what its outline tells."""
     if shot.camera is not None:
         return photo.cropped(shot.camera)
-    from_file = None if isinstance(shot.picture, np.ndarray) else image.read_field_of_view(shot.picture)
-    lens = shot.fov or from_file or FOV
+    lens = find_lens(shot)
     if mesh is None:
-        return find_camera(model, photo, shot.azimuth, shot.elevation, lens, config.maximum_shrink)
+        return find_camera(model, photo, shot.azimuth or 0.0, shot.elevation, lens, config.maximum_shrink)
     height = estimate_elevation(model, photo) if shot.elevation is None else shot.elevation
     return _fit_silhouette(photo, mesh, height, lens)
 

@@ -12,7 +12,7 @@ from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from .config import FusionConfig, ReconstructionConfig
-from .hull import Silhouette, carve_hull, choose_resolution, extract_mesh
+from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
 from .shape import align_front, predict_solid
 from .view import PhotoView, compute_cell_centres, look_up, project
 
@@ -28,10 +28,12 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
+    low, high = _find_bounds(views, hull, fusion)
+    hull = cut_to_bounds(hull, low, high)
     solid = weigh_evidence(views, blur_binomial(logits), hull, config, fusion, part(progress, 0.5, 0.8))
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
-        hull = carve_hull(silhouettes, resolution)
+        hull = cut_to_bounds(carve_hull(silhouettes, resolution), low, high)
     progress("Shape", 0.9)
     return extract_mesh(np.minimum(hull, resize_grid(solid, resolution)), config.smoothing)
 
@@ -70,20 +72,32 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     return out.reshape(hull.shape)
 
 
+def _find_bounds(views: list[PhotoView], hull: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest upright box that fills all outlines. hull: (128, 128, 128)."""
+    points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(hull > 0)]
+    lines = [_Sightlines(view, points) for view in views]
+    low, high = find_bounds(points, [line.pixel for line in lines], [line.known for line in lines],
+                            fusion.unbounded_share)
+    return low - CELL / 2, high + CELL / 2
+
+
 class _Sightlines:
-    """Which of some points (P, 3) lie behind which pixels of a photo. known: (SIZE^2,) bool, pixels that show the
-    object and have points behind them."""
+    """Which of some points (P, 3) lie behind which pixels of a photo.
+
+    uv: (P, 2) where they fall. pixel: (P,) the pixel they lie behind, SIZE^2 where behind none. known: (SIZE^2,) bool,
+    pixels that show the object and have points behind them.
+    """
 
     def __init__(self, view: PhotoView, points: np.ndarray):
         self.uv, _ = project(points, view.camera)
         at = ((self.uv + 1) / 2 * SIZE).astype(int)
-        self._pixel = np.where(((at >= 0) & (at < SIZE)).all(1), at[:, 1] * SIZE + at[:, 0], SIZE * SIZE)
-        self.known = view.mask.ravel() & (np.bincount(self._pixel, minlength=SIZE * SIZE + 1)[:-1] > 0)
+        self.pixel = np.where(((at >= 0) & (at < SIZE)).all(1), at[:, 1] * SIZE + at[:, 0], SIZE * SIZE)
+        self.known = view.mask.ravel() & (np.bincount(self.pixel, minlength=SIZE * SIZE + 1)[:-1] > 0)
 
     def find_deepest(self, deep: np.ndarray) -> np.ndarray:
         """(SIZE^2,) float32: the largest value (P,) behind each pixel, -inf where there is no point."""
         out = np.full(SIZE * SIZE + 1, -np.inf, np.float32)
-        np.maximum.at(out, self._pixel, deep)
+        np.maximum.at(out, self.pixel, deep)
         return out[:-1]
 
     def find_lack(self, deep: np.ndarray, least: float, radius: int) -> np.ndarray:

@@ -26,19 +26,24 @@ class Silhouette:
     known: there all counts as inside.
     """
 
-    def __init__(self, photo: Photo, camera: Camera):
+    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH):
+        """reach: cells of 128^3, how far from the outline distances are told at least."""
         self.camera = camera
         pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0]  # asset units, where the frame's origin lies
-        band = int(np.ceil(FINER * REACH * CELL / pixel))
+        band = int(np.ceil(FINER * reach * CELL / pixel))
         self.distance = _measure_distance(_open_borders(photo), band)
 
     def measure_depth(self, points: np.ndarray) -> np.ndarray:
         """How deep points (P, 3) lie inside the cone of the outline, in cells of 128^3. (P,) float32."""
+        return self.look(points)[0]
+
+    def look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and where the points fall in the crop, (P, 2) as view.project says it."""
         uv, below = project(points, self.camera)
         edge = np.float32(1 - 1 / self.distance.shape[0])  # what lies beside the crop is as at its edge
         inside = look_up(self.distance[None], np.clip(uv, -edge, edge))[:, 0]
         away = np.maximum(below + self.camera.world_to_camera[2, 3].astype(np.float32), 0)
-        return inside * away / np.float32(self.camera.intrinsics[0, 0] * CELL)
+        return inside * away / np.float32(self.camera.intrinsics[0, 0] * CELL), uv
 
 
 def choose_resolution(cameras: Sequence[Camera]) -> int:
@@ -103,6 +108,38 @@ def _distances_within(mask: np.ndarray, band: int) -> np.ndarray:
                    for step in range(-band, band + 1)]
         squared = np.minimum.reduce(nearest).T
     return np.where(mask, np.minimum(np.sqrt(squared), band) - np.float32(0.5), 0)
+
+
+def find_bounds(points: np.ndarray, pixels: Sequence[np.ndarray], shown: Sequence[np.ndarray],
+                share: float) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest corner (3,) of the smallest upright box that still fills all outlines.
+
+    A hull bulges where no photo looks along its side: below what stands, when all photos look down on it. points:
+    (P, 3), inside all outlines. pixels: per photo (P,) the pixel that each lies behind. shown: per photo (S,) bool, the
+    pixels that show the object; what lies behind no pixel has the number S. share: of a photo's pixels that may be left
+    unfilled by one side of the box.
+    """
+    corners = []
+    for sign in (-1, 1):
+        corner = np.full(3, np.inf)
+        for axis in range(3):
+            for pixel, seen in zip(pixels, shown):
+                inmost = np.full(len(seen) + 1, -np.inf, np.float32)  # of what lies behind a pixel
+                np.maximum.at(inmost, pixel, -sign * points[:, axis])
+                inmost = inmost[:-1][seen & np.isfinite(inmost[:-1])]
+                if len(inmost):
+                    corner[axis] = min(corner[axis], float(np.quantile(inmost, share)))
+        corners.append(-sign * np.where(np.isfinite(corner), corner, -0.5))
+    return corners[0], corners[1]
+
+
+def cut_to_bounds(deep: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """A field (R, R, R) in cells of 128^3, negative outside of an upright box. low, high: its corners, (3,)."""
+    centres = (np.arange(len(deep)) + 0.5) / len(deep) - 0.5
+    for axis in range(3):
+        inside = np.minimum(centres - low[axis], high[axis] - centres) / CELL
+        deep = np.minimum(deep, inside.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)]))
+    return deep
 
 
 def extract_mesh(deep: np.ndarray, smoothing: Sequence[float]) -> Mesh:

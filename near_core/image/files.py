@@ -13,6 +13,7 @@ from .exr import choose_layer, open_layers
 from .guard import check_size, explain_errors
 from .hdr import read_hdr
 
+CONVERTED = (".heic", ".heif", ".avif")  # what phones write
 READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -26,6 +27,9 @@ def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> 
     """
     path = Path(path)
     kind = path.suffix.lower()
+    if kind in CONVERTED:
+        raise NearError(f"{path.name} is a {kind[1:].upper()} picture, which NeAR does not read.",
+                        "Save it as JPEG or PNG; phones and photo programs call it exporting or sharing.")
     if kind not in READABLE:
         raise NearError(f"{path.name} is not a picture NeAR can read.", f"Use one of {', '.join(READABLE)}.")
     with explain_errors(path):

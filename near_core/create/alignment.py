@@ -1,0 +1,169 @@
+"""Cameras that nobody knows exactly, found by the agreement of outlines.
+
+Outlines of one thing agree if their visual hull fills every one of them (Hernandez, Schmitt and Cipolla 2007,
+"Silhouette Coherence for Camera Calibration under Circular Motion"). What it fails to fill is the lack; each camera is
+turned, moved and moved away, a little less each round, while the lack of all photos becomes smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..asset import CELL
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..models.mini.layout import SIZE
+from ..progress import Progress, silent
+from ..scene import Camera
+from .config import AlignmentConfig, FusionConfig
+from .hull import Silhouette, carve_hull, find_bounds
+from .photo import Photo
+from .view import compute_cell_centres, project
+
+
+def move_camera(camera: Camera, change: np.ndarray) -> Camera:
+    """A camera around the frame's origin that was moved. change: (5,) azimuth and elevation in radians, the logarithm
+    of the distance, and the shift of what it sees to the right and down, in distances."""
+    turn, tilt, away, right, down = change
+    matrix, (c, s), (d, e) = camera.world_to_camera, (np.cos(turn), np.sin(turn)), (np.cos(tilt), np.sin(tilt))
+    around_z = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    around_x = np.array([[1, 0, 0], [0, d, -e], [0, e, d]])
+    moved = np.eye(4)
+    moved[:3, :3] = around_x @ matrix[:3, :3] @ around_z
+    distance = matrix[2, 3]
+    moved[:3, 3] = (matrix[:3, 3] + np.array([right, down, 0]) * distance) * np.exp(away)
+    return replace(camera, world_to_camera=moved)
+
+
+class Agreement:
+    """How well outlines agree. photos, cameras: of the crops."""
+
+    def __init__(self, photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig = AlignmentConfig()):
+        self.config = config
+        axis = (np.arange(config.points, dtype=np.float32) + 0.5) / config.points - 0.5
+        grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+        self._points = np.float32(config.side) * grid
+        self._side = round(config.points / config.side * config.coarse * 1.2)  # a crop is about 1.2 wide
+        self._outlines = [Silhouette(photo, camera, config.band) for photo, camera in zip(photos, cameras)]
+        size = len(photos[0].alpha)
+        centres = ((np.arange(self._side) + 0.5) / self._side * size).astype(int)
+        self._shown = [photo.alpha[np.ix_(centres, centres)].ravel() > 0.5 for photo in photos]
+        self._seen = [self._look(number, camera) for number, camera in enumerate(cameras)]
+        depths = np.sort([deep for deep, _ in self._seen], axis=0)
+        near = depths[min(1, len(depths) - 1)] > -config.near  # in all outlines but one
+        self._points, self._seen = self._points[near], [(deep[near], pixel[near]) for deep, pixel in self._seen]
+
+    def try_camera(self, number: int, camera: Camera) -> float:
+        """The lack of all photos, were one's camera another."""
+        kept, self._seen[number] = self._seen[number], self._look(number, camera)
+        found = float(self.measure_lack().mean())
+        self._seen[number] = kept
+        return found
+
+    def set_camera(self, number: int, camera: Camera) -> None:
+        """Gives a photo another camera."""
+        self._seen[number] = self._look(number, camera)
+
+    def measure_lack(self, chosen: Sequence[int] | None = None) -> np.ndarray:
+        """(V,) how far from being filled the outlines of the chosen photos are by their hull: cells of 128^3, in the
+        mean over a photo's object."""
+        chosen = range(len(self._seen)) if chosen is None else chosen
+        deep = np.minimum.reduce([self._seen[number][0] for number in chosen])
+        return np.array([self._lack_behind(number, deep) for number in chosen])
+
+    def _lack_behind(self, number: int, deep: np.ndarray) -> float:
+        pixel, shown = self._seen[number][1], self._shown[number]
+        deepest = np.full(self._side**2 + 1, -self.config.band, np.float32)
+        np.maximum.at(deepest, pixel, deep)
+        return float(np.maximum(-self.config.slack - deepest[:-1][shown], 0).mean()) if shown.any() else 0.0
+
+    def _look(self, number: int, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """How deep points lie in a photo's cone, cells, and behind which pixel, side^2 where behind none."""
+        outline = self._outlines[number]
+        outline.camera = camera
+        deep, uv = outline.look(self._points)
+        at = ((uv + 1) / 2 * self._side).astype(int)
+        inside = ((at >= 0) & (at < self._side)).all(1)
+        return deep, np.where(inside, at[:, 1] * self._side + at[:, 0], self._side**2)
+
+    def measure_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest corner (3,) of the smallest upright box that fills all outlines."""
+        inside = np.minimum.reduce([deep for deep, _ in self._seen]) > 0
+        if not inside.any():
+            return np.full(3, -0.5), np.full(3, 0.5)
+        low, high = find_bounds(self._points[inside], [pixel[inside] for _, pixel in self._seen], self._shown,
+                                FusionConfig.unbounded_share)
+        half = self.config.side / self.config.points / 2
+        return low - half, high + half
+
+
+def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequence[bool],
+                  progress: Progress = silent, config: AlignmentConfig = AlignmentConfig()) -> list[Camera]:
+    """Cameras under which the photos' outlines agree best, near the given ones.
+
+    cameras: of the crops, a guess. free: which of them may be moved. Where all may, what they see is brought to the
+    middle of the asset's cube and its longest side to 1.
+    """
+    found, agreement = list(cameras), Agreement(photos, cameras, config)
+    change = np.zeros((len(photos), 5))
+    wide = np.radians(config.angles).tolist() + [config.distance, config.shift, config.shift]
+    lack = float(agreement.measure_lack().mean())
+    for number_of_round in range(config.rounds):
+        progress("Cameras", number_of_round / config.rounds)
+        for number in np.flatnonzero(free):
+            for column in range(5):
+                for sign in (1, -1):
+                    tried = change.copy()
+                    tried[number, column] += sign * wide[column] * 0.6**number_of_round
+                    moved = move_camera(cameras[number], tried[number])
+                    less = agreement.try_camera(number, moved) + config.stiffness * ((tried / wide) ** 2).sum()
+                    if less < lack - 1e-5:
+                        lack, change, found[number] = less, tried, moved
+                        agreement.set_camera(number, moved)
+                        break
+    if not all(free):
+        return found
+    low, high = agreement.measure_bounds()
+    found = [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
+    low, high = _measure_bounds(photos, found)
+    return [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
+
+
+def _measure_bounds(photos: Sequence[Photo], cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
+    """The same as Agreement.measure_bounds, finer, of what lies in the asset's cube."""
+    deep = carve_hull([Silhouette(photo, camera) for photo, camera in zip(photos, cameras)], SURFEL_RESOLUTION)
+    points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(deep > 0)]
+    pixels, shown = [], []
+    for photo, camera in zip(photos, cameras):
+        at = ((project(points, camera)[0] + 1) / 2 * SIZE).astype(int)
+        inside = ((at >= 0) & (at < SIZE)).all(1)
+        pixels.append(np.where(inside, at[:, 1] * SIZE + at[:, 0], SIZE**2))
+        shown.append(photo.alpha[1::2, 1::2].ravel() > 0.5)
+    low, high = find_bounds(points, pixels, shown, FusionConfig.unbounded_share)
+    return low - CELL / 2, high + CELL / 2
+
+
+def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
+    """The camera after what it sees was moved by -centre (3,) and divided by its size."""
+    matrix = camera.world_to_camera.copy()
+    matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size
+    return replace(camera, world_to_camera=matrix)
+
+
+def find_stranger(photos: Sequence[Photo], cameras: Sequence[Camera],
+                  config: AlignmentConfig = AlignmentConfig()) -> int | None:
+    """The number of the one photo of at least three without which the outlines of the others agree, None where all
+    agree or no single one is to blame."""
+    if len(photos) < 3:
+        return None
+    agreement = Agreement(photos, cameras, config)
+    whole = float(agreement.measure_lack().mean())
+    if whole < config.contradiction:
+        return None
+    rest = [float(agreement.measure_lack([n for n in range(len(photos)) if n != left]).mean())
+            for left in range(len(photos))]
+    best = int(np.argmin(rest))
+    second = sorted(rest)[1]
+    return best if rest[best] < config.contradiction and second > 2 * rest[best] else None

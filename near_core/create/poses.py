@@ -1,0 +1,107 @@
+"""Where several photos were taken from: what is known, and what their outlines tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import image
+from ..errors import NearError
+from ..models.mini.runtime import NearMini
+from ..progress import Progress, part, silent
+from ..scene import Camera
+from .alignment import Agreement, align_cameras, find_stranger
+from .config import AlignmentConfig
+from .photo import FOV, Photo
+from .shot import Shot
+from .view import estimate_elevation
+
+MOST = 24  # photos of one object
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedPhoto:
+    """A photo that is used. camera: of its crop."""
+
+    shot: Shot
+    photo: Photo
+    camera: Camera
+
+
+def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot) -> list[Shot]:
+    """Every photo as a Shot. Where none says which side it shows, they go around the object evenly. azimuth: degrees,
+    of the first one then. bare: what is known of a first photo that is no Shot, and of the others but for mask and
+    camera. Raises NearError for too many."""
+    if len(photos) > MOST:
+        raise NearError(f"{len(photos)} photos are more than NeAR makes an asset from.",
+                        f"Choose {MOST} of them at most, from all sides.")
+    shots: list[Shot] = []
+    for number, photo in enumerate(photos):
+        if not isinstance(photo, Shot):
+            photo = replace(bare if number == 0 else replace(bare, mask=None, camera=None), picture=photo)
+        shots.append(photo)
+    if any(shot.azimuth is not None or shot.camera is not None for shot in shots[len(shots) == 1:]):
+        return shots
+    return [shot if shot.camera is not None else replace(shot, azimuth=azimuth + 360 * number / len(shots))
+            for number, shot in enumerate(shots)]
+
+
+def find_lens(shot: Shot) -> float:
+    """The horizontal angle that a photo covers, degrees: as told, as its file says, or the usual one."""
+    from_file = None if isinstance(shot.picture, np.ndarray) else image.read_field_of_view(shot.picture)
+    return shot.fov or from_file or FOV
+
+
+def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo], notes: list[str],
+                  progress: Progress = silent, config: AlignmentConfig = AlignmentConfig()) -> list[PlacedPhoto]:
+    """The cameras of two or more photos: those that are known, and the others so that all outlines agree.
+
+    notes: takes a sentence for each photo that is left out, because it is there twice or shows something else, and for
+    each whose side was guessed.
+    """
+    kept = [number for number in range(len(photos)) if not any(
+        np.array_equal(photos[number].rgb, photos[other].rgb) for other in range(number))]
+    notes += [f"{shots[n].name} is there twice: the second one is left out." for n in range(len(photos))
+              if n not in kept]
+    shots, photos = [shots[n] for n in kept], [photos[n] for n in kept]
+    heights = [estimate_elevation(model, photo) for shot, photo in zip(shots, photos)
+               if shot.camera is None and shot.elevation is None]
+    usual = float(np.median(heights)) if heights else 0.0
+    cameras = [photo.cropped(shot.camera) if shot.camera is not None else photo.guess_camera(
+        shot.azimuth or 0.0, usual if shot.elevation is None else shot.elevation, find_lens(shot))
+        for shot, photo in zip(shots, photos)]
+    free = [shot.camera is None for shot in shots]
+    for number, shot in enumerate(shots):
+        if shot.camera is None and shot.azimuth is None:
+            turn = _guess_side(number, shots, photos, cameras, usual, config)
+            notes.append(f"{shot.name} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.")
+    if any(free) and len(photos) > 1:
+        cameras = align_cameras(photos, cameras, free, part(progress, 0.0, 0.9), config)
+    progress("Cameras", 0.9)
+    stranger = find_stranger(photos, cameras, config)
+    if stranger is not None:
+        notes.append(f"{shots[stranger].name} does not fit the other photos and is left out: it shows something else, "
+                     "or from another side.")
+    return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
+
+
+def _guess_side(number: int, shots: Sequence[Shot], photos: Sequence[Photo], cameras: list[Camera], usual: float,
+                config: AlignmentConfig) -> float:
+    """The azimuth, degrees, from which a photo's outline agrees best with those whose side is known; its camera is set
+    to it."""
+    shot, photo = shots[number], photos[number]
+    known = [n for n, other in enumerate(shots) if other.camera is not None or other.azimuth is not None]
+    height, lens = usual if shot.elevation is None else shot.elevation, find_lens(shot)
+    taken = [shots[n].azimuth for n in known if shots[n].azimuth is not None]
+    agreement = Agreement([*(photos[n] for n in known), photo], [*(cameras[n] for n in known), cameras[number]], config)
+
+    def cost(turn: float) -> float:
+        # the outline from behind is the same in a mirror: a side that no other photo shows is likelier
+        near = max((np.cos(np.radians(turn - other)) for other in taken), default=-1.0)
+        return agreement.try_camera(len(known), photo.guess_camera(turn, height, lens)) + 0.2 * near
+
+    best = min(range(-180, 180, 15), key=cost)
+    cameras[number] = photo.guess_camera(best, height, lens)
+    return best
