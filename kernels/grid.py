@@ -141,6 +141,12 @@ class Grid:
         require("opened", opened, (len(self), count), bool)
         _trace_sky(self._address, index, len(index), direction, count, opened, threads)
 
+    def see_sky(self, direction: np.ndarray, index: np.ndarray, *, threads: int = 0) -> np.ndarray:
+        """The same for some surfels, each once: (N, D) bool."""
+        order, opened = np.argsort(self._place[index]), np.empty((len(self), len(direction)), bool)
+        self.trace_sky(direction, opened, index=np.ascontiguousarray(index[order]), threads=threads)
+        return opened[index]
+
     def parts(self, size: int) -> list[np.ndarray]:
         """All surfels, neighbours together, in lists (n,) int32 of about `size`."""
         return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))

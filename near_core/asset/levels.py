@@ -23,8 +23,8 @@ class Level:
 
     surfels: M of them, areas in this grid's cells squared. thickness: (M,) float32, cells, as measure_thickness.
     spread: (M, 6) float32 xx xy xz yy yz zz, asset units squared, second moments of the surface that a surfel stands
-    for. finer: the level that was merged, and parent: of each of its surfels, the row it went into, (M',) int64; None
-    at level 0.
+    for. finer: the level that was merged; parent: of each of its surfels, the row it went into, (M',) int32; heir: for
+    each surfel the one of these that light is traced from, (M,) int32; None at level 0.
     """
 
     number: int
@@ -33,6 +33,7 @@ class Level:
     spread: np.ndarray
     finer: Level | None = None
     parent: np.ndarray | None = None
+    heir: np.ndarray | None = None
 
     @property
     def resolution(self) -> int:
@@ -84,7 +85,12 @@ def merge(level: Level) -> Level:
     merged = Surfels(position, unit(normal), unit(bent), mean(surfels.base_color), roughness.astype(np.float32),
                      mean(surfels.metallic), area.astype(np.float32), mean(surfels.opacity), mean(surfels.confidence))
     spread = mean(level.spread + apart[:, _ROWS] * apart[:, _COLUMNS])
-    return Level(number, merged, measure_thickness(merged, 1.0 / resolution), spread, level, parent)
+    # what is seen of a coarse cell lies outside: what is in its folds shall not say how much light there is
+    outside = np.einsum("mc,mc->m", apart, merged.normal[parent])
+    order = np.lexsort((np.linalg.norm(apart, axis=1) - 3 * outside, parent))
+    heir = order[np.searchsorted(parent[order], np.arange(len(merged)))]
+    return Level(number, merged, measure_thickness(merged, 1.0 / resolution), spread, level,
+                 parent.astype(np.int32), heir.astype(np.int32))
 
 
 def measure_thickness(surfels: Surfels, cell: float) -> np.ndarray:

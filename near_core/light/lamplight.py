@@ -86,8 +86,8 @@ def _trace(transport: Transport, lamp: Lamp, index: np.ndarray, matrix: np.ndarr
     weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
     surfel, point = np.nonzero(weight)
     seen = np.zeros(weight.shape, np.float32)
-    seen[surfel, point] = see_lamp(transport.grid, matrix, index[surfel].astype(np.int32), direction[surfel, point],
-                                   distance[surfel, point], around, threads)
+    seen[surfel, point] = see_lamp(transport.traced, matrix, transport.find_origins(index[surfel]),
+                                   direction[surfel, point], distance[surfel, point], around, threads)
     return (seen * weight).sum(1) / np.maximum(weight.sum(1), 1e-20)
 
 

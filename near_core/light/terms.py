@@ -95,8 +95,8 @@ def trace_among(prepared: Transport, lamps: LampLight, shaded: Shaded, rays: int
     """What shaded surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90."""
     surfels = shaded.surfels
     return grid.trace_specular(
-        prepared.grid, shaded.index.astype(np.int32), shaded.view, surfels.shading_normal, surfels.roughness,
-        lamps.radiosity, _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
+        prepared.traced, prepared.find_origins(shaded.index), shaded.view, surfels.shading_normal, surfels.roughness,
+        prepared.spread(lamps.radiosity), _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
 
 
 _DARK = ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
@@ -112,8 +112,9 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndar
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
     opened, traced, blocked = grid.trace_specular(
-        prepared.grid, index.astype(np.int32), view, surfels.shading_normal, surfels.roughness,
-        radiosity, layer.far, asset_to_map.astype(np.float32), around=layer.around, rays=rays, threads=threads)
+        prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
+        prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around,
+        rays=rays, threads=threads)
     # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
     smooth = grid.reflect(layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
                           index.astype(np.int32), asset_to_map, around=layer.around, origin=surfels.position,

@@ -136,35 +136,71 @@ def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
 
 
 @dataclass(frozen=True, eq=False)
+class FineGrid:
+    """Finer surfels that merged ones are traced through: coarse cells cast shadows on themselves.
+
+    grid: of the finer. heirs: (M,) int32, which of them looks for a merged one. owners: (M',) int32, the merged one
+    that each belongs to.
+    """
+
+    grid: grid.Grid
+    heirs: np.ndarray
+    owners: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Transport:
     """An asset made ready: its surfels in a grid, and what each of them sees in config.hit_directions directions.
 
-    words: which of them are open, as grid.pack_open. links: who lights whom.
+    fine: what they are traced through, None where that is their own grid. words: which directions are open, as
+    grid.pack_open. links: who lights whom.
     albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
     """
 
     surfels: Surfels
     grid: grid.Grid
+    fine: FineGrid | None
     directions: np.ndarray
     words: np.ndarray
     links: grid.Links  # type: ignore[name-defined]  # the module, not the field above
     albedo: np.ndarray
     config: TransportConfig
 
+    @property
+    def traced(self) -> grid.Grid:  # type: ignore[name-defined]
+        """What rays towards light are traced through."""
+        return self.fine.grid if self.fine else self.grid
+
+    def find_origins(self, index: np.ndarray) -> np.ndarray:
+        """The surfels of `traced` from which rays leave for those at index (K,), (K,) int32."""
+        return np.ascontiguousarray(self.fine.heirs[index] if self.fine else index, np.int32)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values (M, n) of the surfels as those of the surfels of `traced`."""
+        return values[self.fine.owners] if self.fine else values
+
 
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent,
-                      config: TransportConfig = TransportConfig(), resolution: int = SURFEL_RESOLUTION) -> Transport:
-    """Everything that depends on the asset alone. resolution: cells along an edge of the surfels' grid."""
+                      config: TransportConfig = TransportConfig(), resolution: int = SURFEL_RESOLUTION,
+                      fine: FineGrid | None = None) -> Transport:
+    """Everything that depends on the asset alone. resolution: cells along an edge of the surfels' grid. fine: what
+    merged surfels are traced through."""
     lattice = grid.Grid(surfels.position, surfels.normal, resolution)
     directions = fibonacci_sphere(config.hit_directions)
     table = np.empty((len(surfels), config.hit_directions), np.int32)
     parts = lattice.parts(AT_ONCE)
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
-        table[index] = lattice.trace_table(directions, index=index, threads=threads)
-    return Transport(surfels, lattice, directions, grid.pack_open(table),
+        table[index] = lattice.trace_table(directions, index=index, threads=threads) if fine is None else _merge_hits(
+            fine.grid.trace_table(directions, index=fine.heirs[index], threads=threads), fine)
+    return Transport(surfels, lattice, fine, directions, grid.pack_open(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      compute_albedo(surfels, config) / np.float32(math.pi), config)
+
+
+def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:
+    """A hit table that names merged surfels."""
+    return np.where(table >= 0, fine.owners[np.maximum(table, 0)], table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +240,10 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
     parts = transport.grid.parts(AT_ONCE) if count else []
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
-        transport.grid.trace_sky(towards, opened, index=index, threads=threads)
+        if transport.fine is None:
+            transport.grid.trace_sky(towards, opened, index=index, threads=threads)
+        else:
+            opened[index] = transport.fine.grid.see_sky(towards, transport.fine.heirs[index], threads=threads)
     lod = np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32)
     radiance = sky.sample(transport.directions @ turn.T, lod, threads=threads)
     open_sky, direct, visibility = grid.gather_direct(

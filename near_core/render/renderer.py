@@ -48,10 +48,12 @@ class PreparedAsset(Surface):
 
 
 def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), threads: int = 0,
-                  progress: Progress = silent) -> PreparedAsset:
-    """Everything that depends on the asset alone, at the level of its surface."""
+                  progress: Progress = silent, traced: grid.Grid | None = None) -> PreparedAsset:
+    """Everything that depends on the asset alone, at the level of its surface. traced: the grid of the level that its
+    merged surfels are traced through."""
+    fine = None if traced is None else transport.FineGrid(traced, made.heirs, made.owners)
     return PreparedAsset(**vars(made), transport=transport.prepare_transport(
-        made.level.surfels, threads, progress, config, made.level.resolution))
+        made.level.surfels, threads, progress, config, made.level.resolution, fine))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +161,12 @@ class Renderer:
     def _prepare_asset(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
         asset, level = seen.instance.asset, seen.level
         progress("Asset", 0.0)
-        return self._assets.get_or((asset.hash, level), lambda: prepare_asset(
-            self._find_surface(asset, level, part(progress, 0.0, 0.5)), self.transport, threads,
-            part(progress, 0.5, 1.0)))
+
+        def prepare() -> PreparedAsset:
+            made = self._find_surface(asset, level, part(progress, 0.0, 0.5))
+            return prepare_asset(made, self.transport, threads, part(progress, 0.5, 1.0),
+                                 self._find_grid(asset, made.traced) if level else None)
+        return self._assets.get_or((asset.hash, level), prepare)
 
     def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
         if level == 0:

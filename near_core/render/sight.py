@@ -157,5 +157,8 @@ def choose_levels(pixels: float, widest: float, config: SplattingConfig = Splatt
     faded = (exact - level) / config.fade
     if level == 0 or faded >= 1:
         return [(level, 1.0)]
-    share = float(faded * faded * (3 - 2 * faded))
-    return [each for each in ((level, share), (level - 1, 1 - share)) if each[1] > 0]
+    # Whole, a disc lets q of the light through. Of two that share its opacity, q ** u and q ** (1 - u), now the one and
+    # now the other lies in front: in the mean the coarser shows (q ** u + 1 - q ** (1 - u)) / 2.
+    shown, q = 2 * faded * faded * (3 - 2 * faded) - 1, 1 - config.opacity
+    finer = float(np.clip(np.log((shown + np.sqrt(shown * shown + 4 * q)) / 2) / np.log(q), 0, 1))
+    return [each for each in ((level, 1 - finer), (level - 1, finer)) if each[1] > 0]

@@ -20,7 +20,9 @@ class Surface:
 
     level: with the surfels. texels: of the asset at level 0, or None; the finer level's surfels at the others. shift:
     (K, 3) float32, the texels' linear base colour less their surfels'. discs, detail: Gaussians of surfels and texels,
-    asset frame. voxel: (M,) rows of h. h: (N, H) float32, intrinsic features; None where the model has none.
+    asset frame. voxel: (M,) rows of h. h: (N, H) float32, intrinsic features; None where the model has none. traced:
+    the number of the finer level that light is traced through, heirs (M,) and owners as transport.FineGrid's; None at
+    level 0.
     """
 
     level: Level
@@ -30,6 +32,9 @@ class Surface:
     detail: gaussians.SurfelGaussians | None
     voxel: np.ndarray
     h: np.ndarray | None
+    traced: int
+    heirs: np.ndarray | None
+    owners: np.ndarray | None
 
 
 def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfig = SplattingConfig(),
@@ -48,7 +53,7 @@ def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfi
         shift = texels.compute_colors(surfels) - surfels.base_color[texels.surfel]
         detail = gaussians.from_texels(texels, level, config)
     return Surface(level, texels, shift, gaussians.from_level(level, config), detail,
-                   octants.find_voxels(surfels, asset.coords), h)
+                   octants.find_voxels(surfels, asset.coords), h, 0, None, None)
 
 
 def coarsen(finer: Surface, config: SplattingConfig = SplattingConfig()) -> Surface:
@@ -57,6 +62,9 @@ def coarsen(finer: Surface, config: SplattingConfig = SplattingConfig()) -> Surf
     texels, rows = level.make_texels()
     shift = finer.level.surfels.base_color[rows] - level.surfels.base_color[texels.surfel]
     h = None if finer.h is None else level.average(finer.h[finer.voxel])
+    below, heirs, owners = finer.level, level.heir, level.parent
+    if below.number:
+        heirs, owners = below.heir[heirs], owners[below.parent]
     # a level holds no more than the one below: whole chains would stay in memory
     return Surface(replace(level, finer=None), texels, shift, gaussians.from_level(level, config),
-                   finer.discs.take(rows), np.arange(len(level.surfels)), h)
+                   finer.discs.take(rows), np.arange(len(level.surfels)), h, max(level.number - 2, 0), heirs, owners)

@@ -8,8 +8,10 @@ import trimesh
 
 from near_core.create.create import create_from_mesh
 from near_core.errors import Cancelled
+from near_core.lab.bench.inputs import SAMPLES
 from near_core.light.config import TransportConfig
-from near_core.mesh import Material, Mesh
+from near_core.mesh import Material, Mesh, load
+from near_core.render import sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
 from near_core.scene import PASSES, Environment, Instance, Occluders, Settings
@@ -236,3 +238,42 @@ def test_what_stands_between_casts_a_shadow_of_the_worlds_sun(renderer, white):
     left, right = (np.array([picture[40:56, columns, :3].mean() for picture in shown])
                    for columns in (slice(24, 44), slice(54, 74)))
     assert right[1] < 0.3 * right[0] and abs(left[1] / left[0] - 1) < 0.05
+
+
+@pytest.fixture(scope="module")
+def keg():
+    """A keg of the samples, by its surfels."""
+    return replace(create_from_mesh(load(SAMPLES / "keg.glb"), name="keg", normalize=True), skin=None)
+
+
+def from_afar(pixels: float, times: int = 1) -> cameras.Camera:
+    """A picture of 64 pixels in which an asset's cube is so many wide; finer by a whole number."""
+    distance = 128 / pixels
+    return cameras.orbit(30, 25, distance, np.degrees(2 * np.arctan(0.25)), 64 * times, 64 * times)
+
+
+def test_what_looks_small_looks_as_it_does_in_full_detail(renderer, keg):
+    full = Renderer(splatting=SplattingConfig(final_cell=1e-6))  # level 0 at any size
+    settings = Settings(passes=("Combined",))
+    for pixels, least in ((40, 33), (20, 30)):
+        assert sight.find_seen([Instance(keg, np.eye(4))], from_afar(pixels), "final")[0].level >= 1
+        far = picture(renderer, [(keg, np.eye(4))], from_afar(pixels), sun((1, -1, 1)), settings)
+        fine = picture(full, [(keg, np.eye(4))], from_afar(pixels, 8), sun((1, -1, 1)), settings)
+        fine = fine.reshape(64, 8, 64, 8, 4).mean((1, 3))
+        shown = fine[..., 3] > 0.01
+        error = (np.clip(far[shown], 0, 1) ** (1 / 2.2) - np.clip(fine[shown], 0, 1) ** (1 / 2.2)) ** 2
+        assert -10 * np.log10(error.mean()) > least
+
+
+def test_nothing_pops_while_an_asset_gets_smaller(renderer, keg):
+    full, settings = Renderer(splatting=SplattingConfig(final_cell=1e-6)), Settings(passes=("Combined",))
+    ratios, levels = [], set()
+    for pixels in np.geomspace(48, 20, 32):  # each 3 % smaller
+        seen = sight.find_seen([Instance(keg, np.eye(4))], from_afar(pixels), "final")
+        levels.add(tuple(each.level for each in seen))
+        far, fine = (picture(each, [(keg, np.eye(4))], from_afar(pixels), sun((1, -1, 1)), settings).sum((0, 1))
+                     for each in (renderer, full))
+        ratios.append(far / fine)
+    assert len(levels) >= 4  # two levels, and both ways between them
+    ratios = np.array(ratios)
+    assert np.abs(np.diff(ratios, axis=0)).max() < 0.03 and np.abs(ratios - 1).max() < 0.04
