@@ -1,4 +1,4 @@
-"""What is measured: two assets from the sample mesh, skies with a sun, cameras that go around."""
+"""What is measured: assets from the sample mesh, crowds of them, skies with a sun, cameras that go around."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ... import mesh
-from ...scene import Environment, camera
+from ...asset import NeuralAsset
+from ...create import create
+from ...scene import Environment, Instance, camera
+from ...scene.environment import turn_z
 
 SAMPLES = Path(__file__).resolve().parents[3] / "near_blender" / "assets"
-SIZES = {"512": (512, 512), "1080p": (1920, 1080)}
+SIZES = {"512": (512, 512), "1080p": (1920, 1080), "360p": (640, 360)}
 
 
 def make_meshes() -> dict[str, mesh.Mesh]:
@@ -25,6 +28,31 @@ def make_meshes() -> dict[str, mesh.Mesh]:
     plain = mesh.Material()
     return {"small": replace(keg, vertices=keg.vertices * np.float32(0.75)),
             "large": mesh.merge([keg, floor], (*keg.materials, plain))}
+
+
+def make_variants(count: int) -> list[NeuralAsset]:
+    """Different assets: the keg, wider or slimmer and turned."""
+    keg, _, _ = mesh.normalize(mesh.load(SAMPLES / "keg.glb"))
+    wide = np.linspace(0.4, 1, count)
+    return [create.create_from_mesh(replace(keg, vertices=np.float32(keg.vertices * [w, w, 1] @ turn_z(20 * n))),
+                                    name=f"keg {n}") for n, w in enumerate(wide)]
+
+
+def make_crowd(assets: list[NeuralAsset], count: int) -> list[Instance]:
+    """Instances in rows a metre apart, each of another size and turn. They fill make_crowd_view's picture."""
+    rng, columns, out = np.random.default_rng(0), int(np.ceil((1.8 * count) ** 0.5)), []
+    rows = -(-count // columns)
+    for number in range(count):
+        matrix = np.eye(4)
+        matrix[:3, :3] = rng.uniform(0.6, 1.1) * turn_z(rng.uniform(0, 360))
+        matrix[:2, 3] = number % columns - (columns - 1) / 2, number // columns - (rows - 1) / 2
+        out.append(Instance(assets[number % len(assets)], matrix))
+    return out
+
+
+def make_crowd_view(number: int, count: int, size: tuple[int, int]) -> camera.Camera:
+    """Camera number n of a walk around a crowd that it sees all of."""
+    return camera.orbit(2 * number, 50, 2 * count ** 0.5, 45, *size)
 
 
 def make_light(seed: int) -> Environment:

@@ -26,10 +26,10 @@ from ...render.config import SplattingConfig
 from ...render.gaussians import from_level
 from ...render.renderer import Renderer
 from ...render.splatting import project
-from ...scene import Instance, Settings
+from ...scene import Instance, Settings, camera
 from ...scene.environment import turn_z
 from ...worker import protocol
-from .inputs import SAMPLES, SIZES, make_light, make_view
+from .inputs import SAMPLES, SIZES, make_crowd, make_crowd_view, make_light, make_variants, make_view
 
 
 def _median(args: argparse.Namespace, function: Callable[[int], object]) -> float:
@@ -73,6 +73,30 @@ def measure_frames(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict
                 lambda n: draw(make_view(n, SIZES["512"]), turned(n), quality))  # noqa: B023
         measured[f"new_map_n{count}"] = _median(args, lambda n: draw(make_view(n, SIZES["512"]), maps[n]))  # noqa: B023
     return measured
+
+
+def measure_crowd(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.NeuralAsset) -> dict:
+    """Seconds for 26 instances of ten assets at 640 x 360 and 1,000 at 1080p: with nothing known, with a new map,
+    with a moved camera; and the process's highest memory."""
+    variants, lights, measured = make_variants(10), [make_light(0), make_light(1)], {}
+    for count, size in ((26, "360p"), (1000, "1080p")):
+        renderer, crowd = Renderer(), make_crowd(variants, count)
+        draw = lambda n, light: renderer.render(  # noqa: B023
+            crowd, make_crowd_view(n, count, SIZES[size]), light, Settings(  # noqa: B023
+                shading=args.shading, passes=("Combined",), threads=args.threads))
+        measured[f"crowd_{count}_first"] = _time(lambda n: draw(n, lights[0]), 0)  # noqa: B023
+        measured[f"crowd_{count}_new_map"] = _time(lambda n: draw(n, lights[1]), 0)  # noqa: B023
+        measured[f"crowd_{count}_moved"] = statistics.median(
+            _time(lambda n: draw(n, lights[1]), n) for n in (1, 2, 3))  # noqa: B023
+    return measured | {"crowd_memory_gb": _read_peak_memory(os.getpid())}
+
+
+def measure_moved_camera(args: argparse.Namespace, small: asset.NeuralAsset, large: asset.NeuralAsset) -> dict:
+    """Seconds for three assets that fill a picture of 640 x 360, once all but the camera is known."""
+    crowd, light, renderer = make_crowd([small, large], 3), make_light(0), Renderer()
+    settings = Settings(shading=args.shading, threads=args.threads)
+    return {"moved_camera_360p": _median(args, lambda n: renderer.render(
+        crowd, camera.orbit(20 + 3 * n, 25, 4, 40, *SIZES["360p"]), light, settings))}
 
 
 def measure_creation(args: argparse.Namespace, *assets: asset.NeuralAsset) -> dict:
@@ -161,5 +185,6 @@ def measure_kernels(args: argparse.Namespace, small: asset.NeuralAsset, large: a
     return measured
 
 
-MEASUREMENTS = {"frames": measure_frames, "create": measure_creation, "worker": measure_worker,
+MEASUREMENTS = {"frames": measure_frames, "crowd": measure_crowd, "moved": measure_moved_camera,
+                "create": measure_creation, "worker": measure_worker,
                 "kernels": measure_kernels}

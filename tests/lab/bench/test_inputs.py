@@ -1,8 +1,11 @@
 """What bench measures: the sample mesh in two sizes, maps that differ, cameras that go around."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from near_core.lab.bench.inputs import make_light, make_meshes, make_view
+from near_core.lab.bench.inputs import make_crowd, make_crowd_view, make_light, make_meshes, make_view
+from near_core.render.sight import find_seen
 
 
 def test_the_assets_are_of_two_sizes_and_stand_in_the_cube():
@@ -19,3 +22,12 @@ def test_every_map_is_another_one_and_every_camera_stands_elsewhere():
     assert (first.width, first.height) == (64, 32)
     assert np.allclose(np.linalg.norm(first.position), 2) and np.allclose(np.linalg.norm(second.position), 2)
     assert np.linalg.norm(first.position - second.position) > 0.1
+
+
+def test_a_crowd_is_all_in_its_picture():
+    crowd = make_crowd([SimpleNamespace(coords=np.array([[0, 0, 0], [63, 63, 63]]))], 50)
+    view = make_crowd_view(1, 50, (192, 108))
+    assert len(crowd) == 50 and len(find_seen(crowd, view, "final")) >= 50
+    at = np.array([each.matrix[:3, 3] for each in crowd]) @ view.world_to_camera[:3, :3].T + view.world_to_camera[:3, 3]
+    x, y, z = view.intrinsics @ at.T
+    assert (0 < x / z).all() and (x / z < 192).all() and (0 < y / z).all() and (y / z < 108).all()
