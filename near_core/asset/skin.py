@@ -12,6 +12,7 @@ import numpy as np
 from ..directions import decode_octahedral, encode_octahedral
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
+MAX_SIDE = 4096  # pixels of a map's longer edge
 WRAPS = ("repeat", "mirror", "clamp")
 MAPS = ("base_color", "roughness", "metallic", "normal")  # the order of columns in SkinMaterial.maps
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..asset import Skin, SkinMaterial
-from ..asset.skin import MAPS
+from ..asset.skin import MAPS, MAX_SIDE
 from ..mesh import Mesh, compute_face_normals
 from .config import SkinConfig
 
@@ -42,7 +42,12 @@ def merge_vertices(mesh: Mesh, most: int) -> Mesh:
 
 
 def encode_pictures(pictures: list[np.ndarray], most: int) -> tuple[bytes, ...]:
-    """Maps as WebP: without loss where all take `most` bytes or less, else with little, then at half their size."""
+    """Maps as WebP: without loss where all take `most` bytes or less, else with little, then at half their size. None
+    has more than MAX_SIDE pixels along an edge."""
+    for number, picture in enumerate(pictures):
+        while max(picture.shape[:2]) > MAX_SIDE:
+            picture = _halve(picture)
+        pictures[number] = picture
     encoded = [_encode(picture, lossless=True) for picture in pictures]
     if sum(map(len, encoded)) > most:
         encoded = [_encode(picture, lossless=False) for picture in pictures]

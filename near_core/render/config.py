@@ -52,6 +52,7 @@ class SplattingConfig:
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
     least_obliqueness: float = 0.3  # cosine from which maps are looked up no blurrier
     skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
+    skin_pixels: int = 1 << 20  # of a picture, that are drawn at once
     skin_cell: float = 0.75  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 1  # the coarsest level that gives a skin its light: in a crowd surfels alone are quicker
 

@@ -61,9 +61,9 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
          config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
     """Features (H, W, channels), premultiplied, and alpha (H, W). rays: specular ones per surfel."""
     count = len(instances)
-    placed = [_place(instance, channels, settings, rays, config, part(progress, n / count, (n + 1) / count))
+    placed = [_place(instance, channels, settings, rays, config, part(progress, 0.3 * n / count, 0.3 * (n + 1) / count))
               for n, instance in enumerate(instances)]
-    return skin.draw(placed, camera, channels, settings.threads, config)
+    return skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0))
 
 
 def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, config: SplattingConfig,

@@ -10,8 +10,11 @@ import numpy as np
 
 from .._kernels import triangles
 from ..asset import Skin, SkinMaterial, Surfels
+from ..asset.skin import MAX_SIDE
 from ..directions import unit
+from ..errors import NearError
 from ..mesh import find_unwrapping, texture
+from ..progress import Progress, part, silent
 from ..scene import Camera
 from .config import SplattingConfig
 from .parallel import parallel_map
@@ -32,7 +35,7 @@ class PreparedSkin:
         cross = np.cross(edge1, edge2)
         self.normal = unit(cross)
         self.tangents, self.density = find_unwrapping(points, self.normal, uv)
-        self.pictures = [texture.decode(data, "A map of the asset") for data in skin.pictures]
+        self.pictures = [_decode(data) for data in skin.pictures]
         self.levels: dict[int, list[np.ndarray]] = {}
 
     @cached_property
@@ -54,6 +57,14 @@ class PreparedSkin:
             self.levels[key] = texture.build_pyramid(_make_linear(picture, column))
         texels = area * (picture.shape[0] * picture.shape[1])
         return texture.sample(self.levels[key], uv, 0.5 * np.log2(np.maximum(texels, 1e-6)), material.wrap)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """A picture of a skin, (h, w, 4) uint8. Raises NearError for one that no skin has."""
+    picture = texture.decode(data, "A map of the asset")
+    if max(picture.shape[:2]) > MAX_SIDE:
+        raise NearError(f"A map of the asset is larger than {MAX_SIDE} pixels.", "Create the asset again.")
+    return picture
 
 
 def _make_linear(picture: np.ndarray, column: int) -> np.ndarray:
@@ -170,10 +181,22 @@ class PlacedSkin:
 
 
 def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: int = 0,
-         config: SplattingConfig = SplattingConfig()) -> tuple[np.ndarray, np.ndarray]:
+         config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
     """A picture of skins alone: features (H, W, C), premultiplied, and alpha (H, W), as kernels.splat.rasterize's."""
-    image = np.zeros((camera.height * camera.width, channels), np.float32)
-    alpha = np.zeros(camera.height * camera.width, np.float32)
+    image = np.zeros((camera.height, camera.width, channels), np.float32)
+    alpha = np.zeros((camera.height, camera.width), np.float32)
+    rows = max(config.skin_pixels // camera.width, 1)
+    for top in range(0, camera.height, rows):
+        height = min(rows, camera.height - top)
+        _draw_strip(skins, camera.crop(0, top, camera.width, height), image[top:top + height].reshape(-1, channels),
+                    alpha[top:top + height].reshape(-1), threads, config,
+                    part(progress, top / camera.height, (top + height) / camera.height))
+    return image, alpha
+
+
+def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, image: np.ndarray, alpha: np.ndarray, threads: int,
+                config: SplattingConfig, progress: Progress) -> None:
+    """Adds skins to image (H W, C) and alpha (H W,), layer by layer behind what is transparent."""
     offset = np.float32(config.skin_offsets)
     first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
     lens = {"orthographic": camera.orthographic, "threads": threads}
@@ -187,17 +210,17 @@ def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: in
                             camera.intrinsics, near=camera.near, far=camera.far, before=before, **lens)
         left = np.zeros(samples.face.shape, np.float32)
         for skin, start in zip(skins, first):
-            _add_points(skin, int(start), samples, through, left, camera, image, alpha, lens, config)
+            _add_points(skin, int(start), samples, through, left, camera, image, alpha, lens, config, progress)
         through = left
         if not (left > config.skin_faint).any():
             break
         before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
                                    samples.depth)
-    return image.reshape(camera.height, camera.width, channels), alpha.reshape(camera.height, camera.width)
 
 
 def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, left: np.ndarray,
-                camera: Camera, image: np.ndarray, alpha: np.ndarray, lens: dict, config: SplattingConfig) -> None:
+                camera: Camera, image: np.ndarray, alpha: np.ndarray, lens: dict, config: SplattingConfig,
+                progress: Progress) -> None:
     """Shades the points of one skin and adds them to image (H W, C) and alpha (H W,); `left` (H, W, S) becomes what
     goes through its samples."""
     mesh, prepared = skin.prepared.skin, skin.prepared
@@ -214,15 +237,15 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
     features = np.empty((len(points), image.shape[1]), np.float32)
 
     def shade_part(rows: slice) -> None:
-        part = points.take(rows)
-        pixel = np.float32(pixel_size) * (1 if camera.orthographic else part.depth)
-        surfels = describe_points(prepared, part, pixel, eye, config)
+        chosen = points.take(rows)
+        pixel = np.float32(pixel_size) * (1 if camera.orthographic else chosen.depth)
+        surfels = describe_points(prepared, chosen, pixel, eye, config)
         opacity[rows] = surfels.opacity
-        world = part.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
-        features[rows] = skin.shade(surfels, camera.directions_to(world), part.depth)
+        world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
+        features[rows] = skin.shade(surfels, camera.directions_to(world), chosen.depth)
 
-    parts = np.array_split(np.arange(len(points)), -(-len(points) // AT_ONCE))
-    parallel_map(shade_part, [slice(part[0], part[-1] + 1) for part in parts], lens["threads"])
+    ends = np.linspace(0, len(points), -(-len(points) // AT_ONCE) + 1).astype(int)
+    parallel_map(shade_part, [slice(*pair) for pair in zip(ends[:-1], ends[1:])], lens["threads"], "Drawing", progress)
     weight = points.weight * opacity
     alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
     for c in range(image.shape[1]):

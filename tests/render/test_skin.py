@@ -90,3 +90,13 @@ def test_reflections_stay_above_the_surface():
     assert mirrored[:, 2].min() > 0.005 and (before[:, 2] < 0).any()
     fine = before[:, 2] > 0.011
     assert np.array_equal(made[fine], normal[keep][fine]) and np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-4)
+
+
+def test_strips_make_the_same_picture():
+    whole = drawn(plain(1, 0.5, 0.25, 0.5))
+    shade = lambda surfels, to_camera, depth: np.column_stack(
+        [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
+    placed = skins.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), shade)
+    parts = skins.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
+    for one, other in zip(whole, parts):
+        assert np.allclose(one, other, atol=1e-5)
