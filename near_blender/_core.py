@@ -13,6 +13,7 @@ PATH = Path(__file__).resolve().parent.parent
 if TYPE_CHECKING or __package__ == "near_blender":
     from near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from near_core.asset import proxy_mesh
+    from near_core.create import shot
     from near_core.image import cryptomatte, filters
     from near_core.published import checkpoints, interpreter
     from near_core.render import composite, thumbnail
@@ -21,6 +22,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
 else:
     from ..near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from ..near_core.asset import proxy_mesh
+    from ..near_core.create import shot
     from ..near_core.image import cryptomatte, filters
     from ..near_core.published import checkpoints, interpreter
     from ..near_core.render import composite, thumbnail
@@ -29,4 +31,4 @@ else:
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
            "environment", "errors", "filters", "image", "interpreter", "mesh", "progress", "protocol", "proxy_mesh",
-           "scene", "thumbnail", "worker"]
+           "scene", "shot", "thumbnail", "worker"]

@@ -15,6 +15,7 @@ class NEAR_MT_add(bpy.types.Menu):
         layout.operator("near.add_sample", text="Sample", icon="MONKEY")
         layout.separator()
         layout.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
+        layout.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
         layout.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
         layout.separator()
         layout.operator("near.import_asset", text="Import...", icon="IMPORT")

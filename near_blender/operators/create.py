@@ -139,9 +139,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         with report_errors(self):
             paths = list_chosen_paths(self)
             for path in paths:
-                _check_picture(path)
+                check_picture(path)
             if self.mask:
-                _check_picture(Path(bpy.path.abspath(self.mask)))
+                check_picture(Path(bpy.path.abspath(self.mask)))
             mesh = None
             if self.mesh_object:
                 mesh, _ = geometry.read_mesh(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
@@ -183,9 +183,12 @@ def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
     return ob
 
 
-def _check_picture(path: Path) -> None:
+def check_picture(path: Path) -> None:
+    """Raises NearError for a file that is missing or of a kind that is not read."""
     if not path.is_file():
         raise errors.NearError(f"There is no picture {path.name or path}.", "Choose a photo of an object.")
+    if path.suffix.lower() in images.CONVERTED:
+        raise errors.NearError(f"{path.name} is not read by NeAR.", "Export it as JPEG or PNG first.")
     if path.suffix.lower() not in images.READABLE:
         raise errors.NearError(f"{path.name} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.")
 

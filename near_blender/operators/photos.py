@@ -1,0 +1,142 @@
+"""Create Neural Asset from Photos: several photos of one object, each with the side that it shows."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import CollectionProperty, EnumProperty, IntProperty, StringProperty
+from bpy.utils import previews
+
+from .. import client
+from .._core import errors
+from .._core import shot as shots
+from . import jobs
+from .create import check_picture
+from .place import is_object_mode, report_errors
+
+# as shot.VIEWS has them, and one for what nobody knows
+_VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which side this one shows")] + [
+    (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shots.VIEWS]
+_ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
+_thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
+
+
+class NEAR_PG_photo(bpy.types.PropertyGroup):
+    path: StringProperty(name="Photo", subtype="FILE_PATH", description="Picture file")
+    view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
+    mask: StringProperty(
+        name="Mask", subtype="FILE_PATH",
+        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
+
+
+class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
+    bl_idname = "near.create_asset_from_photos"
+    bl_label = "Create Neural Asset from Photos"
+    bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
+                      "with the views that they stand in")
+    bl_options = {"REGISTER"}
+
+    photos: CollectionProperty(
+        type=NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides",
+        options={"SKIP_SAVE"})
+    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses unseen surface differently")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return is_object_mode(cls, context) and jobs.is_idle(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        if not self.photos:
+            for path, view in list_image_empties(context.scene):
+                photo = self.photos.add()
+                photo.path, photo.view = path, view
+        while len(self.photos) < len(_ROUND):
+            self.photos.add().view = _ROUND[len(self.photos) - 1]
+        state: Any = context.window_manager.invoke_props_dialog(self, width=520)
+        return state
+
+    def draw(self, context: bpy.types.Context) -> None:
+        for photo in self.photos:
+            row = self.layout.row()
+            row.template_icon(icon_value=_find_thumbnail(photo.path), scale=2.5)
+            column = row.column(align=True)
+            column.prop(photo, "path", text="")
+            line = column.row(align=True)
+            line.prop(photo, "view", text="")
+            line.prop(photo, "mask", text="", placeholder="Mask")
+        self.layout.prop(self, "seed")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            taken = [take_shot(photo) for photo in self.photos if photo.path]
+            if not taken:
+                raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
+            first = Path(str(taken[0].picture))
+            job = client.create_from_image(taken, name=first.stem, source=first.name, seed=self.seed, normalize=True)
+            return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False))
+        return {"CANCELLED"}
+
+
+def take_shot(photo: NEAR_PG_photo) -> shots.Shot:
+    """A row of the dialog as the worker takes it. Raises NearError for what is no picture."""
+    path, mask = (Path(bpy.path.abspath(text)) if text else None for text in (photo.path, photo.mask))
+    for each in (path, mask):
+        if each is not None:
+            check_picture(each)
+    angles: Any = {} if photo.view == "FIND" else shots.find_view(photo.view)
+    return shots.Shot(str(path), None if mask is None else str(mask), **angles)
+
+
+def list_image_empties(scene: bpy.types.Scene) -> list[tuple[str, str]]:
+    """Files of the scene's image empties, each with the name of the view that it stands in: the one whose camera looks
+    at its face."""
+    found = []
+    for ob in scene.objects:
+        picture = ob.data if ob.type == "EMPTY" and ob.empty_display_type == "IMAGE" else None
+        if picture is None or not picture.filepath:
+            continue
+        face = ob.matrix_world.to_3x3().col[2].normalized()
+        found.append((picture.filepath, _name_view(face)))
+    return found
+
+
+def _name_view(face) -> str:
+    """The view from whose camera a direction points at the camera."""
+    def agreement(name: str) -> float:
+        azimuth, elevation = (math.radians(angle or 0) for angle in shots.VIEWS[name])
+        level = math.sin(azimuth) * face.x - math.cos(azimuth) * face.y
+        return level * math.cos(elevation) + face.z * math.sin(elevation)
+    return max(shots.VIEWS, key=agreement).upper()
+
+
+def _find_thumbnail(path: str) -> int:
+    """The number of a small picture of a file, 0 where there is none yet."""
+    global _thumbnails
+    file = Path(bpy.path.abspath(path)) if path else None
+    if file is None or not file.is_file():
+        return 0
+    if _thumbnails is None:
+        _thumbnails = previews.new()
+    if str(file) not in _thumbnails:
+        _thumbnails.load(str(file), str(file), "IMAGE")
+    return _thumbnails[str(file)].icon_id
+
+
+CLASSES = (NEAR_PG_photo, NEAR_OT_create_asset_from_photos)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
+
+
+def register() -> None:
+    _register()
+
+
+def unregister() -> None:
+    global _thumbnails
+    if _thumbnails is not None:
+        previews.remove(_thumbnails)
+        _thumbnails = None
+    _unregister()

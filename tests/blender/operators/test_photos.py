@@ -1,0 +1,69 @@
+"""Several photos become one asset: the list of the dialog, the scene's image empties, what is refused."""
+
+import math
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+from near_blender import payload
+from near_blender.operators import photos
+
+
+def save_egg(path, width=0.3, height=0.4) -> str:
+    """A shaded egg in the middle of a transparent picture."""
+    y, x = (np.mgrid[:128, :128] - 63.5) / 128
+    off = np.hypot(x / width, y / height)
+    pixels = np.zeros((128, 128, 4), np.uint8)
+    pixels[..., :3] = (np.array([180, 120, 60]) * np.clip(1.2 - 0.6 * off, 0, 1)[..., None]).astype(np.uint8)
+    pixels[..., 3] = 255 * (off < 1)
+    Image.fromarray(pixels).save(path)
+    return str(path)
+
+
+def row(path: str, view: str) -> dict[str, str]:
+    """A row of the dialog, as Blender wants every field of it."""
+    return {"name": "", "path": path, "view": view, "mask": ""}
+
+
+@pytest.mark.parametrize("rotation, view", [
+    ((90, 0, 0), "FRONT"), ((90, 0, 90), "RIGHT"), ((90, 0, 180), "BACK"), ((80, 0, -95), "LEFT"), ((0, 0, 30), "TOP"),
+    ((180, 0, 0), "BOTTOM")])
+def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
+    picture = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
+    empty = bpy.data.objects.new("Reference", None)
+    empty.empty_display_type, empty.data = "IMAGE", picture
+    empty.rotation_euler = [math.radians(angle) for angle in rotation]
+    bpy.context.scene.collection.objects.link(empty)
+    bpy.context.view_layer.update()
+    assert photos.list_image_empties(bpy.context.scene) == [(picture.filepath, view)]
+
+
+def test_photos_from_two_sides_become_an_asset(tmp_path):
+    front, side = save_egg(tmp_path / "front.png"), save_egg(tmp_path / "side.png", width=0.2)
+    chosen = [row(path, view) for path, view in ((front, "FRONT"), (side, "RIGHT"))]
+    try:
+        bpy.ops.near.create_asset_from_photos(photos=chosen)
+    except RuntimeError as error:
+        if "no trained photo networks" in str(error):
+            pytest.skip("the photo networks are not trained yet")
+        raise
+    place = payload.decode_asset(bpy.context.object).surfels.position
+    wide, deep, high = np.ptp(place, 0)
+    assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
+
+
+@pytest.mark.parametrize("chosen, words", [
+    ([], "No photo is chosen"),
+    ([{"name": "", "path": "/nowhere/photo.png", "view": "FRONT", "mask": ""}], "There is no picture photo.png")])
+def test_what_is_no_photo_is_named(chosen, words):
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.near.create_asset_from_photos(photos=chosen)
+    assert not bpy.data.objects
+
+
+def test_a_photo_that_must_be_converted_is_named(tmp_path):
+    (tmp_path / "phone.heic").write_bytes(b"ftypheic")
+    with pytest.raises(RuntimeError, match="phone.heic.*Export it as JPEG"):
+        bpy.ops.near.create_asset_from_photos(photos=[row(str(tmp_path / "phone.heic"), "FIND")])
