@@ -76,11 +76,12 @@ class CyclesJobs:
             if switch:
                 setattr(stage.layer, switch, name in wanted)
         stage.values.want(stage.layer, wanted)
-        try:
-            stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE)
-            drawn = stage.draw(request.progress)
-        finally:
-            stage.holes.close()
+        with stage.without_film_tricks(*(() if request["holdouts"] else ("is_holdout",))):
+            try:
+                stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE)
+                drawn = stage.draw(request.progress)
+            finally:
+                stage.holes.close()
         return {"passes": dict(found for name in wanted for found in _pick(name, drawn)), "stale": stage.stale}
 
     def probe(self, request: Any) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class CyclesJobs:
             stage.look_around(probe["position"])
             stage.hide_from_camera([*unseen, *probe["hidden"]], shown=[*request["proxies"], *shown])
             part = progress.part(request.progress, number / count, (number + 1) / count)
-            with stage.without_film_tricks():
+            with stage.without_film_tricks("is_shadow_catcher", "is_holdout"):
                 drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])

@@ -8,7 +8,8 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
 `layer`, `frame`, `subframe`, `names` and `matrices` as cycles_scene.SceneState has them:
 
     put        kind "scene", hash, path, name          a .blend file with the scene of that name
-    draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes
+    draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
+               holdouts
     probe      id, scene, _POSE, probes, size, samples, denoise, threads
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, lighting

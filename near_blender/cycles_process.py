@@ -62,7 +62,7 @@ class CyclesProcess(worker_process.WorkerProcess):
              border: tuple[int, int, int, int] | None = None, proxies: Iterable[str] = (),
              passes: Sequence[str] = ("Combined", "Depth"), samples: int = 16, denoise: bool = True, threads: int = 0,
              transparent: bool | None = None, holes: Iterable[tuple[str, np.ndarray]] = (),
-             channel: str | None = None) -> JobHandle:
+             holdouts: bool = True, channel: str | None = None) -> JobHandle:
         """The ordinary picture: proxies are unseen by the camera, but shadow, bounce and are reflected.
 
         camera: cycles_scene.describe_camera's. size: width, height of the whole frame in pixels. border: left, top,
@@ -70,14 +70,15 @@ class CyclesProcess(worker_process.WorkerProcess):
         passes: keys of cycles_jobs.PASSES. threads: 0 for all. transparent: the film, None as the scene has it.
         holes: name_full of a proxy and matrix (4, 4), its mesh to the world, for each instance of an asset that shall
         be a hole with alpha 0, two pixels larger than the proxy: with a transparent film, what is left is what is in
-        front of them.
+        front of them. holdouts: whether the artist's own holdouts are holes, too; without, they are plain surfaces.
 
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
         along the view axis and 1e10 where nothing is; Cryptomatte comes as CryptoObject00 and following.
         """
         job = self._ask_once("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
                          passes=list(passes), samples=samples, denoise=denoise, threads=threads,
-                         transparent=transparent, holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
+                         transparent=transparent, holdouts=holdouts,
+                         holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
         job.warning = job.warning or state.note
         return job
 

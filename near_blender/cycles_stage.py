@@ -114,10 +114,10 @@ class StagedScene:
             _set(ob, "visible_camera", name not in hidden and (own or name in shown))
 
     @contextlib.contextmanager
-    def without_film_tricks(self) -> Iterator[None]:
-        """Meanwhile shadow catchers and holdouts are what they are to rays that do not come from the camera."""
-        changed = [(ob, name) for ob in self.objects for name in ("is_shadow_catcher", "is_holdout")
-                   if getattr(ob, name)]
+    def without_film_tricks(self, *tricks: str) -> Iterator[None]:
+        """Meanwhile shadow catchers (is_shadow_catcher) and holdouts (is_holdout) are what they are to rays that do not
+        come from the camera."""
+        changed = [(ob, name) for ob in self.objects for name in tricks if getattr(ob, name)]
         for ob, name in changed:
             setattr(ob, name, False)
         try:

@@ -114,11 +114,15 @@ class NearRenderEngine(bpy.types.RenderEngine):
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
         made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
         behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
-        job = around.ask_front(window, wanted, made, behind) if assets.instances else None
-        if job is not None:
-            drawn = self._wait_for([job], 0.8, 1.0)[0]["passes"]
+        jobs = around.ask_front(window, wanted, made, behind) if assets.instances else []
+        cut: Any = 0.0
+        if jobs:
+            drawn, *solid = (answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0))
             front = around.place_front(surroundings.convert(drawn, wanted, ranks), behind)
-        return composite.compose(made, behind, front, held)
+            if solid:
+                cut = around.place_front({"Combined": solid[0]["Combined"]}, behind)["Combined"][..., 3:]
+                cut = np.maximum(cut - front["Combined"][..., 3:], 0)
+        return composite.compose(made, behind, front, held, cut)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str) -> dict[str, Any]:
         size = self.resolution_x, self.resolution_y

@@ -46,6 +46,11 @@ def is_ordinary(ob: Any) -> bool:
     return ob.type != "MESH" or len(ob.data.polygons) > 0
 
 
+def has_holdouts(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether something ordinary is a hole in the picture."""
+    return any(ob.is_holdout and ob.type in SURFACES and not sync.is_asset(ob) for ob in depsgraph.objects)
+
+
 def has_unclear_depth(depsgraph: bpy.types.Depsgraph) -> bool:
     """Whether something can lie in front of what Cycles' Depth shows: transparent surfaces, volumes, hair, blur."""
     frame: Any = depsgraph.scene_eval

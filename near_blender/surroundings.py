@@ -37,7 +37,8 @@ class OrdinaryThings:
         self._proxies = sorted({ob.name_full for ob in assets.objects})
         self._moving = _describe_objects(depsgraph)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
-        self._unclear = ordinary.has_unclear_depth(depsgraph)
+        self._cuts = ordinary.has_holdouts(depsgraph)
+        self._unclear = self._cuts or ordinary.has_unclear_depth(depsgraph)
 
     def renew(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Hands the scene over again: something over there is not as Blender told."""
@@ -87,26 +88,28 @@ class OrdinaryThings:
             denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
 
     def ask_front(self, view: dict[str, Any], wanted: tuple[str, ...], made: dict[str, np.ndarray],
-                  behind: dict[str, np.ndarray]) -> worker_process.JobHandle | None:
-        """The part of the ordinary picture that is in front of assets; None where nothing is.
+                  behind: dict[str, np.ndarray]) -> list[worker_process.JobHandle]:
+        """The part of the ordinary picture that is in front of assets, and where there are ordinary holdouts that once
+        more with these as surfaces; nothing where nothing is in front.
 
         made, behind: passes of the assets, and of ask_picture as convert returns them.
         """
         box = find_front(made, behind, self._measure_cell(), self._unclear)
         if box is None:
-            return None
+            return []
         left, top = view["border"][:2] if view["border"] else (0, 0)
         self._front = box
         border = left + box[0], top + box[1], left + box[2], top + box[3]
         holes = list(zip([ob.name_full for ob in self._assets.objects], self._assets.standing))
         names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
-        return client.get_cycles().draw(
-            self.state, **view | {"border": border}, proxies=self._proxies, passes=names,
+        return [client.get_cycles().draw(
+            self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],
             samples=self._options.samples, denoise=self._options.denoise, threads=self._threads, transparent=True,
-            holes=holes, channel="front")
+            holes=holes, holdouts=holdouts, channel=f"front {holdouts}")
+            for holdouts in ((True, False) if self._cuts else (True,))]
 
     def place_front(self, front: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What ask_front drew, as large as the picture behind."""
+        """Passes of what ask_front drew, as large as the picture behind."""
         left, top, right, bottom = self._front
         placed = {}
         for name, values in front.items():

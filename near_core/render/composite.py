@@ -33,7 +33,7 @@ def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
 
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,
-            held: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+            held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
     """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
 
     Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
@@ -44,10 +44,11 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
+    cut: (H, W, 1), how much of a pixel holes in front of the assets cover.
     Returns the passes of `ordinary`.
     """
     alpha = assets["Combined"][..., 3:]
-    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
+    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:] - cut
     made = {}
     for name in ordinary:
         before = None if front is None else front[name]

@@ -210,3 +210,10 @@ def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(engine.NearRenderEngine, "_is_stopped", lambda self: time.monotonic() > pressed)
     bpy.ops.render.render()
     assert time.monotonic() - pressed < 0.6 * slowness()
+
+
+def test_an_ordinary_holdout_cuts_the_asset_behind_it(scene, tmp_path):
+    scene.render.film_transparent = True
+    add_post().is_holdout = True
+    made = stage.render(scene, tmp_path)["Combined"]
+    assert made[24, 32].max() < 0.05 and made[24, 27, 3] > 0.95 and made[24, 27, 0] > 2 * made[24, 27, 1]
