@@ -78,10 +78,9 @@ def measure_held(made: dict[str, np.ndarray], assets: sync.VisibleAssets) -> np.
 
 def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: Iterable[str], ranks: int) -> None:
     """Puts the passes of WHO in the place of scene.INSTANCES. owners: of each instance."""
-    if scene.INSTANCES not in made:
-        return
-    pairs = made.pop(scene.INSTANCES)
-    pairs = pairs.reshape(*pairs.shape[:2], -1, 2)
+    pixels = made["Combined"].shape[:2]
+    nobody = np.zeros((*pixels, 2), np.float32)  # the published model does not tell instances apart
+    pairs = made.pop(scene.INSTANCES, nobody).reshape(*pixels, -1, 2)
     number = pairs[..., 0].astype(int)
 
     def look_up(values: list[float], of: np.ndarray) -> np.ndarray:
