@@ -25,7 +25,7 @@ class SplattingConfig:
     sharp_low_pass: float = 0.02  # square pixels: the same where it takes several
     final_cell: float = 1.25  # pixels: as wide as the cells of the level that an asset is shaded at may be
     draft_cell: float = 1.25  # pixels: the same while something moves
-    many_surfels: float = 4e5  # in a picture, by which all its levels get coarser together
+    many_surfels: float = 3e5  # in a picture, by which all its levels get coarser together
     fade: float = 0.3  # levels, powers of two in size: how far one level fades into the next
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid
