@@ -15,8 +15,8 @@ from .library import INTEGER, POINTER, REAL, Kernel, require
 _trace = Kernel("grid_trace", *[POINTER] * 4, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
 _trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
-_direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, *[POINTER] * 2, INTEGER, POINTER, INTEGER,
-                 *[POINTER] * 4, INTEGER)
+_direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, INTEGER, *[POINTER] * 2, INTEGER, POINTER,
+                 INTEGER, *[POINTER] * 4, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
@@ -181,14 +181,15 @@ def pack_open(table: np.ndarray) -> np.ndarray:
 
 
 def gather_direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray, opened: np.ndarray,
-                  normal: np.ndarray, irradiance: Pyramid, asset_to_map: np.ndarray, *, threads: int = 0
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                  normal: np.ndarray, irradiance: Pyramid, asset_to_map: np.ndarray, *, apart: int = 0,
+                  threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Irradiance of the whole sky, (N, 3), of what is seen of it, (N, 3), and the share of this in luminance, (N,).
 
     The share, channel by channel, is that of the open directions in the sum of max(0, n . w) radiance.
     direction: (D + E, 3) float32, unit, asset frame. radiance: (D + E, 3) float32, times the steradians of each.
     words: of the first D directions, as `pack_open` makes them. opened: (N, E) bool, of the others. normal: (N, 3)
-    float32, unit, shading. irradiance: the whole sky's by normal, map frame, a single level. asset_to_map: (3, 3).
+    float32, unit, shading. irradiance: by normal, map frame, a single level; of the sky without the last `apart`
+    directions, which add their own. asset_to_map: (3, 3).
     """
     count, others = require("opened", opened, (None, None), bool).shape
     shared = require("words", words, (-(-count // 16), None), np.uint16).shape[1]
@@ -198,7 +199,7 @@ def gather_direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray
     asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
     whole, seen = np.empty((2, count, 3), np.float32)
     visibility = np.empty(count, np.float32)
-    _direct(direction, radiance, shared + others, words, shared, opened, normal, count, irradiance.texels,
+    _direct(direction, radiance, shared + others, words, shared, apart, opened, normal, count, irradiance.texels,
             irradiance.height, asset_to_map, whole, seen, visibility, threads)
     return whole, seen, visibility
 

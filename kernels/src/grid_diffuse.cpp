@@ -66,10 +66,11 @@ NEAR_KERNEL(grid_trace_sky)(const NearGrid *grid, const int32_t *index, int64_t 
 
 // direction (directions, 3), the first `shared` of them those of word (count / LANES, shared): bit k of word b is set
 // where surfel LANES b + k sees nothing of the asset there. The others are those of open (count, directions - shared).
-// radiance (directions, 3), times steradians. normal (count, 3), shading. irradiance (height, 2 height, 4): of the
-// whole sky, by normal. asset_to_map row-major 3x3. Out: whole, direct (count, 3), visibility (count,).
+// radiance (directions, 3), times steradians. normal (count, 3), shading. irradiance (height, 2 height, 4): by normal, of
+// the sky without the last `apart` directions: these add their own, whose edges no map of few texels keeps. asset_to_map
+// row-major 3x3. Out: whole, direct (count, 3), visibility (count,).
 NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t directions, const uint16_t *word,
-                         int64_t shared, const uint8_t *open, const float *normal, int64_t count,
+                         int64_t shared, int64_t apart, const uint8_t *open, const float *normal, int64_t count,
                          const float *irradiance, int64_t height, const float *asset_to_map, float *whole,
                          float *direct, float *visibility, int64_t threads) {
     return guard([&] {
@@ -83,7 +84,7 @@ NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t 
                     for (int c = 0; c < 3; ++c) row[c][k] = normal[3 * (i + k) + c];
                 VecLanes n;
                 std::memcpy(&n, row, sizeof row);
-                FloatLanes total[3] = {}, part[3] = {};
+                FloatLanes total[3] = {}, part[3] = {}, own[3] = {};
                 for (int64_t j = 0; j < directions; ++j) {
                     uint32_t bits = j < shared ? word[i / LANES * shared + j] : 0;
                     for (int64_t k = 0; j >= shared && k < lanes; ++k)
@@ -92,15 +93,19 @@ NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t 
                     const FloatLanes cosine = at_least(d[0] * n.x + d[1] * n.y + d[2] * n.z, 0.0f);
                     const FloatLanes seen = unpack(bits) ? cosine : all(0.0f);
                     for (int c = 0; c < 3; ++c) total[c] += l[c] * cosine, part[c] += l[c] * seen;
+                    for (int c = 0; j >= directions - apart && c < 3; ++c) own[c] += l[c] * cosine;
                 }
                 for (int c = 0; c < 3; ++c) {
                     const FloatLanes share = part[c] / at_least(total[c], 1e-9f);
                     part[c] = share < 1.0f ? share : all(1.0f);
                 }
                 std::memcpy(row, part, sizeof row);
+                float sun[3][LANES];
+                std::memcpy(sun, own, sizeof sun);
                 Float4 sky[LANES];
                 sample(map, turn(asset_to_map, n), all(0.0f), sky);
                 for (int64_t k = 0; k < lanes; ++k) {
+                    sky[k] += Float4{sun[0][k], sun[1][k], sun[2][k], 0.0f};
                     const Float4 seen = sky[k] * Float4{row[0][k], row[1][k], row[2][k], 0.0f};
                     for (int c = 0; c < 3; ++c) whole[3 * (i + k) + c] = sky[k][c], direct[3 * (i + k) + c] = seen[c];
                     visibility[i + k] = clamp(luminance(seen) / clamp(luminance(sky[k]), 1e-9f, INFINITY), 0.0f, 1.0f);

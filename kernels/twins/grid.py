@@ -81,14 +81,16 @@ def gather(table, direction, normal, radiosity):
     return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
 
 
-def gather_direct(opened, direction, radiance, normal, irradiance, asset_to_map):
+def gather_direct(opened, direction, radiance, normal, irradiance, asset_to_map, apart):
     """(N, 3), (N, 3) and (N,): irradiance of the whole sky, of what is seen of it, and the share of its luminance.
 
-    opened: (N, D) bool. radiance: (D, 3), times steradians. irradiance: (h, 2h, 3).
+    opened: (N, D) bool. radiance: (D, 3), times steradians. irradiance: (h, 2h, 3), of the sky without the last
+    `apart` directions, which add their own.
     """
     cosine = np.maximum(normal @ direction.T, 0)
     share = np.minimum(np.where(opened, cosine, 0) @ radiance / np.maximum(cosine @ radiance, 1e-9), 1)
     whole = ggx.sample([irradiance], normal @ asset_to_map.T, np.zeros(len(normal)))
+    whole = whole + cosine[:, len(direction) - apart:] @ radiance[len(direction) - apart:]
     seen = whole * share
     return whole, seen, seen @ LUMINANCE / np.maximum(whole @ LUMINANCE, 1e-9)
 

@@ -106,7 +106,7 @@ def shade_points(lit: LitSurface, around: Neighbourhood, points: Surfels, view: 
 def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray) -> np.ndarray:
     """Of the whole map, of what is seen of it, bounced. (K, 3, 3)."""
     turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
-    whole = lit.light.irradiance.sample(points.shading_normal @ turn, np.zeros(len(points), np.float32), threads=1)
+    whole = lit.light.find_irradiance(points.shading_normal @ turn)
     # a bent normal sees more or less of the sky than the surfels around do in the mean
     bend = np.clip(whole / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
     return np.stack([whole, told[:, _Told.DIRECT] * bend, told[:, _Told.BOUNCED]], 1)

@@ -34,8 +34,9 @@ class PreparedLight:
 
     environment: its map, rotation and strength.
     pyramid, base: kernels.ggx.Pyramid of the whole map, and without its spots (the same one where there are none).
-    sky: of what the suns leave. irradiance: of the whole by normal, one level. suns: (S, 3) directions with
-    sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f for what outshines the sky.
+    sky: of what the suns leave. irradiance, base_irradiance: of the whole and of the base by normal, one level.
+    suns: (S, 3) directions with sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f
+    for what outshines the sky.
     spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance, 1e-8 at least.
     near: what of it stands near by; None where all of it is far.
     tokens: (T, C) float32, what a light tokenizer makes of terms.look_up_tokens; None where no network was asked.
@@ -46,6 +47,7 @@ class PreparedLight:
     base: ggx.Pyramid
     sky: ggx.Pyramid
     irradiance: ggx.Pyramid
+    base_irradiance: ggx.Pyramid
     suns: np.ndarray
     sun_weight: np.ndarray
     spots: int
@@ -60,6 +62,13 @@ class PreparedLight:
     def asset_to_map(self, rotation: np.ndarray) -> np.ndarray:
         """(3, 3), turns directions of an asset's frame into the map's. rotation: (3, 3), asset frame -> world."""
         return self.environment.world_to_map @ rotation
+
+    def find_irradiance(self, normal: np.ndarray) -> np.ndarray:
+        """Irradiance (K, 3) of the whole map, by normals (K, 3) float32 of its frame."""
+        base, apart = self.base_irradiance.sample(normal, np.zeros(len(normal), np.float32), threads=1), self.spots
+        if not apart:
+            return base
+        return base + np.maximum(normal @ self.suns[-apart:].T, 0) @ self.sun_weight[-apart:]
 
     def choose(self, name: str, matrix: np.ndarray | None) -> NearLayer:
         """What rays look up: "whole", or the "base" without spots, or the "sky" without suns.
@@ -117,7 +126,10 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
     small = ggx.build_pyramid(np.ascontiguousarray(base.level(coarse)))
     sky, suns, weight = _split_bright(small, config.sun_radiance * mean, config.least_share * mean,
                                       config.sun_directions)
-    return PreparedLight(environment, pyramid, base, sky, ggx.make_single_level(ggx.integrate_irradiance(pyramid)),
+    whole = left = ggx.make_single_level(ggx.integrate_irradiance(pyramid))
+    if len(spots):
+        left = ggx.make_single_level(ggx.integrate_irradiance(base))
+    return PreparedLight(environment, pyramid, base, sky, whole, left,
                          np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
 
 
@@ -249,7 +261,8 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
     open_sky, direct, visibility = grid.gather_direct(
         np.concatenate([transport.directions, towards]),
         np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]),
-        transport.words, opened, surfels.shading_normal, light.irradiance, turn, threads=threads)
+        transport.words, opened, surfels.shading_normal, light.base_irradiance if count else light.irradiance, turn,
+        apart=light.spots if count else 0, threads=threads)
     if light.near is not None and matrix is not None:
         layer = light.choose("sky" if count else "whole", matrix)
         direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)

@@ -175,8 +175,10 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
     assert np.array_equal(opened, still_life.trace_table(few) == -1)
     both, sky, turn = np.concatenate([d, few]), rng.random((55, 3)).astype(np.float32), TURNED.astype(np.float32)
     seen, map = np.concatenate([table == -1, opened], 1), rng.random((16, 32, 3)).astype(np.float32)
-    got = grid.gather_direct(both, sky, grid.pack_open(table), opened, normal, ggx.make_single_level(map), turn)
-    assert all(same(*pair) for pair in zip(got, twin.gather_direct(seen, both, sky, normal, map, turn)))
+    for apart in (0, 2):
+        got = grid.gather_direct(both, sky, grid.pack_open(table), opened, normal, ggx.make_single_level(map), turn,
+                                 apart=apart)
+        assert all(same(*pair) for pair in zip(got, twin.gather_direct(seen, both, sky, normal, map, turn, apart)))
 
 
 def test_radiosity_in_a_closed_room_is_the_geometric_series():

@@ -5,6 +5,7 @@ import pytest
 
 from near_core._kernels import ggx
 from near_core.asset import Surfels
+from near_core.directions import fibonacci_sphere
 from near_core.light import transport
 from near_core.light.config import TransportConfig
 from near_core.scene import Environment
@@ -90,6 +91,15 @@ def test_a_worlds_sun_as_a_lamp_keeps_its_light_and_its_place():
                    for each in (world, rest))
     np.testing.assert_allclose(left + lamp.color, whole, rtol=0.01)
     assert 0 < lamp.angle < 0.1
+
+
+def test_a_suns_edge_on_a_ball_is_where_it_belongs():
+    light, normal = transport.prepare_light(sunny(3000.0)), fibonacci_sphere(4000)
+    sun = (light.sun_weight[-light.spots:, :, None] * light.suns[-light.spots:, None]).sum((0, 1))
+    sun /= np.linalg.norm(sun)
+    power = light.sun_weight[-light.spots:].sum(0)
+    expected = 0.2 * np.pi + np.maximum(normal @ sun, 0)[:, None] * power
+    assert np.abs(light.find_irradiance(normal) - expected).max() < 0.02 * power.max()
 
 
 def test_a_black_map_is_prepared_and_sends_nothing():
