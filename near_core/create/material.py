@@ -140,7 +140,7 @@ def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.nd
     behind, uv = view.measure_behind(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     config = view.config
-    shown = np.clip(2 - 2 * behind / config.front_slack, 0, 1)
+    shown = np.clip(2.5 - 2 * behind / config.front_slack, 0, 1)
     within = np.clip(2 * look_up(view.mask[None].astype(np.float32), uv)[:, 0] - 1, 0, 1)
     painted = np.clip((facing - config.grazing_cosine) / config.grazing_fade, 0, 1) * within
     return (painted * shown).astype(np.float32), uv
