@@ -45,16 +45,20 @@ class SplattingConfig:
     # that face away block it; what they block counts for the surface in front, up to this factor, so that silhouettes
     # do not grow.
     solidity: float = 1.2
-    skin_offsets: tuple[tuple[float, float], ...] = tuple(  # pixels from a pixel's centre: samples of a skin
-        (0.6 * (x + 0.5) / 8 * 2 - 0.6, 0.6 * (y + 0.5) / 8 * 2 - 0.6) for x, y in enumerate((2, 5, 7, 0, 4, 1, 3, 6)))
+    # pixels from a pixel's centre: samples of a skin, spread as a Blackman-Harris filter of 1.5 pixels weighs
+    skin_offsets: tuple[tuple[float, float], ...] = (
+        (-0.642, -0.209), (-0.378, 0.209), (-0.209, 0.642), (-0.068, -0.642),
+        (0.068, 0.068), (0.209, -0.378), (0.378, -0.068), (0.642, 0.378))
     skin_layers: int = 8  # transparent ones that are looked through
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
-    least_obliqueness: float = 0.3  # cosine from which maps are looked up no blurrier
+    map_footprint: float = 1.0  # square pixels that a look at a map spans
+    oblique: float = 0.7  # cosine from which a pixel is oblique: its look at a map is a line
+    least_obliqueness: float = 0.1  # cosine at which that line is longest
     skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
     skin_pixels: int = 1 << 20  # of a picture, that are drawn at once
     skin_cell: float = 0.75  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
-    skin_level: int = 1  # the coarsest level that gives a skin its light: in a crowd surfels alone are quicker
+    skin_level: int = 1  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
 
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""

@@ -48,12 +48,12 @@ def is_drawn_by_skin(seen: SeenInstance, quality: str, config: SplattingConfig =
 
 def keep_one_level(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig = SplattingConfig()
                    ) -> list[SeenInstance]:
-    """The same, but that a skin takes its light from one level alone: levels fade into each other, skins do not."""
+    """The same, but that skins take their light from level 0 alone: levels fade into each other, skins do not."""
     kept: dict[int, SeenInstance] = {}
     for each in seen:
         if is_drawn_by_skin(each, quality, config) and each.share > getattr(kept.get(each.number), "share", 0.0):
             kept[each.number] = each
-    return [replace(each, share=1.0) if kept.get(each.number) is each else each for each in seen
+    return [replace(each, level=0, share=1.0) if kept.get(each.number) is each else each for each in seen
             if kept.get(each.number, each) is each]
 
 

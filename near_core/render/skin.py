@@ -19,13 +19,15 @@ from ..scene import Camera
 from .config import SplattingConfig
 from .parallel import parallel_map
 
+TAPS = 4  # looks at a map along an oblique pixel
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 
 
 class PreparedSkin:
     """A skin made ready: its maps with their mip levels, and how its triangles lie on them.
 
-    tangents: (F, 2, 3) float32, directions along which U and V grow, not unit. density: (F,) float32, UV area per area.
+    All float32. normal: (F, 3) unit, by winding. tangents: (F, 2, 3), directions along which U and V grow, not unit.
+    density: (F,), UV area per area. slope: (F, 2, 3), gradients of U and V.
     """
 
     def __init__(self, skin: Skin):
@@ -35,6 +37,10 @@ class PreparedSkin:
         cross = np.cross(edge1, edge2)
         self.normal = unit(cross)
         self.tangents, self.density = find_unwrapping(points, self.normal, uv)
+        doubled = np.maximum(np.linalg.norm(cross, axis=1), 1e-30)[:, None, None]
+        along = uv[:, 1:] - uv[:, :1]  # (F, 2, 2) of the edges
+        self.slope = (along[:, 0, :, None] * np.cross(edge2, self.normal)[:, None]
+                      + along[:, 1, :, None] * np.cross(self.normal, edge1)[:, None]) / doubled
         self.pictures = [_decode(data) for data in skin.pictures]
         self.levels: dict[int, list[np.ndarray]] = {}
 
@@ -45,8 +51,10 @@ class PreparedSkin:
         return (any(m.base_color[3] < 1 for m in self.skin.materials) or any((c[..., 3] < 255).any() for c in colors)
                 or (self.skin.color is not None and bool((self.skin.color[:, 3] < 1).any())))
 
-    def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray) -> np.ndarray | None:
-        """(K, C) float32 of a material's map in SkinMaterial.maps, None without one. area: (K,) of UV."""
+    def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray, stretch: np.ndarray
+                ) -> np.ndarray | None:
+        """(K, C) float32 of a material's map in SkinMaterial.maps, None without one. area: (K,) of UV that a round
+        pixel spans. stretch: (K, 2) of UV, how far it reaches where it falls obliquely, 0 where it is round."""
         number = material.maps[column]
         if number < 0:
             return None
@@ -56,7 +64,14 @@ class PreparedSkin:
         if key not in self.levels:
             self.levels[key] = texture.build_pyramid(_make_linear(picture, column))
         texels = area * (picture.shape[0] * picture.shape[1])
-        return texture.sample(self.levels[key], uv, 0.5 * np.log2(np.maximum(texels, 1e-6)), material.wrap)
+        level = 0.5 * np.log2(np.maximum(texels, 1e-6))
+        found = texture.sample(self.levels[key], uv, level, material.wrap)
+        long = np.flatnonzero(stretch.any(1))
+        if len(long):
+            taps = (np.arange(TAPS) + 0.5) / TAPS - 0.5
+            found[long] = sum(texture.sample(self.levels[key], uv[long] + np.float32(tap) * stretch[long], level[long],
+                                             material.wrap) for tap in taps) / TAPS
+        return found
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -87,9 +102,13 @@ def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.
     facing = np.einsum("kc,kc->k", normal, view)
     turned = np.where(facing < 0, -1, 1).astype(np.float32)
     normal = normal * turned[:, None]
-    # an oblique triangle's pixel is long: a level between its sides blurs little and flickers little
-    area = prepared.density[points.row] * pixel ** 2 / np.maximum(np.abs(facing), config.least_obliqueness)
-    color, roughness, metallic, bent = _look_up_materials(prepared, points, area, turned)
+    area = config.map_footprint * prepared.density[points.row] * pixel ** 2
+    # an oblique pixel reaches along the view's direction on the surface
+    steep = np.maximum(np.abs(facing), config.least_obliqueness)
+    reach = np.where(steep < config.oblique, pixel / steep, 0)[:, None] * unit(view - facing[:, None] * prepared.normal[
+        points.row])
+    stretch = np.einsum("kij,kj->ki", prepared.slope[points.row], reach).astype(np.float32)
+    color, roughness, metallic, bent = _look_up_materials(prepared, points, area, stretch, turned)
     length = np.linalg.norm(bent, axis=1)
     shading = lift_reflections(normal, bent / np.maximum(length, 1e-6)[:, None], view)
     # normals that differ within a pixel spread its reflection (Toksvig 2005)
@@ -101,10 +120,11 @@ def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.
                    np.clip(color[:, 3], 0, 1), one)
 
 
-def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: np.ndarray, turned: np.ndarray
+def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: np.ndarray, stretch: np.ndarray,
+                       turned: np.ndarray
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of K points: color (K, 4) linear, premultiplied; roughness and metallic (K,); shading normals (K, 3), shorter
-    where they differ. area: (K,) of UV that a pixel spans. turned: (K,) -1 where the back is seen."""
+    where they differ. area, stretch: as PreparedSkin.look_up takes them. turned: (K,) -1 where the back is seen."""
     skin = prepared.skin
     color, bent = points.color.copy(), points.normal.copy()
     color[:, :3] *= color[:, 3:]
@@ -112,7 +132,7 @@ def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: n
     kinds = skin.material[points.row]
     for kind in np.unique(kinds):
         at, material = np.flatnonzero(kinds == kind), skin.materials[kind]
-        found = [prepared.look_up(material, column, points.uv[at], area[at]) for column in range(4)]
+        found = [prepared.look_up(material, column, points.uv[at], area[at], stretch[at]) for column in range(4)]
         r, g, b, alpha = material.base_color
         color[at] *= np.float32([r * alpha, g * alpha, b * alpha, alpha])
         if found[0] is not None:

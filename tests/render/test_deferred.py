@@ -62,11 +62,11 @@ def test_the_nearer_picture_lies_over_the_farther():
             assert np.allclose(alpha, 1)
 
 
-def test_a_skin_takes_its_light_from_one_level(asset):
+def test_a_skin_takes_its_light_from_the_finest_level(asset):
     levels = [SeenInstance(0, Instance(asset, np.eye(4)), np.eye(4), level, share, 1.2)
               for level, share in ((1, 0.7), (0, 0.3))]
     kept = deferred.keep_one_level(levels, "final")
-    assert [(each.level, each.share) for each in kept] == [(1, 1.0)]
+    assert [(each.level, each.share) for each in kept] == [(0, 1.0)]
     assert deferred.keep_one_level(levels, "draft") == levels
     far = [replace(each, pixels=0.3) for each in levels]
     assert deferred.keep_one_level(far, "final") == far

@@ -100,3 +100,13 @@ def test_strips_make_the_same_picture():
     parts = skins.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
     for one, other in zip(whole, parts):
         assert np.allclose(one, other, atol=1e-5)
+
+
+def test_a_map_seen_obliquely_is_averaged_along_the_view():
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[::2] = 255
+    skin = replace(square(color=None), pictures=(encoded(stripes),))
+    tilted = np.eye(4)
+    tilted[1:3, 1:3] = [[np.cos(1.4), -np.sin(1.4)], [np.sin(1.4), np.cos(1.4)]]
+    image, alpha = drawn((skin, tilted))
+    assert np.ptp(image[alpha == 1][:, 2]) < 0.2 and np.isclose(image[alpha == 1][:, 2].mean(), 0.5, atol=0.05)
