@@ -42,7 +42,7 @@ def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot
         if not isinstance(photo, Shot):
             photo = replace(bare if number == 0 else replace(bare, mask=None, camera=None), picture=photo)
         shots.append(photo)
-    if any(shot.azimuth is not None or shot.camera is not None for shot in shots[len(shots) == 1:]):
+    if any(shot.azimuth is not None or shot.camera is not None for shot in shots):
         return shots
     return [shot if shot.camera is not None else replace(shot, azimuth=azimuth + 360 * number / len(shots))
             for number, shot in enumerate(shots)]

@@ -1,0 +1,42 @@
+"""Which photos there are, and from where."""
+
+import numpy as np
+import pytest
+
+from near_core.create.poses import list_shots, place_cameras
+from near_core.create.shot import Shot, find_view
+from near_core.errors import NearError
+from near_core.scene import camera as cameras
+from tests.create.test_alignment import photographed
+
+BARE = Shot("", elevation=15.0, fov=40.0)
+
+
+def test_a_side_that_is_told_stays():
+    (shot,) = list_shots([Shot("a.png", azimuth=30.0)], 0.0, BARE)
+    assert shot.azimuth == 30
+    front, unknown = list_shots([Shot("a.png", **find_view("front")), Shot("b.png")], 0.0, BARE)
+    assert front.azimuth == 0 and unknown.azimuth is None
+
+
+def test_photos_of_which_none_says_its_side_go_around():
+    shots = list_shots(["a.png", "b.png", "c.png", "d.png"], 10.0, BARE)
+    assert [shot.azimuth for shot in shots] == [10, 100, 190, 280] and shots[2].elevation == 15
+    (shot,) = list_shots(["a.png"], 30.0, BARE)
+    assert shot.azimuth == 30
+
+
+def test_too_many_photos_are_refused():
+    with pytest.raises(NearError, match="60 photos"):
+        list_shots(["a.png"] * 60, 0.0, BARE)
+
+
+def test_what_is_there_twice_and_what_does_not_fit_is_named_and_left_out(model):
+    photos, _ = photographed((0, 90, 180, 270))
+    whole = [cameras.orbit(turn, 12, 2.6, 35, 200, 200) for turn in (0, 90, 180, 270)]
+    other, _ = photographed((180,), balls=np.array([[0.0, 0, 0.2, 0.1], [0.0, 0, -0.3, 0.1]]))
+    shots = [Shot(f"{n}.png", camera=camera) for n, camera in enumerate(whole)]
+    notes: list[str] = []
+    made = place_cameras(model, [*shots, shots[0]], [*photos[:2], other[0], photos[3], photos[0]], notes)
+    assert [each.shot.picture for each in made] == ["0.png", "1.png", "3.png"]
+    assert len(notes) == 2 and "0.png is there twice" in notes[0] and "2.png does not fit" in notes[1]
