@@ -34,7 +34,7 @@ def test_each_side_takes_the_colour_of_the_photo_that_sees_it(model):
     tints = np.float32([[0.7, 0.1, 0.1], [0.1, 0.6, 0.1], [0.1, 0.1, 0.7], [0.6, 0.6, 0.1]])
     sides = [(1, -1), (0, 1), (1, 1), (0, -1)]
     color = tints[np.argmax([asset.surfels.normal[:, axis] * sign for axis, sign in sides], 0)]
-    painted = replace(asset, surfels=replace(asset.surfels, base_color=color), texels=asset.texels.drop_colors())
+    painted = replace(asset, surfels=replace(asset.surfels, base_color=color), skin=None)
     pictures = [photographed(painted, cameras.orbit(turn, 10, 2.9, 25, 128, 128)) for turn in (0, 90, 180, 270)]
     made = create_from_image([Shot(picture, camera=camera) for picture, camera in pictures], name="box", model=model)
     place, shown = made.surfels.position, made.surfels.base_color
