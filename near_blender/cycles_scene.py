@@ -32,6 +32,9 @@ _names_of: dict[type, list[str]] = {}  # plain values of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
 _FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
+_LOOKS = ("hide_render", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
+          "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher", "pass_index", "instance_type",
+          "show_instancer_for_render")
 
 
 @dataclass(frozen=True)
@@ -109,12 +112,13 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
 
 
 def _describe_settings(scene: Any) -> str:
-    """What Cycles draws by and Blender does not tell about: settings and painted images."""
+    """What Cycles draws by and Blender does not tell about, or tells of every object at every F12 in a window."""
     data: Any = bpy.data
     owners = [scene, *scene.view_layers, *data.objects, *data.materials, *data.lights, *data.worlds]
     groups = [scene.render, getattr(scene, "cycles_curves", None), *scene.view_layers,
               *(getattr(owner, "cycles", None) for owner in owners)]
     return str([[_list_values(group) for group in groups if group is not None],
+                [_list_looks(ob) for ob in data.objects],
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
                 [(each["name"], zlib.crc32(each["pixels"])) for each in cycles_loss.collect_painted()]])
 
@@ -126,6 +130,13 @@ def _list_values(group: Any) -> list[Any]:
                            if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
                            and not p.identifier.startswith(("resolution_", "use_pass_"))]
     return [getattr(group, name) for name in _names_of[kind]]
+
+
+def _list_looks(ob: Any) -> list[Any]:
+    linking = getattr(ob, "light_linking", None)
+    linked = [linking.receiver_collection, linking.blocker_collection] if linking else []
+    return [ob.name_full, *(getattr(ob, name) for name in _LOOKS), tuple(ob.color),
+            *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked))]
 
 
 def _list_layers(collection: Any) -> list[Any]:
@@ -163,8 +174,7 @@ def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     if not _written:
         return
     for update in depsgraph.updates:
-        moved_only = isinstance(update.id, bpy.types.Object) and not (update.is_updated_geometry
-                                                                      or update.is_updated_shading)
+        moved_only = isinstance(update.id, bpy.types.Object) and not update.is_updated_geometry
         camera = isinstance(update.id, bpy.types.Camera) or getattr(update.id, "type", "") == "CAMERA"
         plain_scene = isinstance(update.id, bpy.types.Scene) and not update.is_updated_geometry
         if not (moved_only or camera or plain_scene):
