@@ -82,7 +82,7 @@ def remove(scene: Any) -> None:
     companion = find_companion(scene)
     tree = _find_tree(scene)
     if tree is not None:
-        _remove_nodes(tree, companion)
+        _remove_nodes(tree)
     for layer, own in zip(scene.view_layers, companion.view_layers):
         if own.near.turned_on_depth:
             layer.use_pass_z = False
@@ -246,7 +246,7 @@ def _find_inputs(over: Any) -> dict[str, Any]:
     return {"factor": factor, "behind": color[0], "over": color[1]}
 
 
-def _remove_nodes(tree: Any, companion: Any) -> None:
+def _remove_nodes(tree: Any) -> None:
     """Gives the artist's links back, those that were made since, too."""
     ours = [node for node in tree.nodes if node.get(_OURS)]
     for over in (node for node in ours if node.bl_idname == _OVER):

@@ -109,7 +109,6 @@ class CyclesJobs:
             answers.append(scenes.Probe(radiance, distance, probe["position"], find_mirrored(drawn)))
         return {"probes": answers, "stale": stage.stale}
 
-
     def occluders(self, request: Any) -> dict[str, Any]:
         """What casts shadows."""
         found: list[tuple[scenes.Occluders, int]] = []

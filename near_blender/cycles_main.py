@@ -7,10 +7,10 @@ BOOT sets the path and runs this module.
 Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the scene that "put" brought, and _POSE is
 `layer`, `frame`, `subframe`, `names` and `matrices` as cycles_scene.SceneState has them:
 
-    put        kind "scene", hash, path, name          a .blend file with the scene of that name
+    put        kind "scene", hash, path, name, painted, devices    a .blend file with the scene of that name
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
                holdouts
-    probe      id, scene, _POSE, probes, size, samples, denoise, threads
+    probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, lighting
 

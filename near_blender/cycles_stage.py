@@ -134,7 +134,7 @@ class StagedScene:
         """
         for _ in range(2):
             drawing = Drawing(self._pose, progress, look)
-            drawn = drawing.run(self.scene, self.layer)
+            drawn = drawing.run(self.scene)
             progress("Drawing ordinary objects", 1.0)
             if not drawing.moved:
                 self.stale |= bool(drawing.missing)
@@ -169,8 +169,8 @@ class Drawing:
         self._pose, self._progress, self._look = pose, progress, look
         self._passes: dict[str, np.ndarray] = {}
 
-    def run(self, scene: Any, layer: Any) -> dict[str, np.ndarray]:
-        """Draws. Raises NearError where Cycles cannot."""
+    def run(self, scene: Any) -> dict[str, np.ndarray]:
+        """Draws the view layer in use. Raises NearError where Cycles cannot."""
         import cycles
         from cycles import engine
 
@@ -188,7 +188,7 @@ class Drawing:
         stats.append(self._tell)
         cycles.CyclesRender.render = render
         try:
-            bpy.ops.render.render(scene=scene.name, layer=layer.name)
+            bpy.ops.render.render(scene=scene.name)
         except RuntimeError as error:
             raise errors.NearError(f"Cycles could not draw the ordinary objects ({error}).",
                                    "See the log in Check Setup.") from error

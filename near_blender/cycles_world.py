@@ -68,7 +68,7 @@ def _prepare(scene: Any, world: Any, request: Any) -> None:
 
 def _draw(scene: Any, width: int, request: Any) -> np.ndarray:
     scene.render.resolution_x, scene.render.resolution_y = width, width // 2
-    drawn = Drawing({}, request.progress).run(scene, scene.view_layers[0])
+    drawn = Drawing({}, request.progress).run(scene)
     return colorspace.to_rec709(drawn["Combined"][..., :3])
 
 

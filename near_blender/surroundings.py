@@ -10,8 +10,8 @@ import numpy as np
 
 from . import client, cycles_scene, ordinary, passes, sync, worker_process
 from ._core import asset, cache, scene
+from .cycles_jobs import EMPTY
 
-EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 MOST_PROBES = 32  # a frame; instances beyond share the nearest one
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
