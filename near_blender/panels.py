@@ -63,15 +63,13 @@ class NEAR_RENDER_PT_ordinary(_Properties):
             if options.samples != near.samples:
                 layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}", icon="INFO")
         elif surfaces:
-            layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary mesh')}", icon="INFO")
+            layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary object')}", icon="INFO")
         if lights:
             layout.label(text=_count(lights, "light"), icon="LIGHT")
 
 
 def _count(number: int, what: str) -> str:
-    if number == 1:
-        return f"1 {what}"
-    return f"{number} {what}{'es' if what.endswith('sh') else 's'}"
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 class NEAR_RENDER_PT_compositing(bpy.types.Panel):

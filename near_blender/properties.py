@@ -16,7 +16,7 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
     quality: EnumProperty(
         name="Quality", override=_OVERRIDE, default="FINAL",
         description="How much work a final render does per frame",
-        items=[("DRAFT", "Draft", "Fewer highlights and coarser shadows, for a quick look", 0),
+        items=[("DRAFT", "Draft", "Surfels alone, fewer highlights and coarser shadows, for a quick look", 0),
                ("FINAL", "Final", "Everything the model can do", 1)])
     shading: EnumProperty(
         name="Shading", override=_OVERRIDE, default="AUTO",

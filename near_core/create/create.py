@@ -1,4 +1,4 @@
-"""The verb create: a mesh, a photo or both become a neural asset."""
+"""The verb create: a mesh, photos or both become a neural asset."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
                       matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
-    """A neural asset of the object in a photo, free of the photo's light.
+    """A neural asset of the object in photos, free of their light.
 
     photos: Shots, which say what is known of each, or bare picture files and (H, W, 3 or 4) uint8 arrays. The first
         decides the frame; where none has an azimuth, they are taken to be seen from evenly spaced ones,

@@ -16,7 +16,7 @@ from ..errors import Cancelled, NearError
 from ..scene import Instance, Occluders, Probe, environment
 from .runtime import describe_runtime
 
-KEPT = 1 << 30  # bytes of assets and light maps held for the next request
+KEPT = 1 << 30  # bytes of assets, light maps, probes and occluders held for the next request
 REPORT_EVERY = 0.05  # seconds between progress events
 
 
