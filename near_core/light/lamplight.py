@@ -11,6 +11,7 @@ from .._kernels import grid
 from ..asset import Surfels
 from ..scene import Lamp
 from . import lamps as _lamps
+from . import principled
 from .config import LampConfig
 from .lamps import LampPoints
 from .shadows import Surroundings, see_lamp
@@ -140,10 +141,4 @@ def reflect_points(surfels, view: np.ndarray, directions: np.ndarray, wide: np.n
     nl = np.maximum(np.einsum("knc,kc->kn", directions, normal), 0)
     nv = np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
     vl = np.clip(np.einsum("knc,kc->kn", directions, view), -1, 1)
-    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
-    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
-    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
-    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
-    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
-    fresnel = (1 - np.minimum(vh, 1)) ** 5
-    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
+    return principled.reflect(nl, nv, vl, alpha2)

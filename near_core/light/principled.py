@@ -17,6 +17,22 @@ IOR = 1.5
 F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
 
 
+def reflect(nl: np.ndarray, nv: np.ndarray, vl: np.ndarray, alpha2: np.ndarray) -> np.ndarray:
+    """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
+
+    nl, vl: (K, P) cosines of the light with normal and view, nv: (K, 1) of the view with the normal. alpha2: (K, 1) or
+    (K, P), squared width. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
+    """
+    # h = (v + l) / |v + l|, |v + l|^2 = 2 + 2 v.l
+    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
+    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
+    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
+    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
+    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
+    fresnel = (1 - np.minimum(vh, 1)) ** 5
+    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
+
+
 def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray,
              irradiance: np.ndarray, specular: np.ndarray) -> np.ndarray:
     """Radiance towards the viewer, term by term: J diffuse terms, then L specular ones. (K, J + L, 3) float32.

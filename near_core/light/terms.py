@@ -131,21 +131,14 @@ def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarra
                        least_roughness: float = TransportConfig.spot_roughness) -> np.ndarray:
     """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
 
-    view: (K, 3), directions: (P, 3) unit, asset frame. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
+    view: (K, 3), directions: (P, 3) unit, asset frame.
     """
     normal = surfels.shading_normal
     alpha2 = (np.maximum(surfels.roughness, least_roughness) ** 4)[:, None]
     cosine = lambda a, b: np.maximum(a @ b.T, 0)
     nl, nv = cosine(normal, directions), np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
     vl = np.clip(view @ directions.T, -1, 1)
-    # h = (v + l) / |v + l|, |v + l|^2 = 2 + 2 v.l
-    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
-    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
-    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
-    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
-    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
-    fresnel = (1 - np.minimum(vh, 1)) ** 5
-    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
+    return principled.reflect(nl, nv, vl, alpha2)
 
 
 def spread_tokens() -> np.ndarray:
