@@ -3,11 +3,9 @@
     blender -P composed.py -- OUT      OUT: a folder with ball.near; gets composed.json and screenshots
 """
 
-import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import bpy
@@ -17,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import log
+from tests.gui import stepper
 
 events: dict = {}
 
@@ -76,26 +74,7 @@ def steps():
     events["scenes"] = len(bpy.data.scenes)
 
 
-def run() -> None:
-    script = steps()
-
-    def step() -> float | None:
-        try:
-            return next(script)
-        except StopIteration:
-            pass
-        except Exception:
-            events["error"] = traceback.format_exc()
-        events["log"] = log.get_text()
-        (OUT / "composed.json").write_text(json.dumps(events, indent=1))
-        near_blender.unregister()
-        bpy.ops.wm.quit_blender()
-        return None
-
-    bpy.app.timers.register(step, first_interval=1.0)
-
-
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.render_display_type = "WINDOW"
 near_blender.register()
-run()
+stepper.run(steps(), events, OUT / "composed.json")

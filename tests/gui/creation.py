@@ -3,13 +3,11 @@
     blender -P creation.py -- OUT      OUT: a folder with block.near; gets creation.json and screenshots
 """
 
-import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
 import bpy
@@ -19,8 +17,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client, log, payload, worker_process
+from near_blender import client, payload, worker_process
 from near_blender.operators import jobs
+from tests.gui import stepper
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
@@ -149,26 +148,7 @@ def steps():
     yield 1.0
 
 
-def run() -> None:
-    script = steps()
-
-    def step() -> float | None:
-        try:
-            return next(script)
-        except StopIteration:
-            pass
-        except Exception:
-            events["error"] = traceback.format_exc()
-        events["log"] = log.get_text()
-        (OUT / "creation.json").write_text(json.dumps(events, indent=1))
-        near_blender.unregister()
-        bpy.ops.wm.quit_blender()
-        return None
-
-    bpy.app.timers.register(step, first_interval=1.0)
-
-
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.edit.undo_steps = 32
 near_blender.register()
-run()
+stepper.run(steps(), events, OUT / "creation.json")

@@ -3,11 +3,9 @@
     blender -P ordinary.py -- OUT      OUT: a folder with ball.near; gets draft.json and screenshots
 """
 
-import json
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import bpy
@@ -17,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import log, viewport
+from near_blender import viewport
+from tests.gui import stepper
 
 events: dict = {"draws": [], "reads": []}
 
@@ -98,25 +97,6 @@ def steps():
     events["draws_at_rest"] = len(events["draws"]) - count
 
 
-def run() -> None:
-    script = steps()
-
-    def step() -> float | None:
-        try:
-            return next(script)
-        except StopIteration:
-            pass
-        except Exception:
-            events["error"] = traceback.format_exc()
-        events["log"] = log.get_text()
-        (OUT / "draft.json").write_text(json.dumps(events, indent=1))
-        near_blender.unregister()
-        bpy.ops.wm.quit_blender()
-        return None
-
-    bpy.app.timers.register(step, first_interval=1.0)
-
-
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-run()
+stepper.run(steps(), events, OUT / "draft.json")

@@ -1,0 +1,30 @@
+"""Runs a script inside a Blender with a window, step by step, so that the window lives on between them."""
+
+import json
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+import near_blender
+from near_blender import log
+
+
+def run(script: Iterator[float], events: dict, path: Path) -> None:
+    """Takes a step of script when the seconds that the last one gave have passed; in the end writes events to path,
+    with the log and what went wrong as "error", and quits Blender."""
+    def step() -> float | None:
+        try:
+            return next(script)
+        except StopIteration:
+            pass
+        except Exception:
+            events["error"] = traceback.format_exc()
+        events["log"] = log.get_text()
+        path.write_text(json.dumps(events, indent=1))
+        near_blender.unregister()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=1.0)
