@@ -1,5 +1,9 @@
-"""Which process computes what: one for the embedded model, another while a published model is in use, and a second
-Blender for what Cycles draws."""
+"""Which process computes what: one draws, another makes assets beside it, and a second Blender does what Cycles draws.
+
+Drawing and creating are two lanes, so that a viewport goes on and a final render starts at once while an asset is
+made; creating gets what drawing leaves of the processor. Each lane has a worker of the embedded model, and one more
+while a published model is in use.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,28 @@ from typing import Any
 from .cycles_process import CyclesProcess
 from .worker_process import Backend, JobHandle, WorkerProcess
 
-_embedded = WorkerProcess()
-_rendering = _embedded
+
+class Lanes:
+    """The workers of one backend, each started by its first job. drawing: pictures. creating: assets."""
+
+    def __init__(self, backend: Backend = Backend()) -> None:
+        self.drawing = WorkerProcess(backend)
+        self.creating = WorkerProcess(backend, yields=True)
+
+    def stop(self) -> None:
+        """Ends their processes."""
+        self.creating.stop()
+        self.drawing.stop()
+
+
+_embedded = Lanes()
+_chosen = _embedded
 _cycles = CyclesProcess()
 
 
 def get_worker() -> WorkerProcess:
-    """The worker that computes pictures and reads photos, as chosen."""
-    return _rendering
+    """The worker that computes pictures, as chosen."""
+    return _chosen.drawing
 
 
 def get_cycles() -> CyclesProcess:
@@ -25,25 +43,25 @@ def get_cycles() -> CyclesProcess:
 
 
 def use_backend(backend: Backend) -> None:
-    """Has the next pictures, and assets from photos, computed otherwise. Meshes stay with the worker of the embedded
-    model; a published one gets a process of its own, which ends with the choice."""
-    global _rendering
-    if backend == _rendering.backend:
+    """Has the next pictures, and assets from photos, computed otherwise. Meshes stay with the embedded model; the
+    processes of a published one end with the choice."""
+    global _chosen
+    if backend == get_worker().backend:
         return
-    if _rendering is not _embedded:
-        _rendering.stop()
-    _rendering = WorkerProcess(backend) if backend.model else _embedded
+    if _chosen is not _embedded:
+        _chosen.stop()
+    _chosen = Lanes(backend) if backend.model else _embedded
 
 
 def create_from_mesh(mesh, **options: Any) -> JobHandle:
-    """create.create.create_from_mesh in the worker; the result's "asset" holds the bytes of a .near file, uint8."""
-    return _embedded.submit("create_mesh", mesh=mesh, options=options)
+    """create.create.create_from_mesh in a worker; the result's "asset" holds the bytes of a .near file, uint8."""
+    return _embedded.creating.submit("create_mesh", mesh=mesh, options=options)
 
 
 def create_from_image(photos, **options: Any) -> JobHandle:
-    """engine.Engine.create_from_image in the worker that the choice names; job.preview appears first, then as
+    """engine.Engine.create_from_image in a worker of the choice; job.preview appears first, then as
     create_from_mesh."""
-    return _rendering.submit("create_image", photos=photos, options=options)
+    return _chosen.creating.submit("create_image", photos=photos, options=options)
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ its answers and finishes the jobs.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -26,6 +27,7 @@ from ._core import PATH, errors, protocol
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
 CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is killed
 QUIT_WITHIN = 0.5
+NICENESS = 10  # of a process that yields: beside one that does not, it gets a tenth
 
 # -I keeps the child clear of the user's environment; the path is handed over as it is here, ours first, and the rest of
 # it where the child is the same Python (its own packages win)
@@ -88,12 +90,12 @@ class JobHandle:
 
 
 class WorkerProcess:
-    """One child process and the jobs it was given."""
+    """One child process and the jobs it was given. yields: it leaves the processor to what else computes."""
 
     called = "The worker process"  # in messages
 
-    def __init__(self, backend: Backend = Backend()) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend = Backend(), yields: bool = False) -> None:
+        self.backend, self._yields = backend, yields
         self.hello: dict[str, Any] = {}  # what the running process said of itself
         self._lock = threading.RLock()
         self._jobs: dict[int, JobHandle] = {}
@@ -193,7 +195,11 @@ class WorkerProcess:
         process: Any = subprocess.Popen(
             self._command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             cwd=folder.parent, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
+            | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if self._yields else 0))
+        if self._yields and hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError):  # it has ended, which is seen below
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         threading.Thread(target=_keep_lines, args=[process.stderr, self._is_worth_keeping], daemon=True).start()
         hung = threading.Timer(READY_WITHIN, process.kill)
         hung.daemon = True

@@ -24,12 +24,14 @@ REPORT_EVERY = 0.05  # seconds between progress events
 class Request:
     """A request on its way.
 
-    fields: the message. emit: sends an event to the other side. cancelled: set when nobody waits for the answer.
+    fields: the message. emit: sends an event to the other side. cancelled: set when nobody waits for the answer, or
+    when it has to wait itself and starts_over.
     """
 
     fields: dict[str, Any]
     emit: Callable[[dict[str, Any]], None]
     cancelled: threading.Event = field(default_factory=threading.Event)
+    starts_over: bool = False
     _reported: float = 0.0
 
     def __getitem__(self, name: str) -> Any:

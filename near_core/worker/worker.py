@@ -24,7 +24,8 @@ with its parent. Requests, each a dict with `op`:
 
 Events, each a dict with `event`: "hello" once at the start, then with the request's id "progress" (phase, fraction),
 "preview" (matte, crop) and in the end one of "done", "error" (what, fix), "missing" (hashes to put again), "cancelled".
-A request that names a channel replaces earlier ones of the same channel: the newest wins.
+A request that names a channel replaces earlier ones of the same channel: the newest wins. One that is waited for goes
+before a viewport's, which gives way at once and starts over afterwards.
 """
 
 from __future__ import annotations
@@ -85,6 +86,10 @@ class Worker:
         if request.channel is not None:
             self._cancel(lambda other: other.channel == request.channel)
         with self._arrived:
+            running = self._running
+            if running is not None and running.urgency > request.urgency and not running.cancelled.is_set():
+                running.starts_over = True
+                running.cancelled.set()
             self._pending.append(request)
             self._arrived.notify()
 
@@ -93,6 +98,7 @@ class Worker:
             dropped = [request for request in self._pending if chosen(request)]
             self._pending = [request for request in self._pending if not chosen(request)]
             if self._running is not None and chosen(self._running):
+                self._running.starts_over = False
                 self._running.cancelled.set()
         for request in dropped:
             request.send("cancelled")
@@ -102,6 +108,10 @@ class Worker:
         try:
             answer = {"event": "done", **self._operations.answer(request), "seconds": time.perf_counter() - start}
         except Cancelled:
+            with self._arrived:
+                if request.starts_over:
+                    self._pending.append(Request(request.fields, request.emit))
+                    return
             answer = {"event": "cancelled"}
         except NearError as error:
             answer = {"event": "error", "what": error.what, "fix": error.fix}

@@ -167,7 +167,7 @@ def test_published_latents_render_with_the_chosen_model(settings, checkpoint, la
     settings.python, settings.checkpoint, settings.model = sys.executable, str(checkpoint), "PUBLISHED"
     picture = stage.render(scene, tmp_path, "published")["Combined"]
     assert "was made for" not in capfd.readouterr().out
-    assert client.get_worker().hello["torch"] and client.get_worker() is not client._embedded
+    assert client.get_worker().hello["torch"] and client.get_worker() is not client._embedded.drawing
     assert np.abs(picture - plain)[..., :3].max() > 0.02
 
 

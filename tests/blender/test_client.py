@@ -1,0 +1,47 @@
+"""Drawing and creating beside each other."""
+
+import time
+
+import numpy as np
+import pytest
+
+from near_blender import client
+from near_core import errors
+from near_core.mesh import Mesh
+from tests.blender.test_worker_process import submit
+
+
+@pytest.fixture(autouse=True)
+def stopped():
+    yield
+    client.stop_workers()
+
+
+def make_bumpy(rows: int = 500) -> Mesh:
+    """A bumpy sheet of triangles, enough of them to keep a worker busy for seconds."""
+    x, y = np.meshgrid(np.linspace(-0.5, 0.5, rows), np.linspace(-0.5, 0.5, rows))
+    vertices = np.stack([x, y, 0.2 * np.sin(20 * x) * np.cos(20 * y)], -1).reshape(-1, 3).astype(np.float32)
+    first = (np.arange(rows - 1)[:, None] * rows + np.arange(rows - 1)).reshape(-1, 1)
+    faces = np.concatenate([first + (0, 1, rows + 1), first + (0, rows + 1, rows)]).astype(np.int32)
+    return Mesh(vertices, faces)
+
+
+def test_pictures_come_while_an_asset_is_made_and_both_can_be_stopped(ball):
+    worker = client.get_worker()
+    submit(worker, ball).result()
+    creation, pictures = client.create_from_mesh(make_bumpy(), name="Sheet", detail="closeup"), 0
+    while creation.phase == "Starting" and not creation.done:
+        time.sleep(0.01)
+    start = time.monotonic()
+    while not creation.done and time.monotonic() - start < 1.5:
+        assert submit(worker, ball, size=64, channel="viewport 1").result()["passes"]
+        pictures += 1
+    seconds = time.monotonic() - start
+    assert not creation.done, "it is too quick to be drawn beside"
+    print(f"{pictures / seconds:.1f} pictures per second during a creation")
+    assert pictures >= 3
+    creation.cancel()
+    with pytest.raises(errors.Cancelled):
+        creation.result()
+    job = submit(worker, ball)
+    assert job.result()["passes"] and not job.warning, "the process that draws goes on"
