@@ -15,6 +15,7 @@ from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import Camera, Settings
+from ..scene.look import PLAIN, Look
 from . import passes, skin
 from .config import SplattingConfig
 from .parallel import parallel_map
@@ -29,7 +30,7 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 class SkinnedInstance:
     """An instance with a skin. surfels: (K,) rows of those that the camera sees; to_camera: (K, 3) float32 unit, world.
     radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
-    channel: of its identity among the features, None without."""
+    look: of the instance. channel: of its identity among the features, None without."""
 
     skin: PreparedSkin
     lit: LitSurface
@@ -37,6 +38,7 @@ class SkinnedInstance:
     to_camera: np.ndarray
     radiance: Radiance
     decoded: bool
+    look: Look = PLAIN
     channel: int | None = None
 
 
@@ -90,13 +92,14 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     around = points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
     def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        surfels = instance.look.dress(surfels)
         view = np.ascontiguousarray(to_camera @ rotation)
         shaded, by_lamps, change = points.shade_points(lit, around, surfels, view)
         radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
         if by_lamps is not None:
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
         features = np.zeros((len(surfels), channels), np.float32)
-        known = passes.pack(depth, radiance, {
+        known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
             "Base Color": surfels.base_color, "Normal": unit(surfels.shading_normal @ covector),
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
             "Confidence": surfels.confidence}, settings.passes)

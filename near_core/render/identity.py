@@ -30,6 +30,10 @@ class Identity:
         """How many channels there are."""
         return self.numbers.shape[-1]
 
+    def take(self, instances: Sequence[int]) -> Identity:
+        """The same of some of the instances."""
+        return Identity(self.channel[list(instances)], self.numbers)
+
     def append(self, features: np.ndarray, rows: Sequence[slice]) -> np.ndarray:
         """Features (M, C) of discs and behind them what each weighs in the channels, as much as it is shown."""
         weights = np.zeros((len(features), self.count), np.float32)

@@ -23,11 +23,13 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene.look import PLAIN, Look
 from ..scene.probe import make_empty
 from . import deferred, identity, passes, splatting, surface
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
+from .dressing import dress, list_layers
 from .identity import Identity
 from .parallel import parallel_map
 from .sight import SeenInstance, StandingInstances, find_seen, find_standing
@@ -62,7 +64,7 @@ class LitInstance:
     World, with what the instance's probe shows before it. illumination: of the asset as it stands under this light;
     lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
     visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
-    None."""
+    None. look: as the asset wears it already, but for exposure and opacity."""
 
     number: int
     asset: PreparedAsset
@@ -74,6 +76,7 @@ class LitInstance:
     visible: VisibleInstance
     pixels: float
     skin: PreparedSkin | None = None
+    look: Look = PLAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,7 @@ class Renderer:
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
+        self._dressed: RecentResults[PreparedAsset] = RecentResults(32)
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
         self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
         self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
@@ -153,20 +157,21 @@ class Renderer:
 
     def _prepare_assets(self, seen: Sequence[SeenInstance], settings: Settings, progress: Progress) -> None:
         """Makes what is missing, each with all threads."""
-        wanted = {(each.instance.asset.hash, each.level): each for each in seen}
+        wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}
         for number, each in enumerate(wanted.values()):
             report = part(progress, number / len(wanted), (number + 1) / len(wanted))
             self._prepare_asset(each, settings.threads, report)
 
     def _prepare_asset(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
-        asset, level = seen.instance.asset, seen.level
+        asset, level, look = seen.instance.asset, seen.level, seen.instance.look.material
         progress("Asset", 0.0)
 
         def prepare() -> PreparedAsset:
             made = self._find_surface(asset, level, part(progress, 0.0, 0.5))
             return prepare_asset(made, self.transport, threads, part(progress, 0.5, 1.0),
                                  self._find_grid(asset, made.traced) if level else None)
-        return self._assets.get_or((asset.hash, level), prepare)
+        made = self._assets.get_or((asset.hash, level), prepare)
+        return made if look.is_plain else self._dressed.get_or((asset.hash, level, look), lambda: dress(made, look))
 
     def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
         if level == 0:
@@ -191,7 +196,8 @@ class Renderer:
         shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by] + suns, None
         shining, far = _lamps.choose(shining, matrix, self.lamps)
         light = self._find_light(around.world, world, seen, far)
-        rotation, final, which = polar_rotation(matrix), settings.quality == "final", (asset.hash, seen.level)
+        rotation, final, which = polar_rotation(matrix), settings.quality == "final", (
+            asset.hash, seen.level, seen.instance.look.material)
         key = (*which, light.environment.hash, final, np.round(light.asset_to_map(rotation), 7).tobytes(),
                light.near and (light.near.position.tobytes(), matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
@@ -201,11 +207,11 @@ class Renderer:
             shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
             lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
                 prepared.transport, shining, matrix, rotation, surroundings, self.lamps, threads))
-        placed = self._placed.get_or((*which, matrix.tobytes()), lambda: splatting.place(
+        placed = self._placed.get_or((asset.hash, seen.level, matrix.tobytes()), lambda: splatting.place(
             prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
         return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._find_skin(seen, settings))
+                           self._find_skin(seen, settings), seen.instance.look)
 
     def _find_skin(self, seen: SeenInstance, settings: Settings) -> PreparedSkin | None:
         """What draws an instance instead of its surfels."""
@@ -261,15 +267,29 @@ class Renderer:
         if INSTANCES in wanted:
             who = identity.share_channels(selection.projection, selection.rows, [item.number for item in lit],
                                           camera.width, camera.height)
-        skinned = [item.skin is not None for item in lit]
         image, alpha = None, None
+        layers = list_layers([item.number for item in lit], [item.look for item in lit])
+        for place, layer in enumerate(layers):
+            items = [lit[number] for number in layer]
+            chosen = selection if len(layers) == 1 else splatting.select(
+                [item.visible for item in items], camera, samples > 1, threads, self.splatting)
+            report = part(progress, 0.1 + 0.7 * place / len(layers), 0.1 + 0.7 * (place + 1) / len(layers))
+            drawn = self._draw_layer(items, chosen, camera, settings, who and who.take(layer), report)
+            image, alpha = drawn if image is None else deferred.merge(image, alpha, *drawn)
+        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
+
+    def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
+                    who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+        """Features (H, W, C), premultiplied, and alpha (H, W) of instances that are equally faded."""
+        skinned = [item.skin is not None for item in lit]
+        drawn, fade = [], np.float32(min(lit[0].look.opacity, 1))
         if any(skinned):
-            image, alpha = self._draw_skins(lit, selection, camera, settings, who, part(progress, 0.1, 0.8))
+            drawn.append(self._draw_skins(lit, selection, camera, settings, who, progress))
             selection = selection.drop(skinned)
         if not all(skinned):
-            splats = self._draw_splats(lit, selection, camera, settings, who, part(progress, 0.1, 0.8))
-            image, alpha = splats if image is None else deferred.merge(image, alpha, *splats)
-        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
+            drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress))
+        image, alpha = drawn[0] if len(drawn) == 1 else deferred.merge(*drawn[0], *drawn[1])
+        return (image, alpha) if fade == 1 else (image * fade, alpha * fade)
 
     def _draw_skins(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
                     who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -283,7 +303,7 @@ class Renderer:
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation), shaded, item.visible.to_camera[shaded],
                 partial(self._radiate, item),
-                settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs,
+                settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs, item.look,
                 None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
         return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,
@@ -345,6 +365,7 @@ class Renderer:
                                          threads=1)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
             sent += by_lamps
+        radiance, sent = radiance * np.float32(item.look.gain), sent * np.float32(item.look.gain)
         surfels = shaded.surfels
         features = passes.pack(depth, radiance, {
             "Base Color": surfels.base_color, "Normal": normal, "Roughness": surfels.roughness,
@@ -365,7 +386,7 @@ def _divide(lit: Sequence[LitInstance], selection: Selection
     for item, rows, at in zip(lit, selection.rows, np.split(shaded, ends[:-1])):
         index = at - rows.start
         # rows times O are O^T d
-        alike.setdefault((id(item.asset), id(item.illumination), id(item.lamps)), []).append((
+        alike.setdefault((id(item.asset), id(item.illumination), id(item.lamps), item.look.exposure), []).append((
             item, at, index, item.visible.to_camera[index] @ item.rotation.astype(np.float32),
             item.visible.placed.shading_normal[index]))
     for group in alike.values():

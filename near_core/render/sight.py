@@ -65,10 +65,11 @@ class StandingInstances:
 
 
 def find_standing(instances: Sequence[Instance]) -> StandingInstances:
-    """Those that a finite, invertible matrix places, and how much room they take."""
+    """Those that a finite, invertible matrix places and that are not faded away, and how much room they take."""
     matrices = np.array([np.asarray(each.matrix, np.float64) for each in instances]).reshape(-1, 4, 4)
     with np.errstate(all="ignore"):
         usable = np.isfinite(matrices).all((1, 2)) & (np.abs(np.linalg.det(matrices[:, :3, :3])) >= 1e-18)
+    usable &= np.array([each.look.opacity > 0 for each in instances], bool)
     rows, matrices = np.flatnonzero(usable), matrices[usable]
     assets = {id(each.asset): each.asset for each in instances}
     spheres = {key: _bound(asset.coords) for key, asset in assets.items()}

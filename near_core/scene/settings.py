@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..asset import NeuralAsset
+from .look import PLAIN, Look
 from .probe import Probe
 
 # name -> channels; what each holds: docs/conventions.md
@@ -20,13 +21,15 @@ class Instance:
     """An asset standing in the world.
 
     matrix: (4, 4) float64, asset frame -> world, any invertible affine map. probe: what stands around it, None where
-    there is only the World. unlit_by: numbers of the lamps that do not light it.
+    there is only the World. unlit_by: numbers of the lamps that do not light it. look: what the artist changes of its
+    material and how it is shown.
     """
 
     asset: NeuralAsset
     matrix: np.ndarray
     probe: Probe | None = None
     unlit_by: frozenset[int] = frozenset()
+    look: Look = PLAIN
 
 
 @dataclass(frozen=True)
