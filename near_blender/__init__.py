@@ -10,6 +10,7 @@ from . import (
     compositing,
     cycles_scene,
     engine,
+    looks,
     menus,
     operators,
     panels,
@@ -19,8 +20,8 @@ from . import (
     properties,
 )
 
-MODULES = (client, properties, payload, cycles_scene, engine, compositing, preferences_panel, preferences, operators,
-           panels, menus)
+MODULES = (client, looks, properties, payload, cycles_scene, engine, compositing, preferences_panel, preferences,
+           operators, panels, menus)
 
 
 def register() -> None:

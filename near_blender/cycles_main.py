@@ -5,7 +5,7 @@
 OPTIONS is JSON: path (folders for sys.path, ours first), folder and parent as near_core.worker.worker.serve takes them.
 BOOT sets the path and runs this module.
 Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the scene that "put" brought, and _POSE is
-`layer`, `frame`, `subframe`, `names` and `matrices` as cycles_scene.SceneState has them:
+`layer`, `frame`, `subframe`, `names`, `matrices` and `looks` as cycles_scene.SceneState has them:
 
     put        kind "scene", hash, path, name, painted, devices    a .blend file with the scene of that name
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,

@@ -36,7 +36,8 @@ class SceneState:
     """A scene as a depsgraph shows it, ready for requests; cycles_scene.capture makes it.
 
     fields: scene (the key of its file), layer, frame, subframe, names (name_full of the objects shown) and matrices
-    (N, 4, 4) float64, their matrix_world. needs: as worker_process.WorkerProcess.submit takes them.
+    (N, 4, 4) float64, their matrix_world; looks, name_full of proxies and scene.AssetLook of their assets.
+    needs: as worker_process.WorkerProcess.submit takes them.
     note: what Cycles cannot draw as the artist sees it, in words; a drawn picture's job has it as a warning.
     """
 
@@ -114,7 +115,8 @@ class CyclesProcess(worker_process.WorkerProcess):
 
     def _ask_once(self, op: str, state: SceneState, channel: str | None, **fields: Any) -> JobHandle:
         """As _ask, but what was answered lately is not asked again: Cycles makes the same picture of the same scene."""
-        content = json.dumps([op, state.fields, fields], default=lambda array: np.asarray(array).tobytes().hex())
+        content = json.dumps([op, state.fields, fields], default=lambda value: (
+            value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)))
         key = hashlib.sha256(content.encode()).hexdigest()
         answer = self._recent.get(key)
         if answer is None:

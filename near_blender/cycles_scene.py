@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cycles_loss, log, sync
+from . import cycles_loss, log, looks, sync
 from ._core import errors
 from .cycles_process import SceneState
 
@@ -65,7 +65,7 @@ def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:
     frame = depsgraph.scene_eval
     return SceneState({"scene": file.key, "layer": depsgraph.view_layer.name, "frame": frame.frame_current,
                        "subframe": frame.frame_subframe, "names": [ob.name_full for ob in shown],
-                       "matrices": matrices}, {file.key: file.describe}, file.note)
+                       "matrices": matrices, "looks": looks.collect(depsgraph)}, {file.key: file.describe}, file.note)
 
 
 def describe_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> dict[str, Any]:

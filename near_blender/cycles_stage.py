@@ -16,6 +16,7 @@ from . import cycles_loss
 from ._core import errors
 from .cycles_aovs import Values
 from .cycles_front import Holes
+from .cycles_looks import DressedProxies
 
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
 
@@ -30,6 +31,7 @@ class StagedScene:
         self.own: dict[str, Any] = {}  # settings that jobs change, as the artist has them
         self.stale = False
         self._camera: Any = None
+        self._dressed = DressedProxies()
         self._anchor: Any = None
         self.holes: Any = None
         self.values: Any = None
@@ -57,6 +59,7 @@ class StagedScene:
         self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
         scene.camera, self.holes, self.values = self._camera, Holes(scene), Values(scene)
+        self._dressed = DressedProxies()
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key
@@ -69,6 +72,7 @@ class StagedScene:
             _set(layer, "use", layer == self.layer)
         if (self.scene.frame_current, self.scene.frame_subframe) != (fields["frame"], fields["subframe"]):
             self.scene.frame_set(fields["frame"], subframe=fields["subframe"])
+        self._dressed.wear(fields["looks"])
         self._pose = dict(zip(fields["names"], fields["matrices"]))
         self.stale = False
 

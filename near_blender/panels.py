@@ -6,11 +6,11 @@ from typing import Any
 
 import bpy
 
-from . import compositing, ordinary, payload, proxy
+from . import compositing, looks, ordinary, payload, proxy
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
-from .operators import jobs
+from .operators import jobs, presets
 
 ENGINE = NearRenderEngine.bl_idname
 
@@ -40,6 +40,9 @@ class NEAR_RENDER_PT_quality(_Properties):
         layout, near = self.layout, _near(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
+        row, chosen = layout.row(align=True), presets.find_preset(context.scene)
+        for key in presets.PRESETS:
+            row.operator("near.apply_preset", text=key.title(), depress=key == chosen).preset = key
         layout.prop(near, "quality")
         layout.prop(near, "shading")
         layout.prop(near, "viewport_scale")
@@ -191,6 +194,17 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
         draw_asset(self.layout, context)
 
 
+class NEAR_DATA_PT_look(bpy.types.Panel):
+    bl_label = "Look"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "data"
+    bl_parent_id = "NEAR_DATA_PT_asset"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_look(self.layout, context.object)
+
+
 class _Sidebar(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -226,6 +240,23 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
         self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
         if context.engine != ENGINE:
             draw_compositing(self.layout, compositing.find_companion(context.scene))
+
+
+class NEAR_VIEW3D_PT_look(_Sidebar):
+    bl_label = "Look"
+    bl_parent_id = "NEAR_VIEW3D_PT_asset"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_look(self.layout, context.object)
+
+
+def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
+    """How the artist changes an asset's material and how it is shown."""
+    layout.use_property_split = True
+    column = layout.column()
+    for name in looks.NAMES:
+        column.prop(ob.near.look, name, slider=name in ("hue", "roughness", "metallic"))
 
 
 def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | None) -> None:
@@ -283,7 +314,7 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film,
            NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility,
-           NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)
+           NEAR_DATA_PT_asset, NEAR_DATA_PT_look, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset, NEAR_VIEW3D_PT_look)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

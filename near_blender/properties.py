@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
 
-from . import payload
+from . import looks, payload
 
 _OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
 
@@ -55,6 +55,8 @@ class NEAR_PG_object(bpy.types.PropertyGroup):
         type=bpy.types.Mesh, name="Asset", override=_OVERRIDE,
         description="The neural asset this object stands for; duplicates share it",
         poll=lambda self, mesh: payload.is_payload(mesh))
+    look: PointerProperty(type=looks.NEAR_PG_look, name="Look", override=_OVERRIDE,
+                          description="What is changed of the asset's material and how it is shown")
     is_composited: BoolProperty(
         name="Composited", override=_OVERRIDE,
         description="Hidden from the camera of other engines, since NeAR draws it for their compositing")

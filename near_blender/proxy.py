@@ -16,7 +16,7 @@ from ._core import proxy_mesh, thumbnail
 REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
 COLOR = "near_base_color"
 TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
-_MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
+MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 
 
 def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
@@ -28,7 +28,7 @@ def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     _set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)
     _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", surface.vertices)
     _add_attribute(mesh, COLOR, "FLOAT_COLOR", "color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
-    for attribute, values in zip(_MATERIAL_VALUES, (surface.roughness, surface.metallic)):
+    for attribute, values in zip(MATERIAL_VALUES, (surface.roughness, surface.metallic)):
         _add_attribute(mesh, attribute, "FLOAT", "value", values)
     mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
     mesh.materials.append(_material(surface, colors, name))
@@ -63,7 +63,7 @@ def _material(surface: proxy_mesh.ProxyMesh, colors: np.ndarray, name: str) -> b
         material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
-    for row, (attribute, socket) in enumerate({COLOR: "Base Color", **_MATERIAL_VALUES}.items()):
+    for row, (attribute, socket) in enumerate({COLOR: "Base Color", **MATERIAL_VALUES}.items()):
         node: Any = nodes.new("ShaderNodeAttribute")
         node.attribute_name, node.location = attribute, (-300, 300 - 200 * row)
         links.new(node.outputs["Color" if attribute == COLOR else "Fac"], principled.inputs[socket])

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, cycles_scene, ordinary, passes, sync, worker_process
+from . import client, cycles_scene, looks, ordinary, passes, sync, worker_process
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
@@ -148,7 +148,8 @@ def _choose(assets: sync.VisibleAssets) -> list[int]:
 
 
 def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
-    """Where everything but cameras stands: name -> middle (3,), radius, matrix as text. Lamps reach everywhere."""
+    """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. Lamps reach
+    everywhere."""
     found = {}
     for ob in depsgraph.objects:
         if ob.type == "CAMERA":
@@ -157,7 +158,9 @@ def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndar
         corners = np.array([matrix @ (*corner, 1) for corner in ob.bound_box])[:, :3]
         middle = corners.mean(0)
         radius = np.inf if ob.type == "LIGHT" else float(np.linalg.norm(corners - middle, axis=1).max())
-        found[ob.name_full] = middle, radius, np.round(matrix, 6).tobytes().hex()
+        look = looks.read(ob) if sync.is_asset(ob) else scene.PLAIN
+        described = np.round(matrix, 6).tobytes().hex() + ("" if look == scene.PLAIN else repr(look))
+        found[ob.name_full] = middle, radius, described
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import payload, proxy, world
+from . import looks, payload, proxy, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
 from .lamps import VisibleLamps
@@ -29,7 +29,7 @@ class VisibleAssets:
     """The neural assets that a depsgraph shows.
 
     instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, and
-        `probe`, a hash, where one was given.
+        `look`, and `probe`, a hash, where one was given.
     objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. standing: beside each its object's matrix_world (4, 4). held: numbers of the instances
@@ -96,7 +96,8 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             assets.held.append(len(assets.instances))
         assets.standing.append(np.array(instance.matrix_world, np.float64))
         assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
-        assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original]})
+        assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original],
+                                 "look": looks.read(ob)})
         assets.objects.append(original)
     return assets
 

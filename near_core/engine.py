@@ -15,7 +15,7 @@ from .errors import NearError
 from .progress import Progress, part, silent
 from .render.composite import merge, put_behind
 from .render.renderer import Renderer
-from .scene import PASSES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Occluders, Settings
 
 GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness")  # what is known of a photo's camera and object
 
@@ -60,6 +60,8 @@ class Engine:
                 put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
+        self.notes += [f"The published model does not show the look of {name}." for name in dict.fromkeys(
+            each.asset.name for each in full if each.look != PLAIN)]
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:

@@ -15,7 +15,7 @@ from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import Camera, Settings
-from ..scene.look import PLAIN, Look
+from ..scene.look import PLAIN, AssetLook
 from . import passes, skin
 from .config import SplattingConfig
 from .parallel import parallel_map
@@ -38,7 +38,7 @@ class SkinnedInstance:
     to_camera: np.ndarray
     radiance: Radiance
     decoded: bool
-    look: Look = PLAIN
+    look: AssetLook = PLAIN
     channel: int | None = None
 
 
@@ -92,8 +92,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     around = points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
     def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        surfels = instance.look.dress(surfels)
-        view = np.ascontiguousarray(to_camera @ rotation)
+        surfels, view = instance.look.dress(surfels), np.ascontiguousarray(to_camera @ rotation)
         shaded, by_lamps, change = points.shade_points(lit, around, surfels, view)
         radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
         if by_lamps is not None:

@@ -9,13 +9,13 @@ from typing import TypeVar
 import numpy as np
 
 from ..light.transport import Transport, compute_albedo
-from ..scene.look import Look
+from ..scene.look import AssetLook
 from .surface import Surface
 
 Dressed = TypeVar("Dressed", bound=Surface)
 
 
-def dress(made: Dressed, look: Look) -> Dressed:
+def dress(made: Dressed, look: AssetLook) -> Dressed:
     """A surface, or a prepared asset, in a look's material: what it is made of and what it bounces. What its surfels
     see of each other stays, and is shared."""
     surfels = look.dress(made.level.surfels)
@@ -30,7 +30,7 @@ def dress(made: Dressed, look: Look) -> Dressed:
     return replace(made, **changed)
 
 
-def list_layers(numbers: Sequence[int], looks: Sequence[Look]) -> list[list[int]]:
+def list_layers(numbers: Sequence[int], looks: Sequence[AssetLook]) -> list[list[int]]:
     """Which of some instances are drawn together: those that are not faded, and each of the others by itself, at all
     its levels. numbers: from 1, of each; levels of one instance share theirs."""
     layers: dict[int, list[int]] = {}

@@ -23,7 +23,7 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
-from ..scene.look import PLAIN, Look
+from ..scene.look import PLAIN, AssetLook
 from ..scene.probe import make_empty
 from . import deferred, identity, passes, splatting, surface
 from .config import SplattingConfig
@@ -76,7 +76,7 @@ class LitInstance:
     visible: VisibleInstance
     pixels: float
     skin: PreparedSkin | None = None
-    look: Look = PLAIN
+    look: AssetLook = PLAIN
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,10 @@
 from .camera import Camera
 from .environment import Environment
 from .lamp import Lamp
-from .look import Look
+from .look import PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
 from .settings import INSTANCES, PASSES, Instance, Settings
 
-__all__ = ["INSTANCES", "PASSES", "Camera", "Environment", "Instance", "Lamp", "Look", "Occluders", "Probe", "Settings"]
+__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Occluders",
+           "Probe", "Settings"]

@@ -13,7 +13,7 @@ from ..image import luminance
 
 
 @dataclass(frozen=True)
-class Look:
+class AssetLook:
     """Changes to what an instance is made of, and light follows: a redder asset bounces redder light. Exposure and
     opacity change the picture alone.
 
@@ -37,7 +37,7 @@ class Look:
         return 2.0 ** self.exposure
 
     @cached_property
-    def material(self) -> Look:
+    def material(self) -> AssetLook:
         """The same as far as it changes the material: looks with equal ones share their light."""
         return replace(self, exposure=0.0, opacity=1.0)
 
@@ -77,4 +77,4 @@ def _turn_hue(turns: float) -> np.ndarray:
     return (c * np.eye(3) + s * cross + (1 - c) / 3).astype(np.float32)
 
 
-PLAIN = Look()
+PLAIN = AssetLook()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..asset import NeuralAsset
-from .look import PLAIN, Look
+from .look import PLAIN, AssetLook
 from .probe import Probe
 
 # name -> channels; what each holds: docs/conventions.md
@@ -29,7 +29,7 @@ class Instance:
     matrix: np.ndarray
     probe: Probe | None = None
     unlit_by: frozenset[int] = frozenset()
-    look: Look = PLAIN
+    look: AssetLook = PLAIN
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from .. import asset
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
-from ..scene import Instance, Occluders, Probe, environment
+from ..scene import PLAIN, Instance, Occluders, Probe, environment
 from .runtime import describe_runtime
 
 KEPT = 1 << 30  # bytes of assets, light maps, probes and occluders held for the next request
@@ -138,7 +138,7 @@ class Operations:
         from ..render.composite import put_behind
         engine = self._open_engine()
         instances = [Instance(self.store.asset(i["asset"]), i["matrix"], self.store.around(i.get("probe")),
-                              frozenset(i.get("unlit_by", ()))) for i in request["instances"]]
+                              frozenset(i.get("unlit_by", ())), i.get("look", PLAIN)) for i in request["instances"]]
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress, request.fields.get("lamps", ()),
                                self.store.around(request.fields.get("occluders")))

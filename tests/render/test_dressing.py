@@ -10,7 +10,7 @@ from near_core.create.create import create_from_mesh
 from near_core.lab.bench.inputs import SAMPLES
 from near_core.mesh import Material, Mesh, load
 from near_core.render.renderer import Renderer
-from near_core.scene import INSTANCES, PASSES, Environment, Instance, Look, Settings
+from near_core.scene import INSTANCES, PASSES, AssetLook, Environment, Instance, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
 
@@ -48,7 +48,7 @@ def test_a_look_is_what_an_asset_of_that_material_looks_like(renderer, sky, surf
     plain, wanted = bowl((0.8, 0.8, 0.8)), bowl((0.8, 0.2, 0.1), 0.2, 0.5)
     if surface == "surfels":
         plain, wanted = replace(plain, skin=None), replace(wanted, skin=None)
-    look = Look(tint=(1.0, 0.25, 0.125), roughness=-0.6, metallic=0.5)
+    look = AssetLook(tint=(1.0, 0.25, 0.125), roughness=-0.6, metallic=0.5)
     made = draw(renderer, sky, Instance(plain, np.eye(4), look=look))
     truth = draw(renderer, sky, Instance(wanted, np.eye(4)))
     for name in ("Combined", "Base Color", "Roughness", "Metallic"):
@@ -58,19 +58,20 @@ def test_a_look_is_what_an_asset_of_that_material_looks_like(renderer, sky, surf
 
 def test_hue_and_saturation_keep_the_luminance():
     color = np.float32([[0.4, 0.2, 0.1], [0.2, 0.25, 0.3]])
-    for look in (Look(hue=0.3), Look(saturation=0.2), Look(hue=-0.5, saturation=0.5)):
+    for look in (AssetLook(hue=0.3), AssetLook(saturation=0.2), AssetLook(hue=-0.5, saturation=0.5)):
         made = look.recolor(color)
         assert made @ np.float32([0.2126, 0.7152, 0.0722]) == pytest.approx(
             color @ np.float32([0.2126, 0.7152, 0.0722]), rel=0.02)
         assert np.abs(made - color).max() > 0.02
-    assert Look(hue=1 / 3, saturation=0.3).recolor(np.float32([[0.3, 0.05, 0.05]])).argmax() == 1  # red goes to green
-    assert np.ptp(Look(saturation=0).recolor(color), axis=1).max() < 1e-6
+    red = np.float32([[0.3, 0.05, 0.05]])
+    assert AssetLook(hue=1 / 3, saturation=0.3).recolor(red).argmax() == 1, "red goes on to green"
+    assert np.ptp(AssetLook(saturation=0).recolor(color), axis=1).max() < 1e-6
 
 
 def test_exposure_multiplies_the_picture_alone(renderer, sky):
     asset = load_keg()
     plain = draw(renderer, sky, Instance(asset, np.eye(4)))
-    made = draw(renderer, sky, Instance(asset, np.eye(4), look=Look(exposure=1)))
+    made = draw(renderer, sky, Instance(asset, np.eye(4), look=AssetLook(exposure=1)))
     np.testing.assert_allclose(made["Combined"][..., :3], 2 * plain["Combined"][..., :3], rtol=1e-4, atol=1e-5)
     for name in set(PASSES) - {"Combined"}:
         np.testing.assert_array_equal(made[name], plain[name])
@@ -88,7 +89,7 @@ def test_a_faded_object_shows_what_lies_behind_it_and_not_its_inside(renderer):
     settings = replace(ANALYTIC, passes=(*PASSES, INSTANCES))
     alone = [draw(renderer, white, instance, settings=settings)
              for instance in (Instance(front, np.eye(4)), Instance(back, behind))]
-    made = draw(renderer, white, Instance(front, np.eye(4), look=Look(opacity=0.25)), Instance(back, behind),
+    made = draw(renderer, white, Instance(front, np.eye(4), look=AssetLook(opacity=0.25)), Instance(back, behind),
                 settings=settings)
     over, under = (each["Combined"] for each in alone)
     np.testing.assert_allclose(made["Combined"], 0.25 * over + (1 - 0.25 * over[..., 3:]) * under, atol=0.02)
@@ -98,5 +99,5 @@ def test_a_faded_object_shows_what_lies_behind_it_and_not_its_inside(renderer):
     for number, share in ((1, 0.25), (2, 0.75)):
         found = np.where(shares[..., 0] == number, shares[..., 1], 0).sum(-1)[both]
         assert found == pytest.approx(share, abs=0.02)
-    gone = draw(renderer, white, Instance(front, np.eye(4), look=Look(opacity=0)), Instance(back, behind))
+    gone = draw(renderer, white, Instance(front, np.eye(4), look=AssetLook(opacity=0)), Instance(back, behind))
     np.testing.assert_array_equal(gone["Combined"], under)
