@@ -6,7 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
+from .. import image
 from ..create.config import DETAILS
+from ..create.hints import Hints, box_of_pixels
 from ..create.photo import ELEVATION, FOV
 from ..create.shot import VIEWS, Shot, find_view
 from ..create.thickness import HINTS
@@ -46,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell it")
     _add_guesses(what)
     photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")
-    photo.add_argument("--mask", type=Path, action=_PhotoOption, metavar="PICTURE",
-                       help="white where the photo shows the object; default: the photo's alpha channel, and where it "
-                            "has none the object is found")
+    _add_places(photo)
     photo.add_argument("--view", choices=tuple(VIEWS), default="front", action=_PhotoOption,
                        help="the side that it shows, as Blender calls it; default: front, and of several photos as "
                             "--azimuth")
@@ -68,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
                        help="a folder with what --model lacks, its image encoder or structure networks; may be given "
                             "again; default: none")
+
+
+def _add_places(photo: argparse._ArgumentGroup) -> None:
+    """The options that say where the object is in a photo."""
+    photo.add_argument("--mask", type=Path, action=_PhotoOption, metavar="PICTURE",
+                       help="white where the photo shows the object; default: the photo's alpha channel, and where it "
+                            "has none the object is found")
+    photo.add_argument("--box", type=float, nargs=4, action=_PhotoOption, metavar=("X0", "Y0", "X1", "Y1"),
+                       help="where the object is to be found: left, top, right and bottom edge in pixels of the photo; "
+                            "default: anywhere")
+    photo.add_argument("--object", type=int, action=_PhotoOption, metavar="N",
+                       help="which of several objects in the photo is meant, from 1; default: what stands out")
 
 
 def _add_guesses(what: argparse._ArgumentGroup) -> None:
@@ -129,7 +141,24 @@ def take_shot(photo: dict, alone: bool) -> Shot:
     told = {name: None if angle == "auto" else angle for name, angle in (usual | side | angles).items()}
     if "camera" in photo:
         told = {"camera": read_cameras(photo["camera"], None, None)[0]}
-    return Shot(photo["image"], photo.get("mask"), **told)
+    return Shot(photo["image"], photo.get("mask"), hints=_take_hints(photo), **told)
+
+
+def _take_hints(photo: dict) -> Hints | None:
+    """What the options of a photo say of where the object is."""
+    given = {"box", "object"} & set(photo)
+    if not given:
+        return None
+    if "mask" in photo:
+        raise NearError(f"--mask already says what is object in {photo['image'].name}.",
+                        f"Leave out {' and '.join('--' + name for name in sorted(given))}.")
+    if photo.get("object", 1) < 1:
+        raise NearError(f"There is no object {photo['object']}.", "Count from 1.")
+    box = None
+    if "box" in photo:
+        height, width = image.read_photo(photo["image"]).shape[:2]
+        box = box_of_pixels(photo["box"], width, height)
+    return Hints(box, number=photo.get("object", 0))
 
 
 def _parse_angle(text: str) -> float | str:

@@ -47,6 +47,7 @@ class ReconstructionConfig:
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
     thickness: Literal["auto", "thin", "round", "full"] = "auto"  # an artist's hint of how deep an object is
+    symmetry: Literal["auto", "on", "off"] = "auto"  # an artist's hint: is the left side the mirror image of the right
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it
@@ -159,6 +160,14 @@ class MattingConfig:
     smallest_object: float = 0.002  # share of the photo that an object fills at least
     solid_alpha: float = 0.8  # alpha from which a pixel counts for the object's box
     photo_margin: float = 1.2  # sides of the object's box; the crop that the networks see
+    hint_margin: float = 0.12  # sides of an artist's box; as much of the photo around it is looked at, too
+    hint_logits: float = 20.0  # how much a dab of an artist's brush weighs against what the network says
+    hint_contrast: float = 0.35  # sRGB; colours that differ so much along the way end what a dab speaks for
+    hint_reach: float = 0.3  # of what is looked at; no dab speaks for anything farther away
+    hint_rounds: int = 6  # along rows and columns, in which the nearest way to a dab is found
+    offered_objects: int = 4  # at most, where a photo shows several
+    offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
+    sure_object: float = 0.7  # largest alpha of an object that is offered, at least
 
     # without a network: mixtures of colours, smoothed along edges (background.py)
     background_side: int = 160  # pixels of the longer side on which it works

@@ -22,6 +22,7 @@ from . import sampling
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .evidence import reconstruct_surface
 from .fusion import fuse_photos, measure_front
+from .hints import Hints
 from .material import (
     blend_hidden_material,
     blend_normals,
@@ -37,7 +38,7 @@ from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
 from .thickness import HINTS
-from .view import PhotoView, estimate_elevation, find_camera, look_at, project
+from .view import PhotoView, estimate_elevation, find_camera, look_at, mirror_view, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
@@ -106,11 +107,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     extent, reconstruction = 1.0, _follow_hint(reconstruction, thickness)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
-    matte = matte_of(model, matting, matting_config)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
     pictures = []
     for number, shot in enumerate(shots):
         report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
+        matte = matte_of(model, matting, matting_config, shot.hints)
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config))
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
@@ -123,6 +124,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
+    if len(views) == 1 and mesh is None and reconstruction.symmetry == "on":
+        views.append(mirror_view(views[0], delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     return replace(made, name=name, source=source, extent=extent)
 
@@ -214,14 +217,17 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 
-def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig()) -> Matte | None:
+def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig(),
+             hints: Hints | None = None) -> Matte | None:
     """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name. Scripts beside the
     project that score mattes ask for it by this name."""
     if matting not in MATTINGS:
         raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
+    if hints is not None and (matting != "near" or "matte" not in model.graphs):
+        raise NearError("Hints on the photo need NeAR's own matting.", "Choose it, or give a mask.")
     if matting == "rembg":
         find = cache(open_rembg)  # not before a photo needs it, and once
         return lambda picture: find()(picture)
     if "matte" not in model.graphs:
         return None
-    return lambda picture: predict_matte(model, picture, config)
+    return lambda picture: predict_matte(model, picture, config, hints)

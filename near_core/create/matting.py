@@ -10,36 +10,131 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cache import RecentResults
 from ..errors import NearError
-from ..image.filters import drop_specks
+from ..image.filters import blur_masked, drop_specks, grow, label_pieces
 from ..image.guided_filter import fit_to_guide
 from ..models.mini.layout import MATTE_SIZE
 from ..models.mini.runtime import NearMini
 from .config import MattingConfig
+from .hints import Hints, follow_hints
 
 Window = tuple[slice, slice]  # of a photo's rows and columns
+Found = tuple[Window, np.ndarray, np.ndarray]  # where the network looked, what it saw, what it said
 
 # rembg's models, the best first: what opens their files
 REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
 
 
-def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
-    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1.
+def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig(),
+                  hints: Hints | None = None) -> np.ndarray:
+    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
+    return MatteFinder(model, picture, config).find(hints or Hints())
 
-    The network looks at the whole photo, and then from nearer at what it is surest of, as long as that is small
-    and config.looks allow. What it says last follows the edges of the photo's own pixels.
+
+class MatteFinder:
+    """The object in a photo (H, W, 3), sRGB 0..1, by the network and an artist's hints. What the network said is kept,
+    so that the next hint is followed at once.
+
+    The network looks at the whole photo, or at an artist's box, and then from nearer at what it is surest of, as long
+    as that is small and config.looks allow. What it says last is corrected by dabs of a brush, and follows the edges of
+    the photo's own pixels.
     """
-    window = (slice(0, picture.shape[0]), slice(0, picture.shape[1]))
-    for look in range(1, config.looks + 1):
-        seen, alpha = _look(model, picture[window], config)
-        sure = alpha > max(config.sure_alpha * alpha.max(), config.faint_alpha)
-        nearer = _window_around(sure, window, picture.shape[:2], config.crop_margin)
-        if nearer is None or look == config.looks or _area(nearer) > config.small_window * _area(window):
-            break
-        window = nearer
-    matte = np.zeros(picture.shape[:2], np.float32)
-    matte[window] = _enlarge(alpha, seen, picture[window], config)
-    return matte
+
+    def __init__(self, model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()):
+        self.picture, self._model, self._config = picture, model, config
+        self._looks: RecentResults[Found] = RecentResults(16)
+        self._objects: list[np.ndarray] | None = None
+
+    def find(self, hints: Hints) -> np.ndarray:
+        """(H, W) float32 0..1. Raises NearError for an object that is not there."""
+        if hints.number:
+            return self._find_offered(hints)
+        window, seen, alpha = self._look(*self._frame(hints))
+        (top, bottom), (left, right) = ((each.start, each.stop) for each in window)
+        height, width = self.picture.shape[:2]
+        there = hints.crop(left / width, top / height, (right - left) / width, (bottom - top) / height)
+        matte = np.zeros((height, width), np.float32)
+        matte[window] = _enlarge(follow_hints(alpha, seen, there, self._config), seen, self.picture[window],
+                                 self._config)
+        return matte
+
+    def list_objects(self) -> list[np.ndarray]:
+        """Mattes (H, W) float32 of the objects that the photo shows, one after the other: the pieces of what stands
+        out, then what stands out once these are painted over."""
+        if self._objects is None:
+            self._objects, config = [], self._config
+            rest, known = self.picture, np.zeros(self.picture.shape[:2], bool)
+            while len(self._objects) < config.offered_objects:
+                matte = MatteFinder(self._model, rest, config).find(Hints())
+                solid = matte > 0.5
+                if matte.max() < config.sure_object or not config.smallest_object < solid.mean() < 0.98 or (
+                        (solid & known).sum() > config.offered_overlap * solid.sum()):
+                    break
+                pieces = label_pieces(drop_specks(solid, config.speck_share))
+                self._objects += [np.where(reach_from(pieces == n, matte > config.faint_alpha), matte, 0)
+                                  for n in range(1, pieces.max() + 1)]
+                known |= matte > config.faint_alpha
+                rest = paint_over(self.picture, known)
+        return self._objects
+
+    def _find_offered(self, hints: Hints) -> np.ndarray:
+        objects = self.list_objects()
+        if hints.number > len(objects):
+            raise NearError(f"There is no object {hints.number} in the photo: {len(objects)} were found.",
+                            "Choose another number, or draw a box around the object.")
+        matte = objects[hints.number - 1]
+        if not hints.has_dabs and hints.box is None:
+            return matte
+        small, seen = _resize(matte[..., None], (MATTE_SIZE,) * 2)[..., 0], _resize(self.picture, (MATTE_SIZE,) * 2)
+        return _enlarge(follow_hints(small, seen, hints, self._config), seen, self.picture, self._config)
+
+    def _frame(self, hints: Hints) -> tuple[Window, int]:
+        """Where to look first, and how many times at most: a box is what it is."""
+        height, width = self.picture.shape[:2]
+        if hints.box is not None:
+            x0, y0, x1, y1 = hints.box
+            across, down = (self._config.hint_margin * side for side in (x1 - x0, y1 - y0))
+            return (_side((y0 - down) * height, (y1 + down) * height, height),
+                    _side((x0 - across) * width, (x1 + across) * width, width)), 1
+        whole = slice(0, height), slice(0, width)
+        window = self._look(whole, self._config.looks)[0]
+        for x, y, _ in hints.inside:  # on what it did not look at from near
+            if not (window[0].start <= y * height < window[0].stop and window[1].start <= x * width < window[1].stop):
+                return whole, 1
+        return whole, self._config.looks
+
+    def _look(self, window: Window, looks: int) -> Found:
+        """Where the network looked last, what it saw there, (S, S, 3), and what it said of it, (S, S)."""
+        return self._looks.get_or(str((window, looks)), lambda: self._look_nearer(window, looks))
+
+    def _look_nearer(self, window: Window, looks: int) -> Found:
+        picture, config = self.picture, self._config
+        for look in range(1, looks + 1):
+            seen, alpha = _look(self._model, picture[window], config)
+            sure = alpha > max(config.sure_alpha * alpha.max(), config.faint_alpha)
+            nearer = _window_around(sure, window, picture.shape[:2], config.crop_margin)
+            if nearer is None or look == looks or _area(nearer) > config.small_window * _area(window):
+                break
+            window = nearer
+        return window, seen, alpha
+
+
+def paint_over(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) with what is around in place of a mask (H, W) bool."""
+    small = _resize(np.dstack([picture, mask]), (MATTE_SIZE // 4,) * 2)
+    behind = small[..., 3] < 0.05
+    if not behind.any():
+        return picture
+    filled = blur_masked(np.moveaxis(small[..., :3], -1, 0), behind, 5)
+    return np.where(mask[..., None], _resize(np.moveaxis(filled, 0, -1), picture.shape[:2]), picture)
+
+
+def reach_from(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Pixels of a mask (H, W) bool that are nearest to seeds in it, (H, W) bool: these, grown by a few pixels."""
+    for _ in range(4):
+        seeds = grow(seeds) & mask
+    return seeds
 
 
 def _look(model: NearMini, picture: np.ndarray, config: MattingConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -67,13 +162,15 @@ def _window_around(solid: np.ndarray, window: Window, shape: tuple[int, int], ma
         scale = (whole.stop - whole.start) / solid.shape[axis]
         ranges.append((whole.start + found[0] * scale, whole.start + (found[-1] + 1) * scale))
     half = margin * max(high - low for low, high in ranges) / 2
+    rows, columns = (_side((low + high) / 2 - half, (low + high) / 2 + half, size)
+                     for (low, high), size in zip(ranges, shape))
+    return rows, columns
 
-    def side(low: float, high: float, size: int) -> slice:
-        """At least 8 pixels, which every photo has."""
-        first, last = max(int((low + high) / 2 - half), 0), min(math.ceil((low + high) / 2 + half), size)
-        return slice(min(first, size - 8), max(last, first + 8))
 
-    return side(*ranges[0], shape[0]), side(*ranges[1], shape[1])
+def _side(low: float, high: float, size: int) -> slice:
+    """Pixels from low to high of a photo's side: at least 8, which every photo has."""
+    first, last = min(max(int(low), 0), size - 8), min(math.ceil(high), size)
+    return slice(first, max(last, first + 8))
 
 
 def _enlarge(alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray, config: MattingConfig) -> np.ndarray:

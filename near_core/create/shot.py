@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import NearError
 from ..scene import Camera
+from .hints import Hints
 
 # view -> azimuth and, where the view says it, elevation in degrees; named as Blender names them
 VIEWS: dict[str, tuple[float, float | None]] = {
@@ -22,7 +23,8 @@ class Shot:
 
     picture: a file, or (H, W, 3 or 4) uint8 sRGB. mask: what is object in it, as photo.prepare takes it. camera: of the
     whole photo, in the asset's frame. azimuth, elevation: degrees, where there is no camera, 0 the front, 90 the side
-    at +X; None: not known. fov: degrees, of the photo's width; None: not known.
+    at +X; None: not known. fov: degrees, of the photo's width; None: not known. hints: where the object is, in a photo
+    that neither mask nor alpha cuts out.
     """
 
     picture: str | Path | np.ndarray
@@ -31,6 +33,7 @@ class Shot:
     azimuth: float | None = None
     elevation: float | None = None
     fov: float | None = None
+    hints: Hints | None = None
 
     @property
     def name(self) -> str:

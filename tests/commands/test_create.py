@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from near_core.commands import create
 from near_core.commands.terminal import Parser
@@ -32,7 +33,16 @@ def test_one_photo_takes_options_before_it_too_and_has_usual_angles():
     assert (shot.azimuth, shot.elevation, shot.fov) == (0, None, None)
 
 
+def test_a_box_is_in_the_photo_s_pixels(tmp_path):
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    first, second = shots("--image", str(tmp_path / "a.png"), "--box", "10", "5", "30", "20", "--image", "b.png",
+                          "--object", "2")
+    assert first.hints.box == (0.25, 0.25, 0.75, 1) and (second.hints.box, second.hints.number) == (None, 2)
+
+
 @pytest.mark.parametrize("words, said", [
+    (("--image", "a.png", "--mask", "m.png", "--object", "1"), "Leave out --object"),
+    (("--image", "a.png", "--object", "0"), "no object 0"),
     (("--image", "a.png", "--view", "left", "--view", "right"), "twice"),
     (("--image", "a.png", "--view", "left", "--azimuth", "3"), "Both"),
     (("--image", "a.png", "--view", "left", "--camera", "a.json"), "Leave out --view"),

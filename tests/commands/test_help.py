@@ -8,7 +8,7 @@ import pytest
 from near_core.commands.cli import COMMANDS, main
 from near_core.commands.terminal import Parser
 
-UNITS = r"DEGREES|METRES|FACTOR|metres"
+UNITS = r"DEGREES|METRES|FACTOR|metres|pixels"
 
 
 def options(name: str) -> list:

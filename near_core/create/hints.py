@@ -1,0 +1,112 @@
+"""What an artist says of where the object of a photo is, and what that makes of a matte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import NearError
+from ..image.filters import blur_box
+from .config import MattingConfig
+
+
+def _no_dabs() -> np.ndarray:
+    return np.zeros((0, 3), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Hints:
+    """Where the object is, in shares of the upright photo's width and height, from its top left corner.
+
+    box: x0, y0, x1, y1; nothing outside belongs to the object. inside, outside: (K, 3) float32, dabs of a brush on the
+    object and beside it: x, y, and the radius in shares of the width. number: of the objects that are offered, from 1
+    (matting.list_objects); 0: what stands out.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    inside: np.ndarray = field(default_factory=_no_dabs)
+    outside: np.ndarray = field(default_factory=_no_dabs)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises NearError where a box or a dab is none."""
+        if self.box is not None:
+            x0, y0, x1, y1 = self.box
+            if not (x1 - x0 > 0 and y1 - y0 > 0 and x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1):
+                raise NearError("The box around the object is empty or lies outside of the photo.",
+                                "Give its left, top, right and bottom edge, in this order.")
+        for dabs in (self.inside, self.outside):
+            if dabs.ndim != 2 or dabs.shape[1] != 3 or not np.isfinite(dabs).all():
+                raise NearError("A brush stroke on the photo is damaged.", "Clear the hints and paint again.")
+
+    @property
+    def has_dabs(self) -> bool:
+        """Whether a brush was used."""
+        return bool(len(self.inside) or len(self.outside))
+
+    def crop(self, x: float, y: float, width: float, height: float) -> Hints:
+        """The same in a window of the photo, whose corner and size are shares of the photo's."""
+        low, size = np.array([x, y, 0]), np.array([width, height, width])
+        move = lambda dabs: ((dabs - low) / size).astype(np.float32)
+        box = None if self.box is None else tuple((np.array(self.box) - (x, y, x, y)) / (width, height, width, height))
+        return Hints(box, move(self.inside), move(self.outside), self.number)
+
+
+def box_of_pixels(box: tuple[float, ...], width: int, height: int) -> tuple[float, float, float, float]:
+    """A box in a photo's pixels as Hints has it."""
+    x0, y0, x1, y1 = box
+    return x0 / width, y0 / height, x1 / width, y1 / height
+
+
+def follow_hints(alpha: np.ndarray, picture: np.ndarray, hints: Hints, config: MattingConfig = MattingConfig()
+                 ) -> np.ndarray:
+    """A matte (H, W) of a picture (H, W, 3), sRGB 0..1, after what an artist said of it: (H, W) float32.
+
+    A dab speaks for all that is of one colour with it and near it (geodesic distance: Bai and Sapiro 2007), against
+    what the network is sure of, too; where dabs of both kinds reach, the nearer one counts.
+    """
+    rows, columns = ((np.arange(size) + 0.5) / size for size in alpha.shape)
+    if hints.has_dabs:
+        logits = np.log(np.clip(alpha, 0.02, 0.98) / np.clip(1 - alpha, 0.02, 0.98))
+        calm = np.stack([blur_box(plane, 1) for plane in np.moveaxis(picture, -1, 0)], -1)
+        for dabs, sign in ((hints.inside, 1), (hints.outside, -1)):
+            painted = _paint(dabs, rows, columns)
+            near = np.clip(1 - _spread(painted, calm, config), 0, 1)
+            logits += sign * config.hint_logits * (near + painted)
+        alpha = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    if hints.box is not None:
+        x0, y0, x1, y1 = hints.box
+        alpha = alpha * ((rows > y0) & (rows < y1))[:, None] * ((columns > x0) & (columns < x1))
+    return alpha.astype(np.float32)
+
+
+def _paint(dabs: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(H, W) bool: what dabs (K, 3) cover, at least a pixel each. rows (H,), columns (W,): shares of height and
+    width of the pixels' centres."""
+    painted = np.zeros((len(rows), len(columns)), bool)
+    aspect = len(rows) / len(columns)
+    for x, y, radius in dabs:
+        painted |= ((rows[:, None] - y) * aspect) ** 2 + (columns - x) ** 2 < radius**2
+        painted[min(max(int(y * len(rows)), 0), len(rows) - 1), min(max(int(x * len(columns)), 0),
+                                                                   len(columns) - 1)] = True
+    return painted
+
+
+def _spread(painted: np.ndarray, picture: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """(H, W): how far pixels are from what is painted, (H, W) bool, along ways over a picture (H, W, 3) on which
+    colours change little: 1 is as far as a dab speaks."""
+    away = np.where(painted, 0, 1e6).astype(np.float64)
+    if not painted.any():
+        return away
+    step = 1 / (config.hint_reach * max(painted.shape))
+    changes = [np.linalg.norm(np.diff(picture, axis=axis), axis=-1) for axis in (0, 1)]
+    noise = 2 * np.median(np.concatenate([change.ravel() for change in changes]))
+    costs = [np.maximum(change - noise, 0) / config.hint_contrast + step for change in changes]
+    ways = [np.cumsum(np.insert(cost, 0, 0, axis), axis) for axis, cost in enumerate(costs)]
+    for _ in range(config.hint_rounds):
+        for axis, way in enumerate(ways):
+            away = way + np.minimum.accumulate(away - way, axis)  # from above or the left
+            back = np.flip(away + way, axis)
+            away = np.flip(np.minimum.accumulate(back, axis), axis) - way
+    return away

@@ -1,0 +1,76 @@
+"""What an artist says of a matte is followed."""
+
+import time
+
+import numpy as np
+import pytest
+
+from near_core.create.hints import Hints, box_of_pixels, follow_hints
+from near_core.create.matting import MatteFinder, predict_matte
+from near_core.create.photo import prepare
+from near_core.errors import NearError
+from tests.create.pictures import RED, check_disc, disc, mask_of
+
+
+def dabs(*points: tuple[float, float], radius: float = 0.02) -> np.ndarray:
+    return np.array([[*point, radius] for point in points], np.float32)
+
+
+def overlap(alpha: np.ndarray, truth: np.ndarray) -> float:
+    return ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()
+
+
+def two_discs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture (H, W, 3) of a red disc and a green one on a wall, and where they are."""
+    red, green = (mask_of(480, 320, 80, at) > 0 for at in ((130, 160), (350, 160)))
+    picture = np.where(green[..., None], (40, 150, 60), disc(480, 320, 80, (130, 160))).astype(np.float32) / 255
+    return picture, red, green
+
+
+def test_a_dab_takes_what_is_of_one_colour_with_it_and_no_more():
+    picture, red, green = two_discs()
+    none, all_ = np.full(red.shape, 0.02, np.float32), np.full(red.shape, 0.98, np.float32)
+    taken = follow_hints(none, picture, Hints(inside=dabs((130 / 480, 0.5))))
+    assert overlap(taken, red) > 0.9 and not (taken > 0.5)[green].any()
+    left = follow_hints(np.where(red | green, all_, none), picture, Hints(outside=dabs((350 / 480, 0.45))))
+    assert overlap(left, red) > 0.9
+    both = follow_hints(none, picture, Hints(inside=dabs((130 / 480, 0.5)), outside=dabs((130 / 480, 0.3))))
+    assert (both[160, 130] > 0.9) and (both[96, 130] < 0.1)  # the nearer one counts
+
+
+def test_nothing_outside_a_box_belongs_to_the_object(model):
+    picture, red, green = two_discs()
+    for truth, at in ((red, 130), (green, 350)):
+        hints = Hints(box_of_pixels((at - 90, 70, at + 90, 250), 480, 320))
+        found = predict_matte(model, picture, hints=hints)
+        assert overlap(found, truth) > 0.9 and not found[:, :at - 91].any() and not found[:60].any()
+    made = prepare((picture * 255).astype(np.uint8), matte=lambda small: predict_matte(
+        model, small, hints=Hints((50 / 480, 80 / 320, 210 / 480, 240 / 320))))
+    check_disc(made, RED, 0.05)
+
+
+def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
+    picture, red, green = two_discs()
+    finder = MatteFinder(model, picture)
+    offered = finder.list_objects()
+    for truth in (red, green):
+        assert max(overlap(matte, truth) for matte in offered) > 0.9
+    assert (finder.find(Hints(number=1)) == offered[0]).all()
+    with pytest.raises(NearError, match="no object 9"):
+        finder.find(Hints(number=9))
+    finder.find(Hints(inside=dabs((0.5, 0.5))))
+    start = time.process_time()
+    finder.find(Hints(inside=dabs((0.5, 0.5), (0.27, 0.5)), outside=dabs((0.7, 0.5))))
+    assert time.process_time() - start < 1
+
+
+def test_a_hint_counts_in_a_window_as_in_the_photo():
+    hints = Hints((0.2, 0.3, 0.6, 0.7), dabs((0.4, 0.5)), number=2).crop(0.2, 0.1, 0.5, 0.8)
+    assert hints.box == pytest.approx((0, 0.25, 0.8, 0.75)) and hints.number == 2
+    assert hints.inside[0] == pytest.approx((0.4, 0.5, 0.04))
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.5, 0.5, 0.6), (1.1, 0, 1.2, 1), (0.6, 0, 0.2, 1)])
+def test_a_box_that_is_none_is_refused(box):
+    with pytest.raises(NearError, match="box"):
+        Hints(box)
