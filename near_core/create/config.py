@@ -159,6 +159,8 @@ class MattingConfig:
     longest_side: int = 1024  # pixels of the photo that a matting network gets
     smallest_object: float = 0.002  # share of the photo that an object fills at least
     solid_alpha: float = 0.8  # alpha from which a pixel counts for the object's box
+    opaque_share: float = 0.85  # of a picture's opaque rectangle, beyond which an alpha is no mask
+    opaque_edge: float = 0.6  # the same of that rectangle's edge
     photo_margin: float = 1.2  # sides of the object's box; the crop that the networks see
     hint_margin: float = 0.12  # sides of an artist's box; as much of the photo around it is looked at, too
     hint_logits: float = 20.0  # how much a dab of an artist's brush weighs against what the network says

@@ -76,7 +76,7 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     """Cuts the object out of a photo and crops the photo to it: a square with a margin, transparent outside.
 
     source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
-    a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it is not 1 everywhere;
+    a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it cuts something out;
     matte, a network; else background.remove_background. Raises NearError where no object is found.
     """
     encoded, alpha = cut_out(source, mask, matte, progress, config)
@@ -93,10 +93,10 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
             progress: Progress = silent, config: MattingConfig = MattingConfig()) -> tuple[np.ndarray, np.ndarray]:
     """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
     progress("Reading the photo", 0.0)
-    encoded, alpha = _read(source)
+    encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
     if mask is not None:
-        alpha = _read_mask(mask, encoded.shape[:2])
+        alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:
         alpha = _find_object(encoded, matte, config)
     if not (alpha > 1 / 255).any():
@@ -104,22 +104,34 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     return encoded, alpha
 
 
-def _read(source: str | Path | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """(H, W, 3) float32 sRGB, and (H, W) alpha or None where all is opaque."""
+def _read(source: str | Path | np.ndarray, config: MattingConfig) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W, 3) float32 sRGB, and (H, W) alpha or None where it cuts nothing out."""
     picture = source if isinstance(source, np.ndarray) else image.read_photo(source)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or 0 in picture.shape:
         raise NearError("The photo is not a picture with three or four channels.", "Save it as PNG or JPEG.")
     picture = picture.astype(np.float32) / 255
-    opaque = picture.shape[2] == 3 or picture[..., 3].min() == 1
-    return picture[..., :3], None if opaque else picture[..., 3]
+    alpha = picture[..., 3] if picture.shape[2] == 4 and cuts_out(picture[..., 3], config) else None
+    return picture[..., :3], alpha
 
 
-def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def cuts_out(alpha: np.ndarray, config: MattingConfig = MattingConfig()) -> bool:
+    """Whether an alpha (H, W) 0..1 is a mask. It is none where the picture is opaque but for a few pixels, rounded
+    corners or strips: what is opaque nearly fills a rectangle, most of the picture, that touches two edges or more."""
+    if not alpha.max() > 0:
+        return True
+    left, top, right, bottom = (int(edge) for edge in _find_box(alpha, 0.5))
+    solid = alpha[top:bottom, left:right] > 0.5 * alpha.max()
+    edge = np.concatenate([solid[0], solid[-1], solid[:, 0], solid[:, -1]])
+    touched = sum((left == 0, top == 0, right == alpha.shape[1], bottom == alpha.shape[0]))
+    is_rectangle = solid.mean() > config.opaque_share and edge.mean() > config.opaque_edge
+    return not (is_rectangle and touched >= 2 and solid.size > 0.5 * alpha.size)
+
+
+def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int], config: MattingConfig) -> np.ndarray:
     """(H, W) float32 of the photo's shape; a mask file's alpha where it has one, else its brightness."""
     if not isinstance(mask, np.ndarray):
         mask = image.read_photo(mask).astype(np.float32) / 255
-        painted = mask[..., 3:]
-        mask = painted[..., 0] if painted.size and painted.min() < 1 else mask[..., :3].mean(2)
+        mask = mask[..., 3] if mask.shape[2] == 4 and cuts_out(mask[..., 3], config) else mask[..., :3].mean(2)
     if 0 in mask.shape or abs(mask.shape[0] / mask.shape[1] * shape[1] / shape[0] - 1) > 0.02:
         raise NearError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels and does not fit the photo "
                         f"({shape[1]} x {shape[0]}).", "Export the mask at the photo's size.")

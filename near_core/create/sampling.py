@@ -57,6 +57,8 @@ def _seen(surfels: Surfels, progress: Progress, config: SamplingConfig, resoluti
           ) -> tuple[Surfels, np.ndarray]:
     """The surfels on the sides from which they can be seen, and the rows (M,) that they come from."""
     solid = np.flatnonzero(surfels.opacity > config.minimum_opacity)
+    if not len(solid):
+        raise NearError("The mesh is transparent everywhere.", "Raise the alpha of its materials or colours.")
     progress("Finding the visible sides", 0.7)
     found = find_visible_sides(surfels.take(solid), min(resolution, SURFEL_RESOLUTION), part(progress, 0.7, 1.0),
                                config)

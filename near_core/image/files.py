@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -76,17 +77,17 @@ def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -
 
 
 def _read_pillow(path: Path) -> np.ndarray:
-    """(H, W, C) uint8 or uint16 as stored, turned upright by its EXIF orientation."""
+    """(H, W, C) uint8 or uint16 sRGB, turned upright by its EXIF orientation."""
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as file:
             check_size(file.width, file.height, path)
             picture = ImageOps.exif_transpose(file)
-            if picture.mode in ("P", "PA") or "transparency" in picture.info:
+            deep = picture.mode.startswith("I")  # grey of 16 bits, all of which count
+            if not deep and (picture.mode in ("P", "PA") or "transparency" in picture.info):
                 picture = picture.convert("RGBA")
-            elif picture.mode not in ("L", "LA", "RGB", "RGBA") and not picture.mode.startswith("I"):
-                picture = picture.convert("RGB")
+            picture = picture if deep else _converted(picture)
             values = np.asarray(picture)
     except Image.DecompressionBombError as error:
         raise NearError(f"{path.name} has more pixels than NeAR reads.", "Scale it down.") from error
@@ -94,9 +95,31 @@ def _read_pillow(path: Path) -> np.ndarray:
         values = np.clip(values, 0, 65535).astype(np.uint16)
     if values.ndim == 2:
         values = values[..., None]
+        if deep and isinstance(clear := picture.info.get("transparency"), int):
+            values = np.concatenate([values, np.where(values == clear, 0, 65535).astype(np.uint16)], -1)
     if values.shape[2] == 2:  # grey with alpha
         values = values[..., [0, 0, 0, 1]]
     return values
+
+
+def _converted(picture):
+    """A Pillow picture of 8 bits in L, LA, RGB or RGBA, and in sRGB where it says by a profile what else it is in."""
+    from PIL import ImageCms
+
+    profile = picture.info.get("icc_profile", b"")
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
+    plain = picture.mode if picture.mode in ("L", "RGB", "CMYK") else {"LA": "L"}.get(picture.mode, "RGB")
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" not in ImageCms.getProfileDescription(given):
+            ours = ImageCms.createProfile("sRGB")
+            colors = ImageCms.profileToProfile(picture.convert(plain), given, ours, outputMode="RGB")
+            if alpha is not None:
+                colors.putalpha(alpha)
+            return colors
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # none, damaged, or of another colour model
+        pass
+    return picture if picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert("RGB")
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:

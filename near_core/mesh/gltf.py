@@ -139,9 +139,20 @@ class _File:
             uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)[faces]
         if "COLOR_0" in attributes:
             color = self.accessor(attributes["COLOR_0"])
-            color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)[faces]
+            color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)
+            color = self.cut_color(color, primitive.get("material"))[faces]
         vertices = turn_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
         return Mesh(vertices, faces, uv, normal, color, np.full(len(faces), material, np.int32))
+
+    def cut_color(self, color: np.ndarray, material: int | None) -> np.ndarray:
+        """Vertex colours (V, 4) with the alpha that a material's mode makes of theirs."""
+        entry = self.header["materials"][material] if material is not None else {}
+        mode, alpha = entry.get("alphaMode", "OPAQUE"), color[:, 3:]
+        if mode == "OPAQUE":
+            alpha = np.ones_like(alpha)
+        elif mode == "MASK":
+            alpha = (alpha >= entry.get("alphaCutoff", 0.5)).astype(np.float32)
+        return np.concatenate([color[:, :3], alpha], 1)
 
     def uv_source(self, material: int | None) -> tuple[int, np.ndarray]:
         """Which TEXCOORD the material's maps use, and the (2, 3) transform (KHR_texture_transform) laid over it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
@@ -15,6 +16,11 @@ from ..errors import NearError
 from . import texture
 from .beside import read_beside
 from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
+
+# options of a map in an .mtl -> how many values may follow
+_OPTIONS = {"-blendu": 1, "-blendv": 1, "-cc": 1, "-clamp": 1, "-texres": 1, "-bm": 1, "-boost": 1, "-imfchan": 1,
+            "-type": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def read(path: Path) -> Mesh:
@@ -66,11 +72,13 @@ class _Folder:
         self.file_name = path.name
 
     def get(self, name: str) -> bytes:
-        """The file `name`; raises FileNotFoundError, which trimesh expects."""
-        try:
-            return read_beside(self.path, name.strip())
-        except NearError as error:
-            raise FileNotFoundError(name) from error
+        """The file `name`, which may be an absolute path of another machine; options of a map may stand before it.
+        Raises FileNotFoundError, which trimesh expects."""
+        name = _split_options(name)[0]
+        for each in (name, re.split(r"[\\/]", name)[-1]):
+            with contextlib.suppress(NearError, OSError, ValueError):
+                return read_beside(self.path, each)
+        raise FileNotFoundError(name)
 
     __getitem__ = get
 
@@ -102,7 +110,8 @@ def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tupl
     if given is not None and np.shape(given) == geometry.vertices.shape:
         normal = upright(np.asarray(given, np.float32))[faces]
     if getattr(visual, "uv", None) is not None:
-        uv = np.asarray(visual.uv, np.float32)[:, :2][faces]
+        _, scale, offset = _split_options(_name_picture(visual))
+        uv = (np.asarray(visual.uv, np.float32)[:, :2] * scale + offset)[faces]
     if visual.kind == "vertex":
         code = np.asarray(visual.vertex_colors)
         color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[faces]
@@ -118,10 +127,9 @@ def _material(visual, path: Path) -> Material:
     if visual.kind in ("vertex", "face"):
         return Material(base_color=(1.0, 1.0, 1.0, 1.0))
     source = getattr(visual, "material", None)
-    extra = getattr(source, "kwargs", None)
-    if not extra and getattr(source, "image", None) is None:
+    extra = getattr(source, "kwargs", None) or {}
+    if not extra and not _name_picture(visual):  # trimesh puts a dark picture where there is no material
         return Material()
-    extra = extra or {}
     number = lambda key, default: float(np.ravel(extra.get(key, default))[0])
     color = [float(x) for x in np.ravel(extra.get("kd", (1, 1, 1)))]
     shine = number("ns", 250.0)
@@ -130,6 +138,25 @@ def _material(visual, path: Path) -> Material:
         name=str(source.name or ""), base_color=(*(color * 3)[:3], number("d", 1.0)),
         roughness=number("pr", 1 - math.sqrt(min(max(shine, 0), 1000) / 1000)), metallic=number("pm", 0.0),
         base_color_map=picture if picture is None or "map_d" in extra else texture.drop_alpha(picture))
+
+
+def _name_picture(visual) -> str:
+    """What the .mtl says of the picture that a visual shows: options and file name, "" without one."""
+    image = getattr(getattr(visual, "material", None), "image", None)
+    return "" if image is None else str(image.info.get("file_path", ""))
+
+
+def _split_options(text: str) -> tuple[str, np.ndarray, np.ndarray]:
+    """The file name of a map's line in an .mtl, and the scale and offset (2,) float32 of its UVs (-s, -o)."""
+    words, placed = text.split(), {"-s": np.ones(2, np.float32), "-o": np.zeros(2, np.float32)}
+    while len(words) > 1 and words[0] in _OPTIONS:
+        most, option, values = _OPTIONS[words[0]], words.pop(0), []
+        while len(values) < most and len(words) > 1 and (most == 1 or _NUMBER.fullmatch(words[0])):
+            values.append(words.pop(0))
+        if option in placed:
+            placed[option][:len(values[:2])] = [float(value) for value in values[:2]]
+        text = " ".join(words)
+    return text.strip(), placed["-s"], placed["-o"]
 
 
 def _picture(image, path: Path) -> np.ndarray | None:

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from near_core import image
 from near_core.create import photo
@@ -21,6 +21,41 @@ def test_alpha_is_honoured():
     assert found.box == (90, 40, 210, 160) and found.source_size == (300, 200)
     np.testing.assert_allclose(found.crop, (78, 28, 144))
     assert (found.rgb[found.alpha == 0] == 0).all()
+
+
+def opaque_but_for(what: str) -> np.ndarray:
+    """(200, 300) uint8 alpha that cuts nothing out."""
+    alpha = Image.new("L", (300, 200), 255)
+    draw = ImageDraw.Draw(alpha)
+    if what == "a pixel":
+        alpha.putpixel((0, 0), 254)
+    elif what == "rounded corners":
+        alpha = Image.new("L", (300, 200))
+        ImageDraw.Draw(alpha).rounded_rectangle((0, 0, 299, 199), 24, fill=255)
+    elif what == "a corner":
+        draw.polygon([(0, 0), (60, 0), (0, 60)], fill=0)
+    elif what == "a strip":
+        draw.rectangle((0, 0, 20, 199), fill=0)
+    elif what == "two strips":
+        draw.rectangle((0, 0, 299, 10), fill=0)
+        draw.rectangle((280, 0, 299, 199), fill=0)
+    return np.asarray(alpha)
+
+
+@pytest.mark.parametrize("what", ["a pixel", "rounded corners", "a corner", "a strip", "two strips"])
+def test_alpha_that_cuts_nothing_out_is_no_mask(what):
+    shown = np.dstack([disc(), opaque_but_for(what)])
+    matte = lambda encoded: (encoded[..., 0] > encoded[..., 2]).astype(np.float32)
+    check_disc(photo.prepare(shown, matte=matte))
+    mask = np.dstack([mask_of()] * 3 + [opaque_but_for(what)])
+    assert not photo.cuts_out(mask[..., 3] / 255)
+
+
+def test_a_box_that_stands_on_the_edge_is_cut_out():
+    alpha = np.zeros((200, 300), np.float32)
+    alpha[50:, 100:200] = 1
+    assert photo.cuts_out(alpha)
+    assert photo.cuts_out(mask_of()[40:160, 90:210] / 255), "a disc that touches all four edges"
 
 
 @pytest.mark.parametrize("kind", ["array", "grey", "white with alpha"])

@@ -34,6 +34,12 @@ def area(surfels) -> float:
     return float(surfels.area.sum()) * CELL ** 2
 
 
+def test_a_mesh_that_is_transparent_everywhere_is_named():
+    glass = Material(base_color=(1, 1, 1, 0))
+    with pytest.raises(NearError, match="transparent everywhere"):
+        sampling.sample_surfels(sheet(material=glass))
+
+
 def test_a_sphere_is_covered_once_and_faces_outward():
     surfels = sampling.sample_surfels(plain(trimesh.creation.icosphere(5, 0.4)))
     radius = np.linalg.norm(surfels.position, axis=1)

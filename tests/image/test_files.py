@@ -1,5 +1,7 @@
 """near_core.image.files: pictures in and out, damaged ones, too."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +24,62 @@ def test_png_as_stored_and_linear(tmp_path, mode, dtype):
     assert np.allclose(linear[..., :3], image.srgb_decode(stored[..., :3]), atol=1e-6)
     if channels == 4:
         assert np.allclose(linear[..., 3], stored[..., 3], atol=1e-6)
+
+
+def make_profile(primaries, gamma: float) -> bytes:
+    """A minimal ICC profile (ICC.1:2001-04): chromaticities of red, green and blue with a white of D65, adapted to D50
+    by Bradford, and one gamma."""
+    def to_xyz(x: float, y: float) -> np.ndarray:
+        return np.array([x / y, 1, (1 - x - y) / y])
+
+    white, d50 = to_xyz(0.3127, 0.3290), np.array([0.9642, 1, 0.8249])
+    matrix = np.stack([to_xyz(*each) for each in primaries], 1)
+    matrix = matrix * np.linalg.solve(matrix, white)
+    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    matrix = np.linalg.inv(cone) @ np.diag((cone @ d50) / (cone @ white)) @ cone @ matrix
+    fixed = lambda values: b"".join(struct.pack(">i", round(float(v) * 65536)) for v in values)
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"Test\0" + bytes(81),
+            b"cprt": b"text" + bytes(4) + b"none" + bytes(4), b"wtpt": b"XYZ " + bytes(4) + fixed(d50),
+            **{name: b"XYZ " + bytes(4) + fixed(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), matrix.T)},
+            **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)}
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"lcms", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(d50)
+    return head.ljust(128, b"\0") + table + body
+
+
+@pytest.mark.parametrize("primaries, gamma, stored", [
+    (((.68, .32), (.265, .69), (.15, .06)), 2.2, (183, 72, 48)),  # Display P3, Adobe RGB, ProPhoto RGB
+    (((.64, .33), (.21, .71), (.15, .06)), 2.2, (173, 62, 37)),
+    (((.7347, .2653), (.1596, .8404), (.0366, .0001)), 1.8, (134, 69, 34))])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_profiles_are_honoured(tmp_path, primaries, gamma, stored, mode):
+    picture = Image.new("RGB", (8, 8), stored)
+    picture = picture.quantize(4) if mode == "P" else picture.convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(100)
+    picture.save(tmp_path / "a.png", icc_profile=make_profile(primaries, gamma))
+    read = image.read_photo(tmp_path / "a.png")[4, 4]
+    assert np.abs(read[:3].astype(int) - (200, 60, 30)).max() <= 3
+    assert mode != "RGBA" or read[3] == 100
+
+
+def test_a_damaged_profile_does_not_matter(tmp_path):
+    Image.new("RGB", (8, 8), (200, 60, 30)).save(tmp_path / "a.png", icc_profile=b"nonsense" * 30)
+    assert image.read_photo(tmp_path / "a.png")[4, 4].tolist() == [200, 60, 30]
+
+
+def test_grey_of_16_bits_with_a_transparent_grey(tmp_path):
+    values = np.array([[0, 30000], [40000, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=30000)
+    read = image.read(tmp_path / "a.png", linear=False)
+    assert np.allclose(read[..., :3], values[..., None] / 65535, atol=1e-6)
+    assert read[..., 3].tolist() == [[1, 0], [1, 1]]
 
 
 def test_jpeg_is_turned_upright(tmp_path):

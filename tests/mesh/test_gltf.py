@@ -113,6 +113,16 @@ def test_vertex_colours_are_linear_and_normalized(tmp_path):
     np.testing.assert_allclose(loaded.corner_color[0], [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0.2, 1]], atol=1e-5)
 
 
+@pytest.mark.parametrize("material, alpha", [
+    ({}, [1, 1, 1]), ({"alphaMode": "BLEND"}, [0, 0.5, 1]), ({"alphaMode": "MASK"}, [0, 1, 1]),
+    ({"alphaMode": "MASK", "alphaCutoff": 0.75}, [0, 0, 1])])
+def test_alpha_of_vertex_colours_is_what_the_material_makes_of_it(tmp_path, material, alpha):
+    colors = np.float32([[1, 0.5, 0, 0], [1, 0.5, 0, 0.5], [1, 0.5, 0, 1]])
+    loaded = mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE, "COLOR_0": colors}, material=material))
+    np.testing.assert_allclose(loaded.corner_color[0, :, 3], alpha)
+    np.testing.assert_allclose(loaded.corner_color[0, :, :3], colors[:, :3])
+
+
 def test_glb_by_trimesh_keeps_its_surface(tmp_path):
     scene = trimesh.Scene()
     moved = trimesh.transformations.translation_matrix((5, 0, 0))

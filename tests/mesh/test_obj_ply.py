@@ -25,6 +25,29 @@ def test_obj_with_its_material(tmp_path):
     assert len(loaded.faces) == 2 and loaded.corner_uv.shape == (2, 3, 2)
 
 
+SQUARE = ("v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl red\nf 1/1 2/2 3/3\n")
+
+
+@pytest.mark.parametrize("named", ["", "mtllib gone.mtl\n", "mtllib a.mtl\n"])
+def test_without_its_material_it_is_grey(tmp_path, named):
+    (tmp_path / "a.mtl").write_bytes(bytes(range(256)))
+    (tmp_path / "a.obj").write_text(named + SQUARE)
+    (found,) = mesh.load(tmp_path / "a.obj").materials
+    assert found.base_color == (0.8, 0.8, 0.8, 1) and found.base_color_map is None
+
+
+@pytest.mark.parametrize("line", ["map_Kd -s 2 2 1 -o 0.5 wood.png", "map_Kd -bm 1 -s 2 -clamp on -o .5 0 wood.png",
+                                  "map_Kd C:\\textures\\wood.png", "map_Kd /home/me/wood.png"])
+def test_options_and_folders_before_a_texture(tmp_path, line):
+    Image.new("RGB", (2, 2), (10, 20, 30)).save(tmp_path / "wood.png")
+    (tmp_path / "a.mtl").write_text(f"newmtl red\n{line}\n")
+    (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + SQUARE)
+    loaded = mesh.load(tmp_path / "a.obj")
+    assert loaded.materials[0].base_color_map[0, 0].tolist() == [10, 20, 30, 255]
+    scaled = (2.5, 0.5) if "-s" in line else (1, 0)
+    assert loaded.corner_uv[0, :, 0].max() == scaled[0] and loaded.corner_uv[0, :, 0].min() == scaled[1]
+
+
 def test_ply_is_upright_already(tmp_path):
     box = trimesh.creation.box((1, 2, 3))
     box.visual.vertex_colors = np.tile(np.uint8([255, 0, 0, 255]), (8, 1))
