@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,10 +49,11 @@ def _list_drivers() -> list[str]:
                    if curve.driver.type == "SCRIPTED" and not curve.driver.is_simple_expression})
 
 
-def collect_painted() -> list[dict[str, Any]]:
-    """Images that were changed and not saved yet: name, size (2,) and pixels, float32 as Blender's foreach_get."""
-    painted, images = [], list[Any](bpy.data.images)
-    for image in images:
+def collect_painted(images: Iterable[Any] | None = None) -> list[dict[str, Any]]:
+    """Of images, else of all, those that were changed and not saved yet: name, size (2,) and pixels, float32 as
+    Blender's foreach_get."""
+    painted = []
+    for image in list[Any](bpy.data.images) if images is None else images:
         if not (image.is_dirty and image.has_data and image.users and image.source in ("FILE", "GENERATED")):
             continue
         width, height = image.size
@@ -61,10 +63,14 @@ def collect_painted() -> list[dict[str, Any]]:
     return painted
 
 
-def restore_painted(painted: Iterable[dict[str, Any]]) -> None:
-    """Gives the images of an opened scene the pixels that the file lacks."""
+def restore_painted(painted: Iterable[dict[str, Any]], images: Iterable[Any] | None = None) -> None:
+    """Gives images, else those of an opened scene, the pixels that the file lacks. Where the file was appended, their
+    names may have got a number."""
+    known = {image.name: image for image in (list[Any](bpy.data.images) if images is None else images)}
+    if images is not None:
+        known = {re.sub(r"\.\d{3}$", "", name): image for name, image in known.items()} | known
     for each in painted:
-        image: Any = bpy.data.images.get(each["name"])
+        image = known.get(each["name"])
         if image is None:
             continue
         space = image.colorspace_settings.name

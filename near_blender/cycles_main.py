@@ -12,7 +12,7 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
                holdouts
     probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads
     occluders  id, scene, _POSE, proxies, budget
-    world      id, path, world, frame, samples, width, seen_width, lighting
+    world      id, path, world, frame, samples, width, seen_width, widest, lighting, painted
 
 "done" holds `passes`, `probes` or `occluders` with `stale`: the scene that is kept here is not the one that the request
 means; or `maps`.

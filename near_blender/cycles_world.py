@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import colorspace
+from . import colorspace, cycles_loss
 from ._core import errors
 from .cycles_stage import Drawing, add_object, look_around, set_up
 
@@ -17,13 +18,14 @@ DIFFUSE_RAY = {"Is Camera Ray": 0.0, "Is Diffuse Ray": 1.0, "Ray Depth": 1.0, "D
 
 def bake(request: Any) -> dict[str, np.ndarray]:
     """`seen`, the World as a camera sees it, and, where `lighting` asks for it, `lighting`, the World as a diffuse
-    surface sees it: (w / 2, w, 3) float32 linear Rec.709 each, w = seen_width and width, row 0 on top.
+    surface sees it: (w / 2, w, 3) float32 linear Rec.709 each, row 0 on top. w is width for lighting; for seen it is
+    seen_width, or the width of a sequence or movie where that is more, up to `widest`.
 
     Raises NearError, Cancelled.
     """
     libraries: Any = bpy.data.libraries
     window = bpy.context.window_manager.windows[0]
-    shown = window.scene
+    shown, before = window.scene, set(bpy.data.images)
     try:
         with libraries.load(request["path"]) as (_, wanted):
             wanted.worlds = [request["world"]]
@@ -31,11 +33,17 @@ def bake(request: Any) -> dict[str, np.ndarray]:
     except OSError as error:
         raise errors.NearError(f"The World {request['world']} could not be handed over ({error}).",
                                "Render again.") from error
+    if world is None:
+        raise errors.NearError(f"The World {request['world']} is not in {Path(request['path']).name} any more.",
+                               "Reload the library, or save your file and open it again.")
+    images = set(bpy.data.images) - before
+    cycles_loss.restore_painted(request["painted"], images)
     scene = bpy.data.scenes.new("World")
     window.scene = scene  # a scene in no window would be drawn at frame 1
     try:
         _prepare(scene, world, request)
-        maps = {"seen": _draw(scene, request["seen_width"], request)}
+        moving = [_measure_width(image) for image in images if image.source in ("SEQUENCE", "MOVIE")]
+        maps = {"seen": _draw(scene, min(max([request["seen_width"], *moving]), request["widest"]), request)}
         if request["lighting"]:
             see_as_diffuse_ray(world.node_tree, set())
             maps["lighting"] = _draw(scene, request["width"], request)
@@ -64,6 +72,17 @@ def _prepare(scene: Any, world: Any, request: Any) -> None:
     cycles.pixel_filter_type, cycles.filter_width = "BOX", 0.01 if samples == 1 else 1.0
     for ray in ("camera", "diffuse", "glossy", "transmission", "scatter"):
         setattr(world.cycles_visibility, ray, True)
+
+
+def _measure_width(image: Any) -> int:
+    """Pixels across of a sequence or movie, which Blender does not know before it shows one of its frames."""
+    try:
+        first: Any = bpy.data.images.load(bpy.path.abspath(image.filepath, library=image.library))
+    except RuntimeError:  # the first file is gone; others need not be
+        return 0
+    width = first.size[0]
+    bpy.data.images.remove(first)
+    return width
 
 
 def _draw(scene: Any, width: int, request: Any) -> np.ndarray:

@@ -86,10 +86,24 @@ def uses_type(tree: Any, kind: str) -> bool:
 
 
 def list_images(tree: Any) -> list[bpy.types.Image]:
-    """The images of texture nodes in tree and its groups that are connected to something."""
-    found = (node.image for t in _trees(tree, []) for node in t.nodes
-             if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE") and any(o.is_linked for o in node.outputs))
+    """The images of texture nodes that reach the output of tree, a World's or material's, its groups' too."""
+    found = (node.image for node in _list_reaching(tree) if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE"))
     return [image for image in found if image is not None]
+
+
+def _list_reaching(tree: Any) -> list[Any]:
+    """The nodes from which links lead to the output that Cycles takes; all of a group's that lead to its output."""
+    output = tree.get_output_node("CYCLES")
+    waiting, reached = [] if output is None else [output], []
+    while waiting:
+        node = waiting.pop()
+        if node in reached:
+            continue
+        reached.append(node)
+        waiting += [link.from_node for socket in node.inputs for link in socket.links if not link.is_muted]
+        if node.type == "GROUP" and node.node_tree:
+            waiting += [inner for inner in node.node_tree.nodes if inner.type == "GROUP_OUTPUT"]
+    return reached
 
 
 def list_trees(tree: Any) -> list[Any]:

@@ -172,8 +172,10 @@ def find_border(render: Any, width: int, height: int) -> tuple[int, int, int, in
     """Left, top, right and bottom of the render border in pixels from the top left corner; None where there is none."""
     if not render.use_border:
         return None
-    bottom, top = int(render.border_min_y * height), int(render.border_max_y * height)
-    return int(render.border_min_x * width), height - top, int(render.border_max_x * width), height - bottom
+    left, bottom, right, top = (
+        int(np.float32(getattr(render, f"border_{edge}")) * np.float32(size))  # as Blender, which has floats
+        for edge, size in (("min_x", width), ("min_y", height), ("max_x", width), ("max_y", height)))
+    return left, height - top, right, height - bottom
 
 
 def find_camera_object(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> Any:

@@ -285,11 +285,14 @@ class WorkerProcess:
                 self._finish(job, error=errors.NearError(event["what"], event["fix"]))
 
     def _send(self, job: JobHandle) -> None:
-        for key, read in job.needs.items():
-            if key not in self._known:
-                self._tell({"op": "put", "hash": key, **read()})
-                self._known.add(key)
-        self._tell(job.request)
+        try:
+            for key, read in job.needs.items():
+                if key not in self._known:
+                    self._tell({"op": "put", "hash": key, **read()})
+                    self._known.add(key)
+            self._tell(job.request)
+        except errors.NearError as error:  # no room for its arrays
+            self._finish(job, error=error)
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:

@@ -8,6 +8,8 @@ camera sees behind them are two maps.
 
 from __future__ import annotations
 
+import glob
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, node_trees
+from . import client, colorspace, cycles_loss, node_trees
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -58,9 +60,18 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
 def _check_images(world: Any) -> None:
     """Raises NearError for an image that is gone: Cycles would draw it pink."""
     for image in node_trees.list_images(world.node_tree):
-        if image.source in ("FILE", "SEQUENCE", "MOVIE") and not image.size[0]:
+        # a sequence has no size before one of its frames was shown
+        known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
+        if not known:
             raise errors.NearError(f"The World's image {image.name} could not be read.",
                                    "Find it with File > External Data > Find Missing Files, or choose another.")
+
+
+def _exists(image: Any) -> bool:
+    """Whether the file of a sequence or movie, or another of its frames, is there."""
+    path = Path(bpy.path.abspath(image.filepath, library=image.library))
+    frames = f"{glob.escape(re.sub(r'[0-9]+$', '', path.stem))}*{path.suffix}"
+    return path.is_file() or image.source == "SEQUENCE" and any(path.parent.glob(frames))
 
 
 def _with_visibility(world: Any, light: WorldLight) -> WorldLight:
@@ -193,16 +204,24 @@ class WorldBake:
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
         self.name, self._width = world.name, width
+        sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
+        self._job = client.get_cycles().bake_world(
+            self._hand_over(world), world.name, frame=frame, width=width, seen_width=seen_width, widest=_WIDEST_BAKE,
+            samples=_SUN_SAMPLES if sun else 1, lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"),
+            painted=cycles_loss.collect_painted(node_trees.list_images(world.node_tree)))
+
+    def _hand_over(self, world: Any) -> str:
+        """The .blend file that has the World: its library, which a written file would only point at, or one that is
+        written."""
+        if world.library is not None:
+            return bpy.path.abspath(world.library.filepath)
         try:
             self._folder = tempfile.TemporaryDirectory(prefix="near-world-", ignore_cleanup_errors=True)
             blend = str(Path(self._folder.name) / "world.blend")
             bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
         except (OSError, RuntimeError) as error:
             raise errors.NearError(f"The World {world.name} could not be handed over ({error}).", _NO_ROOM) from error
-        sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
-        self._job = client.get_cycles().bake_world(
-            blend, world.name, frame=frame, width=width, seen_width=seen_width, samples=_SUN_SAMPLES if sun else 1,
-            lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"))
+        return blend
 
     @property
     def done(self) -> bool:

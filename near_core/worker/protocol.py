@@ -20,6 +20,7 @@ import numpy as np
 
 from ..create.hints import Hints
 from ..create.shot import Shot
+from ..errors import NearError
 from ..mesh import Material, Mesh
 from ..scene import AssetLook, Camera, Lamp, Occluders, Probe, Settings
 
@@ -50,7 +51,8 @@ class Channel:
         self._out = ArrayFile(outgoing)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Sends a tree of dicts, lists, tuples, strings, numbers, arrays, bytes and TYPES. Raises OSError when cut."""
+        """Sends a tree of dicts, lists, tuples, strings, numbers, arrays, bytes and TYPES. Raises OSError when cut, and
+        NearError where there is no space for its arrays."""
         with self._lock:
             arrays: list[np.ndarray] = []
             tree = _pack(message, arrays)
@@ -95,12 +97,13 @@ class ArrayFile:
     """A memory-mapped file that arrays are laid into one after the other; it starts over when all were taken."""
 
     def __init__(self, path: Path):
+        self._folder = path.parent.parent
         self._file = open(path, "w+b")
         self._map: mmap.mmap | None = None
         self._size = self._end = self._untaken = 0
 
     def put(self, arrays: list[np.ndarray]) -> list[int]:
-        """Copies arrays in; returns their offsets in bytes. Raises OSError when the disk is full."""
+        """Copies arrays in; returns their offsets in bytes. Raises NearError when the disk is full."""
         offsets, end = [], self._end
         for array in arrays:
             offsets.append(end)
@@ -132,16 +135,24 @@ class ArrayFile:
         if self._map is not None:
             self._map.close()
             self._map = None
+        self._size = 0
+        try:
+            self._allocate(size)
+        except OSError as error:
+            raise NearError(f"The folder for temporary files, {self._folder}, has no room for {size / 1e6:.0f} MB "
+                            f"({error.strerror}).", "Free space there, or name another folder in TMPDIR.") from error
+        self._map = mmap.mmap(self._file.fileno(), size)
+        self._size = size
+
+    def _allocate(self, size: int) -> None:
         # real blocks, not a hole: writing into a hole of a full disk would kill the process instead of raising
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), 0, size)
         else:
-            self._file.seek(self._size)
-            for start in range(self._size, size, 1 << 20):
-                self._file.write(bytes(min(1 << 20, size - start)))
+            start = self._file.seek(0, os.SEEK_END)
+            for at in range(start, size, 1 << 20):
+                self._file.write(bytes(min(1 << 20, size - at)))
             self._file.flush()
-        self._map = mmap.mmap(self._file.fileno(), size)
-        self._size = size
 
 
 def _pack(value: Any, arrays: list[np.ndarray]) -> Any:

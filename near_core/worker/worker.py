@@ -122,7 +122,10 @@ class Worker:
             traceback.print_exc()
             answer = {"event": "error", "what": f"NeAR failed ({type(error).__name__}: {error}).",
                       "fix": "Copy the log with Check Setup in the add-on's preferences and report it."}
-        request.send(**answer)
+        try:
+            request.send(**answer)
+        except NearError as error:  # no room for its arrays
+            request.send("error", what=error.what, fix=error.fix)
 
 
 def die_with(parent: int) -> None:

@@ -95,6 +95,18 @@ def test_border_is_the_crop_of_the_full_picture(scene, ball, tmp_path, crop):
         assert (part["Combined"] == 0).all(), "nothing is drawn outside the border"
 
 
+@pytest.mark.parametrize("low, high", [(0, 0.7), (0.29, 0.58), (0.1, 0.3)])
+def test_border_ends_where_blender_has_it(scene, tmp_path, low, high):
+    scene.render.resolution_x = scene.render.resolution_y = 100
+    scene.render.use_border = scene.render.use_crop_to_border = True
+    scene.render.border_min_x = scene.render.border_min_y = low
+    scene.render.border_max_x = scene.render.border_max_y = high
+    ours = stage.render(scene, tmp_path, "ours")["Combined"]
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    assert ours.shape == stage.render(scene, tmp_path, "theirs")["Combined"].shape and (ours[..., 3] == 1).all()
+
+
 def test_percentage_and_orthographic_camera(scene, ball, tmp_path):
     stage.add_asset(ball)
     scene.render.film_transparent = True

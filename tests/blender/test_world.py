@@ -8,6 +8,8 @@ import pytest
 import stage
 
 from near_blender import world as worlds
+from near_core import errors
+from near_core.image import write_exr
 from near_core.scene import environment
 from tests.machine import slowness
 
@@ -148,6 +150,80 @@ def test_byte_image_is_baked_and_linear(scene, tmp_path):
     stored = np.round(np.array([0.5, 0.25, 0.75]) * 255) / 255
     linear = ((stored + 0.055) / 1.055) ** 2.4
     assert np.allclose(mean_radiance(read().environment), linear, rtol=0.01)
+
+
+def test_sequence_shows_the_picture_of_its_frame(scene, tmp_path):
+    for frame, color in enumerate(np.eye(3, dtype=np.float32), 1):
+        write_exr(tmp_path / f"q_{frame:04}.exr", {"Combined": np.tile(color, (32, 64, 1))})
+    image = bpy.data.images.load(str(tmp_path / "q_0001.exr"))
+    image.source = "SEQUENCE"
+    node = stage.set_environment(scene.world)["TexEnvironment"]
+    node.image, user = image, node.image_user
+    user.frame_duration, user.frame_start, user.use_auto_refresh = 3, 1, True
+    scene.world.near.resolution = "512"
+    for frame in (1, 3):
+        scene.frame_set(frame)
+        assert np.allclose(mean_radiance(read().environment), np.eye(3)[frame - 1], atol=1e-3)
+    image.filepath = str(tmp_path / "gone_0001.exr")
+    with pytest.raises(errors.NearError, match="could not be read"):
+        read()
+
+
+def test_a_bake_is_as_sharp_as_a_sequence(scene, tmp_path):
+    write_exr(tmp_path / "q_0001.exr", {"Combined": np.ones((350, 700, 3), np.float32)})
+    image = bpy.data.images.load(str(tmp_path / "q_0001.exr"))
+    image.source = "SEQUENCE"
+    stage.set_environment(scene.world)["TexEnvironment"].image = image
+    scene.world.near.resolution = "512"
+    assert read().backdrop.map.shape == (350, 700, 3)
+
+
+@pytest.mark.parametrize("how", ["link", "override", "local"])
+def test_linked_world_is_baked_as_it_is(scene, tmp_path, how):
+    change_color(stage.set_environment(scene.world))
+    scene.world.node_tree.nodes["Gamma"].inputs[1].default_value = 2
+    scene.world.name, scene.world.near.resolution = "Studio", "512"
+    here = mean_radiance(read().environment)
+    bpy.data.libraries.write(str(tmp_path / "studio.blend"), {scene.world}, path_remap="RELATIVE")
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    scene = stage.make_stage()
+    with bpy.data.libraries.load(str(tmp_path / "studio.blend"), link=True) as (_, wanted):
+        wanted.worlds = ["Studio"]
+    (scene.world,) = wanted.worlds
+    if how == "override":
+        scene.world = scene.world.override_create()
+    elif how == "local":
+        scene.world = scene.world.copy()  # its picture is still the library's
+    assert is_baked() and np.allclose(mean_radiance(read().environment), here, rtol=1e-3)
+
+
+def test_missing_image_that_does_not_reach_the_output_does_not_matter(scene):
+    tree = scene.world.node_tree
+    stage.set_environment(scene.world)
+    node, background = tree.nodes.new("ShaderNodeTexEnvironment"), tree.nodes.new("ShaderNodeBackground")
+    node.image = bpy.data.images.load(str(stage.HDRI / "city.exr"))
+    node.image.filepath = "/nowhere/x.exr"
+    tree.links.new(node.outputs[0], background.inputs["Color"])
+    assert read().environment.map.any()
+    tree.links.new(background.outputs[0], tree.nodes["World Output"].inputs[0])
+    with pytest.raises(errors.NearError, match="city.exr could not be read"):
+        read()
+
+
+@pytest.mark.parametrize("kind", ["generated", "painted", "packed"])
+def test_images_without_a_file_are_baked(scene, tmp_path, kind):
+    image = bpy.data.images.new("made", 64, 32, float_buffer=True)
+    if kind == "generated":
+        image.generated_color = 0.25, 0.5, 0.75, 1
+    else:
+        image.pixels.foreach_set(np.tile(np.float32([0.25, 0.5, 0.75, 1]), 64 * 32))
+    if kind == "packed":
+        image.pack()
+    nodes = stage.set_environment(scene.world)
+    nodes["TexEnvironment"].image = image
+    change_color(nodes)
+    scene.world.near.resolution = "512"
+    assert is_baked() and np.allclose(mean_radiance(read().environment), image.pixels[:3], atol=1e-3)
 
 
 def make_sky(scene):

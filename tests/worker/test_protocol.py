@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from near_core.errors import NearError
 from near_core.scene import Settings, camera
 from near_core.worker import protocol
 
@@ -41,6 +42,21 @@ def test_array_file_grows_and_starts_over_when_all_was_taken(tmp_path):
         there.send({"done": round_})
         assert here.receive() == {"done": round_}  # reads the three acknowledgements on the way
     assert (tmp_path / "a").stat().st_size < 3 * 4 * 300_000 * 2, "space must be used again"
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no limit of a file's size to run into")
+def test_no_room_for_arrays_is_said_and_does_not_end_the_conversation(tmp_path):
+    import resource
+    here, there = make_channels(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))
+    try:
+        with pytest.raises(NearError, match="temporary files.*no room.*TMPDIR"):
+            here.send({"a": np.zeros(1 << 20, np.float32)})
+        here.send({"a": np.ones(1000, np.float32)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert there.receive()["a"].all()
 
 
 @pytest.mark.parametrize("value", [np.array([object()]), object(), {"a": {1, 2}}, lambda: 0])
