@@ -1,4 +1,4 @@
-"""Picture files: OpenEXR, Radiance HDR, PNG and JPEG in; OpenEXR and PNG out."""
+"""Picture files: OpenEXR, Radiance HDR, PNG, JPEG, WebP and AVIF in; OpenEXR and PNG out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .exr import choose_layer, open_layers
 from .guard import check_size, explain_errors
 from .hdr import read_hdr
 
-CONVERTED = (".heic", ".heif", ".avif")  # what phones write
-READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp")
+CONVERTED = (".heic", ".heif")  # what phones write; HEVC is patented, so Pillow does not read it
+READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
 def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> np.ndarray:

@@ -88,8 +88,8 @@ def test_a_network_gets_small_srgb_and_is_believed():
     np.testing.assert_allclose(asked[0][341, 512], np.array(RED) / 255, atol=0.02)
 
 
-@pytest.mark.parametrize("mode, suffix", [("RGB", ".png"), ("RGB", ".jpg"), ("RGB", ".webp"), ("P", ".png"),
-                                          ("RGBA", ".webp"), ("CMYK", ".jpg")])
+@pytest.mark.parametrize("mode, suffix", [("RGB", ".png"), ("RGB", ".jpg"), ("RGB", ".webp"), ("RGB", ".avif"),
+                                          ("P", ".png"), ("RGBA", ".webp"), ("RGBA", ".avif"), ("CMYK", ".jpg")])
 def test_formats(tmp_path, mode, suffix):
     picture = Image.fromarray(disc())
     if mode == "RGBA":
@@ -98,6 +98,14 @@ def test_formats(tmp_path, mode, suffix):
         picture = picture.convert(mode)
     picture.save(tmp_path / f"a{suffix}", quality=95, lossless=True)
     check_disc(photo.prepare(tmp_path / f"a{suffix}"))
+
+
+def test_a_palette_with_alpha(tmp_path):
+    picture = Image.fromarray(disc(background=RED)).quantize(15)
+    indexed = Image.fromarray(np.where(mask_of() > 0, np.asarray(picture), 15).astype(np.uint8), "P")
+    indexed.putpalette(picture.getpalette()[:45] + [0, 0, 0])
+    indexed.save(tmp_path / "a.png", transparency=15)
+    check_disc(photo.prepare(tmp_path / "a.png"))
 
 
 def test_grey_and_sixteen_bit(tmp_path):
