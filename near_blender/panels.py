@@ -222,6 +222,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
         layout.operator_context = "INVOKE_DEFAULT"
         column = layout.column(align=True)
         column.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
+        column.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
         column.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
         column = layout.column(align=True)
         column.operator("near.import_asset", text="Import...", icon="IMPORT")
@@ -290,7 +291,8 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.template_icon(ob.preview.icon_id, scale=6)
     confidence = asset.material[:, assets.VoxelMaterial.CONFIDENCE].astype("f4").mean()
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
-             "Confidence": f"{confidence:.0%}", "Size": _length(context, asset.extent)}
+             "Confidence": f"{confidence:.0%}", "Trusted": _describe_trust(asset),
+             "Size": _length(context, asset.extent)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():
@@ -298,6 +300,19 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         values.label(text=value)
     if proxy.is_bent(ob):
         _draw_warning(layout, "Its mesh was edited", "NeAR draws it unedited")
+
+
+def _describe_trust(asset: assets.NeuralAsset) -> str:
+    """From how far around an asset looks as the photos or the mesh that it was made from."""
+    arc = asset.trusted
+    if arc is None:
+        return "unknown"
+    if arc.width == 360:
+        return "from all around"
+    if arc.width == 0:
+        return "from nowhere"
+    at = "the front" if abs(arc.middle) <= 10 else f"azimuth {arc.middle:.0f}\u00b0"
+    return f"{arc.width:.0f}\u00b0 around {at}"
 
 
 def _length(context: bpy.types.Context, metres: float) -> str:

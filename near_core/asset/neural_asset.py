@@ -20,6 +20,7 @@ from .near_file import MAX_BYTES, hash_bytes
 from .skin import Skin
 from .surfels import Surfels
 from .texels import Texels
+from .trust import TrustedArc, find_trusted_arc
 
 RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
@@ -57,6 +58,11 @@ class NeuralAsset:
     def hash(self) -> str:
         """hash_bytes of the asset's file, the one it was read from or the one it would be: the key of caches."""
         return hash_bytes(to_bytes(self))
+
+    @cached_property
+    def trusted(self) -> TrustedArc | None:
+        """From how far around the asset is known rather than guessed; None where it has no surfels."""
+        return None if self.surfels is None else find_trusted_arc(self.surfels)
 
 
 def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:

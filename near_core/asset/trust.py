@@ -1,0 +1,44 @@
+"""From how far around an asset is known rather than guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .surfels import Surfels
+
+STEP = 10  # degrees between the azimuths that are looked from
+
+
+@dataclass(frozen=True)
+class TrustedArc:
+    """The azimuths from which an asset can be trusted. middle: degrees, 0 the front, 90 the side at +X. width: degrees,
+    0 where there is none, 360 all around."""
+
+    middle: float
+    width: float
+
+
+def find_trusted_arc(surfels: Surfels, elevation: float = 15.0, sure: float = 0.7, least: float = 0.75) -> TrustedArc:
+    """The arc around the azimuth from which most of the surface is known, as far as `least` of that share still is.
+
+    What hides what does not count, so that of an object with hollows hardly more than half may be known from anywhere;
+    below a quarter nothing is. elevation: degrees, from which it is looked at. sure: confidence from which surface is
+    known; guesses of the photo networks stay below.
+    """
+    turn, height = np.radians(np.arange(0, 360, STEP)), np.radians(elevation)
+    level = np.cos(height) * np.stack([np.sin(turn), -np.cos(turn)])
+    towards = np.concatenate([level, np.full((1, len(turn)), np.sin(height))]).astype(np.float32)
+    facing = np.maximum(surfels.normal @ towards, 0) * (surfels.area * surfels.opacity)[:, None]
+    share = facing[surfels.confidence > sure].sum(0) / np.maximum(facing.sum(0), 1e-9)
+    known = share >= max(least * share.max(), 0.25)
+    if known.all():
+        return TrustedArc(0.0, 360.0)
+    if not known.any():
+        return TrustedArc(0.0, 0.0)
+    best = int(np.argmax(share))
+    ahead = int(np.argmin(np.roll(known, -best)))  # steps until the first that is not known
+    behind = int(np.argmin(np.roll(known[::-1], best + 1)))
+    middle = (best + (ahead - behind) / 2) * STEP
+    return TrustedArc((middle + 180) % 360 - 180, (ahead + behind - 1) * float(STEP))
