@@ -1,8 +1,9 @@
 """Cameras that nobody knows exactly, found by the agreement of outlines.
 
 Outlines of one thing agree if their visual hull fills every one of them (Hernandez, Schmitt and Cipolla 2007,
-"Silhouette Coherence for Camera Calibration under Circular Motion"). What it fails to fill is the lack; each camera is
-turned, moved and moved away, a little less each round, while the lack of all photos becomes smaller.
+"Silhouette Coherence for Camera Calibration under Circular Motion"). What it fails to fill is the lack. Sizes and
+distances come from the boxes around the outlines; then each camera is turned, moved and moved away, a little less each
+round, while the lack of all photos becomes smaller.
 """
 
 from __future__ import annotations
@@ -12,29 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..asset import CELL
-from ..asset.surfels import SURFEL_RESOLUTION
-from ..models.mini.layout import SIZE
 from ..progress import Progress, silent
 from ..scene import Camera
-from .config import AlignmentConfig, FusionConfig
-from .hull import Silhouette, carve_hull, find_bounds
+from .config import AlignmentConfig
+from .extents import fit_block
+from .hull import Silhouette
 from .photo import Photo
-from .view import compute_cell_centres, project
-
-
-def move_camera(camera: Camera, change: np.ndarray) -> Camera:
-    """A camera around the frame's origin that was moved. change: (5,) azimuth and elevation in radians, the logarithm
-    of the distance, and the shift of what it sees to the right and down, in distances."""
-    turn, tilt, away, right, down = change
-    matrix, (c, s), (d, e) = camera.world_to_camera, (np.cos(turn), np.sin(turn)), (np.cos(tilt), np.sin(tilt))
-    around_z = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
-    around_x = np.array([[1, 0, 0], [0, d, -e], [0, e, d]])
-    moved = np.eye(4)
-    moved[:3, :3] = around_x @ matrix[:3, :3] @ around_z
-    distance = matrix[2, 3]
-    moved[:3, 3] = (matrix[:3, 3] + np.array([right, down, 0]) * distance) * np.exp(away)
-    return replace(camera, world_to_camera=moved)
+from .view import move_camera
 
 
 class Agreement:
@@ -46,7 +31,7 @@ class Agreement:
         grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
         self._points = np.float32(config.side) * grid
         self._side = round(config.points / config.side * config.coarse * 1.2)  # a crop is about 1.2 wide
-        self._outlines = [Silhouette(photo, camera, config.band) for photo, camera in zip(photos, cameras)]
+        self._outlines = [Silhouette(photo, camera, config.band, finer=1) for photo, camera in zip(photos, cameras)]
         size = len(photos[0].alpha)
         centres = ((np.arange(self._side) + 0.5) / self._side * size).astype(int)
         self._shown = [photo.alpha[np.ix_(centres, centres)].ravel() > 0.5 for photo in photos]
@@ -88,16 +73,6 @@ class Agreement:
         inside = ((at >= 0) & (at < self._side)).all(1)
         return deep, np.where(inside, at[:, 1] * self._side + at[:, 0], self._side**2)
 
-    def measure_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest corner (3,) of the smallest upright box that fills all outlines."""
-        inside = np.minimum.reduce([deep for deep, _ in self._seen]) > 0
-        if not inside.any():
-            return np.full(3, -0.5), np.full(3, 0.5)
-        low, high = find_bounds(self._points[inside], [pixel[inside] for _, pixel in self._seen], self._shown,
-                                FusionConfig.unbounded_share)
-        half = self.config.side / self.config.points / 2
-        return low - half, high + half
-
 
 def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequence[bool],
                   progress: Progress = silent, config: AlignmentConfig = AlignmentConfig()) -> list[Camera]:
@@ -106,6 +81,7 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
     cameras: of the crops, a guess. free: which of them may be moved. Where all may, what they see is brought to the
     middle of the asset's cube and its longest side to 1.
     """
+    cameras = fit_block(photos, cameras, free, config).cameras
     found, agreement = list(cameras), Agreement(photos, cameras, config)
     change = np.zeros((len(photos), 5))
     wide = np.radians(config.angles).tolist() + [config.distance, config.shift, config.shift]
@@ -125,24 +101,8 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
                         break
     if not all(free):
         return found
-    low, high = agreement.measure_bounds()
-    found = [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
-    low, high = _measure_bounds(photos, found)
-    return [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
-
-
-def _measure_bounds(photos: Sequence[Photo], cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
-    """The same as Agreement.measure_bounds, finer, of what lies in the asset's cube."""
-    deep = carve_hull([Silhouette(photo, camera) for photo, camera in zip(photos, cameras)], SURFEL_RESOLUTION)
-    points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(deep > 0)]
-    pixels, shown = [], []
-    for photo, camera in zip(photos, cameras):
-        at = ((project(points, camera)[0] + 1) / 2 * SIZE).astype(int)
-        inside = ((at >= 0) & (at < SIZE)).all(1)
-        pixels.append(np.where(inside, at[:, 1] * SIZE + at[:, 0], SIZE**2))
-        shown.append(photo.alpha[1::2, 1::2].ravel() > 0.5)
-    low, high = find_bounds(points, pixels, shown, FusionConfig.unbounded_share)
-    return low - CELL / 2, high + CELL / 2
+    block = fit_block(photos, found, [False] * len(found), config)
+    return [_recentre(camera, block.centre, float(block.size.max())) for camera in found]
 
 
 def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
@@ -152,16 +112,19 @@ def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
     return replace(camera, world_to_camera=matrix)
 
 
+def contradict(photos: Sequence[Photo], cameras: Sequence[Camera],
+               config: AlignmentConfig = AlignmentConfig()) -> bool:
+    """Whether outlines cannot be those of one thing."""
+    return float(Agreement(photos, cameras, config).measure_lack().mean()) >= config.contradiction
+
+
 def find_stranger(photos: Sequence[Photo], cameras: Sequence[Camera],
                   config: AlignmentConfig = AlignmentConfig()) -> int | None:
     """The number of the one photo of at least three without which the outlines of the others agree, None where all
     agree or no single one is to blame."""
-    if len(photos) < 3:
+    if len(photos) < 3 or not contradict(photos, cameras, config):
         return None
     agreement = Agreement(photos, cameras, config)
-    whole = float(agreement.measure_lack().mean())
-    if whole < config.contradiction:
-        return None
     rest = [float(agreement.measure_lack([n for n in range(len(photos)) if n != left]).mean())
             for left in range(len(photos))]
     best = int(np.argmin(rest))

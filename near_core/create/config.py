@@ -98,6 +98,9 @@ class FusionConfig:
 class AlignmentConfig:
     """How cameras are found by the agreement of outlines."""
 
+    block_roundness: float = 6.0  # 2 an ellipsoid, ever more a box; what the boxes of outlines are fitted to
+    block_stiffness: float = 0.003  # of the fit; what the logarithm of a distance changes by, in halves of the crop
+    block_rounds: int = 12  # of the fit
     points: int = 64  # along an edge of the cube in which the hull is looked for
     side: float = 1.4  # asset units; that cube's edge
     coarse: float = 0.8  # pixels that outlines are looked at in, per point along an edge

@@ -26,12 +26,13 @@ class Silhouette:
     known: there all counts as inside.
     """
 
-    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH):
-        """reach: cells of 128^3, how far from the outline distances are told at least."""
+    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH, finer: int = FINER):
+        """reach: cells of 128^3, how far from the outline distances are told at least. finer: pixels per pixel of the
+        photo."""
         self.camera = camera
         pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0]  # asset units, where the frame's origin lies
-        band = int(np.ceil(FINER * reach * CELL / pixel))
-        self.distance = _measure_distance(_open_borders(photo), band)
+        band = int(np.ceil(finer * reach * CELL / pixel))
+        self.distance = _measure_distance(_open_borders(photo), band, finer)
 
     def measure_depth(self, points: np.ndarray) -> np.ndarray:
         """How deep points (P, 3) lie inside the cone of the outline, in cells of 128^3. (P,) float32."""
@@ -86,14 +87,14 @@ def _open_borders(photo: Photo) -> np.ndarray:
     return alpha
 
 
-def _measure_distance(alpha: np.ndarray, band: int) -> np.ndarray:
-    """(FINER S, FINER S) float32: how far inside an outline alpha (S, S) a place is, in its pixels, at most band finer
+def _measure_distance(alpha: np.ndarray, band: int, finer: int) -> np.ndarray:
+    """(finer S, finer S) float32: how far inside an outline alpha (S, S) a place is, in its pixels, at most band finer
     ones either way."""
     from PIL import Image
 
-    size = [FINER * side for side in alpha.shape[::-1]]
+    size = [finer * side for side in alpha.shape[::-1]]
     inside = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)) > 0.5
-    return ((_distances_within(inside, band) - _distances_within(~inside, band)) / FINER).astype(np.float32)
+    return ((_distances_within(inside, band) - _distances_within(~inside, band)) / finer).astype(np.float32)
 
 
 def _distances_within(mask: np.ndarray, band: int) -> np.ndarray:

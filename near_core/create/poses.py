@@ -12,7 +12,7 @@ from ..errors import NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
-from .alignment import Agreement, align_cameras, find_stranger
+from .alignment import Agreement, align_cameras, contradict, find_stranger
 from .config import AlignmentConfig
 from .photo import FOV, Photo
 from .shot import Shot
@@ -58,8 +58,8 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
                   progress: Progress = silent, config: AlignmentConfig = AlignmentConfig()) -> list[PlacedPhoto]:
     """The cameras of two or more photos: those that are known, and the others so that all outlines agree.
 
-    notes: takes a sentence for each photo that is left out, because it is there twice or shows something else, and for
-    each whose side was guessed.
+    notes: takes a sentence for each photo that is left out, because it is there twice or shows something else, for
+    each whose side was guessed, and one where all photos contradict each other.
     """
     kept = [number for number in range(len(photos)) if not any(
         np.array_equal(photos[number].rgb, photos[other].rgb) for other in range(number))]
@@ -84,6 +84,9 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     if stranger is not None:
         notes.append(f"{shots[stranger].name} does not fit the other photos and is left out: it shows something else, "
                      "or from another side.")
+    elif len(photos) > 1 and contradict(photos, cameras, config):
+        notes.append("The outlines of the photos contradict each other: they show different things, or their views are "
+                     "not the ones that were chosen.")
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
 
 

@@ -45,6 +45,20 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
     return pixel / np.array([camera.width, camera.height], np.float32) * 2 - 1, seen[:, 2] - matrix[2, 3]
 
 
+def move_camera(camera: Camera, change: np.ndarray) -> Camera:
+    """A camera around the frame's origin that was moved. change: (5,) azimuth and elevation in radians, the logarithm
+    of the distance, and the shift of what it sees to the right and down, in distances."""
+    turn, tilt, away, right, down = change
+    matrix, (c, s), (d, e) = camera.world_to_camera, (np.cos(turn), np.sin(turn)), (np.cos(tilt), np.sin(tilt))
+    around_z = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+    around_x = np.array([[1, 0, 0], [0, d, -e], [0, e, d]])
+    moved = np.eye(4)
+    moved[:3, :3] = around_x @ matrix[:3, :3] @ around_z
+    distance = matrix[2, 3]
+    moved[:3, 3] = (matrix[:3, 3] + np.array([right, down, 0]) * distance) * np.exp(away)
+    return replace(camera, world_to_camera=moved)
+
+
 def reach(camera: Camera) -> float:
     """The side of a crop in asset units, where the frame's origin lies."""
     return camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from near_core.create.alignment import Agreement, align_cameras, find_stranger, move_camera
+from near_core.create.alignment import Agreement, align_cameras, find_stranger
 from near_core.create.config import AlignmentConfig
 from near_core.create.photo import prepare
+from near_core.create.view import move_camera
 from near_core.scene import camera as cameras
 
 BALLS = np.array([[0.0, -0.1, -0.3, 0.2], [0.1, 0.2, 0.1, 0.15], [-0.25, 0.0, 0.35, 0.12]])  # place, radius

@@ -40,3 +40,17 @@ def test_what_is_there_twice_and_what_does_not_fit_is_named_and_left_out(model):
     made = place_cameras(model, [*shots, shots[0]], [*photos[:2], other[0], photos[3], photos[0]], notes)
     assert [each.shot.picture for each in made] == ["0.png", "1.png", "3.png"]
     assert len(notes) == 2 and "0.png is there twice" in notes[0] and "2.png does not fit" in notes[1]
+
+
+def test_photos_that_contradict_each_other_are_told_of(model):
+    photos, _ = photographed((0, 90))
+    wide, _ = photographed((0,), balls=np.array([[-0.4, 0, 0, 0.1], [0.4, 0, 0, 0.1], [0.0, 0, 0.0, 0.1]]))
+    tall, _ = photographed((0,), balls=np.array([[0.0, 0, -0.4, 0.1], [0.0, 0, 0.4, 0.1], [0.0, 0, 0.0, 0.1]]))
+    shots = [Shot(f"{n}.png", camera=cameras.orbit(0, 12, 2.6, 35, 200, 200)) for n in range(2)]
+    notes: list[str] = []
+    assert len(place_cameras(model, shots, [wide[0], tall[0]], notes)) == 2
+    assert len(notes) == 1 and "contradict each other" in notes[0]
+    notes.clear()
+    shots = [Shot(f"{n}.png", camera=cameras.orbit(90 * n, 12, 2.6, 35, 200, 200)) for n in range(2)]
+    place_cameras(model, shots, photos, notes)
+    assert not notes
