@@ -30,6 +30,8 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
     meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
     points, faces, count, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, 0
+    owners, owner = list(dict.fromkeys(original.name_full for original, _, _ in standing)), [np.empty(0, np.int32)]
+    number_of = {name: number for number, name in enumerate(owners)}
     for original, _, matrix in standing:
         if original not in meshes:
             meshes[original] = _read(original.evaluated_get(depsgraph))
@@ -41,8 +43,9 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
             world, triangles = _keep_nearest(world, triangles, near, free)
         points.append(world)
         faces.append(triangles + np.int32(count))
+        owner.append(np.full(len(triangles), number_of[original.name_full], np.int32))
         count += len(world)
-    return scenes.Occluders(np.concatenate(points), np.concatenate(faces)), left
+    return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
 
 
 def _keep_nearest(points: np.ndarray, triangles: np.ndarray, near: np.ndarray, count: int

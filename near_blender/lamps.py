@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -11,6 +11,8 @@ import numpy as np
 
 from . import colorspace, node_trees
 from ._core import scene
+
+BLOCKERS = {"MESH", "CURVE", "SURFACE", "META", "FONT"}  # what casts shadows on assets
 
 
 @dataclass
@@ -24,19 +26,19 @@ class VisibleLamps:
         """Numbers of the lamps that light linking keeps from an object, original."""
         linked = [ob.light_linking.receiver_collection for ob in self.objects]
         return [number for number, collection in enumerate(linked)
-                if collection is not None and not _receives(collection, receiver)]
+                if collection is not None and not _includes(collection, receiver)]
 
 
 def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
     """Every lamp that shines, instances included."""
-    found = VisibleLamps()
+    found, casters = VisibleLamps(), list({ob.original for ob in depsgraph.objects if ob.type in BLOCKERS})
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "LIGHT"):
             continue
         lamp = read_lamp(ob, np.array(instance.matrix_world, np.float64))
         if lamp is not None:
-            found.lamps.append(lamp)
+            found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
             found.objects.append(ob.original)
     return found
 
@@ -109,13 +111,21 @@ def _find_emission(data: Any) -> Any:
     return emission
 
 
-def _receives(collection: Any, receiver: Any) -> bool:
-    """What Blender makes of a receiver collection: what it includes, or all that it does not exclude."""
+def _list_unblocking(lamp: Any, casters: list[Any]) -> frozenset[str]:
+    """Names of the objects that cast no shadow in the light of a lamp, original."""
+    collection = lamp.light_linking.blocker_collection
+    if collection is None:
+        return frozenset()
+    return frozenset(ob.name_full for ob in casters if not _includes(collection, ob))
+
+
+def _includes(collection: Any, ob: Any) -> bool:
+    """What Blender makes of a linking collection: what it includes, or all that it does not exclude."""
     states: dict[Any, str] = {}
     for link, child in zip(collection.collection_children, collection.children):
         states |= dict.fromkeys(child.all_objects, link.light_linking.link_state)
-    for link, ob in zip(collection.collection_objects, collection.objects):
-        states[ob] = link.light_linking.link_state
-    if receiver in states:
-        return states[receiver] == "INCLUDE"
+    for link, each in zip(collection.collection_objects, collection.objects):
+        states[each] = link.light_linking.link_state
+    if ob in states:
+        return states[ob] == "INCLUDE"
     return "INCLUDE" not in states.values()

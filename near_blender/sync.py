@@ -28,8 +28,8 @@ class Owner:
 class VisibleAssets:
     """The neural assets that a depsgraph shows.
 
-    instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, and
-        `look`, and `probe`, a hash, where one was given.
+    instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, `look`,
+        `shadow` and `name` as near_core.scene.Instance's, and `probe`, a hash, where one was given.
     objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. standing: beside each its object's matrix_world (4, 4). held: numbers of the instances
@@ -97,7 +97,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
         assets.standing.append(np.array(instance.matrix_world, np.float64))
         assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original],
-                                 "look": looks.read(ob)})
+                                 "look": looks.read(ob), "shadow": ob.visible_shadow, "name": original.name_full})
         assets.objects.append(original)
     return assets
 

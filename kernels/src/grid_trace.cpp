@@ -71,7 +71,7 @@ NEAR_KERNEL(grid_trace_table)(const NearGrid *grid, const int32_t *place, const 
 }
 // point, outward: null, or where each reflection starts, in cells, and its geometric normal; index then only rotates its
 // samples. open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. asset_to_map row-major 3x3.
-// around: null, or what lies before the map; its place takes cells.
+// around: null, or what lies before the map; its place takes cells. A surfel seen from behind sends nothing.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
                                  const float *view, const float *normal, const float *roughness, int64_t count,
                                  const float *radiosity, const float *texels, int64_t height, int64_t levels,
@@ -89,6 +89,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                 Reflected *surfel;
                 Float4 sky;
                 float weight, fresnel;
+                Vec3 along;
             } sample_of[SLOTS], drawn[LANES];
             Vec3 toward[LANES], surface, origin;
             int64_t i = begin, ray_number = 0;
@@ -113,7 +114,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                 std::memcpy(component, components, sizeof component);
                 for (int k = 0; k < LANES; ++k) {
                     toward[k] = {component[0][k], component[1][k], component[2][k]};
-                    drawn[k] = {out + (i - begin), sky[k], component[3][k], component[4][k]};
+                    drawn[k] = {out + (i - begin), sky[k], component[3][k], component[4][k], toward[k]};
                 }
             };
             walk(g,
@@ -134,7 +135,11 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                      const Sample &a = sample_of[slot];
                      Reflected &o = *a.surfel;
                      Float4 seen = a.sky;
-                     if (h.place >= 0) seen = reinterpret_cast<const Float4 *>(radiosity)[g.surfel[h.place]];
+                     if (h.place >= 0) {  // what is seen from behind sends nothing
+                         const bool faces = dot(load(g.plane + 4 * size_t(h.place)), a.along) < 0.0f;
+                         seen = faces ? reinterpret_cast<const Float4 *>(radiosity)[g.surfel[h.place]]
+                                      : Float4{0.0f, 0.0f, 0.0f, 0.0f};
+                     }
                      const float w90 = a.weight * a.fresnel, w0 = a.weight - w90;
                      o.sum[0] += w0 * a.sky;
                      o.sum[1] += w90 * a.sky;

@@ -76,8 +76,9 @@ def trace_table(grid, direction, index=None):
 
 
 def gather(table, direction, normal, radiosity):
-    """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
-    weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)
+    """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit a surfel's front."""
+    faces = (table >= 0) & (np.einsum("ndc,dc->nd", normal[np.maximum(table, 0)], direction) < 0)
+    weight = np.where(faces, np.maximum(normal @ direction.T, 0), 0)
     return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
 
 
@@ -134,7 +135,8 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     many = np.repeat(np.arange(count), rays)
     hit, _ = trace(grid, origin[many], l.reshape(-1, 3), outward[many])
     hit = hit.reshape(count, rays)
-    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0), :3], sky)
+    front = (grid.normal[np.maximum(hit, 0)] * l).sum(-1) < 0
+    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0), :3] * front[..., None], sky)
     factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
     mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance)
     return mean(sky), mean(seen), (weight * (hit >= 0)).sum(1) / weight.sum(1)

@@ -52,5 +52,9 @@ class LampConfig:
     ray_angle: float = 0.02  # the same for shadow rays
     sides: int = 4  # points and rays along a lamp's edge, at most
     patterns: int = 2  # as many times more points lie along it in wait for rays: neighbours take others of them
+    sharp_angle: float = 0.1  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
+    sharp_sides: int = 2  # rays along such a lamp's edge
+    least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives
+    lift: float = 0.1  # cells that these rays start above the surface
     strongest: int = 16  # lamps of an asset that are traced; the others become part of its map
     faint: float = 0.002  # of the strongest lamp: what sends less becomes part of the map as well

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._kernels import grid
-from ..asset import Surfels
-from ..scene import Lamp
+from ..asset import CELL, Surfels
+from ..scene import Lamp, Occluders
 from . import lamps as _lamps
 from . import principled
 from .config import LampConfig
 from .lamps import LampPoints
-from .shadows import Surroundings, see_lamp
+from .shadows import Surroundings, see_lamp, see_lamp_from_points
 from .transport import Transport
 
 AT_ONCE = 32768  # surfels that look at a lamp together
@@ -87,9 +87,42 @@ def _trace(transport: Transport, lamp: Lamp, index: np.ndarray, matrix: np.ndarr
     weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
     surfel, point = np.nonzero(weight)
     seen = np.zeros(weight.shape, np.float32)
-    seen[surfel, point] = see_lamp(transport.traced, matrix, transport.find_origins(index[surfel]),
+    seen[surfel, point] = see_lamp(lamp, transport.traced, matrix, transport.find_origins(index[surfel]),
                                    direction[surfel, point], distance[surfel, point], around, threads)
     return (seen * weight).sum(1) / np.maximum(weight.sum(1), 1e-20)
+
+
+def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
+            skin: Occluders, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
+    """How much of each traced lamp arrives at K points of a skin, (K, L) float32, where the surfels around them say
+    `arrives`: small lamps cast shadows with edges finer than surfels, so rays are traced from the points themselves.
+
+    skin: its triangles, asset frame.
+    """
+    if not skin.are_traced:
+        return arrives
+    made, middle, reach = arrives.copy(), matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
+    position = points.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
+    turn = rotation.astype(np.float32)
+    for number, whole in enumerate(light.points):
+        lamp = whole.lamp
+        if not lamp.shadow or _lamps.measure_width(lamp, middle, reach) > config.sharp_angle:
+            continue
+        samples = _lamps.sample(lamp, middle, config.sharp_sides)
+        direction, distance, strength = samples.reach(position)
+        along = direction @ turn
+        weight = np.maximum(np.einsum("knc,kc->kn", along, points.shading_normal), 0) * strength
+        # a ray along the surface meets its facets: there the surfels know better
+        flat = (np.einsum("knc,kc->kn", along, points.normal) < config.least_cosine).any(1)
+        row, point = np.nonzero((weight > 0) & ~flat[:, None])
+        seen = np.zeros(weight.shape, np.float32)
+        seen[row, point] = see_lamp_from_points(
+            lamp, skin, matrix, points.position[row], points.normal[row], direction[row, point],
+            distance[row, point], config.lift * CELL, around)
+        total = weight.sum(1)
+        made[:, number] = np.where(flat | (total <= 0), arrives[:, number], (seen * weight).sum(1) / np.maximum(
+            total, 1e-20))
+    return made
 
 
 def _scatter(index: np.ndarray, side: int, times: int) -> np.ndarray:

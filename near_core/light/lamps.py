@@ -107,13 +107,17 @@ def sample(lamp: Lamp, middle: np.ndarray, side: int) -> LampPoints:
 def count_sides(lamp: Lamp, middle: np.ndarray, reach: float, angle: float, most: int) -> int:
     """Points along a lamp's edge, so that each stands for `angle` radians at most where an asset is, at middle (3,) and
     `reach` metres around it."""
+    return int(np.clip(math.ceil(min(measure_width(lamp, middle, reach), most) / angle), 1, most))
+
+
+def measure_width(lamp: Lamp, middle: np.ndarray, reach: float) -> float:
+    """How wide a lamp looks from where an asset is nearest to it, radians; infinite where they meet."""
     if lamp.kind == "sun":
-        wide = lamp.angle
-    else:
-        scale = np.linalg.norm(lamp.matrix[:3, :2], axis=0)
-        size = max(scale * lamp.size) if lamp.kind == "area" else 2 * lamp.radius
-        wide = size / max(float(np.linalg.norm(lamp.position - middle)) - reach, size / most, 1e-6)
-    return int(np.clip(math.ceil(wide / angle), 1, most))
+        return lamp.angle
+    scale = np.linalg.norm(lamp.matrix[:3, :2], axis=0)
+    size = float(max(scale * lamp.size)) if lamp.kind == "area" else 2 * lamp.radius
+    away = float(np.linalg.norm(lamp.position - middle)) - reach
+    return size / away if away > 1e-6 else math.inf if size > 0 else 0.0
 
 
 def choose(lamps: Sequence[Lamp], matrix: np.ndarray, config: LampConfig = LampConfig()

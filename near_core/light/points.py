@@ -9,15 +9,18 @@ import numpy as np
 
 from .._kernels import grid
 from ..asset import Surfels
+from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
+from .shadows import Surroundings
 from .terms import Shaded, limit_luminance, pick_rows, reflect_directions, trace_among
 from .transport import Illumination, PreparedLight, Transport
 
 
 @dataclass(frozen=True, eq=False)
 class LitSurface:
-    """An asset under its light. matrix: (4, 4), rotation: (3, 3), asset frame -> world. lamps: or None."""
+    """An asset under its light. matrix: (4, 4), rotation: (3, 3), asset frame -> world. lamps: or None. around: what
+    casts shadows in their light. skin: the asset's triangles, asset frame, where points are to trace its shadows."""
 
     transport: Transport
     light: PreparedLight
@@ -25,6 +28,8 @@ class LitSurface:
     lamps: LampLight | None
     matrix: np.ndarray
     rotation: np.ndarray
+    around: Surroundings = Surroundings()
+    skin: Occluders | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +163,8 @@ def _light_by_lamps(lit: LitSurface, points: Surfels, view: np.ndarray, arrives:
                     bounced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
+    if lit.skin is not None:
+        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, lit.around)
     opened, direct = lamplight.find_irradiance(lit.lamps, points, arrives, lit.matrix, lit.rotation)
     light = replace(lit.lamps, lit=arrives)
     mirrored = lamplight.reflect(light, points, np.arange(len(points)), view, lit.matrix, lit.rotation,

@@ -1,4 +1,4 @@
-"""What stands between an asset's surfels and a lamp: the asset itself, other assets, ordinary things."""
+"""What stands between an asset and a lamp: the asset itself, other assets, ordinary things."""
 
 from __future__ import annotations
 
@@ -8,73 +8,109 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._kernels import grid
-from ..scene import Occluders
+from ..scene import Lamp, Occluders
+
+
+@dataclass(frozen=True, eq=False)
+class Caster:
+    """An asset that casts shadows on another one. solid: its skin's triangles, or a grid of its surfels, asset frame.
+    world_to_asset: (4, 4). name: as Instance.name."""
+
+    solid: Occluders | grid.Grid
+    world_to_asset: np.ndarray
+    name: str = ""
+
+    def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Which rays meet it before their end, (K,) bool; as Surroundings.block."""
+        start, along, length = _turn(self.world_to_asset, origin, direction)
+        with np.errstate(divide="ignore", invalid="ignore"):  # where it meets the asset's cube
+            low, high = (-0.5 - start) / along, (0.5 - start) / along
+        enter, leave = np.fmin(low, high).max(1), np.fmax(low, high).min(1)
+        near = np.flatnonzero((leave > np.maximum(enter, 0)) & (enter < distance * length))
+        hit = np.zeros(len(origin), bool)
+        if len(near):
+            start, along, end = start[near], along[near], (distance * length)[near].astype(np.float32)
+            if isinstance(self.solid, Occluders):
+                hit[near] = self.solid.block(start, along, end)
+            else:
+                hit[near] = self.solid.trace(np.ascontiguousarray(start), np.ascontiguousarray(along))[1] < end
+        return hit
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What casts shadows on an asset beside itself.
+    """What casts shadows on an asset.
 
-    others: a grid for each other asset, with the map (4, 4) from the world into its frame. occluders: or None.
-    key: equal where the shadows are.
+    others: assets beside it. occluders: or None. key: equal where the shadows are. name: the asset's own, and casts:
+    whether it casts shadows, so on itself, too.
     """
 
-    others: tuple[tuple[grid.Grid, np.ndarray], ...] = ()
+    others: tuple[Caster, ...] = ()
     occluders: Occluders | None = None
     key: Hashable = None
+    name: str = ""
+    casts: bool = True
 
-    def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """Which rays are blocked before their end. (K,) bool.
+    def shadows_itself(self, lamp: Lamp) -> bool:
+        """Whether the asset stands in its own way to a lamp."""
+        return self.casts and self.name not in lamp.unblocked_by
+
+    def block(self, lamp: Lamp, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Which rays towards a lamp are blocked by others before their end. (K,) bool.
 
         origin: (K, 3) float32, metres, world. direction: (K, 3) float32 unit. distance: (K,) float32, metres.
         """
         blocked = np.zeros(len(origin), bool)
-        for lattice, world_to_asset in self.others:
-            rest = np.flatnonzero(~blocked)
-            blocked[rest] = _cross(lattice, world_to_asset, origin[rest], direction[rest], distance[rest])
+        things: list[Caster | Occluders] = [each for each in self.others if each.name not in lamp.unblocked_by]
         if self.occluders is not None:
+            things.append(self.occluders.drop(lamp.unblocked_by))
+        for thing in things:
             rest = np.flatnonzero(~blocked)
-            blocked[rest] = self.occluders.block(origin[rest], direction[rest], distance[rest])
+            blocked[rest] = thing.block(origin[rest], direction[rest], distance[rest])
         return blocked
 
 
-def _cross(lattice: grid.Grid, world_to_asset: np.ndarray, origin: np.ndarray, direction: np.ndarray,
-           distance: np.ndarray) -> np.ndarray:
-    """Which rays meet another asset. (K,) bool."""
-    turn = world_to_asset[:3, :3].astype(np.float32)
-    start, along = origin @ turn.T + world_to_asset[:3, 3].astype(np.float32), direction @ turn.T
+def _turn(matrix: np.ndarray, origin: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rays in another frame: origins, unit directions, and how long a unit of the old is there, (K,)."""
+    turn = matrix[:3, :3].astype(np.float32)
+    start, along = origin @ turn.T + matrix[:3, 3].astype(np.float32), direction @ turn.T
     length = np.maximum(np.linalg.norm(along, axis=1), 1e-20)
-    along = along / length[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):  # where it meets the asset's cube
-        low, high = (-0.5 - start) / along, (0.5 - start) / along
-    enter, leave = np.fmin(low, high).max(1), np.fmax(low, high).min(1)
-    near = np.flatnonzero((leave > np.maximum(enter, 0)) & (enter < distance * length))
-    hit = np.zeros(len(origin), bool)
-    if len(near):
-        _, met = lattice.trace(np.ascontiguousarray(start[near]), np.ascontiguousarray(along[near]))
-        hit[near] = met < distance[near] * length[near]
-    return hit
+    return start, along / length[:, None], length
 
 
-def see_lamp(lattice: grid.Grid, matrix: np.ndarray, index: np.ndarray, direction: np.ndarray, distance: np.ndarray,
-             around: Surroundings, threads: int = 0) -> np.ndarray:
+def see_lamp(lamp: Lamp, lattice: grid.Grid, matrix: np.ndarray, index: np.ndarray, direction: np.ndarray,
+             distance: np.ndarray, around: Surroundings, threads: int = 0) -> np.ndarray:
     """Which rays from surfels to points of a lamp meet nothing. (K,) bool.
 
     matrix: (4, 4), asset frame -> world. index: (K,) int32, the surfels that rays leave.
     direction: (K, 3) float32 unit, world. distance: (K,) float32, metres.
     """
-    inverse = np.linalg.inv(matrix)
-    along = direction @ inverse[:3, :3].T.astype(np.float32)
-    length = np.maximum(np.linalg.norm(along, axis=1), 1e-20)
-    along = along / length[:, None]
-    normal = lattice.normal[index]
+    position, normal = lattice.position[index], lattice.normal[index]
+    _, along, length = _turn(np.linalg.inv(matrix), np.zeros_like(direction), direction)
     seen = np.einsum("kc,kc->k", normal, along) > 0
     rows = np.flatnonzero(seen)
-    _, met = lattice.trace(lattice.position[index[rows]], along[rows], normal=normal[rows], threads=threads)
-    seen[rows] = met >= distance[rows] * length[rows]
-    if around.others or around.occluders is not None:
+    if around.shadows_itself(lamp):
+        _, met = lattice.trace(position[rows], along[rows], normal=normal[rows], threads=threads)
+        seen[rows] = met >= distance[rows] * length[rows]
         rows = np.flatnonzero(seen)
-        lifted = lattice.position[index[rows]] + normal[rows] * np.float32(lattice.lift * lattice.cell)
-        origin = lifted @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-        seen[rows] = ~around.block(origin, direction[rows], distance[rows])
+    lifted = position[rows] + normal[rows] * np.float32(lattice.lift * lattice.cell)
+    origin = lifted @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    seen[rows] = ~around.block(lamp, origin, direction[rows], distance[rows])
+    return seen
+
+
+def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
+                         direction: np.ndarray, distance: np.ndarray, lift: float, around: Surroundings) -> np.ndarray:
+    """The same from points of a skin, through its own triangles. (K,) bool.
+
+    position, normal: (K, 3) float32, asset frame, normals by winding. lift: asset units that origins rise.
+    """
+    lifted = position + normal * np.float32(lift)
+    seen = np.ones(len(position), bool)
+    if around.shadows_itself(lamp):
+        _, along, length = _turn(np.linalg.inv(matrix), np.zeros_like(direction), direction)
+        seen = ~skin.block(lifted, along, (distance * length).astype(np.float32))
+    rows = np.flatnonzero(seen)
+    origin = lifted[rows] @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    seen[rows] = ~around.block(lamp, origin, direction[rows], distance[rows])
     return seen

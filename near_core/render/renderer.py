@@ -8,8 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from .._kernels import grid, splat
-from ..asset import NeuralAsset
+from .._kernels import splat
 from ..cache import RecentResults, count_bytes
 from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
@@ -17,7 +16,7 @@ from ..light import lamps as _lamps
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
 from ..light.points import LitSurface
-from ..light.shadows import Surroundings
+from ..light.shadows import Caster, Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
@@ -25,37 +24,21 @@ from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene.look import PLAIN, AssetLook
 from ..scene.probe import make_empty
-from . import deferred, identity, passes, splatting, surface
+from . import deferred, identity, passes, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
-from .dressing import dress, list_layers
+from .dressing import list_layers
 from .identity import Identity
 from .parallel import parallel_map
+from .preparation import PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
-from .surface import Surface
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 MANY = 8  # instances from which each is lit on a thread of its own
 MEGABYTE = 2**20
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedAsset(Surface):
-    """An asset made ready at one level of detail. transport: its surfels and what they see of each other."""
-
-    transport: transport.Transport
-
-
-def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), threads: int = 0,
-                  progress: Progress = silent, traced: grid.Grid | None = None) -> PreparedAsset:
-    """Everything that depends on the asset alone, at the level of its surface. traced: the grid of the level that its
-    merged surfels are traced through."""
-    fine = None if traced is None else transport.FineGrid(traced, made.heirs, made.owners)
-    return PreparedAsset(**vars(made), transport=transport.prepare_transport(
-        made.level.surfels, threads, progress, config, made.level.resolution, fine))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +47,8 @@ class LitInstance:
     World, with what the instance's probe shows before it. illumination: of the asset as it stands under this light;
     lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
     visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
-    None. look: as the asset wears it already, but for exposure and opacity."""
+    None. look: as the asset wears it already, but for exposure and opacity. surroundings: what casts shadows in the
+    light of lamps."""
 
     number: int
     asset: PreparedAsset
@@ -77,6 +61,7 @@ class LitInstance:
     pixels: float
     skin: PreparedSkin | None = None
     look: AssetLook = PLAIN
+    surroundings: Surroundings = Surroundings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +87,9 @@ class Renderer:
                  transport: TransportConfig = TransportConfig(), lamps: LampConfig = LampConfig()) -> None:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self.lamps = lamps
+        self._assets = PreparedAssets(self.model, splatting, transport)
         self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
-        self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
-        self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
-        self._dressed: RecentResults[PreparedAsset] = RecentResults(32)
-        self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
-        self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
         self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
             (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
@@ -127,7 +108,7 @@ class Renderer:
             transport.prepare_light(environment, self.transport))).turn(environment)
         seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self.splatting),
                                        settings.quality, self.splatting)
-        self._prepare_assets(seen, settings, part(progress, 0.0, 0.2))
+        self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         shadows = bool(lamps) or bool(light.spots) and any(each.probe is not None for each in instances)
         around = Lighting(light, lamps, find_standing(instances if shadows else ()), occluders)
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
@@ -155,31 +136,6 @@ class Renderer:
         return replace(light, tokens=self.model.run(
             "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
 
-    def _prepare_assets(self, seen: Sequence[SeenInstance], settings: Settings, progress: Progress) -> None:
-        """Makes what is missing, each with all threads."""
-        wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}
-        for number, each in enumerate(wanted.values()):
-            report = part(progress, number / len(wanted), (number + 1) / len(wanted))
-            self._prepare_asset(each, settings.threads, report)
-
-    def _prepare_asset(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
-        asset, level, look = seen.instance.asset, seen.level, seen.instance.look.material
-        progress("Asset", 0.0)
-
-        def prepare() -> PreparedAsset:
-            made = self._find_surface(asset, level, part(progress, 0.0, 0.5))
-            return prepare_asset(made, self.transport, threads, part(progress, 0.5, 1.0),
-                                 self._find_grid(asset, made.traced) if level else None)
-        made = self._assets.get_or((asset.hash, level), prepare)
-        return made if look.is_plain else self._dressed.get_or((asset.hash, level, look), lambda: dress(made, look))
-
-    def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
-        if level == 0:
-            return self._surfaces.get_or((asset.hash, 0), lambda: surface.describe(
-                asset, self.model, self.splatting, progress))
-        return self._surfaces.get_or((asset.hash, level), lambda: surface.coarsen(
-            self._find_surface(asset, level - 1, progress), self.splatting))
-
     def _illuminate_all(self, seen: Sequence[SeenInstance], camera: Camera, around: Lighting, settings: Settings,
                         progress: Progress) -> list[LitInstance]:
         if len(seen) < MANY:
@@ -191,7 +147,7 @@ class Renderer:
 
     def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
                     progress: Progress) -> LitInstance:
-        prepared, asset, matrix = self._prepare_asset(seen, threads), seen.instance.asset, seen.matrix
+        prepared, asset, matrix = self._assets.prepare(seen, threads), seen.instance.asset, seen.matrix
         world, suns = self._take_suns(around.world, seen.instance)
         shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by] + suns, None
         shining, far = _lamps.choose(shining, matrix, self.lamps)
@@ -202,6 +158,7 @@ class Renderer:
                light.near and (light.near.position.tobytes(), matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=final, threads=threads, progress=progress))
+        surroundings = Surroundings()
         if shining:
             surroundings = self._surround(seen, shining, around)
             shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
@@ -211,28 +168,17 @@ class Renderer:
             prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
         return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._find_skin(seen, settings), seen.instance.look)
-
-    def _find_skin(self, seen: SeenInstance, settings: Settings) -> PreparedSkin | None:
-        """What draws an instance instead of its surfels."""
-        asset = seen.instance.asset
-        if asset.skin is None or not deferred.is_drawn_by_skin(seen, settings.quality, self.splatting):
-            return None
-        return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
+                           self._assets.find_skin(seen, settings.quality), seen.instance.look, surroundings)
 
     def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
         """What can cast shadows on an instance; others as coarsely as it is seen itself."""
         rest = around.standing.find_casters(seen.number, shining)
-        others = tuple((self._find_grid(each.asset, seen.level), np.linalg.inv(each.matrix)) for each in rest)
+        others = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(each.matrix), each.name)
+                       for each in rest)
+        own = seen.instance
         return Surroundings(others, around.occluders, (
-            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes()) for each in rest),
-            around.occluders and around.occluders.hash))
-
-    def _find_grid(self, asset: NeuralAsset, level: int) -> grid.Grid:
-        def build() -> grid.Grid:
-            found = self._find_surface(asset, level, silent).level
-            return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
-        return self._grids.get_or((asset.hash, level), build)
+            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes(), each.name) for each in rest),
+            around.occluders and around.occluders.hash, own.name, own.shadow), own.name, own.shadow)
 
     def _take_suns(self, light: PreparedLight, instance: Instance) -> tuple[Environment, list[Lamp]]:
         """The World without its suns, and these, where something around an instance may be in their way."""
@@ -301,7 +247,8 @@ class Renderer:
             shaded = np.flatnonzero(selection.shaded[rows])
             instances.append(SkinnedInstance(
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
-                                    item.rotation), shaded, item.visible.to_camera[shaded],
+                                    item.rotation, item.surroundings, item.skin.occluders),
+                shaded, item.visible.to_camera[shaded],
                 partial(self._radiate, item),
                 settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs, item.look,
                 None if who is None else int(who.channel[number])))

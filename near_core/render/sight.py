@@ -34,7 +34,7 @@ class StandingInstances:
     """Those of some instances that a finite, invertible matrix places, I of them.
 
     instances: all. rows: (I,) int, which of them these are. matrices: (I, 4, 4) float64. center (I, 3), radius (I,):
-    spheres around them, metres, world.
+    spheres around them, metres, world. casts: (I,) bool, which cast shadows.
     """
 
     instances: Sequence[Instance]
@@ -42,6 +42,7 @@ class StandingInstances:
     matrices: np.ndarray
     center: np.ndarray
     radius: np.ndarray
+    casts: np.ndarray
 
     def find_casters(self, number: int, lamps: Sequence[Lamp]) -> list[Instance]:
         """Those that may stand between the instance of that number and one of the lamps."""
@@ -61,6 +62,7 @@ class StandingInstances:
                 wide = lamp.radius + (lamp.kind == "area") * np.linalg.norm(matrix[:3, :3]) * max(lamp.size)
             between |= apart <= self.radius + self.radius[place] + wide
         between[place] = False
+        between &= self.casts
         return [self.instances[row] for row in self.rows[between]]
 
 
@@ -76,7 +78,8 @@ def find_standing(instances: Sequence[Instance]) -> StandingInstances:
     sphere = np.array([spheres[id(instances[row].asset)] for row in rows]).reshape(-1, 4)
     center = np.einsum("nij,nj->ni", matrices[:, :3, :3], sphere[:, :3]) + matrices[:, :3, 3]
     scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))  # the most that any direction grows
-    return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale)
+    casts = np.array([instances[row].shadow for row in rows], bool)
+    return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale, casts)
 
 
 def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig()

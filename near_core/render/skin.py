@@ -15,7 +15,7 @@ from ..directions import unit
 from ..errors import NearError
 from ..mesh import find_unwrapping, texture
 from ..progress import Progress, part, silent
-from ..scene import Camera
+from ..scene import Camera, Occluders
 from .config import SplattingConfig
 from .parallel import parallel_map
 
@@ -43,6 +43,12 @@ class PreparedSkin:
                       + along[:, 1, :, None] * np.cross(self.normal, edge1)[:, None]) / doubled
         self.pictures = [_decode(data) for data in skin.pictures]
         self.levels: dict[int, list[np.ndarray]] = {}
+
+    @cached_property
+    def occluders(self) -> Occluders:
+        """The triangles that let no light through, asset frame."""
+        solid = np.array([m.base_color[3] >= 0.5 for m in self.skin.materials])
+        return Occluders(self.skin.vertices, self.skin.faces[solid[self.skin.material]])
 
     @cached_property
     def transparent(self) -> bool:

@@ -20,7 +20,8 @@ class Lamp:
     radius: metres (point, spot). angle: radians, a sun's full angle. spot_angle: radians, a spot's full cone; blend:
         0..1, the share of it that fades. size: (x, y) metres of an area; shape: "RECTANGLE" or "ELLIPSE"; spread:
         radians, the full angle that it shines into.
-    shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it.
+    shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it. unblocked_by: names
+        of instances and occluders that stand in nobody's way to it.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Lamp:
     shadow: bool = True
     diffuse: float = 1.0
     specular: float = 1.0
+    unblocked_by: frozenset[str] = frozenset()
 
     @cached_property
     def key(self) -> tuple:

@@ -12,22 +12,42 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Occluders:
-    """Triangles that nothing shines through. vertices: (V, 3) float32, metres, world. faces: (F, 3) int32."""
+    """Triangles that nothing shines through. vertices: (V, 3) float32, metres, world. faces: (F, 3) int32. owners:
+    names of what they belong to, and owner: (F,) int32, the one of each; None where nobody asks."""
 
     vertices: np.ndarray
     faces: np.ndarray
+    owners: tuple[str, ...] = ()
+    owner: np.ndarray | None = None
 
     @cached_property
     def hash(self) -> str:
         """Content hash."""
         content = hashlib.sha256(np.ascontiguousarray(self.vertices, np.float32))
         content.update(np.ascontiguousarray(self.faces, np.int32))
+        if self.owner is not None:
+            content.update(np.ascontiguousarray(self.owner, np.int32))
+            content.update("\0".join(self.owners).encode())
         return content.hexdigest()[:32]
 
     @property
     def nbytes(self) -> int:
         """Of its arrays."""
-        return self.vertices.nbytes + self.faces.nbytes
+        return self.vertices.nbytes + self.faces.nbytes + (0 if self.owner is None else self.owner.nbytes)
+
+    def drop(self, names: frozenset[str]) -> Occluders:
+        """The same without what has one of those names, made once for each choice of names."""
+        gone = names.intersection(self.owners)
+        if not gone or self.owner is None:
+            return self
+        if gone not in self._others:
+            kept = ~np.isin(self.owner, [number for number, name in enumerate(self.owners) if name in gone])
+            self._others[gone] = Occluders(self.vertices, self.faces[kept])
+        return self._others[gone]
+
+    @cached_property
+    def _others(self) -> dict[frozenset[str], Occluders]:
+        return {}
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet a triangle before their end. (K,) bool; none where Embree is missing.

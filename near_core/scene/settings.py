@@ -22,7 +22,8 @@ class Instance:
 
     matrix: (4, 4) float64, asset frame -> world, any invertible affine map. probe: what stands around it, None where
     there is only the World. unlit_by: numbers of the lamps that do not light it. look: what the artist changes of its
-    material and how it is shown.
+    material and how it is shown. shadow: whether it casts shadows in the light of lamps. name: what Lamp.unblocked_by
+    calls it.
     """
 
     asset: NeuralAsset
@@ -30,6 +31,8 @@ class Instance:
     probe: Probe | None = None
     unlit_by: frozenset[int] = frozenset()
     look: AssetLook = PLAIN
+    shadow: bool = True
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ class Operations:
         from ..render.composite import put_behind
         engine = self._open_engine()
         instances = [Instance(self.store.asset(i["asset"]), i["matrix"], self.store.around(i.get("probe")),
-                              frozenset(i.get("unlit_by", ())), i.get("look", PLAIN)) for i in request["instances"]]
+                              frozenset(i.get("unlit_by", ())), i.get("look", PLAIN), i.get("shadow", True),
+                              i.get("name", "")) for i in request["instances"]]
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress, request.fields.get("lamps", ()),
                                self.store.around(request.fields.get("occluders")))

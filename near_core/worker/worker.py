@@ -10,7 +10,7 @@ with its parent. Requests, each a dict with `op`:
                                                           light), a "probe" or "occluders" (as near_core.scene's)
     render    id, channel, instances, camera, environment, backdrop, settings, and where there are any lamps (a list of
               scene.Lamp) and occluders (hash); instances are dicts of asset (hash), matrix, and where there are any
-              probe (hash), unlit_by (numbers of lamps) and look (a scene.AssetLook)
+              probe (hash), unlit_by (numbers of lamps), look (a scene.AssetLook), shadow and name (as scene.Instance's)
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     check_checkpoint   id, folder, companions             whether the networks of a folder fit

@@ -52,6 +52,17 @@ def test_light_linking_names_the_lamps_that_do_not_light_an_object():
     found = collect()
     numbers = {ob: number for number, ob in enumerate(found.objects)}
     assert found.list_unlit(lit) == [] and found.list_unlit(unlit) == [numbers[lamp]] and other in numbers
+    assert not found.lamps[numbers[lamp]].unblocked_by
     link, = lamp.light_linking.receiver_collection.collection_objects
     link.light_linking.link_state = "EXCLUDE"
     assert found.list_unlit(lit) == [numbers[lamp]] and found.list_unlit(unlit) == []
+
+
+def test_shadow_linking_names_what_casts_no_shadow():
+    lamp = add("POINT", energy=10)
+    for name in ("wall", "glass"):
+        bpy.context.scene.collection.objects.link(bpy.data.objects.new(name, bpy.data.meshes.new(name)))
+    lamp.light_linking.blocker_collection = bpy.data.collections.new("Blockers")
+    lamp.light_linking.blocker_collection.objects.link(bpy.data.objects["wall"])
+    found, = collect().lamps
+    assert found.unblocked_by == {"glass"}

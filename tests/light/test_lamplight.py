@@ -1,11 +1,13 @@
 """Lamps on surfels: shadows of the asset itself, of others and of ordinary things; highlights where they belong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from near_core.asset import Surfels
 from near_core.light import lamplight, terms, transport
-from near_core.light.shadows import Surroundings
+from near_core.light.shadows import Caster, Surroundings
 from near_core.models.mini.layout import Term
 from near_core.scene import Lamp, Occluders, environment
 
@@ -62,11 +64,41 @@ def test_what_stands_between_casts_a_shadow_and_what_stands_behind_the_lamp_does
         assert (lit.direct[east] == 0).all() == dark and (lit.direct[~east & (lit.direct[:, 0] > 0)] > 0).all()
     above = np.eye(4)
     above[2, 3] = -0.1  # another floor a little above hides the lamp
-    other = Surroundings(((prepared.grid, above),))
+    other = Surroundings((Caster(prepared.grid, above, "lid"),))
     assert not lamplight.illuminate(prepared, [point(0, 0, 0.3)], np.eye(4), np.eye(3), other, threads=1).direct.any()
     assert lamplight.illuminate(prepared, [point(0, 0, 0.05)], np.eye(4), np.eye(3), other, threads=1).direct.all()
-    free = point(0, 0, 0.3, shadow=False)
-    assert lamplight.illuminate(prepared, [free], np.eye(4), np.eye(3), other, threads=1).direct.all()
+    for about in ({"shadow": False}, {"unblocked_by": frozenset({"lid"})}):  # shadow linking lets the lid through
+        free = point(0, 0, 0.3, **about)
+        assert lamplight.illuminate(prepared, [free], np.eye(4), np.eye(3), other, threads=1).direct.all()
+
+
+def test_an_asset_without_shadows_does_not_stand_in_its_own_way():
+    low, high = floor(), floor()
+    high.position[:, 2] += 0.1
+    both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
+        vars(low).values(), vars(high).values()))), 1)
+    below = slice(0, len(low))
+    lamp = point(0, 0, 0.4)
+    for around, dark in ((Surroundings(), True), (Surroundings(casts=False), False)):
+        lit = lamplight.illuminate(both, [lamp], np.eye(4), np.eye(3), around, threads=1)
+        assert (lit.direct[below].max() == 0) == dark
+
+
+def test_shadows_of_small_lamps_have_edges_as_fine_as_points(prepared):
+    edge = np.float32([[0, -1, 0.05], [0, 1, 0.05], [-1, 1, 0.05], [-1, -1, 0.05]])  # a roof over half of the floor
+    faces = np.int32([[0, 1, 2], [0, 2, 3]])
+    around = Surroundings(occluders=Occluders(edge, faces))
+    if not around.occluders.are_traced:
+        pytest.skip("no Embree")
+    sun = Lamp("sun", np.eye(4), np.ones(3), angle=0.01)
+    lit = lamplight.illuminate(prepared, [sun], np.eye(4), np.eye(3), around, threads=1)
+    x = np.linspace(-0.01, 0.01, 81, dtype=np.float32)
+    position = np.stack([x, 0 * x, np.full_like(x, 0.004)], 1)
+    points = prepared.surfels.take(np.zeros(len(x), int))
+    points = replace(points, position=position)
+    skin = Occluders(np.float32([[-1, -1, 0.004], [1, -1, 0.004], [0, 1, 0.004]]), np.int32([[0, 1, 2]]))
+    arrives = lamplight.sharpen(lit, points, np.full((len(x), 1), 0.5, np.float32), np.eye(4), np.eye(3), skin, around)
+    assert (arrives[x < -0.001] == 0).all() and (arrives[x > 0.001] == 1).all()
 
 
 def test_a_highlight_stands_where_the_lamp_is_mirrored():

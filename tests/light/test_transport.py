@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core._kernels import ggx
+from near_core._kernels import ggx, grid
 from near_core.asset import Surfels
 from near_core.directions import fibonacci_sphere
 from near_core.light import transport
@@ -106,3 +106,21 @@ def test_a_black_map_is_prepared_and_sends_nothing():
     light = transport.prepare_light(environments.uniform((0, 0, 0)))
     lit = transport.illuminate(transport.prepare_transport(floor(), 1), light, np.eye(3))
     assert light.mean > 0 and not lit.open.any()
+
+
+def test_what_is_seen_from_behind_sends_nothing():
+    low, high, light = floor(), floor(), transport.prepare_light(environments.uniform((1, 1, 1)))
+    high.position[:, 2] += 0.05
+    index = np.arange(len(low), dtype=np.int32)
+    view, below = np.tile(np.float32([0.6, 0, 0.8]), (len(low), 1)), slice(0, len(low))
+    for turned in (False, True):  # a ceiling that faces up, then the floor
+        if turned:
+            high.normal[:, 2] = high.shading_normal[:, 2] = -1
+        both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
+            vars(low).values(), vars(high).values()))), 1)
+        lit = transport.illuminate(both, light, np.eye(3), threads=1)
+        assert lit.visibility[below].mean() < 0.8 and (lit.bounced[below].max() > 0) == turned
+        _, traced, blocked = grid.trace_specular(
+            both.grid, index, view, low.normal, low.roughness, np.ones((len(both.surfels), 4), np.float32),
+            ggx.build_pyramid(np.zeros((8, 16, 3), np.float32)), np.eye(3), threads=1)
+        assert blocked.mean() > 0.2 and traced.any() == turned

@@ -1,0 +1,99 @@
+"""What pictures need of assets whatever their light and view: surfaces, transport, grids and skins, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .._kernels import grid
+from ..asset import NeuralAsset
+from ..cache import RecentResults, count_bytes
+from ..light import transport
+from ..light.config import TransportConfig
+from ..models.mini import runtime
+from ..progress import Progress, part, silent
+from ..scene import Occluders
+from . import deferred, surface
+from .config import SplattingConfig
+from .dressing import dress
+from .sight import SeenInstance
+from .skin import PreparedSkin
+from .surface import Surface
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedAsset(Surface):
+    """An asset made ready at one level of detail. transport: its surfels and what they see of each other."""
+
+    transport: transport.Transport
+
+
+def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), threads: int = 0,
+                  progress: Progress = silent, traced: grid.Grid | None = None) -> PreparedAsset:
+    """Everything that depends on the asset alone, at the level of its surface. traced: the grid of the level that its
+    merged surfels are traced through."""
+    fine = None if traced is None else transport.FineGrid(traced, made.heirs, made.owners)
+    return PreparedAsset(**vars(made), transport=transport.prepare_transport(
+        made.level.surfels, threads, progress, config, made.level.resolution, fine))
+
+
+class PreparedAssets:
+    """Assets made ready, those longest unused forgotten first."""
+
+    def __init__(self, model: runtime.NearMini, splatting: SplattingConfig, config: TransportConfig) -> None:
+        self._model, self._splatting, self._transport = model, splatting, config
+        self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
+        self._dressed: RecentResults[PreparedAsset] = RecentResults(32)
+        self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
+        self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
+
+    def prepare_all(self, seen: Sequence[SeenInstance], threads: int, progress: Progress) -> None:
+        """Makes what is missing, each with all threads."""
+        wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}
+        for number, each in enumerate(wanted.values()):
+            self.prepare(each, threads, part(progress, number / len(wanted), (number + 1) / len(wanted)))
+
+    def prepare(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
+        """The asset of an instance at its level, in its look."""
+        asset, level, look = seen.instance.asset, seen.level, seen.instance.look.material
+        progress("Asset", 0.0)
+
+        def prepare() -> PreparedAsset:
+            made = self._find_surface(asset, level, part(progress, 0.0, 0.5))
+            return prepare_asset(made, self._transport, threads, part(progress, 0.5, 1.0),
+                                 self._find_grid(asset, made.traced) if level else None)
+        made = self._assets.get_or((asset.hash, level), prepare)
+        return made if look.is_plain else self._dressed.get_or((asset.hash, level, look), lambda: dress(made, look))
+
+    def find_skin(self, seen: SeenInstance, quality: str) -> PreparedSkin | None:
+        """What draws an instance instead of its surfels."""
+        if seen.instance.asset.skin is None or not deferred.is_drawn_by_skin(seen, quality, self._splatting):
+            return None
+        return self._prepare_skin(seen.instance.asset)
+
+    def find_solid(self, asset: NeuralAsset, level: int) -> Occluders | grid.Grid:
+        """What stands for an asset where it casts shadows on another one."""
+        if asset.skin is not None and level <= self._splatting.skin_level:
+            solid = self._prepare_skin(asset).occluders
+            if solid.are_traced:
+                return solid
+        return self._find_grid(asset, level)
+
+    def _prepare_skin(self, asset: NeuralAsset) -> PreparedSkin:
+        return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
+
+    def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
+        if level == 0:
+            return self._surfaces.get_or((asset.hash, 0), lambda: surface.describe(
+                asset, self._model, self._splatting, progress))
+        return self._surfaces.get_or((asset.hash, level), lambda: surface.coarsen(
+            self._find_surface(asset, level - 1, progress), self._splatting))
+
+    def _find_grid(self, asset: NeuralAsset, level: int) -> grid.Grid:
+        def build() -> grid.Grid:
+            found = self._find_surface(asset, level, silent).level
+            return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
+        return self._grids.get_or((asset.hash, level), build)
