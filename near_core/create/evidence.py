@@ -21,10 +21,8 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
                         config: ReconstructionConfig = ReconstructionConfig(),
                         fusion: FusionConfig = FusionConfig()) -> Mesh:
     """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned."""
-    logits = np.zeros((RESOLUTION,) * 3, np.float32)
-    for number, view in enumerate(views):
-        progress("Shape", 0.5 * number / len(views))
-        logits += predict_solid(model, view) / len(views)
+    progress("Shape", 0.0)
+    logits = predict_solid(model, views)
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)

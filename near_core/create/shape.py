@@ -18,6 +18,8 @@ from .config import ReconstructionConfig
 from .thickness import doubt_depth, estimate_thickness
 from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
 
+TOGETHER = 1  # photos that Structure judges at once: each takes some 50 MB
+
 
 def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
                 config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
@@ -28,7 +30,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     What is hidden is smooth. Raises NearError where nothing is left, Cancelled when progress does.
     """
     progress("Shape", 0.0)
-    logits = blur_binomial(predict_solid(model, view))
+    logits = blur_binomial(predict_solid(model, [view]))
     progress("Shape", 0.6)
     view.front = align_front(view, logits + config.logit_bias, config.front_blur_radius)
     likely = logits + config.logit_bias - doubt_depth(view, logits, config)
@@ -87,21 +89,34 @@ def _drop_debris(deep: np.ndarray, share: float) -> np.ndarray:
     return np.where((kept | ~solid).repeat(2, 0).repeat(2, 1).repeat(2, 2), deep, -1).astype(np.float32)
 
 
-def predict_solid(model: NearMini, view: PhotoView) -> np.ndarray:
-    """Logits (64, 64, 64) of what is inside, by a photo and its mirror image: the mean of both errs less."""
+def predict_solid(model: NearMini, views: list[PhotoView]) -> np.ndarray:
+    """Logits (64, 64, 64) of what is inside, by the photos of an object and their mirror images: the mean of both errs
+    less. Photos are judged together, at most TOGETHER at once; the mean of several such groups counts."""
+    groups = -(-len(views) // TOGETHER)
+    return np.mean([_predict_together(model, views[first::groups]) for first in range(groups)], 0)
+
+
+def _predict_together(model: NearMini, views: list[PhotoView]) -> np.ndarray:
+    """predict_solid, of few photos."""
+    found = []
+    for flip in (1, -1):
+        each = [_gather_inputs(view, flip) for view in views]
+        arrays = {key: np.stack([inputs[key] for inputs in each]) for key in each[0]}
+        found.append(model.run("structure", **arrays)[0][0][::flip])
+    return (found[0] + found[1]) / 2
+
+
+def _gather_inputs(view: PhotoView, flip: int) -> dict[str, np.ndarray]:
+    """What Structure wants to know of a photo, or, where flip is -1, of the photo in a mirror."""
     surface = np.empty((SURFACE, SIZE, SIZE), np.float32)
     surface[SurfacePlane.FRONT], surface[SurfacePlane.BACK] = view.front, view.back
     surface[SurfacePlane.ALPHA] = view.image[Picture.ALPHA]
-    inputs = gather_grid_inputs(view.camera, compute_cell_centres(RESOLUTION))
-    found = []
-    for trunk, layers, flip in zip(view.trunks, (view.layers, mirror_layers(view.layers)), (1, -1)):
-        seen = {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk}
-        # in a mirror that stands at x = 0, what was a voxel is its mirror image
-        place = {"uv": inputs["uv"][::flip] * np.float32([flip, 1]), "depth": inputs["depth"][::flip],
-                 "towards": inputs["towards"] * np.float32([flip, 1, 1])}
-        arrays = {key: np.ascontiguousarray(value)[None] for key, value in (seen | place).items()}
-        found.append(model.run("structure", **arrays)[0][0][::flip])
-    return (found[0] + found[1]) / 2
+    trunk, layers = view.trunks[0 if flip > 0 else 1], view.layers if flip > 0 else mirror_layers(view.layers)
+    place = gather_grid_inputs(view.camera, compute_cell_centres(RESOLUTION))
+    # in a mirror that stands at x = 0, what was a voxel is its mirror image
+    return {"image": view.image[..., ::flip], "surface": surface[..., ::flip], "layers": layers, "trunk": trunk,
+            "uv": place["uv"][::flip] * np.float32([flip, 1]), "depth": place["depth"][::flip],
+            "towards": place["towards"] * np.float32([flip, 1, 1])}
 
 
 def _obliquity_of(view: LayerView) -> np.ndarray:

@@ -45,7 +45,7 @@ def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
                        (0, 0, 256, 256))
     view.front[:, 62:66], view.torn[:, 84:] = -0.2, True
     view.material[:] = 0.5
-    monkeypatch.setattr(shape, "predict_solid", lambda model, view: logits)
+    monkeypatch.setattr(shape, "predict_solid", lambda model, views: logits)
     monkeypatch.setattr(shape, "align_front", lambda view, logits, radius: view.front)
     deep = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full"))
     assert (deep[64, 32:36, 64] < 0).all() and (deep[40, 34:36, 64] > 0).all()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ...models.mini import layout, runtime
-from . import asset_networks, photo_networks
+from . import asset_networks, photo_networks, solid_networks
 
 WEIGHTS = Path(__file__).parents[2] / "weights"  # <stage>.safetensors, float16
 GRAPHS = runtime.FOLDER  # what export writes and the runtime reads
@@ -66,11 +66,13 @@ ALL: dict[str, Graph] = {
         "intrinsics", photo_networks.Intrinsics,
         lambda: {"image": _rows(*_IMAGE), "pose": _rows(1, layout.POSE)}, {}, ("layers", "trunk", "elevation")),
     "structure": Graph(
-        "structure", photo_networks.Structure,
-        lambda: {"image": _rows(*_IMAGE), "layers": _rows(1, layout.LAYERS, *_IMAGE[2:]),
-                 "trunk": _rows(1, layout.TRUNK, layout.SIZE // 2, layout.SIZE // 2),
-                 "surface": _rows(1, layout.SURFACE, *_IMAGE[2:]), "uv": _rows(1, 2, _CELLS, 2),
-                 "depth": _rows(1, 2, _CELLS), "towards": _rows(1, 3)}, {}, ("logits",)),
+        "structure", solid_networks.Structure,
+        lambda: {"image": _rows(2, *_IMAGE[1:]), "layers": _rows(2, layout.LAYERS, *_IMAGE[2:]),
+                 "trunk": _rows(2, layout.TRUNK, layout.SIZE // 2, layout.SIZE // 2),
+                 "surface": _rows(2, layout.SURFACE, *_IMAGE[2:]), "uv": _rows(2, 2, _CELLS, 2),
+                 "depth": _rows(2, 2, _CELLS), "towards": _rows(2, 3)},
+        {name: {0: "photos"} for name in ("image", "layers", "trunk", "surface", "uv", "depth", "towards")},
+        ("logits",)),
     "matte": Graph(
         "matte", photo_networks.Matte,
         lambda: {"picture": _rows(1, 3, layout.MATTE_SIZE, layout.MATTE_SIZE)}, {}, ("logits",)),

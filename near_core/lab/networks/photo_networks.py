@@ -1,4 +1,4 @@
-"""near-mini, the photo side: layers of the picture -> the solid on 64^3 -> the latent of its surface.
+"""near-mini, the photo side: a picture -> its matte; its layers; the latent of a surface that it shows.
 
 Everything is aligned to the photo's pixels: a cell of the grid looks up the features where it falls in the picture,
 so the networks generalise by what they see rather than by which object it is.
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...models.mini.layout import (
-    COARSE,
     LATENT,
     LAYERS,
     PICTURE,
@@ -22,11 +21,8 @@ from ...models.mini.layout import (
     MaterialColumn,
     Picture,
     Pixel,
-    SurfacePlane,
 )
 from .asset_networks import SparseBlock
-
-LOCAL = 6  # what a voxel knows of the layers: below the front, below the back, alpha; and at its mirror image
 
 # EfficientNet-Lite0 (Tan and Le 2019, the variant without squeeze-and-excitation): kernel, stride, expansion, out
 _STAGES = [(3, 1, 1, 16), (3, 2, 6, 24), (3, 1, 6, 24), (5, 2, 6, 40), (5, 1, 6, 40), (3, 2, 6, 80), (3, 1, 6, 80),
@@ -146,114 +142,6 @@ class Intrinsics(nn.Module):
         color = photo * torch.exp(tone[:, :3]) + tone[:, 3:] + out[:, Layer.BASE_COLOR]
         rough_metallic = torch.sigmoid(out[:, Layer.ROUGHNESS_METALLIC])
         return torch.cat([out[:, Layer.GEOMETRY], color, rough_metallic], 1), x, whole[:, -1]
-
-
-def look_up(maps: Tensor, uv: Tensor, mode: str = "bilinear") -> Tensor:
-    """maps (B, C, h, w) at uv (B, P, 2) in [-1, 1], (-1, -1) the top left corner -> (B, P, C); 0 outside."""
-    found = F.grid_sample(maps, uv[:, None], mode=mode, padding_mode="zeros", align_corners=False)
-    return found[:, :, 0].transpose(1, 2)
-
-
-class ResBlock3d(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))). (B, inside, R, R, R) -> (B, out, R, R, R)."""
-
-    def __init__(self, inside: int, out: int):
-        super().__init__()
-        self.norm1 = nn.GroupNorm(8, inside)
-        self.conv1 = nn.Conv3d(inside, out, 3, padding=1)
-        self.norm2 = nn.GroupNorm(8, out)
-        self.conv2 = nn.Conv3d(out, out, 3, padding=1)
-        self.skip = nn.Conv3d(inside, out, 1) if inside != out else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.silu(self.norm1(x)))
-        return self.skip(x) + self.conv2(F.silu(self.norm2(y)))
-
-
-class Overview(nn.Module):
-    """A U-Net over a picture's maps: every pixel hears of all others. (B, inside, H, W) -> (B, out, H, W), 0 at
-    first."""
-
-    def __init__(self, inside: int, out: int, widths: tuple[int, ...] = (48, 64, 96, 128)):
-        super().__init__()
-
-        def twice(before: int, after: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.SiLU(),
-                                 nn.Conv2d(after, after, 3, padding=1), nn.SiLU())
-
-        self.enter = nn.Conv2d(inside, widths[0], 1)
-        self.down = nn.ModuleList(twice(a, b) for a, b in zip(widths[:1] + widths, widths))
-        self.up = nn.ModuleList(twice(a + b, a) for a, b in zip(widths, widths[1:]))
-        self.whole = nn.Linear(widths[-1], widths[-1])
-        self.leave = nn.Conv2d(widths[0], out, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, kept = self.enter(x), []
-        for level, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if level else x)
-            kept.append(x)
-        x = x + self.whole(x.mean((2, 3)))[:, :, None, None]
-        for level in reversed(range(len(self.up))):
-            x = self.up[level](torch.cat([kept[level], F.interpolate(x, scale_factor=2)], 1))
-        return self.leave(x)
-
-
-class Structure(nn.Module):
-    """What of the 64^3 grid lies inside the object: from the photo's layers, looked up along its rays, and from those
-    looked up at the mirror image in the plane x = 0, since most things are alike on both sides.
-
-    image: (B, PICTURE, S, S), layers: (B, LAYERS, S, S) and trunk: (B, TRUNK, S/2, S/2) of Intrinsics.
-    surface: (B, SURFACE, S, S).
-    uv: (B, 2, 64^3, 2) where each voxel's centre and its mirror image fall in the crop, in [-1, 1]. depth: (B, 2, 64^3)
-    theirs. towards: (B, 3) unit, from the origin to the camera.
-    Returns logits (B, 64, 64, 64).
-    """
-
-    def __init__(self, width: int = 24, channels: int = 20):
-        super().__init__()
-        w = width
-        self.narrow = nn.Conv2d(TRUNK, channels, 1)
-        self.overview = Overview(TRUNK + LAYERS + PICTURE, channels)
-        self.enter = nn.Conv3d(2 * channels + 2 * LOCAL + 6, w, 1)
-        self.down1, self.down2, self.down3 = ResBlock3d(w, w), ResBlock3d(w, 2 * w), ResBlock3d(2 * w, 4 * w)
-        self.middle = nn.Sequential(ResBlock3d(4 * w, 4 * w), ResBlock3d(4 * w, 4 * w))
-        self.up3, self.up2 = ResBlock3d(8 * w, 2 * w), ResBlock3d(4 * w, w)
-        self.up1 = ResBlock3d(2 * w, w)
-        self.split = nn.Conv3d(w, 8 * 8, 1)  # eight features for each of a cell's eight children
-        self.fine = nn.Sequential(nn.Conv3d(8 + LOCAL, 24, 1), nn.ReLU(), nn.Conv3d(24, 1, 1))
-        axis = (torch.arange(COARSE, dtype=torch.float32) + 0.5) / COARSE - 0.5
-        place = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))[None]
-        self.register_buffer("place", place, persistent=False)
-
-    def forward(self, image: Tensor, layers: Tensor, trunk: Tensor, surface: Tensor, uv: Tensor, depth: Tensor,
-                towards: Tensor) -> Tensor:
-        grid = (2 * COARSE,) * 3
-        seen = torch.cat([F.avg_pool2d(torch.cat([image, layers], 1), 2), trunk], 1)
-        maps, local, looked = self.narrow(trunk) + self.overview(seen), [], []
-        for side in (0, 1):
-            found = look_up(surface, uv[:, side], "nearest")  # (B, 64^3, 3)
-            front, back, alpha = (found[..., p] for p in (SurfacePlane.FRONT, SurfacePlane.BACK, SurfacePlane.ALPHA))
-            below = lambda z, d=depth[:, side], a=alpha: ((d - z) * 10).clamp(-1, 1) * a
-            local += [below(front), below(back), alpha]
-            cell = F.avg_pool3d(uv[:, side].transpose(1, 2).unflatten(2, grid), 2).flatten(2).transpose(1, 2)
-            looked.append(look_up(maps, cell).transpose(1, 2).unflatten(2, (COARSE,) * 3))
-        local = torch.stack(local, 1).unflatten(2, grid)  # (B, LOCAL, 64, 64, 64)
-        # a cell's mean says where the surface passes, its maximum whether one does at all
-        x = torch.cat([*looked, F.avg_pool3d(local, 2), F.max_pool3d(local, 2),
-                       self.place.expand(len(uv), -1, -1, -1, -1),
-                       towards[:, :, None, None, None].expand(-1, -1, *self.place.shape[2:])], 1)
-        a = self.down1(self.enter(x.contiguous(memory_format=torch.channels_last_3d)))  # (B, W, 32, 32, 32)
-        b = self.down2(F.avg_pool3d(a, 2))  # (B, 2W, 16, 16, 16)
-        c = self.down3(F.avg_pool3d(b, 2))  # (B, 4W, 8, 8, 8)
-        x = self.middle(F.avg_pool3d(c, 2))  # (B, 4W, 4, 4, 4)
-        x = self.up3(torch.cat([F.interpolate(x, scale_factor=2), c], 1))
-        x = self.up2(torch.cat([F.interpolate(x, scale_factor=2), b], 1))
-        cells = self.split(self.up1(torch.cat([F.interpolate(x, scale_factor=2), a], 1)))
-        batch = cells.shape[0]
-        cells = cells.reshape(batch, 8, 2, 2, 2, COARSE, COARSE, COARSE).permute(0, 1, 5, 2, 6, 3, 7, 4)
-        return self.fine(torch.cat([cells.reshape(batch, 8, *grid), local.to(cells.dtype)], 1))[:, 0]
 
 
 class Slat(nn.Module):

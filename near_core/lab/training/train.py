@@ -31,6 +31,7 @@ STAGES = {
     "matte": TrainingStage(".stages.matte", "MatteConfig", "train"),
     "samples": TrainingStage(".data.samples", "SamplesConfig", "write_samples"),
     "pool": TrainingStage(".data.packed_objects", "PoolConfig", "write_pool"),
+    "looks": TrainingStage(".data.looks", "LooksConfig", "write_looks"),
     "publish": TrainingStage(".publish_weights", "PublishConfig", "publish"),
     "ceiling": TrainingStage("..evaluation.ceiling", "CeilingConfig", "measure_ceiling"),
 }

@@ -22,13 +22,3 @@ def test_one_step_of_both_networks(made):
     assert math.isfinite(loss.item()) and 0 <= float(parts["iou"]) <= 1
     for part in (networks.intrinsics.out[-1], networks.structure.fine[-1]):
         assert part.weight.grad.abs().sum() > 0
-
-
-def test_layers_are_worse_only_in_depth_and_thickness():
-    from near_core.models.mini.layout import LAYERS
-    torch.manual_seed(1)
-    layers, mask = torch.rand(40, LAYERS, 16, 16), torch.ones(40, 16, 16)
-    worse = joint.worsen_layers(layers, mask)
-    changed = (worse - layers).abs().amax((2, 3)) > 1e-6
-    assert not changed[:, 2:].any()
-    assert torch.equal(changed[:, 0], changed[:, 1]) and 8 <= changed[:, 0].sum() <= 32

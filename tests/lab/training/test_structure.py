@@ -32,3 +32,18 @@ def test_f1_counts_what_is_near():
     half[:, :8] = False  # all of it is right, half is missing
     assert structure.measure_f1(half, truth, 0.0) == pytest.approx(2 / 3)
     assert structure.measure_f1(np.zeros_like(truth), truth, 1.0) == 0
+
+
+def test_few_cells_stand_for_all():
+    """What a step learns from has about the loss of the whole."""
+    torch.manual_seed(0)
+    solid = torch.zeros(2, 64, 64, 64)
+    solid[:, 20:44, 16:40, 24:48] = 1
+    logits = solid * 2 - 1 + torch.randn(solid.shape)
+    near = structure.find_surface(solid)
+    cells, stands = structure.choose_cells(near, 8192)
+    few = [structure.split_cells(grid[:, None])[:, 0].gather(2, cells[:, None].expand(-1, 8, -1))
+           for grid in (logits, solid)]
+    assert near.gather(1, cells).mean() > 3 * near.mean()
+    assert structure.compute_loss(*few, near.gather(1, cells), stands).item() == pytest.approx(
+        structure.judge_solid(logits, solid).item(), rel=0.05)

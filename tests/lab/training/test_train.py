@@ -71,8 +71,22 @@ def test_intrinsics(runs, intrinsics):
     assert steps == 1 and config["data"] == [str(runs / "data")] and config["rate"] == 6e-4
 
 
-def test_structure(runs, photos, intrinsics):
-    train("structure", *photos, "--intrinsics", intrinsics, "--out", runs / "structure", *MOMENT)
+@pytest.fixture(scope="module")
+def pools(runs):
+    train("pool", "--hdris", runs / "hdris", "--exclude", runs / "dev" / "meta.json",
+          "--out", runs / "pool" / "maps.safetensors")
+    train("pool", "--data", runs / "data", "--out", runs / "pool" / "data")
+    train("pool", "--procedural", 1, "--out", runs / "pool" / "procedural")
+    return ("--pool", runs / "pool" / "data", "--pool", runs / "pool" / "procedural",
+            "--lights", runs / "pool" / "maps.safetensors")
+
+
+def test_structure(runs, pools, intrinsics):
+    train("looks", *pools, "--intrinsics", intrinsics, "--objects", 2, "--views", 2, "--real", 0.5,
+          "--out", runs / "looks")
+    train("structure", "--looks", runs / "looks", "--dev", runs / "dev", "--prepared-dev", runs / "samples_dev",
+          "--intrinsics", intrinsics, "--batch", 2, "--cells", 256, "--still", "overview", "--out", runs / "structure",
+          *MOMENT)
     assert learned(runs / "structure")[0] == 1
 
 
@@ -103,14 +117,9 @@ def test_renderer(runs):
     assert learned(runs / "renderer")[0] == 1
 
 
-def test_joint(runs, intrinsics):
-    train("pool", "--hdris", runs / "hdris", "--exclude", runs / "dev" / "meta.json",
-          "--out", runs / "pool" / "maps.safetensors")
-    train("pool", "--data", runs / "data", "--out", runs / "pool" / "data")
-    train("pool", "--procedural", 1, "--out", runs / "pool" / "procedural")
-    train("joint", "--pool", runs / "pool" / "data", "--pool", runs / "pool" / "procedural", "--device", "cpu",
-          "--pool", runs / "pool" / "procedural", "--dev-pool", runs / "pool" / "data", "--start", intrinsics,
-          "--lights", runs / "pool" / "maps.safetensors", "--objects", 2, "--views", 1, "--solids", 1,
+def test_joint(runs, pools, intrinsics):
+    train("joint", *pools, "--pool", runs / "pool" / "procedural", "--device", "cpu",
+          "--dev-pool", runs / "pool" / "data", "--start", intrinsics, "--objects", 2, "--views", 1, "--solids", 1,
           "--out", runs / "joint", *MOMENT)
     assert learned(runs / "joint")[0] == 1
 
@@ -156,7 +165,7 @@ def test_every_option_has_help_and_a_unit(stage, capsys):
     (["renderer", "--prepare", "--out", "x"], "needs --data and --assets"),
     (["samples", "--data", "nothing", "--out", "x", "--limit", "few"], "invalid int value"),
     (["ceiling", "--data", "x", "--json", "y", "--counts", "1,two"], "invalid list of int value"),
-    (["structure", "--data", "a", "--data", "b", "--prepared", "c", "--dev", "d", "--prepared-dev", "e", "--intrinsics",
+    (["intrinsics", "--data", "a", "--data", "b", "--prepared", "c", "--dev", "d", "--prepared-dev", "e", "--backbone",
       "f", "--out", "OUT"], "2 --data and 1 --prepared don't fit together")])
 def test_mistakes_are_named_in_one_line(words, complaint, capsys, tmp_path):
     assert main(["train", *(str(tmp_path / "out") if word == "OUT" else word for word in words)]) == 2

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +143,16 @@ def load_object(path: Path) -> PackedObject:
         kept["finish"].T.astype(np.float32) / LEVELS, kept["inside"], bool(kept["finished"]), camera, focal,
         kept.get("view", focal.astype(np.uint8)),
         np.stack(pictures) if pictures else np.zeros((0, 1, 1, 4), np.uint8))
+
+
+def load_pools(folders: tuple[Path, ...],
+               limit: int | None = None) -> tuple[list[PackedObject], list[int]]:
+    """The objects of pools, and how often each one's folder is listed."""
+    times = Counter(folders)
+    paths = [(path, times[folder]) for folder in times for path in sorted(folder.glob("*.safetensors"))[:limit]]
+    with ProcessPoolExecutor() as processes:
+        objects = list(processes.map(load_object, [path for path, _ in paths], chunksize=8))
+    return objects, [often for _, often in paths]
 
 
 def prepare_lights(maps: list[np.ndarray]) -> dict[str, np.ndarray]:

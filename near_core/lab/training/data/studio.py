@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ....asset import RESOLUTION
 from ....create.view import compute_cell_centres
 from ....models.mini.layout import SIZE, Layer, Picture
 from .color import srgb_decode, srgb_encode
@@ -28,6 +29,7 @@ from .stock import Chance, Stock
 
 KNOWN = 0.6  # the larger, the fewer solids are those of objects as they are
 FRAME = 1.08  # room around the bounding sphere, as render-dataset's cameras leave it
+ASTRAY = math.radians(8)  # a photographer's sides are off by so much, the standard deviation
 UNPOSED = 0.12  # of the photos come without a camera
 
 
@@ -74,7 +76,6 @@ class Studio:
         self.photographed = np.flatnonzero([bool(v) for v in self.views])
         weight = self.stock.weight[self.photographed]
         self.known = weight / max(weight.sum(), 1e-9)
-        self.centres = torch.from_numpy(compute_cell_centres(64)).to(device)
 
     def restart(self, seed: int) -> None:
         """The same samples once more."""
@@ -83,46 +84,61 @@ class Studio:
     def shoot(self, objects: int, views: int, real: float, solids: int) -> Shots:
         """objects x views photos, a share `real` of the objects as they are, under Cycles' light; and the grids of
         `solids` of the photos. Where no object has pictures by Cycles, all are bent."""
-        known = round(objects * real) if len(self.photographed) else 0
-        still = self.chance.rng.choice(self.photographed, known, p=self.known) if known else np.zeros(0)
-        bent = self.chance.rng.choice(len(self.stock), objects - known, p=self.stock.weight)
-        scene = Scene(self.stock, np.concatenate([still, bent]).astype(np.int64), known)
-        parts = [self._photograph(scene) for _ in range(views)]
+        scene = self._set_up(objects, real)
+        parts = [self._photograph(scene, *self._choose_cameras(scene), self._toss(objects)) for _ in range(views)]
         joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         entry = torch.arange(objects, device=self.device).repeat(views)
         # `structure` sees fewer of those that `intrinsics` may know by heart
-        order = torch.argsort(self.chance.uniform(len(entry)) + KNOWN * (entry < known))
+        order = torch.argsort(self.chance.uniform(len(entry)) + KNOWN * (entry < scene.known))
         joined, entry = {key: value[order] for key, value in joined.items()}, entry[order]
         few = slice(solids)
         solid = scene.solid[entry[few]]
         mirrored = joined["mirrored"][few]
         solid = torch.where(mirrored[:, None, None, None], solid.flip(1), solid)
-        grid = self.grids(joined["matrix"][few], joined["window"][few], mirrored)
+        grid = locate_cells(joined["matrix"][few], joined["window"][few], mirrored)
         return Shots(joined["image"], joined["pose"], joined["layers"], joined["mask"], ~scene.finished[entry],
                      joined["elevation"], joined["reach"], solid, *grid)
 
-    def grids(self, matrix: Tensor, window: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """uv, depth and towards of Structure, for cameras (B, 4, 4) and their crops (B, 3), perhaps in a mirror."""
-        sign = torch.where(mirrored, -1.0, 1.0)
-        uvs, depths = [], []
-        for side in (1.0, -1.0):
-            flip = torch.stack([side * sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
-            turn = matrix[:, :3, :3] * flip[:, None]
-            seen = self.centres @ turn.transpose(1, 2) + matrix[:, None, :3, 3]
-            uv = (seen[..., :2] / seen[..., 2:].clamp(min=1e-3) - window[:, None, :2]) / window[:, None, 2:] * 2
-            uv[..., 0] *= sign[:, None]
-            uvs.append(uv)
-            depths.append(seen[..., 2] - matrix[:, None, 2, 3])
-        towards = direction_to(matrix)
-        towards[:, 0] *= sign
-        return torch.stack(uvs, 1), torch.stack(depths, 1), towards
+    def shoot_around(self, objects: int, views: int, real: float) -> dict[str, Tensor]:
+        """`views` photos of each of G objects, a share `real` of them as they are; half of the others are seen from
+        evenly spread sides, as a careful photographer takes them. Objects, not photos, are in a mirror.
+
+        Returns `solid` (G, 64, 64, 64) and (G, V, ...) image, pose and reach, as in Shots, matrix (4, 4), window (3,)
+        and mirrored (), for locate_cells.
+        """
+        scene, mirrored, ring = self._set_up(objects, real), self._toss(objects), self._toss(objects)
+        ring &= torch.arange(objects, device=self.device) >= scene.known
+        first, pictures = self._choose_cameras(scene)
+        parts = [self._photograph(scene, first, pictures, mirrored)]
+        for number in range(1, views):
+            upright, pictures = self._choose_cameras(scene)
+            angle = number * 2 * math.pi / views + self.chance.normal(objects) * ASTRAY
+            upright = torch.where(ring[:, None, None], first @ turn_around(angle), upright)
+            parts.append(self._photograph(scene, upright, pictures, mirrored))
+        solid = torch.where(mirrored[:, None, None, None], scene.solid.flip(1), scene.solid)
+        return {"solid": solid} | {key: torch.stack([part[key] for part in parts], 1) for key in (
+            "image", "pose", "reach", "matrix", "window", "mirrored")}
+
+    def _set_up(self, objects: int, real: float) -> Scene:
+        """A scene of so many objects, a share `real` of them as they are."""
+        known = round(objects * real) if len(self.photographed) else 0
+        still = self.chance.rng.choice(self.photographed, known, p=self.known) if known else np.zeros(0)
+        bent = self.chance.rng.choice(len(self.stock), objects - known, p=self.stock.weight)
+        return Scene(self.stock, np.concatenate([still, bent]).astype(np.int64), known)
+
+    def _toss(self, count: int) -> Tensor:
+        """(count,) bool, half of them."""
+        return self.chance.uniform(count) < 0.5
 
     # --- one photo of every object
 
-    def _photograph(self, scene: Scene) -> dict[str, Tensor]:
+    def _photograph(self, scene: Scene, upright: Tensor, pictures: list[tuple[float, list[int]]], mirrored: Tensor
+                    ) -> dict[str, Tensor]:
         """A photo of each of the scene's G objects, what is true of it, and how it was taken: `matrix` (G, 4, 4) world
-        to camera, `window` (G, 3) the crop in the plane z = 1, `mirrored` (G,) bool."""
-        upright, pictures = self._choose_cameras(scene)
+        to camera, `window` (G, 3) the crop in the plane z = 1, `mirrored` (G,) bool, as told.
+
+        upright, pictures: as _choose_cameras has them.
+        """
         roll, matrix = self._roll(upright)
         window = self._frame(scene, matrix)
         front, back, row = rasterize_surfels(scene.position, scene.tangents, scene.entry, matrix, window)
@@ -132,7 +148,6 @@ class Studio:
         image = self._develop(photo)
         reach = window[:, 2] * matrix[:, 2, 3]
         layers, hit = scene.layers(front, back, row, matrix, reach)
-        mirrored = self.chance.uniform(len(upright)) < 0.5
         flipped = lambda x: torch.where(mirrored.view(-1, *[1] * (x.dim() - 1)), x.flip(-1), x)
         image, layers, hit = flipped(image), flipped(layers), flipped(hit)
         sign = torch.where(mirrored, -1.0, 1.0)
@@ -230,6 +245,32 @@ class Studio:
         straight = straight * ((target / level.clamp(min=1e-3)) ** blend)[:, None, None, None]
         developed = torch.cat([(srgb_encode(straight) * 2 - 1) * alpha, alpha], 1)
         return F.interpolate(developed, (SIZE, SIZE), mode="bilinear", align_corners=False)
+
+
+def locate_cells(matrix: Tensor, window: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """uv (B, 2, 64^3, 2), depth (B, 2, 64^3) and towards (B, 3) of Structure, for cameras (B, 4, 4) and their crops
+    (B, 3), perhaps in a mirror."""
+    sign = torch.where(mirrored, -1.0, 1.0)
+    centres = torch.from_numpy(compute_cell_centres(RESOLUTION)).to(matrix.device)
+    uvs, depths = [], []
+    for side in (1.0, -1.0):
+        flip = torch.stack([side * sign, torch.ones_like(sign), torch.ones_like(sign)], -1)
+        turn = matrix[:, :3, :3] * flip[:, None]
+        seen = centres @ turn.transpose(1, 2) + matrix[:, None, :3, 3]
+        uv = (seen[..., :2] / seen[..., 2:].clamp(min=1e-3) - window[:, None, :2]) / window[:, None, 2:] * 2
+        uv[..., 0] *= sign[:, None]
+        uvs.append(uv)
+        depths.append(seen[..., 2] - matrix[:, None, 2, 3])
+    towards = direction_to(matrix)
+    towards[:, 0] *= sign
+    return torch.stack(uvs, 1), torch.stack(depths, 1), towards
+
+
+def turn_around(angle: Tensor) -> Tensor:
+    """(B, 4, 4), turns about +Z by angles (B,), radians: behind a camera's matrix, they move the camera."""
+    turn = torch.eye(4, device=angle.device).repeat(len(angle), 1, 1)
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = angle.cos(), angle.sin(), -angle.sin(), angle.cos()
+    return turn
 
 
 def direction_to(matrix: Tensor) -> Tensor:

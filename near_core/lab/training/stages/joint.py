@@ -6,27 +6,21 @@ says of a photo at that time, made worse at random, since what it says of object
 
 from __future__ import annotations
 
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....models.mini.layout import Layer
-from ...networks.photo_networks import Intrinsics, Structure
+from ...networks.photo_networks import Intrinsics
+from ...networks.solid_networks import Structure
 from ...options import option
 from ..data import packed_objects
+from ..data.looks import DEPTHS, worsen_depths
 from ..data.relight import Lights
 from ..data.studio import Shots, Studio
 from ..loop import Run, RunConfig, Score, start_from
 from . import intrinsics, structure
-
-WORSENED = 0.5  # of the photos' layers are made worse before `structure` sees them
-STRETCH = 0.25  # by which their depth and thickness are stretched, the logarithm's standard deviation
-BUMPS = 0.025  # sides of the crop: how far they are off besides, over eighths of the crop
 
 
 class JointNetworks(nn.Module):
@@ -41,21 +35,6 @@ class JointNetworks(nn.Module):
                 module.to(memory_format=torch.channels_last_3d)
 
 
-def worsen_layers(layers: Tensor, mask: Tensor) -> Tensor:
-    """Layers (B, LAYERS, S, S) whose depth and thickness are off as those of things never seen; of WORSENED of them."""
-    count, device = len(layers), layers.device
-    chosen = (torch.rand(count, 1, 1, device=device) < WORSENED).float()
-    depth, weight = layers[:, Layer.DEPTH], mask.sum((1, 2)).clamp(min=1)
-    middle = ((depth * mask).sum((1, 2)) / weight)[:, None, None]
-    factor = torch.exp(torch.randn(2, count, 1, 1, device=device) * STRETCH * chosen)
-    bumps = F.interpolate(torch.randn(count, 2, 8, 8, device=device), layers.shape[2:], mode="bicubic")
-    bumps = bumps * BUMPS * chosen[:, None]
-    worse = layers.clone()
-    worse[:, Layer.DEPTH] = middle + (depth - middle) * factor[0] + bumps[:, 0]
-    worse[:, Layer.THICKNESS] = layers[:, Layer.THICKNESS] * factor[1] + bumps[:, 1]
-    return worse
-
-
 def judge(networks: JointNetworks, shots: Shots, lights: Lights, augment: bool, seed: int | None = None
           ) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum of both stages' losses, and their parts."""
@@ -63,24 +42,14 @@ def judge(networks: JointNetworks, shots: Shots, lights: Lights, augment: bool, 
     said = intrinsics.predict(networks, batch)
     first, parts = intrinsics.judge(said, batch, lights, seed)
     few = {key: value[:len(shots.solid)] for key, value in batch.items()}
-    layers, trunk = said[0][:len(shots.solid)].detach(), said[1][:len(shots.solid)].detach()
+    layers, trunk = said[0][:len(shots.solid)].detach().clone(), said[1][:len(shots.solid)].detach()
     if augment:
-        layers = worsen_layers(layers, few["mask"])
+        layers[:, DEPTHS] = worsen_depths(layers[:, DEPTHS], few["mask"])
     logits = structure.predict_solid(networks, layers, trunk, few)
-    second = structure.compute_loss(logits, shots.solid)
+    second = structure.judge_solid(logits, shots.solid)
     found, true = logits > 0, shots.solid >= 0.5
     overlap = (found & true).sum((1, 2, 3)) / (found | true).sum((1, 2, 3)).clamp(min=1)
     return first + second, parts | {"intrinsics": first, "structure": second, "iou": overlap.mean()}
-
-
-def load_pools(folders: tuple[Path, ...],
-               limit: int | None = None) -> tuple[list[packed_objects.PackedObject], list[int]]:
-    """The objects of pools, and how often each one's folder is listed."""
-    times = Counter(folders)
-    paths = [(path, times[folder]) for folder in times for path in sorted(folder.glob("*.safetensors"))[:limit]]
-    with ProcessPoolExecutor() as processes:
-        objects = list(processes.map(packed_objects.load_object, [path for path, _ in paths], chunksize=8))
-    return objects, [often for _, often in paths]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +82,8 @@ def train(config: JointConfig) -> None:
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
-    objects, often = load_pools(config.pool, config.limit)
-    held, _ = load_pools(config.dev_pool, config.limit)
+    objects, often = packed_objects.load_pools(config.pool, config.limit)
+    held, _ = packed_objects.load_pools(config.dev_pool, config.limit)
     coarse, fine, suns = packed_objects.load_lights(config.lights, device)
     print(f"{len(objects)} objects, {len(held)} held out", flush=True)
     studio = Studio(objects, fine, suns, device, config.seed, often)
