@@ -114,7 +114,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
         made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
         behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
-        jobs = around.ask_front(window, wanted, made, behind) if assets.instances else []
+        jobs = around.ask_front(window, camera, wanted, made, behind) if assets.instances else []
         cut: Any = 0.0
         if jobs:
             drawn, *solid = (answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+import numpy as np
 
 from . import node_trees, sync
 
@@ -13,6 +14,7 @@ SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", 
 
 CLEAR = ("BSDF_TRANSPARENT", "BSDF_RAY_PORTAL", "BSDF_HAIR", "BSDF_HAIR_PRINCIPLED", "VOLUME_PRINCIPLED",
          "VOLUME_SCATTER", "VOLUME_ABSORPTION", "PRINCIPLED_VOLUME", "HOLDOUT")  # nodes that Depth may look past
+_WITHOUT_ALPHA = (8, 16, 24, 48, 96)  # bits of a pixel that has none
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,30 @@ def has_holdouts(depsgraph: bpy.types.Depsgraph) -> bool:
     return any(ob.is_holdout and ob.type in SURFACES and not sync.is_asset(ob) for ob in depsgraph.objects)
 
 
-def has_unclear_depth(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether something can lie in front of what Cycles' Depth shows: transparent surfaces, volumes, hair, blur."""
+def find_unclear(depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
+    """Corners (N, 8, 3) in the world of what can lie in front of what Cycles' Depth shows: transparent surfaces,
+    volumes, hair. None where that can be anywhere: with blur, and hair of particles."""
     frame: Any = depsgraph.scene_eval
     camera = frame.camera
     if frame.render.use_motion_blur or camera is not None and getattr(camera.data, "dof", None) is not None \
             and camera.data.dof.use_dof:
-        return True
-    shown = [ob for ob in depsgraph.objects if ob.type in SURFACES and not sync.is_asset(ob)]
-    if any(ob.type in ("VOLUME", "CURVES") or ob.particle_systems for ob in shown):
-        return True
-    slots = {slot.material for ob in shown for slot in ob.material_slots if slot.material is not None}
-    return any(_is_clear(material) for material in slots)
+        return None
+    clear: dict[Any, bool] = {}
+    corners = []
+    for instance in depsgraph.object_instances:
+        ob: Any = instance.object
+        if ob.type not in SURFACES or sync.is_asset(ob):
+            continue
+        if ob.particle_systems:
+            return None
+        key = ob.original, ob.data  # instances of geometry nodes have meshes of their own
+        if key not in clear:
+            materials = {*(slot.material for slot in ob.material_slots), *getattr(ob.data, "materials", ())} - {None}
+            clear[key] = ob.type in ("VOLUME", "CURVES") or any(map(_is_clear, materials))
+        if clear[key]:
+            matrix = np.array(instance.matrix_world, np.float64)
+            corners.append(np.array(ob.bound_box) @ matrix[:3, :3].T + matrix[:3, 3])
+    return np.array(corners).reshape(-1, 8, 3)
 
 
 def _is_clear(material: Any) -> bool:
@@ -70,8 +84,19 @@ def _is_clear(material: Any) -> bool:
     if tree is None:
         return False
     return any(node_trees.uses_type(tree, kind) for kind in CLEAR) or any(
-        node.inputs["Alpha"].is_linked or node.inputs["Alpha"].default_value < 1
+        _lets_through(node.inputs["Alpha"])
         for each in node_trees.list_trees(tree) for node in each.nodes if node.type == "BSDF_PRINCIPLED")
+
+
+def _lets_through(alpha: Any) -> bool:
+    """Whether an Alpha input can be below 1. Files of other programs link images that have no alpha at all."""
+    if not alpha.is_linked:
+        return alpha.default_value < 1
+    link = alpha.links[0]
+    image = link.from_node.image if link.from_node.type == "TEX_IMAGE" else None
+    opaque = image is not None and link.from_socket.name == "Alpha" and (
+        image.alpha_mode == "NONE" or image.source == "FILE" and image.depth in _WITHOUT_ALPHA)
+    return not opaque
 
 
 def count(view_layer: bpy.types.ViewLayer) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from .cycles_jobs import EMPTY
 
 MOST_PROBES = 32  # a frame; instances beyond share the nearest one
 MARGIN = 2  # pixels around assets in which their edges can still be seen
+FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
@@ -38,7 +39,7 @@ class OrdinaryThings:
         self._moving = _describe_objects(depsgraph)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._cuts = ordinary.has_holdouts(depsgraph)
-        self._unclear = self._cuts or ordinary.has_unclear_depth(depsgraph)
+        self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 
     def renew(self, depsgraph: bpy.types.Depsgraph) -> None:
         """Hands the scene over again: something over there is not as Blender told."""
@@ -53,7 +54,7 @@ class OrdinaryThings:
         self._asked = {key: place for key, place in self._keys if key not in _probes}
         probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, threads=self._threads,
                               channel="probes") if self._asked else None
-        where = {name: described for name, (_, _, described) in self._moving.items()}
+        where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
         shaded = shadows and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
         occluders = cycles.occluders(self.state, proxies=self._proxies, channel="occluders") \
@@ -87,14 +88,15 @@ class OrdinaryThings:
             self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
             denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
 
-    def ask_front(self, view: dict[str, Any], wanted: tuple[str, ...], made: dict[str, np.ndarray],
-                  behind: dict[str, np.ndarray]) -> list[worker_process.JobHandle]:
+    def ask_front(self, view: dict[str, Any], camera: scene.Camera, wanted: tuple[str, ...],
+                  made: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> list[worker_process.JobHandle]:
         """The part of the ordinary picture that is in front of assets, and where there are ordinary holdouts that once
         more with these as surfaces; nothing where nothing is in front.
 
-        made, behind: passes of the assets, and of ask_picture as convert returns them.
+        camera: of made, behind: passes of the assets, and of ask_picture as convert returns them.
         """
-        box = find_front(made, behind, self._measure_cell(), self._unclear)
+        nearest = 0.0 if self._unclear is None else measure_nearest(self._unclear, camera)
+        box = find_front(made, behind, self._measure_cell(), nearest)
         if box is None:
             return []
         left, top = view["border"][:2] if view["border"] else (0, 0)
@@ -148,7 +150,7 @@ def _choose(assets: sync.VisibleAssets) -> list[int]:
 
 
 def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
-    """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. Lamps reach
+    """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. A lamp's reaches
     everywhere."""
     found = {}
     for ob in depsgraph.objects:
@@ -176,22 +178,43 @@ def _describe_time(frame: Any) -> str:
     return f"{frame.frame_current} {frame.frame_subframe}" if timed or moved else "still"
 
 
-def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell: float, unclear: bool
+def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell: float, nearest: np.ndarray | float
                ) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of the pixels in which ordinary things may lie in front of assets; None where none can.
 
-    made, behind: passes of the assets and of what is ordinary. cell: metres that count as behind. unclear: whether
-    something may lie in front of what Depth shows.
+    made, behind: passes of the assets and of what is ordinary. cell: metres that count as behind. nearest: metres,
+    (H, W) or one for all, from which on something may lie in front of what Depth shows.
     """
-    seen = made["Combined"][..., 3] > 0.02
-    depth = behind["Depth"][..., 0]
-    before = seen & (depth > 0) & (depth < made["Depth"][..., 0] - 2 * cell)
-    if not (seen.any() if unclear else before.any()):
+    depth, own, alpha = behind["Depth"][..., 0], made["Depth"][..., 0], made["Combined"][..., 3]
+    # the ground before an asset's foot comes nearer within a pixel than the asset that covers a little of it
+    ahead = own - depth > cell * np.where(alpha > 0.5, 2, FOOT)
+    before = (alpha > 0.02) & ((depth > 0) & ahead | (nearest < own))
+    if not before.any():
         return None
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    height, width = seen.shape
+    rows, columns = np.flatnonzero(before.any(1)), np.flatnonzero(before.any(0))
+    height, width = before.shape
     return (max(int(columns[0]) - MARGIN, 0), max(int(rows[0]) - MARGIN, 0),
             min(int(columns[-1]) + 1 + MARGIN, width), min(int(rows[-1]) + 1 + MARGIN, height))
+
+
+def measure_nearest(corners: np.ndarray, camera: scene.Camera) -> np.ndarray:
+    """Metres along the view axis, (H, W) float32, before which none of some boxes is: infinite where none can be seen.
+    corners: (N, 8, 3), world."""
+    nearest = np.full((camera.height, camera.width), np.inf, np.float32)
+    x, y, z = np.moveaxis(corners @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3], 2, 0)
+    low, high = z.min(1, initial=np.inf), z.max(1, initial=-np.inf)
+    if not np.isfinite(corners).all() or not camera.orthographic and ((low <= camera.near) & (high > 0)).any():
+        nearest[:] = 0  # it is all around the camera
+        return nearest
+    scale = 1 if camera.orthographic else 1 / np.where(z > 0, z, np.inf)
+    spans = [(camera.intrinsics[axis, axis] * along * scale + camera.intrinsics[axis, 2], size)
+             for axis, along, size in ((0, x, camera.width), (1, y, camera.height))]
+    edges = [np.clip(edge, 0, size).astype(int) for at, size in spans
+             for edge in (np.floor(at.min(1, initial=np.inf)) - MARGIN, np.ceil(at.max(1, initial=-np.inf)) + MARGIN)]
+    for left, right, top, bottom, near in zip(*edges, low):
+        if near > 0 or camera.orthographic:
+            np.minimum(nearest[top:bottom, left:right], near, out=nearest[top:bottom, left:right])
+    return nearest
 
 
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:

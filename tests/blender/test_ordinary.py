@@ -1,6 +1,7 @@
 """What of a scene is ordinary, and how Cycles is to draw it."""
 
 import bpy
+import numpy as np
 import pytest
 import stage
 
@@ -59,3 +60,24 @@ def test_samples_set_for_cycles_count_until_near_has_its_own(scene):
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, True)
     scene.near.samples, scene.near.denoise = 16, False
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, False)
+
+
+def test_what_depth_may_look_past_is_found_where_it_stands(scene, ball):
+    find = lambda: ordinary.find_unclear(bpy.context.evaluated_depsgraph_get())
+    stage.add_asset(ball)
+    bpy.ops.mesh.primitive_cube_add(location=(0, 0, 3))
+    material = bpy.data.materials.new("Leaf")
+    material.use_nodes = True
+    bpy.context.object.data.materials.append(material)
+    assert len(find()) == 0
+    alpha = material.node_tree.nodes["Principled BSDF"].inputs["Alpha"]
+    alpha.default_value = 0.5
+    assert np.allclose(sorted(find()[0][:, 2]), [2] * 4 + [4] * 4)
+    texture = material.node_tree.nodes.new("ShaderNodeTexImage")
+    material.node_tree.links.new(texture.outputs["Alpha"], alpha)
+    texture.image = bpy.data.images.new("With", 4, 4, alpha=True)
+    assert len(find()) == 1
+    texture.image.alpha_mode = "NONE"
+    assert len(find()) == 0
+    scene.camera.data.dof.use_dof = True
+    assert find() is None

@@ -9,6 +9,7 @@ import stage
 
 from near_blender import client, engine, surroundings
 from near_core.image import cryptomatte
+from near_core.scene import camera
 from tests.machine import slowness
 
 
@@ -217,3 +218,26 @@ def test_an_ordinary_holdout_cuts_the_asset_behind_it(scene, tmp_path):
     add_post().is_holdout = True
     made = stage.render(scene, tmp_path)["Combined"]
     assert made[24, 32].max() < 0.05 and made[24, 27, 3] > 0.95 and made[24, 27, 0] > 2 * made[24, 27, 1]
+
+
+def test_only_what_is_before_an_asset_is_drawn_again():
+    made = {"Combined": np.zeros((48, 64, 4), np.float32), "Depth": np.full((48, 64, 1), 4, np.float32)}
+    behind = {"Depth": np.full((48, 64, 1), 5, np.float32)}
+    made["Combined"][10:40, 10:50] = 1
+    assert surroundings.find_front(made, behind, 0.01, np.inf) is None
+    behind["Depth"][20:25, 30:33] = 2
+    assert surroundings.find_front(made, behind, 0.01, np.inf) == (28, 18, 35, 27)
+    behind["Depth"][39, 12:20], made["Combined"][39, 12:20] = 3.9, 0.3  # the ground at its foot
+    assert surroundings.find_front(made, behind, 0.01, np.inf) == (28, 18, 35, 27)
+    assert surroundings.find_front(made, behind, 0.01, 0.0) == (8, 8, 52, 42), "what is half seen through is anywhere"
+
+
+def test_boxes_are_in_front_where_the_camera_sees_them():
+    view, box = camera.orbit(0, 0, 4, 90, 64, 48), np.array(
+        [(x, y, z) for x in (-0.5, 0.5) for y in (-2, -1) for z in (-0.5, 0.5)])
+    nearest = surroundings.measure_nearest(np.array([box, box - (0, 9, 0)]), view)
+    covered = np.argwhere(nearest == 2)
+    assert np.isinf(nearest[24, 4]) and nearest[24, 32] == 2
+    assert covered.min(0) == pytest.approx((24 - 8, 32 - 8), abs=3) and covered.max(0) == pytest.approx((31, 39), abs=3)
+    assert (surroundings.measure_nearest(box[None] - (0, 2.5, 0), view) == 0).all(), "the camera is in it"
+    assert np.isinf(surroundings.measure_nearest(np.empty((0, 8, 3)), view)).all()
