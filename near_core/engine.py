@@ -12,12 +12,13 @@ import numpy as np
 from .asset import NeuralAsset
 from .create.create import create_from_image
 from .errors import NearError
+from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
 from .render.composite import merge, put_behind
 from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Occluders, Settings
 
-GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness")  # what is known of a photo's camera and object
+GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry")  # known of a photo's camera and object
 
 
 class Engine:
@@ -34,6 +35,7 @@ class Engine:
         self.notes: list[str] = []
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
+        self._looking: RememberingMini | None = None  # at photos
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
@@ -69,7 +71,9 @@ class Engine:
         networks ask neither from where a photo was taken nor how thick things are."""
         self.notes = []
         if self._chosen is None:
-            return create_from_image(photos, progress=progress, notes=self.notes, **options)
+            if self._looking is None:
+                self._looking = RememberingMini()
+            return create_from_image(photos, model=self._looking, progress=progress, notes=self.notes, **options)
         published = self._open(progress)
         made = published.create_from_image(
             photos, progress, **{key: value for key, value in options.items() if key not in GUIDES})

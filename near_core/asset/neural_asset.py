@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,8 @@ class NeuralAsset:
     surfels: the surface below the voxels where it is known better than the latent tells (assets made here).
     texels: the same surface finer, in place and colour. skin: the same as triangles with maps, finest of all.
     name: what the artist calls it. source: where it came from, without a path. extent: metres of the cube's edge.
-    model, model_hash: which networks wrote the latent. thumbnail: (h, w, 4) uint8 sRGB or None.
+    model, model_hash: which networks wrote the latent. thumbnail: (h, w, 4) uint8 sRGB or None. camera: of the photo
+    that it was made from, in its frame, as docs/formats.md describes cameras; None where there is none.
     """
 
     coords: np.ndarray
@@ -53,6 +56,7 @@ class NeuralAsset:
     model_hash: str = ""
     thumbnail: np.ndarray | None = None
     skin: Skin | None = None
+    camera: dict[str, Any] | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -123,7 +127,8 @@ def to_bytes(asset: NeuralAsset) -> bytes:
         tensors["thumbnail"] = asset.thumbnail.astype(np.uint8)
     return near_file.pack(tensors, {
         "resolution": str(RESOLUTION), "model": asset.model, "model_hash": asset.model_hash, "name": asset.name,
-        "source": os.path.basename(asset.source), "extent": repr(float(asset.extent))})
+        "source": os.path.basename(asset.source), "extent": repr(float(asset.extent)),
+        **({} if asset.camera is None else {"camera": json.dumps(asset.camera)})})
 
 
 def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset:
@@ -173,13 +178,13 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     thumbnail = tensors.get("thumbnail")
     if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8):
         raise damaged
-    extent = float(metadata.get("extent", 1))
-    if not (np.isfinite(extent) and extent > 0):
+    extent, camera = float(metadata.get("extent", 1)), json.loads(metadata.get("camera", "null"))
+    if not (np.isfinite(extent) and extent > 0 and (camera is None or isinstance(camera, dict))):
         raise damaged
     return NeuralAsset(coords, material, slat, _read_surfels(tensors), _read_texels(tensors),
                        str(metadata.get("name", "Neural Asset"))[:200],
                        str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
-                       str(metadata.get("model_hash", "")), thumbnail, skin.read(tensors))
+                       str(metadata.get("model_hash", "")), thumbnail, skin.read(tensors), camera)
 
 
 def save(asset: NeuralAsset, path: str | Path) -> None:

@@ -11,7 +11,7 @@ from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
 from ..create.photo import ELEVATION, FOV
 from ..create.shot import VIEWS, Shot, find_view
-from ..create.thickness import HINTS
+from ..create.thickness import HINTS, SYMMETRIES
 from ..errors import NearError
 from .terminal import Reporter, add_model_arguments, read_cameras, require_suffix
 
@@ -87,6 +87,10 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
     what.add_argument("--thickness", choices=HINTS, default="auto",
                       help="how deep the object of a single photo is: thin, as wings and sheets are, round, as its "
                            "outline is wide, or full, as deep as the networks think; default: auto, part by part")
+    what.add_argument("--symmetry", choices=SYMMETRIES, default="auto",
+                      help="of a single photo: on, the object's left is the mirror image of its right, so that a photo "
+                           "taken obliquely, with --azimuth, shows both; off, nothing is taken from a mirror image; "
+                           "default: auto, colours are where the other side is seen")
     what.add_argument("--detail", choices=tuple(DETAILS), default="standard",
                       help="how much of a mesh that has its own material is kept: draft, surfels alone, 1 to 3 MB; "
                            "standard, its triangles and maps as well, 2 to 5 MB (default); closeup, more of them where "
@@ -117,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
         made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
-                                        mesh=shape, **options)
+                                        symmetry=args.symmetry, mesh=shape, **options)
         for note in engine.notes:
             report.close(note)
     else:

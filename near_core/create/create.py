@@ -18,6 +18,7 @@ from ..errors import NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
+from ..scene.camera import to_json
 from . import sampling
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .evidence import reconstruct_surface
@@ -37,7 +38,7 @@ from .poses import PlacedPhoto, find_lens, list_shots, place_cameras
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
-from .thickness import HINTS
+from .thickness import HINTS, SYMMETRIES
 from .view import PhotoView, estimate_elevation, find_camera, look_at, mirror_view, project
 
 MODEL = "near-mini"
@@ -76,8 +77,9 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0,
-                      thickness: str = "auto", name: str, source: str = "", normalize: bool = False,
-                      matting: str = "near", model: NearMini | None = None, progress: Progress = silent,
+                      thickness: str = "auto", symmetry: str = "auto", name: str, source: str = "",
+                      normalize: bool = False, matting: str = "near", model: NearMini | None = None,
+                      progress: Progress = silent,
                       on_preview: Preview | None = None, notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
@@ -95,6 +97,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     the package rembg, where it is installed with a model.
     thickness: a hint from HINTS, of how deep an object of which one photo is given is: as a thing as thin as a wing, as
     a round body of its outline, or as full as the networks think; auto: as its parts look.
+    symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, so that the photo's mirror
+    image counts as a second photo; off: nothing is taken from a mirror image.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
@@ -104,7 +108,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent, reconstruction = 1.0, _follow_hint(reconstruction, thickness)
+    extent, reconstruction = 1.0, _follow_hints(reconstruction, thickness, symmetry)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
@@ -127,14 +131,17 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     if len(views) == 1 and mesh is None and reconstruction.symmetry == "on":
         views.append(mirror_view(views[0], delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
-    return replace(made, name=name, source=source, extent=extent)
+    taken = poses[0].photo.uncropped(poses[0].camera)
+    return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
 
 
-def _follow_hint(config: ReconstructionConfig, thickness: str) -> ReconstructionConfig:
-    """The config with an artist's hint from HINTS; auto leaves it as it is."""
-    if thickness not in HINTS:
-        raise NearError(f"There is no thickness named {thickness}.", f"Choose one of {', '.join(HINTS)}.")
-    return config if thickness == "auto" else replace(config, thickness=thickness)
+def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -> ReconstructionConfig:
+    """The config with an artist's hints from HINTS and SYMMETRIES; auto leaves it as it is."""
+    for what, hint, known in (("thickness", thickness, HINTS), ("symmetry", symmetry, SYMMETRIES)):
+        if hint not in known:
+            raise NearError(f"There is no {what} named {hint}.", f"Choose one of {', '.join(known)}.")
+    given = {"thickness": thickness, "symmetry": symmetry}
+    return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None,
@@ -211,7 +218,6 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     surfels = boost_saturation(surfels, config.saturation)
     progress("Latent", 0.8)
     material = sampling.average_materials(surfels, coords)
-    material[:, VoxelMaterial.CONFIDENCE] = confidence
     slat = encode(model, surfels, coords)
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)

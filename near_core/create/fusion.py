@@ -68,7 +68,7 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
     display = display * seen + spread(surfels.position, display, seen[:, 0]) * (1 - seen)
     made = replace(surfels, base_color=srgb_decode(np.clip(display, 0, 1)).astype(np.float32),
                    roughness=np.clip(guess[:, 3], 0, 1), metallic=np.clip(guess[:, 4], 0, 1),
-                   confidence=np.maximum(surfels.confidence, seen[:, 0]).astype(np.float32))
+                   confidence=seen[:, 0].astype(np.float32))
     own = texels.surfel
     ratio = sum((s * seen[:, 0])[own, None] * np.log(np.maximum(f, 2e-3) / np.maximum(c[own], 2e-3))
                 for s, f, c in zip(share, fine, coarse))

@@ -24,6 +24,8 @@ def gather_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> t
         shown, uv = view.shows(points * mirror)
         towards = view.camera.directions_to(points * mirror)
         shown &= ((normals * mirror) * towards).sum(1) > -0.1
+        if known == Pixel.IS_MIRRORED and view.config.symmetry == "off":
+            shown[:] = False
         pixel[:, known] = shown[:, None]
         pixel[:, material] = view.inside(view.material, uv) * pixel[:, known]
     pixel[:, Pixel.WHOLE] = view.material[:, view.mask].mean(1) if view.mask.any() else np.zeros(MATERIAL)
@@ -81,6 +83,7 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     uv, depth = project(surfels.position, view.camera)
     guess = view.see_through(uv, depth - view.inside(view.front[None], uv)[:, 0])
     twin, at = _visibility_of(surfels.mirror(), view)
+    twin *= view.config.symmetry != "off"
     guess += twin[:, None] * (view.inside(view.material, at) - guess)
     color = blend(srgb_encode(surfels.base_color), guess[:, MaterialColumn.BASE_COLOR])
     return replace(surfels, base_color=srgb_decode(np.clip(color, 0, 1)),
@@ -99,7 +102,7 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
         surfels, base_color=blend(surfels.base_color.T, srgb_decode(np.clip(color, 0, 1)).T).T,
         roughness=blend(surfels.roughness, material[:, MaterialColumn.ROUGHNESS]),
         metallic=blend(surfels.metallic, material[:, MaterialColumn.METALLIC]),
-        confidence=np.maximum(surfels.confidence, weight))
+        confidence=weight)  # however sure a network is of what is hidden
     at, own = project(texels.position, view.camera)[0], texels.surfel
     shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _detail_of(view, at) - color[own]
     share = weight[own, None]

@@ -48,6 +48,14 @@ class Photo:
         window = camera.resize(*self.source_size).crop(x, y, side, side)
         return window.resize(len(self.alpha), len(self.alpha))
 
+    def uncropped(self, camera: Camera) -> Camera:
+        """The camera of the crop as the camera of the whole photo."""
+        x, y, side = self.crop
+        scale = side / len(self.alpha)
+        intrinsics = np.diag([scale, scale, 1.0]) @ camera.intrinsics
+        intrinsics[:2, 2] += x, y
+        return replace(camera, intrinsics=intrinsics, width=self.source_size[0], height=self.source_size[1], frame=None)
+
     def guess_camera(self, azimuth: float = 0.0, elevation: float = ELEVATION, fov: float = FOV) -> Camera:
         """A likely camera of the crop, where nothing is known but the angle.
 

@@ -110,7 +110,7 @@ def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     largest = np.zeros((len(keys), 3), np.float32)
     largest[row[order]] = normal[order]  # the last one stays
     normal = normal * np.where((normal * largest[row]).sum(1, keepdims=True) < 0, -1, 1)
-    columns = np.concatenate([surfels.base_color, surfels.roughness[:, None], surfels.metallic[:, None]], 1)[inside]
+    columns = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic, surfels.confidence])[inside]
     mean, weight = _sums(np.concatenate([columns, normal], 1) * area[:, None], row, len(keys)), \
         np.bincount(row, area, len(keys))
     filled = np.flatnonzero(weight > 0)
@@ -121,7 +121,7 @@ def average_materials(surfels: Surfels, coords: np.ndarray) -> np.ndarray:
     else:
         mean /= weight[:, None]
     material = np.ones((len(keys), VoxelMaterial.COLUMNS), np.float16)
-    material[:, VoxelMaterial.MATERIAL] = mean[:, :-3]
+    material[:, VoxelMaterial.MATERIAL], material[:, VoxelMaterial.CONFIDENCE] = mean[:, :-4], mean[:, -4]
     material[:, VoxelMaterial.NORMAL] = encode_octahedral(unit(mean[:, -3:]))
     return material
 

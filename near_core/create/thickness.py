@@ -11,6 +11,7 @@ from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, project, reach
 
 HINTS = ("auto", "thin", "round", "full")
+SYMMETRIES = ("auto", "on", "off")
 HALF = SIZE // 2  # pixels on which the networks' sureness is measured: about a voxel each
 
 

@@ -10,19 +10,26 @@ from ..asset.layout import VoxelMaterial
 from ..directions import decode_octahedral
 from ..scene.camera import orbit
 
+TURNTABLE = (0, 50, 110, 180)  # degrees of azimuth
 SIZE = 128  # pixels; the surface points lie about one pixel apart then
 _FOOTPRINT = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # pixels that a point covers
 
 
-def draw(asset: NeuralAsset) -> np.ndarray:
-    """The asset from its front right, a little above. (SIZE, SIZE, 4) uint8 sRGB, straight alpha, row 0 on top."""
+def draw_turntable(asset: NeuralAsset) -> np.ndarray:
+    """The asset from the sides of TURNTABLE, one beside the other: (SIZE, 4 SIZE, 4), as draw."""
+    return np.concatenate([draw(asset, azimuth, 15) for azimuth in TURNTABLE], 1)
+
+
+def draw(asset: NeuralAsset, azimuth: float = 30, elevation: float = 20) -> np.ndarray:
+    """The asset from its front right, a little above, or from an azimuth and an elevation in degrees. (SIZE, SIZE, 4)
+    uint8 sRGB, straight alpha, row 0 on top."""
     if asset.surfels is not None:
         position, normal, color = asset.surfels.position, asset.surfels.shading_normal, asset.surfels.base_color
     else:
         material = asset.material.astype(np.float32)
         position = (asset.coords.astype(np.float32) + 0.5) / RESOLUTION - 0.5
         normal, color = decode_octahedral(material[:, VoxelMaterial.NORMAL]), material[:, VoxelMaterial.BASE_COLOR]
-    camera = orbit(azimuth=30, elevation=20, distance=3, fov=28, width=SIZE, height=SIZE)
+    camera = orbit(azimuth, elevation, distance=3, fov=28, width=SIZE, height=SIZE)
     seen = position @ camera.world_to_camera[:3, :3].T + camera.world_to_camera[:3, 3]
     order = np.argsort(-seen[:, 2])  # the nearest point is written last and stays
     pixel = seen[order, :2] / seen[order, 2:] * camera.intrinsics[0, 0] + SIZE / 2

@@ -128,6 +128,16 @@ def pinhole(fov: float, width: int, height: int) -> np.ndarray:
     return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
 
 
+def to_json(camera: Camera) -> dict:
+    """A perspective camera of square pixels as docs/formats.md describes it; from_json takes it."""
+    matrix = np.linalg.inv(camera.world_to_camera)
+    matrix[:3, :3] = matrix[:3, :3] @ _FLIP
+    width, (x, y) = camera.width, camera.intrinsics[:2, 2]
+    return {"matrix_world": matrix.tolist(), "resolution": [width, camera.height],
+            "fov_x_deg": math.degrees(2 * math.atan(0.5 * width / camera.intrinsics[0, 0])),
+            "shift_x": (width / 2 - x) / width, "shift_y": (y - camera.height / 2) / width}
+
+
 def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
     """A camera from the `camera` object of a view file (docs/formats.md).
 

@@ -11,8 +11,10 @@ from near_core.create.create import create_from_image, create_from_mesh
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
+from near_core.models.mini.runtime import REMEMBERED, NearMini, RememberingMini
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance
+from near_core.scene import camera as cameras
 from near_core.scene.environment import uniform
 from tests.create.pictures import box
 
@@ -41,6 +43,11 @@ def test_a_photo_becomes_an_asset_of_its_colour(model, photo):
     made = Renderer(model).render([Instance(asset, np.eye(4))], camera, uniform((1, 1, 1)))
     alpha, truth = made["Combined"][..., 3] > 0.5, picture[..., 3] > 127
     assert (alpha & truth).sum() / (alpha | truth).sum() > 0.5
+    taken = cameras.from_json(asset.camera)
+    np.testing.assert_allclose(taken.world_to_camera, camera.world_to_camera, atol=1e-9)
+    np.testing.assert_allclose(taken.intrinsics, camera.intrinsics, atol=1e-6)
+    shown = (asset.surfels.normal * camera.directions_to(asset.surfels.position)).sum(1) > 0.3
+    assert asset.surfels.confidence[shown].mean() > 0.7 and asset.surfels.confidence[~shown].mean() < 0.2
 
 
 def test_the_seed_changes_what_the_photo_hides_only(model, photo):
@@ -68,13 +75,32 @@ def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
     assert large.extent == pytest.approx(3.6) and np.abs(large.surfels.position).max() == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_hint_says_how_thick_things_are(model, photo):
+def test_a_hint_says_how_thick_things_are_and_the_photo_is_not_looked_at_again(model, photo, monkeypatch):
     picture, camera = photo
-    deep = {hint: np.ptp(create_from_image([picture], camera=camera, thickness=hint, name="red", model=model)
-                         .surfels.position[:, 1]) for hint in ("thin", "full")}
-    assert deep["thin"] < 0.8 * deep["full"]
+    run, looks = NearMini.run, []
+    monkeypatch.setattr(NearMini, "run", lambda self, graph, **arrays: looks.append(graph) or run(self, graph, **arrays))
+    model = RememberingMini()
+    deep, count = {}, []
+    for hint in ("thin", "full"):
+        deep[hint] = np.ptp(create_from_image([picture], camera=camera, thickness=hint, name="red", model=model)
+                            .surfels.position[:, 1])
+        count.append(sum(graph in REMEMBERED for graph in looks))
+    assert deep["thin"] < 0.8 * deep["full"] and count[0] == count[1] > 0
     with pytest.raises(NearError, match="no thickness named fat"):
         create_from_image([picture], thickness="fat", name="red", model=model)
+
+
+def test_what_is_symmetric_shows_its_other_side(model, photo):
+    """A photo from 20 degrees to one side is one from 20 degrees to the other, too."""
+    picture, camera = photo
+    made = {hint: create_from_image([picture], camera=camera, symmetry=hint, name="red", model=model)
+            for hint in ("on", "off")}
+    apart = {}
+    for hint, asset in made.items():
+        cells = set(map(tuple, asset.coords.astype(int).tolist()))
+        mirrored = {(63 - x, y, z) for x, y, z in cells}
+        apart[hint] = 1 - len(cells & mirrored) / len(cells | mirrored)
+    assert apart["on"] < 0.1 and apart["on"] < apart["off"]
 
 
 def test_creating_can_be_stopped(model, photo):
