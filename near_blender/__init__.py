@@ -15,13 +15,15 @@ from . import (
     operators,
     panels,
     payload,
+    photo_options,
     preferences,
     preferences_panel,
     properties,
+    turntable,
 )
 
-MODULES = (client, looks, properties, payload, cycles_scene, engine, compositing, preferences_panel, preferences,
-           operators, panels, menus)
+MODULES = (client, looks, photo_options, properties, payload, turntable, cycles_scene, engine, compositing,
+           preferences_panel, preferences, operators, panels, menus)
 
 
 def register() -> None:

@@ -13,7 +13,7 @@ PATH = Path(__file__).resolve().parent.parent
 if TYPE_CHECKING or __package__ == "near_blender":
     from near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from near_core.asset import proxy_mesh
-    from near_core.create import shot
+    from near_core.create import hints, shot
     from near_core.image import cryptomatte, filters
     from near_core.published import checkpoints, interpreter
     from near_core.render import composite, thumbnail
@@ -22,7 +22,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
 else:
     from ..near_core import asset, cache, directions, errors, image, mesh, progress, scene
     from ..near_core.asset import proxy_mesh
-    from ..near_core.create import shot
+    from ..near_core.create import hints, shot
     from ..near_core.image import cryptomatte, filters
     from ..near_core.published import checkpoints, interpreter
     from ..near_core.render import composite, thumbnail
@@ -30,5 +30,5 @@ else:
     from ..near_core.worker import protocol, worker
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
-           "environment", "errors", "filters", "image", "interpreter", "mesh", "progress", "protocol", "proxy_mesh",
-           "scene", "shot", "thumbnail", "worker"]
+           "environment", "errors", "filters", "hints", "image", "interpreter", "mesh", "progress", "protocol",
+           "proxy_mesh", "scene", "shot", "thumbnail", "worker"]

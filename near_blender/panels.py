@@ -6,11 +6,11 @@ from typing import Any
 
 import bpy
 
-from . import compositing, looks, ordinary, payload, proxy
+from . import compositing, looks, ordinary, payload, photo_options, proxy, turntable
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
-from .operators import jobs, presets
+from .operators import jobs, origin, presets
 
 ENGINE = NearRenderEngine.bl_idname
 
@@ -291,7 +291,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.template_icon(ob.preview.icon_id, scale=6)
     confidence = asset.material[:, assets.VoxelMaterial.CONFIDENCE].astype("f4").mean()
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
-             "Confidence": f"{confidence:.0%}", "Trusted": _describe_trust(asset),
+             "Seen": f"{confidence:.0%} of it", "Trusted": _describe_trust(asset),
              "Size": _length(context, asset.extent)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
@@ -300,6 +300,27 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         values.label(text=value)
     if proxy.is_bent(ob):
         _draw_warning(layout, "Its mesh was edited", "NeAR draws it unedited")
+    if asset.camera is not None:
+        draw_origin(layout, context, asset)
+
+
+def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: assets.NeuralAsset) -> None:
+    """The active object's asset from four sides, and what can be corrected of it where its photo is remembered."""
+    row = layout.row(align=True)
+    for icon in turntable.find_icons(context.object, asset):
+        row.template_icon(icon, scale=3.5)
+    layout.operator("near.match_camera", icon="CAMERA_DATA")
+    options = origin.find_origin(context.object)
+    if options is None:
+        return
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(options, "path")
+    column.prop(options, "mask")
+    photo_options.draw_options(column, options, photo_options.CAMERA + photo_options.SHAPE)
+    layout.operator_context = "INVOKE_DEFAULT"
+    layout.operator("near.remake_asset", icon="FILE_REFRESH")
 
 
 def _describe_trust(asset: assets.NeuralAsset) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
 
-from . import looks, payload
+from . import looks, payload, photo_options
 
 _OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
 
@@ -57,6 +57,8 @@ class NEAR_PG_object(bpy.types.PropertyGroup):
         poll=lambda self, mesh: payload.is_payload(mesh))
     look: PointerProperty(type=looks.NEAR_PG_look, name="Look", override=_OVERRIDE,
                           description="What is changed of the asset's material and how it is shown")
+    origin: PointerProperty(type=photo_options.NEAR_PG_origin, name="Origin", override=_OVERRIDE,
+                            description="The photo that the asset was made from, and how")
     is_composited: BoolProperty(
         name="Composited", override=_OVERRIDE,
         description="Hidden from the camera of other engines, since NeAR draws it for their compositing")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import client, geometry, payload
+from .. import client, geometry, payload, photo_options
 from .._core import errors
 from .._core import image as images
 from . import jobs
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
-
-FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 
 
 class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
@@ -56,7 +53,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class NEAR_OT_create_asset_from_image(bpy.types.Operator):
+class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Operator):
     bl_idname = "near.create_asset_from_image"
     bl_label = "Create Neural Asset from Image"
     bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
@@ -67,42 +64,9 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
-    mask: StringProperty(
-        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
-        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
-    matting: EnumProperty(
-        name="Matting", default="NEAR",
-        items=[
-            ("NEAR", "NeAR", "The network that comes with NeAR"),
-            ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
-        description="What finds the object in a photo without alpha or mask")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the shape is guessed from the photo")
-    fov: FloatProperty(
-        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
-        description="Horizontal angle that the photo covers")
-    reads_fov: BoolProperty(
-        name="Field of View from File", default=True,
-        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
-    elevation: FloatProperty(
-        name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
-        description="How far the photo looks down on the object")
-    estimates_elevation: BoolProperty(
-        name="Estimate Elevation", default=True,
-        description="Tell from the photo how far it looks down on the object; right within about 10 degrees")
-    azimuth: FloatProperty(
-        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
-        description="Which side the photo shows: 0 is the front, 90 the object's left")
-    thickness: EnumProperty(
-        name="Thickness", default="AUTO",
-        items=[
-            ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
-            ("THIN", "Thin", "Wings, sheets, reliefs: much thinner than wide"),
-            ("ROUND", "Round", "As deep as its outline is wide, part by part"),
-            ("FULL", "Full", "As deep as the networks think")],
-        description="How deep the object is behind what a single photo shows")
-    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -126,14 +90,10 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         camera = layout.column(align=True)
         camera.enabled = not client.get_worker().backend.model  # the published model does not ask for it
-        for name in ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth"):
-            row = camera.row()
-            row.enabled = name not in FOUND or not getattr(self, FOUND[name])
-            row.prop(self, name)
-        row = layout.row()
-        row.enabled = camera.enabled and not self.mesh_object
-        row.prop(self, "thickness")
-        layout.prop(self, "seed")
+        photo_options.draw_options(camera, self, photo_options.CAMERA)
+        shape = layout.column()
+        shape.enabled = camera.enabled and not self.mesh_object
+        photo_options.draw_options(shape, self, photo_options.SHAPE)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
@@ -145,19 +105,20 @@ class NEAR_OT_create_asset_from_image(bpy.types.Operator):
             mesh = None
             if self.mesh_object:
                 mesh, _ = geometry.read_mesh(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
-            name = paths[0].stem
+            finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
+            first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
+            # further photos are seen from evenly spaced sides, which bare files say
+            photos = [first] if len(paths) == 1 else [str(path) for path in paths]
             job = client.create_from_image(
-                [str(path) for path in paths], name=name, source=paths[0].name, seed=self.seed, mesh=mesh,
-                thickness=self.thickness.lower(),
-                normalize=True, mask=bpy.path.abspath(self.mask) or None, matting=self.matting.lower(),
-                azimuth=math.degrees(self.azimuth),
-                **{name: None if self._finds(name) else math.degrees(getattr(self, name)) for name in FOUND})
-            return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False))
+                photos, name=name, source=paths[0].name, mesh=mesh, normalize=True, mask=first.mask,
+                azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
+            origin = None if len(paths) > 1 or mesh is not None else jobs.Origin.of(str(paths[0]), self, finds)
+            return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False), origin=origin)
         return {"CANCELLED"}
 
     def _finds(self, angle: str) -> bool:
         """A script that names an angle means it."""
-        given, switch = self.properties.is_property_set, FOUND[angle]
+        given, switch = self.properties.is_property_set, photo_options.FOUND[angle]
         return getattr(self, switch) and (given(switch) or not given(angle))
 
 

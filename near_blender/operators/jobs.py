@@ -13,21 +13,38 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import worker_process
+from .. import photo_options, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
-from .place import place_asset, report_errors
+from .place import place_asset, replace_asset, report_errors
 
 INTERVAL = 0.1  # seconds between looks at the worker
 
 
 @dataclass
+class Origin:
+    """The photo that an asset is made from, path as Blender stores it, and the values of photo_options.NAMES."""
+
+    path: str
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, path: str, options: Any, finds: dict[str, bool]) -> Origin:
+        """As the owner of such properties says. finds: which angles of photo_options.FOUND are found."""
+        values = {name: getattr(options, name) for name in photo_options.NAMES}
+        return cls(path, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
+
+
+@dataclass
 class Creation:
-    """A job on its way and what it will be called. started: time.monotonic() seconds."""
+    """A job on its way and what it will be called. instead: the name of the object whose asset is made again. started:
+    time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
+    origin: Origin | None = None
+    instead: str = ""
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
 
@@ -74,10 +91,13 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
 
 
 def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
-        wait: bool) -> set[str]:
-    """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
+        wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None) -> set[str]:
+    """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute().
+
+    origin: the photo that the asset remembers. instead: the object whose asset is made again.
+    """
     global _current
-    _current = Creation(job, name)
+    _current = Creation(job, name, origin, "" if instead is None else instead.name)
     if not wait:
         ops: Any = bpy.ops
         ops.near.watch_creation("INVOKE_DEFAULT")
@@ -103,12 +123,22 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.job.warning:
             operator.report({"WARNING"}, creation.job.warning)
         asset = assets.from_bytes(data, creation.name)
-        ob = place_asset(context, asset, data)
+        again = context.scene.objects.get(creation.instead) if creation.instead else None
+        ob = place_asset(context, asset, data) if again is None else replace_asset(again, asset, data)
+        if creation.origin is not None:
+            remember(ob, creation.origin)
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels, {len(data) / 1e6:.1f} MB, "
                                   f"{spent:.1f} s")
         return {"FINISHED"}
     return {"CANCELLED"}
+
+
+def remember(ob: Any, origin: Origin) -> None:
+    """Writes down which photo ob's asset was made from, and how."""
+    ob.near.origin.path = origin.path
+    for name, value in origin.values.items():
+        setattr(ob.near.origin, name, value)
 
 
 def is_idle(operator: type[bpy.types.Operator]) -> bool:

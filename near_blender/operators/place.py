@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import bpy
 
 from .. import compositing, log, payload, proxy
 from .._core import asset as assets
-from .._core import errors
+from .._core import errors, thumbnail
 
 
 def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
@@ -24,6 +25,19 @@ def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: byt
         other.select_set(False)
     ob.select_set(True)
     context.view_layer.objects.active = ob
+    return ob
+
+
+def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
+    """Another asset for an object that stands for one; it keeps its place and name, not changes of its mesh."""
+    made = proxy.build(asset, ob.name)
+    before: Any = ob.data
+    ob.data = made.data
+    payload.attach(ob, data, asset.name)
+    bpy.data.objects.remove(made)
+    if before is not None and not before.users:
+        bpy.data.meshes.remove(before)
+    proxy.set_preview(ob, thumbnail.draw(asset))
     return ob
 
 

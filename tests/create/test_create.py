@@ -78,7 +78,7 @@ def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
 def test_a_hint_says_how_thick_things_are_and_the_photo_is_not_looked_at_again(model, photo, monkeypatch):
     picture, camera = photo
     run, looks = NearMini.run, []
-    monkeypatch.setattr(NearMini, "run", lambda self, graph, **arrays: looks.append(graph) or run(self, graph, **arrays))
+    monkeypatch.setattr(NearMini, "run", lambda self, graph, **each: looks.append(graph) or run(self, graph, **each))
     model = RememberingMini()
     deep, count = {}, []
     for hint in ("thin", "full"):

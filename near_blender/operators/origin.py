@@ -1,0 +1,127 @@
+"""What an asset made from a photo can be asked afterwards: to be made again with other hints, and from where it was
+taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty
+
+from .. import client, payload, photo_options, proxy
+from .._core import camera as cameras
+from .._core import errors
+from . import jobs
+from .create import check_picture
+from .place import is_object_mode, report_errors
+
+
+class NEAR_OT_remake_asset(bpy.types.Operator):
+    bl_idname = "near.remake_asset"
+    bl_label = "Make Again"
+    bl_description = ("Make the active asset again from its photo, as the panel says now. It keeps its place; what the "
+                      "changes do not touch is not computed again")
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if find_origin(context.object) is None:
+            cls.poll_message_set("The active object was not made from a photo")
+            return False
+        return is_object_mode(cls, context) and jobs.is_idle(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            ob = context.object
+            options = find_origin(ob)
+            path = Path(bpy.path.abspath(options.path))
+            check_picture(path)
+            if options.mask:
+                check_picture(Path(bpy.path.abspath(options.mask)))
+            finds = {angle: getattr(options, switch) for angle, switch in photo_options.FOUND.items()}
+            job = client.create_from_image([photo_options.take_shot(options, path, finds)], name=ob.name,
+                                           source=path.name, normalize=True, **photo_options.list_arguments(options))
+            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
+                            origin=jobs.Origin.of(options.path, options, finds), instead=ob)
+        return {"CANCELLED"}
+
+
+class NEAR_OT_match_camera(bpy.types.Operator):
+    bl_idname = "near.match_camera"
+    bl_label = "Match Camera"
+    bl_description = ("Look at the active asset as its photo does: the scene's camera, or a new one, gets the photo's "
+                      "place and lens, and the photo as its background image")
+    bl_options = {"REGISTER", "UNDO"}
+
+    proportions: BoolProperty(
+        name="Photo's Proportions", default=True, description="Make the picture as wide and high as the photo is")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.object is None or payload.find_payload(context.object) is None:
+            cls.poll_message_set("The active object is no neural asset")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            ob = context.object
+            asset = payload.decode_asset(ob)
+            if asset is None or asset.camera is None:
+                raise errors.NearError(f"{ob.name} does not know from where its photo was taken.",
+                                       "Only assets made from a photo do.")
+            found = cameras.from_json(asset.camera)
+            view_camera(context.scene, found, proxy.compute_asset_matrix(ob, np.array(ob.matrix_world)))
+            if self.proportions:
+                render: Any = context.scene.render
+                render.resolution_y = max(round(render.resolution_x * found.height / found.width), 4)
+            origin = find_origin(ob)
+            if origin is not None:
+                show_behind(context.scene.camera.data, origin.path)
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+def find_origin(ob: bpy.types.Object | None) -> Any:
+    """What ob remembers of the photo that its asset was made from; None where there is none."""
+    if ob is None or payload.find_payload(ob) is None:
+        return None
+    origin: Any = ob.near.origin  # type: ignore[attr-defined]
+    return origin if origin.path else None
+
+
+def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.ndarray) -> None:
+    """Has the scene's camera, a new one where there is none, look as a camera in an asset's frame does. asset_matrix:
+    (4, 4) from that frame to the world."""
+    described = cameras.to_json(view)
+    if scene.camera is None:
+        scene.camera = bpy.data.objects.new("Photo", bpy.data.cameras.new("Photo"))
+        scene.collection.objects.link(scene.camera)
+    matrix = asset_matrix @ np.array(described["matrix_world"])
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    matrix[:3, :3] /= np.maximum(lengths, 1e-12)
+    scene.camera.matrix_world = matrix.T.tolist()  # by columns
+    lens: Any = scene.camera.data
+    lens.type, lens.sensor_fit = "PERSP", "HORIZONTAL"
+    lens.angle_x = np.radians(described["fov_x_deg"])
+    lens.shift_x, lens.shift_y = described["shift_x"], described["shift_y"]
+
+
+def show_behind(lens: Any, path: str) -> None:
+    """The picture of a file behind what a camera sees, where the file is still there."""
+    if not Path(bpy.path.abspath(path)).is_file():
+        return
+    lens.background_images.clear()
+    behind = lens.background_images.new()
+    behind.image = bpy.data.images.load(path, check_existing=True)
+    lens.show_background_images = True
+
+
+CLASSES = (NEAR_OT_remake_asset, NEAR_OT_match_camera)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -1,0 +1,121 @@
+"""What an artist can say of a photo that an asset is made of: the operator that makes it asks for it, and the object
+that stands for the asset remembers it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from ._core import hints, shot
+
+FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
+SHAPE = ("thickness", "symmetry", "seed")
+CAMERA = ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
+
+
+class PhotoOptions:
+    """Properties for an operator or a property group."""
+
+    mask: StringProperty(
+        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
+        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
+    hints: StringProperty(
+        name="Hints", options={"SKIP_SAVE", "HIDDEN"},
+        description="What was drawn on the photo to say where the object is")
+    matting: EnumProperty(
+        name="Matting", default="NEAR",
+        items=[
+            ("NEAR", "NeAR", "The network that comes with NeAR"),
+            ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
+        description="What finds the object in a photo without alpha or mask")
+    fov: FloatProperty(
+        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
+        description="Horizontal angle that the photo covers")
+    reads_fov: BoolProperty(
+        name="Field of View from File", default=True,
+        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
+    elevation: FloatProperty(
+        name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
+        description="How far the photo looks down on the object")
+    estimates_elevation: BoolProperty(
+        name="Estimate Elevation", default=True,
+        description="Tell from the photo how far it looks down on the object; right within about 10 degrees")
+    azimuth: FloatProperty(
+        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        description="Which side the photo shows: 0 is the front, 90 the object's left")
+    thickness: EnumProperty(
+        name="Thickness", default="AUTO",
+        items=[
+            ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
+            ("THIN", "Flat", "Wings, sheets, reliefs: much thinner than wide"),
+            ("ROUND", "Round", "As deep as its outline is wide, part by part"),
+            ("FULL", "Full", "As deep as the networks think")],
+        description="How deep the object is behind what a single photo shows")
+    symmetry: EnumProperty(
+        name="Symmetry", default="AUTO",
+        items=[
+            ("AUTO", "Automatic", "Colours of the hidden side are its mirror image's where the photo shows that"),
+            ("ON", "On", "The left mirrors the right: an oblique photo whose azimuth is told shows both"),
+            ("OFF", "Off", "Nothing is taken from a mirror image")],
+        description="Whether the object's left is the mirror image of its right")
+    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
+
+
+class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
+    path: StringProperty(name="Photo", subtype="FILE_PATH", description="The photo that the asset was made from")
+
+
+NAMES = tuple(PhotoOptions.__annotations__)
+
+
+def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...]) -> None:
+    """The properties of some names; an angle that is found cannot be given."""
+    for name in names:
+        row = layout.row()
+        row.enabled = name not in FOUND or not getattr(options, FOUND[name])
+        row.prop(options, name)
+
+
+def list_arguments(options: Any) -> dict[str, Any]:
+    """What create.create_from_image is told of them, but for the photo and what finds the object in it."""
+    return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed,
+            "matting": options.matting.lower()}
+
+
+def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:
+    """The photo of a file with what is known of it. finds: which angles of FOUND are found."""
+    angles: Any = {name: None if finds[name] else math.degrees(getattr(options, name)) for name in FOUND}
+    return shot.Shot(str(path), bpy.path.abspath(options.mask) or None, azimuth=math.degrees(options.azimuth),
+                     hints=read_hints(options.hints), **angles)
+
+
+def read_hints(text: str) -> hints.Hints | None:
+    """Hints as write_hints wrote them; None for none, or for what is damaged."""
+    try:
+        known = json.loads(text) if text else {}
+        dabs = {side: np.array(known.get(side, ()), np.float32).reshape(-1, 3) for side in ("inside", "outside")}
+        box = tuple(known["box"]) if "box" in known else None
+        return hints.Hints(box, number=int(known.get("number", 0)), **dabs) if known else None
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def write_hints(given: hints.Hints) -> str:
+    """Hints as a text, "" for none."""
+    known = {"box": given.box and [round(side, 5) for side in given.box], "number": given.number,
+             "inside": given.inside.round(5).tolist(), "outside": given.outside.round(5).tolist()}
+    return json.dumps({name: value for name, value in known.items() if value}) if any(known.values()) else ""
+
+
+def register() -> None:
+    bpy.utils.register_class(NEAR_PG_origin)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(NEAR_PG_origin)

@@ -1,0 +1,55 @@
+"""An asset that was made from a photo can be made again, and seen as the photo saw it."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import payload, photo_options, sync
+from near_blender.operators import origin, transfer
+from near_core.create.hints import Hints
+from near_core.scene import camera as cameras
+
+PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
+
+
+def test_an_asset_is_made_again_with_other_hints_and_seen_as_the_photo_saw_it():
+    bpy.ops.near.create_asset_from_image(filepath=PHOTO, thickness="THIN", azimuth=0.3)
+    ob = bpy.context.object
+    told = ob.near.origin
+    assert (told.path, told.thickness, told.azimuth) == (PHOTO, "THIN", pytest.approx(0.3)) and told.estimates_elevation
+    before, name, count = payload.decode_asset(ob), ob.name, len(bpy.data.objects)
+    ob.location, ob.scale = (1, 2, 3), (2, 2, 2)
+    told.thickness = "FULL"
+    assert bpy.ops.near.remake_asset() == {"FINISHED"}
+    after = payload.decode_asset(ob)
+    assert len(after.coords) != len(before.coords)
+    assert (ob.name, tuple(ob.location), len(bpy.data.objects)) == (name, (1, 2, 3), count)
+    assert len(ob.data.vertices) > 100 and ob.near.origin.thickness == "FULL"
+
+    bpy.context.view_layer.update()
+    assert bpy.ops.near.match_camera() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    scene, photo = bpy.context.scene, cameras.from_json(after.camera)
+    render = scene.render
+    seen = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), render.resolution_x,
+                               render.resolution_y).resize(photo.width, photo.height)
+    np.testing.assert_allclose(seen.intrinsics, photo.intrinsics, rtol=0.01)
+    middle = np.array(ob.matrix_world)[:3, 3]
+    np.testing.assert_allclose((seen.position - middle) / 2, photo.position, atol=1e-4)
+    assert scene.camera.data.background_images[0].image.filepath == PHOTO
+
+
+def test_what_knows_no_photo_says_so(near_file):
+    assert not bpy.ops.near.match_camera.poll() and not bpy.ops.near.remake_asset.poll()
+    bpy.ops.near.import_asset(filepath=near_file)
+    assert origin.find_origin(bpy.context.object) is None and not bpy.ops.near.remake_asset.poll()
+    with pytest.raises(RuntimeError, match="does not know from where"):
+        bpy.ops.near.match_camera()
+
+
+def test_hints_are_kept_as_text():
+    given = Hints((0.1, 0.2, 0.5, 0.75), np.float32([[0.25, 0.5, 0.125]]), number=2)
+    kept = photo_options.read_hints(photo_options.write_hints(given))
+    assert kept.box == given.box and (kept.inside == given.inside).all() and kept.number == 2 and not len(kept.outside)
+    assert photo_options.write_hints(Hints()) == "" and photo_options.read_hints("") is None
+    assert photo_options.read_hints("{broken") is None
