@@ -111,12 +111,12 @@ def _find_emission(data: Any) -> Any:
     return emission
 
 
-def _list_unblocking(lamp: Any, casters: list[Any]) -> frozenset[str]:
+def _list_unblocking(lamp: Any, casters: list[Any]) -> tuple[str, ...]:
     """Names of the objects that cast no shadow in the light of a lamp, original."""
     collection = lamp.light_linking.blocker_collection
     if collection is None:
-        return frozenset()
-    return frozenset(ob.name_full for ob in casters if not _includes(collection, ob))
+        return ()
+    return tuple(ob.name_full for ob in casters if not _includes(collection, ob))
 
 
 def _includes(collection: Any, ob: Any) -> bool:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -293,6 +294,10 @@ class WorkerProcess:
             self._tell(job.request)
         except errors.NearError as error:  # no room for its arrays
             self._finish(job, error=error)
+        except Exception as error:  # a bug of ours; a thread that died of it would leave the job waiting for ever
+            log.add(traceback.format_exc())
+            self._finish(job, error=errors.NearError(f"NeAR failed ({type(error).__name__}: {error}).",
+                                                     "See the log in Check Setup."))
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:

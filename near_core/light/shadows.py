@@ -22,7 +22,7 @@ class Caster:
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet it before their end, (K,) bool; as Surroundings.block."""
-        start, along, length = _turn(self.world_to_asset, origin, direction)
+        start, along, length = turn_rays(self.world_to_asset, origin, direction)
         with np.errstate(divide="ignore", invalid="ignore"):  # where it meets the asset's cube
             low, high = (-0.5 - start) / along, (0.5 - start) / along
         enter, leave = np.fmin(low, high).max(1), np.fmax(low, high).min(1)
@@ -70,7 +70,8 @@ class Surroundings:
         return blocked
 
 
-def _turn(matrix: np.ndarray, origin: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def turn_rays(matrix: np.ndarray, origin: np.ndarray, direction: np.ndarray
+              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rays in another frame: origins, unit directions, and how long a unit of the old is there, (K,)."""
     turn = matrix[:3, :3].astype(np.float32)
     start, along = origin @ turn.T + matrix[:3, 3].astype(np.float32), direction @ turn.T
@@ -86,7 +87,7 @@ def see_lamp(lamp: Lamp, lattice: grid.Grid, matrix: np.ndarray, index: np.ndarr
     direction: (K, 3) float32 unit, world. distance: (K,) float32, metres.
     """
     position, normal = lattice.position[index], lattice.normal[index]
-    _, along, length = _turn(np.linalg.inv(matrix), np.zeros_like(direction), direction)
+    _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
     seen = np.einsum("kc,kc->k", normal, along) > 0
     rows = np.flatnonzero(seen)
     if around.shadows_itself(lamp):
@@ -108,7 +109,7 @@ def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, positi
     lifted = position + normal * np.float32(lift)
     seen = np.ones(len(position), bool)
     if around.shadows_itself(lamp):
-        _, along, length = _turn(np.linalg.inv(matrix), np.zeros_like(direction), direction)
+        _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
         seen = ~skin.block(lifted, along, (distance * length).astype(np.float32))
     rows = np.flatnonzero(seen)
     origin = lifted[rows] @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)

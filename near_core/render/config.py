@@ -63,3 +63,14 @@ class SplattingConfig:
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""
         return self.final_samples if quality == "final" else self.draft_samples
+
+
+@dataclass(frozen=True)
+class NeighbourConfig:
+    """Which assets are around each other where nothing else says what stands around. Chosen by hand."""
+
+    most: int = 12  # instances of a picture that get a probe of their neighbours
+    least_pixels: float = 0.4  # that a cell of level 0 is wide, from which an instance gets one
+    shown: int = 8  # neighbours in a probe
+    least_angle: float = 0.1  # radians, about, as which a neighbour is seen: half its width over its distance
+    probe_rows: int = 64  # of the probe

@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from .._kernels import splat
 from ..cache import RecentResults, count_bytes
-from ..directions import polar_rotation
-from ..light import lamplight, terms, transport
-from ..light import lamps as _lamps
+from ..light import terms
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
 from ..light.points import LitSurface
-from ..light.shadows import Caster, Surroundings
+from ..light.shadows import Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene.look import PLAIN, AssetLook
-from ..scene.probe import make_empty
 from . import deferred, identity, passes, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
 from .dressing import list_layers
 from .identity import Identity
+from .lighting import InstanceLights, Lighting
 from .parallel import parallel_map
-from .preparation import PreparedAsset, PreparedAssets
-from .sight import SeenInstance, StandingInstances, find_seen, find_standing
+from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
+from .sight import SeenInstance, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 MANY = 8  # instances from which each is lit on a thread of its own
-MEGABYTE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +61,6 @@ class LitInstance:
     surroundings: Surroundings = Surroundings()
 
 
-@dataclass(frozen=True, eq=False)
-class Lighting:
-    """What a picture's instances stand in: the World, lamps, and what casts shadows in their light: instances and
-    occluders."""
-
-    world: PreparedLight
-    lamps: Sequence[Lamp]
-    standing: StandingInstances
-    occluders: Occluders | None
-
-
 class Renderer:
     """Draws pictures and keeps what the next one can use: light per map, transport per asset and level, both per
     rotation.
@@ -88,12 +74,9 @@ class Renderer:
         self.model, self.splatting, self.transport = model or runtime.NearMini(), splatting, transport
         self.lamps = lamps
         self._assets = PreparedAssets(self.model, splatting, transport)
-        self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
-        self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
+        self._lights = InstanceLights(self.model, self._assets, transport, lamps)
         self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
             (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
-        self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
-        self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -104,14 +87,14 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
-        light = self._lights.get_or(environment.hash, lambda: self._tokenize(
-            transport.prepare_light(environment, self.transport))).turn(environment)
+        light = self._lights.prepare(environment)
         seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self.splatting),
                                        settings.quality, self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        shadows = bool(lamps) or bool(light.spots) and any(each.probe is not None for each in instances)
-        around = Lighting(light, lamps, find_standing(instances if shadows else ()), occluders)
-        lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.2, 0.5))
+        around = Lighting(light, lamps, find_standing(instances), occluders)
+        if settings.quality == "final":
+            seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
+        lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
         progress("Done", 1.0)
         return picture
@@ -130,12 +113,6 @@ class Renderer:
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)
 
-    def _tokenize(self, light: PreparedLight) -> PreparedLight:
-        if "tokenizer" not in self.model.graphs:
-            return light
-        return replace(light, tokens=self.model.run(
-            "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
-
     def _illuminate_all(self, seen: Sequence[SeenInstance], camera: Camera, around: Lighting, settings: Settings,
                         progress: Progress) -> list[LitInstance]:
         if len(seen) < MANY:
@@ -147,58 +124,13 @@ class Renderer:
 
     def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
                     progress: Progress) -> LitInstance:
-        prepared, asset, matrix = self._assets.prepare(seen, threads), seen.instance.asset, seen.matrix
-        world, suns = self._take_suns(around.world, seen.instance)
-        shining, lamplit = [lamp for i, lamp in enumerate(around.lamps) if i not in seen.instance.unlit_by] + suns, None
-        shining, far = _lamps.choose(shining, matrix, self.lamps)
-        light = self._find_light(around.world, world, seen, far)
-        rotation, final, which = polar_rotation(matrix), settings.quality == "final", (
-            asset.hash, seen.level, seen.instance.look.material)
-        key = (*which, light.environment.hash, final, np.round(light.asset_to_map(rotation), 7).tobytes(),
-               light.near and (light.near.position.tobytes(), matrix.tobytes()))
-        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, rotation, matrix, suns=final, threads=threads, progress=progress))
-        surroundings = Surroundings()
-        if shining:
-            surroundings = self._surround(seen, shining, around)
-            shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
-            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
-                prepared.transport, shining, matrix, rotation, surroundings, self.lamps, threads))
-        placed = self._placed.get_or((asset.hash, seen.level, matrix.tobytes()), lambda: splatting.place(
-            prepared.level, prepared.texels, matrix, self.splatting, prepared.discs, prepared.detail))
-        return LitInstance(seen.number + 1, prepared, light, illumination, lamplit, matrix, rotation,
+        lit = self._lights.shine(seen, around, settings.quality == "final", threads, progress)
+        made, matrix, instance = lit.asset, seen.matrix, seen.instance
+        placed = self._placed.get_or((instance.asset.hash, seen.level, matrix.tobytes()), lambda: splatting.place(
+            made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
+        return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._assets.find_skin(seen, settings.quality), seen.instance.look, surroundings)
-
-    def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
-        """What can cast shadows on an instance; others as coarsely as it is seen itself."""
-        rest = around.standing.find_casters(seen.number, shining)
-        others = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(each.matrix), each.name)
-                       for each in rest)
-        own = seen.instance
-        return Surroundings(others, around.occluders, (
-            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes(), each.name) for each in rest),
-            around.occluders and around.occluders.hash, own.name, own.shadow), own.name, own.shadow)
-
-    def _take_suns(self, light: PreparedLight, instance: Instance) -> tuple[Environment, list[Lamp]]:
-        """The World without its suns, and these, where something around an instance may be in their way."""
-        if instance.probe is None or not light.spots:
-            return light.environment, []
-        world = light.environment
-        return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
-                                   lambda: transport.take_suns(light, self.transport))
-
-    def _find_light(self, light: PreparedLight, world: Environment, seen: SeenInstance, far: Sequence[Lamp]
-                    ) -> PreparedLight:
-        """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
-        probe = seen.instance.probe
-        if probe is None and not far:
-            return light
-        if probe is None:
-            probe = make_empty(seen.matrix[:3, 3])
-        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash, tuple(lamp.key for lamp in far))
-        return self._lights.get_or(key, lambda: self._tokenize(
-            transport.prepare_probe(probe, world, far, self.transport)))
+                           self._assets.find_skin(seen, settings.quality), instance.look, lit.surroundings)
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ class Lamp:
     shadow: bool = True
     diffuse: float = 1.0
     specular: float = 1.0
-    unblocked_by: frozenset[str] = frozenset()
+    unblocked_by: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> tuple:

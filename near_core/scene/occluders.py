@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,9 +36,9 @@ class Occluders:
         """Of its arrays."""
         return self.vertices.nbytes + self.faces.nbytes + (0 if self.owner is None else self.owner.nbytes)
 
-    def drop(self, names: frozenset[str]) -> Occluders:
+    def drop(self, names: Iterable[str]) -> Occluders:
         """The same without what has one of those names, made once for each choice of names."""
-        gone = names.intersection(self.owners)
+        gone = frozenset(names).intersection(self.owners)
         if not gone or self.owner is None:
             return self
         if gone not in self._others:

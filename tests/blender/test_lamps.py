@@ -65,4 +65,4 @@ def test_shadow_linking_names_what_casts_no_shadow():
     lamp.light_linking.blocker_collection = bpy.data.collections.new("Blockers")
     lamp.light_linking.blocker_collection.objects.link(bpy.data.objects["wall"])
     found, = collect().lamps
-    assert found.unblocked_by == {"glass"}
+    assert found.unblocked_by == ("glass",)

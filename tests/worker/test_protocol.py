@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from near_core.errors import NearError
-from near_core.scene import Settings, camera
+from near_core.scene import Lamp, Occluders, Settings, camera
+from near_core.scene.probe import make_empty
 from near_core.worker import protocol
 
 
@@ -30,6 +31,16 @@ def test_messages_arrive_as_they_were_sent(tmp_path):
     assert message["bytes"].tobytes() == b"\0near\0" and message["pair"] == (1, "two") and message["number"] == 0.5
     assert message["settings"] == Settings(passes=("Combined",))
     assert (message["view"].world_to_camera == view.world_to_camera).all() and message["view"].width == 32
+
+
+def test_what_lights_a_picture_arrives_whole(tmp_path):
+    here, there = make_channels(tmp_path)
+    lamp = Lamp("spot", np.eye(4), np.ones(3), unblocked_by=("wall", "glass"))
+    wall = Occluders(np.zeros((3, 3), np.float32), np.int32([[0, 1, 2]]), ("wall",), np.int32([0]))
+    here.send({"lamps": [lamp], "occluders": wall, "probe": make_empty(np.zeros(3), 4)})
+    message = there.receive()
+    assert message["lamps"][0].key == lamp.key and message["occluders"].hash == wall.hash
+    assert message["probe"].hash == make_empty(np.zeros(3), 4).hash
 
 
 def test_array_file_grows_and_starts_over_when_all_was_taken(tmp_path):

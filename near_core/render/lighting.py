@@ -1,0 +1,159 @@
+"""Instances under their light: the World, what their probes or their neighbours show before it, and lamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from ..cache import RecentResults, count_bytes
+from ..directions import polar_rotation
+from ..light import lamplight, terms, transport
+from ..light import lamps as _lamps
+from ..light.config import LampConfig, TransportConfig
+from ..light.lamplight import LampLight
+from ..light.shadows import Caster, Surroundings
+from ..light.transport import Illumination, PreparedLight
+from ..models.mini import runtime
+from ..progress import Progress, silent
+from ..scene import Environment, Instance, Lamp, Occluders, Probe
+from ..scene.probe import make_empty
+from . import neighbours
+from .neighbours import Neighbour
+from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
+from .sight import SeenInstance, StandingInstances
+
+
+@dataclass(frozen=True, eq=False)
+class Lighting:
+    """What a picture's instances stand in: the World, lamps, and what casts shadows in their light: instances and
+    occluders."""
+
+    world: PreparedLight
+    lamps: Sequence[Lamp]
+    standing: StandingInstances
+    occluders: Occluders | None
+
+
+@dataclass(frozen=True, eq=False)
+class AssetInLight:
+    """An asset as it stands in its light. light: the World, with what a probe shows before it. illumination: under this
+    light; lamps: under lamps, None where none shine. rotation: (3, 3), asset frame -> world. surroundings: what casts
+    shadows in the light of lamps. key: equal where all of it is."""
+
+    asset: PreparedAsset
+    light: PreparedLight
+    illumination: Illumination
+    lamps: LampLight | None
+    rotation: np.ndarray
+    surroundings: Surroundings
+    key: Hashable
+
+
+class InstanceLights:
+    """Lights instances, and keeps what the next picture can use: light per map, illumination per asset and rotation."""
+
+    def __init__(self, model: runtime.NearMini, assets: PreparedAssets, config: TransportConfig, lamps: LampConfig
+                 ) -> None:
+        self._model, self._assets, self._transport, self._config = model, assets, config, lamps
+        self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
+        self._probes: RecentResults[Probe] = RecentResults(64)
+        self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
+        self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
+
+    def prepare(self, environment: Environment) -> PreparedLight:
+        """An environment made ready."""
+        return self._lights.get_or(environment.hash, lambda: self._tokenize(
+            transport.prepare_light(environment, self._transport))).turn(environment)
+
+    def _tokenize(self, light: PreparedLight) -> PreparedLight:
+        if "tokenizer" not in self._model.graphs:
+            return light
+        return replace(light, tokens=self._model.run(
+            "tokenizer", radiance=terms.look_up_tokens(light, terms.spread_tokens()))[0])
+
+    def look_around(self, seen: Sequence[SeenInstance], around: Lighting, threads: int, progress: Progress
+                    ) -> list[SeenInstance]:
+        """The same, those beside other assets with a probe of these."""
+        chosen, probes = neighbours.choose(seen, around.standing), {}
+        for number, beside in chosen.items():
+            progress("Light transport", len(probes) / len(chosen))
+            own = next(each for each in seen if each.number == number)
+            shown = [self._light_alone(other, own.level, around, threads) for other in beside]
+            draw = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in shown], threads)
+            probes[number] = self._probes.get_or((own.matrix.tobytes(), *(key for key, _ in shown)), draw)
+        return [replace(each, instance=replace(each.instance, probe=probes[each.number]))
+                if each.number in probes else each for each in seen]
+
+    def _light_alone(self, number: int, level: int, around: Lighting, threads: int
+                     ) -> tuple[Hashable, Callable[[], Neighbour]]:
+        """An instance as if nothing stood beside it: what its light depends on, and a function that makes it."""
+        standing = around.standing
+        place = int(np.searchsorted(standing.rows, number))
+        alone = SeenInstance(number, standing.instances[number], standing.matrices[place], level, 1.0, 0.0)
+        lit = self.shine(alone, around, True, threads)
+
+        def make() -> Neighbour:
+            radiance = lit.illumination.radiosity[:, :3] * np.float32(lit.light.environment.strength)
+            if lit.lamps is not None:
+                radiance = radiance + lit.lamps.radiosity[:, :3]
+            return Neighbour(lit.asset.transport.grid, radiance, alone.matrix)
+        return lit.key, make
+
+    def shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress = silent
+              ) -> AssetInLight:
+        """Lights an instance. suns: trace rays towards what outshines the sky."""
+        prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
+        world, taken = self._take_suns(around.world, instance)
+        shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + taken
+        shining, far = _lamps.choose(shining, matrix, self._config)
+        light, rotation = self._find_light(around.world, world, seen, far), polar_rotation(matrix)
+        which = instance.asset.hash, seen.level, instance.look.material
+        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
+               light.near and (light.near.position.tobytes(), matrix.tobytes()))
+        illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
+            prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
+        surroundings, lamplit, shone = Surroundings(), None, None
+        if shining:
+            surroundings = self._surround(seen, shining, around)
+            shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
+            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
+                prepared.transport, shining, matrix, rotation, surroundings, self._config, threads))
+        return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
+                        (key, light.environment.strength, matrix.tobytes(), shone))
+
+    def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
+        """What can cast shadows on an instance; others as coarsely as it is seen itself."""
+        rest, own = around.standing.find_casters(seen.number, shining), seen.instance
+        others = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(each.matrix), each.name)
+                       for each in rest)
+        return Surroundings(others, around.occluders, (
+            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes(), each.name) for each in rest),
+            around.occluders and around.occluders.hash, own.name, own.shadow), own.name, own.shadow)
+
+    def _take_suns(self, light: PreparedLight, instance: Instance) -> tuple[Environment, list[Lamp]]:
+        """The World without its suns, and these, where something around an instance may be in their way."""
+        if instance.probe is None or not light.spots:
+            return light.environment, []
+        world = light.environment
+        return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
+                                   lambda: transport.take_suns(light, self._transport))
+
+    def _find_light(self, light: PreparedLight, world: Environment, seen: SeenInstance, far: Sequence[Lamp]
+                    ) -> PreparedLight:
+        """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
+        probe = seen.instance.probe
+        if probe is None and not far:
+            return light
+        if probe is None:
+            probe = make_empty(seen.matrix[:3, 3])
+        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash, tuple(lamp.key for lamp in far))
+        return self._lights.get_or(key, lambda: self._tokenize(
+            transport.prepare_probe(probe, world, far, self._transport)))
+
+
+def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], threads: int) -> Probe:
+    return neighbours.draw_probe(position, [make() for make in beside], threads=threads)

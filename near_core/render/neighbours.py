@@ -1,0 +1,65 @@
+"""Assets as what stands around each other: a probe of the assets beside one, where nothing else says what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._kernels import ggx, grid
+from ..light.shadows import turn_rays
+from ..scene import Probe
+from .config import NeighbourConfig
+from .sight import SeenInstance, StandingInstances
+
+FINER = 2  # rays along a texel's edge
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """An asset beside another one. solid: its M surfels. radiance: (M, 3) float32, what leaves them. matrix: (4, 4),
+    asset frame -> world."""
+
+    solid: grid.Grid
+    radiance: np.ndarray
+    matrix: np.ndarray
+
+
+def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: NeighbourConfig = NeighbourConfig()
+           ) -> dict[int, list[int]]:
+    """Which instances of a picture get a probe of their neighbours, and whom it shows: numbers among all instances.
+    Those that look largest, without a probe of their own."""
+    largest = sorted({each.number: each for each in seen if each.instance.probe is None
+                      and each.pixels >= config.least_pixels}.values(), key=lambda each: -each.pixels)
+    found = {}
+    for each in largest[:config.most]:
+        place = int(np.searchsorted(standing.rows, each.number))
+        away = np.linalg.norm(standing.center - standing.center[place], axis=1)
+        near = (standing.radius > config.least_angle * away) & (np.arange(len(away)) != place)
+        nearest = np.flatnonzero(near)[np.argsort(away[near], kind="stable")][:config.shown]
+        if len(nearest):
+            found[each.number] = [int(standing.rows[row]) for row in nearest]
+    return found
+
+
+def draw_probe(position: np.ndarray, neighbours: Sequence[Neighbour], config: NeighbourConfig = NeighbourConfig(),
+               threads: int = 0) -> Probe:
+    """What is seen of neighbours from a position (3,), metres, world."""
+    rows = config.probe_rows * FINER
+    direction = np.ascontiguousarray(ggx.compute_directions(rows).reshape(-1, 3), np.float32)
+    origin, nearest = np.asarray(position, np.float32)[None], np.full(len(direction), np.inf, np.float32)
+    radiance = np.zeros((len(direction), 4), np.float32)
+    for each in neighbours:
+        start, along, length = turn_rays(np.linalg.inv(each.matrix), origin, direction)
+        start = np.ascontiguousarray(np.broadcast_to(start, along.shape))
+        hit, met = each.solid.trace(start, np.ascontiguousarray(along), threads=threads)
+        away = met / length
+        first = np.flatnonzero((hit >= 0) & (away < nearest))
+        faces = np.einsum("kc,kc->k", each.solid.normal[hit[first]], along[first]) < 0
+        nearest[first] = away[first]
+        radiance[first, :3] = each.radiance[hit[first]] * faces[:, None]
+        radiance[first, 3] = 1
+    blocks = config.probe_rows, FINER, 2 * config.probe_rows, FINER
+    radiance, nearest = radiance.reshape(*blocks, 4).mean((1, 3)), nearest.reshape(blocks).min((1, 3))
+    return Probe(radiance, nearest, np.asarray(position, np.float64))
