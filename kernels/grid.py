@@ -1,4 +1,4 @@
-"""Rays through a sparse voxel grid of surfels, light gathered over their hit tables, traced specular reflections.
+"""Rays through a sparse voxel grid of surfels, light gathered over their hit tables.
 
 Everything lies in the asset's frame: the unit cube [-0.5, 0.5]^3, Z up. The specification is kernels/twins/grid.py.
 """
@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .around import Around
 from .ggx import Pyramid
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
@@ -19,10 +18,6 @@ _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, INTEG
                  INTEGER, *[POINTER] * 4, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
-_trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 2, INTEGER, INTEGER, POINTER,
-                         POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
-_reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
-                  INTEGER)
 _blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
 
 
@@ -90,7 +85,8 @@ class Grid:
                            self.dilation, self.skip, self.lift)
 
     @property
-    def _address(self) -> int:
+    def address(self) -> int:
+        """Of the struct that kernels take."""
         return ctypes.addressof(self._view)
 
     def trace(self, origin: np.ndarray, direction: np.ndarray, *, normal: np.ndarray | None = None,
@@ -107,7 +103,7 @@ class Grid:
             require("normal", normal, (count, 3))
         in_cells = origin / np.float32(self.cell) + np.float32(self.resolution / 2)
         hit, distance = np.empty(count, np.int32), np.empty(count, np.float32)
-        _trace(self._address, in_cells, direction, normal, count, hit, distance, threads)
+        _trace(self.address, in_cells, direction, normal, count, hit, distance, threads)
         return hit, distance
 
     def trace_table(self, direction: np.ndarray, *, index: np.ndarray | None = None, threads: int = 0) -> np.ndarray:
@@ -121,11 +117,11 @@ class Grid:
             place = np.arange(len(self), dtype=np.int32)
             row = self._arrays[6]
         else:
-            place = self._place[_in_range("index", index, len(self))]
+            place = self._place[in_range("index", index, len(self))]
             row = np.argsort(place, kind="stable").astype(np.int32)
             place = place[row]
         table = np.empty((len(place), len(direction)), np.int32)
-        _trace_table(self._address, place, row, len(place), direction, len(direction), table, threads)
+        _trace_table(self.address, place, row, len(place), direction, len(direction), table, threads)
         return table
 
     def trace_sky(self, direction: np.ndarray, opened: np.ndarray, *, index: np.ndarray | None = None,
@@ -136,10 +132,10 @@ class Grid:
         False also below the geometric normal's horizon. index: (N,) int32, the surfels to ask for, each once, default
         all; quickest in the order of `parts`.
         """
-        index = self._arrays[6] if index is None else _in_range("index", index, len(self))
+        index = self._arrays[6] if index is None else in_range("index", index, len(self))
         count = len(require("direction", direction, (None, 3)))
         require("opened", opened, (len(self), count), bool)
-        _trace_sky(self._address, index, len(index), direction, count, opened, threads)
+        _trace_sky(self.address, index, len(index), direction, count, opened, threads)
 
     def see_sky(self, direction: np.ndarray, index: np.ndarray, *, threads: int = 0) -> np.ndarray:
         """The same for some surfels, each once: (N, D) bool."""
@@ -166,7 +162,7 @@ def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.nda
     require("normal", normal, (count, 3)), require("share", share, (len(grid),))
     in_cells = position / np.float32(grid.cell) + np.float32(grid.resolution / 2)
     out = np.empty((count, channels), np.float32)
-    _blend(grid._address, in_cells, normal, count, share, features, channels, radius, out, threads)
+    _blend(grid.address, in_cells, normal, count, share, features, channels, radius, out, threads)
     return out
 
 
@@ -247,77 +243,6 @@ def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *,
     return bounced, radiosity
 
 
-def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
-                   radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
-                   rays: int = 16, seed: int = 0, points: tuple[np.ndarray, np.ndarray] | None = None,
-                   threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
-
-    index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
-    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels
-    send out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the
-    map's. around: what lies before the map, for origins of the asset's frame. rays: per surfel; a Hammersley set that a
-    hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
-    lose no energy. points: (K, 3) and (K, 3) float32, where other reflections than the surfels' start, in the asset's
-    frame, and geometric normals; index then only rotates. Returns
-    open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
-        (filtered importance sampling, Krivanek and Colbert 2008),
-    traced: (K, 2, 3) float32, where rays that hit return the radiosity there,
-    blocked: (K,) float32, the share of the lobe that hits.
-    Source: Heitz 2018 (visible normals, height-correlated Smith), Schlick 1994.
-    """
-    index = _in_range("index", index, len(grid))
-    count = len(index)
-    origin = outward = None
-    if points is not None:
-        origin = require("points[0]", points[0], (count, 3)) / np.float32(grid.cell) + np.float32(grid.resolution / 2)
-        outward = require("points[1]", points[1], (count, 3))
-    require("view", view, (count, 3))
-    require("normal", normal, (count, 3))
-    require("roughness", roughness, (count,))
-    require("radiosity", radiosity, (len(grid), 4))
-    asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
-    if not 1 <= rays <= 65536:
-        raise ValueError(f"rays must be 1 to 65536, not {rays}.")
-    open_sky, traced = np.empty((2, count, 2, 3), np.float32)
-    blocked = np.empty(count, np.float32)
-    around = around and around.move(_from_cells(grid, around))
-    _trace_specular(grid._address, index, origin, outward, view, normal, roughness, count, radiosity, pyramid.texels,
-                    pyramid.height, pyramid.levels, asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF,
-                    open_sky, traced, blocked, threads)
-    return open_sky, traced, blocked
-
-
-def reflect(light: Pyramid, surface: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
-            key: np.ndarray, asset_to_map: np.ndarray, *, around: Around | None = None,
-            origin: np.ndarray | None = None, rays: int = 64, threads: int = 0) -> np.ndarray:
-    """What a GGX surface under the whole open map reflects: specular = F0 * x[:, 0] + F90 * x[:, 1].
-
-    trace_specular's `open` with as many rays as one likes, since none of them is traced. surface, view, normal: (K, 3)
-    float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness: (K,)
-    float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). around: as there, for rays from
-    origin (K, 3) float32. Returns (K, 2, 3) float32.
-    """
-    count = len(require("key", key, (None,), np.int32))
-    for name, value in (("surface", surface), ("view", view), ("normal", normal)):
-        require(name, value, (count, 3))
-    require("roughness", roughness, (count,))
-    if around is not None:
-        require("origin", origin, (count, 3))
-    out = np.empty((count, 2, 3), np.float32)
-    _reflect(light.texels, light.height, light.levels, surface, view, normal, roughness, key, count,
-             np.ascontiguousarray(asset_to_map, np.float32).reshape(9), around and around.address, origin, rays, out,
-             threads)
-    return out
-
-
-def _from_cells(grid: Grid, around: Around) -> np.ndarray:
-    """(3, 4), the place of `around` for origins in cells."""
-    place = around.place.astype(np.float64) * [grid.cell, grid.cell, grid.cell, 1]
-    place[:, 3] -= place[:, :3] @ np.full(3, grid.resolution / 2)
-    return place
-
-
 def _morton4(voxel: np.ndarray) -> np.ndarray:
     """(N, 3) -> (N,): the low two bits of x, y, z interleaved."""
     x, y, z = voxel.T
@@ -351,7 +276,8 @@ def _by_component(rows: np.ndarray) -> np.ndarray:
     return out
 
 
-def _in_range(name: str, index: np.ndarray, count: int) -> np.ndarray:
+def in_range(name: str, index: np.ndarray, count: int) -> np.ndarray:
+    """Returns index (K,) int32 if all of it lies in 0 .. count - 1, else raises ValueError."""
     require(name, index, (None,), np.int32)
     if len(index) and not (index.min() >= 0 and index.max() < count):
         raise ValueError(f"{name} must lie in 0 to {count - 1}.")

@@ -10,7 +10,7 @@ _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
 if TYPE_CHECKING:
-    from kernels import around, attention, ggx, grid, library, microfacets, splat, triangles
+    from kernels import around, attention, ggx, grid, library, microfacets, smooth, specular, splat, triangles
 else:
     around = importlib.import_module(f"{_name}.around")
     attention = importlib.import_module(f"{_name}.attention")
@@ -18,5 +18,7 @@ else:
     grid = importlib.import_module(f"{_name}.grid")
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")
+    smooth = importlib.import_module(f"{_name}.smooth")
+    specular = importlib.import_module(f"{_name}.specular")
     splat = importlib.import_module(f"{_name}.splat")
     triangles = importlib.import_module(f"{_name}.triangles")

@@ -175,8 +175,8 @@ struct Walkers {
     }
 };
 
-// Traces rays until none is left: next(slot, ray) -> bool writes the next one, done(slot, hit) takes what it met. A slot,
-// of SLOTS, holds one ray at a time. Two teams walk in turn, so that one computes while the other waits for memory.
+// Traces rays until none is left: next(slot, ray) -> bool writes the next one, done(slot, hit) takes what it met, after
+// which next may have more. A slot, of SLOTS, holds one ray at a time. Two teams walk in turn, so that one computes while the other waits for memory.
 constexpr int TEAMS = 2, SLOTS = TEAMS * LANES;
 constexpr int REFILL = 4;  // idle lanes of a team for which it is worth asking for rays
 
@@ -201,6 +201,7 @@ inline void walk(const NearGrid &g, const Next &next, const Done &done) {
             }
             const uint32_t entered = team[i].enter(g, fresh, rays);
             for (uint32_t rest = fresh & ~entered; rest; rest &= rest - 1) done(i * LANES + __builtin_ctz(rest), SKY);
+            more |= (fresh & ~entered) != 0;
             live[i] |= entered;
         }
         if (!more && !(live[0] | live[1])) return;
@@ -213,6 +214,7 @@ inline void walk(const NearGrid &g, const Next &next, const Done &done) {
                 const int k = __builtin_ctz(rest);
                 done(i * LANES + k, team[i].hit(k));
             }
+            more |= stopped != 0;
             live[i] &= ~stopped;
         }
     }

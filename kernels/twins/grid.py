@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .. import microfacets
 from ..ggx import LUMINANCE
 from . import ggx
 
@@ -102,44 +101,6 @@ def bounce(table, direction, normal, direct, albedo, rounds):
     for _ in range(rounds):
         bounced = gather(table, direction, normal, albedo * (direct + bounced))
     return bounced, albedo * (direct + bounced)
-
-
-def tangents(n):
-    """Two unit vectors that complete (K, 3) unit vectors to right-handed frames (Duff et al. 2017)."""
-    x, y, z = n.T
-    sign = np.copysign(1, z)
-    a = -1 / (sign + z)
-    b = x * y * a
-    return np.stack([1 + sign * x * x * a, sign * b, -sign * x], -1), np.stack([b, sign + y * y * a, -y], -1)
-
-
-def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0, points=None):
-    """open, traced (K, 2, 3) and blocked (K,); `levels` of twins.ggx.build_pyramid."""
-    origin, outward = (grid.position[index], grid.normal[index]) if points is None else points
-    surface, n, v = (a.astype(np.float64) for a in (outward, normal, view))
-    s, t = tangents(n)
-    local = np.stack([(v * s).sum(-1), (v * t).sum(-1), np.maximum((v * n).sum(-1), 1e-3)], -1)
-    local /= np.linalg.norm(local, axis=-1, keepdims=True)
-    first = ggx.hash(index.astype(np.uint32) ^ ggx.hash(np.uint32([seed])))
-    u = microfacets.hammersley(rays, np.stack([first, ggx.hash(first)], -1))
-    alpha = np.clip(roughness.astype(np.float64) ** 2, 1e-3, 1)
-    l, weight, fresnel, density = microfacets.reflect(local[:, None], alpha[:, None, None], u[..., 0], u[..., 1])
-    l = l[..., :1] * s[:, None] + l[..., 1:2] * t[:, None] + l[..., 2:] * n[:, None]
-    below = (l * surface[:, None]).sum(-1, keepdims=True)
-    l = l - 2 * np.minimum(below, 0) * surface[:, None]
-
-    count = len(index)
-    lod = microfacets.footprint(len(levels[0]), density, rays)
-    in_map = (l @ np.asarray(asset_to_map, np.float64).T).reshape(-1, 3)
-    sky = ggx.sample(levels, in_map, lod.reshape(-1)).reshape(count, rays, 3)
-    many = np.repeat(np.arange(count), rays)
-    hit, _ = trace(grid, origin[many], l.reshape(-1, 3), outward[many])
-    hit = hit.reshape(count, rays)
-    front = (grid.normal[np.maximum(hit, 0)] * l).sum(-1) < 0
-    seen = np.where(hit[..., None] >= 0, radiosity[np.maximum(hit, 0), :3] * front[..., None], sky)
-    factor = np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
-    mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance)
-    return mean(sky), mean(seen), (weight * (hit >= 0)).sum(1) / weight.sum(1)
 
 
 def blend(grid, position, normal, features, share, radius=1.5):

@@ -33,6 +33,7 @@ class TransportConfig:
     spot_roughness: float = 0.1  # at least, for the reflection of a spot
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
+    mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn
     point_rays: int = 32  # of a point between surfels, not traced
     traced_rays: int = 16  # of a point between surfels, traced
     least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._kernels import grid
+from .._kernels import grid, specular
 from ..asset import Surfels
 from ..scene import Occluders
 from . import lamplight, principled
@@ -78,23 +78,65 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.n
     return Neighbourhood(told, np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity))
 
 
-def shade_points(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray
+@dataclass(frozen=True, eq=False)
+class MetPoints:
+    """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
+    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
+    mirroring: (K,) bool, those in whose lobe the asset itself may be."""
+
+    points: Surfels
+    view: np.ndarray
+    told: np.ndarray
+    mirroring: np.ndarray
+
+
+def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray) -> MetPoints:
+    """What the surfels around tell points. points, view: as MetPoints."""
+    told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
+                      radius=lit.transport.config.blend_radius, threads=1)
+    told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked)
+
+
+def _find_columns(lit: LitSurface) -> tuple[int, int]:
+    """Where in what is told the lamps begin, and what the caller added."""
+    lamps = _Told.OTHER + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
+    return lamps, lamps + (0 if lit.lamps is None else lit.lamps.lit.shape[1])
+
+
+def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
+    """What points reflect of the asset itself, for F0 and F90 (6), and how much of the lobe this hides. (K, 7) float32.
+
+    key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
+    for its neighbours. Traced where the surfels around say that there is any.
+    """
+    light, config, rows = lit.light, lit.transport.config, np.flatnonzero(met.mirroring)
+    made = np.zeros((len(met.points), 7), np.float32)
+    if len(rows):
+        part, layer = met.points.take(rows), light.choose("base", lit.matrix)
+        opened, traced, blocked = specular.trace_specular(
+            lit.transport.grid, key[rows], np.ascontiguousarray(met.view[rows]), part.shading_normal, part.roughness,
+            lit.illumination.radiosity, layer.far, light.asset_to_map(lit.rotation).astype(np.float32),
+            around=layer.around, mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
+            points=(part.position, part.normal), threads=1)
+        made[rows, :6] = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0).reshape(-1, 6)
+        made[rows, 6] = blocked
+    return made
+
+
+def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
                  ) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
     """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what the caller
     added to the neighbourhood, (K, n), zeros where no surfel nearby was shaded.
 
-    points: K on the surface of the asset, normals on the side that is seen; their area counts for nothing. view: (K, 3)
-    float32 unit, asset frame. index of what returns is -1: points have no surfel of their own.
+    mirrored: (K, 7), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
     """
-    told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
-                      radius=lit.transport.config.blend_radius, threads=1)
-    told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    spots = _Told.OTHER + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
-    lamps = spots + (0 if lit.lamps is None else lit.lamps.lit.shape[1])
-    told[:, lamps:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    points, view, told = met.points, met.view, met.told
+    spots, lamps = _find_columns(lit)
     irradiance = _find_irradiance(lit, points, told)
     opened, glare = _reflect_map(lit, points, view, told[:, _Told.OTHER:spots])
-    own, blocked = _reflect_asset(lit, points, view, told[:, _Told.BLOCKED])
+    own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
     specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
@@ -129,9 +171,9 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
         if chosen.any():
             rows = pick_rows(chosen)
             part = points.take(rows)
-            opened[rows] = grid.reflect(layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal,
-                                        part.roughness, key[rows], turn, around=layer.around, origin=part.position,
-                                        rays=config.point_rays, threads=1)
+            opened[rows] = specular.reflect(
+                layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal, part.roughness,
+                key[rows], turn, around=layer.around, origin=part.position, rays=config.point_rays, threads=1)
     if wide.any():
         rows = pick_rows(wide)
         each = reflect_directions(points.take(rows), view[rows], light.suns[-light.spots:] @ turn,
@@ -140,23 +182,6 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
         for out, sent in zip(glare, (each, each * arrives[rows][..., None])):
             out[rows] = limit_luminance(np.tensordot(sent, weight, (1, 0)), limit)
     return opened, glare
-
-
-def _reflect_asset(lit: LitSurface, points: Surfels, view: np.ndarray, seen: np.ndarray
-                   ) -> tuple[np.ndarray, np.ndarray]:
-    """What points reflect of the asset itself, (K, 2, 3), and how much of the lobe this hides, (K,): traced where the
-    surfels around say that there is any: seen (K,), their share."""
-    light, config = lit.light, lit.transport.config
-    own, blocked = np.zeros((len(points), 2, 3), np.float32), np.zeros(len(points), np.float32)
-    rows = np.flatnonzero(seen > config.least_blocked)
-    if len(rows):
-        part, layer = points.take(rows), light.choose("base", lit.matrix)
-        opened, traced, blocked[rows] = grid.trace_specular(
-            lit.transport.grid, np.zeros(len(rows), np.int32), np.ascontiguousarray(view[rows]), part.shading_normal,
-            part.roughness, lit.illumination.radiosity, layer.far, light.asset_to_map(lit.rotation).astype(np.float32),
-            around=layer.around, rays=config.traced_rays, points=(part.position, part.normal), threads=1)
-        own[rows] = np.maximum(traced - opened * (1 - blocked[rows])[:, None, None], 0)
-    return own, blocked
 
 
 def _light_by_lamps(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._kernels import ggx, grid
+from .._kernels import ggx, specular
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from ..image import luminance
@@ -58,8 +58,8 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         rows = pick_rows(chosen)
         if chosen.any():
             opened[rows], traced[rows], blocked[rows] = _trace_reflections(
-                prepared, surfels.take(rows), illumination.radiosity, layer, asset_to_map, index[rows], view[rows],
-                rays, threads)
+                prepared, surfels.take(rows), illumination.radiosity, layer, prepared.find_mirrors(light, matrix),
+                asset_to_map, index[rows], view[rows], rays, threads)
     own = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0)
     if illumination.lit is not None:
         rows, turn = pick_rows(wide), asset_to_map.astype(np.float32)
@@ -94,7 +94,7 @@ def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotat
 def trace_among(prepared: Transport, lamps: LampLight, shaded: Shaded, rays: int, threads: int = 1) -> np.ndarray:
     """What shaded surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90."""
     surfels = shaded.surfels
-    return grid.trace_specular(
+    return specular.trace_specular(
         prepared.traced, prepared.find_origins(shaded.index), shaded.view, surfels.shading_normal, surfels.roughness,
         prepared.spread(lamps.radiosity), _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
 
@@ -108,15 +108,15 @@ def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
 
 
 def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, layer: NearLayer,
-                       asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray, rays: int, threads: int
-                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                       mirrors: specular.Mirrors | None, asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray,
+                       rays: int, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
-    opened, traced, blocked = grid.trace_specular(
+    opened, traced, blocked = specular.trace_specular(
         prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
-        prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around,
+        prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around, mirrors=mirrors,
         rays=rays, threads=threads)
     # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
-    smooth = grid.reflect(layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+    smooth = specular.reflect(layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
                           index.astype(np.int32), asset_to_map, around=layer.around, origin=surfels.position,
                           rays=prepared.config.open_rays * rays, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .._kernels import ggx, grid
+from .._kernels import ggx, grid, specular
 from ..asset import Surfels
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import fibonacci_sphere, unit
@@ -166,7 +166,8 @@ class Transport:
 
     fine: what they are traced through, None where that is their own grid. words: which directions are open, as
     grid.pack_open. links: who lights whom.
-    albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance.
+    albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance. mirrors: rows of
+    specular.Mirrors for the surfels of `traced`, None where none is a metal.
     """
 
     surfels: Surfels
@@ -176,6 +177,7 @@ class Transport:
     words: np.ndarray
     links: grid.Links  # type: ignore[name-defined]  # the module, not the field above
     albedo: np.ndarray
+    mirrors: np.ndarray | None
     config: TransportConfig
 
     @property
@@ -186,6 +188,14 @@ class Transport:
     def find_origins(self, index: np.ndarray) -> np.ndarray:
         """The surfels of `traced` from which rays leave for those at index (K,), (K,) int32."""
         return np.ascontiguousarray(self.fine.heirs[index] if self.fine else index, np.int32)
+
+    def find_mirrors(self, light: PreparedLight, matrix: np.ndarray | None) -> specular.Mirrors | None:
+        """What rays see of metals under a light, None where there are none. matrix: as PreparedLight.choose takes
+        it."""
+        if self.mirrors is None:
+            return None
+        layer = light.choose("whole", matrix)
+        return specular.Mirrors(self.mirrors, layer.far, layer.around, self.config.mirror_bounces)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values (M, n) of the surfels as those of the surfels of `traced`."""
@@ -207,7 +217,17 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
             fine.grid.trace_table(directions, index=fine.heirs[index], threads=threads), fine)
     return Transport(surfels, lattice, fine, directions, grid.pack_open(table),
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
-                     compute_albedo(surfels, config) / np.float32(math.pi), config)
+                     compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine), config)
+
+
+def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | None:
+    """Rows of specular.Mirrors for surfels, or for those that they are traced through; None where none is a metal."""
+    metallic = surfels.metallic[:, None]
+    if not metallic.any():
+        return None
+    rows = np.concatenate([surfels.shading_normal, surfels.roughness[:, None], metallic * surfels.base_color, metallic],
+                          1, dtype=np.float32)
+    return rows[fine.owners] if fine else rows
 
 
 def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:

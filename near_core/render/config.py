@@ -56,7 +56,8 @@ class SplattingConfig:
     oblique: float = 0.7  # cosine from which a pixel is oblique: its look at a map is a line
     least_obliqueness: float = 0.1  # cosine at which that line is longest
     skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
-    skin_pixels: int = 1 << 20  # of a picture, that are drawn at once
+    smooth_reach: int = 3  # pixels to either side over which what a skin mirrors of itself is averaged
+    skin_pixels: int = 1 << 19  # of a picture, that are drawn at once
     skin_cell: float = 0.75  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 1  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
 

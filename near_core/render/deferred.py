@@ -10,7 +10,7 @@ import numpy as np
 from ..asset import Surfels
 from ..directions import unit
 from ..light import points, terms
-from ..light.points import LitSurface
+from ..light.points import LitSurface, MetPoints, Neighbourhood
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
@@ -75,6 +75,35 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     undecoded = replace(settings, shading="transport") if instance.decoded else settings
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     strength = lit.light.environment.strength
+    around = _shade_some(instance, settings, undecoded, rays, config, progress)
+
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray) -> tuple[MetPoints, np.ndarray]:
+        met = points.meet(lit, around, instance.look.dress(surfels), np.ascontiguousarray(to_camera @ rotation))
+        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
+
+    def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        shaded, by_lamps, change = points.shade_points(lit, met, mirrored)
+        surfels = met.points
+        radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
+        if by_lamps is not None:
+            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
+        features = np.zeros((len(surfels), channels), np.float32)
+        known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
+            "Base Color": surfels.base_color, "Normal": unit(surfels.shading_normal @ covector),
+            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
+            "Confidence": surfels.confidence}, settings.passes)
+        features[:, :known.shape[1]] = known
+        if instance.channel is not None:
+            features[:, known.shape[1] + instance.channel] = 1
+        return features
+
+    return PlacedSkin(instance.skin, lit.matrix, meet, shade)
+
+
+def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settings, rays: int, config: SplattingConfig,
+                progress: Progress) -> Neighbourhood:
+    """The surfels that the points of a skin lie between, some of them shaded, with what the decoder changes."""
+    lit, rotation = instance.lit, instance.lit.rotation.astype(np.float32)
 
     def shade_part(rows: np.ndarray) -> tuple[Shaded, np.ndarray]:
         view = np.ascontiguousarray(instance.to_camera[rows] @ rotation)
@@ -89,25 +118,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     some = np.arange(0, len(instance.surfels), config.skin_stride)
     parts = np.array_split(some, -(-len(some) // AT_ONCE) or 1)
     made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
-    around = points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
-
-    def shade(surfels: Surfels, to_camera: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        surfels, view = instance.look.dress(surfels), np.ascontiguousarray(to_camera @ rotation)
-        shaded, by_lamps, change = points.shade_points(lit, around, surfels, view)
-        radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
-        if by_lamps is not None:
-            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-        features = np.zeros((len(surfels), channels), np.float32)
-        known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
-            "Base Color": surfels.base_color, "Normal": unit(surfels.shading_normal @ covector),
-            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
-            "Confidence": surfels.confidence}, settings.passes)
-        features[:, :known.shape[1]] = known
-        if instance.channel is not None:
-            features[:, known.shape[1] + instance.channel] = 1
-        return features
-
-    return PlacedSkin(instance.skin, lit.matrix, shade)
+    return points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
 
 def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray

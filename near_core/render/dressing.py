@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..light.transport import Transport, compute_albedo
+from ..light.transport import Transport, compute_albedo, describe_mirrors
 from ..scene.look import AssetLook
 from .surface import Surface
 
@@ -25,8 +25,9 @@ def dress(made: Dressed, look: AssetLook) -> Dressed:
         changed["shift"] = look.recolor(own) - surfels.base_color[made.texels.surfel]
     transport: Transport | None = getattr(made, "transport", None)
     if transport is not None:
-        changed["transport"] = replace(transport, surfels=surfels, albedo=compute_albedo(
-            surfels, transport.config) / np.float32(np.pi))
+        changed["transport"] = replace(
+            transport, surfels=surfels, albedo=compute_albedo(surfels, transport.config) / np.float32(np.pi),
+            mirrors=describe_mirrors(surfels, transport.fine))
     return replace(made, **changed)
 
 

@@ -156,7 +156,7 @@ def choose_levels(pixels: float, widest: float, config: SplattingConfig = Splatt
     pixels: how wide a cell of level 0 is. widest: how wide cells may be; the coarsest level is taken that keeps to it.
     Just past the size where it begins, the finer one fades.
     """
-    exact = np.log2(widest / max(pixels, 1e-9))
+    exact = np.log2(widest / np.clip(pixels, 1e-9, 1e9))
     level = int(np.clip(np.floor(exact), 0, LEVELS - 1))
     faded = (exact - level) / config.fade
     if level == 0 or faded >= 1:

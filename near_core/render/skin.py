@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from .._kernels import triangles
-from ..asset import Skin, SkinMaterial, Surfels
+from .._kernels import smooth, triangles
+from ..asset import Skin, SkinMaterial, Surfels, concatenate
 from ..asset.skin import MAX_SIDE
 from ..directions import unit
 from ..errors import NearError
+from ..light.points import MetPoints
 from ..mesh import find_unwrapping, texture
 from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
@@ -20,6 +21,7 @@ from .config import SplattingConfig
 from .parallel import parallel_map
 
 TAPS = 4  # looks at a map along an oblique pixel
+TILE = 8  # pixels along a tile in which no two points have the same rays
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 
 
@@ -191,12 +193,15 @@ def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: 
 
 @dataclass(frozen=True, eq=False)
 class PlacedSkin:
-    """A skin in the world. matrix: (4, 4) float64, asset frame -> world. shade: what K of its points look like: their
-    surfels, view (K, 3) asset frame, depth (K,) -> features (K, C), as passes.pack makes them."""
+    """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
+    of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,) -> MetPoints,
+    (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack
+    makes them."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    shade: Callable[[Surfels, np.ndarray, np.ndarray], np.ndarray]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
+    shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
 
     def eye(self, camera: Camera) -> np.ndarray:
         """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
@@ -259,19 +264,8 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
         through=through, **lens)
     if not len(points):
         return
-    opacity = np.empty(len(points), np.float32)
-    features = np.empty((len(points), image.shape[1]), np.float32)
-
-    def shade_part(rows: slice) -> None:
-        chosen = points.take(rows)
-        pixel = np.float32(pixel_size) * (1 if camera.orthographic else chosen.depth)
-        surfels = describe_points(prepared, chosen, pixel, eye, config)
-        opacity[rows] = surfels.opacity
-        world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
-        features[rows] = skin.shade(surfels, camera.directions_to(world), chosen.depth)
-
-    ends = np.linspace(0, len(points), -(-len(points) // AT_ONCE) + 1).astype(int)
-    parallel_map(shade_part, [slice(*pair) for pair in zip(ends[:-1], ends[1:])], lens["threads"], "Drawing", progress)
+    size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
+    features, opacity = _shade(skin, points, size, eye, camera, image.shape[1], config, lens["threads"], progress)
     weight = points.weight * opacity
     alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
     for c in range(image.shape[1]):
@@ -279,3 +273,41 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
     if prepared.transparent:
         shown = points.owner >= 0
         left[shown] = through[shown] * (1 - opacity[points.owner[shown]])
+
+
+def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np.ndarray, camera: Camera, channels: int,
+           config: SplattingConfig, threads: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """Features (K, channels) and opacity (K,) of points. size: (K,) of a pixel's edge at each, asset units."""
+    ends = np.linspace(0, len(points), -(-len(points) // AT_ONCE) + 1).astype(int)
+    parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:])]
+    key = (points.pixel % camera.width % TILE + TILE * (points.pixel // camera.width % TILE)).astype(np.int32)
+
+    def meet_part(rows: slice) -> tuple[MetPoints, np.ndarray]:
+        chosen = points.take(rows)
+        surfels = describe_points(skin.prepared, chosen, size[rows], eye, config)
+        world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
+        return skin.meet(surfels, camera.directions_to(world), key[rows])
+
+    met = parallel_map(meet_part, parts, threads, "Drawing", part(progress, 0.0, 0.6))
+    mirrored = _smooth([each for each, _ in met], np.concatenate([each for _, each in met]), points.pixel, size, camera,
+                       threads, config)
+    opacity = np.concatenate([each.points.opacity for each, _ in met])
+    features = np.empty((len(points), channels), np.float32)
+
+    def shade_part(number: int) -> None:
+        rows = parts[number]
+        features[rows] = skin.shade(met[number][0], mirrored[rows], points.depth[rows])
+
+    parallel_map(shade_part, range(len(parts)), threads, "Drawing", part(progress, 0.6, 1.0))
+    return features, opacity
+
+
+def _smooth(met: Sequence[MetPoints], mirrored: np.ndarray, pixel: np.ndarray, size: np.ndarray, camera: Camera,
+            threads: int, config: SplattingConfig) -> np.ndarray:
+    """What points mirror of the asset, (K, 7), without the noise of their few rays."""
+    wanted = np.concatenate([each.mirroring for each in met])
+    if not wanted.any():
+        return mirrored
+    points = concatenate([each.points for each in met])
+    return smooth.smooth(mirrored, pixel, points.position, points.normal, points.shading_normal, points.roughness, size,
+                         wanted, camera.width, camera.height, reach=config.smooth_reach, threads=threads)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kernels import around, ggx, grid
+from kernels import around, ggx, grid, specular
 from kernels.twins import around as twin
 from kernels.twins import ggx as twin_ggx
 
@@ -97,10 +97,10 @@ def test_a_reflection_sees_what_rays_see():
     origin, normal = np.float32([[0.3, 0, -0.2]]), np.float32([[1, 0, 0]])
     view = unit(np.float32([[1, 0, 0.8]]))  # mirrored it looks down and away
     smooth, first = np.full(1, 0.05, np.float32), np.zeros(1, np.int32)
-    seen = grid.reflect(light, normal, view, normal, smooth, first, np.eye(3), around=near, origin=origin)
+    seen = specular.reflect(light, normal, view, normal, smooth, first, np.eye(3), around=near, origin=origin)
     assert seen.sum(1).min() > 0.9  # the floor's white side
     scene = grid.Grid(origin, normal, 64)
-    opened, traced, _ = grid.trace_specular(scene, first, view, normal, smooth, np.zeros((1, 4), np.float32), light,
+    opened, traced, _ = specular.trace_specular(scene, first, view, normal, smooth, np.zeros((1, 4), np.float32), light,
                                             np.eye(3), around=near)
     np.testing.assert_allclose(opened, seen, atol=0.02)
     np.testing.assert_array_equal(opened, traced)

@@ -273,7 +273,7 @@ def test_speed_on_two_threads():
 
 
 def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():
-    from kernels import grid
+    from kernels import grid, specular
     rng = np.random.default_rng(0)
     normal = rng.standard_normal((400, 3)).astype(np.float32)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
@@ -283,9 +283,9 @@ def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():
     light = ggx.build_pyramid(rng.uniform(0, 2, (64, 128, 3)).astype(np.float32))
     index = np.arange(400, dtype=np.int32)
     ball = grid.Grid(normal * np.float32(0.4), normal, 64)
-    opened, _, _ = grid.trace_specular(ball, index, view, normal, roughness, np.zeros((400, 4), np.float32), light,
+    opened, _, _ = specular.trace_specular(ball, index, view, normal, roughness, np.zeros((400, 4), np.float32), light,
                                        np.eye(3, dtype=np.float32), rays=512)
-    made = grid.reflect(light, normal, view, normal, roughness, index, np.eye(3), rays=512)
+    made = specular.reflect(light, normal, view, normal, roughness, index, np.eye(3), rays=512)
     assert np.abs(made - opened).max() < 0.1 and np.abs(made - opened).mean() < 0.003
     white = ggx.build_pyramid(np.ones((64, 128, 3), np.float32))
-    assert grid.reflect(white, normal, view, normal, roughness, index, np.eye(3)).sum(1).max() < 1.001
+    assert specular.reflect(white, normal, view, normal, roughness, index, np.eye(3)).sum(1).max() < 1.001

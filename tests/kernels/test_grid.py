@@ -7,7 +7,6 @@ import pytest
 
 from kernels import ggx, grid
 from kernels.library import ISAS, isa
-from kernels.twins import ggx as twin_ggx
 from kernels.twins import grid as twin
 from tests.kernels.shapes import (
     CELL,
@@ -18,7 +17,6 @@ from tests.kernels.shapes import (
     fibonacci,
     inside_out,
     march,
-    rgb0,
     ring,
     surfels,
     toward,
@@ -32,6 +30,12 @@ def still_life():
     """A ring around a turned box, 20^3."""
     p, n = (np.concatenate(x) for x in zip(ring(0.36, 0.09)[:2], box((0.2, 0.1, 0.15))[:2]))
     return grid.Grid(*surfels(p, n, 20), 20)
+
+
+def use(variant, monkeypatch):
+    monkeypatch.setenv("NEAR_ISA", variant)
+    if isa() != variant:
+        pytest.skip(f"this machine has no {variant}")
 
 
 def test_the_room_of_a_brick_is_an_empty_cube_that_could_not_be_larger():
@@ -55,9 +59,7 @@ def same_wall(scene, a, b):
 
 @pytest.mark.parametrize("variant", ISAS)
 def test_trace_follows_its_twin(still_life, monkeypatch, variant):
-    monkeypatch.setenv("NEAR_ISA", variant)
-    if isa() != variant:
-        pytest.skip(f"this machine has no {variant}")
+    use(variant, monkeypatch)
     o, d = toward(np.random.default_rng(1), 3000)
     hit, distance = still_life.trace(o, d)
     expected, far = twin.trace(still_life, o, d)
@@ -155,9 +157,7 @@ def test_a_sheet_shows_the_side_that_faces_the_ray():
 
 @pytest.mark.parametrize("variant", ISAS)
 def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
-    monkeypatch.setenv("NEAR_ISA", variant)
-    if isa() != variant:
-        pytest.skip(f"this machine has no {variant}")
+    use(variant, monkeypatch)
     rng, d = np.random.default_rng(0), fibonacci(50)
     table = still_life.trace_table(d)
     normal = unit(still_life.normal + 0.3 * rng.normal(size=still_life.normal.shape))
@@ -205,93 +205,6 @@ def test_half_a_sky_that_is_seen_is_half_its_irradiance():
         assert np.allclose(visibility, share, atol=0.02)
 
 
-@pytest.fixture(scope="module")
-def light():
-    return np.random.default_rng(5).random((64, 128, 3)).astype(np.float32) ** 4 * 10
-
-
-def shading(scene, count, seed=0, bend=0.1):
-    rng = np.random.default_rng(seed)
-    index = rng.integers(0, len(scene), count).astype(np.int32)
-    n = scene.normal[index]
-    view = unit(n + 0.6 * rng.normal(size=(count, 3)))
-    return index, view, unit(n + bend * rng.normal(size=(count, 3))), rng.random(count).astype(np.float32)
-
-
-@pytest.mark.parametrize("variant", ISAS)
-def test_trace_specular_follows_its_twin(still_life, light, monkeypatch, variant):
-    monkeypatch.setenv("NEAR_ISA", variant)
-    if isa() != variant:
-        pytest.skip(f"this machine has no {variant}")
-    radiosity = rgb0(np.abs(still_life.normal))  # the same all over a wall, see same_wall
-    surface, turn = shading(still_life, 200), TURNED.astype(np.float32)
-    got = grid.trace_specular(still_life, *surface, radiosity, ggx.build_pyramid(light), turn, rays=8, seed=3)
-    expected = twin.trace_specular(still_life, *surface, radiosity, twin_ggx.build_pyramid(light), turn, rays=8, seed=3)
-    assert 0.1 < expected[2].mean() < 0.9
-    for a, b in zip(got, expected):
-        off = ~np.isclose(a, b, rtol=5e-3, atol=5e-3).reshape(len(a), -1).all(1)
-        assert off.mean() <= 0.02  # a ray may graze a surfel's edge
-
-
-def test_reflections_start_where_points_are(still_life, light):
-    (index, view, normal, roughness), turn = shading(still_life, 200), TURNED.astype(np.float32)
-    shift = np.random.default_rng(2).normal(0, 0.2 * still_life.cell, (200, 3))
-    points = (still_life.position[index] + shift).astype(np.float32), still_life.normal[index]
-    same, radiosity = np.zeros(200, np.int32), rgb0(np.abs(still_life.normal))
-    got = grid.trace_specular(still_life, same, view, normal, roughness, radiosity, ggx.build_pyramid(light), turn,
-                              rays=8, points=points)
-    expected = twin.trace_specular(still_life, same, view, normal, roughness, radiosity, twin_ggx.build_pyramid(light),
-                                   turn, rays=8, points=points)
-    assert 0.1 < expected[2].mean() < 0.9
-    for a, b in zip(got, expected):
-        off = ~np.isclose(a, b, rtol=5e-3, atol=5e-3).reshape(len(a), -1).all(1)
-        assert off.mean() <= 0.03  # a ray may graze a surfel's edge
-
-
-def test_white_furnace():
-    """Under a white sky, with F0 = F90 = 1 and no hits, a surfel reflects its directional albedo."""
-    scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
-    index, view, normal, roughness = shading(scene, 2000, bend=0)
-    lit = (view * normal).sum(1) > 0.1
-    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
-    black = np.zeros((len(scene), 4), np.float32)
-    sky, traced, blocked = grid.trace_specular(scene, index, view, normal, roughness, black, white, np.eye(3), rays=256)
-    assert blocked.max() == 0 and np.array_equal(sky, traced)
-    expected = ggx.look_up_brdf(roughness, (view * normal).sum(1))
-    assert np.abs(sky[lit, :, 0] - expected[lit]).max() < 0.02
-    assert np.abs(sky[lit, :, 0] - expected[lit]).mean() < 0.003
-
-
-def test_specular_in_a_closed_room_sees_the_walls():
-    scene = grid.Grid(*surfels(*inside_out(box((0.3, 0.25, 0.2)))[:2]), RESOLUTION)
-    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
-    walls = rgb0(np.full((len(scene), 3), 0.25, np.float32))
-    sky, traced, blocked = grid.trace_specular(scene, *shading(scene, 1000, bend=0), walls, white, np.eye(3), rays=16)
-    assert (blocked > 0.999).mean() > 0.995
-    assert np.allclose(traced[blocked > 0.999], 0.25 * sky[blocked > 0.999], atol=1e-5)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_sun_is_mirrored_where_it_stands(seed):
-    """A one-texel sun in a turned map shows in the surfel whose mirror direction points at it, and in no other."""
-    rng = np.random.default_rng(seed)
-    asset_to_map = np.linalg.qr(rng.normal(size=(3, 3)))[0].astype(np.float32)
-    sun_map, row, column = np.zeros((64, 128, 3), np.float32), rng.integers(8, 56), rng.integers(0, 128)
-    sun_map[row, column] = 1000
-    theta, phi = (row + 0.5) * np.pi / 64, np.pi - (column + 0.5) * np.pi / 64
-    sun = np.array([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)]) @ asset_to_map
-    scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
-    index = np.flatnonzero(scene.normal @ sun > 0.3).astype(np.int32)
-    n = scene.normal[index]
-    view = unit(2 * (n @ sun)[:, None] * n - sun)
-    away = unit(view + 0.5 * np.cross(n, view))
-    dark = np.zeros((len(scene), 4), np.float32)
-    for v, low, high in ((view, 0.5, 1.1), (away, -1, 1e-3)):
-        sky, _, _ = grid.trace_specular(scene, index, unit(v), n, np.full(len(index), 0.05, np.float32), dark,
-                                        ggx.build_pyramid(sun_map), asset_to_map, rays=16)
-        assert low < np.median(sky.sum(1)) / 1000 < high
-
-
 def test_hostile_numbers_do_no_harm(still_life):
     bad = np.float32([[np.nan] * 3, [np.inf, 0, 0], [0, 0, 0], [1e30, -1e30, 1e30], [-np.inf, np.nan, 1]])
     good = unit(np.random.default_rng(0).normal(size=(5, 3)))
@@ -305,12 +218,9 @@ def test_hostile_numbers_do_no_harm(still_life):
     assert all(np.isfinite(a).all() for a in grid.bounce(links, good[:1], np.abs(good[:1]), 2))
     opened = np.empty((len(still_life), len(bad)), bool)
     still_life.trace_sky(bad, opened)
-    white = ggx.build_pyramid(np.ones((4, 8, 3), np.float32))
-    index, roughness = np.arange(5, dtype=np.int32), bad[:, 0].copy()
     nothing = grid.pack_open(np.empty((len(still_life), 0), np.int32))
     map = ggx.make_single_level(np.ones((2, 4, 3), np.float32))
     grid.gather_direct(bad, bad, nothing, opened, still_life.position, map, np.eye(3))
-    grid.trace_specular(still_life, index, bad, bad, roughness, rgb0(still_life.position), white, np.eye(3))
     empty = grid.Grid(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), 64)
     assert (empty.trace(good, good)[0] == -1).all() and empty.trace_table(good).shape == (0, 5)
     outside = grid.Grid(np.float32([[9, 9, 9]]), np.float32([[0, 0, 1]]), 64)
@@ -339,17 +249,13 @@ def test_speed_on_two_threads():
     scene = crowded(128, 40_000)
     table, lit = scene.trace_table(d, threads=2), np.abs(scene.position)
     links = grid.link(table, d, scene.normal, threads=2)
-    _, radiosity = stopwatch("bounce", 0.01, lambda: grid.bounce(links, lit, lit / 4, 4, threads=2))
+    stopwatch("bounce", 0.01, lambda: grid.bounce(links, lit, lit / 4, 4, threads=2))
     opened, words = np.empty((len(scene), 4), bool), grid.pack_open(table)
     map = ggx.make_single_level(np.ones((16, 32, 3), np.float32))
     stopwatch("trace_sky 4", 0.01, lambda: scene.trace_sky(d[:4], opened, threads=2))
     both = np.concatenate([d, d[:4]])
     stopwatch("direct", 0.002, lambda: grid.gather_direct(
         both, both, words, opened, scene.normal, map, np.eye(3), threads=2))
-    light = ggx.build_pyramid(np.random.default_rng(0).random((512, 1024, 3)).astype(np.float32))
-    surface = shading(scene, 20_000)
-    stopwatch("specular 20000 x 4", 0.06,
-              lambda: grid.trace_specular(scene, *surface, radiosity, light, np.eye(3), rays=4, threads=2))
 
 
 def crowded(resolution, count):

@@ -23,7 +23,8 @@ def shade_both(lit):
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     other = np.tile(np.float32([[1, 2]]), (len(index), 1))
     around = points.gather_neighbourhood(lit, [shaded], [other], 64)
-    return shaded, points.shade_points(lit, around, shaded.surfels, view)
+    met = points.meet(lit, around, shaded.surfels, view)
+    return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
 def test_points_in_the_place_of_surfels_are_lit_like_them():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from near_core.asset import SkinMaterial
 from near_core.directions import unit
+from near_core.light.points import MetPoints
 from near_core.render import skin as skins
 from near_core.render.config import SplattingConfig
 from near_core.scene import camera as cameras
@@ -24,12 +25,18 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def meet(surfels, to_camera, key):
+    """Points that are told nothing and mirror nothing of the asset."""
+    count = len(surfels)
+    return MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool)), np.zeros((count, 7), np.float32)
+
+
 def drawn(*made, camera=CAMERA):
     """Base colours over alpha and coverage of skins that show their base color. made: skins, or skins and matrices."""
-    shade = lambda surfels, to_camera, depth: np.column_stack(
-        [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
+    shade = lambda met, mirrored, depth: np.column_stack(
+        [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
     pairs = [each if isinstance(each, tuple) else (each, np.eye(4)) for each in made]
-    placed = [skins.PlacedSkin(skins.PreparedSkin(skin), matrix, shade) for skin, matrix in pairs]
+    placed = [skins.PlacedSkin(skins.PreparedSkin(skin), matrix, meet, shade) for skin, matrix in pairs]
     return skins.draw(placed, camera, 5)
 
 
@@ -69,9 +76,9 @@ def test_normals_that_differ_in_a_pixel_roughen_it():
     material = SkinMaterial((1, 1, 1, 1), 0.2, 0.0, 1.0, ("repeat", "repeat"), (-1, -1, -1, 0))
     skin = square(color=None, materials=(material,), pictures=(encoded(bumps),))
     seen = []
-    shade = lambda surfels, to_camera, depth: (seen.append(surfels), np.zeros((len(depth), 5), np.float32))[1]
+    shade = lambda met, mirrored, depth: (seen.append(met.points), np.zeros((len(depth), 5), np.float32))[1]
     for config in (SplattingConfig(normal_spread=0), SplattingConfig()):
-        skins.draw([skins.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), shade)], CAMERA.resize(16, 16), 5,
+        skins.draw([skins.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), meet, shade)], CAMERA.resize(16, 16), 5,
                    config=config)
     assert np.allclose(seen[0].roughness, 0.2, atol=1e-3) and (seen[1].roughness > 0.3).all()
     assert np.allclose(seen[1].shading_normal, [0, -1, 0], atol=0.05)
@@ -94,9 +101,9 @@ def test_reflections_stay_above_the_surface():
 
 def test_strips_make_the_same_picture():
     whole = drawn(plain(1, 0.5, 0.25, 0.5))
-    shade = lambda surfels, to_camera, depth: np.column_stack(
-        [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
-    placed = skins.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), shade)
+    shade = lambda met, mirrored, depth: np.column_stack(
+        [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
+    placed = skins.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), meet, shade)
     parts = skins.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
     for one, other in zip(whole, parts):
         assert np.allclose(one, other, atol=1e-5)

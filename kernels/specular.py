@@ -1,0 +1,125 @@
+"""Specular reflections: of the open map, and traced through a grid of surfels, which may mirror in turn.
+
+The specification is kernels/twins/specular.py.
+"""
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+from .around import Around
+from .ggx import Pyramid
+from .grid import Grid, in_range
+from .library import INTEGER, POINTER, Kernel, require
+
+_trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 3, INTEGER, INTEGER, POINTER,
+                         POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+_reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
+                  INTEGER)
+
+
+class _MirrorsView(ctypes.Structure):
+    """Field for field NearMirrors in src/specular.cpp."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("rows", "texels", "around")]
+    _fields_ += [("height", ctypes.c_int32), ("levels", ctypes.c_int32), ("bounces", ctypes.c_int64)]
+
+
+@dataclass(frozen=True, eq=False)
+class Mirrors:
+    """What rays see of surfels that mirror: they go on from one metal to the next, along the middle of its lobe.
+
+    rows: (M, 8) float32: shading normal (3), roughness, metallic times F0 (3), metallic. pyramid, around: the light
+    that they mirror, as trace_specular takes it. bounces: how many surfels a ray goes on from.
+    """
+
+    rows: np.ndarray
+    pyramid: Pyramid
+    around: Around | None = None
+    bounces: int = 2
+
+    def lay_out(self, grid: Grid) -> tuple[_MirrorsView, Around | None]:
+        """As the kernel takes it, and what has to live as long."""
+        require("mirrors.rows", self.rows, (len(grid), 8))
+        around = self.around and self.around.move(_from_cells(grid, self.around))
+        return _MirrorsView(self.rows.ctypes.data, self.pyramid.texels.ctypes.data, around and around.address,
+                            self.pyramid.height, self.pyramid.levels, self.bounces), around
+
+
+def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
+                   radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
+                   mirrors: Mirrors | None = None, rays: int = 16, seed: int = 0,
+                   points: tuple[np.ndarray, np.ndarray] | None = None, threads: int = 0
+                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
+
+    index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
+    roughness: (K,) float32, perceptual, alpha = roughness^2. radiosity: (M, 4) float32, RGB0, radiance that surfels
+    send out. pyramid: the light map. asset_to_map: (3, 3) float32, turns directions of the asset's frame into the
+    map's. around: what lies before the map, for origins of the asset's frame. rays: per surfel; a Hammersley set that a
+    hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
+    lose no energy. points: (K, 3) and (K, 3) float32, where other reflections than the surfels' start, in the asset's
+    frame, and geometric normals; index then only rotates. Returns
+    open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
+        (filtered importance sampling, Krivanek and Colbert 2008),
+    traced: (K, 2, 3) float32, where rays that hit return the radiosity there; with `mirrors`, of what is not metallic,
+        and of the rest what another ray brings, down to where the light grows faint,
+    blocked: (K,) float32, the share of the lobe that hits.
+    Source: Heitz 2018 (visible normals, height-correlated Smith), Schlick 1994.
+    """
+    index = in_range("index", index, len(grid))
+    count = len(index)
+    origin, outward = (None, None) if points is None else _place(grid, *points, count)
+    require("view", view, (count, 3))
+    require("normal", normal, (count, 3))
+    require("roughness", roughness, (count,))
+    require("radiosity", radiosity, (len(grid), 4))
+    asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
+    if not 1 <= rays <= 65536:
+        raise ValueError(f"rays must be 1 to 65536, not {rays}.")
+    open_sky, traced = np.empty((2, count, 2, 3), np.float32)
+    blocked = np.empty(count, np.float32)
+    around = around and around.move(_from_cells(grid, around))
+    mirrored = mirrors and mirrors.lay_out(grid)
+    _trace_specular(grid.address, index, origin, outward, view, normal, roughness, count, radiosity,
+                    mirrored and ctypes.addressof(mirrored[0]), pyramid.texels, pyramid.height, pyramid.levels,
+                    asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
+                    threads)
+    return open_sky, traced, blocked
+
+
+def reflect(light: Pyramid, surface: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
+            key: np.ndarray, asset_to_map: np.ndarray, *, around: Around | None = None,
+            origin: np.ndarray | None = None, rays: int = 64, threads: int = 0) -> np.ndarray:
+    """What a GGX surface under the whole open map reflects: specular = F0 * x[:, 0] + F90 * x[:, 1].
+
+    trace_specular's `open` with as many rays as one likes, since none of them is traced. surface, view, normal: (K, 3)
+    float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness: (K,)
+    float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). around: as there, for rays from
+    origin (K, 3) float32. Returns (K, 2, 3) float32.
+    """
+    count = len(require("key", key, (None,), np.int32))
+    for name, value in (("surface", surface), ("view", view), ("normal", normal)):
+        require(name, value, (count, 3))
+    require("roughness", roughness, (count,))
+    if around is not None:
+        require("origin", origin, (count, 3))
+    out = np.empty((count, 2, 3), np.float32)
+    _reflect(light.texels, light.height, light.levels, surface, view, normal, roughness, key, count,
+             np.ascontiguousarray(asset_to_map, np.float32).reshape(9), around and around.address, origin, rays, out,
+             threads)
+    return out
+
+
+def _place(grid: Grid, point: np.ndarray, outward: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (count, 3) of the asset's frame in cells, and their normals."""
+    require("points[0]", point, (count, 3)), require("points[1]", outward, (count, 3))
+    return point / np.float32(grid.cell) + np.float32(grid.resolution / 2), outward
+
+
+def _from_cells(grid: Grid, around: Around) -> np.ndarray:
+    """(3, 4), the place of `around` for origins in cells."""
+    place = around.place.astype(np.float64) * [grid.cell, grid.cell, grid.cell, 1]
+    place[:, 3] -= place[:, :3] @ np.full(3, grid.resolution / 2)
+    return place
