@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core._kernels import ggx, grid
+from near_core._kernels import ggx, specular
 from near_core.asset import Surfels
 from near_core.directions import fibonacci_sphere
 from near_core.light import transport
@@ -120,7 +120,7 @@ def test_what_is_seen_from_behind_sends_nothing():
             vars(low).values(), vars(high).values()))), 1)
         lit = transport.illuminate(both, light, np.eye(3), threads=1)
         assert lit.visibility[below].mean() < 0.8 and (lit.bounced[below].max() > 0) == turned
-        _, traced, blocked = grid.trace_specular(
+        _, traced, blocked = specular.trace_specular(
             both.grid, index, view, low.normal, low.roughness, np.ones((len(both.surfels), 4), np.float32),
             ggx.build_pyramid(np.zeros((8, 16, 3), np.float32)), np.eye(3), threads=1)
         assert blocked.mean() > 0.2 and traced.any() == turned
