@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._kernels import grid, specular
-from ..asset import Surfels
+from ..asset import CELL, Surfels
 from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
@@ -134,8 +134,9 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     """
     points, view, told = met.points, met.view, met.told
     spots, lamps = _find_columns(lit)
-    irradiance = _find_irradiance(lit, points, told)
-    opened, glare = _reflect_map(lit, points, view, told[:, _Told.OTHER:spots])
+    arrives = _sharpen(lit, points, told[:, _Told.OTHER:spots])
+    irradiance = _find_irradiance(lit, points, told, arrives - told[:, _Told.OTHER:spots])
+    opened, glare = _reflect_map(lit, points, view, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
     specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
@@ -150,13 +151,31 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     return shaded, by_lamps, told[:, lamps:]
 
 
-def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray) -> np.ndarray:
-    """Of the whole map, of what is seen of it, bounced. (K, 3, 3)."""
+def _sharpen(lit: LitSurface, points: Surfels, arrives: np.ndarray) -> np.ndarray:
+    """How much of each of a map's spots arrives (K, P): the edges of their shadows are finer than the surfels around,
+    so the skin itself says."""
+    if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
+        return arrives
+    config, made = lit.transport.config, arrives.copy()
+    towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
+    row, spot = np.nonzero(points.normal @ towards.T > config.least_cosine)
+    origin = points.position[row] + points.normal[row] * np.float32(config.lift * CELL)
+    made[row, spot] = ~lit.skin.block(origin, towards[spot], np.full(len(row), np.inf, np.float32))
+    return made
+
+
+def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Of the whole map, of what is seen of it, bounced. (K, 3, 3). more: (K, P), what of its spots arrives beyond what
+    the surfels around say."""
     turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
     whole = lit.light.find_irradiance(points.shading_normal @ turn)
     # a bent normal sees more or less of the sky than the surfels around do in the mean
     bend = np.clip(whole / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    return np.stack([whole, told[:, _Told.DIRECT] * bend, told[:, _Told.BOUNCED]], 1)
+    direct = told[:, _Told.DIRECT] * bend
+    if more.any():
+        cosine = np.maximum((points.shading_normal @ turn) @ lit.light.suns[-more.shape[1]:].T, 0)
+        direct = np.clip(direct + (more * cosine) @ lit.light.sun_weight[-more.shape[1]:], 0, whole)
+    return np.stack([whole, direct, told[:, _Told.BOUNCED]], 1)
 
 
 def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:

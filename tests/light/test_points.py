@@ -1,10 +1,12 @@
 """Points between surfels are lit as the surfels around them, and reflect the map by their own normal."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from near_core.light import lamplight, points, terms, transport
 from near_core.models.mini.layout import Term
-from near_core.scene import Lamp
+from near_core.scene import Lamp, Occluders
 from tests.light.test_terms import floor, sunny
 
 
@@ -46,3 +48,23 @@ def test_lamps_light_points_as_they_do_surfels():
     expected = terms.shade_lamps(lit.transport, lit.lamps, np.eye(4), np.eye(3), shaded, 64, 1)
     for term in (Term.SKY_OPEN, Term.SKY, Term.BOUNCED, Term.SPECULAR):
         np.testing.assert_allclose(by_lamps[:, term].mean(0), expected[:, term].mean(0), rtol=0.1, atol=1e-3)
+
+
+def test_a_suns_shadow_ends_where_the_skin_says():
+    """A narrow board above the floor, which no surfel knows of: its shadow lies where the sun puts it."""
+    lit = lit_floor()
+    board = np.float32([[0.05, -1, 0.05], [0.1, -1, 0.05], [0.1, 1, 0.05], [0.05, 1, 0.05]])
+    skin = Occluders(board, np.int32([[0, 1, 2], [0, 2, 3]]))
+    index = np.arange(576)
+    view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
+    shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
+    around = points.gather_neighbourhood(lit, [shaded], [], 64)
+    met = points.meet(lit, around, shaded.surfels, view)
+    bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
+                        for each in (lit, replace(lit, skin=skin)))
+    sun = lit.light.suns[-1]
+    x = shaded.surfels.position[:, 0] + (0.05 - shaded.surfels.position[:, 2]) * sun[0] / sun[2]
+    inside, sure = (x > 0.05) & (x < 0.1), np.minimum(np.abs(x - 0.05), np.abs(x - 0.1)) > 0.003
+    assert inside[sure].any() and not inside[sure].all() and lit.light.spots
+    dark = shadowed < 0.8 * bright
+    assert (dark == inside)[sure & (shaded.surfels.position[:, 1] < 0.1)].all()
