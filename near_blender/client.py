@@ -64,6 +64,11 @@ def create_from_image(photos, **options: Any) -> JobHandle:
     return _chosen.creating.submit("create_image", photos=photos, options=options)
 
 
+def find_matte(path: str, hints) -> JobHandle:
+    """What of a photo is object, as worker.operations.Operations.find_matte answers; older requests are dropped."""
+    return _embedded.creating.submit("find_matte", channel="matte", path=path, hints=hints)
+
+
 def register() -> None:
     atexit.register(stop_workers)
 

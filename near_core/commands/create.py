@@ -88,9 +88,9 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
                       help="how deep the object of a single photo is: thin, as wings and sheets are, round, as its "
                            "outline is wide, or full, as deep as the networks think; default: auto, part by part")
     what.add_argument("--symmetry", choices=SYMMETRIES, default="auto",
-                      help="of a single photo: on, the object's left is the mirror image of its right, so that a photo "
-                           "taken obliquely, with --azimuth, shows both; off, nothing is taken from a mirror image; "
-                           "default: auto, colours are where the other side is seen")
+                      help="of a single photo: on, the object's left is the mirror image of its right, in shape too, "
+                           "so that a photo from obliquely (--azimuth) shows both; off, nothing is taken from a mirror "
+                           "image; default: auto, colours are where the other side is seen")
     what.add_argument("--detail", choices=tuple(DETAILS), default="standard",
                       help="how much of a mesh that has its own material is kept: draft, surfels alone, 1 to 3 MB; "
                            "standard, its triangles and maps as well, 2 to 5 MB (default); closeup, more of them where "

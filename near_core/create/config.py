@@ -48,6 +48,7 @@ class ReconstructionConfig:
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
     thickness: Literal["auto", "thin", "round", "full"] = "auto"  # an artist's hint of how deep an object is
     symmetry: Literal["auto", "on", "off"] = "auto"  # an artist's hint: is the left side the mirror image of the right
+    mirror_fade: float = 4.0  # cells of 128^3 behind the front, where a cell counts a quarter against its twin
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it

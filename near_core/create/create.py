@@ -39,7 +39,7 @@ from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
 from .thickness import HINTS, SYMMETRIES
-from .view import PhotoView, estimate_elevation, find_camera, look_at, mirror_view, project
+from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
@@ -97,8 +97,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     the package rembg, where it is installed with a model.
     thickness: a hint from HINTS, of how deep an object of which one photo is given is: as a thing as thin as a wing, as
     a round body of its outline, or as full as the networks think; auto: as its parts look.
-    symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, so that the photo's mirror
-    image counts as a second photo; off: nothing is taken from a mirror image.
+    symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
+    nothing is taken from a mirror image.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
@@ -128,8 +128,6 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
-    if len(views) == 1 and mesh is None and reconstruction.symmetry == "on":
-        views.append(mirror_view(views[0], delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(poses[0].camera)
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))

@@ -112,6 +112,22 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     return encoded, alpha
 
 
+def read_opaque(source: str | Path | np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
+    """A photo that does not say itself what is object, as a matting network gets it: (H, W, 3) float32 sRGB 0..1, its
+    longer side no longer than config.longest_side. Raises NearError for one with alpha."""
+    encoded, alpha = _read(source, config)
+    if alpha is not None:
+        raise NearError("The photo's transparency already says what is object.", "Correct it where it was cut out.")
+    return _shrink(encoded, config.longest_side)
+
+
+def _shrink(encoded: np.ndarray, longest: int) -> np.ndarray:
+    """A picture (H, W, 3) whose longer side has so many pixels at most."""
+    height, width = encoded.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    return _resize(encoded, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
 def _read(source: str | Path | np.ndarray, config: MattingConfig) -> tuple[np.ndarray, np.ndarray | None]:
     """(H, W, 3) float32 sRGB, and (H, W) alpha or None where it cuts nothing out."""
     picture = source if isinstance(source, np.ndarray) else image.read_photo(source)
@@ -150,8 +166,7 @@ def _find_object(encoded: np.ndarray, matte: Matte | None, config: MattingConfig
     """(H, W) float32 alpha by the network, or by the picture's own colours."""
     shape = encoded.shape[:2]
     find = matte or partial(remove_background, config=config)
-    scale = min(1.0, (config.longest_side if matte else config.background_side) / max(shape))
-    small = _resize(encoded, (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))))
+    small = _shrink(encoded, config.longest_side if matte else config.background_side)
     if min(small.shape[:2]) < 8:
         raise NearError("The photo is too small to find an object in it.", "Use a larger photo, or one with alpha.")
     alpha = np.clip(np.nan_to_num(find(small)), 0, 1).astype(np.float32)

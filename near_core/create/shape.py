@@ -42,9 +42,12 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     deep[silhouette <= -1] = -1
     behind = np.full(len(deep), -1, np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
-    deep, outline = _smooth_hidden(deep, behind, config), np.maximum(silhouette, -1)
-    deep = _cut_floor(deep, behind.reshape(deep.shape), view.camera, config)
-    deep = _drop_debris(np.minimum(deep, outline.reshape(deep.shape)), config.debris_share)
+    deep = _smooth_hidden(deep, behind, config)
+    outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
+    if config.symmetry == "on":
+        deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
+    deep = _cut_floor(deep, behind, view.camera, config)
+    deep = _drop_debris(np.minimum(deep, outline), config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep
@@ -69,6 +72,13 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionC
     for step in config.fair_smoothing:
         deep = deep + step * share * (blur_binomial(deep) - deep)
     return deep
+
+
+def _mirror_seen(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A field of 128^3 cells that is its own mirror image in the plane x = 0: of a cell and its twin, the one that lies
+    less far behind the front counts more. behind: how far behind it cells are."""
+    near = 1 / (1 + np.maximum(behind, 0) / config.mirror_fade) ** 2
+    return (deep * near + (deep * near)[::-1]) / (near + near[::-1])
 
 
 def _cut_floor(deep: np.ndarray, behind: np.ndarray, camera: Camera, config: ReconstructionConfig) -> np.ndarray:

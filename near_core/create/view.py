@@ -230,18 +230,6 @@ class PhotoView(LayerView):
         super().__init__(camera, look.image, delighting.refine_albedo(look.layers, look.image, light), config)
 
 
-def mirror_view(view: PhotoView, light: DelightingConfig = DelightingConfig()) -> PhotoView:
-    """What the photo of a view would be if it had been taken from the other side of a symmetric thing: its mirror
-    image, seen by the camera's mirror image in the plane x = 0."""
-    photo = replace(view.photo, rgb=view.photo.rgb[:, ::-1], alpha=view.photo.alpha[:, ::-1])
-    sides = np.diag([-1.0, 1, 1, 1])
-    intrinsics = view.camera.intrinsics.copy()
-    intrinsics[0, 2] = view.camera.width - intrinsics[0, 2]
-    camera = replace(view.camera, world_to_camera=sides @ view.camera.world_to_camera @ sides, intrinsics=intrinsics)
-    look = Look(photo, view.image[..., ::-1], mirror_layers(view.layers), view.trunks[::-1])
-    return PhotoView(look, camera, view.config, light)
-
-
 def mirror_layers(layers: np.ndarray) -> np.ndarray:
     """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""
     flipped = layers[..., ::-1].copy()

@@ -111,6 +111,7 @@ class Operations:
         self.store = Store()
         self.model: dict[str, Any] = {}
         self._engine: Any = None
+        self._finder: tuple[str, Any] | None = None  # path of the last photo, create.matting.MatteFinder
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
@@ -181,6 +182,21 @@ class Operations:
                                         **request["options"])
         return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes)}
 
+    def find_matte(self, request: Request) -> dict[str, Any]:
+        """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many
+        objects are offered. The last photo is remembered, so that the next hint is followed at once."""
+        from ..create.matting import MatteFinder
+        from ..create.photo import read_opaque
+        from ..models.mini.runtime import NearMini
+        path, hints = request["path"], request["hints"]
+        if self._finder is None or self._finder[0] != path:
+            self._finder = path, MatteFinder(NearMini(), read_opaque(path))
+        finder = self._finder[1]
+        matte = finder.find(hints)
+        to_bytes = lambda values: np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        return {"picture": to_bytes(finder.picture), "matte": to_bytes(matte),
+                "objects": len(finder.list_objects()) if hints.number else 0}
+
     def fetch_checkpoint(self, request: Request) -> dict[str, Any]:
         """Downloads a checkpoint."""
         from ..published import checkpoints
@@ -221,6 +237,6 @@ class Operations:
 
 
 OPERATIONS = {operation.__name__: operation for operation in (
-    Operations.render, Operations.create_mesh, Operations.create_image, Operations.check_checkpoint,
-    Operations.fetch_checkpoint, Operations.verify_checkpoint, Operations.set_up_python, Operations.probe_python,
-    Operations.remove)}
+    Operations.render, Operations.create_mesh, Operations.create_image, Operations.find_matte,
+    Operations.check_checkpoint, Operations.fetch_checkpoint, Operations.verify_checkpoint, Operations.set_up_python,
+    Operations.probe_python, Operations.remove)}

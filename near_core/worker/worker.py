@@ -13,6 +13,7 @@ with its parent. Requests, each a dict with `op`:
               probe (hash), unlit_by (numbers of lamps), look (a scene.AssetLook), shadow and name (as scene.Instance's)
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
+    find_matte     id, channel, path, hints               what of a photo is object (create.hints.Hints)
     check_checkpoint   id, folder, companions             whether the networks of a folder fit
     fetch_checkpoint   id, name, folder                   as published.checkpoints
     verify_checkpoint  id, folder

@@ -1,0 +1,220 @@
+"""Correct Matte: an artist draws on the photo what of it is the object, and sees at once what is taken for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .. import client, photo_options
+from .._core import errors
+from ..sketch import Sketch
+from . import jobs
+from .create import check_picture
+from .origin import find_origin
+from .place import report_errors
+
+INTERVAL = 0.05  # seconds between looks at the worker
+LARGER = 1.25  # times; a step of the brush's radius
+HELP = ("Drag: this is object, with Ctrl: this is not.  B and drag: box.  N: next object.  [ ]: brush.  Z: undo.  "
+        "Enter: make the asset again.  Esc: leave")
+NAME = "NeAR Matte"
+
+
+class NEAR_OT_correct_matte(bpy.types.Operator):
+    bl_idname = "near.correct_matte"
+    bl_label = "Correct Matte"
+    bl_description = "Draw on the active asset's photo what of it is the object, in an Image Editor"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        origin = find_origin(context.object)
+        if origin is None or origin.mask or context.window is None:
+            cls.poll_message_set("The active object was not made from a photo without a mask")
+            return False
+        return jobs.is_idle(cls)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            check_picture(Path(bpy.path.abspath(find_origin(context.object).path)))
+            window, area = find_editor(context)
+            region = next(region for region in area.regions if region.type == "WINDOW")
+            with context.temp_override(window=window, area=area, region=region):
+                ops: Any = bpy.ops
+                ops.near.draw_hints("INVOKE_DEFAULT", object_name=context.object.name)
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class NEAR_OT_draw_hints(bpy.types.Operator):
+    bl_idname = "near.draw_hints"
+    bl_label = "Draw Hints"
+    bl_description = "Draw on the photo that this Image Editor shows"
+    bl_options = {"INTERNAL"}
+
+    object_name: bpy.props.StringProperty(
+        name="Object", description="Object whose photo is drawn on", options={"SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._origin = find_origin(bpy.data.objects.get(self.object_name))
+        if self._origin is None or context.area is None or context.area.type != "IMAGE_EDITOR":
+            return {"CANCELLED"}
+        self._sketch = Sketch(photo_options.read_hints(self._origin.hints))
+        self._path = bpy.path.abspath(self._origin.path)
+        self._area, self._region = context.area, context.region
+        self._image: Any = None
+        space: Any = context.area.spaces.active
+        self._before: Any = space.image
+        self._draws, self._boxes, self._said = False, False, ""
+        self._job: Any = client.find_matte(self._path, self._sketch.hints)
+        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        self._tell("Looking at the photo")
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "TIMER":
+            self._look()
+        elif event.type in ("RET", "NUMPAD_ENTER") and event.value == "PRESS":
+            return self._accept(context)
+        elif event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        elif not self._handle(event):
+            return {"PASS_THROUGH"}
+        return {"RUNNING_MODAL"}
+
+    def _handle(self, event: bpy.types.Event) -> bool:
+        """Follows the mouse and keys; whether the event meant something."""
+        if self._draws:
+            if event.type == "MOUSEMOVE":
+                self._sketch.extend(*self._place(event))
+                self._show()
+            elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
+                self._draws = False
+                self._ask()
+            return True
+        if not self._is_inside(event) or event.value != "PRESS":
+            return False
+        if event.type == "LEFTMOUSE":
+            kind = "box" if self._boxes else "outside" if event.ctrl else "inside"
+            self._sketch.begin(kind, *self._place(event))
+            self._draws, self._boxes = True, False
+            self._show()
+            return True
+        return self._press(event.type)
+
+    def _press(self, key: str) -> bool:
+        """Does what a key means; whether it means something."""
+        sketch = self._sketch
+        if key == "B":
+            self._boxes = True
+        elif key == "N":
+            sketch.choose(sketch.hints.number + 1)
+            self._ask()
+        elif key in ("Z", "BACK_SPACE"):
+            sketch.undo()
+            self._ask()
+        elif key in ("LEFT_BRACKET", "RIGHT_BRACKET"):
+            sketch.radius = float(np.clip(sketch.radius * LARGER ** (1 if key == "RIGHT_BRACKET" else -1), 0.003, 0.2))
+        else:
+            return False
+        return True
+
+    def _ask(self) -> None:
+        self._job = client.find_matte(self._path, self._sketch.hints)
+        self._show()
+
+    def _look(self) -> None:
+        """Shows what the worker has found."""
+        if self._job is None or not self._job.done:
+            return
+        job, self._job = self._job, None
+        try:
+            found = job.result()
+        except errors.Cancelled:
+            return
+        except errors.NearError as error:
+            if self._sketch.hints.number > 1:  # there is no further object: again what stands out
+                self._sketch.choose(0)
+                self._ask()
+            else:
+                self._tell(str(error))
+            return
+        self._sketch.picture, self._sketch.matte = found["picture"], found["matte"]
+        self._show()
+        number = self._sketch.hints.number
+        self._tell(f"{HELP}" + (f"   Object {number} of {found['objects']}" if number else ""))
+
+    def _show(self) -> None:
+        """Draws the sketch into the image that the editor shows."""
+        drawn = self._sketch.draw()
+        if drawn is None:
+            return
+        if self._image is None:
+            self._image = bpy.data.images.new(NAME, drawn.shape[1], drawn.shape[0], alpha=False)
+            space: Any = self._area.spaces.active
+            space.image = self._image
+            with bpy.context.temp_override(area=self._area, region=self._region):
+                bpy.ops.image.view_all(fit_view=True)
+        self._image.pixels.foreach_set(np.ascontiguousarray(drawn, np.float32).ravel())
+        self._image.update()
+        self._area.tag_redraw()
+
+    def _place(self, event: bpy.types.Event) -> tuple[float, float]:
+        """Where the mouse is on the photo, in shares of its size from its top left."""
+        x, y = self._region.view2d.region_to_view(event.mouse_x - self._region.x, event.mouse_y - self._region.y)
+        return x, 1 - y
+
+    def _is_inside(self, event: bpy.types.Event) -> bool:
+        """Whether the mouse is over the photo's editor."""
+        x, y = event.mouse_x - self._region.x, event.mouse_y - self._region.y
+        return 0 <= x < self._region.width and 0 <= y < self._region.height
+
+    def _accept(self, context: bpy.types.Context) -> set[str]:
+        """Writes the hints down and makes the asset again."""
+        ob: Any = bpy.data.objects.get(self.object_name)
+        self._origin.hints = photo_options.write_hints(self._sketch.hints)
+        self.cancel(context)
+        if ob is not None and ob.name in context.view_layer.objects:
+            context.view_layer.objects.active = ob
+            ops: Any = bpy.ops
+            if ops.near.remake_asset.poll():
+                ops.near.remake_asset("INVOKE_DEFAULT")
+        return {"FINISHED"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Called by Blender too, when another file is opened or the window closed."""
+        if self._job is not None:
+            self._job.cancel()
+        context.window_manager.event_timer_remove(self._timer)
+        self._tell(None)
+        space: Any = self._area.spaces.active
+        if getattr(space, "image", None) == self._image:
+            space.image = self._before
+        if self._image is not None:
+            bpy.data.images.remove(self._image)
+
+    def _tell(self, text: str | None) -> None:
+        """Writes text into the editor's header; None gives it back."""
+        self._area.header_text_set(text)
+
+
+def find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
+    """An Image Editor that is open, or one in a new window."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                return window, area
+    bpy.ops.wm.window_new()
+    window = context.window_manager.windows[-1]
+    area = max(window.screen.areas, key=lambda each: each.width * each.height)
+    area.type = "IMAGE_EDITOR"
+    return window, area
+
+
+CLASSES = (NEAR_OT_correct_matte, NEAR_OT_draw_hints)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

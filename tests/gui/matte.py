@@ -1,0 +1,131 @@
+"""Run inside a Blender with a window by test_matte.py: corrects the matte of a photo with the mouse, as an artist does.
+
+    blender -P matte.py -- OUT      OUT: a folder; gets matte.json and screenshots
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender
+from near_blender import payload, photo_options
+from near_blender.operators import jobs, matte
+from tests.gui import stepper
+
+PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
+events: dict = {"blender": bpy.app.version_string}
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str):
+    return next(a for a in window().screen.areas if a.type == kind)
+
+
+def region():
+    return next(r for r in area("IMAGE_EDITOR").regions if r.type == "WINDOW")
+
+
+def mouse(*actions: str) -> None:
+    found = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["xdotool", *(word.replace("WINDOW", found[-1]) for word in actions)], check=True)
+
+
+def at(x: float, y: float) -> list[str]:
+    """Moves the mouse to a place on the photo, in shares of its size from its top left."""
+    right, up = region().view2d.view_to_region(x, 1 - y, clip=False)
+    return ["mousemove", "--window", "WINDOW", str(region().x + right), str(window().height - region().y - up)]
+
+
+def screenshot(name: str) -> None:
+    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")])
+
+
+def pixels() -> np.ndarray:
+    image = bpy.data.images[matte.NAME]
+    return np.array(image.pixels[:], np.float32).reshape(image.size[1], image.size[0], 4)[::-1]
+
+
+def brightness(x: float, y: float) -> float:
+    shown = pixels()
+    return float(shown[int(y * shown.shape[0]), int(x * shown.shape[1]), :3].sum())
+
+
+def until(condition, seconds: float = 120.0):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        yield 0.02
+
+
+def script():
+    near_blender.register()
+    yield 1.0
+    area("DOPESHEET_EDITOR" if any(a.type == "DOPESHEET_EDITOR" for a in window().screen.areas) else "TIMELINE")
+    view = area("VIEW_3D")
+    with bpy.context.temp_override(window=window(), area=view, region=view.regions[-1]):
+        bpy.ops.near.create_asset_from_image(filepath=PHOTO)
+        ob = bpy.context.object
+        events["before"] = len(payload.decode_asset(ob).coords)
+        view.type = "IMAGE_EDITOR"
+    yield 0.5
+    with bpy.context.temp_override(window=window(), area=area("IMAGE_EDITOR"), region=region()):
+        events["started"] = list(bpy.ops.near.correct_matte())
+    yield from until(lambda: matte.NAME in bpy.data.images)
+    yield 1.0
+    screenshot("found")
+    events["saucer"] = brightness(0.85, 0.6)
+    # a box around the cup alone
+    mouse(*at(0.5, 0.5), "key", "b")
+    yield 0.3
+    mouse(*at(0.26, 0.02), "mousedown", "1")
+    yield 0.2
+    mouse(*at(0.5, 0.5))
+    yield 0.2
+    mouse(*at(0.71, 0.66), "mouseup", "1")
+    released = time.monotonic()
+    yield from until(lambda: brightness(0.85, 0.6) < 0.7 * events["saucer"])
+    events["box_followed_after"] = time.monotonic() - released
+    events["saucer_left"] = brightness(0.85, 0.6)
+    # a stroke that takes the cup's middle away
+    events["cup"] = brightness(0.48, 0.3)
+    mouse(*at(0.45, 0.3), "keydown", "ctrl", "mousedown", "1")
+    yield 0.3
+    mouse(*at(0.52, 0.32))
+    yield 0.2
+    mouse("mouseup", "1", "keyup", "ctrl")
+    released = time.monotonic()
+    yield from until(lambda: brightness(0.48, 0.22) < 0.7 * events["cup"], 20)
+    events["stroke_followed_after"] = time.monotonic() - released
+    screenshot("drawn")
+    mouse(*at(0.5, 0.5), "key", "z")
+    yield 1.5
+    events["undone"] = brightness(0.48, 0.3)
+    mouse("key", "Return")
+    yield from until(lambda: jobs.get_current() is not None, 10)
+    yield from until(lambda: jobs.get_current() is None)
+    yield 0.5
+    hints = photo_options.read_hints(ob.near.origin.hints)
+    events["box"] = hints and hints.box
+    events["after"], events["images"] = len(payload.decode_asset(ob).coords), [i.name for i in bpy.data.images]
+    area("IMAGE_EDITOR").type = "VIEW_3D"
+    area("VIEW_3D").spaces.active.show_region_ui = True
+    yield 1.0
+    for each in area("VIEW_3D").regions:
+        if each.type == "UI":
+            each.active_panel_category = "NeAR"
+    yield 2.0
+    screenshot("panel")
+
+
+stepper.run(script(), events, OUT / "matte.json")
