@@ -108,7 +108,7 @@ class ArrayFile:
         for array in arrays:
             offsets.append(end)
             end += -(-array.nbytes // _ALIGN) * _ALIGN
-        if end > self._size:
+        if end > self._size or not self._size:  # empty arrays, too, need a file that can be mapped
             self._grow(end)
         for array, offset in zip(arrays, offsets):
             if array.nbytes:

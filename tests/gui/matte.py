@@ -71,7 +71,8 @@ def until(condition, seconds: float = 120.0):
 def script():
     near_blender.register()
     yield 1.0
-    area("DOPESHEET_EDITOR" if any(a.type == "DOPESHEET_EDITOR" for a in window().screen.areas) else "TIMELINE")
+    mouse("mousemove", "640", "60", "click", "1")  # away with the splash screen
+    yield 0.5
     view = area("VIEW_3D")
     with bpy.context.temp_override(window=window(), area=view, region=view.regions[-1]):
         bpy.ops.near.create_asset_from_image(filepath=PHOTO)
