@@ -12,7 +12,7 @@ PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
     from near_core import asset, cache, directions, errors, image, mesh, progress, scene
-    from near_core.asset import proxy_mesh
+    from near_core.asset import deformation, proxy_mesh
     from near_core.create import hints, shot
     from near_core.image import cryptomatte, filters
     from near_core.published import checkpoints, interpreter
@@ -21,7 +21,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.worker import protocol, worker
 else:
     from ..near_core import asset, cache, directions, errors, image, mesh, progress, scene
-    from ..near_core.asset import proxy_mesh
+    from ..near_core.asset import deformation, proxy_mesh
     from ..near_core.create import hints, shot
     from ..near_core.image import cryptomatte, filters
     from ..near_core.published import checkpoints, interpreter
@@ -29,6 +29,6 @@ else:
     from ..near_core.scene import camera, environment
     from ..near_core.worker import protocol, worker
 
-__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "directions",
-           "environment", "errors", "filters", "hints", "image", "interpreter", "mesh", "progress", "protocol",
-           "proxy_mesh", "scene", "shot", "thumbnail", "worker"]
+__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "deformation",
+           "directions", "environment", "errors", "filters", "hints", "image", "interpreter", "mesh", "progress",
+           "protocol", "proxy_mesh", "scene", "shot", "thumbnail", "worker"]

@@ -17,7 +17,7 @@ class Holes:
 
     def __init__(self, scene: Any):
         self._scene = scene
-        self._meshes: dict[tuple[str, float], Any] = {}
+        self._meshes: dict[tuple[str, float, float], Any] = {}
         self._objects: list[Any] = []
 
     def cut(self, instances: Iterable[dict[str, Any]], pixel: np.ndarray, pixels: float) -> None:
@@ -48,11 +48,11 @@ class Holes:
         self._objects = []
 
     def _inflate(self, proxy: Any, size: float) -> Any:
-        """The proxy's mesh, each vertex moved along its normal by about `size`; near sizes share a mesh."""
-        size = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2)
-        key = (proxy.name_full, size)
+        """The proxy's mesh in this frame, each vertex moved along its normal by about `size`; near sizes share one."""
+        size, time = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2), self._scene.frame_float if proxy.modifiers else 0.0
+        key = (proxy.name_full, size, time)
         if key not in self._meshes:
-            mesh = proxy.data.copy()
+            mesh = self._evaluate(proxy)
             mesh.use_fake_user = True
             points, normals = np.empty((2, 3 * len(mesh.vertices)), np.float32)
             mesh.vertices.foreach_get("co", points)
@@ -61,6 +61,16 @@ class Holes:
             mesh.update()
             self._meshes[key] = mesh
         return self._meshes[key]
+
+
+    def _evaluate(self, proxy: Any) -> Any:
+        """A mesh as a proxy's modifiers and shape keys leave it; as it is where they leave instances alone."""
+        for key in [key for key in self._meshes if key[0] == proxy.name_full and key[2] != self._scene.frame_float]:
+            bpy.data.meshes.remove(self._meshes.pop(key))  # of another frame
+        evaluated = proxy.evaluated_get(self._scene.view_layers[0].depsgraph)
+        if not len(evaluated.data.vertices):
+            return proxy.data.copy()
+        return bpy.data.meshes.new_from_object(evaluated)
 
 
 def measure_pixel(camera: dict[str, Any], size: tuple[int, int]) -> np.ndarray:

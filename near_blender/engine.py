@@ -155,8 +155,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
             self.report({"INFO"}, f"No neural asset is visible in {layer}")
-        for name in assets.bent:
-            self.report({"WARNING"}, f"{name} was edited in a way its asset cannot follow. Undo the edit of its mesh.")
+        for problem in assets.problems:
+            self.report({"WARNING"}, problem)
 
     def _wait_for_light(self, depsgraph: bpy.types.Depsgraph) -> world.WorldLight:
         while not isinstance(light := world.read_light(depsgraph), world.WorldLight):

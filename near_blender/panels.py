@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import compositing, looks, ordinary, payload, photo_options, proxy, turntable
+from . import compositing, following, looks, ordinary, payload, photo_options, turntable
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
@@ -298,8 +298,9 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for name, value in facts.items():
         names.label(text=name)
         values.label(text=value)
-    if proxy.is_bent(ob):
-        _draw_warning(layout, "Its mesh was edited", "NeAR draws it unedited")
+    problem = following.follow(ob.evaluated_get(context.view_layer.depsgraph)).problem
+    for part in problem.split(", ") if problem else ():
+        _draw_warning(layout, "Not as the proxy:", part)
     if asset.camera is not None:
         draw_origin(layout, context, asset)
 

@@ -14,7 +14,10 @@ from ._core import asset as assets
 from ._core import proxy_mesh, thumbnail
 
 REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
+MARK = "near_mark"  # POINT integers: of the asset that each vertex belongs to, 0 for none
+ANY = -1  # mark of the only asset that a mesh knows
 COLOR = "near_base_color"
+_SPREAD = 16  # between marks: modifiers mix them as floats
 TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
 MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 
@@ -27,6 +30,8 @@ def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
     mesh = bpy.data.meshes.new(name)
     _set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)
     _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", surface.vertices)
+    marks = np.full(len(surface.vertices), _SPREAD * mark(asset.hash) + _SPREAD // 2)
+    _add_attribute(mesh, MARK, "INT", "value", marks, np.int32)
     _add_attribute(mesh, COLOR, "FLOAT_COLOR", "color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
     for attribute, values in zip(MATERIAL_VALUES, (surface.roughness, surface.metallic)):
         _add_attribute(mesh, attribute, "FLOAT", "value", values)
@@ -49,9 +54,15 @@ def _set_geometry(mesh: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarray)
     mesh.shade_smooth()
 
 
-def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, values: np.ndarray) -> None:
+def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, values: np.ndarray,
+                   dtype: Any = np.float32) -> None:
     attribute: Any = mesh.attributes.new(name, kind, "POINT")
-    attribute.data.foreach_set(field, np.ascontiguousarray(values, np.float32).ravel())
+    attribute.data.foreach_set(field, np.ascontiguousarray(values, dtype).ravel())
+
+
+def mark(asset_hash: str) -> int:
+    """The number by which vertices name the asset with this hash, 1 to 2^20 - 1."""
+    return max(int(asset_hash[:5] or "0", 16), 1)
 
 
 def _material(surface: proxy_mesh.ProxyMesh, colors: np.ndarray, name: str) -> bpy.types.Material:
@@ -82,29 +93,43 @@ def compute_asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.n
 
     Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), that is part of it.
     """
-    return np.asarray(matrix_world, np.float64) @ _fit(ob)[0]
+    return np.asarray(matrix_world, np.float64) @ _fit(ob)
 
 
-def is_bent(ob: bpy.types.Object) -> bool:
-    """Whether ob's mesh was edited in a way the asset cannot follow: no affine map leads to it from its rest shape."""
-    return _fit(ob)[1] > TOLERANCE
-
-
-def _fit(ob: bpy.types.Object) -> tuple[np.ndarray, float]:
-    """The affine map (4, 4) float64 that comes nearest to taking the rest positions to the base mesh's vertices, and
-    how far it is off at the worst vertex in asset units, infinite where the mesh has no rest positions."""
+def _fit(ob: bpy.types.Object) -> np.ndarray:
+    """The affine map of ob's base mesh; of the asset's extent alone where that has no rest positions."""
     ob = ob.original
     rest, now = _positions(ob.data)
     if len(rest) < 4 or not np.isfinite(now).all():
         asset = payload.decode_asset(ob)
         extent = asset.extent if asset is not None else 1.0
-        return np.diag([extent, extent, extent, 1.0]), np.inf
+        return np.diag([extent, extent, extent, 1.0])
+    return fit(rest, now)[0]
+
+
+def fit(rest: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, float]:
+    """The affine map (4, 4) float64 that comes nearest to taking the points rest to now, (V, 3) each, and how far it is
+    off at the worst one, in units of rest."""
     x = np.concatenate([rest, np.ones((len(rest), 1))], 1)
     solution = np.linalg.lstsq(x.T @ x, x.T @ now, rcond=1e-9)[0]  # (4, 3)
     off = np.linalg.norm(x @ solution - now, axis=1).max()
     matrix = np.eye(4)
     matrix[:3] = solution.T
     return matrix, float(off / max(np.linalg.norm(matrix[:3, :3], 2), 1e-9))
+
+
+def read_vertices(mesh: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every vertex of a mesh where it rests (V, 3) and is (V, 3), float64, and the mark of its asset (V,); without
+    marks, as before there were any, that of whatever asset rests somewhere. All empty without rest positions."""
+    rest, now = _positions(mesh)
+    attribute = mesh.attributes.get(MARK)
+    marks = np.empty(len(rest), np.int32)
+    if attribute is None or (attribute.domain, attribute.data_type) != ("POINT", "INT"):
+        marks[:] = np.where(rest.any(1), ANY, 0)
+    elif len(rest):
+        attribute.data.foreach_get("value", marks)
+        marks //= _SPREAD
+    return rest, now, marks
 
 
 def _positions(mesh: Any) -> tuple[np.ndarray, np.ndarray]:

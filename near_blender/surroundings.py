@@ -102,7 +102,8 @@ class OrdinaryThings:
         left, top = view["border"][:2] if view["border"] else (0, 0)
         self._front = box
         border = left + box[0], top + box[1], left + box[2], top + box[3]
-        holes = list(zip([ob.name_full for ob in self._assets.objects], self._assets.standing))
+        holes = list({(ob.name_full, matrix.tobytes()): (ob.name_full, matrix) for ob, matrix in zip(
+            self._assets.objects, self._assets.standing)}.values())  # copies by modifiers are one mesh
         names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
         return [client.get_cycles().draw(
             self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import looks, payload, proxy, world
+from . import following, looks, payload, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
 from .lamps import VisibleLamps
@@ -34,7 +34,7 @@ class VisibleAssets:
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. standing: beside each its object's matrix_world (4, 4). held: numbers of the instances
         that are holdouts: nothing lights them, and they cut what is behind them out of the picture.
-    bent: names of objects whose mesh was edited in a way the asset cannot follow; they are drawn by the nearest map.
+    problems: sentences about objects whose modifiers or edits their asset cannot follow.
     """
 
     instances: list[dict[str, Any]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class VisibleAssets:
     owners: list[Owner] = field(default_factory=list)
     standing: list[np.ndarray] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
-    bent: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def darken_held(self) -> None:
         """Has nothing light the holdouts."""
@@ -56,6 +56,30 @@ class VisibleAssets:
         """Has the instance of this number lit by what its probe shows."""
         self.instances[number]["probe"] = probe.hash
         self.needs[probe.hash] = lambda: {"kind": "probe", "data": probe, "name": "A probe"}
+
+
+    def add(self, instance: Any, copy: following.Copy) -> None:
+        """Adds what an instance of a depsgraph shows. Raises NearError where that is gone."""
+        ob, key, bent = instance.object, payload.find_hash(copy.payload), copy.deformation
+        if key is None:
+            raise errors.NearError(f"The asset of {ob.original.name} is not in this file.",
+                                   "Find the missing library, or create or import the asset again.")
+        if key not in self.needs:
+            self.needs[key] = _reader(copy.payload, ob.original.name)
+        if bent is not None:
+            self.needs[bent.hash] = lambda: {"kind": "deformation", "data": bent, "name": "A deformation"}
+        standing = np.array(instance.matrix_world, np.float64)
+        self.standing.append(standing)
+        self.owners.append(Owner(ob.original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
+        self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
+                               "shadow": ob.visible_shadow, "name": ob.original.name_full,
+                               "deformation": bent and bent.hash})
+        self.objects.append(ob.original)
+
+    def tell(self, name: str, problem: str) -> None:
+        """Takes note of what the asset of an object cannot follow."""
+        if problem:
+            self.problems.append(f"{name}: {problem}.")
 
 
 def is_asset(ob: Any) -> bool:
@@ -71,7 +95,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
     in viewports holdouts, too.
     """
     assets, layer = VisibleAssets(), depsgraph.view_layer_eval
-    frames: dict[bpy.types.Object, np.ndarray] = {}
+    shown: dict[tuple[bpy.types.Object, int], following.Following] = {}
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
@@ -82,23 +106,14 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             continue
         if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue
-        original = ob.original
-        key = payload.find_hash(original.near.asset)
-        if key is None:
-            raise errors.NearError(f"The asset of {original.name} is not in this file.",
-                                   "Find the missing library, or create or import the asset again.")
-        if original not in frames:
-            frames[original] = proxy.compute_asset_matrix(ob, np.eye(4))
-            assets.needs[key] = _reader(original.near.asset, original.name)
-            if proxy.is_bent(ob):
-                assets.bent.append(original.name)
-        if held:
-            assets.held.append(len(assets.instances))
-        assets.standing.append(np.array(instance.matrix_world, np.float64))
-        assets.owners.append(Owner(original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
-        assets.instances.append({"asset": key, "matrix": np.array(instance.matrix_world) @ frames[original],
-                                 "look": looks.read(ob), "shadow": ob.visible_shadow, "name": original.name_full})
-        assets.objects.append(original)
+        place = ob.original, ob.data.as_pointer()
+        if place not in shown:
+            shown[place] = following.follow(ob)
+            assets.tell(ob.original.name, shown[place].problem)
+        for copy in shown[place].copies:
+            if held:
+                assets.held.append(len(assets.instances))
+            assets.add(instance, copy)
     return assets
 
 

@@ -56,6 +56,13 @@ class RecentResults(Generic[Result]):
         with self._lock:
             self._keep(key, result)
 
+    def discard(self, chosen: Callable[[Any], bool]) -> None:
+        """Drops the results of chosen keys."""
+        with self._lock:
+            for key in filter(chosen, list(self._results)):
+                del self._results[key]
+                self._total -= self._sizes.pop(key)
+
     def clear(self) -> None:
         """Drops everything."""
         with self._lock:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .asset import NeuralAsset
+from .asset import NeuralAsset, octants
+from .asset.deformation import Deformation, deform
 from .create.create import create_from_image
 from .errors import NearError
 from .models.mini.runtime import RememberingMini
@@ -36,13 +37,32 @@ class Engine:
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
         self._looking: RememberingMini | None = None  # at photos
+        self._posed: dict[tuple[str, str], NeuralAsset] = {}
+        self._drawn: list[set[str]] = []  # hashes of the assets in the last pictures
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
+
+    def pose(self, asset: NeuralAsset, deformation: Deformation | None) -> NeuralAsset:
+        """The asset as a deformation has it, kept as long as pictures show it; itself without one."""
+        if deformation is None:
+            return asset
+        key = asset.hash, deformation.hash
+        if key not in self._posed:
+            self._posed[key] = deform(asset, deformation, octants.choose_surfels(asset, self._embedded.model))
+        return self._posed[key]
+
+    def _forget_poses(self, instances: list[Instance]) -> None:
+        """Drops deformed assets that neither this picture nor the one before shows."""
+        self._drawn = [*self._drawn[-1:], {each.asset.hash for each in instances}]
+        for key, made in list(self._posed.items()):
+            if not any(made.hash in drawn for drawn in self._drawn):
+                self._embedded.forget(self._posed.pop(key).hash)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
                occluders: Occluders | None = None) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
         does not tell INSTANCES apart and leaves them out."""
+        self._forget_poses(instances)
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "

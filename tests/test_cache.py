@@ -70,3 +70,13 @@ def test_threads_get_one_result():
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert same[0] is same[1]
+
+
+def test_chosen_results_can_be_dropped():
+    kept = RecentResults(5, len)
+    for key in ("a", "b", "c"):
+        kept.put((key, 0), key)
+    kept.discard(lambda key: key[0] in "ac")
+    assert [key in kept for key in (("a", 0), ("b", 0), ("c", 0))] == [False, True, False]
+    kept.put("long", "five!")
+    assert "long" in kept and ("b", 0) not in kept, "what is left counts as before"

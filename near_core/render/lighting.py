@@ -64,6 +64,11 @@ class InstanceLights:
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
 
+    def forget(self, asset: str) -> None:
+        """Drops what is kept of the asset with this hash."""
+        for kept in (self._illuminations, self._lamplights):
+            kept.discard(lambda key: key[0] == asset)
+
     def prepare(self, environment: Environment) -> PreparedLight:
         """An environment made ready."""
         return self._lights.get_or(environment.hash, lambda: self._tokenize(

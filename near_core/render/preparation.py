@@ -50,6 +50,12 @@ class PreparedAssets:
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
         self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
 
+    def forget(self, asset: str) -> None:
+        """Drops what is kept of the asset with this hash."""
+        for kept in (self._surfaces, self._assets, self._dressed, self._grids):
+            kept.discard(lambda key: key[0] == asset)
+        self._skins.discard(lambda key: key == asset)
+
     def prepare_all(self, seen: Sequence[SeenInstance], threads: int, progress: Progress) -> None:
         """Makes what is missing, each with all threads."""
         wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}

@@ -99,6 +99,12 @@ class Renderer:
         progress("Done", 1.0)
         return picture
 
+    def forget(self, asset: str) -> None:
+        """Drops what is kept of the asset with this hash, which will not come again."""
+        self._assets.forget(asset)
+        self._lights.forget(asset)
+        self._placed.discard(lambda key: key[0] == asset)
+
     def radiance(self, item: LitInstance, shaded: terms.Shaded, light: PreparedLight, settings: Settings
                  ) -> np.ndarray:
         """What K shaded surfels of an instance send to the camera, (K, 3) at strength 1. A baseline is a Renderer with

@@ -42,7 +42,7 @@ def describe(asset: NeuralAsset, model: runtime.NearMini, config: SplattingConfi
     """The surface at level 0."""
     surfels, texels, h = octants.choose_surfels(asset, model), asset.texels, None
     level = levels.start(surfels)
-    if "iad" in model.graphs:
+    if "iad" in model.graphs and asset.model:
         slat = asset.slat
         if asset.model_hash != model.digest:  # another model's latent means nothing to this one
             slat = octants.encode(model, surfels, asset.coords)

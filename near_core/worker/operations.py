@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import asset
+from ..asset.deformation import Deformation
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
 from ..scene import PLAIN, Instance, Occluders, Probe, environment
@@ -61,11 +62,14 @@ class Request:
             self.send("progress", phase=phase, fraction=float(fraction))
 
 
+Data = np.ndarray | Probe | Occluders | Deformation
+
+
 @dataclass
 class Stored:
     """Bytes or arrays, and what was made of them."""
 
-    data: np.ndarray | Probe | Occluders
+    data: Data
     name: str
     made: Any = None
 
@@ -76,9 +80,9 @@ class Store:
     def __init__(self) -> None:
         self._items: RecentResults[Stored] = RecentResults(KEPT, lambda item: item.data.nbytes)
 
-    def put(self, key: str, data: np.ndarray | Probe | Occluders, name: str) -> None:
-        """Keeps the uint8 bytes of a .near file, a map (H, W, 3) float32, a probe or occluders by their hash. name: how
-        messages call it."""
+    def put(self, key: str, data: Data, name: str) -> None:
+        """Keeps the uint8 bytes of a .near file, a map (H, W, 3) float32, a probe, occluders or a deformation by their
+        hash. name: how messages call it."""
         self._items.put(key, Stored(data, name))
 
     def __contains__(self, key: str) -> bool:
@@ -97,7 +101,7 @@ class Store:
         return item.made
 
     def around(self, key: str | None) -> Any:
-        """The stored probe or occluders; None where no key is given."""
+        """The stored probe, occluders or deformation; None where no key is given."""
         return None if key is None else self._items[key].data
 
 
@@ -131,16 +135,19 @@ class Operations:
     def render(self, request: Request) -> dict[str, Any]:
         """The passes of one picture, and which hashes are missing where it cannot be drawn."""
         lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
-        around = [request.fields.get("occluders"), *(i.get("probe") for i in request["instances"])]
+        around = [request.fields.get("occluders"),
+                  *(i.get(kind) for i in request["instances"] for kind in ("probe", "deformation"))]
         wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights] + around
         missing = sorted({key for key in wanted if key is not None and key not in self.store})
         if missing:
             return {"event": "missing", "hashes": missing}
         from ..render.composite import put_behind
         engine = self._open_engine()
-        instances = [Instance(self.store.asset(i["asset"]), i["matrix"], self.store.around(i.get("probe")),
-                              frozenset(i.get("unlit_by", ())), i.get("look", PLAIN), i.get("shadow", True),
-                              i.get("name", "")) for i in request["instances"]]
+        posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")))
+                 for i in request["instances"]]
+        instances = [Instance(made, i["matrix"], self.store.around(i.get("probe")), frozenset(i.get("unlit_by", ())),
+                              i.get("look", PLAIN), i.get("shadow", True), i.get("name", ""))
+                     for made, i in zip(posed, request["instances"])]
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress, request.fields.get("lamps", ()),
                                self.store.around(request.fields.get("occluders")))

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..asset.deformation import Deformation
 from ..create.hints import Hints
 from ..create.shot import Shot
 from ..errors import NearError
@@ -25,7 +26,7 @@ from ..mesh import Material, Mesh
 from ..scene import AssetLook, Camera, Lamp, Occluders, Probe, Settings
 
 TYPES = {kind.__name__: kind for kind in (
-    Camera, Settings, Lamp, AssetLook, Probe, Occluders, Mesh, Material, Shot, Hints)}
+    Camera, Settings, Lamp, AssetLook, Probe, Occluders, Deformation, Mesh, Material, Shot, Hints)}
 START = b"\nNEAR\n"  # the child's first bytes; what a library printed before them is no message
 MAX_MESSAGE = 64 * 2**20  # bytes of JSON
 _ALIGN = 64  # bytes

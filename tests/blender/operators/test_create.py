@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import payload, proxy
+from near_blender import following, payload
 from near_blender.operators import transfer
 
 
@@ -19,7 +19,7 @@ def test_create_from_mesh(cube):
     assert ob != cube and tuple(ob.location) == (0, 0, 0) and ob.name.startswith("Cube")
     assert asset.extent == pytest.approx(2) and np.allclose(ob.dimensions, 2, atol=2 / 64)
     assert np.allclose(asset.surfels.base_color.mean(0), (0.7, 0.05, 0.05), atol=0.01)
-    assert not proxy.is_bent(ob)
+    assert not following.follow(ob).problem
 
 
 def test_create_from_a_named_mesh(cube):

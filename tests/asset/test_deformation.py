@@ -1,0 +1,99 @@
+"""Deformed assets against maps that are known everywhere."""
+
+import time
+
+import numpy as np
+import pytest
+
+from near_core.asset import CELL, NeuralAsset, Skin, Surfels, Texels, deformation
+from near_core.asset.deformation import Deformation, deform
+from near_core.directions import fibonacci_sphere, unit
+from tests.machine import slowness
+
+
+def bend(points: np.ndarray, radius: float = 0.5) -> np.ndarray:
+    """Around the Y axis, so that X follows a circle of that radius."""
+    x, y, z = points.T
+    return np.stack([(radius - z) * np.sin(x / radius), y, radius - (radius - z) * np.cos(x / radius)], 1)
+
+
+def stretch(points: np.ndarray) -> np.ndarray:
+    return points * (1, 0.5, 0.7) + 0.05 * points[:, :1] * points[:, :1]
+
+
+def reflect(points: np.ndarray) -> np.ndarray:
+    return bend(points) * (-1, 1, 1)
+
+
+def jacobian(move, points: np.ndarray) -> np.ndarray:
+    """(N, 3, 3), by differences."""
+    step = 1e-4
+    return np.stack([(move(points + step * axis) - move(points - step * axis)) / (2 * step) for axis in np.eye(3)], 2)
+
+
+@pytest.fixture(scope="module")
+def ellipsoid() -> NeuralAsset:
+    """Long along X, in a skin, with texels and one surfel for each of 20,000 directions."""
+    sphere, size = fibonacci_sphere(20_000).astype(np.float64), np.array([0.45, 0.2, 0.15])
+    position, normal = (sphere * size).astype(np.float32), unit(sphere / size).astype(np.float32)
+    one = np.ones(len(position), np.float32)
+    surfels = Surfels(position, normal, normal, np.tile(np.float32([0.2, 0.4, 0.6]), (len(position), 1)), one, 0 * one,
+                      one, one, one)
+    coords = np.unique(((position + 0.5) * 64).astype(np.uint8), axis=0)
+    texels = Texels(np.arange(len(position), dtype=np.int32), position, 0 * position, one / 4)
+    skin = Skin(position, normal, position[:, :2], None, np.arange(19_998, dtype=np.int32).reshape(-1, 3),
+                np.zeros(6_666, np.int32), (), ())
+    return NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16), np.ones((len(coords), 4), np.float16),
+                       surfels, texels, model="near-mini", skin=skin)
+
+
+def pose(asset: NeuralAsset, move) -> Deformation:
+    """What a proxy of some thousand vertices, a little off the surface, would say."""
+    rest = asset.surfels.position[::4] + 0.002 * asset.surfels.normal[::4]
+    return Deformation(rest, move(rest).astype(np.float32))
+
+
+@pytest.mark.parametrize("move", [bend, stretch, reflect])
+def test_surfels_texels_and_skin_follow(ellipsoid, move):
+    made = deform(ellipsoid, pose(ellipsoid, move), ellipsoid.surfels)
+    rest, linear = ellipsoid.surfels, jacobian(move, ellipsoid.surfels.position)
+    off = np.linalg.norm(made.surfels.position - move(rest.position), axis=1)
+    assert off.max() < CELL / 2, off.max() / CELL
+    inverse = np.linalg.inv(linear).swapaxes(1, 2)
+    normal = unit(np.einsum("nij,nj->ni", inverse, rest.normal))
+    agreement = (normal * made.surfels.normal).sum(1)
+    assert np.percentile(agreement, 1) > 0.995 and agreement.min() > 0.97
+    grown = np.abs(np.linalg.det(linear)) * np.linalg.norm(np.einsum("nij,nj->ni", inverse, rest.normal), axis=1)
+    assert np.percentile(np.abs(made.surfels.area / grown - 1), 99) < 0.12
+    assert np.allclose(made.texels.position, made.surfels.position, atol=1e-6)
+    assert np.allclose(made.texels.area * 4, made.surfels.area)
+    assert np.allclose(made.skin.vertices, made.surfels.position, atol=1e-6)
+    assert np.allclose(made.skin.normal, made.surfels.normal, atol=1e-5)
+    assert (made.skin.faces[0] == ellipsoid.skin.faces[0]).all() == (move is not reflect)
+
+
+def test_it_is_an_asset_of_its_own(ellipsoid):
+    same, other = pose(ellipsoid, bend), pose(ellipsoid, stretch)
+    made = deform(ellipsoid, same, ellipsoid.surfels)
+    assert made.hash == deform(ellipsoid, pose(ellipsoid, bend), ellipsoid.surfels).hash != ellipsoid.hash
+    assert made.hash != deform(ellipsoid, other, ellipsoid.surfels).hash and made.model == ""
+    cells = np.unique(((made.surfels.position + 0.5) * 64).astype(int), axis=0)
+    assert (made.coords == cells).all() and made.material.shape == (len(cells), 8)
+
+
+def test_a_sheet_keeps_its_thickness(ellipsoid):
+    """Nothing tells what happens across it: both sides must turn as it does."""
+    x, y = (each.ravel() for each in np.meshgrid(*[np.linspace(-0.45, 0.45, 60)] * 2))
+    rest = np.stack([x, y, 0 * x], 1).astype(np.float32)
+    moves = deformation._Field(Deformation(rest, bend(rest).astype(np.float32))).look_up(rest)
+    up, growth = moves.turn(np.tile(np.float32([0, 0, 1]), (len(rest), 1)))
+    angle = rest[:, 0] / 0.5
+    assert (up * np.stack([-np.sin(angle), 0 * angle, np.cos(angle)], 1)).sum(1).min() > 0.995
+    assert np.allclose(np.linalg.det(moves.maps[:, :, :3]), 1, atol=0.05) and np.allclose(growth, 1, atol=0.05)
+
+
+def test_it_takes_a_moment_only(ellipsoid):
+    posed = pose(ellipsoid, bend)
+    start = time.process_time()
+    deform(ellipsoid, posed, ellipsoid.surfels)
+    assert time.process_time() - start < 0.5 * slowness(time.process_time)
