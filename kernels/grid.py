@@ -201,8 +201,7 @@ def gather_direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray
 
 
 class Links(NamedTuple):
-    """Who lights whom: surfel i receives weight[k] times the radiance of surfel[k] for k = first[i] .. first[i + 1].
-    What is seen from behind sends nothing."""
+    """Who lights whom: surfel i receives weight[k] times the radiance of surfel[k] for k = first[i] .. first[i + 1]."""
 
     first: np.ndarray  # (N + 1,) uint32
     surfel: np.ndarray  # (L,) int32

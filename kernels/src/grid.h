@@ -21,6 +21,7 @@ struct NearGrid {
 
 namespace {
 
+constexpr float FOLD = 3.0f;  // cells from which what is seen from behind sends nothing: nearer surfels are folds
 constexpr float BACK_PENALTY = 0.5f;  // cells by which a surfel seen from behind counts as farther away
 constexpr float EDGE = 0.1f;          // cells by which a surfel reaches over a convex edge
 constexpr float ALIKE = 0.5f;         // cosine above which a close neighbour is taken for the same wall

@@ -116,8 +116,7 @@ NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t 
 }
 
 // table (count, directions); direction (3, padded), see Directions; normal (count, 3); first (count + 1,): where the
-// links of a surfel go in surfel and weight, as many as its entries that are a surfel; what is seen from behind sends
-// nothing.
+// links of a surfel go in surfel and weight, as many as its entries that are a surfel.
 NEAR_KERNEL(grid_link)(const int32_t *table, int64_t count, int64_t directions, const float *direction,
                        const float *normal, const uint32_t *first, int32_t *surfel, float *weight, int64_t threads) {
     return guard([&] {
@@ -135,11 +134,8 @@ NEAR_KERNEL(grid_link)(const int32_t *table, int64_t count, int64_t directions, 
                     std::memcpy(w, &cosine, sizeof w);
                     for (uint32_t rest = pack(BitLanes(hit) < uint32_t(count)); rest; rest &= rest - 1) {
                         const int k = __builtin_ctz(rest);
-                        const int64_t c = j + k;
-                        const float *xyz = d.xyz + c;
-                        const Vec3 along = {xyz[0], xyz[d.padded], xyz[2 * d.padded]};
-                        surfel[at] = row[c];
-                        weight[at++] = dot(load(normal + 3 * row[c]), along) < 0.0f ? w[k] : 0.0f;
+                        surfel[at] = row[j + k];
+                        weight[at++] = w[k];
                     }
                 }
             }

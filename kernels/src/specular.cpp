@@ -83,10 +83,11 @@ public:
             o.hits += h.place < 0 ? 0.0f : path.weight;
         }
         if (h.place < 0) return add(path, path.bounce == 0 ? path.sky : look(path));
-        if (!(dot(load(g.plane + 4 * size_t(h.place)), path.ray.direction) < 0.0f)) return;  // its back sends nothing
+        const bool faces = dot(load(g.plane + 4 * size_t(h.place)), path.ray.direction) < 0.0f;
+        if (!faces && h.distance >= FOLD) return;  // its back sends nothing, but in a fold it is the surface itself
         const int32_t surfel = g.surfel[h.place];
         const float *row = mirrors ? mirrors->rows + 8 * size_t(surfel) : nullptr;
-        if (!row || row[7] * luminance(path.through) < FAINT || path.bounce == mirrors->bounces)
+        if (!row || !faces || row[7] * luminance(path.through) < FAINT || path.bounce == mirrors->bounces)
             return add(path, radiosity[surfel]);
         add(path, (1.0f - row[7]) * radiosity[surfel]);
         leave(path, h, row);
@@ -136,7 +137,8 @@ private:
 // point, outward: null, or where each reflection starts, in cells, and its geometric normal; index then only rotates its
 // samples. open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. mirrors: null, or what
 // surfels mirror; radiosity then holds at the last bounce, and where nothing is mirrored. asset_to_map row-major 3x3.
-// around: null, or what lies before the map; its place takes cells. A surfel seen from behind sends nothing.
+// around: null, or what lies before the map; its place takes cells. What is seen from behind sends nothing
+// beyond FOLD.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
                                  const float *view, const float *normal, const float *roughness, int64_t count,
                                  const float *radiosity, const NearMirrors *mirrors, const float *texels,

@@ -6,6 +6,7 @@ from ..ggx import LUMINANCE
 from . import ggx
 
 BACK_PENALTY = 0.5  # cells by which a surfel seen from behind counts as farther away
+FOLD = 3.0  # cells from which a surfel seen from behind sends nothing: nearer ones are the surface's own folds
 EDGE = 0.1  # cells by which a surfel reaches over a convex edge
 ALIKE = 0.5  # cosine above which a close neighbour is taken for the same wall
 
@@ -75,9 +76,8 @@ def trace_table(grid, direction, index=None):
 
 
 def gather(table, direction, normal, radiosity):
-    """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit a surfel's front."""
-    faces = (table >= 0) & (np.einsum("ndc,dc->nd", normal[np.maximum(table, 0)], direction) < 0)
-    weight = np.where(faces, np.maximum(normal @ direction.T, 0), 0)
+    """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
+    weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)
     return 4 * np.pi / len(direction) * np.einsum("nd,ndc->nc", weight, radiosity[np.maximum(table, 0)])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import microfacets
 from . import ggx
-from .grid import trace
+from .grid import FOLD, trace
 
 WIDE = 0.25  # a lobe is as wide as if its peak held this much of it
 
@@ -18,14 +18,15 @@ def tangents(n):
     return np.stack([1 + sign * x * x * a, sign * b, -sign * x], -1), np.stack([b, sign + y * y * a, -y], -1)
 
 
-def _follow(grid, radiosity, mirrors, levels, turn, hit, at, direction, bounce=0):
-    """Radiance (R, 3) that surfels hit (R,) at (R, 3) send back along rays (R, 3): a metal what lies in the middle of
-    its lobe, looked up as wide as that. mirrors: (rows, bounces); levels: of the map that they mirror."""
+def _follow(grid, radiosity, mirrors, levels, turn, hit, away, at, direction, bounce=0):
+    """Radiance (R, 3) that surfels hit (R,) after away (R,), at (R, 3), send back along rays (R, 3): a metal what lies
+    in the middle of its lobe, looked up as wide as that. mirrors: (rows, bounces); levels: of the map that they
+    mirror."""
     rows, bounces = mirrors
     dot = lambda a, b: (a * b).sum(-1, keepdims=True)
     row, surface = rows[hit].astype(np.float64), grid.normal[hit].astype(np.float64)
-    front = dot(surface, direction) < 0  # what is seen from behind sends nothing
-    sent, bent = radiosity[hit, :3] * front, row[:, :3]
+    front = dot(surface, direction) < 0  # what is seen from behind sends nothing beyond FOLD
+    sent, bent = radiosity[hit, :3] * (front | (away[:, None] < FOLD * grid.cell)), row[:, :3]
     if bounce == bounces or not len(hit):
         return sent
     l = direction - 2 * dot(direction, bent) * bent
@@ -37,11 +38,11 @@ def _follow(grid, radiosity, mirrors, levels, turn, hit, at, direction, bounce=0
     seen = ggx.sample(levels, l @ turn.T, microfacets.footprint(len(levels[0]), WIDE * peak[:, 0], 1))
     met = np.flatnonzero(there >= 0)
     start = at[met] + grid.lift * grid.cell * surface[met]
-    seen[met] = _follow(grid, radiosity, mirrors, levels, turn, there[met], start + distance[met, None] * l[met],
-                        l[met], bounce + 1)
+    seen[met] = _follow(grid, radiosity, mirrors, levels, turn, there[met], distance[met],
+                        start + distance[met, None] * l[met], l[met], bounce + 1)
     own, metallic = row[:, 4:7], row[:, 7:]
     mirrored = (cosine + smith) / (2 * smith) * (own + (1 - cosine) ** 5 * (metallic - own)) * seen
-    return np.where(metallic > 0, (1 - metallic) * sent + mirrored * front, sent)
+    return np.where((metallic > 0) & front, (1 - metallic) * sent + mirrored, sent)
 
 
 def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asset_to_map, rays=16, seed=0, points=None,
@@ -66,11 +67,11 @@ def trace_specular(grid, index, view, normal, roughness, radiosity, levels, asse
     many = np.repeat(np.arange(count), rays)
     hit, distance = trace(grid, origin[many], along, outward[many])
     seen, met = sky.copy(), np.flatnonzero(hit >= 0)
-    front = (grid.normal[hit[met]] * along[met]).sum(-1, keepdims=True) < 0
-    seen[met] = radiosity[hit[met], :3] * front
+    front = ((grid.normal[hit[met]] * along[met]).sum(-1) < 0) | (distance[met] < FOLD * grid.cell)
+    seen[met] = radiosity[hit[met], :3] * front[:, None]
     if mirrors is not None:
         at = origin[many] + grid.lift * grid.cell * surface[many]
-        seen[met] = _follow(grid, radiosity, mirrors, levels, turn, hit[met],
+        seen[met] = _follow(grid, radiosity, mirrors, levels, turn, hit[met], distance[met],
                             at[met] + distance[met, None] * along[met], along[met])
     hit, factor = hit.reshape(count, rays), np.stack([weight * (1 - fresnel), weight * fresnel], -1) / rays
     mean = lambda radiance: np.einsum("krf,krc->kfc", factor, radiance.reshape(count, rays, 3))

@@ -15,6 +15,7 @@ class TransportConfig:
 
     hit_directions: int = 64  # of the hit table of each surfel
     table_rows: int = 8  # of the map's level that is looked up in the hit table's directions
+    fold: float = 3.0  # cells from which a surfel seen from behind sends nothing; nearer ones are folds
     bounces: int = 4  # rounds of gathering light from other surfels
     dielectric_albedo: float = 0.94  # of its base colour, what a dielectric sends on at a bounce
     greatest_albedo: float = 0.98  # at a bounce

@@ -25,6 +25,7 @@ from .config import TransportConfig
 from .near import NearLayer, NearLight
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
+BEHIND = -2  # in a hit table: neither sky nor a surfel
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +216,9 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
         progress("Light transport", number / len(parts))
         table[index] = lattice.trace_table(directions, index=index, threads=threads) if fine is None else _merge_hits(
             fine.grid.trace_table(directions, index=fine.heirs[index], threads=threads), fine)
-    return Transport(surfels, lattice, fine, directions, grid.pack_open(table),
+    words = grid.pack_open(table)
+    _drop_backs(table, surfels, directions, config.fold / resolution)
+    return Transport(surfels, lattice, fine, directions, words,
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine), config)
 
@@ -228,6 +231,17 @@ def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | No
     rows = np.concatenate([surfels.shading_normal, surfels.roughness[:, None], metallic * surfels.base_color, metallic],
                           1, dtype=np.float32)
     return rows[fine.owners] if fine else rows
+
+
+def _drop_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray, fold: float) -> None:
+    """Takes hits on surfels that are seen from behind, `fold` asset units away or more, out of a hit table: a shell
+    without an inner side is dark inside. Nearer ones are the surface's own folds."""
+    row, column = np.nonzero(table >= 0)
+    hit = table[row, column]
+    back = np.flatnonzero(np.einsum("kc,kc->k", surfels.normal[hit], directions[column]) > 0)
+    away = surfels.position[hit[back]] - surfels.position[row[back]]
+    back = back[np.einsum("kc,kc->k", away, away) > fold * fold]
+    table[row[back], column[back]] = BEHIND
 
 
 def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:
