@@ -65,7 +65,7 @@ class Points:
     def __len__(self) -> int:
         return len(self.pixel)
 
-    def take(self, rows: slice) -> Points:
+    def take(self, rows: slice | np.ndarray) -> Points:
         """Some of them; owner stays what it is."""
         return Points(self.pixel[rows], self.row[rows], self.weight[rows], self.position[rows], self.normal[rows],
                       self.uv[rows], self.color[rows], self.depth[rows], self.owner)

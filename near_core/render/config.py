@@ -49,6 +49,12 @@ class SplattingConfig:
     skin_offsets: tuple[tuple[float, float], ...] = (
         (-0.642, -0.209), (-0.378, 0.209), (-0.209, 0.642), (-0.068, -0.642),
         (0.068, 0.068), (0.209, -0.378), (0.378, -0.068), (0.642, 0.378))
+    least_blur: float = 0.25  # pixels that something is displaced by, from which a picture is not drawn sharp
+    moments_per_pixel: float = 0.75  # sharp pictures of a blurred one, for every pixel of the greatest displacement
+    least_moments: int = 8  # of them
+    draft_moments: int = 8  # at most, while something moves or in drafts
+    final_moments: int = 14  # at most
+    same_point: float = 0.5  # cells: points of a skin that lie no further apart in depth look the same
     skin_layers: int = 8  # transparent ones that are looked through
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness

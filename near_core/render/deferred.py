@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..asset import Surfels
+from ..asset import CELL, Surfels
 from ..directions import unit
 from ..light import points, terms
 from ..light.points import LitSurface, MetPoints, Neighbourhood
@@ -18,6 +18,7 @@ from ..scene import Camera, Settings
 from ..scene.look import PLAIN, AssetLook
 from . import passes, skin
 from .config import SplattingConfig
+from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
 from .sight import SeenInstance
 from .skin import PlacedSkin, PreparedSkin
@@ -30,7 +31,7 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 class SkinnedInstance:
     """An instance with a skin. surfels: (K,) rows of those that the camera sees; to_camera: (K, 3) float32 unit, world.
     radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
-    look: of the instance. channel: of its identity among the features, None without."""
+    look: of the instance; number: its own, from 1. channel: of its identity among the features, None without."""
 
     skin: PreparedSkin
     lit: LitSurface
@@ -39,6 +40,7 @@ class SkinnedInstance:
     radiance: Radiance
     decoded: bool
     look: AssetLook = PLAIN
+    number: int = 1
     channel: int | None = None
 
 
@@ -60,12 +62,35 @@ def keep_one_level(seen: Sequence[SeenInstance], quality: str, config: Splatting
 
 
 def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,
-         config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
-    """Features (H, W, channels), premultiplied, and alpha (H, W). rays: specular ones per surfel."""
+         config: SplattingConfig = SplattingConfig(), progress: Progress = silent, blur: Blur | None = None
+         ) -> Iterator[Picture]:
+    """Pictures, of which one is drawn: one that is sharp, or one for each moment of a blur. rays: specular ones per
+    surfel."""
     count = len(instances)
     placed = [_place(instance, channels, settings, rays, config, part(progress, 0.3 * n / count, 0.3 * (n + 1) / count))
               for n, instance in enumerate(instances)]
-    return skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0))
+    sharp = skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 0.7 if blur else 1.0))
+    if blur is None:
+        yield sharp
+        return
+    seen = KnownPicture(camera, *sharp)
+    for moment in blur.moments:
+        progress("Drawing", 0.7)
+        moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]
+        yield skin.draw(moved, moment.camera, channels, settings.threads,
+                        replace(config, skin_offsets=(moment.offset,)))
+
+
+def _move(placed: PlacedSkin, instance: SkinnedInstance, moment: Moment, seen: KnownPicture, config: SplattingConfig
+          ) -> PlacedSkin:
+    """A skin where it is at a moment, in the colours that it had in the middle of the exposure."""
+    matrix, reach = placed.matrix, config.same_point * CELL * float(np.cbrt(abs(np.linalg.det(placed.matrix[:3, :3]))))
+
+    def look_up(points: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        world = points @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+        return seen.look_up(world, depth, reach)
+
+    return replace(placed, matrix=moment.motions.get(instance.number, np.eye(4)) @ matrix, known=look_up)
 
 
 def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, config: SplattingConfig,

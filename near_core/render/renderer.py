@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,14 +20,16 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene.exposure import Lens, Shutter
 from ..scene.look import PLAIN, AssetLook
-from . import deferred, identity, passes, splatting
+from . import deferred, identity, moments, passes, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
 from .dressing import list_layers
 from .identity import Identity
 from .lighting import InstanceLights, Lighting
+from .moments import Blur, Picture
 from .parallel import parallel_map
 from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, find_seen, find_standing
@@ -80,22 +82,26 @@ class Renderer:
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
-               occluders: Occluders | None = None) -> dict[str, np.ndarray]:
-        """One picture. lamps: light the instances. occluders: cast shadows on them.
+               occluders: Occluders | None = None, shutter: Shutter | None = None, lens: Lens | None = None
+               ) -> dict[str, np.ndarray]:
+        """One picture. lamps: light the instances. occluders: cast shadows on them. shutter, lens: blur it; light is
+        that of the instances' own matrices.
 
         Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
         light = self._lights.prepare(environment)
-        seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self.splatting),
+        blur = moments.plan(instances, camera, shutter, lens, settings.quality == "draft", settings.background,
+                            self.splatting)
+        seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self._widen(blur)),
                                        settings.quality, self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances), occluders)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
-        picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0))
+        picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0), blur)
         progress("Done", 1.0)
         return picture
 
@@ -104,6 +110,11 @@ class Renderer:
         self._assets.forget(asset)
         self._lights.forget(asset)
         self._placed.discard(lambda key: key[0] == asset)
+
+    def _widen(self, blur: Blur | None) -> SplattingConfig:
+        """Has what comes into the picture during the exposure count as seen."""
+        config = self.splatting
+        return config if blur is None else replace(config, margin=config.margin + int(blur.reach))
 
     def radiance(self, item: LitInstance, shaded: terms.Shaded, light: PreparedLight, settings: Settings
                  ) -> np.ndarray:
@@ -139,78 +150,88 @@ class Renderer:
                            self._assets.find_skin(seen, settings.quality), instance.look, lit.surroundings)
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
-              progress: Progress) -> dict[str, np.ndarray]:
+              progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
         samples, threads, wanted = self.splatting.samples(settings.quality), settings.threads, settings.passes
-        sky = light.look_up if settings.background else None
+        sky, config = light.look_up if settings.background else None, self._widen(blur)
+        if sky is not None and blur is not None:
+            sky = blur.look_up(sky, camera)
         if not lit:
             empty = np.broadcast_to(np.float32(0), (camera.height, camera.width, passes.count_features(wanted)))
             return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
         visible = [item.visible for item in lit]
-        selection = splatting.select(visible, camera, samples > 1, threads, self.splatting, part(progress, 0.0, 0.1))
+        selection = splatting.select(visible, camera, samples > 1, threads, config, part(progress, 0.0, 0.1))
         who = None
         if INSTANCES in wanted:
-            who = identity.share_channels(selection.projection, selection.rows, [item.number for item in lit],
+            reached = selection.projection if blur is None else blur.widen(selection.projection)
+            who = identity.share_channels(reached, selection.rows, [item.number for item in lit],
                                           camera.width, camera.height)
         image, alpha = None, None
         layers = list_layers([item.number for item in lit], [item.look for item in lit])
         for place, layer in enumerate(layers):
             items = [lit[number] for number in layer]
             chosen = selection if len(layers) == 1 else splatting.select(
-                [item.visible for item in items], camera, samples > 1, threads, self.splatting)
+                [item.visible for item in items], camera, samples > 1, threads, config)
+            if blur is not None:
+                chosen = blur.reveal(chosen, [item.visible for item in items], [item.number for item in items], threads,
+                                     config)
             report = part(progress, 0.1 + 0.7 * place / len(layers), 0.1 + 0.7 * (place + 1) / len(layers))
-            drawn = self._draw_layer(items, chosen, camera, settings, who and who.take(layer), report)
+            drawn = self._draw_layer(items, chosen, camera, settings, who and who.take(layer), report, blur)
             image, alpha = drawn if image is None else deferred.merge(image, alpha, *drawn)
         return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
 
     def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
-                    who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        """Features (H, W, C), premultiplied, and alpha (H, W) of instances that are equally faded."""
+                    who: Identity | None, progress: Progress, blur: Blur | None = None) -> Picture:
+        """Instances that are equally faded."""
         skinned = [item.skin is not None for item in lit]
         drawn, fade = [], np.float32(min(lit[0].look.opacity, 1))
         if any(skinned):
-            drawn.append(self._draw_skins(lit, selection, camera, settings, who, progress))
+            drawn.append(self._draw_skins(lit, selection, camera, settings, who, progress, blur))
             selection = selection.drop(skinned)
         if not all(skinned):
-            drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress))
-        image, alpha = drawn[0] if len(drawn) == 1 else deferred.merge(*drawn[0], *drawn[1])
+            drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress, blur))
+        image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(*each[0], *each[1])
+                                       for each in zip(*drawn))
         return (image, alpha) if fade == 1 else (image * fade, alpha * fade)
 
     def _draw_skins(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
-                    who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        """Features and alpha of the instances with skins, as _draw_splats."""
+                    who: Identity | None, progress: Progress, blur: Blur | None) -> Iterable[Picture]:
+        """The instances with skins, as _draw_splats."""
         instances = []
         for number, (item, rows) in enumerate(zip(lit, selection.rows)):
             if item.skin is None:
                 continue
             shaded = np.flatnonzero(selection.shaded[rows])
+            decoded = settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs
             instances.append(SkinnedInstance(
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation, item.surroundings, item.skin.occluders),
                 shaded, item.visible.to_camera[shaded],
-                partial(self._radiate, item),
-                settings.shading == "auto" and item.asset.h is not None and "lad" in self.model.graphs, item.look,
+                partial(self._radiate, item), decoded, item.look, item.number,
                 None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
         return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,
-                             progress)
+                             progress, blur)
 
     def _draw_splats(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
-                     who: Identity | None, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-        """Features (H, W, C), premultiplied, and alpha (H, W) of what a selection draws."""
+                     who: Identity | None, progress: Progress, blur: Blur | None) -> Iterable[Picture]:
+        """What a selection draws: one sharp picture, or one for each moment of a blur."""
         samples, threads = self.splatting.samples(settings.quality), settings.threads
-        times = self._choose_times(lit, selection) if samples > 1 else 1
+        times = self._choose_times(lit, selection) if samples > 1 and blur is None else 1
         camera = camera.resize(times * camera.width, times * camera.height) if times > 1 else camera
         features, gain = self._shade(lit, selection, settings, progress)
         if who is not None:
             features = who.append(features, selection.rows)
-        projection, depth = selection.projection, selection.occlusion_depth
-        if samples > 1:
+        projection, depth, visible = selection.projection, selection.occlusion_depth, [item.visible for item in lit]
+        if samples > 1 or blur is not None:
             projection, features, depth = refine(
-                selection, [item.visible for item in lit], [item.asset.shift for item in lit], features, gain, camera,
+                selection, visible, [item.asset.shift for item in lit], features, gain, camera,
                 settings.passes, threads, self.splatting)
+        if blur is not None:
+            return moments.draw_splats(selection, visible, [item.number for item in lit], features, depth, blur,
+                                       threads, self.splatting)
         image, alpha, _ = splat.rasterize(projection, features, camera.width, camera.height, occlusion_depth=depth,
                                           samples=samples, threads=threads)
-        return passes.shrink(image, times), passes.shrink(alpha, times)
+        return [(passes.shrink(image, times), passes.shrink(alpha, times))]
 
     def _choose_times(self, lit: Sequence[LitInstance], selection: Selection) -> int:
         """How many times wider and higher than the picture splats are drawn: where they are smaller than pixels, a few

@@ -196,12 +196,14 @@ class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,) -> MetPoints,
     (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack
-    makes them."""
+    makes them. known: of K points of an opaque skin, asset frame, and their depth, the features where they are known,
+    and whether they are, (K,) bool."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
     meet: Callable[[Surfels, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
+    known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
 
     def eye(self, camera: Camera) -> np.ndarray:
         """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
@@ -265,7 +267,17 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
     if not len(points):
         return
     size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
-    features, opacity = _shade(skin, points, size, eye, camera, image.shape[1], config, lens["threads"], progress)
+
+    def shade(chosen: triangles.Points, edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _shade(skin, chosen, edge, eye, camera, image.shape[1], config, lens["threads"], progress)
+
+    if skin.known is None or prepared.transparent:
+        features, opacity = shade(points, size)
+    else:
+        features, found = skin.known(points.position, points.depth)
+        opacity, new = np.ones(len(points), np.float32), np.flatnonzero(~found)
+        if len(new):
+            features[new], opacity[new] = shade(points.take(new), size[new])
     weight = points.weight * opacity
     alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
     for c in range(image.shape[1]):

@@ -1,0 +1,126 @@
+"""Blurred pictures against means of many sharp ones, each with its own light and camera."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+
+from near_core.create.create import create_from_mesh
+from near_core.mesh import Material, Mesh
+from near_core.render import moments
+from near_core.render.renderer import Renderer
+from near_core.scene import INSTANCES, PASSES, Instance, Settings
+from near_core.scene import camera as cameras
+from near_core.scene import environment as environments
+from near_core.scene.exposure import Lens, Shutter
+
+SETTINGS = Settings(shading="transport", passes=(*PASSES, INSTANCES))
+VIEW = cameras.orbit(0, 10, 3, 40, 96, 96)
+SKY = environments.uniform((1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def box():
+    """A cube with sides of six colours."""
+    shape = trimesh.creation.box((0.6, 0.6, 0.6))
+    colors = ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8), (0.8, 0.8, 0.1), (0.1, 0.8, 0.8), (0.8, 0.1, 0.8))
+    side = (np.abs(shape.face_normals).argmax(1) * 2 + (shape.face_normals.sum(1) > 0)).astype(np.int32)
+    mesh = Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32), material_index=side,
+                materials=tuple(Material(base_color=(*color, 1)) for color in colors))
+    return create_from_mesh(mesh, name="box")
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer()
+
+
+def stand(x: float = 0.0, turned: float = 0.0) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = environments.turn_z(turned)
+    matrix[0, 3] = x
+    return matrix
+
+
+def measure(made: dict, truth: np.ndarray) -> float:
+    return float(-10 * np.log10(((made["Combined"] - truth) ** 2).mean()))
+
+
+@pytest.mark.parametrize("surface", ["skin", "surfels"])
+def test_motion_is_the_mean_of_its_moments(renderer, box, surface):
+    asset = box if surface == "skin" else replace(box, skin=None)
+    keys = [(-0.15, -10.0), (0.0, 0.0), (0.15, 10.0)]
+    shutter = Shutter([VIEW] * 3, np.array([[stand(*key)] for key in keys]))
+    made = renderer.render([Instance(asset, stand())], VIEW, SKY, SETTINGS, shutter=shutter)
+    truth = np.mean([renderer.render([Instance(asset, stand(0.3 * t, 20 * t))], VIEW, SKY, SETTINGS)["Combined"]
+                     for t in (np.arange(24) + 0.5) / 24 - 0.5], 0)
+    sharp = renderer.render([Instance(asset, stand())], VIEW, SKY, SETTINGS)
+    assert measure(made, truth) > 33 and measure(made, truth) > measure(sharp, truth) + 10
+    covered = made[INSTANCES][..., 1::2].sum(-1)
+    np.testing.assert_allclose(covered, made["Combined"][..., 3], atol=0.03)
+    assert made[INSTANCES][..., ::2].max() == 1
+
+
+@pytest.mark.parametrize("view", [VIEW, replace(VIEW, orthographic=True, intrinsics=np.array(
+    [[60.0, 0, 48], [0, 60, 48], [0, 0, 1]]))], ids=["perspective", "orthographic"])
+def test_a_lens_is_the_mean_of_views_through_its_points(renderer, box, view):
+    near, far = stand(-0.6), stand(0.9)
+    near[1, 3], far[1, 3] = -0.5, 1.5
+    instances, lens = [Instance(box, near), Instance(box, far)], Lens(0.15, 2.5)
+    made = renderer.render(instances, view, SKY, SETTINGS, lens=lens)
+    eye, right, down = view.position, view.world_to_camera[0, :3], view.world_to_camera[1, :3]
+    focus = eye + 2.5 * view.forward
+    pictures = []
+    for x, y in lens.draw_points(24):
+        place = eye + x * right + y * down
+        to_camera = np.eye(4)
+        if view.orthographic:  # a sheared view: parallel to the ray from the point to the focus
+            to_camera[:3, :3] = view.world_to_camera[:3, :3]
+            to_camera[:3, 3] = -to_camera[:3, :3] @ place
+            shear = np.eye(4)
+            shear[:2, 2] = x / 2.5, y / 2.5
+            pictures.append(replace(view, world_to_camera=shear @ to_camera))
+            continue
+        to_camera[:3] = view.world_to_camera[:3]
+        to_camera[:3, 3] = -to_camera[:3, :3] @ place
+        seen = to_camera @ np.append(focus, 1)
+        intrinsics = view.intrinsics.copy()
+        intrinsics[:2, 2] -= (intrinsics[:2, :2] @ seen[:2]) / seen[2]
+        pictures.append(replace(view, world_to_camera=to_camera, intrinsics=intrinsics))
+    truth = np.mean([renderer.render(instances, each, SKY, SETTINGS)["Combined"] for each in pictures], 0)
+    sharp = renderer.render(instances, view, SKY, SETTINGS)
+    assert measure(made, truth) > 33 and measure(made, truth) > measure(sharp, truth) + 4
+
+
+def test_what_stands_still_in_focus_is_sharp(renderer, box):
+    still = Shutter([VIEW] * 2, np.array([[stand()], [stand()]]))
+    assert moments.plan([Instance(box, stand())], VIEW, still, None, False, True) is None
+    sharp = renderer.render([Instance(box, stand())], VIEW, SKY, SETTINGS)
+    beside = Instance(box, stand(1.2))
+    moving = Shutter([VIEW] * 2, np.array([[stand(), stand(1.1)], [stand(), stand(1.3)]]))
+    made = renderer.render([Instance(box, stand()), beside], VIEW, SKY, SETTINGS, shutter=moving)
+    left = np.s_[:, :60]  # where nothing moves
+    assert np.abs(made["Combined"][left] - sharp["Combined"][left]).mean() < 0.002
+
+
+def test_a_turning_camera_blurs_the_world_behind(renderer):
+    map = np.zeros((64, 128, 3), np.float32)
+    map[:, ::2] = 1
+    world = environments.Environment(map)
+    turned = [cameras.orbit(0, 0, 3, 40, 64, 64), cameras.orbit(6, 0, 3, 40, 64, 64)]
+    shutter = Shutter(turned, np.zeros((2, 0, 4, 4)))
+    settings = replace(SETTINGS, background=True)
+    sharp, made = (renderer.render([], cameras.orbit(3, 0, 3, 40, 64, 64), world, settings, shutter=each)["Combined"]
+                   for each in (None, shutter))
+    assert made[..., 0].std() < 0.4 * sharp[..., 0].std()
+    assert made[..., 0].mean() == pytest.approx(sharp[..., 0].mean(), abs=0.03)
+
+
+def test_between_two_maps_turns_are_even():
+    one, other = stand(0, 0), stand(2, 90) * [[2, 2, 2, 1]] * 1.0
+    half = moments.interpolate(one, other, 0.5)
+    turn = half[:3, :3] / np.linalg.norm(half[:3, :3], axis=0)
+    np.testing.assert_allclose(turn, environments.turn_z(45), atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(half[:3, :3], axis=0), 1.5, atol=1e-9)
+    assert half[0, 3] == 1
