@@ -9,6 +9,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from . import cycles_motion
+
 _UNSEEN = ("visible_diffuse", "visible_glossy", "visible_transmission", "visible_volume_scatter", "visible_shadow")
 
 
@@ -20,16 +22,19 @@ class Holes:
         self._meshes: dict[tuple[str, float, float], Any] = {}
         self._objects: list[Any] = []
 
-    def cut(self, instances: Iterable[dict[str, Any]], pixel: np.ndarray, pixels: float) -> None:
+    def cut(self, instances: Iterable[dict[str, Any]], pixel: np.ndarray, pixels: float, time: float,
+            shutter: float) -> None:
         """Adds a hole per instance, larger than its proxy by `pixels`.
 
-        instances: dicts of name, the proxy's name_full, and matrix (4, 4), its mesh to the world. pixel: (4,), the
-        plane whose value at a place of the world is the size of a pixel there.
+        instances: dicts of name, the proxy's name_full, and matrix (4, 4), its mesh to the world, or (T, 4, 4), one for
+        each time while a shutter is open for `shutter` frames around `time`. pixel: (4,), the plane whose value at a
+        place of the world is the size of a pixel there.
         """
         known = {ob.name_full: ob for ob in bpy.data.objects}
         for instance in instances:
             proxy: Any = known.get(instance["name"])
-            matrix = np.asarray(instance["matrix"], np.float64)
+            places = np.asarray(instance["matrix"], np.float64).reshape(-1, 4, 4)
+            matrix = places[len(places) // 2]
             scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
             if proxy is None or proxy.type != "MESH" or not np.isfinite(matrix).all() or scale < 1e-9:
                 continue
@@ -39,11 +44,14 @@ class Holes:
             for name in _UNSEEN:
                 setattr(ob, name, False)
             self._scene.collection.objects.link(ob)
+            if np.ptp(places, 0).max() > 0:
+                cycles_motion.animate(ob, places, time, shutter)
             self._objects.append(ob)
 
     def close(self) -> None:
         """Takes the holes away."""
         for ob in self._objects:
+            cycles_motion.stop(ob)
             bpy.data.objects.remove(ob)
         self._objects = []
 

@@ -78,7 +78,8 @@ class CyclesJobs:
         stage.values.want(stage.layer, wanted)
         with stage.without_film_tricks(*(() if request["holdouts"] else ("is_holdout",))):
             try:
-                stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE)
+                stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE,
+                                stage.time, request["camera"].get("motion", {}).get("shutter", 0))
                 drawn = stage.draw(request.progress)
             finally:
                 stage.holes.close()

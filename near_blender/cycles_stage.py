@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import cycles_loss
+from . import cycles_loss, cycles_motion
 from ._core import errors
 from .cycles_aovs import Values
 from .cycles_front import Holes
@@ -82,10 +82,22 @@ class StagedScene:
         for owner, values in ((data, camera["lens"]), (data.dof, camera["focus"])):
             for name, value in values.items():
                 _set(owner, name, value)
+        motion = camera.get("motion")
+        cycles_motion.open_shutter(self.scene, motion)
+        cycles_motion.stop(self._camera)
         _set_matrix(self._camera, camera["matrix"])
+        if motion is not None:
+            cycles_motion.animate(self._camera, motion["places"], self.time, motion["shutter"])
+
+    @property
+    def time(self) -> float:
+        """The frame that is drawn, with what is beyond it."""
+        return self.scene.frame_current + self.scene.frame_subframe
 
     def look_around(self, position: np.ndarray) -> None:
         """Puts a panorama at a place of the world; its middle is +X."""
+        cycles_motion.open_shutter(self.scene, None)
+        cycles_motion.stop(self._camera)
         look_around(self._camera, position)
 
     def frame(self, size: tuple[int, int], border: tuple[int, int, int, int] | None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from . import (
     client,
     cycles_scene,
+    exposure,
     lamps,
     log,
     ordinary,
@@ -57,6 +58,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self.report({"ERROR"}, f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
+        with exposure.in_the_middle(self, depsgraph) as middle:
+            self._render_frame(depsgraph, middle)
+
+    def _render_frame(self, depsgraph: bpy.types.Depsgraph, middle: float | None) -> None:
+        """middle: of the exposure, where the picture is blurred by motion."""
         view_layer = depsgraph.view_layer_eval
         passes.add(self, view_layer)
         assets = sync.collect_assets(depsgraph)
@@ -66,16 +72,17 @@ class NearRenderEngine(bpy.types.RenderEngine):
         around = self._look_around(depsgraph, assets)
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
+            motion = exposure.read_motion(self, depsgraph, assets, middle, [view.name for view in result.views])
             for view in result.views:
                 self.active_view_set(view.name)
                 try:
-                    made = self._draw(depsgraph, assets, light, around, view.name)
+                    made = self._draw(depsgraph, assets, light, around, view.name, motion)
                 except errors.NearError as error:
                     if around is None:
                         raise
                     self._leave_out(error)
                     around = None
-                    made = self._draw(depsgraph, assets, light, None, view.name)
+                    made = self._draw(depsgraph, assets, light, None, view.name, motion)
                 passes.write(result.layers[0], made, view.name)
         except BaseException:
             self.end_result(result, cancel=True)
@@ -84,7 +91,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         passes.describe(self, view_layer, passes.list_names(depsgraph, assets, around is not None))
 
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,
-              around: surroundings.OrdinaryThings | None, view: str) -> dict[str, np.ndarray]:
+              around: surroundings.OrdinaryThings | None, view: str, motion: exposure.Motion | None
+              ) -> dict[str, np.ndarray]:
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
@@ -98,9 +106,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
         settings, request = sync.make_request(
             frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
             lamps.collect_lamps(depsgraph), occluders)
-        jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request)]
+        blur = exposure.make_blur(sync.find_camera_object(self, depsgraph, view), motion, view)
+        jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request, **blur)]
         if around is not None:
             window = self._describe_view(depsgraph, view)
+            if motion is not None:
+                around.moving, window["camera"]["motion"] = motion.standing, motion.describe(view)
             jobs.append(around.ask_picture(window, wanted, not seen))
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made = answers[0]["passes"]

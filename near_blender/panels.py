@@ -109,6 +109,24 @@ class NEAR_RENDER_PT_film(_Properties):
         self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
 
 
+class NEAR_RENDER_PT_motion_blur(_Properties):
+    bl_label = "Motion Blur"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.prop(context.scene.render, "use_motion_blur", text="")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, render = self.layout, context.scene.render
+        layout.use_property_split = True
+        layout.active = render.use_motion_blur
+        if hasattr(render, "motion_blur_position"):
+            layout.prop(render, "motion_blur_position", text="Position")
+        layout.prop(render, "motion_blur_shutter")
+        layout.template_curve_mapping(render, "motion_blur_shutter_curve")
+
+
 class NEAR_RENDER_PT_performance(_Properties):
     bl_label = "Performance"
     bl_context = "render"
@@ -352,12 +370,14 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
 
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film,
-           NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility,
-           NEAR_DATA_PT_asset, NEAR_DATA_PT_look, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset, NEAR_VIEW3D_PT_look)
+           NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes,
+           NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility, NEAR_DATA_PT_asset, NEAR_DATA_PT_look,
+           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset, NEAR_VIEW3D_PT_look)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are
-_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "EEVEE_MATERIAL_PT_context_material",
+_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "DATA_PT_camera_dof",
+             "DATA_PT_camera_dof_aperture", "EEVEE_MATERIAL_PT_context_material",
              "EEVEE_MATERIAL_PT_surface", "EEVEE_WORLD_PT_surface", "MATERIAL_PT_preview",
              "RENDER_PT_output_pixel_density"}
 _REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more

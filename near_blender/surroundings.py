@@ -33,6 +33,7 @@ class OrdinaryThings:
         """Raises NearError where the scene cannot be handed over."""
         frame: Any = depsgraph.scene_eval
         self.state = cycles_scene.capture(depsgraph)
+        self.moving: np.ndarray | None = None  # as exposure.Motion.standing
         self._assets, self._options = assets, ordinary.read_options(frame)
         self._threads = frame.render.threads if frame.render.threads_mode == "FIXED" else 0
         self._proxies = sorted({ob.name_full for ob in assets.objects})
@@ -102,8 +103,9 @@ class OrdinaryThings:
         left, top = view["border"][:2] if view["border"] else (0, 0)
         self._front = box
         border = left + box[0], top + box[1], left + box[2], top + box[3]
-        holes = list({(ob.name_full, matrix.tobytes()): (ob.name_full, matrix) for ob, matrix in zip(
-            self._assets.objects, self._assets.standing)}.values())  # copies by modifiers are one mesh
+        standing = self._assets.standing if self.moving is None else np.moveaxis(self.moving, 0, 1)
+        holes = list({(ob.name_full, places.tobytes()): (ob.name_full, places) for ob, places in zip(
+            self._assets.objects, standing)}.values())  # copies by modifiers are one mesh
         names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
         return [client.get_cycles().draw(
             self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],

@@ -32,8 +32,9 @@ class VisibleAssets:
         `shadow` and `name` as near_core.scene.Instance's, and `probe`, a hash, where one was given.
     objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
-    owners: one per instance. standing: beside each its object's matrix_world (4, 4). held: numbers of the instances
-        that are holdouts: nothing lights them, and they cut what is behind them out of the picture.
+    owners: one per instance. keys: what find_key calls it. standing: beside each its object's matrix_world (4, 4).
+    held: numbers of the instances that are holdouts: nothing lights them, and they cut what is behind them out of the
+        picture.
     problems: sentences about objects whose modifiers or edits their asset cannot follow.
     """
 
@@ -41,6 +42,7 @@ class VisibleAssets:
     objects: list[Any] = field(default_factory=list)
     needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
     owners: list[Owner] = field(default_factory=list)
+    keys: list[tuple] = field(default_factory=list)
     standing: list[np.ndarray] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ class VisibleAssets:
         if bent is not None:
             self.needs[bent.hash] = lambda: {"kind": "deformation", "data": bent, "name": "A deformation"}
         standing = np.array(instance.matrix_world, np.float64)
+        self.keys.append(find_key(instance))
         self.standing.append(standing)
         self.owners.append(Owner(ob.original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
@@ -115,6 +118,12 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
                 assets.held.append(len(assets.instances))
             assets.add(instance, copy)
     return assets
+
+
+def find_key(instance: Any) -> tuple:
+    """What an instance of a depsgraph goes by, whatever the frame."""
+    return (instance.object.original.name_full, instance.parent and instance.parent.original.name_full,
+            tuple(instance.persistent_id) if instance.is_instance else ())
 
 
 def _reader(mesh: Any, name: str) -> Callable[[], dict]:

@@ -17,7 +17,7 @@ from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
 from .render.composite import merge, put_behind
 from .render.renderer import Renderer
-from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Occluders, Settings
+from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry")  # known of a photo's camera and object
 
@@ -59,16 +59,17 @@ class Engine:
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
-               occluders: Occluders | None = None) -> dict[str, np.ndarray]:
+               occluders: Occluders | None = None, shutter: Shutter | None = None, lens: Lens | None = None
+               ) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
-        does not tell INSTANCES apart and leaves them out."""
+        does not tell INSTANCES apart and leaves them out; it draws without blur."""
         self._forget_poses(instances)
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
         self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
                       "material, so it may look different." for name in _list_names(rest)]
         if not full:
-            return self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders)
+            return self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders, shutter, lens)
         published = self._open(progress)
         settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
         if not rest:
@@ -77,11 +78,13 @@ class Engine:
             bare = replace(settings, background=False, passes=tuple(PASSES))
             picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0), lamps,
-                                                  occluders))
+                                                  occluders, shutter and _take(shutter, instances, rest), lens))
             if settings.background:
                 put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
+        if shutter is not None or lens is not None:
+            self.notes.append("The published model draws without motion blur and depth of field.")
         self.notes += [f"The published model does not show the look of {name}." for name in dict.fromkeys(
             each.asset.name for each in full if each.look != PLAIN)]
         return picture
@@ -115,3 +118,9 @@ class Engine:
 def _list_names(instances: list[Instance]) -> list[str]:
     """Assets whose latent belongs to a published model, each once."""
     return list(dict.fromkeys(each.asset.name for each in instances if each.asset.model == "near"))
+
+
+def _take(shutter: Shutter, instances: list[Instance], some: list[Instance]) -> Shutter:
+    """The motions of some of the instances."""
+    rows = [number for number, each in enumerate(instances) if any(each is one for one in some)]
+    return replace(shutter, matrices=shutter.matrices[:, rows])

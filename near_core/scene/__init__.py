@@ -5,11 +5,12 @@
 
 from .camera import Camera
 from .environment import Environment
+from .exposure import Lens, Shutter
 from .lamp import Lamp
 from .look import PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
 from .settings import INSTANCES, PASSES, Instance, Settings
 
-__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Occluders",
-           "Probe", "Settings"]
+__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Lens",
+           "Occluders", "Probe", "Settings", "Shutter"]

@@ -150,7 +150,8 @@ class Operations:
                      for made, i in zip(posed, request["instances"])]
         passes = engine.render(instances, request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress, request.fields.get("lamps", ()),
-                               self.store.around(request.fields.get("occluders")))
+                               self.store.around(request.fields.get("occluders")), request.fields.get("shutter"),
+                               request.fields.get("lens"))
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)

@@ -10,9 +10,9 @@ with its parent. Requests, each a dict with `op`:
                                                           light), a "probe" or "occluders" (as near_core.scene's), a
                                                           "deformation" (as near_core.asset.deformation's)
     render    id, channel, instances, camera, environment, backdrop, settings, and where there are any lamps (a list of
-              scene.Lamp) and occluders (hash); instances are dicts of asset (hash), matrix, and where there are any
-              deformation and probe (hashes), unlit_by (numbers of lamps), look (a scene.AssetLook), shadow and name (as
-              scene.Instance's)
+              scene.Lamp), occluders (hash), shutter and lens (scene.Shutter, scene.Lens); instances are dicts of asset
+              (hash), matrix, and where there are any deformation and probe (hashes), unlit_by (numbers of lamps), look
+              (a scene.AssetLook), shadow and name (as scene.Instance's)
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     find_matte     id, channel, path, hints               what of a photo is object (create.hints.Hints)

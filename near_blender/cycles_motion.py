@@ -1,0 +1,54 @@
+"""Things of the second Blender that move while the shutter is open: animated around the frame that is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mathutils import Matrix
+
+
+def animate(ob: Any, places: np.ndarray, middle: float, shutter: float) -> None:
+    """Has ob go through places (T, 4, 4), from the opening to the closing of the shutter around `middle`; frames."""
+    stop(ob)
+    ob.rotation_mode = "QUATERNION"
+    before = None
+    for place, share in zip(places, np.linspace(-0.5, 0.5, len(places))):
+        location, rotation, scale = Matrix(np.asarray(place).tolist()).decompose()
+        if before is not None:
+            rotation.make_compatible(before)
+        ob.location, ob.rotation_quaternion, ob.scale, before = location, rotation, scale, rotation
+        for channel in ("location", "rotation_quaternion", "scale"):
+            ob.keyframe_insert(channel, frame=middle + shutter * share)
+    for curve in _list_curves(ob.animation_data):
+        for key in curve.keyframe_points:
+            key.interpolation = "LINEAR"
+
+
+def stop(ob: Any) -> None:
+    """Has ob stand still again."""
+    if ob.animation_data is not None:
+        ob.animation_data_clear()
+
+
+def _list_curves(animation: Any) -> list[Any]:
+    """The curves of what is animated; from 4.4 in a slot of a layered action."""
+    action = animation.action
+    slot = getattr(animation, "action_slot", None)
+    if slot is None:
+        return list(action.fcurves)
+    return [curve for layer in action.layers for strip in layer.strips
+            for curve in strip.channelbag(slot).fcurves]
+
+
+def open_shutter(scene: Any, motion: dict[str, Any] | None) -> None:
+    """Has Cycles blur as exposure.Motion.describe says, around the frame that is drawn; None for not at all."""
+    render = scene.render
+    if render.use_motion_blur != (motion is not None):
+        render.use_motion_blur = motion is not None
+    if motion is None:
+        return
+    render.motion_blur_shutter = motion["shutter"]
+    for owner in (render, scene.cycles):  # moved to the former in 4.2
+        if hasattr(owner, "motion_blur_position"):
+            owner.motion_blur_position = "CENTER"

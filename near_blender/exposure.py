@@ -1,0 +1,121 @@
+"""What blurs a final picture: the shutter, for as long as the scene says, and the camera's lens."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import cycles_scene, sync
+from ._core import camera as cameras
+from ._core import scene
+
+KEYS = 3  # times at which Blender is asked where things are, as Cycles does it: opening, middle, closing
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Where things are at KEYS times, from the shutter's opening to its closing. cameras, places: by view, KEYS each,
+    the latter (4, 4) camera to world. matrices: (KEYS, I, 4, 4), of the assets' instances. standing: the same of their
+    objects. openness: as scene.Shutter has it. shutter: frames that it is open."""
+
+    cameras: dict[str, list[cameras.Camera]]
+    places: dict[str, list[np.ndarray]]
+    matrices: np.ndarray
+    standing: np.ndarray
+    openness: tuple[float, ...]
+    shutter: float
+
+    def make_shutter(self, view: str) -> scene.Shutter:
+        """For near_core, of a stereo view."""
+        return scene.Shutter(self.cameras[view], self.matrices, self.openness)
+
+    def describe(self, view: str) -> dict[str, Any]:
+        """For the second Blender: the shutter and the camera's places, (KEYS, 4, 4)."""
+        return {"shutter": self.shutter, "openness": list(self.openness), "places": np.array(self.places[view])}
+
+
+def find_middle(frame: Any) -> float | None:
+    """The middle of the exposure, frames; None where the scene `frame` wants no motion blur."""
+    render = frame.render
+    if not render.use_motion_blur or render.motion_blur_shutter <= 0:
+        return None
+    now, half = frame.frame_current + frame.frame_subframe, render.motion_blur_shutter / 2
+    position = getattr(render, "motion_blur_position", "") or getattr(
+        getattr(frame, "cycles", None), "motion_blur_position", "CENTER")
+    return now + {"START": half, "END": -half}.get(position, 0)
+
+
+@contextlib.contextmanager
+def in_the_middle(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph) -> Iterator[float | None]:
+    """Meanwhile the scene is where it is in the middle of the exposure; gives that time, as find_middle."""
+    frame: Any = depsgraph.scene_eval
+    now, middle = frame.frame_current + frame.frame_subframe, find_middle(frame)
+    if middle is None:
+        yield None
+        return
+    if middle != now:
+        go_to(engine, middle)
+    try:
+        yield middle
+    finally:
+        go_to(engine, now)
+
+
+def go_to(engine: bpy.types.RenderEngine, time: float) -> None:
+    """Has Blender evaluate the scene at a time, frames."""
+    engine.frame_set(math.floor(time), subframe=time - math.floor(time))
+
+
+def read_motion(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets,
+                middle: float | None, views: list[str]) -> Motion | None:
+    """What moves during the exposure around `middle`, where the scene is when this returns."""
+    if middle is None:
+        return None
+    render = depsgraph.scene_eval.render
+    shutter = render.motion_blur_shutter
+    seen: dict[str, list] = {view: [] for view in views}
+    places: dict[str, list] = {view: [] for view in views}
+    standing = []
+    for time in np.linspace(-0.5, 0.5, KEYS):
+        go_to(engine, middle + shutter * float(time))
+        here = _find_places(depsgraph)
+        standing.append([here.get(key, own) for key, own in zip(assets.keys, assets.standing)])
+        for view in views:
+            engine.active_view_set(view)
+            seen[view].append(sync.find_camera(engine, depsgraph, view))
+            places[view].append(np.array(engine.camera_model_matrix(sync.find_camera_object(engine, depsgraph, view))))
+    go_to(engine, middle)
+    stood = np.array(standing, np.float64).reshape(KEYS, -1, 4, 4)
+    own = np.array([np.linalg.pinv(place) @ each["matrix"] for place, each in zip(assets.standing, assets.instances)])
+    curve = render.motion_blur_shutter_curve
+    curve.initialize()
+    openness = tuple(float(curve.evaluate(curve.curves[0], x)) for x in np.linspace(0, 1, 17))
+    return Motion(seen, places, stood @ own.reshape(-1, 4, 4), stood, openness, shutter)
+
+
+def _find_places(depsgraph: bpy.types.Depsgraph) -> dict[tuple, np.ndarray]:
+    return {sync.find_key(each): np.array(each.matrix_world, np.float64) for each in depsgraph.object_instances
+            if each.object.type == "MESH" and sync.is_asset(each.object)}
+
+
+def make_blur(ob: Any, motion: Motion | None, view: str) -> dict[str, Any]:
+    """The fields of a render request that blur it. ob: the camera's object, evaluated."""
+    lens = read_lens(ob)
+    return ({} if motion is None else {"shutter": motion.make_shutter(view)}) | ({} if lens is None else {"lens": lens})
+
+
+def read_lens(ob: Any) -> scene.Lens | None:
+    """The lens of a camera object, evaluated; None where everything is in focus."""
+    data = ob.data
+    if not data.dof.use_dof:
+        return None
+    focus = cycles_scene.describe_camera_object(ob)["focus"]
+    radius = (1.0 if data.type == "ORTHO" else 1e-3 * data.lens) / (2 * max(focus["aperture_fstop"], 1e-3))
+    return scene.Lens(radius, max(focus["focus_distance"], 1e-3), focus["aperture_blades"],
+                      focus["aperture_rotation"], focus["aperture_ratio"])
