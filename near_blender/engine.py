@@ -124,15 +124,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
             around.renew(depsgraph)
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
         made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
-        behind, front = surroundings.convert(answers[1]["passes"], wanted, ranks), None
+        behind, front, cut = surroundings.convert(answers[1]["passes"], wanted, ranks), None, np.zeros(1, np.float32)
         jobs = around.ask_front(window, camera, wanted, made, behind) if assets.instances else []
-        cut: Any = 0.0
         if jobs:
-            drawn, *solid = (answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0))
-            front = around.place_front(surroundings.convert(drawn, wanted, ranks), behind)
-            if solid:
-                cut = around.place_front({"Combined": solid[0]["Combined"]}, behind)["Combined"][..., 3:]
-                cut = np.maximum(cut - front["Combined"][..., 3:], 0)
+            drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
+            front, cut = around.take_front(drawn, behind, wanted, ranks)
         return composite.compose(made, behind, front, held, cut)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str) -> dict[str, Any]:

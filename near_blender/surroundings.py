@@ -113,7 +113,16 @@ class OrdinaryThings:
             holes=holes, holdouts=holdouts, channel=f"front {holdouts}")
             for holdouts in ((True, False) if self._cuts else (True,))]
 
-    def place_front(self, front: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def take_front(self, drawn: list[dict[str, np.ndarray]], behind: dict[str, np.ndarray], wanted: tuple[str, ...],
+                   ranks: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """What composite.compose takes as `front` and `cut`, of the passes that ask_front's jobs drew."""
+        front = self._place_front(convert(drawn[0], wanted, ranks), behind)
+        if len(drawn) == 1:
+            return front, np.zeros(1, np.float32)
+        whole = self._place_front({"Combined": drawn[1]["Combined"]}, behind)["Combined"][..., 3:]
+        return front, np.maximum(whole - front["Combined"][..., 3:], 0)
+
+    def _place_front(self, front: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Passes of what ask_front drew, as large as the picture behind."""
         left, top, right, bottom = self._front
         placed = {}

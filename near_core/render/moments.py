@@ -76,9 +76,9 @@ class Blur:
         """The mean of a sky over the moments, for windows of camera's picture."""
         def average(window: Camera) -> np.ndarray:
             cut = window.intrinsics - camera.intrinsics
-            return sum(sky(replace(window, world_to_camera=each.camera.world_to_camera,
-                                   intrinsics=each.camera.intrinsics + cut)) for each in self.moments) / np.float32(
-                                       len(self.moments))
+            seen = [sky(replace(window, world_to_camera=each.camera.world_to_camera,
+                                intrinsics=each.camera.intrinsics + cut)) for each in self.moments]
+            return np.asarray(sum(seen) / np.float32(len(seen)))
         return average
 
 
@@ -103,8 +103,10 @@ def plan(instances: Sequence[Instance], camera: Camera, shutter: Shutter | None,
 
 def average(pictures: Iterable[Picture]) -> Picture:
     """The mean of pictures, one at least."""
-    count, image, alpha = 0, np.float32(0), np.float32(0)
-    for features, cover in pictures:
+    rest = iter(pictures)
+    image, alpha = next(rest)
+    count = 1
+    for features, cover in rest:
         count, image, alpha = count + 1, image + features, alpha + cover
     return (image, alpha) if count == 1 else (image / np.float32(count), alpha / np.float32(count))
 
