@@ -10,6 +10,7 @@ from . import (
     compositing,
     cycles_scene,
     engine,
+    look_panels,
     looks,
     menus,
     operators,
@@ -23,7 +24,7 @@ from . import (
 )
 
 MODULES = (client, looks, photo_options, properties, payload, turntable, cycles_scene, engine, compositing,
-           preferences_panel, preferences, operators, panels, menus)
+           preferences_panel, preferences, operators, panels, look_panels, menus)
 
 
 def register() -> None:

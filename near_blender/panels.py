@@ -212,17 +212,6 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
         draw_asset(self.layout, context)
 
 
-class NEAR_DATA_PT_look(bpy.types.Panel):
-    bl_label = "Look"
-    bl_space_type = "PROPERTIES"
-    bl_region_type = "WINDOW"
-    bl_context = "data"
-    bl_parent_id = "NEAR_DATA_PT_asset"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        draw_look(self.layout, context.object)
-
-
 class _Sidebar(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -259,23 +248,6 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
         self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
         if context.engine != ENGINE:
             draw_compositing(self.layout, compositing.find_companion(context.scene))
-
-
-class NEAR_VIEW3D_PT_look(_Sidebar):
-    bl_label = "Look"
-    bl_parent_id = "NEAR_VIEW3D_PT_asset"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        draw_look(self.layout, context.object)
-
-
-def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
-    """How the artist changes an asset's material and how it is shown."""
-    layout.use_property_split = True
-    column = layout.column()
-    for name in looks.NAMES:
-        column.prop(ob.near.look, name, slider=name in ("hue", "roughness", "metallic"))
 
 
 def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | None) -> None:
@@ -371,8 +343,8 @@ def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_compositing, NEAR_RENDER_PT_film,
            NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_performance, NEAR_VIEWLAYER_PT_passes,
-           NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility, NEAR_DATA_PT_asset, NEAR_DATA_PT_look,
-           NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset, NEAR_VIEW3D_PT_look)
+           NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create,
+           NEAR_VIEW3D_PT_asset)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

@@ -1,0 +1,44 @@
+"""Where the look of an asset is changed: below its panels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import looks
+
+
+class NEAR_DATA_PT_look(bpy.types.Panel):
+    bl_label = "Look"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "data"
+    bl_parent_id = "NEAR_DATA_PT_asset"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_look(self.layout, context.object)
+
+
+class NEAR_VIEW3D_PT_look(bpy.types.Panel):
+    bl_label = "Look"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "NeAR"
+    bl_parent_id = "NEAR_VIEW3D_PT_asset"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_look(self.layout, context.object)
+
+
+def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
+    """How the artist changes an asset's material and how it is shown."""
+    layout.use_property_split = True
+    column = layout.column()
+    for name in looks.NAMES:
+        column.prop(ob.near.look, name, slider=name in ("hue", "roughness", "metallic"))
+
+
+CLASSES = (NEAR_DATA_PT_look, NEAR_VIEW3D_PT_look)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
