@@ -1,4 +1,4 @@
-"""Gaussian splatting on the CPU: projection and compositing. Their gradients are in lab.splat_gradients.
+"""Gaussian splatting on the CPU: projection and compositing. Their gradients are in splat_gradients.
 
 The rules are those of gsplat's antialiased mode and are written out in `twins.splat`, the specification. Cameras are
 OpenCV (x right, y down, z forward); pixel (column, row) has its centre at (column + 0.5, row + 0.5), row 0 at the top.

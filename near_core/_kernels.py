@@ -10,7 +10,19 @@ _parent = __package__.rpartition(".")[0]
 _name = f"{_parent}.kernels" if _parent else "kernels"
 
 if TYPE_CHECKING:
-    from kernels import around, attention, ggx, grid, library, microfacets, smooth, specular, splat, triangles
+    from kernels import (
+        around,
+        attention,
+        ggx,
+        grid,
+        library,
+        microfacets,
+        smooth,
+        specular,
+        splat,
+        splat_gradients,
+        triangles,
+    )
 else:
     around = importlib.import_module(f"{_name}.around")
     attention = importlib.import_module(f"{_name}.attention")
@@ -21,4 +33,5 @@ else:
     smooth = importlib.import_module(f"{_name}.smooth")
     specular = importlib.import_module(f"{_name}.specular")
     splat = importlib.import_module(f"{_name}.splat")
+    splat_gradients = importlib.import_module(f"{_name}.splat_gradients")
     triangles = importlib.import_module(f"{_name}.triangles")

@@ -19,7 +19,8 @@ from .render.composite import merge, put_behind
 from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
-GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry")  # known of a photo's camera and object
+# what is known of a photo's camera and object
+GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine")
 
 
 class Engine:

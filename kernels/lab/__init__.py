@@ -1,2 +1,2 @@
-"""For developers, not in the zip: build compiles the library, splat_gradients differentiates the splatter, and autograd
-does so in torch."""
+"""For developers, not in the zip: build compiles the library, and autograd makes torch functions of the
+splatter and its gradients."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .. import splat as _splat
-from .splat_gradients import project_backward, rasterize_backward
+from ..splat_gradients import project_backward, rasterize_backward
 
 
 def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width: int, height: int, *,

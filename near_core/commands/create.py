@@ -91,6 +91,9 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
                       help="of a single photo: on, the object's left is the mirror image of its right, in shape too, "
                            "so that a photo from obliquely (--azimuth) shows both; off, nothing is taken from a mirror "
                            "image; default: auto, colours are where the other side is seen")
+    what.add_argument("--refine", action="store_true",
+                      help="change the colours of several photos until these come back; views in between become a "
+                           "little worse where the shape is wrong")
     what.add_argument("--detail", choices=tuple(DETAILS), default="standard",
                       help="how much of a mesh that has its own material is kept: draft, surfels alone, 1 to 3 MB; "
                            "standard, its triangles and maps as well, 2 to 5 MB (default); closeup, more of them where "
@@ -121,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
         made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
-                                        symmetry=args.symmetry, mesh=shape, **options)
+                                        refine=args.refine, symmetry=args.symmetry, mesh=shape, **options)
         for note in engine.notes:
             report.close(note)
     else:

@@ -75,6 +75,7 @@ class ReconstructionConfig:
     edge_fade: float = 1.5  # cells of 128^3 inside a photo's outline from which it counts in full
     best_view_power: float = 4.0  # of a photo's weight over the best one's; the higher, the less photos mix
     seen_weight: float = 0.04  # weight of the best photo from which nothing is taken from around
+    refine: bool = False  # an artist's wish: several photos come back, whatever it costs other views
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
 
 
@@ -132,8 +133,20 @@ class LightFitConfig:
     least_weight: float = 0.02  # of a surfel in a photo that counts
     darkest: float = 0.01  # linear; no surface is darker
     darkest_light: float = 0.1  # of the mean light; no surfel gets less
-    share: float = 0.8  # of what the light does not explain that the colour takes over
+    share: float = 0.4  # of what the light does not explain that the colour takes over: "several photos"
     maximum_log_change: float = 1.5  # logarithm
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """How the colours of several photos are refined until the photos come back: "photos come back"."""
+
+    rounds: int = 2  # in each of which every photo's light is fitted anew
+    steps: int = 3  # of the colours in a round
+    stiffness: float = 0.1  # how much colours like to stay, over what the photos say
+    farthest: float = 4.0  # times brighter or darker that a colour may become
+    dark: float = 0.05  # linear; below it errors count as if it were so bright
+    whole_trust: float = 0.5  # of a surfel in a photo from which its pixels count in full
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import mesh as meshes
-from ..asset import NeuralAsset
+from ..asset import NeuralAsset, Surfels, Texels
 from ..asset.layout import VoxelMaterial
 from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
@@ -35,6 +35,7 @@ from .material import (
 from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .poses import PlacedPhoto, find_lens, list_shots, place_cameras
+from .refinement import refine_colors
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
@@ -77,8 +78,8 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
                       elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0,
-                      thickness: str = "auto", symmetry: str = "auto", name: str, source: str = "",
-                      normalize: bool = False, matting: str = "near", model: NearMini | None = None,
+                      thickness: str = "auto", symmetry: str = "auto", refine: bool = False, name: str,
+                      source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent,
                       on_preview: Preview | None = None, notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
@@ -99,6 +100,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     a round body of its outline, or as full as the networks think; auto: as its parts look.
     symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
     nothing is taken from a mirror image.
+    refine: several photos come back better, since their colours are refined until they do; other views suffer a little
+    where the shape is wrong.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
@@ -108,7 +111,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent, reconstruction = 1.0, _follow_hints(reconstruction, thickness, symmetry)
+    extent, reconstruction = 1.0, _follow_hints(replace(reconstruction, refine=refine), thickness, symmetry)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
@@ -206,19 +209,29 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)
     surfels = apply_materials(surfels, coords, decode(model, slat, coords), confidence)
-    if len(views) > 1:
-        surfels, texels = fuse_photos(surfels, texels, views, config)
-    else:
-        surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
-        surfels, texels = project_photo(surfels, texels, views[0])
+    surfels, texels = _take_colors(surfels, texels, views, part(progress, 0.6, 0.9), config)
     if normal_error is not None:
         surfels = widen_roughness(surfels, normal_error)
-    surfels = boost_saturation(surfels, config.saturation)
-    progress("Latent", 0.8)
+    progress("Latent", 0.9)
     material = sampling.average_materials(surfels, coords)
     slat = encode(model, surfels, coords)
     progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
+
+
+def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progress: Progress,
+                 config: ReconstructionConfig) -> tuple[Surfels, Texels]:
+    """Surfels and their texels in the photos' colours, free of their light."""
+    if len(views) == 1:
+        surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
+        surfels, texels = project_photo(surfels, texels, views[0])
+        return boost_saturation(surfels, config.saturation), texels
+    progress("Colours", 0.0)
+    surfels, texels, said = fuse_photos(surfels, texels, views, config)
+    surfels = boost_saturation(surfels, config.saturation)
+    if config.refine:
+        surfels, texels = refine_colors(surfels, texels, views, said, part(progress, 0.4, 1.0))
+    return surfels, texels
 
 
 def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig(),

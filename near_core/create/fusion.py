@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..models.mini.layout import SIZE, Layer
 from ..scene import Camera
 from .config import LightFitConfig, ReconstructionConfig
 from .hull import Silhouette
-from .irradiance import explain_colors
+from .irradiance import explain_colors, gather_lobes
 from .view import PhotoView, look_up, project
 
 
@@ -44,11 +44,21 @@ def weigh_view(surfels: Surfels, view: PhotoView, config: ReconstructionConfig =
     return (shown * facing**2 * pixels * edge).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class PhotoEvidence:
+    """What V photos say of M surfels. lobes: (M, K), as irradiance.gather_lobes. seen: (V, M, 3) linear, as
+    photographed. trust: (V, M), how well each photo shows a surfel, next to nothing where another shows it better."""
+
+    lobes: np.ndarray
+    seen: np.ndarray
+    trust: np.ndarray
+
+
 def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
                 config: ReconstructionConfig = ReconstructionConfig(), fit: LightFitConfig = LightFitConfig()
-                ) -> tuple[Surfels, Texels]:
+                ) -> tuple[Surfels, Texels, PhotoEvidence]:
     """Surfels and their texels in the colours that photos show, free of the photos' light, those that none shows in the
-    colours around them.
+    colours around them; and what they were made of.
 
     views: whose fronts are those of the shape, as measure_front finds them.
     """
@@ -63,7 +73,9 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
     looks = even_out(np.stack([_look_at_layers(view, surfels) for view in views]), trust, fit)
     guess = (share[..., None] * looks).sum(0)
     guess = guess * seen + spread(surfels.position, guess, seen[:, 0]) * (1 - seen)
-    color = explain_colors(surfels, coarse, trust, srgb_decode(np.clip(guess[:, :3], 0, 1)), fit)
+    prior = srgb_decode(np.clip(guess[:, :3], 0, 1))
+    lobes = gather_lobes(surfels, np.clip(prior, fit.darkest, 1), fit)
+    color = explain_colors(lobes, coarse, trust, prior, fit)
     display = srgb_encode(color)
     display = display * seen + spread(surfels.position, display, seen[:, 0]) * (1 - seen)
     made = replace(surfels, base_color=srgb_decode(np.clip(display, 0, 1)).astype(np.float32),
@@ -74,7 +86,7 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
                 for s, f, c in zip(share, fine, coarse))
     colored = np.clip(color[own] * np.exp(np.clip(ratio, -1.5, 1.5)), 0, 1)
     shift = srgb_encode(colored) - srgb_encode(np.clip(color[own], 0, 1))
-    return made, replace(texels, shift=shift.astype(np.float32))
+    return made, replace(texels, shift=shift.astype(np.float32)), PhotoEvidence(lobes, coarse, trust)
 
 
 def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:

@@ -73,27 +73,37 @@ def _solve_positive(matrix: np.ndarray, right: np.ndarray, start: np.ndarray, sw
     return x
 
 
-def explain_colors(surfels: Surfels, seen: np.ndarray, weight: np.ndarray, prior: np.ndarray,
+def light_up(lobes: np.ndarray, albedo: np.ndarray, seen: np.ndarray, weight: np.ndarray,
+             config: LightFitConfig = LightFitConfig()) -> tuple[np.ndarray, np.ndarray] | None:
+    """What of a photo's light arrives at the surfels that it shows: rows (R,) and light (R, 3). None where it shows too
+    few to fit a light to.
+
+    lobes: (M, K), as gather_lobes. albedo, seen: (M, 3) linear. weight: (M,), how well the photo shows a surfel.
+    """
+    rows = np.flatnonzero(weight > config.least_weight)
+    if len(rows) < config.minimum_surfels:
+        return None
+    few = np.random.default_rng(0).choice(rows, min(len(rows), config.fit_surfels), replace=False)
+    arriving = np.maximum(lobes[rows] @ fit_light(lobes[few], albedo[few], seen[few], weight[few], config), 1e-4)
+    return rows, np.maximum(arriving, config.darkest_light * arriving.mean(0))
+
+
+def explain_colors(lobes: np.ndarray, seen: np.ndarray, weight: np.ndarray, prior: np.ndarray,
                    config: LightFitConfig = LightFitConfig()) -> np.ndarray:
     """The albedo (M, 3) float32, linear, that explains what V photos show of surfels, each photo in a light of its own.
 
-    seen: (V, M, 3) linear, as photographed. weight: (V, M), how well each photo shows a surfel. prior: (M, 3) what the
-    networks think; how bright it is on the whole, and what no photo shows, stays theirs.
+    lobes: (M, K), as gather_lobes. seen: (V, M, 3) linear, as photographed. weight: (V, M), how well each photo shows a
+    surfel. prior: (M, 3) what the networks think; how bright it is on the whole, and what no photo shows, stays theirs.
     """
-    prior = np.clip(prior, config.darkest, 1)
-    lobes, albedo = gather_lobes(surfels, prior, config), prior
+    albedo = prior = np.clip(prior, config.darkest, 1)
     total = weight.sum(0)
-    rng = np.random.default_rng(0)
     for _ in range(config.rounds):
         log, known = np.zeros_like(prior), np.zeros(len(prior), np.float32)
         for shown, trust in zip(seen, weight):
-            rows = np.flatnonzero(trust > config.least_weight)
-            if len(rows) < config.minimum_surfels:
+            lit = light_up(lobes, albedo, shown, trust, config)
+            if lit is None:
                 continue
-            few = rng.choice(rows, min(len(rows), config.fit_surfels), replace=False)
-            light = fit_light(lobes[few], albedo[few], shown[few], trust[few], config)
-            arriving = np.maximum(lobes[rows] @ light, 1e-4)
-            arriving = np.maximum(arriving, config.darkest_light * arriving.mean(0))
+            rows, arriving = lit
             change = np.log(np.clip(shown[rows], 2e-3, 1) / (prior[rows] * arriving))
             log[rows] += trust[rows, None] * change
             known[rows] += trust[rows]

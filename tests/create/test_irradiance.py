@@ -39,7 +39,7 @@ def test_a_sides_shade_is_not_its_colour():
     true = np.where(surfels.position[:, 2:] > 0, np.float32(0.6), np.float32(0.25)) * np.ones(3, np.float32)
     seen = true * (lobes @ light.astype(np.float32))
     weight = (surfels.normal @ np.float32([0.6, -0.6, 0.5]) > 0.1).astype(np.float32)
-    made = explain_colors(surfels, seen[None], weight[None], prior)
+    made = explain_colors(gather_lobes(surfels, prior), seen[None], weight[None], prior, LightFitConfig(share=0.8))
     sides = [(surfels.normal @ axis > 0.95) & (weight > 0) for axis in np.float32([[1, 0, 0], [0, -1, 0]])]
     for side in sides:
         upper, lower = (made[side & (surfels.position[:, 2] * sign > 0.1)].mean() for sign in (1, -1))

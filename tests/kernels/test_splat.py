@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from kernels import library, splat
-from kernels.lab import autograd, splat_gradients
+from kernels import library, splat, splat_gradients
+from kernels.lab import autograd
 from kernels.twins import splat as twin
 from tests.kernels.gaussians import (
     HEIGHT,

@@ -10,21 +10,16 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kernels.lab import splat_gradients
-
 from ... import files
-from ..._kernels import splat
-from ...asset import CELL, RESOLUTION, Surfels, levels, surfels, texels
+from ...asset import RESOLUTION, surfels, texels
 from ...create import sampling
 from ...errors import NearError
-from ...render import splatting
-from ...render.config import SplattingConfig
-from ...scene import Camera
+from ...render.discs import ProjectedDiscs
 from ..datasets.dataset import Dataset
 from ..options import option
 from . import metrics
@@ -35,70 +30,22 @@ RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
 
 
-@dataclass
-class ProjectedDiscs:
-    """Discs in a picture, ready for any colours. projection: of all N. front: (N,) bool, those that face the camera.
-    gain: (H, W, 1), what the blended colours are multiplied with. alpha: (H, W).
-    samples: per pixel."""
-
-    projection: splat.Projection
-    front: np.ndarray
-    gain: np.ndarray
-    alpha: np.ndarray
-    samples: int
-    threads: int
-
-    @classmethod
-    def of(cls, discs: Surfels, resolution: int, camera: Camera, width: float = 1.0,
-           threads: int = 0, config: SplattingConfig = SplattingConfig()) -> ProjectedDiscs:
-        """By the renderer's rules, every length in cells of `resolution` a side instead of its own.
-
-        width: of the discs, over the renderer's.
-        """
-        scale = resolution * CELL  # makes the cells as large as the renderer's; the matrix takes it back
-        magnified = replace(discs, position=discs.position * np.float32(scale),
-                            area=discs.area * np.float32((scale * width) ** 2))
-        placed = splatting.place(levels.start(magnified), None, np.diag([1 / scale] * 3 + [1.0]), config)
-        visible = splatting.face(placed, camera, config)
-        projection = splatting.project(visible.shape, camera, config.sharp_low_pass, threads)
-        share, alpha, _ = splat.rasterize(projection, visible.front[:, None].astype(np.float32), camera.width,
-                                          camera.height, samples=config.final_samples, threads=threads)
-        solid = np.minimum(alpha[..., None], share * config.solidity) * (share > 1e-4)
-        return cls(projection, visible.front, solid / np.maximum(share, 1e-6), solid[..., 0], config.final_samples,
-                   threads)
-
-    def draw(self, colors: np.ndarray) -> np.ndarray:
-        """colours: (N, 3) linear. (H, W, 4) premultiplied."""
-        height, width = self.alpha.shape
-        blended, _, _ = splat.rasterize(self.projection, colors * self.front[:, None], width, height,
-                                        samples=self.samples, threads=self.threads)
-        return np.concatenate([blended * self.gain, self.alpha[..., None]], -1)
-
-    def differentiate(self, colors: np.ndarray, d_picture: np.ndarray) -> np.ndarray:
-        """What a change of the picture (H, W, 3) means for the colours (N, 3)."""
-        height, width = self.alpha.shape
-        back = splat_gradients.rasterize_backward(
-            self.projection, colors * self.front[:, None], width, height,
-            np.ascontiguousarray(d_picture * self.gain, np.float32), samples=self.samples,
-            threads=self.threads)
-        return back.features * self.front[:, None]
-
-    def fit_colors(self, truth: np.ndarray, steps: int) -> np.ndarray:
-        """The colours (N, 3) that draw the truth (H, W, 4) best in the evaluation's measure: Adam from mean colours."""
-        target, none = np.clip(truth[..., :3], 0, 1), np.zeros((len(self.front), 3), np.float32)
-        weight = self.differentiate(none, np.ones_like(target))
-        # the root of the colours: equal steps of it are about equal to eyes
-        root = np.sqrt(self.differentiate(none, target) / np.maximum(weight, 1e-6))
-        wanted, mean, square = metrics.encode(truth), np.zeros_like(root), np.zeros_like(root)
-        for step in range(1, steps + 1):
-            drawn = self.draw(root**2)
-            slope = _slope(drawn[..., :3]) * (metrics.encode(drawn) - wanted)
-            gradient = self.differentiate(root**2, slope) * np.maximum(root, 0.01)
-            mean += 0.2 * (gradient - mean)
-            square += 0.05 * (gradient**2 - square)
-            change = mean / (1 - 0.8**step) / (np.sqrt(square / (1 - 0.95**step)) + 1e-8)
-            root = np.clip(root - RATE * 0.1 ** (step / steps) * change, 0, BRIGHTEST).astype(np.float32)
-        return root**2
+def fit_colors(discs: ProjectedDiscs, truth: np.ndarray, steps: int) -> np.ndarray:
+    """The colours (N, 3) that draw the truth (H, W, 4) best in the evaluation's measure: Adam from mean colours."""
+    target, none = np.clip(truth[..., :3], 0, 1), np.zeros((len(discs.front), 3), np.float32)
+    weight = discs.differentiate(none, np.ones_like(target))
+    # the root of the colours: equal steps of it are about equal to eyes
+    root = np.sqrt(discs.differentiate(none, target) / np.maximum(weight, 1e-6))
+    wanted, mean, square = metrics.encode(truth), np.zeros_like(root), np.zeros_like(root)
+    for step in range(1, steps + 1):
+        drawn = discs.draw(root**2)
+        slope = _slope(drawn[..., :3]) * (metrics.encode(drawn) - wanted)
+        gradient = discs.differentiate(root**2, slope) * np.maximum(root, 0.01)
+        mean += 0.2 * (gradient - mean)
+        square += 0.05 * (gradient**2 - square)
+        change = mean / (1 - 0.8**step) / (np.sqrt(square / (1 - 0.95**step)) + 1e-8)
+        root = np.clip(root - RATE * 0.1 ** (step / steps) * change, 0, BRIGHTEST).astype(np.float32)
+    return root**2
 
 
 def _slope(linear: np.ndarray) -> np.ndarray:
@@ -116,7 +63,7 @@ def measure(data: Dataset, asset: str, per_voxel: int, numbers: list[int], steps
     errors = []
     for view in (data.view(asset, n) for n in numbers):
         drawing, truth = ProjectedDiscs.of(discs, resolution, view.camera, width, threads), view.image()
-        errors.append(metrics.measure_picture(drawing.draw(drawing.fit_colors(truth, steps)), truth))
+        errors.append(metrics.measure_picture(drawing.draw(fit_colors(drawing, truth, steps)), truth))
     voxels = len(sampling.voxelize(mesh, discs)[0])
     return {"asset": asset, "per_voxel": per_voxel, "resolution": resolution, "gaussians": len(discs), "voxels": voxels,
             **{key: float(np.mean([e[key] for e in errors])) for key in NUMBERS}}

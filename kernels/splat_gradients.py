@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..library import INTEGER, POINTER, Kernel, require
-from ..splat import (
+from .library import INTEGER, POINTER, Kernel, require
+from .splat import (
     CAMERA,
     GAUSSIANS,
     OFFSETS,
