@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ ISAS = ("baseline", "avx2", "avx512")
 POINTER, INTEGER, REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 _library: ctypes.CDLL | None = None
+_functions: dict[tuple, Callable[..., int]] = {}  # a crowd's picture takes thousands of calls
 _failure: str | None = None
 
 
@@ -78,13 +80,18 @@ class Kernel:
         """Runs the kernel. Raises MemoryError or RuntimeError by its code, KernelsMissing, ctypes.ArgumentError."""
         if len(arguments) != len(self.argtypes):
             raise TypeError(f"{self.name} takes {len(self.argtypes)} arguments, not {len(arguments)}.")
-        function = getattr(load(), f"near_{self.name}_{isa()}")
-        function.argtypes, function.restype = self.argtypes, ctypes.c_int32
+        key = load(), self, os.environ.get("NEAR_ISA")
+        function = _functions.get(key) or _functions.setdefault(key, self._find())
         code = function(*(a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments))
         if code == 1:
             raise MemoryError(f"{self.name} ran out of memory.")
         if code:
             raise RuntimeError(f"{self.name} failed with code {code}.")
+
+    def _find(self) -> Callable[..., int]:
+        function = getattr(load(), f"near_{self.name}_{isa()}")
+        function.argtypes, function.restype = self.argtypes, ctypes.c_int32
+        return function
 
 
 def require(name: str, array: np.ndarray, shape: tuple[int | None, ...], dtype=np.float32) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -37,33 +38,51 @@ class LampLight:
     lit: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class LampReach:
+    """One lamp on M surfels. arrives: (M,) float32 irradiance over its color with nothing in the way; share: (M,)
+    float32, how much of it arrives."""
+
+    points: LampPoints
+    arrives: np.ndarray
+    share: np.ndarray
+
+
+def _make(_: Lamp, make: Callable[[], LampReach]) -> LampReach:
+    return make()
+
+
 def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, rotation: np.ndarray,
-               around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0
-               ) -> LampLight | None:
+               around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0,
+               recall: Callable[[Lamp, Callable[[], LampReach]], LampReach] = _make) -> LampLight | None:
     """Light of lamps on an asset that stands at matrix (4, 4); None where there is none. rotation: (3, 3), the one in
-    matrix."""
+    matrix. recall: says what is known of a lamp, or makes it."""
     if not lamps:
         return None
-    surfels, middle, reach = transport.surfels, matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
-    position = surfels.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
-    normal = surfels.shading_normal @ rotation.T.astype(np.float32)
-    opened, direct = np.zeros((2, len(surfels), 3), np.float32)
-    points, lit = [], []
-    parts = np.array_split(np.arange(len(surfels)), -(-len(surfels) // AT_ONCE))
-    for lamp in lamps:
-        whole = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, reach, config.point_angle, config.sides))
-        arrives, share = np.empty((2, len(surfels)), np.float32)
-        for rows in parts:
-            arrives[rows] = _gather(whole, position[rows], normal[rows]).sum(1)
-            share[rows] = _trace(transport, lamp, rows, matrix, position[rows], normal[rows], around, config, threads)
+    position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    normal = transport.surfels.shading_normal @ rotation.T.astype(np.float32)
+    opened, direct = np.zeros((2, len(position), 3), np.float32)
+    reaches = [recall(lamp, partial(_reach, transport, lamp, matrix, position, normal, around, config, threads))
+               for lamp in lamps]
+    for lamp, reach in zip(lamps, reaches):
         color = (lamp.color * lamp.diffuse).astype(np.float32)
-        opened += arrives[:, None] * color
-        direct += (arrives * share)[:, None] * color
-        points.append(whole)
-        lit.append(share)
+        opened += reach.arrives[:, None] * color
+        direct += (reach.arrives * reach.share)[:, None] * color
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, transport.config.bounces,
                                      threads=threads)
-    return LampLight(opened, direct, bounced, radiosity, tuple(points), np.stack(lit, 1))
+    return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
+                     np.stack([reach.share for reach in reaches], 1))
+
+
+def _reach(transport: Transport, lamp: Lamp, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
+           around: Surroundings, config: LampConfig, threads: int) -> LampReach:
+    middle, size = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
+    points = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, size, config.point_angle, config.sides))
+    arrives, share = np.empty((2, len(position)), np.float32)
+    for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
+        arrives[rows] = _gather(points, position[rows], normal[rows]).sum(1)
+        share[rows] = _trace(transport, lamp, rows, matrix, position[rows], normal[rows], around, config, threads)
+    return LampReach(points, arrives, share)
 
 
 def _gather(points: LampPoints, position: np.ndarray, normal: np.ndarray) -> np.ndarray:

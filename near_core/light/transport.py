@@ -200,7 +200,7 @@ class Transport:
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values (M, n) of the surfels as those of the surfels of `traced`."""
-        return values[self.fine.owners] if self.fine else values
+        return values.take(self.fine.owners, 0) if self.fine else values
 
 
 def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = silent,

@@ -13,7 +13,7 @@ from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
 from ..light import lamps as _lamps
 from ..light.config import LampConfig, TransportConfig
-from ..light.lamplight import LampLight
+from ..light.lamplight import LampLight, LampReach
 from ..light.shadows import Caster, Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
@@ -62,6 +62,7 @@ class InstanceLights:
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
+        self._reaches: RecentResults[LampReach] = RecentResults(128 * MEGABYTE, count_bytes)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
 
     def forget(self, asset: str) -> None:
@@ -124,9 +125,11 @@ class InstanceLights:
         surroundings, lamplit, shone = Surroundings(), None, None
         if shining:
             surroundings = self._surround(seen, shining, around)
-            shone = (*which, matrix.tobytes(), tuple(lamp.key for lamp in shining), surroundings.key)
+            place = (*which, matrix.tobytes(), surroundings.key)
+            shone = (*place, tuple(lamp.key for lamp in shining))
             lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
-                prepared.transport, shining, matrix, rotation, surroundings, self._config, threads))
+                prepared.transport, shining, matrix, rotation, surroundings, self._config, threads,
+                lambda lamp, make: self._reaches.get_or((*place, lamp.key), make)))
         return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
                         (key, light.environment.strength, matrix.tobytes(), shone))
 

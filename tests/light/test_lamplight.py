@@ -113,3 +113,20 @@ def test_a_highlight_stands_where_the_lamp_is_mirrored():
     shaded = terms.shade(glossy, still, dark, np.eye(3), index, view, 8, 1)
     sent = terms.shade_lamps(glossy, lit, np.eye(4), np.eye(3), shaded, 8, 1)[:, Term.SPECULAR, 0]
     assert np.abs(glossy.surfels.position[sent.argmax(), :2]).max() < 1.5 / 128
+
+
+def test_of_two_lamps_only_the_one_that_moved_is_traced_again(prepared):
+    known, made = {}, []
+
+    def recall(lamp: Lamp, make) -> lamplight.LampReach:
+        if lamp.key not in known:
+            made.append(lamp)
+            known[lamp.key] = make()
+        return known[lamp.key]
+
+    still, before, after = point(0.1, 0, 0.3), point(-0.1, 0, 0.3), point(-0.1, 0.1, 0.3)
+    lamplight.illuminate(prepared, [still, before], np.eye(4), np.eye(3), threads=1, recall=recall)
+    lit = lamplight.illuminate(prepared, [still, after], np.eye(4), np.eye(3), threads=1, recall=recall)
+    afresh = lamplight.illuminate(prepared, [still, after], np.eye(4), np.eye(3), threads=1)
+    assert made == [still, before, after]
+    np.testing.assert_array_equal(lit.direct, afresh.direct)
