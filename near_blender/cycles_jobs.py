@@ -56,6 +56,8 @@ class CyclesJobs:
             return {"event": "missing", "hashes": [request["scene"]]}
         request.progress("Loading the scene", 0)
         self._stage.open(request["scene"], self._files[request["scene"]])
+        if request["op"] == "open":
+            return {}
         self._stage.pose(request.fields)
         answer = {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
         if request.fields.get("denoise") and not can_denoise(self._stage.scene):

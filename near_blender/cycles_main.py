@@ -8,6 +8,7 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
 `layer`, `frame`, `subframe`, `names`, `matrices` and `looks` as cycles_scene.SceneState has them:
 
     put        kind "scene", hash, path, name, painted, devices    a .blend file with the scene of that name
+    open       id, scene                                   so that the next request need not wait for it
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
                holdouts
     probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads

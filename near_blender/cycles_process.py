@@ -2,7 +2,7 @@
 
 It draws what is ordinary with Cycles: the picture that the assets stand in, the part of it that is in front of them,
 and what an asset sees around itself. As a worker_process it is supervised, restarted and ended by the same rules; a job
-that is cancelled while Cycles computes ends the process, and the next job starts another.
+that is cancelled while Cycles computes ends the process; another starts at once and opens the scene.
 """
 
 from __future__ import annotations
@@ -131,6 +131,12 @@ class CyclesProcess(worker_process.WorkerProcess):
         if key and answer is not None and not answer["stale"]:
             self._recent = dict([(key, _copy(answer)), *self._recent.items()][:_KEPT])
         super()._finish(job, answer, error)
+
+    def _enforce(self, job: JobHandle) -> None:
+        with self._lock:  # Cycles looks for Esc where a process without a window cannot press it, so it had to be ended
+            super()._enforce(job)
+            if self._expected and "scene" in job.request:  # the next one is at work before it is needed
+                self.submit("open", "open", job.needs, scene=job.request["scene"])
 
     def _command(self, folder: Path) -> list[str]:
         options = json.dumps({"path": _find_path(), "folder": str(folder), "parent": str(os.getpid())})

@@ -319,6 +319,7 @@ class WorkerProcess:
             log.add(f"{self.called} did not stop in time and is started again.")
             self._expected = True
             self._finish(job, error=errors.Cancelled())
+            self.hello = {}  # nothing more is sent to it
             if self._process is not None:
                 self._process.kill()
 

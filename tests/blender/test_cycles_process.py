@@ -160,6 +160,7 @@ def test_occluders_are_what_casts_shadows(scene):
 
 def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
     draw(scene)
+    before = client.get_cycles().check(60)["pid"]
     job = client.get_cycles().draw(capture(), view(scene), (2000, 2000), samples=1000)
     time.sleep(0.3)
     start = time.monotonic()
@@ -167,6 +168,7 @@ def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
     with pytest.raises(errors.Cancelled):
         job.result()
     assert time.monotonic() - start < 0.6 * slowness()
+    assert client.get_cycles().check(60)["pid"] != before, "another starts without being asked"
     assert draw(scene)["Depth"].min() < 4
 
 
