@@ -54,9 +54,11 @@ def follow(ob: Any) -> Following:
         return Following(plain, "its modifiers make a new mesh, which is not followed")
     if not np.isfinite(now).all():
         return Following(plain, "vertices at infinity are not followed")
-    copies, problems = [], []
-    for number in np.unique(asset):
-        mesh, rows = _find_payload(own, int(number)), np.flatnonzero(asset == number)
+    copies, problems, numbers = [], [], np.unique(asset)
+    for number in numbers:
+        rows, mesh = np.flatnonzero(asset == number), _find_payload(own, int(number))
+        if mesh is None and number and np.count_nonzero(numbers) == 1:
+            mesh = own  # its file was written again
         if mesh is None:
             problems.append("parts of another asset are not in this file" if number else
                             "geometry that was joined to it is not drawn")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -14,25 +17,84 @@ from ._core import mesh as meshes
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
-def read_mesh(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[meshes.Mesh, list[str]]:
-    """The surface of ob with its modifiers, turned and scaled as it stands in the world, and notes on what is missing.
+def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> tuple[meshes.Mesh, list[str], np.ndarray]:
+    """The surface of ob as renders of the scene `frame` show it, wherever it is hidden: with its modifiers at render
+    level and its instances, turned and scaled as it stands in the world; notes on what is missing; and its matrix,
+    object to world, (4, 4) float64.
 
     Raises NearError where there is no surface, or one with vertices at infinity.
     """
-    if ob.type not in TYPES:
+    if ob.type not in TYPES and ob.instance_type == "NONE":
         raise errors.NearError(f"{ob.name} has no surface.", "Choose a mesh, curve, text or metaball object.")
-    evaluated = ob.evaluated_get(depsgraph)
-    data = evaluated.to_mesh()
+    with _evaluate_alone(ob, frame) as (alone, depsgraph):
+        matrix = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)
+        parts, notes, count, known = [], [], 0, dict[str, materials.MaterialReading]()
+        for instance in depsgraph.object_instances:
+            if not instance.show_self or instance.object.type not in TYPES:
+                continue
+            place = np.array(instance.matrix_world, np.float64)
+            place[:3, 3] -= matrix[:3, 3]
+            part, readings = _read_part(instance.object, place, ob.name, meshes.MAX_TRIANGLES - count, known)
+            count += len(part.faces)
+            notes += [note for reading in readings for note in reading.notes]
+            if len(part.faces):
+                parts.append(part)
+    return meshes.check(_join(parts), ob.name), list(dict.fromkeys(notes)), matrix
+
+
+@contextlib.contextmanager
+def _evaluate_alone(ob: bpy.types.Object, frame: Any) -> Iterator[tuple[Any, Any]]:
+    """A copy of ob that nothing hides, its modifiers as in renders, alone in a scene; and that scene's depsgraph."""
+    data: Any = bpy.data
+    scene, alone = data.scenes.new("NeAR"), ob.copy()
+    try:
+        scene.frame_set(frame.frame_current, subframe=frame.frame_subframe)
+        scene.collection.objects.link(alone)
+        alone.hide_viewport = alone.hide_render = False
+        for modifier in alone.modifiers:
+            modifier.show_viewport = modifier.show_render
+            for viewport, render in (("levels", "render_levels"), ("resolution", "render_resolution")):
+                if hasattr(modifier, render):
+                    setattr(modifier, viewport, getattr(modifier, render))
+        layer = scene.view_layers[0]
+        layer.update()
+        yield alone, layer.depsgraph
+    finally:
+        data.scenes.remove(scene)
+        data.objects.remove(alone)
+
+
+def _read_part(ob: Any, place: np.ndarray, name: str, most: int, known: dict[str, materials.MaterialReading]
+               ) -> tuple[meshes.Mesh, list[materials.MaterialReading]]:
+    """The surface of one evaluated object. place: (4, 4), of it. most: triangles. known: materials that were read."""
+    data = ob.to_mesh()
+    if data is None:
+        return _join([]), []
     try:
         data.calc_loop_triangles()
-        if len(data.loop_triangles) > meshes.MAX_TRIANGLES:
-            raise meshes.too_many(ob.name, len(data.loop_triangles))
-        slots = evaluated.material_slots
-        readings = [materials.read_material(slot.material) for slot in slots] or [materials.MaterialReading()]
-        mesh = _triangles(data, np.array(ob.matrix_world, np.float64)[:3, :3], readings)
+        if len(data.loop_triangles) > most:
+            raise meshes.too_many(name, meshes.MAX_TRIANGLES - most + len(data.loop_triangles))
+        slots = [slot.material for slot in ob.material_slots] or [None]
+        names = [material.name_full if material else "" for material in slots]
+        known.update({name: materials.read_material(material) for name, material in zip(names, slots)
+                      if name not in known})
+        readings = [known[name] for name in names]
+        mesh = _triangles(data, place[:3, :3], readings)
+        return replace(mesh, vertices=mesh.vertices + place[:3, 3].astype(np.float32)), readings
     finally:
-        evaluated.to_mesh_clear()
-    return meshes.check(mesh, ob.name), [note for reading in readings for note in reading.notes]
+        ob.to_mesh_clear()
+
+
+def _join(parts: list[meshes.Mesh]) -> meshes.Mesh:
+    """One mesh of several, which keep their materials."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return meshes.Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
+    listed = list(dict.fromkeys(material for part in parts for material in part.materials))
+    moved = [replace(part, material_index=np.array([listed.index(each) for each in part.materials], np.int32)[
+        part.material_index]) for part in parts]
+    return meshes.merge(moved, tuple(listed))
 
 
 def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:

@@ -17,6 +17,13 @@ from ._core import image as images
 from ._core import mesh as meshes
 from .shader_nodes import NodeValue, Unsupported, UVLayout
 
+# inputs of a Principled BSDF -> the one that turns it on, and what is lost
+LOSSES = {"Emission Color": ("Emission Strength", "its Emission is left out, it does not glow"),
+          "Transmission Weight": ("Transmission Weight", "its Transmission is left out, it is opaque"),
+          "Subsurface Weight": ("Subsurface Weight", "its Subsurface is left out"),
+          "Coat Weight": ("Coat Weight", "its Coat is left out"),
+          "Sheen Weight": ("Sheen Weight", "its Sheen is left out")}
+
 
 @dataclass
 class MaterialReading:
@@ -78,6 +85,7 @@ class _ShaderReader:
     def read(self) -> None:
         """Fills in the reading's material, UV layout and colour attribute."""
         kind = self._shader.type
+        self._name_losses()
         base = self._value("Base Color" if kind == "BSDF_PRINCIPLED" else "Color")
         alpha = self._value("Alpha", missing=1)
         roughness = self._value("Roughness", missing=1)
@@ -91,6 +99,15 @@ class _ShaderReader:
             (layout.wrap, layout.wrap))
         self._reading.layout = layout
         self._reading.attribute = base.attribute
+
+    def _name_losses(self) -> None:
+        """Notes what the shader does that an asset cannot."""
+        for name, (switch, what) in LOSSES.items():
+            socket, color = self._shader.inputs.get(switch), self._shader.inputs.get(name)
+            if socket is None or color is None or not (socket.is_linked or socket.default_value > 0):
+                continue
+            if color.is_linked or not hasattr(color.default_value, "__len__") or any(color.default_value[:3]):
+                self._reading.notes.append(what)
 
     def _value(self, name: str, missing: float = 0.0) -> NodeValue:
         """What the shader's input `name` is worth."""

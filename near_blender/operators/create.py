@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProp
 from .. import client, geometry, payload, photo_options
 from .._core import errors
 from .._core import image as images
-from . import jobs
+from . import jobs, place
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
@@ -32,6 +32,11 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
              "Keeps 120,000 triangles and 3 MB of maps, for scans and large textures seen from near")],
         description="How much of the mesh and its textures the asset keeps, how large its file becomes and about how "
                     "long that takes")
+    placement: EnumProperty(
+        name="Placement", default="REPLACE",
+        items=[("REPLACE", "Replace", "The asset stands where its source does, which is hidden"),
+               ("BESIDE", "Beside", "The asset stands to the right of its source, which stays as it is")],
+        description="Where the asset goes")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -44,12 +49,14 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob = _source(context, self.object_name)
-            mesh, notes = geometry.read_mesh(ob, context.evaluated_depsgraph_get())
+            mesh, notes, matrix = geometry.read_mesh(ob, context.scene)
             for note in notes:
-                self.report({"INFO"}, note)
+                self.report({"WARNING"}, note)
+            source = place.MeshSource.of(ob, mesh, matrix, beside=self.placement == "BESIDE")
             job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True,
                                           detail=self.detail.lower())
-            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False))
+            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
+                            source=source)
         return {"CANCELLED"}
 
 
@@ -104,7 +111,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
                 check_picture(Path(bpy.path.abspath(self.mask)))
             mesh = None
             if self.mesh_object:
-                mesh, _ = geometry.read_mesh(_source(context, self.mesh_object), context.evaluated_depsgraph_get())
+                mesh, _, _ = geometry.read_mesh(_source(context, self.mesh_object), context.scene)
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
             # further photos are seen from evenly spaced sides, which bare files say

@@ -17,7 +17,7 @@ from .. import photo_options, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
-from .place import place_asset, replace_asset, report_errors
+from .place import MeshSource, place_asset, replace_asset, report_errors, stand_for
 
 INTERVAL = 0.1  # seconds between looks at the worker
 
@@ -38,13 +38,14 @@ class Origin:
 
 @dataclass
 class Creation:
-    """A job on its way and what it will be called. instead: the name of the object whose asset is made again. started:
-    time.monotonic() seconds."""
+    """A job on its way and what it will be called. instead: the name of the object whose asset is made again. source:
+    the object whose mesh it is made from. started: time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
     origin: Origin | None = None
     instead: str = ""
+    source: MeshSource | None = None
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
 
@@ -91,13 +92,15 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
 
 
 def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
-        wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None) -> set[str]:
+        wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None,
+        source: MeshSource | None = None) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute().
 
-    origin: the photo that the asset remembers. instead: the object whose asset is made again.
+    origin: the photo that the asset remembers. instead: the object whose asset is made again. source: the object whose
+    mesh it is made from.
     """
     global _current
-    _current = Creation(job, name, origin, "" if instead is None else instead.name)
+    _current = Creation(job, name, origin, "" if instead is None else instead.name, source)
     if not wait:
         ops: Any = bpy.ops
         ops.near.watch_creation("INVOKE_DEFAULT")
@@ -125,6 +128,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         asset = assets.from_bytes(data, creation.name)
         again = context.scene.objects.get(creation.instead) if creation.instead else None
         ob = place_asset(context, asset, data) if again is None else replace_asset(again, asset, data)
+        if creation.source is not None:
+            stand_for(context, ob, creation.source)
         if creation.origin is not None:
             remember(ob, creation.origin)
         spent = time.monotonic() - creation.started

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
+import numpy as np
+from mathutils import Matrix
 
 from .. import compositing, log, payload, proxy
 from .._core import asset as assets
 from .._core import errors, thumbnail
+from .._core import mesh as meshes
 
 
 def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
@@ -26,6 +30,69 @@ def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: byt
     ob.select_set(True)
     context.view_layer.objects.active = ob
     return ob
+
+
+# what places an object, in the order in which it has to be set
+_PLACE = ("rotation_mode", "parent", "parent_type", "parent_bone", "parent_vertices", "matrix_parent_inverse",
+          "location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale", "delta_location",
+          "delta_rotation_euler", "delta_rotation_quaternion", "delta_scale")
+
+
+@dataclass(frozen=True)
+class MeshSource:
+    """The object whose mesh an asset is made from. name: of it. local: (4, 4) float64, asset in metres -> object.
+    width: metres along X that it takes. beside: whether the asset goes there."""
+
+    name: str
+    local: np.ndarray
+    width: float
+    beside: bool
+
+    @classmethod
+    def of(cls, ob: bpy.types.Object, mesh: meshes.Mesh, matrix: np.ndarray, beside: bool) -> MeshSource:
+        """As geometry.read_mesh reads it."""
+        low, high = meshes.compute_bounds(mesh)
+        centred = np.eye(4)
+        centred[:3, 3] = (low + high) / 2
+        local = centred
+        if abs(np.linalg.det(matrix[:3, :3])) > 1e-12:
+            turn = np.eye(4)
+            turn[:3, :3] = matrix[:3, :3]
+            local = np.linalg.inv(turn) @ centred
+        return cls(ob.name, local, float(high[0] - low[0]), beside)
+
+
+def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSource) -> None:
+    """Has an asset's new object stand where its source does, with the same origin, rotation, scale, parent and
+    collections, and the source hidden; or beside it, where that is asked for."""
+    other: Any = context.scene.objects.get(source.name)
+    if other is None:
+        return
+    ob.data.transform(Matrix(source.local.tolist()))
+    for name in _PLACE:
+        setattr(ob, name, getattr(other, name))
+    _move_to(ob, [each for each in other.users_collection if each.is_editable])
+    if ob.name not in context.view_layer.objects:  # the source's collections are not shown
+        context.scene.collection.objects.link(ob)
+    ob.select_set(True)
+    context.view_layer.objects.active = ob
+    context.view_layer.update()
+    ob.matrix_world = Matrix.Translation((1.2 * source.width * source.beside, 0, 0)) @ other.matrix_world
+    if source.beside:
+        return
+    other.hide_render = True
+    if other.name in context.view_layer.objects:
+        other.hide_set(True)
+
+
+def _move_to(ob: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:
+    before = list(ob.users_collection)
+    for collection in homes:
+        if collection not in before:
+            collection.objects.link(ob)
+    for collection in before:
+        if homes and collection not in homes:
+            collection.objects.unlink(ob)
 
 
 def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:

@@ -10,7 +10,7 @@ from near_core.mesh import compute_face_normals
 
 
 def read(ob: bpy.types.Object):
-    return geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())[0]
+    return geometry.read_mesh(ob, bpy.context.scene)[0]
 
 
 def test_the_mesh_has_the_worlds_size_and_turn_but_not_its_place():
@@ -56,6 +56,72 @@ def test_modifiers_and_other_kinds_of_objects():
     assert len(read(bpy.context.object).faces) == 6 * 16 * 2
     bpy.ops.object.text_add()
     assert len(read(bpy.context.object).faces) > 10
+
+
+@pytest.mark.parametrize("how", ["shown", "monitor", "eye", "excluded", "render"])
+def test_hidden_objects_have_their_modifiers_at_render_level(how):
+    bpy.ops.mesh.primitive_cube_add()
+    ob = bpy.context.object
+    modifier = ob.modifiers.new("Subdivision", "SUBSURF")
+    modifier.levels, modifier.render_levels = 0, 2
+    hidden = ob.modifiers.new("Array", "ARRAY")
+    hidden.show_render = False
+    if how == "monitor":
+        ob.hide_viewport = True
+    elif how == "eye":
+        ob.hide_set(True)
+    elif how == "render":
+        ob.hide_render = True
+    elif how == "excluded":
+        home = bpy.data.collections.new("Home")
+        bpy.context.scene.collection.children.link(home)
+        home.objects.link(ob)
+        bpy.context.scene.collection.objects.unlink(ob)
+        bpy.context.view_layer.layer_collection.children["Home"].exclude = True
+    count = [len(each) for each in (bpy.data.objects, bpy.data.scenes, bpy.data.meshes)]
+    assert len(read(ob).faces) == 6 * 16 * 2
+    assert count == [len(each) for each in (bpy.data.objects, bpy.data.scenes, bpy.data.meshes)]
+    assert (modifier.levels, hidden.show_viewport) == (0, True)
+
+
+def test_instances_come_along_with_their_materials():
+    bpy.ops.mesh.primitive_ico_sphere_add(radius=0.3)
+    ball = bpy.context.object
+    ball.data.materials.append(bpy.data.materials.new("Ball"))
+    bpy.ops.mesh.primitive_plane_add(size=2, location=(5, 0, 1))
+    ob = bpy.context.object
+    ob.data.materials.append(bpy.data.materials.new("Floor"))
+    tree = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    for side in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=side, socket_type="NodeSocketGeometry")
+    source, target, scatter, found, both = (tree.nodes.new(kind) for kind in (
+        "NodeGroupInput", "NodeGroupOutput", "GeometryNodeInstanceOnPoints", "GeometryNodeObjectInfo",
+        "GeometryNodeJoinGeometry"))
+    found.inputs[0].default_value = ball
+    tree.links.new(source.outputs[0], scatter.inputs["Points"])
+    tree.links.new(found.outputs["Geometry"], scatter.inputs["Instance"])
+    tree.links.new(scatter.outputs[0], both.inputs[0])
+    tree.links.new(source.outputs[0], both.inputs[0])
+    tree.links.new(both.outputs[0], target.inputs[0])
+    ob.modifiers.new("Scatter", "NODES").node_group = tree
+    mesh = read(ob)
+    assert len(mesh.faces) == 2 + 4 * len(ball.data.polygons)
+    assert np.allclose(np.ptp(mesh.vertices, axis=0), (2.6, 2.6, 0.6), atol=0.03) and abs(mesh.vertices.mean()) < 0.01
+    named = {mesh.materials[index].name for index in mesh.material_index}
+    assert named == {"Ball", "Floor"}
+
+
+def test_collections_of_objects_are_read_as_one():
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(0, 0, 2))
+    group = bpy.data.collections.new("Group")
+    group.objects.link(bpy.context.object)
+    holder = bpy.data.objects.new("Holder", None)
+    holder.instance_type, holder.instance_collection = "COLLECTION", group
+    holder.scale = 2, 2, 2
+    bpy.context.scene.collection.objects.link(holder)
+    bpy.context.view_layer.update()
+    mesh = read(holder)
+    assert len(mesh.faces) == 12 and np.allclose((mesh.vertices.min(0), mesh.vertices.max(0)), ((-1, -1, 3), (1, 1, 5)))
 
 
 def test_what_has_no_surface_is_named():

@@ -209,7 +209,7 @@ def test_uv_maps_and_mapping_nodes_reach_the_corners(material, principled):
     link(material, uv.outputs[0], mapping.inputs[0])
     link(material, mapping.outputs[0], texture.inputs[0])
     link(material, texture.outputs[0], principled.inputs["Base Color"])
-    mesh, notes = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, notes, _ = geometry.read_mesh(ob, bpy.context.scene)
     assert np.allclose(mesh.corner_uv, (1.0, 1.0)) and mesh.materials[0].wrap == ("clamp", "clamp") and not notes
 
 
@@ -221,8 +221,8 @@ def test_color_attributes_tint_only_their_material(material, principled):
     colors.data.foreach_set("color", np.tile(np.float32([0.5, 0.25, 0.125, 0.1]), 4))
     node = add(material, "ShaderNodeVertexColor", layer_name="Tint")
     link(material, node.outputs["Color"], principled.inputs["Base Color"])
-    mesh, _ = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, _, _ = geometry.read_mesh(ob, bpy.context.scene)
     assert np.allclose(mesh.corner_color, (0.5, 0.25, 0.125, 1), atol=0.01)
     ob.data.polygons[0].material_index = 1
-    mesh, _ = geometry.read_mesh(ob, bpy.context.evaluated_depsgraph_get())
+    mesh, _, _ = geometry.read_mesh(ob, bpy.context.scene)
     assert np.allclose(mesh.corner_color, 1)

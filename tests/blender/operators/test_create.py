@@ -16,10 +16,48 @@ def test_create_from_mesh(cube):
     assert bpy.ops.near.create_asset_from_mesh() == {"FINISHED"}
     ob = bpy.context.object
     asset = payload.decode_asset(ob)
-    assert ob != cube and tuple(ob.location) == (0, 0, 0) and ob.name.startswith("Cube")
+    assert ob != cube and tuple(ob.location) == (4, 0, 0) and ob.name.startswith("Cube")
     assert asset.extent == pytest.approx(2) and np.allclose(ob.dimensions, 2, atol=2 / 64)
     assert np.allclose(asset.surfels.base_color.mean(0), (0.7, 0.05, 0.05), atol=0.01)
     assert not following.follow(ob).problem
+
+
+def find_corners(ob: bpy.types.Object) -> np.ndarray:
+    """Lowest and highest corner of what ob shows in the world, (2, 3)."""
+    evaluated = ob.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    points = np.array([evaluated.matrix_world @ vertex.co for vertex in evaluated.data.vertices])
+    return np.stack([points.min(0), points.max(0)])
+
+
+def test_the_asset_lands_on_its_source_which_is_hidden(cube):
+    parent = bpy.data.objects.new("Parent", None)
+    home = bpy.data.collections.new("Home")
+    bpy.context.scene.collection.children.link(home)
+    for ob in (parent, cube):
+        home.objects.link(ob)
+    bpy.context.scene.collection.objects.unlink(cube)
+    parent.location, parent.rotation_euler, parent.scale = (1, 2, 3), (0.2, 0, 0.5), (1.5, 1.5, 1.5)
+    cube.parent, cube.location, cube.rotation_euler, cube.scale = parent, (1, 0, 0), (0, 0.6, 0), (1, 0.5, 2)
+    for vertex in cube.data.vertices:
+        vertex.co.x += 0.7  # its origin is not its middle
+    bpy.context.view_layer.update()
+    before, matrix = find_corners(cube), np.array(cube.matrix_world)
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
+    made = bpy.context.object
+    bpy.context.view_layer.update()
+    assert made != cube and np.allclose(made.matrix_world, matrix, atol=1e-5)
+    assert np.allclose(find_corners(made), before, atol=0.06)
+    assert made.parent == parent and list(made.users_collection) == [home] and made.select_get()
+    assert np.allclose(made.scale, cube.scale, atol=1e-5) and np.allclose(made.location, cube.location, atol=1e-5)
+    assert cube.hide_render and cube.hide_get() and not following.follow(made).problem
+
+
+def test_the_asset_can_stand_beside_its_source(cube):
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT", placement="BESIDE")
+    made = bpy.context.object
+    bpy.context.view_layer.update()
+    assert find_corners(made)[0, 0] > find_corners(cube)[1, 0] and made.location.yz == cube.location.yz
+    assert not cube.hide_render and not cube.hide_get()
 
 
 def test_create_from_a_named_mesh(cube):
