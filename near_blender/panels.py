@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import compositing, following, looks, ordinary, payload, photo_options, turntable
+from . import compositing, following, ordinary, payload, photo_options, turntable
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
