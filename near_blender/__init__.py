@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from . import (
     client,
+    commands,
     compositing,
     cycles_scene,
     engine,
@@ -24,7 +25,7 @@ from . import (
 )
 
 MODULES = (client, looks, photo_options, properties, payload, turntable, cycles_scene, engine, compositing,
-           preferences_panel, preferences, operators, panels, look_panels, menus)
+           preferences_panel, preferences, operators, panels, look_panels, menus, commands)
 
 
 def register() -> None:

@@ -12,10 +12,12 @@ from . import (
     client,
     cycles_scene,
     exposure,
+    flags,
     lamps,
     log,
     ordinary,
     passes,
+    stamp,
     surroundings,
     sync,
     viewport,
@@ -41,6 +43,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._view: viewport.ViewportPicture | None = None
+        self._stamp = stamp.Stamp()
 
     def update_render_passes(self, frame, view_layer):
         passes.declare(self, frame, view_layer)
@@ -65,11 +68,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """middle: of the exposure, where the picture is blurred by motion."""
         view_layer = depsgraph.view_layer_eval
         passes.add(self, view_layer)
+        self._stamp = stamp.Stamp()
         assets = sync.collect_assets(depsgraph)
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
         assets.darken_held()
+        self._stamp.end("scene")
         around = self._look_around(depsgraph, assets)
+        self._stamp.end("light from around")
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
             motion = exposure.read_motion(self, depsgraph, assets, middle, [view.name for view in result.views])
@@ -88,7 +94,9 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self.end_result(result, cancel=True)
             raise
         self.end_result(result)
+        self._stamp.end("picture")
         passes.describe(self, view_layer, passes.list_names(depsgraph, assets, around is not None))
+        self._stamp.write(self, assets, flags.choose_quality(depsgraph.scene_eval))
 
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,
               around: surroundings.OrdinaryThings | None, view: str, motion: exposure.Motion | None
@@ -114,7 +122,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
                 around.moving, window["camera"]["motion"] = motion.standing, motion.describe(view)
             jobs.append(around.ask_picture(window, wanted, not seen))
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
-        made = answers[0]["passes"]
+        made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:

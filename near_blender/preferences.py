@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import client, worker_process
+from . import client, flags, worker_process
 from ._core import ADDON, checkpoints, interpreter
 
 
@@ -56,7 +56,7 @@ def apply_preferences() -> None:
         client.use_backend(worker_process.Backend())
         return
     client.use_backend(worker_process.Backend(find_python(), {
-        "model": bpy.path.abspath(chosen.checkpoint), "device": chosen.device.lower(),
+        "model": bpy.path.abspath(chosen.checkpoint), "device": flags.read().device or chosen.device.lower(),
         "precision": chosen.precision.lower(), "companions": list_companions()}))
 
 

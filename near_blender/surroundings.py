@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, cycles_scene, looks, ordinary, passes, sync, worker_process
+from . import client, cycles_scene, flags, looks, ordinary, passes, sync, worker_process
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
@@ -35,7 +35,7 @@ class OrdinaryThings:
         self.state = cycles_scene.capture(depsgraph)
         self.moving: np.ndarray | None = None  # as exposure.Motion.standing
         self._assets, self._options = assets, ordinary.read_options(frame)
-        self._threads = frame.render.threads if frame.render.threads_mode == "FIXED" else 0
+        self._threads = flags.choose_threads(frame)
         self._proxies = sorted({ob.name_full for ob in assets.objects})
         self._moving = _describe_objects(depsgraph)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"

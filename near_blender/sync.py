@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import following, looks, payload, world
+from . import flags, following, looks, payload, world
 from ._core import camera as cameras
 from ._core import environment, errors, scene
 from .lamps import VisibleLamps
@@ -230,11 +230,11 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
 
     seen: whether the World shows behind the assets. lamps: light them. occluders: cast shadows on them.
     """
-    render, needs = frame.render, dict(assets.needs)
+    needs = dict(assets.needs)
     own_backdrop = seen and light.backdrop is not None
-    settings = scene.Settings(quality=frame.near.quality.lower(), shading=frame.near.shading.lower().replace("_", "-"),
+    settings = scene.Settings(quality=flags.choose_quality(frame), shading=frame.near.shading.lower().replace("_", "-"),
                               background=seen and not own_backdrop, passes=passes,
-                              threads=render.threads if render.threads_mode == "FIXED" else 0)
+                              threads=flags.choose_threads(frame))
 
     def send(sky: environment.Environment) -> dict[str, Any]:
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}

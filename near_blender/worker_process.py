@@ -34,7 +34,7 @@ NICENESS = 10  # of a process that yields: beside one that does not, it gets a t
 # it where the child is the same Python (its own packages win)
 _BOOT = ("import json,runpy,sys; v,p=json.loads(sys.argv.pop(1)); p=p if v==list(sys.version_info[:2]) else p[:1]; "
          "sys.path[:]=list(dict.fromkeys(p[:1]+sys.path+p[1:])); "
-         "runpy.run_module('near_core.worker',run_name='__main__',alter_sys=True)")
+         "runpy.run_module(sys.argv.pop(1),run_name='__main__',alter_sys=True)")
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,7 @@ class WorkerProcess:
 
     def _command(self, folder: Path) -> list[str]:
         """What to run; folder holds the array files."""
-        python = self.backend.python or find_interpreter()
-        return [python, "-I", "-c", _BOOT, json.dumps(_path()), str(folder), str(os.getpid())]
+        return make_command("near_core.worker", str(folder), str(os.getpid()), python=self.backend.python)
 
     def _is_worth_keeping(self, line: str) -> bool:
         """Whether a line that it printed goes to the log."""
@@ -322,6 +321,11 @@ class WorkerProcess:
             self.hello = {}  # nothing more is sent to it
             if self._process is not None:
                 self._process.kill()
+
+
+def make_command(module: str, *arguments: str, python: str = "") -> list[str]:
+    """What runs a package of near_core in another process. python: "" for Blender's own."""
+    return [python or find_interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), module, *arguments]
 
 
 def _path() -> tuple[tuple[int, ...], list[str]]:

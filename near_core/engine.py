@@ -42,6 +42,11 @@ class Engine:
         self._drawn: list[set[str]] = []  # hashes of the assets in the last pictures
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
+    @property
+    def model_hash(self) -> str:
+        """Of the embedded model."""
+        return self._embedded.model.digest
+
     def pose(self, asset: NeuralAsset, deformation: Deformation | None) -> NeuralAsset:
         """The asset as a deformation has it, kept as long as pictures show it; itself without one."""
         if deformation is None:

@@ -155,7 +155,7 @@ class Operations:
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)
-        return {"passes": passes, "warning": " ".join(engine.notes)}
+        return {"passes": passes, "warning": " ".join(engine.notes), "model": engine.model_hash}
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:
         """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
