@@ -115,10 +115,11 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndar
         prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
         prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around, mirrors=mirrors,
         rays=rays, threads=threads)
-    # the same light by more rays, none of them traced: where little is in the way, most of the noise goes
-    smooth = specular.reflect(layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
-                          index.astype(np.int32), asset_to_map, around=layer.around, origin=surfels.position,
-                          rays=prepared.config.open_rays * rays, threads=threads)
+    # the same light by more rays, none of them traced, the same for all: what nothing is in the way of has no noise
+    smooth = specular.reflect(
+        layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness, np.zeros(len(index), np.int32),
+        asset_to_map, around=layer.around, origin=surfels.position, rays=prepared.config.open_rays * rays,
+        threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
 
 

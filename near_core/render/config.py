@@ -66,6 +66,7 @@ class SplattingConfig:
     skin_pixels: int = 1 << 19  # of a picture, that are drawn at once
     skin_cell: float = 0.75  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 1  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
+    skin_before: float = 8.0  # cells that surfels may lie before a skin that fades into them and are still behind it
 
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""

@@ -31,7 +31,8 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 class SkinnedInstance:
     """An instance with a skin. surfels: (K,) rows of those that the camera sees; to_camera: (K, 3) float32 unit, world.
     radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
-    look: of the instance; number: its own, from 1. channel: of its identity among the features, None without."""
+    look: of the instance; number: its own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of
+    its identity among the features, None without."""
 
     skin: PreparedSkin
     lit: LitSurface
@@ -41,24 +42,35 @@ class SkinnedInstance:
     decoded: bool
     look: AssetLook = PLAIN
     number: int = 1
+    share: float = 1.0
     channel: int | None = None
 
 
-def is_drawn_by_skin(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> bool:
-    """Whether an instance has a skin and is near enough for it. quality: scene.Settings.quality."""
-    return (quality == "final" and seen.instance.asset.skin is not None and seen.pixels >= config.skin_cell
-            and seen.level <= config.skin_level)
+def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> float:
+    """How far an instance is on the way from surfels to its skin, 0..1: 1 where it is near enough. quality:
+    scene.Settings.quality."""
+    if quality != "final" or seen.instance.asset.skin is None:
+        return 0.0
+    nearer = np.log2(max(seen.pixels, 1e-9) / config.skin_cell)
+    return float(np.clip(min(nearer, config.skin_level + 1 - seen.exact) / config.fade, 0, 1))
 
 
-def keep_one_level(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig = SplattingConfig()
-                   ) -> list[SeenInstance]:
-    """The same, but that skins take their light from level 0 alone: levels fade into each other, skins do not."""
-    kept: dict[int, SeenInstance] = {}
+def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig = SplattingConfig()
+              ) -> list[SeenInstance]:
+    """The same with those that skins show, once each, lit at level 0. On its way a skin first fades in before its
+    surfels; then these, whose edges alone are seen beside it, fade away."""
+    made, skinned = [], set()
     for each in seen:
-        if is_drawn_by_skin(each, quality, config) and each.share > getattr(kept.get(each.number), "share", 0.0):
-            kept[each.number] = each
-    return [replace(each, level=0, share=1.0) if kept.get(each.number) is each else each for each in seen
-            if kept.get(each.number, each) is each]
+        nearness = measure_nearness(each, quality, config)
+        if nearness > 0 and each.number not in skinned:
+            skinned.add(each.number)
+            made.append(replace(each, level=0, share=1.0, skin=min(2 * nearness, 1)))
+        if nearness <= 0.5:
+            made.append(each)
+        elif nearness < 1:  # a disc of share u lets (1 - opacity) ** u through
+            through = 1 - config.opacity * (2 - 2 * nearness)
+            made.append(replace(each, share=each.share * np.log(through) / np.log(1 - config.opacity)))
+    return made
 
 
 def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,
@@ -69,11 +81,11 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
     count = len(instances)
     placed = [_place(instance, channels, settings, rays, config, part(progress, 0.3 * n / count, 0.3 * (n + 1) / count))
               for n, instance in enumerate(instances)]
-    sharp = skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 0.7 if blur else 1.0))
     if blur is None:
-        yield sharp
+        yield skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0))
         return
-    seen = KnownPicture(camera, *sharp)
+    seen = KnownPicture(camera, *skin.draw([replace(each, share=1.0) for each in placed], camera, channels,
+                                           settings.threads, config, part(progress, 0.3, 0.7)))
     for moment in blur.moments:
         progress("Drawing", 0.7)
         moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]
@@ -122,7 +134,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
             features[:, known.shape[1] + instance.channel] = 1
         return features
 
-    return PlacedSkin(instance.skin, lit.matrix, meet, shade)
+    return PlacedSkin(instance.skin, lit.matrix, meet, shade, instance.share)
 
 
 def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settings, rays: int, config: SplattingConfig,
@@ -146,12 +158,13 @@ def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settin
     return points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 
 
-def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray
+def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray, reach: float = 0.0
           ) -> tuple[np.ndarray, np.ndarray]:
-    """Two pictures' features (H, W, C) and alphas (H, W) as one: at each pixel the nearer lies over the farther."""
+    """Two pictures' features (H, W, C) and alphas (H, W) as one: at each pixel the nearer lies over the farther. reach:
+    metres by which the first may be farther and still lie over the other."""
     depths = [np.where(image[..., passes.SHOWN] > 1e-4, image[..., passes.DEPTH]
                        / np.maximum(image[..., passes.SHOWN], 1e-4), np.inf) for image in (one, other)]
-    first = depths[0] <= depths[1]
+    first = depths[0] <= depths[1] + np.float32(reach)
     near_alpha = np.where(first, one_alpha, other_alpha)
     through, front = (1 - near_alpha)[..., None], first[..., None]
     image = np.where(front, one, other) + through * np.where(front, other, one)

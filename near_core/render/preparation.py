@@ -13,7 +13,7 @@ from ..light.config import TransportConfig
 from ..models.mini import runtime
 from ..progress import Progress, part, silent
 from ..scene import Occluders
-from . import deferred, surface
+from . import surface
 from .config import SplattingConfig
 from .dressing import dress
 from .sight import SeenInstance
@@ -74,11 +74,9 @@ class PreparedAssets:
         made = self._assets.get_or((asset.hash, level), prepare)
         return made if look.is_plain else self._dressed.get_or((asset.hash, level, look), lambda: dress(made, look))
 
-    def find_skin(self, seen: SeenInstance, quality: str) -> PreparedSkin | None:
+    def find_skin(self, seen: SeenInstance) -> PreparedSkin | None:
         """What draws an instance instead of its surfels."""
-        if seen.instance.asset.skin is None or not deferred.is_drawn_by_skin(seen, quality, self._splatting):
-            return None
-        return self._prepare_skin(seen.instance.asset)
+        return self._prepare_skin(seen.instance.asset) if seen.skin > 0 else None
 
     def find_solid(self, asset: NeuralAsset, level: int) -> Occluders | grid.Grid:
         """What stands for an asset where it casts shadows on another one."""

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from .._kernels import splat
+from ..asset import CELL
 from ..cache import RecentResults, count_bytes
 from ..light import terms
 from ..light.config import LampConfig, TransportConfig
@@ -47,7 +48,7 @@ class LitInstance:
     lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
     visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
     None. look: as the asset wears it already, but for exposure and opacity. surroundings: what casts shadows in the
-    light of lamps."""
+    light of lamps. skin_share: 0..1 of what the skin shows; the rest shows the instance's surfels."""
 
     number: int
     asset: PreparedAsset
@@ -61,6 +62,7 @@ class LitInstance:
     skin: PreparedSkin | None = None
     look: AssetLook = PLAIN
     surroundings: Surroundings = Surroundings()
+    skin_share: float = 1.0
 
 
 class Renderer:
@@ -94,8 +96,8 @@ class Renderer:
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings.quality == "draft", settings.background,
                             self.splatting)
-        seen = deferred.keep_one_level(find_seen(instances, camera, settings.quality, self._widen(blur)),
-                                       settings.quality, self.splatting)
+        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, self._widen(blur)), settings.quality,
+                                  self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances), occluders)
         if settings.quality == "final":
@@ -147,7 +149,7 @@ class Renderer:
             made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
         return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._assets.find_skin(seen, settings.quality), instance.look, lit.surroundings)
+                           self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin)
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
@@ -189,7 +191,10 @@ class Renderer:
             selection = selection.drop(skinned)
         if not all(skinned):
             drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress, blur))
-        image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(*each[0], *each[1])
+        # a skin that fades lies over its surfels
+        reach = max(np.linalg.norm(item.matrix[:3, :3], 2) * (0 < item.skin_share < 1) for item in lit)
+        before = self.splatting.skin_before * CELL * float(reach)
+        image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(*each[0], *each[1], before)
                                        for each in zip(*drawn))
         return (image, alpha) if fade == 1 else (image * fade, alpha * fade)
 
@@ -206,7 +211,7 @@ class Renderer:
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation, item.surroundings, item.skin.occluders),
                 shaded, item.visible.to_camera[shaded],
-                partial(self._radiate, item), decoded, item.look, item.number,
+                partial(self._radiate, item), decoded, item.look, item.number, item.skin_share,
                 None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
         return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,

@@ -19,7 +19,8 @@ SURFELS = 3.5  # of level 0, about, for each voxel
 class SeenInstance:
     """An instance, at one level of detail, that may be in a picture. number: among the instances that were asked for.
     matrix: (4, 4) float64. share: 0..1 of its opacity; another level of the same instance has the rest. pixels: how
-    wide a cell of level 0 is."""
+    wide a cell of level 0 is. exact: the level, in fractions, that would just do. skin: 0..1 of what is shown by the
+    asset's skin instead."""
 
     number: int
     instance: Instance
@@ -27,6 +28,8 @@ class SeenInstance:
     level: int
     share: float
     pixels: float
+    exact: float = 0.0
+    skin: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +104,8 @@ def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, confi
     for place, size in zip(inside, pixels):
         for level, share in choose_levels(float(size), widest, config):
             number = int(rows[place])
-            seen.append(SeenInstance(number, instances[number], matrices[place], level, share, float(size)))
+            seen.append(SeenInstance(number, instances[number], matrices[place], level, share, float(size),
+                                     measure_level(float(size), widest)))
     return seen
 
 
@@ -149,6 +153,11 @@ def limit_surfels(pixels: np.ndarray, voxels: np.ndarray, widest: float, most: f
     return float(high)
 
 
+def measure_level(pixels: float, widest: float) -> float:
+    """The level, in fractions, whose cells are as wide as they may be; as choose_levels takes them."""
+    return float(np.log2(widest / np.clip(pixels, 1e-9, 1e9)))
+
+
 def choose_levels(pixels: float, widest: float, config: SplattingConfig = SplattingConfig()
                   ) -> list[tuple[int, float]]:
     """Levels of detail and the shares of opacity they are drawn with, which sum to 1.
@@ -156,7 +165,7 @@ def choose_levels(pixels: float, widest: float, config: SplattingConfig = Splatt
     pixels: how wide a cell of level 0 is. widest: how wide cells may be; the coarsest level is taken that keeps to it.
     Just past the size where it begins, the finer one fades.
     """
-    exact = np.log2(widest / np.clip(pixels, 1e-9, 1e9))
+    exact = measure_level(pixels, widest)
     level = int(np.clip(np.floor(exact), 0, LEVELS - 1))
     faded = (exact - level) / config.fade
     if level == 0 or faded >= 1:

@@ -197,13 +197,14 @@ class PlacedSkin:
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,) -> MetPoints,
     (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack
     makes them. known: of K points of an opaque skin, asset frame, and their depth, the features where they are known,
-    and whether they are, (K,) bool."""
+    and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
     meet: Callable[[Surfels, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    share: float = 1.0
 
     def eye(self, camera: Camera) -> np.ndarray:
         """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
@@ -278,7 +279,7 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
         opacity, new = np.ones(len(points), np.float32), np.flatnonzero(~found)
         if len(new):
             features[new], opacity[new] = shade(points.take(new), size[new])
-    weight = points.weight * opacity
+    weight = points.weight * opacity * np.float32(skin.share)
     alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
     for c in range(image.shape[1]):
         image[:, c] += np.bincount(points.pixel, weight * features[:, c], len(alpha)).astype(np.float32)

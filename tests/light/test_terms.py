@@ -51,3 +51,15 @@ def test_a_spots_reflection_does_not_hang_on_the_number_of_rays():
                  for rays in (8, 512))
     assert many.mean() > 0.02
     assert np.abs(few - many).mean() < 0.12 * many.mean()  # the sun in the wall is found by few of eight rays
+
+
+def test_chrome_under_a_small_lamp_has_no_sparks():
+    """A polished floor seen along one direction shows the same everywhere, though a lamp stands in its lobe's tail."""
+    surfels, light = floor(0.15), transport.prepare_light(sunny(500.0))
+    prepared = transport.prepare_transport(surfels, 1)
+    lit = transport.illuminate(prepared, light, np.eye(3), threads=1)
+    index = np.arange(24 * 8)  # away from the wall
+    view = np.broadcast_to(np.float32([0, -0.3, 0.954]), (len(index), 3)).copy()
+    open_floor = terms.shade(prepared, lit, light, np.eye(3), index, view, 8, threads=1)
+    sent = open_floor.terms[open_floor.blocked == 0, Term.SPECULAR, 0]
+    assert len(sent) > 20 and sent.std() < 0.01 * sent.mean()

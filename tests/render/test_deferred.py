@@ -7,8 +7,9 @@ import pytest
 
 from near_core.create.create import create_from_mesh
 from near_core.render import deferred
+from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.render.sight import SeenInstance
+from near_core.render.sight import SeenInstance, find_seen
 from near_core.scene import INSTANCES, Environment, Instance, Settings
 from near_core.scene import camera as cameras
 from tests.create.test_skin import ball
@@ -62,11 +63,30 @@ def test_the_nearer_picture_lies_over_the_farther():
             assert np.allclose(alpha, 1)
 
 
-def test_a_skin_takes_its_light_from_the_finest_level(asset):
+def test_a_skin_takes_its_light_from_the_finest_level_and_fades(asset):
     levels = [SeenInstance(0, Instance(asset, np.eye(4)), np.eye(4), level, share, 1.2)
               for level, share in ((1, 0.7), (0, 0.3))]
-    kept = deferred.keep_one_level(levels, "final")
-    assert [(each.level, each.share) for each in kept] == [(0, 1.0)]
-    assert deferred.keep_one_level(levels, "draft") == levels
+    kept = deferred.add_skins(levels, "final")
+    assert [(each.level, each.share, each.skin) for each in kept] == [(0, 1.0, 1.0)]
+    assert deferred.add_skins(levels, "draft") == levels
     far = [replace(each, pixels=0.3) for each in levels]
-    assert deferred.keep_one_level(far, "final") == far
+    assert deferred.add_skins(far, "final") == far
+    sizes = np.geomspace(0.7, 1.0, 40)
+    way = [deferred.measure_nearness(replace(levels[0], pixels=size), "final") for size in sizes]
+    assert way[0] == 0 and way[-1] == 1 and 0 <= np.diff(way).min() and np.diff(way).max() < 0.12
+    crowd = [deferred.measure_nearness(replace(levels[0], exact=exact), "final") for exact in (1.6, 1.85, 2.0)]
+    assert crowd[0] == 1 and 0 < crowd[1] < 1 and crowd[2] == 0
+
+
+def test_a_skin_fades_into_surfels_without_a_pop(asset):
+    """A quarter of the way half a skin lies over its surfels; where it is whole, these are gone at edges, too."""
+    seen = find_seen([Instance(asset, np.eye(4))], CAMERA, "final")[0]
+    made = []
+    for way in (0.0, 0.01, 0.25, 0.5, 0.99, 1.0):
+        renderer = Renderer(splatting=SplattingConfig(skin_cell=seen.pixels / 2 ** (way * SplattingConfig.fade)))
+        made.append(renderer.render([Instance(asset, np.eye(4))], CAMERA, GREY)["Combined"])
+    none, begun, half, over, nearly, whole = made
+    solid = (none[..., 3] > 0.99) & (whole[..., 3] > 0.99)
+    assert np.abs(whole - none).max() > 0.1
+    assert np.abs(begun - none).max() < 0.04 and np.abs(nearly - whole).max() < 0.06
+    assert np.abs(half - (none + whole) / 2)[solid].max() < 0.02 and np.abs(over - whole)[solid].max() < 0.01
