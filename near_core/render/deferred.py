@@ -134,7 +134,7 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
             features[:, known.shape[1] + instance.channel] = 1
         return features
 
-    return PlacedSkin(instance.skin, lit.matrix, meet, shade, instance.share)
+    return PlacedSkin(instance.skin, lit.matrix, meet, shade, share=instance.share)
 
 
 def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settings, rays: int, config: SplattingConfig,
