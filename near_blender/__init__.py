@@ -11,6 +11,7 @@ from . import (
     compositing,
     cycles_scene,
     engine,
+    imports,
     look_panels,
     looks,
     menus,
@@ -24,7 +25,7 @@ from . import (
     turntable,
 )
 
-MODULES = (client, looks, photo_options, properties, payload, turntable, cycles_scene, engine, compositing,
+MODULES = (client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine, compositing,
            preferences_panel, preferences, operators, panels, look_panels, menus, commands)
 
 

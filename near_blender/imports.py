@@ -1,0 +1,57 @@
+"""What comes from other files, by append, link or paste, made tidy: Blender gives a payload that nothing displays an
+object of its own, and every append or paste brings another one of the same bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import payload
+
+_known = 0  # meshes, when they were last looked at
+
+
+def tidy() -> None:
+    """Takes away objects that display a payload, and has equal payloads of this file be one."""
+    data: Any = bpy.data
+    kept: dict[str | None, Any] = {}
+    for ob in [ob for ob in data.objects if ob.type == "MESH" and ob.data is not None and payload.is_payload(ob.data)]:
+        data.objects.remove(ob)
+    for mesh in [mesh for mesh in data.meshes if not mesh.library and payload.find_hash(mesh)]:
+        first = kept.setdefault(payload.find_hash(mesh), mesh)
+        if first != mesh:
+            mesh.user_remap(first)
+            data.meshes.remove(mesh)
+
+
+@bpy.app.handlers.persistent
+def _on_import(*_: Any) -> None:
+    tidy()
+
+
+@bpy.app.handlers.persistent
+def _on_update(*_: Any) -> None:
+    """Before Blender told of imports: looks whenever there are other meshes."""
+    global _known
+    if len(bpy.data.meshes) == _known:
+        return
+    _known = len(bpy.data.meshes)
+    if bpy.app.background:
+        tidy()
+    elif not bpy.app.timers.is_registered(tidy):  # not while the scene is evaluated
+        bpy.app.timers.register(tidy)
+
+
+_TOLD = getattr(bpy.app.handlers, "blend_import_post", None)
+_HANDLERS, _HANDLER = ((bpy.app.handlers.depsgraph_update_post, _on_update) if _TOLD is None else (_TOLD, _on_import))
+
+
+def register() -> None:
+    _HANDLERS.append(_HANDLER)
+
+
+def unregister() -> None:
+    _HANDLERS.remove(_HANDLER)
+    if bpy.app.timers.is_registered(tidy):
+        bpy.app.timers.unregister(tidy)
