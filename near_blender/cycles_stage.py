@@ -18,6 +18,7 @@ from .cycles_aovs import Values
 from .cycles_front import Holes
 from .cycles_looks import DressedProxies
 
+_DENOISING = {"denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST"}
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
 
 
@@ -252,9 +253,9 @@ def set_up(scene: Any) -> None:
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
     cycles.time_limit = 0
-    cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
-    if hasattr(cycles, "denoising_quality"):
-        cycles.denoising_quality = "FAST"
+    for name, value in _DENOISING.items():  # what the artist chose stays
+        if hasattr(cycles, name) and not cycles.is_property_set(name):
+            setattr(cycles, name, value)
 
 
 def can_denoise(scene: Any) -> bool:

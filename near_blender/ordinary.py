@@ -27,7 +27,8 @@ class CyclesOptions:
 
 def read_options(frame: Any) -> CyclesOptions:
     """What the scene `frame` asks for. Samples are NeAR's own once they are set, else what the artist set for Cycles.
-    Whether to denoise is not taken from Cycles: files made for another denoiser say no, and few samples need it."""
+    How to denoise (passes, prefilter, quality) is the artist's choice for Cycles, too, else Fast; whether to is not
+    taken from there: files made for another denoiser say no, and few samples need it."""
     near, cycles = frame.near, getattr(frame, "cycles", None)
     own = near.is_property_set("samples") or cycles is None or not cycles.is_property_set("samples")
     return CyclesOptions(near.samples if own else cycles.samples, near.denoise)

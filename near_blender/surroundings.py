@@ -20,7 +20,7 @@ STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REME
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
-           **{name: name for name in ("Base Color", "Roughness", "Metallic")},
+           **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
@@ -234,8 +234,8 @@ def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) 
     made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _CYCLES if name in answer}
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)
     solid = made["Combined"][..., 3:] * ((made["Depth"] > 0) | (made["Combined"][..., 3:] < 1))
-    for name in set(wanted) & {"Confidence", "Shadow"}:
-        made[name] = solid.astype(np.float32)
+    if "Confidence" in wanted:
+        made["Confidence"] = solid.astype(np.float32)
     if passes.RANKED in wanted:
         pairs = np.concatenate([answer[name] for name in sorted(answer) if name.startswith(passes.OBJECT)], -1)
         made[passes.RANKED] = pairs[..., :2 * ranks]

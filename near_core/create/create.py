@@ -55,8 +55,10 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     normalize: centre the mesh and scale its longest side to 1 first; the asset's extent keeps its size in metres.
     detail: how much of the mesh and its maps the asset keeps, one of DETAILS.
     sampling_config: what was tuned; for trying other values.
-    Raises NearError for a mesh without a surface, Cancelled when progress does.
+    Raises NearError for a mesh without a surface and an unknown detail, Cancelled when progress does.
     """
+    if detail not in DETAILS:
+        raise NearError(f"There is no detail called {detail}.", f"Choose one of {', '.join(DETAILS)}.")
     extent = 1.0
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)

@@ -60,7 +60,7 @@ class Surroundings:
 
         origin: (K, 3) float32, metres, world. direction: (K, 3) float32 unit. distance: (K,) float32, metres.
         """
-        blocked = np.zeros(len(origin), bool)
+        blocked, distance = np.zeros(len(origin), bool), distance - np.float32(lamp.hull)
         things: list[Caster | Occluders] = [each for each in self.others if each.name not in lamp.unblocked_by]
         if self.occluders is not None:
             things.append(self.occluders.drop(lamp.unblocked_by))

@@ -12,6 +12,7 @@ from ..cache import RecentResults, count_bytes
 from ..directions import polar_rotation
 from ..light import lamplight, terms, transport
 from ..light import lamps as _lamps
+from ..light.bulbs import take_bulbs
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight, LampReach
 from ..light.shadows import Caster, Surroundings
@@ -61,6 +62,7 @@ class InstanceLights:
         self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
+        self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
         self._reaches: RecentResults[LampReach] = RecentResults(128 * MEGABYTE, count_bytes)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
@@ -113,10 +115,11 @@ class InstanceLights:
               ) -> AssetInLight:
         """Lights an instance. suns: trace rays towards what outshines the sky."""
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
-        world, taken = self._take_suns(around.world, instance)
-        shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + taken
+        world, suns_of_world = self._take_suns(around.world, instance)
+        probe, bulbs = self._take_bulbs(world, instance)
+        shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
         shining, far = _lamps.choose(shining, matrix, self._config)
-        light, rotation = self._find_light(around.world, world, seen, far), polar_rotation(matrix)
+        light, rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
         which = instance.asset.hash, seen.level, instance.look.material
         key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
                light.near and (light.near.position.tobytes(), matrix.tobytes()))
@@ -150,10 +153,17 @@ class InstanceLights:
         return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
                                    lambda: transport.take_suns(light, self._transport))
 
-    def _find_light(self, light: PreparedLight, world: Environment, seen: SeenInstance, far: Sequence[Lamp]
-                    ) -> PreparedLight:
+    def _take_bulbs(self, world: Environment, instance: Instance) -> tuple[Probe | None, list[Lamp]]:
+        """An instance's probe without the bulbs that it shows, and these."""
+        probe = instance.probe
+        if probe is None:
+            return None, []
+        key = probe.hash, world.hash, world.strength, world.world_to_map.tobytes()
+        return self._bulbs.get_or(key, lambda: take_bulbs(probe, world))
+
+    def _find_light(self, light: PreparedLight, world: Environment, probe: Probe | None, seen: SeenInstance,
+                    far: Sequence[Lamp]) -> PreparedLight:
         """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
-        probe = seen.instance.probe
         if probe is None and not far:
             return light
         if probe is None:

@@ -21,7 +21,7 @@ class Lamp:
         0..1, the share of it that fades. size: (x, y) metres of an area; shape: "RECTANGLE" or "ELLIPSE"; spread:
         radians, the full angle that it shines into.
     shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it. unblocked_by: names
-        of instances and occluders that stand in nobody's way to it.
+        of instances and occluders that stand in nobody's way to it. hull: metres around it in which nothing does.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class Lamp:
     diffuse: float = 1.0
     specular: float = 1.0
     unblocked_by: tuple[str, ...] = ()
+    hull: float = 0.0
 
     @cached_property
     def key(self) -> tuple:

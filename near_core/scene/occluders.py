@@ -11,6 +11,15 @@ from typing import Any
 import numpy as np
 
 
+def has_embree() -> bool:
+    """Whether this Python can trace rays through triangles."""
+    try:
+        import embreex.mesh_construction  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class Occluders:
     """Triangles that nothing shines through. vertices: (V, 3) float32, metres, world. faces: (F, 3) int32. owners:

@@ -15,6 +15,7 @@ from ..asset.deformation import Deformation
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
 from ..scene import PLAIN, Instance, Occluders, Probe, environment
+from ..scene.occluders import has_embree
 from .runtime import describe_runtime
 
 KEPT = 1 << 30  # bytes of assets, light maps, probes and occluders held for the next request
@@ -155,7 +156,11 @@ class Operations:
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)
-        return {"passes": passes, "warning": " ".join(engine.notes), "model": engine.model_hash}
+        notes, around = list(engine.notes), self.store.around(request.fields.get("occluders"))
+        if around is not None and len(around.faces) and not has_embree():
+            notes.append("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. Install the "
+                         "extension again.")
+        return {"passes": passes, "warning": " ".join(notes), "model": engine.model_hash}
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:
         """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what

@@ -39,6 +39,7 @@ def test_an_asset_stands_among_ordinary_things(scene, tmp_path):
     assert 3.3 < made["Depth"][24, 32, 0] < 4 < made["Depth"][20, 10, 0] < 7
     assert np.allclose(made["Normal"][46, 2], (0, 0, 1), atol=0.05), "the floor looks up"
     assert np.allclose(made["Confidence"][46, 2], 1)
+    assert 0.5 < made["Shadow"][30:, :20].mean() < 0.97, "the wall keeps some of the sky from the floor"
     assert np.allclose(made["Base Color"][46, 2], 0.8, atol=0.02) and np.allclose(made["Roughness"][46, 2], 0.5)
     assert np.allclose(made["Base Color"][24, 32], (0.8, 0.1, 0.1), atol=0.03)
     assert np.allclose(made["Roughness"][24, 32], 0.3, atol=0.02)

@@ -127,3 +127,8 @@ def test_a_draft_keeps_no_skin():
     made = {detail: create_from_mesh(box((1.0, 0.5, 0.5)), name="box", detail=detail) for detail in DETAILS}
     assert made["draft"].skin is None and len(made["standard"].skin.faces) == len(made["closeup"].skin.faces) == 12
     assert np.array_equal(made["draft"].surfels.position, made["closeup"].surfels.position)
+
+
+def test_an_unknown_detail_is_refused_in_a_sentence():
+    with pytest.raises(NearError, match="no detail called fine.*draft"):
+        create_from_mesh(box((1.0, 0.5, 0.5)), name="box", detail="fine")

@@ -1,9 +1,12 @@
 """Rays through ordinary triangles."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from near_core.scene import Occluders
+from near_core.scene.occluders import has_embree
 
 
 def square(height: float) -> Occluders:
@@ -24,3 +27,16 @@ def test_nothing_and_infinite_vertices_block_nothing():
     broken = square(1.0)
     broken.vertices[0] = np.nan  # of both triangles
     assert not broken.block(0 * up, up, np.float32([np.inf])).any()
+
+
+def test_without_embree_nothing_is_in_the_way(monkeypatch):
+    monkeypatch.setitem(sys.modules, "embreex", None)
+    up = np.float32([[0, 0, 1]])
+    assert not has_embree() and not square(1.0).block(0 * up, up, np.float32([np.inf])).any()
+
+
+def test_triangles_of_some_owners_are_left_out():
+    both = Occluders(np.concatenate([square(1.0).vertices, square(2.0).vertices]), np.int32(
+        [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]), ("low", "high"), np.int32([0, 0, 1, 1]))
+    np.testing.assert_array_equal(both.drop(["low", "other"]).faces, both.faces[2:])
+    assert both.drop(["other"]) is both and both.drop(("low",)) is both.drop(["low"])

@@ -1,0 +1,44 @@
+"""Small bright things in a probe become lamps in their place."""
+
+import numpy as np
+import pytest
+
+from near_core._kernels import ggx
+from near_core.image import luminance
+from near_core.light import lamps
+from near_core.light.bulbs import take_bulbs
+from near_core.scene import Probe
+from near_core.scene import environment as environments
+
+ROWS = 64
+SKY = environments.uniform((0.1, 0.1, 0.1))
+
+
+def show(middle, radius: float, glow: float = 50.0) -> Probe:
+    """A probe at (1, 2, 3) of a glowing orange ball; middle: (3,), from there."""
+    direction, middle = ggx.compute_directions(ROWS).astype(np.float64), np.float64(middle)
+    along = direction @ middle
+    inside = along ** 2 - middle @ middle + radius ** 2
+    hit = (inside > 0) & (along > 0)
+    distance = np.where(hit, along - np.sqrt(np.maximum(inside, 0)), np.inf).astype(np.float32)
+    radiance = np.zeros((ROWS, 2 * ROWS, 4), np.float32)
+    radiance[hit] = glow, 0.5 * glow, 0.1 * glow, 1
+    return Probe(radiance, distance, np.float64([1, 2, 3]))
+
+
+def test_a_bulb_is_a_lamp_where_it_stands():
+    middle, radius = np.float64([0.6, 0.3, -0.2]), 0.08
+    probe, (lamp,) = take_bulbs(show(middle, radius), SKY)
+    np.testing.assert_allclose(lamp.position - [1, 2, 3], middle, atol=0.02)
+    assert lamp.radius == pytest.approx(radius, rel=0.25) and luminance(probe.radiance[..., :3]).max() < 5
+    place = np.float32([[1.4, 2.2, 2.9]])  # nearer to it than the probe
+    _, away, strength = lamps.sample(lamp, place[0].astype(np.float64), 1).reach(place)
+    apart = float(np.linalg.norm(middle + [1, 2, 3] - place[0]))
+    expected = np.pi * 50 * radius ** 2 / apart ** 2  # radiance times the ball's solid angle
+    assert strength.sum() * lamp.color[0] == pytest.approx(expected, rel=0.35)
+
+
+@pytest.mark.parametrize("probe", [show((0.6, 0, 0), 0.3), show((0.6, 0, 0), 0.05, 0.5)], ids=["wide", "dim"])
+def test_what_is_wide_or_dim_stays_in_the_probe(probe):
+    same, found = take_bulbs(probe, SKY)
+    assert same is probe and found == []
