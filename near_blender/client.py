@@ -58,6 +58,12 @@ def create_from_mesh(mesh, **options: Any) -> JobHandle:
     return _embedded.creating.submit("create_mesh", mesh=mesh, options=options)
 
 
+def bake(kind: str, needs: dict[str, Any], side: int = 2048, **request: Any) -> JobHandle:
+    """worker.baking in a worker: the result has `mesh` or `ply`, uint8, and `psnr`. kind: "mesh" or "splats". request:
+    as sync.make_request says, of one instance."""
+    return _embedded.creating.submit("bake", needs=needs, kind=kind, side=side, **request)
+
+
 def create_from_image(photos, **options: Any) -> JobHandle:
     """engine.Engine.create_from_image in a worker of the choice; job.preview appears first, then as
     create_from_mesh."""

@@ -1,4 +1,4 @@
-"""Where the look of an asset is changed: below its panels."""
+"""Below the panels of an asset: where its look is changed, and how it gets out again."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ class NEAR_VIEW3D_PT_look(bpy.types.Panel):
         draw_look(self.layout, context.object)
 
 
+class NEAR_VIEW3D_PT_bake(bpy.types.Panel):
+    bl_label = "Out Again"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "NeAR"
+    bl_parent_id = "NEAR_VIEW3D_PT_asset"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        column.operator("near.bake_mesh", icon="MESH_DATA")
+        column.operator_context = "INVOKE_DEFAULT"
+        column.operator("near.bake_splats", text="Bake Splats...", icon="POINTCLOUD_DATA")
+
+
 def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
     """How the artist changes an asset's material and how it is shown."""
     layout.use_property_split = True
@@ -40,5 +55,5 @@ def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
         column.prop(ob.near.look, name, slider=name in ("hue", "roughness", "metallic"))
 
 
-CLASSES = (NEAR_DATA_PT_look, NEAR_VIEW3D_PT_look)
+CLASSES = (NEAR_DATA_PT_look, NEAR_VIEW3D_PT_look, NEAR_VIEW3D_PT_bake)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

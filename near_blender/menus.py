@@ -32,6 +32,7 @@ def _draw_import(self: bpy.types.Menu, context: bpy.types.Context) -> None:
 
 def _draw_export(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.operator("near.export_asset", text="Neural Asset (.near)")
+    self.layout.operator("near.bake_splats", text="Neural Asset as Gaussian Splats (.ply)")
 
 
 _ENTRIES = {"VIEW3D_MT_add": _draw_add, "TOPBAR_MT_file_import": _draw_import, "TOPBAR_MT_file_export": _draw_export}

@@ -47,6 +47,11 @@ class Engine:
         """Of the embedded model."""
         return self._embedded.model.digest
 
+    @property
+    def embedded(self) -> Renderer:
+        """What draws with the embedded model."""
+        return self._embedded
+
     def pose(self, asset: NeuralAsset, deformation: Deformation | None) -> NeuralAsset:
         """The asset as a deformation has it, kept as long as pictures show it; itself without one."""
         if deformation is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import compositing, create, jobs, matte, origin, photos, presets, published, setup, stop, tasks, transfer
+from . import bake, compositing, create, jobs, matte, origin, photos, presets, published, setup, stop, tasks, transfer
 
-_MODULES = (jobs, create, origin, matte, photos, transfer, compositing, presets, setup, tasks, published, stop)
+_MODULES = (jobs, create, origin, matte, photos, transfer, compositing, bake, presets, setup, tasks, published, stop)
 
 
 def register() -> None:

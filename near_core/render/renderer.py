@@ -107,6 +107,29 @@ class Renderer:
         progress("Done", 1.0)
         return picture
 
+    def radiate(self, instance: Instance, environment: Environment, directions: np.ndarray,
+                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
+                occluders: Occluders | None = None) -> tuple[PreparedAsset, np.ndarray, np.ndarray]:
+        """What all M surfels of an instance send in directions (D, 3), unit, world: its prepared asset, radiance
+        (D, M, 3) and how much of it grows with the base colour, (D, M, 3)."""
+        around = Lighting(self._lights.prepare(environment), lamps, find_standing([instance]), occluders)
+        seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
+        item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
+        count = len(item.asset.level.surfels)
+        made, gain = np.empty((2, len(directions), count, 3), np.float32)
+        parts = np.array_split(np.arange(count), -(-count // AT_ONCE))
+        normal, none = item.visible.placed.shading_normal, replace(settings, passes=("Combined",))
+
+        def shade(work: tuple[int, np.ndarray]) -> None:
+            number, rows = work
+            view = np.tile((directions[number] @ item.rotation).astype(np.float32), (len(rows), 1))
+            features, gain[number, rows] = self._shade_part(item, rows, view, normal[rows], np.zeros(len(rows)), none)
+            made[number, rows] = features[:, passes.RADIANCE]
+
+        parallel_map(shade, [(number, rows) for number in range(len(directions)) for rows in parts], settings.threads,
+                     "Shading", part(progress, 0.3, 1.0))
+        return item.asset, made, gain
+
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash, which will not come again."""
         self._assets.forget(asset)
@@ -285,6 +308,11 @@ class Renderer:
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
         colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
         return features, colored / np.maximum(surfels.base_color, 1e-3)
+
+
+def _far_camera() -> Camera:
+    """One that nothing is drawn by."""
+    return Camera(np.eye(4), np.diag([1.0, 1, 1]), 1, 1)
 
 
 def _divide(lit: Sequence[LitInstance], selection: Selection

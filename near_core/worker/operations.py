@@ -135,21 +135,12 @@ class Operations:
 
     def render(self, request: Request) -> dict[str, Any]:
         """The passes of one picture, and which hashes are missing where it cannot be drawn."""
-        lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
-        around = [request.fields.get("occluders"),
-                  *(i.get(kind) for i in request["instances"] for kind in ("probe", "deformation"))]
-        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights] + around
-        missing = sorted({key for key in wanted if key is not None and key not in self.store})
+        missing = self._list_missing(request)
         if missing:
             return {"event": "missing", "hashes": missing}
         from ..render.composite import put_behind
         engine = self._open_engine()
-        posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")))
-                 for i in request["instances"]]
-        instances = [Instance(made, i["matrix"], self.store.around(i.get("probe")), frozenset(i.get("unlit_by", ())),
-                              i.get("look", PLAIN), i.get("shadow", True), i.get("name", ""))
-                     for made, i in zip(posed, request["instances"])]
-        passes = engine.render(instances, request["camera"], self._light(request["environment"]),
+        passes = engine.render(self._place(request), request["camera"], self._light(request["environment"]),
                                request["settings"], request.progress, request.fields.get("lamps", ()),
                                self.store.around(request.fields.get("occluders")), request.fields.get("shutter"),
                                request.fields.get("lens"))
@@ -161,6 +152,38 @@ class Operations:
             notes.append("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. Install the "
                          "extension again.")
         return {"passes": passes, "warning": " ".join(notes), "model": engine.model_hash}
+
+    def bake(self, request: Request) -> dict[str, Any]:
+        """The one instance of a request as a mesh or as splats under its light, and the PSNR of that."""
+        missing = self._list_missing(request)
+        if missing:
+            return {"event": "missing", "hashes": missing}
+        from . import baking
+        renderer, [instance] = self._open_engine().embedded, self._place(request)
+        situation = baking.Situation(instance, self._light(request["environment"]), request.fields.get("lamps", ()),
+                                     self.store.around(request.fields.get("occluders")))
+        if request["kind"] == "mesh":
+            mesh, psnr = baking.bake_mesh(renderer, situation, request["side"], request.progress)
+            return {"mesh": mesh, "psnr": psnr}
+        data, psnr = baking.bake_splats(renderer, situation, request.progress)
+        return {"ply": np.frombuffer(data, np.uint8), "psnr": psnr}
+
+    def _list_missing(self, request: Request) -> list[str]:
+        """Hashes of what a request names and is not here."""
+        lights = [light for light in (request["environment"], request["backdrop"]) if light is not None]
+        around = [request.fields.get("occluders"),
+                  *(i.get(kind) for i in request["instances"] for kind in ("probe", "deformation"))]
+        wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights] + around
+        return sorted({key for key in wanted if key is not None and key not in self.store})
+
+    def _place(self, request: Request) -> list[Instance]:
+        """The instances of a request."""
+        engine = self._open_engine()
+        posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")))
+                 for i in request["instances"]]
+        return [Instance(made, i["matrix"], self.store.around(i.get("probe")), frozenset(i.get("unlit_by", ())),
+                         i.get("look", PLAIN), i.get("shadow", True), i.get("name", ""))
+                for made, i in zip(posed, request["instances"])]
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:
         """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
@@ -250,6 +273,6 @@ class Operations:
 
 
 OPERATIONS = {operation.__name__: operation for operation in (
-    Operations.render, Operations.create_mesh, Operations.create_image, Operations.find_matte,
+    Operations.render, Operations.bake, Operations.create_mesh, Operations.create_image, Operations.find_matte,
     Operations.check_checkpoint, Operations.fetch_checkpoint, Operations.verify_checkpoint, Operations.set_up_python,
     Operations.probe_python, Operations.remove)}

@@ -13,6 +13,8 @@ with its parent. Requests, each a dict with `op`:
               scene.Lamp), occluders (hash), shutter and lens (scene.Shutter, scene.Lens); instances are dicts of asset
               (hash), matrix, and where there are any deformation and probe (hashes), unlit_by (numbers of lamps), look
               (a scene.AssetLook), shadow and name (as scene.Instance's)
+    bake      id, kind, side, instances, environment, backdrop, lamps, occluders; of the one instance a "mesh" with maps
+              of side texels, or "splats": worker.baking
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     find_matte     id, channel, path, hints               what of a photo is object (create.hints.Hints)

@@ -1,0 +1,111 @@
+"""A baked asset in the scene: an ordinary mesh with materials and packed maps, and its .glb file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import colorspace, payload
+from ._core import errors
+from ._core import mesh as meshes
+
+
+def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
+    """An object for a mesh in the asset's frame, where `source`, the asset's object, stands; alone selected and
+    active."""
+    asset = payload.decode_asset(source)
+    extent = asset.extent if asset is not None else 1.0
+    mesh: Any = bpy.data.meshes.new(f"{source.name} Baked")
+    mesh.from_pydata((made.vertices * np.float32(extent)).tolist(), [], made.faces.tolist())
+    if made.corner_uv is not None:
+        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
+    mesh.polygons.foreach_set("material_index", made.material_index)
+    mesh.shade_smooth()
+    if made.corner_normal is not None:
+        mesh.normals_split_custom_set(made.corner_normal.reshape(-1, 3).tolist())
+    images: dict[int, Any] = {}
+    for number, material in enumerate(made.materials):
+        mesh.materials.append(_make_material(material, f"{source.name} {number + 1}", images))
+    mesh.update()
+    ob = bpy.data.objects.new(mesh.name, mesh)
+    (source.users_collection or (context.scene.collection,))[0].objects.link(ob)
+    ob.matrix_world = source.matrix_world
+    for other in context.selected_objects:
+        other.select_set(False)
+    ob.select_set(True)
+    context.view_layer.objects.active = ob
+    return ob
+
+
+def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> bpy.types.Material:
+    material = bpy.data.materials.new(name)
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree: Any = material.node_tree
+    shader: Any = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    color = colorspace.from_rec709(np.array(look.base_color[:3], np.float32))
+    shader.inputs["Base Color"].default_value = (*color.tolist(), 1)
+    shader.inputs["Alpha"].default_value = look.base_color[3]
+    shader.inputs["Roughness"].default_value, shader.inputs["Metallic"].default_value = look.roughness, look.metallic
+    for row, (kind, socket) in enumerate((("base_color", "Base Color"), ("roughness", "Roughness"),
+                                          ("metallic", "Metallic"), ("normal", "Normal"))):
+        picture = getattr(look, f"{kind}_map")
+        if picture is None:
+            continue
+        node: Any = tree.nodes.new("ShaderNodeTexImage")
+        node.location, node.extension = (-600, 300 - 280 * row), "EXTEND" if look.wrap[0] == "clamp" else "REPEAT"
+        node.image = images.get(id(picture)) or _pack(picture, f"{name} {kind}", color=kind == "base_color")
+        images[id(picture)] = node.image
+        output = node.outputs["Color"]
+        factor = {"base_color": look.base_color[:3], "roughness": (look.roughness,) * 3,
+                  "metallic": (look.metallic,) * 3}.get(kind, (1, 1, 1))
+        if kind == "normal":
+            bend: Any = tree.nodes.new("ShaderNodeNormalMap")
+            bend.inputs["Strength"].default_value, bend.location = look.normal_scale, (-300, 300 - 280 * row)
+            tree.links.new(output, bend.inputs["Color"])
+            output = bend.outputs["Normal"]
+        elif any(abs(each - 1) > 1e-4 for each in factor):
+            output = _multiply(tree, output, factor, row)
+        tree.links.new(output, shader.inputs[socket])
+        if kind == "base_color" and picture.shape[2] == 4 and (picture[..., 3] < 255).any():
+            tree.links.new(node.outputs["Alpha"], shader.inputs["Alpha"])
+    return material
+
+
+def _multiply(tree: Any, output: Any, factor: tuple, row: int) -> Any:
+    node = tree.nodes.new("ShaderNodeMix")
+    node.data_type, node.blend_type, node.location = "RGBA", "MULTIPLY", (-300, 300 - 280 * row)
+    node.inputs[0].default_value = 1.0
+    colors = [socket for socket in node.inputs if socket.type == "RGBA"]
+    colors[1].default_value = (*factor, 1)
+    tree.links.new(output, colors[0])
+    return next(socket for socket in node.outputs if socket.type == "RGBA")
+
+
+def _pack(picture: np.ndarray, name: str, color: bool) -> bpy.types.Image:
+    """A map, (h, w) or (h, w, C) uint8 with row 0 on top, as an image in the file."""
+    values = np.atleast_3d(picture)
+    values = np.repeat(values, 3, 2) if values.shape[2] == 1 else values
+    if values.shape[2] == 3:
+        values = np.concatenate([values, np.full_like(values[..., :1], 255)], 2)
+    image: Any = bpy.data.images.new(name, values.shape[1], values.shape[0], alpha=True)
+    if not color:
+        image.colorspace_settings.name = "Non-Color"
+    image.pixels.foreach_set((values[::-1].astype(np.float32) / 255).ravel())
+    image.update()
+    image.pack()
+    return image
+
+
+def export_glb(ob: bpy.types.Object, path: Path) -> None:
+    """Writes ob, which is selected alone, by Blender's own exporter. Raises NearError where that is not enabled."""
+    if not hasattr(bpy.ops.export_scene, "gltf") or "io_scene_gltf2" not in bpy.context.preferences.addons:
+        raise errors.NearError("Blender's glTF exporter is not enabled.",
+                               "Enable glTF 2.0 format in Preferences > Add-ons.")
+    try:
+        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True)
+    except RuntimeError as error:
+        raise errors.NearError(f"{path.name} could not be written ({error}).", "Choose another folder.") from error

@@ -1,0 +1,160 @@
+"""Bake Mesh, Bake Splats: an asset as what other programs read, under the light that it stands in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from .. import baked_mesh, client, lamps, payload, sync, worker_process, world
+from .._core import errors, files
+from .jobs import INTERVAL, show_status
+from .place import report_errors
+
+
+class _Baking:
+    """An operator that has a worker bake the active asset: watched in a window, waited for elsewhere."""
+
+    _job: worker_process.JobHandle | None = None
+    _timer: Any = None
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if ob is not None and payload.read_bytes(payload.find_payload(ob)) is not None:
+            return True
+        cls.poll_message_set("The active object is not a neural asset")  # type: ignore[attr-defined]
+        return False
+
+    def start(self, context: bpy.types.Context, kind: str, side: int = 2048) -> set[str]:
+        """For execute()."""
+        with report_errors(self):  # type: ignore[arg-type]
+            self._name = context.object.name
+            self._job = ask(context, context.object, kind, side)
+            if bpy.app.background:
+                return self._end(context)
+            manager = context.window_manager
+            self._timer = manager.event_timer_add(INTERVAL, window=context.window)
+            manager.modal_handler_add(self)  # type: ignore[arg-type]
+            return {"RUNNING_MODAL"}
+        return {"CANCELLED"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        job = self._job
+        if event.type == "ESC" and event.value == "PRESS":
+            self.cancel(context)
+            return {"CANCELLED"}
+        if event.type != "TIMER" or job is None:
+            return {"PASS_THROUGH"}
+        show_status(context, f"NeAR: {self._name}: {job.phase}, {job.fraction:.0%} (Esc stops it)")
+        if not job.done:
+            return {"PASS_THROUGH"}
+        self._leave(context)
+        with report_errors(self):  # type: ignore[arg-type]
+            return self._end(context)
+        return {"CANCELLED"}
+
+    def cancel(self, context: bpy.types.Context) -> Any:
+        """Called by Blender too, when another file is opened."""
+        if self._job is not None:
+            self._job.cancel()
+        self._leave(context)
+
+    def _leave(self, context: bpy.types.Context) -> None:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+        show_status(context, None)
+
+    def _end(self, context: bpy.types.Context) -> set[str]:
+        try:
+            answer = self._job.result()
+        except errors.Cancelled:
+            return {"CANCELLED"}
+        return self.finish(context, answer)
+
+    def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
+        """Puts the answer where it belongs."""
+        raise NotImplementedError
+
+    def say(self, what: str, psnr: float) -> None:
+        """Reports what was made and how near it comes."""
+        near = "the same picture" if psnr > 99 else f"{psnr:.1f} dB"
+        self.report({"INFO"}, f"{what}: {near} against the neural picture, from six views")  # type: ignore[attr-defined]
+
+
+class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
+    bl_idname = "near.bake_mesh"
+    bl_label = "Bake Mesh"
+    bl_description = "Make an ordinary mesh with a material and maps of the active neural asset, and a .glb file of it"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"},
+                             description="A .glb file to write as well; none where it is empty")
+    side: EnumProperty(name="Maps", description="Width of the maps of an asset that has none of its own",
+                       default="2048", items=[(size, f"{size} px", "") for size in ("1024", "2048", "4096")])
+    hide_source: BoolProperty(name="Hide Asset", default=False,
+                              description="Hide the neural asset that the mesh is made from")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.start(context, "mesh", int(self.side))
+
+    def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
+        source = bpy.data.objects[self._name]
+        ob = baked_mesh.build(context, answer["mesh"], source)
+        if self.hide_source:
+            source.hide_render = True
+            source.hide_set(True)
+        if self.filepath:
+            baked_mesh.export_glb(ob, Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".glb")))
+        self.say(f"{ob.name}, {len(ob.data.polygons):,} faces", answer["psnr"])
+        return {"FINISHED"}
+
+
+class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
+    bl_idname = "near.bake_splats"
+    bl_label = "Bake Splats"
+    bl_description = "Save the active neural asset as Gaussian splats (.ply), in the light that it now stands in"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.filepath = bpy.path.clean_name(context.object.name) + ".ply"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.start(context, "splats")
+
+    def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
+        path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".ply"))
+        files.write(path, answer["ply"].tobytes())
+        self.say(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB", answer["psnr"])
+        return {"FINISHED"}
+
+
+def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048) -> worker_process.JobHandle:
+    """Has a worker bake ob as it stands. Raises NearError where it is not shown."""
+    depsgraph = context.evaluated_depsgraph_get()
+    assets = sync.collect_assets(depsgraph)
+    rows = [number for number, each in enumerate(assets.objects) if each == ob.original]
+    if not rows:
+        raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
+    while not isinstance(light := world.read_light(depsgraph), world.WorldLight):
+        light.wait(60.0)
+    _, request = sync.make_request(depsgraph.scene_eval, assets, light, ("Combined",), False,
+                                   lamps.collect_lamps(depsgraph))
+    request["instances"] = [request["instances"][rows[0]]]
+    wanted = {request["instances"][0]["asset"], request["instances"][0].get("deformation"),
+              request["environment"]["map"]}
+    request["needs"] = {key: read for key, read in request["needs"].items() if key in wanted}
+    return client.bake(kind, side=side, **request)
+
+
+CLASSES = (NEAR_OT_bake_mesh, NEAR_OT_bake_splats)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -1,0 +1,87 @@
+"""Out of the neural world again: an asset's surface as a mesh with a metallic-roughness material and maps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._kernels import grid
+from ..image import srgb_encode
+from ..mesh import Material, Mesh, texture
+from . import proxy_mesh
+from .neural_asset import NeuralAsset
+from .skin import Skin, SkinMaterial
+from .surfels import SURFEL_RESOLUTION, Surfels
+
+LEAST_CELL = 4  # texels along a quad's edge on its map
+
+
+def make_mesh(asset: NeuralAsset, surfels: Surfels, side: int = 2048) -> Mesh:
+    """A mesh in the asset's frame: its skin with its own maps where it has one; else the proxy's quads, each with a
+    place of its own on maps of side x side texels, that surfels and texels are blended onto. surfels: the asset's."""
+    return _convert_skin(asset.skin) if asset.skin is not None else _unwrap(asset, surfels, side)
+
+
+def _convert_skin(skin: Skin) -> Mesh:
+    def gather(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[skin.faces]
+
+    maps = [texture.decode(data, "A map of the asset") for data in skin.pictures]
+    return Mesh(skin.vertices, skin.faces, gather(skin.uv), gather(skin.normal), gather(skin.color), skin.material,
+                tuple(_convert_material(material, maps) for material in skin.materials))
+
+
+def _convert_material(material: SkinMaterial, maps: list[np.ndarray]) -> Material:
+    color, rough, metal, bent = (maps[row] if row >= 0 else None for row in material.maps)
+    return Material("", material.base_color, material.roughness, material.metallic, color,
+                    None if rough is None else rough[..., 0], None if metal is None else metal[..., 0],
+                    None if bent is None else bent[..., :3], material.normal_scale, material.wrap)
+
+
+def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
+    made = proxy_mesh.build(asset)
+    columns = int(np.ceil(np.sqrt(len(made.faces))))
+    cell = max(side // columns, LEAST_CELL)
+    size = cell * columns
+    place = np.stack([np.arange(len(made.faces)) % columns, np.arange(len(made.faces)) // columns], 1) * cell
+    # a quad's corners lie on the middles of the outermost texels of its place: what is looked up never leaves it
+    corners = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
+    uv = (place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
+    values = _blend(asset, surfels, *_spread(made.vertices[made.faces], cell))
+    image = np.zeros((columns * columns, cell, cell, 5), np.float32)
+    image[:len(made.faces)] = values.reshape(-1, cell, cell, 5)
+    image = image.reshape(columns, columns, cell, cell, 5).swapaxes(1, 2).reshape(size, size, 5)
+    color = np.concatenate([srgb_encode(image[..., :3]), np.ones((size, size, 1), np.float32)], 2)
+    code = lambda picture: np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])
+    uv[..., 1] = 1 - uv[..., 1]
+    return Mesh(made.vertices, np.ascontiguousarray(made.faces[:, triangles].reshape(-1, 3)),
+                uv[:, triangles].reshape(-1, 3, 2).astype(np.float32), materials=(Material(
+                    "", (1, 1, 1, 1), 1.0, 1.0, code(color), code(image[..., 3]), code(image[..., 4]),
+                    wrap=("clamp", "clamp")),))
+
+
+def _spread(quads: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points on quads (F, 4, 3) and their normals, (F cell cell, 3) float32 each, row by row."""
+    share = np.linspace(0, 1, cell, dtype=np.float32)
+    u, v = share[None, :, None, None], share[:, None, None, None]
+    a, b, c, d = (quads[:, k] for k in range(4))
+    points = ((1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)).transpose(2, 0, 1, 3)
+    normal = np.cross(c - a, d - b)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+    return (np.ascontiguousarray(points.reshape(-1, 3), np.float32),
+            np.repeat(normal.astype(np.float32), cell * cell, 0))
+
+
+def _blend(asset: NeuralAsset, surfels: Surfels, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Base colour, roughness and metallic of points (K, 3), (K, 5) float32."""
+    told = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic]).astype(np.float32)
+    lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
+    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity, np.float32)
+    made = grid.blend(lattice, points, normals, told, share)
+    if asset.texels is not None and len(asset.texels):
+        texels = asset.texels
+        fine = grid.Grid(texels.position, np.ascontiguousarray(surfels.normal[texels.surfel]), 2 * SURFEL_RESOLUTION)
+        colors = grid.blend(fine, points, normals, texels.compute_colors(surfels), np.ascontiguousarray(texels.area))
+        found = colors.any(1)
+        made[found, :3] = colors[found]
+    return made

@@ -1,0 +1,60 @@
+"""Assets out again, from Blender: a mesh in the scene and as .glb, splats as .ply."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_core import mesh as meshes
+from near_core.create.create import create_from_mesh
+from near_core.lab.bench.inputs import SAMPLES
+from tests.blender import stage
+
+
+@pytest.fixture(scope="module")
+def keg():
+    return create_from_mesh(meshes.load(SAMPLES / "keg.glb"), name="Keg", normalize=True)
+
+
+def stand(asset):
+    scene = stage.make_stage(64, 48)
+    stage.set_color(scene.world, (0.6, 0.6, 0.6))
+    ob = stage.add_asset(asset, "Keg", (1, 2, 0.5))
+    bpy.context.view_layer.objects.active = ob
+    bpy.context.view_layer.update()
+    return ob
+
+
+def test_a_mesh_stands_where_its_asset_does(keg, tmp_path):
+    source = stand(keg)
+    source.near.look.tint = 0.5, 1, 1
+    bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
+    assert bpy.ops.near.bake_mesh(filepath=str(tmp_path / "keg"), hide_source=True) == {"FINISHED"}
+    ob = bpy.context.object
+    assert ob is not source and ob.matrix_world == source.matrix_world and source.hide_render
+    assert len(ob.data.polygons) == len(keg.skin.faces)
+    low, high = np.array(ob.bound_box).min(0), np.array(ob.bound_box).max(0)
+    assert (high - low).max() == pytest.approx(keg.extent, rel=1e-3)
+    again = meshes.load(tmp_path / "keg.glb")
+    assert len(again.faces) == len(keg.skin.faces)
+    assert np.ptp(again.vertices, 0) == pytest.approx(high - low, rel=1e-3), "the file has the same size"
+
+
+def test_what_has_no_skin_gets_maps(ball, tmp_path):
+    stand(ball)
+    assert bpy.ops.near.bake_mesh(side="1024") == {"FINISHED"}
+    mesh = bpy.context.object.data
+    assert mesh.uv_layers and len(mesh.materials) == 1
+    images = {node.image for node in mesh.materials[0].node_tree.nodes if node.type == "TEX_IMAGE"}
+    assert len(images) == 3 and all(image.packed_file for image in images)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "baked.blend"))
+
+
+def test_splats_and_what_cannot_be_baked(ball, tmp_path):
+    ob = stand(ball)
+    assert bpy.ops.near.bake_splats(filepath=str(tmp_path / "ball")) == {"FINISHED"}
+    assert (tmp_path / "ball.ply").read_bytes().startswith(b"ply\nformat binary_little_endian")
+    ob.hide_set(True)
+    with pytest.raises(RuntimeError, match="is hidden"):
+        bpy.ops.near.bake_splats(filepath=str(tmp_path / "other"))
+    bpy.context.view_layer.objects.active = None
+    assert not bpy.ops.near.bake_mesh.poll()
