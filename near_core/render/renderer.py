@@ -23,6 +23,7 @@ from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene.exposure import Lens, Shutter
 from ..scene.look import PLAIN, AssetLook
+from ..scene.origin import find_origin
 from . import deferred, identity, moments, passes, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
@@ -93,6 +94,11 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         progress("Light", 0.0)
+        origin = find_origin(camera)
+        if not origin.is_own:
+            instances, camera = [origin.move_instance(each) for each in instances], origin.move_camera(camera)
+            lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
+            shutter = origin.move_shutter(shutter)
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings.quality == "draft", settings.background,
                             self.splatting)
