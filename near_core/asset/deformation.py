@@ -17,12 +17,14 @@ import numpy as np
 from ..directions import unit
 from .neural_asset import RESOLUTION, NeuralAsset
 from .octants import find_voxels
-from .skin import Skin
+from .skin import Skin, subdivide
 from .surfels import Surfels
 from .texels import Texels
 
 NODES = 32  # along an edge of the asset's cube: as far as two parts must be apart to move apart
+LONGEST = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
 STIFFNESS = 0.03  # share of the vertices' spread that holds a fit to a rotation, where they say little
+LEAST = 1e-7  # asset units squared: a spread of vertices that is none
 LEAN = 0.1  # weight of what is around the nodes next to a node: it counts where few vertices are around its own
 
 
@@ -99,6 +101,7 @@ def _deform_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
 
 
 def _deform_skin(skin: Skin, field: _Field) -> Skin:
+    skin = subdivide(skin, LONGEST)
     moves = field.look_up(skin.vertices)
     return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
                    normal=None if skin.normal is None else moves.turn(skin.normal)[0],
@@ -121,7 +124,8 @@ class _Field:
         self._rows[known] = np.arange(len(known))
         heavy, *means = np.split(sums[known], (1, 4, 7, 16), 1)
         moments = _Moments(heavy[:, 0], *means[:2], *(each.reshape(-1, 3, 3) for each in means[2:]))
-        self._maps = moments.fit(self.mirrors).astype(np.float32)
+        size = float(np.cbrt(abs(np.linalg.det(self._whole[:, :3]))))
+        self._maps = moments.fit(self.mirrors, size).astype(np.float32)
 
     def look_up(self, points: np.ndarray) -> Moves:
         """The maps of points (N, 3) of the rest frame; far from all vertices that of the whole."""
@@ -178,16 +182,16 @@ class _Moments:
         self.square = square / weight[:, None, None] - self.rest[:, :, None] * self.rest[:, None]
         self.cross = cross / weight[:, None, None] - self.posed[:, :, None] * self.rest[:, None]
 
-    def fit(self, mirrors: bool | None = None) -> np.ndarray:
+    def fit(self, mirrors: bool | None = None, size: float = 1.0) -> np.ndarray:
         """The affine maps (C, 3, 4) that come nearest. mirrors: whether they may not, or must, turn inside out; None
-        where the points alone decide."""
+        where the points alone decide. size: how they scale where a single point says nothing of it."""
         spread = np.trace(self.square, axis1=1, axis2=2)[:, None, None]
         left, values, right = np.linalg.svd(self.cross)
         sign = np.ones((len(values), 3))
         if mirrors is not None:
             sign[:, 2] = np.sign(np.linalg.det(left) * np.linalg.det(right)) * (-1 if mirrors else 1)
-        size = (values * sign).sum(1)[:, None, None] / np.maximum(spread, 1e-30)
+        size = ((values * sign).sum(1)[:, None, None] + LEAST * size) / (spread + LEAST)
         turned = np.einsum("cij,cj,cjk->cik", left, sign, right) * np.maximum(size, 1e-6)
-        hold = (STIFFNESS * spread + 1e-12) * np.eye(3)
+        hold = (STIFFNESS * spread + LEAST) * np.eye(3)
         linear = (self.cross + turned @ hold) @ np.linalg.inv(self.square + hold)
         return np.concatenate([linear, (self.posed - np.einsum("cij,cj->ci", linear, self.rest))[:, :, None]], 2)

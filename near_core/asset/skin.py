@@ -5,11 +5,11 @@ What fills a picture is drawn by its skin; how it is lit, its surfels say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..directions import decode_octahedral, encode_octahedral
+from ..directions import decode_octahedral, encode_octahedral, unit
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
 MAX_SIDE = 4096  # pixels of a map's longer edge
@@ -48,6 +48,45 @@ class Skin:
     material: np.ndarray
     materials: tuple[SkinMaterial, ...]
     pictures: tuple[bytes, ...]
+
+
+def subdivide(skin: Skin, longest: float, most: int = 500_000) -> Skin:
+    """The same surface with edges up to `longest` asset units, as long as that takes no more than `most` triangles, so
+    that it can be bent. What meets at an edge is divided alike and stays whole."""
+    while True:
+        points = skin.vertices[skin.faces]
+        split = np.linalg.norm(points - np.roll(points, -1, 1), axis=2) > longest  # (F, 3), the edges from each corner
+        if not split.any() or len(skin.faces) + split.sum() > most:
+            return skin
+        skin = _split_edges(skin, split)
+
+
+def _split_edges(skin: Skin, split: np.ndarray) -> Skin:
+    """Halves the edges that split (F, 3) says, each from a corner to the next."""
+    first, second = skin.faces, np.roll(skin.faces, -1, 1)
+    ends = np.sort(np.stack([first[split], second[split]], 1), 1)
+    ends, row = np.unique(ends, axis=0, return_inverse=True)
+    middle = np.zeros_like(skin.faces)
+    middle[split] = len(skin.vertices) + row
+    count = split.sum(1)
+    # turned so that a single split edge is the first, a single whole one the last
+    turn = np.where(count == 1, split.argmax(1), (split.argmin(1) + 1) % 3)[:, None] + np.arange(3)
+    a, b, c = np.take_along_axis(skin.faces, turn % 3, 1).T
+    ab, bc, ca = np.take_along_axis(middle, turn % 3, 1).T
+    patterns = {0: [(a, b, c)], 1: [(a, ab, c), (ab, b, c)], 2: [(ab, b, bc), (a, ab, bc), (a, bc, c)],
+                3: [(a, ab, ca), (ab, b, bc), (bc, c, ca), (ab, bc, ca)]}
+    made = [(np.stack(corners, 1)[count == number], skin.material[count == number])
+            for number, triangles in patterns.items() for corners in triangles]
+    faces, material = (np.concatenate(each) for each in zip(*made))
+
+    def halve(values: np.ndarray | None, even: bool = False) -> np.ndarray | None:
+        if values is None:
+            return None
+        new = values[ends].mean(1)
+        return np.concatenate([values, unit(new) if even else new]).astype(np.float32)
+
+    return replace(skin, vertices=halve(skin.vertices), normal=halve(skin.normal, True), uv=halve(skin.uv),
+                   color=halve(skin.color), faces=faces.astype(np.int32), material=material)
 
 
 def pack(skin: Skin) -> dict[str, np.ndarray]:

@@ -46,3 +46,26 @@ def test_a_skin_that_does_not_fit_is_damage(name, values):
     with pytest.raises(NearError, match="not a complete"):
         asset.from_bytes(near_file.pack(tensors | {name: values}, metadata))
     assert skins.read(tensors) is not None
+
+
+@pytest.mark.parametrize("changes", [{}, {"normal": None, "color": None}])
+def test_a_finer_skin_is_the_same_surface(changes):
+    whole = square(**changes, material=np.int32([0, 1]))
+    whole = replace(whole, faces=np.concatenate([whole.faces, np.int32([[0, 1, 1]])]), material=np.int32([0, 1, 1]))
+    fine = skins.subdivide(whole, 0.11)
+    points = fine.vertices[fine.faces]
+    assert np.linalg.norm(points - np.roll(points, 1, 1), axis=2).max() <= 0.11
+    cross = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
+    assert (cross[:, 1] <= 0).all(), "none is turned over"
+    area = np.bincount(fine.material, np.linalg.norm(cross, axis=1) / 2)
+    assert np.allclose(area, 0.32, atol=1e-6)
+    edges = np.sort(np.stack([fine.faces, np.roll(fine.faces, -1, 1)], 2).reshape(-1, 2), 1)
+    inner, count = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0, return_counts=True)
+    outside = (np.abs(fine.vertices[inner]) > 0.4 - 1e-6).any(2).all(1)
+    assert (count[~outside] == 2).all(), "no gaps where triangles meet"
+    assert np.allclose(fine.uv, fine.vertices[:, [0, 2]] + 0.5)
+    assert (fine.normal is None) == ("normal" in changes) and (fine.color is None) == ("color" in changes)
+
+
+def test_a_skin_is_no_finer_than_there_is_room_for():
+    assert len(skins.subdivide(square(), 0.001, most=100).faces) <= 100
