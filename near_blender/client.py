@@ -71,8 +71,8 @@ def create_from_image(photos, **options: Any) -> JobHandle:
 
 
 def find_matte(path: str, hints) -> JobHandle:
-    """What of a photo is object, as worker.operations.Operations.find_matte answers; older requests are dropped."""
-    return _embedded.creating.submit("find_matte", channel="matte", path=path, hints=hints)
+    """What of a photo is object, as worker.operations.Operations.find_matte answers."""
+    return _embedded.creating.submit("find_matte", path=path, hints=hints)
 
 
 def register() -> None:

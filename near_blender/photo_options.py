@@ -55,7 +55,9 @@ class PhotoOptions:
             ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
             ("THIN", "Flat", "Wings, sheets, reliefs: much thinner than wide"),
             ("ROUND", "Round", "As deep as its outline is wide, part by part"),
-            ("FULL", "Full", "As deep as the networks think")],
+            ("FULL", "Full", "As deep as the networks think"),
+            ("TURNED", "Turned", "The same from all around an upright axis, as bottles, vases and lamps are"),
+            ("CUP", "Cup", "Turned, and open on top; a handle stays")],
         description="How deep the object is behind what a single photo shows")
     symmetry: EnumProperty(
         name="Symmetry", default="AUTO",

@@ -68,7 +68,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         self._image: Any = None
         space: Any = context.area.spaces.active
         self._before: Any = space.image
-        self._draws, self._boxes, self._said = False, False, ""
+        self._draws = self._boxes = self._waits = False
         self._job: Any = client.find_matte(self._path, self._sketch.hints)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
@@ -125,7 +125,10 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         return True
 
     def _ask(self) -> None:
-        self._job = client.find_matte(self._path, self._sketch.hints)
+        """Has the worker follow the hints, once it has followed the last ones."""
+        self._waits = self._job is not None
+        if not self._waits:
+            self._job = client.find_matte(self._path, self._sketch.hints)
         self._show()
 
     def _look(self) -> None:
@@ -133,6 +136,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         if self._job is None or not self._job.done:
             return
         job, self._job = self._job, None
+        if self._waits:
+            self._ask()
         try:
             found = job.result()
         except errors.Cancelled:
@@ -188,8 +193,6 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
-        if self._job is not None:
-            self._job.cancel()
         context.window_manager.event_timer_remove(self._timer)
         self._tell(None)
         space: Any = self._area.spaces.active

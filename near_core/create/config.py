@@ -46,9 +46,12 @@ class ReconstructionConfig:
     maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
     logit_bias: float = 0.8  # added to the solid's smoothed logits, else thin parts are lost: "the solid made fuller"
-    thickness: Literal["auto", "thin", "round", "full"] = "auto"  # an artist's hint of how deep an object is
+    thickness: Literal["auto", "thin", "round", "full", "turned", "cup"] = "auto"  # an artist's hint: how deep
     symmetry: Literal["auto", "on", "off"] = "auto"  # an artist's hint: is the left side the mirror image of the right
     mirror_fade: float = 4.0  # cells of 128^3 behind the front, where a cell counts a quarter against its twin
+    mirror_own: float = 4.0  # times that a cell counts more than its mirror image where both are seen
+    turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
+    turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it

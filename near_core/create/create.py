@@ -39,7 +39,7 @@ from .refinement import refine_colors
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
-from .thickness import HINTS, SYMMETRIES
+from .thickness import HINTS, SYMMETRIES, TURNED
 from .view import PhotoView, estimate_elevation, find_camera, look_at, project
 
 MODEL = "near-mini"
@@ -99,7 +99,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
     the package rembg, where it is installed with a model.
     thickness: a hint from HINTS, of how deep an object of which one photo is given is: as a thing as thin as a wing, as
-    a round body of its outline, or as full as the networks think; auto: as its parts look.
+    a round body of its outline, as full as the networks think, alike from all around an upright axis as what was
+    turned on a lathe, or as such a cup, which is open on top; auto: as its parts look.
     symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
     nothing is taken from a mirror image.
     refine: several photos come back better, since their colours are refined until they do; other views suffer a little
@@ -204,9 +205,11 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     texels = texels.drop_colors()  # a mesh's own texture does not count: the photo decides
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
-    if len(views) > 1:  # what photos show of each other's sides, the shape knows better than each photo by itself
+    # what photos show of each other's sides, the shape knows better than each photo by itself; so does what is turned
+    if len(views) > 1 or normal_error is not None and config.thickness in TURNED:
         for view in views:
-            view.front = measure_front(surfels, view.camera)
+            nearest = measure_front(surfels, view.camera)
+            view.front = np.where(np.isfinite(nearest), nearest, view.front)
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)

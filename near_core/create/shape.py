@@ -15,7 +15,8 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from ..scene import Camera
 from .config import ReconstructionConfig
-from .thickness import doubt_depth, estimate_thickness
+from .revolution import turn_outline
+from .thickness import TURNED, doubt_depth, estimate_thickness
 from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
 
 TOGETHER = 1  # photos that Structure judges at once: each takes some 50 MB
@@ -46,8 +47,11 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
-    deep = _cut_floor(deep, behind, view.camera, config)
-    deep = _drop_debris(np.minimum(deep, outline), config.debris_share)
+    if config.thickness in TURNED:
+        deep = turn_outline(view, np.minimum(deep, outline), config)
+    else:
+        deep = np.minimum(_cut_floor(deep, behind, view.camera, config), outline)
+    deep = _drop_debris(deep, config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep
@@ -75,10 +79,12 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionC
 
 
 def _mirror_seen(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
-    """A field of 128^3 cells that is its own mirror image in the plane x = 0: of a cell and its twin, the one that lies
-    less far behind the front counts more. behind: how far behind it cells are."""
+    """A field of 128^3 cells nearer to its own mirror image in the plane x = 0: of a cell and its twin, the one that
+    lies less far behind the front counts more. behind: how far behind it cells are."""
     near = 1 / (1 + np.maximum(behind, 0) / config.mirror_fade) ** 2
-    return (deep * near + (deep * near)[::-1]) / (near + near[::-1])
+    twin = near[::-1]
+    own = config.mirror_own * near
+    return (deep * own + deep[::-1] * twin) / (own + twin)
 
 
 def _cut_floor(deep: np.ndarray, behind: np.ndarray, camera: Camera, config: ReconstructionConfig) -> np.ndarray:

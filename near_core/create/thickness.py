@@ -10,7 +10,8 @@ from ..models.mini.layout import SIZE, Picture
 from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, project, reach
 
-HINTS = ("auto", "thin", "round", "full")
+HINTS = ("auto", "thin", "round", "full", "turned", "cup")
+TURNED = ("turned", "cup")  # of these: alike from all around
 SYMMETRIES = ("auto", "on", "off")
 HALF = SIZE // 2  # pixels on which the networks' sureness is measured: about a voxel each
 
@@ -51,7 +52,7 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
     # in widths of the body; a little before its end already, since likely solids fade slowly
     beyond = (depth - front - allowed) / np.maximum(width, config.least_width)
     falling = np.clip(config.doubt_slope * (beyond + config.doubt_lead), 0, None)
-    if config.thickness == "auto":
+    if config.thickness in ("auto", *TURNED):
         sure = _measure_sureness(view, logits, uv, depth - front, config)
         low, high = config.sure_logits
         unsure = np.clip((high - sure) / (high - low), 0, 1)

@@ -17,7 +17,7 @@ with its parent. Requests, each a dict with `op`:
               of side texels, or "splats": worker.baking
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
-    find_matte     id, channel, path, hints               what of a photo is object (create.hints.Hints)
+    find_matte     id, path, hints                        what of a photo is object (create.hints.Hints)
     check_checkpoint   id, folder, companions             whether the networks of a folder fit
     fetch_checkpoint   id, name, folder                   as published.checkpoints
     verify_checkpoint  id, folder

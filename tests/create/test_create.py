@@ -100,7 +100,7 @@ def test_what_is_symmetric_shows_its_other_side(model, photo):
         cells = set(map(tuple, asset.coords.astype(int).tolist()))
         mirrored = {(63 - x, y, z) for x, y, z in cells}
         apart[hint] = 1 - len(cells & mirrored) / len(cells | mirrored)
-    assert apart["on"] < 0.1 and apart["on"] < apart["off"]
+    assert apart["on"] < 0.8 * apart["off"]
 
 
 def test_creating_can_be_stopped(model, photo):

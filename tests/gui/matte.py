@@ -85,7 +85,7 @@ def script():
     yield from until(lambda: matte.NAME in bpy.data.images)
     yield 1.0
     screenshot("found")
-    events["saucer"] = brightness(0.85, 0.6)
+    events["saucer"] = brightness(0.21, 0.66)
     # a box around the cup alone
     mouse(*at(0.5, 0.5), "key", "b")
     yield 0.3
@@ -95,26 +95,26 @@ def script():
     yield 0.2
     mouse(*at(0.71, 0.66), "mouseup", "1")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.85, 0.6) < 0.7 * events["saucer"])
+    yield from until(lambda: brightness(0.21, 0.66) < 0.7 * events["saucer"])
     events["box_followed_after"] = time.monotonic() - released
-    events["saucer_left"] = brightness(0.85, 0.6)
+    events["saucer_left"] = brightness(0.21, 0.66)
     # a stroke that takes the cup's middle away
-    events["cup"] = brightness(0.48, 0.3)
+    events["cup"] = brightness(0.47, 0.38)
     mouse(*at(0.45, 0.3), "keydown", "ctrl", "mousedown", "1")
     yield 0.3
     mouse(*at(0.52, 0.32))
     yield 0.2
     mouse("mouseup", "1", "keyup", "ctrl")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.48, 0.22) < 0.7 * events["cup"], 20)
+    yield from until(lambda: brightness(0.47, 0.38) < 0.7 * events["cup"], 20)
     events["stroke_followed_after"] = time.monotonic() - released
     screenshot("drawn")
     mouse(*at(0.5, 0.5), "key", "z")
-    yield 1.5
-    events["undone"] = brightness(0.48, 0.3)
+    yield from until(lambda: brightness(0.47, 0.38) > 0.9 * events["cup"], 20)
+    events["undone"] = brightness(0.47, 0.38)
     mouse("key", "Return")
     yield from until(lambda: jobs.get_current() is not None, 10)
-    yield from until(lambda: jobs.get_current() is None)
+    yield from until(lambda: jobs.get_current() is None, 400)
     yield 0.5
     hints = photo_options.read_hints(ob.near.origin.hints)
     events["box"] = hints and hints.box

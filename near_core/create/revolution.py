@@ -1,0 +1,135 @@
+"""What was turned on a lathe or a wheel, as cups, bottles and vases are: one photo shows it whole, but for a handle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..asset import CELL
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..image.filters import grow, label_pieces
+from ..models.mini.layout import SIZE
+from .config import ReconstructionConfig
+from .view import LayerView, compute_cell_centres, look_up, project
+
+ANGLES = 48  # around the axis, in which the outline is the same
+RADII = 80  # cells of 128^3 from the axis outward
+
+
+def turn_outline(view: LayerView, deep: np.ndarray, config: ReconstructionConfig = ReconstructionConfig()
+                 ) -> np.ndarray:
+    """A field (128, 128, 128) of a thing that looks the same from all around an upright axis: what the outline leaves
+    of it if it is the outline from everywhere, between the lowest and the highest circle; a cup is open on top. What
+    the outline has beside it, as a handle, stays as the field deep (128, 128, 128) has it."""
+    middle = _find_middle(view.mask)
+    half = _measure_halves(view.mask, middle)
+    x, y, low, high, rows = _find_axis(view, middle, half)
+    rings = _make_rings(x, y)
+    uv, depth = project(rings.reshape(-1, 3), view.camera)
+    even = np.clip(half[:, None] - np.abs(np.arange(SIZE) - middle) + 0.5, 0, 1).astype(np.float32)
+    inside = (look_up(even[None], uv)[:, 0] - 0.5) * 2
+    height = (np.arange(SURFEL_RESOLUTION, dtype=np.float32) + 0.5) * CELL - 0.5
+    body = inside.reshape(rings.shape[:3]).min(2)
+    body = np.minimum(body, np.minimum(height - low, high - height) / CELL)
+    if config.thickness == "cup":
+        body = np.minimum(body, -_hollow_out(body, config))
+    cells = compute_cell_centres(SURFEL_RESOLUTION)
+    away = np.clip(np.hypot(cells[:, 0] - x, cells[:, 1] - y) / CELL - 0.5, 0, RADII - 1 - 1e-3)
+    inner, level = away.astype(int), np.tile(np.arange(SURFEL_RESOLUTION), SURFEL_RESOLUTION**2)
+    share = away - inner
+    turned = body[inner, level] * (1 - share) + body[inner + 1, level] * share
+    handles = _find_handles(view.mask, even > 0, rows, config)
+    left = look_up(handles[None].astype(np.float32), project(cells, view.camera)[0])[:, 0] > 0.5
+    return np.maximum(turned, np.where(left, deep.ravel(), -1)).reshape(deep.shape).astype(np.float32)
+
+
+def _make_rings(x: float, y: float) -> np.ndarray:
+    """(RADII, 128, ANGLES, 3) float32: points around an upright axis, by radius, height and angle."""
+    turn = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False, dtype=np.float32)
+    radius = ((np.arange(RADII, dtype=np.float32) + 0.5) * CELL)[:, None, None]
+    points = np.empty((RADII, SURFEL_RESOLUTION, ANGLES, 3), np.float32)
+    points[..., 0], points[..., 1] = x + radius * np.cos(turn), y + radius * np.sin(turn)
+    points[..., 2] = ((np.arange(SURFEL_RESOLUTION) + 0.5) * CELL - 0.5)[:, None]
+    return points
+
+
+def _find_middle(mask: np.ndarray) -> float:
+    """The column around which a mask (S, S) is likest its mirror image."""
+    columns = np.flatnonzero(mask.any(0))
+    reach = (columns[-1] - columns[0]) // 4
+
+    def agreement(twice: int) -> float:
+        twin = twice - np.arange(SIZE)
+        mirrored = mask[:, np.clip(twin, 0, SIZE - 1)] & ((twin >= 0) & (twin < SIZE))
+        return (mask & mirrored).sum() / (mask | mirrored).sum()
+
+    return max(range(columns[0] + columns[-1] - reach, columns[0] + columns[-1] + reach + 1), key=agreement) / 2
+
+
+def _measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
+    """How far a mask (S, S) reaches from its middle column in each row, (S,) pixels, -1 where not at all: the mean of
+    both sides, or the nearer one where a handle is on the other."""
+    half = np.full(len(mask), -1.0)
+    for row in np.flatnonzero(mask.any(1)):
+        columns = np.flatnonzero(mask[row])
+        sides = sorted((middle - columns[0], columns[-1] - middle))
+        half[row] = sum(sides) / 2 if sides[0] > 0.8 * sides[1] else sides[0]
+    calm = half
+    for _ in range(2):  # whole pixels would be rings
+        around = np.pad(calm, 1, mode="edge")
+        calm = np.where(half > 0, np.maximum((around[:-2] + 2 * calm + around[2:]) / 4, 0), half)
+    return calm
+
+
+def _find_axis(view: LayerView, middle: float, half: np.ndarray) -> tuple[float, float, float, float, slice]:
+    """x and y of the upright axis, in the depth of the frame's origin, the heights of the lowest and the highest circle
+    around it, and the rows between them: where the outline, seen obliquely, has their near and their far edge."""
+    matrix, camera = view.camera.world_to_camera, view.camera
+    pixel = (middle + 0.5) / SIZE * camera.width
+    seen = np.array([(pixel - camera.intrinsics[0, 2]) / camera.intrinsics[0, 0] * matrix[2, 3], *matrix[1:3, 3]])
+    x, y, _ = (seen - matrix[:3, 3]) @ matrix[:3, :3]
+    heights = np.linspace(-0.5, 0.5, 512, dtype=np.float32)
+    line = np.stack([np.full_like(heights, x), np.full_like(heights, y), heights], 1)
+    rows = (project(line, camera)[0][:, 1] + 1) / 2 * SIZE
+    first, last = _find_circles(half, np.hypot(*camera.position[:2]), camera.position[2])
+    low, high = np.interp([-last, -first], -rows, heights)  # rows count downward
+    return float(x), float(y), float(low), float(high), slice(int(first), int(last) + 1)
+
+
+def _find_circles(half: np.ndarray, away: float, above: float) -> tuple[float, float]:
+    """The rows in which an outline that reaches so far, half (S,), has the middles of the highest and the lowest
+    circle. away, above: how far from the axis and above the ground the camera is; a circle looks as much lower than
+    wide as that tells."""
+    flat = max(above, 0) / np.hypot(away, above)
+    rows = np.flatnonzero(half > 0)
+    down = [row for row in rows if row - rows[0] >= half[row] * flat]
+    up = [row for row in rows[::-1] if rows[-1] - row >= half[row] * flat]
+    first, last = (down or [rows[0]])[0], (up or [rows[-1]])[0]
+    # where the outline still widens beyond, as that of a foot does, the circle lies there
+    first, last = rows[0] + half[rows[0]:first + 1].argmax(), rows[-1] - half[last:rows[-1] + 1][::-1].argmax()
+    return (first, last + 1) if first < last else (rows[0], rows[-1] + 1)
+
+
+def _find_handles(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:
+    """What a mask (S, S) shows beside a body (S, S) in some rows and is large enough to be a handle: (S, S) bool."""
+    beside = np.zeros_like(mask)
+    beside[rows] = (mask & ~grow(body))[rows]
+    pieces = label_pieces(beside)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    handles = (sizes > config.turned_handle * mask.sum())[pieces]
+    for _ in range(5):  # into the body
+        handles = grow(handles)
+    return handles & mask
+
+
+def _hollow_out(body: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """(RADII, 128): positive in the hollow of a body (RADII, 128) with a wall and a bottom of turned_wall: open on top,
+    no wider below than above."""
+    levels = np.flatnonzero((body > 0).any(0))
+    outer = (body > 0).sum(0)
+    inner = outer - config.turned_wall
+    inner[levels[-1]:] = inner[levels[-1] - 1]  # out of the top
+    inner = np.minimum.accumulate(inner[::-1])[::-1]
+    hollow = np.minimum(inner - np.arange(RADII)[:, None] - 0.5,
+                        np.arange(SURFEL_RESOLUTION) - levels[0] - config.turned_wall)
+    return np.where(inner >= config.turned_wall, hollow, -1).clip(-1, 1).astype(np.float32)

@@ -1,0 +1,45 @@
+"""What is turned is the same from all around."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from near_core.asset import RESOLUTION
+from near_core.create.config import ReconstructionConfig
+from near_core.create.revolution import turn_outline
+from near_core.create.view import LayerView, compute_cell_centres, project
+from near_core.models.mini.layout import LAYERS, PICTURE, SIZE, Picture
+from near_core.scene.camera import orbit
+
+CELLS = compute_cell_centres(2 * RESOLUTION)
+AWAY = np.hypot(CELLS[:, 0] - 0.05, CELLS[:, 1])
+
+
+def view_of(solid: np.ndarray) -> LayerView:
+    """What a photo from 20 degrees above shows of the cells (128^3,) bool."""
+    camera = orbit(0, 20, 2.6, 28, SIZE, SIZE)
+    picture = np.zeros((PICTURE, SIZE, SIZE), np.float32)
+    at = ((project(CELLS[solid], camera)[0] + 1) / 2 * SIZE).astype(int)
+    picture[Picture.ALPHA, at[:, 1], at[:, 0]] = 1
+    return LayerView(camera, picture, np.zeros((LAYERS, SIZE, SIZE), np.float32))
+
+
+def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    found = found.ravel() > 0
+    return (found & truth).sum() / (found | truth).sum()
+
+
+def test_a_vase_comes_back_from_its_outline_and_a_cup_is_hollow():
+    radius = 0.2 + 0.1 * np.sin(6 * CELLS[:, 2])
+    vase = (AWAY < radius) & (np.abs(CELLS[:, 2]) < 0.4)
+    handle = (np.abs(CELLS[:, 1]) < 0.03) & (np.abs(CELLS[:, 2]) < 0.1) & (CELLS[:, 0] > 0.2) & (CELLS[:, 0] < 0.45)
+    deep = np.where(vase | handle, 1, -1).astype(np.float32).reshape((2 * RESOLUTION,) * 3)
+    view = view_of(vase | handle)
+    config = ReconstructionConfig(thickness="turned")
+    made = turn_outline(view, deep, config)
+    assert overlap(made, vase | handle) > 0.8
+    assert (made.ravel() > 0)[handle & (CELLS[:, 0] > 0.38)].mean() > 0.8
+    cup = turn_outline(view, deep, replace(config, thickness="cup"))
+    middle = (AWAY < 0.06) & (np.abs(CELLS[:, 2]) < 0.2)
+    assert (made.ravel() > 0)[middle].all() and not (cup.ravel() > 0)[middle].any()
+    assert (cup.ravel() > 0)[(AWAY < 0.06) & (np.abs(CELLS[:, 2] + 0.385) < 0.01)].any(), "it has a bottom"
