@@ -59,7 +59,7 @@ class InstanceLights:
     def __init__(self, model: runtime.NearMini, assets: PreparedAssets, config: TransportConfig, lamps: LampConfig
                  ) -> None:
         self._model, self._assets, self._transport, self._config = model, assets, config, lamps
-        self._lights: RecentResults[PreparedLight] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._lights: RecentResults[PreparedLight] = RecentResults(512 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
         self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)

@@ -153,7 +153,8 @@ class Renderer:
         another radiance."""
         if settings.shading == "split-sum":
             return shaded.terms[:, Term.SKY_OPEN] + shaded.terms[:, Term.SPECULAR_OPEN]
-        if settings.shading != "auto" or item.asset.h is None or "lad" not in self.model.graphs:
+        known = item.asset.h is not None and item.asset.level.number <= self.splatting.decoded_level
+        if settings.shading != "auto" or not known or "lad" not in self.model.graphs:
             return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
