@@ -151,6 +151,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             return None
         shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
         try:
+            self.update_stats("", "Handing the scene over")  # holds Blender up while it is written
             for _ in range(2):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)

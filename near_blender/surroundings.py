@@ -12,7 +12,9 @@ from . import client, cycles_scene, flags, looks, ordinary, passes, sync, worker
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
-MOST_PROBES = 32  # a frame; instances beyond share the nearest one
+MOST_PROBES = 64  # a frame; instances beyond share the nearest one
+FEW_PROBES = 8  # up to which they are large
+LARGE, SMALL = (256, 128), (128, 64)  # texels
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
@@ -51,10 +53,12 @@ class OrdinaryThings:
         """Asks for the probes that are not known yet, and for what casts the lamps' shadows; None where all is known.
         shadows: whether lamps cast any."""
         cycles = client.get_cycles()
-        self._keys = [self._describe_place(number) for number in _choose(self._assets)]
+        chosen = _choose(self._assets)
+        size = LARGE if len(chosen) <= FEW_PROBES else SMALL
+        self._keys = [self._describe_place(number, size) for number in chosen]
         self._asked = {key: place for key, place in self._keys if key not in _probes}
-        probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, threads=self._threads,
-                              channel="probes") if self._asked else None
+        probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, size=size,
+                              threads=self._threads, channel="probes") if self._asked else None
         where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
         shaded = shadows and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
@@ -136,11 +140,11 @@ class OrdinaryThings:
         sizes = [np.cbrt(abs(np.linalg.det(each["matrix"][:3, :3]))) for each in self._assets.instances]
         return asset.CELL * float(min(sizes))
 
-    def _describe_place(self, number: int) -> tuple[str, tuple[np.ndarray, list[str]]]:
-        """What a probe of an instance depends on, hashed, and what the second Blender is told."""
+    def _describe_place(self, number: int, size: tuple[int, int]) -> tuple[str, tuple[np.ndarray, list[str]]]:
+        """What a probe of an instance depends on, hashed, and what the second Blender is told. size: its texels."""
         matrix, name = self._assets.instances[number]["matrix"], self._assets.objects[number].name_full
         position, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
-        content = hashlib.sha256(f"{self._scene} {name}".encode())
+        content = hashlib.sha256(f"{self._scene} {name} {size}".encode())
         content.update(np.round(position, 5).tobytes())
         for each, (middle, radius, described) in self._moving.items():
             if np.linalg.norm(middle - position) - radius < reach:

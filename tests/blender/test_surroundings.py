@@ -14,8 +14,9 @@ from tests.machine import slowness
 
 
 @pytest.fixture
-def scene(ball):
-    """A ball on a floor, a wall behind it, a grey World; few samples."""
+def scene(ball, monkeypatch):
+    """A ball on a floor, a wall behind it, a grey World; few samples, and probes of few texels."""
+    monkeypatch.setattr(surroundings, "LARGE", (64, 32))
     scene = stage.make_stage()
     stage.set_color(scene.world, (0.5, 0.5, 0.5))
     stage.add_asset(ball)
@@ -205,15 +206,6 @@ def test_frames_of_an_animation_follow_what_moves(scene, tmp_path):
     assert middles[0] < 25 and middles[1] > 38
 
 
-def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):
-    stage.render(scene, tmp_path)
-    scene.near.samples, scene.render.resolution_percentage = 4096, 800
-    pressed = time.monotonic() + 2
-    monkeypatch.setattr(engine.NearRenderEngine, "_is_stopped", lambda self: time.monotonic() > pressed)
-    bpy.ops.render.render()
-    assert time.monotonic() - pressed < 0.6 * slowness()
-
-
 def test_an_ordinary_holdout_cuts_the_asset_behind_it(scene, tmp_path):
     scene.render.film_transparent = True
     add_post().is_holdout = True
@@ -242,3 +234,12 @@ def test_boxes_are_in_front_where_the_camera_sees_them():
     assert covered.min(0) == pytest.approx((24 - 8, 32 - 8), abs=3) and covered.max(0) == pytest.approx((31, 39), abs=3)
     assert (surroundings.measure_nearest(box[None] - (0, 2.5, 0), view) == 0).all(), "the camera is in it"
     assert np.isinf(surroundings.measure_nearest(np.empty((0, 8, 3)), view)).all()
+
+
+def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):
+    stage.render(scene, tmp_path)
+    scene.near.samples, scene.render.resolution_percentage = 4096, 800
+    pressed = time.monotonic() + 2
+    monkeypatch.setattr(engine.NearRenderEngine, "_is_stopped", lambda self: time.monotonic() > pressed)
+    bpy.ops.render.render()
+    assert time.monotonic() - pressed < 0.6 * slowness()
