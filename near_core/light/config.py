@@ -38,7 +38,9 @@ class TransportConfig:
     point_rays: int = 32  # of a point between surfels, not traced
     traced_rays: int = 16  # of a point between surfels, traced
     least_cosine: float = 0.1  # between a spot's ray and a skin, below which surfels say what arrives
-    lift: float = 0.1  # cells that such a ray starts above the skin
+    least_facing: float = 0.35  # cosine between a skin and the view from which its points send such rays
+    lift: float = 0.1  # cells that such a ray starts above the skin at least
+    pixel_lift: float = 0.5  # pixels that it does
     least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees

@@ -82,21 +82,23 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.n
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
-    mirroring: (K,) bool, those in whose lobe the asset itself may be."""
+    mirroring: (K,) bool, those in whose lobe the asset itself may be. size: (K,) float32, a pixel's edge at each, asset
+    units."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
     mirroring: np.ndarray
+    size: np.ndarray
 
 
-def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray) -> MetPoints:
-    """What the surfels around tell points. points, view: as MetPoints."""
+def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray) -> MetPoints:
+    """What the surfels around tell points. points, view, size: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
     told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked)
+    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size)
 
 
 def _find_columns(lit: LitSurface) -> tuple[int, int]:
@@ -134,7 +136,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     """
     points, view, told = met.points, met.view, met.told
     spots, lamps = _find_columns(lit)
-    arrives = _sharpen(lit, points, told[:, _Told.OTHER:spots])
+    arrives = _sharpen(lit, met, told[:, _Told.OTHER:spots])
     irradiance = _find_irradiance(lit, points, told, arrives - told[:, _Told.OTHER:spots])
     opened, glare = _reflect_map(lit, points, view, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
@@ -151,15 +153,17 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     return shaded, by_lamps, told[:, lamps:]
 
 
-def _sharpen(lit: LitSurface, points: Surfels, arrives: np.ndarray) -> np.ndarray:
+def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:
     """How much of each of a map's spots arrives (K, P): the edges of their shadows are finer than the surfels around,
-    so the skin itself says."""
+    so the skin itself says; not at outlines, where the mean of a pixel's samples lies below the surface."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    config, made = lit.transport.config, arrives.copy()
+    config, made, points = lit.transport.config, arrives.copy(), met.points
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
-    row, spot = np.nonzero(points.normal @ towards.T > config.least_cosine)
-    origin = points.position[row] + points.normal[row] * np.float32(config.lift * CELL)
+    facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
+    row, spot = np.nonzero((points.normal @ towards.T > config.least_cosine) & facing[:, None])
+    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
+    origin = points.position[row] + points.normal[row] * lift[:, None]
     made[row, spot] = ~lit.skin.block(origin, towards[spot], np.full(len(row), np.inf, np.float32))
     return made
 

@@ -114,8 +114,10 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     strength = lit.light.environment.strength
     around = _shade_some(instance, settings, undecoded, rays, config, progress)
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray) -> tuple[MetPoints, np.ndarray]:
-        met = points.meet(lit, around, instance.look.dress(surfels), np.ascontiguousarray(to_camera @ rotation))
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray
+             ) -> tuple[MetPoints, np.ndarray]:
+        view = np.ascontiguousarray(to_camera @ rotation)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:

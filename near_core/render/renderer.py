@@ -224,8 +224,9 @@ class Renderer:
         # a skin that fades lies over its surfels
         reach = max(np.linalg.norm(item.matrix[:3, :3], 2) * (0 < item.skin_share < 1) for item in lit)
         before = self.splatting.skin_before * CELL * float(reach)
-        image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(*each[0], *each[1], reach=before)
-                                       for each in zip(*drawn))
+        image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(
+            each[0][0], each[0][1], each[1][0], each[1][1], before)
+            for each in zip(*drawn))
         return (image, alpha) if fade == 1 else (image * fade, alpha * fade)
 
     def _draw_skins(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,

@@ -194,14 +194,15 @@ def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: 
 @dataclass(frozen=True, eq=False)
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
-    of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,) -> MetPoints,
-    (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack
-    makes them. known: of K points of an opaque skin, asset frame, and their depth, the features where they are known,
-    and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
+    of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
+    each (K,) -> MetPoints, (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features
+    (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset frame, and their depth, the features
+    where they are known, and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen
+    through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     share: float = 1.0
@@ -299,7 +300,7 @@ def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np
         chosen = points.take(rows)
         surfels = describe_points(skin.prepared, chosen, size[rows], eye, config)
         world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
-        return skin.meet(surfels, camera.directions_to(world), key[rows])
+        return skin.meet(surfels, camera.directions_to(world), key[rows], size[rows])
 
     met = parallel_map(meet_part, parts, threads, "Drawing", part(progress, 0.0, 0.6))
     mirrored = _smooth([each for each, _ in met], np.concatenate([each for _, each in met]), points.pixel, size, camera,

@@ -25,10 +25,11 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key):
+def meet(surfels, to_camera, key, size):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
-    return MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool)), np.zeros((count, 7), np.float32)
+    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size)
+    return met, np.zeros((count, 7), np.float32)
 
 
 def drawn(*made, camera=CAMERA):
