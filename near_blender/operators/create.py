@@ -48,7 +48,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            ob = _source(context, self.object_name)
+            ob = find_mesh(context, self.object_name)
             mesh, notes, matrix = geometry.read_mesh(ob, context.scene)
             for note in notes:
                 self.report({"WARNING"}, note)
@@ -111,7 +111,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
                 check_picture(Path(bpy.path.abspath(self.mask)))
             mesh = None
             if self.mesh_object:
-                mesh, _, _ = geometry.read_mesh(_source(context, self.mesh_object), context.scene)
+                mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
             # further photos are seen from evenly spaced sides, which bare files say
@@ -140,7 +140,7 @@ class NEAR_FH_image(bpy.types.FileHandler):
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
-def _source(context: bpy.types.Context, name: str) -> bpy.types.Object:
+def find_mesh(context: bpy.types.Context, name: str) -> bpy.types.Object:
     """The object of that name in the scene, or the active one. Raises NearError."""
     ob = context.scene.objects.get(name) if name else context.object
     if ob is None:

@@ -7,19 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import CollectionProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    StringProperty,
+)
 from bpy.utils import previews
 
-from .. import client
+from .. import client, geometry
 from .._core import errors
 from .._core import shot as shots
 from . import jobs
-from .create import check_picture
+from .create import check_picture, find_mesh
 from .place import is_object_mode, report_errors
 
 # as shot.VIEWS has them, and one for what nobody knows
 _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which side this one shows")] + [
-    (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shots.VIEWS]
+    (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shots.VIEWS] + [
+    ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken")]
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
 
@@ -32,6 +40,14 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
 
 
+    azimuth: FloatProperty(
+        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        description="Which side the photo shows: 0 is the front, 90 the object's left")
+    elevation: FloatProperty(
+        name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
+        description="How far the photo looks down on the object")
+
+
 class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
@@ -40,8 +56,14 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     photos: CollectionProperty(
-        type=NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides",
-        options={"SKIP_SAVE"})
+        type=NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides")
+    mesh_object: StringProperty(
+        name="Shape", options={"SKIP_SAVE"},
+        description="Object whose shape the asset takes; without it, the photos tell the shape")
+    refine: BoolProperty(
+        name="Refine", default=False,
+        description="Change the colours until the photos come back; views between them become a little worse where the "
+                    "shape is wrong")
     seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses unseen surface differently")
 
     @classmethod
@@ -50,8 +72,9 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
-        if not self.photos:
-            for path, view in list_image_empties(context.scene):
+        known = {photo.path for photo in self.photos}  # from the last time, to be corrected
+        for path, view in list_image_empties(context.scene):
+            if path not in known:
                 photo = self.photos.add()
                 photo.path, photo.view = path, view
         while len(self.photos) < len(_ROUND):
@@ -68,15 +91,25 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
             line = column.row(align=True)
             line.prop(photo, "view", text="")
             line.prop(photo, "mask", text="", placeholder="Mask")
-        self.layout.prop(self, "seed")
+            if photo.view == "ANGLES":
+                line = column.row(align=True)
+                line.prop(photo, "azimuth")
+                line.prop(photo, "elevation")
+        self.layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        row = self.layout.row()
+        row.prop(self, "refine")
+        row.prop(self, "seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             taken = [take_shot(photo) for photo in self.photos if photo.path]
             if not taken:
                 raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
-            first = Path(str(taken[0].picture))
-            job = client.create_from_image(taken, name=first.stem, source=first.name, seed=self.seed, normalize=True)
+            first, mesh = Path(str(taken[0].picture)), None
+            if self.mesh_object:
+                mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
+            job = client.create_from_image(taken, name=first.stem, source=first.name, seed=self.seed, normalize=True,
+                                           refine=self.refine, mesh=mesh)
             return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 
@@ -87,7 +120,11 @@ def take_shot(photo: NEAR_PG_photo) -> shots.Shot:
     for each in (path, mask):
         if each is not None:
             check_picture(each)
-    angles: Any = {} if photo.view == "FIND" else shots.find_view(photo.view)
+    angles: Any = {}
+    if photo.view == "ANGLES":
+        angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
+    elif photo.view != "FIND":
+        angles = shots.find_view(photo.view)
     return shots.Shot(str(path), None if mask is None else str(mask), **angles)
 
 

@@ -13,13 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..asset import CELL
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..models.mini.layout import SIZE
 from ..progress import Progress, silent
 from ..scene import Camera
 from .config import AlignmentConfig
 from .extents import fit_block
-from .hull import Silhouette
+from .hull import Silhouette, carve_hull, find_bounds
 from .photo import Photo
-from .view import move_camera
+from .view import compute_cell_centres, move_camera, project
 
 
 class Agreement:
@@ -102,7 +105,29 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
     if not all(free):
         return found
     block = fit_block(photos, found, [False] * len(found), config)
-    return [_recentre(camera, block.centre, float(block.size.max())) for camera in found]
+    found = [_recentre(camera, block.centre, config.room * float(block.size.max())) for camera in found]
+    low, high = _measure_hull(photos, found, config)
+    # half way: the block errs where things are round, the hull by what is still wrong with the cameras
+    size = float(np.sqrt((high - low).max() / config.room))
+    return [_recentre(camera, (low + high) / 4, size) for camera in found]
+
+
+def _measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest corner (3,) of what outlines leave of the asset's cube. It bulges below what stands, when all
+    photos look down on it: upright, it reaches as far as fills the outlines."""
+    deep = carve_hull([Silhouette(photo, camera) for photo, camera in zip(photos, cameras)], SURFEL_RESOLUTION)
+    points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(deep > 0)]
+    pixels, shown = [], []
+    for photo, camera in zip(photos, cameras):
+        at = ((project(points, camera)[0] + 1) / 2 * SIZE).astype(int)
+        inside = ((at >= 0) & (at < SIZE)).all(1)
+        pixels.append(np.where(inside, at[:, 1] * SIZE + at[:, 0], SIZE**2))
+        shown.append(photo.alpha[1::2, 1::2].ravel() > 0.5)
+    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    least, most = find_bounds(points, pixels, shown, config.unfilled_share)
+    low[2], high[2] = max(low[2], least[2]), min(high[2], most[2])
+    return low - CELL / 2, high + CELL / 2
 
 
 def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:

@@ -106,6 +106,8 @@ class AlignmentConfig:
     block_roundness: float = 6.0  # 2 an ellipsoid, ever more a box; what the boxes of outlines are fitted to
     block_stiffness: float = 0.003  # of the fit; what the logarithm of a distance changes by, in halves of the crop
     block_rounds: int = 12  # of the fit
+    room: float = 1.3  # times the block's longest side that the cube's edge is when the hull is measured
+    unfilled_share: float = 0.002  # of a photo's object pixels that the hull's top or bottom may leave unfilled then
     points: int = 64  # along an edge of the cube in which the hull is looked for
     side: float = 1.4  # asset units; that cube's edge
     coarse: float = 0.8  # pixels that outlines are looked at in, per point along an edge

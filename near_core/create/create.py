@@ -128,7 +128,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     if len(shots) > 1 and mesh is None:
         poses = place_cameras(model, shots, pictures, [] if notes is None else notes, part(progress, 0.2, 0.3))
     else:
-        poses = [PlacedPhoto(shot, photo, _place_camera(model, photo, shot, mesh, reconstruction))
+        poses = [PlacedPhoto(shot, photo, _place_camera(model, photo, shot, mesh, len(shots) == 1, reconstruction))
                  for shot, photo in zip(shots, pictures)]
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
@@ -148,21 +148,23 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
     return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
 
 
-def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None,
+def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None, alone: bool,
                   config: ReconstructionConfig) -> Camera:
-    """The camera of a photo's crop: what the shot knows, or what its outline tells."""
+    """The camera of a photo's crop: what the shot knows, or what its outline tells. alone: there is no other photo, so
+    that a mesh may be looked at from anywhere."""
     if shot.camera is not None:
         return photo.cropped(shot.camera)
     lens = find_lens(shot)
     if mesh is None:
         return find_camera(model, photo, shot.azimuth or 0.0, shot.elevation, lens, config.maximum_shrink)
     height = estimate_elevation(model, photo) if shot.elevation is None else shot.elevation
-    return _fit_silhouette(photo, mesh, height, lens)
+    turns = range(-180, 180, 10) if alone or shot.azimuth is None else range(-30, 31, 10)
+    return _fit_silhouette(photo, mesh, [turn + (shot.azimuth or 0.0) for turn in turns], height, lens)
 
 
-def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: float) -> Camera:
-    """The camera around the mesh whose silhouette fits the photo's best. elevation: degrees, of the first guess. fov:
-    degrees, of the whole photo."""
+def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, turns: list[float], elevation: float, fov: float) -> Camera:
+    """The camera around the mesh whose silhouette fits the photo's best. turns: azimuths to try, elevation: of the
+    first guess, degrees. fov: degrees, of the whole photo."""
     points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
     points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
     truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
@@ -175,7 +177,7 @@ def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, elevation: float, fov: floa
         drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
         return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
 
-    poses = [photo.guess_camera(turn, e, fov) for turn in range(-180, 180, 10) for e in {elevation, 0.0, 30.0}]
+    poses = [photo.guess_camera(turn, e, fov) for turn in turns for e in {elevation, 0.0, 30.0}]
     return max(poses, key=overlap)
 
 

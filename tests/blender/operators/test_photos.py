@@ -1,6 +1,7 @@
 """Several photos become one asset: the list of the dialog, the scene's image empties, what is refused."""
 
 import math
+from typing import Any
 
 import bpy
 import numpy as np
@@ -24,7 +25,7 @@ def save_egg(path, width=0.3, height=0.4) -> str:
 
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
-    return {"name": "", "path": path, "view": view, "mask": ""}
+    return {"name": "", "path": path, "view": view, "mask": "", "azimuth": 0.0, "elevation": 0.0}
 
 
 @pytest.mark.parametrize("rotation, view", [
@@ -56,7 +57,7 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
 
 @pytest.mark.parametrize("chosen, words", [
     ([], "No photo is chosen"),
-    ([{"name": "", "path": "/nowhere/photo.png", "view": "FRONT", "mask": ""}], "There is no picture photo.png")])
+    ([row("/nowhere/photo.png", "FRONT")], "There is no picture photo.png")])
 def test_what_is_no_photo_is_named(chosen, words):
     with pytest.raises(RuntimeError, match=words):
         bpy.ops.near.create_asset_from_photos(photos=chosen)
@@ -67,3 +68,37 @@ def test_a_photo_that_must_be_converted_is_named(tmp_path):
     (tmp_path / "phone.heic").write_bytes(b"ftypheic")
     with pytest.raises(RuntimeError, match="phone.heic.*Export it as JPEG"):
         bpy.ops.near.create_asset_from_photos(photos=[row(str(tmp_path / "phone.heic"), "FIND")])
+
+
+def test_a_row_says_from_where_its_photo_was_taken(tmp_path):
+    path = save_egg(tmp_path / "egg.png")
+    scene: Any = bpy.types.Scene
+    scene.near_test_rows = bpy.props.CollectionProperty(type=photos.NEAR_PG_photo)
+    try:
+        made = bpy.context.scene.near_test_rows.add()
+        made.path, made.view, made.azimuth, made.elevation = path, "ANGLES", math.radians(-40), math.radians(25)
+        shot = photos.take_shot(made)
+        assert (shot.azimuth, shot.elevation) == pytest.approx((-40, 25)) and shot.mask is None
+        made.view = "RIGHT"
+        assert photos.take_shot(made).azimuth == 90 and photos.take_shot(made).elevation is None
+        made.view = "FIND"
+        assert photos.take_shot(made).azimuth is None
+    finally:
+        del scene.near_test_rows
+
+
+def test_a_meshs_shape_takes_the_colours_of_two_photos(tmp_path):
+    front, back = save_egg(tmp_path / "front.png"), save_egg(tmp_path / "back.png")
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=24, ring_count=16)
+    bpy.context.object.scale = 0.6, 0.2, 0.8
+    shape = bpy.context.object.name
+    try:
+        bpy.ops.near.create_asset_from_photos(photos=[row(front, "FRONT"), row(back, "BACK")], mesh_object=shape)
+    except RuntimeError as error:
+        if "no trained photo networks" in str(error):
+            pytest.skip("the photo networks are not trained yet")
+        raise
+    made = payload.decode_asset(bpy.context.object).surfels
+    assert np.ptp(made.position, 0) == pytest.approx([0.75, 0.25, 1], abs=0.03)
+    red, _, blue = made.base_color[made.confidence > 0.7].mean(0)
+    assert red > 2 * blue
