@@ -44,16 +44,19 @@ class Following:
 def follow(ob: Any) -> Following:
     """What the evaluated proxy ob shows."""
     own: Any = ob.original.near.asset
-    plain = [Copy(own, proxy.compute_asset_matrix(ob, np.eye(4)))]
+
+    def as_edited(problem: str = "") -> Following:
+        return Following([Copy(own, proxy.compute_asset_matrix(ob, np.eye(4)))], problem)
+
     if ob.original.mode == "EDIT":  # the evaluated mesh comes when that ends
-        return Following(plain)
-    if not len(ob.data.vertices):
-        return Following([])
+        return as_edited()
+    if not len(ob.data.vertices):  # its modifiers leave instances alone, which come by themselves
+        return Following([]) if len(ob.original.data.vertices) else as_edited("its mesh is empty")
     rest, now, asset = proxy.read_vertices(ob.data)
     if not len(rest):
-        return Following(plain, "its modifiers make a new mesh, which is not followed")
+        return as_edited("its modifiers make a new mesh, which is not followed")
     if not np.isfinite(now).all():
-        return Following(plain, "vertices at infinity are not followed")
+        return as_edited("vertices at infinity are not followed")
     copies, problems, numbers = [], [], np.unique(asset)
     for number in numbers:
         rows, mesh = np.flatnonzero(asset == number), _find_payload(own, int(number))
@@ -66,7 +69,8 @@ def follow(ob: Any) -> Following:
         found, problem = _split(rest[rows], now[rows], lambda rows=rows: _find_islands(ob.data)[rows])
         copies += [Copy(mesh, *_fit(rest[rows][part], now[rows][part])) for part in found]
         problems.append(problem or _find_loss(ob, rest[rows], len(found)))
-    return Following(copies or plain, ", ".join(dict.fromkeys(filter(None, problems))))
+    problem = ", ".join(dict.fromkeys(filter(None, problems)))
+    return Following(copies, problem) if copies else as_edited(problem)
 
 
 def _find_payload(own: Any, number: int) -> Any:

@@ -183,8 +183,12 @@ def join_cube(ob) -> None:
     bpy.ops.object.join()
 
 
+def empty(ob) -> None:
+    ob.data.clear_geometry()
+
+
 @pytest.mark.parametrize("change, said", [
-    (cut_away, "cut away"), (remesh, "new mesh"), (merge_copies, "merged"), (join_cube, "joined")],
+    (empty, "empty"), (cut_away, "cut away"), (remesh, "new mesh"), (merge_copies, "merged"), (join_cube, "joined")],
     ids=lambda f: getattr(f, "__name__", ""))
 def test_what_it_cannot_follow_is_told_and_drawn_where_it_was(ob, ball, change, said):
     change(ob)
