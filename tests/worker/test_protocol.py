@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from near_core.create.hints import Hints
 from near_core.errors import NearError
 from near_core.scene import Lamp, Occluders, Settings, camera
 from near_core.scene.probe import make_empty
@@ -31,6 +32,12 @@ def test_messages_arrive_as_they_were_sent(tmp_path):
     assert message["bytes"].tobytes() == b"\0near\0" and message["pair"] == (1, "two") and message["number"] == 0.5
     assert message["settings"] == Settings(passes=("Combined",))
     assert (message["view"].world_to_camera == view.world_to_camera).all() and message["view"].width == 32
+
+
+def test_arrays_that_are_all_empty_arrive(tmp_path):
+    here, there = make_channels(tmp_path)
+    here.send({"op": "find_matte", "hints": Hints()})
+    assert there.receive()["hints"].inside.shape == (0, 3)
 
 
 def test_what_lights_a_picture_arrives_whole(tmp_path):
