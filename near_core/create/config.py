@@ -185,9 +185,9 @@ class MattingConfig:
     opaque_edge: float = 0.6  # the same of that rectangle's edge
     photo_margin: float = 1.2  # sides of the object's box; the crop that the networks see
     hint_margin: float = 0.12  # sides of an artist's box; as much of the photo around it is looked at, too
-    hint_logits: float = 20.0  # how much a dab of an artist's brush weighs against what the network says
-    hint_contrast: float = 0.35  # sRGB; colours that differ so much along the way end what a dab speaks for
-    hint_reach: float = 0.3  # of what is looked at; no dab speaks for anything farther away
+    hint_logits: float = 10.0  # how much a dab of an artist's brush weighs against what the network says
+    hint_contrast: float = 0.2  # sRGB; colours that differ so much along the way end what a dab speaks for
+    hint_reach: float = 0.12  # of what is looked at; no dab speaks for anything farther away
     hint_rounds: int = 6  # along rows and columns, in which the nearest way to a dab is found
     offered_objects: int = 4  # at most, where a photo shows several
     offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
