@@ -95,7 +95,7 @@ def script():
     yield 0.2
     mouse(*at(0.71, 0.66), "mouseup", "1")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.21, 0.66) < 0.7 * events["saucer"])
+    yield from until(lambda: brightness(0.21, 0.66) < 0.85 * events["saucer"])
     events["box_followed_after"] = time.monotonic() - released
     events["saucer_left"] = brightness(0.21, 0.66)
     # a stroke that takes the cup's middle away

@@ -27,7 +27,7 @@ def events(home, blender, packages) -> dict:
 
 def test_a_box_and_a_stroke_are_followed_within_a_second(events):
     print(events)
-    assert events["saucer_left"] < 0.7 * events["saucer"]
+    assert events["saucer_left"] < 0.85 * events["saucer"]
     assert events["box_followed_after"] < 1 + slowness() and events["stroke_followed_after"] < slowness()
     assert events["undone"] > 0.9 * events["cup"]
 
