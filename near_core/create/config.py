@@ -86,8 +86,7 @@ class ReconstructionConfig:
 class FusionConfig:
     """From several photos with cameras to one shape and its colours."""
 
-    unfilled_share: float = 0.02  # of the photos' object pixels that may have nothing behind them before it is filled
-    believable_bias: float = 6.5  # logits; evidence that has to be raised by more contradicts the outlines: these alone
+    unfilled_share: float = 0.2  # of the photos' object pixels that may have nothing behind them before it is filled
     unbounded_share: float = 0.005  # of a photo's object pixels that a side of the box around all may leave unfilled
     align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
     front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo

@@ -42,9 +42,9 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     """How deep inside the object the photos say cells lie, in cells of 128^3: (128, 128, 128) float32.
 
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
-    Every photo's front, aligned to the solid, speaks against what is before it. All of it is believed as far as the
-    outlines allow: it is raised until hardly a pixel of an outline has nothing behind it, and there what is likeliest
-    is filled, so that thin parts stay. Evidence that has to be raised too far counts for nothing.
+    Every photo's front, aligned to the solid, speaks against what is before it. All of it is raised until most pixels
+    of the outlines have something behind them, and behind the others what is likeliest is filled, so that thin parts
+    stay.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
@@ -59,14 +59,12 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     lines = [_Sightlines(view, points) for view in views]
     deepest = np.concatenate([line.find_deepest(sure)[line.known] for line in lines])
     bias = max(-float(np.quantile(deepest, fusion.unfilled_share)), 0.0)
+    deep = (sure + bias) / config.logits_per_cell
+    for _ in range(fusion.fill_rounds):
+        for line in lines:
+            deep += line.find_lack(deep, fusion.filled_depth, fusion.fill_radius)
     out = np.full(hull.size, -4, np.float32)
-    out[inside] = 4
-    if bias <= fusion.believable_bias:
-        deep = (sure + bias) / config.logits_per_cell
-        for _ in range(fusion.fill_rounds):
-            for line in lines:
-                deep += line.find_lack(deep, fusion.filled_depth, fusion.fill_radius)
-        out[inside] = np.clip(deep, -4, 4)
+    out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
 
 

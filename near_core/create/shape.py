@@ -19,7 +19,7 @@ from .revolution import turn_outline
 from .thickness import TURNED, doubt_depth, estimate_thickness
 from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
 
-TOGETHER = 1  # photos that Structure judges at once: each takes some 50 MB
+TOGETHER = 8  # photos that Structure judges at once: each takes some 50 MB
 
 
 def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
