@@ -85,7 +85,7 @@ class CyclesProcess(worker_process.WorkerProcess):
         return job
 
     def probe(self, state: SceneState, probes: Iterable[tuple[np.ndarray, Iterable[str]]], *,
-              proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 8,
+              proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 4,
               denoise: bool = True, threads: int = 0, channel: str | None = None) -> JobHandle:
         """What is seen around points: ordinary things and proxies, no lamps, alpha 0 where the World would be.
 

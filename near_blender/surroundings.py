@@ -14,7 +14,7 @@ from .cycles_jobs import EMPTY
 
 MOST_PROBES = 64  # a frame; instances beyond share the nearest one
 FEW_PROBES = 8  # up to which they are large
-LARGE, SMALL = (256, 128), (128, 64)  # texels
+LARGE, SMALL = ((256, 128), 4), ((128, 64), 8)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
@@ -54,11 +54,11 @@ class OrdinaryThings:
         shadows: whether lamps cast any."""
         cycles = client.get_cycles()
         chosen = _choose(self._assets)
-        size = LARGE if len(chosen) <= FEW_PROBES else SMALL
+        size, samples = LARGE if len(chosen) <= FEW_PROBES else SMALL
         self._keys = [self._describe_place(number, size) for number in chosen]
         self._asked = {key: place for key, place in self._keys if key not in _probes}
         probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, size=size,
-                              threads=self._threads, channel="probes") if self._asked else None
+                              samples=samples, threads=self._threads, channel="probes") if self._asked else None
         where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
         shaded = shadows and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""

@@ -16,7 +16,7 @@ from tests.machine import slowness
 @pytest.fixture
 def scene(ball, monkeypatch):
     """A ball on a floor, a wall behind it, a grey World; few samples, and probes of few texels."""
-    monkeypatch.setattr(surroundings, "LARGE", (64, 32))
+    monkeypatch.setattr(surroundings, "LARGE", ((64, 32), 4))
     scene = stage.make_stage()
     stage.set_color(scene.world, (0.5, 0.5, 0.5))
     stage.add_asset(ball)
