@@ -73,6 +73,7 @@ class LampConfig:
     sharp_angle: float = 0.1  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
     sharp_sides: int = 2  # rays along such a lamp's edge
     least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives
-    lift: float = 0.1  # cells that these rays start above the surface
+    least_edge: float = 0.03  # share from which surfels around a point differ about a lamp: there is an edge
+    lift: float = 0.3  # cells that these rays start above the surface
     strongest: int = 16  # lamps of an asset that are traced; the others become part of its map
     faint: float = 0.002  # of the strongest lamp: what sends less becomes part of the map as well

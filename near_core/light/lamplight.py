@@ -133,6 +133,9 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
         weight = np.maximum(np.einsum("knc,kc->kn", along, points.shading_normal), 0) * strength
         # a ray along the surface meets its facets: there the surfels know better
         flat = (np.einsum("knc,kc->kn", along, points.normal) < config.least_cosine).any(1)
+        # and where all surfels around agree there is no edge
+        share = arrives[:, number]
+        flat |= (share < config.least_edge) | (share > 1 - config.least_edge)
         row, point = np.nonzero((weight > 0) & ~flat[:, None])
         seen = np.zeros(weight.shape, np.float32)
         seen[row, point] = see_lamp_from_points(
