@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from . import bake, compositing, create, jobs, matte, origin, photos, presets, published, setup, stop, tasks, transfer
+from . import (
+    bake,
+    compositing,
+    create,
+    jobs,
+    matte,
+    origin,
+    photos,
+    presets,
+    published,
+    setup,
+    showcase,
+    stop,
+    tasks,
+    transfer,
+)
 
-_MODULES = (jobs, create, origin, matte, photos, transfer, compositing, bake, presets, setup, tasks, published, stop)
+_MODULES = (jobs, create, origin, matte, photos, transfer, compositing, bake, showcase, presets, setup, tasks,
+            published, stop)
 
 
 def register() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .._kernels import grid
+from ..directions import unit
 from ..image import srgb_encode
 from ..mesh import Material, Mesh, texture
+from ..mesh.surface_nets import compute_vertex_normals
 from . import proxy_mesh
 from .neural_asset import NeuralAsset
 from .skin import Skin, SkinMaterial
@@ -46,7 +48,9 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     # a quad's corners lie on the middles of the outermost texels of its place: what is looked up never leaves it
     corners = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
     uv = (place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
-    values = _blend(asset, surfels, *_spread(made.vertices[made.faces], cell))
+    normal = compute_vertex_normals(made.vertices, made.faces)
+    points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
+    values = _blend(asset, surfels, points, facing)
     image = np.zeros((columns * columns, cell, cell, 5), np.float32)
     image[:len(made.faces)] = values.reshape(-1, cell, cell, 5)
     image = image.reshape(columns, columns, cell, cell, 5).swapaxes(1, 2).reshape(size, size, 5)
@@ -55,21 +59,19 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     triangles = np.array([[0, 1, 2], [0, 2, 3]])
     uv[..., 1] = 1 - uv[..., 1]
     return Mesh(made.vertices, np.ascontiguousarray(made.faces[:, triangles].reshape(-1, 3)),
-                uv[:, triangles].reshape(-1, 3, 2).astype(np.float32), materials=(Material(
+                uv[:, triangles].reshape(-1, 3, 2).astype(np.float32),
+                normal[made.faces][:, triangles].reshape(-1, 3, 3).astype(np.float32), materials=(Material(
                     "", (1, 1, 1, 1), 1.0, 1.0, code(color), code(image[..., 3]), code(image[..., 4]),
                     wrap=("clamp", "clamp")),))
 
 
-def _spread(quads: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points on quads (F, 4, 3) and their normals, (F cell cell, 3) float32 each, row by row."""
+def _spread(quads: np.ndarray, cell: int) -> np.ndarray:
+    """What quads (F, 4, 3) have at their corners, between them, (F cell cell, 3) float32, row by row."""
     share = np.linspace(0, 1, cell, dtype=np.float32)
     u, v = share[None, :, None, None], share[:, None, None, None]
     a, b, c, d = (quads[:, k] for k in range(4))
-    points = ((1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)).transpose(2, 0, 1, 3)
-    normal = np.cross(c - a, d - b)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-    return (np.ascontiguousarray(points.reshape(-1, 3), np.float32),
-            np.repeat(normal.astype(np.float32), cell * cell, 0))
+    between = ((1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)).transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(between.reshape(-1, 3), np.float32)
 
 
 def _blend(asset: NeuralAsset, surfels: Surfels, points: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -1,0 +1,193 @@
+"""Turntable and light sweep: pictures of the scene from all around, or in many lights, with a contact sheet."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, IntProperty, StringProperty
+from mathutils import Matrix, Vector
+
+from .._core import errors, image
+from .place import report_errors
+
+COLUMNS = 6  # of a contact sheet
+THUMBNAIL = 320  # pixels wide at most
+
+
+class _Showcase:
+    """An operator that renders a row of stills into a folder."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.scene is None or context.scene.camera is None:
+            cls.poll_message_set("The scene has no camera")  # type: ignore[attr-defined]
+            return False
+        return True
+
+    def open_folder(self) -> Path:
+        """The folder that is written into. Raises NearError where none can be made."""
+        folder = Path(bpy.path.abspath(self.directory))  # type: ignore[attr-defined]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.NearError(f"{folder.name} could not be made ({error.strerror}).",
+                                   "Choose another folder.") from error
+        return folder
+
+
+class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
+    bl_idname = "near.render_turntable"
+    bl_label = "Render Turntable"
+    bl_description = "Render the scene with its camera going around the active object: frames, contact sheet, movie"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//turntable", description="Where to write")
+    frames: IntProperty(name="Frames", default=48, min=2, max=2000, description="Pictures of one turn")
+    movie: BoolProperty(name="Movie", default=True, description="Write turntable.mp4 as well")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            folder, camera, ob = self.open_folder(), context.scene.camera, context.object
+            context.view_layer.update()  # what a script has just moved
+            middle = Vector() if ob is None else ob.matrix_world @ (sum(
+                (Vector(corner) for corner in ob.bound_box), Vector()) / 8)
+            start, paths = camera.matrix_world.copy(), []
+            with _left_as_it_was(context.scene):
+                for number in range(self.frames):
+                    turn = (Matrix.Translation(middle) @ Matrix.Rotation(2 * math.pi * number / self.frames, 4, "Z")
+                            @ Matrix.Translation(-middle))
+                    with _standing(camera, turn @ start):
+                        paths.append(_draw_still(context.scene, folder / f"turntable_{number:04}.png"))
+            write_sheet(paths, folder / "turntable_sheet.png", most=24)
+            wrote = write_movie(paths, folder / "turntable.mp4", context.scene.render.fps) if self.movie else False
+            self.report({"INFO"}, f"{len(paths)} frames, a contact sheet{' and a movie' if wrote else ''} in {folder}")
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
+    bl_idname = "near.render_light_sweep"
+    bl_label = "Render Light Sweep"
+    bl_description = "Render the scene in the light of every World of the file, from every camera, and a contact sheet"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//light_sweep", description="Where to write")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            folder, scene, paths = self.open_folder(), context.scene, []
+            cameras = sorted((ob for ob in scene.objects if ob.type == "CAMERA"), key=lambda ob: ob.name)
+            worlds = sorted(bpy.data.worlds, key=lambda world: world.name)
+            with _left_as_it_was(scene):
+                for world in worlds:
+                    for camera in cameras:
+                        scene.world, scene.camera = world, camera
+                        name = bpy.path.clean_name(f"{world.name}_{camera.name}")
+                        paths.append(_draw_still(scene, folder / f"{name}.png"))
+            write_sheet(paths, folder / "light_sweep_sheet.png", columns=len(cameras) if len(cameras) > 1 else COLUMNS)
+            self.report({"INFO"}, f"{len(worlds)} Worlds x {len(cameras)} cameras in {folder}")
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+@contextlib.contextmanager
+def _left_as_it_was(scene: Any) -> Iterator[None]:
+    """Gives the scene its camera, World and file back."""
+    render, settings = scene.render, scene.render.image_settings
+    kept = scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode
+    media = getattr(settings, "media_type", None)
+    try:
+        yield
+    finally:
+        if media is not None:
+            settings.media_type = media
+        scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode = kept
+
+
+@contextlib.contextmanager
+def _standing(ob: Any, matrix: Matrix) -> Iterator[None]:
+    """Meanwhile ob stands at matrix, whatever else moves it."""
+    muted = [each for each in ob.constraints if not each.mute]
+    animation, own = ob.animation_data, ob.matrix_world.copy()
+    action = animation.action if animation else None
+    try:
+        for each in muted:
+            each.mute = True
+        if action is not None:
+            animation.action = None
+        ob.matrix_world = matrix
+        yield
+    finally:
+        for each in muted:
+            each.mute = False
+        if action is not None:
+            animation.action = action
+        ob.matrix_world = own
+
+
+def _draw_still(scene: Any, path: Path) -> Path:
+    """Renders a .png. Raises NearError."""
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format, settings.color_mode, scene.render.filepath = "PNG", "RGBA", str(path)
+    try:
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    except RuntimeError as error:
+        raise errors.NearError(f"{path.name} could not be rendered ({str(error).strip()}).",
+                               "See the message above.") from error
+    return path
+
+
+def write_sheet(paths: list[Path], path: Path, columns: int = COLUMNS, most: int = 10_000) -> None:
+    """A contact sheet of pictures of one size, at most `most` of them, evenly chosen."""
+    chosen = [paths[k * len(paths) // min(len(paths), most)] for k in range(min(len(paths), most))]
+    pictures = []
+    for each in chosen:
+        picture = image.premultiply(image.read(each))
+        step = max(1, math.ceil(picture.shape[1] / THUMBNAIL))
+        high, wide = picture.shape[0] // step * step, picture.shape[1] // step * step
+        pictures.append(picture[:high, :wide].reshape(high // step, step, wide // step, step, 4).mean((1, 3)))
+    blank = np.zeros_like(pictures[0])
+    rows = [[*pictures[k:k + columns], *[blank] * columns][:columns] for k in range(0, len(pictures), columns)]
+    image.write_png(path, np.concatenate([np.concatenate(row, 1) for row in rows], 0).astype(np.float32))
+
+
+def write_movie(paths: list[Path], path: Path, rate: int) -> bool:
+    """An .mp4 of pictures, by Blender's sequencer; says whether this Blender could."""
+    data: Any = bpy.data
+    scene = data.scenes.new("NeAR movie")
+    try:
+        picture = data.images.load(str(paths[0]))
+        scene.render.resolution_x, scene.render.resolution_y = picture.size
+        data.images.remove(picture)
+        scene.render.fps, scene.frame_start, scene.frame_end = rate, 1, len(paths)
+        scene.render.resolution_percentage, scene.view_settings.view_transform = 100, "Standard"
+        editor = scene.sequence_editor_create()
+        strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # from 4.4
+        strip = strips.new_image("Frames", str(paths[0]), 1, 1)
+        for each in paths[1:]:
+            strip.elements.append(each.name)
+        strip.frame_final_duration = len(paths)
+        settings = scene.render.image_settings
+        if hasattr(settings, "media_type"):
+            settings.media_type = "VIDEO"
+        settings.file_format = "FFMPEG"
+        scene.render.ffmpeg.format, scene.render.ffmpeg.codec = "MPEG4", "H264"
+        scene.render.filepath, scene.render.use_file_extension = str(path), False
+        bpy.ops.render.render(animation=True, scene=scene.name)
+    except (TypeError, RuntimeError):  # built without FFmpeg
+        return False
+    finally:
+        data.scenes.remove(scene)
+    return path.is_file()
+
+
+CLASSES = (NEAR_OT_render_turntable, NEAR_OT_render_light_sweep)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -1,0 +1,48 @@
+"""Turntable and light sweep: that every picture is there and the scene is as it was."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_core import image
+from tests.blender import stage
+
+
+@pytest.fixture
+def scene(ball):
+    """The ball of conftest, red in front and green behind."""
+    scene = stage.make_stage(32, 24)
+    stage.set_color(scene.world, (0.6, 0.6, 0.6))
+    ob = stage.add_asset(ball)
+    bpy.context.view_layer.objects.active = ob
+    return scene
+
+
+def test_a_turntable_goes_around(scene, tmp_path):
+    bpy.context.view_layer.update()
+    before, path = scene.camera.matrix_world.copy(), scene.render.filepath
+    assert bpy.ops.near.render_turntable(directory=str(tmp_path / "turn"), frames=4) == {"FINISHED"}
+    pictures = [image.read(tmp_path / "turn" / f"turntable_{k:04}.png") for k in range(4)]
+    assert pictures[0][12, 16, 0] > pictures[0][12, 16, 1] and pictures[2][12, 16, 1] > pictures[2][12, 16, 0]
+    assert image.read(tmp_path / "turn" / "turntable_sheet.png").shape[:2] == (24, 32 * 6)
+    assert np.allclose(scene.camera.matrix_world, before) and scene.render.filepath == path
+    assert [each.name for each in bpy.data.scenes] == [scene.name]
+    movie = tmp_path / "turn" / "turntable.mp4"
+    assert not bpy.app.build_options.codec_ffmpeg or movie.stat().st_size > 1000
+
+
+def test_a_sweep_has_every_world_and_camera(scene, tmp_path):
+    dark = bpy.data.worlds.new("Dark")
+    dark.use_nodes = True
+    stage.set_color(dark, (0.01, 0.01, 0.01))
+    own, camera = scene.world, scene.camera
+    other = camera.copy()
+    scene.collection.objects.link(other)
+    stage.turn_around(other, 180)
+    assert bpy.ops.near.render_light_sweep(directory=str(tmp_path / "sweep")) == {"FINISHED"}
+    assert len(list((tmp_path / "sweep").glob("*.png"))) == 5
+    sheet = image.read(tmp_path / "sweep" / "light_sweep_sheet.png")
+    assert sheet.shape[:2] == (48, 64) and sheet[:24, ..., :3].mean() < 0.2 * sheet[24:, ..., :3].mean()
+    assert scene.world == own and scene.camera == camera
+    scene.camera = None
+    assert not bpy.ops.near.render_turntable.poll()
