@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .._kernels import grid
@@ -41,19 +43,23 @@ def _convert_material(material: SkinMaterial, maps: list[np.ndarray]) -> Materia
 
 def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     made = proxy_mesh.build(asset)
+    made = replace(made, faces=made.faces[_order(made.vertices[made.faces])])
     columns = int(np.ceil(np.sqrt(len(made.faces))))
     cell = max(side // columns, LEAST_CELL)
     size = cell * columns
-    place = np.stack([np.arange(len(made.faces)) % columns, np.arange(len(made.faces)) // columns], 1) * cell
+    # quads that lie beside each other on the surface do so on the maps: smaller versions of these mix neighbours
+    row, column = np.divmod(np.arange(columns * columns), columns)
+    place = np.stack([column, row], 1)[np.argsort(_interleave(np.stack([column, row], 1)), kind="stable")]
+    place = place[:len(made.faces)]
     # a quad's corners lie on the middles of the outermost texels of its place: what is looked up never leaves it
     corners = np.float32([[0, 0], [1, 0], [1, 1], [0, 1]])
-    uv = (place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
+    uv = (cell * place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
     normal = compute_vertex_normals(made.vertices, made.faces)
     points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
     values = _blend(asset, surfels, points, facing)
-    image = np.zeros((columns * columns, cell, cell, 5), np.float32)
-    image[:len(made.faces)] = values.reshape(-1, cell, cell, 5)
-    image = image.reshape(columns, columns, cell, cell, 5).swapaxes(1, 2).reshape(size, size, 5)
+    image = np.zeros((columns, columns, cell, cell, 5), np.float32)
+    image[place[:, 1], place[:, 0]] = values.reshape(-1, cell, cell, 5)
+    image = image.swapaxes(1, 2).reshape(size, size, 5)
     color = np.concatenate([srgb_encode(image[..., :3]), np.ones((size, size, 1), np.float32)], 2)
     code = lambda picture: np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])
@@ -63,6 +69,21 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
                 normal[made.faces][:, triangles].reshape(-1, 3, 3).astype(np.float32), materials=(Material(
                     "", (1, 1, 1, 1), 1.0, 1.0, code(color), code(image[..., 3]), code(image[..., 4]),
                     wrap=("clamp", "clamp")),))
+
+
+def _order(quads: np.ndarray) -> np.ndarray:
+    """An order of quads (F, 4, 3) in which neighbours follow each other: by the side of a cube that they face, then
+    along a Morton curve."""
+    normal = np.cross(quads[:, 2] - quads[:, 0], quads[:, 3] - quads[:, 1])
+    axis = np.abs(normal).argmax(1)
+    side = 2 * axis + (normal[np.arange(len(axis)), axis] < 0)
+    return np.lexsort((_interleave(np.clip((quads.mean(1) + 0.5) * 256, 0, 255).astype(np.int64)), side))
+
+
+def _interleave(values: np.ndarray) -> np.ndarray:
+    """(N,) int64: the bits of whole numbers (N, D) in turn, a place on a Morton curve."""
+    axes = values.shape[1]
+    return np.sum([(values[:, axis] >> bit & 1) << (bit * axes + axis) for bit in range(12) for axis in range(axes)], 0)
 
 
 def _spread(quads: np.ndarray, cell: int) -> np.ndarray:
