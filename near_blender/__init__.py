@@ -6,6 +6,7 @@ Every module of MODULES has register() and unregister(); they are called in this
 from __future__ import annotations
 
 from . import (
+    api,
     client,
     commands,
     compositing,
@@ -26,7 +27,7 @@ from . import (
 )
 
 MODULES = (client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine, compositing,
-           preferences_panel, preferences, operators, panels, look_panels, menus, commands)
+           preferences_panel, preferences, operators, panels, look_panels, menus, commands, api)
 
 
 def register() -> None:

@@ -1,0 +1,85 @@
+"""`import near`: neural assets from Python, in any Blender with the extension. docs/python.md has examples."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import looks, payload
+from ._core import errors
+from .operators import place, transfer
+
+_ops: Any = bpy.ops
+
+
+def add(path: str | Path) -> bpy.types.Object:
+    """The asset of a .near file as an object at the 3D cursor. Raises NearError."""
+    data, asset = transfer.read_asset(Path(path))
+    return place.place_asset(bpy.context, asset, data)
+
+
+def add_sample() -> bpy.types.Object:
+    """The asset that comes with NeAR, at the 3D cursor."""
+    return add(transfer.SAMPLE)
+
+
+def create_from_mesh(ob: bpy.types.Object, **options: Any) -> bpy.types.Object:
+    """An asset of an object's surface; waits for it. options: of the operator near.create_asset_from_mesh."""
+    return _run(_ops.near.create_asset_from_mesh, object_name=ob.name, **options)
+
+
+def create_from_image(path: str | Path, **options: Any) -> bpy.types.Object:
+    """An asset of the object in a photo; waits for it. options: of the operator near.create_asset_from_image."""
+    return _run(_ops.near.create_asset_from_image, filepath=str(path), **options)
+
+
+def list_assets(scene: bpy.types.Scene | None = None) -> list[bpy.types.Object]:
+    """The objects of a scene, the open one by default, that stand for neural assets."""
+    return [ob for ob in (scene or bpy.context.scene).objects if payload.find_payload(ob) is not None]
+
+
+def set_look(ob: bpy.types.Object, **changes: Any) -> None:
+    """Changes the look of an asset: tint, hue, saturation, exposure, roughness, metallic, opacity. What is not named
+    stays. Raises NearError for other names."""
+    unknown = [name for name in changes if name not in looks.NAMES]
+    if unknown:
+        raise errors.NearError(f"A look has no {unknown[0]}.", f"Choose from {', '.join(looks.NAMES)}.")
+    owner: Any = ob
+    for name, value in changes.items():
+        setattr(owner.near.look, name, value)
+
+
+def bake_mesh(ob: bpy.types.Object, path: str | Path = "") -> bpy.types.Object:
+    """An asset as an ordinary mesh with maps, beside it in the scene, and as a .glb file where a path is given."""
+    _activate(ob)
+    return _run(_ops.near.bake_mesh, filepath=str(path))
+
+
+def bake_splats(ob: bpy.types.Object, path: str | Path) -> None:
+    """Writes an asset as Gaussian splats under its light, a .ply file."""
+    _activate(ob)
+    _run(_ops.near.bake_splats, filepath=str(path))
+
+
+def _activate(ob: bpy.types.Object) -> None:
+    bpy.context.view_layer.objects.active = ob
+    bpy.context.view_layer.update()
+
+
+def _run(operator: Any, **options: Any) -> bpy.types.Object:
+    """Runs an operator to its end; returns the object that is active then. Raises RuntimeError with its message."""
+    if operator(**options) != {"FINISHED"}:
+        raise RuntimeError("It was stopped.")
+    return bpy.context.view_layer.objects.active
+
+
+def register() -> None:
+    sys.modules["near"] = sys.modules[__name__]
+
+
+def unregister() -> None:
+    if sys.modules.get("near") is sys.modules[__name__]:
+        del sys.modules["near"]

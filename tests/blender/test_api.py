@@ -1,0 +1,36 @@
+"""`import near`, and the examples of its page."""
+
+import re
+from pathlib import Path
+
+import bpy
+import pytest
+import stage
+
+from near_core import asset as assets
+from near_core.errors import NearError
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+
+
+def test_the_examples_run(tmp_path):
+    stage.make_stage()
+    said = {"folder": str(tmp_path)}
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    assert len(blocks) >= 4
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), said)
+    assert (tmp_path / "picture.png").stat().st_size > 100
+
+
+def test_files_and_looks(ball, tmp_path):
+    import near
+    assets.save(ball, tmp_path / "ball.near")
+    ob = near.add(tmp_path / "ball.near")
+    assert near.list_assets(bpy.context.scene) == [ob]
+    near.set_look(ob, opacity=0.5)
+    assert ob.near.look.opacity == 0.5
+    with pytest.raises(NearError, match="no shine"):
+        near.set_look(ob, shine=1)
+    with pytest.raises(NearError, match="could not be read"):
+        near.add(tmp_path / "missing.near")
