@@ -59,9 +59,9 @@ def follow(ob: Any) -> Following:
         return as_edited("vertices at infinity are not followed")
     copies, problems, numbers = [], [], np.unique(asset)
     for number in numbers:
-        rows, mesh = np.flatnonzero(asset == number), _find_payload(own, int(number))
-        if mesh is None and number and np.count_nonzero(numbers) == 1:
-            mesh = own  # its file was written again
+        rows = np.flatnonzero(asset == number)
+        alone = number and np.count_nonzero(numbers) == 1  # whatever it says: its asset may have been exchanged
+        mesh = own if alone else _find_payload(own, int(number))
         if mesh is None:
             problems.append("parts of another asset are not in this file" if number else
                             "geometry that was joined to it is not drawn")
