@@ -55,3 +55,12 @@ def test_commands_exist(path):
         assert name in COMMANDS, name
     for name in re.findall(r"(?:near_core |`)train ([a-z]+)", text):
         assert name in STAGES, name
+
+
+def test_messages_that_are_explained_exist():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    told = re.findall(r"^\| `(.+?)` \|", page, re.M)
+    rooms = ("near_core", "near_blender", "kernels")
+    sources = [path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py")]
+    assert len(told) > 10
+    assert not [message for message in told if not any(message in source for source in sources)]
