@@ -72,8 +72,10 @@ def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSour
     for name in _PLACE:
         setattr(ob, name, getattr(other, name))
     _move_to(ob, [each for each in other.users_collection if each.is_editable])
-    if ob.name not in context.view_layer.objects:  # the source's collections are not shown
+    context.view_layer.update()
+    if ob.name not in context.view_layer.objects:  # the source's collections are excluded
         context.scene.collection.objects.link(ob)
+        context.view_layer.update()
     ob.select_set(True)
     context.view_layer.objects.active = ob
     context.view_layer.update()

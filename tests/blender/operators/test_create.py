@@ -52,6 +52,17 @@ def test_the_asset_lands_on_its_source_which_is_hidden(cube):
     assert cube.hide_render and cube.hide_get() and not following.follow(made).problem
 
 
+def test_the_asset_of_an_excluded_source_is_shown(cube):
+    home = bpy.data.collections.new("Home")
+    bpy.context.scene.collection.children.link(home)
+    home.objects.link(cube)
+    bpy.context.scene.collection.objects.unlink(cube)
+    bpy.context.view_layer.layer_collection.children["Home"].exclude = True
+    bpy.ops.near.create_asset_from_mesh(object_name=cube.name, detail="DRAFT")
+    made = bpy.context.object
+    assert made != cube and made.visible_get() and np.allclose(made.location, cube.location) and cube.hide_render
+
+
 def test_the_asset_can_stand_beside_its_source(cube):
     bpy.ops.near.create_asset_from_mesh(detail="DRAFT", placement="BESIDE")
     made = bpy.context.object
