@@ -107,9 +107,8 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
     block = fit_block(photos, found, [False] * len(found), config)
     found = [_recentre(camera, block.centre, config.room * float(block.size.max())) for camera in found]
     low, high = _measure_hull(photos, found, config)
-    # half way: the block errs where things are round, the hull by what is still wrong with the cameras
-    size = float(np.sqrt((high - low).max() / config.room))
-    return [_recentre(camera, (low + high) / 4, size) for camera in found]
+    # the block errs where things are round: what the hull has beyond the cube would be cut off
+    return [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
 
 
 def _measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig
