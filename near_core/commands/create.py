@@ -94,7 +94,7 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
                            "image; default: auto, colours are where the other side is seen")
     what.add_argument("--refine", action="store_true",
                       help="change the colours of several photos until these come back; views in between become a "
-                           "little worse where the shape is wrong")
+                           "little worse where the shape is wrong; default: not")
     what.add_argument("--detail", choices=tuple(DETAILS), default="standard",
                       help="how much of a mesh that has its own material is kept: draft, surfels alone, 1 to 3 MB; "
                            "standard, its triangles and maps as well, 2 to 5 MB (default); closeup, more of them where "
