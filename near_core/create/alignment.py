@@ -61,6 +61,21 @@ class Agreement:
         deep = np.minimum.reduce([self._seen[number][0] for number in chosen])
         return np.array([self._lack_behind(number, deep) for number in chosen])
 
+    def contradicts(self) -> bool:
+        """Whether the outlines cannot be those of one thing."""
+        return len(self._seen) > 1 and float(self.measure_lack().mean()) >= self.config.contradiction
+
+    def find_stranger(self) -> int | None:
+        """The number of the one photo of at least three without which the outlines of the others agree, None where all
+        agree or no single one is to blame."""
+        if len(self._seen) < 3 or not self.contradicts():
+            return None
+        numbers = range(len(self._seen))
+        rest = [float(self.measure_lack([n for n in numbers if n != left]).mean()) for left in numbers]
+        best = int(np.argmin(rest))
+        second = sorted(rest)[1]
+        return best if rest[best] < self.config.contradiction and second > 2 * rest[best] else None
+
     def _lack_behind(self, number: int, deep: np.ndarray) -> float:
         pixel, shown = self._seen[number][1], self._shown[number]
         deepest = np.full(self._side**2 + 1, -self.config.band, np.float32)
@@ -134,23 +149,3 @@ def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
     matrix = camera.world_to_camera.copy()
     matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size
     return replace(camera, world_to_camera=matrix)
-
-
-def contradict(photos: Sequence[Photo], cameras: Sequence[Camera],
-               config: AlignmentConfig = AlignmentConfig()) -> bool:
-    """Whether outlines cannot be those of one thing."""
-    return float(Agreement(photos, cameras, config).measure_lack().mean()) >= config.contradiction
-
-
-def find_stranger(photos: Sequence[Photo], cameras: Sequence[Camera],
-                  config: AlignmentConfig = AlignmentConfig()) -> int | None:
-    """The number of the one photo of at least three without which the outlines of the others agree, None where all
-    agree or no single one is to blame."""
-    if len(photos) < 3 or not contradict(photos, cameras, config):
-        return None
-    agreement = Agreement(photos, cameras, config)
-    rest = [float(agreement.measure_lack([n for n in range(len(photos)) if n != left]).mean())
-            for left in range(len(photos))]
-    best = int(np.argmin(rest))
-    second = sorted(rest)[1]
-    return best if rest[best] < config.contradiction and second > 2 * rest[best] else None

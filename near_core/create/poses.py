@@ -12,7 +12,7 @@ from ..errors import NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
-from .alignment import Agreement, align_cameras, contradict, find_stranger
+from .alignment import Agreement, align_cameras
 from .config import AlignmentConfig
 from .photo import FOV, Photo
 from .shot import Shot
@@ -80,11 +80,12 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     if any(free) and len(photos) > 1:
         cameras = align_cameras(photos, cameras, free, part(progress, 0.0, 0.9), config)
     progress("Cameras", 0.9)
-    stranger = find_stranger(photos, cameras, config)
+    agreement = Agreement(photos, cameras, config)
+    stranger = agreement.find_stranger()
     if stranger is not None:
         notes.append(f"{shots[stranger].name} does not fit the other photos and is left out: it shows something else, "
                      "or from another side.")
-    elif len(photos) > 1 and contradict(photos, cameras, config):
+    elif agreement.contradicts():
         notes.append("The outlines of the photos contradict each other: they show different things, or their views are "
                      "not the ones that were chosen.")
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]

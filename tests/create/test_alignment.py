@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.create.alignment import Agreement, align_cameras, find_stranger
+from near_core.create.alignment import Agreement, align_cameras
 from near_core.create.config import AlignmentConfig
 from near_core.create.photo import prepare
 from near_core.create.view import move_camera
@@ -41,6 +41,6 @@ def test_cameras_that_stand_wrong_come_back():
 
 def test_a_photo_of_something_else_is_found():
     photos, true = photographed((0, 90, 180, 270))
-    assert find_stranger(photos, true) is None
+    assert Agreement(photos, true).find_stranger() is None
     other, _ = photographed((180,), balls=np.array([[0.0, 0, 0.2, 0.1], [0.0, 0, -0.3, 0.1]]))
-    assert find_stranger([*photos[:2], other[0], photos[3]], true) == 2
+    assert Agreement([*photos[:2], other[0], photos[3]], true).find_stranger() == 2
