@@ -93,6 +93,9 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
     crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
     rgb, cut = _resample(encoded, alpha, *crop)
+    if not (cut > 0.5).any():
+        raise NearError("The photo shows no object: its mask is faint everywhere.",
+                        "Choose another photo or paint a mask.")
     progress("Cropping", 1.0)
     return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
 

@@ -22,6 +22,8 @@ def turn_outline(view: LayerView, deep: np.ndarray, config: ReconstructionConfig
     the outline has beside it, as a handle, stays as the field deep (128, 128, 128) has it."""
     middle = _find_middle(view.mask)
     half = _measure_halves(view.mask, middle)
+    if not (half > 0).any():  # no wider than its axis
+        return deep
     x, y, low, high, rows = _find_axis(view, middle, half)
     rings = _make_rings(x, y)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
@@ -126,6 +128,8 @@ def _hollow_out(body: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
     """(RADII, 128): positive in the hollow of a body (RADII, 128) with a wall and a bottom of turned_wall: open on top,
     no wider below than above."""
     levels = np.flatnonzero((body > 0).any(0))
+    if not len(levels):
+        return np.full_like(body, -1)
     outer = (body > 0).sum(0)
     inner = outer - config.turned_wall
     inner[levels[-1]:] = inner[levels[-1] - 1]  # out of the top

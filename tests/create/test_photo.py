@@ -23,6 +23,11 @@ def test_alpha_is_honoured():
     assert (found.rgb[found.alpha == 0] == 0).all()
 
 
+def test_a_mask_that_is_faint_everywhere_shows_no_object():
+    with pytest.raises(NearError, match="faint everywhere"):
+        photo.prepare(np.dstack([disc(), mask_of() // 3]))
+
+
 def opaque_but_for(what: str) -> np.ndarray:
     """(200, 300) uint8 alpha that cuts nothing out."""
     alpha = Image.new("L", (300, 200), 255)

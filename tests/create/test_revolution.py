@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from near_core.asset import RESOLUTION
 from near_core.create.config import ReconstructionConfig
@@ -43,3 +44,15 @@ def test_a_vase_comes_back_from_its_outline_and_a_cup_is_hollow():
     middle = (AWAY < 0.06) & (np.abs(CELLS[:, 2]) < 0.2)
     assert (made.ravel() > 0)[middle].all() and not (cup.ravel() > 0)[middle].any()
     assert (cup.ravel() > 0)[(AWAY < 0.06) & (np.abs(CELLS[:, 2] + 0.385) < 0.01)].any(), "it has a bottom"
+
+
+@pytest.mark.parametrize("thickness", ["turned", "cup"])
+@pytest.mark.parametrize("wide", [1, 2])
+def test_what_has_no_room_to_be_turned_stays_or_vanishes(thickness, wide):
+    """A line of pixels, as a needle's photo shows: no error."""
+    picture = np.zeros((PICTURE, SIZE, SIZE), np.float32)
+    picture[Picture.ALPHA, 20:100, 64:64 + wide] = 1
+    view = LayerView(orbit(0, 20, 2.6, 28, SIZE, SIZE), picture, np.zeros((LAYERS, SIZE, SIZE), np.float32))
+    deep = np.full((2 * RESOLUTION,) * 3, 0.5, np.float32)
+    made = turn_outline(view, deep, ReconstructionConfig(thickness=thickness))
+    assert made.shape == deep.shape and np.isfinite(made).all() and (wide > 1 or made is deep)
