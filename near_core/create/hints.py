@@ -33,7 +33,7 @@ class Hints:
         """Raises NearError where a box or a dab is none."""
         if self.box is not None:
             x0, y0, x1, y1 = self.box
-            if not (x1 - x0 > 0 and y1 - y0 > 0 and x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1):
+            if not (np.isfinite(self.box).all() and x0 < x1 and y0 < y1 and x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1):
                 raise NearError("The box around the object is empty or lies outside of the photo.",
                                 "Give its left, top, right and bottom edge, in this order.")
         for dabs in (self.inside, self.outside):

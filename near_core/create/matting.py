@@ -63,19 +63,20 @@ class MatteFinder:
         """Mattes (H, W) float32 of the objects that the photo shows, one after the other: the pieces of what stands
         out, then what stands out once these are painted over."""
         if self._objects is None:
-            self._objects, config = [], self._config
-            rest, known = self.picture, np.zeros(self.picture.shape[:2], bool)
-            while len(self._objects) < config.offered_objects:
-                matte = MatteFinder(self._model, rest, config).find(Hints())
+            found: list[np.ndarray] = []
+            finder, known, config = self, np.zeros(self.picture.shape[:2], bool), self._config
+            while len(found) < config.offered_objects:
+                matte = finder.find(Hints())
                 solid = matte > 0.5
                 if matte.max() < config.sure_object or not config.smallest_object < solid.mean() < 0.98 or (
                         (solid & known).sum() > config.offered_overlap * solid.sum()):
                     break
                 pieces = label_pieces(drop_specks(solid, config.speck_share))
-                self._objects += [np.where(reach_from(pieces == n, matte > config.faint_alpha), matte, 0)
-                                  for n in range(1, pieces.max() + 1)]
+                found += [np.where(reach_from(pieces == n, matte > config.faint_alpha), matte, 0)
+                          for n in range(1, pieces.max() + 1)]
                 known |= matte > config.faint_alpha
-                rest = paint_over(self.picture, known)
+                finder = MatteFinder(self._model, paint_over(self.picture, known), config)
+            self._objects = found[:config.offered_objects]
         return self._objects
 
     def _find_offered(self, hints: Hints) -> np.ndarray:

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints, box_of_pixels, follow_hints
 from near_core.create.matting import MatteFinder, predict_matte
 from near_core.create.photo import prepare
@@ -53,6 +54,7 @@ def test_nothing_outside_a_box_belongs_to_the_object(model):
 def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     picture, red, green = two_discs()
     finder = MatteFinder(model, picture)
+    assert len(MatteFinder(model, picture, MattingConfig(offered_objects=1)).list_objects()) == 1
     offered = finder.list_objects()
     for truth in (red, green):
         assert max(overlap(matte, truth) for matte in offered) > 0.9
@@ -71,7 +73,8 @@ def test_a_hint_counts_in_a_window_as_in_the_photo():
     assert hints.inside[0] == pytest.approx((0.4, 0.5, 0.04))
 
 
-@pytest.mark.parametrize("box", [(0.5, 0.5, 0.5, 0.6), (1.1, 0, 1.2, 1), (0.6, 0, 0.2, 1)])
+@pytest.mark.parametrize("box", [(0.5, 0.5, 0.5, 0.6), (1.1, 0, 1.2, 1), (0.6, 0, 0.2, 1),
+                                 (0, 0, np.inf, 1)])
 def test_a_box_that_is_none_is_refused(box):
     with pytest.raises(NearError, match="box"):
         Hints(box)
