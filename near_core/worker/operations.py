@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -116,7 +117,8 @@ class Operations:
         self.store = Store()
         self.model: dict[str, Any] = {}
         self._engine: Any = None
-        self._finder: tuple[str, Any] | None = None  # path of the last photo, create.matting.MatteFinder
+        # path of the last photo and when it was saved; create.matting.MatteFinder
+        self._finder: tuple[tuple[str, float], Any] | None = None
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
@@ -225,8 +227,9 @@ class Operations:
         from ..create.photo import read_opaque
         from ..models.mini.runtime import NearMini
         path, hints = request["path"], request["hints"]
-        if self._finder is None or self._finder[0] != path:
-            self._finder = path, MatteFinder(NearMini(), read_opaque(path))
+        photo = path, os.path.getmtime(path) if os.path.exists(path) else 0.0
+        if self._finder is None or self._finder[0] != photo:
+            self._finder = photo, MatteFinder(NearMini(), read_opaque(path))
         finder = self._finder[1]
         matte = finder.find(hints)
         to_bytes = lambda values: np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
