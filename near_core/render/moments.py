@@ -95,8 +95,8 @@ def plan(instances: Sequence[Instance], camera: Camera, shutter: Shutter | None,
     count = int(np.clip(np.ceil(reach * config.moments_per_pixel), config.least_moments, most))
     times = shutter.draw_times(count)
     points = np.zeros((count, 2)) if lens is None else lens.draw_points(count)[_scatter(count)]
-    offsets = config.skin_offsets
-    made = [Moment(_look_through(_find_camera(shutter, time), point, lens), _find_motions(instances, shutter, time),
+    offsets, moving = config.skin_offsets, _find_moving(instances, shutter)
+    made = [Moment(_look_through(_find_camera(shutter, time), point, lens), _find_motions(moving, shutter, time),
                    offsets[number % len(offsets)]) for number, (time, point) in enumerate(zip(times, points))]
     return Blur(tuple(made), min(reach, max(camera.width, camera.height) / 2))
 
@@ -217,15 +217,19 @@ def _find_camera(shutter: Shutter, time: float) -> Camera:
                    intrinsics=(1 - share) * one.intrinsics + share * other.intrinsics)
 
 
-def _find_motions(instances: Sequence[Instance], shutter: Shutter, time: float) -> dict[int, np.ndarray]:
+def _find_moving(instances: Sequence[Instance], shutter: Shutter) -> dict[int, np.ndarray]:
+    """Number of each instance that moves, from 1 -> the inverse of its own matrix; what cannot be placed stays."""
+    own = np.array([each.matrix for each in instances], np.float64).reshape(-1, 4, 4)
+    with np.errstate(all="ignore"):
+        moves = (np.abs(shutter.matrices - own) > 1e-12).any((0, 2, 3)) & (np.abs(np.linalg.det(own)) >= 1e-18)
+    moves &= np.isfinite(shutter.matrices).all((0, 2, 3))
+    return {int(number) + 1: np.linalg.inv(own[number]) for number in np.flatnonzero(moves)}
+
+
+def _find_motions(moving: Mapping[int, np.ndarray], shutter: Shutter, time: float) -> dict[int, np.ndarray]:
     one, other, share = _find_keys(shutter.matrices, time)
-    found = {}
-    for number, instance in enumerate(instances):
-        own = np.asarray(instance.matrix, np.float64)
-        if np.allclose(shutter.matrices[:, number], own, rtol=0, atol=1e-12) or abs(np.linalg.det(own)) < 1e-18:
-            continue
-        found[number + 1] = interpolate(one[number], other[number], share) @ np.linalg.inv(own)
-    return found
+    return {number: interpolate(one[number - 1], other[number - 1], share) @ inverse
+            for number, inverse in moving.items()}
 
 
 def _find_keys(keys: Sequence, time: float) -> tuple:
@@ -247,7 +251,9 @@ def interpolate(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     angle = np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))
     if angle > 1e-6:
         axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
-        axis = axis / max(np.linalg.norm(axis), 1e-12)
+        if np.linalg.norm(axis) < 1e-6:  # half a turn: either way is as far
+            axis = (turn + np.eye(3))[:, np.argmax(np.diag(turn))]
+        axis = axis / np.linalg.norm(axis)
         cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
         part = np.eye(3) + np.sin(share * angle) * cross + (1 - np.cos(share * angle)) * cross @ cross
         stretch = (1 - share) * first.T @ one[:3, :3] + share * second.T @ other[:3, :3]

@@ -124,3 +124,21 @@ def test_between_two_maps_turns_are_even():
     np.testing.assert_allclose(turn, environments.turn_z(45), atol=1e-9)
     np.testing.assert_allclose(np.linalg.norm(half[:3, :3], axis=0), 1.5, atol=1e-9)
     assert half[0, 3] == 1
+
+
+def test_half_a_turn_is_a_turn():
+    one = stand(0, 10)
+    for other in (one @ stand(0, 180), np.diag([1.0, -1, -1, 1]) @ one):
+        half, whole = (moments.interpolate(one, other, share)[:3, :3] for share in (0.5, 1.0))
+        turn = one[:3, :3].T @ half
+        np.testing.assert_allclose(half @ half.T, np.eye(3), atol=1e-9)
+        assert np.trace(turn) == pytest.approx(1), "a quarter of a turn"
+        np.testing.assert_allclose(whole, other[:3, :3], atol=1e-6)
+
+
+def test_what_cannot_be_placed_does_not_move(box):
+    lost = np.full((4, 4), np.nan)
+    instances = [Instance(box, stand()), Instance(box, lost), Instance(box, stand())]
+    shutter = Shutter([VIEW] * 2, np.array([[stand(-1), lost, stand()], [stand(1), lost, stand()]]))
+    made = moments.plan(instances, VIEW, shutter, None, False, False)
+    assert all(set(each.motions) == {1} for each in made.moments)
