@@ -69,7 +69,7 @@ class InstanceLights:
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""
-        for kept in (self._illuminations, self._lamplights):
+        for kept in (self._illuminations, self._reaches, self._lamplights):
             kept.discard(lambda key: key[0] == asset)
 
     def prepare(self, environment: Environment) -> PreparedLight:

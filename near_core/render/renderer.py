@@ -118,6 +118,7 @@ class Renderer:
                 occluders: Occluders | None = None) -> tuple[PreparedAsset, np.ndarray, np.ndarray]:
         """What all M surfels of an instance send in directions (D, 3), unit, world: its prepared asset, radiance
         (D, M, 3) and how much of it grows with the base colour, (D, M, 3)."""
+        instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
         around = Lighting(self._lights.prepare(environment), lamps, find_standing([instance]), occluders)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))

@@ -1,0 +1,38 @@
+"""What is kept of instances in their light."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from near_core.render.renderer import Renderer
+from near_core.scene import AssetLook, Environment, Instance, Lamp, Settings
+from near_core.scene import environment as environments
+from tests.render.test_renderer import ball, look
+
+LAMP = Lamp("point", np.diag([1.0, 1, 1, 1]) + np.eye(4, k=3) * 3, np.full(3, 50.0))
+PLAIN = Settings(shading="transport", passes=("Combined",), threads=1)
+
+
+@pytest.fixture(scope="module")
+def grey() -> Environment:
+    return environments.uniform((0.5, 0.5, 0.5))
+
+
+def test_nothing_is_kept_of_an_asset_that_is_forgotten(grey):
+    renderer, made = Renderer(), replace(ball(0.3), skin=None)
+    renderer.render([Instance(made, np.eye(4), look=AssetLook(tint=(1, 0, 0)))], look(), grey, PLAIN, lamps=[LAMP])
+    caches = [cache for part in (renderer, renderer._assets, renderer._lights) for cache in vars(part).values()
+              if hasattr(cache, "discard")]
+    count = lambda: sum(made.hash in repr(key) for cache in caches for key in cache._results)
+    assert count() >= 6
+    renderer.forget(made.hash)
+    assert count() == 0
+
+
+def test_a_faded_asset_shines_under_lamps_as_it_would(grey):
+    renderer, made = Renderer(), replace(ball(0.3), skin=None)
+    away = np.float64([[0, 0, 1]])
+    solid, faded = (renderer.radiate(Instance(made, np.eye(4), look=AssetLook(opacity=opacity)), grey, away, PLAIN,
+                                     lamps=[LAMP])[1] for opacity in (1.0, 0.0))
+    np.testing.assert_array_equal(solid, faded)
