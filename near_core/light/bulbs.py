@@ -29,7 +29,7 @@ def take_bulbs(probe: Probe, world: Environment, config: BulbConfig = BulbConfig
     while left.any() and len(found) < config.most:
         brightest = np.unravel_index(np.argmax(np.where(left, shine, 0)), shine.shape)
         near = left & (direction @ direction[brightest] > math.cos(2 * config.widest))
-        near &= np.abs(probe.distance / probe.distance[brightest] - 1) < config.depth
+        near &= np.abs(probe.distance - probe.distance[brightest]) <= config.depth * probe.distance[brightest]
         left &= ~near
         lamp = _make_lamp(probe, direction, (solid * np.ones_like(shine))[near], near, limit, config)
         if lamp is not None:

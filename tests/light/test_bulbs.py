@@ -42,3 +42,10 @@ def test_a_bulb_is_a_lamp_where_it_stands():
 def test_what_is_wide_or_dim_stays_in_the_probe(probe):
     same, found = take_bulbs(probe, SKY)
     assert same is probe and found == []
+
+
+def test_a_bulb_around_the_probe_is_no_lamp_elsewhere():
+    probe = show((0.6, 0.3, -0.2), 0.08)
+    probe.distance[np.isfinite(probe.distance)] = 0
+    _, found = take_bulbs(probe, SKY)
+    assert all((lamp.position == probe.position).all() for lamp in found)
