@@ -140,7 +140,7 @@ def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset
     damaged = near_file.describe_damage(what)
     try:
         asset = _read_asset(tensors, metadata, damaged)
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise damaged from error
     vars(asset)["hash"] = hash_bytes(data)  # where cached_property keeps it
     return asset

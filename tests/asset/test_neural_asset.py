@@ -49,6 +49,18 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path):
             pass
 
 
+@pytest.mark.parametrize("camera", ["[" * 100_000, "{", "[1]", "7"])
+def test_a_damaged_camera_is_damage(camera):
+    tensors, metadata = near_file.unpack(assets.to_bytes(some_asset()), "It")
+    with pytest.raises(NearError, match="not a complete"):
+        assets.from_bytes(near_file.pack(tensors, metadata | {"camera": camera}))
+
+
+def test_the_photos_camera_is_kept():
+    taken = {"fov_x_deg": 35.0, "resolution": [40, 30]}
+    assert assets.from_bytes(assets.to_bytes(replace(some_asset(), camera=taken))).camera == taken
+
+
 def test_published_latents_are_read(shared):
     path = sorted((shared / "data/near_examples/slats").glob("*.npz"))[0]
     asset = assets.load(path)
