@@ -35,11 +35,6 @@ class _Drawing:
         self.weight = own * view.photo.alpha[..., None] / (self.target.mean(-1, keepdims=True) + config.dark)
         self._any = np.zeros((len(surfels), 3), np.float32)
 
-    def measure_off(self, radiance: np.ndarray) -> float:
-        """By how much the surfels' radiance (M, 3) misses the photo: weighted mean square of linear values."""
-        off = self.discs.draw(radiance)[..., :3] - self.target
-        return float((self.weight * off**2).sum() / max(3 * self.weight.sum(), 1e-9))
-
     def trace_back(self, picture: np.ndarray) -> np.ndarray:
         """What a picture (S, S, 3), weighted, sends to each surfel: (M, 3)."""
         return self.discs.differentiate(self._any, self.weight * picture)
