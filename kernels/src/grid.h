@@ -177,7 +177,8 @@ struct Walkers {
 };
 
 // Traces rays until none is left: next(slot, ray) -> bool writes the next one, done(slot, hit) takes what it met, after
-// which next may have more. A slot, of SLOTS, holds one ray at a time. Two teams walk in turn, so that one computes while the other waits for memory.
+// which next may have more. A slot, of SLOTS, holds one ray at a time. Two teams walk in turn, so that one computes
+// while the other waits for memory.
 constexpr int TEAMS = 2, SLOTS = TEAMS * LANES;
 constexpr int REFILL = 4;  // idle lanes of a team for which it is worth asking for rays
 
