@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import colorspace, payload
-from ._core import errors
+from . import colorspace, proxy
+from ._core import directions, errors
 from ._core import mesh as meshes
 
 
 def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
-    """An object for a mesh in the asset's frame, where `source`, the asset's object, stands; alone selected and
+    """An object for a mesh in the asset's frame, where `source`, the asset's object, shows it; alone selected and
     active."""
-    asset = payload.decode_asset(source)
-    extent = asset.extent if asset is not None else 1.0
+    made = _move(made, proxy.compute_asset_matrix(source, np.eye(4)))
     mesh: Any = bpy.data.meshes.new(f"{source.name} Baked")
-    mesh.from_pydata((made.vertices * np.float32(extent)).tolist(), [], made.faces.tolist())
+    mesh.from_pydata(made.vertices.tolist(), [], made.faces.tolist())
     if made.corner_uv is not None:
         mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
     mesh.polygons.foreach_set("material_index", made.material_index)
@@ -31,13 +31,28 @@ def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.typ
         mesh.materials.append(_make_material(material, f"{source.name} {number + 1}", images))
     mesh.update()
     ob = bpy.data.objects.new(mesh.name, mesh)
-    (source.users_collection or (context.scene.collection,))[0].objects.link(ob)
+    homes = [each for each in source.users_collection if each.is_editable]
+    (homes or [context.scene.collection])[0].objects.link(ob)
+    context.view_layer.update()
+    if ob.name not in context.view_layer.objects:  # another scene or view layer was opened meanwhile
+        context.scene.collection.objects.link(ob)
+        context.view_layer.update()
     ob.matrix_world = source.matrix_world
     for other in context.selected_objects:
         other.select_set(False)
     ob.select_set(True)
     context.view_layer.objects.active = ob
     return ob
+
+
+def _move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:
+    """A mesh under an affine map (4, 4)."""
+    turn = matrix[:3, :3]
+    moved = replace(made, vertices=(made.vertices @ turn.T + matrix[:3, 3]).astype(np.float32))
+    if made.corner_normal is not None:
+        normal = made.corner_normal @ np.linalg.pinv(turn)
+        moved = replace(moved, corner_normal=directions.unit(normal).astype(np.float32))
+    return moved
 
 
 def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> bpy.types.Material:

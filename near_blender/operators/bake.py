@@ -15,10 +15,12 @@ from .place import report_errors
 
 
 class _Baking:
-    """An operator that has a worker bake the active asset: watched in a window, waited for elsewhere."""
+    """An operator that has a worker bake the active asset: watched where an artist calls it, waited for where a script
+    does."""
 
     _job: worker_process.JobHandle | None = None
     _timer: Any = None
+    _is_interactive = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -33,7 +35,9 @@ class _Baking:
         with report_errors(self):  # type: ignore[arg-type]
             self._name = context.object.name
             self._job = ask(context, context.object, kind, side)
-            if bpy.app.background:
+            again: Any = self.options  # type: ignore[attr-defined]
+            # an operator that is repeated is listed by Blender already, and must not be once more at its end
+            if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
                 return self._end(context)
             manager = context.window_manager
             self._timer = manager.event_timer_add(INTERVAL, window=context.window)
@@ -98,15 +102,22 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
     hide_source: BoolProperty(name="Hide Asset", default=False,
                               description="Hide the neural asset that the mesh is made from")
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        return self.execute(context)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         return self.start(context, "mesh", int(self.side))
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        source = bpy.data.objects[self._name]
+        source = bpy.data.objects.get(self._name)
+        if source is None:
+            raise errors.NearError(f"{self._name} is gone, or has another name.", "Bake it again.")
         ob = baked_mesh.build(context, answer["mesh"], source)
         if self.hide_source:
             source.hide_render = True
-            source.hide_set(True)
+            if source.name in context.view_layer.objects:
+                source.hide_set(True)
         if self.filepath:
             baked_mesh.export_glb(ob, Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".glb")))
         self.say(f"{ob.name}, {len(ob.data.polygons):,} faces", answer["psnr"])
@@ -124,6 +135,7 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
     check_existing: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
         self.filepath = bpy.path.clean_name(context.object.name) + ".ply"
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}

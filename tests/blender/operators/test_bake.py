@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
@@ -37,6 +38,23 @@ def test_a_mesh_stands_where_its_asset_does(keg, tmp_path):
     again = meshes.load(tmp_path / "keg.glb")
     assert len(again.faces) == len(keg.skin.faces)
     assert np.ptp(again.vertices, 0) == pytest.approx(high - low, rel=1e-3), "the file has the same size"
+
+
+def test_a_proxy_that_was_moved_in_itself_is_followed(keg):
+    """As From Mesh leaves it: the origin is its source's, the mesh turned and shifted."""
+    source = stand(keg)
+    source.data.transform(Matrix.Translation((0.3, 0, 1)) @ Matrix.Rotation(0.5, 4, "Z") @ Matrix.Scale(2, 4))
+    source.rotation_euler = 0.2, 0.4, 0
+    assert bpy.ops.near.bake_mesh() == {"FINISHED"}
+    ob, (low, high) = bpy.context.object, (np.array(source.bound_box).min(0), np.array(source.bound_box).max(0))
+    assert np.allclose(ob.matrix_world, source.matrix_world, atol=1e-6)
+    assert np.array(ob.bound_box).min(0) == pytest.approx(low, abs=0.03 * (high - low).max())
+    assert np.array(ob.bound_box).max(0) == pytest.approx(high, abs=0.03 * (high - low).max())
+    turned, flat = np.empty((2, 3 * len(ob.data.loops)), np.float32)
+    ob.data.corner_normals.foreach_get("vector", turned)
+    ob.data.polygons.foreach_get("normal", flat[:3 * len(ob.data.polygons)])
+    smooth, face = turned.reshape(-1, 3, 3).mean(1), flat[:3 * len(ob.data.polygons)].reshape(-1, 3)
+    assert np.median((smooth * face).sum(1)) > 0.9, "normals turn with it"
 
 
 def test_what_has_no_skin_gets_maps(ball, tmp_path):
