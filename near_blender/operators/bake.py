@@ -110,7 +110,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
         return self.start(context, "mesh", int(self.side))
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        source = bpy.data.objects.get(self._name)
+        source: Any = bpy.data.objects.get(self._name)
         if source is None:
             raise errors.NearError(f"{self._name} is gone, or has another name.", "Bake it again.")
         ob = baked_mesh.build(context, answer["mesh"], source)
