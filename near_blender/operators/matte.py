@@ -39,12 +39,13 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
+            name = context.object.name  # another window may have another active object
             check_picture(Path(bpy.path.abspath(find_origin(context.object).path)))
             window, area = find_editor(context)
             region = next(region for region in area.regions if region.type == "WINDOW")
             with context.temp_override(window=window, area=area, region=region):
                 ops: Any = bpy.ops
-                ops.near.draw_hints("INVOKE_DEFAULT", object_name=context.object.name)
+                ops.near.draw_hints("INVOKE_DEFAULT", object_name=name)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -59,15 +60,15 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         name="Object", description="Object whose photo is drawn on", options={"SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._origin = find_origin(bpy.data.objects.get(self.object_name))
-        if self._origin is None or context.area is None or context.area.type != "IMAGE_EDITOR":
+        origin = find_origin(bpy.data.objects.get(self.object_name))
+        if origin is None or context.area is None or context.area.type != "IMAGE_EDITOR":
             return {"CANCELLED"}
-        self._sketch = Sketch(photo_options.read_hints(self._origin.hints))
-        self._path = bpy.path.abspath(self._origin.path)
+        self._sketch = Sketch(photo_options.read_hints(origin.hints))
+        self._path = bpy.path.abspath(origin.path)
         self._area, self._region = context.area, context.region
-        self._image: Any = None
+        self._image = ""  # names: undo elsewhere, while this goes on, exchanges what they name
         space: Any = context.area.spaces.active
-        self._before: Any = space.image
+        self._before = "" if space.image is None else space.image.name
         self._draws = self._boxes = self._waits = False
         self._job: Any = client.find_matte(self._path, self._sketch.hints)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
@@ -76,6 +77,9 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self._is_open():  # the editor was closed or became another
+            self.cancel(context)
+            return {"CANCELLED"}
         if event.type == "TIMER":
             self._look()
         elif event.type in ("RET", "NUMPAD_ENTER") and event.value == "PRESS":
@@ -159,20 +163,27 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         drawn = self._sketch.draw()
         if drawn is None:
             return
-        if self._image is None:
-            self._image = bpy.data.images.new(NAME, drawn.shape[1], drawn.shape[0], alpha=False)
+        image: Any = bpy.data.images.get(self._image)
+        if image is None:
+            image = bpy.data.images.new(NAME, drawn.shape[1], drawn.shape[0], alpha=False)
+            self._image = image.name
             space: Any = self._area.spaces.active
-            space.image = self._image
+            space.image = image
             with bpy.context.temp_override(area=self._area, region=self._region):
                 bpy.ops.image.view_all(fit_view=True)
-        self._image.pixels.foreach_set(np.ascontiguousarray(drawn, np.float32).ravel())
-        self._image.update()
+        image.pixels.foreach_set(np.ascontiguousarray(drawn, np.float32).ravel())
+        image.update()
         self._area.tag_redraw()
 
     def _place(self, event: bpy.types.Event) -> tuple[float, float]:
         """Where the mouse is on the photo, in shares of its size from its top left."""
         x, y = self._region.view2d.region_to_view(event.mouse_x - self._region.x, event.mouse_y - self._region.y)
         return x, 1 - y
+
+    def _is_open(self) -> bool:
+        """Whether the photo's editor is still there."""
+        return any(area == self._area and area.type == "IMAGE_EDITOR"
+                   for screen in bpy.data.screens for area in screen.areas)
 
     def _is_inside(self, event: bpy.types.Event) -> bool:
         """Whether the mouse is over the photo's editor."""
@@ -182,9 +193,13 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
     def _accept(self, context: bpy.types.Context) -> set[str]:
         """Writes the hints down and makes the asset again."""
         ob: Any = bpy.data.objects.get(self.object_name)
-        self._origin.hints = photo_options.write_hints(self._sketch.hints)
+        origin = find_origin(ob)
         self.cancel(context)
-        if ob is not None and ob.name in context.view_layer.objects:
+        if origin is None:
+            self.report({"WARNING"}, f"{self.object_name} is gone, or has another name")
+            return {"CANCELLED"}
+        origin.hints = photo_options.write_hints(self._sketch.hints)
+        if ob.name in context.view_layer.objects:
             context.view_layer.objects.active = ob
             ops: Any = bpy.ops
             if ops.near.remake_asset.poll():
@@ -194,12 +209,14 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
         context.window_manager.event_timer_remove(self._timer)
-        self._tell(None)
-        space: Any = self._area.spaces.active
-        if getattr(space, "image", None) == self._image:
-            space.image = self._before
-        if self._image is not None:
-            bpy.data.images.remove(self._image)
+        image: Any = bpy.data.images.get(self._image)
+        if self._is_open():
+            self._tell(None)
+            space: Any = self._area.spaces.active
+            if space.image == image:
+                space.image = bpy.data.images.get(self._before)
+        if image is not None:
+            bpy.data.images.remove(image)
 
     def _tell(self, text: str | None) -> None:
         """Writes text into the editor's header; None gives it back."""
