@@ -52,8 +52,11 @@ class Sketch:
         kind, places = self._marks[-1]
         if kind == "box":
             places[1] = (x, y)
-        elif np.hypot(x - places[-1][0], y - places[-1][1]) > SPACING * self.radius:
-            places.append((x, y, self.radius))
+        else:  # a quick mouse is told of now and then: the stroke goes on without gaps
+            left, top, _ = places[-1]
+            steps = int(np.hypot(x - left, y - top) / (SPACING * self.radius))
+            places += [(left + (x - left) * k / steps, top + (y - top) * k / steps, self.radius)
+                       for k in range(1, steps + 1)]
 
     def choose(self, number: int) -> None:
         """Takes one of the objects that are offered, from 1; 0: what stands out."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_blender.sketch import Sketch
+from near_blender.sketch import SPACING, Sketch
 from near_core.create.hints import Hints
 
 
@@ -17,7 +17,9 @@ def test_marks_become_hints_and_are_taken_back():
     assert sketch.hints.box is None  # nothing yet
     sketch.extend(0.2, 1.3)
     assert sketch.hints.box == pytest.approx((0.2, 0.8, 0.9, 1.0))
-    assert sketch.hints.inside.shape == (2, 3) and sketch.hints.outside.shape == (1, 3)
+    stroke = sketch.hints.inside[:, 0]
+    assert stroke[0] == 0.5 and stroke[-1] == pytest.approx(0.6) and np.diff(stroke).max() < 2 * SPACING * sketch.radius
+    assert sketch.hints.outside.shape == (1, 3)
     again = Sketch(sketch.hints).hints
     assert again.box == sketch.hints.box and (again.inside == sketch.hints.inside).all()
     sketch.choose(2)

@@ -99,19 +99,19 @@ def script():
     events["box_followed_after"] = time.monotonic() - released
     events["saucer_left"] = brightness(0.21, 0.66)
     # a stroke that takes the cup's middle away
-    events["cup"] = brightness(0.47, 0.38)
+    events["cup"] = brightness(0.47, 0.33)
     mouse(*at(0.45, 0.3), "keydown", "ctrl", "mousedown", "1")
     yield 0.3
     mouse(*at(0.52, 0.32))
     yield 0.2
     mouse("mouseup", "1", "keyup", "ctrl")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.47, 0.38) < 0.7 * events["cup"], 20)
+    yield from until(lambda: brightness(0.47, 0.33) < 0.7 * events["cup"], 20)
     events["stroke_followed_after"] = time.monotonic() - released
     screenshot("drawn")
     mouse(*at(0.5, 0.5), "key", "z")
-    yield from until(lambda: brightness(0.47, 0.38) > 0.9 * events["cup"], 20)
-    events["undone"] = brightness(0.47, 0.38)
+    yield from until(lambda: brightness(0.47, 0.33) > 0.9 * events["cup"], 20)
+    events["undone"] = brightness(0.47, 0.33)
     mouse("key", "Return")
     yield from until(lambda: jobs.get_current() is not None, 10)
     yield from until(lambda: jobs.get_current() is None, 400)
