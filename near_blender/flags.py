@@ -40,7 +40,7 @@ def read(argv: Sequence[str] | None = None) -> Flags:
     for name, value in found.items():
         if name == "--near-quality" and value in QUALITIES or name == "--near-device" and value in DEVICES:
             said[name.removeprefix("--near-")] = value
-        elif name == "--near-threads" and value.isdigit() and int(value) <= 1024:
+        elif name == "--near-threads" and value.isdecimal() and int(value) <= 1024:
             said["threads"] = int(value)
         else:
             raise errors.NearError(f"{name} {value} after -- means nothing.", _ALL)
@@ -50,6 +50,15 @@ def read(argv: Sequence[str] | None = None) -> Flags:
 def choose_quality(frame: Any) -> str:
     """As scene.Settings.quality, for the scene `frame`."""
     return read().quality or frame.near.quality.lower()
+
+
+def choose_device(preferred: str) -> str:
+    """The device of a published model, where the preferences say `preferred`. What means nothing is left to the picture
+    to tell: the add-on would not be enabled, and another engine would draw."""
+    try:
+        return read().device or preferred
+    except errors.NearError:
+        return preferred
 
 
 def choose_threads(frame: Any) -> int:

@@ -56,7 +56,7 @@ def apply_preferences() -> None:
         client.use_backend(worker_process.Backend())
         return
     client.use_backend(worker_process.Backend(find_python(), {
-        "model": bpy.path.abspath(chosen.checkpoint), "device": flags.read().device or chosen.device.lower(),
+        "model": bpy.path.abspath(chosen.checkpoint), "device": flags.choose_device(chosen.device.lower()),
         "precision": chosen.precision.lower(), "companions": list_companions()}))
 
 

@@ -36,6 +36,12 @@ def test_they_win_over_the_scene(monkeypatch):
     assert (flags.choose_quality(scene), flags.choose_threads(scene)) == ("draft", 0)
 
 
+def test_a_wrong_flag_leaves_the_preferences_alone(monkeypatch):
+    for words, chosen in (["--near-device", "mps"], "mps"), (["--near-device", "gpu"], "cuda"), ([], "cuda"):
+        monkeypatch.setattr(sys, "argv", ["blender", "--", *words])
+        assert flags.choose_device("cuda") == chosen
+
+
 def test_a_wrong_flag_stops_the_picture(ball, tmp_path, monkeypatch):
     scene = stage.make_stage(16, 12)
     stage.add_asset(ball)
