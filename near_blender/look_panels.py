@@ -45,9 +45,8 @@ class NEAR_VIEW3D_PT_bake(bpy.types.Panel):
         column.operator("near.bake_mesh", icon="MESH_DATA")
         column.operator_context = "INVOKE_DEFAULT"
         column.operator("near.bake_splats", text="Bake Splats...", icon="POINTCLOUD_DATA")
-        column.operator_context = "EXEC_DEFAULT"
-        column.operator("near.render_turntable", icon="ORIENTATION_GIMBAL")
-        column.operator("near.render_light_sweep", icon="LIGHT_HEMI")
+        column.operator("near.render_turntable", text="Render Turntable...", icon="ORIENTATION_GIMBAL")
+        column.operator("near.render_light_sweep", text="Render Light Sweep...", icon="LIGHT_HEMI")
 
 
 def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:

@@ -18,6 +18,7 @@ from .place import report_errors
 
 COLUMNS = 6  # of a contact sheet
 THUMBNAIL = 320  # pixels wide at most
+_OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")  # place of an object
 
 
 class _Showcase:
@@ -30,9 +31,15 @@ class _Showcase:
             return False
         return True
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        return context.window_manager.invoke_props_dialog(self)  # type: ignore[arg-type]  # it takes a while: ask first
+
     def open_folder(self) -> Path:
         """The folder that is written into. Raises NearError where none can be made."""
-        folder = Path(bpy.path.abspath(self.directory))  # type: ignore[attr-defined]
+        directory: str = self.directory  # type: ignore[attr-defined]
+        if directory.startswith("//") and not bpy.data.filepath:
+            raise errors.NearError("This file has no folder yet.", "Save it, or choose a folder.")
+        folder = Path(bpy.path.abspath(directory))
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -114,7 +121,7 @@ def _left_as_it_was(scene: Any) -> Iterator[None]:
 def _standing(ob: Any, matrix: Matrix) -> Iterator[None]:
     """Meanwhile ob stands at matrix, whatever else moves it."""
     muted = [each for each in ob.constraints if not each.mute]
-    animation, own = ob.animation_data, ob.matrix_world.copy()
+    animation, own = ob.animation_data, {name: tuple(getattr(ob, name)) for name in _OWN}
     action = animation.action if animation else None
     try:
         for each in muted:
@@ -128,7 +135,8 @@ def _standing(ob: Any, matrix: Matrix) -> Iterator[None]:
             each.mute = False
         if action is not None:
             animation.action = action
-        ob.matrix_world = own
+        for name, values in own.items():
+            setattr(ob, name, values)
 
 
 def _draw_still(scene: Any, path: Path) -> Path:

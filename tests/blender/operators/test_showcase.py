@@ -19,13 +19,21 @@ def scene(ball):
 
 
 def test_a_turntable_goes_around(scene, tmp_path):
+    camera, ball = scene.camera, bpy.context.object
+    camera.rotation_euler = 0, 0, 0
+    track = camera.constraints.new("TRACK_TO")
+    track.target, track.track_axis, track.up_axis = ball, "TRACK_NEGATIVE_Z", "UP_Y"
     bpy.context.view_layer.update()
     before, path = scene.camera.matrix_world.copy(), scene.render.filepath
     assert bpy.ops.near.render_turntable(directory=str(tmp_path / "turn"), frames=4) == {"FINISHED"}
     pictures = [image.read(tmp_path / "turn" / f"turntable_{k:04}.png") for k in range(4)]
     assert pictures[0][12, 16, 0] > pictures[0][12, 16, 1] and pictures[2][12, 16, 1] > pictures[2][12, 16, 0]
     assert image.read(tmp_path / "turn" / "turntable_sheet.png").shape[:2] == (24, 32 * 6)
+    bpy.context.view_layer.update()
     assert np.allclose(scene.camera.matrix_world, before) and scene.render.filepath == path
+    assert tuple(camera.rotation_euler) == (0, 0, 0) and not track.mute, "its own place stays, too"
+    with pytest.raises(RuntimeError, match="has no folder yet"):
+        bpy.ops.near.render_turntable(frames=4)
     assert [each.name for each in bpy.data.scenes] == [scene.name]
     movie = tmp_path / "turn" / "turntable.mp4"
     assert not bpy.app.build_options.codec_ffmpeg or movie.stat().st_size > 1000
