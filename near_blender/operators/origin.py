@@ -30,6 +30,9 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
         if find_origin(context.object) is None:
             cls.poll_message_set("The active object was not made from a photo")
             return False
+        if not context.object.is_editable:
+            cls.poll_message_set("The active object is linked: make a library override to change it")
+            return False
         return is_object_mode(cls, context) and jobs.is_idle(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
