@@ -70,7 +70,6 @@ class Holes:
             self._meshes[key] = mesh
         return self._meshes[key]
 
-
     def _evaluate(self, proxy: Any) -> Any:
         """A mesh as a proxy's modifiers and shape keys leave it; as it is where they leave instances alone."""
         for key in [key for key in self._meshes if key[0] == proxy.name_full and key[2] != self._scene.frame_float]:

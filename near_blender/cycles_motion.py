@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
 import numpy as np
 from mathutils import Matrix
 
@@ -28,7 +29,10 @@ def animate(ob: Any, places: np.ndarray, middle: float, shutter: float) -> None:
 def stop(ob: Any) -> None:
     """Has ob stand still again."""
     if ob.animation_data is not None:
+        action: Any = ob.animation_data.action
         ob.animation_data_clear()
+        if action is not None and not action.users:
+            bpy.data.actions.remove(action)
 
 
 def _list_curves(animation: Any) -> list[Any]:

@@ -354,7 +354,7 @@ _BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "DATA_PT_camer
              "RENDER_PT_output_pixel_density"}
 _REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more
 # what every engine shows but NeAR does not do
-_LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe", "_dof")
+_LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe")
 
 
 def stock_panels() -> list[Any]:

@@ -59,7 +59,6 @@ class VisibleAssets:
         self.instances[number]["probe"] = probe.hash
         self.needs[probe.hash] = lambda: {"kind": "probe", "data": probe, "name": "A probe"}
 
-
     def add(self, instance: Any, copy: following.Copy) -> None:
         """Adds what an instance of a depsgraph shows. Raises NearError where that is gone."""
         ob, key, bent = instance.object, payload.find_hash(copy.payload), copy.deformation

@@ -16,7 +16,7 @@ _icons: Any = None  # bpy's preview collection
 
 
 def find_icons(ob: bpy.types.Object, asset: assets.NeuralAsset) -> list[int]:
-    """Numbers of the icons that show an object's asset from its front, its right and behind; drawn once."""
+    """Numbers of the icons that show an object's asset from the sides of thumbnail.TURNTABLE; drawn once."""
     global _icons
     if _icons is None:
         _icons = previews.new()

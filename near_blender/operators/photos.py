@@ -38,8 +38,6 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH",
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
-
-
     azimuth: FloatProperty(
         name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
