@@ -17,7 +17,7 @@ from . import surface
 from .config import SplattingConfig
 from .dressing import dress
 from .sight import SeenInstance
-from .skin import PreparedSkin
+from .skin import PreparedSkin, SkinMaps
 from .surface import Surface
 
 MEGABYTE = 2**20
@@ -49,6 +49,7 @@ class PreparedAssets:
         self._dressed: RecentResults[PreparedAsset] = RecentResults(32)
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
         self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._maps: RecentResults[SkinMaps] = RecentResults(512 * MEGABYTE, count_bytes)
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""
@@ -87,7 +88,11 @@ class PreparedAssets:
         return self._find_grid(asset, level)
 
     def _prepare_skin(self, asset: NeuralAsset) -> PreparedSkin:
-        return self._skins.get_or(asset.hash, lambda: PreparedSkin(asset.skin))
+        def prepare() -> PreparedSkin:
+            # an asset in another pose has a skin of its own, but the same maps
+            return PreparedSkin(asset.skin, self._maps.get_or(asset.skin.pictures, lambda: SkinMaps(
+                asset.skin.pictures)))
+        return self._skins.get_or(asset.hash, prepare)
 
     def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
         if level == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -25,15 +26,35 @@ TILE = 8  # pixels along a tile in which no two points have the same rays
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 
 
+class SkinMaps:
+    """The maps of a skin and their mip levels. pictures: (h, w, 4) uint8, as Skin.pictures."""
+
+    def __init__(self, pictures: Sequence[bytes]):
+        self.pictures = [_decode(data) for data in pictures]
+        self._levels: dict[int, list[np.ndarray]] = {}
+        self._lock = Lock()
+
+    def find_levels(self, number: int, column: int) -> list[np.ndarray]:
+        """Of the picture of that number, as a column of SkinMaterial.maps takes it. All threads of a picture ask at
+        once: one makes them."""
+        # a picture that is both color and something else is looked up as either
+        key = number if column == 0 else -1 - number
+        with self._lock:
+            if key not in self._levels:
+                self._levels[key] = texture.build_pyramid(_make_linear(self.pictures[number], column))
+            return self._levels[key]
+
+
 class PreparedSkin:
-    """A skin made ready: its maps with their mip levels, and how its triangles lie on them.
+    """A skin made ready: its maps, and how its triangles lie on them.
 
     All float32. normal: (F, 3) unit, by winding. tangents: (F, 2, 3), directions along which U and V grow, not unit.
     density: (F,), UV area per area. slope: (F, 2, 3), gradients of U and V.
     """
 
-    def __init__(self, skin: Skin):
-        self.skin = skin
+    def __init__(self, skin: Skin, maps: SkinMaps | None = None):
+        """maps: those of the skin, where they are known."""
+        self.skin, self.maps = skin, maps or SkinMaps(skin.pictures)
         points, uv = skin.vertices[skin.faces], skin.uv[skin.faces]
         edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
         cross = np.cross(edge1, edge2)
@@ -43,8 +64,6 @@ class PreparedSkin:
         along = uv[:, 1:] - uv[:, :1]  # (F, 2, 2) of the edges
         self.slope = (along[:, 0, :, None] * np.cross(edge2, self.normal)[:, None]
                       + along[:, 1, :, None] * np.cross(self.normal, edge1)[:, None]) / doubled
-        self.pictures = [_decode(data) for data in skin.pictures]
-        self.levels: dict[int, list[np.ndarray]] = {}
 
     @cached_property
     def occluders(self) -> Occluders:
@@ -55,7 +74,7 @@ class PreparedSkin:
     @cached_property
     def transparent(self) -> bool:
         """Whether any of it lets light through."""
-        colors = [self.pictures[m.maps[0]] for m in self.skin.materials if m.maps[0] >= 0]
+        colors = [self.maps.pictures[m.maps[0]] for m in self.skin.materials if m.maps[0] >= 0]
         return (any(m.base_color[3] < 1 for m in self.skin.materials) or any((c[..., 3] < 255).any() for c in colors)
                 or (self.skin.color is not None and bool((self.skin.color[:, 3] < 1).any())))
 
@@ -66,18 +85,14 @@ class PreparedSkin:
         number = material.maps[column]
         if number < 0:
             return None
-        picture = self.pictures[number]
-        # a picture that is both color and something else is looked up as either
-        key = number if column == 0 else -1 - number
-        if key not in self.levels:
-            self.levels[key] = texture.build_pyramid(_make_linear(picture, column))
+        picture, levels = self.maps.pictures[number], self.maps.find_levels(number, column)
         texels = area * (picture.shape[0] * picture.shape[1])
         level = 0.5 * np.log2(np.maximum(texels, 1e-6))
-        found = texture.sample(self.levels[key], uv, level, material.wrap)
+        found = texture.sample(levels, uv, level, material.wrap)
         long = np.flatnonzero(stretch.any(1))
         if len(long):
             taps = (np.arange(TAPS) + 0.5) / TAPS - 0.5
-            found[long] = sum(texture.sample(self.levels[key], uv[long] + np.float32(tap) * stretch[long], level[long],
+            found[long] = sum(texture.sample(levels, uv[long] + np.float32(tap) * stretch[long], level[long],
                                              material.wrap) for tap in taps) / TAPS
         return found
 
@@ -150,7 +165,7 @@ def _look_up_materials(prepared: PreparedSkin, points: triangles.Points, area: n
             if looked_up is not None:
                 values[at] *= looked_up[:, 0]
         if found[3] is not None:
-            height, width = prepared.pictures[material.maps[3]].shape[:2]
+            height, width = prepared.maps.pictures[material.maps[3]].shape[:2]
             bent[at] = _bend(points.normal[at], prepared.tangents[points.row[at]], turned[at], found[3],
                              material.normal_scale, area[at] * (height * width) > 2)
     return color, roughness, metallic, bent
