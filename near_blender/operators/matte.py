@@ -35,6 +35,9 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
         if origin is None or origin.mask or context.window is None:
             cls.poll_message_set("The active object was not made from a photo without a mask")
             return False
+        if not context.object.is_editable:
+            cls.poll_message_set("The active object is linked: make a library override to change it")
+            return False
         return jobs.is_idle(cls)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

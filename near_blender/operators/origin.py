@@ -103,7 +103,7 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     """Has the scene's camera, a new one where there is none, look as a camera in an asset's frame does. asset_matrix:
     (4, 4) from that frame to the world."""
     described = cameras.to_json(view)
-    if scene.camera is None:
+    if scene.camera is None or scene.camera.type != "CAMERA":
         scene.camera = bpy.data.objects.new("Photo", bpy.data.cameras.new("Photo"))
         scene.collection.objects.link(scene.camera)
     matrix = asset_matrix @ np.array(described["matrix_world"])

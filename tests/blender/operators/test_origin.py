@@ -47,6 +47,21 @@ def test_what_knows_no_photo_says_so(near_file):
         bpy.ops.near.match_camera()
 
 
+def test_a_linked_asset_is_not_made_again(near_file, tmp_path):
+    bpy.ops.near.import_asset(filepath=near_file)
+    ob = bpy.context.object
+    ob.near.origin.path = PHOTO
+    assert bpy.ops.near.remake_asset.poll()
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {ob})
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (there, here):
+        here.objects = list(there.objects)
+    ob = next(each for each in here.objects if origin.find_origin(each))
+    bpy.context.scene.collection.objects.link(ob)
+    bpy.context.view_layer.objects.active = ob
+    assert not bpy.ops.near.remake_asset.poll()
+
+
 def test_hints_are_kept_as_text():
     given = Hints((0.1, 0.2, 0.5, 0.75), np.float32([[0.25, 0.5, 0.125]]), number=2)
     kept = photo_options.read_hints(photo_options.write_hints(given))
