@@ -59,15 +59,16 @@ class Refinement:
             self.message = str(error)
             return False
         self.occluders = around.occluders
-        self._kept = {ob.name_full: (each["probe"], self._assets.needs[each["probe"]])
-                      for ob, each in zip(self._assets.objects, self._assets.instances) if each.get("probe")}
+        # by names: undo may have exchanged the objects meanwhile
+        self._kept = {each["name"]: (each["probe"], self._assets.needs[each["probe"]])
+                      for each in self._assets.instances if each.get("probe")}
         return True
 
     def carry_over(self, assets: sync.VisibleAssets) -> None:
         """Lights assets that were read anew by the probes known so far."""
-        for number, (ob, each) in enumerate(zip(assets.objects, assets.instances)):
-            if ob.name_full in self._kept and number not in assets.held:
-                each["probe"], need = self._kept[ob.name_full]
+        for number, each in enumerate(assets.instances):
+            if each["name"] in self._kept and number not in assets.held:
+                each["probe"], need = self._kept[each["name"]]
                 assets.needs[each["probe"]] = need
 
 
