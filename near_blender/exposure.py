@@ -92,11 +92,10 @@ def read_motion(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
             places[view].append(np.array(engine.camera_model_matrix(sync.find_camera_object(engine, depsgraph, view))))
     go_to(engine, middle)
     stood = np.array(standing, np.float64).reshape(KEYS, -1, 4, 4)
-    own = np.array([np.linalg.pinv(place) @ each["matrix"] for place, each in zip(assets.standing, assets.instances)])
     curve = render.motion_blur_shutter_curve
     curve.initialize()
     openness = tuple(float(curve.evaluate(curve.curves[0], x)) for x in np.linspace(0, 1, 17))
-    return Motion(seen, places, stood @ own.reshape(-1, 4, 4), stood, openness, shutter)
+    return Motion(seen, places, stood @ np.array(assets.frames, np.float64).reshape(-1, 4, 4), stood, openness, shutter)
 
 
 def _find_places(depsgraph: bpy.types.Depsgraph) -> dict[tuple, np.ndarray]:

@@ -33,6 +33,7 @@ class VisibleAssets:
     objects: beside each the original object that it is.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. keys: what find_key calls it. standing: beside each its object's matrix_world (4, 4).
+    frames: beside each asset frame -> object (4, 4).
     held: numbers of the instances that are holdouts: nothing lights them, and they cut what is behind them out of the
         picture.
     problems: sentences about objects whose modifiers or edits their asset cannot follow.
@@ -44,6 +45,7 @@ class VisibleAssets:
     owners: list[Owner] = field(default_factory=list)
     keys: list[tuple] = field(default_factory=list)
     standing: list[np.ndarray] = field(default_factory=list)
+    frames: list[np.ndarray] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class VisibleAssets:
         standing = np.array(instance.matrix_world, np.float64)
         self.keys.append(find_key(instance))
         self.standing.append(standing)
+        self.frames.append(copy.frame)
         self.owners.append(Owner(ob.original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
