@@ -34,10 +34,19 @@ def test_one_photo_takes_options_before_it_too_and_has_usual_angles():
 
 
 def test_a_box_is_in_the_photo_s_pixels(tmp_path):
-    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
-    first, second = shots("--image", str(tmp_path / "a.png"), "--box", "10", "5", "30", "20", "--image", "b.png",
-                          "--object", "2")
+    a, b = str(tmp_path / "a.png"), str(tmp_path / "b.png")
+    Image.new("RGB", (5000, 20)).save(a)  # larger than photos are looked at
+    Image.new("RGBA", (40, 20), (0, 0, 0, 255)).save(b)
+    first, second = shots("--image", a, "--box", "1250", "5", "3750", "20", "--image", b, "--object", "2")
     assert first.hints.box == (0.25, 0.25, 0.75, 1) and (second.hints.box, second.hints.number) == (None, 2)
+
+
+def test_hints_on_a_photo_that_is_cut_out_already_are_named(tmp_path):
+    picture = Image.new("RGBA", (40, 20))
+    picture.paste((200, 0, 0, 255), (10, 5, 20, 15))
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(NearError, match="transparency of a.png.*Leave out --box"):
+        shots("--image", str(tmp_path / "a.png"), "--box", "1", "1", "20", "20")
 
 
 @pytest.mark.parametrize("words, said", [
