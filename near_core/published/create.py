@@ -45,10 +45,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, pipel
     sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
-    matte = matte_of(NearMini(), matting)
+    near_mini = NearMini()
     shots = [photo if isinstance(photo, Shot) else Shot(photo, mask if number == 0 else None)
              for number, photo in enumerate(photos)]
-    pictures = [_picture(shot.picture, shot.mask, matte, part(progress, 0.0, 0.05)) for shot in shots]
+    pictures = [_picture(shot.picture, shot.mask, matte_of(near_mini, matting, hints=shot.hints),
+                         part(progress, 0.0, 0.05)) for shot in shots]
     if on_preview:
         crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
         on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])

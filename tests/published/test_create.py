@@ -12,6 +12,8 @@ yaml = pytest.importorskip("yaml")
 from PIL import Image
 
 from near_core import asset as assets
+from near_core.create.hints import Hints
+from near_core.create.shot import Shot
 from near_core.engine import Engine
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
@@ -193,3 +195,9 @@ def test_the_command_makes_and_draws_one(parts, photo, tmp_path):
     done = subprocess.run([*command, "render", "--asset", tmp_path / "disc.near", "--env", "1,1,1", "--size", "32x32",
                            "--out", tmp_path / "p.png", *model], capture_output=True, text=True)
     assert done.returncode == 0 and "another" not in done.stderr and (tmp_path / "p.png").stat().st_size > 100
+
+
+def test_hints_on_the_photo_count(engine, photo):
+    shot = Shot(np.ascontiguousarray(photo[..., :3]), hints=Hints(number=1))
+    with pytest.raises(NearError, match="NeAR's own matting"):
+        engine.create_from_image([shot], name="disc", matting="rembg")
