@@ -52,6 +52,7 @@ def test_a_mesh_wears_the_look(renderer, keg, light):
     assert mesh.materials[0].roughness < plain.materials[0].roughness or mesh.materials[0].roughness_map is not None
 
 
+@pytest.mark.slow
 def test_surfels_are_blended_onto_maps(renderer, keg, light):
     mesh, psnr = baking.bake_mesh(renderer, stand(replace(keg, skin=None), light), side=1024)
     assert psnr > 23
@@ -61,6 +62,7 @@ def test_surfels_are_blended_onto_maps(renderer, keg, light):
     assert area.min() > 0, "no face without a place on the maps"
 
 
+@pytest.mark.slow
 def test_splats_are_written_as_viewers_read_them(renderer, keg, light):
     data, psnr = baking.bake_splats(renderer, stand(keg, light))
     assert psnr > 24

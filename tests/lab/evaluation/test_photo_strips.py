@@ -17,6 +17,7 @@ def ball(color) -> np.ndarray:
                       np.where((x - 48) ** 2 + (y - 48) ** 2 < 30**2, 255, 0).astype(np.uint8)])
 
 
+@pytest.mark.slow
 def test_a_row_for_one_photo_and_one_for_all():
     if not {"intrinsics", "structure", "slat"} <= set(NearMini().graphs):
         pytest.skip("this build has no photo networks")
