@@ -19,6 +19,7 @@ class _Baking:
     does."""
 
     _job: worker_process.JobHandle | None = None
+    _world: world.WorldBake | None = None  # to be waited for before there is a job
     _timer: Any = None
     _is_interactive = False
 
@@ -33,11 +34,14 @@ class _Baking:
     def start(self, context: bpy.types.Context, kind: str, side: int = 2048) -> set[str]:
         """For execute()."""
         with report_errors(self):  # type: ignore[arg-type]
-            self._name = context.object.name
-            self._job = ask(context, context.object, kind, side)
+            self._name, self._wanted = context.object.name, (kind, side)
+            self._ask(context)
             again: Any = self.options  # type: ignore[attr-defined]
             # an operator that is repeated is listed by Blender already, and must not be once more at its end
             if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
+                while self._world is not None:
+                    self._world.wait(60.0)
+                    self._ask(context)
                 return self._end(context)
             manager = context.window_manager
             self._timer = manager.event_timer_add(INTERVAL, window=context.window)
@@ -46,18 +50,20 @@ class _Baking:
         return {"CANCELLED"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
-        job = self._job
         if event.type == "ESC" and event.value == "PRESS":
             self.cancel(context)
             return {"CANCELLED"}
-        if event.type != "TIMER" or job is None:
+        if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        show_status(context, f"NeAR: {self._name}: {job.phase}, {job.fraction:.0%} (Esc stops it)")
-        if not job.done:
-            return {"PASS_THROUGH"}
-        self._leave(context)
         with report_errors(self):  # type: ignore[arg-type]
+            if self._world is not None and self._world.done:
+                self._ask(context)
+            show_status(context, f"NeAR: {self._name}: {self._describe_work()} (Esc stops it)")
+            if self._job is None or not self._job.done:
+                return {"PASS_THROUGH"}
+            self._leave(context)
             return self._end(context)
+        self._leave(context)
         return {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> Any:
@@ -71,6 +77,23 @@ class _Baking:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
         show_status(context, None)
+
+    def find_source(self) -> Any:
+        """The object whose asset is baked. Raises NearError where it is no more."""
+        source: Any = bpy.data.objects.get(self._name)
+        if source is None:
+            raise errors.NearError(f"{self._name} is gone, or has another name.", "Bake it again.")
+        return source
+
+    def _ask(self, context: bpy.types.Context) -> None:
+        """Has a worker bake it, or the World baked first."""
+        answer = ask(context, self.find_source(), *self._wanted)
+        self._job, self._world = (None, answer) if isinstance(answer, world.WorldBake) else (answer, None)
+
+    def _describe_work(self) -> str:
+        if self._job is None:
+            return f"Baking the World {self._world.name}"
+        return f"{self._job.phase}, {self._job.fraction:.0%}"
 
     def _end(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -110,9 +133,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
         return self.start(context, "mesh", int(self.side))
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        source: Any = bpy.data.objects.get(self._name)
-        if source is None:
-            raise errors.NearError(f"{self._name} is gone, or has another name.", "Bake it again.")
+        source = self.find_source()
         ob = baked_mesh.build(context, answer["mesh"], source)
         if self.hide_source:
             source.hide_render = True
@@ -150,15 +171,20 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048) -> worker_process.JobHandle:
-    """Has a worker bake ob as it stands. Raises NearError where it is not shown."""
+def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
+        ) -> worker_process.JobHandle | world.WorldBake:
+    """Has a worker bake ob as it stands; or gives the World's bake that has to be waited for before asking again.
+
+    Raises NearError where ob is not shown.
+    """
     depsgraph = context.evaluated_depsgraph_get()
     assets = sync.collect_assets(depsgraph)
     rows = [number for number, each in enumerate(assets.objects) if each == ob.original]
     if not rows:
         raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
-    while not isinstance(light := world.read_light(depsgraph), world.WorldLight):
-        light.wait(60.0)
+    light = world.read_light(depsgraph)
+    if not isinstance(light, world.WorldLight):
+        return light
     _, request = sync.make_request(depsgraph.scene_eval, assets, light, ("Combined",), False,
                                    lamps.collect_lamps(depsgraph))
     request["instances"] = [request["instances"][rows[0]]]
