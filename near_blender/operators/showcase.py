@@ -51,7 +51,8 @@ class _Showcase:
 class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
     bl_idname = "near.render_turntable"
     bl_label = "Render Turntable"
-    bl_description = "Render the scene with its camera going around the active object: frames, contact sheet, movie"
+    bl_description = ("Render the scene with its camera going around the active object: frames, contact sheet, movie. "
+                      "Blender waits until all are done")
     bl_options = {"REGISTER"}
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//turntable", description="Where to write")
@@ -81,7 +82,8 @@ class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
 class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
     bl_idname = "near.render_light_sweep"
     bl_label = "Render Light Sweep"
-    bl_description = "Render the scene in the light of every World of the file, from every camera, and a contact sheet"
+    bl_description = ("Render the scene in the light of every World of the file, from every camera, with a contact "
+                      "sheet. Blender waits until all are done")
     bl_options = {"REGISTER"}
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//light_sweep", description="Where to write")
