@@ -14,6 +14,7 @@ from .. import client, log, payload
 from .._core import ADDON, camera, environment, errors, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
+from . import jobs
 
 Line = tuple[bool, str]  # whether it is well, and one sentence
 
@@ -82,6 +83,10 @@ class NEAR_OT_check_setup(bpy.types.Operator):
     bl_label = "Check Setup"
     bl_description = "Try every part of NeAR on this machine and say what works"
     bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return jobs.is_idle(cls)  # it makes an asset itself, and would wait for the other one
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         _lines.clear()

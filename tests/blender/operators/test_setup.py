@@ -2,7 +2,8 @@
 
 import bpy
 
-from near_blender.operators import setup
+from near_blender import client
+from near_blender.operators import jobs, setup
 
 
 def test_check_setup_tries_every_part():
@@ -21,3 +22,10 @@ def test_check_setup_shows_what_is_broken(monkeypatch):
     monkeypatch.setattr(setup, "_check_kernels", broken)
     bpy.ops.near.check_setup()
     assert (False, "OSError: no such library") in setup.list_findings() and len(setup.list_findings()) > 3
+
+
+def test_it_does_not_wait_behind_a_creation(monkeypatch):
+    job = client.find_matte("missing.png", None)
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo"))
+    assert not bpy.ops.near.check_setup.poll()
+    job.cancel()
