@@ -19,12 +19,12 @@ from ...create.create import create_from_image
 from ...create.shot import Shot, find_view
 from ...errors import NearError
 from ...render.renderer import Renderer
+from ...render.thumbnail import TURNTABLE
 from ...scene import Environment
 from ..datasets.dataset import Dataset
 from .baselines import take_photo
 from .photo_sheet import SUFFIXES, draw_tile, fit_tile, normalize_light, put_on_white, write_tile
 
-SIDES = (0, 50, 110, 180)  # degrees of azimuth
 VIEWS = ("front", "right", "back", "left")  # of a turnaround's pictures 0 to 3
 GREY = 12  # sRGB, behind everything
 
@@ -45,8 +45,8 @@ def _draw_turntable(shots: list[Shot], name: str, light: Environment, size: int,
     try:
         asset = create_from_image(shots, elevation=None, fov=None, name=name, model=renderer.model)
     except NearError as error:
-        return [write_tile(str(error), size)] + [np.full((size, size, 3), GREY, np.uint8)] * (len(SIDES) - 1)
-    return [draw_tile(asset, light, side, size, renderer) for side in SIDES]
+        return [write_tile(str(error), size)] + [np.full((size, size, 3), GREY, np.uint8)] * (len(TURNTABLE) - 1)
+    return [draw_tile(asset, light, side, size, renderer) for side in TURNTABLE]
 
 
 def main(arguments: list[str] | None = None) -> int:
