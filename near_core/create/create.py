@@ -114,7 +114,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent, reconstruction = 1.0, _follow_hints(replace(reconstruction, refine=refine), thickness, symmetry)
+    extent, reconstruction = 1.0, _follow_hints(reconstruction, thickness, symmetry)
+    reconstruction = replace(reconstruction, refine=refine or reconstruction.refine)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
