@@ -52,7 +52,11 @@ def _move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:
     if made.corner_normal is not None:
         normal = made.corner_normal @ np.linalg.pinv(turn)
         moved = replace(moved, corner_normal=directions.unit(normal).astype(np.float32))
-    return moved
+    if np.linalg.det(turn) > 0:
+        return moved
+    corners: dict[str, Any] = {name: getattr(moved, name) for name in ("corner_uv", "corner_normal", "corner_color")}
+    return replace(moved, faces=moved.faces[:, ::-1], **{name: values[:, ::-1] for name, values in corners.items()
+                                                         if values is not None})
 
 
 def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> bpy.types.Material:

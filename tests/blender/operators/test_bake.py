@@ -40,10 +40,11 @@ def test_a_mesh_stands_where_its_asset_does(keg, tmp_path):
     assert np.ptp(again.vertices, 0) == pytest.approx(high - low, rel=1e-3), "the file has the same size"
 
 
-def test_a_proxy_that_was_moved_in_itself_is_followed(keg):
+@pytest.mark.parametrize("scale", [2, -2])
+def test_a_proxy_that_was_moved_in_itself_is_followed(keg, scale):
     """As From Mesh leaves it: the origin is its source's, the mesh turned and shifted."""
     source = stand(keg)
-    source.data.transform(Matrix.Translation((0.3, 0, 1)) @ Matrix.Rotation(0.5, 4, "Z") @ Matrix.Scale(2, 4))
+    source.data.transform(Matrix.Translation((0.3, 0, 1)) @ Matrix.Rotation(0.5, 4, "Z") @ Matrix.Scale(scale, 4))
     source.rotation_euler = 0.2, 0.4, 0
     assert bpy.ops.near.bake_mesh() == {"FINISHED"}
     ob, (low, high) = bpy.context.object, (np.array(source.bound_box).min(0), np.array(source.bound_box).max(0))
