@@ -13,13 +13,15 @@ from ..asset import octants
 from ..asset.textured_mesh import make_mesh
 from ..create.create import create_from_mesh
 from ..directions import fibonacci_sphere, polar_rotation
+from ..errors import NearError
 from ..image import srgb_decode, srgb_encode
 from ..mesh import Material, Mesh
 from ..progress import Progress, part, silent
 from ..render import gaussians
 from ..render.renderer import Renderer
+from ..render.sight import find_standing
 from ..render.splat_cloud import SplatCloud, fit_harmonics
-from ..scene import AssetLook, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene import PLAIN, AssetLook, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene import camera as cameras
 from ..scene.look import shift
 
@@ -36,6 +38,11 @@ class Situation:
     environment: Environment
     lamps: Sequence[Lamp] = ()
     occluders: Occluders | None = None
+
+    def __post_init__(self) -> None:
+        """Raises NearError where the asset has no room."""
+        if not len(find_standing([replace(self.instance, look=PLAIN)]).rows):
+            raise NearError("The object is flat: its scale is 0 along an axis.", "Give it another scale.")
 
     def draw(self, renderer: Renderer, asset: Any, camera: Camera) -> np.ndarray:
         """The picture of an asset in its place, (H, W, 4) display colours, premultiplied."""

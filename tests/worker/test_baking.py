@@ -8,6 +8,7 @@ import pytest
 
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
+from near_core.errors import NearError
 from near_core.lab.bench.inputs import SAMPLES
 from near_core.render.renderer import Renderer
 from near_core.scene import AssetLook, Instance
@@ -37,6 +38,12 @@ def stand(asset, light, **options) -> baking.Situation:
     matrix[:3, :3] = 2 * environments.turn_z(30)
     matrix[:3, 3] = 1, 2, 0.5
     return baking.Situation(Instance(asset, matrix, **options), light)
+
+
+def test_what_is_flat_is_named(keg, light):
+    with pytest.raises(NearError, match="flat"):
+        baking.Situation(Instance(keg, np.diag([1.0, 1, 0, 1])), light)
+    baking.Situation(Instance(keg, np.eye(4), look=AssetLook(opacity=0.0)), light)
 
 
 def test_a_skin_is_its_mesh(renderer, keg, light):
