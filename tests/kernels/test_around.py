@@ -101,6 +101,6 @@ def test_a_reflection_sees_what_rays_see():
     assert seen.sum(1).min() > 0.9  # the floor's white side
     scene = grid.Grid(origin, normal, 64)
     opened, traced, _ = specular.trace_specular(scene, first, view, normal, smooth, np.zeros((1, 4), np.float32), light,
-                                            np.eye(3), around=near)
+                                                np.eye(3), around=near)
     np.testing.assert_allclose(opened, seen, atol=0.02)
     np.testing.assert_array_equal(opened, traced)

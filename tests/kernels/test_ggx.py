@@ -284,7 +284,7 @@ def test_reflections_of_the_open_map_are_those_of_a_traced_convex_ball():
     index = np.arange(400, dtype=np.int32)
     ball = grid.Grid(normal * np.float32(0.4), normal, 64)
     opened, _, _ = specular.trace_specular(ball, index, view, normal, roughness, np.zeros((400, 4), np.float32), light,
-                                       np.eye(3, dtype=np.float32), rays=512)
+                                           np.eye(3, dtype=np.float32), rays=512)
     made = specular.reflect(light, normal, view, normal, roughness, index, np.eye(3), rays=512)
     assert np.abs(made - opened).max() < 0.1 and np.abs(made - opened).mean() < 0.003
     white = ggx.build_pyramid(np.ones((64, 128, 3), np.float32))

@@ -46,7 +46,7 @@ def test_metals_are_mirrored_as_its_twin_says(still_life, light, monkeypatch, va
     surface, radiosity = shading(still_life, 200), rgb0(np.abs(still_life.normal))
     sky = ggx.build_pyramid(light)
     got = specular.trace_specular(still_life, *surface, radiosity, sky, TURNED.astype(np.float32), rays=8,
-                              mirrors=specular.Mirrors(rows, sky, bounces=2))
+                                  mirrors=specular.Mirrors(rows, sky, bounces=2))
     expected = twin.trace_specular(still_life, *surface, radiosity, twin_ggx.build_pyramid(light), TURNED, rays=8,
                                    mirrors=(rows, 2))
     plain = specular.trace_specular(still_life, *surface, radiosity, sky, TURNED.astype(np.float32), rays=8)
@@ -76,7 +76,7 @@ def test_reflections_start_where_points_are(still_life, light):  # noqa: F811
     points = (still_life.position[index] + shift).astype(np.float32), still_life.normal[index]
     same, radiosity = np.zeros(200, np.int32), rgb0(np.abs(still_life.normal))
     got = specular.trace_specular(still_life, same, view, normal, roughness, radiosity, ggx.build_pyramid(light), turn,
-                              rays=8, points=points)
+                                  rays=8, points=points)
     expected = twin.trace_specular(still_life, same, view, normal, roughness, radiosity, twin_ggx.build_pyramid(light),
                                    turn, rays=8, points=points)
     assert 0.1 < expected[2].mean() < 0.9
@@ -127,7 +127,7 @@ def test_a_sun_is_mirrored_where_it_stands(seed):
     dark = np.zeros((len(scene), 4), np.float32)
     for v, low, high in ((view, 0.5, 1.1), (away, -1, 1e-3)):
         sky, _, _ = specular.trace_specular(scene, index, unit(v), n, np.full(len(index), 0.05, np.float32), dark,
-                                        ggx.build_pyramid(sun_map), asset_to_map, rays=16)
+                                            ggx.build_pyramid(sun_map), asset_to_map, rays=16)
         assert low < np.median(sky.sum(1)) / 1000 < high
 
 
