@@ -39,6 +39,9 @@ class TransportConfig:
     traced_rays: int = 16  # of a point between surfels, traced
     least_cosine: float = 0.1  # between a spot's ray and a skin, below which surfels say what arrives
     least_facing: float = 0.35  # cosine between a skin and the view from which its points send such rays
+    # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
+    spot_offsets: tuple[tuple[float, float], ...] = ((0.36, 1.08), (-1.08, 0.36), (-0.36, -1.08), (1.08, -0.36))
+    spot_edge: float = 0.02  # by which one ray and the surfels around may differ and still agree
     lift: float = 0.1  # cells that such a ray starts above the skin at least
     pixel_lift: float = 0.5  # pixels that it does
     least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._kernels import grid, specular
 from ..asset import CELL, Surfels
+from ..directions import unit
 from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
@@ -155,16 +156,26 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
 
 def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:
     """How much of each of a map's spots arrives (K, P): the edges of their shadows are finer than the surfels around,
-    so the skin itself says; not at outlines, where the mean of a pixel's samples lies below the surface."""
+    so the skin itself says; not at outlines, where the mean of a pixel's samples lies below the surface. Where one ray
+    and the surfels agree, more are not sent."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    config, made, points = lit.transport.config, arrives.copy(), met.points
+    skin, config, made, points = lit.skin, lit.transport.config, arrives.copy(), met.points
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
     row, spot = np.nonzero((points.normal @ towards.T > config.least_cosine) & facing[:, None])
-    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
-    origin = points.position[row] + points.normal[row] * lift[:, None]
-    made[row, spot] = ~lit.skin.block(origin, towards[spot], np.full(len(row), np.inf, np.float32))
+
+    def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
+        origin = points.position[row] + points.normal[row] * lift[:, None]
+        return ~skin.block(origin, direction, np.full(len(row), np.inf, np.float32))
+
+    unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
+    row, spot = row[unsure], spot[unsure]
+    across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
+    offsets = np.float32(config.spot_offsets) * np.float32(np.pi / lit.light.pyramid.height)
+    rays = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
+    made[row, spot] = np.mean([trace(row, ray[spot]) for ray in rays], 0)
     return made
 
 
