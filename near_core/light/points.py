@@ -173,7 +173,7 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
     row, spot = row[unsure], spot[unsure]
     across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
-    offsets = np.float32(config.spot_offsets) * np.float32(np.pi / lit.light.pyramid.height)
+    offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / lit.light.pyramid.height)
     rays = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
     made[row, spot] = np.mean([trace(row, ray[spot]) for ray in rays], 0)
     return made
