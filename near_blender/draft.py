@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import bpy
 import numpy as np
 from mathutils import Matrix
 
@@ -65,6 +66,7 @@ class Draft:
         self._white = upload(np.ones((1, 1, 4), np.float32))
         self._batches: dict[int, tuple[surfaces.Part, Any]] = {}  # by the id of the part, which lives as long
         self._maps: cache.RecentResults[Any] = cache.RecentResults(2)
+        self._images: dict[int, Any] = {}  # by session_uid, while it draws
         self._target: Any = None
 
     def draw(self, shown: surfaces.Surfaces, view: View, light: Light, layer: AssetsLayer | None) -> Any:
@@ -72,6 +74,7 @@ class Draft:
         import gpu
         types: Any = gpu.types
         state: Any = gpu.state
+        self._images = {image.session_uid: image for image in bpy.data.images}
         if self._target is None or (self._target.width, self._target.height) != view.size:
             self._target = types.GPUOffScreen(*view.size, format="RGBA16F")
         frame = types.GPUUniformBuf(types.Buffer("FLOAT", _FLOATS, _pack_frame(view, light)))
@@ -93,6 +96,7 @@ class Draft:
             state.blend_set("NONE")
             state.depth_test_set("NONE")
         self._forget(shown)
+        self._images.clear()
         return self._target.texture_color
 
     def _draw_backdrop(self, frame: Any, backdrop: Environment) -> None:
@@ -124,12 +128,13 @@ class Draft:
             shader.uniform_sampler("picture", texture)
             self._find_batch(part).draw(shader)
 
-    def _find_texture(self, image: Any) -> Any:
+    def _find_texture(self, number: int) -> Any:
         import gpu
+        image = self._images.get(number)
         try:
             return self._white if image is None else gpu.texture.from_image(image)
-        except (ReferenceError, RuntimeError, ValueError):
-            return self._white  # gone, or its file is
+        except (RuntimeError, ValueError):
+            return self._white  # its file is gone
 
     def _find_batch(self, part: surfaces.Part) -> Any:
         if id(part) not in self._batches:

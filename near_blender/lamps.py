@@ -17,21 +17,31 @@ BLOCKERS = {"MESH", "CURVE", "SURFACE", "META", "FONT"}  # what casts shadows on
 
 @dataclass
 class VisibleLamps:
-    """The lamps that a depsgraph shows, and beside each the original object that it is."""
+    """The lamps that a depsgraph shows, and beside each what it is linked to light. Nothing of it is Blender's own, so
+    that it outlives undo."""
 
     lamps: list[scene.Lamp] = field(default_factory=list)
-    objects: list[Any] = field(default_factory=list)
+    links: list[Linking | None] = field(default_factory=list)
 
-    def list_unlit(self, receiver: Any) -> list[int]:
-        """Numbers of the lamps that light linking keeps from an object, original."""
-        linked = [ob.light_linking.receiver_collection for ob in self.objects]
-        return [number for number, collection in enumerate(linked)
-                if collection is not None and not _includes(collection, receiver)]
+    def list_unlit(self, receiver: str) -> list[int]:
+        """Numbers of the lamps that light linking keeps from an object, named by its name_full."""
+        return [number for number, link in enumerate(self.links) if link is not None and receiver not in link]
+
+
+@dataclass(frozen=True)
+class Linking:
+    """What Blender makes of a linking collection: what it includes, or all that it does not exclude; names."""
+
+    included: frozenset[str]
+    excluded: frozenset[str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.included or not self.included and name not in self.excluded
 
 
 def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
     """Every lamp that shines, instances included."""
-    found, casters = VisibleLamps(), list({ob.original for ob in depsgraph.objects if ob.type in BLOCKERS})
+    found, casters = VisibleLamps(), sorted({ob.original.name_full for ob in depsgraph.objects if ob.type in BLOCKERS})
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "LIGHT"):
@@ -39,7 +49,7 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
         lamp = read_lamp(ob, np.array(instance.matrix_world, np.float64))
         if lamp is not None:
             found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
-            found.objects.append(ob.original)
+            found.links.append(_read_linking(ob.original.light_linking.receiver_collection))
     return found
 
 
@@ -111,21 +121,20 @@ def _find_emission(data: Any) -> Any:
     return emission
 
 
-def _list_unblocking(lamp: Any, casters: list[Any]) -> tuple[str, ...]:
+def _list_unblocking(lamp: Any, casters: list[str]) -> tuple[str, ...]:
     """Names of the objects that cast no shadow in the light of a lamp, original."""
-    collection = lamp.light_linking.blocker_collection
+    link = _read_linking(lamp.light_linking.blocker_collection)
+    return () if link is None else tuple(name for name in casters if name not in link)
+
+
+def _read_linking(collection: Any) -> Linking | None:
+    """Of a collection, None where there is none."""
     if collection is None:
-        return ()
-    return tuple(ob.name_full for ob in casters if not _includes(collection, ob))
-
-
-def _includes(collection: Any, ob: Any) -> bool:
-    """What Blender makes of a linking collection: what it includes, or all that it does not exclude."""
-    states: dict[Any, str] = {}
+        return None
+    states: dict[str, str] = {}
     for link, child in zip(collection.collection_children, collection.children):
-        states |= dict.fromkeys(child.all_objects, link.light_linking.link_state)
+        states |= dict.fromkeys((ob.name_full for ob in child.all_objects), link.light_linking.link_state)
     for link, each in zip(collection.collection_objects, collection.objects):
-        states[each] = link.light_linking.link_state
-    if ob in states:
-        return states[ob] == "INCLUDE"
-    return "INCLUDE" not in states.values()
+        states[each.name_full] = link.light_linking.link_state
+    return Linking(*(frozenset(name for name, state in states.items() if state == kind)
+                     for kind in ("INCLUDE", "EXCLUDE")))

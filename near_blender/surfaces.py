@@ -24,14 +24,15 @@ _SIDES = np.array([[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 4, 5], [0, 5,
 @dataclass(frozen=True)
 class Appearance:
     """A material as a draft has it. color: linear Rec.709, multiplied by image and the vertices' colours. emission: in
-    the same units as light. opacity: below 1 for glass and the like. attribute: what colours the vertices."""
+    the same units as light. opacity: below 1 for glass and the like. image: session_uid, 0 for none: undo may exchange
+    the image itself. attribute: what colours the vertices."""
 
     color: tuple[float, ...] = (0.8, 0.8, 0.8)
     roughness: float = 0.5
     metallic: float = 0.0
     emission: tuple[float, ...] = (0.0, 0.0, 0.0)
     opacity: float = 1.0
-    image: Any = None
+    image: int = 0
     attribute: str = ""
 
 
@@ -245,24 +246,24 @@ def read_look(material: Any) -> Appearance:
                       min(_read_number(inputs, "Alpha", groups, 1.0), 1 - 0.75 * through), image, attribute)
 
 
-def _read_color(socket: Any, groups: tuple, plain: tuple[float, ...]) -> tuple[tuple[float, ...], Any, str]:
-    """Colour, image and vertex colours that an input shows, `plain` where that is computed by other nodes."""
+def _read_color(socket: Any, groups: tuple, plain: tuple[float, ...]) -> tuple[tuple[float, ...], int, str]:
+    """Colour, number of an image and vertex colours that an input shows, `plain` where other nodes compute that."""
     if socket is None:
-        return plain, None, ""
+        return plain, 0, ""
     node, source, _ = shader_nodes.find_source(socket, groups)
     if node is None:
-        return _to_rec709(source.default_value), None, ""
+        return _to_rec709(source.default_value), 0, ""
     if node.type == "TEX_IMAGE" and node.image is not None and node.image.size[0]:
-        return (1.0, 1.0, 1.0), node.image.original, ""
+        return (1.0, 1.0, 1.0), node.image.original.session_uid, ""
     if node.type in ("ATTRIBUTE", "VERTEX_COLOR"):
         name = node.attribute_name if node.type == "ATTRIBUTE" else node.layer_name
-        return (1.0, 1.0, 1.0), None, name
+        return (1.0, 1.0, 1.0), 0, name
     if node.type == "VALTORGB":
         middle = [node.color_ramp.evaluate(at) for at in np.linspace(0.1, 0.9, 9)]
-        return _to_rec709(np.mean(np.array(middle), 0)), None, ""
+        return _to_rec709(np.mean(np.array(middle), 0)), 0, ""
     if node.type == "RGB":
-        return _to_rec709(node.outputs[0].default_value), None, ""
-    return plain, None, ""
+        return _to_rec709(node.outputs[0].default_value), 0, ""
+    return plain, 0, ""
 
 
 def _read_number(inputs: Any, name: str, groups: tuple, otherwise: float) -> float:

@@ -38,7 +38,7 @@ class OrdinaryThings:
         self.moving: np.ndarray | None = None  # as exposure.Motion.standing
         self._assets, self._options = assets, ordinary.read_options(frame)
         self._threads = flags.choose_threads(frame)
-        self._proxies = sorted({ob.name_full for ob in assets.objects})
+        self._proxies = sorted({each["name"] for each in assets.instances})
         self._moving = _describe_objects(depsgraph)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -108,8 +108,8 @@ class OrdinaryThings:
         self._front = box
         border = left + box[0], top + box[1], left + box[2], top + box[3]
         standing = self._assets.standing if self.moving is None else np.moveaxis(self.moving, 0, 1)
-        holes = list({(ob.name_full, places.tobytes()): (ob.name_full, places) for ob, places in zip(
-            self._assets.objects, standing)}.values())  # copies by modifiers are one mesh
+        holes = list({(each["name"], places.tobytes()): (each["name"], places) for each, places in zip(
+            self._assets.instances, standing)}.values())  # copies by modifiers are one mesh
         names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
         return [client.get_cycles().draw(
             self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],
@@ -142,7 +142,7 @@ class OrdinaryThings:
 
     def _describe_place(self, number: int, size: tuple[int, int]) -> tuple[str, tuple[np.ndarray, list[str]]]:
         """What a probe of an instance depends on, hashed, and what the second Blender is told. size: its texels."""
-        matrix, name = self._assets.instances[number]["matrix"], self._assets.objects[number].name_full
+        matrix, name = (self._assets.instances[number][key] for key in ("matrix", "name"))
         position, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
         content = hashlib.sha256(f"{self._scene} {name} {size}".encode())
         content.update(np.round(position, 5).tobytes())

@@ -26,11 +26,11 @@ class Owner:
 
 @dataclass
 class VisibleAssets:
-    """The neural assets that a depsgraph shows.
+    """The neural assets that a depsgraph shows. Nothing of it is Blender's own, so that it outlives undo.
 
     instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, `look`,
-        `shadow` and `name` as near_core.scene.Instance's, and `probe`, a hash, where one was given.
-    objects: beside each the original object that it is.
+        `shadow` and `name` as near_core.scene.Instance's, the name_full of the object, and `probe`, a hash, where one
+        was given.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. keys: what find_key calls it. standing: beside each its object's matrix_world (4, 4).
     frames: beside each asset frame -> object (4, 4).
@@ -40,7 +40,6 @@ class VisibleAssets:
     """
 
     instances: list[dict[str, Any]] = field(default_factory=list)
-    objects: list[Any] = field(default_factory=list)
     needs: dict[str, Callable[[], dict]] = field(default_factory=dict)
     owners: list[Owner] = field(default_factory=list)
     keys: list[tuple] = field(default_factory=list)
@@ -79,7 +78,6 @@ class VisibleAssets:
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
                                "deformation": bent and bent.hash})
-        self.objects.append(ob.original)
 
     def tell(self, name: str, problem: str) -> None:
         """Takes note of what the asset of an object cannot follow."""
@@ -244,8 +242,8 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
 
     if occluders is not None:
         needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}
-    instances = [each | {"unlit_by": list(range(len(lamps.lamps))) if number in assets.held else lamps.list_unlit(ob)}
-                 for number, (each, ob) in enumerate(zip(assets.instances, assets.objects))]
+    instances = [each | {"unlit_by": list(range(len(lamps.lamps))) if number in assets.held else lamps.list_unlit(
+        each["name"])} for number, each in enumerate(assets.instances)]
     return settings, {"instances": instances, "environment": send(light.environment),
                       "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs,
                       "lamps": lamps.lamps, "occluders": None if occluders is None else occluders.hash}

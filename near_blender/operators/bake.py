@@ -179,7 +179,7 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     """
     depsgraph = context.evaluated_depsgraph_get()
     assets = sync.collect_assets(depsgraph)
-    rows = [number for number, each in enumerate(assets.objects) if each == ob.original]
+    rows = [number for number, each in enumerate(assets.instances) if each["name"] == ob.name_full]
     if not rows:
         raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
     light = world.read_light(depsgraph)

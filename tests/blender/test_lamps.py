@@ -45,17 +45,18 @@ def test_nodes_multiply_and_dark_lamps_are_left_out():
 
 
 def test_light_linking_names_the_lamps_that_do_not_light_an_object():
-    lamp, other = add("POINT", energy=10), add("SUN", energy=1)
+    lamp, _ = add("POINT", energy=10), add("SUN", energy=1)
     lit, unlit = (bpy.data.objects.new(name, bpy.data.meshes.new(name)) for name in ("lit", "unlit"))
     lamp.light_linking.receiver_collection = bpy.data.collections.new("Receivers")
     lamp.light_linking.receiver_collection.objects.link(lit)
     found = collect()
-    numbers = {ob: number for number, ob in enumerate(found.objects)}
-    assert found.list_unlit(lit) == [] and found.list_unlit(unlit) == [numbers[lamp]] and other in numbers
-    assert not found.lamps[numbers[lamp]].unblocked_by
+    number = [each.kind for each in found.lamps].index("point")
+    assert found.list_unlit(lit.name_full) == [] and found.list_unlit(unlit.name_full) == [number]
+    assert len(found.lamps) == 2 and not found.lamps[number].unblocked_by
     link, = lamp.light_linking.receiver_collection.collection_objects
     link.light_linking.link_state = "EXCLUDE"
-    assert found.list_unlit(lit) == [numbers[lamp]] and found.list_unlit(unlit) == []
+    found = collect()
+    assert found.list_unlit(lit.name_full) == [number] and found.list_unlit(unlit.name_full) == []
 
 
 def test_shadow_linking_names_what_casts_no_shadow():

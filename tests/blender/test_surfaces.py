@@ -90,7 +90,7 @@ def test_computed_colours_become_their_mean_or_the_viewports(scene):
     image = nodes.new("ShaderNodeTexImage")
     image.image = bpy.data.images.new("Picture", 4, 4)
     links.new(image.outputs["Color"], target)
-    assert surfaces.read_look(material).image == image.image
+    assert surfaces.read_look(material).image == image.image.session_uid
 
 
 def test_too_many_triangles_become_a_box(scene, monkeypatch):
