@@ -46,6 +46,7 @@ class NEAR_RENDER_PT_quality(_Properties):
         layout.prop(near, "quality")
         layout.prop(near, "shading")
         layout.prop(near, "viewport_scale")
+        layout.prop(near, "viewport_rate")
 
 
 class NEAR_RENDER_PT_ordinary(_Properties):

@@ -40,6 +40,10 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
         description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "
                     "the full size follows")
+    viewport_rate: IntProperty(
+        name="Viewport Rate", override=_OVERRIDE, default=12, min=1, soft_max=30, max=60,
+        description="Pictures a second that Rendered mode keeps to while something changes: it takes coarser surfels "
+                    "first, then smaller pictures")
     companion_of: PointerProperty(
         type=bpy.types.Scene, name="Companion of", override=_OVERRIDE,
         description="The scene for whose render this one draws the neural assets")

@@ -15,16 +15,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, draft, lamps, log, refinement, surfaces, sync, worker_process, world
-from ._core import environment, errors
+from . import border, client, colorspace, draft, lamps, log, pace, refinement, surfaces, sync, worker_process, world
+from ._core import environment, errors, scene
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
 REST = 0.6  # seconds without a change until light from around is asked for
 MOST_TO_WRITE = 500_000  # triangles: a larger scene takes the main thread too long to hand over
-LOOK_EVERY = 0.02  # seconds between looks at what is pending
-DRAFT_TIME = 0.1  # seconds that the pixels of a picture may take while something moves
-LEAST_SCALE = 0.2
-SPEEDS = 1e5, 1e7  # pixels per second that are believed
+LOOK_EVERY = 0.01  # seconds between looks at what is pending
 
 _views: weakref.WeakSet[ViewportPicture] = weakref.WeakSet()
 
@@ -51,8 +48,8 @@ class ViewportPicture:
         self._changed = 0.0  # when that last changed
         self._version = 0
         self._local = False  # whether the viewport is in local view
-        self._speed = 1e6  # pixels per second, beside what a picture of any size takes
-        self._last = (0, 0.0)  # pixels and seconds of the last picture
+        self._pace = pace.Pace()
+        self._rate = 12.0  # pictures a second that are asked for
         self._message = ""
         _views.add(self)
 
@@ -170,18 +167,10 @@ class ViewportPicture:
         except errors.Cancelled:
             return
         picture, depth = answer["passes"]["Combined"], answer["passes"].get("Depth")
-        self._learn(picture.shape[0] * picture.shape[1], answer["seconds"])
+        if self._asked[1] < 1:
+            self._pace.learn(job.seconds, self._rate)
         self._texture, self._depth = upload(picture), None if depth is None else upload(depth)
         self._shown = self._asked
-
-    def _learn(self, pixels: int, seconds: float) -> None:
-        """Takes note of what a picture took. Most of it is shading, which a smaller picture would need as well: only
-        the difference between two sizes tells what pixels take."""
-        more, longer = pixels - self._last[0], seconds - self._last[1]
-        if self._last[0] and more:
-            speed = more / longer if more * longer > 0 else SPEEDS[1]
-            self._speed = 0.5 * (self._speed + float(np.clip(speed, *SPEEDS)))
-        self._last = pixels, seconds
 
     def _ask(self, context: Any, depsgraph: Any) -> None:
         """Asks for the picture that should come next, where one should."""
@@ -198,29 +187,30 @@ class ViewportPicture:
         drawing, scale = self._asked
         if self._job is not None and (drawing == wanted or scale < 1):
             return  # let it finish: breaking off every draft would show nothing while something moves
+        near, coarseness = depsgraph.scene.near, 1.0
         if self._job is None and self._shown[0] == wanted:
             if self._shown[1] == 1 or not self._is_settled():
                 return
             scale = 1.0
         else:
-            scale = self._draft_scale(depsgraph.scene.near.viewport_scale / 100, region.width * region.height)
+            self._rate = float(near.viewport_rate)
+            scale, coarseness = self._pace.plan(near.viewport_scale / 100)
         camera = sync.convert_projection(projection, view, region.width, region.height)
         camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
-        frame = depsgraph.scene_eval
-        alone = not self._has_draft(depsgraph)
+        self._submit(depsgraph, camera, scale, coarseness)
+
+    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float) -> None:
+        """Asks for what is wanted, seen by camera."""
+        frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
                                               alone and not frame.render.film_transparent, self._lamps,
                                               None if alone else self._refinement.occluders)
         if scale < 1:
-            settings = replace(settings, quality="draft")
-        channel = f"viewport {id(self)}"
-        self._job = client.get_worker().submit("render", channel, camera=camera, settings=settings, **request)
-        self._asked = (wanted, scale)
-
-    def _draft_scale(self, most: float, pixels: int) -> float:
-        """The scale of a picture whose pixels are done in DRAFT_TIME, never quite 1."""
-        return float(np.clip((self._speed * DRAFT_TIME / max(pixels, 1)) ** 0.5, LEAST_SCALE, min(most, 0.99)))
+            settings = replace(settings, quality="draft", coarseness=coarseness)
+        self._job = client.get_worker().submit("render", f"viewport {id(self)}", camera=camera, settings=settings,
+                                               **request)
+        self._asked = (self._wanted, scale)
 
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
         import gpu
@@ -228,10 +218,16 @@ class ViewportPicture:
         region, texture = context.region, self._texture
         if self._has_draft(depsgraph):
             texture = self._draw_draft(context, depsgraph)
+        box = border.find_box(context, depsgraph.scene_eval)
+        if box is not None:
+            gpu.state.scissor_test_set(True)
+            gpu.state.scissor_set(*box)
         gpu.state.blend_set("ALPHA_PREMULT")
         engine.bind_display_space_shader(depsgraph.scene)
         draw_texture_2d(texture, (0, 0), region.width, region.height)
         engine.unbind_display_space_shader()
+        if box is not None:
+            gpu.state.scissor_test_set(False)
         gpu.state.blend_set("NONE")
 
     def _draw_draft(self, context: Any, depsgraph: Any) -> Any:

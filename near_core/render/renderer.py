@@ -102,7 +102,9 @@ class Renderer:
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings.quality == "draft", settings.background,
                             self.splatting)
-        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, self._widen(blur)), settings.quality,
+        config = self._widen(blur)
+        config = replace(config, draft_cell=config.draft_cell * settings.coarseness)
+        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config), settings.quality,
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances), occluders)

@@ -44,3 +44,4 @@ class Settings:
     background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
     passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
     threads: int = 0  # 0 = all
+    coarseness: float = 1.0  # times as wide as usual that the cells of a draft's surfels may be

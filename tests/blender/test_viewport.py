@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
@@ -81,17 +82,6 @@ def test_draft_comes_first_then_the_full_picture(screen):
     assert [p.shape[1] < 120 for p in screen.shown] == [True, False]
     assert screen.shown[-1].shape == (80, 120, 4)
     assert screen.shown[-1][40, 60, 0] > 2 * screen.shown[-1][40, 60, 1], "the ball's red front"
-
-
-@pytest.mark.parametrize("per_picture, per_pixel, least, most", [(0.3, 0.0, 0.49, 0.5), (0.0, 1e-6, 0.3, 0.45),
-                                                                 (0.3, 1e-5, 0.2, 0.21)])
-def test_drafts_are_as_large_as_the_pixels_allow(screen, per_picture, per_pixel, least, most):
-    view, pixels = screen.view, 1000 * 700
-    for _ in range(8):
-        scale = view._draft_scale(0.5, pixels)
-        for size in (scale * scale * pixels, pixels):
-            view._learn(size, per_picture + size * per_pixel)
-    assert least <= view._draft_scale(0.5, pixels) <= most
 
 
 def test_nothing_is_asked_for_while_nothing_changes(screen):
@@ -215,3 +205,44 @@ def test_light_from_around_comes_at_rest(screen, scene):
     bpy.context.view_layer.update()
     screen.view.update(bpy.context.evaluated_depsgraph_get())
     assert screen.view._assets.instances[0]["probe"]
+
+
+def count_pictures(screen, act, seconds: float) -> float:
+    """Pictures a second that are shown while act() is done before every redraw."""
+    count, start = len(screen.shown), time.monotonic()
+    while time.monotonic() < start + seconds:
+        if screen.view._job is None or screen.view.has_news():
+            act()
+            screen.draw()
+        time.sleep(0.004)
+    return (len(screen.shown) - count) / (time.monotonic() - start)
+
+
+@pytest.mark.slow
+def test_rates(screen, scene):
+    """Pictures a second of the sample beside a ball at 512 x 512, without a window; -s prints them."""
+    scene.near.viewport_scale = 100
+    screen.context.region = SimpleNamespace(width=512, height=512)
+    bpy.ops.near.add_sample()
+    mapping = stage.set_environment(scene.world)["Mapping"]
+
+    def turn_world() -> None:
+        mapping.inputs["Rotation"].default_value[2] += 0.1
+        screen.view.update(bpy.context.evaluated_depsgraph_get())
+
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    acts = {"orbit": lambda: turn(screen.context, 2), "World": turn_world}
+    rates = {name: (count_pictures(screen, act, 3), count_pictures(screen, act, 5))[1] for name, act in acts.items()}
+    print(rates, "saving", screen.view._pace.saving, "slowness", slowness())
+    photo = Path(viewport.__file__).parent / "assets" / "coffee.jpg"
+    job = client.create_from_image([str(photo)], name="Coffee")
+    while job.fraction < 0.05 and not job.done:
+        time.sleep(0.01)
+    rates["creation"] = count_pictures(screen, acts["orbit"], 5)
+    beside = not job.done
+    job.cancel()
+    print(rates, "saving", screen.view._pace.saving, "slowness", slowness())
+    assert beside, "the creation ended before it was measured"
+    for name, least in (("orbit", 12), ("World", 8), ("creation", 4)):
+        assert rates[name] * slowness() > least, name
