@@ -12,7 +12,7 @@ PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
     from near_core import asset, cache, directions, errors, files, image, mesh, progress, scene
-    from near_core.asset import deformation, proxy_mesh
+    from near_core.asset import deformation, proxy_mesh, textured_mesh
     from near_core.create import hints, shot
     from near_core.image import cryptomatte, filters
     from near_core.published import checkpoints, interpreter
@@ -21,7 +21,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.worker import protocol, worker
 else:
     from ..near_core import asset, cache, directions, errors, files, image, mesh, progress, scene
-    from ..near_core.asset import deformation, proxy_mesh
+    from ..near_core.asset import deformation, proxy_mesh, textured_mesh
     from ..near_core.create import hints, shot
     from ..near_core.image import cryptomatte, filters
     from ..near_core.published import checkpoints, interpreter
@@ -31,4 +31,4 @@ else:
 
 __all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "deformation",
            "directions", "environment", "errors", "files", "filters", "hints", "image", "interpreter", "mesh",
-           "progress", "protocol", "proxy_mesh", "scene", "shot", "thumbnail", "worker"]
+           "progress", "protocol", "proxy_mesh", "scene", "shot", "textured_mesh", "thumbnail", "worker"]

@@ -13,23 +13,13 @@ from . import colorspace, proxy
 from ._core import directions, errors
 from ._core import mesh as meshes
 
+COLOR = "Color"  # attribute of a mesh's corners
+
 
 def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
     """An object for a mesh in the asset's frame, where `source`, the asset's object, shows it; alone selected and
     active."""
-    made = _move(made, proxy.compute_asset_matrix(source, np.eye(4)))
-    mesh: Any = bpy.data.meshes.new(f"{source.name} Baked")
-    mesh.from_pydata(made.vertices.tolist(), [], made.faces.tolist())
-    if made.corner_uv is not None:
-        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
-    mesh.polygons.foreach_set("material_index", made.material_index)
-    mesh.shade_smooth()
-    if made.corner_normal is not None:
-        mesh.normals_split_custom_set(made.corner_normal.reshape(-1, 3).tolist())
-    images: dict[int, Any] = {}
-    for number, material in enumerate(made.materials):
-        mesh.materials.append(_make_material(material, f"{source.name} {number + 1}", images))
-    mesh.update()
+    mesh = make_mesh(move(made, proxy.compute_asset_matrix(source, np.eye(4))), source.name, f"{source.name} Baked")
     ob = bpy.data.objects.new(mesh.name, mesh)
     homes = [each for each in source.users_collection if each.is_editable]
     (homes or [context.scene.collection])[0].objects.link(ob)
@@ -45,7 +35,29 @@ def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.typ
     return ob
 
 
-def _move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:
+def make_mesh(made: meshes.Mesh, name: str, called: str, packed: bool = True) -> bpy.types.Mesh:
+    """A mesh with its materials and maps as Blender's. name: what those begin with. packed: whether the maps are to be
+    saved with the file."""
+    mesh: Any = bpy.data.meshes.new(called)
+    mesh.from_pydata(made.vertices.tolist(), [], made.faces.tolist())
+    if made.corner_uv is not None:
+        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
+    if made.corner_color is not None:
+        mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "CORNER").data.foreach_set(
+            "color", made.corner_color.astype(np.float32).ravel())
+    mesh.polygons.foreach_set("material_index", made.material_index)
+    mesh.shade_smooth()
+    if made.corner_normal is not None:
+        mesh.normals_split_custom_set(made.corner_normal.reshape(-1, 3).tolist())
+    images: dict[int, Any] = {}
+    for number, material in enumerate(made.materials):
+        mesh.materials.append(_make_material(material, f"{name} {number + 1}", images, packed,
+                                             made.corner_color is not None))
+    mesh.update()
+    return mesh
+
+
+def move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:
     """A mesh under an affine map (4, 4)."""
     turn = matrix[:3, :3]
     moved = replace(made, vertices=(made.vertices @ turn.T + matrix[:3, 3]).astype(np.float32))
@@ -59,7 +71,9 @@ def _move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:
                                                          if values is not None})
 
 
-def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> bpy.types.Material:
+def _make_material(look: meshes.Material, name: str, images: dict[int, Any], packed: bool, colored: bool
+                   ) -> bpy.types.Material:
+    """colored: whether the mesh has colours at its corners, which multiply the base colour."""
     material = bpy.data.materials.new(name)
     if material.node_tree is None:
         material.use_nodes = True
@@ -76,7 +90,7 @@ def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> 
             continue
         node: Any = tree.nodes.new("ShaderNodeTexImage")
         node.location, node.extension = (-600, 300 - 280 * row), "EXTEND" if look.wrap[0] == "clamp" else "REPEAT"
-        node.image = images.get(id(picture)) or _pack(picture, f"{name} {kind}", color=kind == "base_color")
+        node.image = images.get(id(picture)) or _make_image(picture, f"{name} {kind}", kind == "base_color", packed)
         images[id(picture)] = node.image
         output = node.outputs["Color"]
         factor = {"base_color": look.base_color[:3], "roughness": (look.roughness,) * 3,
@@ -91,7 +105,20 @@ def _make_material(look: meshes.Material, name: str, images: dict[int, Any]) -> 
         tree.links.new(output, shader.inputs[socket])
         if kind == "base_color" and picture.shape[2] == 4 and (picture[..., 3] < 255).any():
             tree.links.new(node.outputs["Alpha"], shader.inputs["Alpha"])
+    if colored:
+        _color(tree, shader.inputs["Base Color"])
     return material
+
+
+def _color(tree: Any, socket: Any) -> None:
+    """Multiplies what a socket receives with the mesh's colours."""
+    attribute: Any = tree.nodes.new("ShaderNodeAttribute")
+    attribute.attribute_name, attribute.location = COLOR, (-600, 580)
+    link = socket.links[0].from_socket if socket.is_linked else None
+    color = _multiply(tree, attribute.outputs["Color"], socket.default_value[:3] if link is None else (1, 1, 1), -1)
+    if link is not None:
+        tree.links.new(link, next(each for each in color.node.inputs if each.type == "RGBA" and not each.is_linked))
+    tree.links.new(color, socket)
 
 
 def _multiply(tree: Any, output: Any, factor: tuple, row: int) -> Any:
@@ -104,8 +131,8 @@ def _multiply(tree: Any, output: Any, factor: tuple, row: int) -> Any:
     return next(socket for socket in node.outputs if socket.type == "RGBA")
 
 
-def _pack(picture: np.ndarray, name: str, color: bool) -> bpy.types.Image:
-    """A map, (h, w) or (h, w, C) uint8 with row 0 on top, as an image in the file."""
+def _make_image(picture: np.ndarray, name: str, color: bool, packed: bool) -> bpy.types.Image:
+    """A map, (h, w) or (h, w, C) uint8 with row 0 on top, as an image."""
     values = np.atleast_3d(picture)
     values = np.repeat(values, 3, 2) if values.shape[2] == 1 else values
     if values.shape[2] == 3:
@@ -115,7 +142,8 @@ def _pack(picture: np.ndarray, name: str, color: bool) -> bpy.types.Image:
         image.colorspace_settings.name = "Non-Color"
     image.pixels.foreach_set((values[::-1].astype(np.float32) / 255).ravel())
     image.update()
-    image.pack()
+    if packed:
+        image.pack()
     return image
 
 

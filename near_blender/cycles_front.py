@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import bpy
@@ -17,8 +17,9 @@ _UNSEEN = ("visible_diffuse", "visible_glossy", "visible_transmission", "visible
 class Holes:
     """The holes of one scene; their meshes are kept for the next picture."""
 
-    def __init__(self, scene: Any):
-        self._scene = scene
+    def __init__(self, scene: Any, find_mesh: Callable[[Any], Any]):
+        """find_mesh: of a proxy, as the artist has it."""
+        self._scene, self._find_mesh = scene, find_mesh
         self._meshes: dict[tuple[str, float, float], Any] = {}
         self._objects: list[Any] = []
 
@@ -74,6 +75,9 @@ class Holes:
         """A mesh as a proxy's modifiers and shape keys leave it; as it is where they leave instances alone."""
         for key in [key for key in self._meshes if key[0] == proxy.name_full and key[2] != self._scene.frame_float]:
             bpy.data.meshes.remove(self._meshes.pop(key))  # of another frame
+        own = self._find_mesh(proxy)
+        if own != proxy.data and not (proxy.modifiers or own.shape_keys):
+            return own.copy()
         evaluated = proxy.evaluated_get(self._scene.view_layers[0].depsgraph)
         if not len(evaluated.data.vertices):
             return proxy.data.copy()

@@ -79,7 +79,7 @@ class CyclesJobs:
             if switch:
                 setattr(stage.layer, switch, name in wanted)
         stage.values.want(stage.layer, wanted)
-        with stage.without_film_tricks(*(() if request["holdouts"] else ("is_holdout",))):
+        with stage.without_film_tricks(holdouts=not request["holdouts"]):
             try:
                 stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE,
                                 stage.time, request["camera"].get("motion", {}).get("shutter", 0))
@@ -106,7 +106,7 @@ class CyclesJobs:
             stage.look_around(probe["position"])
             stage.hide_from_camera([*unseen, *probe["hidden"]], shown=[*request["proxies"], *shown])
             part = progress.part(request.progress, number / count, (number + 1) / count)
-            with stage.without_film_tricks("is_shadow_catcher", "is_holdout"):
+            with stage.without_film_tricks(others=True):
                 drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])

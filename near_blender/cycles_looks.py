@@ -1,4 +1,4 @@
-"""Proxies in the second Blender as their assets look, so that their shadows and what they bounce follow."""
+"""Proxies in the second Blender as their assets look, so that shadows, bounced light and reflections follow."""
 
 from __future__ import annotations
 
@@ -9,45 +9,60 @@ import numpy as np
 
 from . import colorspace
 from ._core import scene
+from .cycles_skins import Skins
 from .proxy import COLOR, MATERIAL_VALUES
 
 
 class DressedProxies:
-    """What wears a look in one scene, and what it wore before."""
+    """The proxies of one scene: which mesh each shows. Those that look as their asset was made show its skin."""
 
-    def __init__(self) -> None:
+    def __init__(self, skins: Skins) -> None:
+        self._skins = skins
         self._worn: dict[str, scene.AssetLook] = {}
         self._own: dict[str, Any] = {}  # meshes as the artist has them
+        self._dyed: dict[str, Any] = {}  # copies of these
         self._faded: dict[str, list[Any]] = {}  # shaders of the copies of materials
 
     def wear(self, wanted: dict[str, scene.AssetLook]) -> None:
         """Gives objects, by name_full, their looks, and all others what they had."""
-        known = {ob.name_full: ob for ob in bpy.data.objects} if wanted or self._worn else {}
-        for name in sorted({*wanted, *self._worn} & known.keys()):
-            look = wanted.get(name, scene.PLAIN)
-            if look == self._worn.get(name, scene.PLAIN):
-                continue
-            self._dress(known[name], look)
-            self._worn[name] = look
+        names = self._skins.payloads.keys() | wanted.keys() | self._worn.keys()
+        changed = [name for name in sorted(names) if wanted.get(name, scene.PLAIN) != self._worn.get(name)]
+        known = {ob.name_full: ob for ob in bpy.data.objects} if changed else {}
+        for name in changed:
+            self._worn[name] = wanted.get(name, scene.PLAIN)
+            if name in known:
+                self._dress(known[name], self._worn[name])
+
+    def find_mesh(self, ob: Any) -> Any:
+        """The mesh of a proxy as the artist has it."""
+        return self._own.get(ob.name_full, ob.data)
 
     def _dress(self, ob: Any, look: scene.AssetLook) -> None:
-        name = ob.name_full
-        if name not in self._own:
-            self._own[name] = ob.data
-            ob.data = ob.data.copy()
-            self._faded[name] = _copy_materials(ob)
-        own, mesh = self._own[name].attributes, ob.data
-        if COLOR in own and COLOR in mesh.attributes:
-            colors = _read(own[COLOR], "color", 4)
+        name, own = ob.name_full, self._own.setdefault(ob.name_full, ob.data)
+        skin = self._skins.find(name, own) if look == scene.PLAIN else None
+        if skin is not None:
+            for slot in ob.material_slots:
+                slot.link = "DATA"
+            ob.data = skin
+        elif look != scene.PLAIN or name in self._dyed:
+            self._dye(ob, own, look)
+
+    def _dye(self, ob: Any, own: Any, look: scene.AssetLook) -> None:
+        mesh = self._dyed.setdefault(ob.name_full, None) or own.copy()
+        if ob.data != mesh:
+            ob.data = self._dyed[ob.name_full] = mesh
+            self._faded[ob.name_full] = _copy_materials(ob)
+        if COLOR in own.attributes and COLOR in mesh.attributes:
+            colors = _read(own.attributes[COLOR], "color", 4)
             colors[:, :3] = colorspace.from_rec709(look.recolor(colorspace.to_rec709(colors[:, :3])))
             mesh.attributes[COLOR].data.foreach_set("color", colors.ravel())
         for attribute, by in zip(MATERIAL_VALUES, (look.roughness, look.metallic)):
-            if attribute in own and attribute in mesh.attributes:
+            if attribute in own.attributes and attribute in mesh.attributes:
                 mesh.attributes[attribute].data.foreach_set(
-                    "value", scene.look.shift(_read(own[attribute], "value", 1)[:, 0], by))
+                    "value", scene.look.shift(_read(own.attributes[attribute], "value", 1)[:, 0], by))
         mesh.update()
         ob.update_tag()
-        for shader in self._faded[name]:
+        for shader in self._faded[ob.name_full]:
             shader.inputs["Alpha"].default_value = look.opacity
 
 

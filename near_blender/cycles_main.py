@@ -7,7 +7,7 @@ BOOT sets the path and runs this module.
 Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the scene that "put" brought, and _POSE is
 `layer`, `frame`, `subframe`, `names`, `matrices` and `looks` as cycles_scene.SceneState has them:
 
-    put        kind "scene", hash, path, name, painted, devices    a .blend file with the scene of that name
+    put        kind "scene", hash, path, name, painted, devices, payloads    a .blend file with the scene of that name
     open       id, scene                                   so that the next request need not wait for it
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
                holdouts

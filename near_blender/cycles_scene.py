@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cycles_loss, log, looks, sync
+from . import cycles_loss, cycles_skins, log, looks, sync
 from ._core import errors
 from .cycles_process import SceneState
 
@@ -106,7 +106,8 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     except (OSError, RuntimeError) as error:
         raise errors.NearError(f"The scene could not be handed to the second Blender ({error}).", _ADVICE) from error
     file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),
-                     {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices()})
+                     {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices(),
+                      "payloads": cycles_skins.list_payloads()})
     _written[scene.name_full] = file
     return file
 
@@ -136,7 +137,8 @@ def _list_looks(ob: Any) -> list[Any]:
     linking = getattr(ob, "light_linking", None)
     linked = [linking.receiver_collection, linking.blocker_collection] if linking else []
     return [ob.name_full, *(getattr(ob, name) for name in _LOOKS), tuple(ob.color),
-            *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked))]
+            *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked,
+                                                   ob.near.asset))]
 
 
 def _list_layers(collection: Any) -> list[Any]:

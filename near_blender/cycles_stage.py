@@ -12,11 +12,12 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import cycles_loss, cycles_motion
+from . import cycles_loss, cycles_motion, node_trees
 from ._core import errors
 from .cycles_aovs import Values
 from .cycles_front import Holes
 from .cycles_looks import DressedProxies
+from .cycles_skins import Skins
 
 _DENOISING = {"denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST"}
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
@@ -32,7 +33,7 @@ class StagedScene:
         self.own: dict[str, Any] = {}  # settings that jobs change, as the artist has them
         self.stale = False
         self._camera: Any = None
-        self._dressed = DressedProxies()
+        self._dressed: Any = None
         self._anchor: Any = None
         self.holes: Any = None
         self.values: Any = None
@@ -59,8 +60,9 @@ class StagedScene:
         self.scene, self._seen, self.stale = scene, {}, False
         self.own = {"film_transparent": scene.render.film_transparent, "film_exposure": scene.cycles.film_exposure}
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
-        scene.camera, self.holes, self.values = self._camera, Holes(scene), Values(scene)
-        self._dressed = DressedProxies()
+        self._dressed = DressedProxies(Skins(file["payloads"]))
+        scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
+        self.values = Values(scene)
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key
@@ -131,17 +133,25 @@ class StagedScene:
             _set(ob, "visible_camera", name not in hidden and (own or name in shown))
 
     @contextlib.contextmanager
-    def without_film_tricks(self, *tricks: str) -> Iterator[None]:
-        """Meanwhile shadow catchers (is_shadow_catcher) and holdouts (is_holdout) are what they are to rays that do not
-        come from the camera."""
-        changed = [(ob, name) for ob in self.objects for name in tricks if getattr(ob, name)]
-        for ob, name in changed:
-            setattr(ob, name, False)
+    def without_film_tricks(self, holdouts: bool = True, others: bool = False) -> Iterator[None]:
+        """Meanwhile holdouts and, with others, shadow catchers and what is indirect only are what they are to rays that
+        do not come from the camera."""
+        changed = [(ob, "is_holdout", False) for ob in self.objects if holdouts and ob.is_holdout]
+        changed += [(ob, "is_shadow_catcher", False) for ob in self.objects if others and ob.is_shadow_catcher]
+        changed += [(each, name, False) for each in _list_layers(self.layer.layer_collection)
+                    for name, wanted in (("holdout", holdouts), ("indirect_only", others))
+                    if wanted and getattr(each, name)]
+        if holdouts:  # nothing, as a muted node says, is black and solid
+            changed += [(node, "mute", True) for material in bpy.data.materials if material.node_tree
+                        for tree in node_trees.list_trees(material.node_tree) for node in tree.nodes
+                        if node.type == "HOLDOUT" and not node.mute]
+        for owner, name, value in changed:
+            setattr(owner, name, value)
         try:
             yield
         finally:
-            for ob, name in changed:
-                setattr(ob, name, True)
+            for owner, name, value in changed:
+                setattr(owner, name, not value)
 
     def draw(self, progress: Callable[[str, float], None],
              look: Callable[[bpy.types.Depsgraph], None] | None = None) -> dict[str, np.ndarray]:
@@ -242,6 +252,12 @@ class Drawing:
                 self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
             else:
                 self._progress("Preparing ordinary objects", 0.0)
+
+
+def _list_layers(collection: Any) -> Iterator[Any]:
+    yield collection
+    for child in collection.children:
+        yield from _list_layers(child)
 
 
 def set_up(scene: Any) -> None:

@@ -50,8 +50,15 @@ def is_ordinary(ob: Any) -> bool:
 
 
 def has_holdouts(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether something ordinary is a hole in the picture."""
-    return any(ob.is_holdout and ob.type in SURFACES and not sync.is_asset(ob) for ob in depsgraph.objects)
+    """Whether something ordinary is a hole in the picture: by itself, its collection, or its material."""
+    layer, holes = depsgraph.view_layer_eval, set[Any]()
+    for ob in (each.object for each in depsgraph.object_instances if each.object.type in SURFACES):
+        if sync.is_asset(ob):
+            continue
+        if ob.holdout_get(view_layer=layer):
+            return True
+        holes.update(slot.material for slot in ob.material_slots if slot.material)
+    return any(node_trees.uses_type(material.node_tree, "HOLDOUT") for material in holes if material.node_tree)
 
 
 def find_unclear(depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:

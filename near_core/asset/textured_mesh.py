@@ -22,10 +22,10 @@ LEAST_CELL = 4  # texels along a quad's edge on its map
 def make_mesh(asset: NeuralAsset, surfels: Surfels, side: int = 2048) -> Mesh:
     """A mesh in the asset's frame: its skin with its own maps where it has one; else the proxy's quads, each with a
     place of its own on maps of side x side texels, that surfels and texels are blended onto. surfels: the asset's."""
-    return _convert_skin(asset.skin) if asset.skin is not None else _unwrap(asset, surfels, side)
+    return convert_skin(asset.skin) if asset.skin is not None else _unwrap(asset, surfels, side)
 
 
-def _convert_skin(skin: Skin) -> Mesh:
+def convert_skin(skin: Skin) -> Mesh:
     def gather(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[skin.faces]
 

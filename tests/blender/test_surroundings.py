@@ -206,9 +206,24 @@ def test_frames_of_an_animation_follow_what_moves(scene, tmp_path):
     assert middles[0] < 25 and middles[1] > 38
 
 
-def test_an_ordinary_holdout_cuts_the_asset_behind_it(scene, tmp_path):
+@pytest.mark.parametrize("kind", ["object", "collection", "material"])
+def test_an_ordinary_holdout_cuts_the_asset_behind_it(scene, tmp_path, kind):
     scene.render.film_transparent = True
-    add_post().is_holdout = True
+    post = add_post()
+    if kind == "object":
+        post.is_holdout = True
+    elif kind == "collection":
+        home = bpy.data.collections.new("Held")
+        scene.collection.children.link(home)
+        home.objects.link(post)
+        scene.collection.objects.unlink(post)
+        scene.view_layers[0].layer_collection.children["Held"].holdout = True
+    else:
+        material = bpy.data.materials.new("Hole")
+        material.use_nodes = True
+        tree = material.node_tree
+        tree.links.new(tree.nodes.new("ShaderNodeHoldout").outputs[0], tree.get_output_node("CYCLES").inputs["Surface"])
+        post.data.materials.append(material)
     made = stage.render(scene, tmp_path)["Combined"]
     assert made[24, 32].max() < 0.05 and made[24, 27, 3] > 0.95 and made[24, 27, 0] > 2 * made[24, 27, 1]
 
