@@ -23,6 +23,8 @@ _cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 
                 POINTER, INTEGER, *[POINTER] * 4, INTEGER)
 _points = Kernel("triangles_points", *[POINTER] * 6, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
                  POINTER, REAL, *[POINTER] * 9, INTEGER)
+_resolve = Kernel("triangles_resolve", *[POINTER] * 3, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
+                  *[POINTER] * 2, INTEGER)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,25 @@ def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first
     part = lambda start, end: np.ascontiguousarray(attribute[:n, start:end])
     return Points(pixel[:n], row[:n], weight[:n], part(0, 3), part(3, 6), part(6, 8), part(8, 12), part(12, 13)[:, 0],
                   owner)
+
+
+def resolve(points: Points, features: np.ndarray, opacity: np.ndarray, weight: np.ndarray, through: np.ndarray,
+            image: np.ndarray, alpha: np.ndarray, *, threads: int = 0) -> None:
+    """Adds K points to a picture, image (H, W, C), premultiplied, and alpha (H, W): samples count in pixels around.
+
+    features: (K, C), opacity: (K,). weight: (S, D, D), of each sample in the pixels whose row and column are up to
+    D // 2 from its own. through: (H, W, S), what each sample weighs. All float32.
+    """
+    height, width, count = require("owner", points.owner, (None, None, None), np.int32).shape
+    _, side, across = require("weight", weight, (count, None, None)).shape
+    channels = require("features", features, (len(points), None)).shape[1]
+    for name, values, shape in (("opacity", opacity, (len(points),)), ("through", through, (height, width, count)),
+                                ("image", image, (height, width, channels)), ("alpha", alpha, (height, width))):
+        require(name, values, shape)
+    if side % 2 == 0 or across != side:
+        raise ValueError("weight must be as high as wide and have a middle.")
+    _resolve(points.pixel, opacity, features, len(points), channels, points.owner, through, width, height, count,
+             weight, side // 2, image, alpha, threads)
 
 
 def _check_samples(samples: Samples) -> tuple[int, int, int]:

@@ -223,6 +223,12 @@ def _camera_of_view(ob: bpy.types.Object, render: bpy.types.RenderSettings, view
     return bpy.data.objects.get(name, ob)
 
 
+def find_filter_width(frame: Any) -> float:
+    """The pixels that Cycles, which draws what is ordinary, takes the scene's filter to be wide."""
+    own = getattr(frame, "cycles", None)
+    return float(frame.render.filter_size if own is None else own.filter_width)
+
+
 def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, passes: tuple[str, ...],
                  seen: bool, lamps: VisibleLamps = VisibleLamps(), occluders: scene.Occluders | None = None
                  ) -> tuple[scene.Settings, dict[str, Any]]:
@@ -234,7 +240,7 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
     own_backdrop = seen and light.backdrop is not None
     settings = scene.Settings(quality=flags.choose_quality(frame), shading=frame.near.shading.lower().replace("_", "-"),
                               background=seen and not own_backdrop, passes=passes,
-                              threads=flags.choose_threads(frame))
+                              threads=flags.choose_threads(frame), filter_width=find_filter_width(frame))
 
     def send(sky: environment.Environment) -> dict[str, Any]:
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}

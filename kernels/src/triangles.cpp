@@ -293,3 +293,44 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
         });
     });
 }
+
+// A picture of points: each sample counts in the pixels around by weight (samples, 2 reach + 1, 2 reach + 1), row and
+// column of the pixel from its own. pixel, owner: as triangles_points gives them. through (height, width, samples).
+// opacity (points,), features (points, channels). Adds to image (height, width, channels), premultiplied, and alpha
+// (height, width).
+NEAR_KERNEL(triangles_resolve)(const int32_t* pixel, const float* opacity, const float* features, int64_t points,
+                          int64_t channels, const int32_t* owner, const float* through, int64_t width, int64_t height,
+                          int64_t samples, const float* weight, int64_t reach, float* image, float* alpha,
+                          int64_t threads) {
+    return guard([&] {
+        std::vector<int64_t> start(size_t(width * height + 1), 0);  // of each pixel's points
+        for (int64_t p = 0; p < points; ++p) ++start[size_t(pixel[p]) + 1];
+        for (size_t at = 1; at < start.size(); ++at) start[at] += start[at - 1];
+        const int64_t side = 2 * reach + 1, area = side * side;
+        std::vector<float> spread(size_t(points * area), 0.0f);  // what a point weighs in the pixels around
+        parallel_ranges(threads, width * height, 4096, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin * samples; i < end * samples; ++i) {
+                if (owner[i] < 0) continue;
+                float* sum = &spread[size_t(owner[i] * area)];
+                const float* each = weight + i % samples * area;
+                for (int64_t a = 0; a < area; ++a) sum[a] += through[i] * each[a];
+            }
+        });
+        parallel_chunks(threads, height, [&](int64_t y) {
+            for (int64_t at = y * width; at < (y + 1) * width; ++at) {
+                float *out = image + at * channels, covered = 0;
+                for (int64_t a = 0; a < area; ++a) {
+                    const int64_t v = y + reach - a / side, u = at % width + reach - a % side;
+                    if (v < 0 || v >= height || u < 0 || u >= width) continue;
+                    const size_t from = size_t(v * width + u);
+                    for (int64_t p = start[from]; p < start[from + 1]; ++p) {
+                        const float share = spread[size_t(p * area + a)] * opacity[p];
+                        covered += share;
+                        for (int64_t c = 0; c < channels; ++c) out[c] += share * features[p * channels + c];
+                    }
+                }
+                alpha[at] += covered;
+            }
+        });
+    });
+}

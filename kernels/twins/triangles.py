@@ -40,6 +40,22 @@ def cover(width, height, offset, vertices, faces, pose, intrinsics, near=0.01, f
     return face, depth
 
 
+def resolve(points, features, opacity, weight, through, image, alpha):
+    """Adds points to image (H, W, C) and alpha (H, W), sample by sample and pixel by pixel."""
+    height, width, _ = points.owner.shape
+    reach = weight.shape[1] // 2
+    for row, column, s in np.ndindex(points.owner.shape):
+        owner = points.owner[row, column, s]
+        if owner < 0:
+            continue
+        for y, x in np.ndindex(weight.shape[1:]):
+            down, across = row + y - reach, column + x - reach
+            if 0 <= down < height and 0 <= across < width:
+                share = weight[s, y, x] * through[row, column, s] * opacity[owner]
+                image[down, across] += share * features[owner]
+                alpha[down, across] += share
+
+
 def find_points(face, offset, vertices, faces, pose, intrinsics, eye, pixel_size, normal=None, uv=None, material=None):
     """The points of one pixel after the other as dicts: pixel, row, weight, position, normal, uv, depth."""
     made = []

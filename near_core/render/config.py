@@ -45,10 +45,10 @@ class SplattingConfig:
     # that face away block it; what they block counts for the surface in front, up to this factor, so that silhouettes
     # do not grow.
     solidity: float = 1.2
-    # pixels from a pixel's centre: samples of a skin, spread as a Blackman-Harris filter of 1.5 pixels weighs
+    # pixels from a pixel's centre: samples of a skin, evenly
     skin_offsets: tuple[tuple[float, float], ...] = (
-        (-0.642, -0.209), (-0.378, 0.209), (-0.209, 0.642), (-0.068, -0.642),
-        (0.068, 0.068), (0.209, -0.378), (0.378, -0.068), (0.642, 0.378))
+        (-0.4375, -0.1875), (-0.3125, 0.1875), (-0.1875, 0.4375), (-0.0625, -0.4375),
+        (0.0625, 0.0625), (0.1875, -0.3125), (0.3125, -0.0625), (0.4375, 0.3125))
     least_blur: float = 0.25  # pixels that something is displaced by, from which a picture is not drawn sharp
     moments_per_pixel: float = 0.75  # sharp pictures of a blurred one, for every pixel of the greatest displacement
     least_moments: int = 8  # of them
@@ -58,7 +58,7 @@ class SplattingConfig:
     skin_layers: int = 8  # transparent ones that are looked through
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed
     normal_spread: float = 1.0  # times what normals that differ within a pixel add to a point's roughness
-    map_footprint: float = 1.0  # square pixels that a look at a map spans
+    map_footprint: float = 0.3  # square pixels that a look at a map spans; the filter adds its own
     oblique: float = 0.7  # cosine from which a pixel is oblique: its look at a map is a line
     least_obliqueness: float = 0.1  # cosine at which that line is longest
     skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them

@@ -82,15 +82,16 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
     placed = [_place(instance, channels, settings, rays, config, part(progress, 0.3 * n / count, 0.3 * (n + 1) / count))
               for n, instance in enumerate(instances)]
     if blur is None:
-        yield skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0))
+        yield skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
+                        settings.filter_width)
         return
     seen = KnownPicture(camera, *skin.draw([replace(each, share=1.0) for each in placed], camera, channels,
-                                           settings.threads, config, part(progress, 0.3, 0.7)))
+                                           settings.threads, config, part(progress, 0.3, 0.7), settings.filter_width))
     for moment in blur.moments:
         progress("Drawing", 0.7)
         moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]
-        yield skin.draw(moved, moment.camera, channels, settings.threads,
-                        replace(config, skin_offsets=(moment.offset,)))
+        yield skin.draw_samples(moved, moment.camera, channels, np.float32([moment.offset]),
+                                np.ones((1, 1, 1), np.float32), settings.threads, config)
 
 
 def _move(placed: PlacedSkin, instance: SkinnedInstance, moment: Moment, seen: KnownPicture, config: SplattingConfig

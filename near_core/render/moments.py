@@ -13,9 +13,9 @@ import numpy as np
 
 from .._kernels import splat
 from ..directions import polar_rotation
-from ..scene import Camera, Instance
+from ..scene import Camera, Instance, Settings
 from ..scene.exposure import Lens, Shutter
-from . import gaussians, passes
+from . import gaussians, passes, reconstruction
 from .config import SplattingConfig
 from .sight import find_standing
 from .splatting import PlacedInstance, Selection, VisibleInstance, face, project, weigh
@@ -82,22 +82,23 @@ class Blur:
         return average
 
 
-def plan(instances: Sequence[Instance], camera: Camera, shutter: Shutter | None, lens: Lens | None, draft: bool,
-         background: bool, config: SplattingConfig = SplattingConfig()) -> Blur | None:
+def plan(instances: Sequence[Instance], camera: Camera, shutter: Shutter | None, lens: Lens | None,
+         settings: Settings = Settings(), config: SplattingConfig = SplattingConfig()) -> Blur | None:
     """The moments that a picture is the mean of; None where it is sharp."""
     if shutter is None and (lens is None or lens.radius <= 0):
         return None
     shutter = shutter or Shutter([camera], np.array([[each.matrix for each in instances]]).reshape(1, -1, 4, 4))
-    reach = _measure_reach(instances, camera, shutter, lens, background)
+    reach = _measure_reach(instances, camera, shutter, lens, settings.background)
     if reach < config.least_blur:
         return None
-    most = config.draft_moments if draft else config.final_moments
+    most = config.draft_moments if settings.quality == "draft" else config.final_moments
     count = int(np.clip(np.ceil(reach * config.moments_per_pixel), config.least_moments, most))
     times = shutter.draw_times(count)
     points = np.zeros((count, 2)) if lens is None else lens.draw_points(count)[_scatter(count)]
-    offsets, moving = config.skin_offsets, _find_moving(instances, shutter)
+    offsets = reconstruction.place(np.array(config.skin_offsets), settings.filter_width)
+    moving = _find_moving(instances, shutter)
     made = [Moment(_look_through(_find_camera(shutter, time), point, lens), _find_motions(moving, shutter, time),
-                   offsets[number % len(offsets)]) for number, (time, point) in enumerate(zip(times, points))]
+                   tuple(offsets[number % len(offsets)])) for number, (time, point) in enumerate(zip(times, points))]
     return Blur(tuple(made), min(reach, max(camera.width, camera.height) / 2))
 
 

@@ -100,8 +100,7 @@ class Renderer:
             lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
             shutter = origin.move_shutter(shutter)
         light = self._lights.prepare(environment)
-        blur = moments.plan(instances, camera, shutter, lens, settings.quality == "draft", settings.background,
-                            self.splatting)
+        blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         config = self._widen(blur)
         config = replace(config, draft_cell=config.draft_cell * settings.coarseness)
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config), settings.quality,

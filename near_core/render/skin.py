@@ -18,6 +18,7 @@ from ..light.points import MetPoints
 from ..mesh import find_unwrapping, texture
 from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
+from . import reconstruction
 from .config import SplattingConfig
 from .parallel import parallel_map
 
@@ -231,25 +232,55 @@ class PlacedSkin:
 
 
 def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: int = 0,
-         config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of skins alone: features (H, W, C), premultiplied, and alpha (H, W), as kernels.splat.rasterize's."""
-    image = np.zeros((camera.height, camera.width, channels), np.float32)
-    alpha = np.zeros((camera.height, camera.width), np.float32)
-    rows = max(config.skin_pixels // camera.width, 1)
+         config: SplattingConfig = SplattingConfig(), progress: Progress = silent, width: float = 1.5
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of skins alone: features (H, W, C), premultiplied, and alpha (H, W), as kernels.splat.rasterize's.
+    width: pixels, of the filter, as Cycles' Filter Width."""
+    offset = reconstruction.spread(config.skin_offsets, width)
+    return draw_samples(skins, camera, channels, offset, reconstruction.weigh(offset, width), threads, config, progress)
+
+
+def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
+                 threads: int = 0, config: SplattingConfig = SplattingConfig(), progress: Progress = silent
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """The same of samples at offset (S, 2) from a pixel's centre, which count in the pixels around by weight
+    (S, D, D), float32."""
+    image = np.empty((camera.height, camera.width, channels), np.float32)
+    alpha = np.empty((camera.height, camera.width), np.float32)
+    # what lies around a strip counts in it, and what it mirrors is averaged with what lies around
+    margin = weight.shape[1] // 2 and weight.shape[1] // 2 + config.smooth_reach
+    wide, rows = camera.width + 2 * margin, max(config.skin_pixels // camera.width, 1)
     for top in range(0, camera.height, rows):
         height = min(rows, camera.height - top)
-        _draw_strip(skins, camera.crop(0, top, camera.width, height), image[top:top + height].reshape(-1, channels),
-                    alpha[top:top + height].reshape(-1), threads, config,
-                    part(progress, top / camera.height, (top + height) / camera.height))
+        window = camera.crop(-margin, top - margin, wide, height + 2 * margin)
+        drawn = _draw_strip(skins, window, channels, offset, weight, threads, config,
+                            part(progress, top / camera.height, (top + height) / camera.height))
+        for whole, strip in zip((image, alpha), drawn):
+            whole[top:top + height] = strip[margin:margin + height, margin:margin + camera.width]
     return image, alpha
 
 
-def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, image: np.ndarray, alpha: np.ndarray, threads: int,
-                config: SplattingConfig, progress: Progress) -> None:
-    """Adds skins to image (H W, C) and alpha (H W,), layer by layer behind what is transparent."""
-    offset = np.float32(config.skin_offsets)
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """A part of a picture while skins are added to it. image (H, W, C), premultiplied, and alpha (H, W): what is there
+    so far. weight: as draw_samples takes it. lens: what both of the triangles' kernels are told."""
+
+    camera: Camera
+    image: np.ndarray
+    alpha: np.ndarray
+    weight: np.ndarray
+    lens: dict
+    config: SplattingConfig
+    progress: Progress
+
+
+def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
+                threads: int, config: SplattingConfig, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """What draw_samples draws, layer by layer behind what is transparent."""
+    strip = _Strip(camera, np.zeros((camera.height, camera.width, channels), np.float32),
+                   np.zeros((camera.height, camera.width), np.float32), weight,
+                   {"orthographic": camera.orthographic, "threads": threads}, config, progress)
     first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
-    lens = {"orthographic": camera.orthographic, "threads": threads}
     through = np.ones((camera.height, camera.width, len(offset)), np.float32)
     before = None
     for _ in range(config.skin_layers):
@@ -257,36 +288,36 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, image: np.ndarray, 
         for skin, start in zip(skins, first):
             mesh = skin.prepared.skin
             triangles.cover(samples, mesh.vertices, mesh.faces, int(start), camera.world_to_camera @ skin.matrix,
-                            camera.intrinsics, near=camera.near, far=camera.far, before=before, **lens)
+                            camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
         left = np.zeros(samples.face.shape, np.float32)
         for skin, start in zip(skins, first):
-            _add_points(skin, int(start), samples, through, left, camera, image, alpha, lens, config, progress)
+            _add_points(skin, int(start), samples, through, left, strip)
         through = left
         if not (left > config.skin_faint).any():
             break
         before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
                                    samples.depth)
+    return strip.image, strip.alpha
 
 
 def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, left: np.ndarray,
-                camera: Camera, image: np.ndarray, alpha: np.ndarray, lens: dict, config: SplattingConfig,
-                progress: Progress) -> None:
-    """Shades the points of one skin and adds them to image (H W, C) and alpha (H W,); `left` (H, W, S) becomes what
-    goes through its samples."""
-    mesh, prepared = skin.prepared.skin, skin.prepared
+                strip: _Strip) -> None:
+    """Shades the points of one skin and adds them to a strip; `left` (H, W, S) becomes what goes through its
+    samples."""
+    mesh, prepared, camera = skin.prepared.skin, skin.prepared, strip.camera
     eye = skin.eye(camera)
     scale = np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3])))
     pixel_size = 1 / (camera.intrinsics[0, 0] * scale)
     points = triangles.find_points(
         samples, mesh.vertices, mesh.faces, start, camera.world_to_camera @ skin.matrix, camera.intrinsics, eye=eye,
         pixel_size=pixel_size, normal=mesh.normal, uv=mesh.uv, color=mesh.color, material=mesh.material,
-        through=through, **lens)
+        through=through, **strip.lens)
     if not len(points):
         return
     size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
 
     def shade(chosen: triangles.Points, edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _shade(skin, chosen, edge, eye, camera, image.shape[1], config, lens["threads"], progress)
+        return _shade(skin, chosen, edge, eye, strip)
 
     if skin.known is None or prepared.transparent:
         features, opacity = shade(points, size)
@@ -295,21 +326,22 @@ def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, throug
         opacity, new = np.ones(len(points), np.float32), np.flatnonzero(~found)
         if len(new):
             features[new], opacity[new] = shade(points.take(new), size[new])
-    weight = points.weight * opacity * np.float32(skin.share)
-    alpha += np.bincount(points.pixel, weight, len(alpha)).astype(np.float32)
-    for c in range(image.shape[1]):
-        image[:, c] += np.bincount(points.pixel, weight * features[:, c], len(alpha)).astype(np.float32)
+    triangles.resolve(points, np.ascontiguousarray(features), opacity * np.float32(skin.share), strip.weight, through,
+                      strip.image, strip.alpha, threads=strip.lens["threads"])
     if prepared.transparent:
         shown = points.owner >= 0
         left[shown] = through[shown] * (1 - opacity[points.owner[shown]])
 
 
-def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np.ndarray, camera: Camera, channels: int,
-           config: SplattingConfig, threads: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-    """Features (K, channels) and opacity (K,) of points. size: (K,) of a pixel's edge at each, asset units."""
+def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np.ndarray, strip: _Strip
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """Features (K, C) and opacity (K,) of points. size: (K,) of a pixel's edge at each, asset units."""
+    camera, config, progress, threads = strip.camera, strip.config, strip.progress, strip.lens["threads"]
     ends = np.linspace(0, len(points), -(-len(points) // AT_ONCE) + 1).astype(int)
     parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:])]
-    key = (points.pixel % camera.width % TILE + TILE * (points.pixel // camera.width % TILE)).astype(np.int32)
+    left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
+    across, down = points.pixel % camera.width - left, points.pixel // camera.width - top
+    key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
 
     def meet_part(rows: slice) -> tuple[MetPoints, np.ndarray]:
         chosen = points.take(rows)
@@ -321,7 +353,7 @@ def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np
     mirrored = _smooth([each for each, _ in met], np.concatenate([each for _, each in met]), points.pixel, size, camera,
                        threads, config)
     opacity = np.concatenate([each.points.opacity for each, _ in met])
-    features = np.empty((len(points), channels), np.float32)
+    features = np.empty((len(points), strip.image.shape[2]), np.float32)
 
     def shade_part(number: int) -> None:
         rows = parts[number]

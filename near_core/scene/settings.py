@@ -45,3 +45,4 @@ class Settings:
     passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
     threads: int = 0  # 0 = all
     coarseness: float = 1.0  # times as wide as usual that the cells of a draft's surfels may be
+    filter_width: float = 1.5  # pixels, as Cycles' Filter Width: how far samples of skins count

@@ -68,6 +68,22 @@ def test_samples_of_one_surface_are_one_point(threads):
     assert np.isclose(made.weight.sum() * 4, shown.sum())
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("side", [1, 3, 5])
+def test_samples_count_in_the_pixels_around(side, threads):
+    rng = np.random.default_rng(2)
+    vertices, faces = soup(12, 1.0)
+    points = triangles.find_points(covered(vertices, faces), vertices, faces, 0, POSE, INTRINSICS, eye=EYE,
+                                   pixel_size=1 / 12)
+    count = len(points)
+    given = [rng.uniform(size=shape).astype(np.float32) for shape in
+             ((count, 6), (count,), (4, side, side), points.owner.shape)]
+    made, expected = ([np.ones((8, 10, 6), np.float32), np.ones((8, 10), np.float32)] for _ in range(2))
+    triangles.resolve(points, *given, *made, threads=threads)
+    twin.resolve(points, *given, *expected)
+    assert all(np.allclose(one, other, rtol=1e-5) for one, other in zip(made, expected)) and expected[1].max() > 2
+
+
 def test_faces_that_name_no_vertex_are_refused():
     vertices, faces = soup(2, 1.0)
     with pytest.raises(ValueError, match="vertices 0 to 5"):

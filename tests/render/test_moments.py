@@ -95,7 +95,7 @@ def test_a_lens_is_the_mean_of_views_through_its_points(renderer, box, view):
 
 def test_what_stands_still_in_focus_is_sharp(renderer, box):
     still = Shutter([VIEW] * 2, np.array([[stand()], [stand()]]))
-    assert moments.plan([Instance(box, stand())], VIEW, still, None, False, True) is None
+    assert moments.plan([Instance(box, stand())], VIEW, still, None, Settings(background=True)) is None
     sharp = renderer.render([Instance(box, stand())], VIEW, SKY, SETTINGS)
     beside = Instance(box, stand(1.2))
     moving = Shutter([VIEW] * 2, np.array([[stand(), stand(1.1)], [stand(), stand(1.3)]]))
@@ -140,5 +140,5 @@ def test_what_cannot_be_placed_does_not_move(box):
     lost = np.full((4, 4), np.nan)
     instances = [Instance(box, stand()), Instance(box, lost), Instance(box, stand())]
     shutter = Shutter([VIEW] * 2, np.array([[stand(-1), lost, stand()], [stand(1), lost, stand()]]))
-    made = moments.plan(instances, VIEW, shutter, None, False, False)
+    made = moments.plan(instances, VIEW, shutter, None)
     assert all(set(each.motions) == {1} for each in made.moments)

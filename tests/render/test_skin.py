@@ -32,13 +32,13 @@ def meet(surfels, to_camera, key, size):
     return met, np.zeros((count, 7), np.float32)
 
 
-def drawn(*made, camera=CAMERA):
+def drawn(*made, camera=CAMERA, **options):
     """Base colours over alpha and coverage of skins that show their base color. made: skins, or skins and matrices."""
     shade = lambda met, mirrored, depth: np.column_stack(
         [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
     pairs = [each if isinstance(each, tuple) else (each, np.eye(4)) for each in made]
     placed = [skins.PlacedSkin(skins.PreparedSkin(skin), matrix, meet, shade) for skin, matrix in pairs]
-    return skins.draw(placed, camera, 5)
+    return skins.draw(placed, camera, 5, **options)
 
 
 def plain(*color: float, **changes):
@@ -106,8 +106,17 @@ def test_strips_make_the_same_picture():
         [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
     placed = skins.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), meet, shade)
     parts = skins.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
-    for one, other in zip(whole, parts):
-        assert np.allclose(one, other, atol=1e-5)
+    window = drawn(plain(1, 0.5, 0.25, 0.5), camera=CAMERA.crop(3, 4, 20, 30))
+    for one, other, cut in zip(whole, parts, window):
+        assert np.allclose(one, other, atol=1e-5) and np.allclose(one[4:34, 3:23], cut, atol=1e-5)
+
+
+def test_a_wider_filter_softens_edges():
+    _, thin = drawn(plain(1, 1, 1, 1), width=0.5)
+    _, usual = drawn(plain(1, 1, 1, 1))
+    _, wide = drawn(plain(1, 1, 1, 1), width=3)
+    soft = [((each > 0.01) & (each < 0.99)).sum() for each in (thin, usual, wide)]
+    assert soft[0] < soft[1] < soft[2] and np.allclose([thin.sum(), usual.sum(), wide.sum()], 51.2 ** 2, rtol=0.02)
 
 
 def test_a_map_seen_obliquely_is_averaged_along_the_view():
