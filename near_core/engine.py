@@ -20,7 +20,7 @@ from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 # what is known of a photo's camera and object
-GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine")
+GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose")
 
 
 class Engine:

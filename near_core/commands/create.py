@@ -6,6 +6,8 @@ import argparse
 import time
 from pathlib import Path
 
+import numpy as np
+
 from .. import image
 from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
@@ -44,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--matting", choices=("near", "rembg"), default="near",
                       help="what finds the object in a photo without mask and alpha: near, our own network (default), "
                            "or rembg, the Python package of that name, where it is installed with a model")
-    what.add_argument("--mesh", type=Path,
-                      help="the object's shape, a .glb, .gltf, .obj or .ply file; default: none, the photos tell it")
+    _add_shape(what)
     _add_guesses(what)
     photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")
     _add_places(photo)
@@ -68,6 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
                        help="a folder with what --model lacks, its image encoder or structure networks; may be given "
                             "again; default: none")
+
+
+def _add_shape(what: argparse._ArgumentGroup) -> None:
+    """The options of a mesh."""
+    what.add_argument("--mesh", type=Path,
+                      help="the object's shape, a .glb, .gltf, .obj or .ply file; from where the photo shows it is "
+                           "found; default: none, the photos tell it")
+    what.add_argument("--show-pose", type=Path, metavar="PNG",
+                      help="of a photo and a mesh: write the mesh's lines over the photo, where it was found; "
+                           "default: not")
 
 
 def _add_places(photo: argparse._ArgumentGroup) -> None:
@@ -118,14 +129,17 @@ def run(args: argparse.Namespace) -> int:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
     if args.model and not photos:
         raise NearError("A published model makes assets from photos.", "Give --image, too, or leave out --model.")
-    shots = [take_shot(photo, alone=len(photos) == 1) for photo in photos]
+    if args.show_pose and not (photos and args.mesh):
+        raise NearError("--show-pose draws a mesh over its photo.", "Give --image and --mesh, too.")
+    shots = [take_shot(photo, alone=len(photos) == 1 and args.mesh is None) for photo in photos]
     report, start = Reporter(), time.monotonic()
     shape = mesh.load(args.mesh) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
     if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
         made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
-                                        refine=args.refine, symmetry=args.symmetry, mesh=shape, **options)
+                                        refine=args.refine, symmetry=args.symmetry, mesh=shape,
+                                        on_pose=_show_pose(args.show_pose), **options)
         for note in engine.notes:
             report.close(note)
     else:
@@ -134,6 +148,14 @@ def run(args: argparse.Namespace) -> int:
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")
     return 0
+
+
+def _show_pose(path: Path | None):
+    """What writes the picture of a mesh over its photo; of several photos the last one's."""
+    if path is None:
+        return None
+    require_suffix(path, ".png")
+    return lambda picture: image.write_png(path, image.srgb_decode(picture.astype(np.float32) / 255))
 
 
 def take_shot(photo: dict, alone: bool) -> Shot:

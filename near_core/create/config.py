@@ -122,6 +122,30 @@ class AlignmentConfig:
 
 
 @dataclass(frozen=True)
+class ResectionConfig:
+    """How the camera of a photo of a known shape is found: "photo and shape"."""
+
+    faces: int = 6000  # of the shape at most while it is looked at
+    sides: tuple[int, int, int] = (32, 64, 128)  # pixels of the pictures that are compared, from coarse to fine
+    step: float = 15.0  # degrees between directions that are tried first
+    kept: int = 6  # of them that are refined
+    finished: int = 2  # of these that are refined in the finest pictures
+    rounds: int = 4  # of refining, each with half the steps of the last one
+    steps: tuple[tuple[str, float], ...] = (  # degrees, logarithms or distances, as Stance has them
+        ("azimuth", 7.5), ("elevation", 7.5), ("roll", 3.0), ("away", 0.04), ("right", 0.015), ("down", 0.015),
+        ("fov", 0.15))
+    facing: float = 0.3  # how much 1 less the mean cosine between normals counts, over the outline's lack
+    edges: float = 0.1  # how much 1 less the correlation of inner edges counts
+    start: float = 0.02  # how much the way from where the search began counts, half a turn or a radian up
+    roll: float = 1.0  # how much a radian of roll counts, squared
+    fov: float = 0.05  # how much the logarithm of the field of view over the first one counts, squared
+    jump: float = 0.25  # pixels' width of depth between neighbours; an edge as strong as a crease of 90 degrees
+    strong_share: float = 0.9  # of a photo's slopes; those above are edges in full
+    nearest: float = 0.02  # asset units; the shape is no nearer to the camera
+    least_overlap: float = 0.75  # of outlines; with less, the shape is another one than the photo's
+
+
+@dataclass(frozen=True)
 class LightFitConfig:
     """The light of several photos, fitted to the shape that they show."""
 

@@ -34,17 +34,19 @@ from .material import (
 )
 from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
-from .poses import PlacedPhoto, find_lens, list_shots, place_cameras
+from .poses import PlacedPhoto, find_known_lens, find_lens, list_shots, place_cameras
 from .refinement import refine_colors
+from .resection import draw_over, open_resection
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
 from .thickness import HINTS, SYMMETRIES, TURNED
-from .view import PhotoView, estimate_elevation, find_camera, look_at, project
+from .view import PhotoView, find_camera, look_at
 
 MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
+PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
@@ -83,7 +85,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
                       thickness: str = "auto", symmetry: str = "auto", refine: bool = False, name: str,
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent,
-                      on_preview: Preview | None = None, notes: list[str] | None = None,
+                      on_preview: Preview | None = None, on_pose: PosePreview | None = None,
+                      notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
                       matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
@@ -92,7 +95,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     photos: Shots, which say what is known of each, or bare picture files and (H, W, 3 or 4) uint8 arrays. The first
         decides the frame; where none has an azimuth, they are taken to be seen from evenly spaced ones,
         counterclockwise from above. Cameras of several that are not known are found by the agreement of outlines.
-    mesh: the object's shape, in the asset's frame; its pose is searched by silhouette where there is no camera.
+    mesh: the object's shape, in the asset's frame; cameras that are not known are searched by it (resection.py), from
+        what is told on.
     mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
         of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
         lens, else FOV.
@@ -106,7 +110,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     refine: several photos come back better, since their colours are refined until they do; other views suffer a little
     where the shape is wrong.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
-    on_preview: called with the matte and the crop as soon as they are known.
+    on_preview: called with the matte and the crop as soon as they are known. on_pose: called with each photo's crop
+    under the lines of the mesh where that was found in it.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -114,7 +119,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent, reconstruction = 1.0, _follow_hints(reconstruction, thickness, symmetry)
+    extent, notes = 1.0, [] if notes is None else notes
+    reconstruction = _follow_hints(reconstruction, thickness, symmetry)
     reconstruction = replace(reconstruction, refine=refine or reconstruction.refine)
     if mesh is not None and normalize:
         mesh, extent, _ = meshes.normalize(mesh)
@@ -127,10 +133,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
     if len(shots) > 1 and mesh is None:
-        poses = place_cameras(model, shots, pictures, [] if notes is None else notes, part(progress, 0.2, 0.3))
+        poses = place_cameras(model, shots, pictures, notes, part(progress, 0.2, 0.3))
     else:
-        poses = [PlacedPhoto(shot, photo, _place_camera(model, photo, shot, mesh, len(shots) == 1, reconstruction))
-                 for shot, photo in zip(shots, pictures)]
+        place = lambda photo, shot: _place_camera(model, photo, shot, reconstruction) if mesh is None else _resect(
+            model, photo, shot, mesh, len(shots) == 1, notes, on_pose, part(progress, 0.2, 0.3))
+        poses = [PlacedPhoto(shot, photo, place(photo, shot)) for shot, photo in zip(shots, pictures)]
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))
@@ -149,37 +156,29 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
     return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
 
 
-def _place_camera(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh | None, alone: bool,
-                  config: ReconstructionConfig) -> Camera:
-    """The camera of a photo's crop: what the shot knows, or what its outline tells. alone: there is no other photo, so
-    that a mesh may be looked at from anywhere."""
+def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:
+    """The camera of the one photo's crop: what the shot knows, or what the photo looks like."""
     if shot.camera is not None:
         return photo.cropped(shot.camera)
-    lens = find_lens(shot)
-    if mesh is None:
-        return find_camera(model, photo, shot.azimuth or 0.0, shot.elevation, lens, config.maximum_shrink)
-    height = estimate_elevation(model, photo) if shot.elevation is None else shot.elevation
-    turns = range(-180, 180, 10) if alone or shot.azimuth is None else range(-30, 31, 10)
-    return _fit_silhouette(photo, mesh, [turn + (shot.azimuth or 0.0) for turn in turns], height, lens)
+    return find_camera(model, photo, shot.azimuth or 0.0, shot.elevation, find_lens(shot), config.maximum_shrink)
 
 
-def _fit_silhouette(photo: Photo, mesh: meshes.Mesh, turns: list[float], elevation: float, fov: float) -> Camera:
-    """The camera around the mesh whose silhouette fits the photo's best. turns: azimuths to try, elevation: of the
-    first guess, degrees. fov: degrees, of the whole photo."""
-    points = mesh.vertices[mesh.faces].mean(1) if len(mesh.faces) > len(mesh.vertices) else mesh.vertices
-    points = np.concatenate([mesh.vertices, points])[:: max(1, len(points) // 20000)].astype(np.float32)
-    truth = photo.alpha.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
-
-    def overlap(camera: Camera) -> float:
-        pixel = ((project(points, camera)[0] + 1) * 32).astype(int)
-        inside = ((pixel >= 0) & (pixel < 64)).all(1)
-        drawn = np.zeros((64, 64), bool)
-        drawn[pixel[inside, 1], pixel[inside, 0]] = True
-        drawn |= np.roll(drawn, 1, 0) | np.roll(drawn, 1, 1)
-        return (drawn & truth).sum() / max((drawn | truth).sum(), 1)
-
-    poses = [photo.guess_camera(turn, e, fov) for turn in turns for e in {elevation, 0.0, 30.0}]
-    return max(poses, key=overlap)
+def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone: bool, notes: list[str],
+            on_pose: PosePreview | None, progress: Progress) -> Camera:
+    """The camera of a crop of a photo that shows a mesh. alone: there is no other photo, so that the mesh may be looked
+    at from anywhere."""
+    if shot.camera is not None:
+        return photo.cropped(shot.camera)
+    progress("Pose", 0.0)
+    resection = open_resection(model, photo, mesh, shot.azimuth or 0.0, shot.elevation, find_known_lens(shot))
+    stance = resection.search(np.inf if alone or shot.azimuth is None else 30.0, progress)
+    overlap = resection.measure_overlap(resection.place(stance))
+    if overlap < resection.config.least_overlap:
+        notes.append(f"{shot.name} does not fit the shape: their outlines overlap by {overlap:.0%} only. Give its "
+                     "camera or view, or another shape.")
+    if on_pose is not None:
+        on_pose(draw_over(resection, stance))
+    return resection.place(stance)
 
 
 def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, seed: int, progress: Progress,

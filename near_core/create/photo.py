@@ -75,7 +75,7 @@ class Photo:
         distance = 0.5 / math.sin(max(math.acos(np.clip(first @ last, -1, 1)) / 2, 1e-3))
         straight = orbit(azimuth, elevation, distance, fov, width, height)
         turn = np.eye(4)
-        turn[:3, :3] = _rotation_onto(middle)
+        turn[:3, :3] = rotate_onto(middle)
         return self.cropped(replace(straight, world_to_camera=turn @ straight.world_to_camera))
 
 
@@ -220,7 +220,7 @@ def _resize(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] |
     return result if values.ndim == 3 else result[..., 0]
 
 
-def _rotation_onto(direction: np.ndarray) -> np.ndarray:
+def rotate_onto(direction: np.ndarray) -> np.ndarray:
     """(3, 3): the smallest turn that takes +Z onto the unit vector (3,) with z > 0 (Rodrigues)."""
     x, y, z = direction
     return np.array([[1 - x * x / (1 + z), -x * y / (1 + z), x],

@@ -50,8 +50,12 @@ def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot
 
 def find_lens(shot: Shot) -> float:
     """The horizontal angle that a photo covers, degrees: as told, as its file says, or the usual one."""
-    from_file = None if isinstance(shot.picture, np.ndarray) else image.read_field_of_view(shot.picture)
-    return shot.fov or from_file or FOV
+    return find_known_lens(shot) or FOV
+
+
+def find_known_lens(shot: Shot) -> float | None:
+    """The same as told or as its file says, None where neither does."""
+    return shot.fov or (None if isinstance(shot.picture, np.ndarray) else image.read_field_of_view(shot.picture))
 
 
 def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo], notes: list[str],
