@@ -90,7 +90,8 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
     for moment in blur.moments:
         progress("Drawing", 0.7)
         moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]
-        yield skin.draw_samples(moved, moment.camera, channels, np.float32([moment.offset]),
+        there = [each for each in moved if abs(np.linalg.det(each.matrix[:3, :3])) >= 1e-18]  # no scale through 0
+        yield skin.draw_samples(there, moment.camera, channels, np.float32([moment.offset]),
                                 np.ones((1, 1, 1), np.float32), settings.threads, config)
 
 

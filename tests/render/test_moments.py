@@ -142,3 +142,11 @@ def test_what_cannot_be_placed_does_not_move(box):
     shutter = Shutter([VIEW] * 2, np.array([[stand(-1), lost, stand()], [stand(1), lost, stand()]]))
     made = moments.plan(instances, VIEW, shutter, None)
     assert all(set(each.motions) == {1} for each in made.moments)
+
+
+def test_what_has_no_size_for_a_moment_is_not_seen_then(renderer, box):
+    """Its skin, too: seen from so near that the skin is drawn."""
+    near, none = cameras.orbit(0, 10, 3, 12, 96, 96), np.diag([0.0, 0, 0, 1])
+    shutter = Shutter([near] * 3, np.array([[none], [none], [stand()]]))
+    made = renderer.render([Instance(box, stand())], near, SKY, SETTINGS, shutter=shutter)["Combined"]
+    assert np.isfinite(made).all() and 0.1 < made[48, 48, 3] < 0.9
