@@ -94,7 +94,7 @@ def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:
     """The photo of a file with what is known of it. finds: which angles of FOUND are found."""
     angles: Any = {name: None if finds[name] else math.degrees(getattr(options, name)) for name in FOUND}
     return shot.Shot(str(path), bpy.path.abspath(options.mask) or None, azimuth=math.degrees(options.azimuth),
-                     hints=read_hints(options.hints), **angles)
+                     hints=None if options.mask else read_hints(options.hints), **angles)
 
 
 def read_hints(text: str) -> hints.Hints | None:

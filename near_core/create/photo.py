@@ -80,14 +80,15 @@ class Photo:
 
 
 def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
-            progress: Progress = silent, config: MattingConfig = MattingConfig()) -> Photo:
+            progress: Progress = silent, config: MattingConfig = MattingConfig(), hinted: bool = False) -> Photo:
     """Cuts the object out of a photo and crops the photo to it: a square with a margin, transparent outside.
 
     source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
     a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it cuts something out;
-    matte, a network; else background.remove_background. Raises NearError where no object is found.
+    matte, a network; else background.remove_background. hinted: matte follows an artist, so that nothing else may
+    say it. Raises NearError where no object is found.
     """
-    encoded, alpha = cut_out(source, mask, matte, progress, config)
+    encoded, alpha = cut_out(source, mask, matte, progress, config, hinted)
     progress("Cropping", 0.8)
     box = _find_box(alpha, config.solid_alpha)
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
@@ -101,11 +102,15 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
 
 
 def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
-            progress: Progress = silent, config: MattingConfig = MattingConfig()) -> tuple[np.ndarray, np.ndarray]:
+            progress: Progress = silent, config: MattingConfig = MattingConfig(), hinted: bool = False
+            ) -> tuple[np.ndarray, np.ndarray]:
     """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
+    if hinted and (mask is not None or alpha is not None):
+        raise NearError(f"The photo's {'mask' if mask is not None else 'transparency'} already says what is object.",
+                        "Leave out the hints, or give the photo without it.")
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:

@@ -48,8 +48,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, pipel
     near_mini = NearMini()
     shots = [photo if isinstance(photo, Shot) else Shot(photo, mask if number == 0 else None)
              for number, photo in enumerate(photos)]
-    pictures = [_picture(shot.picture, shot.mask, matte_of(near_mini, matting, hints=shot.hints),
-                         part(progress, 0.0, 0.05)) for shot in shots]
+    pictures = [_picture(shot, matte_of(near_mini, matting, hints=shot.hints), part(progress, 0.0, 0.05))
+                for shot in shots]
     if on_preview:
         crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
         on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])
@@ -77,15 +77,14 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, pipel
                        source=source, extent=extent, model=MODEL, model_hash=digest)
 
 
-def _picture(photo: str | Path | np.ndarray, mask: str | Path | np.ndarray | None, matte: Matte | None,
-             progress: Progress) -> np.ndarray:
+def _picture(shot: Shot, matte: Matte | None, progress: Progress) -> np.ndarray:
     """(H, W, 4) uint8 sRGB with straight alpha, what is not object transparent."""
-    picture = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+    picture = shot.picture if isinstance(shot.picture, np.ndarray) else read_photo(shot.picture)
     scale = LONGEST / max(picture.shape[:2])
     if scale < 1 and (picture.shape[2] == 3 or picture[..., 3].min() == 255):
         size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
         picture = np.asarray(Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.LANCZOS))
-    encoded, alpha = cut_out(picture, mask, matte, progress)
+    encoded, alpha = cut_out(picture, shot.mask, matte, progress, hinted=shot.hints is not None)
     return np.round(np.dstack([encoded, alpha]) * 255).astype(np.uint8)
 
 
