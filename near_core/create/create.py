@@ -27,6 +27,7 @@ from .hints import Hints
 from .material import (
     blend_hidden_material,
     blend_normals,
+    boost_metallic,
     boost_saturation,
     predict_latent,
     project_photo,
@@ -129,7 +130,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     for number, shot in enumerate(shots):
         report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
         matte = matte_of(model, matting, matting_config, shot.hints)
-        pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config))
+        pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
     if len(shots) > 1 and mesh is None:
@@ -232,10 +233,10 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progr
     if len(views) == 1:
         surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
         surfels, texels = project_photo(surfels, texels, views[0])
-        return boost_saturation(surfels, config.saturation), texels
+        return boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain), texels
     progress("Colours", 0.0)
     surfels, texels, said = fuse_photos(surfels, texels, views, config)
-    surfels = boost_saturation(surfels, config.saturation)
+    surfels = boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain)
     if config.refine:
         surfels, texels = refine_colors(surfels, texels, views, said, part(progress, 0.4, 1.0))
     return surfels, texels

@@ -96,9 +96,10 @@ def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = Lig
     What networks take for colour keeps some of each photo's light, exposure and white balance.
     """
     log = np.log(np.maximum(srgb_decode(np.clip(looks[..., :3], 0, 1)), 0.01))
-    both = np.sqrt(weight[:, None] * weight[None])
-    pairs = both.sum(2)  # (V, V)
-    apart = np.einsum("uvm,umc->uvc", both, log) - np.einsum("uvm,vmc->uvc", both, log)
+    root = np.sqrt(weight)
+    pairs = root @ root.T  # (V, V)
+    mixed = np.tensordot(root[..., None] * log, root, (1, 1)).swapaxes(1, 2)  # (V, V, C): logarithms of the first
+    apart = mixed - mixed.swapaxes(0, 1)
     np.fill_diagonal(pairs, 0)
     # where hardly anything is seen by two photos, what they disagree about is as likely the surface
     matrix = np.diag(pairs.sum(1) + config.even_stiffness * weight.sum(1) + 1e-6) - pairs

@@ -138,6 +138,11 @@ def boost_saturation(surfels: Surfels, saturation: float = ReconstructionConfig.
     return replace(surfels, base_color=srgb_decode(np.clip(grey + saturation * (display - grey), 0, 1)))
 
 
+def boost_metallic(surfels: Surfels, gain: float = ReconstructionConfig.metallic_gain) -> Surfels:
+    """Surfels that are so many times as metallic, 1 at most: what networks think of a metal is a mean."""
+    return replace(surfels, metallic=np.minimum(surfels.metallic * np.float32(gain), 1))
+
+
 def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How well the photo shows surfels, (N,) float32 0..1, and where, (N, 2)."""
     behind, uv = view.measure_behind(surfels.position)

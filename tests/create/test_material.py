@@ -9,6 +9,7 @@ from near_core.asset import Surfels, Texels
 from near_core.create.material import (
     blend_hidden_material,
     blend_normals,
+    boost_metallic,
     boost_saturation,
     gather_pixels,
     project_photo,
@@ -117,6 +118,12 @@ def test_saturation_grows_around_the_mean():
     place = np.zeros((1, 3), np.float32)
     paint = grey_surfels(place, np.float32([[0, 0, 1]]), base_color=srgb_decode(np.float32([[0.6, 0.5, 0.4]])))
     np.testing.assert_allclose(srgb_encode(boost_saturation(paint, 2.0).base_color), [[0.7, 0.5, 0.3]], atol=1e-4)
+
+
+def test_what_is_half_a_metal_becomes_one():
+    place, up = np.zeros((3, 3), np.float32), np.float32([[0, 0, 1]] * 3)
+    surfels = grey_surfels(place, up, metallic=np.float32([0.02, 0.3, 0.7]))
+    np.testing.assert_allclose(boost_metallic(surfels, 2).metallic, [0.04, 0.6, 1])
 
 
 def test_unknown_normals_make_a_surface_rougher():
