@@ -38,14 +38,15 @@ class TransportConfig:
     point_rays: int = 32  # of a point between surfels, not traced
     traced_rays: int = 16  # of a point between surfels, traced
     least_cosine: float = 0.1  # between a spot's ray and a skin, below which surfels say what arrives
-    least_facing: float = 0.35  # cosine between a skin and the view from which its points send such rays
+    least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
     spot_offsets: tuple[tuple[float, float], ...] = ((0.36, 1.08), (-1.08, 0.36), (-0.36, -1.08), (1.08, -0.36))
     spot_edge: float = 0.02  # by which one ray and the surfels around may differ and still agree
-    lift: float = 0.1  # cells that such a ray starts above the skin at least
-    pixel_lift: float = 0.5  # pixels that it does
+    lift: float = 0.02  # cells that such a ray starts above the skin at least
+    pixel_lift: float = 0.02  # pixels that it does
     least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
+    hidden: float = 0.9  # by how much less a surfel that lies inside of something counts for points around it
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees
 
     def rays(self, quality: str) -> int:
@@ -77,6 +78,6 @@ class LampConfig:
     sharp_sides: int = 2  # rays along such a lamp's edge
     least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives
     least_edge: float = 0.03  # share from which surfels around a point differ about a lamp: there is an edge
-    lift: float = 0.3  # cells that these rays start above the surface
+    lift: float = 0.05  # cells that these rays start above the surface
     strongest: int = 16  # lamps of an asset that are traced; the others become part of its map
     faint: float = 0.002  # of the strongest lamp: what sends less becomes part of the map as well

@@ -112,11 +112,11 @@ def _trace(transport: Transport, lamp: Lamp, index: np.ndarray, matrix: np.ndarr
 
 
 def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
-            skin: Occluders, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
+            skin: Occluders, foot: np.ndarray, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
     """How much of each traced lamp arrives at K points of a skin, (K, L) float32, where the surfels around them say
     `arrives`: small lamps cast shadows with edges finer than surfels, so rays are traced from the points themselves.
 
-    skin: its triangles, asset frame.
+    skin: its triangles, asset frame. foot: (K, 3) float32, where the points touch them.
     """
     if not skin.are_traced:
         return arrives
@@ -139,7 +139,7 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
         row, point = np.nonzero((weight > 0) & ~flat[:, None])
         seen = np.zeros(weight.shape, np.float32)
         seen[row, point] = see_lamp_from_points(
-            lamp, skin, matrix, points.position[row], points.normal[row], direction[row, point],
+            lamp, skin, matrix, foot[row], points.normal[row], direction[row, point],
             distance[row, point], config.lift * CELL, around)
         total = weight.sum(1)
         made[:, number] = np.where(flat | (total <= 0), arrives[:, number], (seen * weight).sum(1) / np.maximum(

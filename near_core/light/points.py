@@ -76,7 +76,9 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.n
         if lamps is not None:
             told[part.index, _Told.AMONG] = trace_among(lit.transport, lamps, part, rays).reshape(-1, 6)
         told[part.index, end:] = more
-    return Neighbourhood(told, np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity))
+    # the dark inside of one part shall not show on another that goes into it
+    outside = 1 - np.float32(lit.transport.config.hidden) * lit.transport.enclosed
+    return Neighbourhood(told, np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +86,24 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
     mirroring: (K,) bool, those in whose lobe the asset itself may be. size: (K,) float32, a pixel's edge at each, asset
-    units."""
+    units. foot: (K, 3) float32, where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
     mirroring: np.ndarray
     size: np.ndarray
+    foot: np.ndarray
 
 
-def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray) -> MetPoints:
-    """What the surfels around tell points. points, view, size: as MetPoints."""
+def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray,
+         foot: np.ndarray) -> MetPoints:
+    """What the surfels around tell points. points, view, size, foot: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
     told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size)
+    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size, foot)
 
 
 def _find_columns(lit: LitSurface) -> tuple[int, int]:
@@ -149,7 +153,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     by_lamps = None
     if lit.lamps is not None:
         among = told[:, _Told.AMONG].reshape(-1, 2, 3)
-        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, points, view, told[:, spots:lamps], among,
+        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, spots:lamps], among,
                                                                told[:, _Told.LAMPS_BOUNCED]))
     return shaded, by_lamps, told[:, lamps:]
 
@@ -167,7 +171,7 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
 
     def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
         lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
-        origin = points.position[row] + points.normal[row] * lift[:, None]
+        origin = met.foot[row] + points.normal[row] * lift[:, None]
         return ~skin.block(origin, direction, np.full(len(row), np.inf, np.float32))
 
     unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
@@ -218,12 +222,14 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
     return opened, glare
 
 
-def _light_by_lamps(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray, among: np.ndarray,
-                    bounced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray, bounced: np.ndarray
+                    ) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
+    points, view = met.points, met.view
     if lit.skin is not None:
-        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, lit.around)
+        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.foot,
+                                    lit.around)
     opened, direct = lamplight.find_irradiance(lit.lamps, points, arrives, lit.matrix, lit.rotation)
     light = replace(lit.lamps, lit=arrives)
     mirrored = lamplight.reflect(light, points, np.arange(len(points)), view, lit.matrix, lit.rotation,

@@ -168,7 +168,8 @@ class Transport:
     fine: what they are traced through, None where that is their own grid. words: which directions are open, as
     grid.pack_open. links: who lights whom.
     albedo: (M, 3) float32, radiance that a surfel's diffuse side sends per irradiance. mirrors: rows of
-    specular.Mirrors for the surfels of `traced`, None where none is a metal.
+    specular.Mirrors for the surfels of `traced`, None where none is a metal. enclosed: (M,) float32, 0..1, of what a
+    surfel sees, how much is other surfels' backs: it lies inside of something.
     """
 
     surfels: Surfels
@@ -179,6 +180,7 @@ class Transport:
     links: grid.Links  # type: ignore[name-defined]  # the module, not the field above
     albedo: np.ndarray
     mirrors: np.ndarray | None
+    enclosed: np.ndarray
     config: TransportConfig
 
     @property
@@ -220,7 +222,8 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
     _drop_backs(table, surfels, directions, config.fold / resolution)
     return Transport(surfels, lattice, fine, directions, words,
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
-                     compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine), config)
+                     compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine),
+                     _measure_enclosure(table, surfels, directions), config)
 
 
 def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | None:
@@ -242,6 +245,12 @@ def _drop_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray, fol
     away = surfels.position[hit[back]] - surfels.position[row[back]]
     back = back[np.einsum("kc,kc->k", away, away) > fold * fold]
     table[row[back], column[back]] = BEHIND
+
+
+def _measure_enclosure(table: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
+    """Transport.enclosed."""
+    cosine = np.maximum(surfels.normal @ directions.T, 0)
+    return np.einsum("md,md->m", cosine, table == BEHIND) / np.maximum(cosine.sum(1), 1e-6)
 
 
 def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:

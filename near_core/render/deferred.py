@@ -116,10 +116,10 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     strength = lit.light.environment.strength
     around = _shade_some(instance, settings, undecoded, rays, config, progress)
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray, foot: np.ndarray
              ) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size, foot)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -50,7 +50,8 @@ class PreparedSkin:
     """A skin made ready: its maps, and how its triangles lie on them.
 
     All float32. normal: (F, 3) unit, by winding. tangents: (F, 2, 3), directions along which U and V grow, not unit.
-    density: (F,), UV area per area. slope: (F, 2, 3), gradients of U and V.
+    corners: (3, F, 3), a corner and the edges from it. density: (F,), UV area per area. slope: (F, 2, 3), gradients of
+    U and V.
     """
 
     def __init__(self, skin: Skin, maps: SkinMaps | None = None):
@@ -58,7 +59,7 @@ class PreparedSkin:
         self.skin, self.maps = skin, maps or SkinMaps(skin.pictures)
         points, uv = skin.vertices[skin.faces], skin.uv[skin.faces]
         edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-        cross = np.cross(edge1, edge2)
+        self.corners, cross = np.stack([points[:, 0], edge1, edge2]), np.cross(edge1, edge2)
         self.normal = unit(cross)
         self.tangents, self.density = find_unwrapping(points, self.normal, uv)
         doubled = np.maximum(np.linalg.norm(cross, axis=1), 1e-30)[:, None, None]
@@ -78,6 +79,19 @@ class PreparedSkin:
         colors = [self.maps.pictures[m.maps[0]] for m in self.skin.materials if m.maps[0] >= 0]
         return (any(m.base_color[3] < 1 for m in self.skin.materials) or any((c[..., 3] < 255).any() for c in colors)
                 or (self.skin.color is not None and bool((self.skin.color[:, 3] < 1).any())))
+
+    def find_feet(self, points: triangles.Points) -> np.ndarray:
+        """Where points touch the skin, (K, 3) float32: the mean of a pixel's samples lies beside it at creases."""
+        corner, edge1, edge2 = self.corners[:, points.row]
+        away = points.position - corner
+        # shares of the corners, as of the point of the plane that is nearest, then inside the triangle
+        d11, d12, d22, d1, d2 = (np.einsum("kc,kc->k", a, b) for a, b in (
+            (edge1, edge1), (edge1, edge2), (edge2, edge2), (away, edge1), (away, edge2)))
+        over = 1 / np.maximum(d11 * d22 - d12 * d12, 1e-30)
+        v, w = (d22 * d1 - d12 * d2) * over, (d11 * d2 - d12 * d1) * over
+        share = np.maximum([1 - v - w, v, w], 0)
+        share /= np.maximum(share.sum(0), 1e-30)
+        return np.asarray(corner + share[1, :, None] * edge1 + share[2, :, None] * edge2, np.float32)
 
     def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray, stretch: np.ndarray
                 ) -> np.ndarray | None:
@@ -211,14 +225,14 @@ def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: 
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,) -> MetPoints, (K, 7). shade: what they look like: these, the latter without noise, depth (K,) -> features
-    (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset frame, and their depth, the features
-    where they are known, and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen
-    through it."""
+    each (K,), where they touch the skin (K, 3) -> MetPoints, (K, 7). shade: what they look like: these, the latter
+    without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
+    frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
+    seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     share: float = 1.0
@@ -345,9 +359,9 @@ def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np
 
     def meet_part(rows: slice) -> tuple[MetPoints, np.ndarray]:
         chosen = points.take(rows)
-        surfels = describe_points(skin.prepared, chosen, size[rows], eye, config)
+        surfels, foot = describe_points(skin.prepared, chosen, size[rows], eye, config), skin.prepared.find_feet(chosen)
         world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
-        return skin.meet(surfels, camera.directions_to(world), key[rows], size[rows])
+        return skin.meet(surfels, camera.directions_to(world), key[rows], size[rows], foot)
 
     met = parallel_map(meet_part, parts, threads, "Drawing", part(progress, 0.0, 0.6))
     mirrored = _smooth([each for each, _ in met], np.concatenate([each for _, each in met]), points.pixel, size, camera,

@@ -97,7 +97,8 @@ def test_shadows_of_small_lamps_have_edges_as_fine_as_points(prepared):
     points = prepared.surfels.take(np.zeros(len(x), int))
     points = replace(points, position=position)
     skin = Occluders(np.float32([[-1, -1, 0.004], [1, -1, 0.004], [0, 1, 0.004]]), np.int32([[0, 1, 2]]))
-    arrives = lamplight.sharpen(lit, points, np.full((len(x), 1), 0.5, np.float32), np.eye(4), np.eye(3), skin, around)
+    arrives = lamplight.sharpen(lit, points, np.full((len(x), 1), 0.5, np.float32), np.eye(4), np.eye(3), skin,
+                                points.position, around)
     assert (arrives[x < -0.001] == 0).all() and (arrives[x > 0.001] == 1).all()
 
 

@@ -25,7 +25,8 @@ def shade_both(lit):
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     other = np.tile(np.float32([[1, 2]]), (len(index), 1))
     around = points.gather_neighbourhood(lit, [shaded], [other], 64)
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32))
+    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+                      shaded.surfels.position)
     return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
@@ -59,7 +60,8 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     around = points.gather_neighbourhood(lit, [shaded], [], 64)
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32))
+    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+                      shaded.surfels.position)
     bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
                         for each in (lit, replace(lit, skin=skin)))
     sun = lit.light.suns[-1]

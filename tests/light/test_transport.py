@@ -120,6 +120,7 @@ def test_what_is_seen_from_behind_sends_nothing():
             vars(low).values(), vars(high).values()))), 1)
         lit = transport.illuminate(both, light, np.eye(3), threads=1)
         assert lit.visibility[below].mean() < 0.8 and (lit.bounced[below].max() > 0) == turned
+        assert (both.enclosed[below].mean() > 0.1) != turned and both.enclosed.min() >= 0 and both.enclosed.max() <= 1
         _, traced, blocked = specular.trace_specular(
             both.grid, index, view, low.normal, low.roughness, np.ones((len(both.surfels), 4), np.float32),
             ggx.build_pyramid(np.zeros((8, 16, 3), np.float32)), np.eye(3), threads=1)

@@ -25,10 +25,10 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size):
+def meet(surfels, to_camera, key, size, foot):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
-    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size)
+    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size, foot)
     return met, np.zeros((count, 7), np.float32)
 
 
@@ -60,6 +60,21 @@ def test_maps_show_where_they_lie():
     skin = replace(square(color=None), pictures=(encoded(picture),))
     image, alpha = drawn(skin)
     assert (image[8:28, 32, 2:] == [0, 0, 1]).all() and np.allclose(image[36:56, 32, 2:], 1) and alpha[8:56, 32].all()
+
+
+def test_feet_lie_on_the_skin():
+    """Those of a tent's ridge, too, below which the mean of a pixel's samples lies."""
+    vertices = np.float32([[-0.3, 0, 0], [0, 0, 0.06], [0.3, 0, 0], [-0.3, 0.5, 0], [0, 0.5, 0.06], [0.3, 0.5, 0]])
+    faces = np.int32([[0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4]])
+    tent = replace(plain(1, 1, 1, 1), vertices=vertices, faces=faces, material=np.zeros(4, np.int32), normal=None,
+                   uv=np.zeros((6, 2), np.float32))
+    seen = []
+    shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
+    skins.draw([skins.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
+               cameras.orbit(20, 50, 2, 40, 64, 64), 5)
+    feet, points = seen[0].foot, seen[0].points.position
+    assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
+    assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
 
 
 def test_what_is_transparent_shows_what_is_behind():
