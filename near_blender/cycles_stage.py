@@ -268,7 +268,7 @@ def set_up(scene: Any) -> None:
     for name in ("use_compositing", "use_sequencer", "use_multiview", "use_freestyle", "use_stamp"):
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
-    cycles.time_limit = 0
+    cycles.time_limit, cycles.use_layer_samples = 0, "IGNORE"
     for name, value in _DENOISING.items():  # what the artist chose stays
         if hasattr(cycles, name) and not cycles.is_property_set(name):
             setattr(cycles, name, value)

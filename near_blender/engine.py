@@ -69,7 +69,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         view_layer = depsgraph.view_layer_eval
         passes.add(self, view_layer)
         self._stamp = stamp.Stamp()
-        assets = sync.collect_assets(depsgraph)
+        leaves = view_layer.use_solid and not ordinary.takes_assets(depsgraph)
+        assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
         assets.darken_held()
@@ -105,7 +106,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
         wanted, ranks = passes.list_wanted(layer), passes.count_ranks(layer)
-        seen = layer.use_sky and not frame.render.film_transparent
+        seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
         if frame.near.ordinary == "LIGHT":

@@ -25,13 +25,21 @@ class CyclesOptions:
     denoise: bool
 
 
-def read_options(frame: Any) -> CyclesOptions:
+def read_options(frame: Any, layer: Any = None) -> CyclesOptions:
     """What the scene `frame` asks for. Samples are NeAR's own once they are set, else what the artist set for Cycles.
     How to denoise (passes, prefilter, quality) is the artist's choice for Cycles, too, else Fast; whether to is not
     taken from there: files made for another denoiser say no, and few samples need it."""
     near, cycles = frame.near, getattr(frame, "cycles", None)
     own = near.is_property_set("samples") or cycles is None or not cycles.is_property_set("samples")
-    return CyclesOptions(near.samples if own else cycles.samples, near.denoise)
+    return CyclesOptions(near.samples if own else _count_samples(cycles, layer), near.denoise)
+
+
+def _count_samples(cycles: Any, layer: Any) -> int:
+    """What Cycles makes of a view layer's own samples."""
+    own, how = getattr(layer, "samples", 0), cycles.use_layer_samples
+    if not own or how == "IGNORE":
+        return cycles.samples
+    return own if how == "USE" else min(own, cycles.samples)
 
 
 def counts(depsgraph: bpy.types.Depsgraph) -> bool:
@@ -39,12 +47,20 @@ def counts(depsgraph: bpy.types.Depsgraph) -> bool:
     frame: Any = depsgraph.scene_eval
     if frame.near.ordinary == "NONE":
         return False
-    return any(instance.show_self and is_ordinary(instance.object) for instance in depsgraph.object_instances)
+    whole = takes_assets(depsgraph)
+    return any(each.show_self and is_ordinary(each.object, whole) for each in depsgraph.object_instances)
 
 
-def is_ordinary(ob: Any) -> bool:
-    """Whether ob, evaluated, is a surface or volume that Cycles draws; a mesh without faces is none."""
-    if ob.type not in SURFACES or sync.is_asset(ob):
+def takes_assets(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether Cycles draws assets, too: the view layer gives everything one material."""
+    frame: Any = depsgraph.scene_eval
+    return depsgraph.view_layer_eval.material_override is not None and frame.near.ordinary == "CYCLES"
+
+
+def is_ordinary(ob: Any, whole: bool = False) -> bool:
+    """Whether ob, evaluated, is a surface or volume that Cycles draws; a mesh without faces is none. whole: as
+    takes_assets."""
+    if ob.type not in SURFACES or sync.is_asset(ob) and not whole:
         return False
     return ob.type != "MESH" or len(ob.data.polygons) > 0
 

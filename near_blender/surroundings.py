@@ -36,7 +36,7 @@ class OrdinaryThings:
         frame: Any = depsgraph.scene_eval
         self.state = cycles_scene.capture(depsgraph)
         self.moving: np.ndarray | None = None  # as exposure.Motion.standing
-        self._assets, self._options = assets, ordinary.read_options(frame)
+        self._assets, self._options = assets, ordinary.read_options(frame, depsgraph.view_layer_eval)
         self._threads = flags.choose_threads(frame)
         self._proxies = sorted({each["name"] for each in assets.instances})
         self._moving = _describe_objects(depsgraph)

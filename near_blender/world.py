@@ -47,8 +47,9 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
     Raises NearError where the World cannot be read.
     """
     scene = depsgraph.scene_eval
-    world: Any = getattr(depsgraph.view_layer_eval, "world_override", None) or scene.world
-    if world is None:
+    layer: Any = depsgraph.view_layer_eval
+    world: Any = getattr(layer, "world_override", None) or scene.world
+    if world is None or not layer.use_sky:
         return WorldLight(environment.uniform((0, 0, 0)))
     if not node_trees.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
@@ -75,11 +76,16 @@ def _exists(image: Any) -> bool:
 
 
 def _with_visibility(world: Any, light: WorldLight) -> WorldLight:
-    """Cycles' Ray Visibility can keep a World from the camera."""
-    rays = getattr(world, "cycles_visibility", None)
-    if rays is None or rays.camera:
+    """Cycles' Ray Visibility can keep a World from the camera, and from whatever it would light; half of that light
+    cannot be left out."""
+    rays, black = getattr(world, "cycles_visibility", None), environment.uniform((0, 0, 0))
+    if rays is None:
         return light
-    return WorldLight(light.environment, environment.uniform((0, 0, 0)))
+    lights = rays.diffuse or rays.glossy
+    if lights and rays.camera:
+        return light
+    return WorldLight(light.environment if lights else black,
+                      (light.backdrop or light.environment) if rays.camera else black)
 
 
 def _plain(color, strength: float) -> WorldLight:

@@ -58,6 +58,11 @@ def test_samples_set_for_cycles_count_until_near_has_its_own(scene):
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
     scene.cycles.samples, scene.cycles.use_denoising = 77, False
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, True)
+    layer = scene.view_layers[0]
+    layer.samples = 99
+    for how, samples in (("USE", 99), ("BOUNDED", 77), ("IGNORE", 77)):
+        scene.cycles.use_layer_samples = how
+        assert ordinary.read_options(scene, layer).samples == samples
     scene.near.samples, scene.near.denoise = 16, False
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, False)
 

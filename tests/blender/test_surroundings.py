@@ -192,6 +192,21 @@ def test_view_layers_and_eyes_see_their_own(scene, tmp_path):
     assert np.flatnonzero(left < 8)[0] > np.flatnonzero(right < 8)[0], "and the wall"
 
 
+def test_one_material_for_all_covers_assets_too(scene, tmp_path):
+    layer = scene.view_layers[0]
+    layer.material_override = bpy.data.materials.new("Grey")
+    made = stage.render(scene, tmp_path)["Combined"][24, 32]
+    assert 0.1 < made[0] < 1.2 * made[1] and made[1] < 1.2 * made[0], "the red ball is grey"
+    layer.material_override, layer.use_solid = None, False
+    assert np.allclose(stage.render(scene, tmp_path)["Combined"], (0.5, 0.5, 0.5, 1), atol=1e-3), "nothing is solid"
+
+
+def test_a_layer_without_sky_is_dark(scene, tmp_path):
+    scene.view_layers[0].use_sky = False
+    made = stage.render(scene, tmp_path)["Combined"]
+    assert made[..., :3].max() < 1e-3 and made[..., 3].min() == 1
+
+
 def test_frames_of_an_animation_follow_what_moves(scene, tmp_path):
     post = add_post()
     for frame, x in ((1, -0.6), (2, 0.6)):
