@@ -197,9 +197,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
                 self.update_stats("", shown)
             self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
         answers = [job.result() for job in sorted(jobs, key=lambda job: not job.failed)]
-        for job in jobs:
-            if job.warning:
-                self.report({"WARNING"}, job.warning)
+        for warning in dict.fromkeys(job.warning for job in jobs if job.warning):
+            self.report({"WARNING"}, warning)
         return answers
 
     def _is_stopped(self) -> bool:

@@ -100,11 +100,12 @@ def _fit(ob: bpy.types.Object) -> np.ndarray:
     """The affine map of ob's base mesh; of the asset's extent alone where that has no rest positions."""
     ob = ob.original
     rest, now = _positions(ob.data)
-    if len(rest) < 4 or not np.isfinite(now).all():
+    finite = np.isfinite(now).all(1)
+    if finite.sum() < 4:
         asset = payload.decode_asset(ob)
         extent = asset.extent if asset is not None else 1.0
         return np.diag([extent, extent, extent, 1.0])
-    return fit(rest, now)[0]
+    return fit(rest[finite], now[finite])[0]
 
 
 def fit(rest: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, float]:
