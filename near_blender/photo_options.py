@@ -19,8 +19,31 @@ SHAPE = ("thickness", "symmetry", "seed")
 CAMERA = ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
 
 
-class PhotoOptions:
-    """Properties for an operator or a property group."""
+class ShapeOptions:
+    """What an artist can say of the object, as properties for an operator or a property group."""
+
+    thickness: EnumProperty(
+        name="Thickness", default="AUTO",
+        items=[
+            ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
+            ("THIN", "Flat", "Wings, sheets, reliefs: much thinner than wide"),
+            ("ROUND", "Round", "As deep as its outline is wide, part by part"),
+            ("FULL", "Full", "As deep as the networks think"),
+            ("TURNED", "Turned", "The same from all around an upright axis, as bottles, vases and lamps are"),
+            ("CUP", "Cup", "Turned, and open on top; a handle stays")],
+        description="How deep the object is behind what a single photo shows")
+    symmetry: EnumProperty(
+        name="Symmetry", default="AUTO",
+        items=[
+            ("AUTO", "Automatic", "Colours of the hidden side are its mirror image's where the photo shows that"),
+            ("ON", "On", "The left mirrors the right: an oblique photo whose side is told shows both"),
+            ("OFF", "Off", "Nothing is taken from a mirror image")],
+        description="Whether the object's left is the mirror image of its right")
+    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
+
+
+class PhotoOptions(ShapeOptions):
+    """And of the photo of it."""
 
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
@@ -49,31 +72,13 @@ class PhotoOptions:
     azimuth: FloatProperty(
         name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
-    thickness: EnumProperty(
-        name="Thickness", default="AUTO",
-        items=[
-            ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
-            ("THIN", "Flat", "Wings, sheets, reliefs: much thinner than wide"),
-            ("ROUND", "Round", "As deep as its outline is wide, part by part"),
-            ("FULL", "Full", "As deep as the networks think"),
-            ("TURNED", "Turned", "The same from all around an upright axis, as bottles, vases and lamps are"),
-            ("CUP", "Cup", "Turned, and open on top; a handle stays")],
-        description="How deep the object is behind what a single photo shows")
-    symmetry: EnumProperty(
-        name="Symmetry", default="AUTO",
-        items=[
-            ("AUTO", "Automatic", "Colours of the hidden side are its mirror image's where the photo shows that"),
-            ("ON", "On", "The left mirrors the right: an oblique photo whose azimuth is told shows both"),
-            ("OFF", "Off", "Nothing is taken from a mirror image")],
-        description="Whether the object's left is the mirror image of its right")
-    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
 
 
 class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
     path: StringProperty(name="Photo", subtype="FILE_PATH", description="The photo that the asset was made from")
 
 
-NAMES = tuple(PhotoOptions.__annotations__)
+NAMES = (*PhotoOptions.__annotations__, *ShapeOptions.__annotations__)
 
 
 def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...]) -> None:
@@ -86,8 +91,12 @@ def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...
 
 def list_arguments(options: Any) -> dict[str, Any]:
     """What create.create_from_image is told of them, but for the photo and what finds the object in it."""
-    return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed,
-            "matting": options.matting.lower()}
+    return list_shape_arguments(options) | {"matting": options.matting.lower()}
+
+
+def list_shape_arguments(options: Any) -> dict[str, Any]:
+    """The same of the object alone."""
+    return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed}
 
 
 def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:

@@ -12,12 +12,11 @@ from bpy.props import (
     CollectionProperty,
     EnumProperty,
     FloatProperty,
-    IntProperty,
     StringProperty,
 )
 from bpy.utils import previews
 
-from .. import client, geometry
+from .. import client, geometry, photo_options
 from .._core import errors
 from .._core import shot as shots
 from . import jobs
@@ -46,7 +45,7 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
         description="How far the photo looks down on the object")
 
 
-class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
+class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
@@ -62,7 +61,6 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
         name="Refine", default=False,
         description="Change the colours until the photos come back; views between them become a little worse where the "
                     "shape is wrong")
-    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses unseen surface differently")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -94,8 +92,16 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
                 line.prop(photo, "azimuth")
                 line.prop(photo, "elevation")
         self.layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        count = sum(bool(photo.path) for photo in self.photos)
         row = self.layout.row()
-        row.prop(self, "refine")
+        for name, matters in (("symmetry", not self.mesh_object), ("thickness", count < 2 and not self.mesh_object)):
+            part = row.row()
+            part.enabled = matters
+            part.prop(self, name)
+        row = self.layout.row()
+        part = row.row()
+        part.enabled = count > 1
+        part.prop(self, "refine")
         row.prop(self, "seed")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -106,8 +112,8 @@ class NEAR_OT_create_asset_from_photos(bpy.types.Operator):
             first, mesh = Path(str(taken[0].picture)), None
             if self.mesh_object:
                 mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
-            job = client.create_from_image(taken, name=first.stem, source=first.name, seed=self.seed, normalize=True,
-                                           refine=self.refine, mesh=mesh)
+            job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
+                                           refine=self.refine, **photo_options.list_shape_arguments(self))
             return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
 

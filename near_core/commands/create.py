@@ -100,8 +100,8 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
                            "outline is wide, full, as deep as the networks think, turned, the same from all around as "
                            "bottles are, or cup, turned and open on top; default: auto, part by part")
     what.add_argument("--symmetry", choices=SYMMETRIES, default="auto",
-                      help="of a single photo: on, the object's left is the mirror image of its right, in shape too, "
-                           "so that a photo from obliquely (--azimuth) shows both; off, nothing is taken from a mirror "
+                      help="on, the object's left is the mirror image of its right, in shape too, so that a photo from "
+                           "obliquely (--azimuth) shows both; off, nothing is taken from a mirror "
                            "image; default: auto, colours are where the other side is seen")
     what.add_argument("--refine", action="store_true",
                       help="change the colours of several photos until these come back; views in between become a "

@@ -20,20 +20,33 @@ from .view import PhotoView, compute_cell_centres, look_up, project
 def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progress = silent,
                         config: ReconstructionConfig = ReconstructionConfig(),
                         fusion: FusionConfig = FusionConfig()) -> Mesh:
-    """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned."""
+    """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
+    What is symmetric by an artist's hint is carved by every outline's mirror image in x = 0, too."""
     progress("Shape", 0.0)
-    logits = predict_solid(model, views)
+    logits = _balance(predict_solid(model, views), config)
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
-    hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
+    hull = _carve(silhouettes, SURFEL_RESOLUTION, config)
     low, high = _find_bounds(views, hull, fusion)
     hull = cut_to_bounds(hull, low, high)
     solid = weigh_evidence(views, blur_binomial(logits), hull, config, fusion, part(progress, 0.5, 0.8))
+    solid = _balance(solid, config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
-        hull = cut_to_bounds(carve_hull(silhouettes, resolution), low, high)
+        hull = cut_to_bounds(_carve(silhouettes, resolution, config), low, high)
     progress("Shape", 0.9)
     return extract_mesh(np.minimum(hull, resize_grid(solid, resolution)), config.smoothing)
+
+
+def _balance(grid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A grid (R, R, R), as much its own mirror image in x = 0 if that is the hint."""
+    return (grid + grid[::-1]) / 2 if config.symmetry == "on" else grid
+
+
+def _carve(silhouettes: list[Silhouette], resolution: int, config: ReconstructionConfig) -> np.ndarray:
+    """hull.carve_hull, by mirror images as well if that is the hint."""
+    hull = carve_hull(silhouettes, resolution)
+    return np.minimum(hull, hull[::-1]) if config.symmetry == "on" else hull
 
 
 def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,

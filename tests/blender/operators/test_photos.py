@@ -12,13 +12,13 @@ from near_blender import payload
 from near_blender.operators import photos
 
 
-def save_egg(path, width=0.3, height=0.4) -> str:
-    """A shaded egg in the middle of a transparent picture."""
+def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
+    """A shaded egg in the middle of a transparent picture. notch: without what is on the upper left."""
     y, x = (np.mgrid[:128, :128] - 63.5) / 128
     off = np.hypot(x / width, y / height)
     pixels = np.zeros((128, 128, 4), np.uint8)
     pixels[..., :3] = (np.array([180, 120, 60]) * np.clip(1.2 - 0.6 * off, 0, 1)[..., None]).astype(np.uint8)
-    pixels[..., 3] = 255 * (off < 1)
+    pixels[..., 3] = 255 * ((off < 1) & ~(notch & (x < -0.08) & (y < -0.08)))
     Image.fromarray(pixels).save(path)
     return str(path)
 
@@ -42,10 +42,11 @@ def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):
-    front, side = save_egg(tmp_path / "front.png"), save_egg(tmp_path / "side.png", width=0.2)
+    """One that is symmetric: what the front lacks on the left, it lacks on the right, too."""
+    front, side = save_egg(tmp_path / "front.png", notch=True), save_egg(tmp_path / "side.png", width=0.2)
     chosen = [row(path, view) for path, view in ((front, "FRONT"), (side, "RIGHT"))]
     try:
-        bpy.ops.near.create_asset_from_photos(photos=chosen)
+        bpy.ops.near.create_asset_from_photos(photos=chosen, symmetry="ON")
     except RuntimeError as error:
         if "no trained photo networks" in str(error):
             pytest.skip("the photo networks are not trained yet")
@@ -53,6 +54,8 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
     place = payload.decode_asset(bpy.context.object).surfels.position
     wide, deep, high = np.ptp(place, 0)
     assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
+    upper = place[place[:, 2] > 0.2, 0]
+    assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
 
 
 @pytest.mark.parametrize("chosen, words", [
