@@ -113,7 +113,7 @@ def read_hints(text: str) -> hints.Hints | None:
         dabs = {side: np.array(known.get(side, ()), np.float32).reshape(-1, 3) for side in ("inside", "outside")}
         box = tuple(known["box"]) if "box" in known else None
         return hints.Hints(box, number=int(known.get("number", 0)), **dabs) if known else None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

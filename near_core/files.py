@@ -1,11 +1,13 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and JSON that somebody wrote."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import NearError
 
@@ -34,3 +36,13 @@ def write(path: str | Path, data: bytes | str) -> None:
     """Writes bytes, or text as UTF-8, whole or not at all. Raises NearError as `writing`."""
     with writing(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def read_json(path: Path, fix: str) -> Any:
+    """What a JSON file holds. fix: what to do where it is none. Raises NearError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+    except (ValueError, RecursionError) as error:  # brackets in a thousand brackets are no file of ours
+        raise NearError(f"{path.name} is not valid JSON.", fix) from error

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from .. import files
 from ..errors import NearError
 from ..scene import camera
 
 FAILED, INTERRUPTED = 2, 130
+AS_DESCRIBED = "Compare it with docs/formats.md."
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,26 +84,18 @@ def read_cameras(path: Path | None, frames: Path | None, size: tuple[int, int] |
 
     size: width and height in pixels, in place of what the files say. Raises NearError.
     """
-    base = read_json(path) if path else {}
+    base = files.read_json(path, AS_DESCRIBED) if path else {}
     base = base.get("camera", base) if isinstance(base, dict) else base
-    listed = read_json(frames) if frames else [{}]
+    listed = files.read_json(frames, AS_DESCRIBED) if frames else [{}]
     if isinstance(listed, dict):
         listed = listed.get("frames")
+    if isinstance(listed, list):
+        listed = [frame.get("camera", frame) if isinstance(frame, dict) else frame for frame in listed]
     if not isinstance(base, dict) or not isinstance(listed, list) or not all(isinstance(f, dict) for f in listed):
-        raise NearError(f"{(frames or path).name} does not describe cameras.", "Compare it with docs/formats.md.")
+        raise NearError(f"{(frames or path).name} does not describe cameras.", AS_DESCRIBED)
     if not listed:
         raise NearError(f"{frames.name} lists no cameras.", "Add one at least.")
-    return [camera.from_json({**base, **frame.get("camera", frame)}, size) for frame in listed]
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises NearError."""
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
-    except ValueError as error:
-        raise NearError(f"{path.name} is not valid JSON.", "Compare it with docs/formats.md.") from error
+    return [camera.from_json({**base, **frame}, size) for frame in listed]
 
 
 def require_suffix(path: Path, *suffixes: str) -> None:

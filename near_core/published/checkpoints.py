@@ -94,7 +94,7 @@ def look_up(source: Source) -> Record:
         revision = str(json.loads(download.read(f"{find_hub()}/api/models/{repository}"))["sha"])
         listed = json.loads(download.read(f"{find_hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
         files = [_file(entry) for entry in listed if entry["type"] == "file"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NearError(f"The hub's description of {source.title} could not be read.", "Try again later.") from error
     wanted = [each for each in _wanted(files) if re.fullmatch(source.parts or ".*", each.path)]
     if not re.fullmatch(r"\w{7,64}", revision) or not wanted or len(wanted) > MOST_FILES:
@@ -189,7 +189,7 @@ def read_record(folder: Path) -> Record | None:
         stored = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
         files = [_checked(File(**each)) for each in stored.pop("files")]
         return Record(**stored, files=files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

@@ -147,7 +147,7 @@ def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], pro
         stored = json.loads(kept.read_text(encoding="utf-8"))
         if stored["packages"] == list(wanted):
             return stored["wheels"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     index = ["--extra-index-url", build.index] if build.index else []
     _follow([python, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--no-input",

@@ -6,16 +6,19 @@ Layout: meta.json, views/<asset>/<n>.json + <n>.exr (docs/datasets.md).
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ... import image, mesh
+from ... import files, image, mesh
 from ...errors import NearError
 from ...scene import Camera, Environment, camera, environment
+
+# what meta.json holds beside numbers: lists of names, a name, names by name
+META = {"assets": list, "exclude_groups": list, "exclude_hdris": list, "unfinished": list, "models": str, "hdris": str,
+        "files": dict, "categories": dict}
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class Dataset:
         self.meta = _read_json(self.path / "meta.json")
         if not isinstance(self.meta.get("assets"), list):
             raise NearError(f"{self.path.name}/meta.json lists no assets.", "Choose a folder made by render-dataset.")
+        for key, kind in META.items():
+            value = self.meta.get(key, kind())
+            names = [value] if kind is str else [*value, *value.values()] if isinstance(value, dict) else value
+            if not isinstance(value, kind) or not all(isinstance(name, str) and name.isprintable() for name in names):
+                raise NearError(f"{self.path.name}/meta.json has {key} that are none.", "Render the set again.")
 
     @property
     def assets(self) -> list[str]:
@@ -160,12 +168,7 @@ def read_models_csv(folder: Path) -> dict[str, dict]:
 
 
 def _read_json(path: Path) -> dict:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NearError(f"{path} could not be read ({error.strerror}).", "Check the data set's folder.") from error
-    except ValueError as error:
-        raise NearError(f"{path} is not JSON.", "Render it again.") from error
+    data = files.read_json(path, "Render it again.")
     if not isinstance(data, dict):
         raise NearError(f"{path} is not a JSON object.", "Render it again.")
     return data

@@ -64,7 +64,7 @@ class Checkpoint:
             described = json.loads(path.read_text(encoding="utf-8"))
             kind, arguments = described["name"], dict(described.get("args") or {})
             kind = kind.removeprefix("Elastic")  # how the published classes are called that can save memory in training
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _damaged(path, "is missing or damaged") from error
         if kind not in NETWORKS:
             raise NearError(f"{path.name} asks for a network of the kind {kind}, which is not known here.",
@@ -192,7 +192,7 @@ def _model_type(path):
     """What a configuration of the hub's says of a network; None where there is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
