@@ -25,9 +25,10 @@ LONG = {
 }
 
 # tests of what many modules do together
-TOGETHER = {"attacks/test_bad_input", "blender/test_registration", "blender/test_same_pixels", "blender/test_scenes",
-            "commands/test_help", "gui/test_bake", "gui/test_composed", "gui/test_creation", "gui/test_draft",
-            "gui/test_matte", "gui/test_window", "test_build", "test_docs", "test_rooms"}
+TOGETHER = {"attacks/test_bad_input", "attacks/test_execution", "attacks/test_hunt", "blender/test_registration",
+            "blender/test_same_pixels", "blender/test_scenes", "commands/test_help", "gui/test_bake",
+            "gui/test_composed", "gui/test_creation", "gui/test_draft", "gui/test_matte", "gui/test_window",
+            "test_build", "test_docs", "test_rooms"}
 
 
 def imports(module: str) -> set[str]:

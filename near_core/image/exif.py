@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-import struct
 from pathlib import Path
+
+from ..errors import NearError
+from .guard import explain_errors, open_picture
 
 # EXIF 2.32: the numbers of the fields, and the millimetres in a unit of the focal plane's resolution
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_35, _PLANE_X, _PLANE_UNIT = 0x8769, 37386, 41989, 41486, 41488
@@ -19,10 +21,8 @@ def read_field_of_view(path: str | Path) -> float | None:
     None where the file doesn't say, or says what can't be. Of a photo that was cut smaller it is the camera's, which is
     too wide.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as file:
+        with explain_errors(Path(path)), open_picture(Path(path), "It") as file:
             exif, (width, height) = file.getexif(), file.size
             noted = exif.get_ifd(_EXIF)
             if exif.get(_ORIENTATION, 1) >= 5:  # stored on its side
@@ -35,7 +35,6 @@ def read_field_of_view(path: str | Path) -> float | None:
                 pixels = (float(noted.get(_FOCAL_LENGTH, 0)) * float(noted.get(_PLANE_X, 0)) / unit
                           * max(file.size) / max(stored, 1))
             fov = math.degrees(2 * math.atan(width / 2 / pixels)) if pixels > 0 else 0.0
-    except (OSError, ValueError, TypeError, ZeroDivisionError, SyntaxError, OverflowError, struct.error,
-            Image.DecompressionBombError):
+    except NearError:
         return None
     return fov if 1 < fov < 150 else None

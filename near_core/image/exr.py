@@ -14,6 +14,7 @@ from .guard import check_size, explain_errors
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
 _NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
 _ORDER = "RGBAXYZWUV"
+MAX_VALUES = 2**31  # of all passes together
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -34,9 +35,13 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(2, "No such file")
     with OpenEXR.File(str(path), header_only=True) as file:
+        values = 0
         for part in file.parts:
             (x0, y0), (x1, y1) = part.header["dataWindow"]
             check_size(int(x1) - int(x0) + 1, int(y1) - int(y0) + 1, path)
+            values += (int(x1) - int(x0) + 1) * (int(y1) - int(y0) + 1) * len(part.header["channels"])
+        if values > MAX_VALUES:
+            raise NearError(f"The passes of {path.name} hold {values / 1e6:.0f} million values.", "Save fewer of them.")
     groups: dict[str, dict[str, np.ndarray]] = {}
     with OpenEXR.File(str(path), separate_channels=True) as file:
         for part in file.parts:

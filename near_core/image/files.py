@@ -11,7 +11,7 @@ from ..errors import NearError
 from ..files import writing
 from .color import srgb_decode, srgb_encode
 from .exr import choose_layer, open_layers
-from .guard import check_size, explain_errors
+from .guard import check_size, explain_errors, open_picture
 from .hdr import read_hdr
 
 CONVERTED = (".heic", ".heif")  # what phones write; HEVC is patented, so Pillow does not read it
@@ -78,19 +78,16 @@ def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -
 
 def _read_pillow(path: Path) -> np.ndarray:
     """(H, W, C) uint8 or uint16 sRGB, turned upright by its EXIF orientation."""
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    try:
-        with Image.open(path) as file:
-            check_size(file.width, file.height, path)
-            picture = ImageOps.exif_transpose(file)
-            deep = picture.mode.startswith("I")  # grey of 16 bits, all of which count
-            if not deep and (picture.mode in ("P", "PA") or "transparency" in picture.info):
-                picture = picture.convert("RGBA")
-            picture = picture if deep else _converted(picture)
-            values = np.asarray(picture)
-    except Image.DecompressionBombError as error:
-        raise NearError(f"{path.name} has more pixels than NeAR reads.", "Scale it down.") from error
+    with open_picture(path, path.name) as file:
+        check_size(file.width, file.height, path)
+        picture = ImageOps.exif_transpose(file)
+        deep = picture.mode.startswith("I")  # grey of 16 bits, all of which count
+        if not deep and (picture.mode in ("P", "PA") or "transparency" in picture.info):
+            picture = picture.convert("RGBA")
+        picture = picture if deep else _converted(picture)
+        values = np.asarray(picture)
     if values.dtype not in (np.uint8, np.uint16):
         values = np.clip(values, 0, 65535).astype(np.uint16)
     if values.ndim == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from contextlib import contextmanager
@@ -9,7 +10,12 @@ from pathlib import Path
 
 from ..errors import NearError
 
+# no others: what is PostScript, Pillow hands to a program
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TGA", "TIFF")
 MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
+# what libraries raise where a file is damaged
+DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, SyntaxError, ArithmeticError,
+           AttributeError, struct.error, zlib.error)
 
 
 @contextmanager
@@ -23,12 +29,9 @@ def explain_errors(path: Path):
         raise NearError(f"{path.name} does not fit into memory.", "Scale it down.") from error
     except ImportError as error:
         raise NearError(f"{path.name} needs the Python package {error.name}.", f"Install {error.name}.") from error
-    except OSError as error:
-        if error.strerror:
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.strerror:
             raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
-        raise NearError(f"{path.name} is damaged or not what its name says.", "Save it again.") from error
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError, SyntaxError, struct.error,
-            zlib.error) as error:
         raise NearError(f"{path.name} is damaged or not what its name says.", "Save it again.") from error
 
 
@@ -38,3 +41,14 @@ def check_size(width: int, height: int, path: Path) -> None:
         raise ValueError("empty picture")
     if width * height > MAX_PIXELS:
         raise NearError(f"{path.name} has {width} x {height} pixels, more than NeAR reads.", "Scale it down.")
+
+
+def open_picture(source: Path | bytes, what: str):
+    """A file or its bytes as a Pillow picture that is not decoded yet. what: how messages name it. Raises what Pillow
+    does, and NearError where it is too large."""
+    from PIL import Image
+
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise NearError(f"{what} has more pixels than NeAR reads.", "Scale it down.") from error

@@ -75,8 +75,9 @@ class _File:
                  if "mesh" in node for primitive in self.header["meshes"][node["mesh"]]["primitives"]
                  if primitive.get("mode", _TRIANGLES) in (_TRIANGLES, _STRIP, _FAN)]
         triangles = sum(self.triangle_count(primitive) for _, primitive, _ in found)
-        if triangles > MAX_TRIANGLES:
-            raise too_many(self.path.name, triangles)
+        corners = sum(self.corner_count(primitive) for _, primitive, _ in found)
+        if max(triangles, corners / 3) > MAX_TRIANGLES:
+            raise too_many(self.path.name, max(triangles, corners / 3))
         if not triangles:
             raise NearError(f"{self.path.name} has no faces.", "Choose a mesh with a surface.")
         parts = []
@@ -117,6 +118,10 @@ class _File:
         """How many triangles a primitive says it has; nothing of it is read."""
         corners = self.header["accessors"][primitive.get("indices", primitive["attributes"]["POSITION"])]["count"]
         return corners // 3 if primitive.get("mode", _TRIANGLES) == _TRIANGLES else max(corners - 2, 0)
+
+    def corner_count(self, primitive: dict) -> int:
+        """How many vertices a primitive says it has, whether or not triangles use them; nothing of it is read."""
+        return self.header["accessors"][primitive["attributes"]["POSITION"]]["count"]
 
     def primitive(self, primitive: dict, matrix: np.ndarray) -> Mesh:
         """matrix: (1 or V, 4, 4), of all vertices or of each, to the scene."""
@@ -213,6 +218,10 @@ class _File:
             picture = self.header["images"][index]
             data = self.view(picture["bufferView"]) if "bufferView" in picture else self.resource(picture["uri"])
             self.images[index] = texture.decode(data, f"A texture of {self.path.name}")
+            texels = sum(each.size // 4 for each in self.images.values())
+            if texels > 4 * texture.MAX_PIXELS:
+                raise NearError(f"The textures of {self.path.name} have {texels / 1e6:.0f} million pixels.",
+                                "Scale them down to 4096 pixels or less.")
         return self.images[index]
 
     def accessor(self, index: int) -> np.ndarray:

@@ -6,7 +6,6 @@ import contextlib
 import io
 import math
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 # options of a map in an .mtl -> how many values may follow
 _OPTIONS = {"-blendu": 1, "-blendv": 1, "-cc": 1, "-clamp": 1, "-texres": 1, "-bm": 1, "-boost": 1, "-imfchan": 1,
             "-type": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
+_POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # as a texture it would be handed to a program
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -40,8 +40,9 @@ def read(path: Path) -> Mesh:
             raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
         parts, materials = zip(*(_part(arguments, index, obj, path) for index, arguments in enumerate(found)))
         return merge(list(parts), materials)
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, AssertionError, OSError,
-            struct.error) as error:
+    except (NearError, MemoryError):
+        raise
+    except Exception as error:  # trimesh raises what it meets
         raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
 
 
@@ -77,7 +78,9 @@ class _Folder:
         name = _split_options(name)[0]
         for each in (name, re.split(r"[\\/]", name)[-1]):
             with contextlib.suppress(NearError, OSError, ValueError):
-                return read_beside(self.path, each)
+                data = read_beside(self.path, each)
+                if not data.startswith(_POSTSCRIPT):
+                    return data
         raise FileNotFoundError(name)
 
     __getitem__ = get

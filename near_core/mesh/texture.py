@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 
 from ..errors import NearError
 from ..image import srgb_decode
+from ..image.guard import DAMAGED, open_picture
 
 MAX_PIXELS = 16384 * 8192
 LINEAR = srgb_decode(np.arange(256) / 255)  # of sRGB code values
@@ -15,15 +14,14 @@ LINEAR = srgb_decode(np.arange(256) / 255)  # of sRGB code values
 
 def decode(data: bytes, what: str) -> np.ndarray:
     """An encoded picture as (h, w, 4) uint8. what: how messages name it. Raises NearError."""
-    from PIL import Image
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with open_picture(bytes(data), what) as picture:
             check_size(picture.width, picture.height, what)
             if picture.mode.startswith("I;16"):  # Pillow would clip, not scale
                 grey = (np.asarray(picture).astype(np.float32) / 257 + 0.5).astype(np.uint8)
                 return drop_alpha(np.repeat(grey[..., None], 4, 2))
             return np.asarray(picture.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise NearError(f"{what} could not be decoded.", "Save it as PNG or JPEG.") from error
 
 
