@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+import tokenize
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,7 @@ import numpy as np
 from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
+from ..image.guard import DAMAGED
 from . import near_file, skin
 from .layout import VoxelMaterial
 from .near_file import MAX_BYTES, hash_bytes
@@ -28,6 +31,8 @@ RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
 MAX_SURFELS = 4_000_000
 MAX_TEXELS = 16_000_000
+SURFEL_TYPES = {"surfel_position": np.uint16, "surfel_normal": np.int16, "surfel_shading_normal": np.int16,
+                "surfel_base_color": np.float16, "surfel_material": np.uint8, "surfel_area": np.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +155,7 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     coords, material, slat = tensors["coords"], tensors["material"], tensors["slat"]
     count = len(coords)
     fits = (coords.dtype == np.uint8 and coords.shape == (count, 3) and 0 < count <= MAX_VOXELS
-            and material.shape == (count, VoxelMaterial.COLUMNS)
+            and material.dtype == slat.dtype == np.float16 and material.shape == (count, VoxelMaterial.COLUMNS)
             and slat.ndim == 2 and len(slat) == count and slat.shape[1] <= 256
             and int(coords.max()) < RESOLUTION and np.isfinite(material.astype(np.float32)).all()
             and np.isfinite(slat.astype(np.float32)).all())
@@ -161,6 +166,7 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
     if "surfel_position" in tensors:
         surfels = len(tensors["surfel_position"])
         if not (0 < surfels <= MAX_SURFELS and tensors["surfel_area"].shape == (surfels,)
+                and all(tensors[name].dtype == dtype for name, dtype in SURFEL_TYPES.items())
                 and all(tensors[k].shape == (surfels, n) for k, n in shapes.items())
                 and np.isfinite(tensors["surfel_base_color"].astype(np.float32)).all()
                 and np.isfinite(tensors["surfel_area"].astype(np.float32)).all()):
@@ -211,16 +217,18 @@ def _read_published(data: bytes, path: Path) -> NeuralAsset:
     damaged = NearError(f"{path.name} is not a published latent (feats, coords).", "Choose an intact .npz file.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            listed = archive.infolist()
+            if sum(entry.file_size for entry in listed) > MAX_BYTES or not all(
+                    entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in listed):
                 raise damaged
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            coords = arrays["coords"]
-            slat = np.concatenate([arrays[k] for k in ("feats", "color_feats", "brm_feats") if k in arrays], 1)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+            coords = _read_array(archive, "coords")
+            slat = np.concatenate([_read_array(archive, name) for name in ("feats", "color_feats", "brm_feats")
+                                   if f"{name}.npy" in archive.namelist()], 1)
+    except (zipfile.BadZipFile, tokenize.TokenError, *DAMAGED) as error:
         raise damaged from error
-    if coords.ndim != 2 or coords.shape[1] != 3 or not 0 < len(coords) <= MAX_VOXELS or len(slat) != len(coords):
+    if coords.shape[1] != 3 or not 0 < len(coords) <= MAX_VOXELS or len(slat) != len(coords):
         raise damaged
-    if coords.min() < 0 or coords.max() >= RESOLUTION or not np.isfinite(slat).all():
+    if coords.min() < 0 or not coords.max() < RESOLUTION or not np.isfinite(slat).all():
         raise damaged
     material = np.zeros((len(coords), VoxelMaterial.COLUMNS), np.float16)
     # a grey stand-in for models that cannot read the latent
@@ -229,6 +237,20 @@ def _read_published(data: bytes, path: Path) -> NeuralAsset:
     material[:, VoxelMaterial.NORMAL] = encode_octahedral(estimate_voxel_normals(coords.astype(int)))
     return NeuralAsset(np.ascontiguousarray(coords, np.uint8), material, slat.astype(np.float16), name=path.stem[:32],
                        source=path.name, model="near")
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array (N, C) of numbers out of an .npz, which has to hold as much as it promises before room is made for it.
+    Raises DAMAGED, BadZipFile and TokenError."""
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, columns_first, dtype = read(file)
+        count = math.prod(shape)
+        if len(shape) != 2 or min(shape) < 0 or dtype.kind not in "iuf" or count * dtype.itemsize > MAX_BYTES:
+            raise ValueError(name)
+        values = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+    return values.reshape(shape[::-1]).T if columns_first else values.reshape(shape)
 
 
 def estimate_voxel_normals(coords: np.ndarray) -> np.ndarray:
