@@ -224,8 +224,8 @@ class WorkerProcess:
                 if event["event"] == "hello":
                     hung.cancel()
                 self._handle(event)
-        except (OSError, ValueError) as error:  # half a frame: it died while it spoke
-            log.add(f"The worker's answer was cut off ({error}).")
+        except (OSError, *protocol.MALFORMED) as error:  # half a frame, as it died while it spoke, or none
+            log.add(f"The worker's answer could not be read ({error!r}).")
             process.kill()
         finally:
             hung.cancel()

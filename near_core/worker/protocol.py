@@ -8,6 +8,7 @@ frees the file for the next message. Nothing is pickled: what may arrive is list
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import struct
@@ -29,6 +30,9 @@ TYPES = {kind.__name__: kind for kind in (
     Camera, Settings, Lamp, AssetLook, Shutter, Lens, Probe, Occluders, Deformation, Mesh, Material, Shot, Hints)}
 START = b"\nNEAR\n"  # the child's first bytes; what a library printed before them is no message
 MAX_MESSAGE = 64 * 2**20  # bytes of JSON
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, SyntaxError,
+             NearError)
+MAX_SPARE = 256 * 2**20  # bytes that an array file may be larger than what lies in it
 _ALIGN = 64  # bytes
 
 
@@ -61,27 +65,38 @@ class Channel:
             self._frame({"message": tree, "offsets": offsets})
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message, its arrays copied; None when the other side is gone."""
+        """The next message, its arrays copied; None when the other side is gone. Raises OSError and ValueError for
+        what is no message."""
         while True:
             head = self._read.read(4)
             if len(head) < 4:
                 return None
             (length,) = struct.unpack("<I", head)
-            text = self._read.read(length) if length <= MAX_MESSAGE else b""
-            if len(text) < length or not text:
+            if not 0 < length <= MAX_MESSAGE:
+                raise ValueError(f"a message of {length} bytes")
+            text = self._read.read(length)
+            if len(text) < length:
                 return None
-            frame = json.loads(text)
-            if "taken" in frame:
-                with self._lock:
-                    self._out.release()
-                continue
-            if not frame["offsets"]:
-                return _unpack(frame["message"], [], b"")
-            with open(self._incoming, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-                message = _unpack(frame["message"], frame["offsets"], mapped)
+            try:
+                message = self._open(json.loads(text))
+            except MALFORMED as error:
+                raise ValueError(f"no message: {error!r}") from error
+            if message is not None:
+                return message
+
+    def _open(self, frame: dict) -> dict[str, Any] | None:
+        """A frame's message; None where it only says that arrays were taken."""
+        if "taken" in frame:
             with self._lock:
-                self._frame({"taken": 1})
-            return message
+                self._out.release()
+            return None
+        if not frame["offsets"]:
+            return {**_unpack(frame["message"], [], b"")}
+        with open(self._incoming, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            message = {**_unpack(frame["message"], frame["offsets"], mapped)}
+        with self._lock:
+            self._frame({"taken": 1})
+        return message
 
     def close(self) -> None:
         """Lets go of this side's array file."""
@@ -132,7 +147,7 @@ class ArrayFile:
         self._file.close()
 
     def _grow(self, end: int) -> None:
-        size = max(end, 2 * self._size, 1 << 20)
+        size = max(end + min(end, MAX_SPARE), 1 << 20)  # room to spare, so that it seldom grows
         if self._map is not None:
             self._map.close()
             self._map = None
@@ -192,7 +207,9 @@ def _unpack(tree: Any, offsets: list[int], mapped: bytes | mmap.mmap) -> Any:
             return node
         if "$array" in node:
             dtype, shape = np.dtype(node["$array"][0]), node["$array"][1]
-            offset, count = next(rest), int(np.prod(shape, dtype=np.int64))
+            offset, count = next(rest, None), math.prod(shape)
+            if dtype.hasobject or min(shape, default=0) < 0 or len(mapped) < count * dtype.itemsize:
+                raise ValueError("an array of what was not sent")
             if not count:
                 return np.empty(shape, dtype)
             return np.frombuffer(mapped, dtype, count, offset).reshape(shape).copy()

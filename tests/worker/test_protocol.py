@@ -59,7 +59,16 @@ def test_array_file_grows_and_starts_over_when_all_was_taken(tmp_path):
             assert (there.receive()["a"] == k).all()
         there.send({"done": round_})
         assert here.receive() == {"done": round_}  # reads the three acknowledgements on the way
-    assert (tmp_path / "a").stat().st_size < 3 * 4 * 300_000 * 2, "space must be used again"
+    assert (tmp_path / "a").stat().st_size <= 3 * 4 * 300_000 * 2, "space must be used again"
+
+
+def test_a_large_message_takes_little_more_room_than_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_SPARE", 1 << 20)
+    here, there = make_channels(tmp_path)
+    for megabytes in (1, 3, 5):
+        here.send({"a": np.zeros(megabytes << 20, np.uint8)})
+        assert len(there.receive()["a"]) == megabytes << 20
+    assert (tmp_path / "a").stat().st_size <= 10 << 20, "three messages, the last of which 5 MB, and 1 MB to spare"
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no limit of a file's size to run into")
