@@ -75,6 +75,13 @@ def find_matte(path: str, hints) -> JobHandle:
     return _embedded.creating.submit("find_matte", path=path, hints=hints)
 
 
+def find_pose(shot, shape, matting: str, stance=None, fits: bool = False) -> JobHandle:
+    """From where a photo shows a shape, scene.Occluders, as worker.operations.Operations.find_pose answers."""
+    keep = {"kind": "occluders", "data": shape, "name": "The shape"}
+    return _embedded.creating.submit("find_pose", needs={shape.hash: lambda: keep}, shot=shot, shape=shape.hash,
+                                     matting=matting, stance=stance, fits=fits)
+
+
 def register() -> None:
     atexit.register(stop_workers)
 

@@ -27,7 +27,8 @@ LONG = {
 # tests of what many modules do together
 TOGETHER = {"attacks/test_bad_input", "attacks/test_execution", "attacks/test_hunt", "blender/test_registration",
             "blender/test_same_pixels", "blender/test_scenes", "commands/test_help", "gui/test_bake",
-            "gui/test_composed", "gui/test_creation", "gui/test_draft", "gui/test_matte", "gui/test_window",
+            "gui/test_composed", "gui/test_creation", "gui/test_draft", "gui/test_matte", "gui/test_pose",
+            "gui/test_window",
             "test_build", "test_docs", "test_rooms"}
 
 

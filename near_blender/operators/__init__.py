@@ -10,6 +10,7 @@ from . import (
     matte,
     origin,
     photos,
+    pose,
     presets,
     published,
     setup,
@@ -19,7 +20,7 @@ from . import (
     transfer,
 )
 
-_MODULES = (jobs, create, origin, matte, photos, transfer, compositing, bake, showcase, presets, setup, tasks,
+_MODULES = (jobs, create, origin, matte, pose, photos, transfer, compositing, bake, showcase, presets, setup, tasks,
             published, stop)
 
 

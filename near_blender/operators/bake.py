@@ -1,4 +1,5 @@
-"""Bake Mesh, Bake Splats: an asset as what other programs read, under the light that it stands in."""
+"""Bake Mesh, Bake Splats, Export: an asset as what other programs read, under the light that it stands in, or as its
+own file; each says how near it comes to the picture."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import baked_mesh, client, lamps, payload, sync, worker_process, world
+from .. import baked_mesh, client, following, lamps, looks, payload, sync, worker_process, world
+from .._core import asset as assets
 from .._core import errors, files
 from .jobs import INTERVAL, show_status
 from .place import report_errors
@@ -171,6 +174,43 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
+    bl_idname = "near.export_asset"
+    bl_label = "Export Neural Asset"
+    bl_description = "Save the active object's asset as a .near file, without its look and what bends its proxy"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.near", options={"HIDDEN"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        self.filepath = bpy.path.clean_name(context.object.name) + ".near"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            ob: Any = context.object
+            path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
+            assets.save(payload.decode_asset(ob), path)
+            self._wrote = f"Saved {path.name}, {path.stat().st_size / 1e6:.1f} MB"
+            shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))
+            if any(copy.deformation is not None for copy in shown.copies):
+                self.report({"INFO"}, f"{self._wrote}: at rest, without what bends its proxy")
+                return {"FINISHED"}
+            if looks.read(ob).is_plain or not ob.visible_get() or ob.hide_render:
+                self.say(self._wrote, 100.0)
+                return {"FINISHED"}
+            return self.start(context, "asset")
+        return {"CANCELLED"}
+
+    def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
+        self.say(f"{self._wrote}, without its look", answer["psnr"])
+        return {"FINISHED"}
+
+
 def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
         ) -> worker_process.JobHandle | world.WorldBake:
     """Has a worker bake ob as it stands; or gives the World's bake that has to be waited for before asking again.
@@ -190,9 +230,14 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     request["instances"] = [request["instances"][rows[0]]]
     wanted = {request["instances"][0]["asset"], request["instances"][0].get("deformation"),
               request["environment"]["map"]}
+    if request["instances"][0].get("deformation"):  # its cube is larger than the one at rest
+        shrunk = np.linalg.det(np.array(ob.evaluated_get(depsgraph).matrix_world)[:3, :3])
+        if abs(shrunk) > 1e-12:
+            grown = np.linalg.det(np.asarray(request["instances"][0]["matrix"])[:3, :3])
+            request["extent"] = float(abs(grown / shrunk) ** (1 / 3))
     request["needs"] = {key: read for key, read in request["needs"].items() if key in wanted}
     return client.bake(kind, side=side, **request)
 
 
-CLASSES = (NEAR_OT_bake_mesh, NEAR_OT_bake_splats)
+CLASSES = (NEAR_OT_bake_mesh, NEAR_OT_bake_splats, NEAR_OT_export_asset)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
@@ -11,6 +12,7 @@ from .. import client, geometry, payload, photo_options
 from .._core import errors
 from .._core import image as images
 from . import jobs, place
+from .photo_editor import run_in_editor
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
@@ -109,7 +111,9 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
                 check_picture(path)
             if self.mask:
                 check_picture(Path(bpy.path.abspath(self.mask)))
-            mesh = None
+            mesh, waits = None, not getattr(self, "_is_interactive", False)
+            if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
+                return self._show_pose(context, paths[0])
             if self.mesh_object:
                 mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
@@ -120,8 +124,17 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
                 photos, name=name, source=paths[0].name, mesh=mesh, normalize=True, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or mesh is not None else jobs.Origin.of(str(paths[0]), self, finds)
-            return jobs.run(self, context, job, name, wait=not getattr(self, "_is_interactive", False), origin=origin)
+            return jobs.run(self, context, job, name, wait=waits, origin=origin)
         return {"CANCELLED"}
+
+    def _show_pose(self, context: bpy.types.Context, path: Path) -> set[str]:
+        """Has the artist see and correct where the photo shows the mesh, before it is painted."""
+        find_mesh(context, self.mesh_object)
+        told = {name: getattr(self, name) for name in photo_options.NAMES}
+        told |= {switch: self._finds(angle) for angle, switch in photo_options.FOUND.items()}
+        ops: Any = bpy.ops
+        run_in_editor(context, ops.near.fit_pose, filepath=str(path), mesh_object=self.mesh_object, **told)
+        return {"FINISHED"}
 
     def _finds(self, angle: str) -> bool:
         """A script that names an angle means it."""

@@ -14,6 +14,7 @@ from ..sketch import Sketch
 from . import jobs
 from .create import check_picture
 from .origin import find_origin
+from .photo_editor import PhotoEditor, run_in_editor
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker
@@ -44,11 +45,8 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
         with report_errors(self):
             name = context.object.name  # another window may have another active object
             check_picture(Path(bpy.path.abspath(find_origin(context.object).path)))
-            window, area = find_editor(context)
-            region = next(region for region in area.regions if region.type == "WINDOW")
-            with context.temp_override(window=window, area=area, region=region):
-                ops: Any = bpy.ops
-                ops.near.draw_hints("INVOKE_DEFAULT", object_name=name)
+            ops: Any = bpy.ops
+            run_in_editor(context, ops.near.draw_hints, object_name=name)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -68,19 +66,16 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
             return {"CANCELLED"}
         self._sketch = Sketch(photo_options.read_hints(origin.hints))
         self._path = bpy.path.abspath(origin.path)
-        self._area, self._region = context.area, context.region
-        self._image = ""  # names: undo elsewhere, while this goes on, exchanges what they name
-        space: Any = context.area.spaces.active
-        self._before = "" if space.image is None else space.image.name
+        self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
         self._job: Any = client.find_matte(self._path, self._sketch.hints)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
-        self._tell("Looking at the photo")
+        self._editor.tell("Looking at the photo")
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not self._is_open():  # the editor was closed or became another
+        if not self._editor.is_open():  # the editor was closed or became another
             self.cancel(context)
             return {"CANCELLED"}
         if event.type == "TIMER":
@@ -98,17 +93,17 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         """Follows the mouse and keys; whether the event meant something."""
         if self._draws:
             if event.type == "MOUSEMOVE":
-                self._sketch.extend(*self._place(event))
+                self._sketch.extend(*self._editor.place(event))
                 self._show()
             elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
                 self._draws = False
                 self._ask()
             return True
-        if not self._is_inside(event) or event.value != "PRESS":
+        if not self._editor.is_inside(event) or event.value != "PRESS":
             return False
         if event.type == "LEFTMOUSE":
             kind = "box" if self._boxes else "outside" if event.ctrl else "inside"
-            self._sketch.begin(kind, *self._place(event))
+            self._sketch.begin(kind, *self._editor.place(event))
             self._draws, self._boxes = True, False
             self._show()
             return True
@@ -154,44 +149,18 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
                 self._sketch.choose(0)
                 self._ask()
             else:
-                self._tell(str(error))
+                self._editor.tell(str(error))
             return
         self._sketch.picture, self._sketch.matte = found["picture"], found["matte"]
         self._show()
         number = self._sketch.hints.number
-        self._tell(f"{HELP}" + (f"   Object {number} of {found['objects']}" if number else ""))
+        self._editor.tell(f"{HELP}" + (f"   Object {number} of {found['objects']}" if number else ""))
 
     def _show(self) -> None:
         """Draws the sketch into the image that the editor shows."""
         drawn = self._sketch.draw()
-        if drawn is None:
-            return
-        image: Any = bpy.data.images.get(self._image)
-        if image is None:
-            image = bpy.data.images.new(NAME, drawn.shape[1], drawn.shape[0], alpha=False)
-            self._image = image.name
-            space: Any = self._area.spaces.active
-            space.image = image
-            with bpy.context.temp_override(area=self._area, region=self._region):
-                bpy.ops.image.view_all(fit_view=True)
-        image.pixels.foreach_set(np.ascontiguousarray(drawn, np.float32).ravel())
-        image.update()
-        self._area.tag_redraw()
-
-    def _place(self, event: bpy.types.Event) -> tuple[float, float]:
-        """Where the mouse is on the photo, in shares of its size from its top left."""
-        x, y = self._region.view2d.region_to_view(event.mouse_x - self._region.x, event.mouse_y - self._region.y)
-        return x, 1 - y
-
-    def _is_open(self) -> bool:
-        """Whether the photo's editor is still there."""
-        return any(area == self._area and area.type == "IMAGE_EDITOR"
-                   for screen in bpy.data.screens for area in screen.areas)
-
-    def _is_inside(self, event: bpy.types.Event) -> bool:
-        """Whether the mouse is over the photo's editor."""
-        x, y = event.mouse_x - self._region.x, event.mouse_y - self._region.y
-        return 0 <= x < self._region.width and 0 <= y < self._region.height
+        if drawn is not None:
+            self._editor.show(drawn)
 
     def _accept(self, context: bpy.types.Context) -> set[str]:
         """Writes the hints down and makes the asset again."""
@@ -212,31 +181,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
         context.window_manager.event_timer_remove(self._timer)
-        image: Any = bpy.data.images.get(self._image)
-        if self._is_open():
-            self._tell(None)
-            space: Any = self._area.spaces.active
-            if space.image == image:
-                space.image = bpy.data.images.get(self._before)
-        if image is not None:
-            bpy.data.images.remove(image)
-
-    def _tell(self, text: str | None) -> None:
-        """Writes text into the editor's header; None gives it back."""
-        self._area.header_text_set(text)
-
-
-def find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
-    """An Image Editor that is open, or one in a new window."""
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR":
-                return window, area
-    bpy.ops.wm.window_new()
-    window = context.window_manager.windows[-1]
-    area = max(window.screen.areas, key=lambda each: each.width * each.height)
-    area.type = "IMAGE_EDITOR"
-    return window, area
+        self._editor.close()
 
 
 CLASSES = (NEAR_OT_correct_matte, NEAR_OT_draw_hints)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from mathutils import Matrix, Vector
 
 from .._core import errors, image
+from .jobs import INTERVAL, show_status
 from .place import report_errors
 
 COLUMNS = 6  # of a contact sheet
@@ -22,7 +23,11 @@ _OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angl
 
 
 class _Showcase:
-    """An operator that renders a row of stills into a folder."""
+    """An operator that renders a row of stills into a folder: one render after the other, each Blender's own, where an
+    artist calls it; waited for where a script does."""
+
+    _timer: Any = None
+    _is_interactive = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -32,9 +37,81 @@ class _Showcase:
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        self._is_interactive = True
         return context.window_manager.invoke_props_dialog(self)  # type: ignore[arg-type]  # it takes a while: ask first
 
-    def open_folder(self) -> Path:
+    def execute(self, context: bpy.types.Context) -> Any:
+        with report_errors(self):  # type: ignore[arg-type]
+            context.view_layer.update()  # what a script has just moved
+            self._folder, self._paths, self._scene = self._open_folder(), list[Path](), context.scene.name
+            self._count, self._stills = self.list_stills(context, self._folder)
+            if bpy.app.background or not self._is_interactive:
+                for path in self._stills:
+                    _draw_still(context.scene, path)
+                    self._paths.append(path)
+                return self._end(context)
+            self._path: Path | None = None  # of the still that is being rendered
+            self._ended = ""  # how
+            manager = context.window_manager
+            bpy.app.handlers.render_complete.append(self._on_complete)
+            bpy.app.handlers.render_cancel.append(self._on_cancel)
+            self._timer = manager.event_timer_add(INTERVAL, window=context.window)
+            manager.modal_handler_add(self)  # type: ignore[arg-type]
+            return {"RUNNING_MODAL"}
+        return {"CANCELLED"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        """Nothing else is done meanwhile: an undo would take the scene away from under the render."""
+        if event.type == "ESC" and event.value == "PRESS":
+            self._ended = "cancelled"
+        app: Any = bpy.app
+        rendering = app.is_job_running("RENDER")
+        if event.type != "TIMER" or rendering:
+            return {"RUNNING_MODAL"}
+        if self._ended == "cancelled":
+            self.cancel(context)
+            self.report({"INFO"}, f"Stopped after {len(self._paths)} of {self._count} pictures")  # type: ignore[attr-defined]
+            return {"CANCELLED"}
+        with report_errors(self):  # type: ignore[arg-type]
+            if self._path is not None and self._ended:
+                if not self._path.is_file():
+                    raise errors.NearError(f"{self._path.name} could not be rendered.", "See the message above.")
+                self._paths.append(self._path)
+                self._path = None
+            if self._path is None:
+                self._path, self._ended = next(self._stills, None), ""
+                if self._path is None:
+                    self.cancel(context)
+                    return self._end(context)
+                show_status(context, f"NeAR: picture {len(self._paths) + 1} of {self._count} (Esc stops)")
+                _draw_still(context.scene, self._path, waits=False)
+            return {"RUNNING_MODAL"}
+        self.cancel(context)
+        return {"CANCELLED"}
+
+    def cancel(self, context: bpy.types.Context) -> Any:
+        """Called by Blender too, when another file is opened."""
+        self._stills.close()  # all is as it was
+        for handlers, own in ((bpy.app.handlers.render_complete, self._on_complete),
+                              (bpy.app.handlers.render_cancel, self._on_cancel)):
+            if own in handlers:
+                handlers.remove(own)
+        context.window_manager.event_timer_remove(self._timer)
+        show_status(context, None)
+
+    def _on_complete(self, *_: Any) -> None:
+        self._ended = self._ended or "complete"
+
+    def _on_cancel(self, *_: Any) -> None:
+        self._ended = "cancelled"
+
+    def _end(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):  # type: ignore[arg-type]
+            self.report({"INFO"}, self.finish(context, self._paths, self._folder))  # type: ignore[attr-defined]
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+    def _open_folder(self) -> Path:
         """The folder that is written into. Raises NearError where none can be made."""
         directory: str = self.directory  # type: ignore[attr-defined]
         if directory.startswith("//") and not bpy.data.filepath:
@@ -47,62 +124,88 @@ class _Showcase:
                                    "Choose another folder.") from error
         return folder
 
+    def list_stills(self, context: bpy.types.Context, folder: Path) -> tuple[int, Generator[Path, None, None]]:
+        """How many stills there are, and what gives the file of one after the other while the scene is set up for it;
+        after each, all is as it was."""
+        raise NotImplementedError
+
+    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
+        """Makes of the stills what else is asked for; returns what to report."""
+        raise NotImplementedError
+
 
 class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
     bl_idname = "near.render_turntable"
     bl_label = "Render Turntable"
-    bl_description = ("Render the scene with its camera going around the active object: frames, contact sheet, movie. "
-                      "Blender waits until all are done")
+    bl_description = "Render the scene with its camera going around the active object: frames, contact sheet, movie"
     bl_options = {"REGISTER"}
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//turntable", description="Where to write")
     frames: IntProperty(name="Frames", default=48, min=2, max=2000, description="Pictures of one turn")
     movie: BoolProperty(name="Movie", default=True, description="Write turntable.mp4 as well")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        with report_errors(self):
-            folder, camera, ob = self.open_folder(), context.scene.camera, context.object
-            context.view_layer.update()  # what a script has just moved
-            middle = Vector() if ob is None else ob.matrix_world @ (sum(
-                (Vector(corner) for corner in ob.bound_box), Vector()) / 8)
-            start, paths = camera.matrix_world.copy(), []
-            with _left_as_it_was(context.scene):
-                for number in range(self.frames):
-                    turn = (Matrix.Translation(middle) @ Matrix.Rotation(2 * math.pi * number / self.frames, 4, "Z")
-                            @ Matrix.Translation(-middle))
-                    with _standing(camera, turn @ start):
-                        paths.append(_draw_still(context.scene, folder / f"turntable_{number:04}.png"))
-            write_sheet(paths, folder / "turntable_sheet.png", most=24)
-            wrote = write_movie(paths, folder / "turntable.mp4", context.scene.render.fps) if self.movie else False
-            self.report({"INFO"}, f"{len(paths)} frames, a contact sheet{' and a movie' if wrote else ''} in {folder}")
-            return {"FINISHED"}
-        return {"CANCELLED"}
+    def list_stills(self, context: bpy.types.Context, folder: Path) -> tuple[int, Generator[Path, None, None]]:
+        scene, camera, ob = context.scene, context.scene.camera, context.object
+        middle = Vector() if ob is None else ob.matrix_world @ (sum(
+            (Vector(corner) for corner in ob.bound_box), Vector()) / 8)
+        start = camera.matrix_world.copy()
+
+        def turn() -> Generator[Path, None, None]:
+            for number in range(self.frames):
+                around = (Matrix.Translation(middle) @ Matrix.Rotation(2 * math.pi * number / self.frames, 4, "Z")
+                          @ Matrix.Translation(-middle))
+                with _left_as_it_was(scene), _standing(camera, around @ start):
+                    yield folder / f"turntable_{number:04}.png"
+
+        return self.frames, turn()
+
+    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
+        write_sheet(paths, folder / "turntable_sheet.png", most=24)
+        wrote = write_movie(paths, folder / "turntable.mp4", context.scene.render.fps) if self.movie else False
+        return f"{len(paths)} frames, a contact sheet{' and a movie' if wrote else ''} in {folder}"
 
 
 class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
     bl_idname = "near.render_light_sweep"
     bl_label = "Render Light Sweep"
     bl_description = ("Render the scene in the light of every World of the file, from every camera, with a contact "
-                      "sheet. Blender waits until all are done")
+                      "sheet")
     bl_options = {"REGISTER"}
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//light_sweep", description="Where to write")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        with report_errors(self):
-            folder, scene, paths = self.open_folder(), context.scene, []
-            cameras = sorted((ob for ob in scene.objects if ob.type == "CAMERA"), key=lambda ob: ob.name)
-            worlds = sorted(bpy.data.worlds, key=lambda world: world.name)
-            with _left_as_it_was(scene):
-                for world in worlds:
-                    for camera in cameras:
-                        scene.world, scene.camera = world, camera
-                        name = bpy.path.clean_name(f"{world.name}_{camera.name}")
-                        paths.append(_draw_still(scene, folder / f"{name}.png"))
-            write_sheet(paths, folder / "light_sweep_sheet.png", columns=len(cameras) if len(cameras) > 1 else COLUMNS)
-            self.report({"INFO"}, f"{len(worlds)} Worlds x {len(cameras)} cameras in {folder}")
-            return {"FINISHED"}
-        return {"CANCELLED"}
+    def list_stills(self, context: bpy.types.Context, folder: Path) -> tuple[int, Generator[Path, None, None]]:
+        scene = context.scene
+        cameras = sorted((ob for ob in scene.objects if ob.type == "CAMERA"), key=lambda ob: ob.name)
+        worlds = sorted(bpy.data.worlds, key=lambda world: world.name_full)
+        self._columns = len(cameras) if len(cameras) > 1 else COLUMNS
+
+        def sweep() -> Generator[Path, None, None]:
+            pairs = [(world, camera) for world in worlds for camera in cameras]
+            names = name_files([f"{world.name}_{camera.name}" for world, camera in pairs])
+            for (world, camera), name in zip(pairs, names):
+                with _left_as_it_was(scene):
+                    scene.world, scene.camera = world, camera
+                    yield folder / f"{name}.png"
+
+        return len(worlds) * len(cameras), sweep()
+
+    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
+        write_sheet(paths, folder / "light_sweep_sheet.png", columns=self._columns)
+        return f"{len(paths)} pictures, one of every World and camera, in {folder}"
+
+
+def name_files(names: list[str]) -> list[str]:
+    """Names that a file system takes, no two alike, not even where capitals do not count."""
+    found: list[str] = []
+    for name in names:
+        clean = own = bpy.path.clean_name(name)
+        number = 1
+        while own.lower() in {other.lower() for other in found}:
+            number += 1
+            own = f"{clean}_{number}"
+        found.append(own)
+    return found
 
 
 @contextlib.contextmanager
@@ -141,18 +244,26 @@ def _standing(ob: Any, matrix: Matrix) -> Iterator[None]:
             setattr(ob, name, values)
 
 
-def _draw_still(scene: Any, path: Path) -> Path:
-    """Renders a .png. Raises NearError."""
+def _draw_still(scene: Any, path: Path, waits: bool = True) -> None:
+    """Renders a .png, or begins to. Raises NearError."""
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
     settings.file_format, settings.color_mode, scene.render.filepath = "PNG", "RGBA", str(path)
+    path.unlink(missing_ok=True)
+    view: Any = bpy.context.preferences.view
+    display = view.render_display_type
     try:
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        if waits:
+            bpy.ops.render.render(write_still=True, scene=scene.name)
+        else:
+            view.render_display_type = "NONE"  # no window for each of them
+            bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
     except RuntimeError as error:
         raise errors.NearError(f"{path.name} could not be rendered ({str(error).strip()}).",
                                "See the message above.") from error
-    return path
+    finally:
+        view.render_display_type = display
 
 
 def write_sheet(paths: list[Path], path: Path, columns: int = COLUMNS, most: int = 10_000) -> None:

@@ -1,4 +1,4 @@
-"""Assets in and out of files: Import, Export, and the sample that comes with the add-on."""
+"""Assets from files: Import, and the sample that comes with the add-on. bake.py has the ways out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, StringProperty
+from bpy.props import CollectionProperty, StringProperty
 
-from .. import payload
 from .._core import asset as assets
 from .._core import errors
 from .place import is_object_mode, place_asset, report_errors
@@ -46,39 +45,6 @@ class NEAR_OT_import_asset(bpy.types.Operator):
                 place_asset(context, asset, data)
                 placed += 1
         return {"FINISHED"} if placed else {"CANCELLED"}
-
-
-class NEAR_OT_export_asset(bpy.types.Operator):
-    bl_idname = "near.export_asset"
-    bl_label = "Export Neural Asset"
-    bl_description = "Save the active object's asset as a .near file"
-    bl_options = {"REGISTER"}
-
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default="*.near", options={"HIDDEN"})
-    check_existing: BoolProperty(default=True, options={"HIDDEN"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        ob = context.object
-        if ob is not None and payload.read_bytes(payload.find_payload(ob)) is not None:
-            return True
-        cls.poll_message_set("The active object is not a neural asset")
-        return False
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.filepath = bpy.path.clean_name(context.object.name) + ".near"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        with report_errors(self):
-            path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
-            asset = payload.decode_asset(context.object)
-            assets.save(asset, path)
-            self.report({"INFO"}, f"Saved {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
-            return {"FINISHED"}
-        return {"CANCELLED"}
 
 
 class NEAR_OT_add_sample(bpy.types.Operator):
@@ -128,5 +94,5 @@ def read_asset(path: Path) -> tuple[bytes, assets.NeuralAsset]:
     return (path.read_bytes() if path.suffix.lower() == ".near" else assets.to_bytes(asset)), asset
 
 
-CLASSES = (NEAR_OT_import_asset, NEAR_OT_export_asset, NEAR_OT_add_sample, NEAR_FH_asset)
+CLASSES = (NEAR_OT_import_asset, NEAR_OT_add_sample, NEAR_FH_asset)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

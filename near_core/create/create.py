@@ -17,7 +17,7 @@ from ..directions import decode_octahedral
 from ..errors import NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
-from ..scene import Camera
+from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
@@ -37,7 +37,7 @@ from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .poses import PlacedPhoto, find_known_lens, find_lens, list_shots, place_cameras
 from .refinement import refine_colors
-from .resection import draw_over, open_resection
+from .resection import Resection, draw_over, open_resection
 from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
@@ -180,6 +180,15 @@ def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone:
     if on_pose is not None:
         on_pose(draw_over(resection, stance))
     return resection.place(stance)
+
+
+def open_shape(shot: Shot, shape: Occluders, matting: str = "near", progress: Progress = silent) -> Resection:
+    """A photo and the triangles that it shows, of any size, ready to be fitted. Errors as in create_from_image."""
+    model = NearMini()
+    photo = prepare(shot.picture, shot.mask, matte_of(model, matting, hints=shot.hints), progress)
+    mesh = meshes.normalize(meshes.Mesh(shape.vertices, shape.faces))[0]
+    progress("Pose", 0.0)
+    return open_resection(model, photo, mesh, shot.azimuth or 0.0, shot.elevation, find_known_lens(shot))
 
 
 def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, seed: int, progress: Progress,

@@ -26,33 +26,8 @@ from ..scene.camera import orbit, pinhole
 from .config import ResectionConfig
 from .photo import FOV, Photo, rotate_onto
 from .skin import merge_vertices
+from .stance import Stance
 from .view import estimate_elevation, look_at
-
-
-@dataclass(frozen=True)
-class Stance:
-    """From where a photo may have been taken.
-
-    azimuth, elevation: degrees, the direction from which the object is seen, as in Photo.guess_camera. roll: degrees,
-    by which the object is turned clockwise in the picture. fov: degrees, of the whole photo's width. away: logarithm of
-    the distance over the one that the outline's box tells. right, down: how far the object is from where that box has
-    it, in distances.
-    """
-
-    azimuth: float = 0.0
-    elevation: float = 0.0
-    roll: float = 0.0
-    fov: float = FOV
-    away: float = 0.0
-    right: float = 0.0
-    down: float = 0.0
-
-    def move(self, name: str, change: float) -> Stance:
-        """Another stance. change: of the field of that name, of fov's logarithm. Nobody looks from beyond the poles."""
-        if name == "fov":
-            return replace(self, fov=float(np.clip(self.fov * np.exp(change), 3, 140)))
-        value = getattr(self, name) + change
-        return replace(self, **{name: float(np.clip(value, -90, 90)) if name == "elevation" else value})
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +134,11 @@ class Resection:
         best = [self.refine(stance, fine, 0.5, not self.fov_known, within)
                 for stance in _count(better[:config.finished], lambda share: progress("Pose", 0.7 + 0.3 * share))]
         return min(best, key=lambda each: self.measure(each, fine))
+
+    def fit(self, stance: Stance) -> Stance:
+        """The stance near a given one that fits best."""
+        near = self.refine(stance, self.config.sides[1], 1.0, False)
+        return self.refine(near, self.config.sides[2], 0.5, not self.fov_known)
 
     def refine(self, stance: Stance, side: int, scale: float, fov: bool, within: float = np.inf) -> Stance:
         """A stance near by that fits better. scale: times the first steps. fov: whether that may change, too. within:

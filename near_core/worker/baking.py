@@ -66,9 +66,10 @@ def bake_mesh(renderer: Renderer, situation: Situation, side: int = 2048, progre
                           part(progress, 0.6, 1.0))
 
 
-def bake_splats(renderer: Renderer, situation: Situation, progress: Progress = silent) -> tuple[bytes, float]:
-    """The asset as Gaussian splats in the bytes of a .ply file, in metres of the asset's own extent; and its PSNR in
-    dB."""
+def bake_splats(renderer: Renderer, situation: Situation, extent: float | None = None, progress: Progress = silent
+                ) -> tuple[bytes, float]:
+    """The asset as Gaussian splats in the bytes of a .ply file; and its PSNR in dB. extent: metres that the edge of the
+    asset's cube has in it; None: those that the asset says, which it has at rest."""
     instance, asset = situation.instance, situation.instance.asset
     away = fibonacci_sphere(DIRECTIONS).astype(np.float64)
     prepared, radiance, gain = renderer.radiate(instance, situation.environment, away, lamps=situation.lamps,
@@ -86,7 +87,13 @@ def bake_splats(renderer: Renderer, situation: Situation, progress: Progress = s
     weight += 1e-3
     cloud = SplatCloud(shape, normal, fit_harmonics(srgb_encode(radiance), -local, weight))
     psnr = _compare(renderer, situation, lambda camera: cloud.draw(camera, instance.matrix), part(progress, 0.7, 1.0))
-    return cloud.to_ply(asset.extent), psnr
+    return cloud.to_ply(extent or asset.extent), psnr
+
+
+def compare_plain(renderer: Renderer, situation: Situation, progress: Progress = silent) -> float:
+    """PSNR in dB of the asset without the look that it has in the scene, as files have it."""
+    plain = replace(situation, instance=replace(situation.instance, look=PLAIN))
+    return _compare(renderer, situation, lambda camera: plain.draw(renderer, plain.instance.asset, camera), progress)
 
 
 def _dress(material: Material, look: AssetLook) -> Material:

@@ -16,6 +16,7 @@ from ..asset.deformation import Deformation
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
 from ..scene import PLAIN, Instance, Occluders, Probe, environment
+from ..scene.camera import to_json
 from ..scene.occluders import has_embree
 from .runtime import describe_runtime
 
@@ -119,6 +120,7 @@ class Operations:
         self._engine: Any = None
         # path of the last photo and when it was saved; create.matting.MatteFinder
         self._finder: tuple[tuple[str, float], Any] | None = None
+        self._resection: tuple[tuple, Any] | None = None  # photo and shape, create.resection.Resection
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
@@ -156,7 +158,8 @@ class Operations:
         return {"passes": passes, "warning": " ".join(notes), "model": engine.model_hash}
 
     def bake(self, request: Request) -> dict[str, Any]:
-        """The one instance of a request as a mesh or as splats under its light, and the PSNR of that."""
+        """The one instance of a request as a mesh or as splats under its light, and the PSNR of that; of an asset, that
+        of its file alone."""
         missing = self._list_missing(request)
         if missing:
             return {"event": "missing", "hashes": missing}
@@ -167,7 +170,9 @@ class Operations:
         if request["kind"] == "mesh":
             mesh, psnr = baking.bake_mesh(renderer, situation, request["side"], request.progress)
             return {"mesh": mesh, "psnr": psnr}
-        data, psnr = baking.bake_splats(renderer, situation, request.progress)
+        if request["kind"] == "asset":
+            return {"psnr": baking.compare_plain(renderer, situation, request.progress)}
+        data, psnr = baking.bake_splats(renderer, situation, request.fields.get("extent"), request.progress)
         return {"ply": np.frombuffer(data, np.uint8), "psnr": psnr}
 
     def _list_missing(self, request: Request) -> list[str]:
@@ -236,6 +241,28 @@ class Operations:
         return {"picture": to_bytes(finder.picture), "matte": to_bytes(matte),
                 "objects": len(finder.list_objects()) if hints.number else 0}
 
+    def find_pose(self, request: Request) -> dict[str, Any]:
+        """From where a photo shows a shape: a create.resection.Stance, its camera as JSON, the shape's lines over the
+        crop, (S, S, 3) uint8, how far the outlines overlap, and the crop's width in distances."""
+        if request["shape"] not in self.store:
+            return {"event": "missing", "hashes": [request["shape"]]}
+        from ..create.create import open_shape
+        from ..create.resection import draw_over
+        shot = request["shot"]
+        key = (request["shape"], repr(shot), os.path.getmtime(shot.picture) if os.path.exists(shot.picture) else 0.0)
+        if self._resection is None or self._resection[0] != key:
+            self._resection = key, open_shape(shot, self.store.around(request["shape"]), request["matting"],
+                                              request.progress)
+        resection, stance = self._resection[1], request["stance"]
+        if stance is None:
+            stance = resection.search(progress=request.progress)
+        elif request["fits"]:
+            stance = resection.fit(stance)
+        camera = resection.place(stance)
+        return {"stance": stance, "camera": to_json(resection.photo.uncropped(camera)),
+                "picture": draw_over(resection, stance), "overlap": resection.measure_overlap(camera),
+                "span": camera.width / camera.intrinsics[0, 0]}
+
     def fetch_checkpoint(self, request: Request) -> dict[str, Any]:
         """Downloads a checkpoint."""
         from ..published import checkpoints
@@ -277,5 +304,5 @@ class Operations:
 
 OPERATIONS = {operation.__name__: operation for operation in (
     Operations.render, Operations.bake, Operations.create_mesh, Operations.create_image, Operations.find_matte,
-    Operations.check_checkpoint, Operations.fetch_checkpoint, Operations.verify_checkpoint, Operations.set_up_python,
-    Operations.probe_python, Operations.remove)}
+    Operations.find_pose, Operations.check_checkpoint, Operations.fetch_checkpoint, Operations.verify_checkpoint,
+    Operations.set_up_python, Operations.probe_python, Operations.remove)}

@@ -22,12 +22,14 @@ import numpy as np
 from ..asset.deformation import Deformation
 from ..create.hints import Hints
 from ..create.shot import Shot
+from ..create.stance import Stance
 from ..errors import NearError
 from ..mesh import Material, Mesh
 from ..scene import AssetLook, Camera, Lamp, Lens, Occluders, Probe, Settings, Shutter
 
 TYPES = {kind.__name__: kind for kind in (
-    Camera, Settings, Lamp, AssetLook, Shutter, Lens, Probe, Occluders, Deformation, Mesh, Material, Shot, Hints)}
+    Camera, Settings, Lamp, AssetLook, Shutter, Lens, Probe, Occluders, Deformation, Mesh, Material, Shot, Hints,
+    Stance)}
 START = b"\nNEAR\n"  # the child's first bytes; what a library printed before them is no message
 MAX_MESSAGE = 64 * 2**20  # bytes of JSON
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, SyntaxError,

@@ -14,10 +14,13 @@ with its parent. Requests, each a dict with `op`:
               (hash), matrix, and where there are any deformation and probe (hashes), unlit_by (numbers of lamps), look
               (a scene.AssetLook), shadow and name (as scene.Instance's)
     bake      id, kind, side, instances, environment, backdrop, lamps, occluders; of the one instance a "mesh" with maps
-              of side texels, or "splats": worker.baking
+              of side texels, "splats" whose cube has the edge `extent`, or the PSNR of the "asset": worker.baking
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
     find_matte     id, path, hints                        what of a photo is object (create.hints.Hints)
+    find_pose      id, shot, shape, matting, stance, fits  from where a create.shot.Shot shows the triangles (hash of
+                                                          occluders); a create.resection.Stance, None: search; fits:
+                                                          begin there
     check_checkpoint   id, folder, companions             whether the networks of a folder fit
     fetch_checkpoint   id, name, folder                   as published.checkpoints
     verify_checkpoint  id, folder

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from near_core.create.photo import prepare
-from near_core.create.resection import Stance, draw_over, open_resection
+from near_core.create.resection import draw_over, open_resection
+from near_core.create.stance import Stance
 from tests.create.pictures import box
 
 SHAPE = box((0.9, 0.6, 0.5))

@@ -30,12 +30,6 @@ def count_baked() -> int:
     return sum("Baked" in ob.name for ob in bpy.data.objects)
 
 
-def until(condition, seconds: float = 200.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        yield 0.02
-
-
 def script():
     near_blender.register()
     yield 1.0
@@ -48,7 +42,7 @@ def script():
         start = time.monotonic()
         events["started"] = list(bpy.ops.near.bake_mesh("INVOKE_DEFAULT", side="1024"))
         events["away_for"] = time.monotonic() - start
-    yield from until(lambda: count_baked() == 1)
+    yield from stepper.until(lambda: count_baked() == 1, 200)
     yield 0.5
     events["baked"] = count_baked()
     with bpy.context.temp_override(**view()):

@@ -50,12 +50,6 @@ def names() -> list[str]:
     return sorted(ob.name for ob in bpy.data.objects)
 
 
-def until(condition, seconds: float = 60.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        yield 0.02
-
-
 def choose_file(name: str):
     """Confirms the open file dialog with OUT/name."""
     yield 5.0
@@ -89,13 +83,13 @@ def escape(name: str, preview: bool):
     """Presses Escape once a creation is under way, and its preview is seen."""
     job = jobs.get_current().job
     watch_cancel(name, job)
-    yield from until(lambda: job.preview is not None if preview else job.fraction > 0.1, 10)
+    yield from stepper.until(lambda: job.preview is not None if preview else job.fraction > 0.1, 10)
     if preview:
         yield 0.5
         screenshot("preview")
         yield 0.5
     press("Escape")
-    yield from until(lambda: name in events)
+    yield from stepper.until(lambda: name in events, 60)
 
 
 def steps():

@@ -62,12 +62,6 @@ def brightness(x: float, y: float) -> float:
     return float(shown[int(y * shown.shape[0]), int(x * shown.shape[1]), :3].sum())
 
 
-def until(condition, seconds: float = 120.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        yield 0.02
-
-
 def script():
     near_blender.register()
     yield 1.0
@@ -82,7 +76,7 @@ def script():
     yield 0.5
     with bpy.context.temp_override(window=window(), area=area("IMAGE_EDITOR"), region=region()):
         events["started"] = list(bpy.ops.near.correct_matte())
-    yield from until(lambda: matte.NAME in bpy.data.images)
+    yield from stepper.until(lambda: matte.NAME in bpy.data.images, 120)
     yield 1.0
     screenshot("found")
     events["saucer"] = brightness(0.21, 0.66)
@@ -95,7 +89,7 @@ def script():
     yield 0.2
     mouse(*at(0.71, 0.66), "mouseup", "1")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.21, 0.66) < 0.85 * events["saucer"])
+    yield from stepper.until(lambda: brightness(0.21, 0.66) < 0.85 * events["saucer"], 120)
     events["box_followed_after"] = time.monotonic() - released
     events["saucer_left"] = brightness(0.21, 0.66)
     # a stroke that takes the cup's middle away
@@ -106,15 +100,15 @@ def script():
     yield 0.2
     mouse("mouseup", "1", "keyup", "ctrl")
     released = time.monotonic()
-    yield from until(lambda: brightness(0.47, 0.33) < 0.7 * events["cup"], 20)
+    yield from stepper.until(lambda: brightness(0.47, 0.33) < 0.7 * events["cup"], 20)
     events["stroke_followed_after"] = time.monotonic() - released
     screenshot("drawn")
     mouse(*at(0.5, 0.5), "key", "z")
-    yield from until(lambda: brightness(0.47, 0.33) > 0.9 * events["cup"], 20)
+    yield from stepper.until(lambda: brightness(0.47, 0.33) > 0.9 * events["cup"], 20)
     events["undone"] = brightness(0.47, 0.33)
     mouse("key", "Return")
-    yield from until(lambda: jobs.get_current() is not None, 10)
-    yield from until(lambda: jobs.get_current() is None, 400)
+    yield from stepper.until(lambda: jobs.get_current() is not None, 10)
+    yield from stepper.until(lambda: jobs.get_current() is None, 400)
     yield 0.5
     hints = photo_options.read_hints(ob.near.origin.hints)
     events["box"] = hints and hints.box

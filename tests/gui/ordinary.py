@@ -44,12 +44,6 @@ def screenshot(name: str) -> None:
     os.system(f"import -window root {OUT / name}.png")
 
 
-def until(condition, seconds: float = 120.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        yield 0.02
-
-
 def paint(ob: bpy.types.Object, color) -> None:
     material = bpy.data.materials.new("Paint")
     material.use_nodes = True
@@ -82,16 +76,16 @@ def steps():
     space = area().spaces[0]
     space.region_3d.view_perspective, space.overlay.show_overlays = "CAMERA", False
     space.shading.type = "RENDERED"
-    yield from until(lambda: viewport._views and not view().is_busy())
+    yield from stepper.until(lambda: viewport._views and not view().is_busy(), 120)
     yield 0.3
     screenshot("rest")
     events["note"], events["boxes"] = view()._describe_work(), view()._surfaces.boxes
     space.region_3d.view_camera_offset = 0.02, 0.0
     area().tag_redraw()
     shown = view()._shown
-    yield from until(lambda: view()._wanted is not None and view()._wanted != shown[0])
+    yield from stepper.until(lambda: view()._wanted is not None and view()._wanted != shown[0], 120)
     screenshot("moving")
-    yield from until(lambda: not view().is_busy())
+    yield from stepper.until(lambda: not view().is_busy(), 120)
     count = len(events["draws"])
     yield 2.0
     events["draws_at_rest"] = len(events["draws"]) - count

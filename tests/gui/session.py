@@ -22,6 +22,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 import near_blender
 from near_blender import client, log, payload, proxy, viewport, worker_process
 from near_core import asset as assets
+from tests.gui import stepper
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
 events: dict = {"blender": bpy.app.version_string, "gaps": {}}
@@ -83,13 +84,6 @@ def view() -> viewport.ViewportPicture:
     return max(viewport._views, key=lambda v: v._changed)
 
 
-def until(condition, seconds: float = 60.0):
-    """Lets Blender go on until condition() or for so many seconds; yields inside the script of steps."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        yield 0.01
-
-
 def changed(name: str, act, full: bool = False):
     """Does act() and notes how long it takes until the viewport shows its result."""
     longest_pause()
@@ -102,7 +96,7 @@ def changed(name: str, act, full: bool = False):
     def is_new() -> bool:
         return bool(viewport._views) and view()._shown != before and view()._shown[1] > 0 and (
             not full or not view().is_busy())
-    yield from until(is_new)
+    yield from stepper.until(is_new, 60)
     events[name] = round(time.monotonic() - start, 3)
     events["gaps"][name] = longest_pause()
 
@@ -112,7 +106,7 @@ def measured(name: str, act, times: int = 5):
     the old picture was drawn again, until a new one was shown, and what the worker spent on that."""
     events[name] = []
     for _ in range(times):
-        yield from until(lambda: not view().is_busy())
+        yield from stepper.until(lambda: not view().is_busy(), 60)
         yield 0.3
         drawn, answers, start = len(_drawn), len(_answers), time.monotonic()
         yield from changed("last_change", act)
@@ -123,14 +117,14 @@ def measured(name: str, act, times: int = 5):
 def without_worker():
     """Turns the view while the worker stands still: Blender has to go on. Notes the seconds until each drawing."""
     pid = client.get_worker().check()["pid"]
-    yield from until(lambda: not view().is_busy())
+    yield from stepper.until(lambda: not view().is_busy(), 60)
     events["worker_stands_still"] = []
     os.kill(pid, signal.SIGSTOP)
     for _ in range(5):
         drawn, start = len(_drawn), time.monotonic()
         turn_view()
         area("VIEW_3D").tag_redraw()
-        yield from until(lambda: len(_drawn) > drawn, 10)  # noqa: B023 (used before the next turn)
+        yield from stepper.until(lambda: len(_drawn) > drawn, 10)  # noqa: B023 (used before the next turn)
         events["worker_stands_still"].append(round(time.monotonic() - start, 3))
     os.kill(pid, signal.SIGCONT)
 
@@ -211,17 +205,17 @@ def render(name: str, percentage: int, stop_after: float | None = None):
     bpy.app.handlers.render_complete.append(done)
     bpy.app.handlers.render_cancel.append(cancelled)
     bpy.context.scene.render.resolution_percentage = percentage
-    yield from until(lambda: not view().is_busy())
+    yield from stepper.until(lambda: not view().is_busy(), 60)
     longest_pause()
     start = time.monotonic()
     with bpy.context.temp_override(window=window()):
         bpy.ops.render.render("INVOKE_DEFAULT")
     if stop_after is not None:
-        yield from until(lambda: time.monotonic() > start + stop_after)
+        yield from stepper.until(lambda: time.monotonic() > start + stop_after, 60)
         if not ended:
             start = time.monotonic()
             press("Escape")
-    yield from until(lambda: ended)
+    yield from stepper.until(lambda: ended, 60)
     how, end = ended[0]
     events[name] = [how, round(end - start, 3), round(end - noticed[0], 3) if noticed else 0.0]
     worker_process.JobHandle.cancel = cancel
@@ -244,7 +238,7 @@ def steps():
     watch_drawing()
     yield 0.5
     yield from changed("first_picture", show_rendered)
-    yield from until(lambda: not view().is_busy())
+    yield from stepper.until(lambda: not view().is_busy(), 60)
     screenshot("1_first")
     yield from measured("orbit", turn_view)
     yield from measured("turned_world", turn_world)
@@ -265,7 +259,7 @@ def steps():
         turn_world()  # so that the light is computed again
         yield from render(f"escape_{number}", 100, stop_after=seconds)
         yield from close_render()
-    yield from until(lambda: not view().is_busy())
+    yield from stepper.until(lambda: not view().is_busy(), 60)
     yield from changed("sky", look_at_sky, full=True)
     screenshot("5_sky")
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))

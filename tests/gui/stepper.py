@@ -1,8 +1,9 @@
 """Runs a script inside a Blender with a window, step by step, so that the window lives on between them."""
 
 import json
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bpy
@@ -28,3 +29,10 @@ def run(script: Iterator[float], events: dict, path: Path) -> None:
         return None
 
     bpy.app.timers.register(step, first_interval=1.0)
+
+
+def until(condition: Callable[[], object], seconds: float) -> Iterator[float]:
+    """Lets Blender go on until condition() or for so many seconds; yielded from inside a script."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        yield 0.02

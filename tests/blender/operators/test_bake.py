@@ -72,8 +72,37 @@ def test_splats_and_what_cannot_be_baked(ball, tmp_path):
     ob = stand(ball)
     assert bpy.ops.near.bake_splats(filepath=str(tmp_path / "ball")) == {"FINISHED"}
     assert (tmp_path / "ball.ply").read_bytes().startswith(b"ply\nformat binary_little_endian")
+    measure = lambda: np.ptp(np.array(ob.evaluated_get(bpy.context.evaluated_depsgraph_get()).bound_box), 0).max()
+    rest = measure()
+    bend = ob.modifiers.new("Bend", "SIMPLE_DEFORM")
+    bend.deform_method, bend.deform_axis, bend.angle = "BEND", "X", 2.0
+    bpy.context.view_layer.update()
+    assert bpy.ops.near.bake_splats(filepath=str(tmp_path / "bent")) == {"FINISHED"}
+    straight, bent = (_measure_splats(tmp_path / f"{name}.ply") for name in ("ball", "bent"))
+    assert straight == pytest.approx(rest, rel=0.05)
+    assert bent == pytest.approx(measure(), rel=0.05), "in metres, as what is seen"
+    ob.modifiers.clear()
     ob.hide_set(True)
     with pytest.raises(RuntimeError, match="is hidden"):
         bpy.ops.near.bake_splats(filepath=str(tmp_path / "other"))
     bpy.context.view_layer.objects.active = None
     assert not bpy.ops.near.bake_mesh.poll()
+
+
+def _measure_splats(path) -> float:
+    """The longest side, metres, of what a .ply file's splats cover."""
+    head, _, body = path.read_bytes().partition(b"end_header\n")
+    names = [line.split()[-1].decode() for line in head.splitlines() if line.startswith(b"property float")]
+    rows = np.frombuffer(body, np.float32).reshape(-1, len(names))
+    return float(np.ptp(rows[:, [names.index(axis) for axis in "xyz"]], axis=0).max())
+
+
+def test_an_exported_asset_says_how_far_its_file_is_from_the_picture(ball, tmp_path, capfd):
+    ob = stand(ball)
+    assert bpy.ops.near.export_asset(filepath=str(tmp_path / "plain")) == {"FINISHED"}
+    ob.near.look.tint = 0.2, 1, 1
+    bpy.context.view_layer.update()
+    assert bpy.ops.near.export_asset(filepath=str(tmp_path / "tinted")) == {"FINISHED"}
+    assert (tmp_path / "plain.near").read_bytes() == (tmp_path / "tinted.near").read_bytes()
+    said = capfd.readouterr().out
+    assert "the same picture" in said.splitlines()[0] and "without its look" in said and " dB against" in said

@@ -4,6 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
+from near_blender.operators.showcase import name_files
 from near_core import image
 from tests.blender import stage
 
@@ -54,3 +55,7 @@ def test_a_sweep_has_every_world_and_camera(scene, tmp_path):
     assert scene.world == own and scene.camera == camera
     scene.camera = None
     assert not bpy.ops.near.render_turntable.poll()
+
+
+def test_no_two_stills_have_one_file():
+    assert name_files(["a/b", "a:b", "A b", "c"]) == ["a_b", "a_b_2", "A_b_3", "c"]

@@ -1,0 +1,82 @@
+"""An Image Editor in which an operator shows a photo, and listens to the mouse, for as long as it goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+
+class PhotoEditor:
+    """The Image Editor of a context. name: of the image that it shows meanwhile."""
+
+    def __init__(self, context: bpy.types.Context, name: str) -> None:
+        self._area, self._region, self._name = context.area, context.region, name
+        self._image = ""  # names: undo elsewhere, while an operator goes on, exchanges what they name
+        space: Any = context.area.spaces.active
+        self._before = "" if space.image is None else space.image.name
+
+    def show(self, picture: np.ndarray) -> None:
+        """Shows a picture (H, W, 4) float32 sRGB, row 0 at the bottom; of one size all the time."""
+        image: Any = bpy.data.images.get(self._image)
+        if image is None:
+            image = bpy.data.images.new(self._name, picture.shape[1], picture.shape[0], alpha=False)
+            self._image = image.name
+            space: Any = self._area.spaces.active
+            space.image = image
+            with bpy.context.temp_override(area=self._area, region=self._region):
+                bpy.ops.image.view_all(fit_view=True)
+        image.pixels.foreach_set(np.ascontiguousarray(picture, np.float32).ravel())
+        image.update()
+        self._area.tag_redraw()
+
+    def tell(self, text: str | None) -> None:
+        """Writes text into the editor's header; None gives it back."""
+        self._area.header_text_set(text)
+
+    def place(self, event: bpy.types.Event) -> tuple[float, float]:
+        """Where the mouse is on the photo, in shares of its size from its top left."""
+        x, y = self._region.view2d.region_to_view(event.mouse_x - self._region.x, event.mouse_y - self._region.y)
+        return x, 1 - y
+
+    def is_open(self) -> bool:
+        """Whether it is still there."""
+        return any(area == self._area and area.type == "IMAGE_EDITOR"
+                   for screen in bpy.data.screens for area in screen.areas)
+
+    def is_inside(self, event: bpy.types.Event) -> bool:
+        """Whether the mouse is over it."""
+        x, y = event.mouse_x - self._region.x, event.mouse_y - self._region.y
+        return 0 <= x < self._region.width and 0 <= y < self._region.height
+
+    def close(self) -> None:
+        """Gives the editor what it showed before."""
+        image: Any = bpy.data.images.get(self._image)
+        if self.is_open():
+            self.tell(None)
+            space: Any = self._area.spaces.active
+            if space.image == image:
+                space.image = bpy.data.images.get(self._before)
+        if image is not None:
+            bpy.data.images.remove(image)
+
+
+def run_in_editor(context: bpy.types.Context, operator: Any, **properties: Any) -> None:
+    """Has an operator begin in an Image Editor that is open, or in one in a new window."""
+    window, area = _find_editor(context)
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with context.temp_override(window=window, area=area, region=region):
+        operator("INVOKE_DEFAULT", **properties)
+
+
+def _find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                return window, area
+    bpy.ops.wm.window_new()
+    window = context.window_manager.windows[-1]
+    area = max(window.screen.areas, key=lambda each: each.width * each.height)
+    area.type = "IMAGE_EDITOR"
+    return window, area

@@ -1,0 +1,33 @@
+"""From where a photo of a known shape may have been taken, as the search and an artist move it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Stance:
+    """From where a photo may have been taken.
+
+    azimuth, elevation: degrees, the direction from which the object is seen, as in Photo.guess_camera. roll: degrees,
+    by which the object is turned clockwise in the picture. fov: degrees, of the whole photo's width. away: logarithm of
+    the distance over the one that the outline's box tells. right, down: how far the object is from where that box has
+    it, in distances.
+    """
+
+    azimuth: float = 0.0
+    elevation: float = 0.0
+    roll: float = 0.0
+    fov: float = 40.0
+    away: float = 0.0
+    right: float = 0.0
+    down: float = 0.0
+
+    def move(self, name: str, change: float) -> Stance:
+        """Another stance. change: of the field of that name, of fov's logarithm. Nobody looks from beyond the poles."""
+        if name == "fov":
+            return replace(self, fov=float(np.clip(self.fov * np.exp(change), 3, 140)))
+        value = getattr(self, name) + change
+        return replace(self, **{name: float(np.clip(value, -90, 90)) if name == "elevation" else value})

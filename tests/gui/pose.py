@@ -1,0 +1,111 @@
+"""Run inside a Blender with a window by test_pose.py: fits a mesh to a photo, corrects it with the mouse, paints it.
+
+    blender -P pose.py -- OUT      OUT: a folder; gets pose.json and screenshots
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender
+from near_blender import payload
+from near_blender.operators import jobs, pose
+from tests.gui import stepper
+
+events: dict = {"blender": bpy.app.version_string}
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str):
+    return next(a for a in window().screen.areas if a.type == kind)
+
+
+def region():
+    return next(r for r in area("IMAGE_EDITOR").regions if r.type == "WINDOW")
+
+
+def mouse(*actions: str) -> None:
+    found = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["xdotool", *(word.replace("WINDOW", found[-1]) for word in actions)], check=True)
+
+
+def at(x: float, y: float) -> list[str]:
+    """Moves the mouse to a place on the photo, in shares of its size from its top left."""
+    right, up = region().view2d.view_to_region(x, 1 - y, clip=False)
+    return ["mousemove", "--window", "WINDOW", str(region().x + right), str(window().height - region().y - up)]
+
+
+def screenshot(name: str) -> None:
+    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")])
+
+
+def pixels() -> np.ndarray:
+    return np.array(bpy.data.images[pose.NAME].pixels[:], np.float32)
+
+
+def draw_photo() -> str:
+    """A photo of the default cube made longer, by Cycles, so that its pose is known."""
+    scene, cube = bpy.context.scene, bpy.data.objects["Cube"]
+    cube.scale = (1.0, 0.5, 0.4)
+    scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 8, "CPU"
+    scene.render.film_transparent, scene.render.resolution_percentage = True, 20
+    scene.render.filepath = str(OUT / "photo.png")
+    bpy.ops.render.render(write_still=True)
+    return scene.render.filepath
+
+
+def script():
+    near_blender.register()
+    yield 1.0
+    mouse("mousemove", "640", "60", "click", "1")  # away with the splash screen
+    yield 0.5
+    path = draw_photo()
+    view = area("VIEW_3D")
+    view.type = "IMAGE_EDITOR"
+    yield 0.5
+    with bpy.context.temp_override(window=window(), area=area("IMAGE_EDITOR"), region=region()):
+        events["started"] = list(bpy.ops.near.create_asset_from_image("INVOKE_DEFAULT", filepath=path,
+                                                                      mesh_object="Cube"))
+    yield from stepper.until(lambda: pose.NAME in bpy.data.images, 200)
+    yield 1.0
+    screenshot("found")
+    before = pixels()
+    mouse(*at(0.5, 0.5), "mousedown", "1")
+    yield 0.3
+    mouse(*at(0.55, 0.5))
+    yield 0.3
+    mouse("mouseup", "1")
+    yield from stepper.until(lambda: not np.array_equal(pixels(), before), 20)
+    yield 2.0
+    screenshot("turned")
+    events["turned"] = float(np.abs(pixels() - before).mean())
+    mouse(*at(0.5, 0.5), "key", "z")
+    yield from stepper.until(lambda: np.array_equal(pixels(), before), 20)
+    events["found_again"] = bool(np.array_equal(pixels(), before))
+    mouse("key", "Return")
+    yield from stepper.until(lambda: jobs.get_current() is not None, 10)
+    yield from stepper.until(lambda: jobs.get_current() is None, 400)
+    yield 0.5
+    ob = bpy.context.view_layer.objects.active
+    events["asset"] = payload.find_payload(ob) is not None
+    asset = payload.decode_asset(ob)
+    truth = bpy.context.scene.camera.matrix_world
+    found = np.array(asset.camera["matrix_world"])[:3, :3]
+    turn = (np.array(truth.to_3x3()).T @ found)
+    events["degrees"] = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+    events["images"] = [image.name for image in bpy.data.images]
+    screenshot("made")
+
+
+stepper.run(script(), events, OUT / "pose.json")
