@@ -80,6 +80,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
             motion = exposure.read_motion(self, depsgraph, assets, middle, [view.name for view in result.views])
+            if passes.VECTOR in passes.list_wanted(view_layer):
+                self._steps = exposure.read_steps(self, depsgraph, assets, [view.name for view in result.views])
             for view in result.views:
                 self.active_view_set(view.name)
                 try:
@@ -125,6 +127,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
+        if passes.VECTOR in wanted:
+            made[passes.VECTOR] = exposure.measure_vectors(made, camera, self._steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
             made["Combined"][..., 3:] -= held

@@ -78,7 +78,21 @@ def read_motion(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
     if middle is None:
         return None
     render = depsgraph.scene_eval.render
-    shutter = render.motion_blur_shutter
+    curve = render.motion_blur_shutter_curve
+    curve.initialize()
+    openness = tuple(float(curve.evaluate(curve.curves[0], x)) for x in np.linspace(0, 1, 17))
+    return _look_at_keys(engine, depsgraph, assets, middle, render.motion_blur_shutter, openness, views)
+
+
+def read_steps(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets,
+               views: list[str]) -> Motion:
+    """Where things are a frame before, now and a frame after."""
+    frame = depsgraph.scene_eval
+    return _look_at_keys(engine, depsgraph, assets, frame.frame_current + frame.frame_subframe, 2.0, (1.0, 1.0), views)
+
+
+def _look_at_keys(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets,
+                  middle: float, shutter: float, openness: tuple[float, ...], views: list[str]) -> Motion:
     seen: dict[str, list] = {view: [] for view in views}
     places: dict[str, list] = {view: [] for view in views}
     standing = []
@@ -92,10 +106,33 @@ def read_motion(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
             places[view].append(np.array(engine.camera_model_matrix(sync.find_camera_object(engine, depsgraph, view))))
     go_to(engine, middle)
     stood = np.array(standing, np.float64).reshape(KEYS, -1, 4, 4)
-    curve = render.motion_blur_shutter_curve
-    curve.initialize()
-    openness = tuple(float(curve.evaluate(curve.curves[0], x)) for x in np.linspace(0, 1, 17))
     return Motion(seen, places, stood @ np.array(assets.frames, np.float64).reshape(-1, 4, 4), stood, openness, shutter)
+
+
+def measure_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Motion, view: str) -> np.ndarray:
+    """How far what a pixel shows of the assets moves, (H, W, 4) float32 pixels, right and up, in Blender's layout: to
+    where it was a frame before, and from where it will be a frame after; 0 where no asset is. What bends a proxy does
+    not count. Source: Cycles, primitive_motion_vector.
+
+    made: passes with Depth and scene.INSTANCES. steps: of read_steps.
+    """
+    vectors = np.zeros((camera.height, camera.width, 4), np.float32)
+    number, depth = made[scene.INSTANCES][..., 0].astype(int), made["Depth"][..., 0]
+    rows, columns = np.nonzero((number > 0) & (depth > 0))
+    at = np.stack([columns + 0.5, rows + 0.5], 1)
+    chosen, near = number[rows, columns] - 1, depth[rows, columns, None]
+    local = (at - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2]
+    local = np.concatenate([local * (1 if camera.orthographic else near), near, np.ones_like(near)], 1)
+    world = local @ np.linalg.inv(camera.world_to_camera).T
+    before, now, after = steps.matrices
+    for matrices, seen, part, sign in ((before, steps.cameras[view][0], slice(0, 2), 1),
+                                       (after, steps.cameras[view][2], slice(2, 4), -1)):
+        moves = seen.world_to_camera @ matrices @ np.linalg.inv(now)
+        x, y, z = np.einsum("pij,pj->ip", moves[chosen], world)[:3]
+        z = np.ones_like(z) if seen.orthographic else np.maximum(z, 1e-6)
+        there = np.stack([x / z, y / z], 1) * np.diag(seen.intrinsics)[:2] + seen.intrinsics[:2, 2]
+        vectors[rows, columns, part] = sign * (there - at) * (1, -1)
+    return vectors
 
 
 def _find_places(depsgraph: bpy.types.Depsgraph) -> dict[tuple, np.ndarray]:

@@ -14,31 +14,38 @@ from ._core import composite, cryptomatte, scene
 EMPTY_DEPTH = 1e10  # metres, as Cycles
 OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
 RANKED = composite.RANKED
+VECTOR = "Vector"  # previous and next motion, of exposure.measure_vectors
 WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
 
 # view layer switches: pass name -> (owner, property); Combined is always there
 _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
              "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
-             "Confidence": ("near", "use_pass_confidence"), "Emission": ("", "use_pass_emit"),
+             "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
+             "Emission": ("", "use_pass_emit"),
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
              RANKED: ("", "use_pass_cryptomatte_object")}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
-    "Emission": ("RGB", "COLOR")}
+    "Emission": ("RGB", "COLOR"), VECTOR: ("XYZW", "VECTOR")}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 
 
 def list_wanted(view_layer: Any) -> tuple[str, ...]:
-    """The passes that view_layer wants."""
+    """The passes that view_layer wants. Like Cycles, a picture with motion blur has no vectors."""
     owners = {"": view_layer, "near": view_layer.near}
-    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
+    wanted = ["Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop))]
+    if VECTOR in wanted and view_layer.id_data.render.use_motion_blur:
+        wanted.remove(VECTOR)
+    return tuple(wanted)
 
 
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
     """What near_core is to draw for them. held: whether there are holdouts among the assets."""
     names = [name for name in wanted if name in scene.PASSES]
-    return (*names, scene.INSTANCES) if held or set(wanted) & set(WHO) else tuple(names)
+    if VECTOR in wanted and "Depth" not in names:
+        names.append("Depth")
+    return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR} else tuple(names)
 
 
 def declare(engine: bpy.types.RenderEngine, frame: bpy.types.Scene, view_layer: Any) -> None:

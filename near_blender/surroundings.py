@@ -21,7 +21,7 @@ NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its pro
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
-_CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission",
+_CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
            **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)

@@ -217,15 +217,17 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
 
     Raises NearError where ob is not shown.
     """
+    ob.update_tag()  # a script's change of the look tags nothing
+    context.view_layer.update()
     depsgraph = context.evaluated_depsgraph_get()
-    assets = sync.collect_assets(depsgraph)
-    rows = [number for number, each in enumerate(assets.instances) if each["name"] == ob.name_full]
+    visible = sync.collect_assets(depsgraph)
+    rows = [number for number, each in enumerate(visible.instances) if each["name"] == ob.name_full]
     if not rows:
         raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
     light = world.read_light(depsgraph)
     if not isinstance(light, world.WorldLight):
         return light
-    _, request = sync.make_request(depsgraph.scene_eval, assets, light, ("Combined",), False,
+    _, request = sync.make_request(depsgraph.scene_eval, visible, light, ("Combined",), False,
                                    lamps.collect_lamps(depsgraph))
     request["instances"] = [request["instances"][rows[0]]]
     wanted = {request["instances"][0]["asset"], request["instances"][0].get("deformation"),

@@ -7,7 +7,7 @@ import numpy as np
 from ..directions import unit
 from ..scene import PASSES
 
-NEAREST = ("Depth", "Object Index", "Material Index")  # never mixed: of what covers most of a pixel
+NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
 RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 

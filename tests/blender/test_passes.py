@@ -74,3 +74,33 @@ def test_levels_are_the_view_layers(scene, tmp_path):
     made = stage.render(scene, tmp_path)
     assert {name for name in made if name.startswith("Crypto")} == {"CryptoObject00"}
     assert passes.list_neural(passes.list_wanted(scene.view_layers[0])) == ("Combined", "Instances")
+
+
+def test_vectors_are_cycles_own(ball, tmp_path):
+    """Of a ball that moves, turns and comes nearer, before a camera that moves, and of an ordinary thing behind it."""
+    scene = stage.make_stage()
+    scene.render.film_transparent, scene.frame_current = True, 2
+    ob = stage.add_asset(ball)
+    bpy.ops.mesh.primitive_cube_add(size=0.6, location=(1.2, 1, 0))
+    other = bpy.context.object
+    for frame, place in ((1, (0, 0, 0)), (3, (0.4, -0.3, 0.2))):
+        ob.location, ob.rotation_euler = place, (0, 0, 0.1 * frame)
+        other.location = 1.2, 1, place[0]
+        scene.camera.location.z = 0.5 + 0.05 * frame
+        ob.keyframe_insert("rotation_euler", frame=frame)
+        for each in (ob, other, scene.camera):
+            each.keyframe_insert("location", frame=frame)
+    scene.frame_set(2)
+    layer = scene.view_layers[0]
+    layer.use_pass_vector = layer.use_pass_z = True
+    made = stage.render(scene, tmp_path)
+    scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 1, "CPU"
+    truth = stage.render(scene, tmp_path, "truth")
+    assert made["Vector"].shape[-1] == 4
+    for inside in (slice(0, 36), slice(44, 64)):  # the ball, and the cube
+        own, theirs = made["Vector"][:, inside], truth["Vector"][:, inside]
+        solid = (made["Combined"][:, inside, 3] > 0.99) & (truth["Combined"][:, inside, 3] > 0.99)
+        assert solid.sum() > 20 and np.abs(theirs[solid]).max() > 1
+        assert np.median(np.abs(own - theirs)[solid]) < 0.1 and np.abs(own - theirs)[solid].max() < 1
+    scene.render.engine, scene.render.use_motion_blur = "NEAR", True
+    assert "Vector" not in passes.list_wanted(layer)
