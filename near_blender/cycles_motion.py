@@ -46,11 +46,13 @@ def _list_curves(animation: Any) -> list[Any]:
 
 
 def open_shutter(scene: Any, motion: dict[str, Any] | None) -> None:
-    """Has Cycles blur as exposure.Motion.describe says, around the frame that is drawn; None for not at all."""
+    """Has Cycles blur as exposure.Motion.describe says, around the frame that is drawn; None for not at all, nor where
+    it says that nothing blurs: then what moves is only written down."""
     render = scene.render
-    if render.use_motion_blur != (motion is not None):
-        render.use_motion_blur = motion is not None
-    if motion is None:
+    blurs = motion is not None and motion.get("blurs", True)
+    if render.use_motion_blur != blurs:
+        render.use_motion_blur = blurs
+    if motion is None or not blurs:
         return
     render.motion_blur_shutter = motion["shutter"]
     for owner in (render, scene.cycles):  # moved to the former in 4.2

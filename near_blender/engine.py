@@ -80,7 +80,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
             motion = exposure.read_motion(self, depsgraph, assets, middle, [view.name for view in result.views])
-            if passes.VECTOR in passes.list_wanted(view_layer):
+            self._steps: exposure.Motion | None = None  # from frame to frame
+            if motion is None and passes.VECTOR in passes.list_wanted(view_layer):
                 self._steps = exposure.read_steps(self, depsgraph, assets, [view.name for view in result.views])
             for view in result.views:
                 self.active_view_set(view.name)
@@ -107,7 +108,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
-        wanted, ranks = passes.list_wanted(layer), passes.count_ranks(layer)
+        wanted, ranks, steps = passes.list_wanted(layer), passes.count_ranks(layer), self._steps
+        wanted = tuple(name for name in wanted if name != passes.VECTOR or steps is not None)
         seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
@@ -123,12 +125,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
             window = self._describe_view(depsgraph, view)
             if motion is not None:
                 around.moving, window["camera"]["motion"] = motion.standing, motion.describe(view)
+            if steps is not None:
+                window["camera"]["motion"] = steps.describe(view) | {"blurs": False}
             jobs.append(around.ask_picture(window, wanted, not seen))
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
-        if passes.VECTOR in wanted:
-            made[passes.VECTOR] = exposure.measure_vectors(made, camera, self._steps, view)
+        if steps is not None:
+            made[passes.VECTOR] = exposure.measure_vectors(made, camera, steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
             made["Combined"][..., 3:] -= held

@@ -14,7 +14,7 @@ from ._core import composite, cryptomatte, scene
 EMPTY_DEPTH = 1e10  # metres, as Cycles
 OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
 RANKED = composite.RANKED
-VECTOR = "Vector"  # previous and next motion, of exposure.measure_vectors
+VECTOR = "Vector"  # of exposure.measure_vectors; like Cycles, a picture with motion blur has none
 WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
 
 # view layer switches: pass name -> (owner, property); Combined is always there
@@ -32,12 +32,9 @@ _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itsel
 
 
 def list_wanted(view_layer: Any) -> tuple[str, ...]:
-    """The passes that view_layer wants. Like Cycles, a picture with motion blur has no vectors."""
+    """The passes that view_layer wants."""
     owners = {"": view_layer, "near": view_layer.near}
-    wanted = ["Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop))]
-    if VECTOR in wanted and view_layer.id_data.render.use_motion_blur:
-        wanted.remove(VECTOR)
-    return tuple(wanted)
+    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
 
 
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:

@@ -102,5 +102,3 @@ def test_vectors_are_cycles_own(ball, tmp_path):
         solid = (made["Combined"][:, inside, 3] > 0.99) & (truth["Combined"][:, inside, 3] > 0.99)
         assert solid.sum() > 20 and np.abs(theirs[solid]).max() > 1
         assert np.median(np.abs(own - theirs)[solid]) < 0.1 and np.abs(own - theirs)[solid].max() < 1
-    scene.render.engine, scene.render.use_motion_blur = "NEAR", True
-    assert "Vector" not in passes.list_wanted(layer)
