@@ -108,8 +108,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
-        wanted, ranks, steps = passes.list_wanted(layer), passes.count_ranks(layer), self._steps
-        wanted = tuple(name for name in wanted if name != passes.VECTOR or steps is not None)
+        steps = self._steps
+        wanted, ranks = passes.list_wanted(layer, vectors=steps is not None), passes.count_ranks(layer)
         seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
@@ -122,11 +122,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         blur = exposure.make_blur(sync.find_camera_object(self, depsgraph, view), motion, view)
         jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request, **blur)]
         if around is not None:
-            window = self._describe_view(depsgraph, view)
-            if motion is not None:
-                around.moving, window["camera"]["motion"] = motion.standing, motion.describe(view)
-            if steps is not None:
-                window["camera"]["motion"] = steps.describe(view) | {"blurs": False}
+            window = self._describe_view(depsgraph, view, motion)
+            around.moving = None if motion is None else motion.standing
             jobs.append(around.ask_picture(window, wanted, not seen))
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
@@ -148,9 +145,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
             front, cut = around.take_front(drawn, behind, wanted, ranks)
         return composite.compose(made, behind, front, held, cut)
 
-    def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str) -> dict[str, Any]:
-        size = self.resolution_x, self.resolution_y
-        return {"camera": cycles_scene.describe_camera(self, depsgraph, view), "size": size,
+    def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
+                       ) -> dict[str, Any]:
+        size, camera = (self.resolution_x, self.resolution_y), cycles_scene.describe_camera(self, depsgraph, view)
+        if motion is not None:
+            camera["motion"] = motion.describe(view)
+        elif self._steps is not None:
+            camera["motion"] = self._steps.describe(view) | {"blurs": False}
+        return {"camera": camera, "size": size,
                 "border": sync.find_border(depsgraph.scene_eval.render, *size)}
 
     def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets

@@ -31,10 +31,11 @@ _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 
 
-def list_wanted(view_layer: Any) -> tuple[str, ...]:
-    """The passes that view_layer wants."""
+def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
+    """The passes that view_layer wants. vectors: whether there can be some."""
     owners = {"": view_layer, "near": view_layer.near}
-    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items() if getattr(owners[owner], prop)))
+    return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
+                          if getattr(owners[owner], prop) and (vectors or name != VECTOR)))
 
 
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
