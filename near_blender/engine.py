@@ -108,8 +108,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
-        steps = self._steps
-        wanted, ranks = passes.list_wanted(layer, vectors=steps is not None), passes.count_ranks(layer)
+        wanted, ranks = passes.list_wanted(layer, self._steps is not None), passes.count_ranks(layer)
         seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
@@ -128,8 +127,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
-        if steps is not None:
-            made[passes.VECTOR] = exposure.measure_vectors(made, camera, steps, view)
+        made |= exposure.make_vectors(made, camera, self._steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
             made["Combined"][..., 3:] -= held

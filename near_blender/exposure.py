@@ -109,13 +109,16 @@ def _look_at_keys(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph
     return Motion(seen, places, stood @ np.array(assets.frames, np.float64).reshape(-1, 4, 4), stood, openness, shutter)
 
 
-def measure_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Motion, view: str) -> np.ndarray:
-    """How far what a pixel shows of the assets moves, (H, W, 4) float32 pixels, right and up, in Blender's layout: to
-    where it was a frame before, and from where it will be a frame after; 0 where no asset is. What bends a proxy does
-    not count. Source: Cycles, primitive_motion_vector.
+def make_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Motion | None, view: str
+                 ) -> dict[str, np.ndarray]:
+    """The pass Vector: how far what a pixel shows of the assets moves, (H, W, 4) float32 pixels, right and up, in
+    Blender's layout: to where it was a frame before, and from where it will be a frame after; 0 where no asset is. What
+    bends a proxy does not count. Source: Cycles, primitive_motion_vector.
 
-    made: passes with Depth and scene.INSTANCES. steps: of read_steps.
+    made: passes with Depth and scene.INSTANCES. steps: of read_steps; None where there is no such pass.
     """
+    if steps is None:
+        return {}
     vectors = np.zeros((camera.height, camera.width, 4), np.float32)
     number, depth = made[scene.INSTANCES][..., 0].astype(int), made["Depth"][..., 0]
     rows, columns = np.nonzero((number > 0) & (depth > 0))
@@ -132,7 +135,7 @@ def measure_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: 
         z = np.ones_like(z) if seen.orthographic else np.maximum(z, 1e-6)
         there = np.stack([x / z, y / z], 1) * np.diag(seen.intrinsics)[:2] + seen.intrinsics[:2, 2]
         vectors[rows, columns, part] = sign * (there - at) * (1, -1)
-    return vectors
+    return {"Vector": vectors}
 
 
 def _find_places(depsgraph: bpy.types.Depsgraph) -> dict[tuple, np.ndarray]:

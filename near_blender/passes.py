@@ -14,7 +14,7 @@ from ._core import composite, cryptomatte, scene
 EMPTY_DEPTH = 1e10  # metres, as Cycles
 OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
 RANKED = composite.RANKED
-VECTOR = "Vector"  # of exposure.measure_vectors; like Cycles, a picture with motion blur has none
+VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
 WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
 
 # view layer switches: pass name -> (owner, property); Combined is always there
