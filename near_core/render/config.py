@@ -81,6 +81,8 @@ class NeighbourConfig:
 
     most: int = 12  # instances of a picture that get a probe of their neighbours
     least_pixels: float = 0.4  # that a cell of level 0 is wide, from which an instance gets one
+    fade: float = 0.25  # by which one looks larger than the first without a probe, from which its own counts in full
+    steps: int = 16  # in which it comes to that
     shown: int = 8  # neighbours in a probe
     least_angle: float = 0.1  # radians, about, as which a neighbour is seen: half its width over its distance
     probe_rows: int = 64  # of the probe

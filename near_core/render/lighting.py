@@ -87,12 +87,12 @@ class InstanceLights:
                     ) -> list[SeenInstance]:
         """The same, those beside other assets with a probe of these."""
         chosen, probes = neighbours.choose(seen, around.standing), {}
-        for number, beside in chosen.items():
+        for number, (beside, share) in chosen.items():
             progress("Light transport", len(probes) / len(chosen))
             own = next(each for each in seen if each.number == number)
             shown = [self._light_alone(other, own.level, around, threads) for other in beside]
-            draw = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in shown], threads)
-            probes[number] = self._probes.get_or((own.matrix.tobytes(), *(key for key, _ in shown)), draw)
+            draw = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in shown], share, threads)
+            probes[number] = self._probes.get_or((own.matrix.tobytes(), share, *(key for key, _ in shown)), draw)
         return [replace(each, instance=replace(each.instance, probe=probes[each.number]))
                 if each.number in probes else each for each in seen]
 
@@ -173,5 +173,5 @@ class InstanceLights:
             transport.prepare_probe(probe, world, far, self._transport)))
 
 
-def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], threads: int) -> Probe:
-    return neighbours.draw_probe(position, [make() for make in beside], threads=threads)
+def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:
+    return neighbours.draw_probe(position, [make() for make in beside], share, threads=threads)

@@ -27,25 +27,28 @@ class Neighbour:
 
 
 def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: NeighbourConfig = NeighbourConfig()
-           ) -> dict[int, list[int]]:
-    """Which instances of a picture get a probe of their neighbours, and whom it shows: numbers among all instances.
-    Those that look largest, without a probe of their own."""
-    largest = sorted({each.number: each for each in seen if each.instance.probe is None
-                      and each.pixels >= config.least_pixels}.values(), key=lambda each: -each.pixels)
+           ) -> dict[int, tuple[list[int], float]]:
+    """Which instances of a picture get a probe of their neighbours, whom it shows, numbers among all instances, and how
+    much of it counts, 0..1: those that look largest, without a probe of their own, the last of them fading away."""
+    largest = sorted({each.number: each for each in seen if each.instance.probe is None}.values(),
+                     key=lambda each: -each.pixels)
+    least = max([config.least_pixels, *(each.pixels for each in largest[config.most:config.most + 1])])
     found = {}
     for each in largest[:config.most]:
+        # in steps: what changes is lit again
+        share = float(np.ceil(np.clip((each.pixels / least - 1) / config.fade, 0, 1) * config.steps) / config.steps)
         place = int(np.searchsorted(standing.rows, each.number))
         away = np.linalg.norm(standing.center - standing.center[place], axis=1)
         near = (standing.radius > config.least_angle * away) & (np.arange(len(away)) != place)
         nearest = np.flatnonzero(near)[np.argsort(away[near], kind="stable")][:config.shown]
-        if len(nearest):
-            found[each.number] = [int(standing.rows[row]) for row in nearest]
+        if len(nearest) and share > 0:
+            found[each.number] = [int(standing.rows[row]) for row in nearest], share
     return found
 
 
-def draw_probe(position: np.ndarray, neighbours: Sequence[Neighbour], config: NeighbourConfig = NeighbourConfig(),
-               threads: int = 0) -> Probe:
-    """What is seen of neighbours from a position (3,), metres, world."""
+def draw_probe(position: np.ndarray, neighbours: Sequence[Neighbour], share: float = 1.0,
+               config: NeighbourConfig = NeighbourConfig(), threads: int = 0) -> Probe:
+    """What is seen of neighbours from a position (3,), metres, world. share: 0..1, how solid they are."""
     rows = config.probe_rows * FINER
     direction = np.ascontiguousarray(ggx.compute_directions(rows).reshape(-1, 3), np.float32)
     origin, nearest = np.asarray(position, np.float32)[None], np.full(len(direction), np.inf, np.float32)
@@ -62,4 +65,4 @@ def draw_probe(position: np.ndarray, neighbours: Sequence[Neighbour], config: Ne
         radiance[first, 3] = 1
     blocks = config.probe_rows, FINER, 2 * config.probe_rows, FINER
     radiance, nearest = radiance.reshape(*blocks, 4).mean((1, 3)), nearest.reshape(blocks).min((1, 3))
-    return Probe(radiance, nearest, np.asarray(position, np.float64))
+    return Probe(radiance * np.float32(share), nearest, np.asarray(position, np.float64))

@@ -1,11 +1,14 @@
 """Assets beside each other, with nothing ordinary around: what a probe shows of them, and what that does to light."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from near_core._kernels import grid
 from near_core.asset import CELL
 from near_core.render import neighbours, sight
+from near_core.render.config import NeighbourConfig
 from near_core.render.neighbours import Neighbour
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings
@@ -55,9 +58,25 @@ def test_a_probe_shows_what_faces_it_where_it_stands():
 
 def test_those_that_look_large_get_probes_of_those_that_stand_near(white):
     placed = [Instance(white, move(*place)) for place in ((0, 0), (1, 0), (0, 30), (200, 0))]
-    seen = sight.find_seen(placed, cameras.orbit(0, 10, 6, 50, 256, 256), "final")
+    seen = sight.find_seen(placed, cameras.orbit(0, 10, 6, 50, 512, 512), "final")
     chosen = neighbours.choose(seen, sight.find_standing(placed))
-    assert chosen == {0: [1], 1: [0]}
+    assert chosen == {0: ([1], 1.0), 1: ([0], 1.0)}
+
+
+def test_the_last_probes_fade_away(white):
+    placed = [Instance(white, move(x)) for x in range(4)]
+    standing = sight.find_standing(placed)
+    seen = sight.find_seen(placed, cameras.orbit(0, 10, 6, 50, 256, 256), "final")
+
+    def find_shares(sizes) -> list[float]:
+        sized = [replace(each, pixels=size) for each, size in zip(seen, sizes)]
+        chosen = neighbours.choose(sized, standing, replace(NeighbourConfig(), most=2))
+        return [chosen[number][1] if number in chosen else 0.0 for number in range(4)]
+
+    assert find_shares([4, 3, 2, 1]) == [1, 1, 0, 0]
+    assert find_shares([4, 2.25, 2, 1]) == [1, 0.5, 0, 0], "hardly larger than the first without"
+    assert find_shares([4, 2, 2, 1]) == [1, 0, 0, 0]
+    assert find_shares([0.45, 0.3, 0, 0]) == [0.5, 0, 0, 0], "or than what gets none"
 
 
 def test_a_neighbour_shadows_the_sky_and_colours_what_is_beside_it(white, red):
