@@ -26,12 +26,14 @@ class CyclesOptions:
 
 
 def read_options(frame: Any, layer: Any = None) -> CyclesOptions:
-    """What the scene `frame` asks for. Samples are NeAR's own once they are set, else what the artist set for Cycles.
-    How to denoise (passes, prefilter, quality) is the artist's choice for Cycles, too, else Fast; whether to is not
-    taken from there: files made for another denoiser say no, and few samples need it."""
+    """What the scene `frame` asks for: NeAR's own choices once they are set, else what the artist set for Cycles; in
+    `layer` its own samples. Whether to denoise is taken from Cycles with the samples alone: NeAR's few need it. How
+    (passes, prefilter, quality) is the artist's choice for Cycles, too, else Fast."""
     near, cycles = frame.near, getattr(frame, "cycles", None)
-    own = near.is_property_set("samples") or cycles is None or not cycles.is_property_set("samples")
-    return CyclesOptions(near.samples if own else _count_samples(cycles, layer), near.denoise)
+    if cycles is None or near.is_property_set("samples") or not cycles.is_property_set("samples"):
+        return CyclesOptions(near.samples, near.denoise)
+    own = near.is_property_set("denoise") or not cycles.is_property_set("use_denoising")
+    return CyclesOptions(_count_samples(cycles, layer), near.denoise if own else cycles.use_denoising)
 
 
 def _count_samples(cycles: Any, layer: Any) -> int:

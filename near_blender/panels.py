@@ -66,6 +66,8 @@ class NEAR_RENDER_PT_ordinary(_Properties):
             how.prop(near, "denoise")
             if options.samples != near.samples:
                 layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}", icon="INFO")
+            if options.denoise != near.denoise:
+                layout.label(text=f"As set for Cycles: {'' if options.denoise else 'not '}denoised", icon="INFO")
         elif surfaces:
             layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary object')}", icon="INFO")
         if lights:

@@ -35,7 +35,8 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         description="Samples per pixel for ordinary objects; until it is changed, what was set for Cycles counts")
     denoise: BoolProperty(
         name="Denoise", override=_OVERRIDE, default=True,
-        description="Take the noise of ordinary objects away with OpenImageDenoise")
+        description="Take the noise of ordinary objects away with OpenImageDenoise; until it is changed, what was set "
+                    "for Cycles counts")
     viewport_scale: IntProperty(
         name="Viewport Draft", override=_OVERRIDE, default=50, min=10, max=100, subtype="PERCENTAGE",
         description="Largest size, of the viewport's, that Rendered mode draws at while something changes; "

@@ -56,15 +56,17 @@ def test_instances_by_geometry_nodes_are_drawn(scene, ball):
 
 def test_samples_set_for_cycles_count_until_near_has_its_own(scene):
     assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
-    scene.cycles.samples, scene.cycles.use_denoising = 77, False
-    assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, True)
+    scene.cycles.use_denoising = False
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True), "so few need it"
+    scene.cycles.samples = 77
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(77, False)
     layer = scene.view_layers[0]
     layer.samples = 99
     for how, samples in (("USE", 99), ("BOUNDED", 77), ("IGNORE", 77)):
         scene.cycles.use_layer_samples = how
         assert ordinary.read_options(scene, layer).samples == samples
-    scene.near.samples, scene.near.denoise = 16, False
-    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, False)
+    scene.near.samples, scene.near.denoise = 16, True
+    assert ordinary.read_options(scene) == ordinary.CyclesOptions(16, True)
 
 
 def test_what_depth_may_look_past_is_found_where_it_stands(scene, ball):
