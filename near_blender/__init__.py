@@ -15,6 +15,7 @@ from . import (
     imports,
     look_panels,
     looks,
+    manual,
     menus,
     operators,
     panels,
@@ -27,7 +28,7 @@ from . import (
 )
 
 MODULES = (client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine, compositing,
-           preferences_panel, preferences, operators, panels, look_panels, menus, commands, api)
+           preferences_panel, preferences, operators, panels, look_panels, menus, manual, commands, api)
 
 
 def register() -> None:

@@ -14,7 +14,7 @@ from ..sketch import Sketch
 from . import jobs
 from .create import check_picture
 from .origin import find_origin
-from .photo_editor import PhotoEditor, run_in_editor
+from .photo_editor import PhotoEditor, is_image_editor, run_in_editor
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker
@@ -60,9 +60,13 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
     object_name: bpy.props.StringProperty(
         name="Object", description="Object whose photo is drawn on", options={"SKIP_SAVE"})
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return is_image_editor(cls, context)
+
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         origin = find_origin(bpy.data.objects.get(self.object_name))
-        if origin is None or context.area is None or context.area.type != "IMAGE_EDITOR":
+        if origin is None:
             return {"CANCELLED"}
         self._sketch = Sketch(photo_options.read_hints(origin.hints))
         self._path = bpy.path.abspath(origin.path)

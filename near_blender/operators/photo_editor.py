@@ -62,6 +62,14 @@ class PhotoEditor:
             bpy.data.images.remove(image)
 
 
+def is_image_editor(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """For poll(): photos are drawn on in an Image Editor."""
+    if context.area is not None and context.area.type == "IMAGE_EDITOR":
+        return True
+    operator.poll_message_set("Photos are drawn on in an Image Editor")
+    return False
+
+
 def run_in_editor(context: bpy.types.Context, operator: Any, **properties: Any) -> None:
     """Has an operator begin in an Image Editor that is open, or in one in a new window."""
     window, area = _find_editor(context)

@@ -15,7 +15,7 @@ from .._core import camera as cameras
 from .._core import errors, scene
 from . import jobs
 from .create import check_picture, find_mesh
-from .photo_editor import PhotoEditor
+from .photo_editor import PhotoEditor, is_image_editor
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker
@@ -37,10 +37,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.area is None or context.area.type != "IMAGE_EDITOR":
-            cls.poll_message_set("A pose is fitted in an Image Editor")
-            return False
-        return jobs.is_idle(cls)
+        return is_image_editor(cls, context) and jobs.is_idle(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         with report_errors(self):

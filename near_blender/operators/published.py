@@ -134,7 +134,10 @@ class NEAR_OT_remove_python(_Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and any(preferences.get_python_folder().iterdir())
+        if not any(preferences.get_python_folder().iterdir()):
+            cls.poll_message_set("Set Up has made no Python")
+            return False
+        return super().poll(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         def done(answer: dict[str, Any]) -> str:

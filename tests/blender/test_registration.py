@@ -1,5 +1,6 @@
 """Registering leaves a Blender with NeAR in it, unregistering one without a trace."""
 
+import fnmatch
 import re
 import tomllib
 from pathlib import Path
@@ -8,7 +9,7 @@ import bpy
 import pytest
 
 import near_blender
-from near_blender import properties
+from near_blender import manual, properties
 from near_core import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,70 @@ def test_the_panels_of_every_engine_are_shown_for_near_too():
             "RENDER_PT_output", "RENDER_PT_stereoscopy", "WORLD_PT_context_world", "EEVEE_WORLD_PT_surface",
             "EEVEE_MATERIAL_PT_surface", "VIEWLAYER_PT_layer", "DATA_PT_context_mesh"} <= stock_panels()
     assert not any("freestyle" in name or "cycles" in name.lower() for name in stock_panels())
+
+
+# operators that change nothing that could be undone: files, pictures, the clipboard, preferences, or work of others
+UNDONE_BY_OTHERS = {
+    "bake_splats", "export_asset", "render_turntable", "render_light_sweep", "copy_setup", "check_setup", "stop",
+    "check_python", "set_up_python", "remove_python", "download_checkpoint", "verify_checkpoint", "remove_checkpoint",
+    "use_checkpoint",
+    # near.watch_creation is the step that changes something
+    "create_asset_from_mesh", "create_asset_from_image", "create_asset_from_photos", "remake_asset", "correct_matte",
+    "draw_hints", "fit_pose"}
+
+
+def list_operators() -> dict[str, type]:
+    return {name: getattr(bpy.types, f"NEAR_OT_{name}") for name in dir(bpy.ops.near)}
+
+
+def test_every_operator_has_a_tooltip_an_undo_and_a_manual():
+    for name, operator in list_operators().items():
+        rna = bpy.ops.near.__getattr__(name).get_rna_type()
+        assert rna.name and rna.name[0].isupper(), name
+        if "INTERNAL" not in operator.bl_options:
+            assert rna.description and not rna.description.endswith("."), name
+        assert ("UNDO" in operator.bl_options) != (name in UNDONE_BY_OTHERS), name
+        for prop in rna.properties:
+            if prop.identifier not in ("rna_type", "filepath", "directory", "files") and not prop.is_hidden:
+                assert prop.description and not prop.description.endswith("."), (name, prop.identifier)
+        assert find_section(f"bpy.ops.near.{name}") in list_sections(), name
+
+
+def test_every_property_of_the_panels_has_a_manual():
+    for group in {*properties.GROUPS.values(), *(getattr(bpy.types, name) for name in dir(bpy.types)
+                                                 if name.startswith("NEAR_PG"))}:
+        for prop in group.bl_rna.properties:
+            assert find_section(f"bpy.types.{group.__name__}.{prop.identifier}") in list_sections()
+
+
+def test_every_operator_is_run_by_a_test():
+    written = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name in list_operators() if f"near.{name}" not in written and f"_{name}" not in written] == []
+
+
+def test_a_grey_button_says_why():
+    """Where nothing is: no object, no camera, no photo."""
+    bpy.context.scene.camera = None
+    silent = []
+    for name in list_operators():
+        call = getattr(bpy.ops.near, name)
+        if not call.poll():
+            with pytest.raises(RuntimeError) as said:
+                call()
+            if "poll() failed, context is incorrect" in str(said.value):
+                silent.append(name)
+    assert silent == []
+
+
+def list_sections() -> set[str]:
+    return set(re.findall(r'<h2 id="(\w+)"', manual.PAGE.read_text()))
+
+
+def find_section(rna: str) -> str:
+    """The section of the page that F1 opens, as Blender finds it."""
+    prefix, mapping = next(each() for each in bpy.utils._manual_map if each is manual.get_map)
+    assert prefix.startswith("file:") and prefix.endswith("manual.html#")
+    return next(address for pattern, address in mapping if fnmatch.fnmatchcase(rna.lower(), pattern))
 
 
 @pytest.mark.parametrize("group", properties.GROUPS.values(), ids=lambda g: g.__name__)

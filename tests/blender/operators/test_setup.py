@@ -1,6 +1,7 @@
 """Check Setup: what works, and what is broken, in words."""
 
 import bpy
+import numpy as np
 
 from near_blender import client
 from near_blender.operators import jobs, setup
@@ -11,7 +12,7 @@ def test_check_setup_tries_every_part():
     found = setup.list_findings()
     assert all(well for well, _ in found), found
     text = "\n".join(line for _, line in found)
-    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "created", "picture"):
+    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "created", "looks the same"):
         assert word in text
 
 
@@ -24,8 +25,18 @@ def test_check_setup_shows_what_is_broken(monkeypatch):
     assert (False, "OSError: no such library") in setup.list_findings() and len(setup.list_findings()) > 3
 
 
+def test_a_picture_that_is_off_is_told(monkeypatch):
+    monkeypatch.setattr(setup, "draw_sample", lambda: (np.full((setup.SIZE, setup.SIZE, 3), 0.2, np.float32), "near"))
+    [(well, said)] = setup._check_picture()
+    assert not well and "looks different" in said and " dB " in said
+
+
 def test_it_does_not_wait_behind_a_creation(monkeypatch):
     job = client.find_matte("missing.png", None)
     monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo"))
     assert not bpy.ops.near.check_setup.poll()
     job.cancel()
+
+
+def test_the_report_can_be_copied():
+    assert bpy.ops.near.copy_setup() == {"FINISHED"}
