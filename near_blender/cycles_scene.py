@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cycles_loss, cycles_skins, log, looks, sync
+from . import cycles_loss, cycles_skins, log, looks, scratch, sync
 from ._core import errors
 from .cycles_process import SceneState
 
@@ -100,7 +100,7 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     if file is not None and file.settings == settings:
         return file
     try:
-        folder = tempfile.TemporaryDirectory(prefix="near-scene-", ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix=scratch.prefix() + "scene-", ignore_cleanup_errors=True)
         bpy.data.libraries.write(str(Path(folder.name) / "scene.blend"), {scene}, path_remap="ABSOLUTE",
                                  fake_user=True)
     except (OSError, RuntimeError) as error:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import log
+from . import log, scratch
 from ._core import PATH, errors, protocol
 
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
@@ -185,7 +185,8 @@ class WorkerProcess:
         while True:
             folder = None
             try:
-                folder = Path(tempfile.mkdtemp(prefix="near-"))
+                scratch.clear()
+                folder = Path(tempfile.mkdtemp(prefix=scratch.prefix()))
                 code = self._run(folder)
             except (OSError, errors.NearError) as error:
                 log.add(f"{self.called} could not be started ({error}).")

@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, cycles_loss, node_trees
+from . import client, colorspace, cycles_loss, node_trees, scratch
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -222,7 +222,7 @@ class WorldBake:
         if world.library is not None:
             return bpy.path.abspath(world.library.filepath)
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="near-world-", ignore_cleanup_errors=True)
+            self._folder = tempfile.TemporaryDirectory(prefix=scratch.prefix() + "world-", ignore_cleanup_errors=True)
             blend = str(Path(self._folder.name) / "world.blend")
             bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
         except (OSError, RuntimeError) as error:

@@ -7,16 +7,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+from asking import SKY, pid_of, submit
 
 from near_blender import log, worker_process
-from near_core import asset as assets
 from near_core import errors
-from near_core.scene import Settings, camera, environment
 from tests.machine import slowness
-
-SKY = environment.uniform((1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +20,6 @@ def worker():
     worker = worker_process.WorkerProcess()
     yield worker
     worker.stop()
-
-
-def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size: int = 32,
-           **fields) -> worker_process.JobHandle:
-    light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
-    needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
-             SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
-    return worker.submit("render", instances=[{"asset": ball.hash, "matrix": np.eye(4)}], environment=light,
-                         backdrop=None, camera=camera.orbit(0, 0, 3, 40, size, size), settings=Settings(), needs=needs,
-                         **fields)
-
-
-def pid_of(worker: worker_process.WorkerProcess) -> int:
-    return worker.check(30)["pid"]
 
 
 def test_worker_tells_what_it_runs_on(worker):

@@ -1,0 +1,39 @@
+"""Folders for temporary files, named after the process that they belong to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another container
+
+
+def prefix() -> str:
+    """How the names of this process's folders begin."""
+    return f"near-{os.getpid()}-"
+
+
+def clear() -> None:
+    """Removes yesterday's folders of processes that are gone: one that was killed could not do so itself."""
+    if os.name == "nt":  # os.kill would end the process there
+        return
+    for path in Path(tempfile.gettempdir()).glob("near-*-*"):
+        owner = re.match(r"near-(\d+)-", path.name)
+        with suppress(OSError):
+            if owner and time.time() - path.stat().st_mtime > KEPT and not _is_running(int(owner[1])):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True

@@ -1,0 +1,25 @@
+"""What tests ask a worker for: a small picture of a ball."""
+
+import numpy as np
+
+from near_blender import worker_process
+from near_core import asset as assets
+from near_core.scene import Settings, camera, environment
+
+SKY = environment.uniform((1, 1, 1))
+
+
+def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size: int = 32,
+           **fields) -> worker_process.JobHandle:
+    """Asks for size x size pixels."""
+    light = {"map": SKY.hash, "world_to_map": SKY.world_to_map, "strength": 1.0}
+    needs = {ball.hash: lambda: {"kind": "asset", "data": assets.to_bytes(ball), "name": "Ball"},
+             SKY.hash: lambda: {"kind": "map", "data": SKY.map, "name": "World"}}
+    return worker.submit("render", instances=[{"asset": ball.hash, "matrix": np.eye(4)}], environment=light,
+                         backdrop=None, camera=camera.orbit(0, 0, 3, 40, size, size), settings=Settings(), needs=needs,
+                         **fields)
+
+
+def pid_of(worker: worker_process.WorkerProcess) -> int:
+    """Of the running process, which is started where there is none."""
+    return worker.check(30)["pid"]
