@@ -10,79 +10,24 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-CACHE = ROOT / ".cache"
-DIST = ROOT / "dist"
-VENV = ROOT / ".venv"
-PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+sys.path.insert(0, str(ROOT))
+
+from release import checks, packing
+from release.shell import CACHE, DIST, PYTHON, VENV, Stop, run, say, step
+
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
 WEIGHTS = ROOT / "near_core" / "weights"
 ONNX = WEIGHTS / "onnx"
 
-# the tags that wheels for a platform may carry
-PLATFORMS = {
-    "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
-    "windows-x64": ("win_amd64",),
-    "macos-arm64": ("macosx_14_0_arm64", "macosx_11_0_arm64"),
-    "macos-x64": ("macosx_11_0_x86_64", "macosx_10_15_x86_64", "macosx_10_13_x86_64"),
-}
-# the wheels in the zip: networks, assets, photos, panoramas, rays; numpy is in Blender
-PACKED = ("onnxruntime", "safetensors", "pillow", "OpenEXR", "embreex")
-NOT_ON_INTEL_MACS = ("onnxruntime", "embreex")
-# folders that artists do not get: developers' rooms, the kernels' sources and specification, other machines' libraries
-DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
-# files that developers make others from, or look at: weights become ONNX, the model the sample, pictures the demo; and
-# what a stop left behind
-MATERIAL = ("*.safetensors", "*.glb", "*.jpg", "*.png", "exported", "*.part")
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
           "libxkbcommon.so.0": "libxkbcommon0", "libXrender.so.1": "libxrender1"}
-ENTRY = '''"""The extension's root: hands over to near_blender."""
-
-
-def register():
-    from . import near_blender
-    near_blender.register()
-
-
-def unregister():
-    from . import near_blender
-    near_blender.unregister()
-'''
-
-
-class Stop(Exception):
-    """What went wrong and what to do, for the person at the terminal."""
-
-
-def say(text: str) -> None:
-    print(f"build.py: {text}", flush=True)
-
-
-@contextmanager
-def step(name: str):
-    """Prints how long a step took."""
-    start = time.monotonic()
-    yield
-    say(f"{name}: {time.monotonic() - start:.1f} s")
-
-
-def run(*command, check: bool = True, quiet: bool = False, **options) -> subprocess.CompletedProcess:
-    """Runs a command in the repository; a failure stops with the command's own last words above it."""
-    done = subprocess.run([str(c) for c in command], **{"cwd": ROOT, "text": True, "capture_output": quiet, **options})
-    if check and done.returncode:
-        if quiet:
-            print(done.stdout or "", done.stderr or "", sep="", file=sys.stderr)
-        shown = " ".join(Path(str(word)).name for word in command[:4])
-        raise Stop(f"`{shown} …` failed with status {done.returncode}; see above.")
-    return done
 
 
 # --- the environment
@@ -91,7 +36,7 @@ def setup(extras: tuple[str, ...] = EXTRAS) -> None:
     """Makes .venv with the pinned packages, checks the system's libraries and builds the kernels."""
     with step("environment"):
         _make_venv()
-        _install(_pins(extras))
+        _install(packing.list_pins(extras))
     _check_libraries()
     with step("kernels"):
         run(PYTHON, "-m", "kernels.lab.build", quiet=True)
@@ -104,14 +49,6 @@ def _make_venv() -> None:
     # --clear: what is there without a working pip was left by an interruption or belongs to a Python that has gone
     if run(sys.executable, "-m", "venv", "--clear", VENV, check=False).returncode:
         raise Stop("This Python cannot make virtual environments. On Debian: apt-get install -y python3-venv")
-
-
-def _pins(extras: tuple[str, ...]) -> list[str]:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = [*project["dependencies"], *(pin for extra in extras for pin in project["optional-dependencies"][extra])]
-    return sorted(set(pins))
 
 
 def _install(pins: list[str]) -> None:
@@ -172,118 +109,14 @@ def _export() -> None:
         stamp.write_text(state)
 
 
-# --- the extension
-
-def package(platforms: list[str], pythons: list[str]) -> Path:
-    """Packs the extension into dist/ and lets Blender's own tool check it. Returns the zip's path."""
-    if "macos-x64" in platforms and len(platforms) > 1:
-        raise Stop("There is no onnxruntime for macos-x64: pack it by itself, it gets the analytic renderer alone.")
-    _export()
-    _make_sample()
-    with step("pack"):
-        run(PYTHON, "-m", "kernels.lab.build", *platforms, quiet=True)
-        wheels = [wheel for name in platforms for python in pythons for wheel in _wheels(name, python)]
-        staging = CACHE / "package"
-        shutil.rmtree(staging, ignore_errors=True)
-        _stage(staging, platforms, wheels)
-        version = re.search(r'^version = "(.+)"', (ROOT / "blender_manifest.toml").read_text(), re.M).group(1)
-        names = "-".join([*platforms, *(f"py{python.replace('.', '')}" for python in pythons)])
-        archive = DIST / f"near-{version}-{names}.zip"
-        DIST.mkdir(exist_ok=True)
-        _zip(staging, archive)
-    _report(archive)
-    return archive
-
-
-def _zip(staging: Path, archive: Path) -> None:
-    """Blender's own tool makes the zip and checks it."""
-    archive.unlink(missing_ok=True)
-    tool = next((VENV / "lib").glob("python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
-    run(PYTHON, tool, "build", "--source-dir", staging, "--output-filepath", archive, quiet=True)
-    run(PYTHON, tool, "validate", archive, quiet=True)
-
-
-def _wheels(platform: str, python: str) -> list[Path]:
-    """The wheels of PACKED for a platform and a Python; what else they require is in Blender or serves tools only."""
-    packed = set(PACKED) - set(NOT_ON_INTEL_MACS if platform == "macos-x64" else ())
-    return [_wheel(pin, platform, python) for pin in _pins(()) if pin.partition("==")[0] in packed]
-
-
-def _wheel(pin: str, platform: str, python: str) -> Path:
-    folder = CACHE / "wheels" / f"{platform}-{python}" / pin.replace("==", "-")
-    if not list(folder.glob("*.whl")):
-        say(f"fetching {pin} for {platform}, Python {python}")
-        shutil.rmtree(folder.with_suffix(".part"), ignore_errors=True)
-        tags = [word for tag in PLATFORMS[platform] for word in ("--platform", tag)]
-        run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", python,
-            *tags, "--dest", folder.with_suffix(".part"), pin)
-        for wheel in folder.with_suffix(".part").glob("*.whl"):
-            _slim(wheel)
-        folder.with_suffix(".part").rename(folder)
-    return next(folder.glob("*.whl"))
-
-
-def _slim(wheel: Path) -> None:
-    """Takes out of onnxruntime what inference from Python never loads: the library's second copy, for C, and tools."""
-    import zipfile
-
-    unused = re.compile(r"onnxruntime/(capi/(lib)?onnxruntime(\.\d[\d.]*)?\.(so[.\d]*|dll|dylib|lib)$"
-                        r"|(tools|transformers|quantization|backend|datasets)/)")
-    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(wheel.with_suffix(".slim"), "w", zipfile.ZIP_DEFLATED) as new:
-        for entry in old.infolist():
-            data = old.read(entry)
-            if entry.filename.endswith(".dist-info/RECORD"):
-                data = b"".join(line for line in data.splitlines(True) if not unused.match(line.decode().split(",")[0]))
-            if not unused.match(entry.filename):
-                new.writestr(entry, data)
-    os.replace(wheel.with_suffix(".slim"), wheel)
-
-
-def _stage(staging: Path, platforms: list[str], wheels: list[Path]) -> None:
-    """Lays out what goes into the zip: the three rooms, the libraries, the wheels, the licence. wheels: of one name,
-    as an abi3 wheel that fits several Pythons, the last."""
-    left_out = (*DEVELOPERS, *MATERIAL, *(("onnx",) if platforms == ["macos-x64"] else ()))
-    for room in ("near_blender", "near_core", "kernels"):
-        shutil.copytree(ROOT / room, staging / room, ignore=shutil.ignore_patterns(*left_out))
-    for name in platforms:
-        libraries = [f for f in (ROOT / "kernels/lib" / name).iterdir() if f.suffix in (".so", ".dll", ".dylib")]
-        (staging / "kernels/lib" / name).mkdir(parents=True)
-        for library in libraries:
-            shutil.copy2(library, staging / "kernels/lib" / name)
-    (staging / "wheels").mkdir()
-    for wheel in wheels:
-        shutil.copy2(wheel, staging / "wheels")
-    for name in ("LICENSE", "NOTICE"):
-        shutil.copy2(ROOT / name, staging)
-    (staging / "__init__.py").write_text(ENTRY)
-    manifest = (ROOT / "blender_manifest.toml").read_text()
-    packed = sorted(f"./wheels/{wheel.name}" for wheel in (staging / "wheels").iterdir())
-    for key, values in (("platforms", platforms), ("wheels", packed)):
-        listed = ", ".join(f'"{value}"' for value in values)
-        manifest, count = re.subn(rf"^{key} = \[.*$", f"{key} = [{listed}]", manifest, flags=re.M)
-        if count != 1:
-            raise Stop(f"blender_manifest.toml must hold one line `{key} = […]`.")
-    (staging / "blender_manifest.toml").write_text(manifest)
-
-
-def _report(archive: Path) -> None:
-    import zipfile
-
-    sizes: dict[str, int] = {}
-    for entry in zipfile.ZipFile(archive).infolist():
-        room = entry.filename.split("/")[0] if "/" in entry.filename else "files"
-        sizes[room] = sizes.get(room, 0) + entry.compress_size
-    parts = ", ".join(f"{room} {size / 1e6:.1f}" for room, size in sorted(sizes.items(), key=lambda s: -s[1]))
-    say(f"{archive.relative_to(ROOT)}: {archive.stat().st_size / 1e6:.1f} MB ({parts})")
-
-
 # --- the commands
 
 def demo(options: argparse.Namespace) -> int:
     """Installs the zip in a real Blender as an artist does, creates, renders; writes demo/contact_sheet.png."""
     start = time.monotonic()
     setup()
-    archive = package([_this_platform()], ["3.11"])
+    _make_parts()
+    archive = packing.pack([_this_platform()], ["3.11"])
     out = ROOT / "demo"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
@@ -295,11 +128,16 @@ def demo(options: argparse.Namespace) -> int:
     return status
 
 
+def _make_parts() -> None:
+    """What is packed and not kept in the repository."""
+    _export()
+    _make_sample()
+
+
 def test(options: argparse.Namespace) -> int:
     """Builds the kernels, checks style and types and runs the tests; further arguments go to pytest."""
     setup()
-    _export()
-    _make_sample()
+    _make_parts()
     with step("style and types, the tests go on whatever they find"):
         wrong = [run(PYTHON, "-m", *words, check=False).returncode for words in (("ruff", "check"), ("mypy",))]
     paced = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # busy waiting threads starve each other on few cores
@@ -309,10 +147,24 @@ def test(options: argparse.Namespace) -> int:
 
 
 def make_package(options: argparse.Namespace) -> int:
-    """Packs dist/near-<version>-<platforms>-<Pythons>.zip."""
+    """Packs dist/near-<version>-<platforms>-<Pythons>.zip, checked by Blender's own tool and by release/checks.py."""
     setup()
-    package(options.platform or [_this_platform()], options.python or ["3.11"])
-    return 0
+    _make_parts()
+    platforms = options.platform or [_this_platform()]
+    if "all" in platforms:
+        archives = packing.pack_all(options.python or list(packing.PYTHONS))
+    else:
+        archives = [packing.pack(platforms, options.python or ["3.11"])]
+    wrong = [problem for archive in archives for problem in checks.check_zip(archive)]
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return bool(wrong)
+
+
+def release(options: argparse.Namespace) -> int:
+    """Goes through what must be true before zips are given away, packs all of them and says what is not."""
+    setup()
+    _make_parts()
+    return checks.go_through(packing.pack_all(list(packing.PYTHONS)))
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -371,11 +223,13 @@ def main() -> int:
 
     command("demo", demo)
     command("test", test, takes_rest=True)
-    packing = command("package", make_package)
-    packing.add_argument("--platform", action="append", choices=PLATFORMS,
-                         help="may be given again; default: this machine's")
-    packing.add_argument("--python", action="append", choices=("3.11", "3.13"),
-                         help="Blender's Python, may be given again: 3.11 up to 5.0, 3.13 from 5.1; default: 3.11")
+    parts = command("package", make_package)
+    parts.add_argument("--platform", action="append", choices=[*packing.PLATFORMS, "all"],
+                         help="may be given again; default: this machine's; all: a zip for each, and their listing")
+    parts.add_argument("--python", action="append", choices=packing.PYTHONS,
+                         help="Blender's Python, may be given again: 3.11 up to 5.0, 3.13 from 5.1; default: 3.11,\n"
+                              "with --platform all each")
+    command("release", release)
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
     command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need")

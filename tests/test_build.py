@@ -2,8 +2,11 @@
 
 import ast
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +17,7 @@ import build
 import near_core
 from kernels import library
 from near_core.published import interpreter
+from release import checks, packing
 
 ROOT = Path(build.__file__).parent
 
@@ -23,8 +27,8 @@ def installed(tmp_path_factory):
     """A folder with the packed zip as the package `near`, and one with what its wheels and Blender's numpy bring."""
     folder = tmp_path_factory.mktemp("installed")
     staging, archive = folder / "staging", folder / "near.zip"
-    build._stage(staging, [library.this_platform()], build._wheels(library.this_platform(), "3.11"))
-    build._zip(staging, archive)
+    packing.stage(staging, [library.this_platform()], packing.fetch_wheels(library.this_platform(), "3.11"), ["3.11"])
+    packing.write_zip(staging, archive)
     zipfile.ZipFile(archive).extractall(folder / "extensions" / "near")
     for wheel in (folder / "extensions/near/wheels").glob("*.whl"):
         zipfile.ZipFile(wheel).extractall(folder / "wheels")
@@ -109,16 +113,39 @@ def test_starts_with_the_standard_library_alone():
 
 
 def test_every_pin_is_exact_and_every_packed_wheel_is_pinned():
-    pins = build._pins((*build.EXTRAS, "cuda"))
+    pins = packing.list_pins((*build.EXTRAS, "cuda"))
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     assert {"torch==2.13.0", "bpy==4.5.15"} <= set(pins)
-    assert set(build.PACKED) <= {pin.partition("==")[0] for pin in build._pins(())}
+    assert set(packing.PACKED) <= {pin.partition("==")[0] for pin in packing.list_pins(())}
 
 
-def test_versions_agree():
-    manifest, project = (build.ROOT / name for name in ("blender_manifest.toml", "pyproject.toml"))
-    assert re.search(r'^version = "(.+)"', manifest.read_text(), re.M).group(1) == near_core.__version__
-    assert re.search(r'^version = "(.+)"', project.read_text(), re.M).group(1) == near_core.__version__
+def test_versions_licences_and_change_log_agree():
+    assert checks.check_version() == [] and checks.check_notice() == []
+    assert packing.read_version() == near_core.__version__
+
+
+def test_every_packed_wheel_is_pinned_by_its_hash_for_every_platform():
+    lines = packing.HASHES.read_text().lower().splitlines()
+    assert all(re.fullmatch(r"[0-9a-f]{64}  [\w.-]+\.whl", line) for line in lines)
+    for pin in packing.list_pins(()):
+        name, _, version = pin.partition("==")
+        if name in packing.PACKED:
+            found = [line for line in lines if f"  {name.lower()}-{version}-" in line]
+            assert all(any(part in line for line in found) for part in ("manylinux", "win_amd64", "macosx")), name
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_not_packed(tmp_path):
+    (tmp_path / "pillow-13.0.0-cp311-cp311-win_amd64.whl").write_bytes(b"another")
+    with pytest.raises(build.Stop, match="is not the wheel that .*wheels.txt names"):
+        packing._check_hash(tmp_path / "pillow-13.0.0-cp311-cp311-win_amd64.whl")
+
+
+@pytest.mark.parametrize(("pythons", "limits"), [
+    (["3.11"], ("4.2.0", "5.1.0")), (["3.13"], ("5.1.0", None)), (["3.11", "3.13"], ("4.2.0", None))])
+def test_a_zip_goes_to_the_blenders_that_run_its_python(tmp_path, pythons, limits):
+    packing.stage(tmp_path / "near", [library.this_platform()], [], pythons)
+    manifest = tomllib.loads((tmp_path / "near/blender_manifest.toml").read_text())
+    assert (manifest["blender_version_min"], manifest.get("blender_version_max")) == limits
 
 
 def test_a_missing_system_library_is_named_with_its_package(monkeypatch, tmp_path):
@@ -131,21 +158,27 @@ def test_a_missing_system_library_is_named_with_its_package(monkeypatch, tmp_pat
         build._check_libraries()
 
 
-def test_the_zip_leaves_out_folders_and_material_and_nothing_else(installed):
-    zipped = {path.relative_to(installed / "extensions/near").as_posix()
-              for path in (installed / "extensions/near").rglob("*") if path.is_file()}
-    code = {path.relative_to(ROOT).as_posix() for room in ("near_blender", "near_core", "kernels")
-            for path in (ROOT / room).rglob("*.py") if not {"lab", "src", "twins"} & set(path.parts)}
-    assert {name for name in zipped if name.endswith(".py")} == code | {"__init__.py"}
-    kept = {"LICENSE", "NOTICE", "blender_manifest.toml",
-            f"kernels/lib/{library.this_platform()}/{library.library_path().name}"}
-    folders = ("wheels/", "near_core/weights/onnx/", "near_blender/assets/")
-    others = {name for name in zipped if not name.endswith(".py") and not name.startswith(folders)}
-    assert others == kept
-    assert {name.rpartition(".")[2] for name in zipped if name.startswith(folders)} <= {
-        "whl", "onnx", "json", "near", "md"}
+def test_the_zip_holds_what_it_should_and_nothing_else(installed, tmp_path):
+    assert checks.check_zip(installed / "near.zip") == []
     wheels = sum(path.stat().st_size for path in (installed / "extensions/near/wheels").iterdir())
-    assert sum((installed / "extensions/near" / name).stat().st_size for name in zipped) - wheels < 40e6
+    packed = [path for path in (installed / "extensions/near").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in packed) - wheels < 40e6
+    changed = tmp_path / "near.zip"
+    shutil.copy(installed / "near.zip", changed)
+    with zipfile.ZipFile(changed, "a") as archive:
+        archive.writestr("near_core/lab/evaluate.py", "")
+        archive.writestr("kernels/lib/windows-x64/near_kernels.dll", windows_library())
+    said = checks.check_zip(changed)
+    assert len(said) == 3 and "near_kernels.dll does not belong" in said[0] and "evaluate.py does not" in said[1]
+    assert said[2].endswith("near_kernels.dll is for windows-x64")
+
+
+def windows_library() -> bytes:
+    """The head of one that says it needs Windows 6.0."""
+    head = bytearray(256)
+    head[:2], head[0x3C:0x40], head[64:68] = b"MZ", struct.pack("<I", 64), b"PE\0\0"
+    head[68:70], head[64 + 24 + 48:64 + 24 + 52] = struct.pack("<H", 0x8664), struct.pack("<HH", 6, 0)
+    return bytes(head)
 
 
 def test_every_module_of_the_zip_can_be_imported_where_it_runs(installed, tmp_path):
@@ -202,10 +235,10 @@ assert not {"PIL", "OpenEXR"} & set(sys.modules)
 
 def test_a_machine_without_onnxruntime_gets_no_networks(tmp_path):
     (build.ROOT / "kernels/lib/macos-x64").mkdir(parents=True, exist_ok=True)
-    build._stage(tmp_path / "near", ["macos-x64"], [])
+    packing.stage(tmp_path / "near", ["macos-x64"], [], ["3.11"])
     assert not list((tmp_path / "near").rglob("*.onnx")) and not list((tmp_path / "near").rglob("model.json"))
     with pytest.raises(build.Stop, match="macos-x64"):
-        build.package(["macos-x64", "linux-x64"], ["3.11"])
+        packing.pack(["macos-x64", "linux-x64"], ["3.11"])
 
 
 def test_a_wheel_for_several_pythons_is_packed_once(tmp_path):
@@ -213,7 +246,7 @@ def test_a_wheel_for_several_pythons_is_packed_once(tmp_path):
     for wheel in wheels:
         wheel.parent.mkdir()
         wheel.write_bytes(b"wheel")
-    build._stage(tmp_path / "near", [library.this_platform()], wheels)
+    packing.stage(tmp_path / "near", [library.this_platform()], wheels, ["3.11", "3.13"])
     assert (tmp_path / "near/blender_manifest.toml").read_text().count(wheels[0].name) == 1
 
 
@@ -227,7 +260,7 @@ def test_slimmed_wheel_keeps_its_record_right(tmp_path):
         for name in names:
             archive.writestr(name, name)
         archive.writestr("onnxruntime-1.dist-info/RECORD", "".join(f"{name},sha256=x,1\n" for name in names))
-    build._slim(wheel)
+    packing.slim(wheel)
     with zipfile.ZipFile(wheel) as archive:
         kept = archive.namelist()
         listed = [line.split(",")[0] for line in archive.read("onnxruntime-1.dist-info/RECORD").decode().splitlines()]

@@ -1,0 +1,118 @@
+"""What must be true of a zip before it is given away."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+from . import packing
+from .natives import read_demand
+from .shell import DIST, ROOT, say
+
+# the newest system that a native library may ask for: glibc, Windows' subsystem, macOS (14 because of onnxruntime)
+NEWEST = {"linux-x64": (2, 28), "windows-x64": (6, 2), "macos-arm64": (14, 0), "macos-x64": (11, 0)}
+LIBRARY = {"linux-x64": "near_kernels.so", "windows-x64": "near_kernels.dll", "macos-arm64": "near_kernels.dylib",
+           "macos-x64": "near_kernels.dylib"}
+CODE = ("near_blender", "near_core", "kernels")
+
+
+def check_zip(path: Path) -> list[str]:
+    """What is wrong with a zip, a line each: what is missing, too much, or asks for a newer system."""
+    with zipfile.ZipFile(path) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+        manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        wrong = [f"{name} is damaged" for name in filter(None, [archive.testzip()])]
+        wrong += _check_names(names, manifest) + _check_natives(archive, manifest["platforms"])
+    return [f"{path.name}: {each}" for each in wrong]
+
+
+def list_code() -> set[str]:
+    """The modules that a zip holds: every one in the repository but those of developers."""
+    return {path.relative_to(ROOT).as_posix() for room in CODE for path in (ROOT / room).rglob("*.py")
+            if not set(packing.DEVELOPERS) & set(path.relative_to(ROOT).parts)} | {"__init__.py"}
+
+
+def _check_names(names: set[str], manifest: dict) -> list[str]:
+    platforms = manifest["platforms"]
+    wheels = {wheel.removeprefix("./") for wheel in manifest["wheels"]}
+    networks = set() if platforms == ["macos-x64"] else {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "near_core/weights/onnx").iterdir()
+        if path.suffix in (".onnx", ".json")}
+    samples = {path.relative_to(ROOT).as_posix() for path in (ROOT / "near_blender/assets").iterdir()
+               if path.suffix in (".near", ".md", ".py")}
+    wanted = (list_code() | wheels | networks | samples | {"LICENSE", "NOTICE", "blender_manifest.toml"}
+              | {f"kernels/lib/{name}/{LIBRARY[name]}" for name in platforms})
+    return ([f"{name} is missing" for name in sorted(wanted - names)]
+            + [f"{name} does not belong there" for name in sorted(names - wanted)]
+            + [f"the wheel of {name} is missing" for name in packing.PACKED
+               if not (platforms == ["macos-x64"] and name in packing.NOT_ON_INTEL_MACS)
+               and not any(wheel.lower().startswith(f"wheels/{name.lower()}-") for wheel in wheels)])
+
+
+def _check_natives(archive: zipfile.ZipFile, platforms: list[str]) -> list[str]:
+    """Every native library, those in wheels too, is of a platform of the zip and asks for no newer system."""
+    wrong = []
+    for place, data in _list_files(archive):
+        demand = read_demand(data)
+        if demand is None:
+            continue
+        name = f"{demand.system}-{demand.machine}"
+        if name not in platforms:
+            wrong.append(f"{place} is for {name}")
+        elif demand.version > NEWEST[name]:
+            wrong.append(f"{place} asks for {demand.system} {demand.version[0]}.{demand.version[1]}")
+    return wrong
+
+
+def _list_files(archive: zipfile.ZipFile):
+    for name in archive.namelist():
+        data = archive.read(name)
+        if name.endswith(".whl"):
+            with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+                yield from ((f"{Path(name).name}/{inner}", wheel.read(inner)) for inner in wheel.namelist())
+        else:
+            yield name, data
+
+
+def check_notice() -> list[str]:
+    """NOTICE names everything that is packed."""
+    notice = (ROOT / "NOTICE").read_text().lower()
+    return [f"NOTICE does not name {name}" for name in packing.PACKED if name.lower() not in notice]
+
+
+def check_version() -> list[str]:
+    """The version is written alike everywhere, and the change log says what is new in it."""
+    version, log = packing.read_version(), (ROOT / "CHANGELOG.md").read_text()
+    places = {"pyproject.toml": f'version = "{version}"', "near_core/__init__.py": f'__version__ = "{version}"'}
+    return ([f"{name} has another version than {version}" for name, line in places.items()
+             if line not in (ROOT / name).read_text()]
+            + ([] if re.search(rf"^## {re.escape(version)}\b", log, re.M) else [f"CHANGELOG.md has no {version}"]))
+
+
+def check_tree() -> list[str]:
+    """What is packed is what is committed."""
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout
+    return [f"not committed: {line[3:]}" for line in status.splitlines()]
+
+
+def check_listing(archives: list[Path]) -> list[str]:
+    """dist/index.json lists every zip and no other."""
+    listed = set(re.findall(r'"archive_url":\s*"\./([^"]+)"', (DIST / "index.json").read_text()))
+    names = {path.name for path in archives}
+    return [f"index.json and the zips differ: {', '.join(sorted(listed ^ names))}"] if listed != names else []
+
+
+def go_through(archives: list[Path]) -> int:
+    """The list before a release, each line with what is wrong; 1 where anything is."""
+    lines = [("what is packed is committed", check_tree()), ("versions and change log", check_version()),
+             ("licences", check_notice()), ("listing", check_listing(archives)),
+             *((f"{path.name}, {path.stat().st_size / 1e6:.0f} MB", check_zip(path)) for path in archives)]
+    for title, wrong in lines:
+        say(f"{'NOT ' if wrong else ''}right: {title}" + "".join(f"\n    {each}" for each in wrong))
+    say("by hand: `build.py test`, `pytest -m slow tests/attacks tests/blender/test_faults.py`, the demo's pictures, "
+        "and one F12 on every platform that the README claims")
+    return int(any(wrong for _, wrong in lines))

@@ -1,0 +1,37 @@
+"""release.natives against what Python's own build and the wheels' names say."""
+
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernels.lab import build
+from kernels.library import library_path, this_platform
+from release.natives import Demand, read_demand
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at a Linux wheel's library")
+def test_libraries_of_this_machine():
+    ours = read_demand(library_path().read_bytes())
+    wanted = tuple(int(part) for part in build.TARGETS[this_platform()].split("gnu.")[1].split("."))
+    assert ours.system == "linux" and ours.version <= wanted
+    numpy = next(Path(np.__file__).parent.rglob("_multiarray_umath*.so"))
+    assert read_demand(numpy.read_bytes()).system == "linux"
+
+
+def test_mach_o_and_fat_libraries():
+    commands = struct.pack("<IIIIII", 0x32, 24, 1, 11 << 16 | 2 << 8, 14 << 16, 0)
+    thin = struct.pack("<IIIIIIII", 0xFEEDFACF, 0x0100000C, 0, 6, 1, len(commands), 0, 0) + commands
+    assert read_demand(thin) == Demand("macos", "arm64", (11, 2))
+    old = thin[:4] + struct.pack("<I", 0x01000007) + thin[8:32] + struct.pack("<IIII", 0x24, 16, 10 << 16 | 15 << 8, 0)
+    assert read_demand(old) == Demand("macos", "x64", (10, 15))
+    fat = struct.pack(">II", 0xCAFEBABE, 2) + struct.pack(">IIIII", 0x01000007, 3, 64, len(old), 0) \
+        + struct.pack(">IIIII", 0x0100000C, 0, 128, len(thin), 0)
+    assert read_demand(fat.ljust(64, b"\0") + old.ljust(64, b"\0") + thin) == Demand("macos", "arm64", (11, 2))
+
+
+@pytest.mark.parametrize("data", [b"", b"MZ" + bytes(100), b"\x89PNG\r\n", b"PK\3\4"])
+def test_other_files_are_none(data):
+    assert read_demand(data) is None
