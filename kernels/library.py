@@ -39,11 +39,12 @@ def library_path(name: str | None = None) -> Path:
 
 
 def load() -> ctypes.CDLL:
-    """The library, loaded once. Raises KernelsMissing, with the same reason on every later call."""
+    """The library, loaded once: this machine's, or the file that the variable NEAR_KERNELS names. Raises
+    KernelsMissing, with the same reason on every later call."""
     global _library, _failure
     if _library is None and _failure is None:
         try:
-            _library = _open(library_path())
+            _library = _open(Path(os.environ.get("NEAR_KERNELS") or library_path()))
         except (OSError, AttributeError, KernelsMissing) as error:
             _failure = str(error)
     if _library is None:
