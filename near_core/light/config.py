@@ -60,7 +60,7 @@ class BulbConfig:
 
     radiance: float = 16.0  # times the mean luminance around: what outshines this
     most: int = 8  # bulbs of a probe
-    widest: float = 0.15  # radians, half of what a bulb may look wide
+    widest: float = 0.45  # radians, half of what a bulb may look wide
     depth: float = 0.25  # of a bulb's distance, by which its parts may differ
     most_mirrored: float = 0.5  # share of the radiance: what is mirrored stands elsewhere
     hull: float = 1.5  # times its radius, in which nothing counts as in its way: its own glass
