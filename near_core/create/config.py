@@ -87,14 +87,15 @@ class ReconstructionConfig:
 class FusionConfig:
     """From several photos with cameras to one shape and its colours."""
 
-    unfilled_share: float = 0.2  # of the photos' object pixels that may have nothing behind them before it is filled
     unbounded_share: float = 0.005  # of a photo's object pixels that a side of the box around all may leave unfilled
+    bounding_logits: float = 0.5  # less likely than the likeliest behind a pixel, and it still says where the box ends
     align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
     front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo
     farthest_vote: float = 4.0  # cells of 128^3; a front counts no more than this far before it
     front_depth: float = 3.0  # cells of 128^3 behind a front over which it speaks for the solid
     smoothing: int = 1  # times that evidence is smoothed over the cells of 128^3 and their neighbours
     fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
+    fill_focus: float = 8.0  # cells of 128^3; what is so much less deep than the deepest behind a pixel is not filled
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
 

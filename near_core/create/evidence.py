@@ -13,7 +13,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
-from .shape import align_front, predict_solid
+from .shape import align_front, drop_debris, predict_solid
 from .view import PhotoView, compute_cell_centres, look_up, project
 
 
@@ -23,19 +23,20 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
     What is symmetric by an artist's hint is carved by every outline's mirror image in x = 0, too."""
     progress("Shape", 0.0)
-    logits = _balance(predict_solid(model, views), config)
+    logits = blur_binomial(_balance(predict_solid(model, views), config))
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = _carve(silhouettes, SURFEL_RESOLUTION, config)
-    low, high = _find_bounds(views, hull, fusion)
+    low, high = bound_object(views, logits, hull, fusion)
     hull = cut_to_bounds(hull, low, high)
-    solid = weigh_evidence(views, blur_binomial(logits), hull, config, fusion, part(progress, 0.5, 0.8))
+    solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
     solid = _balance(solid, config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
         hull = cut_to_bounds(_carve(silhouettes, resolution, config), low, high)
     progress("Shape", 0.9)
-    return extract_mesh(np.minimum(hull, resize_grid(solid, resolution)), config.smoothing)
+    deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
+    return extract_mesh(deep, config.smoothing)
 
 
 def _balance(grid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
@@ -55,9 +56,8 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     """How deep inside the object the photos say cells lie, in cells of 128^3: (128, 128, 128) float32.
 
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
-    Every photo's front, aligned to the solid, speaks against what is before it. All of it is raised until most pixels
-    of the outlines have something behind them, and behind the others what is likeliest is filled, so that thin parts
-    stay.
+    Every photo's front, aligned to the solid, speaks against what is before it. Where a pixel of an outline has nothing
+    behind it, what is likeliest there is filled, so that thin parts stay.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
@@ -70,23 +70,25 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
         sure += fusion.front_weight * _vote(view, points, fusion)
     sure = _smooth(sure, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]
-    deepest = np.concatenate([line.find_deepest(sure)[line.known] for line in lines])
-    bias = max(-float(np.quantile(deepest, fusion.unfilled_share)), 0.0)
-    deep = (sure + bias) / config.logits_per_cell
+    deep = sure / config.logits_per_cell
     for _ in range(fusion.fill_rounds):
         for line in lines:
-            deep += line.find_lack(deep, fusion.filled_depth, fusion.fill_radius)
+            deep += line.find_lack(deep, fusion)
     out = np.full(hull.size, -4, np.float32)
     out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
 
 
-def _find_bounds(views: list[PhotoView], hull: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
-    """The smallest upright box that fills all outlines. hull: (128, 128, 128)."""
-    points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(hull > 0)]
+def bound_object(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
+                 fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest upright box that still fills all outlines by what is likely, logits (64, 64, 64); what lies in the
+    hull's corners, near a camera, would fill them from farther inside than the object does. hull: (128, 128, 128).
+    """
+    inside = np.flatnonzero(hull > 0)
+    points, sure = compute_cell_centres(SURFEL_RESOLUTION)[inside], double(logits).ravel()[inside]
     lines = [_Sightlines(view, points) for view in views]
-    low, high = find_bounds(points, [line.pixel for line in lines], [line.known for line in lines],
-                            fusion.unbounded_share)
+    likely = [np.where(line.measure_below(sure) < fusion.bounding_logits, line.pixel, SIZE * SIZE) for line in lines]
+    low, high = find_bounds(points, likely, [line.known for line in lines], fusion.unbounded_share)
     return low - CELL / 2, high + CELL / 2
 
 
@@ -109,15 +111,20 @@ class _Sightlines:
         np.maximum.at(out, self.pixel, deep)
         return out[:-1]
 
-    def find_lack(self, deep: np.ndarray, least: float, radius: int) -> np.ndarray:
-        """(P,) float32: by how much values (P,) must grow for the largest behind each known pixel to be so large; the
-        pixels within a radius around it grow along."""
-        lack = np.where(self.known, np.maximum(least - self.find_deepest(deep), 0), 0).reshape(SIZE, SIZE)
+    def measure_below(self, deep: np.ndarray) -> np.ndarray:
+        """(P,) float32: by how much values (P,) are below the largest behind the same pixel."""
+        return np.append(self.find_deepest(deep), 0)[self.pixel] - deep
+
+    def find_lack(self, deep: np.ndarray, fusion: FusionConfig) -> np.ndarray:
+        """(P,) float32: by how much values (P,) must grow for the largest behind each known pixel to be filled_depth;
+        the pixels within fill_radius around it grow along. What is less likely than the largest grows less: else
+        sheets would stand along the view."""
+        lack = np.where(self.known, np.maximum(fusion.filled_depth - self.find_deepest(deep), 0), 0).reshape(SIZE, SIZE)
         around = lack
-        for _ in range(radius):
+        for _ in range(fusion.fill_radius):
             around = neighbourhoods(around).max(0)
-        lack = np.maximum(lack, blur_box(around, radius)).astype(np.float32)
-        return look_up(lack[None], self.uv)[:, 0]
+        lack = np.maximum(lack, blur_box(around, fusion.fill_radius)).astype(np.float32)
+        return look_up(lack[None], self.uv)[:, 0] * np.clip(1 - self.measure_below(deep) / fusion.fill_focus, 0, 1)
 
 
 def _smooth(values: np.ndarray, inside: np.ndarray, times: int) -> np.ndarray:

@@ -51,7 +51,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
         deep = turn_outline(view, np.minimum(deep, outline), config)
     else:
         deep = np.minimum(_cut_floor(deep, behind, view.camera, config), outline)
-    deep = _drop_debris(deep, config.debris_share)
+    deep = drop_debris(deep, config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep
@@ -97,7 +97,7 @@ def _cut_floor(deep: np.ndarray, behind: np.ndarray, camera: Camera, config: Rec
     return np.minimum(deep, np.arange(len(deep), dtype=np.float32) - shown[0] + 1) if len(shown) else deep
 
 
-def _drop_debris(deep: np.ndarray, share: float) -> np.ndarray:
+def drop_debris(deep: np.ndarray, share: float) -> np.ndarray:
     """A field without the pieces of solid that have less than a share of the largest one's cells of 64^3."""
     half = len(deep) // 2
     solid = (deep > 0).reshape(half, 2, half, 2, half, 2).any((1, 3, 5))

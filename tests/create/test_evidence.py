@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from near_core.create.evidence import resize_grid, weigh_evidence
-from near_core.create.view import compute_cell_centres
+from near_core.create.config import FusionConfig
+from near_core.create.evidence import bound_object, resize_grid, weigh_evidence
+from near_core.create.view import compute_cell_centres, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
 
@@ -28,4 +29,23 @@ def test_what_outlines_show_is_filled_where_evidence_lacks(missing):
     logits[:missing] = -30
     solid = weigh_evidence([view], logits, np.full((128, 128, 128), 4, np.float32))
     assert (solid[32:-20, 14:54, 20:-20] > 0).all() and (solid[32:-20, 80:, 20:-20] < 0).all()
-    assert (solid[8:16, :, 20:-20].max(1) > 0).all()
+    uv, _ = project(compute_cell_centres(128)[solid.ravel() > 0], view.camera)
+    filled = np.zeros((32, 32), bool)
+    filled[tuple((np.clip(uv[:, ::-1] + 1, 0, 1.999) * 16).astype(int).T)] = True
+    assert filled[:, 2:].all()
+
+
+def test_a_ball_seen_from_near_is_bound_by_its_own_width():
+    """Nearer to the cameras, narrower things would fill the same outlines: they do not count."""
+    steps = (np.arange(128) + 0.5) / 64 - 1
+    across = np.hypot(*np.meshgrid(steps, steps)) * np.tan(np.radians(30))  # tangent of the angle to the middle
+    ball, views, hull = 0.3, [], np.full(128**3, 4, np.float32)
+    for azimuth in (0, 90, 180, 270):
+        view = view_of(cameras.orbit(azimuth, 0, 1.2, 60, 128, 128), np.full((128, 128), -ball, np.float32))
+        view.mask = across < ball / np.sqrt(1.2**2 - ball**2)
+        x, y = np.clip((project(compute_cell_centres(128), view.camera)[0].T + 1) * 64, 0, 127).astype(int)
+        hull = np.where(view.mask[y, x], hull, -4)
+        views.append(view)
+    logits = ((ball - np.linalg.norm(compute_cell_centres(64), axis=1)) * 100).reshape((64,) * 3).astype(np.float32)
+    low, high = bound_object(views, logits, hull.reshape((128,) * 3), FusionConfig())
+    np.testing.assert_allclose([low[:2], high[:2]], [[-ball] * 2, [ball] * 2], atol=0.03)
