@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from .guard import check_size, explain_errors, open_picture
 from .hdr import read_hdr
 
 CONVERTED = (".heic", ".heif")  # what phones write; HEVC is patented, so Pillow does not read it
+# Pillow warns of large photos on the person's screen; check_size says which are too large
+warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
 READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
