@@ -24,11 +24,12 @@ from . import (
     preferences,
     preferences_panel,
     properties,
+    translations,
     turntable,
 )
 
-MODULES = (client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine, compositing,
-           preferences_panel, preferences, operators, panels, look_panels, menus, manual, commands, api)
+MODULES = (translations, client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine,
+           compositing, preferences_panel, preferences, operators, panels, look_panels, menus, manual, commands, api)
 
 
 def register() -> None:

@@ -1,0 +1,79 @@
+"""Labels and tooltips in other languages: that none is missing, and that numbers agree."""
+
+import ast
+import re
+from pathlib import Path
+
+import bpy
+import pytest
+
+from near_blender import looks, photo_options, preferences_panel, properties, translations
+from near_blender.operators import photos
+
+ROOT = Path(__file__).resolve().parents[2] / "near_blender"
+GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photos.NEAR_PG_photo,
+          preferences_panel.NEAR_AP_preferences)
+
+
+def of_properties(found) -> set[str]:
+    texts = set()
+    for prop in found:
+        if not prop.is_hidden and prop.identifier not in ("rna_type", "filepath", "directory", "files"):
+            texts |= {prop.name, prop.description}
+            texts |= {text for item in getattr(prop, "enum_items", ()) for text in (item.name, item.description)}
+    return texts
+
+
+def list_texts() -> set[str]:
+    """What an artist reads that has no names and numbers in it."""
+    texts = set()
+    for name in dir(bpy.ops.near):
+        rna = getattr(bpy.ops.near, name).get_rna_type()
+        texts |= {rna.name, rna.description} | of_properties(rna.properties)
+    for group in GROUPS:
+        own = {name for kind in group.__mro__ for name in vars(kind).get("__annotations__", {})}
+        texts |= of_properties(prop for prop in group.bl_rna.properties if prop.identifier in own)
+    texts |= {getattr(bpy.types, name).bl_label for name in dir(bpy.types)
+              if name.startswith("NEAR") and hasattr(getattr(bpy.types, name), "bl_label")}
+    for path in ROOT.rglob("*.py"):
+        if "lab" not in path.parts:
+            texts |= of_layouts(ast.parse(path.read_text()))
+    return {text for text in texts if re.search(r"[A-Za-z]", text)} - {"(undocumented operator)"}
+
+
+def of_layouts(tree: ast.AST) -> set[str]:
+    """Constant texts of buttons and labels, and reasons why they are grey."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [keyword.value for call in calls for keyword in call.keywords if keyword.arg in ("text", "placeholder")]
+    found += [argument for call in calls for argument in call.args
+              if getattr(call.func, "attr", getattr(call.func, "id", "")) in ("poll_message_set", "_draw_warning")]
+    return {node.value for node in found if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_every_text_is_there_in_every_language():
+    table = translations.read_table()
+    assert sorted(list_texts() - table.keys()) == []
+    assert [text for text, said in table.items() if said.keys() != translations.LOCALES.keys()
+            or not all(each.strip() for each in said.values())] == []
+
+
+@pytest.mark.parametrize("column", translations.LOCALES)
+def test_numbers_names_of_files_and_ends_agree(column):
+    for text, said in translations.read_table().items():
+        for mark in (*re.findall(r"\{\w*\}|%\w|\.\w{3,5}\b|\b[A-Z]{2,}\b", text), "..." if "..." in text else ""):
+            assert mark in said[column], (text, mark)
+        assert said[column].endswith(".") == text.endswith("."), text
+
+
+def test_blender_finds_them():
+    if not bpy.app.build_options.international:
+        pytest.skip("this Blender has no languages")
+    view = bpy.context.preferences.view
+    before = view.language
+    try:
+        for language, said in (("de_DE", "Mesh backen"), ("zh_HANS", "烘焙网格")):
+            if language in bpy.app.translations.locales:
+                view.language, view.use_translate_interface = language, True
+                assert bpy.app.translations.pgettext("Bake Mesh", "Operator") == said
+    finally:
+        view.language = before
