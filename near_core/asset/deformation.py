@@ -17,12 +17,11 @@ import numpy as np
 from ..directions import unit
 from .neural_asset import RESOLUTION, NeuralAsset
 from .octants import find_voxels
-from .skin import Skin, subdivide
+from .skin import Skin
 from .surfels import Surfels
 from .texels import Texels
 
 NODES = 32  # along an edge of the asset's cube: as far as two parts must be apart to move apart
-LONGEST = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
 STIFFNESS = 0.03  # share of the vertices' spread that holds a fit to a rotation, where they say little
 LEAST = 1e-7  # asset units squared: a spread of vertices that is none
 LEAN = 0.1  # weight of what is around the nodes next to a node: it counts where few vertices are around its own
@@ -89,7 +88,7 @@ def deform(asset: NeuralAsset, deformation: Deformation, surfels: Surfels) -> Ne
     made = replace(asset, coords=coords.astype(np.uint8), material=material,
                    slat=np.zeros((len(coords), 0), np.float16), surfels=moved, model="", model_hash="",
                    texels=asset.texels and _deform_texels(asset.texels, moves, growth),
-                   skin=asset.skin and _deform_skin(asset.skin, field))
+                   skin=asset.supple_skin and _deform_skin(asset.supple_skin, field))
     vars(made)["hash"] = f"{asset.hash} {deformation.hash}"  # where cached_property keeps it
     return made
 
@@ -101,7 +100,6 @@ def _deform_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
 
 
 def _deform_skin(skin: Skin, field: _Field) -> Skin:
-    skin = subdivide(skin, LONGEST)
     moves = field.look_up(skin.vertices)
     return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
                    normal=None if skin.normal is None else moves.turn(skin.normal)[0],

@@ -69,6 +69,11 @@ class NeuralAsset:
         return hash_bytes(to_bytes(self))
 
     @cached_property
+    def supple_skin(self) -> Skin | None:
+        """The skin with edges that are short enough to bend, the same for all poses."""
+        return self.skin and skin.subdivide(self.skin, skin.LONGEST_BENT)
+
+    @cached_property
     def trusted(self) -> TrustedArc | None:
         """From how far around the asset is known rather than guessed; None where it has no surfels."""
         return None if self.surfels is None else find_trusted_arc(self.surfels)

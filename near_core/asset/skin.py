@@ -12,6 +12,7 @@ import numpy as np
 from ..directions import decode_octahedral, encode_octahedral, unit
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
+LONGEST_BENT = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
 MAX_SIDE = 4096  # pixels of a map's longer edge
 WRAPS = ("repeat", "mirror", "clamp")
 MAPS = ("base_color", "roughness", "metallic", "normal")  # the order of columns in SkinMaterial.maps

@@ -8,7 +8,6 @@ import pytest
 
 from near_core.asset import CELL, NeuralAsset, Skin, Surfels, Texels, deformation
 from near_core.asset.deformation import Deformation, deform
-from near_core.asset.skin import subdivide
 from near_core.directions import fibonacci_sphere, unit
 from tests.machine import slowness
 
@@ -72,7 +71,7 @@ def test_surfels_texels_and_skin_follow(ellipsoid, move):
     own = slice(0, len(ellipsoid.skin.vertices))
     assert np.allclose(made.skin.vertices[own], made.surfels.position, atol=1e-6)
     assert np.allclose(made.skin.normal[own], made.surfels.normal, atol=1e-5)
-    finer = subdivide(ellipsoid.skin, deformation.LONGEST)
+    finer = ellipsoid.supple_skin
     assert (made.skin.faces[0] == finer.faces[0]).all() == (move is not reflect)
 
 

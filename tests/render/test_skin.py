@@ -54,6 +54,30 @@ def test_edges_lie_where_they_are_and_both_sides_are_seen(camera):
     assert np.allclose(image[alpha == 1][:, 2:], [1, 0.5, 0.25], atol=1e-4)
 
 
+@pytest.mark.parametrize("angle", [30, 70, 85, 89, 91, 95, 180])
+def test_a_sheet_covers_what_it_spans_at_every_angle(angle):
+    camera = replace(cameras.orbit(angle, 0, 2, 40, 64, 64), orthographic=True, intrinsics=CAMERA.intrinsics)
+    _, alpha = drawn(plain(1, 1, 1, 1), camera=camera)
+    assert np.isclose(alpha.sum(), 51.2 ** 2 * abs(np.cos(np.radians(angle))), atol=51.2 / 8)  # a column of samples
+
+
+def test_an_open_cup_has_no_gaps():
+    turn = np.linspace(0, 2 * np.pi, 33)[:-1]
+    ring = np.stack([0.4 * np.cos(turn), 0.4 * np.sin(turn), np.zeros(32)], 1)
+    vertices = np.float32(np.concatenate([ring - [0, 0, 0.4], ring + [0, 0, 0.4], [[0, 0, -0.4]]]))
+    a, b = np.arange(32), (np.arange(32) + 1) % 32
+    faces = np.int32(np.concatenate([np.stack([a, b, b + 32], 1), np.stack([a, b + 32, a + 32], 1),
+                                     np.stack([b, a, np.full(32, 64)], 1)]))
+    cup = replace(plain(1, 1, 1, 1), vertices=vertices, faces=faces, material=np.zeros(96, np.int32), normal=None,
+                  uv=np.zeros((65, 2), np.float32))
+    for elevation in (-50, 0, 20, 50, 85):
+        alpha = drawn(cup, camera=cameras.orbit(10, elevation, 3, 25, 48, 48))[1]
+        rows, columns = np.nonzero(alpha > 0.5)  # what lies between two of them in a row is covered
+        for row in np.unique(rows)[2:-2]:
+            inside = columns[rows == row]
+            assert alpha[row, inside.min() + 1:inside.max()].min(initial=1) > 0.9
+
+
 def test_maps_show_where_they_lie():
     picture = np.full((64, 64, 3), 255, np.uint8)
     picture[:32] = 0, 0, 255
