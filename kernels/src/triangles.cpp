@@ -148,7 +148,6 @@ struct Point {
     int32_t pixel, face;
     float weight;
     float attribute[13];  // position 3, smooth normal 3, uv 2, color 4, depth
-    float places;         // weight of the samples whose uv was added
 };
 
 struct Mesh {
@@ -192,7 +191,8 @@ inline void describe(const Mesh& m, int64_t face, const double* share, Point& p,
     if (m.color) mixed(m.color, 4, p.attribute + 8);
 }
 
-// Whether a sample belongs to a point: the same material, direction and plane. The point's first sample speaks for it.
+// Whether a sample belongs to a point: the same material, place on the map, direction and plane. The point's first
+// sample speaks for it.
 inline bool belongs(const Mesh& m, const Point& first, int64_t first_row, const Point& sample, int64_t row, float pixel) {
     if (first.face == sample.face) return true;
     if (m.material && m.material[first_row] != m.material[row]) return false;
@@ -201,7 +201,9 @@ inline bool belongs(const Mesh& m, const Point& first, int64_t first_row, const 
         alike += first.attribute[3 + c] * sample.attribute[3 + c];
         apart += first.attribute[3 + c] * (sample.attribute[c] - first.attribute[c]);
     }
-    return alike > SAME_NORMAL && std::fabs(apart) < SAME_PLANE * pixel;
+    const bool beside = std::fabs(sample.attribute[6] - first.attribute[6]) < SAME_PLACE &&
+                        std::fabs(sample.attribute[7] - first.attribute[7]) < SAME_PLACE;
+    return beside && alike > SAME_NORMAL && std::fabs(apart) < SAME_PLANE * pixel;
 }
 
 }  // namespace
@@ -250,19 +252,14 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                     if (start + g == points.size()) {
                         first[g] = p;
                         p.pixel = int32_t(at);
-                        p.weight = p.places = w;
+                        p.weight = w;
                         for (float& a : p.attribute) a *= w;
                         points.push_back(p);
                         continue;
                     }
                     Point& sum = points[start + g];
-                    const float* own = first[g].attribute;
-                    const bool beside = std::fabs(p.attribute[6] - own[6]) < SAME_PLACE &&
-                                        std::fabs(p.attribute[7] - own[7]) < SAME_PLACE;
-                    for (int c = 0; c < 13; ++c)
-                        if (beside || (c != 6 && c != 7)) sum.attribute[c] += w * p.attribute[c];
+                    for (int c = 0; c < 13; ++c) sum.attribute[c] += w * p.attribute[c];
                     sum.weight += w;
-                    if (beside) sum.places += w;
                 }
             }
         });
@@ -278,8 +275,7 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                 pixel[base + i] = p.pixel, row[base + i] = p.face;
                 weight[base + i] = p.weight / float(samples);
                 for (int c = 0; c < 13; ++c)
-                    attribute[13 * (base + i) + c] =
-                        p.attribute[c] / std::fmax(c == 6 || c == 7 ? p.places : p.weight, 1e-20f);
+                    attribute[13 * (base + i) + c] = p.attribute[c] / std::fmax(p.weight, 1e-20f);
             }
             const int64_t top = band * BAND, bottom = top + BAND < height ? top + BAND : height;
             for (int64_t at = top * width; at < bottom * width; ++at) {

@@ -80,15 +80,15 @@ def find_points(face, offset, vertices, faces, pose, intrinsics, eye, pixel_size
                 alike = first["normal"] @ smooth > SAME_NORMAL
                 close = abs(first["normal"] @ (position - first["position"])) < SAME_PLANE * pixel_size * z[0]
                 kind = material is None or material[first["row"]] == material[number]
-                if first["row"] == number or (alike and close and kind):
+                beside = (np.abs(place - first["uv"]) < SAME_PLACE).all()
+                if first["row"] == number or (alike and close and kind and beside):
                     group.append(sample)
                     break
             else:
                 groups.append([sample])
         for group in groups:
             first = group[0]
-            beside = [each for each in group if (np.abs(each["uv"] - first["uv"]) < SAME_PLACE).all()]
-            mean = {name: np.mean([each[name] for each in group], 0) for name in ("position", "normal", "depth")}
+            mean = {name: np.mean([each[name] for each in group], 0) for name in ("position", "normal", "uv", "depth")}
             made.append({"pixel": row * face.shape[1] + column, "row": first["row"],
-                         "weight": len(group) / len(offset), "uv": np.mean([each["uv"] for each in beside], 0), **mean})
+                         "weight": len(group) / len(offset), **mean})
     return made

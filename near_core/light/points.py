@@ -123,9 +123,10 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     if len(rows):
         part, layer = met.points.take(rows), light.choose("base", lit.matrix)
         opened, traced, blocked = specular.trace_specular(
-            lit.transport.grid, key[rows], np.ascontiguousarray(met.view[rows]), part.shading_normal, part.roughness,
-            lit.illumination.radiosity, layer.far, light.asset_to_map(lit.rotation).astype(np.float32),
-            around=layer.around, mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
+            lit.transport.traced, key[rows], np.ascontiguousarray(met.view[rows]), part.shading_normal, part.roughness,
+            lit.transport.spread(lit.illumination.radiosity), layer.far,
+            light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
+            mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
             points=(part.position, part.normal), threads=1)
         made[rows, :6] = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0).reshape(-1, 6)
         made[rows, 6] = blocked

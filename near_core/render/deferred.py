@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..asset import CELL, Surfels
+from ..asset.levels import LEVELS
 from ..directions import unit
 from ..light import points, terms
 from ..light.points import LitSurface, MetPoints, Neighbourhood
@@ -29,7 +30,7 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 
 @dataclass(frozen=True, eq=False)
 class SkinnedInstance:
-    """An instance with a skin. surfels: (K,) rows of those that the camera sees; to_camera: (K, 3) float32 unit, world.
+    """An instance with a skin. surfels: (K,) rows of some that the camera sees; to_camera: (K, 3) float32 unit, world.
     radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
     look: of the instance; number: its own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of
     its identity among the features, None without."""
@@ -57,14 +58,15 @@ def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig =
 
 def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig = SplattingConfig()
               ) -> list[SeenInstance]:
-    """The same with those that skins show, once each, lit at level 0. On its way a skin first fades in before its
-    surfels; then these, whose edges alone are seen beside it, fade away."""
+    """The same with those that skins show, once each, lit at the level whose cells are small enough for light. On its
+    way a skin first fades in before its surfels; then these, whose edges alone are seen beside it, fade away."""
     made, skinned = [], set()
     for each in seen:
         nearness = measure_nearness(each, quality, config)
         if nearness > 0 and each.number not in skinned:
             skinned.add(each.number)
-            made.append(replace(each, level=0, share=1.0, skin=min(2 * nearness, 1)))
+            level = int(np.clip(np.floor(each.exact), 0, LEVELS - 1))
+            made.append(replace(each, level=level, share=1.0, skin=min(2 * nearness, 1)))
         if nearness <= 0.5:
             made.append(each)
         elif nearness < 1:  # a disc of share u lets (1 - opacity) ** u through
@@ -156,8 +158,7 @@ def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settin
         least = np.float32(0.02 * lit.light.mean)
         return shaded, np.clip((instance.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
-    some = np.arange(0, len(instance.surfels), config.skin_stride)
-    parts = np.array_split(some, -(-len(some) // AT_ONCE) or 1)
+    parts = np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)
     made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
     return points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 
@@ -51,7 +51,7 @@ class PreparedSkin:
 
     All float32. normal: (F, 3) unit, by winding. tangents: (F, 2, 3), directions along which U and V grow, not unit.
     corners: (3, F, 3), a corner and the edges from it. density: (F,), UV area per area. slope: (F, 2, 3), gradients of
-    U and V.
+    U and V. bounds: (8, 4) float64, the corners of a box around it, and 1.
     """
 
     def __init__(self, skin: Skin, maps: SkinMaps | None = None):
@@ -61,6 +61,8 @@ class PreparedSkin:
         edge1, edge2 = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
         self.corners, cross = np.stack([points[:, 0], edge1, edge2]), np.cross(edge1, edge2)
         self.normal = unit(cross)
+        low, high = skin.vertices.min(0), skin.vertices.max(0)
+        self.bounds = np.array([(*np.where(side, high, low), 1) for side in np.ndindex(2, 2, 2)], np.float64)
         self.tangents, self.density = find_unwrapping(points, self.normal, uv)
         doubled = np.maximum(np.linalg.norm(cross, axis=1), 1e-30)[:, None, None]
         along = uv[:, 1:] - uv[:, :1]  # (F, 2, 2) of the edges
@@ -287,6 +289,21 @@ class _Strip:
     config: SplattingConfig
     progress: Progress
 
+    def take(self, rows: slice) -> _Strip:
+        """The part of it in those rows, which is the same memory."""
+        camera = self.camera.crop(0, rows.start, self.camera.width, rows.stop - rows.start)
+        return replace(self, camera=camera, image=self.image[rows], alpha=self.alpha[rows])
+
+    def find_rows(self, skin: PlacedSkin) -> slice:
+        """The rows in which a skin can count."""
+        camera, reach = self.camera, self.weight.shape[1] // 2 + 1
+        _, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
+        if not camera.orthographic and z.min() <= camera.near:
+            return slice(0, camera.height)
+        row = camera.intrinsics[1, 1] * y / (1 if camera.orthographic else z) + camera.intrinsics[1, 2]
+        top, bottom = np.clip([row.min() - reach, row.max() + reach + 1], 0, camera.height).astype(int)
+        return slice(int(top), max(int(bottom), int(top)))
+
 
 def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
                 threads: int, config: SplattingConfig, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -305,7 +322,9 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offs
                             camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
         left = np.zeros(samples.face.shape, np.float32)
         for skin, start in zip(skins, first):
-            _add_points(skin, int(start), samples, through, left, strip)
+            rows = strip.find_rows(skin)
+            _add_points(skin, int(start), triangles.Samples(samples.offset, samples.face[rows], samples.depth[rows]),
+                        through[rows], left[rows], strip.take(rows))
         through = left
         if not (left > config.skin_faint).any():
             break

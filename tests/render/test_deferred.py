@@ -63,18 +63,20 @@ def test_the_nearer_picture_lies_over_the_farther():
             assert np.allclose(alpha, 1)
 
 
-def test_a_skin_takes_its_light_from_the_finest_level_and_fades(asset):
+def test_a_skin_takes_its_light_from_the_level_that_surfels_would_have_and_fades(asset):
     levels = [SeenInstance(0, Instance(asset, np.eye(4)), np.eye(4), level, share, 1.2)
               for level, share in ((1, 0.7), (0, 0.3))]
     kept = deferred.add_skins(levels, "final")
     assert [(each.level, each.share, each.skin) for each in kept] == [(0, 1.0, 1.0)]
+    small = [replace(each, exact=1.3) for each in levels]
+    assert [(each.level, each.share) for each in deferred.add_skins(small, "final")] == [(1, 1.0)]
     assert deferred.add_skins(levels, "draft") == levels
     far = [replace(each, pixels=0.3) for each in levels]
     assert deferred.add_skins(far, "final") == far
-    sizes = np.geomspace(0.7, 1.0, 40)
+    sizes = np.geomspace(0.28, 0.4, 40)
     way = [deferred.measure_nearness(replace(levels[0], pixels=size), "final") for size in sizes]
     assert way[0] == 0 and way[-1] == 1 and 0 <= np.diff(way).min() and np.diff(way).max() < 0.12
-    crowd = [deferred.measure_nearness(replace(levels[0], exact=exact), "final") for exact in (1.6, 1.85, 2.0)]
+    crowd = [deferred.measure_nearness(replace(levels[0], exact=exact), "final") for exact in (2.6, 2.85, 3.0)]
     assert crowd[0] == 1 and 0 < crowd[1] < 1 and crowd[2] == 0
 
 
