@@ -17,7 +17,8 @@ from . import surface
 from .config import SplattingConfig
 from .dressing import dress
 from .sight import SeenInstance
-from .skin import PreparedSkin, SkinMaps
+from .skin import PreparedSkin
+from .skin_maps import SkinMaps
 from .surface import Surface
 
 MEGABYTE = 2**20

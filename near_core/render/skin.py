@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from threading import Lock
 
 import numpy as np
 
 from .._kernels import smooth, triangles
 from ..asset import Skin, SkinMaterial, Surfels, concatenate
-from ..asset.skin import MAX_SIDE
 from ..directions import unit
-from ..errors import NearError
 from ..light.points import MetPoints
 from ..mesh import find_unwrapping, texture
 from ..progress import Progress, part, silent
@@ -21,29 +18,11 @@ from ..scene import Camera, Occluders
 from . import reconstruction
 from .config import SplattingConfig
 from .parallel import parallel_map
+from .skin_maps import SkinMaps
 
 TAPS = 4  # looks at a map along an oblique pixel
 TILE = 8  # pixels along a tile in which no two points have the same rays
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
-
-
-class SkinMaps:
-    """The maps of a skin and their mip levels. pictures: (h, w, 4) uint8, as Skin.pictures."""
-
-    def __init__(self, pictures: Sequence[bytes]):
-        self.pictures = [_decode(data) for data in pictures]
-        self._levels: dict[int, list[np.ndarray]] = {}
-        self._lock = Lock()
-
-    def find_levels(self, number: int, column: int) -> list[np.ndarray]:
-        """Of the picture of that number, as a column of SkinMaterial.maps takes it. All threads of a picture ask at
-        once: one makes them."""
-        # a picture that is both color and something else is looked up as either
-        key = number if column == 0 else -1 - number
-        with self._lock:
-            if key not in self._levels:
-                self._levels[key] = texture.build_pyramid(_make_linear(self.pictures[number], column))
-            return self._levels[key]
 
 
 class PreparedSkin:
@@ -112,23 +91,6 @@ class PreparedSkin:
             found[long] = sum(texture.sample(levels, uv[long] + np.float32(tap) * stretch[long], level[long],
                                              material.wrap) for tap in taps) / TAPS
         return found
-
-
-def _decode(data: bytes) -> np.ndarray:
-    """A picture of a skin, (h, w, 4) uint8. Raises NearError for one that no skin has."""
-    picture = texture.decode(data, "A map of the asset")
-    if max(picture.shape[:2]) > MAX_SIDE:
-        raise NearError(f"A map of the asset is larger than {MAX_SIDE} pixels.", "Create the asset again.")
-    return picture
-
-
-def _make_linear(picture: np.ndarray, column: int) -> np.ndarray:
-    """A map (h, w, 4) uint8 as it is averaged: linear, premultiplied colors; normals of length 1; single values."""
-    if column == 0:
-        return texture.decode_color(picture)
-    if column == 3:
-        return unit(picture[..., :3].astype(np.float32) / 127.5 - 1)
-    return picture[..., :1].astype(np.float32) / 255
 
 
 def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.ndarray, eye: np.ndarray,

@@ -1,0 +1,49 @@
+"""The maps of a skin, and their mip levels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from ..asset.skin import MAX_SIDE
+from ..directions import unit
+from ..errors import NearError
+from ..mesh import texture
+
+
+class SkinMaps:
+    """The maps of a skin and their mip levels. pictures: (h, w, 4) uint8, as Skin.pictures."""
+
+    def __init__(self, pictures: Sequence[bytes]):
+        self.pictures = [_decode(data) for data in pictures]
+        self._levels: dict[int, list[np.ndarray]] = {}
+        self._lock = Lock()
+
+    def find_levels(self, number: int, column: int) -> list[np.ndarray]:
+        """Of the picture of that number, as a column of SkinMaterial.maps takes it. All threads of a picture ask at
+        once: one makes them."""
+        # a picture that is both color and something else is looked up as either
+        key = number if column == 0 else -1 - number
+        with self._lock:
+            if key not in self._levels:
+                self._levels[key] = texture.build_pyramid(_make_linear(self.pictures[number], column))
+            return self._levels[key]
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """A picture of a skin, (h, w, 4) uint8. Raises NearError for one that no skin has."""
+    picture = texture.decode(data, "A map of the asset")
+    if max(picture.shape[:2]) > MAX_SIDE:
+        raise NearError(f"A map of the asset is larger than {MAX_SIDE} pixels.", "Create the asset again.")
+    return picture
+
+
+def _make_linear(picture: np.ndarray, column: int) -> np.ndarray:
+    """A map (h, w, 4) uint8 as it is averaged: linear, premultiplied colors; normals of length 1; single values."""
+    if column == 0:
+        return texture.decode_color(picture)
+    if column == 3:
+        return unit(picture[..., :3].astype(np.float32) / 127.5 - 1)
+    return picture[..., :1].astype(np.float32) / 255
