@@ -60,6 +60,13 @@ def test_light_goes_both_ways(scene, tmp_path):
     assert dark[below].mean() < 0.97 * empty[below].mean(), "the ball casts a shadow on the floor"
 
 
+def test_a_probe_looks_out_of_what_an_asset_is_stuck_on(scene, tmp_path):
+    free = stage.render(scene, tmp_path)["Combined"][18:30, 26:38]
+    bpy.ops.mesh.primitive_cube_add(size=0.5)
+    held = stage.render(scene, tmp_path)["Combined"][18:30, 26:38]
+    assert np.allclose(held.mean((0, 1)), free.mean((0, 1)), rtol=0.1)
+
+
 def test_probes_are_renewed_only_where_something_near_changed(scene, tmp_path, monkeypatch):
     asked, probe = [], client.get_cycles().probe
 
