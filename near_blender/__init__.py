@@ -12,11 +12,13 @@ from . import (
     compositing,
     cycles_scene,
     engine,
+    following,
     imports,
     look_panels,
     looks,
     manual,
     menus,
+    opening,
     operators,
     panels,
     payload,
@@ -28,8 +30,9 @@ from . import (
     turntable,
 )
 
-MODULES = (translations, client, looks, photo_options, properties, payload, imports, turntable, cycles_scene, engine,
-           compositing, preferences_panel, preferences, operators, panels, look_panels, menus, manual, commands, api)
+MODULES = (translations, opening, client, looks, photo_options, properties, payload, imports, turntable, following,
+           cycles_scene, engine, compositing, preferences_panel, preferences, operators, panels, look_panels, menus,
+           manual, commands, api)
 
 
 def register() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import payload, proxy
+from . import opening, payload, proxy
 from ._core import deformation
 
 MARGIN = 1.03  # sizes of a deformed proxy; the cube of its asset, whose surface stands off the proxy a little
@@ -39,6 +39,16 @@ class Following:
 
     copies: list[Copy]
     problem: str = ""
+
+
+_problems: dict[str, str] = {}  # by an object's full name, until something changes
+
+
+def find_problem(ob: Any) -> str:
+    """What the asset of the evaluated proxy ob cannot follow, for a panel that is drawn again and again."""
+    if ob.name_full not in _problems:
+        _problems[ob.name_full] = follow(ob).problem
+    return _problems[ob.name_full]
 
 
 def follow(ob: Any) -> Following:
@@ -149,3 +159,20 @@ def _fit(rest: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, deformation.Def
     frame[:3, 3] = (low + high) / 2
     posed = ((now - frame[:3, 3]) / frame[0, 0]).astype(np.float32)
     return frame, deformation.Deformation(rest.astype(np.float32), posed)
+
+
+@bpy.app.handlers.persistent
+def _on_change(*_: Any) -> None:
+    _problems.clear()
+
+
+def register() -> None:
+    opening.add(_problems.clear)
+    bpy.app.handlers.depsgraph_update_post.append(_on_change)
+    bpy.app.handlers.frame_change_post.append(_on_change)
+
+
+def unregister() -> None:
+    bpy.app.handlers.frame_change_post.remove(_on_change)
+    bpy.app.handlers.depsgraph_update_post.remove(_on_change)
+    opening.remove(_problems.clear)

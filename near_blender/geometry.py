@@ -48,7 +48,7 @@ def _evaluate_alone(ob: bpy.types.Object, frame: Any) -> Iterator[tuple[Any, Any
     data: Any = bpy.data
     scene, alone = data.scenes.new("NeAR"), ob.copy()
     try:
-        scene.frame_set(frame.frame_current, subframe=frame.frame_subframe)
+        scene.frame_float = frame.frame_float  # frame_set would call the handlers of others
         scene.collection.objects.link(alone)
         alone.hide_viewport = alone.hide_render = False
         for modifier in alone.modifiers:

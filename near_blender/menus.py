@@ -12,7 +12,7 @@ class NEAR_MT_add(bpy.types.Menu):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.operator_context = "INVOKE_DEFAULT"  # Add menus execute at once, ours open a file dialog first
-        layout.operator("near.add_sample", text="Sample", icon="MONKEY")
+        layout.operator("near.add_sample", text="Sample Asset", icon="MONKEY")
         layout.separator()
         layout.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
         layout.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")

@@ -239,7 +239,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
         column.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
         column = layout.column(align=True)
         column.operator("near.import_asset", text="Import...", icon="IMPORT")
-        column.operator("near.add_sample", text="Sample", icon="MONKEY")
+        column.operator("near.add_sample", text="Sample Asset", icon="MONKEY")
 
 
 class NEAR_VIEW3D_PT_asset(_Sidebar):
@@ -294,7 +294,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for name, value in facts.items():
         names.label(text=name)
         values.label(text=value)
-    problem = following.follow(ob.evaluated_get(context.view_layer.depsgraph)).problem
+    problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
     for part in problem.split(", ") if problem else ():
         _draw_warning(layout, "Not as the proxy:", part)
     if asset.camera is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 
+from . import opening
 from ._core import asset as assets
 from ._core import cache
 
@@ -75,15 +76,9 @@ def forget() -> None:
     _assets.clear()
 
 
-@bpy.app.handlers.persistent
-def _on_load(_file: str) -> None:
-    forget()
-
-
 def register() -> None:
-    bpy.app.handlers.load_post.append(_on_load)
+    opening.add(forget)
 
 
 def unregister() -> None:
-    bpy.app.handlers.load_post.remove(_on_load)
-    forget()
+    opening.remove(forget)

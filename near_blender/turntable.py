@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from . import payload
+from . import opening, payload
 from ._core import asset as assets
 from ._core import thumbnail
 
@@ -38,15 +38,9 @@ def forget() -> None:
         _icons = None
 
 
-@bpy.app.handlers.persistent
-def _on_load(_file: str) -> None:
-    forget()
-
-
 def register() -> None:
-    bpy.app.handlers.load_post.append(_on_load)
+    opening.add(forget)
 
 
 def unregister() -> None:
-    bpy.app.handlers.load_post.remove(_on_load)
-    forget()
+    opening.remove(forget)

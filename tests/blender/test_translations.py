@@ -71,9 +71,9 @@ def test_blender_finds_them():
     view = bpy.context.preferences.view
     before = view.language
     try:
-        for language, said in (("de_DE", "Mesh backen"), ("zh_HANS", "烘焙网格")):
+        for language, said in (("de_DE", "Freisteller berichtigen"), ("zh_HANS", "修正遮罩")):
             if language in bpy.app.translations.locales:
                 view.language, view.use_translate_interface = language, True
-                assert bpy.app.translations.pgettext("Bake Mesh", "Operator") == said
+                assert bpy.app.translations.pgettext("Correct Matte", "Operator") == said
     finally:
         view.language = before
