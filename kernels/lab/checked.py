@@ -10,6 +10,7 @@ from pathlib import Path
 from ..library import library_path, this_platform
 from . import build
 
+ISA = "avx2"  # one, as it takes minutes
 # AddressSanitizer and UndefinedBehaviorSanitizer
 CHECKS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1")
 
@@ -25,11 +26,14 @@ def build_checked() -> dict[str, str]:
             build._run(["g++", *flags, *build.FLAGS, *CHECKS, "-c", str(source), "-o", f"{objects}/{target}"])
             return f"{objects}/{target}"
 
-        made = list(pool.map(compile_unit, build._units(this_platform(), ziglang=False)))
+        chosen = [unit for unit in build._units(this_platform(), ziglang=False)
+                  if f".{ISA}." in unit[1] or unit[0].stem in build.COMMON]
+        made = list(pool.map(compile_unit, chosen))
         build._run(["g++", "-shared", "-pthread", *CHECKS, *made, "-o", str(library)])
     runtimes = [subprocess.run(["g++", f"-print-file-name={name}.so"], capture_output=True, text=True).stdout.strip()
                 for name in ("libasan", "libubsan")]
-    return {"NEAR_KERNELS": str(library), "LD_PRELOAD": ":".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
+    return {"NEAR_KERNELS": str(library), "LD_PRELOAD": ":".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0",
+            "NEAR_ISA": ISA}
 
 
 if __name__ == "__main__":
