@@ -89,3 +89,16 @@ def test_panoramic_camera_is_refused_in_words(camera):
     camera.data.type = "PANO"
     with pytest.raises(NearError, match="Perspective or Orthographic"):
         sync.convert_camera(camera.data, np.eye(4), 100, 100)
+
+
+def test_the_filter_is_as_wide_as_the_scene_says():
+    frame = bpy.context.scene
+    own = getattr(frame, "cycles", None)
+    if own is None:
+        frame.render.filter_size = 0.75
+    else:
+        own.filter_width = 0.75
+    try:
+        assert sync.find_filter_width(frame) == 0.75
+    finally:
+        (frame.render if own is None else own).property_unset("filter_size" if own is None else "filter_width")
