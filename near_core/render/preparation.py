@@ -47,10 +47,13 @@ class PreparedAssets:
         self._model, self._splatting, self._transport = model, splatting, config
         self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
-        self._dressed: RecentResults[PreparedAsset] = RecentResults(32)
+        self._dressed: RecentResults[PreparedAsset] = RecentResults(256 * MEGABYTE, lambda made: count_bytes(
+            (made.level.surfels, made.shift, made.transport.albedo, made.transport.mirrors)))  # the rest is the asset's
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
-        self._skins: RecentResults[PreparedSkin] = RecentResults(512 * MEGABYTE, count_bytes)
-        self._maps: RecentResults[SkinMaps] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._skins: RecentResults[PreparedSkin] = RecentResults(
+            512 * MEGABYTE, lambda made: count_bytes(made) + made.maps.count_level_bytes())
+        self._maps: RecentResults[SkinMaps] = RecentResults(
+            512 * MEGABYTE, lambda made: count_bytes(made) + made.count_level_bytes())
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""

@@ -21,6 +21,10 @@ class SkinMaps:
         self._levels: dict[int, list[np.ndarray]] = {}
         self._lock = Lock()
 
+    def count_level_bytes(self) -> int:
+        """Bytes of all mip levels, as if each picture were looked up as a colour: they come later, with the views."""
+        return sum(16 * picture.size // 3 for picture in self.pictures)
+
     def find_levels(self, number: int, column: int) -> list[np.ndarray]:
         """Of the picture of that number, as a column of SkinMaterial.maps takes it. All threads of a picture ask at
         once: one makes them."""

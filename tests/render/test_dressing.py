@@ -52,7 +52,8 @@ def test_a_look_is_what_an_asset_of_that_material_looks_like(renderer, sky, surf
     made = draw(renderer, sky, Instance(plain, np.eye(4), look=look))
     truth = draw(renderer, sky, Instance(wanted, np.eye(4)))
     for name in ("Combined", "Base Color", "Roughness", "Metallic"):
-        assert np.abs(made[name] - truth[name]).mean() < 0.003, name
+        # normals that differ within a pixel of a skin add to its roughness before the look does
+        assert np.abs(made[name] - truth[name]).mean() < (0.006 if name == "Roughness" else 0.003), name
     assert np.abs(made["Combined"] - draw(renderer, sky, Instance(plain, np.eye(4)))["Combined"]).mean() > 0.01
 
 
