@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .asset import NeuralAsset, octants
-from .asset.deformation import Deformation, deform
+from .asset.deformation import Body, Deformation
+from .cache import RecentResults
 from .create.create import create_from_image
 from .errors import NearError
 from .models.mini.runtime import RememberingMini
@@ -38,7 +39,8 @@ class Engine:
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
         self._looking: RememberingMini | None = None  # at photos
-        self._posed: dict[tuple[str, str], NeuralAsset] = {}
+        self._posed: dict[tuple[str, str, bool], NeuralAsset] = {}
+        self._bodies: RecentResults[Body] = RecentResults(16)
         self._drawn: list[set[str]] = []  # hashes of the assets in the last pictures
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
@@ -52,14 +54,18 @@ class Engine:
         """What draws with the embedded model."""
         return self._embedded
 
-    def pose(self, asset: NeuralAsset, deformation: Deformation | None) -> NeuralAsset:
-        """The asset as a deformation has it, kept as long as pictures show it; itself without one."""
+    def pose(self, asset: NeuralAsset, deformation: Deformation | None, coarse: bool = False
+             ) -> tuple[NeuralAsset, float]:
+        """The asset as a deformation has it, kept as long as pictures show it, and how large its cube is there; itself
+        without one. coarse: as deformation.Body takes it."""
         if deformation is None:
-            return asset
-        key = asset.hash, deformation.hash
+            return asset, 1.0
+        body = self._bodies.get_or((asset.hash, coarse), lambda: Body(
+            asset, octants.choose_surfels(asset, self._embedded.model), coarse))
+        key = asset.hash, deformation.hash, coarse
         if key not in self._posed:
-            self._posed[key] = deform(asset, deformation, octants.choose_surfels(asset, self._embedded.model))
-        return self._posed[key]
+            self._posed[key] = body.deform(deformation)
+        return self._posed[key], body.size
 
     def _forget_poses(self, instances: list[Instance]) -> None:
         """Drops deformed assets that neither this picture nor the one before shows."""

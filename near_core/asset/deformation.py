@@ -14,7 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ..cache import RecentResults
 from ..directions import unit
+from . import levels
 from .neural_asset import RESOLUTION, NeuralAsset
 from .octants import find_voxels
 from .skin import Skin
@@ -71,26 +73,55 @@ class Moves:
         return Moves(self.maps[rows])
 
 
-def deform(asset: NeuralAsset, deformation: Deformation, surfels: Surfels) -> NeuralAsset:
-    """The asset as a deformation has it. surfels: that it is drawn with, octants.choose_surfels.
+class Body:
+    """What the poses of an asset share. size: edge of the posed asset's cube in the frame of its deformation."""
 
-    It has no latent: transport alone lights it. Its hash is made of those of both.
-    """
-    field = _Field(deformation)
-    moves = field.look_up(surfels.position)
-    normal, growth = moves.turn(surfels.normal)
-    position = moves.move(surfels.position).astype(np.float32)
-    moved = replace(surfels, position=position, normal=normal, shading_normal=moves.turn(surfels.shading_normal)[0],
-                    area=surfels.area * growth)
-    cells = np.clip(((position + 0.5) * RESOLUTION).astype(np.int64), 0, RESOLUTION - 1)
-    coords, first = np.unique(cells, axis=0, return_index=True)
-    material = asset.material[find_voxels(surfels.take(first), asset.coords)]
-    made = replace(asset, coords=coords.astype(np.uint8), material=material,
-                   slat=np.zeros((len(coords), 0), np.float16), surfels=moved, model="", model_hash="",
-                   texels=asset.texels and _deform_texels(asset.texels, moves, growth),
-                   skin=asset.supple_skin and _deform_skin(asset.supple_skin, field))
-    vars(made)["hash"] = f"{asset.hash} {deformation.hash}"  # where cached_property keeps it
-    return made
+    def __init__(self, asset: NeuralAsset, surfels: Surfels, coarse: bool = False) -> None:
+        """surfels: that the asset is drawn with, octants.choose_surfels. coarse: for poses that follow each other
+        quickly, a quarter as many surfels and neither texels nor skin; the cube is twice as large, so that the cells
+        of its grid are as many times wider as the surfels are."""
+        self.asset, self.size = asset, 2.0 if coarse else 1.0
+        self._surfels = levels.merge(levels.start(surfels)).surfels if coarse else surfels
+        self._texels = None if coarse else asset.texels
+        self._skin = None if coarse else asset.supple_skin
+        self._own = _spread(self._surfels.position)
+        self._of_skin = None if self._skin is None else _spread(self._skin.vertices)
+        self._rests: RecentResults[_Rest] = RecentResults(4)
+
+    def deform(self, deformation: Deformation) -> NeuralAsset:
+        """The asset as a deformation has it.
+
+        It has no latent: transport alone lights it. Its hash is made of those of both.
+        """
+        rest = np.ascontiguousarray(deformation.rest, np.float32)
+        field = _Field(self._rests.get_or(rest.tobytes(), lambda: _Rest(rest)), deformation.posed)
+        asset, surfels, moves = self.asset, self._surfels, field.look_up(*self._own)
+        normal, growth = moves.turn(surfels.normal)
+        position = (moves.move(surfels.position) / self.size).astype(np.float32)
+        moved = replace(surfels, position=position, normal=normal, shading_normal=moves.turn(surfels.shading_normal)[0],
+                        area=surfels.area * growth)
+        cells = np.clip(((position + 0.5) * RESOLUTION).astype(np.int64), 0, RESOLUTION - 1)
+        coords, first = _find_cells(cells)
+        material = asset.material[find_voxels(surfels.take(first), asset.coords)]
+        made = replace(asset, coords=coords, material=material, slat=np.zeros((len(coords), 0), np.float16),
+                       surfels=moved, model="", model_hash="",
+                       texels=self._texels and _deform_texels(self._texels, moves, growth),
+                       skin=self._skin and self._deform_skin(field))
+        # where cached_property keeps it
+        vars(made)["hash"] = f"{asset.hash} {deformation.hash}" + " coarse" * (self.size > 1)
+        return made
+
+    def _deform_skin(self, field: _Field) -> Skin:
+        skin, moves = self._skin, field.look_up(*self._of_skin)
+        return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
+                       normal=None if skin.normal is None else moves.turn(skin.normal)[0],
+                       faces=skin.faces[:, ::-1] if field.mirrors else skin.faces)
+
+
+def _find_cells(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones of cells (N, 3), (C, 3) uint8, and the first row of each."""
+    names, first = np.unique(cells @ (RESOLUTION ** 2, RESOLUTION, 1), return_index=True)
+    return np.stack(np.unravel_index(names, (RESOLUTION,) * 3), 1).astype(np.uint8), first
 
 
 def _deform_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
@@ -99,44 +130,64 @@ def _deform_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
                    area=texels.area * growth[texels.surfel])
 
 
-def _deform_skin(skin: Skin, field: _Field) -> Skin:
-    moves = field.look_up(skin.vertices)
-    return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
-                   normal=None if skin.normal is None else moves.turn(skin.normal)[0],
-                   faces=skin.faces[:, ::-1] if field.mirrors else skin.faces)
+class _Rest:
+    """The vertices (V, 3) of a proxy at rest, as the nodes of the lattice see them; what is the same in all poses.
+
+    rows: (nodes,) of each node its row among the C that know vertices, -1 for the others.
+    """
+
+    def __init__(self, rest: np.ndarray) -> None:
+        self._vertices = np.asarray(rest, np.float64)
+        self._node, self._weight = _spread(self._vertices)
+        self._known = np.arange((NODES + 1) ** 3)
+        pairs = _pair(self._vertices, self._vertices)
+        sums = self._sum(np.concatenate([np.ones((len(rest), 1)), self._vertices, pairs], 1))
+        self._known = np.flatnonzero(sums[:, 0] > 1e-6)
+        self.rows = np.full(len(sums), -1, np.int64)
+        self.rows[self._known] = np.arange(len(self._known))
+        sums = sums[self._known]
+        self._heavy = sums[:, :1]
+        self._around = _Moments(sums[:, 1:4] / self._heavy, sums[:, 4:] / self._heavy)
+        self._whole = _Moments(self._vertices.mean(0)[None], pairs.mean(0)[None])
+
+    def fit_whole(self, posed: np.ndarray, mirrors: bool | None = None) -> np.ndarray:
+        """The affine map (1, 3, 4) of all vertices to posed (V, 3)."""
+        return self._whole.fit(posed.mean(0)[None], _pair(posed, self._vertices).mean(0)[None], mirrors)
+
+    def fit(self, posed: np.ndarray, mirrors: bool, size: float) -> np.ndarray:
+        """Those of the vertices around each of the C nodes, (C, 3, 4), as _Moments.fit says."""
+        sums = self._sum(np.concatenate([posed, _pair(posed, self._vertices)], 1)) / self._heavy
+        return self._around.fit(sums[:, :3], sums[:, 3:], mirrors, size)
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        """Of values (V, K) what those around each known node add up to, and a little of what its neighbours know."""
+        flat, count = self._node.ravel(), (NODES + 1) ** 3
+        sums = [np.bincount(flat, (self._weight * column[:, None]).ravel(), count) for column in values.T]
+        return _lean(np.stack(sums, 1))[self._known]
 
 
 class _Field:
     """The maps at the nodes of a lattice. mirrors: whether it turns the asset inside out, as a mirror does."""
 
-    def __init__(self, deformation: Deformation) -> None:
-        rest, posed = (np.asarray(each, np.float64) for each in (deformation.rest, deformation.posed))
-        whole = _Moments(*_sum(rest, posed, np.zeros((len(rest), 1), np.int64), np.ones((len(rest), 1)), 1))
-        self.mirrors = bool(np.linalg.det(whole.fit()[0, :, :3]) < 0)
-        self._whole = whole.fit(self.mirrors)[0].astype(np.float32)
-        node, weight = _spread(rest)
-        sums = _lean(np.concatenate([each.reshape(len(each), -1) for each in _sum(
-            rest, posed, node, weight, (NODES + 1) ** 3)], 1))
-        known = np.flatnonzero(sums[:, 0] > 1e-6)
-        self._rows = np.full((NODES + 1) ** 3, -1, np.int64)
-        self._rows[known] = np.arange(len(known))
-        heavy, *means = np.split(sums[known], (1, 4, 7, 16), 1)
-        moments = _Moments(heavy[:, 0], *means[:2], *(each.reshape(-1, 3, 3) for each in means[2:]))
+    def __init__(self, rest: _Rest, posed: np.ndarray) -> None:
+        posed = np.asarray(posed, np.float64)
+        self.mirrors = bool(np.linalg.det(rest.fit_whole(posed)[0, :, :3]) < 0)
+        self._whole = rest.fit_whole(posed, self.mirrors)[0].astype(np.float32)
+        self._rows = rest.rows
         size = float(np.cbrt(abs(np.linalg.det(self._whole[:, :3]))))
-        self._maps = moments.fit(self.mirrors, size).astype(np.float32)
+        self._maps = rest.fit(posed, self.mirrors, size).astype(np.float32)
 
-    def look_up(self, points: np.ndarray) -> Moves:
-        """The maps of points (N, 3) of the rest frame; far from all vertices that of the whole."""
-        node, weight = _spread(np.asarray(points, np.float64))
+    def look_up(self, node: np.ndarray, weight: np.ndarray) -> Moves:
+        """The maps of points of the rest frame, as _spread has them; far from all vertices that of the whole."""
         rows = self._rows[node]
         weight = (weight * (rows >= 0)).astype(np.float32)
         total = weight.sum(1)
-        mixed = np.zeros((len(points), 3, 4), np.float32)
+        weight /= np.maximum(total, 1e-9)[:, None]
+        flat, mixed = self._maps.reshape(-1, 12), np.zeros((len(node), 12), np.float32)
         for corner in range(8):
-            mixed += weight[:, corner, None, None] * self._maps[rows[:, corner]]
-        mixed /= np.maximum(total, 1e-9)[:, None, None]
-        mixed[total < 1e-6] = self._whole
-        return Moves(mixed)
+            mixed += weight[:, corner, None] * flat[rows[:, corner]]
+        mixed[total < 1e-6] = self._whole.ravel()
+        return Moves(mixed.reshape(-1, 3, 4))
 
 
 def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,14 +202,9 @@ def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return node, weight
 
 
-def _sum(rest: np.ndarray, posed: np.ndarray, node: np.ndarray, weight: np.ndarray, count: int) -> tuple:
-    """Weights (C,) of nodes and their sums of rest, posed (C, 3), rest rest^T and posed rest^T (C, 3, 3)."""
-    corners = node.shape[1]
-    flat, heavy = node.ravel(), weight.ravel()
-    add = lambda values: np.bincount(flat, heavy * np.repeat(values, corners), count)
-    pairs = lambda a, b: np.stack([add(a[:, i] * b[:, j]) for i in range(3) for j in range(3)], 1).reshape(-1, 3, 3)
-    return (add(np.ones(len(rest))), np.stack([add(c) for c in rest.T], 1), np.stack([add(c) for c in posed.T], 1),
-            pairs(rest, rest), pairs(posed, rest))
+def _pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a b^T of each pair of points (V, 3): (V, 9)."""
+    return (a[:, :, None] * b[:, None]).reshape(-1, 9)
 
 
 def _lean(sums: np.ndarray) -> np.ndarray:
@@ -171,25 +217,25 @@ def _lean(sums: np.ndarray) -> np.ndarray:
 
 
 class _Moments:
-    """Weighted moments of pairs of points around C nodes."""
+    """Mean places (C, 3) and mean squares (C, 9) of weighted points around C nodes, at rest."""
 
-    def __init__(self, weight: np.ndarray, rest: np.ndarray, posed: np.ndarray, square: np.ndarray,
-                 cross: np.ndarray) -> None:
-        weight = np.maximum(weight, 1e-12)
-        self.rest, self.posed = rest / weight[:, None], posed / weight[:, None]
-        self.square = square / weight[:, None, None] - self.rest[:, :, None] * self.rest[:, None]
-        self.cross = cross / weight[:, None, None] - self.posed[:, :, None] * self.rest[:, None]
+    def __init__(self, rest: np.ndarray, square: np.ndarray) -> None:
+        self._rest = rest
+        square = square.reshape(-1, 3, 3) - rest[:, :, None] * rest[:, None]
+        self._spread = np.trace(square, axis1=1, axis2=2)[:, None, None]
+        self._hold = (STIFFNESS * self._spread + LEAST) * np.eye(3)
+        self._inverse = np.linalg.inv(square + self._hold)
 
-    def fit(self, mirrors: bool | None = None, size: float = 1.0) -> np.ndarray:
-        """The affine maps (C, 3, 4) that come nearest. mirrors: whether they may not, or must, turn inside out; None
+    def fit(self, posed: np.ndarray, cross: np.ndarray, mirrors: bool | None = None, size: float = 1.0) -> np.ndarray:
+        """The affine maps (C, 3, 4) that come nearest to taking the points to others with mean places posed (C, 3) and
+        mean products cross (C, 9) of posed and rest. mirrors: whether they may not, or must, turn inside out; None
         where the points alone decide. size: how they scale where a single point says nothing of it."""
-        spread = np.trace(self.square, axis1=1, axis2=2)[:, None, None]
-        left, values, right = np.linalg.svd(self.cross)
+        cross = cross.reshape(-1, 3, 3) - posed[:, :, None] * self._rest[:, None]
+        left, values, right = np.linalg.svd(cross)
         sign = np.ones((len(values), 3))
         if mirrors is not None:
             sign[:, 2] = np.sign(np.linalg.det(left) * np.linalg.det(right)) * (-1 if mirrors else 1)
-        size = ((values * sign).sum(1)[:, None, None] + LEAST * size) / (spread + LEAST)
-        turned = np.einsum("cij,cj,cjk->cik", left, sign, right) * np.maximum(size, 1e-6)
-        hold = (STIFFNESS * spread + LEAST) * np.eye(3)
-        linear = (self.cross + turned @ hold) @ np.linalg.inv(self.square + hold)
-        return np.concatenate([linear, (self.posed - np.einsum("cij,cj->ci", linear, self.rest))[:, :, None]], 2)
+        size = ((values * sign).sum(1)[:, None, None] + LEAST * size) / (self._spread + LEAST)
+        turned = (left * sign[:, None]) @ right * np.maximum(size, 1e-6)
+        linear = (cross + turned @ self._hold) @ self._inverse
+        return np.concatenate([linear, (posed - np.einsum("cij,cj->ci", linear, self._rest))[:, :, None]], 2)

@@ -239,12 +239,12 @@ def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | No
 def _drop_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray, fold: float) -> None:
     """Takes hits on surfels that are seen from behind, `fold` asset units away or more, out of a hit table: a shell
     without an inner side is dark inside. Nearer ones are the surface's own folds."""
-    row, column = np.nonzero(table >= 0)
-    hit = table[row, column]
-    back = np.flatnonzero(np.einsum("kc,kc->k", surfels.normal[hit], directions[column]) > 0)
-    away = surfels.position[hit[back]] - surfels.position[row[back]]
-    back = back[np.einsum("kc,kc->k", away, away) > fold * fold]
-    table[row[back], column[back]] = BEHIND
+    turned = surfels.normal @ directions.T > 0
+    turned = np.append(turned, np.zeros((1, len(directions)), bool), 0)  # where negative numbers look
+    row, column = np.nonzero(turned[np.maximum(table, -1), np.arange(len(directions))])
+    away = surfels.position[table[row, column]] - surfels.position[row]
+    far = np.einsum("kc,kc->k", away, away) > fold * fold
+    table[row[far], column[far]] = BEHIND
 
 
 def _measure_enclosure(table: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from .. import asset
 from ..asset.deformation import Deformation
 from ..cache import RecentResults
 from ..errors import Cancelled, NearError
-from ..scene import PLAIN, Instance, Occluders, Probe, environment
+from ..scene import PLAIN, Instance, Occluders, Probe, Settings, environment
 from ..scene.camera import to_json
 from ..scene.occluders import has_embree
 from .runtime import describe_runtime
@@ -186,11 +186,15 @@ class Operations:
     def _place(self, request: Request) -> list[Instance]:
         """The instances of a request."""
         engine = self._open_engine()
-        posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")))
+        # a shutter's matrices are those of the finer asset
+        settings = request.fields.get("settings", Settings())
+        coarse = settings.quality == "draft" and request.fields.get("shutter") is None
+        posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")), coarse)
                  for i in request["instances"]]
-        return [Instance(made, i["matrix"], self.store.around(i.get("probe")), frozenset(i.get("unlit_by", ())),
-                         i.get("look", PLAIN), i.get("shadow", True), i.get("name", ""))
-                for made, i in zip(posed, request["instances"])]
+        return [Instance(made, i["matrix"] @ np.diag([size, size, size, 1.0]), self.store.around(i.get("probe")),
+                         frozenset(i.get("unlit_by", ())), i.get("look", PLAIN), i.get("shadow", True),
+                         i.get("name", ""))
+                for (made, size), i in zip(posed, request["instances"])]
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:
         """Whether the networks of a folder fit their weights. Answers with name, class and bytes of each, and with what
