@@ -36,6 +36,14 @@ def create_from_image(path: str | Path, **options: Any) -> bpy.types.Object:
     return _run(_ops.near.create_asset_from_image, filepath=str(path), **options)
 
 
+def create_from_folder(path: str | Path, **options: Any) -> list[bpy.types.Object]:
+    """An asset of every photo in a folder, side by side; waits for them. options: of the operator
+    near.create_assets_from_folder."""
+    before = set(list_assets())
+    _run(_ops.near.create_assets_from_folder, directory=str(path), **options)
+    return [ob for ob in list_assets() if ob not in before]
+
+
 def list_assets(scene: bpy.types.Scene | None = None) -> list[bpy.types.Object]:
     """The objects of a scene, the open one by default, that stand for neural assets."""
     return [ob for ob in (scene or bpy.context.scene).objects if payload.find_payload(ob) is not None]

@@ -235,7 +235,9 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
         layout.operator_context = "INVOKE_DEFAULT"
         column = layout.column(align=True)
         column.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
+        column.operator("near.create_asset_from_clipboard", text="From Clipboard", icon="PASTEDOWN")
         column.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
+        column.operator("near.create_assets_from_folder", text="From Folder...", icon="FILE_FOLDER")
         column.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
         column = layout.column(align=True)
         column.operator("near.import_asset", text="Import...", icon="IMPORT")

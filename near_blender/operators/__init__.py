@@ -6,10 +6,12 @@ from . import (
     bake,
     compositing,
     create,
+    folder,
     jobs,
     matte,
     origin,
     photos,
+    pictures,
     pose,
     presets,
     published,
@@ -20,8 +22,8 @@ from . import (
     transfer,
 )
 
-_MODULES = (jobs, create, origin, matte, pose, photos, transfer, compositing, bake, showcase, presets, setup, tasks,
-            published, stop)
+_MODULES = (jobs, create, origin, matte, pose, photos, pictures, folder, transfer, compositing, bake, showcase,
+            presets, setup, tasks, published, stop)
 
 
 def register() -> None:

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProp
 from .. import client, geometry, payload, photo_options
 from .._core import errors
 from .._core import image as images
-from . import jobs, place
+from . import jobs, landing, pictures, place
 from .photo_editor import run_in_editor
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
@@ -62,7 +62,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Operator):
+class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_image"
     bl_label = "Create Neural Asset from Image"
     bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
@@ -71,6 +71,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    image_name: StringProperty(
+        name="Image", options={"SKIP_SAVE", "HIDDEN"}, description="Image of this file to use instead of one on disk")
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     mesh_object: StringProperty(
@@ -83,7 +85,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
-        if self.filepath or self.files:  # dropped
+        if self.filepath or self.files or self.image_name:
+            self._point = landing.find_point(context, None if self.image_name else event)  # files were dropped there
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -97,6 +100,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
         row.enabled = not self.mask
         row.prop(self, "matting")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        layout.prop(self, "size")
         camera = layout.column(align=True)
         camera.enabled = not client.get_worker().backend.model  # the published model does not ask for it
         photo_options.draw_options(camera, self, photo_options.CAMERA)
@@ -106,7 +110,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            paths = list_chosen_paths(self)
+            paths = [pictures.find_file(self.image_name)] if self.image_name else list_chosen_paths(self)
             for path in paths:
                 check_picture(path)
             if self.mask:
@@ -124,7 +128,9 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, bpy.types.Oper
                 photos, name=name, source=paths[0].name, mesh=mesh, normalize=True, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or mesh is not None else jobs.Origin.of(str(paths[0]), self, finds)
-            return jobs.run(self, context, job, name, wait=waits, origin=origin)
+            where = None if mesh is not None else landing.Landing(
+                getattr(self, "_point", None) or landing.find_point(context), self.size)
+            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
 
     def _show_pose(self, context: bpy.types.Context, path: Path) -> set[str]:

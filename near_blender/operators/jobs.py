@@ -6,7 +6,8 @@ Blender's data changes once, when the worker is done, as one undo step. Scripts 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
@@ -17,6 +18,7 @@ from .. import photo_options, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
+from .landing import Landing, land
 from .place import MeshSource, place_asset, replace_asset, report_errors, stand_for
 
 INTERVAL = 0.1  # seconds between looks at the worker
@@ -39,21 +41,27 @@ class Origin:
 @dataclass
 class Creation:
     """A job on its way and what it will be called. instead: the name of the object whose asset is made again. source:
-    the object whose mesh it is made from. started: time.monotonic() seconds."""
+    the object whose mesh it is made from. landing: where it goes and how large it is, None for its own size around the
+    3D cursor. rest: what is made after it. started: time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
     origin: Origin | None = None
     instead: str = ""
     source: MeshSource | None = None
+    landing: Landing | None = None
+    rest: Sequence[Callable[[], Creation]] = ()
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
+    is_one_of_many: bool = False
 
     @property
     def status(self) -> str:
         """Phase, percentage and the time it still takes, for one line of the interface."""
         fraction, spent = self.job.fraction, time.monotonic() - self.started
         line = f"{self.job.phase}, {fraction:.0%}"
+        if self.rest:
+            line = f"{len(self.rest)} more to come. {line}"
         if fraction > 0.05 and spent > 1:
             line += f", {max(1, round(spent / fraction - spent))} s left"
         return line
@@ -93,31 +101,52 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
 
 def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
         wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None,
-        source: MeshSource | None = None) -> set[str]:
+        source: MeshSource | None = None, landing: Landing | None = None) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute().
 
     origin: the photo that the asset remembers. instead: the object whose asset is made again. source: the object whose
-    mesh it is made from.
+    mesh it is made from. landing: as Creation's.
     """
+    made = Creation(job, name, origin, "" if instead is None else instead.name, source, landing)
+    return run_all(operator, context, [lambda: made], wait)
+
+
+def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Sequence[Callable[[], Creation]],
+            wait: bool) -> set[str]:
+    """The same for several, one after the other, as one undo step; what fails is told and left out."""
     global _current
-    _current = Creation(job, name, origin, "" if instead is None else instead.name, source)
+    _current = replace(starts[0](), rest=starts[1:], is_one_of_many=len(starts) > 1)
     if not wait:
         ops: Any = bpy.ops
         ops.near.watch_creation("INVOKE_DEFAULT")
         return {"FINISHED"}
     try:
-        return finish(operator, context)
+        done = finish(operator, context)
+        while advance():
+            done |= finish(operator, context)
+        return {"FINISHED"} if "FINISHED" in done else {"CANCELLED"}
     except KeyboardInterrupt:
-        job.cancel()
+        _current.job.cancel()
         raise
     finally:
         _stop()
 
 
+def advance() -> bool:
+    """Starts what comes after the current creation; says whether anything does."""
+    global _current
+    if not _current.rest:
+        return False
+    first, *rest = _current.rest
+    _current.end()
+    _current = replace(first(), rest=rest, is_one_of_many=True)
+    return True
+
+
 def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
     """Waits for the current job and puts its asset into the scene."""
     creation = _current
-    with report_errors(operator):
+    with report_errors(operator, "WARNING" if creation.is_one_of_many else "ERROR"):
         try:
             data = creation.job.result()["asset"].tobytes()
         except errors.Cancelled:
@@ -128,6 +157,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         asset = assets.from_bytes(data, creation.name)
         again = context.scene.objects.get(creation.instead) if creation.instead else None
         ob = place_asset(context, asset, data) if again is None else replace_asset(again, asset, data)
+        if creation.landing is not None and again is None:
+            land(ob, creation.landing)
         if creation.source is not None:
             stand_for(context, ob, creation.source)
         if creation.origin is not None:
@@ -176,7 +207,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         if event.type == "ESC" and event.value == "PRESS":
             self.cancel(context)  # at once: the worker may take half a second to notice
             self.report({"INFO"}, "Creation cancelled")
-            return {"CANCELLED"}
+            return {"FINISHED"} if "FINISHED" in getattr(self, "_done", ()) else {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         _current.show_preview()
@@ -184,9 +215,14 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         if not _current.job.done:
             return {"PASS_THROUGH"}
         try:
-            return finish(self, context)
-        finally:
+            self._done = getattr(self, "_done", set()) | finish(self, context)
+            if advance():
+                return {"PASS_THROUGH"}
+        except BaseException:
             self._leave(context)
+            raise
+        self._leave(context)
+        return {"FINISHED"} if "FINISHED" in self._done else {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""

@@ -19,7 +19,7 @@ from bpy.utils import previews
 from .. import client, geometry, photo_options
 from .._core import errors
 from .._core import shot as shots
-from . import jobs
+from . import jobs, landing
 from .create import check_picture, find_mesh
 from .place import is_object_mode, report_errors
 
@@ -45,7 +45,7 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
         description="How far the photo looks down on the object")
 
 
-class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, bpy.types.Operator):
+class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
@@ -103,6 +103,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, bpy.types.Ope
         part.enabled = count > 1
         part.prop(self, "refine")
         row.prop(self, "seed")
+        row.prop(self, "size")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
@@ -114,7 +115,8 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, bpy.types.Ope
                 mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
                                            refine=self.refine, **photo_options.list_shape_arguments(self))
-            return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False))
+            return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False),
+                            landing=landing.Landing(landing.find_point(context), self.size))
         return {"CANCELLED"}
 
 

@@ -111,13 +111,13 @@ def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes) 
 
 
 @contextmanager
-def report_errors(operator: bpy.types.Operator) -> Iterator[None]:
-    """Reports a NearError as Blender does; from Python it arrives as RuntimeError."""
+def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR") -> Iterator[None]:
+    """Reports a NearError as Blender does; from Python an ERROR arrives as RuntimeError."""
     try:
         yield
     except errors.NearError as error:
         log.add(str(error))
-        operator.report({"ERROR"}, str(error))
+        operator.report({kind}, str(error))
 
 
 def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

@@ -10,6 +10,7 @@ from bpy.props import CollectionProperty, StringProperty
 
 from .._core import asset as assets
 from .._core import errors
+from . import landing
 from .place import is_object_mode, place_asset, report_errors
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.near"
@@ -33,6 +34,7 @@ class NEAR_OT_import_asset(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath or self.files:  # dropped
+            self._point = landing.find_point(context, event)
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -42,7 +44,9 @@ class NEAR_OT_import_asset(bpy.types.Operator):
         for path in list_chosen_paths(self):
             with report_errors(self):
                 data, asset = read_asset(path)
-                place_asset(context, asset, data)
+                ob: Any = place_asset(context, asset, data)
+                if getattr(self, "_point", None) is not None:
+                    landing.land(ob, landing.Landing(self._point, max(ob.dimensions)))
                 placed += 1
         return {"FINISHED"} if placed else {"CANCELLED"}
 

@@ -1,0 +1,69 @@
+"""Create Neural Assets from Folder: one of every photo in it, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from .. import client
+from .._core import errors
+from .._core import image as images
+from . import jobs, landing
+from .place import is_object_mode, report_errors
+
+APART = 1.25  # sizes between the middles of neighbours
+
+
+class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
+    bl_idname = "near.create_assets_from_folder"
+    bl_label = "Create Neural Assets from Folder"
+    bl_description = "Turn every photo in a folder into a neural asset, side by side"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return is_object_mode(cls, context) and jobs.is_idle(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._is_interactive = True
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            photos = list_photos(Path(bpy.path.abspath(self.directory)))
+            cursor: Any = context.scene.cursor.location
+            x, y, z = cursor
+            starts: list[Callable[[], jobs.Creation]] = [
+                partial(_start, path, landing.Landing((x + number * APART * self.size, y, z), self.size))
+                for number, path in enumerate(photos)]
+            return jobs.run_all(self, context, starts, wait=not getattr(self, "_is_interactive", False))
+        return {"CANCELLED"}
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """The pictures of a folder by name. Raises NearError where it has none."""
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in images.READABLE) \
+        if folder.is_dir() else []
+    if not found:
+        raise errors.NearError(f"There is no photo in {folder.name or 'that folder'}.",
+                               f"Choose a folder with {', '.join(sorted(images.READABLE))} files.")
+    return found
+
+
+def _start(path: Path, place: landing.Landing) -> jobs.Creation:
+    job: Any = client.create_from_image([str(path)], name=path.stem, source=path.name, normalize=True)
+    return jobs.Creation(job, path.stem, landing=place)
+
+
+CLASSES = (NEAR_OT_create_assets_from_folder,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -1,0 +1,60 @@
+"""Where in the scene an asset lands, and how large it is then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import FloatProperty
+from bpy_extras import view3d_utils
+from mathutils import Vector
+
+FARTHEST = 1000.0  # metres: ground that lies beyond is not meant
+
+
+@dataclass(frozen=True)
+class Landing:
+    """point: what the middle of the asset's underside stands on, world. size: metres along its longest side."""
+
+    point: tuple[float, float, float]
+    size: float
+
+
+class SizeOption:
+    """A property for operators that make assets of what has no size."""
+
+    size: FloatProperty(
+        name="Size", subtype="DISTANCE", default=1.0, min=1e-4, soft_max=10, max=1e4,
+        description="Length of the asset's longest side. The last one is remembered")
+
+
+def find_point(context: bpy.types.Context, event: Any = None) -> tuple[float, float, float]:
+    """What is under the mouse of an event in a 3D viewport, an object or the ground; else the 3D cursor."""
+    region, window = context.region, context.region_data
+    point: Any = context.scene.cursor.location
+    if event is None or region is None or window is None or region.type != "WINDOW":
+        return tuple(point)
+    at = event.mouse_x - region.x, event.mouse_y - region.y
+    start: Any = view3d_utils.region_2d_to_origin_3d(region, window, at)
+    along: Any = view3d_utils.region_2d_to_vector_3d(region, window, at)
+    hit, place, *_ = context.scene.ray_cast(context.evaluated_depsgraph_get(), start, along)
+    if hit:
+        point = place
+        return tuple(point)
+    far = -start.z / along.z if abs(along.z) > 1e-6 else -1.0
+    return tuple(start + far * along if 0 < far < FARTHEST else point)
+
+
+def land(ob: bpy.types.Object, landing: Landing) -> None:
+    """Scales and moves an asset's new object, which is not turned."""
+    data: Any = ob.data
+    places = np.empty(3 * len(data.vertices), np.float32)
+    data.vertices.foreach_get("co", places)
+    if not len(places):
+        return
+    low, high = places.reshape(-1, 3).min(0).astype(float), places.reshape(-1, 3).max(0).astype(float)
+    scale = landing.size / max(float((high - low).max()), 1e-9)
+    ob.scale = (scale,) * 3
+    ob.location = Vector(landing.point) - scale * Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]))

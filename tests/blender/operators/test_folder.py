@@ -1,0 +1,28 @@
+"""A folder of photos, one asset of each."""
+
+import bpy
+import numpy as np
+import pytest
+from PIL import Image
+
+from near_blender import api
+
+
+def test_a_folder_without_photos_is_named(tmp_path):
+    with pytest.raises(RuntimeError, match="There is no photo in"):
+        bpy.ops.near.create_assets_from_folder(directory=str(tmp_path))
+
+
+@pytest.mark.slow
+def test_every_photo_becomes_an_asset_beside_the_last(addon, tmp_path):
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    for name, wide in (("a", 0.9), ("b", 0.5)):
+        pixels = np.zeros((64, 64, 4), np.uint8)
+        pixels[(x / wide) ** 2 + y * y < 0.7] = (200, 60, 40, 255)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    made = api.create_from_folder(tmp_path, size=0.5)
+    assert sorted(ob.name for ob in made) == ["a", "b"]
+    places = {ob.name: ob.location.x for ob in made}
+    assert places["b"] - places["a"] == pytest.approx(0.625, abs=0.05)
+    assert all(max(ob.dimensions) == pytest.approx(0.5, rel=1e-3) for ob in made)

@@ -1,0 +1,25 @@
+"""Where assets land. What a drop meets is tried in a window, tests/gui."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import proxy
+from near_blender.operators import landing
+
+
+@pytest.mark.parametrize("size", [1.0, 0.25])
+def test_it_stands_on_the_point_as_large_as_asked(ball, size):
+    ob = proxy.build(ball, "Ball")
+    bpy.context.scene.collection.objects.link(ob)
+    landing.land(ob, landing.Landing((1, 2, 3), size))
+    bpy.context.view_layer.update()
+    places = np.array([ob.matrix_world @ vertex.co for vertex in ob.data.vertices])
+    low, high = places.min(0), places.max(0)
+    assert np.allclose((low + high)[:2] / 2, (1, 2), atol=1e-5) and np.isclose(low[2], 3, atol=1e-5)
+    assert np.isclose((high - low).max(), size)
+
+
+def test_without_a_mouse_it_is_the_cursor():
+    bpy.context.scene.cursor.location = (4, 5, 6)
+    assert landing.find_point(bpy.context) == (4, 5, 6)
