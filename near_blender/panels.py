@@ -253,7 +253,9 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context)
-        self.layout.operator("near.export_asset", text="Export...", icon="EXPORT")
+        row = self.layout.row(align=True)
+        row.operator("near.export_asset", text="Export...", icon="EXPORT")
+        row.operator("near.mark_asset", text="Mark", icon="ASSET_MANAGER")
         if context.engine != ENGINE:
             draw_compositing(self.layout, compositing.find_companion(context.scene))
 

@@ -8,6 +8,7 @@ from . import (
     create,
     folder,
     jobs,
+    library,
     matte,
     origin,
     photos,
@@ -22,8 +23,8 @@ from . import (
     transfer,
 )
 
-_MODULES = (jobs, create, origin, matte, pose, photos, pictures, folder, transfer, compositing, bake, showcase,
-            presets, setup, tasks, published, stop)
+_MODULES = (jobs, create, origin, matte, pose, photos, pictures, folder, transfer, library, compositing, bake,
+            showcase, presets, setup, tasks, published, stop)
 
 
 def register() -> None:
