@@ -15,7 +15,21 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import border, client, colorspace, draft, lamps, log, pace, refinement, surfaces, sync, worker_process, world
+from . import (
+    border,
+    client,
+    colorspace,
+    draft,
+    exposure,
+    lamps,
+    log,
+    pace,
+    refinement,
+    surfaces,
+    sync,
+    worker_process,
+    world,
+)
 from ._core import environment, errors, scene
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
@@ -197,10 +211,12 @@ class ViewportPicture:
             scale, coarseness = self._pace.plan(near.viewport_scale / 100)
         camera = sync.convert_projection(projection, view, region.width, region.height)
         camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
-        self._submit(depsgraph, camera, scale, coarseness)
+        through = depsgraph.scene_eval.camera if window.view_perspective == "CAMERA" else None
+        self._submit(depsgraph, camera, scale, coarseness, through)
 
-    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float) -> None:
-        """Asks for what is wanted, seen by camera."""
+    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
+        """Asks for what is wanted, seen by camera. through: the scene's camera, evaluated, where the view is its own:
+        its lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
         frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
@@ -208,6 +224,8 @@ class ViewportPicture:
                                               None if alone else self._refinement.occluders)
         if scale < 1:
             settings = replace(settings, quality="draft", coarseness=coarseness)
+        elif alone and through is not None and through.type == "CAMERA":
+            request["lens"] = exposure.read_lens(through)
         self._job = client.get_worker().submit("render", f"viewport {id(self)}", camera=camera, settings=settings,
                                                **request)
         self._asked = (self._wanted, scale)

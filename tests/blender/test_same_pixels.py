@@ -1,5 +1,7 @@
 """What an artist does with files and objects leaves the picture as it was, pixel by pixel."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import stage
 
 import near_blender
 from near_blender import payload
+from near_core import asset as assets
+from near_core.asset import near_file
 
 
 @pytest.fixture
@@ -91,6 +95,51 @@ def test_undo(before, tmp_path):
     bpy.ops.ed.undo_push(message="deleted")
     bpy.ops.ed.undo()
     assert np.array_equal(picture(tmp_path), before)
+
+
+def test_undo_and_redo_of_creating(before, tmp_path):
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.near.add_sample()
+    bpy.ops.ed.undo_push(message="created")
+    both = picture(tmp_path)
+    bpy.ops.ed.undo()
+    assert np.array_equal(picture(tmp_path), before)
+    bpy.ops.ed.redo()
+    assert np.array_equal(picture(tmp_path), both) and not np.array_equal(both, before)
+
+
+def test_a_library_override(before, tmp_path):
+    path, name = str(tmp_path / "a.blend"), the_ball().name
+    bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
+    bpy.data.objects.remove(the_ball())
+    bpy.data.orphans_purge(do_recursive=True)
+    with bpy.data.libraries.load(path, link=True) as (source, target):
+        target.objects = [name]
+    made = target.objects[0].override_create()
+    bpy.context.scene.collection.objects.link(made)
+    assert np.array_equal(picture(tmp_path), before)
+
+
+def test_packed_and_moved_elsewhere(before, tmp_path):
+    """Neither the asset nor, once packed, the World's picture needs a file beside the .blend."""
+    bpy.ops.file.pack_all()
+    (tmp_path / "elsewhere").mkdir()
+    path = str(tmp_path / "elsewhere" / "a.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert np.array_equal(picture(tmp_path), before)
+    assert str(tmp_path).encode() not in payload.read_bytes(payload.find_payload(the_ball()))
+
+
+def test_an_older_format_version(before, ball, tmp_path):
+    bare = assets.to_bytes(replace(ball, skin=None))  # version 1 had none
+    tensors, metadata = near_file.unpack(bare, "It")
+    old = near_file.pack(tensors, metadata | {"format_version": "1"})
+    pictures = []
+    for data in (bare, old):
+        payload.attach(the_ball(), data)
+        pictures.append(picture(tmp_path))
+    assert old != bare and np.array_equal(*pictures) and pictures[0].any()
 
 
 @pytest.mark.parametrize("edit, most", [

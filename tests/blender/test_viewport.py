@@ -47,7 +47,7 @@ def screen(scene, monkeypatch):
     depsgraph = bpy.context.evaluated_depsgraph_get()
     window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)
     context = SimpleNamespace(region=SimpleNamespace(width=120, height=80), space_data=None,
-                              region_data=SimpleNamespace(
+                              region_data=SimpleNamespace(view_perspective="PERSP",
         window_matrix=window, view_matrix=scene.camera.matrix_world.inverted()))
     view, engine = viewport.ViewportPicture(), Engine()
     view.update(depsgraph)
@@ -170,6 +170,19 @@ def test_error_is_shown_and_goes_away_when_it_is_mended(screen, scene, ball):
     screen.view.update(bpy.context.evaluated_depsgraph_get())
     screen.settle()
     assert screen.engine.message == "" and screen.shown
+
+
+def test_the_cameras_lens_blurs_the_picture_at_rest(screen, scene):
+    lens = scene.camera.data.dof
+    lens.use_dof, lens.focus_distance, lens.aperture_fstop = True, 1.0, 0.1
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    sharp = screen.shown[-1]
+    screen.context.region_data.view_perspective = "CAMERA"
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    edges = [np.abs(np.diff(picture[40, :, 0])).max() for picture in (sharp, screen.shown[-1])]
+    assert edges[1] < 0.6 * edges[0] and [p.shape for p in screen.shown[-2:]] != [sharp.shape] * 2
 
 
 def test_transparent_film(screen, scene):
