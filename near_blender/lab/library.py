@@ -25,7 +25,7 @@ CATALOG = "6f1d1c52-6d0e-4f0e-9d63-0c4c1f4f9f0a"
 
 
 @dataclass(frozen=True)
-class Sample:
+class LibraryModel:
     """A model in the public domain. file: in the folder of models. size: metres along its longest side. author,
     source: of the model. tags: for searching."""
 
@@ -38,17 +38,18 @@ class Sample:
 
 
 SAMPLES = (
-    Sample("kh_waterbottle.glb", "Water Bottle", 0.26, "Microsoft", "Khronos glTF Sample Models, WaterBottle",
-           ("bottle", "metal")),
-    Sample("kh_avocado.glb", "Avocado", 0.12, "Microsoft", "Khronos glTF Sample Models, Avocado", ("food", "fruit")),
-    Sample("kh_flighthelmet.glb", "Flight Helmet", 0.6, "Microsoft and Gary Hsu",
-           "Khronos glTF Sample Assets, FlightHelmet", ("leather", "glass", "wood")),
-    Sample("kd_keg_decorated.glb", "Keg", 1.4, "Kay Lousberg (KayKit)", "KayKit Dungeon Remastered 1.0, keg_decorated",
-           ("wood", "tavern")),
-    Sample("kf_armchair_pillows.glb", "Armchair", 1.1, "Kay Lousberg (KayKit)",
-           "KayKit Furniture Bits 1.0, armchair_pillows", ("furniture", "chair")),
-    Sample("kn_vehicle_motorcycle.glb", "Motorcycle", 2.1, "Kenney", "Starter Kit Racing, vehicle_motorcycle",
-           ("vehicle",)))
+    LibraryModel("kh_waterbottle.glb", "Water Bottle", 0.26, "Microsoft", "Khronos glTF Sample Models, WaterBottle",
+                 ("bottle", "metal")),
+    LibraryModel("kh_avocado.glb", "Avocado", 0.12, "Microsoft", "Khronos glTF Sample Models, Avocado",
+                 ("food", "fruit")),
+    LibraryModel("kh_flighthelmet.glb", "Flight Helmet", 0.6, "Microsoft and Gary Hsu",
+                 "Khronos glTF Sample Assets, FlightHelmet", ("leather", "glass", "wood")),
+    LibraryModel("kd_keg_decorated.glb", "Keg", 1.4, "Kay Lousberg (KayKit)",
+                 "KayKit Dungeon Remastered 1.0, keg_decorated", ("wood", "tavern")),
+    LibraryModel("kf_armchair_pillows.glb", "Armchair", 1.1, "Kay Lousberg (KayKit)",
+                 "KayKit Furniture Bits 1.0, armchair_pillows", ("furniture", "chair")),
+    LibraryModel("kn_vehicle_motorcycle.glb", "Motorcycle", 2.1, "Kenney", "Starter Kit Racing, vehicle_motorcycle",
+                 ("vehicle",)))
 
 
 def build(models: Path, folder: Path) -> None:

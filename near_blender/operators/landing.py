@@ -27,7 +27,7 @@ class SizeOption:
 
     size: FloatProperty(
         name="Size", subtype="DISTANCE", default=1.0, min=1e-4, soft_max=10, max=1e4,
-        description="Length of the asset's longest side. The last one is remembered")
+        description="Length of the asset's longest side, where no mesh tells it. The last one is remembered")
 
 
 def find_point(context: bpy.types.Context, event: Any = None) -> tuple[float, float, float]:

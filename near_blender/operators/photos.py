@@ -115,8 +115,9 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
                 mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
                                            refine=self.refine, **photo_options.list_shape_arguments(self))
+            where = None if mesh is not None else landing.Landing(landing.find_point(context), self.size)
             return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False),
-                            landing=landing.Landing(landing.find_point(context), self.size))
+                            landing=where)
         return {"CANCELLED"}
 
 
