@@ -24,8 +24,6 @@ EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU
 WEIGHTS = ROOT / "near_core" / "weights"
 ONNX = WEIGHTS / "onnx"
 
-# what other commands run
-TOOLS = {"bench": ("near_core", "bench"), "train": ("near_core", "train"), "library": ("near_blender.lab.library",)}
 # shared libraries of a Debian system that Blender's module loads
 DEBIAN = {"libGL.so.1": "libgl1", "libICE.so.6": "libice6", "libSM.so.6": "libsm6", "libX11.so.6": "libx11-6",
           "libXext.so.6": "libxext6", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -169,11 +167,24 @@ def release(options: argparse.Namespace) -> int:
     return checks.go_through(packing.pack_all(list(packing.PYTHONS)))
 
 
-def hand_over(options: argparse.Namespace) -> int:
-    """Measures the engine, trains near-mini or packs six samples for the Asset Browser; further arguments go there."""
+def bench(options: argparse.Namespace) -> int:
+    """Measures the engine: python -m near_core bench; further arguments go there."""
     setup()
     _export()
-    return run(PYTHON, "-m", *TOOLS[options.command], *options.rest, check=False).returncode
+    return run(PYTHON, "-m", "near_core", "bench", *options.rest, check=False).returncode
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains near-mini, resuming where it stopped: python -m near_core train; further arguments go there."""
+    setup()
+    return run(PYTHON, "-m", "near_core", "train", *options.rest, check=False).returncode
+
+
+def library(options: argparse.Namespace) -> int:
+    """Packs dist/near-library.zip, six samples for the Asset Browser: --models FOLDER."""
+    setup()
+    _export()
+    return run(PYTHON, "-m", "near_blender.lab.library", *options.rest, check=False).returncode
 
 
 def only_setup(options: argparse.Namespace) -> int:
@@ -214,7 +225,7 @@ def main() -> int:
 
     def command(name: str, function, takes_rest: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
-        sub.set_defaults(function=function, takes_rest=takes_rest, command=name)
+        sub.set_defaults(function=function, takes_rest=takes_rest)
         return sub
 
     command("demo", demo)
@@ -226,8 +237,9 @@ def main() -> int:
                          help="Blender's Python, may be given again: 3.11 up to 5.0, 3.13 from 5.1; default: 3.11,\n"
                               "with --platform all each")
     command("release", release)
-    for name in TOOLS:
-        command(name, hand_over, takes_rest=True)
+    command("bench", bench, takes_rest=True)
+    command("train", train, takes_rest=True)
+    command("library", library, takes_rest=True)
     command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need")
     command("clean", clean).add_argument("--all", action="store_true", help="the environment and downloads too")
     options, rest = parser.parse_known_args()
