@@ -219,7 +219,7 @@ def test_a_gold_ball_reflects_its_surroundings(renderer):
 
 
 def test_the_configs_are_what_a_picture_is_drawn_with(renderer, white):
-    scene = [Instance(white, np.eye(4))], look(), environments.uniform((1, 1, 1)), ANALYTIC
+    scene = [Instance(replace(white, skin=None), np.eye(4))], look(), environments.uniform((1, 1, 1)), ANALYTIC
     plain = renderer.render(*scene)["Combined"]
     thin = Renderer(splatting=SplattingConfig(disc_width=0.3)).render(*scene)["Combined"]
     assert thin[..., 3].sum() < 0.99 * plain[..., 3].sum()
