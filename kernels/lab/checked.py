@@ -1,5 +1,5 @@
-"""Compiles a library that stops at every access out of bounds and at everything undefined, for Linux with g++:
-`env $(python -m kernels.lab.checked) python -m pytest tests/kernels`."""
+"""Compiles a library of one instruction set that stops at every access out of bounds and at everything undefined, for
+Linux with g++: `env $(python -m kernels.lab.checked) python -m pytest tests/kernels/test_grid.py -k avx2`."""
 
 import os
 import subprocess
