@@ -43,7 +43,7 @@ def _check_names(names: set[str], manifest: dict) -> list[str]:
         path.relative_to(ROOT).as_posix() for path in (ROOT / "near_core/weights/onnx").iterdir()
         if path.suffix in (".onnx", ".json")}
     samples = {path.relative_to(ROOT).as_posix() for path in (ROOT / "near_blender/assets").iterdir()
-               if path.suffix in (".near", ".md", ".py", ".html")}
+               if path.is_file() and not any(path.match(pattern) for pattern in packing.MATERIAL)}
     wanted = (list_code() | wheels | networks | samples | {"LICENSE", "NOTICE", "blender_manifest.toml"}
               | {f"kernels/lib/{name}/{LIBRARY[name]}" for name in platforms})
     return ([f"{name} is missing" for name in sorted(wanted - names)]
