@@ -26,7 +26,7 @@ HASHES = ROOT / "release" / "wheels.txt"  # of the wheels as they are fetched, a
 DEVELOPERS = ("lab", "src", "twins", "lib", "__pycache__")
 # files that developers make others from, or look at: weights become ONNX, the model the sample, pictures the demo; and
 # what a stop left behind
-MATERIAL = ("*.safetensors", "*.glb", "*.jpg", "*.png", "exported", "*.part")
+MATERIAL = ("*.safetensors", "*.glb", "*.jpg", "armchair.png", "exported", "*.part")
 ENTRY = '''"""The extension's root: hands over to near_blender."""
 
 

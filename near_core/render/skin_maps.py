@@ -18,7 +18,7 @@ class SkinMaps:
 
     def __init__(self, pictures: Sequence[bytes]):
         self.pictures = [_decode(data) for data in pictures]
-        self._levels: dict[int, list[np.ndarray]] = {}
+        self._levels: dict[tuple[int, int], list[np.ndarray]] = {}
         self._lock = Lock()
 
     def count_level_bytes(self) -> int:
@@ -28,8 +28,8 @@ class SkinMaps:
     def find_levels(self, number: int, column: int) -> list[np.ndarray]:
         """Of the picture of that number, as a column of SkinMaterial.maps takes it. All threads of a picture ask at
         once: one makes them."""
-        # a picture that is both color and something else is looked up as either
-        key = number if column == 0 else -1 - number
+        # a picture may be colour, single values and normals at once
+        key = number, column if column in (0, 3) else 1
         with self._lock:
             if key not in self._levels:
                 self._levels[key] = texture.build_pyramid(_make_linear(self.pictures[number], column))
