@@ -18,6 +18,7 @@ NEWEST = {"linux-x64": (2, 28), "windows-x64": (6, 2), "macos-arm64": (14, 0), "
 LIBRARY = {"linux-x64": "near_kernels.so", "windows-x64": "near_kernels.dll", "macos-arm64": "near_kernels.dylib",
            "macos-x64": "near_kernels.dylib"}
 CODE = ("near_blender", "near_core", "kernels")
+ASSETS = ("SOURCES.md", "manual.html", "sample.near", "setup.png", "translations.tsv")  # of near_blender
 
 
 def check_zip(path: Path) -> list[str]:
@@ -42,8 +43,7 @@ def _check_names(names: set[str], manifest: dict) -> list[str]:
     networks = set() if platforms == ["macos-x64"] else {
         path.relative_to(ROOT).as_posix() for path in (ROOT / "near_core/weights/onnx").iterdir()
         if path.suffix in (".onnx", ".json")}
-    samples = {path.relative_to(ROOT).as_posix() for path in (ROOT / "near_blender/assets").iterdir()
-               if path.is_file() and not any(path.match(pattern) for pattern in packing.MATERIAL)}
+    samples = {f"near_blender/assets/{name}" for name in ASSETS}
     wanted = (list_code() | wheels | networks | samples | {"LICENSE", "NOTICE", "blender_manifest.toml"}
               | {f"kernels/lib/{name}/{LIBRARY[name]}" for name in platforms})
     return ([f"{name} is missing" for name in sorted(wanted - names)]
