@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -20,12 +20,14 @@ class RecentResults(Generic[Result]):
     """
 
     def __init__(self, capacity: float, measure: Callable[[Result], float] = lambda result: 1) -> None:
-        """capacity: what the kept results measure together at most; the newest is kept whatever it measures.
+        """capacity: what the kept results measure together at most; the newest is kept whatever it measures, and so is
+        what is held.
         measure: of one result, a constant; by default results are counted."""
         self._capacity, self._measure = capacity, measure
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
         self._sizes: dict[Hashable, float] = {}
         self._total = 0.0
+        self._held: frozenset[Hashable] = frozenset()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -56,6 +58,15 @@ class RecentResults(Generic[Result]):
         with self._lock:
             self._keep(key, result)
 
+    def hold(self, keys: Iterable[Hashable]) -> None:
+        """Keeps the results of these keys until others are held, those that come later, too. They count as used now.
+        As much again has room beside them, so that what takes their place does not push itself out."""
+        with self._lock:
+            self._held = frozenset(keys)
+            for key in self._held & self._results.keys():
+                self._results.move_to_end(key)
+            self._shrink()
+
     def discard(self, chosen: Callable[[Any], bool]) -> None:
         """Drops the results of chosen keys."""
         with self._lock:
@@ -76,8 +87,16 @@ class RecentResults(Generic[Result]):
         size = self._measure(result)
         self._total += size - self._sizes.get(key, 0)
         self._sizes[key] = size
-        while self._total > self._capacity and len(self._results) > 1:
-            dropped, _ = self._results.popitem(last=False)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        room = max(self._capacity, 2 * sum(self._sizes.get(key, 0) for key in self._held))
+        while self._total > room:
+            # of what may go, the newest stays
+            dropped = next((key for key in list(self._results)[:-1] if key not in self._held), None)
+            if dropped is None:
+                return
+            del self._results[dropped]
             self._total -= self._sizes.pop(dropped)
 
 

@@ -34,6 +34,18 @@ def test_a_measure_says_what_fits_and_the_newest_stays():
     assert not len(cache)
 
 
+def test_what_is_held_stays_and_makes_room_for_what_follows():
+    cache = RecentResults(100, len)
+    cache.hold("ab")
+    for key in "abcd":
+        cache.put(key, bytes(90))
+    assert [key in cache for key in "abcd"] == [True, True, True, True]
+    cache.put("e", bytes(90))
+    assert [key in cache for key in "abcde"] == [True, True, False, True, True]
+    cache.hold("")
+    assert len(cache) == 1 and "e" in cache
+
+
 def test_what_fails_is_not_kept():
     cache = RecentResults(2)
     with pytest.raises(ZeroDivisionError):

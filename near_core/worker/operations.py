@@ -20,7 +20,8 @@ from ..scene.camera import to_json
 from ..scene.occluders import has_embree
 from .runtime import describe_runtime
 
-KEPT = 1 << 30  # bytes of assets, light maps, probes and occluders held for the next request
+KEPT = 1 << 30  # bytes of assets and light maps kept for the next request
+PASSING = 32 << 20  # bytes of what may be another in each frame: probes, occluders, deformations
 REPORT_EVERY = 0.05  # seconds between progress events
 
 
@@ -65,14 +66,14 @@ class Request:
             self.send("progress", phase=phase, fraction=float(fraction))
 
 
-Data = np.ndarray | Probe | Occluders | Deformation
+Data = Probe | Occluders | Deformation
 
 
 @dataclass
 class Stored:
-    """Bytes or arrays, and what was made of them."""
+    """Bytes of a file or a map, and what was made of them."""
 
-    data: Data
+    data: np.ndarray
     name: str
     made: Any = None
 
@@ -80,16 +81,25 @@ class Stored:
 class Store:
     """Bytes and arrays by hash, the longest unused thrown away first."""
 
-    def __init__(self) -> None:
-        self._items: RecentResults[Stored] = RecentResults(KEPT, lambda item: item.data.nbytes)
+    def __init__(self, kept: int = KEPT, passing: int = PASSING) -> None:
+        """kept, passing: bytes of assets and maps, and of what changes with the frame."""
+        self._items: RecentResults[Stored] = RecentResults(kept, lambda item: item.data.nbytes)
+        self._passing: RecentResults[Data] = RecentResults(passing, lambda data: data.nbytes)
 
-    def put(self, key: str, data: Data, name: str) -> None:
+    def put(self, key: str, data: np.ndarray | Data, name: str) -> None:
         """Keeps the uint8 bytes of a .near file, a map (H, W, 3) float32, a probe, occluders or a deformation by their
         hash. name: how messages call it."""
-        self._items.put(key, Stored(data, name))
+        if isinstance(data, np.ndarray):
+            self._items.put(key, Stored(data, name))
+        else:
+            self._passing.put(key, data)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._items
+    def hold(self, keys: set[str]) -> list[str]:
+        """Keeps what has these keys, which one request needs, until another request holds its own, whatever it
+        measures. Returns the keys of what is not here."""
+        self._items.hold(keys)
+        self._passing.hold(keys)
+        return sorted(key for key in keys if key not in self._items and key not in self._passing)
 
     def asset(self, key: str) -> asset.NeuralAsset:
         """The asset of stored .near bytes. Raises NearError where they are damaged."""
@@ -105,7 +115,7 @@ class Store:
 
     def around(self, key: str | None) -> Any:
         """The stored probe, occluders or deformation; None where no key is given."""
-        return None if key is None else self._items[key].data
+        return None if key is None else self._passing[key]
 
 
 class Operations:
@@ -181,7 +191,7 @@ class Operations:
         around = [request.fields.get("occluders"),
                   *(i.get(kind) for i in request["instances"] for kind in ("probe", "deformation"))]
         wanted = [i["asset"] for i in request["instances"]] + [light["map"] for light in lights] + around
-        return sorted({key for key in wanted if key is not None and key not in self.store})
+        return self.store.hold({key for key in wanted if key is not None})
 
     def _place(self, request: Request) -> list[Instance]:
         """The instances of a request."""
@@ -248,8 +258,9 @@ class Operations:
     def find_pose(self, request: Request) -> dict[str, Any]:
         """From where a photo shows a shape: a create.resection.Stance, its camera as JSON, the shape's lines over the
         crop, (S, S, 3) uint8, how far the outlines overlap, and the crop's width in distances."""
-        if request["shape"] not in self.store:
-            return {"event": "missing", "hashes": [request["shape"]]}
+        missing = self.store.hold({request["shape"]})
+        if missing:
+            return {"event": "missing", "hashes": missing}
         from ..create.create import open_shape
         from ..create.resection import draw_over
         shot = request["shot"]

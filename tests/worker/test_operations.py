@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from near_core.asset.deformation import Deformation
 from near_core.create.hints import Hints
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
-from near_core.worker.operations import Operations, Request
+from near_core.worker.operations import Operations, Request, Store
 
 PHOTO = Path(__file__).parents[2] / "near_blender" / "assets" / "coffee.jpg"
 
@@ -35,3 +36,32 @@ def test_a_matte_follows_hints_and_the_photo_is_kept(tmp_path):
         assert shown.shape == (48, 64, 3) and (shown[..., 0] == 90 * number).all()
     with pytest.raises(NearError, match="transparency already says"):
         find(operations, PHOTO.with_name("armchair.png"), Hints())
+
+
+def deform(kib: int) -> Deformation:
+    rest = np.zeros((kib * 1024 // 24, 3), np.float32)
+    return Deformation(rest, rest)
+
+
+def test_of_what_changes_with_the_frame_little_is_kept():
+    store = Store(passing=100 << 10)
+    store.put("asset", np.zeros(1 << 20, np.uint8), "An asset")
+    for frame in range(50):
+        store.put(str(frame), deform(10), "A deformation")
+        assert store.hold({"asset", str(frame)}) == []
+    assert store.hold({str(frame) for frame in range(50)}) == [str(frame) for frame in sorted(range(40), key=str)]
+
+
+def test_what_one_picture_needs_is_kept_whatever_it_measures():
+    store, asked = Store(kept=1000, passing=1000), 0
+    for frame in range(4):  # two viewports at different frames, each of which alone is too large
+        for view in "ab":
+            names = {f"{view}{frame}{kind}{number}" for kind in ("asset", "bend") for number in range(9)}
+            missing = sorted(names)
+            while missing:
+                for name in missing:
+                    store.put(name, deform(1) if "bend" in name else np.zeros(1000, np.uint8), name)
+                missing, asked = store.hold(names), asked + 1
+                assert asked < 20, "it is sent again for ever"
+            assert all(store.around(name) is not None for name in names if "bend" in name)
+    assert asked <= 9, "only the first picture is larger than what is expected"
