@@ -11,7 +11,7 @@ from bpy.props import FloatProperty
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
-FARTHEST = 1000.0  # metres: ground that lies beyond is not meant
+FARTHEST = 1000.0  # metres from the viewer: ground that lies beyond is not meant
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def find_point(context: bpy.types.Context, event: Any = None) -> tuple[float, fl
         point = place
         return tuple(point)
     far = -start.z / along.z if abs(along.z) > 1e-6 else -1.0
-    return tuple(start + far * along if 0 < far < FARTHEST else point)
+    ground = start + far * along
+    viewer: Any = window.view_matrix.inverted_safe().translation  # rays of orthographic views start far behind it
+    return tuple(ground if far > 0 and (ground - viewer).length < FARTHEST else point)
 
 
 def land(ob: bpy.types.Object, landing: Landing) -> None:

@@ -1,8 +1,11 @@
 """Where assets land. What a drop meets is tried in a window, tests/gui."""
 
+from types import SimpleNamespace
+
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 
 from near_blender import proxy
 from near_blender.operators import landing
@@ -23,3 +26,16 @@ def test_it_stands_on_the_point_as_large_as_asked(ball, size):
 def test_without_a_mouse_it_is_the_cursor():
     bpy.context.scene.cursor.location = (4, 5, 6)
     assert landing.find_point(bpy.context) == (4, 5, 6)
+
+
+def test_a_drop_into_an_orthographic_view_lands_on_the_ground():
+    """As Blender looks down from 15 m: from -1000 to 1000 m before the viewer."""
+    view = Matrix.Translation((-3, -2, -15))
+    window = Matrix.Diagonal((0.2, 0.2, -0.001, 1))
+    region = SimpleNamespace(x=0, y=0, width=100, height=100, type="WINDOW")
+    seen = SimpleNamespace(is_perspective=False, view_perspective="ORTHO", perspective_matrix=window @ view,
+                           view_matrix=view)
+    context = SimpleNamespace(region=region, region_data=seen, scene=bpy.context.scene,
+                              evaluated_depsgraph_get=bpy.context.evaluated_depsgraph_get)
+    bpy.context.scene.cursor.location = (4, 5, 6)
+    assert np.allclose(landing.find_point(context, SimpleNamespace(mouse_x=50, mouse_y=50)), (3, 2, 0), atol=1e-3)
