@@ -107,14 +107,19 @@ def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_pr
     origin: the photo that the asset remembers. instead: the object whose asset is made again. source: the object whose
     mesh it is made from. landing: as Creation's.
     """
+    if _current is not None:
+        job.cancel()
     made = Creation(job, name, origin, "" if instead is None else instead.name, source, landing)
     return run_all(operator, context, [lambda: made], wait)
 
 
 def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Sequence[Callable[[], Creation]],
             wait: bool) -> set[str]:
-    """The same for several, one after the other, as one undo step; what fails is told and left out."""
+    """The same for several, one after the other, as one undo step; what fails is told and left out. Raises NearError
+    where another creation is under way: poll() was asked before a file dialog opened."""
     global _current
+    if _current is not None:
+        raise errors.NearError(f"{_current.name} is being created.", "Wait for it, or press Esc to stop it.")
     _current = replace(starts[0](), rest=starts[1:], is_one_of_many=len(starts) > 1)
     if not wait:
         ops: Any = bpy.ops

@@ -145,6 +145,10 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
 
     def _accept(self, context: bpy.types.Context) -> set[str]:
         """Paints the mesh as it is shown."""
+        busy = jobs.get_current()
+        if busy is not None:
+            self._editor.tell(f"{busy.name} is being created: press Enter again after it.  {HELP}")
+            return {"RUNNING_MODAL"}
         self.cancel(context)
         shot = replace(self._shot, camera=cameras.from_json(self._found["camera"]))
         name = Path(self.filepath).stem

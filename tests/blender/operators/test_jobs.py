@@ -68,3 +68,13 @@ def test_the_button_stops_the_creation_under_way(monkeypatch):
     assert bpy.ops.near.stop(what="CREATION") == {"FINISHED"}
     with pytest.raises(errors.Cancelled):
         job.result()
+
+
+def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
+    """A file dialog that was open when the first began."""
+    first, second = (client.find_matte("missing.png", None) for _ in range(2))
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(first, "Photo"))
+    with pytest.raises(errors.NearError, match="Photo is being created"):
+        jobs.run(None, bpy.context, second, "Another", wait=False)
+    assert jobs.get_current().job is first
+    first.cancel()
