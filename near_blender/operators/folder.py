@@ -40,6 +40,8 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
+            if not self.directory:
+                raise errors.NearError("No folder was chosen.", "Choose one with photos.")
             photos = list_photos(Path(bpy.path.abspath(self.directory)))
             cursor: Any = context.scene.cursor.location
             x, y, z = cursor
@@ -51,11 +53,14 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """The pictures of a folder by name. Raises NearError where it has none."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in images.READABLE) \
-        if folder.is_dir() else []
+    """The pictures of a folder by name. Raises NearError where it has none or cannot be read."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in images.READABLE)
+    except OSError as error:
+        raise errors.NearError(f"{folder.name} could not be read ({error.strerror}).",
+                               "Choose another folder.") from error
     if not found:
-        raise errors.NearError(f"There is no photo in {folder.name or 'that folder'}.",
+        raise errors.NearError(f"There is no photo in {folder.name}.",
                                f"Choose a folder with {', '.join(sorted(images.READABLE))} files.")
     return found
 

@@ -11,6 +11,10 @@ from near_blender import api
 def test_a_folder_without_photos_is_named(tmp_path):
     with pytest.raises(RuntimeError, match="There is no photo in"):
         bpy.ops.near.create_assets_from_folder(directory=str(tmp_path))
+    with pytest.raises(RuntimeError, match="could not be read"):
+        bpy.ops.near.create_assets_from_folder(directory=str(tmp_path / "gone"))
+    with pytest.raises(RuntimeError, match="No folder was chosen"):
+        bpy.ops.near.create_assets_from_folder()
 
 
 @pytest.mark.slow
