@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +65,16 @@ def paste(context: bpy.types.Context) -> bpy.types.Image:
 
 
 def find_file(name: str) -> Path:
-    """A file with what the image datablock of that name shows: its own, or one in Blender's temporary folder for what
-    was painted, generated or packed. Raises NearError."""
+    """A file with what the image datablock of that name shows: its own, or for what was painted, generated or packed a
+    new one in Blender's temporary folder, which no other picture takes. Raises NearError."""
     image: Any = bpy.data.images.get(name)
     if image is None:
         raise errors.NearError(f"There is no image {name} in this file.", "Choose one of its images.")
     own = Path(bpy.path.abspath(image.filepath, library=image.library))
     if image.source == "FILE" and not image.is_dirty and own.suffix.lower() in images.READABLE and own.is_file():
         return own
-    path = Path(bpy.app.tempdir) / (bpy.path.clean_name(Path(name).stem) + (".exr" if image.is_float else ".png"))
+    folder = Path(tempfile.mkdtemp(dir=bpy.app.tempdir))
+    path = folder / (bpy.path.clean_name(Path(name).stem) + (".exr" if image.is_float else ".png"))
     before = image.file_format
     try:
         image.file_format = "OPEN_EXR" if image.is_float else "PNG"

@@ -28,6 +28,13 @@ def test_what_was_painted_gets_a_file(is_float):
     assert image.source == "GENERATED" and [each.name for each in bpy.data.images] == ["Disc"]
 
 
+def test_two_pictures_of_one_name_have_two_files():
+    """What was made of the first would else be made again of the second."""
+    names = [paint("Untitled").name for _ in range(2)]
+    first, second = (pictures.find_file(name) for name in names)
+    assert first != second and first.is_file() and first.stem == second.stem == "Untitled"
+
+
 def test_an_image_that_is_gone_is_named():
     with pytest.raises(RuntimeError, match="There is no image Nothing"):
         bpy.ops.near.create_asset_from_image(image_name="Nothing")
