@@ -115,11 +115,14 @@ def make_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Mot
     Blender's layout: to where it was a frame before, and from where it will be a frame after; 0 where no asset is. What
     bends a proxy does not count. Source: Cycles, primitive_motion_vector.
 
-    made: passes with Depth and scene.INSTANCES. steps: of read_steps; None where there is no such pass.
+    made: passes with Depth and scene.INSTANCES; all is 0 without, as the published model does not tell those apart.
+    steps: of read_steps; None where there is no such pass.
     """
     if steps is None:
         return {}
     vectors = np.zeros((camera.height, camera.width, 4), np.float32)
+    if scene.INSTANCES not in made:
+        return {"Vector": vectors}
     number, depth = made[scene.INSTANCES][..., 0].astype(int), made["Depth"][..., 0]
     rows, columns = np.nonzero((number > 0) & (depth > 0))
     at = np.stack([columns + 0.5, rows + 0.5], 1)

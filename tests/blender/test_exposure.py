@@ -6,6 +6,7 @@ import pytest
 import stage
 
 from near_blender import exposure
+from near_core.scene import camera as cameras
 
 
 @pytest.fixture
@@ -97,3 +98,11 @@ def test_a_lens_follows_the_object_in_focus(scene):
     lens = exposure.read_lens(camera.evaluated_get(bpy.context.evaluated_depsgraph_get()))
     assert lens.radius == pytest.approx(0.01)
     assert lens.focus == pytest.approx((4 ** 2 + 0.5 ** 2) ** 0.5, abs=1e-3)
+
+
+def test_vectors_of_a_model_that_tells_no_assets_apart_are_none(scene):
+    picture = np.ones((9, 16, 1), np.float32)
+    camera = cameras.orbit(0, 0, 3, 40, 16, 9)
+    steps = exposure.Motion({}, {}, np.zeros((3, 0, 4, 4)), np.zeros((3, 0, 4, 4)), (1.0, 1.0), 2.0)
+    made = exposure.make_vectors({"Combined": picture, "Depth": picture}, camera, steps, "")
+    assert made["Vector"].shape == (9, 16, 4) and not made["Vector"].any()
