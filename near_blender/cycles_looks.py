@@ -48,7 +48,7 @@ class DressedProxies:
             self._dye(ob, own, look)
 
     def _dye(self, ob: Any, own: Any, look: scene.AssetLook) -> None:
-        mesh = self._dyed.setdefault(ob.name_full, None) or own.copy()
+        mesh = self._dyed.get(ob.name_full) or own.copy()
         if ob.data != mesh:
             ob.data = self._dyed[ob.name_full] = mesh
             self._faded[ob.name_full] = _copy_materials(ob)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import client, payload, proxy, worker_process
+from .. import client, opening, payload, proxy, worker_process
 from .._core import camera, directions, environment, errors, scene
 from .._core import image as images
 from .place import report_errors
@@ -86,7 +86,7 @@ def _show() -> float | None:
         if not job.done:
             continue
         del _drawing[name]
-        ob: Any = bpy.data.objects.get(name)
+        ob: Any = bpy.data.objects.get((name, None))  # none of a library's
         if job.error is None and ob is not None:
             picture = job.result()["passes"]["Combined"]
             alpha = picture[..., 3:]
@@ -101,10 +101,11 @@ _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ig
 
 def register() -> None:
     _register()
+    opening.add(_drawing.clear)
 
 
 def unregister() -> None:
-    _drawing.clear()
+    opening.remove(_drawing.clear)
     if bpy.app.timers.is_registered(_show):
         bpy.app.timers.unregister(_show)
     _unregister()

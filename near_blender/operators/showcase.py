@@ -43,7 +43,7 @@ class _Showcase:
     def execute(self, context: bpy.types.Context) -> Any:
         with report_errors(self):  # type: ignore[arg-type]
             context.view_layer.update()  # what a script has just moved
-            self._folder, self._paths, self._scene = self._open_folder(), list[Path](), context.scene.name
+            self._folder, self._paths = self._open_folder(), list[Path]()
             self._count, self._stills = self.list_stills(context, self._folder)
             if bpy.app.background or not self._is_interactive:
                 for path in self._stills:
