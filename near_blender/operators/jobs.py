@@ -155,6 +155,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         try:
             data = creation.job.result()["asset"].tobytes()
         except errors.Cancelled:
+            creation.rest = ()  # who stops one means all
             operator.report({"INFO"}, "Creation cancelled")
             return {"CANCELLED"}
         if creation.job.warning:

@@ -4,6 +4,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import pytest
@@ -68,6 +69,14 @@ def test_the_button_stops_the_creation_under_way(monkeypatch):
     assert bpy.ops.near.stop(what="CREATION") == {"FINISHED"}
     with pytest.raises(errors.Cancelled):
         job.result()
+
+
+def test_the_button_stops_what_comes_after_it_too(monkeypatch):
+    job = client.create_from_image([PHOTO], name="Photo")
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo", rest=[lambda: jobs.Creation(job, "Next")]))
+    bpy.ops.near.stop(what="CREATION")
+    said = SimpleNamespace(report=lambda *_: None)
+    assert jobs.finish(said, bpy.context) == {"CANCELLED"} and not jobs.advance()
 
 
 def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
