@@ -36,10 +36,12 @@ class LitSurface:
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
     """What the M surfels of an asset tell the points between them. told: (M, C) float32, as _Told, then which spots
-    arrive, how much of each lamp, and what the caller adds. share: (M,) float32, how much of each surfel counts."""
+    arrive, how much of each lamp, and what the caller adds. share: (M,) float32, how much of each surfel counts. usual:
+    (C,) float32, of the columns that shaded surfels alone fill, what these say in the mean, 0 in the others."""
 
     told: np.ndarray
     share: np.ndarray
+    usual: np.ndarray
 
 
 class _Told:
@@ -76,9 +78,14 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.n
         if lamps is not None:
             told[part.index, _Told.AMONG] = trace_among(lit.transport, lamps, part, rays).reshape(-1, 6)
         told[part.index, end:] = more
+    usual, seen = np.zeros(told.shape[1], np.float32), told[:, _Told.SHADED] > 0
+    if seen.any():
+        columns = np.r_[_Told.SHADED:_Told.OTHER, end:told.shape[1]]
+        usual[columns] = told[np.ix_(seen, columns)].mean(0)
     # the dark inside of one part shall not show on another that goes into it
     outside = 1 - np.float32(lit.transport.config.hidden) * lit.transport.enclosed
-    return Neighbourhood(told, np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4))
+    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4)
+    return Neighbourhood(told, share, usual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +108,7 @@ def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarr
     """What the surfels around tell points. points, view, size, foot: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
+    told[told[:, _Told.SHADED] <= 0] += around.usual  # none of those around is shaded
     told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size, foot)

@@ -32,7 +32,9 @@ def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: Ne
     much of it counts, 0..1: those that look largest, without a probe of their own, the last of them fading away."""
     largest = sorted({each.number: each for each in seen if each.instance.probe is None}.values(),
                      key=lambda each: -each.pixels)
-    least = max([config.least_pixels, *(each.pixels for each in largest[config.most:config.most + 1])])
+    # what the camera is among is infinitely large: the first without a probe says nothing then
+    least = max([config.least_pixels, *(each.pixels for each in largest[config.most:config.most + 1]
+                                        if np.isfinite(each.pixels))])
     found = {}
     for each in largest[:config.most]:
         # in steps: what changes is lit again

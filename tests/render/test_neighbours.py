@@ -76,6 +76,7 @@ def test_the_last_probes_fade_away(white):
     assert find_shares([4, 3, 2, 1]) == [1, 1, 0, 0]
     assert find_shares([4, 2.25, 2, 1]) == [1, 0.5, 0, 0], "hardly larger than the first without"
     assert find_shares([4, 2, 2, 1]) == [1, 0, 0, 0]
+    assert find_shares([np.inf] * 3 + [1]) == [1, 1, 0, 0], "the camera is among them"
     assert find_shares([0.45, 0.3, 0, 0]) == [0.5, 0, 0, 0], "or than what gets none"
 
 
