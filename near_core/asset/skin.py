@@ -127,7 +127,8 @@ def read(tensors: dict[str, np.ndarray]) -> Skin | None:
             and part["face"].min() >= 0 and part["face"].max() < count
             and part["material_map"].min() >= -1 and part["material_map"].max() < pictures
             and part["material_wrap"].max() < len(WRAPS)
-            and all(np.isfinite(part[name].astype(np.float32)).all() for name in ("uv", "material")))
+            and all(np.isfinite(part[name].astype(np.float32)).all() for name in ("uv", "material", "color")
+                    if name in part))
     if not fits:
         raise ValueError("skin")
     materials = tuple(_read_material(*rows) for rows in zip(part["material"], part["material_wrap"],

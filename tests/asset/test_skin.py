@@ -40,7 +40,8 @@ def test_a_file_without_a_skin_has_none():
 @pytest.mark.parametrize(("name", "values"), [
     ("skin_face", np.int32([[0, 1, 4], [0, 2, 3]])), ("skin_face", np.zeros((2, 4), np.int32)),
     ("skin_face_material", np.ones(2, np.uint8)), ("skin_material_map", np.ones((1, 4), np.int16)),
-    ("skin_uv", np.full((4, 2), np.nan, np.float32)), ("skin_material_wrap", np.full((1, 2), 3, np.uint8))])
+    ("skin_uv", np.full((4, 2), np.nan, np.float32)), ("skin_material_wrap", np.full((1, 2), 3, np.uint8)),
+    ("skin_color", np.full((4, 4), np.inf, np.float16))])
 def test_a_skin_that_does_not_fit_is_damage(name, values):
     tensors, metadata = near_file.unpack(asset.to_bytes(replace(some_asset(), skin=square())), "It")
     with pytest.raises(NearError, match="not a complete"):

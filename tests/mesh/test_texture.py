@@ -50,3 +50,11 @@ def test_the_top_row_is_v_one():
     column = np.float32([[[7.0]], [[9.0]]])
     found = texture.sample([column], np.float32([[0.5, 0.75], [0.5, 0.25]]), np.zeros(2), ("repeat", "repeat"))
     np.testing.assert_array_equal(found[:, 0], [7, 9])
+
+
+def test_lookups_far_away_and_nowhere_find_something():
+    levels = texture.build_pyramid(np.random.default_rng(0).random((4, 4, 1), np.float32))
+    uv = np.float32([[np.nan, 0.5], [np.inf, -np.inf], [1e38, -1e38], [0.5, 0.5]])
+    for wrap in ("repeat", "mirror", "clamp"):
+        found = texture.sample(levels, uv, np.float32([0, np.nan, np.inf, -np.inf]), (wrap, wrap))
+        assert (found >= 0).all() and (found <= 1).all()
