@@ -133,12 +133,15 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
-    if len(shots) > 1 and mesh is None:
+    if mesh is not None:
+        ends = np.linspace(0.2, 0.3, len(shots) + 1)
+        poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,
+                                                  part(progress, *own)))
+                 for shot, photo, *own in zip(shots, pictures, ends, ends[1:])]
+    elif len(shots) > 1:
         poses = place_cameras(model, shots, pictures, notes, part(progress, 0.2, 0.3))
     else:
-        place = lambda photo, shot: _place_camera(model, photo, shot, reconstruction) if mesh is None else _resect(
-            model, photo, shot, mesh, len(shots) == 1, notes, on_pose, part(progress, 0.2, 0.3))
-        poses = [PlacedPhoto(shot, photo, place(photo, shot)) for shot, photo in zip(shots, pictures)]
+        poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))

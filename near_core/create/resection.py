@@ -15,6 +15,7 @@ import numpy as np
 
 from .._kernels import triangles
 from ..directions import unit
+from ..errors import NearError
 from ..image import srgb_encode
 from ..image.filters import blur_binomial
 from ..mesh import Mesh, compute_face_normals
@@ -44,13 +45,15 @@ class Resection:
     """A photo and a shape, and how well they fit.
 
     photo: with layers (LAYERS, SIZE, SIZE), what the networks say of it. shape: in the asset's frame. first: where the
-    search begins. fov_known: whether its field of view is the photo's.
+    search begins. fov_known: whether its field of view is the photo's. Raises NearError for a shape without area.
     """
 
     def __init__(self, photo: Photo, layers: np.ndarray, shape: Mesh, first: Stance, fov_known: bool,
                  config: ResectionConfig = ResectionConfig()):
         self.photo, self.first, self.fov_known, self.config = photo, first, fov_known, config
         coarse = merge_vertices(shape, config.faces)
+        if not len(coarse.faces):
+            raise NearError("The mesh has no area: all its triangles are lines.", "Choose a mesh with a surface.")
         used, row = np.unique(coarse.faces, return_inverse=True)
         self._vertices = np.ascontiguousarray(coarse.vertices[used], np.float32)
         self._faces = np.ascontiguousarray(row.reshape(-1, 3), np.int32)

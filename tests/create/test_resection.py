@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from near_core.create.photo import prepare
-from near_core.create.resection import draw_over, open_resection
+from near_core.create.resection import Resection, draw_over, open_resection
 from near_core.create.stance import Stance
+from near_core.errors import NearError
 from tests.create.pictures import box
 
 SHAPE = box((0.9, 0.6, 0.5))
@@ -36,6 +37,12 @@ def test_the_camera_of_a_box_is_found_from_beside_it(resection, found, photo):
     assert degrees_between(found, truth) < 3
     assert np.linalg.norm(found.position - truth.position) < 0.15  # of 2.9
     assert resection.measure_overlap(found) > 0.95
+
+
+def test_a_shape_without_area_is_refused(resection):
+    line = replace(SHAPE, vertices=SHAPE.vertices * np.float32([1, 0, 0]))
+    with pytest.raises(NearError, match="no area"):
+        Resection(resection.photo, np.empty(0), line, Stance(), True)
 
 
 def test_the_search_stays_within_what_is_asked_for(resection):
