@@ -11,7 +11,7 @@ import numpy as np
 
 from .asset import NeuralAsset, octants
 from .asset.deformation import Body, Deformation
-from .cache import RecentResults
+from .cache import RecentResults, count_bytes
 from .create.create import create_from_image
 from .errors import NearError
 from .models.mini.runtime import RememberingMini
@@ -20,6 +20,7 @@ from .render.composite import merge, put_behind
 from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
+BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
 # what is known of a photo's camera and object
 GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose")
 
@@ -40,7 +41,7 @@ class Engine:
         self._chosen = None if model is None else (model, device, precision, companions)
         self._looking: RememberingMini | None = None  # at photos
         self._posed: dict[tuple[str, str, bool], NeuralAsset] = {}
-        self._bodies: RecentResults[Body] = RecentResults(16)
+        self._bodies: RecentResults[Body] = RecentResults(BODIES, count_bytes)
         self._drawn: list[set[str]] = []  # hashes of the assets in the last pictures
         self._published: Any = None  # published.renderer.PublishedRenderer, whose module needs torch
 
