@@ -4,9 +4,13 @@
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the child's memory is limited as Linux does it", allow_module_level=True)
 
 from tests.attacks.hunt import Input, hunt
 from tests.attacks.targets import TARGETS

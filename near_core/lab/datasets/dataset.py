@@ -96,7 +96,7 @@ class Dataset:
             value = self.meta.get(key, kind())
             names = [value] if kind is str else [*value, *value.values()] if isinstance(value, dict) else value
             if not isinstance(value, kind) or not all(isinstance(name, str) and name.isprintable() for name in names):
-                raise NearError(f"{self.path.name}/meta.json has {key} that are none.", "Render the set again.")
+                raise NearError(f"{self.path.name}/meta.json does not hold names as {key}.", "Render the set again.")
 
     @property
     def assets(self) -> list[str]:
