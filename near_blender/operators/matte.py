@@ -180,6 +180,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
             ops: Any = bpy.ops
             if ops.near.remake_asset.poll():
                 ops.near.remake_asset("INVOKE_DEFAULT")
+                return {"FINISHED"}
+        self.report({"WARNING"}, f"{ob.name} could not be made again now. It keeps what was drawn: use Make Again")
         return {"FINISHED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
