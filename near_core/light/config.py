@@ -73,6 +73,7 @@ class LampConfig:
     point_angle: float = 0.12  # radians that a point of a lamp stands for at most, as an asset sees it
     ray_angle: float = 0.02  # the same for shadow rays
     sides: int = 4  # points and rays along a lamp's edge, at most
+    dark: float = 0.1  # of the light on an asset's brightest side: on darker ones noise counts as if they had this
     patterns: int = 2  # as many times more points lie along it in wait for rays: neighbours take others of them
     sharp_angle: float = 0.1  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
     sharp_sides: int = 2  # rays along such a lamp's edge

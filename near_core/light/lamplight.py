@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -48,22 +49,25 @@ class LampReach:
     share: np.ndarray
 
 
-def _make(_: Lamp, make: Callable[[], LampReach]) -> LampReach:
+def _make(_: Lamp, __: int, make: Callable[[], LampReach]) -> LampReach:
     return make()
 
 
 def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, rotation: np.ndarray,
                around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0,
-               recall: Callable[[Lamp, Callable[[], LampReach]], LampReach] = _make) -> LampLight | None:
+               recall: Callable[[Lamp, int, Callable[[], LampReach]], LampReach] = _make) -> LampLight | None:
     """Light of lamps on an asset that stands at matrix (4, 4); None where there is none. rotation: (3, 3), the one in
-    matrix. recall: says what is known of a lamp, or makes it."""
+    matrix. recall: says what is known of a lamp with so many rays along its edge, or makes it."""
     if not lamps:
         return None
     position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     normal = transport.surfels.shading_normal @ rotation.T.astype(np.float32)
     opened, direct = np.zeros((2, len(position), 3), np.float32)
-    reaches = [recall(lamp, partial(_reach, transport, lamp, matrix, position, normal, around, config, threads))
-               for lamp in lamps]
+    sides = [_count_rays(lamp, share, matrix, config) for lamp, share in zip(
+        lamps, _lamps.measure_shares(lamps, matrix[:3, 3], config.dark))]
+    reaches = [recall(lamp, side, partial(
+        _reach, transport, lamp, side, matrix, position, normal, around, config, threads))
+        for lamp, side in zip(lamps, sides)]
     for lamp, reach in zip(lamps, reaches):
         color = (lamp.color * lamp.diffuse).astype(np.float32)
         opened += reach.arrives[:, None] * color
@@ -74,14 +78,25 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
                      np.stack([reach.share for reach in reaches], 1))
 
 
-def _reach(transport: Transport, lamp: Lamp, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
+def _count_rays(lamp: Lamp, share: float, matrix: np.ndarray, config: LampConfig) -> int:
+    """Rays of a surfel along a lamp's edge. share: 0..1, of the light of all lamps.
+
+    A share's noise falls with the power 1.5 of them. Fewer by the cube root of their shares make that of all lamps
+    together as little as one lamp's alone.
+    """
+    side = _lamps.count_sides(lamp, matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2, config.ray_angle,
+                              config.sides)
+    return min(max(side, 2), math.ceil(config.sides * share ** (1 / 3) - 1e-6) or 1)
+
+
+def _reach(transport: Transport, lamp: Lamp, side: int, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
            around: Surroundings, config: LampConfig, threads: int) -> LampReach:
     middle, size = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     points = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, size, config.point_angle, config.sides))
     arrives, share = np.empty((2, len(position)), np.float32)
     for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
         arrives[rows] = _gather(points, position[rows], normal[rows]).sum(1)
-        share[rows] = _trace(transport, lamp, rows, matrix, position[rows], normal[rows], around, config, threads)
+        share[rows] = _trace(transport, lamp, side, rows, matrix, position[rows], normal[rows], around, config, threads)
     return LampReach(points, arrives, share)
 
 
@@ -91,15 +106,13 @@ def _gather(points: LampPoints, position: np.ndarray, normal: np.ndarray) -> np.
     return np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
 
 
-def _trace(transport: Transport, lamp: Lamp, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
+def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
            normal: np.ndarray, around: Surroundings, config: LampConfig, threads: int) -> np.ndarray:
     """The share of a lamp's light that arrives at surfels at index (K,), (K,) float32. Neighbours look at other points
     of it."""
     if not lamp.shadow:
         return np.ones(len(position), np.float32)
-    middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
-    side = max(_lamps.count_sides(lamp, middle, reach, config.ray_angle, config.sides), 2)
-    points = _lamps.sample(lamp, middle, side * config.patterns)
+    points = _lamps.sample(lamp, matrix[:3, 3], side * config.patterns)
     if len(points) > 1:
         points = points.take(_scatter(index, side, config.patterns))
     direction, distance, strength = points.reach(position)

@@ -138,6 +138,18 @@ def _weigh(lamp: Lamp, places: np.ndarray) -> float:
     return float(strength.max() * luminance(np.asarray(lamp.color, np.float32)))
 
 
+def measure_shares(lamps: Sequence[Lamp], middle: np.ndarray, dark: float) -> np.ndarray:
+    """What share of the light of all lamps each sends to the side of a cube at middle (3,), metres, world, where it
+    counts most. dark: of the brightest side's light, below which a side counts as no darker. (L,), 0..1."""
+    sides, place = np.concatenate([np.eye(3), -np.eye(3)]), middle[None].astype(np.float32)
+    sent = np.zeros((len(lamps), len(sides)))
+    for row, lamp in enumerate(lamps):
+        direction, _, strength = sample(lamp, middle, 1).reach(place)
+        sent[row] = np.maximum(sides @ direction[0, 0], 0) * strength[0, 0] * luminance(lamp.color)
+    whole = sent.sum(0)
+    return np.clip((sent / np.maximum(whole, max(dark * whole.max(), 1e-20))).max(1), 0, 1)
+
+
 def add_far(environment: Environment, lamps: Sequence[Lamp], place: np.ndarray) -> Environment:
     """An environment along the world's axes with lamps in it as a place (3,), metres, world, sees them."""
     made = environment.map.copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +14,17 @@ from ..scene import Lamp, Occluders
 @dataclass(frozen=True, eq=False)
 class Caster:
     """An asset that casts shadows on another one. solid: its skin's triangles, or a grid of its surfels, asset frame.
-    world_to_asset: (4, 4). name: as Instance.name."""
+    world_to_asset: (4, 4). name: as Instance.name. key: equal where the shadows are."""
 
     solid: Occluders | grid.Grid
     world_to_asset: np.ndarray
     name: str = ""
+    key: Hashable = None
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet it before their end, (K,) bool; as Surroundings.block."""
         start, along, length = turn_rays(self.world_to_asset, origin, direction)
-        with np.errstate(divide="ignore", invalid="ignore"):  # where it meets the asset's cube
-            low, high = (-0.5 - start) / along, (0.5 - start) / along
-        enter, leave = np.fmin(low, high).max(1), np.fmax(low, high).min(1)
-        near = np.flatnonzero((leave > np.maximum(enter, 0)) & (enter < distance * length))
+        near = np.flatnonzero(_meet_cube(start, along, distance * length))
         hit = np.zeros(len(origin), bool)
         if len(near):
             start, along, end = start[near], along[near], (distance * length)[near].astype(np.float32)
@@ -41,15 +39,27 @@ class Caster:
 class Surroundings:
     """What casts shadows on an asset.
 
-    others: assets beside it. occluders: or None. key: equal where the shadows are. name: the asset's own, and casts:
-    whether it casts shadows, so on itself, too.
+    others: assets beside it. occluders: or None. name: the asset's own, and casts: whether it casts shadows, so on
+    itself, too. between: by Lamp.key, which of the others may stand in its way, rows; None where any may.
     """
 
     others: tuple[Caster, ...] = ()
     occluders: Occluders | None = None
-    key: Hashable = None
     name: str = ""
     casts: bool = True
+    between: Mapping[Hashable, Sequence[int]] | None = None
+
+    def describe(self, lamp: Lamp) -> Hashable:
+        """Equal where what casts shadows in the light of a lamp is."""
+        if not lamp.shadow:
+            return None
+        return (tuple(each.key for each in self.find_others(lamp)), self.occluders and self.occluders.hash, self.name,
+                self.casts)
+
+    def find_others(self, lamp: Lamp) -> list[Caster]:
+        """The assets beside it that may stand in a lamp's way."""
+        others = self.others if self.between is None else [self.others[row] for row in self.between[lamp.key]]
+        return [each for each in others if each.name not in lamp.unblocked_by]
 
     def shadows_itself(self, lamp: Lamp) -> bool:
         """Whether the asset stands in its own way to a lamp."""
@@ -61,7 +71,7 @@ class Surroundings:
         origin: (K, 3) float32, metres, world. direction: (K, 3) float32 unit. distance: (K,) float32, metres.
         """
         blocked, distance = np.zeros(len(origin), bool), distance - np.float32(lamp.hull)
-        things: list[Caster | Occluders] = [each for each in self.others if each.name not in lamp.unblocked_by]
+        things: list[Caster | Occluders] = [*self.find_others(lamp)]
         if self.occluders is not None:
             things.append(self.occluders.drop(lamp.unblocked_by))
         for thing in things:
@@ -75,8 +85,18 @@ def turn_rays(matrix: np.ndarray, origin: np.ndarray, direction: np.ndarray
     """Rays in another frame: origins, unit directions, and how long a unit of the old is there, (K,)."""
     turn = matrix[:3, :3].astype(np.float32)
     start, along = origin @ turn.T + matrix[:3, 3].astype(np.float32), direction @ turn.T
-    length = np.maximum(np.linalg.norm(along, axis=1), 1e-20)
+    length = np.maximum(np.sqrt(np.einsum("kc,kc->k", along, along)), 1e-20)
     return start, along / length[:, None], length
+
+
+def _meet_cube(start: np.ndarray, along: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Which rays (K, 3) meet an asset's cube before their end (K,). (K,) bool."""
+    enter, leave = np.zeros_like(end), end
+    for axis in range(3):  # numpy is slow along an axis of three
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = (-0.5 - start[:, axis]) / along[:, axis], (0.5 - start[:, axis]) / along[:, axis]
+        enter, leave = np.fmax(enter, np.fmin(low, high)), np.fmin(leave, np.fmax(low, high))
+    return leave > enter
 
 
 def see_lamp(lamp: Lamp, lattice: grid.Grid, matrix: np.ndarray, index: np.ndarray, direction: np.ndarray,

@@ -128,22 +128,25 @@ class InstanceLights:
         surroundings, lamplit, shone = Surroundings(), None, None
         if shining:
             surroundings = self._surround(seen, shining, around)
-            place = (*which, matrix.tobytes(), surroundings.key)
-            shone = (*place, tuple(lamp.key for lamp in shining))
+            place = *which, matrix.tobytes()
+            shone = (*place, tuple((lamp.key, surroundings.describe(lamp)) for lamp in shining))
             lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
                 prepared.transport, shining, matrix, rotation, surroundings, self._config, threads,
-                lambda lamp, make: self._reaches.get_or((*place, lamp.key), make)))
+                lambda lamp, side, make: self._reaches.get_or(
+                    (*place, lamp.key, side, surroundings.describe(lamp)), make)))
         return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
                         (key, light.environment.strength, matrix.tobytes(), shone))
 
     def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
         """What can cast shadows on an instance; others as coarsely as it is seen itself."""
-        rest, own = around.standing.find_casters(seen.number, shining), seen.instance
-        others = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(each.matrix), each.name)
-                       for each in rest)
-        return Surroundings(others, around.occluders, (
-            *((each.asset.hash, np.asarray(each.matrix, np.float64).tobytes(), each.name) for each in rest),
-            around.occluders and around.occluders.hash, own.name, own.shadow), own.name, own.shadow)
+        standing, own = around.standing, seen.instance
+        found = {lamp.key: standing.find_casters(seen.number, lamp) for lamp in shining}
+        rows = sorted(set().union(*found.values()))
+        others = [(standing.instances[standing.rows[row]], standing.matrices[row]) for row in rows]
+        casters = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(matrix), each.name,
+                               (each.asset.hash, matrix.tobytes(), each.name)) for each, matrix in others)
+        between = {key: np.searchsorted(rows, each).tolist() for key, each in found.items()}
+        return Surroundings(casters, around.occluders, own.name, own.shadow, between)
 
     def _take_suns(self, light: PreparedLight, instance: Instance) -> tuple[Environment, list[Lamp]]:
         """The World without its suns, and these, where something around an instance may be in their way."""

@@ -47,26 +47,23 @@ class StandingInstances:
     radius: np.ndarray
     casts: np.ndarray
 
-    def find_casters(self, number: int, lamps: Sequence[Lamp]) -> list[Instance]:
-        """Those that may stand between the instance of that number and one of the lamps."""
+    def find_casters(self, number: int, lamp: Lamp) -> list[int]:
+        """Rows of those that may stand between the instance of that number and a lamp."""
         place = int(np.searchsorted(self.rows, number))
-        start, between = self.center[place], np.zeros(len(self.rows), bool)
-        for lamp in lamps:
-            matrix = np.asarray(lamp.matrix, np.float64)
-            reach = np.inf if lamp.kind == "sun" else np.linalg.norm(matrix[:3, 3] - start)
-            along = matrix[:3, 2] if lamp.kind == "sun" else (matrix[:3, 3] - start) / max(reach, 1e-12)
-            along = along / max(np.linalg.norm(along), 1e-12)
-            at = np.clip((self.center - start) @ along, 0, reach)
-            apart = np.linalg.norm(self.center - start - at[:, None] * along, axis=1)
-            # from the instance's sphere to the lamp's, or to the sun's cone
-            if lamp.kind == "sun":
-                wide = at * np.tan(min(lamp.angle, 3.0) / 2)
-            else:
-                wide = lamp.radius + (lamp.kind == "area") * np.linalg.norm(matrix[:3, :3]) * max(lamp.size)
-            between |= apart <= self.radius + self.radius[place] + wide
+        start, matrix = self.center[place], np.asarray(lamp.matrix, np.float64)
+        reach = np.inf if lamp.kind == "sun" else np.linalg.norm(matrix[:3, 3] - start)
+        along = matrix[:3, 2] if lamp.kind == "sun" else (matrix[:3, 3] - start) / max(reach, 1e-12)
+        along = along / max(np.linalg.norm(along), 1e-12)
+        at = np.clip((self.center - start) @ along, 0, reach)
+        apart = np.linalg.norm(self.center - start - at[:, None] * along, axis=1)
+        # from the instance's sphere to the lamp's, or to the sun's cone
+        if lamp.kind == "sun":
+            wide = at * np.tan(min(lamp.angle, 3.0) / 2)
+        else:
+            wide = lamp.radius + (lamp.kind == "area") * np.linalg.norm(matrix[:3, :3]) * max(lamp.size)
+        between = self.casts & (apart <= self.radius + self.radius[place] + wide)
         between[place] = False
-        between &= self.casts
-        return [self.instances[row] for row in self.rows[between]]
+        return np.flatnonzero(between).tolist()
 
 
 def find_standing(instances: Sequence[Instance]) -> StandingInstances:

@@ -116,10 +116,34 @@ def test_a_highlight_stands_where_the_lamp_is_mirrored():
     assert np.abs(glossy.surfels.position[sent.argmax(), :2]).max() < 1.5 / 128
 
 
+def test_what_stands_in_the_way_of_one_lamp_counts_for_that_lamp_alone(prepared):
+    lid, above = np.eye(4), point(0, 0, 0.3)
+    lid[2, 3] = -0.1
+    beside = point(0.4, 0, 0.02)
+    around = Surroundings((Caster(prepared.grid, lid, "lid", "key"),), between={above.key: [0], beside.key: []})
+    assert around.describe(beside) == Surroundings().describe(beside) != around.describe(above)
+    lit = lamplight.illuminate(prepared, [above, beside], np.eye(4), np.eye(3), around, threads=1)
+    assert not lit.lit[:, 0].any() and lit.lit[:, 1].all()
+
+
+def test_lamps_that_send_little_of_the_light_take_fewer_rays(prepared):
+    asked = []
+
+    def recall(lamp: Lamp, side: int, make) -> lamplight.LampReach:
+        asked.append(side)
+        return make()
+
+    wide = point(0, 0, 0.8, radius=0.1)
+    dim = point(0.1, 0, 0.8, watts=0.5, radius=0.1)
+    lit = lamplight.illuminate(prepared, [wide, dim], np.eye(4), np.eye(3), threads=1, recall=recall)
+    assert asked == [4, 1]
+    np.testing.assert_allclose(lit.direct, lit.open, rtol=1e-5)
+
+
 def test_of_two_lamps_only_the_one_that_moved_is_traced_again(prepared):
     known, made = {}, []
 
-    def recall(lamp: Lamp, make) -> lamplight.LampReach:
+    def recall(lamp: Lamp, side: int, make) -> lamplight.LampReach:
         if lamp.key not in known:
             made.append(lamp)
             known[lamp.key] = make()

@@ -62,6 +62,14 @@ def test_large_and_near_lamps_are_more_points():
     assert lamps.count_sides(Lamp("sun", stand((0, 0, 2)), np.ones(3), angle=0.25), np.zeros(3), 0.3, 0.1, 4) == 3
 
 
+def test_shares_are_of_the_side_where_a_lamp_counts_most():
+    above = [Lamp("point", stand((0, 0, 2)), np.full(3, watts)) for watts in (30.0, 10.0)]
+    below, faint = (Lamp("point", stand((0, 0, -2)), np.full(3, watts)) for watts in (20.0, 1.0))
+    np.testing.assert_allclose(lamps.measure_shares([*above, below], np.zeros(3), 0.1), [0.75, 0.25, 1])
+    np.testing.assert_allclose(lamps.measure_shares([*above, faint], np.zeros(3), 0.1), [0.75, 0.25, 0.25])
+    assert not lamps.measure_shares([Lamp("point", stand((0, 0, 2)), np.zeros(3))], np.zeros(3), 0.1).any()
+
+
 def test_of_many_lamps_the_strongest_are_traced_and_the_rest_keep_their_light():
     near = [Lamp("point", stand((0.1 * k, 0, 2)), np.full(3, 100.0)) for k in range(16)]
     weak = [Lamp("point", stand((0, 5, 1)), np.full(3, 50.0)), Lamp("sun", stand((0, 0, 0)), np.full(3, 0.02))]

@@ -80,7 +80,7 @@ def test_only_what_may_stand_between_casts_shadows():
     turn[:3, 3] = 1, 2, 6
     point, sun = Lamp("point", turn, np.ones(3), radius=0.2), Lamp("sun", turn, np.ones(3), angle=0.1)
     for lamp in (point, sun):
-        casters = {id(each) for each in standing.find_casters(7, [lamp])}
+        casters = {id(standing.instances[standing.rows[row]]) for row in standing.find_casters(7, lamp)}
         met = set()
         for _ in range(300):  # rays from the instance to the lamp
             start = standing.center[7] + ball(rng) * standing.radius[7]
