@@ -26,6 +26,8 @@ def make_mesh(asset: NeuralAsset, surfels: Surfels, side: int = 2048) -> Mesh:
 
 
 def convert_skin(skin: Skin) -> Mesh:
+    """A skin as a mesh with materials, in the asset's frame. Raises NearError for maps that are damaged."""
+
     def gather(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[skin.faces]
 
