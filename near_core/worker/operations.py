@@ -130,7 +130,7 @@ class Operations:
         self._engine: Any = None
         # path of the last photo and when it was saved; create.matting.MatteFinder
         self._finder: tuple[tuple[str, float], Any] | None = None
-        self._resection: tuple[tuple, Any] | None = None  # photo and shape, create.resection.Resection
+        self._resection: tuple[tuple, Any] | None = None  # what it was made of, create.resection.Resection
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
@@ -264,7 +264,8 @@ class Operations:
         from ..create.create import open_shape
         from ..create.resection import draw_over
         shot = request["shot"]
-        key = (request["shape"], repr(shot), os.path.getmtime(shot.picture) if os.path.exists(shot.picture) else 0.0)
+        files = [path for path in (shot.picture, shot.mask) if path is not None and os.path.exists(path)]
+        key = request["shape"], request["matting"], repr(shot), *map(os.path.getmtime, files)
         if self._resection is None or self._resection[0] != key:
             self._resection = key, open_shape(shot, self.store.around(request["shape"]), request["matting"],
                                               request.progress)

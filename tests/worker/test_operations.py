@@ -9,8 +9,11 @@ from PIL import Image
 
 from near_core.asset.deformation import Deformation
 from near_core.create.hints import Hints
+from near_core.create.shot import Shot
+from near_core.create.stance import Stance
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
+from near_core.scene import Occluders
 from near_core.worker.operations import Operations, Request, Store
 
 PHOTO = Path(__file__).parents[2] / "near_blender" / "assets" / "coffee.jpg"
@@ -65,3 +68,24 @@ def test_what_one_picture_needs_is_kept_whatever_it_measures():
                 assert asked < 20, "it is sent again for ever"
             assert all(store.around(name) is not None for name in names if "bend" in name)
     assert asked <= 9, "only the first picture is larger than what is expected"
+
+
+def test_a_pose_follows_a_mask_that_is_painted_again(tmp_path):
+    if "intrinsics" not in NearMini().graphs:
+        pytest.skip("near-mini is not exported: python3 build.py setup")
+    operations, mask = Operations(), tmp_path / "mask.png"
+    shape = Occluders(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]), np.int32([[0, 1, 2], [0, 3, 1]]))
+    request = Request({"op": "find_pose", "id": 1, "shot": Shot(str(PHOTO), str(mask), elevation=10.0), "fits": False,
+                       "shape": shape.hash, "matting": "near", "stance": Stance(20.0, 10.0)}, print)
+    assert operations.answer(request)["event"] == "missing"
+    operations.store.put(shape.hash, shape, "the shape")
+    middle = []
+    for column in (5, 35):
+        painted = np.zeros((40, 60), np.uint8)
+        painted[10:30, column:column + 20] = 255
+        Image.fromarray(painted).save(mask)
+        os.utime(mask, (column, column))
+        found = operations.answer(request)
+        middle.append(found["camera"]["matrix_world"])
+        assert found["picture"].shape == (512, 512, 3) and 0 < found["overlap"] < 1 and found["span"] > 0
+    assert not np.allclose(*middle, atol=0.01)
