@@ -40,10 +40,8 @@ def find_problem(context: bpy.types.Context) -> str:
     """Why nothing can be pasted; "" where a picture can."""
     if bpy.app.background or context.area is None:
         return "The clipboard needs a window"
-    if not hasattr(bpy.types, "IMAGE_OT_clipboard_paste"):
-        return "This Blender cannot paste pictures"
     ops: Any = bpy.ops
-    return "" if ops.image.clipboard_paste.poll() else "There is no picture on the clipboard"
+    return "" if ops.image.clipboard_paste.poll() else "Blender sees no picture on the clipboard (under X11 never)"
 
 
 def paste(context: bpy.types.Context) -> bpy.types.Image:

@@ -18,7 +18,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 
 import near_blender
 from near_blender import client, payload, worker_process
-from near_blender.operators import jobs
+from near_blender.operators import jobs, pictures
 from tests.gui import stepper
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
@@ -137,6 +137,8 @@ def steps():
     in_viewport(bpy.ops.wm.call_menu, name="NEAR_MT_add")
     yield 2.0
     screenshot("menu")
+    with bpy.context.temp_override(window=window(), area=area("VIEW_3D")):
+        events["clipboard"] = pictures.find_problem(bpy.context)
     yield 1.0
     press("Escape")
     yield 1.0

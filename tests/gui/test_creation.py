@@ -53,3 +53,7 @@ def test_escape_changes_nothing_and_stops_the_worker(events):
 def test_the_file_dialog_imports_in_one_undo_step(events):
     assert events["imported"] == sorted([*events["created"], "Block"])
     assert events["import_undone"] == events["created"]
+
+
+def test_the_clipboard_is_looked_at(events):
+    assert events["clipboard"].startswith("Blender sees no picture")
