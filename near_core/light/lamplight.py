@@ -117,11 +117,12 @@ def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matri
         points = points.take(_scatter(index, side, config.patterns))
     direction, distance, strength = points.reach(position)
     weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
-    surfel, point = np.nonzero(weight)
+    rays = np.flatnonzero(weight)
     seen = np.zeros(weight.shape, np.float32)
-    seen[surfel, point] = see_lamp(lamp, transport.traced, matrix, transport.find_origins(index[surfel]),
-                                   direction[surfel, point], distance[surfel, point], around, threads)
-    return (seen * weight).sum(1) / np.maximum(weight.sum(1), 1e-20)
+    seen.ravel()[rays] = see_lamp(
+        lamp, transport.traced, matrix, transport.find_origins(index[rays // weight.shape[1]]),
+        direction.reshape(-1, 3).take(rays, 0), distance.take(rays), around, threads)
+    return np.einsum("kn,kn->k", seen, weight) / np.maximum(weight.sum(1), 1e-20)
 
 
 def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,

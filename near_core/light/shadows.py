@@ -23,11 +23,12 @@ class Caster:
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet it before their end, (K,) bool; as Surroundings.block."""
-        start, along, length = turn_rays(self.world_to_asset, origin, direction)
-        near = np.flatnonzero(_meet_cube(start, along, distance * length))
-        hit = np.zeros(len(origin), bool)
+        turn = self.world_to_asset[:3, :3].astype(np.float32)
+        start, along = origin @ turn.T + self.world_to_asset[:3, 3].astype(np.float32), direction @ turn.T
+        hit, near = np.zeros(len(origin), bool), np.flatnonzero(_meet_cube(start, along, distance))
         if len(near):
-            start, along, end = start[near], along[near], (distance * length)[near].astype(np.float32)
+            start, (along, length) = start.take(near, 0), _measure(along.take(near, 0))
+            end = (distance.take(near) * length).astype(np.float32)
             if isinstance(self.solid, Occluders):
                 hit[near] = self.solid.block(start, along, end)
             else:
@@ -74,9 +75,13 @@ class Surroundings:
         things: list[Caster | Occluders] = [*self.find_others(lamp)]
         if self.occluders is not None:
             things.append(self.occluders.drop(lamp.unblocked_by))
+        left = np.arange(len(origin))
         for thing in things:
-            rest = np.flatnonzero(~blocked)
-            blocked[rest] = thing.block(origin[rest], direction[rest], distance[rest])
+            hit = thing.block(origin, direction, distance)
+            blocked[left[hit]] = True
+            if 4 * hit.sum() > len(hit):  # copies cost more than a few rays too many
+                rest = np.flatnonzero(~hit)
+                left, origin, direction, distance = (each.take(rest, 0) for each in (left, origin, direction, distance))
         return blocked
 
 
@@ -84,13 +89,17 @@ def turn_rays(matrix: np.ndarray, origin: np.ndarray, direction: np.ndarray
               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rays in another frame: origins, unit directions, and how long a unit of the old is there, (K,)."""
     turn = matrix[:3, :3].astype(np.float32)
-    start, along = origin @ turn.T + matrix[:3, 3].astype(np.float32), direction @ turn.T
+    return (origin @ turn.T + matrix[:3, 3].astype(np.float32), *_measure(direction @ turn.T))
+
+
+def _measure(along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors (K, 3) as unit ones, and their lengths (K,)."""
     length = np.maximum(np.sqrt(np.einsum("kc,kc->k", along, along)), 1e-20)
-    return start, along / length[:, None], length
+    return along / length[:, None], length
 
 
 def _meet_cube(start: np.ndarray, along: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Which rays (K, 3) meet an asset's cube before their end (K,). (K,) bool."""
+    """Which rays (K, 3) meet an asset's cube before their end (K,), in lengths of along. (K,) bool."""
     enter, leave = np.zeros_like(end), end
     for axis in range(3):  # numpy is slow along an axis of three
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,17 +115,19 @@ def see_lamp(lamp: Lamp, lattice: grid.Grid, matrix: np.ndarray, index: np.ndarr
     matrix: (4, 4), asset frame -> world. index: (K,) int32, the surfels that rays leave.
     direction: (K, 3) float32 unit, world. distance: (K,) float32, metres.
     """
-    position, normal = lattice.position[index], lattice.normal[index]
-    _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
+    normal = lattice.normal.take(index, 0)
+    along, length = _measure(direction @ np.linalg.inv(matrix)[:3, :3].T.astype(np.float32))
     seen = np.einsum("kc,kc->k", normal, along) > 0
     rows = np.flatnonzero(seen)
+    normal, position = normal.take(rows, 0), lattice.position.take(index[rows], 0)
     if around.shadows_itself(lamp):
-        _, met = lattice.trace(position[rows], along[rows], normal=normal[rows], threads=threads)
-        seen[rows] = met >= distance[rows] * length[rows]
-        rows = np.flatnonzero(seen)
-    lifted = position[rows] + normal[rows] * np.float32(lattice.lift * lattice.cell)
+        _, met = lattice.trace(position, along.take(rows, 0), normal=normal, threads=threads)
+        free = np.flatnonzero(met >= distance.take(rows) * length.take(rows))
+        seen[rows] = False
+        rows, normal, position = rows.take(free), normal.take(free, 0), position.take(free, 0)
+    lifted = position + normal * np.float32(lattice.lift * lattice.cell)
     origin = lifted @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    seen[rows] = ~around.block(lamp, origin, direction[rows], distance[rows])
+    seen[rows] = ~around.block(lamp, origin, direction.take(rows, 0), distance.take(rows))
     return seen
 
 
