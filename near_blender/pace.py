@@ -24,8 +24,9 @@ class Pace:
     def plan(self, most: float) -> tuple[float, float]:
         """Scale, never quite 1, and coarseness of the next picture. most: the largest scale."""
         most = min(most, 0.99)
-        smaller = max(self.saving - 1, 0.0)
-        return most * (min(LEAST_SCALE, most) / most) ** smaller, COARSEST ** min(self.saving, 1.0)
+        share = (min(LEAST_SCALE, most) / most) ** max(self.saving - 1, 0.0)
+        # cells are counted in pixels of the picture: on the screen they stay as wide
+        return most * share, max(COARSEST ** min(self.saving, 1.0) * share, 1.0)
 
     def learn(self, seconds: float, rate: float) -> None:
         """Takes note of what a picture took, where `rate` pictures a second are wanted. One that is late alone is the

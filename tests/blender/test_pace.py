@@ -28,6 +28,14 @@ def test_the_rate_is_kept(cost):
     assert seconds * 12 < 1.1 and scale >= 0.2 and coarseness <= 16
 
 
+def test_smaller_pictures_are_no_coarser_on_the_screen():
+    pace, plans = Pace(), []
+    for _ in range(20):
+        pace.learn(1.0, 12)
+        plans.append(pace.plan(0.5))
+    assert plans[-1][0] == pytest.approx(0.2) and max(coarseness / scale for scale, coarseness in plans) < 33
+
+
 def test_a_late_picture_alone_changes_nothing():
     pace = Pace()
     for seconds in (0.05, 3.0, 0.05, 0.05):
