@@ -159,7 +159,7 @@ def test_wrong_choices_are_told_in_words(dataset, tmp_path):
         run(dataset, tmp_path, "--tasks", "1", "--assets", "angle", "--half", "second")
 
 
-@pytest.mark.parametrize("text", ["splatting.disc_width=0.4", "transport.dielectric_albedo=0"])
+@pytest.mark.parametrize("text", ["splatting.skin_cell=100", "transport.dielectric_albedo=0"])
 def test_what_is_set_of_the_renderer_changes_the_numbers(dataset, measured, tmp_path, text):
     found = run(dataset, tmp_path, "--tasks", "1", "--assets", "angle", "--set", text)
     mean = lambda result: np.mean([row["object_psnr"] for row in result["per_view"]
