@@ -219,11 +219,12 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
         table[index] = lattice.trace_table(directions, index=index, threads=threads) if fine is None else _merge_hits(
             fine.grid.trace_table(directions, index=fine.heirs[index], threads=threads), fine)
     words = grid.pack_open(table)
-    _drop_backs(table, surfels, directions, config.fold / resolution)
+    behind = _find_backs(table, surfels, directions)
+    _drop_far(table, behind, surfels, config.fold / resolution)
     return Transport(surfels, lattice, fine, directions, words,
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine),
-                     _measure_enclosure(table, surfels, directions), config)
+                     _measure_enclosure(behind, surfels, directions), config)
 
 
 def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | None:
@@ -236,21 +237,26 @@ def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | No
     return rows[fine.owners] if fine else rows
 
 
-def _drop_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray, fold: float) -> None:
-    """Takes hits on surfels that are seen from behind, `fold` asset units away or more, out of a hit table: a shell
-    without an inner side is dark inside. Nearer ones are the surface's own folds."""
+def _find_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
+    """Where a hit table names surfels that are seen from behind, (M, directions) bool."""
     turned = surfels.normal @ directions.T > 0
     turned = np.append(turned, np.zeros((1, len(directions)), bool), 0)  # where negative numbers look
-    row, column = np.nonzero(turned[np.maximum(table, -1), np.arange(len(directions))])
+    return turned[np.maximum(table, -1), np.arange(len(directions))]
+
+
+def _drop_far(table: np.ndarray, behind: np.ndarray, surfels: Surfels, fold: float) -> None:
+    """Takes hits from behind, `fold` asset units away or more, out of a hit table: a shell without an inner side is
+    dark inside. Nearer ones are the surface's own folds."""
+    row, column = np.nonzero(behind)
     away = surfels.position[table[row, column]] - surfels.position[row]
     far = np.einsum("kc,kc->k", away, away) > fold * fold
     table[row[far], column[far]] = BEHIND
 
 
-def _measure_enclosure(table: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
+def _measure_enclosure(behind: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
     """Transport.enclosed."""
     cosine = np.maximum(surfels.normal @ directions.T, 0)
-    return np.einsum("md,md->m", cosine, table == BEHIND) / np.maximum(cosine.sum(1), 1e-6)
+    return np.einsum("md,md->m", cosine, behind) / np.maximum(cosine.sum(1), 1e-6)
 
 
 def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:

@@ -108,6 +108,16 @@ def test_a_black_map_is_prepared_and_sends_nothing():
     assert light.mean > 0 and not lit.open.any()
 
 
+def test_what_lies_close_below_a_shell_is_inside_of_it():
+    """A label's back is nearer than a fold; still the surface under it says nothing about what is seen."""
+    low, high = floor(), floor()
+    high.position[:, 2] += 0.012
+    both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
+        vars(low).values(), vars(high).values()))), 1)
+    below, above = both.enclosed[:len(low)].reshape(24, 24)[6:-6, 6:-6], both.enclosed[len(low):]
+    assert below.min() > 0.7 and above.max() < 0.05
+
+
 def test_what_is_seen_from_behind_sends_nothing():
     low, high, light = floor(), floor(), transport.prepare_light(environments.uniform((1, 1, 1)))
     high.position[:, 2] += 0.05
