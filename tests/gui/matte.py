@@ -4,7 +4,6 @@
 """
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,36 +19,10 @@ import near_blender
 from near_blender import payload, photo_options
 from near_blender.operators import jobs, matte
 from tests.gui import stepper
+from tests.gui.hand import area, at, mouse, region, screenshot, window
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area(kind: str):
-    return next(a for a in window().screen.areas if a.type == kind)
-
-
-def region():
-    return next(r for r in area("IMAGE_EDITOR").regions if r.type == "WINDOW")
-
-
-def mouse(*actions: str) -> None:
-    found = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
-    subprocess.run(["xdotool", *(word.replace("WINDOW", found[-1]) for word in actions)], check=True)
-
-
-def at(x: float, y: float) -> list[str]:
-    """Moves the mouse to a place on the photo, in shares of its size from its top left."""
-    right, up = region().view2d.view_to_region(x, 1 - y, clip=False)
-    return ["mousemove", "--window", "WINDOW", str(region().x + right), str(window().height - region().y - up)]
-
-
-def screenshot(name: str) -> None:
-    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")])
 
 
 def pixels() -> np.ndarray:
@@ -78,7 +51,7 @@ def script():
         events["started"] = list(bpy.ops.near.correct_matte())
     yield from stepper.until(lambda: matte.NAME in bpy.data.images, 120)
     yield 1.0
-    screenshot("found")
+    screenshot(OUT / "found.png")
     events["saucer"] = brightness(0.21, 0.66)
     # a box around the cup alone
     mouse(*at(0.5, 0.5), "key", "b")
@@ -102,7 +75,7 @@ def script():
     released = time.monotonic()
     yield from stepper.until(lambda: brightness(0.47, 0.33) < 0.7 * events["cup"], 20)
     events["stroke_followed_after"] = time.monotonic() - released
-    screenshot("drawn")
+    screenshot(OUT / "drawn.png")
     mouse(*at(0.5, 0.5), "key", "z")
     yield from stepper.until(lambda: brightness(0.47, 0.33) > 0.9 * events["cup"], 20)
     events["undone"] = brightness(0.47, 0.33)
@@ -120,7 +93,7 @@ def script():
         if each.type == "UI":
             each.active_panel_category = "NeAR"
     yield 2.0
-    screenshot("panel")
+    screenshot(OUT / "panel.png")
 
 
 stepper.run(script(), events, OUT / "matte.json")

@@ -4,7 +4,6 @@
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,35 +18,9 @@ import near_blender
 from near_blender import payload
 from near_blender.operators import jobs, pose
 from tests.gui import stepper
+from tests.gui.hand import area, at, mouse, region, screenshot, window
 
 events: dict = {"blender": bpy.app.version_string}
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area(kind: str):
-    return next(a for a in window().screen.areas if a.type == kind)
-
-
-def region():
-    return next(r for r in area("IMAGE_EDITOR").regions if r.type == "WINDOW")
-
-
-def mouse(*actions: str) -> None:
-    found = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
-    subprocess.run(["xdotool", *(word.replace("WINDOW", found[-1]) for word in actions)], check=True)
-
-
-def at(x: float, y: float) -> list[str]:
-    """Moves the mouse to a place on the photo, in shares of its size from its top left."""
-    right, up = region().view2d.view_to_region(x, 1 - y, clip=False)
-    return ["mousemove", "--window", "WINDOW", str(region().x + right), str(window().height - region().y - up)]
-
-
-def screenshot(name: str) -> None:
-    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")])
 
 
 def pixels() -> np.ndarray:
@@ -79,7 +52,7 @@ def script():
                                                                       mesh_object="Cube"))
     yield from stepper.until(lambda: pose.NAME in bpy.data.images, 200)
     yield 1.0
-    screenshot("found")
+    screenshot(OUT / "found.png")
     before = pixels()
     mouse(*at(0.5, 0.5), "mousedown", "1")
     yield 0.3
@@ -88,7 +61,7 @@ def script():
     mouse("mouseup", "1")
     yield from stepper.until(lambda: not np.array_equal(pixels(), before), 20)
     yield 2.0
-    screenshot("turned")
+    screenshot(OUT / "turned.png")
     events["turned"] = float(np.abs(pixels() - before).mean())
     mouse(*at(0.5, 0.5), "key", "z")
     yield from stepper.until(lambda: np.array_equal(pixels(), before), 20)
@@ -105,7 +78,7 @@ def script():
     turn = (np.array(truth.to_3x3()).T @ found)
     events["degrees"] = float(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
     events["images"] = [image.name for image in bpy.data.images]
-    screenshot("made")
+    screenshot(OUT / "made.png")
 
 
 stepper.run(script(), events, OUT / "pose.json")
