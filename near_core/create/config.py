@@ -80,7 +80,7 @@ class ReconstructionConfig:
     seen_weight: float = 0.04  # weight of the best photo from which nothing is taken from around
     refine: bool = False  # an artist's wish: several photos come back, whatever it costs other views
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
-    metallic_gain: float = 2.0  # times; the mean of what is likely is seldom a metal: "what is wrong with colours"
+    metallic_gain: float = 2.0  # times, of several photos; one is too unsure of metals: "what is wrong with colours"
 
 
 @dataclass(frozen=True)

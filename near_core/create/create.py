@@ -245,7 +245,7 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progr
     if len(views) == 1:
         surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
         surfels, texels = project_photo(surfels, texels, views[0])
-        return boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain), texels
+        return boost_saturation(surfels, config.saturation), texels
     progress("Colours", 0.0)
     surfels, texels, said = fuse_photos(surfels, texels, views, config)
     surfels = boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain)
