@@ -244,7 +244,8 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
 
     def send(sky: environment.Environment) -> dict[str, Any]:
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}
-        return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength)}
+        return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength),
+                "diffuse": sky.diffuse, "glossy": sky.glossy}
 
     if occluders is not None:
         needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}

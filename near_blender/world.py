@@ -76,16 +76,14 @@ def _exists(image: Any) -> bool:
 
 
 def _with_visibility(world: Any, light: WorldLight) -> WorldLight:
-    """Cycles' Ray Visibility can keep a World from the camera, and from whatever it would light; half of that light
-    cannot be left out."""
+    """Cycles' Ray Visibility can keep a World from the camera, and from whatever it would light."""
     rays, black = getattr(world, "cycles_visibility", None), environment.uniform((0, 0, 0))
-    if rays is None:
+    if rays is None or rays.camera and rays.diffuse and rays.glossy:
         return light
-    lights = rays.diffuse or rays.glossy
-    if lights and rays.camera:
-        return light
-    return WorldLight(light.environment if lights else black,
-                      (light.backdrop or light.environment) if rays.camera else black)
+    around = light.environment
+    lit = around.turn(around.world_to_map, around.strength, rays.diffuse, rays.glossy)
+    return WorldLight(lit if rays.diffuse or rays.glossy else black,
+                      (light.backdrop or around) if rays.camera else black)
 
 
 def _plain(color, strength: float) -> WorldLight:

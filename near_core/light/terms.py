@@ -11,7 +11,7 @@ from .._kernels import ggx, specular
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from ..image import luminance
-from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn
+from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn, Term
 from . import lamplight, principled
 from .config import TransportConfig
 from .lamplight import LampLight
@@ -97,6 +97,16 @@ def trace_among(prepared: Transport, lamps: LampLight, shaded: Shaded, rays: int
     return specular.trace_specular(
         prepared.traced, prepared.find_origins(shaded.index), shaded.view, surfels.shading_normal, surfels.roughness,
         prepared.spread(lamps.radiosity), _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
+
+
+def take_part(terms: np.ndarray, shading: str) -> np.ndarray:
+    """Terms (K, TERMS, 3) with 0 in those that are not of this shading, as scene.Settings has it."""
+    others = {"diffuse": Term.GLOSSY, "glossy": Term.DIFFUSE}.get(shading)
+    if others is None:
+        return terms
+    left = terms.copy()
+    left[:, others] = 0
+    return left
 
 
 _DARK = ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))

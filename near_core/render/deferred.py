@@ -126,9 +126,10 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
         shaded, by_lamps, change = points.shade_points(lit, met, mirrored)
-        surfels = met.points
+        shaded, surfels = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading)), met.points
         radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
         if by_lamps is not None:
+            by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
         features = np.zeros((len(surfels), channels), np.float32)
         known = passes.pack(depth, radiance * np.float32(instance.look.gain), {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene.environment import uniform
 from ..scene.exposure import Lens, Shutter
 from ..scene.look import PLAIN, AssetLook
 from ..scene.origin import find_origin
@@ -93,6 +95,9 @@ class Renderer:
         Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
+        if environment.diffuse != environment.glossy:
+            return self._render_apart(instances, camera, environment, settings, progress, lamps=lamps,
+                                      occluders=occluders, shutter=shutter, lens=lens)
         progress("Light", 0.0)
         origin = find_origin(camera)
         if not origin.is_own:
@@ -113,6 +118,19 @@ class Renderer:
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0), blur)
         progress("Done", 1.0)
         return picture
+
+    def _render_apart(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
+                      progress: Progress, **others: Any) -> dict[str, np.ndarray]:
+        """As render, where the World either lights surfaces or is mirrored by them: each part of their light under
+        what it sees."""
+        kind = "diffuse" if environment.diffuse else "glossy"
+        seen = environment.turn(environment.world_to_map, environment.strength)
+        made = self.render(instances, camera, seen, replace(settings, shading=kind), part(progress, 0.0, 0.5), **others)
+        rest = replace(settings, shading="glossy" if environment.diffuse else "diffuse", passes=("Combined",),
+                       background=False)
+        without = self.render(instances, camera, uniform((0, 0, 0)), rest, part(progress, 0.5, 1.0), **others)
+        made["Combined"][..., :3] += without["Combined"][..., :3]
+        return made
 
     def radiate(self, instance: Instance, environment: Environment, directions: np.ndarray,
                 settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -308,10 +326,12 @@ class Renderer:
         rays = max(self.transport.rays(settings.quality) >> item.asset.level.number, self.transport.least_rays)
         shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view, rays,
                              item.matrix, threads=1)
+        shaded = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading))
         radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
         if item.lamps is not None:
             by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded, rays,
                                          threads=1)
+            by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
             sent += by_lamps
         radiance, sent = radiance * np.float32(item.look.gain), sent * np.float32(item.look.gain)

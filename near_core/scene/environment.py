@@ -22,20 +22,23 @@ class Environment:
     map: (H, W, 3) float32, linear Rec.709 radiance, equirect: centre +X, quarter from the left +Y, top row +Z.
     world_to_map: (3, 3) float64 rotation; a world direction d is looked up at world_to_map @ d.
     strength: multiplies the map; s times the strength gives exactly s times the picture.
+    diffuse, glossy: whether it lights surfaces, whether it is mirrored by them; Cycles' Ray Visibility.
     """
 
     map: np.ndarray
     world_to_map: np.ndarray = field(default_factory=lambda: np.eye(3))
     strength: float = 1.0
+    diffuse: bool = True
+    glossy: bool = True
 
     @cached_property
     def hash(self) -> str:
         """Content hash of the map alone: rotation and strength never cost a new preparation."""
         return hashlib.sha256(np.ascontiguousarray(self.map)).hexdigest()[:32]
 
-    def turn(self, world_to_map: np.ndarray, strength: float) -> Environment:
+    def turn(self, world_to_map: np.ndarray, strength: float, diffuse: bool = True, glossy: bool = True) -> Environment:
         """The same map under another rotation and strength; its hash is computed once for all of them."""
-        turned = Environment(self.map, world_to_map, strength)
+        turned = Environment(self.map, world_to_map, strength, diffuse, glossy)
         vars(turned)["hash"] = self.hash  # where cached_property keeps it
         return turned
 

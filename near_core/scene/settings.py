@@ -40,7 +40,8 @@ class Settings:
     """How a picture is computed."""
 
     quality: str = "final"  # "draft" while something moves, "final" at rest
-    shading: str = "auto"  # "auto" the trained model where there is one, else "transport"; "transport", "split-sum"
+    # "auto" the trained model if there is one, else "transport"; "split-sum"; parts of "transport": "diffuse", "glossy"
+    shading: str = "auto"
     background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
     passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
     threads: int = 0  # 0 = all

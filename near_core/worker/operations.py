@@ -315,7 +315,8 @@ class Operations:
         return self._engine
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
-        return self.store.map(light["map"]).turn(light["world_to_map"], light["strength"])
+        rays = (light.get(name, True) for name in ("diffuse", "glossy"))
+        return self.store.map(light["map"]).turn(light["world_to_map"], light["strength"], *rays)
 
 
 OPERATIONS = {operation.__name__: operation for operation in (

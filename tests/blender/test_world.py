@@ -311,6 +311,13 @@ def test_world_hidden_from_the_camera_still_lights(scene):
     assert light.environment.map.all() and not light.backdrop.map.any()
 
 
+def test_world_without_diffuse_rays_is_only_mirrored(scene):
+    stage.set_color(scene.world, (1, 1, 1))
+    scene.world.cycles_visibility.diffuse = False
+    light = read()
+    assert (light.environment.diffuse, light.environment.glossy) == (False, True) and light.backdrop.map.all()
+
+
 def test_animated_strength_is_that_of_the_frame(scene):
     socket = stage.set_environment(scene.world)["Background"].inputs["Strength"]
     for frame, value in ((1, 1.0), (11, 3.0)):

@@ -14,7 +14,7 @@ from near_core.mesh import Material, Mesh, load
 from near_core.render import sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.scene import PASSES, Environment, Instance, Occluders, Settings
+from near_core.scene import PASSES, Environment, Instance, Lamp, Occluders, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
 from near_core.scene.probe import make_empty
@@ -115,6 +115,20 @@ def test_strength_scales_the_picture_exactly(renderer, white):
     three = picture(renderer, [(white, np.eye(4))], look(), Environment(world.map, strength=3.0))
     np.testing.assert_allclose(three[..., :3], 3 * one[..., :3], rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(three[..., 3], one[..., 3])
+
+
+@pytest.mark.parametrize("metallic", [0.0, 1.0])
+def test_a_world_lights_diffuse_or_glossy_rays_alone(renderer, metallic):
+    asset, lamps = ball(0.3, metallic=metallic, roughness=0.4), [Lamp("sun", np.eye(4), np.full(3, 2.0))]
+
+    def draw(diffuse: bool, glossy: bool, strength: float = 1.0) -> np.ndarray:
+        world = Environment(environments.uniform((0.5, 0.5, 0.5)).map, np.eye(3), strength, diffuse, glossy)
+        return renderer.render([Instance(asset, np.eye(4))], look(size=48), world, ANALYTIC, lamps=lamps)["Combined"]
+
+    whole, dark, diffuse, glossy = draw(True, True), draw(True, True, 0.0), draw(True, False), draw(False, True)
+    np.testing.assert_allclose(diffuse + glossy, whole + dark, atol=2e-3)
+    by_diffuse, by_glossy = ((each - dark)[..., 0].sum() for each in (diffuse, glossy))
+    assert by_glossy > 50 * by_diffuse if metallic else by_diffuse > 5 * by_glossy > 0
 
 
 @pytest.mark.parametrize("degrees", [37.0, 90.0, 211.0])

@@ -141,6 +141,7 @@ class Term:
     SPECULAR = 4  # with what is in the way
     SENT = [1, 2, 4]  # those that add up to the picture
     OPEN = [0, 3]  # those that add up to the picture of a surfel alone in the world
+    DIFFUSE, GLOSSY = [0, 1, 2], [3, 4]
 
 
 class SurfelColumn:
