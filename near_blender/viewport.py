@@ -182,7 +182,7 @@ class ViewportPicture:
             return
         picture, depth = answer["passes"]["Combined"], answer["passes"].get("Depth")
         if self._asked[1] < 1:
-            self._pace.learn(job.seconds, self._rate)
+            self._pace.learn(answer["seconds"], self._rate)
         self._texture, self._depth = upload(picture), None if depth is None else upload(depth)
         self._shown = self._asked
 

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,7 +58,6 @@ class JobHandle:
         self._worker, self._done = worker, threading.Event()
         self._answer: dict[str, Any] = {}
         self.error: Exception | None = None
-        self._started, self._ended = time.monotonic(), 0.0
 
     @property
     def done(self) -> bool:
@@ -70,11 +68,6 @@ class JobHandle:
     def failed(self) -> bool:
         """Whether it ended with an error."""
         return self.done and self.error is not None
-
-    @property
-    def seconds(self) -> float:
-        """From when it was given to the worker until it was done, waiting included."""
-        return (self._ended or time.monotonic()) - self._started
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until it is done, seconds at the longest; says whether it is."""
@@ -93,7 +86,7 @@ class JobHandle:
 
     def finish(self, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
         """Called by the worker's supervisor."""
-        self._answer, self.error, self._ended = answer or {}, error, time.monotonic()
+        self._answer, self.error = answer or {}, error
         self._done.set()
 
 

@@ -26,6 +26,8 @@ class SplattingConfig:
     final_cell: float = 1.25  # pixels: as wide as the cells of the level that an asset is shaded at may be
     draft_cell: float = 1.25  # pixels: the same while something moves
     many_surfels: float = 3e5  # in a picture, by which all its levels get coarser together
+    least_cells: float = 26.0  # across an asset, that are left where coarser ones would save time: 32 of level 2
+    few_surfels: float = 4e4  # in a picture, by which those of all assets are then too many
     fade: float = 0.3  # levels, powers of two in size: how far one level fades into the next
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid

@@ -107,8 +107,8 @@ class Renderer:
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         config = self._widen(blur)
-        config = replace(config, draft_cell=config.draft_cell * settings.coarseness)
-        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config), settings.quality,
+        coarseness = settings.coarseness if settings.quality == "draft" else 1.0
+        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness), settings.quality,
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(light, lamps, find_standing(instances), occluders)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..asset import CELL, RESOLUTION
+from ..asset import CELL, RESOLUTION, NeuralAsset
 from ..asset.levels import LEVELS
+from ..asset.surfels import SURFEL_RESOLUTION
 from ..scene import Camera, Instance, Lamp
 from .config import SplattingConfig
 
@@ -82,12 +83,12 @@ def find_standing(instances: Sequence[Instance]) -> StandingInstances:
     return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale, casts)
 
 
-def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig()
-              ) -> list[SeenInstance]:
+def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig(),
+              coarseness: float = 1.0) -> list[SeenInstance]:
     """The instances that may be in a picture, once for every level that they are drawn at.
 
     Left out is what lies outside the picture, and what no finite, invertible matrix places. quality: as
-    scene.Settings.quality.
+    scene.Settings.quality. coarseness: as scene.Settings.coarseness, as far as it leaves assets their shape.
     """
     standing = find_standing(instances)
     rows, matrices, center, radius = standing.rows, standing.matrices, standing.center, standing.radius
@@ -95,15 +96,28 @@ def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, confi
     inside = np.flatnonzero(may_see(camera, center, radius, config.margin))
     pixels = measure_cells(camera, center, radius, scale)[inside]
     widest = config.final_cell if quality == "final" else config.draft_cell
-    widest = limit_surfels(pixels, np.array([len(instances[rows[place]].asset.coords) for place in inside]), widest,
-                           config.many_surfels)
     seen = []
-    for place, size in zip(inside, pixels):
-        for level, share in choose_levels(float(size), widest, config):
+    for place, size, wide in zip(inside, pixels, _choose_widths(
+            pixels, [instances[rows[place]].asset for place in inside], widest, coarseness, config)):
+        for level, share in choose_levels(float(size), wide, config):
             number = int(rows[place])
             seen.append(SeenInstance(number, instances[number], matrices[place], level, share, float(size),
-                                     measure_level(float(size), widest)))
+                                     measure_level(float(size), wide)))
     return seen
+
+
+def _choose_widths(pixels: np.ndarray, assets: Sequence[NeuralAsset], widest: float, coarseness: float,
+                   config: SplattingConfig) -> np.ndarray:
+    """How many pixels wide the cells of each of S assets may be, (S,). pixels: (S,), how wide those of level 0 are."""
+    voxels = np.array([len(asset.coords) for asset in assets])
+    plain = limit_surfels(pixels, voxels, widest, config.many_surfels)
+    if coarseness <= 1 or not len(pixels):
+        return np.full(len(pixels), plain)
+    across = {id(asset): SURFEL_RESOLUTION / RESOLUTION * (np.ptp(asset.coords, 0).max() + 1) for asset in assets}
+    share = config.least_cells / np.array([across[id(asset)] for asset in assets])
+    shaped = pixels / share * limit_surfels(share, voxels, 1.0, config.few_surfels)
+    return np.minimum(limit_surfels(pixels, voxels, widest * coarseness, config.many_surfels),
+                      np.maximum(plain, shaped))
 
 
 def _bound(coords: np.ndarray) -> tuple[float, float, float, float]:

@@ -31,9 +31,20 @@ def test_the_rate_is_kept(cost):
 def test_smaller_pictures_are_no_coarser_on_the_screen():
     pace, plans = Pace(), []
     for _ in range(20):
-        pace.learn(1.0, 12)
         plans.append(pace.plan(0.5))
+        pace.learn(4 * plans[-1][0], 12)
     assert plans[-1][0] == pytest.approx(0.2) and max(coarseness / scale for scale, coarseness in plans) < 33
+
+
+def test_pictures_stay_large_where_small_ones_take_as_long():
+    scale, coarseness, _ = settle(lambda scale, coarseness: 0.25 + 0.05 * (coarseness < 4))
+    assert (scale, coarseness) == (0.5, 16)
+    pace = Pace()
+    for _ in range(20):
+        pace.learn(0.25, 12)
+    for _ in range(20):  # something else, of which they take less
+        pace.learn(2.0 * pace.plan(0.5)[0], 12)
+    assert pace.plan(0.5)[0] == pytest.approx(0.2)
 
 
 def test_a_late_picture_alone_changes_nothing():

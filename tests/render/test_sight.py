@@ -59,6 +59,23 @@ def test_of_many_instances_all_get_coarser_together():
     assert sight.limit_surfels(pixels[:10], voxels[:10], 1.25, 1e6) == 1.25
 
 
+def test_coarse_drafts_leave_assets_their_shape():
+    """Of a wide one and of one that fills half its cube, as when it is bent; what is small anyway has no more cells."""
+    whole, half = (SimpleNamespace(coords=np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3))
+                   for side in (64, 32))
+    near, far = cameras.orbit(0, 0, 3, 40, 256, 256), cameras.orbit(0, 0, 300, 40, 256, 256)
+
+    def list_levels(asset, camera, coarseness, count=1) -> set[int]:
+        return {each.level for each in sight.find_seen([Instance(asset, np.eye(4))] * count, camera, "draft",
+                                                       coarseness=coarseness)}
+    config = SplattingConfig(few_surfels=1e6)
+    for asset, level in ((whole, 2), (half, 1)):
+        seen = sight.find_seen([Instance(asset, np.eye(4))], near, "draft", config, 16.0)
+        assert [each.level for each in seen] == [level]
+        assert list_levels(asset, far, 16.0) == list_levels(asset, far, 1.0)
+    assert max(list_levels(half, near, 16.0, count=30)) > 1, "many assets have fewer each"
+
+
 def test_what_cannot_be_placed_is_left_out():
     coords = np.stack(np.meshgrid(*[np.arange(20, 44)] * 3), -1).reshape(-1, 3)
     asset = SimpleNamespace(coords=coords)
