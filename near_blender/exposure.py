@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import cycles_scene, sync
+from . import cycles_scene, movement, sync
 from ._core import camera as cameras
-from ._core import scene
+from ._core import deformation, scene
 
 KEYS = 3  # times at which Blender is asked where things are, as Cycles does it: opening, middle, closing
 
@@ -22,7 +22,8 @@ KEYS = 3  # times at which Blender is asked where things are, as Cycles does it:
 class Motion:
     """Where things are at KEYS times, from the shutter's opening to its closing. cameras, places: by view, KEYS each,
     the latter (4, 4) camera to world. matrices: (KEYS, I, 4, 4), of the assets' instances. standing: the same of their
-    objects. openness: as scene.Shutter has it. shutter: frames that it is open."""
+    objects. openness: as scene.Shutter has it. shutter: frames that it is open. bends: of instances that are bent, as
+    movement.trace has them."""
 
     cameras: dict[str, list[cameras.Camera]]
     places: dict[str, list[np.ndarray]]
@@ -30,6 +31,7 @@ class Motion:
     standing: np.ndarray
     openness: tuple[float, ...]
     shutter: float
+    bends: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     def make_shutter(self, view: str) -> scene.Shutter:
         """For near_core, of a stereo view."""
@@ -95,25 +97,25 @@ def _look_at_keys(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph
                   middle: float, shutter: float, openness: tuple[float, ...], views: list[str]) -> Motion:
     seen: dict[str, list] = {view: [] for view in views}
     places: dict[str, list] = {view: [] for view in views}
-    standing = []
+    poses = []
     for time in np.linspace(-0.5, 0.5, KEYS):
         go_to(engine, middle + shutter * float(time))
-        here = _find_places(depsgraph)
-        standing.append([here.get(key, own) for key, own in zip(assets.keys, assets.standing)])
+        poses.append(movement.find_poses(depsgraph, assets))
         for view in views:
             engine.active_view_set(view)
             seen[view].append(sync.find_camera(engine, depsgraph, view))
             places[view].append(np.array(engine.camera_model_matrix(sync.find_camera_object(engine, depsgraph, view))))
     go_to(engine, middle)
-    stood = np.array(standing, np.float64).reshape(KEYS, -1, 4, 4)
-    return Motion(seen, places, stood @ np.array(assets.frames, np.float64).reshape(-1, 4, 4), stood, openness, shutter)
+    stood = np.array([[pose.standing for pose in each] for each in poses], np.float64).reshape(KEYS, -1, 4, 4)
+    matrices, bends = movement.trace(poses, KEYS // 2)
+    return Motion(seen, places, matrices, stood, openness, shutter, bends)
 
 
 def make_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Motion | None, view: str
                  ) -> dict[str, np.ndarray]:
     """The pass Vector: how far what a pixel shows of the assets moves, (H, W, 4) float32 pixels, right and up, in
-    Blender's layout: to where it was a frame before, and from where it will be a frame after; 0 where no asset is. What
-    bends a proxy does not count. Source: Cycles, primitive_motion_vector.
+    Blender's layout: to where it was a frame before, and from where it will be a frame after; 0 where no asset is.
+    Source: Cycles, primitive_motion_vector.
 
     made: passes with Depth and scene.INSTANCES; all is 0 without, as the published model does not tell those apart.
     steps: of read_steps; None where there is no such pass.
@@ -130,20 +132,24 @@ def make_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Mot
     local = (at - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2]
     local = np.concatenate([local * (1 if camera.orthographic else near), near, np.ones_like(near)], 1)
     world = local @ np.linalg.inv(camera.world_to_camera).T
-    before, now, after = steps.matrices
-    for matrices, seen, part, sign in ((before, steps.cameras[view][0], slice(0, 2), 1),
-                                       (after, steps.cameras[view][2], slice(2, 4), -1)):
-        moves = seen.world_to_camera @ matrices @ np.linalg.inv(now)
-        x, y, z = np.einsum("pij,pj->ip", moves[chosen], world)[:3]
+    for time, part, sign in ((0, slice(0, 2), 1), (2, slice(2, 4), -1)):
+        seen = steps.cameras[view][time]
+        x, y, z = (_carry(world, chosen, steps, time) @ seen.world_to_camera.T)[:, :3].T
         z = np.ones_like(z) if seen.orthographic else np.maximum(z, 1e-6)
         there = np.stack([x / z, y / z], 1) * np.diag(seen.intrinsics)[:2] + seen.intrinsics[:2, 2]
         vectors[rows, columns, part] = sign * (there - at) * (1, -1)
     return {"Vector": vectors}
 
 
-def _find_places(depsgraph: bpy.types.Depsgraph) -> dict[tuple, np.ndarray]:
-    return {sync.find_key(each): np.array(each.matrix_world, np.float64) for each in depsgraph.object_instances
-            if each.object.type == "MESH" and sync.is_asset(each.object)}
+def _carry(points: np.ndarray, chosen: np.ndarray, steps: Motion, time: int) -> np.ndarray:
+    """Points (P, 4) of instances with the numbers chosen (P,), world, where they are at another of the KEYS times."""
+    now = steps.matrices[KEYS // 2]
+    there = np.einsum("pij,pj->pi", (steps.matrices[time] @ np.linalg.inv(now))[chosen], points)
+    for number, places in steps.bends.items():
+        own = np.flatnonzero(chosen == number)
+        if len(own):
+            there[own, :3] = deformation.carry(points[own, :3], places[KEYS // 2], places[time])
+    return there
 
 
 def make_blur(ob: Any, motion: Motion | None, view: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .texels import Texels
 
 NODES = 32  # along an edge of the asset's cube: as far as two parts must be apart to move apart
 STIFFNESS = 0.03  # share of the vertices' spread that holds a fit to a rotation, where they say little
+ROOM = 1.03  # sizes of what points lie around, for those that stand off it
 LEAST = 1e-7  # asset units squared: a spread of vertices that is none
 LEAN = 0.1  # weight of what is around the nodes next to a node: it counts where few vertices are around its own
 
@@ -71,6 +72,16 @@ class Moves:
     def take(self, rows: np.ndarray) -> Moves:
         """Those at rows (M,)."""
         return Moves(self.maps[rows])
+
+
+def carry(points: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Points (N, 3) near vertices that go from before (V, 3) to after (V, 3), where they then are, (N, 3); all in one
+    frame, of any unit."""
+    low, high = before.min(0), before.max(0)
+    middle, size = (low + high) / 2, max(ROOM * float((high - low).max()), 1e-9)
+    shrink = lambda places: (places - middle) / size
+    field = _Field(_Rest(shrink(before)), shrink(after))
+    return middle + size * field.look_up(*_spread(shrink(points))).move(shrink(points))
 
 
 class Body:

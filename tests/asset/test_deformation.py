@@ -75,6 +75,15 @@ def test_surfels_texels_and_skin_follow(ellipsoid, move):
     assert (made.skin.faces[0] == finer.faces[0]).all() == (move is not reflect)
 
 
+@pytest.mark.parametrize("move", [bend, stretch, reflect])
+def test_points_near_vertices_are_carried_along(ellipsoid, move):
+    around, scale = ellipsoid.surfels.position.astype(np.float64), 30.0  # metres, far from the origin
+    before, after = (scale * places + 100 for places in (around[::4], move(around[::4])))
+    there = deformation.carry(scale * around + 100, before, after)
+    assert np.linalg.norm(there - scale * move(around) - 100, axis=1).max() < scale * CELL / 2
+    assert np.allclose(deformation.carry(before, before, before), before, atol=1e-3)
+
+
 def test_it_is_an_asset_of_its_own(ellipsoid):
     same, other = pose(ellipsoid, bend), pose(ellipsoid, stretch)
     ellipsoid = replace(ellipsoid, skin=None)

@@ -79,7 +79,6 @@ def test_levels_are_the_view_layers(scene, tmp_path):
 def test_vectors_are_cycles_own(ball, tmp_path):
     """Of a ball that moves, turns and comes nearer, before a camera that moves, and of an ordinary thing behind it."""
     scene = stage.make_stage()
-    scene.render.film_transparent, scene.frame_current = True, 2
     ob = stage.add_asset(ball)
     bpy.ops.mesh.primitive_cube_add(size=0.6, location=(1.2, 1, 0))
     other = bpy.context.object
@@ -91,13 +90,38 @@ def test_vectors_are_cycles_own(ball, tmp_path):
         for each in (ob, other, scene.camera):
             each.keyframe_insert("location", frame=frame)
     scene.frame_set(2)
+    compare_vectors(scene, tmp_path, [slice(0, 36), slice(44, 64)])  # the ball, and the cube
+
+
+def test_vectors_follow_what_bends(ball, tmp_path):
+    """Two copies of one, whose shape key and modifier go on, and which stands still as an object."""
+    scene = stage.make_stage()
+    ob = stage.add_asset(ball, location=(-0.6, 0, 0))
+    ob.scale = 0.6, 0.6, 0.6
+    ob.shape_key_add(name="Basis")
+    key = ob.shape_key_add(name="Lifted")
+    for point in key.data:
+        point.co.z += point.co.x ** 2
+    array, twist = ob.modifiers.new("Array", "ARRAY"), ob.modifiers.new("Twist", "SIMPLE_DEFORM")
+    array.relative_offset_displace[0] = 1.5
+    twist.deform_method, twist.deform_axis = "TWIST", "X"
+    for frame in (1, 3):
+        key.value, twist.angle = 0.5 * (frame - 1), 0.3 * frame
+        key.keyframe_insert("value", frame=frame)
+        twist.keyframe_insert("angle", frame=frame)
+    scene.frame_set(2)
+    compare_vectors(scene, tmp_path, [slice(0, 32), slice(32, 64)])
+
+
+def compare_vectors(scene, folder, parts: list[slice]) -> None:
+    """Of the frame before Cycles' own, in some columns each."""
     layer = scene.view_layers[0]
-    layer.use_pass_vector = layer.use_pass_z = True
-    made = stage.render(scene, tmp_path)
+    layer.use_pass_vector = layer.use_pass_z = scene.render.film_transparent = True
+    made = stage.render(scene, folder)
     scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 1, "CPU"
-    truth = stage.render(scene, tmp_path, "truth")
+    truth = stage.render(scene, folder, "truth")
     assert made["Vector"].shape[-1] == 4
-    for inside in (slice(0, 36), slice(44, 64)):  # the ball, and the cube
+    for inside in parts:
         own, theirs = made["Vector"][:, inside], truth["Vector"][:, inside]
         solid = (made["Combined"][:, inside, 3] > 0.99) & (truth["Combined"][:, inside, 3] > 0.99)
         assert solid.sum() > 20 and np.abs(theirs[solid]).max() > 1
