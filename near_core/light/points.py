@@ -3,6 +3,7 @@ of the light itself is worked out for each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
 from .shadows import Surroundings
-from .terms import Shaded, limit_luminance, pick_rows, reflect_directions, trace_among
+from .terms import Shaded, limit_luminance, pick_rows, reflect_directions
 from .transport import Illumination, PreparedLight, Transport
 
 
@@ -57,9 +58,10 @@ class _Told:
     OTHER = 21
 
 
-def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.ndarray], rays: int) -> Neighbourhood:
-    """shaded: surfels that the camera sees, in parts, not all need be among them. other: (K, n) of each part, what the
-    caller wants to know of them, too. rays: specular ones per surfel."""
+def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[np.ndarray | None],
+                         other: list[np.ndarray]) -> Neighbourhood:
+    """shaded: surfels that the camera sees, in parts, not all need be among them. among: what terms.trace_among says of
+    each part, None without lamps. other: (K, n) of each part, what the caller wants to know of them, too."""
     surfels, illumination, lamps = lit.transport.surfels, lit.illumination, lit.lamps
     arrives = [] if illumination.lit is None else [illumination.lit]
     arrives += [] if lamps is None else [lamps.lit]
@@ -73,10 +75,10 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], other: list[np.n
     for share in arrives:
         told[:, end:end + share.shape[1]] = share
         end += share.shape[1]
-    for part, more in zip(shaded, other):
+    for part, own, more in zip(shaded, among, other):
         told[part.index, _Told.SHADED], told[part.index, _Told.BLOCKED] = 1, part.blocked
-        if lamps is not None:
-            told[part.index, _Told.AMONG] = trace_among(lit.transport, lamps, part, rays).reshape(-1, 6)
+        if own is not None:
+            told[part.index, _Told.AMONG] = own.reshape(-1, 6)
         told[part.index, end:] = more
     usual, seen = np.zeros(told.shape[1], np.float32), told[:, _Told.SHADED] > 0
     if seen.any():

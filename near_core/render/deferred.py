@@ -17,12 +17,13 @@ from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import Camera, Settings
 from ..scene.look import PLAIN, AssetLook
-from . import passes, skin
+from . import passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
 from .sight import SeenInstance
-from .skin import PlacedSkin, PreparedSkin
+from .skin import PreparedSkin
+from .strips import PlacedSkin
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send at strength 1, (K, 3)
@@ -45,6 +46,23 @@ class SkinnedInstance:
     number: int = 1
     share: float = 1.0
     channel: int | None = None
+
+    def without_decoder(self, settings: Settings) -> Settings:
+        """The decoder knows surfels; by what it changes their light, that of the points between them changes."""
+        return replace(settings, shading="transport") if self.decoded else settings
+
+    def shade(self, rows: np.ndarray, settings: Settings, rays: int) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
+        """Some of its surfels, as points.gather_neighbourhood takes them: shaded, what they reflect of the asset in the
+        light of lamps, and by how much the decoder changes their light (K, 3). rays: specular ones per surfel."""
+        lit, view = self.lit, np.ascontiguousarray(self.to_camera[rows] @ self.lit.rotation.astype(np.float32))
+        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, self.surfels[rows], view, rays,
+                             lit.matrix, threads=1)
+        among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, shaded, rays)
+        plain = self.radiance(shaded, self.without_decoder(settings))
+        if not self.decoded:
+            return shaded, among, np.ones_like(plain)
+        least = np.float32(0.02 * lit.light.mean)
+        return shaded, among, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
 
 def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> float:
@@ -80,20 +98,19 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
          ) -> Iterator[Picture]:
     """Pictures, of which one is drawn: one that is sharp, or one for each moment of a blur. rays: specular ones per
     surfel."""
-    count = len(instances)
-    placed = [_place(instance, channels, settings, rays, config, part(progress, 0.3 * n / count, 0.3 * (n + 1) / count))
-              for n, instance in enumerate(instances)]
+    told = _shade_some(instances, settings, rays, part(progress, 0.0, 0.3))
+    placed = [_place(instance, around, channels, settings) for instance, around in zip(instances, told)]
     if blur is None:
-        yield skin.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
+        yield strips.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
                         settings.filter_width)
         return
-    seen = KnownPicture(camera, *skin.draw([replace(each, share=1.0) for each in placed], camera, channels,
+    seen = KnownPicture(camera, *strips.draw([replace(each, share=1.0) for each in placed], camera, channels,
                                            settings.threads, config, part(progress, 0.3, 0.7), settings.filter_width))
     for moment in blur.moments:
         progress("Drawing", 0.7)
         moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]
         there = [each for each in moved if abs(np.linalg.det(each.matrix[:3, :3])) >= 1e-18]  # no scale through 0
-        yield skin.draw_samples(there, moment.camera, channels, np.float32([moment.offset]),
+        yield strips.draw_samples(there, moment.camera, channels, np.float32([moment.offset]),
                                 np.ones((1, 1, 1), np.float32), settings.threads, config)
 
 
@@ -109,14 +126,10 @@ def _move(placed: PlacedSkin, instance: SkinnedInstance, moment: Moment, seen: K
     return replace(placed, matrix=moment.motions.get(instance.number, np.eye(4)) @ matrix, known=look_up)
 
 
-def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: int, config: SplattingConfig,
-           progress: Progress) -> PlacedSkin:
-    lit = instance.lit
-    # the decoder knows surfels; by what it changes their light, that of the points between them changes
-    undecoded = replace(settings, shading="transport") if instance.decoded else settings
+def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, settings: Settings) -> PlacedSkin:
+    lit, undecoded = instance.lit, instance.without_decoder(settings)
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     strength = lit.light.environment.strength
-    around = _shade_some(instance, settings, undecoded, rays, config, progress)
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray, foot: np.ndarray
              ) -> tuple[MetPoints, np.ndarray]:
@@ -144,24 +157,20 @@ def _place(instance: SkinnedInstance, channels: int, settings: Settings, rays: i
     return PlacedSkin(instance.skin, lit.matrix, meet, shade, share=instance.share)
 
 
-def _shade_some(instance: SkinnedInstance, settings: Settings, undecoded: Settings, rays: int, config: SplattingConfig,
-                progress: Progress) -> Neighbourhood:
-    """The surfels that the points of a skin lie between, some of them shaded, with what the decoder changes."""
-    lit, rotation = instance.lit, instance.lit.rotation.astype(np.float32)
+def _shade_some(instances: Sequence[SkinnedInstance], settings: Settings, rays: int, progress: Progress
+                ) -> list[Neighbourhood]:
+    """Of each instance the surfels that the points of its skin lie between, some of them shaded, with what the decoder
+    changes. Those of many instances keep all threads busy."""
+    parts = [(number, rows) for number, instance in enumerate(instances)
+             for rows in np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)]
+    made = parallel_map(lambda each: instances[each[0]].shade(each[1], settings, rays), parts, settings.threads,
+                        "Shading", progress)
 
-    def shade_part(rows: np.ndarray) -> tuple[Shaded, np.ndarray]:
-        view = np.ascontiguousarray(instance.to_camera[rows] @ rotation)
-        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, instance.surfels[rows], view,
-                             rays, lit.matrix, threads=1)
-        plain = instance.radiance(shaded, undecoded)
-        if not instance.decoded:
-            return shaded, np.ones_like(plain)
-        least = np.float32(0.02 * lit.light.mean)
-        return shaded, np.clip((instance.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
+    def gather(number: int) -> Neighbourhood:
+        own = [each for (owner, _), each in zip(parts, made) if owner == number]
+        return points.gather_neighbourhood(instances[number].lit, *map(list, zip(*own)))
 
-    parts = np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)
-    made = parallel_map(shade_part, parts, settings.threads, "Shading", progress)
-    return points.gather_neighbourhood(lit, [each for each, _ in made], [other for _, other in made], rays)
+    return parallel_map(gather, range(len(instances)), settings.threads)
 
 
 def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray, reach: float = 0.0

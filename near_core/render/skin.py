@@ -1,28 +1,20 @@
-"""Skins in a picture: triangles on its samples, the points under its pixels, their material and their light."""
+"""Skins made ready for pictures, and the material of the points under pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from .._kernels import smooth, triangles
-from ..asset import Skin, SkinMaterial, Surfels, concatenate
+from .._kernels import triangles
+from ..asset import Skin, SkinMaterial, Surfels
 from ..directions import unit
-from ..light.points import MetPoints
 from ..mesh import find_unwrapping, texture
-from ..progress import Progress, part, silent
-from ..scene import Camera, Occluders
-from . import reconstruction
+from ..scene import Occluders
 from .config import SplattingConfig
-from .parallel import parallel_map
 from .skin_maps import SkinMaps
 
 TAPS = 4  # looks at a map along an oblique pixel
-TILE = 8  # pixels along a tile in which no two points have the same rays
-AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 
 
 class PreparedSkin:
@@ -183,187 +175,3 @@ def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: 
     frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
     bent = scale * np.einsum("kij,ki->kj", frame, values[:, :2]) + outward * values[:, 2:]
     return unit(bent) * (turned * length)[:, None]
-
-
-@dataclass(frozen=True, eq=False)
-class PlacedSkin:
-    """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
-    of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,), where they touch the skin (K, 3) -> MetPoints, (K, 7). shade: what they look like: these, the latter
-    without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
-    frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
-    seen of it; its inside is not seen through it."""
-
-    prepared: PreparedSkin
-    matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
-    shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
-    known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
-    share: float = 1.0
-
-    def eye(self, camera: Camera) -> np.ndarray:
-        """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
-        inverse = np.linalg.inv(self.matrix)
-        if camera.orthographic:
-            return np.append(-inverse[:3, :3] @ camera.forward, 0)
-        return np.append(inverse[:3, :3] @ camera.position + inverse[:3, 3], 1)
-
-
-def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: int = 0,
-         config: SplattingConfig = SplattingConfig(), progress: Progress = silent, width: float = 1.5
-         ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of skins alone: features (H, W, C), premultiplied, and alpha (H, W), as kernels.splat.rasterize's.
-    width: pixels, of the filter, as Cycles' Filter Width."""
-    offset = reconstruction.spread(config.skin_offsets, width)
-    return draw_samples(skins, camera, channels, offset, reconstruction.weigh(offset, width), threads, config, progress)
-
-
-def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
-                 threads: int = 0, config: SplattingConfig = SplattingConfig(), progress: Progress = silent
-                 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same of samples at offset (S, 2) from a pixel's centre, which count in the pixels around by weight
-    (S, D, D), float32."""
-    image = np.empty((camera.height, camera.width, channels), np.float32)
-    alpha = np.empty((camera.height, camera.width), np.float32)
-    # what lies around a strip counts in it, and what it mirrors is averaged with what lies around
-    margin = weight.shape[1] // 2 and weight.shape[1] // 2 + config.smooth_reach
-    wide, rows = camera.width + 2 * margin, max(config.skin_pixels // camera.width, 1)
-    for top in range(0, camera.height, rows):
-        height = min(rows, camera.height - top)
-        window = camera.crop(-margin, top - margin, wide, height + 2 * margin)
-        drawn = _draw_strip(skins, window, channels, offset, weight, threads, config,
-                            part(progress, top / camera.height, (top + height) / camera.height))
-        for whole, strip in zip((image, alpha), drawn):
-            whole[top:top + height] = strip[margin:margin + height, margin:margin + camera.width]
-    return image, alpha
-
-
-@dataclass(frozen=True, eq=False)
-class _Strip:
-    """A part of a picture while skins are added to it. image (H, W, C), premultiplied, and alpha (H, W): what is there
-    so far. weight: as draw_samples takes it. lens: what both of the triangles' kernels are told."""
-
-    camera: Camera
-    image: np.ndarray
-    alpha: np.ndarray
-    weight: np.ndarray
-    lens: dict
-    config: SplattingConfig
-    progress: Progress
-
-    def take(self, rows: slice) -> _Strip:
-        """The part of it in those rows, which is the same memory."""
-        camera = self.camera.crop(0, rows.start, self.camera.width, rows.stop - rows.start)
-        return replace(self, camera=camera, image=self.image[rows], alpha=self.alpha[rows])
-
-    def find_rows(self, skin: PlacedSkin) -> slice:
-        """The rows in which a skin can count."""
-        camera, reach = self.camera, self.weight.shape[1] // 2 + 1
-        _, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
-        if not camera.orthographic and z.min() <= camera.near:
-            return slice(0, camera.height)
-        row = camera.intrinsics[1, 1] * y / (1 if camera.orthographic else z) + camera.intrinsics[1, 2]
-        top, bottom = np.clip([row.min() - reach, row.max() + reach + 1], 0, camera.height).astype(int)
-        return slice(int(top), max(int(bottom), int(top)))
-
-
-def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
-                threads: int, config: SplattingConfig, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
-    """What draw_samples draws, layer by layer behind what is transparent."""
-    strip = _Strip(camera, np.zeros((camera.height, camera.width, channels), np.float32),
-                   np.zeros((camera.height, camera.width), np.float32), weight,
-                   {"orthographic": camera.orthographic, "threads": threads}, config, progress)
-    first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
-    through = np.ones((camera.height, camera.width, len(offset)), np.float32)
-    before = None
-    for _ in range(config.skin_layers):
-        samples = triangles.Samples.empty(camera.width, camera.height, offset)
-        for skin, start in zip(skins, first):
-            mesh = skin.prepared.skin
-            triangles.cover(samples, mesh.vertices, mesh.faces, int(start), camera.world_to_camera @ skin.matrix,
-                            camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
-        left = np.zeros(samples.face.shape, np.float32)
-        for skin, start in zip(skins, first):
-            rows = strip.find_rows(skin)
-            _add_points(skin, int(start), triangles.Samples(samples.offset, samples.face[rows], samples.depth[rows]),
-                        through[rows], left[rows], strip.take(rows))
-        through = left
-        if not (left > config.skin_faint).any():
-            break
-        before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
-                                   samples.depth)
-    return strip.image, strip.alpha
-
-
-def _add_points(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, left: np.ndarray,
-                strip: _Strip) -> None:
-    """Shades the points of one skin and adds them to a strip; `left` (H, W, S) becomes what goes through its
-    samples."""
-    mesh, prepared, camera = skin.prepared.skin, skin.prepared, strip.camera
-    eye = skin.eye(camera)
-    scale = np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3])))
-    pixel_size = 1 / (camera.intrinsics[0, 0] * scale)
-    points = triangles.find_points(
-        samples, mesh.vertices, mesh.faces, start, camera.world_to_camera @ skin.matrix, camera.intrinsics, eye=eye,
-        pixel_size=pixel_size, normal=mesh.normal, uv=mesh.uv, color=mesh.color, material=mesh.material,
-        through=through, **strip.lens)
-    if not len(points):
-        return
-    size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
-
-    def shade(chosen: triangles.Points, edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return _shade(skin, chosen, edge, eye, strip)
-
-    if skin.known is None or prepared.transparent:
-        features, opacity = shade(points, size)
-    else:
-        features, found = skin.known(points.position, points.depth)
-        opacity, new = np.ones(len(points), np.float32), np.flatnonzero(~found)
-        if len(new):
-            features[new], opacity[new] = shade(points.take(new), size[new])
-    triangles.resolve(points, np.ascontiguousarray(features), opacity * np.float32(skin.share), strip.weight, through,
-                      strip.image, strip.alpha, threads=strip.lens["threads"])
-    if prepared.transparent:
-        shown = points.owner >= 0
-        left[shown] = through[shown] * (1 - opacity[points.owner[shown]])
-
-
-def _shade(skin: PlacedSkin, points: triangles.Points, size: np.ndarray, eye: np.ndarray, strip: _Strip
-           ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (K, C) and opacity (K,) of points. size: (K,) of a pixel's edge at each, asset units."""
-    camera, config, progress, threads = strip.camera, strip.config, strip.progress, strip.lens["threads"]
-    ends = np.linspace(0, len(points), -(-len(points) // AT_ONCE) + 1).astype(int)
-    parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:])]
-    left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
-    across, down = points.pixel % camera.width - left, points.pixel // camera.width - top
-    key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
-
-    def meet_part(rows: slice) -> tuple[MetPoints, np.ndarray]:
-        chosen = points.take(rows)
-        surfels, foot = describe_points(skin.prepared, chosen, size[rows], eye, config), skin.prepared.find_feet(chosen)
-        world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
-        return skin.meet(surfels, camera.directions_to(world), key[rows], size[rows], foot)
-
-    met = parallel_map(meet_part, parts, threads, "Drawing", part(progress, 0.0, 0.6))
-    mirrored = _smooth([each for each, _ in met], np.concatenate([each for _, each in met]), points.pixel, size, camera,
-                       threads, config)
-    opacity = np.concatenate([each.points.opacity for each, _ in met])
-    features = np.empty((len(points), strip.image.shape[2]), np.float32)
-
-    def shade_part(number: int) -> None:
-        rows = parts[number]
-        features[rows] = skin.shade(met[number][0], mirrored[rows], points.depth[rows])
-
-    parallel_map(shade_part, range(len(parts)), threads, "Drawing", part(progress, 0.6, 1.0))
-    return features, opacity
-
-
-def _smooth(met: Sequence[MetPoints], mirrored: np.ndarray, pixel: np.ndarray, size: np.ndarray, camera: Camera,
-            threads: int, config: SplattingConfig) -> np.ndarray:
-    """What points mirror of the asset, (K, 7), without the noise of their few rays."""
-    wanted = np.concatenate([each.mirroring for each in met])
-    if not wanted.any():
-        return mirrored
-    points = concatenate([each.points for each in met])
-    return smooth.smooth(mirrored, pixel, points.position, points.normal, points.shading_normal, points.roughness, size,
-                         wanted, camera.width, camera.height, reach=config.smooth_reach, threads=threads)

@@ -24,7 +24,8 @@ def shade_both(lit):
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     other = np.tile(np.float32([[1, 2]]), (len(index), 1))
-    around = points.gather_neighbourhood(lit, [shaded], [other], 64)
+    among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, shaded, 64)
+    around = points.gather_neighbourhood(lit, [shaded], [among], [other])
     met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
                       shaded.surfels.position)
     return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
@@ -44,8 +45,8 @@ def test_points_far_from_all_shaded_surfels_are_told_what_these_say_in_the_mean(
     lit, index = lit_floor(), np.array([0, 1])
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (576, 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view[:2], 64, 1)
-    around = points.gather_neighbourhood(lit, [replace(shaded, blocked=np.float32([0.2, 0.4]))],
-                                         [np.float32([[1, 2], [3, 2]])], 64)
+    around = points.gather_neighbourhood(lit, [replace(shaded, blocked=np.float32([0.2, 0.4]))], [None],
+                                         [np.float32([[1, 2], [3, 2]])])
     seen = lit.transport.surfels.take(np.arange(576))
     met = points.meet(lit, around, seen, view, np.zeros(576, np.float32), seen.position)
     change = points.shade_points(lit, met, np.zeros((576, 7), np.float32))[2]
@@ -71,7 +72,7 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     index = np.arange(576)
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
-    around = points.gather_neighbourhood(lit, [shaded], [], 64)
+    around = points.gather_neighbourhood(lit, [shaded], [None], [])
     met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
                       shaded.surfels.position)
     bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]

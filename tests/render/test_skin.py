@@ -11,6 +11,7 @@ from near_core.asset import SkinMaterial
 from near_core.directions import unit
 from near_core.light.points import MetPoints
 from near_core.render import skin as skins
+from near_core.render import strips
 from near_core.render.config import SplattingConfig
 from near_core.scene import camera as cameras
 from tests.asset.test_skin import square
@@ -37,8 +38,8 @@ def drawn(*made, camera=CAMERA, **options):
     shade = lambda met, mirrored, depth: np.column_stack(
         [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
     pairs = [each if isinstance(each, tuple) else (each, np.eye(4)) for each in made]
-    placed = [skins.PlacedSkin(skins.PreparedSkin(skin), matrix, meet, shade) for skin, matrix in pairs]
-    return skins.draw(placed, camera, 5, **options)
+    placed = [strips.PlacedSkin(skins.PreparedSkin(skin), matrix, meet, shade) for skin, matrix in pairs]
+    return strips.draw(placed, camera, 5, **options)
 
 
 def plain(*color: float, **changes):
@@ -94,8 +95,8 @@ def test_feet_lie_on_the_skin():
                    uv=np.zeros((6, 2), np.float32))
     seen = []
     shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
-    skins.draw([skins.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
-               cameras.orbit(20, 50, 2, 40, 64, 64), 5)
+    strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
+                cameras.orbit(20, 50, 2, 40, 64, 64), 5)
     feet, points = seen[0].foot, seen[0].points.position
     assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
     assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
@@ -118,8 +119,8 @@ def test_normals_that_differ_in_a_pixel_roughen_it():
     seen = []
     shade = lambda met, mirrored, depth: (seen.append(met.points), np.zeros((len(depth), 5), np.float32))[1]
     for config in (SplattingConfig(normal_spread=0), SplattingConfig()):
-        skins.draw([skins.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), meet, shade)], CAMERA.resize(16, 16), 5,
-                   config=config)
+        strips.draw([strips.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), meet, shade)], CAMERA.resize(16, 16), 5,
+                    config=config)
     assert np.allclose(seen[0].roughness, 0.2, atol=1e-3) and (seen[1].roughness > 0.3).all()
     assert np.allclose(seen[1].shading_normal, [0, -1, 0], atol=0.05)
 
@@ -143,8 +144,8 @@ def test_strips_make_the_same_picture():
     whole = drawn(plain(1, 0.5, 0.25, 0.5))
     shade = lambda met, mirrored, depth: np.column_stack(
         [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
-    placed = skins.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), meet, shade)
-    parts = skins.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
+    placed = strips.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), meet, shade)
+    parts = strips.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
     window = drawn(plain(1, 0.5, 0.25, 0.5), camera=CAMERA.crop(3, 4, 20, 30))
     for one, other, cut in zip(whole, parts, window):
         assert np.allclose(one, other, atol=1e-5) and np.allclose(one[4:34, 3:23], cut, atol=1e-5)

@@ -1,0 +1,246 @@
+"""Skins in a picture: triangles on its samples, strip by strip, and the points under its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._kernels import smooth, triangles
+from ..asset import Surfels, concatenate
+from ..light.points import MetPoints
+from ..progress import Progress, part, silent
+from ..scene import Camera
+from . import reconstruction
+from .config import SplattingConfig
+from .parallel import parallel_map
+from .skin import PreparedSkin, describe_points
+
+TILE = 8  # pixels along a tile in which no two points have the same rays
+AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
+TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep about a strip's samples
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedSkin:
+    """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
+    of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
+    each (K,), where they touch the skin (K, 3) -> MetPoints, (K, 7). shade: what they look like: these, the latter
+    without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
+    frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
+    seen of it; its inside is not seen through it."""
+
+    prepared: PreparedSkin
+    matrix: np.ndarray
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
+    shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
+    known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    share: float = 1.0
+
+    def eye(self, camera: Camera) -> np.ndarray:
+        """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
+        inverse = np.linalg.inv(self.matrix)
+        if camera.orthographic:
+            return np.append(-inverse[:3, :3] @ camera.forward, 0)
+        return np.append(inverse[:3, :3] @ camera.position + inverse[:3, 3], 1)
+
+
+def draw(skins: Sequence[PlacedSkin], camera: Camera, channels: int, threads: int = 0,
+         config: SplattingConfig = SplattingConfig(), progress: Progress = silent, width: float = 1.5
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of skins alone: features (H, W, C), premultiplied, and alpha (H, W), as kernels.splat.rasterize's.
+    width: pixels, of the filter, as Cycles' Filter Width."""
+    offset = reconstruction.spread(config.skin_offsets, width)
+    return draw_samples(skins, camera, channels, offset, reconstruction.weigh(offset, width), threads, config, progress)
+
+
+def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
+                 threads: int = 0, config: SplattingConfig = SplattingConfig(), progress: Progress = silent
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """The same of samples at offset (S, 2) from a pixel's centre, which count in the pixels around by weight
+    (S, D, D), float32."""
+    image = np.empty((camera.height, camera.width, channels), np.float32)
+    alpha = np.empty((camera.height, camera.width), np.float32)
+    # what lies around a strip counts in it, and what it mirrors is averaged with what lies around
+    margin = weight.shape[1] // 2 and weight.shape[1] // 2 + config.smooth_reach
+    wide, rows = camera.width + 2 * margin, max(config.skin_pixels // camera.width, 1)
+    for top in range(0, camera.height, rows):
+        height = min(rows, camera.height - top)
+        window = camera.crop(-margin, top - margin, wide, height + 2 * margin)
+        drawn = _draw_strip(skins, window, channels, offset, weight, threads, config,
+                            part(progress, top / camera.height, (top + height) / camera.height))
+        for whole, strip in zip((image, alpha), drawn):
+            whole[top:top + height] = strip[margin:margin + height, margin:margin + camera.width]
+    return image, alpha
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """A part of a picture while skins are added to it. image (H, W, C), premultiplied, and alpha (H, W): what is there
+    so far. weight: as draw_samples takes it. lens: what both of the triangles' kernels are told."""
+
+    camera: Camera
+    image: np.ndarray
+    alpha: np.ndarray
+    weight: np.ndarray
+    lens: dict
+    config: SplattingConfig
+    progress: Progress
+
+    def take(self, rows: slice) -> _Strip:
+        """The part of it in those rows, which is the same memory."""
+        camera = self.camera.crop(0, rows.start, self.camera.width, rows.stop - rows.start)
+        return replace(self, camera=camera, image=self.image[rows], alpha=self.alpha[rows])
+
+    def find_rows(self, skin: PlacedSkin) -> slice:
+        """The rows in which a skin can count."""
+        camera, reach = self.camera, self.weight.shape[1] // 2 + 1
+        _, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
+        if not camera.orthographic and z.min() <= camera.near:
+            return slice(0, camera.height)
+        row = camera.intrinsics[1, 1] * y / (1 if camera.orthographic else z) + camera.intrinsics[1, 2]
+        top, bottom = np.clip([row.min() - reach, row.max() + reach + 1], 0, camera.height).astype(int)
+        return slice(int(top), max(int(bottom), int(top)))
+
+
+def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
+                threads: int, config: SplattingConfig, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """What draw_samples draws, layer by layer behind what is transparent."""
+    strip = _Strip(camera, np.zeros((camera.height, camera.width, channels), np.float32),
+                   np.zeros((camera.height, camera.width), np.float32), weight,
+                   {"orthographic": camera.orthographic, "threads": threads}, config, progress)
+    first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
+    through = np.ones((camera.height, camera.width, len(offset)), np.float32)
+    before = None
+    for _ in range(config.skin_layers):
+        samples = triangles.Samples.empty(camera.width, camera.height, offset)
+        for skin, start in zip(skins, first):
+            mesh = skin.prepared.skin
+            triangles.cover(samples, mesh.vertices, mesh.faces, int(start), camera.world_to_camera @ skin.matrix,
+                            camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
+        left = np.zeros(samples.face.shape, np.float32)
+        found = (_find_piece(skin, int(start), samples, through, strip) for skin, start in zip(skins, first))
+        for pieces in _group(found):
+            for piece, look in zip(pieces, _shade([piece.fresh for piece in pieces], strip)):
+                piece.add(*look, left)
+        through = left
+        if not (left > config.skin_faint).any():
+            break
+        before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
+                                   samples.depth)
+    return strip.image, strip.alpha
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """What a strip shows of one skin. rows: of the strip, where it is; strip: those alone; through: (H, W, S) of these,
+    what each sample weighs. points: K of them; size: (K,) of a pixel's edge at each, asset units. known: what
+    PlacedSkin's says of these points, None where all are to be shaded."""
+
+    skin: PlacedSkin
+    rows: slice
+    strip: _Strip
+    through: np.ndarray
+    points: triangles.Points
+    size: np.ndarray
+    known: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def fresh(self) -> _Piece:
+        """The same with the points alone that are to be shaded."""
+        if self.known is None:
+            return self
+        new = np.flatnonzero(~self.known[1])
+        return replace(self, points=self.points.take(new), size=self.size[new], known=None)
+
+    def divide(self) -> list[slice]:
+        """Its points in parts."""
+        ends = np.linspace(0, len(self.points), -(-len(self.points) // AT_ONCE) + 1).astype(int)
+        return [slice(*pair) for pair in zip(ends[:-1], ends[1:])]
+
+    def meet(self, rows: slice) -> tuple[MetPoints, np.ndarray]:
+        """What some of its points are told and mirror, as PlacedSkin.meet."""
+        skin, chosen, size, camera = self.skin, self.points.take(rows), self.size[rows], self.strip.camera
+        surfels = describe_points(skin.prepared, chosen, size, skin.eye(camera), self.strip.config)
+        world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
+        left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
+        across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
+        key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
+        return skin.meet(surfels, camera.directions_to(world), key, size, skin.prepared.find_feet(chosen))
+
+    def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
+        """What its points mirror of the asset, (K, 7), without the noise of their few rays."""
+        wanted, camera = np.concatenate([each.mirroring for each in met]), self.strip.camera
+        if not wanted.any():
+            return mirrored
+        points = concatenate([each.points for each in met])
+        return smooth.smooth(mirrored, self.points.pixel, points.position, points.normal, points.shading_normal,
+                             points.roughness, self.size, wanted, camera.width, camera.height,
+                             reach=self.strip.config.smooth_reach, threads=threads)
+
+    def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray) -> None:
+        """Adds it to the strip: features (N, C) and opacity (N,) of the N points that were shaded. `left` (H, W, S), of
+        the whole strip, becomes what goes through its samples."""
+        if self.known is not None:
+            whole, found = self.known
+            whole[~found], shaded, opacity = features, opacity, np.ones(len(found), np.float32)
+            features, opacity[~found] = np.ascontiguousarray(whole), shaded
+        triangles.resolve(self.points, features, opacity * np.float32(self.skin.share), self.strip.weight, self.through,
+                          self.strip.image, self.strip.alpha, threads=self.strip.lens["threads"])
+        if self.skin.prepared.transparent:
+            shown = self.points.owner >= 0
+            left[self.rows][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
+
+
+def _find_piece(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, strip: _Strip) -> _Piece:
+    rows, mesh = strip.find_rows(skin), skin.prepared.skin
+    taken, shown = strip.take(rows), through[rows]
+    camera = taken.camera
+    pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))
+    points = triangles.find_points(
+        triangles.Samples(samples.offset, samples.face[rows], samples.depth[rows]), mesh.vertices, mesh.faces, start,
+        camera.world_to_camera @ skin.matrix, camera.intrinsics, eye=skin.eye(camera), pixel_size=pixel_size,
+        normal=mesh.normal, uv=mesh.uv, color=mesh.color, material=mesh.material, through=shown, **strip.lens)
+    known = None if skin.known is None or skin.prepared.transparent else skin.known(points.position, points.depth)
+    size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
+    return _Piece(skin, rows, taken, shown, points, size, known)
+
+
+def _group(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
+    """Those that show anything, as many at once as memory has room for."""
+    group: list[_Piece] = []
+    for piece in pieces:
+        if len(piece.points):
+            group.append(piece)
+        if sum(each.points.owner.nbytes for each in group) >= TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _shade(pieces: Sequence[_Piece], strip: _Strip) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Features (K, C) and opacity (K,) of each piece's points; the pieces of many skins keep all threads busy."""
+    threads, progress = strip.lens["threads"], strip.progress
+    parts = [(number, rows) for number, piece in enumerate(pieces) for rows in piece.divide()]
+    met = parallel_map(lambda each: pieces[each[0]].meet(each[1]), parts, threads, "Drawing", part(progress, 0.0, 0.6))
+    told: list[list[MetPoints]] = [[each for (owner, _), (each, _) in zip(parts, met) if owner == number]
+                                   for number in range(len(pieces))]
+
+    def smooth_piece(number: int) -> np.ndarray:
+        mirrored = [each for (owner, _), (_, each) in zip(parts, met) if owner == number]
+        alone = 1 if len(pieces) > 1 else threads
+        return pieces[number].smooth(told[number], np.concatenate(mirrored), alone) if mirrored else np.empty((0, 7))
+
+    mirrored = parallel_map(smooth_piece, range(len(pieces)), threads)
+    features = [np.empty((len(piece.points), strip.image.shape[2]), np.float32) for piece in pieces]
+
+    def shade_part(each: int) -> None:
+        number, rows = parts[each]
+        piece = pieces[number]
+        features[number][rows] = piece.skin.shade(met[each][0], mirrored[number][rows], piece.points.depth[rows])
+
+    parallel_map(shade_part, range(len(parts)), threads, "Drawing", part(progress, 0.6, 1.0))
+    opacity = [np.concatenate([np.empty(0, np.float32), *(each.points.opacity for each in those)]) for those in told]
+    return list(zip(features, opacity))
