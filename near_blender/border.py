@@ -1,4 +1,4 @@
-"""Which part of a viewport its render border leaves."""
+"""Which camera a viewport looks through, and which part of it its render border leaves."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import Any
 import numpy as np
 
 
-def find_box(context: Any, frame: Any) -> tuple[int, int, int, int] | None:
-    """Left, bottom, width and height in pixels of the region; None where all of it is drawn. frame: the evaluated
-    scene, whose border counts in views through its camera, while another view has one of its own."""
-    space, region, window = context.space_data, context.region, context.region_data
+def find_camera(context: Any, depsgraph: Any) -> Any:
+    """The evaluated object that a viewport looks through, the scene's camera or its local one; None in other views."""
+    if context.region_data.view_perspective != "CAMERA":
+        return None
+    space = context.space_data
+    if space is None or not space.use_local_camera or space.camera is None:
+        return depsgraph.scene_eval.camera
+    return space.camera.evaluated_get(depsgraph)
+
+
+def find_box(context: Any, depsgraph: Any) -> tuple[int, int, int, int] | None:
+    """Left, bottom, width and height in pixels of the region; None where all of it is drawn. The scene's border counts
+    in views through a camera, while another view has one of its own."""
+    space, region, window, frame = context.space_data, context.region, context.region_data, depsgraph.scene_eval
     if space is None:
         return None
     size = np.array([region.width, region.height])
     low, high = np.zeros(2), size.astype(float)
     if window.view_perspective == "CAMERA":
-        camera = frame.camera
+        camera = find_camera(context, depsgraph)
         if not frame.render.use_border or camera is None or camera.type != "CAMERA":
             return None
         owner: Any = frame.render

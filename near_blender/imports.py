@@ -43,15 +43,20 @@ def _on_update(*_: Any) -> None:
         bpy.app.timers.register(tidy)
 
 
-_TOLD = getattr(bpy.app.handlers, "blend_import_post", None)
-_HANDLERS, _HANDLER = ((bpy.app.handlers.depsgraph_update_post, _on_update) if _TOLD is None else (_TOLD, _on_import))
+# where Blender tells of imports, what is tidied belongs to their undo step; before, every step back is tidied again
+_HANDLERS: list[tuple[Any, Any]] = (
+    [(bpy.app.handlers.blend_import_post, _on_import)] if hasattr(bpy.app.handlers, "blend_import_post") else
+    [(bpy.app.handlers.depsgraph_update_post, _on_update), (bpy.app.handlers.undo_post, _on_import),
+     (bpy.app.handlers.redo_post, _on_import)])
 
 
 def register() -> None:
-    _HANDLERS.append(_HANDLER)
+    for handlers, handler in _HANDLERS:
+        handlers.append(handler)
 
 
 def unregister() -> None:
-    _HANDLERS.remove(_HANDLER)
+    for handlers, handler in _HANDLERS:
+        handlers.remove(handler)
     if bpy.app.timers.is_registered(tidy):
         bpy.app.timers.unregister(tidy)

@@ -211,12 +211,11 @@ class ViewportPicture:
             scale, coarseness = self._pace.plan(near.viewport_scale / 100)
         camera = sync.convert_projection(projection, view, region.width, region.height)
         camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
-        through = depsgraph.scene_eval.camera if window.view_perspective == "CAMERA" else None
-        self._submit(depsgraph, camera, scale, coarseness, through)
+        self._submit(depsgraph, camera, scale, coarseness, border.find_camera(context, depsgraph))
 
     def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
-        """Asks for what is wanted, seen by camera. through: the scene's camera, evaluated, where the view is its own:
-        its lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
+        """Asks for what is wanted, seen by camera. through: the camera object, evaluated, whose view it is: its
+        lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
         frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
@@ -236,7 +235,7 @@ class ViewportPicture:
         region, texture = context.region, self._texture
         if self._has_draft(depsgraph):
             texture = self._draw_draft(context, depsgraph)
-        box = border.find_box(context, depsgraph.scene_eval)
+        box = border.find_box(context, depsgraph)
         if box is not None:
             gpu.state.scissor_test_set(True)
             gpu.state.scissor_set(*box)

@@ -16,8 +16,6 @@ from .._core import image as images
 from . import jobs, landing
 from .place import is_object_mode, report_errors
 
-APART = 1.25  # sizes between the middles of neighbours
-
 
 class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
     bl_idname = "near.create_assets_from_folder"
@@ -46,7 +44,7 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
             cursor: Any = context.scene.cursor.location
             x, y, z = cursor
             starts: list[Callable[[], jobs.Creation]] = [
-                partial(_start, path, landing.Landing((x + number * APART * self.size, y, z), self.size))
+                partial(_start, path, landing.Landing((x + number * landing.APART * self.size, y, z), self.size))
                 for number, path in enumerate(photos)]
             return jobs.run_all(self, context, starts, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}

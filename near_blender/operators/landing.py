@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from bpy.props import FloatProperty
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
+APART = 1.25  # widths between the middles of neighbours
 FARTHEST = 1000.0  # metres from the viewer: ground that lies beyond is not meant
 
 
@@ -47,6 +49,21 @@ def find_point(context: bpy.types.Context, event: Any = None) -> tuple[float, fl
     ground = start + far * along
     viewer: Any = window.view_matrix.inverted_safe().translation  # rays of orthographic views start far behind it
     return tuple(ground if far > 0 and (ground - viewer).length < FARTHEST else point)
+
+
+def line_up(objects: Sequence[bpy.types.Object], point: tuple[float, float, float] | None) -> None:
+    """Has assets' new objects keep their sizes and stand side by side along X, the first one on a point; without one
+    around the 3D cursor, where they are."""
+    x, before = 0.0, 0.0
+    for ob in objects:
+        sides: Any = ob.dimensions
+        wide = sides[0]
+        x += APART * (before + wide) / 2 * (before > 0)
+        before = wide
+        if point is not None:
+            land(ob, Landing((point[0] + x, point[1], point[2]), max(sides)))
+        else:
+            ob.location.x += x
 
 
 def land(ob: bpy.types.Object, landing: Landing) -> None:

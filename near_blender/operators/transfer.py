@@ -33,21 +33,22 @@ class NEAR_OT_import_asset(bpy.types.Operator):
         return is_object_mode(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if self.filepath or self.files:  # dropped
-            self._point = landing.find_point(context, event)
+        is_dropped = bool(self.filepath or self.files)
+        self._point = landing.find_point(context, event if is_dropped else None)
+        if is_dropped:
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        placed = 0
+        placed: list[Any] = []
         for path in list_chosen_paths(self):
             with report_errors(self):
                 data, asset = read_asset(path)
-                ob: Any = place_asset(context, asset, data)
-                if getattr(self, "_point", None) is not None:
-                    landing.land(ob, landing.Landing(self._point, max(ob.dimensions)))
-                placed += 1
+                placed.append(place_asset(context, asset, data))
+        landing.line_up(placed, getattr(self, "_point", None))
+        for ob in placed:
+            ob.select_set(True)
         return {"FINISHED"} if placed else {"CANCELLED"}
 
 
@@ -67,7 +68,7 @@ class NEAR_OT_add_sample(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             data, asset = read_asset(SAMPLE)
-            place_asset(context, asset, data)
+            landing.line_up([place_asset(context, asset, data)], landing.find_point(context))
             return {"FINISHED"}
         return {"CANCELLED"}
 

@@ -56,6 +56,18 @@ def test_paste_shares_the_bytes(ball):
     assert len(list_payloads()) == 1 and twin.near.asset == ob.near.asset and len(bpy.data.objects) == 3
 
 
+def test_undo_goes_over_tidy_steps(library):
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.wm.append("EXEC_DEFAULT", True, directory=f"{library}/Object/", filename="Thing")
+    bpy.data.objects["Thing"].location.x = 1
+    bpy.ops.ed.undo_push(message="after")
+    counts = []
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):
+        step()
+        counts.append((len(bpy.data.objects), len(list_payloads())))
+    assert counts == [(1, 1), (0, 0), (1, 1)]
+
+
 def test_it_is_tidy_where_blender_does_not_tell_of_imports(library):
     """As before 4.3."""
     imports.unregister()
@@ -65,7 +77,7 @@ def test_it_is_tidy_where_blender_does_not_tell_of_imports(library):
         bpy.app.handlers.depsgraph_update_post.append(imports._on_update)
         bring(library, "append")
         bpy.context.view_layer.update()
+        assert len(bpy.data.objects) == 2 and len(list_payloads()) == 1
     finally:
         bpy.app.handlers.depsgraph_update_post.remove(imports._on_update)
         imports.register()
-    assert len(bpy.data.objects) == 2 and len(list_payloads()) == 1

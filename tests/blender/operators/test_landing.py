@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+import stage
+from mathutils import Matrix, Vector
 
 from near_blender import proxy
 from near_blender.operators import landing
@@ -39,3 +40,16 @@ def test_a_drop_into_an_orthographic_view_lands_on_the_ground():
                               evaluated_depsgraph_get=bpy.context.evaluated_depsgraph_get)
     bpy.context.scene.cursor.location = (4, 5, 6)
     assert np.allclose(landing.find_point(context, SimpleNamespace(mouse_x=50, mouse_y=50)), (3, 2, 0), atol=1e-3)
+
+
+def test_several_stand_side_by_side_as_large_as_they_are(ball):
+    placed = [stage.add_asset(ball, location=(9, 9, 9)) for _ in range(3)]
+    placed[1].scale = 2, 2, 2
+    bpy.context.view_layer.update()
+    landing.line_up(placed, (1, 2, 3))
+    bpy.context.view_layer.update()
+    low, high = (np.array([side([ob.matrix_world @ Vector(corner) for corner in ob.bound_box]) for ob in placed])
+                 for side in (lambda at: np.min(at, 0), lambda at: np.max(at, 0)))
+    assert np.allclose(low[:, 2], 3, atol=1e-4) and np.allclose((low + high)[:, 1] / 2, 2, atol=1e-4)
+    assert np.allclose((low + high)[0, :2] / 2, (1, 2), atol=1e-4) and (low[1:, 0] > high[:-1, 0]).all()
+    assert np.allclose((high - low)[1], 2 * (high - low)[0], rtol=1e-3)

@@ -23,7 +23,8 @@ def test_import_takes_several_files_and_goes_on_after_a_bad_one(near_file, tmp_p
     files = [{"name": "bad.near"}, {"name": "ball.near"}, {"name": "ball.near"}]
     with pytest.raises(RuntimeError, match="bad.near is not a complete .near file"):
         bpy.ops.near.import_asset(directory=str(tmp_path), files=files)
-    assert len(bpy.data.objects) == 2
+    one, other = bpy.data.objects
+    assert other.location.x > one.location.x + one.dimensions.x and set(bpy.context.selected_objects) == {one, other}
 
 
 def test_import_reads_the_published_latents(tmp_path):
@@ -83,4 +84,8 @@ def test_the_sample(ball, tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "SAMPLE", tmp_path / "sample.near")
     assert not bpy.ops.near.add_sample.poll()
     assets.save(ball, tmp_path / "sample.near")
+    bpy.context.scene.cursor.location = (1, 2, 3)
     assert bpy.ops.near.add_sample() == {"FINISHED"} and bpy.context.object.name == "Ball"
+    lowest = min(vertex.co.z for vertex in bpy.context.object.data.vertices) * bpy.context.object.scale.z
+    assert bpy.context.object.location.z + lowest == pytest.approx(3, abs=1e-4), "it stands there"
+    assert bpy.context.object.dimensions.x == pytest.approx(0.9 * ball.extent, rel=0.01)
