@@ -27,6 +27,14 @@ class VisibleLamps:
         """Numbers of the lamps that light linking keeps from an object, named by its name_full."""
         return [number for number, link in enumerate(self.links) if link is not None and receiver not in link]
 
+    def dim(self, fog: np.ndarray | None, place: np.ndarray) -> VisibleLamps:
+        """The same as they shine on a place (3,) through a World's volume. fog: as world.WorldLight has it."""
+        if fog is None or not fog.any():
+            return self
+        away = [1e12 if lamp.kind == "sun" else np.linalg.norm(lamp.matrix[:3, 3] - place) for lamp in self.lamps]
+        return replace(self, lamps=[replace(lamp, color=lamp.color * np.exp(-fog * distance))
+                                    for lamp, distance in zip(self.lamps, away)])
+
 
 @dataclass(frozen=True)
 class Linking:

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import node_trees, sync
+from . import node_trees, sync, world
 
 SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"}  # what Cycles draws
 
@@ -45,12 +45,14 @@ def _count_samples(cycles: Any, layer: Any) -> int:
 
 
 def counts(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether Cycles has something to do for this picture: something ordinary, and the choice in the Render panel."""
+    """Whether Cycles has something to do for this picture: something ordinary, be it the World's volume, and the choice
+    in the Render panel."""
     frame: Any = depsgraph.scene_eval
     if frame.near.ordinary == "NONE":
         return False
     whole = takes_assets(depsgraph)
-    return any(each.show_self and is_ordinary(each.object, whole) for each in depsgraph.object_instances)
+    return world.has_volume(depsgraph) or any(
+        each.show_self and is_ordinary(each.object, whole) for each in depsgraph.object_instances)
 
 
 def takes_assets(depsgraph: bpy.types.Depsgraph) -> bool:
@@ -81,7 +83,9 @@ def has_holdouts(depsgraph: bpy.types.Depsgraph) -> bool:
 
 def find_unclear(depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
     """Corners (N, 8, 3) in the world of what can lie in front of what Cycles' Depth shows: transparent surfaces,
-    volumes, hair. None where that can be anywhere: with blur, and hair of particles."""
+    volumes, hair. None where that can be anywhere: with blur, hair of particles, and in the World's volume."""
+    if world.has_volume(depsgraph):
+        return None
     frame: Any = depsgraph.scene_eval
     camera = frame.camera
     if frame.render.use_motion_blur or camera is not None and getattr(camera.data, "dof", None) is not None \

@@ -249,6 +249,8 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
         return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength),
                 "diffuse": sky.diffuse, "glossy": sky.glossy}
 
+    if assets.instances:  # one place for all: right for what stands together
+        lamps = lamps.dim(light.fog, np.mean([each["matrix"][:3, 3] for each in assets.instances], 0))
     if occluders is not None:
         needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}
     instances = [each | {"unlit_by": list(range(len(lamps.lamps))) if number in assets.held else lamps.list_unlit(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,12 @@ _bakes: dict[str, WorldBake] = {}
 
 @dataclass(frozen=True)
 class WorldLight:
-    """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same."""
+    """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same.
+    fog: (3,), the share of light that its volume takes away in a metre, as exp(-fog); None where it has none."""
 
     environment: Environment
     backdrop: Environment | None = None
+    fog: np.ndarray | None = None
 
 
 def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
@@ -46,16 +48,53 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
 
     Raises NearError where the World cannot be read.
     """
-    scene = depsgraph.scene_eval
-    layer: Any = depsgraph.view_layer_eval
-    world: Any = getattr(layer, "world_override", None) or scene.world
-    if world is None or not layer.use_sky:
+    world = _find_world(depsgraph)
+    if world is None:
         return WorldLight(environment.uniform((0, 0, 0)))
     if not node_trees.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
     _check_images(world)
     light = read_by_hand(world) or _read_baked(world, depsgraph)
-    return _with_visibility(world, light) if isinstance(light, WorldLight) else light
+    if not isinstance(light, WorldLight):
+        return light
+    return replace(_with_visibility(world, light), fog=_read_fog(world))
+
+
+def _find_world(depsgraph: bpy.types.Depsgraph) -> Any:
+    """The World of a view layer; None where it has none."""
+    layer: Any = depsgraph.view_layer_eval
+    return (getattr(layer, "world_override", None) or depsgraph.scene_eval.world) if layer.use_sky else None
+
+
+def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether the World fills all of a scene with a volume."""
+    world = _find_world(depsgraph)
+    return world is not None and node_trees.has_tree(world) and _find_volume(world) is not None
+
+
+def _find_volume(world: Any) -> Any:
+    """The node that a World's volume comes from; None where it has none."""
+    output = world.node_tree.get_output_node("CYCLES")
+    try:
+        return node_trees.find_source(output.inputs["Volume"]) if output is not None and not output.mute else None
+    except node_trees.Unexpected:
+        return output
+
+
+def _read_fog(world: Any) -> np.ndarray | None:
+    """WorldLight.fog: of a volume that is the same everywhere; of others nothing is known."""
+    try:
+        node = _find_volume(world)
+        if node is None or node.type not in ("VOLUME_SCATTER", "VOLUME_ABSORPTION", "PRINCIPLED_VOLUME"):
+            return None
+        density, color = (node_trees.read_constant(node.inputs[name]) for name in ("Density", "Color"))
+        color = np.clip(np.array(color[:3], np.float64), 0, 1)
+        if node.type == "PRINCIPLED_VOLUME":  # as Cycles: the absorption's own colour is what it leaves
+            left = np.sqrt(np.array(node_trees.read_constant(node.inputs["Absorption Color"])[:3], np.float64))
+            color = color + (1 - color) * np.clip(1 - left, 0, 1)
+        return max(density, 0.0) * (1 - color if node.type == "VOLUME_ABSORPTION" else color)
+    except node_trees.Unexpected:
+        return None
 
 
 def _check_images(world: Any) -> None:
@@ -115,7 +154,8 @@ def read_by_hand(world: Any) -> WorldLight | None:
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
     kept = _read_image(image, int(world.near.resolution))
-    return WorldLight(*(sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop)))
+    around, behind = (sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop))
+    return WorldLight(around, behind)
 
 
 def _read_rotation(texture: Any) -> np.ndarray:

@@ -67,3 +67,13 @@ def test_shadow_linking_names_what_casts_no_shadow():
     lamp.light_linking.blocker_collection.objects.link(bpy.data.objects["wall"])
     found, = collect().lamps
     assert found.unblocked_by == ("glass",)
+
+
+def test_fog_takes_of_each_lamp_by_its_distance():
+    add("SUN")
+    add("POINT", energy=10).location = 0, 0, 2
+    plain = collect()
+    assert plain.dim(None, np.zeros(3)) is plain
+    sun, point = plain.dim(np.array([0.5, 0, 0]), np.zeros(3)).lamps
+    assert sun.color == pytest.approx(plain.lamps[0].color * (0, 1, 1))
+    assert point.color == pytest.approx(plain.lamps[1].color * (np.exp(-1), 1, 1))

@@ -88,3 +88,15 @@ def test_what_depth_may_look_past_is_found_where_it_stands(scene, ball):
     assert len(find()) == 0
     scene.camera.data.dof.use_dof = True
     assert find() is None
+
+
+def test_a_worlds_volume_is_ordinary_and_everywhere(scene, ball):
+    stage.add_asset(ball)
+    find = lambda: ordinary.find_unclear(bpy.context.evaluated_depsgraph_get())
+    assert not counts() and find() is not None
+    nodes = scene.world.node_tree.nodes
+    scene.world.node_tree.links.new(nodes.new("ShaderNodeVolumeScatter").outputs[0],
+                                    nodes["World Output"].inputs["Volume"])
+    assert counts() and find() is None
+    scene.view_layers[0].use_sky = False
+    assert not counts() and find() is not None

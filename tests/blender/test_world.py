@@ -318,6 +318,19 @@ def test_world_without_diffuse_rays_is_only_mirrored(scene):
     assert (light.environment.diffuse, light.environment.glossy) == (False, True) and light.backdrop.map.all()
 
 
+@pytest.mark.parametrize("kind, fog", [("Scatter", (0.1, 0.05, 0)), ("Absorption", (0.1, 0.15, 0.2)),
+                                       ("Principled", (0.2, 0.2, 0.2)), ("Info", None)])
+def test_a_volume_takes_light_away(scene, kind, fog):
+    nodes = scene.world.node_tree.nodes
+    assert not worlds.has_volume(bpy.context.evaluated_depsgraph_get()) and read().fog is None
+    node = nodes.new(f"ShaderNodeVolume{kind}")
+    if fog:
+        node.inputs["Density"].default_value, node.inputs["Color"].default_value = 0.2, (0.5, 0.25, 0, 1)
+    scene.world.node_tree.links.new(node.outputs[0], nodes["World Output"].inputs["Volume"])
+    assert worlds.has_volume(bpy.context.evaluated_depsgraph_get())
+    assert read().fog is None if fog is None else read().fog == pytest.approx(fog, abs=1e-6)
+
+
 def test_animated_strength_is_that_of_the_frame(scene):
     socket = stage.set_environment(scene.world)["Background"].inputs["Strength"]
     for frame, value in ((1, 1.0), (11, 3.0)):
