@@ -40,7 +40,7 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
         with report_errors(self):
             if not self.directory:
                 raise errors.NearError("No folder was chosen.", "Choose one with photos.")
-            photos = list_photos(Path(bpy.path.abspath(self.directory)))
+            photos = images.list_photos(Path(bpy.path.abspath(self.directory)))
             cursor: Any = context.scene.cursor.location
             x, y, z = cursor
             starts: list[Callable[[], jobs.Creation]] = [
@@ -48,19 +48,6 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
                 for number, path in enumerate(photos)]
             return jobs.run_all(self, context, starts, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}
-
-
-def list_photos(folder: Path) -> list[Path]:
-    """The pictures of a folder by name. Raises NearError where it has none or cannot be read."""
-    try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in images.READABLE)
-    except OSError as error:
-        raise errors.NearError(f"{folder.name} could not be read ({error.strerror}).",
-                               "Choose another folder.") from error
-    if not found:
-        raise errors.NearError(f"There is no photo in {folder.name}.",
-                               f"Choose a folder with {', '.join(sorted(images.READABLE))} files.")
-    return found
 
 
 def _start(path: Path, place: landing.Landing) -> jobs.Creation:

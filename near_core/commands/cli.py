@@ -9,7 +9,7 @@ import sys
 
 from .. import __version__
 from ..errors import Cancelled, NearError
-from .terminal import FAILED, INTERRUPTED, Parser, name_missing_package
+from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package
 
 PROGRAM = "python -m near_core"
 
@@ -39,22 +39,15 @@ def main(argv: list[str] | None = None) -> int:
         parser = Parser(prog=f"{PROGRAM} {name}", description=f"{help[:1].upper()}{help[1:]}.")
         command.add_arguments(parser)
         return command.run(parser.parse_args(argv[1:]))
-    except NearError as error:
-        print(f"near_core: {error}", file=sys.stderr)
-        return FAILED
     except (KeyboardInterrupt, Cancelled):
         print("near_core: stopped.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
-    except MemoryError:
-        print("near_core: The computer ran out of memory. Close other programs or ask for less.", file=sys.stderr)
-        return FAILED
     except Exception as error:
-        if os.environ.get("NEAR_DEBUG"):
+        if os.environ.get("NEAR_DEBUG") and not isinstance(error, NearError):
             raise
-        print(f"near_core: {type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: "
-              "set NEAR_DEBUG=1 to see where, and report it.", file=sys.stderr)
+        print(f"near_core: {describe_failure(error)}", file=sys.stderr)
         return FAILED
 
 

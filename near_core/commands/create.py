@@ -15,6 +15,7 @@ from ..create.photo import ELEVATION, FOV, cuts_out
 from ..create.shot import VIEWS, Shot, find_view
 from ..create.thickness import HINTS, SYMMETRIES
 from ..errors import NearError
+from . import folder
 from .terminal import Reporter, add_model_arguments, read_cameras, require_suffix
 
 
@@ -35,14 +36,19 @@ class _PhotoOption(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core create`."""
-    parser.usage = f"{parser.prog} [--image PHOTO [--view VIEW] ...] [--mesh MESH] [options] --out ASSET"
-    parser.add_argument("--out", type=Path, required=True, metavar="ASSET", help="the .near file to write")
+    parser.usage = f"{parser.prog} [--image PHOTO [--view VIEW] ...] [--mesh MESH] [options] --out ASSET\n" \
+                   f"       {parser.prog} --folder FOLDER [options] --out FOLDER"
+    parser.add_argument("--out", type=Path, required=True, metavar="ASSET",
+                        help="the .near file to write; of --folder the folder, which is made where there is none")
     parser.add_argument("--name", help="what the asset is called; default: the first file's name without its ending")
     what = parser.add_argument_group(
         "what it is made of", "Photos, a mesh, or a mesh for the shape and photos for the material.")
     what.add_argument("--image", type=Path, action=_PhotoOption, metavar="PHOTO",
                       help="a photo of the object; given again, further photos of it: what follows an --image belongs "
                            "to it; default: none, the mesh has its own material")
+    what.add_argument("--folder", type=Path,
+                      help="in place of both: one asset of every photo in this folder, what fails is left out; "
+                           "default: none")
     what.add_argument("--matting", choices=("near", "rembg"), default="near",
                       help="what finds the object in a photo without mask and alpha: near, our own network (default), "
                            "or rembg, the Python package of that name, where it is installed with a model")
@@ -120,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
     from ..create.create import create_from_mesh
     from ..engine import Engine
 
+    if args.folder:
+        return folder.run(args)
     require_suffix(args.out, ".near")
     photos = args.image or []
     if photos and "image" not in photos[0]:

@@ -40,6 +40,16 @@ def name_missing_package(name: str):
                         "Run it with the environment that build.py makes.") from error
 
 
+def describe_failure(error: Exception) -> str:
+    """What went wrong, in a line for the person."""
+    if isinstance(error, NearError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "The computer ran out of memory. Close other programs or ask for less."
+    return (f"{type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: set NEAR_DEBUG=1 to see "
+            "where, and report it.")
+
+
 class Reporter:
     """Progress on standard error: one line that changes in a terminal, a line per phase elsewhere."""
 

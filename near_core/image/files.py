@@ -21,6 +21,20 @@ warnings.filterwarnings("ignore", message="Image size .* could be decompression 
 READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
+def list_photos(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, with those that `read` tells to convert. Raises NearError where it has none or
+    cannot be read."""
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE + CONVERTED)
+    except OSError as error:
+        raise NearError(f"The folder {folder.name} could not be read ({error.strerror}).",
+                        "Choose another one.") from error
+    if not found:
+        raise NearError(f"There is no photo in {folder.name}.",
+                        f"Choose a folder with {', '.join(sorted(READABLE))} files.")
+    return found
+
+
 def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> np.ndarray:
     """A picture as (H, W, C) float32, row 0 at the top, C = 1..4 (mostly 3 or 4); alpha as the file keeps it.
 

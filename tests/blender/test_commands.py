@@ -43,6 +43,10 @@ def test_the_command_line_of_near_core_is_there(ball, tmp_path, capfd):
     assert "Ball" in capfd.readouterr().out
     assert commands.run(["render", "--asset", str(tmp_path / "missing.near"), "--env", "1,1,1", "--out",
                          str(tmp_path / "a.png")]) == 2
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"no picture")
+    assert commands.run(["create", "--folder", str(tmp_path / "photos"), "--out", str(tmp_path)]) == 2
+    assert "0 of 1 made" in capfd.readouterr().out
     assert commands.run(["paint"]) == 2 and commands.run([]) == 2
 
 

@@ -1,0 +1,63 @@
+"""One asset of every photo of a folder, by the command and by Blender's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from near_core import asset
+from near_core.commands import folder
+from near_core.commands.cli import main
+
+
+def save_disc(path: Path, wide: float) -> None:
+    """A reddish ellipse that its alpha cuts out."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[(x / wide) ** 2 + y * y < 0.7] = (200, 60, 40, 255)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """One that can be read, and after it one that cannot."""
+    save_disc(tmp_path / "a.png", 0.9)
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("not a photo")
+    return tmp_path
+
+
+def test_what_fails_does_not_stop_the_rest(photos, capsys):
+    (photos / "a.png").rename(photos / "c.png")
+    assert main(["create", "--folder", str(photos), "--thickness", "thin", "--out", str(photos / "made")]) == 1
+    said = capsys.readouterr()
+    assert [path.name for path in (photos / "made").iterdir()] == ["c.near"]
+    made = asset.load(photos / "made" / "c.near")
+    assert (made.name, made.source) == ("c", "c.png") and "2/2 c.png: Surface" in said.err
+    head, failed, done, end = said.out.strip().splitlines()
+    assert failed.split()[:2] == ["b.png", "failed"] and "b.png" in failed[10:]
+    assert done.split()[:3] == ["c.png", "c.near", f"{len(made.coords):,}"] and end.startswith("1 of 2 made in ")
+
+
+def test_none_made_is_a_failure(photos, capsys):
+    (photos / "a.png").unlink()
+    assert main(["create", "--folder", str(photos), "--out", str(photos / "made")]) == 2
+    assert "0 of 1 made" in capsys.readouterr().out
+
+
+def test_photos_that_are_called_the_same_have_files_of_their_own():
+    targets = folder.name_targets([Path("a.png"), Path("A.jpg"), Path("b.jpg")], Path("out"))
+    assert [path.name for path in targets] == ["a_png.near", "A_jpg.near", "b.near"]
+
+
+@pytest.mark.parametrize("words, said", [
+    (("--image", "x.png"), "--image belongs to one asset"), (("--view", "left"), "--view belongs to one asset"),
+    (("--mesh", "x.glb"), "--mesh belongs"), (("--out", "a.near"), "a.near is no folder"),
+    (("--out", "none/other"), "could not be made"), (("--folder", "none"), "The folder none could not be read"),
+    (("--folder", "docs"), "There is no photo in docs")])
+def test_what_contradicts_is_named(photos, words, said, capsys, monkeypatch):
+    monkeypatch.chdir(photos)
+    (photos / "docs").mkdir()
+    assert main(["create", "--folder", str(photos), "--out", str(photos / "made"), *words]) == 2
+    assert said in capsys.readouterr().err
