@@ -56,21 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_guesses(what)
     photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")
     _add_places(photo)
-    photo.add_argument("--view", choices=tuple(VIEWS), default="front", action=_PhotoOption,
-                       help="the side that it shows, as Blender calls it; default: front, and of several photos as "
-                            "--azimuth")
-    photo.add_argument("--azimuth", type=float, action=_PhotoOption, metavar="DEGREES",
-                       help="in place of --view: 0 looks at the front, 90 at the side at +X; default: 0, and "
-                            "several photos evenly spaced, counterclockwise from above")
-    photo.add_argument("--elevation", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
-                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, and of "
-                            "several photos auto")
-    photo.add_argument("--fov", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
-                       help="the horizontal angle that the whole photo covers, or auto: what its file says of the "
-                            "lens; default: 40, and of several photos auto")
-    photo.add_argument("--camera", type=Path, action=_PhotoOption, metavar="JSON",
-                       help="the camera as docs/formats.md describes it, in place of the view and the three angles; "
-                            "default: none")
+    _add_angles(photo)
     model = add_model_arguments(parser, "makes an asset of the photos; default: near-mini, which comes with NeAR")
     model.add_argument("--beside", type=Path, action="append", default=[], metavar="FOLDER",
                        help="a folder with what --model lacks, its image encoder or structure networks; may be given "
@@ -97,6 +83,25 @@ def _add_places(photo: argparse._ArgumentGroup) -> None:
                             "default: anywhere")
     photo.add_argument("--object", type=int, action=_PhotoOption, metavar="N",
                        help="which of several objects in the photo is meant, from 1; default: what stands out")
+
+
+def _add_angles(photo: argparse._ArgumentGroup) -> None:
+    """The options that say where a photo was taken from."""
+    photo.add_argument("--view", choices=tuple(VIEWS), default="front", action=_PhotoOption,
+                       help="the side that it shows, as Blender calls it; default: front, and of several photos as "
+                            "--azimuth")
+    photo.add_argument("--azimuth", type=float, action=_PhotoOption, metavar="DEGREES",
+                       help="in place of --view: 0 looks at the front, 90 at the side at +X; default: 0, and "
+                            "several photos evenly spaced, counterclockwise from above")
+    photo.add_argument("--elevation", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
+                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, and of "
+                            "several photos auto")
+    photo.add_argument("--fov", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
+                       help="the horizontal angle that the whole photo covers, or auto: what its file says of the "
+                            "lens; default: 40, and of several photos auto")
+    photo.add_argument("--camera", type=Path, action=_PhotoOption, metavar="JSON",
+                       help="the camera as docs/formats.md describes it, in place of the view and the three angles; "
+                            "default: none")
 
 
 def _add_guesses(what: argparse._ArgumentGroup) -> None:
