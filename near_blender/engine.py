@@ -73,6 +73,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
+        if light.problem:
+            self.report({"WARNING"}, light.problem)
         assets.darken_held()
         self._stamp.end("scene")
         around = self._look_around(depsgraph, assets)

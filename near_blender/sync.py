@@ -36,7 +36,7 @@ class VisibleAssets:
     frames: beside each asset frame -> object (4, 4). bends: what deforms each, if anything does.
     held: numbers of the instances that are holdouts: nothing lights them, and they cut what is behind them out of the
         picture.
-    problems: sentences about objects whose modifiers or edits their asset cannot follow.
+    problems: sentences about assets that are gone, and objects whose modifiers or edits their asset cannot follow.
     """
 
     instances: list[dict[str, Any]] = field(default_factory=list)
@@ -62,11 +62,12 @@ class VisibleAssets:
         self.needs[probe.hash] = lambda: {"kind": "probe", "data": probe, "name": "A probe"}
 
     def add(self, instance: Any, copy: following.Copy) -> None:
-        """Adds what an instance of a depsgraph shows. Raises NearError where that is gone."""
+        """Adds what an instance of a depsgraph shows, unless that is gone."""
         ob, key, bent = instance.object, payload.find_hash(copy.payload), copy.deformation
         if key is None:
-            raise errors.NearError(f"The asset of {ob.original.name} is not in this file.",
-                                   "Find the missing library, or create or import the asset again.")
+            self.problems.append(f"The asset of {ob.original.name} is not in this file. Find the missing library, or "
+                                 "create or import the asset again.")
+            return
         if key not in self.needs:
             self.needs[key] = _reader(copy.payload, ob.original.name)
         if bent is not None:
@@ -93,7 +94,7 @@ def is_asset(ob: Any) -> bool:
 
 
 def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D | None = None) -> VisibleAssets:
-    """Every visible neural asset, instances included. Raises NearError for an asset whose data are gone.
+    """Every visible neural asset, instances included.
 
     space: the viewport that is drawn, whose local view counts; None in final renders.
     Indirect-only objects, shadow catchers and those hidden from the camera are left out: they would only act on light;
@@ -116,9 +117,10 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             shown[place] = following.follow(ob)
             assets.tell(ob.original.name, shown[place].problem)
         for copy in shown[place].copies:
-            if held:
-                assets.held.append(len(assets.instances))
+            count = len(assets.instances)
             assets.add(instance, copy)
+            if held:
+                assets.held += range(count, len(assets.instances))
     return assets
 
 

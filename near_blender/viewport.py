@@ -165,7 +165,12 @@ class ViewportPicture:
             return "Light from around"
         if self._job is None and self._surfaces.boxes:
             return f"Too many triangles, drawn as boxes: {', '.join(self._surfaces.boxes[:3])}"
-        return self._job.phase if self._job is not None else ""
+        return self._job.phase if self._job is not None else self._find_problem()
+
+    def _find_problem(self) -> str:
+        """What of the scene is gone, for the artist."""
+        gone = [self._light.problem] if self._light is not None and self._light.problem else []
+        return next(iter([*gone, *(self._assets.problems if self._assets is not None else ())]), "")
 
     def _has_draft(self, depsgraph: Any) -> bool:
         """Whether ordinary objects are drawn around the assets."""

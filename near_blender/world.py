@@ -36,28 +36,30 @@ _bakes: dict[str, WorldBake] = {}
 @dataclass(frozen=True)
 class WorldLight:
     """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same.
-    fog: (3,), the share of light that its volume takes away in a metre, as exp(-fog); None where it has none."""
+    fog: (3,), the share of light that its volume takes away in a metre, as exp(-fog); None where it has none.
+    problem: a sentence about what of it could not be read; "" where all could."""
 
     environment: Environment
     backdrop: Environment | None = None
     fog: np.ndarray | None = None
+    problem: str = ""
 
 
 def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
     """The light of the scene's World, or the bake to wait for before asking again. Never waits itself.
 
-    Raises NearError where the World cannot be read.
+    Images that are gone are what Cycles makes of them. Raises NearError where the World cannot be read.
     """
     world = _find_world(depsgraph)
     if world is None:
         return WorldLight(environment.uniform((0, 0, 0)))
     if not node_trees.has_tree(world):
         return _with_visibility(world, _plain(world.color, 1.0))
-    _check_images(world)
-    light = read_by_hand(world) or _read_baked(world, depsgraph)
+    problem = _find_problem(world)
+    light = (None if problem else read_by_hand(world)) or _read_baked(world, depsgraph)
     if not isinstance(light, WorldLight):
         return light
-    return replace(_with_visibility(world, light), fog=_read_fog(world))
+    return replace(_with_visibility(world, light), fog=_read_fog(world), problem=problem)
 
 
 def _find_world(depsgraph: bpy.types.Depsgraph) -> Any:
@@ -97,14 +99,15 @@ def _read_fog(world: Any) -> np.ndarray | None:
         return None
 
 
-def _check_images(world: Any) -> None:
-    """Raises NearError for an image that is gone: Cycles would draw it pink."""
+def _find_problem(world: Any) -> str:
+    """A sentence about an image that is gone; "" where none is."""
     for image in node_trees.list_images(world.node_tree):
         # a sequence has no size before one of its frames was shown
         known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
         if not known:
-            raise errors.NearError(f"The World's image {image.name} could not be read.",
-                                   "Find it with File > External Data > Find Missing Files, or choose another.")
+            return (f"The World's image {image.name} could not be read: it is pink, or black. Find it with File > "
+                    "External Data > Find Missing Files, or choose another.")
+    return ""
 
 
 def _exists(image: Any) -> bool:

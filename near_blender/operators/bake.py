@@ -222,6 +222,8 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     depsgraph = context.evaluated_depsgraph_get()
     visible = sync.collect_assets(depsgraph)
     rows = [number for number, each in enumerate(visible.instances) if each["name"] == ob.name_full]
+    if payload.find_hash(ob.near.asset) is None:
+        raise errors.NearError(f"The asset of {ob.name} is not in this file.", "Find the missing library.")
     if not rows:
         raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
     light = world.read_light(depsgraph)

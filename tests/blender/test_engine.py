@@ -309,29 +309,35 @@ def test_damaged_asset_writes_nothing(scene, ball, tmp_path):
     fails(scene, tmp_path, "The asset of Cup is not a complete")
 
 
-def test_missing_payload_writes_nothing(scene, ball, tmp_path):
-    ob = stage.add_asset(ball, "Cup")
-    ob.near.asset = bpy.data.meshes.new("empty")
-    fails(scene, tmp_path, "The asset of Cup is not in this file")
+def warns(scene, folder, capfd, words: str) -> np.ndarray:
+    """A render that draws what there is, with these words. (H, W, 4)."""
+    made = stage.render(scene, folder)["Combined"]
+    assert words in capfd.readouterr().out
+    return made
 
 
-def test_missing_environment_image_writes_nothing(scene, ball, tmp_path):
+def test_without_a_payload_the_others_are_drawn(scene, ball, tmp_path, capfd):
+    scene.render.film_transparent = True
     stage.add_asset(ball)
-    texture = stage.set_environment(scene.world)["TexEnvironment"]
-    texture.image = bpy.data.images.load(str(stage.HDRI / "city.exr"), check_existing=False)
-    texture.image.filepath = str(tmp_path / "gone.exr")
-    fails(scene, tmp_path, "gone|city")
+    alone = stage.render(scene, tmp_path)["Combined"]
+    stage.add_asset(ball, "Cup").near.asset = bpy.data.meshes.new("empty")
+    made = warns(scene, tmp_path, capfd, "The asset of Cup is not in this file")
+    assert alone[..., 3].max() > 0.99 and (made == alone).all()
 
 
-@pytest.mark.parametrize("way", ["cut off", "another file", "empty"])
-def test_damaged_environment_image_writes_nothing(scene, ball, tmp_path, way):
+@pytest.mark.parametrize("way, color", [("gone", (1, 0, 1)), ("cut off", (0, 0, 0)), ("another file", (1, 0, 1)),
+                                        ("empty", (1, 0, 1))])
+def test_an_environment_image_that_is_gone_or_damaged_is_as_in_cycles(scene, ball, tmp_path, way, color, capfd):
     stage.add_asset(ball)
-    data = (stage.HDRI / "city.exr").read_bytes()
-    damaged = {"cut off": data[:len(data) // 3], "another file": b"<html>" * 99, "empty": b""}
-    (tmp_path / "sky.exr").write_bytes(damaged[way])
+    data, file = (stage.HDRI / "city.exr").read_bytes(), tmp_path / "sky.exr"
+    file.write_bytes({"cut off": data[:len(data) // 3], "another file": b"<html>" * 99, "empty": b""}.get(way, data))
+    scene.world.near.resolution = "512"
     texture = stage.set_environment(scene.world)["TexEnvironment"]
-    texture.image = bpy.data.images.load(str(tmp_path / "sky.exr"), check_existing=False)
-    fails(scene, tmp_path, "sky")
+    texture.image = bpy.data.images.load(str(file), check_existing=False)
+    if way == "gone":
+        file.unlink()
+    made = warns(scene, tmp_path, capfd, "The World's image sky.exr could not be read")
+    assert np.allclose(made[0, 0, :3], color, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [(0, 1, 1), (0, 0, 0), (1e-20, 1e-20, 1e-20)])
