@@ -10,7 +10,7 @@ from . import compositing, following, ordinary, payload, photo_options, turntabl
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
-from .operators import jobs, origin, presets
+from .operators import jobs, origin, photos, presets
 
 ENGINE = NearRenderEngine.bl_idname
 
@@ -317,11 +317,18 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.prop(options, "path")
-    column.prop(options, "mask")
-    column.operator("near.correct_matte", icon="BRUSH_DATA", text="Correct Matte (Drawn On)..." if options.hints
-                    else "Correct Matte...")
-    photo_options.draw_options(column, options, photo_options.CAMERA + photo_options.SHAPE)
+    if options.photos:
+        for number, photo in enumerate(options.photos):
+            photos.draw_photo(layout, photo, number)
+        column = layout.column()
+        column.use_property_split = True
+        photo_options.draw_options(column, options, (*photo_options.SHAPE, "refine"))
+    else:
+        column.prop(options, "path")
+        column.prop(options, "mask")
+        column.operator("near.correct_matte", icon="BRUSH_DATA", text="Correct Matte (Drawn On)..." if options.hints
+                        else "Correct Matte...")
+        photo_options.draw_options(column, options, photo_options.CAMERA + photo_options.SHAPE)
     layout.operator_context = "INVOKE_DEFAULT"
     layout.operator("near.remake_asset", icon="FILE_REFRESH")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ._core import hints, shot
 
@@ -74,10 +74,45 @@ class PhotoOptions(ShapeOptions):
         description="Which side the photo shows: 0 is the front, 90 the object's left")
 
 
+# as shot.VIEWS has them, and one for what nobody knows
+_VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which side this one shows")] + [
+    (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shot.VIEWS] + [
+    ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken")]
+
+
+class NEAR_PG_photo(bpy.types.PropertyGroup):
+    """One of several photos of an object."""
+
+    path: StringProperty(name="Photo", subtype="FILE_PATH", description="Picture file")
+    view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
+    mask: StringProperty(
+        name="Mask", subtype="FILE_PATH",
+        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
+    hints: StringProperty(
+        name="Hints", options={"HIDDEN"}, description="What was drawn on the photo to say where the object is")
+    azimuth: FloatProperty(
+        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        description="Which side the photo shows: 0 is the front, 90 the object's left")
+    elevation: FloatProperty(
+        name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
+        description="How far the photo looks down on the object")
+    found: StringProperty(
+        name="Found", options={"HIDDEN"},
+        description="From where the photo seems to be taken, where nobody said it")
+
+
 class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
-    path: StringProperty(name="Photo", subtype="FILE_PATH", description="The photo that the asset was made from")
+    path: StringProperty(
+        name="Photo", subtype="FILE_PATH", description="The photo that the asset was made from, the first of several")
+    photos: CollectionProperty(
+        type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")
+    refine: BoolProperty(
+        name="Refine", default=False,
+        description="Change the colours until the photos come back; views between them become a little worse where the "
+                    "shape is wrong")
 
 
+PHOTO_NAMES = tuple(NEAR_PG_photo.__annotations__)
 NAMES = (*PhotoOptions.__annotations__, *ShapeOptions.__annotations__)
 
 
@@ -106,6 +141,30 @@ def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:
                      hints=None if options.mask else read_hints(options.hints), **angles)
 
 
+def take_photo(photo: Any) -> shot.Shot:
+    """One of several photos, NEAR_PG_photo, with what is known of it."""
+    path, mask = (bpy.path.abspath(text) if text else None for text in (photo.path, photo.mask))
+    angles: Any = {}
+    if photo.view == "ANGLES":
+        angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
+    elif photo.view != "FIND":
+        angles = shot.find_view(photo.view)
+    return shot.Shot(path, mask, hints=None if mask else read_hints(photo.hints), **angles)
+
+
+def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:
+    """Writes into a photo whose view is to be found from where it turned out to be taken, degrees; None: it was left
+    out."""
+    photo.found = ""
+    if photo.view != "FIND":
+        return
+    if angles is None:
+        photo.found = "left out"
+        return
+    photo.azimuth, photo.elevation = (math.radians(angle) for angle in angles)  # to be corrected
+    photo.found = f"{angles[0]:.0f}\u00b0 around, {angles[1]:.0f}\u00b0 up"
+
+
 def read_hints(text: str) -> hints.Hints | None:
     """Hints as write_hints wrote them; None for none, or for what is damaged."""
     try:
@@ -124,9 +183,5 @@ def write_hints(given: hints.Hints) -> str:
     return json.dumps({name: value for name, value in known.items() if value}) if any(known.values()) else ""
 
 
-def register() -> None:
-    bpy.utils.register_class(NEAR_PG_origin)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(NEAR_PG_origin)
+CLASSES = (NEAR_PG_photo, NEAR_PG_origin)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

@@ -6,7 +6,7 @@ Blender's data changes once, when the worker is done, as one undo step. Scripts 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,16 +26,24 @@ INTERVAL = 0.1  # seconds between looks at the worker
 
 @dataclass
 class Origin:
-    """The photo that an asset is made from, path as Blender stores it, and the values of photo_options.NAMES."""
+    """The photo that an asset is made from, path as Blender stores it, and values of photo_options.NEAR_PG_origin.
+    photos: of several the values of photo_options.PHOTO_NAMES, each."""
 
     path: str
     values: dict[str, Any]
+    photos: Sequence[dict[str, Any]] = ()
 
     @classmethod
     def of(cls, path: str, options: Any, finds: dict[str, bool]) -> Origin:
         """As the owner of such properties says. finds: which angles of photo_options.FOUND are found."""
         values = {name: getattr(options, name) for name in photo_options.NAMES}
         return cls(path, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
+
+    @classmethod
+    def of_several(cls, photos: Iterable[Any], options: Any) -> Origin:
+        """Of several photos, photo_options.NEAR_PG_photo."""
+        kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos if photo.path]
+        return cls(kept[0]["path"], {name: getattr(options, name) for name in (*photo_options.SHAPE, "refine")}, kept)
 
 
 @dataclass
@@ -168,7 +176,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.source is not None:
             stand_for(context, ob, creation.source)
         if creation.origin is not None:
-            remember(ob, creation.origin)
+            remember(ob, creation.origin, creation.job.result()["views"])
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels, {len(data) / 1e6:.1f} MB, "
                                   f"{spent:.1f} s")
@@ -176,11 +184,30 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
     return {"CANCELLED"}
 
 
-def remember(ob: Any, origin: Origin) -> None:
-    """Writes down which photo ob's asset was made from, and how."""
+def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = ()) -> None:
+    """Writes down which photos ob's asset was made from, and how. views: from where each turned out to be taken."""
     ob.near.origin.path = origin.path
     for name, value in origin.values.items():
         setattr(ob.near.origin, name, value)
+    ob.near.origin.photos.clear()
+    for values, angles in zip(origin.photos, views or [None] * len(origin.photos)):
+        photo = ob.near.origin.photos.add()
+        for name, value in values.items():
+            setattr(photo, name, value)
+        if views:
+            photo_options.tell_found(photo, angles)
+    if origin.photos:
+        _tell_dialog(ob.near.origin.photos)
+
+
+def _tell_dialog(photos: Iterable[Any]) -> None:
+    """Has the dialog for several photos, when it opens again, show where these turned out to be taken from."""
+    last: Any = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    known = {photo.path: photo for photo in photos}
+    for row in last.photos if last is not None else ():
+        if row.path in known and row.view == "FIND":
+            row.found, row.azimuth, row.elevation = (getattr(known[row.path], name)
+                                                     for name in ("found", "azimuth", "elevation"))
 
 
 def is_idle(operator: type[bpy.types.Operator]) -> bool:

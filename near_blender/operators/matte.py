@@ -30,10 +30,13 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
     bl_description = "Draw on the active asset's photo what of it is the object, in an Image Editor"
     bl_options = {"REGISTER"}
 
+    photo: bpy.props.IntProperty(
+        name="Photo", min=0, description="Which one of several photos, from 0", options={"SKIP_SAVE"})
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         origin = find_origin(context.object)
-        if origin is None or origin.mask or context.window is None:
+        if origin is None or context.window is None or all(each.mask for each in origin.photos or [origin]):
             cls.poll_message_set("The active object was not made from a photo without a mask")
             return False
         if not context.object.is_editable:
@@ -44,9 +47,12 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             name = context.object.name  # another window may have another active object
-            check_picture(Path(bpy.path.abspath(find_origin(context.object).path)))
+            drawn_on = _find_drawn_on(context.object, self.photo)
+            if drawn_on is None or drawn_on.mask:
+                raise errors.NearError("That photo has a mask, or is none of the asset's.", "Choose another one.")
+            check_picture(Path(bpy.path.abspath(drawn_on.path)))
             ops: Any = bpy.ops
-            run_in_editor(context, ops.near.draw_hints, object_name=name)
+            run_in_editor(context, ops.near.draw_hints, object_name=name, photo=self.photo)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -59,17 +65,19 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
 
     object_name: bpy.props.StringProperty(
         name="Object", description="Object whose photo is drawn on", options={"SKIP_SAVE"})
+    photo: bpy.props.IntProperty(
+        name="Photo", min=0, description="Which one of several photos, from 0", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return is_image_editor(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        origin = find_origin(bpy.data.objects.get(self.object_name))
-        if origin is None:
+        drawn_on = _find_drawn_on(bpy.data.objects.get(self.object_name), self.photo)
+        if drawn_on is None:
             return {"CANCELLED"}
-        self._sketch = Sketch(photo_options.read_hints(origin.hints))
-        self._path = bpy.path.abspath(origin.path)
+        self._sketch = Sketch(photo_options.read_hints(drawn_on.hints))
+        self._path = bpy.path.abspath(drawn_on.path)
         self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
         self._job: Any = client.find_matte(self._path, self._sketch.hints)
@@ -169,12 +177,12 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
     def _accept(self, context: bpy.types.Context) -> set[str]:
         """Writes the hints down and makes the asset again."""
         ob: Any = bpy.data.objects.get(self.object_name)
-        origin = find_origin(ob)
+        drawn_on = _find_drawn_on(ob, self.photo)
         self.cancel(context)
-        if origin is None:
+        if drawn_on is None:
             self.report({"WARNING"}, f"{self.object_name} is gone, or has another name")
             return {"CANCELLED"}
-        origin.hints = photo_options.write_hints(self._sketch.hints)
+        drawn_on.hints = photo_options.write_hints(self._sketch.hints)
         if ob.name in context.view_layer.objects:
             context.view_layer.objects.active = ob
             ops: Any = bpy.ops
@@ -188,6 +196,15 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         """Called by Blender too, when another file is opened or the window closed."""
         context.window_manager.event_timer_remove(self._timer)
         self._editor.close()
+
+
+def _find_drawn_on(ob: Any, number: int) -> Any:
+    """The photo of that number among several, or the only one of an object's asset, with its hints; None where it is
+    gone."""
+    origin = find_origin(ob)
+    if origin is None or not origin.photos:
+        return origin
+    return origin.photos[number] if number < len(origin.photos) else None
 
 
 CLASSES = (NEAR_OT_correct_matte, NEAR_OT_draw_hints)

@@ -13,8 +13,10 @@ from bpy.props import BoolProperty
 from .. import client, payload, photo_options, proxy
 from .._core import camera as cameras
 from .._core import errors
+from .._core import shot as shots
 from . import jobs
 from .create import check_picture
+from .photos import take_shots
 from .place import is_object_mode, report_errors
 
 
@@ -42,17 +44,27 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob = context.object
-            options = find_origin(ob)
-            path = Path(bpy.path.abspath(options.path))
-            check_picture(path)
-            if options.mask:
-                check_picture(Path(bpy.path.abspath(options.mask)))
-            finds = {angle: getattr(options, switch) for angle, switch in photo_options.FOUND.items()}
-            job = client.create_from_image([photo_options.take_shot(options, path, finds)], name=ob.name,
-                                           source=path.name, normalize=True, **photo_options.list_arguments(options))
+            taken, options, kept = _read(find_origin(ob))
+            job = client.create_from_image(taken, name=ob.name, source=Path(str(taken[0].picture)).name,
+                                           normalize=True, **options)
             return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
-                            origin=jobs.Origin.of(options.path, options, finds), instead=ob)
+                            origin=kept, instead=ob)
         return {"CANCELLED"}
+
+
+def _read(origin: Any) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
+    """What an asset is made of again: its photos, options of create.create_from_image, and what it is to remember.
+    Raises NearError for what is no picture."""
+    if origin.photos:
+        options = photo_options.list_shape_arguments(origin) | {"refine": origin.refine}
+        return take_shots(origin.photos), options, jobs.Origin.of_several(origin.photos, origin)
+    path = Path(bpy.path.abspath(origin.path))
+    check_picture(path)
+    if origin.mask:
+        check_picture(Path(bpy.path.abspath(origin.mask)))
+    finds = {angle: getattr(origin, switch) for angle, switch in photo_options.FOUND.items()}
+    return ([photo_options.take_shot(origin, path, finds)], photo_options.list_arguments(origin),
+            jobs.Origin.of(origin.path, origin, finds))
 
 
 class NEAR_OT_match_camera(bpy.types.Operator):

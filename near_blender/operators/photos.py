@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import (
-    BoolProperty,
-    CollectionProperty,
-    EnumProperty,
-    FloatProperty,
-    StringProperty,
-)
+from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from bpy.utils import previews
 
 from .. import client, geometry, photo_options
@@ -23,26 +18,8 @@ from . import jobs, landing
 from .create import check_picture, find_mesh
 from .place import is_object_mode, report_errors
 
-# as shot.VIEWS has them, and one for what nobody knows
-_VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which side this one shows")] + [
-    (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shots.VIEWS] + [
-    ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken")]
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
-
-
-class NEAR_PG_photo(bpy.types.PropertyGroup):
-    path: StringProperty(name="Photo", subtype="FILE_PATH", description="Picture file")
-    view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
-    mask: StringProperty(
-        name="Mask", subtype="FILE_PATH",
-        description="Picture that is white on the object; without it, the photo's alpha or its background decides")
-    azimuth: FloatProperty(
-        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
-        description="Which side the photo shows: 0 is the front, 90 the object's left")
-    elevation: FloatProperty(
-        name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
-        description="How far the photo looks down on the object")
 
 
 class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeOption, bpy.types.Operator):
@@ -53,7 +30,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
     bl_options = {"REGISTER"}
 
     photos: CollectionProperty(
-        type=NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides")
+        type=photo_options.NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the photos tell the shape")
@@ -80,24 +57,13 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
 
     def draw(self, context: bpy.types.Context) -> None:
         for photo in self.photos:
-            row = self.layout.row()
-            row.template_icon(icon_value=_find_thumbnail(photo.path), scale=2.5)
-            column = row.column(align=True)
-            column.prop(photo, "path", text="")
-            line = column.row(align=True)
-            line.prop(photo, "view", text="")
-            line.prop(photo, "mask", text="", placeholder="Mask")
-            if photo.view == "ANGLES":
-                line = column.row(align=True)
-                line.prop(photo, "azimuth")
-                line.prop(photo, "elevation")
+            draw_photo(self.layout, photo)
         self.layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         count = sum(bool(photo.path) for photo in self.photos)
         row = self.layout.row()
-        for name, matters in (("symmetry", not self.mesh_object), ("thickness", count < 2 and not self.mesh_object)):
-            part = row.row()
-            part.enabled = matters
-            part.prop(self, name)
+        row.enabled = not self.mesh_object
+        row.prop(self, "symmetry")
+        row.prop(self, "thickness")
         row = self.layout.row()
         part = row.row()
         part.enabled = count > 1
@@ -107,32 +73,47 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            taken = [take_shot(photo) for photo in self.photos if photo.path]
-            if not taken:
-                raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
+            taken = take_shots(self.photos)
             first, mesh = Path(str(taken[0].picture)), None
             if self.mesh_object:
                 mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
                                            refine=self.refine, **photo_options.list_shape_arguments(self))
             where = None if mesh is not None else landing.Landing(landing.find_point(context), self.size)
+            origin = None if mesh is not None else jobs.Origin.of_several(self.photos, self)
             return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False),
-                            landing=where)
+                            origin=origin, landing=where)
         return {"CANCELLED"}
 
 
-def take_shot(photo: NEAR_PG_photo) -> shots.Shot:
-    """A row of the dialog as the worker takes it. Raises NearError for what is no picture."""
-    path, mask = (Path(bpy.path.abspath(text)) if text else None for text in (photo.path, photo.mask))
-    for each in (path, mask):
-        if each is not None:
-            check_picture(each)
-    angles: Any = {}
+def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None) -> None:
+    """A photo of several, to be corrected. number: which one of the active asset's it is, whose matte can be."""
+    row = layout.row()
+    row.template_icon(icon_value=_find_thumbnail(photo.path), scale=2.5)
+    column = row.column(align=True)
+    column.prop(photo, "path", text="")
+    line = column.row(align=True)
+    line.prop(photo, "view", text="")
+    line.prop(photo, "mask", text="", placeholder="Mask")
+    if number is not None and not photo.mask:
+        line.operator("near.correct_matte", text="", icon="BRUSH_DATA").photo = number
     if photo.view == "ANGLES":
-        angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
-    elif photo.view != "FIND":
-        angles = shots.find_view(photo.view)
-    return shots.Shot(str(path), None if mask is None else str(mask), **angles)
+        line = column.row(align=True)
+        line.prop(photo, "azimuth")
+        line.prop(photo, "elevation")
+    elif photo.view == "FIND" and photo.found:
+        column.label(text=photo.found, icon="VIEWZOOM", translate=False)
+
+
+def take_shots(rows: Iterable[Any]) -> list[shots.Shot]:
+    """Photos, NEAR_PG_photo, as the worker takes them. Raises NearError for what is no picture."""
+    chosen = [photo for photo in rows if photo.path]
+    if not chosen:
+        raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
+    for photo in chosen:
+        for text in filter(None, (photo.path, photo.mask)):
+            check_picture(Path(bpy.path.abspath(text)))
+    return [photo_options.take_photo(photo) for photo in chosen]
 
 
 def list_image_empties(scene: bpy.types.Scene) -> list[tuple[str, str]]:
@@ -170,7 +151,7 @@ def _find_thumbnail(path: str) -> int:
     return _thumbnails[str(file)].icon_id
 
 
-CLASSES = (NEAR_PG_photo, NEAR_OT_create_asset_from_photos)
+CLASSES = (NEAR_OT_create_asset_from_photos,)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 

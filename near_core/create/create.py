@@ -35,7 +35,7 @@ from .material import (
 )
 from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
-from .poses import PlacedPhoto, find_known_lens, find_lens, list_shots, place_cameras
+from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
 from .resection import Resection, draw_over, open_resection
 from .shape import carve_solid, extract_surface
@@ -48,6 +48,7 @@ MODEL = "near-mini"
 MATTINGS = ("near", "rembg")
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
+Told = Callable[[list[Angles | None]], None]
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
@@ -87,6 +88,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent,
                       on_preview: Preview | None = None, on_pose: PosePreview | None = None,
+                      on_views: Told | None = None,
                       notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
@@ -112,7 +114,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     where the shape is wrong.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known. on_pose: called with each photo's crop
-    under the lines of the mesh where that was found in it.
+    under the lines of the mesh where that was found in it. on_views: called with the angles of all photos.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -142,6 +144,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         poses = place_cameras(model, shots, pictures, notes, part(progress, 0.2, 0.3))
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
+    if on_views:
+        on_views(list_angles(shots, poses))
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))

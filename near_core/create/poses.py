@@ -21,6 +21,9 @@ from .view import estimate_elevation
 MOST = 24  # photos of one object
 
 
+Angles = tuple[float, float]  # degrees, azimuth and elevation as Shot has them
+
+
 @dataclass(frozen=True, eq=False)
 class PlacedPhoto:
     """A photo that is used. camera: of its crop."""
@@ -46,6 +49,17 @@ def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot
         return shots
     return [shot if shot.camera is not None else replace(shot, azimuth=azimuth + 360 * number / len(shots))
             for number, shot in enumerate(shots)]
+
+
+def list_angles(shots: Sequence[Shot], placed: Sequence[PlacedPhoto]) -> list[Angles | None]:
+    """From where each photo turned out to be taken; None for one that was left out."""
+    cameras = {id(each.shot): each.camera for each in placed}
+    return [_find_angles(cameras[id(shot)]) if id(shot) in cameras else None for shot in shots]
+
+
+def _find_angles(camera: Camera) -> Angles:
+    x, y, z = camera.position
+    return float(np.degrees(np.arctan2(x, -y))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
 def find_lens(shot: Shot) -> float:

@@ -229,15 +229,16 @@ class Operations:
         return {"asset": asset.to_bytes(made)}
 
     def create_image(self, request: Request) -> dict[str, Any]:
-        """The bytes of the asset of photos; sends the matte and the crop as soon as they are known."""
-        engine = self._open_engine()
+        """The bytes of the asset of photos, and the angles they turned out to be taken from, [] where nobody asks;
+        sends the matte and the crop as soon as they are known."""
+        engine, views = self._open_engine(), []
 
         def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
             request.send("preview", matte=matte, crop=crop)
 
         made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
-                                        **request["options"])
-        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes)}
+                                        on_views=views.extend, **request["options"])
+        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes), "views": views}
 
     def find_matte(self, request: Request) -> dict[str, Any]:
         """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many

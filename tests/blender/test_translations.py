@@ -8,10 +8,9 @@ import bpy
 import pytest
 
 from near_blender import looks, photo_options, preferences_panel, properties, translations
-from near_blender.operators import photos
 
 ROOT = Path(__file__).resolve().parents[2] / "near_blender"
-GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photos.NEAR_PG_photo,
+GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photo_options.NEAR_PG_photo,
           preferences_panel.NEAR_AP_preferences)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.create.poses import list_shots, place_cameras
+from near_core.create.poses import list_angles, list_shots, place_cameras
 from near_core.create.shot import Shot, find_view
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
@@ -37,7 +37,11 @@ def test_what_is_there_twice_and_what_does_not_fit_is_named_and_left_out(model):
     other, _ = photographed((180,), balls=np.array([[0.0, 0, 0.2, 0.1], [0.0, 0, -0.3, 0.1]]))
     shots = [Shot(f"{n}.png", camera=camera) for n, camera in enumerate(whole)]
     notes: list[str] = []
-    made = place_cameras(model, [*shots, shots[0]], [*photos[:2], other[0], photos[3], photos[0]], notes)
+    shots.append(Shot("0.png", camera=whole[0]))
+    made = place_cameras(model, shots, [*photos[:2], other[0], photos[3], photos[0]], notes)
+    angles = list_angles(shots, made)
+    assert np.allclose(angles[:2], [(0, 12), (90, 12)]) and np.allclose(angles[3], (-90, 12))
+    assert (angles[2], angles[4]) == (None, None)
     assert [each.shot.picture for each in made] == ["0.png", "1.png", "3.png"]
     assert len(notes) == 2 and "0.png is there twice" in notes[0] and "2.png does not fit" in notes[1]
 

@@ -1,14 +1,13 @@
 """Several photos become one asset: the list of the dialog, the scene's image empties, what is refused."""
 
 import math
-from typing import Any
 
 import bpy
 import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import payload
+from near_blender import payload, photo_options
 from near_blender.operators import photos
 
 
@@ -25,7 +24,8 @@ def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
 
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
-    return {"name": "", "path": path, "view": view, "mask": "", "azimuth": 0.0, "elevation": 0.0}
+    return {"name": "", "path": path, "view": view, "mask": "", "hints": "", "azimuth": 0.0, "elevation": 0.0,
+            "found": ""}
 
 
 @pytest.mark.parametrize("rotation, view", [
@@ -51,11 +51,37 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
         if "no trained photo networks" in str(error):
             pytest.skip("the photo networks are not trained yet")
         raise
+    told = bpy.context.object.near.origin
+    assert [photo.path for photo in told.photos] == [front, side] and told.symmetry == "ON"
     place = payload.decode_asset(bpy.context.object).surfels.position
     wide, deep, high = np.ptp(place, 0)
     assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
     upper = place[place[:, 2] > 0.2, 0]
     assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
+
+
+@pytest.mark.slow
+def test_a_view_that_is_not_known_is_found_when_it_is_made_again(tmp_path):
+    front, side = save_egg(tmp_path / "front.png"), save_egg(tmp_path / "side.png", width=0.2)
+    bpy.ops.near.create_asset_from_photos(photos=[row(front, "FRONT"), row(side, "RIGHT")])
+    told = bpy.context.object.near.origin
+    told.photos[1].view = "FIND"
+    assert bpy.ops.near.remake_asset() == {"FINISHED"}
+    assert [bool(photo.found) for photo in told.photos] == [False, True]
+    assert len(bpy.data.objects) == 1 and f"{math.degrees(told.photos[1].azimuth):.0f}\u00b0" in told.photos[1].found
+
+
+def test_what_was_found_is_told_and_can_be_corrected():
+    owner = bpy.data.objects.new("Owner", None)
+    for view in ("FRONT", "FIND", "FIND"):
+        owner.near.origin.photos.add().view = view
+    told = owner.near.origin.photos
+    for photo, angles in zip(told, [(3.0, 12.0), (88.0, 14.0), None]):
+        photo_options.tell_found(photo, angles)
+    assert [photo.found for photo in told] == ["", "88\u00b0 around, 14\u00b0 up", "left out"]
+    assert photo_options.take_photo(told[1]).azimuth is None, "to be found again, unless it is corrected"
+    told[1].view = "ANGLES"
+    assert photo_options.take_photo(told[1]).azimuth == pytest.approx(88)
 
 
 @pytest.mark.parametrize("chosen, words", [
@@ -74,20 +100,16 @@ def test_a_photo_that_must_be_converted_is_named(tmp_path):
 
 
 def test_a_row_says_from_where_its_photo_was_taken(tmp_path):
-    path = save_egg(tmp_path / "egg.png")
-    scene: Any = bpy.types.Scene
-    scene.near_test_rows = bpy.props.CollectionProperty(type=photos.NEAR_PG_photo)
-    try:
-        made = bpy.context.scene.near_test_rows.add()
-        made.path, made.view, made.azimuth, made.elevation = path, "ANGLES", math.radians(-40), math.radians(25)
-        shot = photos.take_shot(made)
-        assert (shot.azimuth, shot.elevation) == pytest.approx((-40, 25)) and shot.mask is None
-        made.view = "RIGHT"
-        assert photos.take_shot(made).azimuth == 90 and photos.take_shot(made).elevation is None
-        made.view = "FIND"
-        assert photos.take_shot(made).azimuth is None
-    finally:
-        del scene.near_test_rows
+    owner = bpy.data.objects.new("Owner", None)
+    made = owner.near.origin.photos.add()
+    made.path, made.view = save_egg(tmp_path / "egg.png"), "ANGLES"
+    made.azimuth, made.elevation = math.radians(-40), math.radians(25)
+    shot = photo_options.take_photo(made)
+    assert (shot.azimuth, shot.elevation) == pytest.approx((-40, 25)) and shot.mask is None
+    made.view = "RIGHT"
+    assert photo_options.take_photo(made).azimuth == 90 and photo_options.take_photo(made).elevation is None
+    made.view = "FIND"
+    assert photo_options.take_photo(made).azimuth is None
 
 
 def test_a_meshs_shape_takes_the_colours_of_two_photos(tmp_path):
