@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         attention,
         ggx,
         grid,
+        lamps,
         library,
         microfacets,
         smooth,
@@ -28,6 +29,7 @@ else:
     attention = importlib.import_module(f"{_name}.attention")
     ggx = importlib.import_module(f"{_name}.ggx")
     grid = importlib.import_module(f"{_name}.grid")
+    lamps = importlib.import_module(f"{_name}.lamps")
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")
     smooth = importlib.import_module(f"{_name}.smooth")

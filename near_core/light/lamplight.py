@@ -10,13 +10,13 @@ from functools import partial
 import numpy as np
 
 from .._kernels import grid
+from .._kernels import lamps as _kernels
 from ..asset import CELL, Surfels
 from ..scene import Lamp, Occluders
 from . import lamps as _lamps
-from . import principled
 from .config import LampConfig
 from .lamps import LampPoints
-from .shadows import Surroundings, see_lamp, see_lamp_from_points
+from .shadows import Surroundings, see_lamp_from_points
 from .transport import Transport
 
 AT_ONCE = 32768  # surfels that look at a lamp together
@@ -93,36 +93,32 @@ def _reach(transport: Transport, lamp: Lamp, side: int, matrix: np.ndarray, posi
            around: Surroundings, config: LampConfig, threads: int) -> LampReach:
     middle, size = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     points = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, size, config.point_angle, config.sides))
-    arrives, share = np.empty((2, len(position)), np.float32)
-    for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
-        arrives[rows] = _gather(points, position[rows], normal[rows]).sum(1)
-        share[rows] = _trace(transport, lamp, side, rows, matrix, position[rows], normal[rows], around, config, threads)
+    arrives, share = _kernels.light(points.kernel, position, normal, threads=threads), np.ones_like(position[:, 0])
+    if lamp.shadow:
+        for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
+            share[rows] = _trace(transport, lamp, side, rows, matrix, position[rows], normal[rows], around, config,
+                                 threads)
     return LampReach(points, arrives, share)
-
-
-def _gather(points: LampPoints, position: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Irradiance from each point over the lamp's colour, (K, N)."""
-    direction, _, strength = points.reach(position)
-    return np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
 
 
 def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
            normal: np.ndarray, around: Surroundings, config: LampConfig, threads: int) -> np.ndarray:
     """The share of a lamp's light that arrives at surfels at index (K,), (K,) float32. Neighbours look at other points
     of it."""
-    if not lamp.shadow:
-        return np.ones(len(position), np.float32)
-    points = _lamps.sample(lamp, matrix[:3, 3], side * config.patterns)
-    if len(points) > 1:
-        points = points.take(_scatter(index, side, config.patterns))
-    direction, distance, strength = points.reach(position)
-    weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
-    rays = np.flatnonzero(weight)
-    seen = np.zeros(weight.shape, np.float32)
-    seen.ravel()[rays] = see_lamp(
-        lamp, transport.traced, matrix, transport.find_origins(index[rays // weight.shape[1]]),
-        direction.reshape(-1, 3).take(rays, 0), distance.take(rays), around, threads)
-    return np.einsum("kn,kn->k", seen, weight) / np.maximum(weight.sum(1), 1e-20)
+    points, lattice = _lamps.sample(lamp, matrix[:3, 3], side * config.patterns), transport.traced
+    origin, others = transport.find_origins(index), around.has_others(lamp)
+    rays = _kernels.trace(lattice, points.kernel, side if len(points) > 1 else 1, index.astype(np.int32), origin,
+                          position, normal, np.linalg.inv(matrix[:3, :3]), own=around.shadows_itself(lamp), kept=others,
+                          threads=threads)
+    left = np.flatnonzero(rays.weight)
+    if not others or not len(left):
+        return rays.share
+    start = lattice.position.take(origin, 0) + lattice.normal.take(origin, 0) * np.float32(lattice.lift * lattice.cell)
+    start = start @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
+    seen = rays.weight.copy()
+    seen.ravel()[left] *= ~around.block(lamp, start.take(left // seen.shape[1], 0),
+                                        rays.direction.reshape(-1, 3).take(left, 0), rays.distance.take(left))
+    return rays.share * seen.sum(1) / np.maximum(rays.weight.sum(1), 1e-20)
 
 
 def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
@@ -161,53 +157,21 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
     return made
 
 
-def _scatter(index: np.ndarray, side: int, times: int) -> np.ndarray:
-    """For each of K surfels one point in every cell of side x side, each of times x times points. (K, side^2) int."""
-    cell = np.arange(side * side)
-    draw = np.random.default_rng(int(index[0])).integers(0, times, (2, len(index), side * side))
-    return (cell // side * times + draw[0]) * side * times + cell % side * times + draw[1]
-
-
-def find_irradiance(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray
-                    ) -> tuple[np.ndarray, np.ndarray]:
-    """Irradiance of the traced lamps at K points of the asset, with nothing in the way and as much of each as arrives
-    (K, L): (K, 3) each."""
+def light_points(light: LampLight, points: Surfels, arrives: np.ndarray, view: np.ndarray, matrix: np.ndarray,
+                 rotation: np.ndarray, least_roughness: float) -> tuple[np.ndarray, np.ndarray]:
+    """What comes of the traced lamps to K points of an asset, with nothing in the way and as much of each as arrives
+    (K, L): irradiance (2, K, 3), and what is mirrored towards view (K, 3), asset frame, (2, K, 2, 3) for F0 and F90."""
     position = points.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    normal = points.shading_normal @ rotation.T.astype(np.float32)
-    opened, direct = np.zeros((2, len(points), 3), np.float32)
+    turn, count = rotation.T.astype(np.float32), len(points)
+    normal, view = points.shading_normal @ turn, view @ turn
+    irradiance, mirrored = np.zeros((2, count, 3), np.float32), np.zeros((2, count, 2, 3), np.float32)
     for whole, share in zip(light.points, arrives.T):
-        sent = _gather(whole, position, normal).sum(1)
-        color = (whole.lamp.color * whole.lamp.diffuse).astype(np.float32)
-        opened += sent[:, None] * color
-        direct += (sent * share)[:, None] * color
-    return opened, direct
-
-
-def reflect(light: LampLight, surfels, index: np.ndarray, view: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
-            least_roughness: float) -> np.ndarray:
-    """What surfels mirror of the traced lamps towards the camera, with nothing in the way and as it is: (2, K, 2, 3)
-    for F0 and F90."""
-    turn = rotation.astype(np.float32)
-    position = surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    out = np.zeros((2, len(index), 2, 3), np.float32)
-    for number, points in enumerate(light.points):
-        direction, distance, strength = points.reach(position)
-        wide = points.width / (np.float32(1) if points.lamp.kind == "sun" else np.maximum(distance, points.least))
-        each = reflect_points(surfels, view, direction @ turn, wide, least_roughness)  # (K, N, 2)
-        sent = np.einsum("knf,kn->kf", each, strength)[..., None] * (
-            points.lamp.color * points.lamp.specular).astype(np.float32)
-        out[0] += sent
-        out[1] += sent * light.lit[index, number][:, None, None]
-    return out
-
-
-def reflect_points(surfels, view: np.ndarray, directions: np.ndarray, wide: np.ndarray,
-                   least_roughness: float) -> np.ndarray:
-    """terms.reflect_directions for directions (K, N, 3) of each surfel's own, blurred by their width (K, N) radians."""
-    normal = surfels.shading_normal
-    alpha = np.maximum(surfels.roughness, least_roughness)[:, None] ** 2
-    alpha2 = np.minimum(alpha ** 2 + (wide / 4) ** 2, 1)
-    nl = np.maximum(np.einsum("knc,kc->kn", directions, normal), 0)
-    nv = np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
-    vl = np.clip(np.einsum("knc,kc->kn", directions, view), -1, 1)
-    return principled.reflect(nl, nv, vl, alpha2)
+        lamp = whole.lamp
+        sent, glare = _kernels.mirror(whole.kernel, position, normal, view, points.roughness, least_roughness,
+                                      threads=1)
+        colored = sent[:, None] * (lamp.color * lamp.diffuse).astype(np.float32)
+        shining = glare[..., None] * (lamp.color * lamp.specular).astype(np.float32)
+        for sums, each in ((irradiance, colored), (mirrored, shining)):
+            sums[0] += each
+            sums[1] += each * share.reshape(-1, *(1,) * (each.ndim - 1))
+    return irradiance, mirrored

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .._kernels import lamps
 from ..directions import unit
 from ..image import luminance
 from ..scene import Environment, Lamp
@@ -31,23 +33,18 @@ class LampPoints:
     def __len__(self) -> int:
         return len(self.position)
 
-    def take(self, index: np.ndarray) -> LampPoints:
-        """Some of them, (K, n) integers: another choice of n for each of K surfels."""
-        return LampPoints(self.lamp, self.position[index], self.least, self.width)
-
     def reach(self, position: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What arrives at places (K, 3) float32, metres, world, with nothing in the way.
 
         Returns direction (K, N, 3) unit, towards the points; distance (K, N) metres, infinite for a sun; and strength
         (K, N): irradiance that faces a point, over the lamp's colour.
         """
-        count = self.position.shape[-2]
+        count = len(self.position)
         if self.lamp.kind == "sun":
             direction = np.broadcast_to(self.position, (len(position), count, 3))
             shape = direction.shape[:2]
             facing = self.position @ unit(self.lamp.matrix[:3, 2]).astype(np.float32)
-            share = 1 / (count * facing.mean(-1, keepdims=True))
-            return direction, np.full(shape, np.inf, np.float32), np.broadcast_to(share, shape)
+            return direction, np.full(shape, np.inf, np.float32), np.full(shape, 1 / facing.sum(), np.float32)
         away = self.position - position[:, None]
         distance = np.maximum(np.sqrt(np.einsum("knc,knc->kn", away, away)), 1e-6)
         direction = away / distance[..., None]
@@ -58,14 +55,38 @@ class LampPoints:
         return direction, distance, strength
 
 
+    @cached_property
+    def kernel(self) -> lamps.Emitter:
+        """The same as kernels take it."""
+        lamp, count, matrix = self.lamp, len(self), self.lamp.matrix[:3, :3]
+        if lamp.kind == "sun":
+            facing = self.position @ unit(matrix[:, 2]).astype(np.float32)
+            return lamps.Emitter("sun", self.position, self.least, self.width, 1 / float(facing.sum()))
+        if lamp.kind == "area":
+            return lamps.Emitter("area", self.position, self.least, self.width, 1 / (math.pi * count), axis=_face(lamp),
+                                spread=min(max(lamp.spread, 1e-3), math.pi) / 2)
+        points = lamps.Emitter(lamp.kind, self.position, self.least, self.width, 1 / (4 * math.pi * count),
+                               lamp.position)
+        if lamp.kind == "point":
+            return points
+        edge = math.cos(min(lamp.spot_angle, math.pi) / 2)
+        return replace(points, local=-np.linalg.inv(matrix), edge=edge, softness=max((1 - edge) * lamp.blend, 1e-4))
+
+
+def _face(lamp: Lamp) -> np.ndarray:
+    """(3,) unit, away from where an area shines."""
+    matrix = lamp.matrix[:3, :3]
+    axis = unit(np.cross(matrix[:, 0], matrix[:, 1]))
+    return axis if matrix[:, 2] @ axis > 0 else -axis
+
+
 def shine(lamp: Lamp, direction: np.ndarray) -> Any:
     """Watts per steradian of a whole lamp's watt, for unit directions (..., 3) from places towards it, world."""
     if lamp.kind == "point":
         return np.float32(1 / (4 * math.pi))
     matrix = lamp.matrix[:3, :3]
     if lamp.kind == "area":
-        axis = unit(np.cross(matrix[:, 0], matrix[:, 1])).astype(np.float32)
-        cosine = np.maximum(direction @ (axis if matrix[:, 2] @ axis > 0 else -axis), 0)
+        cosine = np.maximum(direction @ _face(lamp).astype(np.float32), 0)
         return cosine * _spread(lamp.spread, cosine) / np.float32(math.pi)
     local = unit(-direction @ np.linalg.inv(matrix).T.astype(np.float32))  # its scale makes the cone an ellipse
     edge = math.cos(min(lamp.spot_angle, math.pi) / 2)

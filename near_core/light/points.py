@@ -4,7 +4,7 @@ of the light itself is worked out for each."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -241,8 +241,6 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among:
     if lit.skin is not None:
         arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.foot,
                                     lit.around)
-    opened, direct = lamplight.find_irradiance(lit.lamps, points, arrives, lit.matrix, lit.rotation)
-    light = replace(lit.lamps, lit=arrives)
-    mirrored = lamplight.reflect(light, points, np.arange(len(points)), view, lit.matrix, lit.rotation,
-                                 lit.transport.config.spot_roughness)
+    (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
+                                                        lit.transport.config.spot_roughness)
     return (np.stack([opened, direct, bounced], 1), np.stack([mirrored[0], mirrored[1] + among], 1))

@@ -62,6 +62,10 @@ class Surroundings:
         others = self.others if self.between is None else [self.others[row] for row in self.between[lamp.key]]
         return [each for each in others if each.name not in lamp.unblocked_by]
 
+    def has_others(self, lamp: Lamp) -> bool:
+        """Whether anything but the asset may stand in a lamp's way."""
+        return self.occluders is not None or bool(self.find_others(lamp))
+
     def shadows_itself(self, lamp: Lamp) -> bool:
         """Whether the asset stands in its own way to a lamp."""
         return self.casts and self.name not in lamp.unblocked_by
@@ -108,34 +112,12 @@ def _meet_cube(start: np.ndarray, along: np.ndarray, end: np.ndarray) -> np.ndar
     return leave > enter
 
 
-def see_lamp(lamp: Lamp, lattice: grid.Grid, matrix: np.ndarray, index: np.ndarray, direction: np.ndarray,
-             distance: np.ndarray, around: Surroundings, threads: int = 0) -> np.ndarray:
-    """Which rays from surfels to points of a lamp meet nothing. (K,) bool.
-
-    matrix: (4, 4), asset frame -> world. index: (K,) int32, the surfels that rays leave.
-    direction: (K, 3) float32 unit, world. distance: (K,) float32, metres.
-    """
-    normal = lattice.normal.take(index, 0)
-    along, length = _measure(direction @ np.linalg.inv(matrix)[:3, :3].T.astype(np.float32))
-    seen = np.einsum("kc,kc->k", normal, along) > 0
-    rows = np.flatnonzero(seen)
-    normal, position = normal.take(rows, 0), lattice.position.take(index[rows], 0)
-    if around.shadows_itself(lamp):
-        _, met = lattice.trace(position, along.take(rows, 0), normal=normal, threads=threads)
-        free = np.flatnonzero(met >= distance.take(rows) * length.take(rows))
-        seen[rows] = False
-        rows, normal, position = rows.take(free), normal.take(free, 0), position.take(free, 0)
-    lifted = position + normal * np.float32(lattice.lift * lattice.cell)
-    origin = lifted @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    seen[rows] = ~around.block(lamp, origin, direction.take(rows, 0), distance.take(rows))
-    return seen
-
-
 def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
                          direction: np.ndarray, distance: np.ndarray, lift: float, around: Surroundings) -> np.ndarray:
-    """The same from points of a skin, through its own triangles. (K,) bool.
+    """Which rays from points of a skin to points of a lamp meet nothing, its own triangles neither. (K,) bool.
 
-    position, normal: (K, 3) float32, asset frame, normals by winding. lift: asset units that origins rise.
+    matrix: (4, 4), asset frame -> world. position, normal: (K, 3) float32, asset frame, normals by winding. direction:
+    (K, 3) float32 unit, world. distance: (K,) float32, metres. lift: asset units that origins rise.
     """
     lifted = position + normal * np.float32(lift)
     seen = np.ones(len(position), bool)

@@ -83,7 +83,8 @@ def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotat
     matrix: (4, 4), rotation: (3, 3), asset frame -> world. rays: specular ones per surfel.
     """
     surfels, index, view = shaded.surfels, shaded.index, shaded.view
-    opened, traced = lamplight.reflect(lamps, surfels, index, view, matrix, rotation, prepared.config.spot_roughness)
+    _, (opened, traced) = lamplight.light_points(lamps, surfels, lamps.lit[index], view, matrix, rotation,
+                                                 prepared.config.spot_roughness)
     among = trace_among(prepared, lamps, shaded, rays, threads)
     irradiance = np.stack([lamps.open[index], lamps.direct[index], lamps.bounced[index]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kernels import around, attention, ggx, grid, library, smooth, specular, splat, splat_gradients, triangles
+from kernels import around, attention, ggx, grid, lamps, library, smooth, specular, splat, splat_gradients, triangles
 from tests.drawing import make_drawing
 
 # the others are tried in test_attention and test_splat
@@ -26,6 +26,6 @@ def test_threads_change_no_bit(monkeypatch):
     monkeypatch.setattr(library.Kernel, "__call__", call_thrice)
     draw(2)
     ggx.prefilter(ggx.build_pyramid(np.random.default_rng(0).random((16, 32, 3), np.float32)), np.float32([0.1]), 8)
-    rooms = around, attention, ggx, grid, smooth, specular, splat, splat_gradients, triangles
+    rooms = around, attention, ggx, grid, lamps, smooth, specular, splat, splat_gradients, triangles
     exported = {each.name for room in rooms for each in vars(room).values() if isinstance(each, library.Kernel)}
     assert seen | OTHERS >= exported, exported - seen
