@@ -1,1 +1,1 @@
-"""Time and memory: bench of the engine, published of the full-size networks; lock keeps the machine quiet."""
+"""Time and memory: bench of the engine, part by part; published of its large networks; lock keeps it quiet."""

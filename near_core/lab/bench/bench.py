@@ -1,4 +1,4 @@
-"""The verb bench: how long things take and how much memory they need, on this machine, medians of several runs."""
+"""The verb bench: how long things take, beside what else could be used, and how much memory they need."""
 
 from __future__ import annotations
 
@@ -6,65 +6,76 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ... import __version__, files
 from ..._kernels import library
-from ...create import create
 from ...errors import NearError
 from ...models.mini import runtime
-from . import lock
-from .inputs import SAMPLES, make_meshes
-from .measurements import MEASUREMENTS
+from ..options import add_options, read_config
+from . import latency, lock, phases, race, results, scale, splatting
+from .config import BenchConfig
+from .inputs import SAMPLES
 
-# what the project promises on two cores; seconds, and GB for memory
-GOALS = {"camera_512": 0.15, "camera_1080p": 0.4, "rotated_world_extra": 0.04, "new_map": 0.3, "mesh_to_asset": 5.0,
-         "photo_to_asset": 20.0, "crowd_1000_moved": 5.0, "crowd_memory_gb": 3.0,
-         "moved_camera_360p": 0.6, "worker_ready": 3.0, "worker_memory_gb": 1.5}
+PARTS = {"cycles": race.measure, "splatting": splatting.measure, "phases": phases.measure, "scale": scale.measure,
+         "latency": latency.measure}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core bench`."""
-    parser.add_argument("--json", type=Path, metavar="R.json", help="where the numbers go; default: nowhere")
-    parser.add_argument("--runs", type=int, default=7, metavar="N",
-                        help="of each measurement, of which the median counts; default: 7")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; default: 0, all")
-    parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto",
-                        help="auto: the trained model where there is one (default); transport: light transport alone; "
-                             "split-sum: prefiltered light without shadows")
-    parser.add_argument("--only", choices=MEASUREMENTS, action="append",
-                        help="what is measured; may be given again; default: everything")
+    add_options(parser, BenchConfig)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measures, prints a table and writes it as JSON."""
+    """Measures part by part; after each row what is known goes to the JSON file, so that a run may be stopped."""
+    config = read_config(BenchConfig, args)
+    if unknown := [name for name in config.parts if name not in PARTS]:
+        raise NearError(f"There is no part {unknown[0]!r}.", f"Choose of {', '.join(PARTS)}.")
     if not (SAMPLES / "keg.glb").is_file():
         raise NearError("The sample mesh is not there.", "Run bench in a checkout of the project.")
-    result: dict = {"machine": _describe_machine(args.threads), "measured": {}}
+    known = config.json is not None and config.json.is_file()
+    result = files.read_json(config.json, "Choose another file.") if known else {}
     with lock.exclusive():
-        small, large = (create.create_from_mesh(shape, name=name) for name, shape in make_meshes().items())
-        for name in args.only or MEASUREMENTS:
-            print(f"measuring {name}", file=sys.stderr, flush=True)
-            result["measured"] |= MEASUREMENTS[name](args, small, large)
-    result["goals"] = GOALS
-    print("\n".join(_format(name, value) for name, value in result["measured"].items()))
-    if args.json:
-        files.write(args.json, json.dumps(result, indent=1))
+        for part in config.parts:
+            for name, row in _measure(part, config):
+                found = result.setdefault(part, {"rows": {}})
+                found["machine"], found["rows"][name] = describe_machine(config.threads), row
+                if config.json:
+                    files.write(config.json, json.dumps(result, indent=1))
+    if config.plots:
+        results.write(result, config.plots)
     return 0
 
 
-def _format(name: str, value: float) -> str:
-    goal = next((goal for key, goal in GOALS.items() if name == key or name.startswith(f"{key}_n")), None)
-    verdict = "" if goal is None else f"   goal {goal:g}: {'met' if value <= goal else 'MISSED'}"
-    return f"{name:<34}{value:10.4f}{verdict}"
+def _measure(part: str, config: BenchConfig) -> Iterator[tuple[str, dict]]:
+    """A part's rows, each with how much else the machine had to do: the mean of waiting processes over a minute."""
+    for name, row in PARTS[part](config):
+        row["load"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0
+        shown = "  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                          for key, value in row.items() if isinstance(value, int | float | str))
+        print(f"{part}: {name}: {shown}", file=sys.stderr, flush=True)
+        yield name, row
 
 
-def _describe_machine(threads: int) -> dict:
+def describe_machine(threads: int) -> dict:
+    """Processor, instruction set, versions, commit: what ratios hold on."""
     model = ""
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=SAMPLES, capture_output=True, text=True)
     return {"cpu": model or platform.processor(), "cores": os.cpu_count(), "threads": threads or os.cpu_count(),
-            "isa": library.isa(), "python": platform.python_version(), "near": __version__,
-            "networks": list(runtime.NearMini().graphs)}
+            "isa": library.isa(), "system": platform.system(), "python": platform.python_version(),
+            **{name: _find_version(name) for name in ("numpy", "onnxruntime", "embreex", "bpy")},
+            "near": __version__, "commit": commit.stdout.strip(), "networks": sorted(runtime.NearMini().graphs)}
+
+
+def _find_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

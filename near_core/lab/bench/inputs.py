@@ -14,7 +14,6 @@ from ...scene import Environment, Instance, camera
 from ...scene.environment import turn_z
 
 SAMPLES = Path(__file__).resolve().parents[3] / "near_blender" / "assets"
-SIZES = {"512": (512, 512), "1080p": (1920, 1080), "360p": (640, 360)}
 
 
 def make_meshes() -> dict[str, mesh.Mesh]:

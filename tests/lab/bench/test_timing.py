@@ -1,0 +1,28 @@
+"""Where time goes: calls are counted without what they call."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from near_core.lab.bench.timing import divide, read_peak_memory, time_call
+
+
+def test_time_is_divided_among_calls_without_those_inside():
+    work = SimpleNamespace(inner=lambda: time.sleep(0.02), outer=lambda: (time.sleep(0.01), work.inner()))
+    before = work.outer
+    with divide({"a": [(work, "outer")], "b": [(work, "inner")]}) as spent:
+        whole = time_call(lambda n: work.outer())
+    assert spent["a"] >= 0.01 and spent["b"] >= 0.02 and spent["a"] + spent["b"] <= whole
+    assert work.outer is before
+
+    def fail():
+        raise ValueError
+    work.outer = fail
+    with pytest.raises(ValueError), divide({"a": [(work, "outer")]}):
+        work.outer()
+    assert work.outer is fail
+
+
+def test_memory_is_that_of_this_process():
+    assert 0.01 < read_peak_memory() < 1000
