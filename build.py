@@ -189,7 +189,7 @@ def library(options: argparse.Namespace) -> int:
 
 def only_setup(options: argparse.Namespace) -> int:
     """Makes the environment and builds the kernels, nothing else."""
-    setup(EXTRAS + (("cuda",) if options.cuda else ()))
+    setup(EXTRAS + tuple(name for name in ("cuda", "fuzz") if getattr(options, name)))
     return 0
 
 
@@ -240,7 +240,9 @@ def main() -> int:
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
     command("library", library, takes_rest=True)
-    command("setup", only_setup).add_argument("--cuda", action="store_true", help="add what full-size networks need")
+    parts = command("setup", only_setup)
+    parts.add_argument("--cuda", action="store_true", help="add what full-size networks need")
+    parts.add_argument("--fuzz", action="store_true", help="add what tests/attacks/guided.py needs")
     command("clean", clean).add_argument("--all", action="store_true", help="the environment and downloads too")
     options, rest = parser.parse_known_args()
     options.rest = rest

@@ -94,7 +94,7 @@ def is_said_well(error: NearError) -> bool:
     return error.what.endswith(".") and error.fix.endswith(".") and "\n" not in str(error) and len(str(error)) < 500
 
 
-def _read(target, data: bytes, folder: str, intact: bool = False) -> str:
+def read(target, data: bytes, folder: str, intact: bool = False) -> str:
     """What is wrong with how a reader takes some bytes, "" for nothing."""
     path = Path(folder) / f"case{target.suffix}"
     path.write_bytes(data)
@@ -142,11 +142,11 @@ def _run(inputs: list[Input]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in {each.target for each in inputs}:
             for data in TARGETS[name].intact():  # what is loaded at the first use does not count
-                if said := _read(TARGETS[name], data, folder, intact=True):
+                if said := read(TARGETS[name], data, folder, intact=True):
                     raise SystemExit(f"an intact example of {name} {said}")
         for number, each in enumerate(inputs):
             out.write(f"{number}\n")
-            if what := _read(TARGETS[each.target], each.make(), folder):
+            if what := read(TARGETS[each.target], each.make(), folder):
                 out.write(f"{number} {what}\n")
 
 
