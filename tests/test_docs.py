@@ -34,7 +34,16 @@ def test_files_exist(path):
     words = re.findall(r"`([^`\s]+)`", path.read_text())
     named = [word for word in words if word.startswith(ROOMS) and not re.search(r"[<A-Z*]", word)]
     for word in named:
-        assert (ROOT / word).exists(), word
+        file, _, test = word.partition("::")
+        assert (ROOT / file).exists(), word
+        assert not test or f"\ndef {test}(" in (ROOT / file).read_text(), word
+
+
+def test_each_promise_names_a_test():
+    """Rows of the tables: what is promised, what keeps it."""
+    rows = re.findall(r"^\| (?!promise |--)(.+) \| (.+) \|$", (ROOT / "docs/promises.md").read_text(), re.M)
+    assert len(rows) > 12
+    assert not [promise for promise, kept in rows if "::test_" not in kept]
 
 
 @TEXTS
