@@ -16,7 +16,7 @@ from ..scene import Lamp, Occluders
 from . import lamps as _lamps
 from .config import LampConfig
 from .lamps import LampPoints
-from .shadows import Surroundings, see_lamp_from_points
+from .shadows import Feet, Surroundings, see_lamp_from_points
 from .transport import Transport
 
 AT_ONCE = 32768  # surfels that look at a lamp together
@@ -122,11 +122,11 @@ def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matri
 
 
 def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
-            skin: Occluders, foot: np.ndarray, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
+            skin: Occluders, feet: Feet, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
     """How much of each traced lamp arrives at K points of a skin, (K, L) float32, where the surfels around them say
     `arrives`: small lamps cast shadows with edges finer than surfels, so rays are traced from the points themselves.
 
-    skin: its triangles, asset frame. foot: (K, 3) float32, where the points touch them.
+    skin: its triangles, asset frame. feet: where the points touch them.
     """
     if not skin.are_traced:
         return arrives
@@ -141,18 +141,15 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
         direction, distance, strength = samples.reach(position)
         along = direction @ turn
         weight = np.maximum(np.einsum("knc,kc->kn", along, points.shading_normal), 0) * strength
-        # a ray along the surface meets its facets: there the surfels know better
-        flat = (np.einsum("knc,kc->kn", along, points.normal) < config.least_cosine).any(1)
-        # and where all surfels around agree there is no edge
-        share = arrives[:, number]
-        flat |= (share < config.least_edge) | (share > 1 - config.least_edge)
-        row, point = np.nonzero((weight > 0) & ~flat[:, None])
+        # where all surfels around agree there is no edge, but for that of light along the surface, which they miss
+        share, flat = arrives[:, number], (np.einsum("knc,kc->kn", along, points.normal) < config.least_cosine).any(1)
+        edge = np.where(flat, feet.rounded, (share > config.least_edge) & (share < 1 - config.least_edge))
+        row, point = np.nonzero((weight > 0) & edge[:, None])
         seen = np.zeros(weight.shape, np.float32)
         seen[row, point] = see_lamp_from_points(
-            lamp, skin, matrix, foot[row], points.normal[row], direction[row, point],
-            distance[row, point], config.lift * CELL, around)
+            lamp, skin, matrix, feet, row, direction[row, point], distance[row, point], config.lift * CELL, around)
         total = weight.sum(1)
-        made[:, number] = np.where(flat | (total <= 0), arrives[:, number], (seen * weight).sum(1) / np.maximum(
+        made[:, number] = np.where(~edge | (total <= 0), arrives[:, number], (seen * weight).sum(1) / np.maximum(
             total, 1e-20))
     return made
 

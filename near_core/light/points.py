@@ -14,7 +14,7 @@ from ..directions import unit
 from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
-from .shadows import Surroundings
+from .shadows import Feet, Surroundings
 from .terms import Shaded, limit_luminance, pick_rows, reflect_directions
 from .transport import Illumination, PreparedLight, Transport
 
@@ -95,25 +95,25 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
     mirroring: (K,) bool, those in whose lobe the asset itself may be. size: (K,) float32, a pixel's edge at each, asset
-    units. foot: (K, 3) float32, where they touch the skin."""
+    units. feet: where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
     mirroring: np.ndarray
     size: np.ndarray
-    foot: np.ndarray
+    feet: Feet
 
 
 def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray,
-         foot: np.ndarray) -> MetPoints:
-    """What the surfels around tell points. points, view, size, foot: as MetPoints."""
+         feet: Feet) -> MetPoints:
+    """What the surfels around tell points. points, view, size, feet: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
     told[told[:, _Told.SHADED] <= 0] += around.usual  # none of those around is shaded
     told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size, foot)
+    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size, feet)
 
 
 def _find_columns(lit: LitSurface) -> tuple[int, int]:
@@ -178,12 +178,13 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     skin, config, made, points = lit.skin, lit.transport.config, arrives.copy(), met.points
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
-    row, spot = np.nonzero((points.normal @ towards.T > config.least_cosine) & facing[:, None])
+    meets = (points.normal @ towards.T > config.least_cosine) | met.feet.rounded[:, None]
+    row, spot = np.nonzero(meets & (points.shading_normal @ towards.T > 0) & facing[:, None])
+    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size)
 
     def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
-        origin = met.foot[row] + points.normal[row] * lift[:, None]
-        return ~skin.block(origin, direction, np.full(len(row), np.inf, np.float32))
+        origin, free = met.feet.leave(row, direction, lift[row])
+        return free & ~skin.block(origin, direction, np.full(len(row), np.inf, np.float32))
 
     unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
     row, spot = row[unsure], spot[unsure]
@@ -239,7 +240,7 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among:
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
     points, view = met.points, met.view
     if lit.skin is not None:
-        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.foot,
+        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
                                     lit.around)
     (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
                                                         lit.transport.config.spot_roughness)

@@ -10,6 +10,9 @@ import numpy as np
 from .._kernels import grid
 from ..scene import Lamp, Occluders
 
+GRAZING = 0.1  # cosine between light and a triangle below which its facets show
+ROUND = 0.9  # cosine between a triangle and the surface that it stands for, up to which this is round
+
 
 @dataclass(frozen=True, eq=False)
 class Caster:
@@ -34,6 +37,32 @@ class Caster:
             else:
                 hit[near] = self.solid.trace(np.ascontiguousarray(start), np.ascontiguousarray(along))[1] < end
         return hit
+
+
+@dataclass(frozen=True, eq=False)
+class Feet:
+    """Where K points touch a skin, all (K, 3) float32, asset frame. position: on its triangles. rise: from there to the
+    smooth surface that they stand for, 0 where that lies below. normal, smooth: unit, of the triangles and of this
+    surface, on the side that is seen."""
+
+    position: np.ndarray
+    rise: np.ndarray
+    normal: np.ndarray
+    smooth: np.ndarray
+
+    @property
+    def rounded(self) -> np.ndarray:
+        """Where the smooth surface is known well enough for rays along it, (K,) bool: at sharp edges it is not."""
+        return np.einsum("kc,kc->k", self.normal, self.smooth) > ROUND
+
+    def leave(self, row: np.ndarray, direction: np.ndarray, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where rays towards light begin, (R, 3): on the smooth surface where a triangle looks away from the light, as
+        Cycles' Geometry Offset has it; and which of them their own triangle does not block, (R,) bool. row: (R,), the
+        points that they leave. direction: (R, 3) unit. lift: (R,) asset units above that surface."""
+        cosine = np.einsum("kc,kc->k", self.normal[row], direction)
+        rise = self.rise[row] * np.clip(1 - cosine / np.float32(GRAZING), 0, 1)[:, None]
+        free = (cosine > 0) | (np.linalg.norm(rise, axis=1) > lift)
+        return self.position[row] + rise + self.normal[row] * lift[:, None], free
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +141,18 @@ def _meet_cube(start: np.ndarray, along: np.ndarray, end: np.ndarray) -> np.ndar
     return leave > enter
 
 
-def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
+def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, feet: Feet, row: np.ndarray,
                          direction: np.ndarray, distance: np.ndarray, lift: float, around: Surroundings) -> np.ndarray:
     """Which rays from points of a skin to points of a lamp meet nothing, its own triangles neither. (K,) bool.
 
-    matrix: (4, 4), asset frame -> world. position, normal: (K, 3) float32, asset frame, normals by winding. direction:
-    (K, 3) float32 unit, world. distance: (K,) float32, metres. lift: asset units that origins rise.
+    matrix: (4, 4), asset frame -> world. feet: where the skin's points touch it. row: (K,), which of them rays leave.
+    direction: (K, 3) float32 unit, world. distance: (K,) float32, metres. lift: asset units that origins rise.
     """
-    lifted = position + normal * np.float32(lift)
-    seen = np.ones(len(position), bool)
+    _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
+    lifted, seen = feet.leave(row, along, np.full(len(row), lift, np.float32))
     if around.shadows_itself(lamp):
-        _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
         # what a pixel shows of a crease lies a little below it: hits at once are no shadows
-        seen = ~skin.block(lifted + along * np.float32(2 * lift), along, (distance * length).astype(np.float32))
+        seen &= ~skin.block(lifted + along * np.float32(2 * lift), along, (distance * length).astype(np.float32))
     rows = np.flatnonzero(seen)
     origin = lifted[rows] @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     seen[rows] = ~around.block(lamp, origin, direction[rows], distance[rows])

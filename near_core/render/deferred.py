@@ -12,6 +12,7 @@ from ..asset.levels import LEVELS
 from ..directions import unit
 from ..light import points, terms
 from ..light.points import LitSurface, MetPoints, Neighbourhood
+from ..light.shadows import Feet
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
@@ -131,10 +132,10 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     strength = lit.light.environment.strength
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray, foot: np.ndarray
-             ) -> tuple[MetPoints, np.ndarray]:
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
+             feet: Feet) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size, foot)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size, feet)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from .._kernels import triangles
 from ..asset import Skin, SkinMaterial, Surfels
 from ..directions import unit
+from ..light.shadows import Feet
 from ..mesh import find_unwrapping, texture
 from ..scene import Occluders
 from .config import SplattingConfig
@@ -53,8 +54,9 @@ class PreparedSkin:
         return (any(m.base_color[3] < 1 for m in self.skin.materials) or any((c[..., 3] < 255).any() for c in colors)
                 or (self.skin.color is not None and bool((self.skin.color[:, 3] < 1).any())))
 
-    def find_feet(self, points: triangles.Points) -> np.ndarray:
-        """Where points touch the skin, (K, 3) float32: the mean of a pixel's samples lies beside it at creases."""
+    def find_feet(self, points: triangles.Points) -> Feet:
+        """Where points touch the skin: the mean of a pixel's samples lies beside it at creases. Source: Hanika 2021,
+        Hacking the Shadow Terminator."""
         corner, edge1, edge2 = self.corners[:, points.row]
         away = points.position - corner
         # shares of the corners, as of the point of the plane that is nearest, then inside the triangle
@@ -64,7 +66,16 @@ class PreparedSkin:
         v, w = (d22 * d1 - d12 * d2) * over, (d11 * d2 - d12 * d1) * over
         share = np.maximum([1 - v - w, v, w], 0)
         share /= np.maximum(share.sum(0), 1e-30)
-        return np.asarray(corner + share[1, :, None] * edge1 + share[2, :, None] * edge2, np.float32)
+        along = share[1, :, None] * edge1 + share[2, :, None] * edge2
+        rise, normal = np.zeros_like(along), self.normal[points.row]
+        normal = normal * np.where(np.einsum("kc,kc->k", normal, points.normal) < 0, -1, 1)[:, None]
+        if self.skin.normal is not None:
+            for number, to_corner in enumerate((0, edge1, edge2)):
+                smooth = self.skin.normal[self.skin.faces[points.row, number]]
+                below = np.einsum("kc,kc->k", along - to_corner, smooth)
+                side = np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, -1, 1)
+                rise -= (share[number] * side * np.minimum(below * side, 0))[:, None] * smooth
+        return Feet(*(np.asarray(each, np.float32) for each in (corner + along, rise, normal, unit(points.normal))))
 
     def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray, stretch: np.ndarray
                 ) -> np.ndarray | None:

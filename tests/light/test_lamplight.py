@@ -10,6 +10,7 @@ from near_core.light import lamplight, terms, transport
 from near_core.light.shadows import Caster, Surroundings
 from near_core.models.mini.layout import Term
 from near_core.scene import Lamp, Occluders, environment
+from tests.light.test_points import touch
 
 SIDE = 48
 
@@ -98,7 +99,7 @@ def test_shadows_of_small_lamps_have_edges_as_fine_as_points(prepared):
     points = replace(points, position=position)
     skin = Occluders(np.float32([[-1, -1, 0.004], [1, -1, 0.004], [0, 1, 0.004]]), np.int32([[0, 1, 2]]))
     arrives = lamplight.sharpen(lit, points, np.full((len(x), 1), 0.5, np.float32), np.eye(4), np.eye(3), skin,
-                                points.position, around)
+                                touch(points), around)
     assert (arrives[x < -0.001] == 0).all() and (arrives[x > 0.001] == 1).all()
 
 

@@ -26,10 +26,10 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, foot):
+def meet(surfels, to_camera, key, size, feet):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
-    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size, foot)
+    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size, feet)
     return met, np.zeros((count, 7), np.float32)
 
 
@@ -97,9 +97,33 @@ def test_feet_lie_on_the_skin():
     shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
                 cameras.orbit(20, 50, 2, 40, 64, 64), 5)
-    feet, points = seen[0].foot, seen[0].points.position
+    feet, points = seen[0].feet.position, seen[0].points.position
     assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
     assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
+
+
+def test_rays_along_a_smooth_drum_of_few_facets_begin_above_them():
+    turn = np.linspace(0, 2 * np.pi, 25)[:-1]
+    normal = np.stack([np.cos(turn), np.sin(turn), np.zeros(24)], 1)
+    vertices = np.float32(np.concatenate([0.4 * normal - [0, 0, 0.4], 0.4 * normal + [0, 0, 0.4]]))
+    a, b = np.arange(24), (np.arange(24) + 1) % 24
+    drum = replace(plain(1, 1, 1, 1), vertices=vertices, material=np.zeros(48, np.int32),
+                   uv=np.zeros((48, 2), np.float32),
+                   faces=np.int32(np.concatenate([np.stack([a, b, b + 24], 1), np.stack([a, b + 24, a + 24], 1)])),
+                   normal=np.float32(np.concatenate([normal, normal])))
+    prepared, seen = skins.PreparedSkin(drum), []
+    if not prepared.occluders.are_traced:
+        pytest.skip("no Embree")
+    shade = lambda met, mirrored, depth: (seen.append(met.feet), np.zeros((len(depth), 5), np.float32))[1]
+    strips.draw([strips.PlacedSkin(prepared, np.eye(4), meet, shade)], cameras.orbit(0, 0, 2, 40, 64, 64), 5)
+    feet, row = seen[0], np.arange(len(seen[0].position))
+    sun = np.tile(np.float32([np.cos(0.2), np.sin(0.2), 0]), (len(row), 1))
+    start, free = feet.leave(row, sun, np.full(len(row), 1e-4, np.float32))
+    lit = free & ~prepared.occluders.block(start, sun, np.full(len(row), np.inf, np.float32))
+    facets = ~prepared.occluders.block(feet.position + 1e-4 * feet.normal, sun, np.full(len(row), np.inf, np.float32))
+    cosine = (feet.smooth * sun).sum(1)
+    day, night = cosine > 0.02, cosine < -0.2  # between, a facet that is turned away rises
+    assert feet.rounded.all() and lit[day].all() and not lit[night].any() and not facets[day].all()
 
 
 def test_what_is_transparent_shows_what_is_behind():
