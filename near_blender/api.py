@@ -54,7 +54,8 @@ def set_look(ob: bpy.types.Object, **changes: Any) -> None:
     stays. Raises NearError for other names."""
     unknown = [name for name in changes if name not in looks.NAMES]
     if unknown:
-        raise errors.NearError(f"A look has no {unknown[0]}.", f"Choose from {', '.join(looks.NAMES)}.")
+        raise errors.NearError("A look has no {unknown}.", "Choose from {choices}.", unknown=unknown[0],
+                               choices=", ".join(looks.NAMES))
     owner: Any = ob
     for name, value in changes.items():
         setattr(owner.near.look, name, value)

@@ -155,4 +155,5 @@ def export_glb(ob: bpy.types.Object, path: Path) -> None:
     try:
         bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True)
     except RuntimeError as error:
-        raise errors.NearError(f"{path.name} could not be written ({error}).", "Choose another folder.") from error
+        raise errors.NearError("{file} could not be written ({reason}).", "Choose another folder.", file=path.name,
+                               reason=error) from error

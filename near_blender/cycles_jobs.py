@@ -63,7 +63,8 @@ class CyclesJobs:
         self._stage.pose(request.fields)
         answer = {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
         if request.fields.get("denoise") and not can_denoise(self._stage.scene):
-            answer["warning"] = "This Blender has no OpenImageDenoise: ordinary objects are drawn with noise."
+            answer["warning"] = errors.Message("This Blender has no OpenImageDenoise: ordinary objects are drawn with "
+                                               "noise.")
         return answer
 
     def draw(self, request: Any) -> dict[str, Any]:
@@ -121,7 +122,8 @@ class CyclesJobs:
             cycles_occluders.collect(depsgraph, request["proxies"], request["budget"])))
         answer, left = found[-1] if found else (scenes.Occluders(np.empty((0, 3), np.float32),
                                                                  np.empty((0, 3), np.int32)), 0)
-        warning = f"{left} triangles far from the assets cast no shadows on them." if left else ""
+        warning = errors.Message("{count} triangles far from the assets cast no shadows on them.",
+                                 count=left) if left else ""
         return {"occluders": answer, "stale": self._stage.stale, "warning": warning}
 
 
@@ -155,7 +157,7 @@ def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray
     else:
         found = [(name, drawn[key]) for key in PASSES[name][1] if key in drawn]
     if not found:
-        raise errors.NearError(f"Cycles made no pass {name}.", "Report this with the version of Blender.")
+        raise errors.NearError("Cycles made no pass {name}.", "Report this with the version of Blender.", name=name)
     if name in _COLORS:
         found = [(key, np.concatenate([colorspace.to_rec709(values[..., :3]), values[..., 3:]], -1))
                  for key, values in found]

@@ -10,24 +10,30 @@ from typing import Any
 import bpy
 import numpy as np
 
-_FIND = "Use File > External Data > Find Missing Files."
+from ._core import errors
+
 _NAMED = 3  # names in a sentence
 
 
 def describe(scene: Any) -> str:
     """Sentences for the artist about what Cycles cannot draw as it is shown; "" where all is well."""
-    return " ".join(filter(None, (
-        _tell("image", "cannot be found and is drawn pink", _list_lost(), _FIND),
-        _tell("linked data-block", "is gone with its library and is not drawn", _list_missing(scene), ""),
-        _tell("Python driver of", "is not run by Cycles: its value stays as it was", _list_drivers(),
-              "Bake it, or use a simple expression."))))
+    said = []
+    if lost := _list_lost():
+        said.append(errors.Message("Images that cannot be found are drawn pink: {names}. Use File > External Data > "
+                                   "Find Missing Files.", names=_name(lost)))
+    if missing := _list_missing(scene):
+        said.append(errors.Message("Data-blocks that are gone with their library are not drawn: {names}.",
+                                   names=_name(missing)))
+    if drivers := _list_drivers():
+        said.append(errors.Message("Cycles runs no Python drivers: values of {names} stay as they were. Bake them, or "
+                                   "use simple expressions.", names=_name(drivers)))
+    return errors.join(*said)
 
 
-def _tell(what: str, how: str, names: list[str], fix: str) -> str:
-    if not names:
-        return ""
-    more = f" (and {len(names) - _NAMED} more)" if len(names) > _NAMED else ""
-    return f"The {what} {', '.join(names[:_NAMED])}{more} {how}. {fix}".strip()
+def _name(names: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:_NAMED])} (+{more})"
 
 
 def _list_lost() -> list[str]:

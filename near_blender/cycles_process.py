@@ -20,7 +20,7 @@ import bpy
 import numpy as np
 
 from . import worker_process
-from ._core import PATH
+from ._core import PATH, errors
 
 _BOOT = ("import json,runpy,sys; p=json.loads(sys.argv[-1])['path']; "
          "sys.path[:]=list(dict.fromkeys([*p,*sys.path])); "
@@ -53,7 +53,7 @@ class CyclesProcess(worker_process.WorkerProcess):
     cycles_scene.forget() and another try with a new state are called for. Colours are linear Rec.709.
     """
 
-    called = "The second Blender"
+    called = errors.Message("The second Blender")
 
     def __init__(self) -> None:
         super().__init__()

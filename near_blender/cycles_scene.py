@@ -104,7 +104,8 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
         bpy.data.libraries.write(str(Path(folder.name) / "scene.blend"), {scene}, path_remap="ABSOLUTE",
                                  fake_user=True)
     except (OSError, RuntimeError) as error:
-        raise errors.NearError(f"The scene could not be handed to the second Blender ({error}).", _ADVICE) from error
+        raise errors.NearError("The scene could not be handed to the second Blender ({reason}).", _ADVICE,
+                               reason=error) from error
     file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),
                      {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices(),
                       "payloads": cycles_skins.list_payloads()})

@@ -217,8 +217,8 @@ class Drawing:
         try:
             bpy.ops.render.render(scene=scene.name)
         except RuntimeError as error:
-            raise errors.NearError(f"Cycles could not draw the ordinary objects ({error}).",
-                                   "See the log in Check Setup.") from error
+            raise errors.NearError("Cycles could not draw the ordinary objects ({reason}).",
+                                   "See the log in Check Setup.", reason=error) from error
         finally:
             stats.remove(self._tell)
         return self._passes

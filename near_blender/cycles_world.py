@@ -31,11 +31,12 @@ def bake(request: Any) -> dict[str, np.ndarray]:
             wanted.worlds = [request["world"]]
         world = wanted.worlds[0]
     except OSError as error:
-        raise errors.NearError(f"The World {request['world']} could not be handed over ({error}).",
-                               "Render again.") from error
+        raise errors.NearError("The World {name} could not be handed over ({reason}).", "Render again.",
+                               name=request["world"], reason=error) from error
     if world is None:
-        raise errors.NearError(f"The World {request['world']} is not in {Path(request['path']).name} any more.",
-                               "Reload the library, or save your file and open it again.")
+        raise errors.NearError("The World {name} is not in {file} any more.",
+                               "Reload the library, or save your file and open it again.", name=request["world"],
+                               file=Path(request["path"]).name)
     images = set(bpy.data.images) - before
     cycles_loss.restore_painted(request["painted"], images)
     scene = bpy.data.scenes.new("World")

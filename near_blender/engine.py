@@ -20,11 +20,13 @@ from . import (
     stamp,
     surroundings,
     sync,
+    translations,
     viewport,
     worker_process,
     world,
 )
 from ._core import composite, errors
+from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 
@@ -55,10 +57,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
         except errors.Cancelled:
             pass
         except errors.NearError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, translations.explain(error))
         except Exception as error:
             log.add(traceback.format_exc())
-            self.report({"ERROR"}, f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
+            self.report({"ERROR"}, translations.explain(errors.NearError(
+                "NeAR failed ({kind}: {reason}).", "See the log in Check Setup.", kind=type(error).__name__,
+                reason=error)))
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         with exposure.in_the_middle(self, depsgraph) as middle:
@@ -162,7 +166,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             return None
         shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
         try:
-            self.update_stats("", "Handing the scene over")  # holds Blender up while it is written
+            self.update_stats("", say("Handing the scene over"))  # holds Blender up while it is written
             for _ in range(2):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)
@@ -177,17 +181,18 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _leave_out(self, error: errors.NearError) -> None:
         """Tells that the picture goes on without what is ordinary."""
-        self.report({"WARNING"}, f"Ordinary objects are left out. {error}")
+        self.report({"WARNING"}, say("Ordinary objects are left out. {reason}",
+                                     reason=errors.join(error.what, error.fix)))
 
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:
-            self.report({"INFO"}, f"No neural asset is visible in {layer}")
+            self.report({"INFO"}, say("No neural asset is visible in {layer}", layer=layer))
         for problem in assets.problems:
-            self.report({"WARNING"}, problem)
+            self.report({"WARNING"}, translations.translate(problem))
 
     def _wait_for_light(self, depsgraph: bpy.types.Depsgraph) -> world.WorldLight:
         while not isinstance(light := world.read_light(depsgraph), world.WorldLight):
-            self.update_stats("", f"Baking the World {light.name}")
+            self.update_stats("", say("Baking the World {name}", name=light.name))
             while not light.wait(_CHECK_EVERY):
                 if self._is_stopped():
                     raise errors.Cancelled
@@ -204,11 +209,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
             phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
             if phase != shown:
                 shown = phase
-                self.update_stats("", shown)
+                self.update_stats("", translations.translate(shown))
             self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
         answers = [job.result() for job in sorted(jobs, key=lambda job: not job.failed)]
         for warning in dict.fromkeys(job.warning for job in jobs if job.warning):
-            self.report({"WARNING"}, warning)
+            self.report({"WARNING"}, translations.translate(warning))
         return answers
 
     def _is_stopped(self) -> bool:

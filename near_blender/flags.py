@@ -43,7 +43,7 @@ def read(argv: Sequence[str] | None = None) -> Flags:
         elif name == "--near-threads" and value.isdecimal() and int(value) <= 1024:
             said["threads"] = int(value)
         else:
-            raise errors.NearError(f"{name} {value} after -- means nothing.", _ALL)
+            raise errors.NearError("{name} {value} after -- means nothing.", _ALL, name=name, value=value)
     return Flags(**said)
 
 

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import opening, payload, proxy
-from ._core import deformation
+from ._core import deformation, errors
 
 MARGIN = 1.03  # sizes of a deformed proxy; the cube of its asset, whose surface stands off the proxy a little
 SAME = 1e-5  # asset units: vertices that rest so close rest at the same place
@@ -38,13 +38,13 @@ class Following:
     """copies: what to draw. problem: what the asset cannot follow, for the artist; "" where it follows all."""
 
     copies: list[Copy]
-    problem: str = ""
+    problem: errors.Message = errors.Message("")
 
 
-_problems: dict[str, str] = {}  # by an object's full name, until something changes
+_problems: dict[str, errors.Message] = {}  # by an object's full name, until something changes
 
 
-def find_problem(ob: Any) -> str:
+def find_problem(ob: Any) -> errors.Message:
     """What the asset of the evaluated proxy ob cannot follow, for a panel that is drawn again and again."""
     if ob.name_full not in _problems:
         _problems[ob.name_full] = follow(ob).problem
@@ -56,30 +56,30 @@ def follow(ob: Any) -> Following:
     own: Any = ob.original.near.asset
 
     def as_edited(problem: str = "") -> Following:
-        return Following([Copy(own, proxy.compute_asset_matrix(ob, np.eye(4)))], problem)
+        return Following([Copy(own, proxy.compute_asset_matrix(ob, np.eye(4)))], errors.join(problem))
 
     if ob.original.mode == "EDIT":  # the evaluated mesh comes when that ends
         return as_edited()
     if not len(ob.data.vertices):  # its modifiers leave instances alone, which come by themselves
-        return Following([]) if len(ob.original.data.vertices) else as_edited("its mesh is empty")
+        return Following([]) if len(ob.original.data.vertices) else as_edited(errors.Message("its mesh is empty"))
     rest, now, asset = proxy.read_vertices(ob.data)
     if not len(rest):
-        return as_edited("its modifiers make a new mesh, which is not followed")
+        return as_edited(errors.Message("its modifiers make a new mesh, which is not followed"))
     if not np.isfinite(now).all():
-        return as_edited("vertices at infinity are not followed")
-    copies, problems, numbers = [], [], np.unique(asset)
+        return as_edited(errors.Message("vertices at infinity are not followed"))
+    copies, problems, numbers = [], list[str](), np.unique(asset)
     for number in numbers:
         rows = np.flatnonzero(asset == number)
         alone = number and np.count_nonzero(numbers) == 1  # whatever it says: its asset may have been exchanged
         mesh = own if alone else _find_payload(own, int(number))
         if mesh is None:
-            problems.append("parts of another asset are not in this file" if number else
-                            "geometry that was joined to it is not drawn")
+            problems.append(errors.Message("parts of another asset are not in this file") if number else
+                            errors.Message("geometry that was joined to it is not drawn"))
             continue
         found, problem = _split(rest[rows], now[rows], lambda rows=rows: _find_islands(ob.data)[rows])
         copies += [Copy(mesh, *_fit(rest[rows][part], now[rows][part])) for part in found]
         problems.append(problem or _find_loss(ob, rest[rows], len(found)))
-    problem = ", ".join(dict.fromkeys(filter(None, problems)))
+    problem = errors.join(*dict.fromkeys(problems), between=", ")
     return Following(copies, problem) if copies else as_edited(problem)
 
 
@@ -105,7 +105,7 @@ def _split(rest: np.ndarray, now: np.ndarray, find_islands: Any) -> tuple[list[n
     for number in np.unique(island):
         rows = np.flatnonzero(island == number)
         if len(np.unique(place[rows])) < (1 - _FEW) * len(rows):
-            return [first], "copies that are merged with each other are not followed"
+            return [first], errors.Message("copies that are merged with each other are not followed")
         if not copies or taken[place[rows]].mean() > _FEW:
             copies.append([])
             taken[:] = False
@@ -145,7 +145,7 @@ def _find_loss(ob: Any, rest: np.ndarray, copies: int) -> str:
 
     before = proxy.read_vertices(ob.original.data)[0] if copies == 1 and ob.modifiers else rest[:0]
     if len(before) and len(list_parts(rest)) < _LEAST_SHARE * len(list_parts(before)):
-        return "what is cut away is drawn all the same"
+        return errors.Message("what is cut away is drawn all the same")
     return ""
 
 

@@ -11,6 +11,7 @@ from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
 from .operators import jobs, origin, photos, presets
+from .translations import say, translate
 
 ENGINE = NearRenderEngine.bl_idname
 
@@ -65,17 +66,14 @@ class NEAR_RENDER_PT_ordinary(_Properties):
             how.prop(near, "samples")
             how.prop(near, "denoise")
             if options.samples != near.samples:
-                layout.label(text=f"As set for Cycles: {_count(options.samples, 'sample')}", icon="INFO")
+                layout.label(text=say("As set for Cycles: {count} samples", count=options.samples), icon="INFO")
             if options.denoise != near.denoise:
-                layout.label(text=f"As set for Cycles: {'' if options.denoise else 'not '}denoised", icon="INFO")
+                layout.label(text="As set for Cycles: denoised" if options.denoise else
+                             "As set for Cycles: not denoised", icon="INFO")
         elif surfaces:
-            layout.label(text=f"Not drawn: {_count(surfaces, 'ordinary object')}", icon="INFO")
+            layout.label(text=say("Ordinary objects that are not drawn: {count}", count=surfaces), icon="INFO")
         if lights:
-            layout.label(text=_count(lights, "light"), icon="LIGHT")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+            layout.label(text=say("Lights: {count}", count=lights), icon="LIGHT")
 
 
 class NEAR_RENDER_PT_compositing(bpy.types.Panel):
@@ -282,7 +280,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     try:
         asset = payload.decode_asset(ob)
     except errors.NearError as error:
-        _draw_warning(layout, error.what, error.fix)
+        _draw_warning(layout, translate(error.what), translate(error.fix))
         return
     if asset is None:
         _draw_warning(layout, "Its asset is not in this file", "Find the library or create it again")
@@ -290,17 +288,18 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if ob.preview is not None and ob.preview.is_image_custom:
         layout.template_icon(ob.preview.icon_id, scale=6)
     confidence = asset.material[:, assets.VoxelMaterial.CONFIDENCE].astype("f4").mean()
-    facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or "none", "Source": asset.source or "unknown",
-             "Seen": f"{confidence:.0%} of it", "Trusted": _describe_trust(asset),
+    facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or say("none"),
+             "Source": asset.source or say("unknown"),
+             "Seen": say("{share:.0%} of it", share=confidence), "Trusted": _describe_trust(asset),
              "Size": _length(context, asset.extent)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():
-        names.label(text=name)
+        names.label(text=translate(name))
         values.label(text=value)
     problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
-    for part in problem.split(", ") if problem else ():
-        _draw_warning(layout, "Not as the proxy:", part)
+    for part in problem.values.values():
+        _draw_warning(layout, "Not as the proxy:", translate(part))
     if asset.camera is not None:
         draw_origin(layout, context, asset)
 
@@ -337,13 +336,14 @@ def _describe_trust(asset: assets.NeuralAsset) -> str:
     """From how far around an asset looks as the photos or the mesh that it was made from."""
     arc = asset.trusted
     if arc is None:
-        return "unknown"
+        return say("unknown")
     if arc.width == 360:
-        return "from all around"
+        return say("from all around")
     if arc.width == 0:
-        return "from nowhere"
-    at = "the front" if abs(arc.middle) <= 10 else f"azimuth {arc.middle:.0f}\u00b0"
-    return f"{arc.width:.0f}\u00b0 around {at}"
+        return say("from nowhere")
+    if abs(arc.middle) <= 10:
+        return say("{width:.0f}\u00b0 around the front", width=arc.width)
+    return say("{width:.0f}\u00b0 around azimuth {middle:.0f}\u00b0", width=arc.width, middle=arc.middle)
 
 
 def _length(context: bpy.types.Context, metres: float) -> str:

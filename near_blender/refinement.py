@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import surroundings, sync, worker_process
+from . import surroundings, sync, translations, worker_process
 from ._core import errors, scene
 
 
@@ -32,7 +32,7 @@ class Refinement:
             self._around, self._assets = surroundings.OrdinaryThings(depsgraph, assets), assets
             self._jobs = list(self._around.ask_light(shadows))
         except errors.NearError as error:
-            self._around, self.message = None, str(error)
+            self._around, self.message = None, translations.explain(error)
 
     @property
     def is_busy(self) -> bool:
@@ -56,7 +56,7 @@ class Refinement:
         except errors.Cancelled:
             return False
         except errors.NearError as error:
-            self.message = str(error)
+            self.message = translations.explain(error)
             return False
         self.occluders = around.occluders
         # by names: undo may have exchanged the objects meanwhile

@@ -65,8 +65,8 @@ class VisibleAssets:
         """Adds what an instance of a depsgraph shows, unless that is gone."""
         ob, key, bent = instance.object, payload.find_hash(copy.payload), copy.deformation
         if key is None:
-            self.problems.append(f"The asset of {ob.original.name} is not in this file. Find the missing library, or "
-                                 "create or import the asset again.")
+            self.problems.append(errors.Message("The asset of {name} is not in this file. Find the missing library, or "
+                                                "create or import the asset again.", name=ob.original.name))
             return
         if key not in self.needs:
             self.needs[key] = _reader(copy.payload, ob.original.name)
@@ -85,7 +85,7 @@ class VisibleAssets:
     def tell(self, name: str, problem: str) -> None:
         """Takes note of what the asset of an object cannot follow."""
         if problem:
-            self.problems.append(f"{name}: {problem}.")
+            self.problems.append(errors.Message("{name}: {problem}.", name=name, problem=problem))
 
 
 def is_asset(ob: Any) -> bool:
@@ -144,8 +144,9 @@ def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,
     aspect: pixel aspect x, y. shift_x: instead of the camera's own (stereo views). Raises NearError for panoramas.
     """
     if data.type not in ("PERSP", "ORTHO"):
-        raise errors.NearError(f"NeAR cannot draw the {data.type.lower()} camera {data.name}.",
-                               "Set its lens type to Perspective or Orthographic.")
+        raise errors.NearError("NeAR cannot draw the {kind} camera {name}.",
+                               "Set its lens type to Perspective or Orthographic.", kind=data.type.lower(),
+                               name=data.name)
     fit, sensor = data.sensor_fit, data.sensor_width
     if fit == "AUTO":
         fit = "HORIZONTAL" if width * aspect[0] >= height * aspect[1] else "VERTICAL"
@@ -214,7 +215,7 @@ def find_camera_object(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Deps
         raise errors.NearError("The scene has no camera.", "Add one with Add > Camera.")
     ob = _camera_of_view(ob, frame.render, view).evaluated_get(depsgraph)
     if ob.type != "CAMERA":
-        raise errors.NearError(f"{ob.name} is not a camera.", "Choose a camera in the Scene properties.")
+        raise errors.NearError("{name} is not a camera.", "Choose a camera in the Scene properties.", name=ob.name)
     return ob
 
 

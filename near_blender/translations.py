@@ -1,7 +1,8 @@
-"""What labels and tooltips are called in other languages: assets/translations.tsv, a column for each.
+"""What labels, tooltips and messages are called in other languages: assets/translations.tsv, a column for each.
 
 Blender asks by itself for the names and descriptions of operators, properties, panels and enum items, for texts of
-layouts and for the reasons of grey buttons. Sentences with names and numbers in them stay English.
+layouts and for the reasons of grey buttons. Sentences with names and numbers in them are near_core's messages: their
+templates are in the table, and the fields are filled after translation. The log and the command line stay English.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+
+from ._core import errors
 
 TABLE = Path(__file__).resolve().parent / "assets" / "translations.tsv"
 # a column -> all that Blender's versions call its language
@@ -28,6 +31,29 @@ def make_catalogue() -> dict[str, Any]:
     table = read_table()
     return {name: {(context, text): said[column] for text, said in table.items() for context in CONTEXTS}
             for column, names in LOCALES.items() for name in names}
+
+
+def translate(text: str) -> str:
+    """A Message in the language of Blender's interface, with the messages inside it; other text as a constant is, and
+    as it is where the table has none."""
+    look_up: Any = bpy.app.translations.pgettext_rpt
+    if not isinstance(text, errors.Message):
+        return look_up(text)
+    template = look_up(text.template)
+    if not text.values:
+        return template
+    return template.format(**{name: translate(value) if isinstance(value, errors.Message) else value
+                              for name, value in text.values.items()})
+
+
+def say(template: str, **values: Any) -> str:
+    """A sentence for the person at the screen: errors.Message, translated."""
+    return translate(errors.Message(template, **values))
+
+
+def explain(error: errors.NearError) -> str:
+    """What is wrong and what to do, translated."""
+    return translate(errors.join(error.what, error.fix))
 
 
 def register() -> None:

@@ -27,10 +27,12 @@ from . import (
     refinement,
     surfaces,
     sync,
+    translations,
     worker_process,
     world,
 )
 from ._core import environment, errors, scene
+from .translations import say
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
 REST = 0.6  # seconds without a change until light from around is asked for
@@ -80,7 +82,7 @@ class ViewportPicture:
             self._surfaces.read(depsgraph, space)
             self._read_light(depsgraph)
         except errors.NearError as error:
-            self._assets, self._message = None, str(error)
+            self._assets, self._message = None, translations.explain(error)
 
     def _read_light(self, depsgraph: bpy.types.Depsgraph) -> None:
         light = world.read_light(depsgraph)
@@ -107,10 +109,12 @@ class ViewportPicture:
             self._collect()
             self._ask(context, depsgraph)
         except errors.NearError as error:
-            self._give_up(str(error))
+            self._give_up(translations.explain(error))
         except Exception as error:
             log.add(traceback.format_exc())
-            self._give_up(f"NeAR failed ({type(error).__name__}: {error}). See the log in Check Setup.")
+            self._give_up(translations.explain(errors.NearError(
+                "NeAR failed ({kind}: {reason}).", "See the log in Check Setup.", kind=type(error).__name__,
+                reason=error)))
         engine.update_stats("NeAR", self._message or self._describe_work())
         if self._texture is not None or self._has_draft(depsgraph):
             self._show(engine, context, depsgraph)
@@ -158,14 +162,14 @@ class ViewportPicture:
 
     def _describe_work(self) -> str:
         if self._bake is not None:
-            return f"Baking the World {self._bake.name}"
+            return say("Baking the World {name}", name=self._bake.name)
         if self._job is None and self._refinement.message:
             return self._refinement.message
         if self._job is None and self._refinement.is_busy:
-            return "Light from around"
+            return say("Light from around")
         if self._job is None and self._surfaces.boxes:
-            return f"Too many triangles, drawn as boxes: {', '.join(self._surfaces.boxes[:3])}"
-        return self._job.phase if self._job is not None else self._find_problem()
+            return say("Too many triangles, drawn as boxes: {names}", names=", ".join(self._surfaces.boxes[:3]))
+        return translations.translate(self._job.phase if self._job is not None else self._find_problem())
 
     def _find_problem(self) -> str:
         """What of the scene is gone, for the artist."""

@@ -93,7 +93,7 @@ class JobHandle:
 class WorkerProcess:
     """One child process and the jobs it was given. yields: it leaves the processor to what else computes."""
 
-    called = "The worker process"  # in messages
+    called: str = errors.Message("The worker process")  # in messages
 
     def __init__(self, backend: Backend = Backend(), yields: bool = False) -> None:
         self.backend, self._yields = backend, yields
@@ -249,7 +249,8 @@ class WorkerProcess:
         if not self._expected:
             log.add(f"{self.called} ended unexpectedly ({describe_exit(code)}).")
             for job in lost:
-                job.warning = f"{self.called} crashed and was started again; see the log in Check Setup."
+                job.warning = errors.Message("{name} crashed and was started again; see the log in Check Setup.",
+                                             name=self.called)
                 job.crashes += 1
                 if code is None:
                     self._finish(job, error=_not_started(self.called))
@@ -278,7 +279,7 @@ class WorkerProcess:
                 self._known.difference_update(event["hashes"])
                 self._send(job)
             elif kind == "done":
-                job.warning = " ".join(filter(None, (job.warning, event.get("warning", ""))))
+                job.warning = errors.join(job.warning, event.get("warning", ""))
                 self._finish(job, event)
             elif kind == "cancelled":
                 self._finish(job, error=errors.Cancelled())
@@ -296,8 +297,8 @@ class WorkerProcess:
             self._finish(job, error=error)
         except Exception as error:  # a bug of ours; a thread that died of it would leave the job waiting for ever
             log.add(traceback.format_exc())
-            self._finish(job, error=errors.NearError(f"NeAR failed ({type(error).__name__}: {error}).",
-                                                     "See the log in Check Setup."))
+            self._finish(job, error=errors.NearError("NeAR failed ({kind}: {reason}).", "See the log in Check Setup.",
+                                                     kind=type(error).__name__, reason=error))
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:
@@ -341,21 +342,22 @@ def _keep_lines(stream, is_worth_keeping: Callable[[str], bool]) -> None:
 
 
 def _crashed(called: str, code: int) -> errors.NearError:
-    return errors.NearError(f"{called} crashed twice ({describe_exit(code)}).",
-                            "Save your work, try a smaller picture, and see the log in Check Setup.")
+    return errors.NearError("{name} crashed twice ({reason}).",
+                            "Save your work, try a smaller picture, and see the log in Check Setup.", name=called,
+                            reason=describe_exit(code))
 
 
 def _not_started(called: str) -> errors.NearError:
-    return errors.NearError(f"{called} could not be started.", "See the log in Check Setup.")
+    return errors.NearError("{name} could not be started.", "See the log in Check Setup.", name=called)
 
 
 def describe_exit(code: int | None) -> str:
     """An exit status in words; None where there was no process."""
     if code is None:
-        return "it did not start"
+        return errors.Message("it did not start")
     if code == -9:
-        return "it was killed, often because memory ran out"
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+        return errors.Message("it was killed, often because memory ran out")
+    return errors.Message("signal {number}", number=-code) if code < 0 else f"exit status {code}"
 
 
 def find_interpreter() -> str:

@@ -105,8 +105,8 @@ def _find_problem(world: Any) -> str:
         # a sequence has no size before one of its frames was shown
         known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
         if not known:
-            return (f"The World's image {image.name} could not be read: it is pink, or black. Find it with File > "
-                    "External Data > Find Missing Files, or choose another.")
+            return errors.Message("The World's image {name} could not be read: it is pink, or black. Find it with File > "
+                                  "External Data > Find Missing Files, or choose another.", name=image.name)
     return ""
 
 
@@ -267,7 +267,8 @@ class WorldBake:
             blend = str(Path(self._folder.name) / "world.blend")
             bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
         except (OSError, RuntimeError) as error:
-            raise errors.NearError(f"The World {world.name} could not be handed over ({error}).", _NO_ROOM) from error
+            raise errors.NearError("The World {name} could not be handed over ({reason}).", _NO_ROOM, name=world.name,
+                                   reason=error) from error
         return blend
 
     @property
@@ -289,7 +290,8 @@ class WorldBake:
         try:
             maps = self._job.result()["maps"]
         except (errors.NearError, errors.Cancelled) as error:
-            raise errors.NearError(f"The World {self.name} could not be baked ({error}).", _ADVICE) from error
+            raise errors.NearError("The World {name} could not be baked ({reason}).", _ADVICE, name=self.name,
+                                   reason=error) from error
         for rgb in maps.values():
             _clean(rgb, _BRIGHTEST_BAKE)
         return _make_light(maps["seen"], self._width, maps.get("lighting"))

@@ -13,7 +13,7 @@ from .asset import NeuralAsset, octants
 from .asset.deformation import Body, Deformation
 from .cache import RecentResults, count_bytes
 from .create.create import create_from_image
-from .errors import NearError
+from .errors import Message, NearError
 from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
 from .render.composite import merge, put_behind
@@ -84,8 +84,8 @@ class Engine:
         self._forget_poses(instances)
         full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
         rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
-        self.notes = [f"{name} was made for the published model, which is not chosen: near-mini draws it from its "
-                      "material, so it may look different." for name in _list_names(rest)]
+        self.notes = [Message("{name} was made for the published model, which is not chosen: near-mini draws it from "
+                              "its material, so it may look different.", name=name) for name in _list_names(rest)]
         if not full:
             return self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders, shutter, lens)
         published = self._open(progress)
@@ -102,9 +102,9 @@ class Engine:
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
         if shutter is not None or lens is not None:
-            self.notes.append("The published model draws without motion blur and depth of field.")
-        self.notes += [f"The published model does not show the look of {name}." for name in dict.fromkeys(
-            each.asset.name for each in full if each.look != PLAIN)]
+            self.notes.append(Message("The published model draws without motion blur and depth of field."))
+        looked = dict.fromkeys(each.asset.name for each in full if each.look != PLAIN)
+        self.notes += [Message("The published model does not show the look of {name}.", name=name) for name in looked]
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
@@ -127,8 +127,9 @@ class Engine:
             try:
                 from .published.renderer import PublishedRenderer
             except ImportError as error:
-                raise NearError(f"The published model needs the Python package {error.name}.",
-                                "Choose a Python that has it, or use Set Up in the preferences.") from error
+                raise NearError("The published model needs the Python package {package}.",
+                                "Choose a Python that has it, or use Set Up in the preferences.",
+                                package=error.name) from error
             self._published = PublishedRenderer(*self._chosen)
         return self._published
 

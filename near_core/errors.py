@@ -1,16 +1,47 @@
-"""The one error a person is meant to read, and the one that says they stopped the work."""
+"""What a person is meant to read: messages that can be translated, the one error that carries them, and the one that
+says they stopped the work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Message(str):
+    """An English sentence that remembers what it was made of, so that it can be said in another language.
+
+    template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, text, or further
+    messages. Where there are none, the template is the sentence as it is.
+    """
+
+    template: str
+    values: dict[str, Any]
+
+    def __new__(cls, template: str, /, **values: Any) -> Message:
+        if isinstance(template, Message):
+            return template
+        kept = {name: value if isinstance(value, (str, int, float)) else str(value) for name, value in values.items()}
+        self = super().__new__(cls, template.format(**kept) if kept else template)
+        self.template, self.values = template, kept
+        return self
+
+
+def join(*messages: str, between: str = " ") -> Message:
+    """One message of several, those that are empty left out; its values are they."""
+    said = {f"part{number}": message for number, message in enumerate(filter(None, messages))}
+    return Message(between.join(f"{{{name}}}" for name in said), **said)
 
 
 class NearError(Exception):
     """A failure in the words of the person at the screen.
 
-    what: one sentence, what is wrong.
-    fix: one sentence, what to do about it.
+    what: template of one sentence, what is wrong; or a Message.
+    fix: template of one sentence, what to do about it; or a Message.
+    values: what the fields of both hold.
     """
 
-    def __init__(self, what: str, fix: str = ""):
-        self.what, self.fix = what, fix
-        super().__init__(f"{what} {fix}".strip())
+    def __init__(self, what: str, fix: str = "", /, **values: Any):
+        self.what, self.fix = Message(what, **values), Message(fix, **values)
+        super().__init__(join(self.what, self.fix))
 
 
 class Cancelled(Exception):

@@ -26,7 +26,8 @@ def writing(path: str | Path) -> Iterator[Path]:
         os.replace(part, path)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise NearError(f"{path.name} could not be written ({reason}).", "Choose another folder.") from error
+        raise NearError("{file} could not be written ({reason}).", "Choose another folder.", file=path.name,
+                        reason=reason) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -43,6 +44,7 @@ def read_json(path: Path, fix: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+        raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                        reason=error.strerror) from error
     except (ValueError, RecursionError) as error:  # brackets in a thousand brackets are no file of ours
-        raise NearError(f"{path.name} is not valid JSON.", fix) from error
+        raise NearError("{file} is not valid JSON.", fix, file=path.name) from error

@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from .. import baked_mesh, client, following, lamps, looks, payload, sync, worker_process, world
 from .._core import asset as assets
 from .._core import errors, files
+from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
 
@@ -61,7 +62,8 @@ class _Baking:
         with report_errors(self):  # type: ignore[arg-type]
             if self._world is not None and self._world.done:
                 self._ask(context)
-            show_status(context, f"NeAR: {self._name}: {self._describe_work()} (Esc stops it)")
+            show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=self._name,
+                                     status=self._describe_work()))
             if self._job is None or not self._job.done:
                 return {"PASS_THROUGH"}
             self._leave(context)
@@ -85,7 +87,7 @@ class _Baking:
         """The object whose asset is baked. Raises NearError where it is no more."""
         source: Any = bpy.data.objects.get(self._name)
         if source is None:
-            raise errors.NearError(f"{self._name} is gone, or has another name.", "Bake it again.")
+            raise errors.NearError("{name} is gone, or has another name.", "Bake it again.", name=self._name)
         return source
 
     def _ask(self, context: bpy.types.Context) -> None:
@@ -95,8 +97,9 @@ class _Baking:
 
     def _describe_work(self) -> str:
         if self._job is None:
-            return f"Baking the World {self._world.name}"
-        return f"{self._job.phase}, {self._job.fraction:.0%}"
+            return errors.Message("Baking the World {name}", name=self._world.name)
+        return errors.Message("{phase}, {fraction:.0%}", phase=errors.Message(self._job.phase),
+                              fraction=self._job.fraction)
 
     def _end(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -109,10 +112,11 @@ class _Baking:
         """Puts the answer where it belongs."""
         raise NotImplementedError
 
-    def say(self, what: str, psnr: float) -> None:
+    def tell(self, what: errors.Message, psnr: float) -> None:
         """Reports what was made and how near it comes."""
-        near = "the same picture" if psnr > 99 else f"{psnr:.1f} dB"
-        self.report({"INFO"}, f"{what}: {near} against the neural picture, from six views")  # type: ignore[attr-defined]
+        self.report({"INFO"}, say("{made}: the same picture as the neural one, from six views", made=what)  # type: ignore[attr-defined]
+                    if psnr > 99 else
+                    say("{made}: {psnr:.1f} dB against the neural picture, from six views", made=what, psnr=psnr))
 
 
 class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
@@ -144,7 +148,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
                 source.hide_set(True)
         if self.filepath:
             baked_mesh.export_glb(ob, Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".glb")))
-        self.say(f"{ob.name}, {len(ob.data.polygons):,} faces", answer["psnr"])
+        self.tell(errors.Message("{name}, {count:,} faces", name=ob.name, count=len(ob.data.polygons)), answer["psnr"])
         return {"FINISHED"}
 
 
@@ -170,7 +174,8 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
         path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".ply"))
         files.write(path, answer["ply"].tobytes())
-        self.say(f"{path.name}, {path.stat().st_size / 1e6:.1f} MB", answer["psnr"])
+        self.tell(errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6),
+                  answer["psnr"])
         return {"FINISHED"}
 
 
@@ -195,19 +200,19 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
             ob: Any = context.object
             path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
             assets.save(payload.decode_asset(ob), path)
-            self._wrote = f"Saved {path.name}, {path.stat().st_size / 1e6:.1f} MB"
+            self._wrote = errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6)
             shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))
             if any(copy.deformation is not None for copy in shown.copies):
-                self.report({"INFO"}, f"{self._wrote}: at rest, without what bends its proxy")
+                self.report({"INFO"}, say("{wrote}: at rest, without what bends its proxy", wrote=self._wrote))
                 return {"FINISHED"}
             if looks.read(ob).is_plain or not ob.visible_get() or ob.hide_render:
-                self.say(self._wrote, 100.0)
+                self.tell(self._wrote, 100.0)
                 return {"FINISHED"}
             return self.start(context, "asset")
         return {"CANCELLED"}
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        self.say(f"{self._wrote}, without its look", answer["psnr"])
+        self.tell(errors.Message("{wrote}, without its look", wrote=self._wrote), answer["psnr"])
         return {"FINISHED"}
 
 
@@ -225,7 +230,7 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     if payload.find_hash(ob.near.asset) is None:
         raise errors.NearError(f"The asset of {ob.name} is not in this file.", "Find the missing library.")
     if not rows:
-        raise errors.NearError(f"{ob.name} is hidden.", "Show it, then bake it.")
+        raise errors.NearError("{name} is hidden.", "Show it, then bake it.", name=ob.name)
     light = world.read_light(depsgraph)
     if not isinstance(light, world.WorldLight):
         return light

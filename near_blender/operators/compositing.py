@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import compositing
+from ..translations import say
 from . import place
 
 
@@ -21,7 +22,7 @@ class NEAR_OT_build_compositing(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         scene: Any = context.scene
         if scene.near.companion_of is not None:
-            cls.poll_message_set(f"This scene draws the assets of {scene.near.companion_of.name}")
+            cls.poll_message_set(say("This scene draws the assets of {name}", name=scene.near.companion_of.name))
             return False
         if scene.render.engine == compositing.ENGINE and compositing.find_companion(scene) is None:
             cls.poll_message_set("NeAR draws this scene already")
@@ -32,10 +33,10 @@ class NEAR_OT_build_compositing(bpy.types.Operator):
         with place.report_errors(self):
             if compositing.find_companion(context.scene) is not None:
                 compositing.remove(context.scene)
-                self.report({"INFO"}, "Neural assets are no longer drawn in this render")
+                self.report({"INFO"}, say("Neural assets are no longer drawn in this render"))
             else:
                 compositing.build(context.scene)
-                self.report({"INFO"}, "NeAR draws the neural assets in this render")
+                self.report({"INFO"}, say("NeAR draws the neural assets in this render"))
             return {"FINISHED"}
         return {"CANCELLED"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import client, geometry, payload, photo_options
+from .. import client, geometry, payload, photo_options, translations
 from .._core import errors
 from .._core import image as images
 from . import jobs, landing, pictures, place
@@ -53,7 +53,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
             ob = find_mesh(context, self.object_name)
             mesh, notes, matrix = geometry.read_mesh(ob, context.scene)
             for note in notes:
-                self.report({"WARNING"}, note)
+                self.report({"WARNING"}, translations.translate(note))
             source = place.MeshSource.of(ob, mesh, matrix, beside=self.placement == "BESIDE")
             job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True,
                                           detail=self.detail.lower())
@@ -163,21 +163,23 @@ def find_mesh(context: bpy.types.Context, name: str) -> bpy.types.Object:
     """The object of that name in the scene, or the active one. Raises NearError."""
     ob = context.scene.objects.get(name) if name else context.object
     if ob is None:
-        what = f"There is no object named {name} in this scene." if name else "No object is active."
-        raise errors.NearError(what, "Select a mesh object.")
+        raise errors.NearError("There is no object named {name} in this scene." if name else "No object is active.",
+                               "Select a mesh object.", name=name)
     if payload.read_bytes(payload.find_payload(ob)) is not None:
-        raise errors.NearError(f"{ob.name} already is a neural asset.", "Select the mesh that it was made from.")
+        raise errors.NearError("{name} already is a neural asset.", "Select the mesh that it was made from.",
+                               name=ob.name)
     return ob
 
 
 def check_picture(path: Path) -> None:
     """Raises NearError for a file that is missing or of a kind that is not read."""
     if not path.is_file():
-        raise errors.NearError(f"There is no picture {path.name or path}.", "Choose a photo of an object.")
+        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name or path)
     if path.suffix.lower() in images.CONVERTED:
-        raise errors.NearError(f"{path.name} is not read by NeAR.", "Export it as JPEG or PNG first.")
+        raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
     if path.suffix.lower() not in images.READABLE:
-        raise errors.NearError(f"{path.name} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.")
+        raise errors.NearError("{file} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.",
+                               file=path.name)
 
 
 CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)

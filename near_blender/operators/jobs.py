@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import photo_options, worker_process
+from .. import photo_options, translations, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
@@ -67,11 +67,12 @@ class Creation:
     def status(self) -> str:
         """Phase, percentage and the time it still takes, for one line of the interface."""
         fraction, spent = self.job.fraction, time.monotonic() - self.started
-        line = f"{self.job.phase}, {fraction:.0%}"
+        line = translations.say("{phase}, {fraction:.0%}", phase=errors.Message(self.job.phase), fraction=fraction)
         if self.rest:
-            line = f"{len(self.rest)} more to come. {line}"
+            line = translations.say("{count} more to come. {status}", count=len(self.rest), status=line)
         if fraction > 0.05 and spent > 1:
-            line += f", {max(1, round(spent / fraction - spent))} s left"
+            line = translations.say("{status}, {seconds} s left", status=line,
+                                    seconds=max(1, round(spent / fraction - spent)))
         return line
 
     def show_preview(self) -> None:
@@ -127,7 +128,7 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
     where another creation is under way: poll() was asked before a file dialog opened."""
     global _current
     if _current is not None:
-        raise errors.NearError(f"{_current.name} is being created.", "Wait for it, or press Esc to stop it.")
+        raise errors.NearError("{name} is being created.", "Wait for it, or press Esc to stop it.", name=_current.name)
     _current = replace(starts[0](), rest=starts[1:], is_one_of_many=len(starts) > 1)
     if not wait:
         ops: Any = bpy.ops
@@ -164,10 +165,10 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             data = creation.job.result()["asset"].tobytes()
         except errors.Cancelled:
             creation.rest = ()  # who stops one means all
-            operator.report({"INFO"}, "Creation cancelled")
+            operator.report({"INFO"}, translations.say("Creation cancelled"))
             return {"CANCELLED"}
         if creation.job.warning:
-            operator.report({"WARNING"}, creation.job.warning)
+            operator.report({"WARNING"}, translations.translate(creation.job.warning))
         asset = assets.from_bytes(data, creation.name)
         again = context.scene.objects.get(creation.instead) if creation.instead else None
         ob = place_asset(context, asset, data) if again is None else replace_asset(again, asset, data)
@@ -178,8 +179,9 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.origin is not None:
             remember(ob, creation.origin, creation.job.result()["views"])
         spent = time.monotonic() - creation.started
-        operator.report({"INFO"}, f"{ob.name}: {len(asset.coords):,} voxels, {len(data) / 1e6:.1f} MB, "
-                                  f"{spent:.1f} s")
+        operator.report({"INFO"}, translations.say(
+            "{name}: {voxels:,} voxels, {size:.1f} MB, {seconds:.1f} s", name=ob.name, voxels=len(asset.coords),
+            size=len(data) / 1e6, seconds=spent))
         return {"FINISHED"}
     return {"CANCELLED"}
 
@@ -239,12 +241,13 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
             self.cancel(context)  # at once: the worker may take half a second to notice
-            self.report({"INFO"}, "Creation cancelled")
+            self.report({"INFO"}, translations.say("Creation cancelled"))
             return {"FINISHED"} if "FINISHED" in getattr(self, "_done", ()) else {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         _current.show_preview()
-        show_status(context, f"NeAR: {_current.name}: {_current.status} (Esc stops it)")
+        show_status(context, translations.say("NeAR: {name}: {status} (Esc stops it)", name=_current.name,
+                                              status=_current.status))
         if not _current.job.done:
             return {"PASS_THROUGH"}
         try:

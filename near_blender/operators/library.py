@@ -55,7 +55,7 @@ def ask(ob: Any) -> worker_process.JobHandle:
     mesh = payload.find_payload(ob)
     data, key = payload.read_bytes(mesh), payload.find_hash(mesh)
     if data is None or key is None:
-        raise errors.NearError(f"The asset of {ob.name} is not in this file.", "Create or import it again.")
+        raise errors.NearError("The asset of {name} is not in this file.", "Create or import it again.", name=ob.name)
     asset, sky = payload.decode_asset(ob), make_light()
     low, high = asset.coords.min(0), asset.coords.max(0) + 1
     matrix, size = np.eye(4), float(np.linalg.norm(high - low)) / 64

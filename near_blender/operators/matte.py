@@ -8,9 +8,10 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import client, photo_options
+from .. import client, photo_options, translations
 from .._core import errors
 from ..sketch import Sketch
+from ..translations import say
 from . import jobs
 from .create import check_picture
 from .origin import find_origin
@@ -83,7 +84,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         self._job: Any = client.find_matte(self._path, self._sketch.hints)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
-        self._editor.tell("Looking at the photo")
+        self._editor.tell(say("Looking at the photo"))
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -161,12 +162,15 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
                 self._sketch.choose(0)
                 self._ask()
             else:
-                self._editor.tell(str(error))
+                self._editor.tell(translations.explain(error))
             return
         self._sketch.picture, self._sketch.matte = found["picture"], found["matte"]
         self._show()
         number = self._sketch.hints.number
-        self._editor.tell(f"{HELP}" + (f"   Object {number} of {found['objects']}" if number else ""))
+        line = translations.translate(HELP)
+        if number:
+            line += "   " + say("Object {number} of {count}", number=number, count=found["objects"])
+        self._editor.tell(line)
 
     def _show(self) -> None:
         """Draws the sketch into the image that the editor shows."""
@@ -180,7 +184,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         drawn_on = _find_drawn_on(ob, self.photo)
         self.cancel(context)
         if drawn_on is None:
-            self.report({"WARNING"}, f"{self.object_name} is gone, or has another name")
+            self.report({"WARNING"}, say("{name} is gone, or has another name.", name=self.object_name))
             return {"CANCELLED"}
         drawn_on.hints = photo_options.write_hints(self._sketch.hints)
         if ob.name in context.view_layer.objects:
@@ -189,7 +193,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
             if ops.near.remake_asset.poll():
                 ops.near.remake_asset("INVOKE_DEFAULT")
                 return {"FINISHED"}
-        self.report({"WARNING"}, f"{ob.name} could not be made again now. It keeps what was drawn: use Make Again")
+        self.report({"WARNING"}, say("{name} could not be made again now. It keeps what was drawn: use Make Again",
+                                     name=ob.name))
         return {"FINISHED"}
 
     def cancel(self, context: bpy.types.Context) -> None:

@@ -89,8 +89,8 @@ class NEAR_OT_match_camera(bpy.types.Operator):
             ob = context.object
             asset = payload.decode_asset(ob)
             if asset is None or asset.camera is None:
-                raise errors.NearError(f"{ob.name} does not know from where its photo was taken.",
-                                       "Only assets made from a photo do.")
+                raise errors.NearError("{name} does not know from where its photo was taken.",
+                                       "Only assets made from a photo do.", name=ob.name)
             found = cameras.from_json(asset.camera)
             view_camera(context.scene, found, proxy.compute_asset_matrix(ob, np.array(ob.matrix_world)))
             if self.proportions:

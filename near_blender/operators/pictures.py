@@ -67,7 +67,7 @@ def find_file(name: str) -> Path:
     new one in Blender's temporary folder, which no other picture takes. Raises NearError."""
     image: Any = bpy.data.images.get(name)
     if image is None:
-        raise errors.NearError(f"There is no image {name} in this file.", "Choose one of its images.")
+        raise errors.NearError("There is no image {name} in this file.", "Choose one of its images.", name=name)
     own = Path(bpy.path.abspath(image.filepath, library=image.library))
     if image.source == "FILE" and not image.is_dirty and own.suffix.lower() in images.READABLE and own.is_file():
         return own
@@ -78,7 +78,7 @@ def find_file(name: str) -> Path:
         image.file_format = "OPEN_EXR" if image.is_float else "PNG"
         image.save(filepath=str(path), save_copy=True)
     except RuntimeError as error:
-        raise errors.NearError(f"The image {name} has no picture to read.", "Choose another one.") from error
+        raise errors.NearError("The image {name} has no picture to read.", "Choose another one.", name=name) from error
     finally:
         image.file_format = before
     return path

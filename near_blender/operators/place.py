@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .. import compositing, log, payload, proxy
+from .. import compositing, log, payload, proxy, translations
 from .._core import asset as assets
 from .._core import errors, thumbnail
 from .._core import mesh as meshes
@@ -117,7 +117,7 @@ def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR") -> Iterator
         yield
     except errors.NearError as error:
         log.add(str(error))
-        operator.report({kind}, str(error))
+        operator.report({kind}, translations.explain(error))
 
 
 def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

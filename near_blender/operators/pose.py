@@ -10,9 +10,10 @@ import bpy
 import numpy as np
 from bpy.props import StringProperty
 
-from .. import client, geometry, photo_options
+from .. import client, geometry, photo_options, translations
 from .._core import camera as cameras
 from .._core import errors, scene
+from ..translations import say
 from . import jobs
 from .create import check_picture, find_mesh
 from .photo_editor import PhotoEditor, is_image_editor
@@ -44,7 +45,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             check_picture(Path(self.filepath))
             self._mesh, notes, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
             for note in notes:
-                self.report({"WARNING"}, note)
+                self.report({"WARNING"}, translations.translate(note))
             finds = {angle: getattr(self, switch) for angle, switch in photo_options.FOUND.items()}
             self._shot = photo_options.take_shot(self, Path(self.filepath), finds)
             self._shape = scene.Occluders(self._mesh.vertices, self._mesh.faces)
@@ -57,7 +58,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             self._waits = False
             self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
             context.window_manager.modal_handler_add(self)
-            self._editor.tell("Looking for the pose: where the photo shows the mesh.  Esc: leave")
+            self._editor.tell(say("Looking for the pose: where the photo shows the mesh.  Esc: leave"))
             return {"RUNNING_MODAL"}
         return {"CANCELLED"}
 
@@ -134,7 +135,8 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             self._first = self._first or self._found["stance"]
             self._editor.show(np.pad(self._found["picture"].astype(np.float32) / 255, ((0, 0), (0, 0), (0, 1)),
                                      constant_values=1)[::-1])
-            self._editor.tell(f"Outlines overlap by {self._found['overlap']:.0%}.  {HELP}")
+            self._editor.tell(say("Outlines overlap by {overlap:.0%}.  {help}", overlap=self._found["overlap"],
+                                  help=errors.Message(HELP)))
             return {"RUNNING_MODAL"}
         self.cancel(context)
         return {"CANCELLED"}
@@ -147,7 +149,8 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         """Paints the mesh as it is shown."""
         busy = jobs.get_current()
         if busy is not None:
-            self._editor.tell(f"{busy.name} is being created: press Enter again after it.  {HELP}")
+            self._editor.tell(say("{name} is being created: press Enter again after it.  {help}", name=busy.name,
+                                  help=errors.Message(HELP)))
             return {"RUNNING_MODAL"}
         self.cancel(context)
         shot = replace(self._shot, camera=cameras.from_json(self._found["camera"]))

@@ -117,8 +117,9 @@ class NEAR_OT_check_python(_Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         def done(answer: dict[str, Any]) -> str:
             if answer["missing"]:
-                raise errors.NearError(f"This Python {answer['python']} lacks {', '.join(answer['missing'])}.",
-                                       "Install that, name another interpreter, or use Set Up.")
+                raise errors.NearError("This Python {version} lacks {missing}.",
+                                       "Install that, name another interpreter, or use Set Up.",
+                                       version=answer["python"], missing=", ".join(answer["missing"]))
             return _python_is_there(answer)
 
         with report_errors(self):

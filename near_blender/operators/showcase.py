@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from mathutils import Matrix, Vector
 
 from .._core import errors, image
+from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
 
@@ -70,12 +71,14 @@ class _Showcase:
             return {"RUNNING_MODAL"}
         if self._ended == "cancelled":
             self.cancel(context)
-            self.report({"INFO"}, f"Stopped after {len(self._paths)} of {self._count} pictures")  # type: ignore[attr-defined]
+            self.report({"INFO"}, say("Stopped after {done} of {count} pictures",  # type: ignore[attr-defined]
+                                      done=len(self._paths), count=self._count))
             return {"CANCELLED"}
         with report_errors(self):  # type: ignore[arg-type]
             if self._path is not None and self._ended:
                 if not self._path.is_file():
-                    raise errors.NearError(f"{self._path.name} could not be rendered.", "See the message above.")
+                    raise errors.NearError("{file} could not be rendered.", "See the message above.",
+                                           file=self._path.name)
                 self._paths.append(self._path)
                 self._path = None
             if self._path is None:
@@ -83,7 +86,8 @@ class _Showcase:
                 if self._path is None:
                     self.cancel(context)
                     return self._end(context)
-                show_status(context, f"NeAR: picture {len(self._paths) + 1} of {self._count} (Esc stops)")
+                show_status(context, say("NeAR: picture {number} of {count} (Esc stops)", number=len(self._paths) + 1,
+                                         count=self._count))
                 _draw_still(context.scene, self._path, waits=False)
             return {"RUNNING_MODAL"}
         self.cancel(context)
@@ -120,8 +124,8 @@ class _Showcase:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise errors.NearError(f"{folder.name} could not be made ({error.strerror}).",
-                                   "Choose another folder.") from error
+            raise errors.NearError("{folder} could not be made ({reason}).", "Choose another folder.",
+                                   folder=folder.name, reason=error.strerror) from error
         return folder
 
     def list_stills(self, context: bpy.types.Context, folder: Path) -> tuple[int, Generator[Path, None, None]]:
@@ -162,7 +166,9 @@ class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
         write_sheet(paths, folder / "turntable_sheet.png", most=24)
         wrote = write_movie(paths, folder / "turntable.mp4", context.scene.render.fps) if self.movie else False
-        return f"{len(paths)} frames, a contact sheet{' and a movie' if wrote else ''} in {folder}"
+        if wrote:
+            return say("{count} frames, a contact sheet and a movie in {folder}", count=len(paths), folder=folder)
+        return say("{count} frames and a contact sheet in {folder}", count=len(paths), folder=folder)
 
 
 class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
@@ -192,7 +198,7 @@ class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
 
     def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
         write_sheet(paths, folder / "light_sweep_sheet.png", columns=self._columns)
-        return f"{len(paths)} pictures, one of every World and camera, in {folder}"
+        return say("{count} pictures, one of every World and camera, in {folder}", count=len(paths), folder=folder)
 
 
 def name_files(names: list[str]) -> list[str]:
@@ -260,8 +266,8 @@ def _draw_still(scene: Any, path: Path, waits: bool = True) -> None:
             view.render_display_type = "NONE"  # no window for each of them
             bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
     except RuntimeError as error:
-        raise errors.NearError(f"{path.name} could not be rendered ({str(error).strip()}).",
-                               "See the message above.") from error
+        raise errors.NearError("{file} could not be rendered ({reason}).", "See the message above.", file=path.name,
+                               reason=str(error).strip()) from error
     finally:
         view.render_display_type = display
 

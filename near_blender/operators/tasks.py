@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from .. import log, worker_process
+from .. import log, translations, worker_process
 from .._core import errors
 
 INTERVAL = 0.2  # seconds between looks at the task
@@ -66,10 +66,11 @@ def conclude() -> tuple[bool, str]:
     try:
         _outcome = True, task.done(task.job.result())
     except errors.Cancelled:
-        _outcome = True, f"{task.title} stopped; starting it again goes on from there"
+        _outcome = True, translations.say("{title} stopped; starting it again goes on from there",
+                                          title=errors.Message(task.title))
     except errors.NearError as error:
         log.add(str(error))
-        _outcome = False, str(error)
+        _outcome = False, translations.explain(error)
     task.worker.stop()
     return _outcome
 
@@ -89,7 +90,7 @@ def is_idle(operator: type[bpy.types.Operator]) -> bool:
     """For poll(): one task at a time."""
     if _current is None:
         return True
-    operator.poll_message_set(f"{_current.title} is under way")
+    operator.poll_message_set(translations.say("{title} is under way", title=errors.Message(_current.title)))
     return False
 
 

@@ -59,7 +59,7 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
         if metadata["format"] != "near":
             raise damaged
         if int(metadata["format_version"]) > FORMAT_VERSION:
-            raise NearError(f"{what} was written by a newer NeAR.", "Update the add-on.")
+            raise NearError("{what} was written by a newer NeAR.", "Update the add-on.", what=what)
         if sum(_count_bytes(entry) for entry in header.values()) != len(view) - 8 - length:
             raise damaged
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -75,7 +75,7 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
 
 def describe_damage(what: str) -> NearError:
     """The error of a file that is not what it should be."""
-    return NearError(f"{what} is not a complete .near file.", "Export or create it again.")
+    return NearError("{what} is not a complete .near file.", "Export or create it again.", what=what)
 
 
 def _count_bytes(entry: dict[str, Any]) -> int:
@@ -101,4 +101,5 @@ def _explain_absence():
     try:
         yield
     except ImportError as error:
-        raise NearError(f"Neural assets need the Python package {error.name}.", f"Install {error.name}.") from error
+        raise NearError("Neural assets need the Python package {package}.", "Install {package}.",
+                        package=error.name) from error

@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..image.guard import DAMAGED
 from . import near_file, skin
 from .layout import VoxelMaterial
@@ -141,7 +141,7 @@ def to_bytes(asset: NeuralAsset) -> bytes:
         **({} if asset.camera is None else {"camera": json.dumps(asset.camera)})})
 
 
-def from_bytes(data: bytes | memoryview, what: str = "The asset") -> NeuralAsset:
+def from_bytes(data: bytes | memoryview, what: str = Message("The asset")) -> NeuralAsset:
     """Reads a `.near` file's bytes; every size is checked against the data before anything is allocated.
 
     what: how messages name it. Raises NearError.
@@ -209,17 +209,19 @@ def load(path: str | Path) -> NeuralAsset:
     path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise NearError(f"{path.name} is larger than any asset.", "Check that it is a .near file.")
+            raise NearError("{file} is larger than any asset.", "Check that it is a .near file.", file=path.name)
         data = path.read_bytes()
     except OSError as error:
-        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+        raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                        reason=error.strerror) from error
     if path.suffix.lower() == ".npz":
         return _read_published(data, path)
     return from_bytes(data, path.name)
 
 
 def _read_published(data: bytes, path: Path) -> NeuralAsset:
-    damaged = NearError(f"{path.name} is not a published latent (feats, coords).", "Choose an intact .npz file.")
+    damaged = NearError("{file} is not a published latent (feats, coords).", "Choose an intact .npz file.",
+                        file=path.name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             listed = archive.infolist()

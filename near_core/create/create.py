@@ -14,7 +14,7 @@ from ..asset import NeuralAsset, Surfels, Texels
 from ..asset.layout import VoxelMaterial
 from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
@@ -62,7 +62,8 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     Raises NearError for a mesh without a surface and an unknown detail, Cancelled when progress does.
     """
     if detail not in DETAILS:
-        raise NearError(f"There is no detail called {detail}.", f"Choose one of {', '.join(DETAILS)}.")
+        raise NearError("There is no detail called {detail}.", "Choose one of {choices}.", detail=detail,
+                        choices=", ".join(DETAILS))
     extent = 1.0
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)
@@ -159,7 +160,8 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
     """The config with an artist's hints from HINTS and SYMMETRIES; auto leaves it as it is."""
     for what, hint, known in (("thickness", thickness, HINTS), ("symmetry", symmetry, SYMMETRIES)):
         if hint not in known:
-            raise NearError(f"There is no {what} named {hint}.", f"Choose one of {', '.join(known)}.")
+            raise NearError("There is no {what} named {hint}.", "Choose one of {choices}.", what=what, hint=hint,
+                            choices=", ".join(known))
     given = {"thickness": thickness, "symmetry": symmetry}
     return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
 
@@ -182,8 +184,8 @@ def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone:
     stance = resection.search(np.inf if alone or shot.azimuth is None else 30.0, progress)
     overlap = resection.measure_overlap(resection.place(stance))
     if overlap < resection.config.least_overlap:
-        notes.append(f"{shot.name} does not fit the shape: their outlines overlap by {overlap:.0%} only. Give its "
-                     "camera or view, or another shape.")
+        notes.append(Message("{photo} does not fit the shape: their outlines overlap by {overlap:.0%} only. Give its "
+                             "camera or view, or another shape.", photo=shot.name, overlap=overlap))
     if on_pose is not None:
         on_pose(draw_over(resection, stance))
     return resection.place(stance)
@@ -263,7 +265,8 @@ def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = Mat
     """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name. Scripts beside the
     project that score mattes ask for it by this name."""
     if matting not in MATTINGS:
-        raise NearError(f"There is no matting named {matting}.", f"Choose {' or '.join(MATTINGS)}.")
+        raise NearError("There is no matting named {matting}.", "Choose {choices}.", matting=matting,
+                        choices=" or ".join(MATTINGS))
     if hints is not None and (matting != "near" or "matte" not in model.graphs):
         raise NearError("Hints on the photo need NeAR's own matting.", "Choose it, or give a mask.")
     if matting == "rembg":

@@ -82,8 +82,9 @@ class MatteFinder:
     def _find_offered(self, hints: Hints) -> np.ndarray:
         objects = self.list_objects()
         if hints.number > len(objects):
-            raise NearError(f"There is no object {hints.number} in the photo: {len(objects)} were found.",
-                            "Choose another number, or draw a box around the object.")
+            raise NearError("There is no object {number} in the photo: {count} were found.",
+                            "Choose another number, or draw a box around the object.", number=hints.number,
+                            count=len(objects))
         matte = objects[hints.number - 1]
         if not hints.has_dabs and hints.box is None:
             return matte
@@ -194,19 +195,20 @@ def open_rembg() -> Callable[[np.ndarray], np.ndarray]:
         from rembg import new_session
     except (ImportError, SystemExit) as error:  # without onnxruntime, it exits
         raise NearError("The Python package rembg is not installed.",
-                        f'Install it with "{sys.executable} -m pip install rembg[cpu]", or use NeAR\'s own matting.'
-                        ) from error
+                        "Install it with \"{python} -m pip install rembg[cpu]\", or use NeAR's own matting.",
+                        python=sys.executable) from error
     home = Path(os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME") or "~", ".u2net")).expanduser()
     found = [(home / f"{model}.onnx", kind) for model, kind in REMBG.items() if (home / f"{model}.onnx").is_file()]
     if not found:
-        raise NearError(f"rembg has none of its models {' and '.join(REMBG)} in {home}.",
-                        f'Download one with "rembg d {next(iter(REMBG))}", or use NeAR\'s own matting.')
+        raise NearError("rembg has none of its models {models} in {folder}.",
+                        "Download one with \"rembg d {model}\", or use NeAR's own matting.", models=" and ".join(REMBG),
+                        folder=home, model=next(iter(REMBG)))
     path, kind = found[0]
     try:
         session = new_session(kind, model_path=str(path))
     except Exception as error:  # onnxruntime has errors of many kinds
-        raise NearError(f"rembg cannot read its model {path}.",
-                        "Delete the file and let rembg download it again.") from error
+        raise NearError("rembg cannot read its model {file}.", "Delete the file and let rembg download it again.",
+                        file=path) from error
 
     def matte(picture: np.ndarray) -> np.ndarray:
         from PIL import Image

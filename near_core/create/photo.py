@@ -109,8 +109,9 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
     if hinted and (mask is not None or alpha is not None):
-        raise NearError(f"The photo's {'mask' if mask is not None else 'transparency'} already says what is object.",
-                        "Leave out the hints, or give the photo without it.")
+        raise NearError("The photo's {said_by} already says what is object.",
+                        "Leave out the hints, or give the photo without it.",
+                        said_by="mask" if mask is not None else "transparency")
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:
@@ -165,8 +166,9 @@ def _read_mask(mask: str | Path | np.ndarray, shape: tuple[int, int], config: Ma
         mask = image.read_photo(mask).astype(np.float32) / 255
         mask = mask[..., 3] if mask.shape[2] == 4 and cuts_out(mask[..., 3], config) else mask[..., :3].mean(2)
     if 0 in mask.shape or abs(mask.shape[0] / mask.shape[1] * shape[1] / shape[0] - 1) > 0.02:
-        raise NearError(f"The mask is {mask.shape[1]} x {mask.shape[0]} pixels and does not fit the photo "
-                        f"({shape[1]} x {shape[0]}).", "Export the mask at the photo's size.")
+        raise NearError("The mask is {width} x {height} pixels and does not fit the photo ({photo_width} x "
+                        "{photo_height}).", "Export the mask at the photo's size.", width=mask.shape[1],
+                        height=mask.shape[0], photo_width=shape[1], photo_height=shape[0])
     return np.clip(_resize(mask, shape), 0, 1)
 
 

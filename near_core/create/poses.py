@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import image
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
@@ -38,8 +38,8 @@ def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot
     of the first one then. bare: what is known of a first photo that is no Shot, and of the others but for mask and
     camera. Raises NearError for too many."""
     if len(photos) > MOST:
-        raise NearError(f"{len(photos)} photos are more than NeAR makes an asset from.",
-                        f"Choose {MOST} of them at most, from all sides.")
+        raise NearError("{count} photos are more than NeAR makes an asset from.",
+                        "Choose {most} of them at most, from all sides.", count=len(photos), most=MOST)
     shots: list[Shot] = []
     for number, photo in enumerate(photos):
         if not isinstance(photo, Shot):
@@ -81,8 +81,8 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     """
     kept = [number for number in range(len(photos)) if not any(
         np.array_equal(photos[number].rgb, photos[other].rgb) for other in range(number))]
-    notes += [f"{shots[n].name} is there twice: the second one is left out." for n in range(len(photos))
-              if n not in kept]
+    notes += [Message("{photo} is there twice: the second one is left out.", photo=shots[n].name)
+              for n in range(len(photos)) if n not in kept]
     shots, photos = [shots[n] for n in kept], [photos[n] for n in kept]
     heights = [estimate_elevation(model, photo) for shot, photo in zip(shots, photos)
                if shot.camera is None and shot.elevation is None]
@@ -94,18 +94,19 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     for number, shot in enumerate(shots):
         if shot.camera is None and shot.azimuth is None:
             turn = _guess_side(number, shots, photos, cameras, usual, config)
-            notes.append(f"{shot.name} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.")
+            notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
+                                 photo=shot.name, turn=turn))
     if any(free) and len(photos) > 1:
         cameras = align_cameras(photos, cameras, free, part(progress, 0.0, 0.9), config)
     progress("Cameras", 0.9)
     agreement = Agreement(photos, cameras, config)
     stranger = agreement.find_stranger()
     if stranger is not None:
-        notes.append(f"{shots[stranger].name} does not fit the other photos and is left out: it shows something else, "
-                     "or from another side.")
+        notes.append(Message("{photo} does not fit the other photos and is left out: it shows something else, or from "
+                             "another side.", photo=shots[stranger].name))
     elif agreement.contradicts():
-        notes.append("The outlines of the photos contradict each other: they show different things, or their views are "
-                     "not the ones that were chosen.")
+        notes.append(Message("The outlines of the photos contradict each other: they show different things, or their "
+                             "views are not the ones that were chosen."))
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
 
 

@@ -44,6 +44,6 @@ class Shot:
 def find_view(name: str) -> dict[str, float]:
     """The angles of a view of VIEWS, as fields of Shot. Raises NearError for another name."""
     if name.lower() not in VIEWS:
-        raise NearError(f"There is no view {name!r}.", f"Choose one of {', '.join(VIEWS)}.")
+        raise NearError("There is no view {name!r}.", "Choose one of {choices}.", name=name, choices=", ".join(VIEWS))
     azimuth, elevation = VIEWS[name.lower()]
     return {"azimuth": azimuth} | ({} if elevation is None else {"elevation": elevation})

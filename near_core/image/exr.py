@@ -41,7 +41,8 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
             check_size(int(x1) - int(x0) + 1, int(y1) - int(y0) + 1, path)
             values += (int(x1) - int(x0) + 1) * (int(y1) - int(y0) + 1) * len(part.header["channels"])
         if values > MAX_VALUES:
-            raise NearError(f"The passes of {path.name} hold {values / 1e6:.0f} million values.", "Save fewer of them.")
+            raise NearError("The passes of {file} hold {millions:.0f} million values.", "Save fewer of them.",
+                            file=path.name, millions=values / 1e6)
     groups: dict[str, dict[str, np.ndarray]] = {}
     with OpenEXR.File(str(path), separate_channels=True) as file:
         for part in file.parts:
@@ -83,7 +84,7 @@ def choose_layer(layers: dict[str, np.ndarray], path: Path) -> np.ndarray:
     for name in ["", *sorted(combined), *sorted(layers)]:
         if name in layers and layers[name].shape[2] <= 4:
             return layers[name]
-    raise NearError(f"{path.name} has no colour layer.", "Save it with channels R, G, B.")
+    raise NearError("{file} has no colour layer.", "Save it with channels R, G, B.", file=path.name)
 
 
 def write_exr(path: str | Path, passes: dict[str, np.ndarray], half: bool = False, layer: str = "ViewLayer") -> None:

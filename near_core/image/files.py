@@ -46,10 +46,12 @@ def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> 
     path = Path(path)
     kind = path.suffix.lower()
     if kind in CONVERTED:
-        raise NearError(f"{path.name} is a {kind[1:].upper()} picture, which NeAR does not read.",
-                        "Save it as JPEG or PNG; phones and photo programs call it exporting or sharing.")
+        raise NearError("{file} is a {kind} picture, which NeAR does not read.",
+                        "Save it as JPEG or PNG; phones and photo programs call it exporting or sharing.",
+                        file=path.name, kind=kind[1:].upper())
     if kind not in READABLE:
-        raise NearError(f"{path.name} is not a picture NeAR can read.", f"Use one of {', '.join(READABLE)}.")
+        raise NearError("{file} is not a picture NeAR can read.", "Use one of {choices}.", file=path.name,
+                        choices=", ".join(READABLE))
     with explain_errors(path):
         if kind == ".exr":
             return _averaged(choose_layer(open_layers(path), path), max_side)

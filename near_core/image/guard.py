@@ -26,13 +26,15 @@ def explain_errors(path: Path):
     except NearError:
         raise
     except MemoryError as error:
-        raise NearError(f"{path.name} does not fit into memory.", "Scale it down.") from error
+        raise NearError("{file} does not fit into memory.", "Scale it down.", file=path.name) from error
     except ImportError as error:
-        raise NearError(f"{path.name} needs the Python package {error.name}.", f"Install {error.name}.") from error
+        raise NearError("{file} needs the Python package {package}.", "Install {package}.", file=path.name,
+                        package=error.name) from error
     except DAMAGED as error:
         if isinstance(error, OSError) and error.strerror:
-            raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
-        raise NearError(f"{path.name} is damaged or not what its name says.", "Save it again.") from error
+            raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                            reason=error.strerror) from error
+        raise NearError("{file} is damaged or not what its name says.", "Save it again.", file=path.name) from error
 
 
 def check_size(width: int, height: int, path: Path) -> None:
@@ -40,7 +42,8 @@ def check_size(width: int, height: int, path: Path) -> None:
     if width < 1 or height < 1:
         raise ValueError("empty picture")
     if width * height > MAX_PIXELS:
-        raise NearError(f"{path.name} has {width} x {height} pixels, more than NeAR reads.", "Scale it down.")
+        raise NearError("{file} has {width} x {height} pixels, more than NeAR reads.", "Scale it down.", file=path.name,
+                        width=width, height=height)
 
 
 def open_picture(source: Path | bytes, what: str):
@@ -51,4 +54,4 @@ def open_picture(source: Path | bytes, what: str):
     try:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise NearError(f"{what} has more pixels than NeAR reads.", "Scale it down.") from error
+        raise NearError("{what} has more pixels than NeAR reads.", "Scale it down.", what=what) from error

@@ -13,6 +13,7 @@ def read_beside(path: Path, name: str) -> bytes:
     folder = path.resolve().parent
     other = (folder / name.replace("\\", "/")).resolve()
     if not other.is_relative_to(folder) or not other.is_file() or other.stat().st_size > MAX_BYTES:
-        raise NearError(f"{path.name} needs {Path(name).name}, which is not in its folder.",
-                        "Put the file there, or export as .glb, which holds everything.")
+        raise NearError("{file} needs {name}, which is not in its folder.",
+                        "Put the file there, or export as .glb, which holds everything.", file=path.name,
+                        name=Path(name).name)
     return other.read_bytes()

@@ -20,16 +20,17 @@ def load(path: str | Path) -> Mesh:
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
-        raise NearError(f"{path.name} is not a mesh NeAR can read.", "Use a .glb, .gltf, .obj or .ply file.")
+        raise NearError("{file} is not a mesh NeAR can read.", "Use a .glb, .gltf, .obj or .ply file.", file=path.name)
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the path.") from error
+        raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                        reason=error.strerror) from error
     if size > MAX_BYTES:
-        raise NearError(f"{path.name} is larger than 2 GB.", "Decimate the mesh or export a part of it.")
+        raise NearError("{file} is larger than 2 GB.", "Decimate the mesh or export a part of it.", file=path.name)
     reader = gltf.read if kind in (".glb", ".gltf") else obj_ply.read
     try:
         mesh = reader(path)
     except MemoryError as error:
-        raise NearError(f"{path.name} needs more memory than there is.", "Decimate the mesh.") from error
+        raise NearError("{file} needs more memory than there is.", "Decimate the mesh.", file=path.name) from error
     return check(mesh, path.name)

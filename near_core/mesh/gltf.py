@@ -35,11 +35,12 @@ def read(path: Path) -> Mesh:
         header, binary = _split(path)
         for extension, words in _COMPRESSED.items():
             if extension in header.get("extensionsRequired", ()):
-                raise NearError(f"{path.name} uses {words}, which NeAR can't read.", "Export it without compression.")
+                raise NearError("{file} uses {words}, which NeAR can't read.", "Export it without compression.",
+                                file=path.name, words=words)
         return _File(path, header, binary).mesh()
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError,
             struct.error, binascii.Error) as error:
-        raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
+        raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name) from error
 
 
 def _split(path: Path) -> tuple[dict, bytes | None]:
@@ -79,7 +80,7 @@ class _File:
         if max(triangles, corners / 3) > MAX_TRIANGLES:
             raise too_many(self.path.name, max(triangles, corners / 3))
         if not triangles:
-            raise NearError(f"{self.path.name} has no faces.", "Choose a mesh with a surface.")
+            raise NearError("{file} has no faces.", "Choose a mesh with a surface.", file=self.path.name)
         parts = []
         for node, primitive, matrix in found:
             if "skin" in node:  # joints place a skinned mesh, wherever its node is
@@ -220,8 +221,8 @@ class _File:
             self.images[index] = texture.decode(data, f"A texture of {self.path.name}")
             texels = sum(each.size // 4 for each in self.images.values())
             if texels > 4 * texture.MAX_PIXELS:
-                raise NearError(f"The textures of {self.path.name} have {texels / 1e6:.0f} million pixels.",
-                                "Scale them down to 4096 pixels or less.")
+                raise NearError("The textures of {file} have {millions:.0f} million pixels.",
+                                "Scale them down to 4096 pixels or less.", file=self.path.name, millions=texels / 1e6)
         return self.images[index]
 
     def accessor(self, index: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import NearError
+from ..errors import Message, NearError
 
 MAX_TRIANGLES = 20_000_000
 MAX_BYTES = 2 * 2**30
@@ -58,28 +58,30 @@ class Mesh:
             object.__setattr__(self, "material_index", np.zeros(len(self.faces), np.int32))
 
 
-def check(mesh: Mesh, what: str = "The mesh") -> Mesh:
+def check(mesh: Mesh, what: str = Message("The mesh")) -> Mesh:
     """The mesh itself where it can be sampled; otherwise raises NearError. what: how messages name it."""
     again = "Clean the mesh up and export it again."
     if len(mesh.faces) == 0:
-        raise NearError(f"{what} has no faces.", "Choose a mesh with a surface.")
+        raise NearError("{what} has no faces.", "Choose a mesh with a surface.", what=what)
     if len(mesh.faces) > MAX_TRIANGLES:
         raise too_many(what, len(mesh.faces))
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
-        raise NearError(f"{what} has faces that name vertices it does not have.", again)
+        raise NearError("{what} has faces that name vertices it does not have.", again, what=what)
     if not np.isfinite(mesh.vertices).all():
-        raise NearError(f"{what} has vertices at infinity or not-a-number.", again)
+        raise NearError("{what} has vertices at infinity or not-a-number.", again, what=what)
     low, high = compute_bounds(mesh)
     if not 1e-12 < float((high - low).max()) < 1e12:
-        raise NearError(f"{what} has no size: all its faces lie in one point.", "Check its scale and export it again.")
+        raise NearError("{what} has no size: all its faces lie in one point.", "Check its scale and export it again.",
+                        what=what)
     return mesh
 
 
 def too_many(what: str, triangles: int) -> NearError:
     """The error for meshes above MAX_TRIANGLES."""
     most = MAX_TRIANGLES // 10**6
-    return NearError(f"{what} has {triangles / 1e6:.0f} million triangles; {most} million are the most.",
-                     "Decimate it; an asset has no more than 128 cells along an edge.")
+    return NearError("{what} has {millions:.0f} million triangles; {most} million are the most.",
+                     "Decimate it; an asset has no more than 128 cells along an edge.", what=what,
+                     millions=triangles / 1e6, most=most)
 
 
 def compute_bounds(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,8 @@ def read(path: Path) -> Mesh:
         from trimesh.exchange.obj import load_obj
         from trimesh.exchange.ply import load_ply
     except ImportError as error:
-        raise NearError(f"Reading {path.name} needs the Python package trimesh.", "Use a .glb file.") from error
+        raise NearError("Reading {file} needs the Python package trimesh.", "Use a .glb file.",
+                        file=path.name) from error
     obj = path.suffix.lower() == ".obj"
     if not obj:
         _check_counts(path)
@@ -37,13 +38,13 @@ def read(path: Path) -> Mesh:
         loaded = (load_obj if obj else load_ply)(io.BytesIO(path.read_bytes()), resolver=_Folder(path))
         found = [each for each in loaded.get("geometry", {"": loaded}).values() if len(each.get("faces", ()))]
         if not found:
-            raise NearError(f"{path.name} has no faces.", "Choose a mesh with a surface.")
+            raise NearError("{file} has no faces.", "Choose a mesh with a surface.", file=path.name)
         parts, materials = zip(*(_part(arguments, index, obj, path) for index, arguments in enumerate(found)))
         return merge(list(parts), materials)
     except (NearError, MemoryError):
         raise
     except Exception as error:  # trimesh raises what it meets
-        raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.") from error
+        raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name) from error
 
 
 def read_flags(path: Path) -> set[str]:
@@ -53,7 +54,8 @@ def read_flags(path: Path) -> set[str]:
     try:
         named = re.findall(rb"^mtllib\s+(.*\S)", path.read_bytes(), re.MULTILINE)
     except OSError as error:
-        raise NearError(f"{path.name} could not be read ({error.strerror}).", "Check the file.") from error
+        raise NearError("{file} could not be read ({reason}).", "Check the file.", file=path.name,
+                        reason=error.strerror) from error
     for name in named:
         try:
             text = read_beside(path, name.decode(errors="replace")).decode(errors="replace")
@@ -95,7 +97,7 @@ def _check_counts(path: Path) -> None:
         if kind == b"face" and int(count) > MAX_TRIANGLES:
             raise too_many(path.name, int(count))
         if int(count) > size:
-            raise NearError(f"{path.name} is damaged or not complete.", "Export the mesh again.")
+            raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name)
 
 
 def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tuple[Mesh, Material]:

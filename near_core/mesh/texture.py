@@ -23,13 +23,14 @@ def decode(data: bytes, what: str) -> np.ndarray:
                 return drop_alpha(np.repeat(grey[..., None], 4, 2))
             return np.asarray(picture.convert("RGBA"))
     except DAMAGED as error:
-        raise NearError(f"{what} could not be decoded.", "Save it as PNG or JPEG.") from error
+        raise NearError("{what} could not be decoded.", "Save it as PNG or JPEG.", what=what) from error
 
 
 def check_size(width: int, height: int, what: str) -> None:
     """Raises NearError above MAX_PIXELS. width, height: pixels. what: how messages name the picture."""
     if width * height > MAX_PIXELS:
-        raise NearError(f"{what} has {width} x {height} pixels.", "Scale it down to 8192 pixels or less.")
+        raise NearError("{what} has {width} x {height} pixels.", "Scale it down to 8192 pixels or less.", what=what,
+                        width=width, height=height)
 
 
 def drop_alpha(picture: np.ndarray) -> np.ndarray:

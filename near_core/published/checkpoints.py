@@ -83,7 +83,8 @@ def find_hub() -> str:
 def find(name: str) -> Source:
     """A source by name. Raises NearError."""
     if name not in CATALOGUE:
-        raise NearError(f"There is no checkpoint named {name}.", f"Choose from {', '.join(CATALOGUE)}.")
+        raise NearError("There is no checkpoint named {name}.", "Choose from {choices}.", name=name,
+                        choices=", ".join(CATALOGUE))
     return CATALOGUE[name]
 
 
@@ -95,10 +96,11 @@ def look_up(source: Source) -> Record:
         listed = json.loads(download.read(f"{find_hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
         files = [_file(entry) for entry in listed if entry["type"] == "file"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NearError(f"The hub's description of {source.title} could not be read.", "Try again later.") from error
+        raise NearError("The hub's description of {name} could not be read.", "Try again later.",
+                        name=source.title) from error
     wanted = [each for each in _wanted(files) if re.fullmatch(source.parts or ".*", each.path)]
     if not re.fullmatch(r"\w{7,64}", revision) or not wanted or len(wanted) > MOST_FILES:
-        raise NearError(f"{source.repository} holds no checkpoint.", "Look at its page.")
+        raise NearError("{name} holds no checkpoint.", "Look at its page.", name=source.repository)
     return Record(source.repository, revision, wanted)
 
 
@@ -154,11 +156,12 @@ def verify(folder: Path, progress: Progress = silent) -> Record:
     for each in record.files:
         step = part(progress, done / total, (done + each.size) / total)
         if size_on_disk(folder, each) != each.size:
-            raise NearError(f"{each.path} is not complete.", "Download again; only what is missing is fetched.")
+            raise NearError("{file} is not complete.", "Download again; only what is missing is fetched.",
+                            file=each.path)
         if not download.matches(folder / each.path, each.digest, step):
             (folder / each.path).unlink()
-            raise NearError(f"{each.path} was damaged and has been removed: its hash differs.",
-                            "Download again; only what is missing is fetched.")
+            raise NearError("{file} was damaged and has been removed: its hash differs.",
+                            "Download again; only what is missing is fetched.", file=each.path)
         done += each.size
     record.verified = True
     write_record(folder, record)

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..progress import Progress, silent
 
 CHUNK = 1 << 18  # bytes between two reports
@@ -37,13 +37,13 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
         misses = 0 if _size(part) > longest else misses + 1
         longest = max(longest, _size(part))
         if misses == TRIES:
-            raise NearError(f"The download of {path.name} broke off.",
-                            "Start it again; it goes on where it stopped.")
+            raise NearError("The download of {file} broke off.", "Start it again; it goes on where it stopped.",
+                            file=path.name)
         time.sleep(0.2 * misses)
-    if not matches(part, digest, lambda phase, fraction: progress(f"Checking {path.name}", 1.0)):
+    if not matches(part, digest, lambda phase, fraction: progress(Message("Checking {file}", file=path.name), 1.0)):
         part.unlink()
-        raise NearError(f"{path.name} is not what its source promised: its hash differs.",
-                        "Start the download again; if this stays, do not use the source.")
+        raise NearError("{file} is not what its source promised: its hash differs.",
+                        "Start the download again; if this stays, do not use the source.", file=path.name)
     os.replace(part, path)
     return path
 
@@ -62,20 +62,22 @@ def _continue(url: str, part: Path, size: int | None, progress: Progress, name: 
                     file.write(chunk)
                     at += len(chunk)
                     if size is not None and at > size:
-                        raise NearError(f"{name} is longer than its source said.", "Start the download again.")
-                    progress(f"Downloading {name}", min(1.0, at / total) if total else 0.0)
+                        raise NearError("{name} is longer than its source said.", "Start the download again.",
+                                        name=name)
+                    progress(Message("Downloading {file}", file=name), min(1.0, at / total) if total else 0.0)
         return total is None or at >= total
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and have:  # the file ends where the part does, or before
             part.unlink()
             if size is not None and have < size:
-                raise NearError(f"{name} is shorter than its source said.",
-                                "Start the download again later.") from error
+                raise NearError("{name} is shorter than its source said.", "Start the download again later.",
+                                name=name) from error
             return False
         if error.code in (401, 403, 404, 410):
-            raise NearError(f"The source does not hand out {name} (HTTP {error.code}).",
-                            "Look at its page, or download by hand and choose Use Local Folder.") from error
+            raise NearError("The source does not hand out {name} (HTTP {code}).",
+                            "Look at its page, or download by hand and choose Use Local Folder.", name=name,
+                            code=error.code) from error
         return False
     except (OSError, http.client.HTTPException):  # broken off, or no connection: what came is kept
         return False
@@ -87,8 +89,8 @@ def read(url: str, limit: int = 16 << 20) -> bytes:
         with _open(url) as answer:
             data = answer.read(limit + 1)
     except (OSError, http.client.HTTPException) as error:
-        raise NearError(f"The source could not be reached ({getattr(error, 'reason', error)}).",
-                        "Check the network and start again.") from error
+        raise NearError("The source could not be reached ({reason}).", "Check the network and start again.",
+                        reason=getattr(error, "reason", error)) from error
     if len(data) > limit:
         raise NearError("The source's answer is too long.", "Check its address.")
     return data
@@ -106,7 +108,7 @@ def matches(path: Path, digest: str, progress: Progress = silent) -> bool:
         while chunk := file.read(4 * CHUNK):
             state.update(chunk)
             done += len(chunk)
-            progress(f"Checking {path.name}", done / total)
+            progress(Message("Checking {file}", file=path.name), done / total)
     return state.hexdigest() == wanted
 
 
@@ -143,5 +145,5 @@ def _size(path: Path) -> int:
 def _require_room(path: Path, needed: int) -> None:
     there = shutil.disk_usage(path.parent).free
     if needed > there:
-        raise NearError(f"{path.name} needs {needed / 1e9:.1f} GB, but only {there / 1e9:.1f} GB of the disk are free.",
-                        "Make room and start again.")
+        raise NearError("{file} needs {needed:.1f} GB, but only {there:.1f} GB of the disk are free.",
+                        "Make room and start again.", file=path.name, needed=needed / 1e9, there=there / 1e9)

@@ -102,8 +102,9 @@ def probe(python: str | Path, seconds: float = 120.0) -> dict:
                               timeout=seconds, stdin=subprocess.DEVNULL, **_hidden())
         return json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        raise NearError(f"{Path(python).name} could not be started as a Python.",
-                        "Choose a Python's executable that has torch, or use Set Up.") from error
+        raise NearError("{name} could not be started as a Python.",
+                        "Choose a Python's executable that has torch, or use Set Up.",
+                        name=Path(python).name) from error
 
 
 def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tuple[str, ...] | None = None) -> dict:
@@ -189,7 +190,7 @@ def _follow(command: list, folder: Path, progress: Progress, phase: str, fix: st
             raise
     if process.returncode:
         last = (folder / "log.txt").read_text(errors="replace").strip().splitlines()[-1:]
-        raise NearError(f"{phase} failed ({' '.join(last)[:200]}).", fix)
+        raise NearError("{phase} failed ({reason}).", fix, phase=phase, reason=" ".join(last)[:200])
 
 
 def _environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from ..asset import NeuralAsset
 from ..cache import RecentResults
 from ..directions import polar_rotation, unit
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..models.near.conditioning import MAP_COLUMNS, MAP_ROWS
 from ..models.near.frame import LitAsset
 from ..models.near.memory import Shortage
@@ -55,8 +55,8 @@ class PublishedRenderer:
         computes it.
         """
         picture = self._compute(lambda report: self._draw(instances, camera, environment, settings, report), progress)
-        self.notes += [f"{name} was made with another published checkpoint than the one that draws it, so it may look "
-                       "different." for name in self._find_strangers(instances)]
+        self.notes += [Message("{name} was made with another published checkpoint than the one that draws it, so it "
+                               "may look different.", name=name) for name in self._find_strangers(instances)]
         return picture
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
@@ -83,15 +83,15 @@ class PublishedRenderer:
             if device != "cpu" and self._may_move:
                 self._start("cpu")
                 made = self._compute(work, progress)
-                self.notes = ["The GPU has too little memory, so the published model runs on the processor."]
+                self.notes = [Message("The GPU has too little memory, so the published model runs on the processor.")]
                 return made
             if isinstance(error, NearError):
                 raise
             if isinstance(error, MemoryError):
                 raise NearError("The Gaussians do not fit into memory.",
                                 "Choose a smaller picture or a camera farther away.") from error
-            raise NearError(f"The memory of {device} ran out while the published model was at work.",
-                            "Close other programs, choose half precision or another device.") from error
+            raise NearError("The memory of {device} ran out while the published model was at work.",
+                            "Close other programs, choose half precision or another device.", device=device) from error
 
     def _draw(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
               progress: Progress) -> dict[str, np.ndarray]:
@@ -114,8 +114,9 @@ class PublishedRenderer:
     def _light_asset(self, instance: Instance, environment: Environment, progress: Progress) -> LitAsset:
         asset = instance.asset
         if asset.model != "near":
-            raise NearError(f"{asset.name} has no latent of the published model.",
-                            "Create it again with the published checkpoint, or render it with the embedded model.")
+            raise NearError("{name} has no latent of the published model.",
+                            "Create it again with the published checkpoint, or render it with the embedded model.",
+                            name=asset.name)
         decoded = self._decoded.get_or(asset.hash, lambda: self.pipeline.decode(asset.coords, asset.slat))
         progress("Light", 0.5)
         asset_to_map = environment.world_to_map @ polar_rotation(np.asarray(instance.matrix, np.float64))

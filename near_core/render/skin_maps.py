@@ -40,7 +40,7 @@ def _decode(data: bytes) -> np.ndarray:
     """A picture of a skin, (h, w, 4) uint8. Raises NearError for one that no skin has."""
     picture = texture.decode(data, "A map of the asset")
     if max(picture.shape[:2]) > MAX_SIDE:
-        raise NearError(f"A map of the asset is larger than {MAX_SIDE} pixels.", "Create the asset again.")
+        raise NearError("A map of the asset is larger than {most} pixels.", "Create the asset again.", most=MAX_SIDE)
     return picture
 
 

@@ -162,12 +162,14 @@ def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
         if width != int(width) or height != int(height):
             raise ValueError("resolution")
     except KeyError as error:
-        raise NearError(f"The camera has no {error.args[0]}.", "Add it to the camera file.") from error
+        raise NearError("The camera has no {missing}.", "Add it to the camera file.", missing=error.args[0]) from error
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise NearError(f"The camera file is malformed ({error}).", "Compare it with docs/formats.md.") from error
+        raise NearError("The camera file is malformed ({reason}).", "Compare it with docs/formats.md.",
+                        reason=error) from error
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise NearError(f"A picture of {width} x {height} pixels cannot be drawn.",
-                        f"Choose a resolution from 1 to {MAX_SIDE} pixels a side.")
+        raise NearError("A picture of {width} x {height} pixels cannot be drawn.",
+                        "Choose a resolution from 1 to {most} pixels a side.", width=width, height=height,
+                        most=MAX_SIDE)
     if not (np.isfinite(intrinsics).all() and 1e-3 < intrinsics[0, 0] < 1e9):
         raise NearError("The camera's field of view or scale is out of range.",
                         "Choose an fov_x_deg between 0 and 180, or a positive ortho_scale.")

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from .._kernels import ggx
-from ..errors import NearError
+from ..errors import Message, NearError
 
 MAX_RADIANCE = float(np.finfo(np.float16).max)  # 65,504; anything brighter is clipped to it
 
@@ -61,9 +61,9 @@ def uniform(color: tuple[float, float, float]) -> Environment:
     return Environment(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)).copy())
 
 
-def sanitize(map: np.ndarray, what: str = "The environment map") -> np.ndarray:
+def sanitize(map: np.ndarray, what: str = Message("The environment map")) -> np.ndarray:
     """A map (H, W, 3) that is safe to light with: finite, not negative, at most MAX_RADIANCE. (H, W, 3) float32."""
     if map.ndim != 3 or map.shape[2] < 3 or min(map.shape[:2]) < 1:
-        raise NearError(f"{what} is not a colour picture.", "Choose an equirectangular .exr or .hdr file.")
+        raise NearError("{what} is not a colour picture.", "Choose an equirectangular .exr or .hdr file.", what=what)
     rgb = np.ascontiguousarray(map[..., :3], np.float32)
     return np.clip(np.nan_to_num(rgb, nan=0.0, posinf=MAX_RADIANCE, neginf=0.0), 0, MAX_RADIANCE)

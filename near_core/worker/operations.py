@@ -14,7 +14,7 @@ import numpy as np
 from .. import asset
 from ..asset.deformation import Deformation
 from ..cache import RecentResults
-from ..errors import Cancelled, NearError
+from ..errors import Cancelled, Message, NearError, join
 from ..scene import PLAIN, Instance, Occluders, Probe, Settings, environment
 from ..scene.camera import to_json
 from ..scene.occluders import has_embree
@@ -163,9 +163,9 @@ class Operations:
             put_behind(passes["Combined"], sky)
         notes, around = list(engine.notes), self.store.around(request.fields.get("occluders"))
         if around is not None and len(around.faces) and not has_embree():
-            notes.append("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. Install the "
-                         "extension again.")
-        return {"passes": passes, "warning": " ".join(notes), "model": engine.model_hash}
+            notes.append(Message("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. "
+                                 "Install the extension again."))
+        return {"passes": passes, "warning": join(*notes), "model": engine.model_hash}
 
     def bake(self, request: Request) -> dict[str, Any]:
         """The one instance of a request as a mesh or as splats under its light, and the PSNR of that; of an asset, that
@@ -212,8 +212,8 @@ class Operations:
         try:
             from ..models.near.checkpoint import open_checkpoint
         except ImportError as error:
-            raise NearError(f"Checking a checkpoint needs the Python package {error.name}.",
-                            "Use Set Up first, or choose a Python that has it.") from error
+            raise NearError("Checking a checkpoint needs the Python package {package}.",
+                            "Use Set Up first, or choose a Python that has it.", package=error.name) from error
         checkpoint = open_checkpoint(request["folder"], request["companions"])
         networks, lacks = checkpoint.survey(request.progress), ""
         try:
@@ -238,7 +238,7 @@ class Operations:
 
         made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
                                         on_views=views.extend, **request["options"])
-        return {"asset": asset.to_bytes(made), "warning": " ".join(engine.notes), "views": views}
+        return {"asset": asset.to_bytes(made), "warning": join(*engine.notes), "views": views}
 
     def find_matte(self, request: Request) -> dict[str, Any]:
         """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many

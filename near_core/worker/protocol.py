@@ -23,7 +23,7 @@ from ..asset.deformation import Deformation
 from ..create.hints import Hints
 from ..create.shot import Shot
 from ..create.stance import Stance
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..mesh import Material, Mesh
 from ..scene import AssetLook, Camera, Lamp, Lens, Occluders, Probe, Settings, Shutter
 
@@ -58,8 +58,8 @@ class Channel:
         self._out = ArrayFile(outgoing)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Sends a tree of dicts, lists, tuples, strings, numbers, arrays, bytes and TYPES. Raises OSError when cut, and
-        NearError where there is no space for its arrays."""
+        """Sends a tree of dicts, lists, tuples, strings, messages, numbers, arrays, bytes and TYPES. Raises OSError
+        when cut, and NearError where there is no space for its arrays."""
         with self._lock:
             arrays: list[np.ndarray] = []
             tree = _pack(message, arrays)
@@ -157,8 +157,9 @@ class ArrayFile:
         try:
             self._allocate(size)
         except OSError as error:
-            raise NearError(f"The folder for temporary files, {self._folder}, has no room for {size / 1e6:.0f} MB "
-                            f"({error.strerror}).", "Free space there, or name another folder in TMPDIR.") from error
+            raise NearError("The folder for temporary files, {folder}, has no room for {size:.0f} MB ({reason}).",
+                            "Free space there, or name another folder in TMPDIR.", folder=self._folder, size=size / 1e6,
+                            reason=error.strerror) from error
         self._map = mmap.mmap(self._file.fileno(), size)
         self._size = size
 
@@ -175,6 +176,8 @@ class ArrayFile:
 
 def _pack(value: Any, arrays: list[np.ndarray]) -> Any:
     """The JSON form of a tree; its arrays are appended to `arrays`."""
+    if isinstance(value, Message):
+        return {"$message": [value.template, _pack(value.values, arrays)]}
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if isinstance(value, (np.bool_, np.integer, np.floating)):
@@ -215,6 +218,9 @@ def _unpack(tree: Any, offsets: list[int], mapped: bytes | mmap.mmap) -> Any:
             if not count:
                 return np.empty(shape, dtype)
             return np.frombuffer(mapped, dtype, count, offset).reshape(shape).copy()
+        if "$message" in node:
+            template, values = walk(node["$message"])
+            return Message(template, **values)
         if "$tuple" in node:
             return tuple(walk(item) for item in node["$tuple"])
         items = {key: walk(item) for key, item in node.items() if key != "$type"}

@@ -122,18 +122,23 @@ class Worker:
                     return
             answer = {"event": "cancelled"}
         except NearError as error:
-            answer = {"event": "error", "what": error.what, "fix": error.fix}
+            answer = _tell(error)
         except MemoryError:
-            answer = {"event": "error", "what": "There is not enough memory for this.",
-                      "fix": "Close other programs or choose a smaller picture."}
+            answer = _tell(NearError("There is not enough memory for this.",
+                                     "Close other programs or choose a smaller picture."))
         except Exception as error:  # a bug of ours: the log gets the traceback, the person a sentence
             traceback.print_exc()
-            answer = {"event": "error", "what": f"NeAR failed ({type(error).__name__}: {error}).",
-                      "fix": "Copy the log with Check Setup in the add-on's preferences and report it."}
+            answer = _tell(NearError("NeAR failed ({kind}: {reason}).",
+                                     "Copy the log with Check Setup in the add-on's preferences and report it.",
+                                     kind=type(error).__name__, reason=error))
         try:
             request.send(**answer)
         except NearError as error:  # no room for its arrays
-            request.send("error", what=error.what, fix=error.fix)
+            request.send(**_tell(error))
+
+
+def _tell(error: NearError) -> dict[str, Any]:
+    return {"event": "error", "what": error.what, "fix": error.fix}
 
 
 def die_with(parent: int) -> None:

@@ -1,6 +1,7 @@
 """Labels and tooltips in other languages: that none is missing, and that numbers agree."""
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -8,8 +9,14 @@ import bpy
 import pytest
 
 from near_blender import looks, photo_options, preferences_panel, properties, translations
+from near_core import errors
+from near_core.worker import protocol
 
 ROOT = Path(__file__).resolve().parents[2] / "near_blender"
+ROOMS = [ROOT, ROOT.parent / "near_core"]
+# which arguments of a call are templates of messages; phases are messages without fields
+TEMPLATES = {"NearError": slice(0, 2), "Message": slice(0, 1), "say": slice(0, 1), "_damaged": slice(1, 2),
+             "progress": slice(0, 1)}
 GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photo_options.NEAR_PG_photo,
           preferences_panel.NEAR_AP_preferences)
 
@@ -46,12 +53,44 @@ def of_layouts(tree: ast.AST) -> set[str]:
     found = [keyword.value for call in calls for keyword in call.keywords if keyword.arg in ("text", "placeholder")]
     found += [argument for call in calls for argument in call.args
               if getattr(call.func, "attr", getattr(call.func, "id", "")) in ("poll_message_set", "_draw_warning")]
+    found = [each for node in found for each in ((node.body, node.orelse) if isinstance(node, ast.IfExp) else (node,))]
     return {node.value for node in found if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
+def find_constants(node: ast.expr, tree: ast.AST) -> list[ast.expr]:
+    """What an argument may be: itself, both sides of a choice, or what its name was given in this file."""
+    if isinstance(node, ast.IfExp):
+        return find_constants(node.body, tree) + find_constants(node.orelse, tree)
+    if isinstance(node, ast.Name):
+        given = [each for each in ast.walk(tree) if isinstance(each, ast.Assign)
+                 and any(getattr(target, "id", "") == node.id for target in each.targets)]
+        return [found for each in given for found in find_constants(each.value, tree)] or [node]
+    return [node]
+
+
+def list_templates() -> tuple[set[str], list[str]]:
+    """The templates of messages, and where one is put together instead, so that no table can have it."""
+    templates, wrong = set(), []
+    for path in (path for room in ROOMS for path in room.rglob("*.py")):
+        if not {"lab", "commands"}.isdisjoint(path.relative_to(ROOT.parent).parts):
+            continue
+        tree = ast.parse(path.read_text())
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            for argument in (*call.args, *call.keywords)[TEMPLATES.get(name, slice(0))]:
+                for each in find_constants(argument, tree):
+                    if isinstance(each, ast.Constant):
+                        templates.add(each.value)
+                    elif isinstance(each, (ast.JoinedStr, ast.BinOp)):
+                        wrong.append(f"{path.name}:{call.lineno}")
+    return {text for text in templates if re.search("[A-Za-z]{2}", re.sub(r"\{.*?\}", "", text))}, wrong
+
+
 def test_every_text_is_there_in_every_language():
-    table = translations.read_table()
-    assert sorted(list_texts() - table.keys()) == []
+    table, (templates, wrong) = translations.read_table(), list_templates()
+    assert wrong == []
+    assert len(templates) > 200
+    assert sorted((list_texts() | templates) - table.keys()) == []
     assert [text for text, said in table.items() if said.keys() != translations.LOCALES.keys()
             or not all(each.strip() for each in said.values())] == []
 
@@ -59,9 +98,22 @@ def test_every_text_is_there_in_every_language():
 @pytest.mark.parametrize("column", translations.LOCALES)
 def test_numbers_names_of_files_and_ends_agree(column):
     for text, said in translations.read_table().items():
-        for mark in (*re.findall(r"\{\w*\}|%\w|\.\w{3,5}\b|\b[A-Z]{2,}\b", text), "..." if "..." in text else ""):
+        for mark in (*re.findall(r"\{.*?\}|%\w|\.\w{3,5}\b|\b[A-Z]{2,}\b", text), "..." if "..." in text else ""):
             assert mark in said[column], (text, mark)
         assert said[column].endswith(".") == text.endswith("."), text
+
+
+def test_messages_cross_the_pipe(tmp_path):
+    error = errors.NearError("{what} has {millions:.0f} million triangles; {most} million are the most.",
+                             "Decimate the mesh.", what=errors.Message("The mesh"), millions=31.4, most=20)
+    outgoing, (read, write) = tmp_path / "arrays", os.pipe()
+    with os.fdopen(read, "rb") as reads, os.fdopen(write, "wb") as writes:
+        protocol.Channel(reads, writes, tmp_path / "none", outgoing).send({"what": error.what, "fix": error.fix})
+        sent = protocol.Channel(reads, writes, outgoing, tmp_path / "none").receive()
+    assert sent["what"] == "The mesh has 31 million triangles; 20 million are the most."
+    assert sent["what"].template == error.what.template and sent["what"].values == error.what.values
+    assert isinstance(sent["what"].values["what"], errors.Message)
+    assert str(errors.NearError(sent["what"], sent["fix"])) == str(error)
 
 
 def test_blender_finds_them():
@@ -70,9 +122,12 @@ def test_blender_finds_them():
     view = bpy.context.preferences.view
     before = view.language
     try:
-        for language, said in (("de_DE", "Freisteller berichtigen"), ("zh_HANS", "修正遮罩")):
+        for language, said, hidden in (("de_DE", "Freisteller berichtigen", "Skin ist verborgen."),
+                                       ("zh_HANS", "修正遮罩", "Skin 已隐藏.")):
             if language in bpy.app.translations.locales:
                 view.language, view.use_translate_interface = language, True
                 assert bpy.app.translations.pgettext("Correct Matte", "Operator") == said
+                view.use_translate_reports = True
+                assert translations.say("{name} is hidden.", name="Skin") == hidden, "names stay as they are"
     finally:
         view.language = before

@@ -36,7 +36,7 @@ class NearMini:
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
         """One network. inputs: arrays by the names of lab.networks.graphs.ALL[graph].inputs. Returns its outputs."""
         if graph not in self.graphs:
-            raise NearError(f"The embedded model has no part named {graph}.", "Reinstall the add-on.")
+            raise NearError("The embedded model has no part named {graph}.", "Reinstall the add-on.", graph=graph)
         session = self._sessions.get(graph) or self._load(graph)
         typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
                  for k, v in inputs.items()}

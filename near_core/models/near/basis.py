@@ -43,8 +43,9 @@ class NeuralBasis(nn.Module):
                        "tanh": nn.Tanh, "leaky_relu": nn.LeakyReLU, "softplus": nn.Softplus, "sigmoid": nn.Sigmoid,
                        "selu": nn.SELU, "mish": nn.Mish}
         if activation not in activations:
-            raise NearError(f'The network asks for the activation "{activation}".',
-                            f"Use a checkpoint with one of: {', '.join(activations)}.")
+            raise NearError('The network asks for the activation "{activation}".',
+                            "Use a checkpoint with one of: {choices}.", activation=activation,
+                            choices=", ".join(activations))
         act = activations[activation]
         layers = [blocks.Linear(input_dim + 3 * (2 * NORMAL_FREQUENCIES + 1), hidden_dim), act()]
         for index in range(num_layers - 2):

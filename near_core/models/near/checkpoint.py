@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ...errors import NearError
+from ...errors import Message, NearError
 from ...progress import silent
 from . import dino
 from .basis import NORMAL_FREQUENCIES, NeuralBasis
@@ -65,10 +65,10 @@ class Checkpoint:
             kind, arguments = described["name"], dict(described.get("args") or {})
             kind = kind.removeprefix("Elastic")  # how the published classes are called that can save memory in training
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise _damaged(path, "is missing or damaged") from error
+            raise _damaged(path, "{file} is missing or damaged.") from error
         if kind not in NETWORKS:
-            raise NearError(f"{path.name} asks for a network of the kind {kind}, which is not known here.",
-                            "Use a checkpoint of the published NeAR or TRELLIS.")
+            raise NearError("{file} asks for a network of the kind {kind}, which is not known here.",
+                            "Use a checkpoint of the published NeAR or TRELLIS.", file=path.name, kind=kind)
         return kind, arguments
 
     def weights(self, name):
@@ -77,7 +77,7 @@ class Checkpoint:
             path = self._file(name, suffix)
             if path.is_file():
                 return path
-        raise _damaged(self._file(name, ".safetensors"), "is missing")
+        raise _damaged(self._file(name, ".safetensors"), "{file} is missing.")
 
     def load(self, name, dtype=torch.float32, device="cpu"):
         """The network with its weights, its torso in that dtype, in eval mode. Raises NearError that names the first
@@ -97,7 +97,7 @@ class Checkpoint:
         and bytes of each, dicts. Raises NearError as load does."""
         found = []
         for number, name in enumerate(self.models):
-            progress(f"Checking {name}", number / len(self.models))
+            progress(Message("Checking {file}", file=name), number / len(self.models))
             kind, arguments = self.config(name)
             with Weights(self.weights(name)) as weights:
                 network = build(kind, arguments, weights.shapes)
@@ -114,7 +114,7 @@ class Checkpoint:
                 return found[0]
             if _model_type(folder / "config.json") == "dinov2_with_registers":
                 if not (folder / "model.safetensors").is_file():
-                    raise _damaged(folder / "model.safetensors", f"in {folder.name} is missing")
+                    raise _damaged(folder / "model.safetensors", "{file} in {folder} is missing.", folder=folder.name)
                 return folder / "model.safetensors"
         raise NearError("The weights of the image encoder, DINOv2 ViT-L/14 with registers, are missing.",
                         "Download DINOv2 with the other checkpoints in the preferences, or put "
@@ -124,22 +124,22 @@ class Checkpoint:
         """Raises NearError that names the first thing that making assets from photos lacks. structure: whether the
         networks have to find the shape, too."""
         if not self.has(FLOW):
-            raise NearError(f"The checkpoint has no {FLOW}, so it cannot make assets.",
-                            "Choose one that has it, or near-mini in the preferences.")
+            raise NearError("The checkpoint has no {part}, so it cannot make assets.",
+                            "Choose one that has it, or near-mini in the preferences.", part=FLOW)
         missing = [name for name in STRUCTURE if not self.has(name)] if structure else []
         if missing:
-            raise NearError(f"The checkpoint has no {missing[0]}, so it cannot tell an object's shape from a photo.",
+            raise NearError("The checkpoint has no {missing}, so it cannot tell an object's shape from a photo.",
                             "Download TRELLIS with the other checkpoints in the preferences, or choose a mesh as "
-                            "shape.")
+                            "shape.", missing=missing[0])
         if not {"mean", "std"} <= set(self.normalization):
-            raise _damaged(self.folder / MANIFESTS[0], "lacks slat_normalization with mean and std")
+            raise _damaged(self.folder / MANIFESTS[0], "{file} lacks slat_normalization with mean and std.")
         for name in (FLOW, *(STRUCTURE if structure else ())):
             self.weights(name)
         self.image_encoder()
         made, wanted = self.config(FLOW)[1].get("out_channels"), self.size_of_latent()
         if made != wanted:
-            raise NearError(f"The checkpoint's flow makes latents of {made} channels, its decoder takes {wanted}.",
-                            "Choose a checkpoint whose parts belong together.")
+            raise NearError("The checkpoint's flow makes latents of {made} channels, its decoder takes {wanted}.",
+                            "Choose a checkpoint whose parts belong together.", made=made, wanted=wanted)
 
     def size_of_latent(self):
         """Channels that the decoder takes."""
@@ -163,7 +163,7 @@ class Checkpoint:
 
     def _file(self, name, suffix):
         if name not in self.models:
-            raise NearError(f"The checkpoint has no {name}.", "Choose a checkpoint folder that has one.")
+            raise NearError("The checkpoint has no {name}.", "Choose a checkpoint folder that has one.", name=name)
         return self.models[name].with_name(self.models[name].name + suffix)  # names may hold dots
 
 
@@ -173,8 +173,9 @@ def open_checkpoint(folder, companions=()):
     checkpoint = _opened(Path(folder))
     missing = [name for name in REQUIRED if not checkpoint.has(name)]
     if missing:
-        raise NearError(f"The checkpoint in {Path(folder).name} names no {missing[0]}.",
-                        "Choose the folder of a published NeAR checkpoint.")
+        raise NearError("The checkpoint in {folder} names no {missing}.",
+                        "Choose the folder of a published NeAR checkpoint.", folder=Path(folder).name,
+                        missing=missing[0])
     checkpoint.companions = tuple(Path(each) for each in companions)
     for beside in checkpoint.companions:
         if not all(checkpoint.has(name) for name in STRUCTURE) and _manifest_of(beside):
@@ -199,7 +200,8 @@ def _model_type(path):
 def _opened(folder):
     manifest = _manifest_of(folder)
     if manifest is None:
-        raise NearError(f"The folder {folder.name} has no pipeline.yaml.", "Choose a published checkpoint's folder.")
+        raise NearError("The folder {folder} has no pipeline.yaml.", "Choose a published checkpoint's folder.",
+                        folder=folder.name)
     arguments = _read_manifest(manifest)
     try:
         models = {str(name): _inside(folder, str(path)) for name, path in (arguments.get("models") or {}).items()}
@@ -208,7 +210,7 @@ def _opened(folder):
         samplers = [{**(sampler.get("args") or {}), **(sampler.get("params") or {})}
                     for sampler in (arguments.get(f"{kind}_sampler") or {} for kind in ("slat", "sparse_structure"))]
     except (AttributeError, TypeError, ValueError) as error:
-        raise _damaged(manifest, "is damaged") from error
+        raise _damaged(manifest) from error
     return Checkpoint(folder, models, normalization, *samplers)
 
 
@@ -232,15 +234,15 @@ def build(kind, arguments, shapes):
     known = _parameters(NETWORKS[kind])
     unknown = [key for key in arguments if key not in known]
     if unknown:
-        raise NearError(f"The network {kind} has a setting {unknown[0]} that is not known here.",
-                        "Update the add-on, or use the published checkpoint.")
+        raise NearError("The network {kind} has a setting {unknown} that is not known here.",
+                        "Update the add-on, or use the published checkpoint.", kind=kind, unknown=unknown[0])
     _check_plausible(kind, arguments | (arguments.get("representation_config") or {}))
     try:
         with torch.device("meta"):
             return NETWORKS[kind](**arguments)
     except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
-        raise NearError(f"The settings of the network {kind} do not fit together ({error}).",
-                        "Download the checkpoint again.") from error
+        raise NearError("The settings of the network {kind} do not fit together ({reason}).",
+                        "Download the checkpoint again.", kind=kind, reason=error) from error
 
 
 def _check_plausible(kind, arguments):
@@ -249,8 +251,8 @@ def _check_plausible(kind, arguments):
         limit = MOST_LAYERS if key.startswith(("num_", "n_", "depth")) and "tokens" not in key else MOST
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not abs(number) <= limit:
-                raise NearError(f"The network {kind} asks for {key} {number}, which is too large.",
-                                "Use the published checkpoint.")
+                raise NearError("The network {kind} asks for {key} {number}, which is too large.",
+                                "Use the published checkpoint.", kind=kind, key=key, number=number)
 
 
 def infer_settings(kind, shapes):
@@ -278,13 +280,14 @@ def check(network, weights):
     for key, value in wanted.items():
         stored = weights.find(key)
         if stored is None:
-            raise _damaged(weights.path, f"lacks the weight {key}")
+            raise _damaged(weights.path, "{file} lacks the weight {key}.", key=key)
         if tuple(weights.shapes[stored]) != tuple(value.shape):
             shape, wanted_shape = tuple(weights.shapes[stored]), tuple(value.shape)
-            raise _damaged(weights.path, f"has {key} of shape {shape} instead of {wanted_shape}")
+            raise _damaged(weights.path, "{file} has {key} of shape {shape} instead of {wanted}.", key=key, shape=shape,
+                           wanted=wanted_shape)
     extra = next((key for key in weights.shapes if key not in wanted), None)
     if extra:
-        raise _damaged(weights.path, f"has a weight {extra} that the network has no place for")
+        raise _damaged(weights.path, "{file} has a weight {extra} that the network has no place for.", extra=extra)
 
 
 class Weights:
@@ -306,7 +309,7 @@ class Weights:
             self.shapes, self.get = dino.restore_names(self.shapes, self.get)
         except (OSError, RuntimeError, ValueError, AttributeError, SafetensorError, EOFError,
                 pickle.UnpicklingError) as error:
-            raise _damaged(self.path, "is damaged or not a plain file of weights") from error
+            raise _damaged(self.path, "{file} is damaged or not a plain file of weights.") from error
         return self
 
     def __exit__(self, *error):
@@ -340,14 +343,15 @@ def _read_manifest(path):
         raise NearError("Reading pipeline.yaml takes the Python package PyYAML, which is not installed.",
                         "Run Set Up again, or install PyYAML into the chosen Python.") from error
     except Exception as error:  # yaml has its own errors, and damaged text meets many of ours
-        raise _damaged(path, "is damaged") from error
+        raise _damaged(path) from error
 
 
 def _inside(folder, relative):
     """The path of a network below the folder. A snapshot of a hub may link to files elsewhere; the name must not."""
     path = Path(relative)
     if path.is_absolute() or ".." in path.parts:
-        raise NearError(f"The checkpoint names a file outside its folder: {relative}.", "Use the published checkpoint.")
+        raise NearError("The checkpoint names a file outside its folder: {file}.", "Use the published checkpoint.",
+                        file=relative)
     return folder / path
 
 
@@ -360,5 +364,5 @@ def _parameters(kind):
     return names
 
 
-def _damaged(path, what):
-    return NearError(f"{path.name} {what}.", "Download the checkpoint again, or choose another folder.")
+def _damaged(path, template="{file} is damaged.", **values):
+    return NearError(template, "Download the checkpoint again, or choose another folder.", file=path.name, **values)

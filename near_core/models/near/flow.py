@@ -39,8 +39,9 @@ class SLatFlowModel(nn.Module):
         super().__init__()
         levels = list(io_block_channels or [])  # channels before each halving of the resolution
         if len(levels) != int(math.log2(patch_size)) or len(levels) > 1:
-            raise NearError(f"The latent flow asks for patch size {patch_size} with {len(levels)} input stages.",
-                            "Use a checkpoint with patch size 1 or 2, as the published ones have.")
+            raise NearError("The latent flow asks for patch size {patch_size} with {stages} input stages.",
+                            "Use a checkpoint with patch size 1 or 2, as the published ones have.",
+                            patch_size=patch_size, stages=len(levels))
         if share_mod and levels:
             raise NearError("The latent flow shares its modulation but has convolution stages that need their own.",
                             "Use a checkpoint with share_mod off or io_block_channels null.")

@@ -26,8 +26,9 @@ class Representation:
     def from_config(cls, config):
         """config: the `representation_config` of a network. Raises NearError for an activation that is not known."""
         if config["scaling_activation"] not in ("softplus", "exp"):
-            raise NearError(f'The network asks for the scaling activation "{config["scaling_activation"]}".',
-                            'Use a checkpoint whose scaling_activation is "softplus" or "exp".')
+            raise NearError('The network asks for the scaling activation "{activation}".',
+                            'Use a checkpoint whose scaling_activation is "softplus" or "exp".',
+                            activation=config["scaling_activation"])
         return cls(config["lr"], config["perturb_offset"], config["voxel_size"], config["num_gaussians"],
                    config["3d_filter_kernel_size"], config["scaling_bias"], config["opacity_bias"],
                    config["scaling_activation"])

@@ -69,8 +69,8 @@ class Pipeline:
         decoder = self.network("decoder", len(rows))
         wanted = decoder.input_layer.in_features
         if feats.shape[1] < wanted:
-            raise NearError(f"The asset's latent has {feats.shape[1]} channels, the checkpoint works with {wanted}.",
-                            "Create the asset again with this checkpoint.")
+            raise NearError("The asset's latent has {made} channels, the checkpoint works with {wanted}.",
+                            "Create the asset again with this checkpoint.", made=feats.shape[1], wanted=wanted)
         h, registers = decoder(rows, torch.as_tensor(np.asarray(feats[:, :wanted], np.float32), device=self.device))
         return Decoded(rows, h, registers.float())
 

@@ -56,7 +56,8 @@ def guided_velocity(model, conditions, empty, strength, mode="stochastic"):
     every step and averages.
     """
     if mode not in ("stochastic", "multidiffusion"):
-        raise NearError(f'There is no multi-image mode "{mode}".', 'Choose "stochastic" or "multidiffusion".')
+        raise NearError('There is no multi-image mode "{mode}".', 'Choose "stochastic" or "multidiffusion".',
+                        mode=mode)
 
     def velocity(x, t, step, guided):
         shown = conditions if mode == "multidiffusion" else [conditions[step % len(conditions)]]

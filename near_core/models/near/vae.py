@@ -20,8 +20,8 @@ def attention_sets(coords, attn_mode, window_size, count):
     if attn_mode == "full":
         return [sparse.items(coords)] * count
     if attn_mode != "swin":
-        raise NearError(f'The network asks for the attention mode "{attn_mode}".',
-                        'Use a checkpoint whose attn_mode is "swin" or "full".')
+        raise NearError('The network asks for the attention mode "{mode}".',
+                        'Use a checkpoint whose attn_mode is "swin" or "full".', mode=attn_mode)
     shifts = [sparse.windows(coords, window_size, shift) for shift in (0, window_size // 2)]
     return [shifts[index % 2] for index in range(count)]
 
@@ -29,8 +29,8 @@ def attention_sets(coords, attn_mode, window_size, count):
 def positions(coords, channels, pe_mode):
     """What is added to the features of the voxels so that they know their place."""
     if pe_mode not in ("ape", "null"):
-        raise NearError(f'The network asks for the position embedding "{pe_mode}".',
-                        'Use a checkpoint whose pe_mode is "ape" or "null".')
+        raise NearError('The network asks for the position embedding "{mode}".',
+                        'Use a checkpoint whose pe_mode is "ape" or "null".', mode=pe_mode)
     return blocks.position_embedding(coords[:, 1:], channels) if pe_mode == "ape" else 0
 
 
