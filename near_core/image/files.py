@@ -27,11 +27,11 @@ def list_photos(folder: Path) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE + CONVERTED)
     except OSError as error:
-        raise NearError(f"The folder {folder.name} could not be read ({error.strerror}).",
-                        "Choose another one.") from error
+        raise NearError("{folder} could not be read ({reason}).", "Choose another folder.", folder=folder.name,
+                        reason=error.strerror) from error
     if not found:
-        raise NearError(f"There is no photo in {folder.name}.",
-                        f"Choose a folder with {', '.join(sorted(READABLE))} files.")
+        raise NearError("There is no photo in {folder}.", "Choose a folder with {choices} files.", folder=folder.name,
+                        choices=", ".join(sorted(READABLE)))
     return found
 
 

@@ -52,7 +52,7 @@ def test_lost_images_are_named(scene):
     image.source, image.filepath = "FILE", "//nowhere/gone.png"
     shine(image)
     picture, warning = draw(scene)
-    assert "cannot be found are drawn pink: Gone." in warning and picture[6, 8, 0] > picture[6, 8, 1], "pink, as in Cycles"
+    assert "are drawn pink: Gone." in warning and picture[6, 8, 0] > picture[6, 8, 1], "pink, as in Cycles"
 
 
 def test_python_drivers_are_named(scene):

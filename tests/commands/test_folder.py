@@ -54,7 +54,7 @@ def test_photos_that_are_called_the_same_have_files_of_their_own():
 @pytest.mark.parametrize("words, said", [
     (("--image", "x.png"), "--image belongs to one asset"), (("--view", "left"), "--view belongs to one asset"),
     (("--mesh", "x.glb"), "--mesh belongs"), (("--out", "a.near"), "a.near is no folder"),
-    (("--out", "none/other"), "could not be made"), (("--folder", "none"), "The folder none could not be read"),
+    (("--out", "none/other"), "could not be made"), (("--folder", "none"), "none could not be read"),
     (("--folder", "docs"), "There is no photo in docs")])
 def test_what_contradicts_is_named(photos, words, said, capsys, monkeypatch):
     monkeypatch.chdir(photos)
