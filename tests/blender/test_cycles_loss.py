@@ -60,7 +60,7 @@ def test_python_drivers_are_named(scene):
     cube.driver_add("location", 0).driver.expression = "frame * 0"
     assert cycles_loss.describe(scene) == ""
     cube.driver_add("location", 1).driver.expression = "[0 for _ in 'a'][0]"
-    assert "Python driver of Cube" in cycles_loss.describe(scene)
+    assert "values of Cube stay" in cycles_loss.describe(scene)
 
 
 def test_no_room_for_a_scene_is_an_error_in_words(scene, monkeypatch):
