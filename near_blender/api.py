@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import bpy
@@ -12,6 +15,9 @@ from . import looks, payload
 from ._core import errors
 from .operators import place, transfer
 
+NAME = "near"  # of the module that scripts import
+__all__ = ["add", "add_sample", "create_from_mesh", "create_from_image", "create_from_folder",
+           "list_assets", "set_look", "bake_mesh", "bake_splats"]
 _ops: Any = bpy.ops
 
 
@@ -85,10 +91,26 @@ def _run(operator: Any, **options: Any) -> bpy.types.Object:
     return bpy.context.view_layer.objects.active
 
 
+class _Finder(MetaPathFinder, Loader):
+    """Answers `import near` where nothing else is called so. The name is not taken before a script asks for it, and no
+    module of the extension gets a second one: Blender warns of extensions that do."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(NAME, self) if fullname == NAME else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__doc__ = __doc__
+        vars(module).update((name, globals()[name]) for name in __all__)
+
+
+_finder = _Finder()
+
+
 def register() -> None:
-    sys.modules["near"] = sys.modules[__name__]
+    sys.meta_path.append(_finder)
 
 
 def unregister() -> None:
-    if sys.modules.get("near") is sys.modules[__name__]:
-        del sys.modules["near"]
+    sys.meta_path.remove(_finder)
+    if getattr(getattr(sys.modules.get(NAME), "__spec__", None), "loader", None) is _finder:
+        del sys.modules[NAME]

@@ -1,6 +1,8 @@
 """`import near`, and the examples of its page."""
 
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import bpy
@@ -21,6 +23,16 @@ def test_the_examples_run(tmp_path):
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), said)
     assert (tmp_path / "picture.png").stat().st_size > 100
+
+
+def test_the_name_is_not_taken_before_it_is_asked_for(addon):
+    import near
+    assert near.add_sample and not hasattr(near, "__file__"), "Blender warns of files of extensions at the top level"
+    addon.unregister()
+    with pytest.raises(ImportError):
+        importlib.import_module("near")
+    addon.register()
+    assert "near" not in sys.modules and importlib.import_module("near").__doc__ == near.__doc__
 
 
 def test_files_and_looks(ball, tmp_path):
