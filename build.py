@@ -187,6 +187,13 @@ def library(options: argparse.Namespace) -> int:
     return run(PYTHON, "-m", "near_blender.lab.library", *options.rest, check=False).returncode
 
 
+def example(options: argparse.Namespace) -> int:
+    """Writes dist/near-example.blend: an asset on a table with a lamp, and a camera that goes around it."""
+    setup()
+    _make_parts()
+    return run(PYTHON, "-m", "near_blender.lab.example", *options.rest, check=False).returncode
+
+
 def only_setup(options: argparse.Namespace) -> int:
     """Makes the environment and builds the kernels, nothing else."""
     setup(EXTRAS + tuple(name for name in ("cuda", "fuzz") if getattr(options, name)))
@@ -240,6 +247,7 @@ def main() -> int:
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
     command("library", library, takes_rest=True)
+    command("example", example, takes_rest=True)
     parts = command("setup", only_setup)
     parts.add_argument("--cuda", action="store_true", help="add what full-size networks need")
     parts.add_argument("--fuzz", action="store_true", help="add what tests/attacks/guided.py needs")
