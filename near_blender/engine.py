@@ -78,7 +78,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
         if light.problem:
-            self.report({"WARNING"}, light.problem)
+            self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
         self._stamp.end("scene")
         around = self._look_around(depsgraph, assets)

@@ -38,7 +38,7 @@ def translate(text: str) -> str:
     as it is where the table has none."""
     look_up: Any = bpy.app.translations.pgettext_rpt
     if not isinstance(text, errors.Message):
-        return look_up(text)
+        return look_up(text) if text else ""
     template = look_up(text.template)
     if not text.values:
         return template

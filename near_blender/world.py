@@ -105,8 +105,8 @@ def _find_problem(world: Any) -> str:
         # a sequence has no size before one of its frames was shown
         known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
         if not known:
-            return errors.Message("The World's image {name} could not be read: it is pink, or black. Find it with File > "
-                                  "External Data > Find Missing Files, or choose another.", name=image.name)
+            return errors.Message("The World's image {name} could not be read: it is pink, or black. Find it with File "
+                                  "> External Data > Find Missing Files, or choose another.", name=image.name)
     return ""
 
 

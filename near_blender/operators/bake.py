@@ -228,7 +228,7 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     visible = sync.collect_assets(depsgraph)
     rows = [number for number, each in enumerate(visible.instances) if each["name"] == ob.name_full]
     if payload.find_hash(ob.near.asset) is None:
-        raise errors.NearError(f"The asset of {ob.name} is not in this file.", "Find the missing library.")
+        raise errors.NearError("The asset of {name} is not in this file.", "Find the missing library.", name=ob.name)
     if not rows:
         raise errors.NearError("{name} is hidden.", "Show it, then bake it.", name=ob.name)
     light = world.read_light(depsgraph)
