@@ -124,6 +124,7 @@ def _find_columns(lit: LitSurface) -> tuple[int, int]:
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
     """What points reflect of the asset itself, for F0 and F90 (6), and how much of the lobe this hides. (K, 7) float32.
+    Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
     for its neighbours. Traced where the surfels around say that there is any.
@@ -138,7 +139,7 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
             light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
             mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
             points=(part.position, part.normal), threads=1)
-        made[rows, :6] = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0).reshape(-1, 6)
+        made[rows, :6] = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
         made[rows, 6] = blocked
     return made
 
@@ -156,7 +157,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     irradiance = _find_irradiance(lit, points, told, arrives - told[:, _Told.OTHER:spots])
     opened, glare = _reflect_map(lit, points, view, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
-    specular = np.stack([opened + glare[0], own + opened * (1 - blocked)[:, None, None] + glare[1]], 1)
+    specular = np.stack([opened + glare[0], np.maximum(own + opened * (1 - blocked)[:, None, None], 0) + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
     shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from near_core.asset import Surfels
 from near_core.light import lamplight, points, terms, transport
 from near_core.light.shadows import Feet
 from near_core.models.mini.layout import Term
-from near_core.scene import Lamp, Occluders
+from near_core.scene import Environment, Lamp, Occluders
 from tests.light.test_terms import floor, sunny
 
 
@@ -45,6 +46,29 @@ def test_points_in_the_place_of_surfels_are_lit_like_them():
         np.testing.assert_allclose(made.terms[:, term].mean(0), shaded.terms[:, term].mean(0), rtol=0.05, atol=1e-3)
     noise = [np.abs(np.diff(each.terms[:, Term.SPECULAR, 0].reshape(24, 24), 2)).mean() for each in (shaded, made)]
     assert noise[1] < noise[0]
+
+
+def test_points_mirror_no_light_through_a_wall():
+    """Where a dark wall hides the bright half of the sky, points send as little of it as surfels do."""
+    ground, wall = floor(0.7, metallic=0.0), floor(0.7, metallic=0.0)
+    wall = replace(wall, position=wall.position[:, [2, 1, 0]] + np.float32([0.1, 0, 0]),
+                   normal=-wall.normal[:, [2, 1, 0]], shading_normal=-wall.normal[:, [2, 1, 0]],
+                   base_color=0 * wall.base_color)
+    both = Surfels(*(np.concatenate(pair) for pair in zip(vars(ground).values(), vars(wall).values())))
+    sky = np.full((16, 32, 3), 0.1, np.float32)
+    sky[:, 8:24] = 1.0  # of +X
+    prepared, light = transport.prepare_transport(both, 1), transport.prepare_light(Environment(sky))
+    lit = points.LitSurface(prepared, light, transport.illuminate(prepared, light, np.eye(3), threads=1), None,
+                            np.eye(4), np.eye(3))
+    near = np.flatnonzero((both.position[:, 0] > 0.05) & (both.position[:, 0] < 0.09) & (both.normal[:, 2] > 0.9))
+    view = np.broadcast_to(np.float32([-0.8, 0, 0.6]), (len(near), 3)).copy()
+    shaded = terms.shade(prepared, lit.illumination, light, np.eye(3), near, view, 64, threads=1)
+    seen = shaded.surfels
+    around = points.gather_neighbourhood(lit, [shaded], [None], [np.empty((len(near), 0), np.float32)])
+    met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), touch(seen))
+    made = points.shade_points(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
+    sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
+    assert np.isclose(*sent, rtol=0.1) and sent[1] < 0.6 * shaded.terms[:, Term.SPECULAR_OPEN].mean()
 
 
 def test_points_far_from_all_shaded_surfels_are_told_what_these_say_in_the_mean():
