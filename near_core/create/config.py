@@ -51,6 +51,9 @@ class ReconstructionConfig:
     mirror_fade: float = 4.0  # cells of 128^3 behind the front, where a cell counts a quarter against its twin
     mirror_own: float = 4.0  # times that a cell counts more than its mirror image where both are seen
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
+    turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
+    #                                 something is turned
+    flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has

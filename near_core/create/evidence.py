@@ -13,24 +13,30 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
+from .revolution import turn_outlines
 from .shape import align_front, drop_debris, predict_solid
-from .view import PhotoView, compute_cell_centres, look_up, project
+from .thickness import TURNED, doubt_depth
+from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
 
 def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progress = silent,
                         config: ReconstructionConfig = ReconstructionConfig(),
                         fusion: FusionConfig = FusionConfig()) -> Mesh:
     """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
-    What is symmetric by an artist's hint is carved by every outline's mirror image in x = 0, too."""
+    By an artist's hint, what is symmetric is carved by every outline's mirror image in x = 0, too; what is flat, round
+    or turned is as deep as its outlines say, and no larger than these."""
     progress("Shape", 0.0)
     logits = blur_binomial(_balance(predict_solid(model, views), config))
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = _carve(silhouettes, SURFEL_RESOLUTION, config)
+    logits = logits - _doubt_depth(views, logits, hull, config, fusion)
     low, high = bound_object(views, logits, hull, fusion)
     hull = cut_to_bounds(hull, low, high)
     solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
     solid = _balance(solid, config)
+    if config.thickness in TURNED:
+        solid = turn_outlines(views, np.minimum(hull, solid), config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
         hull = cut_to_bounds(_carve(silhouettes, resolution, config), low, high)
@@ -50,6 +56,27 @@ def _carve(silhouettes: list[Silhouette], resolution: int, config: Reconstructio
     return np.minimum(hull, hull[::-1]) if config.symmetry == "on" else hull
 
 
+def _doubt_depth(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, config: ReconstructionConfig,
+                 fusion: FusionConfig) -> np.ndarray:
+    """thickness.doubt_depth of several photos, where a hint says how thick things are, else 0. What is flat is so in
+    the photos that show most of it; others look along it."""
+    if config.thickness not in ("thin", "round"):
+        return np.zeros_like(logits)
+    _align_fronts(views, logits, hull, config, fusion)
+    shown = np.array([view.mask.sum() * reach(view.camera) ** 2 for view in views])
+    least = config.flat_outline * shown.max() if config.thickness == "thin" else 0
+    return np.maximum.reduce([doubt_depth(view, logits, config) for view, area in zip(views, shown) if area >= least])
+
+
+def _align_fronts(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, config: ReconstructionConfig,
+                  fusion: FusionConfig) -> None:
+    """Moves every photo's front to what is likely inside the hull (128, 128, 128)."""
+    coarse = hull.reshape((RESOLUTION, 2) * 3).max((1, 3, 5))
+    solid = np.where(coarse > 0, logits + fusion.align_bias, -5).astype(np.float32)
+    for view in views:
+        view.front = align_front(view, solid, config.front_blur_radius)
+
+
 def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
                    config: ReconstructionConfig = ReconstructionConfig(), fusion: FusionConfig = FusionConfig(),
                    progress: Progress = silent) -> np.ndarray:
@@ -61,12 +88,10 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
-    coarse = hull.reshape((RESOLUTION, 2) * 3).max((1, 3, 5))
-    solid = np.where(coarse > 0, logits + fusion.align_bias, -5).astype(np.float32)
+    _align_fronts(views, logits, hull, config, fusion)
     sure = double(logits).ravel()[inside]
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
-        view.front = align_front(view, solid, config.front_blur_radius)
         sure += fusion.front_weight * _vote(view, points, fusion)
     sure = _smooth(sure, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]

@@ -16,7 +16,7 @@ from .alignment import Agreement, align_cameras
 from .config import AlignmentConfig
 from .photo import FOV, Photo
 from .shot import Shot
-from .view import estimate_elevation
+from .view import estimate_elevation, measure_elevation
 
 MOST = 24  # photos of one object
 
@@ -58,8 +58,8 @@ def list_angles(shots: Sequence[Shot], placed: Sequence[PlacedPhoto]) -> list[An
 
 
 def _find_angles(camera: Camera) -> Angles:
-    x, y, z = camera.position
-    return float(np.degrees(np.arctan2(x, -y))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+    x, y, _ = camera.position
+    return float(np.degrees(np.arctan2(x, -y))), measure_elevation(camera)
 
 
 def find_lens(shot: Shot) -> float:

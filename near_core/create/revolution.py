@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..asset import CELL
@@ -9,21 +11,34 @@ from ..asset.surfels import SURFEL_RESOLUTION
 from ..image.filters import grow, label_pieces
 from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
-from .view import LayerView, compute_cell_centres, look_up, project
+from .view import LayerView, compute_cell_centres, look_up, measure_elevation, project
 
 ANGLES = 48  # around the axis, in which the outline is the same
 RADII = 80  # cells of 128^3 from the axis outward
 
 
-def turn_outline(view: LayerView, deep: np.ndarray, config: ReconstructionConfig = ReconstructionConfig()
-                 ) -> np.ndarray:
+def turn_outlines(views: Sequence[LayerView], deep: np.ndarray, config: ReconstructionConfig = ReconstructionConfig()
+                  ) -> np.ndarray:
     """A field (128, 128, 128) of a thing that looks the same from all around an upright axis: what the outline leaves
-    of it if it is the outline from everywhere, between the lowest and the highest circle; a cup is open on top. What
-    the outline has beside it, as a handle, stays as the field deep (128, 128, 128) has it."""
+    of it if it is the outline from everywhere, between the lowest and the highest circle; a cup is open on top. Of
+    several photos the mean counts, of those that do not look down on it. What the outline has beside it, as a handle,
+    stays as the field deep (128, 128, 128) has it."""
+    level = [view for view in views if abs(measure_elevation(view.camera)) < config.turned_elevation] or views
+    found = [each for each in (_turn(view, config) for view in level) if each is not None]
+    if not found:
+        return deep
+    turned = np.mean([each[0] for each in found], 0)
+    beside = np.logical_or.reduce([each[1] for each in found])
+    return np.maximum(turned, np.where(beside, deep.ravel(), -1)).reshape(deep.shape).astype(np.float32)
+
+
+def _turn(view: LayerView, config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray] | None:
+    """The same of one outline, (128^3,), and which cells lie behind what it has beside it, (128^3,) bool; None where it
+    is no wider than its axis."""
     middle = _find_middle(view.mask)
     half = _measure_halves(view.mask, middle)
-    if not (half > 0).any():  # no wider than its axis
-        return deep
+    if not (half > 0).any():
+        return None
     x, y, low, high, rows = _find_axis(view, middle, half)
     rings = _make_rings(x, y)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
@@ -40,8 +55,8 @@ def turn_outline(view: LayerView, deep: np.ndarray, config: ReconstructionConfig
     share = away - inner
     turned = body[inner, level] * (1 - share) + body[inner + 1, level] * share
     handles = _find_handles(view.mask, even > 0, rows, config)
-    left = look_up(handles[None].astype(np.float32), project(cells, view.camera)[0])[:, 0] > 0.5
-    return np.maximum(turned, np.where(left, deep.ravel(), -1)).reshape(deep.shape).astype(np.float32)
+    beside = look_up(handles[None].astype(np.float32), project(cells, view.camera)[0])[:, 0] > 0.5
+    return turned, beside
 
 
 def _make_rings(x: float, y: float) -> np.ndarray:

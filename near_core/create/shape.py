@@ -15,9 +15,19 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from ..scene import Camera
 from .config import ReconstructionConfig
-from .revolution import turn_outline
+from .revolution import turn_outlines
 from .thickness import TURNED, doubt_depth, estimate_thickness
-from .view import LayerView, PhotoView, compute_cell_centres, gather_grid_inputs, look_up, mirror_layers, project, reach
+from .view import (
+    LayerView,
+    PhotoView,
+    compute_cell_centres,
+    gather_grid_inputs,
+    look_up,
+    measure_elevation,
+    mirror_layers,
+    project,
+    reach,
+)
 
 TOGETHER = 8  # photos that Structure judges at once: each takes some 50 MB
 
@@ -48,7 +58,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
     if config.thickness in TURNED:
-        deep = turn_outline(view, np.minimum(deep, outline), config)
+        deep = turn_outlines([view], np.minimum(deep, outline), config)
     else:
         deep = np.minimum(_cut_floor(deep, behind, view.camera, config), outline)
     deep = drop_debris(deep, config.debris_share)
@@ -90,8 +100,7 @@ def _mirror_seen(deep: np.ndarray, behind: np.ndarray, config: ReconstructionCon
 def _cut_floor(deep: np.ndarray, behind: np.ndarray, camera: Camera, config: ReconstructionConfig) -> np.ndarray:
     """A field of 128^3 cells without what would lie below all that the photo shows, if it looks down: things stand on
     what is level. behind: how far behind the front cells are."""
-    x, y, z = camera.position
-    if not config.floor_elevations[0] < np.degrees(np.arctan2(z, np.hypot(x, y))) < config.floor_elevations[1]:
+    if not config.floor_elevations[0] < measure_elevation(camera) < config.floor_elevations[1]:
         return deep
     shown = np.flatnonzero(((np.abs(behind) < 1) & (deep > -1)).any((0, 1)))
     return np.minimum(deep, np.arange(len(deep), dtype=np.float32) - shown[0] + 1) if len(shown) else deep

@@ -64,6 +64,12 @@ def reach(camera: Camera) -> float:
     return camera.width / camera.intrinsics[0, 0] * camera.world_to_camera[2, 3]
 
 
+def measure_elevation(camera: Camera) -> float:
+    """Degrees above the horizon of the asset's frame, from which a camera looks."""
+    x, y, z = camera.position
+    return float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+
+
 def describe_pose(camera: Camera) -> np.ndarray:
     """(POSE,) float32: what Intrinsics wants to know of a crop's camera."""
     pose = np.ones(POSE, np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 from near_core.asset import RESOLUTION
 from near_core.create.config import ReconstructionConfig
-from near_core.create.revolution import turn_outline
+from near_core.create.revolution import turn_outlines
 from near_core.create.view import LayerView, compute_cell_centres, project
 from near_core.models.mini.layout import LAYERS, PICTURE, SIZE, Picture
 from near_core.scene.camera import orbit
@@ -37,10 +37,10 @@ def test_a_vase_comes_back_from_its_outline_and_a_cup_is_hollow():
     deep = np.where(vase | handle, 1, -1).astype(np.float32).reshape((2 * RESOLUTION,) * 3)
     view = view_of(vase | handle)
     config = ReconstructionConfig(thickness="turned")
-    made = turn_outline(view, deep, config)
+    made = turn_outlines([view], deep, config)
     assert overlap(made, vase | handle) > 0.8
     assert (made.ravel() > 0)[handle & (CELLS[:, 0] > 0.38)].mean() > 0.8
-    cup = turn_outline(view, deep, replace(config, thickness="cup"))
+    cup = turn_outlines([view], deep, replace(config, thickness="cup"))
     middle = (AWAY < 0.06) & (np.abs(CELLS[:, 2]) < 0.2)
     assert (made.ravel() > 0)[middle].all() and not (cup.ravel() > 0)[middle].any()
     assert (cup.ravel() > 0)[(AWAY < 0.06) & (np.abs(CELLS[:, 2] + 0.385) < 0.01)].any(), "it has a bottom"
@@ -54,5 +54,5 @@ def test_what_has_no_room_to_be_turned_stays_or_vanishes(thickness, wide):
     picture[Picture.ALPHA, 20:100, 64:64 + wide] = 1
     view = LayerView(orbit(0, 20, 2.6, 28, SIZE, SIZE), picture, np.zeros((LAYERS, SIZE, SIZE), np.float32))
     deep = np.full((2 * RESOLUTION,) * 3, 0.5, np.float32)
-    made = turn_outline(view, deep, ReconstructionConfig(thickness=thickness))
+    made = turn_outlines([view], deep, ReconstructionConfig(thickness=thickness))
     assert made.shape == deep.shape and np.isfinite(made).all() and (wide > 1 or made is deep)

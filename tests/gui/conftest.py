@@ -1,9 +1,14 @@
-"""A real Blender with a window, and what the extension's zip would bring for its Python.
+"""A real Blender with a window, what the extension's zip would bring for its Python, and what happened in it.
 
-It is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/gui; minutes and 1.5 GB the first time).
+A test file names the script of this folder that its Blender runs, SCRIPT, and may have a function prepare(out), which
+puts into the script's folder what that begins with. Screenshots and notes stay in that folder of NEAR_GUI.
+
+Blender is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/gui; minutes and 1.5 GB the first time).
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +45,23 @@ def blender(shared, home):
         environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400"} | environment
         subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
     return run
+
+
+@pytest.fixture(scope="module")
+def out(request, home) -> Path:
+    """The folder of the test file's script."""
+    return home / request.module.SCRIPT
+
+
+@pytest.fixture(scope="module")
+def events(request, out, blender, packages) -> dict:
+    """What the test file's script has noted."""
+    script, displays = request.module.SCRIPT, sorted(path.stem for path in (ROOT / "tests/gui").glob("*.py"))
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    getattr(request.module, "prepare", lambda folder: None)(out)
+    blender("--factory-startup", "-P", str(ROOT / f"tests/gui/{script}.py"), "--", str(out),
+            NEAR_GUI_PACKAGES=str(packages), NUM=str(78 + displays.index(script)))
+    noted = json.loads((out / f"{script}.json").read_text())
+    assert "error" not in noted, noted["error"]
+    return noted

@@ -1,6 +1,6 @@
 """Run inside a Blender with a window by test_draft.py: ordinary objects around an asset in Rendered mode.
 
-    blender -P ordinary.py -- OUT      OUT: a folder with ball.near; gets draft.json and screenshots
+    blender -P ordinary.py -- OUT      OUT: a folder with ball.near; gets ordinary.json and screenshots
 """
 
 import os
@@ -93,4 +93,4 @@ def steps():
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "draft.json")
+stepper.run(steps(), events, OUT / "ordinary.json")

@@ -1,6 +1,6 @@
 """Run inside a Blender with a window by test_window.py: works like an artist and writes down what happened.
 
-    blender -P session.py -- OUT      OUT: a folder; gets events.json and screenshots
+    blender -P session.py -- OUT      OUT: a folder; gets session.json and screenshots
 """
 
 import faulthandler
@@ -271,7 +271,7 @@ def run() -> None:
     script = steps()
 
     def step() -> float | None:
-        (OUT / "events.json").write_text(json.dumps(events, indent=1))
+        (OUT / "session.json").write_text(json.dumps(events, indent=1))
         try:
             return next(script)
         except StopIteration:
@@ -279,7 +279,7 @@ def run() -> None:
         except Exception:
             events["error"] = traceback.format_exc()
         events["log"] = log.get_text()
-        (OUT / "events.json").write_text(json.dumps(events, indent=1))
+        (OUT / "session.json").write_text(json.dumps(events, indent=1))
         near_blender.unregister()
         bpy.ops.wm.quit_blender()
         return None

@@ -1,36 +1,13 @@
-"""F12 with ordinary objects, in a Blender with a window. Screenshots stay in the folder `composed` of NEAR_GUI."""
+"""F12 with ordinary objects, in a Blender with a window."""
 
-import json
-import shutil
-from pathlib import Path
-
-import numpy as np
 import pytest
-import trimesh
 
-from near_core import asset
-from near_core.create.create import create_from_mesh
-from near_core.mesh import Mesh
+from tests.gui.ball import save_ball
 from tests.machine import slowness
 
-ROOT = Path(__file__).resolve().parents[2]
-
+SCRIPT = "composed"
+prepare = save_ball
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def events(home, blender, packages) -> dict:
-    out = home / "composed"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
-    asset.save(create_from_mesh(Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32)), name="Ball"),
-               out / "ball.near")
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/composed.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages), NUM="80")
-    events = json.loads((out / "composed.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 def test_f12_draws_both_parts_and_escape_stops_them(events):

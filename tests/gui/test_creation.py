@@ -1,11 +1,6 @@
-"""Creating and importing in a Blender with a window: progress, Escape, undo, file dialogs.
+"""Creating and importing in a Blender with a window: progress, Escape, undo, file dialogs."""
 
-Screenshots and creation.json stay in the folder `creation` of NEAR_GUI.
-"""
-
-import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +9,14 @@ import pytest
 from near_core import asset
 from tests.machine import slowness
 
-ROOT = Path(__file__).resolve().parents[2]
-
+SCRIPT = "creation"
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def events(home, blender, packages) -> dict:
-    out = home / "creation"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+def prepare(out: Path) -> None:
     cell = np.argwhere(np.ones((8, 8, 8))).astype(np.uint8) + 28
     plain = asset.NeuralAsset(cell, np.full((512, 8), 0.5, np.float16), np.zeros((512, 0), np.float16), name="Block")
     asset.save(plain, out / "block.near")
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/creation.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages), NUM="78")
-    events = json.loads((out / "creation.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 def test_creation_goes_on_beside_the_artist(events):

@@ -1,41 +1,15 @@
-"""Ordinary objects in Rendered mode, in a Blender with a window. Screenshots stay in the folder `draft` of NEAR_GUI."""
-
-import json
-import shutil
-from pathlib import Path
+"""Ordinary objects in Rendered mode, in a Blender with a window."""
 
 import numpy as np
 import pytest
-import trimesh
 from PIL import Image
 
-from near_core import asset
-from near_core.create.create import create_from_mesh
-from near_core.mesh import Mesh
+from tests.gui.ball import save_ball
 from tests.machine import slowness
 
-ROOT = Path(__file__).resolve().parents[2]
-
+SCRIPT = "ordinary"
+prepare = save_ball
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def out(home) -> Path:
-    return home / "draft"
-
-
-@pytest.fixture(scope="module")
-def events(out, blender, packages) -> dict:
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
-    asset.save(create_from_mesh(Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32)), name="Ball"),
-               out / "ball.near")
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/ordinary.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages), NUM="79")
-    events = json.loads((out / "draft.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 def look(out, name: str) -> np.ndarray:

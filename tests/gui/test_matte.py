@@ -1,28 +1,11 @@
-"""Correcting a matte in a Blender with a window. Screenshots and matte.json stay in the folder `matte` of NEAR_GUI."""
-
-import json
-import shutil
-from pathlib import Path
+"""Correcting a matte in a Blender with a window."""
 
 import pytest
 
 from tests.machine import slowness
 
-ROOT = Path(__file__).resolve().parents[2]
-
+SCRIPT = "matte"
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def events(home, blender, packages) -> dict:
-    out = home / "matte"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/matte.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages), NUM="79")
-    events = json.loads((out / "matte.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 def test_a_box_and_a_stroke_are_followed_within_a_second(events):

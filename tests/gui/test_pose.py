@@ -1,26 +1,9 @@
-"""Fitting a mesh to a photo in a Blender with a window. Screenshots and pose.json stay in `pose` of NEAR_GUI."""
-
-import json
-import shutil
-from pathlib import Path
+"""Fitting a mesh to a photo in a Blender with a window."""
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
+SCRIPT = "pose"
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def events(home, blender, packages) -> dict:
-    out = home / "pose"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/pose.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages), NUM="78")
-    events = json.loads((out / "pose.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 def test_the_pose_is_shown_turned_and_given_back(events):

@@ -1,41 +1,20 @@
-"""NeAR in a Blender with a window: Rendered mode, F12, Escape, a killed worker, a baked World.
+"""NeAR in a Blender with a window: Rendered mode, F12, Escape, a killed worker, a baked World."""
 
-Screenshots and events.json stay in the folder `window` of NEAR_GUI.
-"""
-
-import json
 import os
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import trimesh
 
-from near_core import asset
-from near_core.create.create import create_from_mesh
-from near_core.mesh import Mesh
+from tests.gui.ball import save_ball
 from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
 
+SCRIPT = "session"
+prepare = save_ball
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def events(home, blender, packages) -> dict:
-    out = home / "window"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    ball = trimesh.creation.icosphere(subdivisions=4, radius=0.5)
-    mesh = Mesh(ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
-    asset.save(create_from_mesh(mesh, name="Ball"), out / "ball.near")
-    blender("--factory-startup", "-P", str(ROOT / "tests/gui/session.py"), "--", str(out),
-            NEAR_GUI_PACKAGES=str(packages))
-    events = json.loads((out / "events.json").read_text())
-    assert "error" not in events, events["error"]
-    return events
 
 
 @pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view",
@@ -67,8 +46,7 @@ def test_drawing_never_waits(events):
     assert max(events["worker_stands_still"]) < slowness(), "Blender goes on while the worker stands still"
 
 
-def test_command_line_renders_an_animation(events, home, blender, packages):
-    out = home / "window"
+def test_command_line_renders_an_animation(events, out, blender, packages):
     (out / "register.py").write_text(
         f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.path.append({str(packages)!r})\n"
         "import near_blender\nnear_blender.register()\n")
