@@ -31,7 +31,7 @@ class ShapeOptions:
             ("FULL", "Full", "As deep as the networks think"),
             ("TURNED", "Turned", "The same from all around an upright axis, as bottles, vases and lamps are"),
             ("CUP", "Cup", "Turned, and open on top; a handle stays")],
-        description="How deep the object is behind what a single photo shows")
+        description="How deep the object is behind what photos show")
     symmetry: EnumProperty(
         name="Symmetry", default="AUTO",
         items=[

@@ -107,7 +107,7 @@ def _add_angles(photo: argparse._ArgumentGroup) -> None:
 def _add_guesses(what: argparse._ArgumentGroup) -> None:
     """The options that say how to guess what photos hide."""
     what.add_argument("--thickness", choices=HINTS, default="auto",
-                      help="how deep the object of a single photo is: thin, as wings and sheets are, round, as its "
+                      help="how deep the object is: thin, as wings and sheets are, round, as its "
                            "outline is wide, full, as deep as the networks think, turned, the same from all around as "
                            "bottles are, or cup, turned and open on top; default: auto, part by part")
     what.add_argument("--symmetry", choices=SYMMETRIES, default="auto",

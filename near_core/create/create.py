@@ -106,9 +106,9 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         lens, else FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
     the package rembg, where it is installed with a model.
-    thickness: a hint from HINTS, of how deep an object of which one photo is given is: as a thing as thin as a wing, as
-    a round body of its outline, as full as the networks think, alike from all around an upright axis as what was
-    turned on a lathe, or as such a cup, which is open on top; auto: as its parts look.
+    thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
+    outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or as
+    such a cup, which is open on top; auto: as its parts look.
     symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
     nothing is taken from a mirror image.
     refine: several photos come back better, since their colours are refined until they do; other views suffer a little

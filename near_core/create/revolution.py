@@ -23,23 +23,25 @@ def turn_outlines(views: Sequence[LayerView], deep: np.ndarray, config: Reconstr
     of it if it is the outline from everywhere, between the lowest and the highest circle; a cup is open on top. Of
     several photos the mean counts, of those that do not look down on it. What the outline has beside it, as a handle,
     stays as the field deep (128, 128, 128) has it."""
-    level = [view for view in views if abs(measure_elevation(view.camera)) < config.turned_elevation] or views
-    found = [each for each in (_turn(view, config) for view in level) if each is not None]
-    if not found:
+    level = [view for view in views if abs(measure_elevation(view.camera)) < config.turned_elevation] or list(views)
+    middles = [_find_middle(view.mask) for view in level]
+    halves = [_measure_halves(view.mask, middle) for view, middle in zip(level, middles)]
+    seen = [each for each in zip(level, middles, halves) if (each[2] > 0).any()]  # wider than their axis
+    if not seen:
         return deep
+    axis = _find_axis([view for view, _, _ in seen], [middle for _, middle, _ in seen])
+    found = [_turn(view, middle, half, axis, config) for view, middle, half in seen]
     turned = np.mean([each[0] for each in found], 0)
     beside = np.logical_or.reduce([each[1] for each in found])
     return np.maximum(turned, np.where(beside, deep.ravel(), -1)).reshape(deep.shape).astype(np.float32)
 
 
-def _turn(view: LayerView, config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray] | None:
-    """The same of one outline, (128^3,), and which cells lie behind what it has beside it, (128^3,) bool; None where it
-    is no wider than its axis."""
-    middle = _find_middle(view.mask)
-    half = _measure_halves(view.mask, middle)
-    if not (half > 0).any():
-        return None
-    x, y, low, high, rows = _find_axis(view, middle, half)
+def _turn(view: LayerView, middle: float, half: np.ndarray, axis: np.ndarray, config: ReconstructionConfig
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """The same of one outline, that has half (S,) as much on both sides of its middle, around an axis (2,): (128^3,);
+    and which cells lie behind what it has beside it, (128^3,) bool."""
+    x, y = axis
+    low, high, rows = _find_heights(view, axis, half)
     rings = _make_rings(x, y)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
     even = np.clip(half[:, None] - np.abs(np.arange(SIZE) - middle) + 0.5, 0, 1).astype(np.float32)
@@ -97,19 +99,32 @@ def _measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
     return calm
 
 
-def _find_axis(view: LayerView, middle: float, half: np.ndarray) -> tuple[float, float, float, float, slice]:
-    """x and y of the upright axis, in the depth of the frame's origin, the heights of the lowest and the highest circle
-    around it, and the rows between them: where the outline, seen obliquely, has their near and their far edge."""
-    matrix, camera = view.camera.world_to_camera, view.camera
-    pixel = (middle + 0.5) / SIZE * camera.width
-    seen = np.array([(pixel - camera.intrinsics[0, 2]) / camera.intrinsics[0, 0] * matrix[2, 3], *matrix[1:3, 3]])
-    x, y, _ = (seen - matrix[:3, 3]) @ matrix[:3, :3]
+def _find_axis(views: Sequence[LayerView], middles: Sequence[float]) -> np.ndarray:
+    """x and y of the upright axis that views see in their middle columns: where those meet; of one view in the depth of
+    the frame's origin."""
+    places, normals = [], []
+    for view, middle in zip(views, middles):
+        matrix, camera = view.camera.world_to_camera, view.camera
+        pixel = (middle + 0.5) / SIZE * camera.width
+        seen = np.array([(pixel - camera.intrinsics[0, 2]) / camera.intrinsics[0, 0] * matrix[2, 3], *matrix[1:3, 3]])
+        places.append(((seen - matrix[:3, 3]) @ matrix[:3, :3])[:2])
+        along = places[-1] - camera.position[:2]
+        normals.append(np.array([-along[1], along[0]]) / max(np.linalg.norm(along), 1e-9))
+    # least squares; each place, a little, where the columns do not say it
+    rows = np.concatenate([np.array(normals), 0.03 * np.eye(2)])
+    lines = np.einsum("vi,vi->v", np.array(normals), np.array(places))
+    return np.linalg.lstsq(rows, np.concatenate([lines, 0.03 * np.mean(places, 0)]), rcond=None)[0]
+
+
+def _find_heights(view: LayerView, axis: np.ndarray, half: np.ndarray) -> tuple[float, float, slice]:
+    """The heights of the lowest and the highest circle around an axis (2,), and the rows between them: where the
+    outline, seen obliquely, has their near and their far edge."""
     heights = np.linspace(-0.5, 0.5, 512, dtype=np.float32)
-    line = np.stack([np.full_like(heights, x), np.full_like(heights, y), heights], 1)
-    rows = (project(line, camera)[0][:, 1] + 1) / 2 * SIZE
-    first, last = _find_circles(half, np.hypot(*camera.position[:2]), camera.position[2])
+    line = np.stack([np.full_like(heights, axis[0]), np.full_like(heights, axis[1]), heights], 1)
+    rows = (project(line, view.camera)[0][:, 1] + 1) / 2 * SIZE
+    first, last = _find_circles(half, np.hypot(*view.camera.position[:2]), view.camera.position[2])
     low, high = np.interp([-last, -first], -rows, heights)  # rows count downward
-    return float(x), float(y), float(low), float(high), slice(int(first), int(last) + 1)
+    return float(low), float(high), slice(int(first), int(last) + 1)
 
 
 def _find_circles(half: np.ndarray, away: float, above: float) -> tuple[float, float]:

@@ -16,9 +16,9 @@ CELLS = compute_cell_centres(2 * RESOLUTION)
 AWAY = np.hypot(CELLS[:, 0] - 0.05, CELLS[:, 1])
 
 
-def view_of(solid: np.ndarray) -> LayerView:
-    """What a photo from 20 degrees above shows of the cells (128^3,) bool."""
-    camera = orbit(0, 20, 2.6, 28, SIZE, SIZE)
+def view_of(solid: np.ndarray, azimuth: float = 0.0, elevation: float = 20.0) -> LayerView:
+    """What a photo shows of the cells (128^3,) bool."""
+    camera = orbit(azimuth, elevation, 2.6, 28, SIZE, SIZE)
     picture = np.zeros((PICTURE, SIZE, SIZE), np.float32)
     at = ((project(CELLS[solid], camera)[0] + 1) / 2 * SIZE).astype(int)
     picture[Picture.ALPHA, at[:, 1], at[:, 0]] = 1
@@ -41,6 +41,8 @@ def test_a_vase_comes_back_from_its_outline_and_a_cup_is_hollow():
     assert overlap(made, vase | handle) > 0.8
     assert (made.ravel() > 0)[handle & (CELLS[:, 0] > 0.38)].mean() > 0.8
     cup = turn_outlines([view], deep, replace(config, thickness="cup"))
+    both = turn_outlines([view, view_of(vase | handle, 90), view_of(vase | handle, 0, 80)], deep, config)
+    assert overlap(both, vase | handle) > max(overlap(made, vase | handle), 0.82), "two photos know more than one"
     middle = (AWAY < 0.06) & (np.abs(CELLS[:, 2]) < 0.2)
     assert (made.ravel() > 0)[middle].all() and not (cup.ravel() > 0)[middle].any()
     assert (cup.ravel() > 0)[(AWAY < 0.06) & (np.abs(CELLS[:, 2] + 0.385) < 0.01)].any(), "it has a bottom"
