@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,12 +54,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(part: str, config: BenchConfig) -> Iterator[tuple[str, dict]]:
     """A part's rows, each with how much else the machine had to do: the mean of waiting processes over a minute."""
+    start = time.monotonic()
     for name, row in PARTS[part](config):
         row["load"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else 0.0
         shown = "  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
                           for key, value in row.items() if isinstance(value, int | float | str))
         print(f"{part}: {name}: {shown}", file=sys.stderr, flush=True)
         yield name, row
+        if config.minutes and time.monotonic() - start > 60 * config.minutes:
+            print(f"{part}: the time is up", file=sys.stderr, flush=True)
+            return
 
 
 def describe_machine(threads: int) -> dict:

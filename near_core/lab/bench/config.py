@@ -33,6 +33,7 @@ class BenchConfig:
     reference_samples: int = option("of a reference in the part cycles; one of fewer than 2048 is denoised", "samples",
                                     2048)
     references: bool = option("in the part cycles, only make the references that are missing", "", False)
+    minutes: float = option("of each part, after which no other row of it is begun; 0: all rows", "minutes", 0.0)
     longest: float = option("picture of Cycles, after which it gets no more samples", "seconds", 20.0)
     cache: Path = option("what is kept for the next run: references and assets", "folder", CACHE)
 

@@ -20,7 +20,7 @@ from .racers import RacingBlender, Subject, list_subjects
 DENOISERS = ("FAST", "", "HIGH")  # the likely winner first: the others are followed as long as they may still win
 OWN = {"samples": 4, "denoiser": "FAST"}  # of the ordinary objects beside NeAR's assets
 ENOUGH = 2048  # samples of a reference that is not denoised
-SURPASSED = 4  # times the time of the best so far, after which a kind of Cycles gets no more samples
+SURPASSED = 3  # times the time of the best so far, after which a kind of Cycles gets no more samples
 
 Size = tuple[int, int]
 
@@ -30,6 +30,7 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
     config.cache.mkdir(parents=True, exist_ok=True)
     subjects = [each for each in list_subjects(config.data, config.objects, config.cache)
                 if not config.subjects or each.name in config.subjects]
+    quickest: dict[tuple[Size, str], float] = {}
     with RacingBlender("near") as own, RacingBlender("cycles") as peer:
         for subject in subjects:
             sizes = [subject.size] if subject.truth else [SIZES[name] for name in config.sizes]
@@ -41,7 +42,7 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
                 continue
             own.open(subject, config.cache)
             for size in sizes:
-                yield f"{subject.name} {size[0]}x{size[1]}", Race(own, peer, subject, size, config).run()
+                yield f"{subject.name} {size[0]}x{size[1]}", Race(own, peer, subject, size, config).run(quickest)
 
 
 def _find_reference(subject: Subject, size: Size, peer: RacingBlender, config: BenchConfig) -> Path:
@@ -69,14 +70,19 @@ class Race:
         self.truth = image.read(self.reference)
         self.picture = config.cache / "picture.exr"
 
-    def run(self) -> dict:
-        """A row: both times and what led to them."""
+    def run(self, quickest: dict[tuple[Size, str], float]) -> dict:
+        """A row: both times and what led to them. quickest: seconds of one sample of each kind of Cycles, of the races
+        so far at each size; a kind that cannot win is left out."""
         self.own.draw(self.size, **OWN)  # what is known from now on: the asset, its light
         goal = self._judge(self.own, **OWN)[1]
         self.peer.draw(self.size, 1, "FAST")
         curves: dict[str, list[tuple[int, float, float]]] = {}
         for denoiser in DENOISERS:
-            curves[denoiser] = self._climb(denoiser, goal, self._find_best(curves, goal))
+            best = self._find_best(curves, goal)
+            if best is None or quickest.get((self.size, denoiser), 0) < SURPASSED * best[0]:
+                curves[denoiser] = self._climb(denoiser, goal, best)
+                quickest[self.size, denoiser] = min(quickest.get((self.size, denoiser), np.inf),
+                                                    curves[denoiser][0][1])
         best = self._find_best(curves, goal)
         denoiser, samples = best[1:] if best else self._find_nearest(curves)
         times = [(self.own.draw(self.size, **OWN)["seconds"], self.peer.draw(self.size, samples, denoiser)["seconds"])

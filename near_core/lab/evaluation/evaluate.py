@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shading", choices=("auto", "transport", "split-sum"), default="auto",
                         help="auto: the trained model where there is one (default); transport: light transport alone; "
                              "split-sum: prefiltered light without shadows")
+    parser.add_argument("--quality", choices=("final", "draft"), default="final",
+                        help="draft: surfels alone, fewer rays and samples; default: final")
     parser.add_argument("--given-only", action="store_true",
                         help="leave out the second column (default camera, own matte)")
     parser.add_argument("--lpips", type=Path, metavar="DIR", help="folder with the weights of LPIPS, to measure it too")
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Carries out `near_core evaluate`. Returns the exit status; raises NearError."""
     dataset = Dataset(args.dataset)
     assets, configs = _choose_assets(dataset, args.assets, args.half), override(Configs(), args.set)
-    evaluator = Evaluator(dataset, _parse_tasks(args.tasks), Settings(shading=args.shading, threads=args.threads),
+    evaluator = Evaluator(dataset, _parse_tasks(args.tasks), Settings(args.quality, args.shading, threads=args.threads),
                           own_column=not args.given_only, save_images=args.save_images,
                           pictures=args.report is not None, lpips=args.lpips and Lpips(args.lpips), configs=configs)
     cache = args.json.with_name(args.json.name + ".parts")
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
               flush=True)
     result = summarize_tasks(rows) | {
         "dataset": dataset.meta.get("name", dataset.path.name), "version": __version__, "shading": args.shading,
+        "quality": args.quality,
         "engine": evaluator.engine, "set": list_changes(configs, Configs()), "half": args.half, "assets": assets,
         "per_category": summarize_categories(rows, dataset.categories),
         "seconds": round(time.perf_counter() - started, 1)}
