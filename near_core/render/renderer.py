@@ -173,14 +173,17 @@ class Renderer:
         another radiance."""
         if settings.shading == "split-sum":
             return shaded.terms[:, Term.SKY_OPEN] + shaded.terms[:, Term.SPECULAR_OPEN]
-        if settings.shading != "auto" or not self._is_decoded(item.asset):
+        if not self._is_decoded(item.asset, settings):
             return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
-    def _is_decoded(self, asset: PreparedAsset) -> bool:
-        """Whether the lighting decoder knows an asset at its level."""
-        return asset.h is not None and asset.level.number <= self.splatting.decoded_level and "lad" in self.model.graphs
+    def _is_decoded(self, asset: PreparedAsset, settings: Settings) -> bool:
+        """Whether the lighting decoder is asked: for no draft, of which it would take a fifth for nothing that is seen,
+        and where it knows the asset at its level."""
+        asked = settings.shading == "auto" and settings.quality == "final"
+        known = asset.h is not None and asset.level.number <= self.splatting.decoded_level
+        return asked and known and "lad" in self.model.graphs
 
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)
@@ -262,7 +265,7 @@ class Renderer:
             shaded = np.flatnonzero(selection.shaded[rows])
             # the same ones whatever else is seen: what moves does not flicker
             shaded = shaded[shaded % self.splatting.choose_stride(item.pixels * 2 ** item.asset.level.number) == 0]
-            decoded = settings.shading == "auto" and self._is_decoded(item.asset)
+            decoded = self._is_decoded(item.asset, settings)
             instances.append(SkinnedInstance(
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation, item.surroundings, item.skin.occluders),

@@ -93,6 +93,15 @@ def test_a_sheet_without_thickness_stays_whole_at_every_angle(renderer, leaf, az
     assert made[..., :3].sum() / 3 / made[..., 3].sum() > 0.75  # seen, not only in the way
 
 
+def test_drafts_do_not_ask_the_lighting_decoder(leaf):
+    renderer, light = Renderer(), sun((0, -1, 0.3))
+    drawn = {(quality, shading): picture(renderer, [(leaf, np.eye(4))], look(), light, Settings(quality, shading))
+             for quality in ("draft", "final") for shading in ("auto", "transport")}
+    assert np.array_equal(drawn["draft", "auto"], drawn["draft", "transport"])
+    asked = "lad" in renderer.model.graphs
+    assert np.array_equal(drawn["final", "auto"], drawn["final", "transport"]) is not asked
+
+
 @pytest.mark.parametrize("rotation", [0, 33, 90, 200])
 def test_a_sun_lights_the_side_it_stands_on(renderer, white, rotation):
     # the light stands on +X in the map; env_rotation r moves it by -r

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,7 +65,7 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
 
 
 def _measure_case(crowd: list[Instance], size: tuple[int, int], quality: str, change: str, config: BenchConfig) -> dict:
-    """Medians of seconds by phase, of the whole, and of the whole without the lighting decoder, drawn in turns."""
+    """Medians of processor seconds by phase, of the whole, and of the whole without the lighting decoder, drawn in turns."""
     renderer, light = Renderer(), make_light(0)
 
     def draw(number: int, shading: str = "auto") -> None:
@@ -76,12 +77,12 @@ def _measure_case(crowd: list[Instance], size: tuple[int, int], quality: str, ch
     rows, plain = [], []
     for number in range(1, 1 + config.repeat(5)):
         with divide(PLACES) as spent, note_pictures() as pictures:
-            whole = time_call(draw, number)
-        sorting = sum(time_call(lambda n: splat_floor.sort(*each[:3], samples=each[3], threads=1))  # noqa: B023
-                      for each in pictures)
+            whole = time_call(draw, number, time.process_time)
+        sorting = sum(time_call(lambda n: splat_floor.sort(*each[:3], samples=each[3], threads=1),  # noqa: B023
+                                clock=time.process_time) for each in pictures)
         spent["sorting"], spent["rasterizing"] = sorting, spent["rasterizing"] - sorting
         rows.append([*(spent[name] for name in PHASES[:-1]), whole - sum(spent.values()), whole])
-        plain.append(time_call(lambda n: draw(n + 1000, "transport"), number))
+        plain.append(time_call(lambda n: draw(n + 1000, "transport"), number, time.process_time))
     found = dict(zip((*PHASES, "seconds"), np.median(rows, 0).tolist()))
     return {"size": size} | found | {"without_decoder": median(plain)}
 
