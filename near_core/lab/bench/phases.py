@@ -65,7 +65,7 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
 
 
 def _measure_case(crowd: list[Instance], size: tuple[int, int], quality: str, change: str, config: BenchConfig) -> dict:
-    """Medians of processor seconds by phase, of the whole, and of the whole without the lighting decoder, drawn in turns."""
+    """Medians of processor seconds by phase, of the whole, and of that without the lighting decoder, in turns."""
     renderer, light = Renderer(), make_light(0)
 
     def draw(number: int, shading: str = "auto") -> None:
