@@ -3,14 +3,15 @@ says they stopped the work."""
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 
 class Message(str):
     """An English sentence that remembers what it was made of, so that it can be said in another language.
 
-    template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, text, or further
-    messages. Where there are none, the template is the sentence as it is.
+    template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, numpy's too, text,
+    or further messages. Where there are none, the template is the sentence as it is.
     """
 
     template: str
@@ -19,7 +20,7 @@ class Message(str):
     def __new__(cls, template: str, /, **values: Any) -> Message:
         if isinstance(template, Message):
             return template
-        kept = {name: value if isinstance(value, (str, int, float)) else str(value) for name, value in values.items()}
+        kept = {name: value if isinstance(value, (str, Number)) else str(value) for name, value in values.items()}
         self = super().__new__(cls, template.format(**kept) if kept else template)
         self.template, self.values = template, kept
         return self

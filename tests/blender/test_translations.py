@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 
 from near_blender import looks, photo_options, preferences_panel, properties, translations
@@ -105,7 +106,7 @@ def test_numbers_names_of_files_and_ends_agree(column):
 
 def test_messages_cross_the_pipe(tmp_path):
     error = errors.NearError("{what} has {millions:.0f} million triangles; {most} million are the most.",
-                             "Decimate the mesh.", what=errors.Message("The mesh"), millions=31.4, most=20)
+                             "Decimate the mesh.", what=errors.Message("The mesh"), millions=np.float32(31.4), most=20)
     outgoing, (read, write) = tmp_path / "arrays", os.pipe()
     with os.fdopen(read, "rb") as reads, os.fdopen(write, "wb") as writes:
         protocol.Channel(reads, writes, tmp_path / "none", outgoing).send({"what": error.what, "fix": error.fix})
