@@ -10,8 +10,8 @@ from typing import Any
 class Message(str):
     """An English sentence that remembers what it was made of, so that it can be said in another language.
 
-    template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, numpy's too, text,
-    or further messages. Where there are none, the template is the sentence as it is.
+    template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, numpy's too,
+    text, or further messages. Where there are none, the template is the sentence as it is.
     """
 
     template: str
