@@ -13,16 +13,24 @@ import bpy
 import numpy as np
 
 from . import colorspace, shader_nodes
+from ._core import errors
 from ._core import image as images
 from ._core import mesh as meshes
 from .shader_nodes import NodeValue, Unsupported, UVLayout
 
 # inputs of a Principled BSDF -> the one that turns it on, and what is lost
-LOSSES = {"Emission Color": ("Emission Strength", "its Emission is left out, it does not glow"),
-          "Transmission Weight": ("Transmission Weight", "its Transmission is left out, it is opaque"),
-          "Subsurface Weight": ("Subsurface Weight", "its Subsurface is left out"),
-          "Coat Weight": ("Coat Weight", "its Coat is left out"),
-          "Sheen Weight": ("Sheen Weight", "its Sheen is left out")}
+LOSSES = {"Emission Color": ("Emission Strength", errors.Message("its Emission is left out, it does not glow")),
+          "Transmission Weight": ("Transmission Weight", errors.Message("its Transmission is left out, it is opaque")),
+          "Subsurface Weight": ("Subsurface Weight", errors.Message("its Subsurface is left out")),
+          "Coat Weight": ("Coat Weight", errors.Message("its Coat is left out")),
+          "Sheen Weight": ("Sheen Weight", errors.Message("its Sheen is left out"))}
+# other shaders that are read as a Principled BSDF, and what of them is lost
+OTHERS = {"EMISSION": errors.Message("it does not glow: its Emission is read as its colour"),
+          "BSDF_GLASS": errors.Message("it is opaque: its Glass is read as a Principled BSDF"),
+          "BSDF_REFRACTION": errors.Message("it is opaque: its Refraction is read as a Principled BSDF"),
+          "BSDF_TRANSLUCENT": errors.Message(
+              "no light passes through: its Translucent BSDF is read as a Principled BSDF"),
+          "SUBSURFACE_SCATTERING": errors.Message("its Subsurface is read as a Principled BSDF")}
 
 
 @dataclass
@@ -46,12 +54,12 @@ def read_material(material: bpy.types.Material | None) -> MaterialReading:
         color = (red, green, blue, 1.0)
         return MaterialReading(meshes.Material(material.name, color, material.roughness, material.metallic))
     shader, groups, note = find_shader(material.node_tree)
-    reading = MaterialReading(notes=[note] if note else [])
+    reading = MaterialReading(notes=[each for each in (note, *_name_other_outputs(material)) if each])
     if shader is None:
         reading.material = meshes.Material(material.name)
     else:
         _ShaderReader(material, shader, groups, reading).read()
-    reading.notes = [f"{material.name}: {text}" for text in reading.notes]
+    reading.notes = [errors.Message("{material}: {loss}", material=material.name, loss=text) for text in reading.notes]
     return reading
 
 
@@ -65,13 +73,27 @@ def find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
         if node is None:
             continue
         if node.type == "BSDF_PRINCIPLED":
-            return node, groups, "only its Principled BSDF is used" if others or queue else ""
+            return node, groups, errors.Message("only its Principled BSDF is used") if others or queue else ""
         others.append((node, groups))
         queue += [(socket, groups) for socket in node.inputs if socket.type == "SHADER"]
     for node, groups in others:
-        if node.type.startswith("BSDF_") and "Color" in node.inputs:
-            return node, groups, f"{node.bl_label} is read as a Principled BSDF"
-    return None, (), "has no surface shader, grey is used"
+        if (node.type.startswith("BSDF_") or node.type in OTHERS) and "Color" in node.inputs:
+            plain = errors.Message("{node} is read as a Principled BSDF", node=node.bl_label)
+            return node, groups, OTHERS.get(node.type, plain)
+    return None, (), errors.Message("has no surface shader, grey is used")
+
+
+def _name_other_outputs(material: Any) -> list[str]:
+    """What of a material is no surface, and is lost."""
+    output = material.node_tree.get_output_node("CYCLES") or material.node_tree.get_output_node("ALL")
+    if output is None:
+        return []
+    lost = []
+    if output.inputs["Volume"].is_linked:
+        lost.append(errors.Message("its Volume is left out"))
+    if output.inputs["Displacement"].is_linked:
+        lost.append(errors.Message("its Displacement is left out; a Displace modifier is followed"))
+    return lost
 
 
 class _ShaderReader:
@@ -117,7 +139,9 @@ class _ShaderReader:
         try:
             return self._require_layout(self._evaluator.evaluate(socket))
         except Unsupported as problem:
-            self._reading.notes.append(f"{name} comes from {problem}, its own value is used instead")
+            self._reading.notes.append(errors.Message(
+                "{input} comes from {source}, its own value is used instead. Bake it into an image to keep it",
+                input=name, source=str(problem)))
             return shader_nodes.read_default(socket)
 
     def _require_layout(self, value: NodeValue) -> NodeValue:
@@ -138,7 +162,8 @@ class _ShaderReader:
                 raise Unsupported(node.label or node.bl_label)
             value = self._require_layout(shader_nodes.ShaderEvaluator(groups).evaluate(node.inputs["Color"]))
         except Unsupported as problem:
-            self._reading.notes.append(f"Normal comes from {problem}, it is left out")
+            self._reading.notes.append(errors.Message("Normal comes from {source}, it is left out",
+                                                      source=str(problem)))
             return None, 1.0
         if value.layout is None:
             return None, 1.0

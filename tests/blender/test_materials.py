@@ -133,6 +133,21 @@ def test_what_cannot_be_followed_is_told_and_replaced(material, principled):
     assert "Noise Texture" in reading.notes[0] and "Bump" in reading.notes[2]
 
 
+@pytest.mark.parametrize("kind, told", [("ShaderNodeEmission", "does not glow"), ("ShaderNodeBsdfGlass", "opaque"),
+                                        ("ShaderNodeSubsurfaceScattering", "Subsurface")])
+def test_what_an_asset_is_not_is_told(material, principled, kind, told):
+    shader = add(material, kind)
+    shader.inputs["Color"].default_value = (0.2, 0.3, 0.4, 1)
+    output = material.node_tree.nodes["Material Output"]
+    link(material, shader.outputs[0], output.inputs["Surface"])
+    link(material, add(material, "ShaderNodeVolumeScatter").outputs[0], output.inputs["Volume"])
+    link(material, add(material, "ShaderNodeDisplacement").outputs[0], output.inputs["Displacement"])
+    reading = materials.read_material(material)
+    assert reading.material.base_color[:3] == pytest.approx((0.2, 0.3, 0.4))
+    assert len(reading.notes) == 3
+    assert all(word in note for word, note in zip((told, "Volume", "Displacement"), reading.notes))
+
+
 def test_a_missing_image_is_told(material, principled):
     lost = bpy.data.images.new("Lost", 1, 1)
     lost.source, lost.filepath = "FILE", "//nowhere.png"

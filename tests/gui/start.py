@@ -87,7 +87,6 @@ def first_picture():
     yield from at_rest()
     hand.screenshot(OUT / "3_rendered.png")
     bpy.context.scene.render.resolution_percentage = 50
-    in_viewport(bpy.ops.view3d.camera_to_view)
     yield from render("4_f12")
 
 
@@ -120,7 +119,6 @@ def light_world() -> None:
 
 def floor_and_lamp():
     light_world()
-    bpy.context.scene.near.samples = 48
     asset = bpy.context.object
     in_viewport(bpy.ops.mesh.primitive_plane_add, size=6, location=(0, 0, 0))
     wood = bpy.data.materials.new("Floor")
