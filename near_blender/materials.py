@@ -88,7 +88,7 @@ def _name_other_outputs(material: Any) -> list[str]:
     output = material.node_tree.get_output_node("CYCLES") or material.node_tree.get_output_node("ALL")
     if output is None:
         return []
-    lost = []
+    lost: list[str] = []
     if output.inputs["Volume"].is_linked:
         lost.append(errors.Message("its Volume is left out"))
     if output.inputs["Displacement"].is_linked:
