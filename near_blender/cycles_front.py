@@ -63,6 +63,7 @@ class Holes:
         if key not in self._meshes:
             mesh = self._evaluate(proxy)
             mesh.use_fake_user = True
+            mesh.materials.clear()  # they would let through what is behind, and fill passes of their own
             points, normals = np.empty((2, 3 * len(mesh.vertices)), np.float32)
             mesh.vertices.foreach_get("co", points)
             mesh.vertex_normals.foreach_get("vector", normals)

@@ -124,10 +124,11 @@ def add_post(x: float = 0.0) -> bpy.types.Object:
 def test_what_is_in_front_covers_an_asset_with_clean_edges(scene, tmp_path):
     scene.near.samples = 64
     layer = scene.view_layers[0]
-    layer.use_pass_cryptomatte_object = layer.use_pass_z = True
+    layer.use_pass_cryptomatte_object = layer.use_pass_z = layer.near.use_pass_base_color = True
     add_post()
     made = stage.render(scene, tmp_path)
     assert np.allclose(made["Depth"][24, 32], 2.5, atol=0.1)
+    assert np.allclose(made["Base Color"][24, 29], (0.8, 0.1, 0.1), atol=0.03), "beside the post"
     pairs = np.concatenate([made[f"CryptoObject{k:02}"] for k in range(3)], -1).reshape(48, 64, 6, 2)
     post, asset = (np.where(pairs[..., 0] == cryptomatte.compute_id(name), pairs[..., 1], 0).sum(-1)[24]
                    for name in ("Post", "Asset"))
