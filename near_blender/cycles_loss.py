@@ -43,7 +43,9 @@ def _list_lost() -> list[str]:
 
 
 def _list_missing(scene: Any) -> list[str]:
-    owners: list[Iterable[Any]] = [scene.objects, bpy.data.meshes, bpy.data.collections, bpy.data.materials]
+    data = bpy.data
+    owners: list[Iterable[Any]] = [scene.objects, data.meshes, data.curves, data.collections, data.materials,
+                                   data.node_groups, data.lights, data.worlds, data.textures]
     return sorted({each.name for owner in owners for each in owner if each.library and getattr(each, "is_missing", 0)})
 
 

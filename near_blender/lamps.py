@@ -62,13 +62,14 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
 
 
 def read_lamp(ob: Any, matrix: np.ndarray) -> scene.Lamp | None:
-    """The lamp ob, evaluated, as it stands at matrix (4, 4); None where it sends nothing, or is a portal."""
+    """The lamp ob, evaluated, as it stands at matrix (4, 4); None where it sends nothing, has no area, or is a
+    portal."""
     data = ob.data
     color = colorspace.to_rec709(_read_color(data) * _read_strength(data))
     if not getattr(data, "normalize", True):
         color = color * _measure(data, matrix)
-    portal = data.type == "AREA" and getattr(data.cycles, "is_portal", False)
-    if portal or not (np.isfinite(matrix).all() and np.isfinite(color).all() and color.max() > 0):
+    dark = data.type == "AREA" and (getattr(data.cycles, "is_portal", False) or not _measure(data, matrix) > 0)
+    if dark or not (np.isfinite(matrix).all() and np.isfinite(color).all() and color.max() > 0):
         return None
     return scene.Lamp(
         data.type.lower(), matrix, np.maximum(color, 0), radius=float(getattr(data, "shadow_soft_size", 0.0)),

@@ -73,6 +73,9 @@ class VisibleAssets:
         if bent is not None:
             self.needs[bent.hash] = lambda: {"kind": "deformation", "data": bent, "name": "A deformation"}
         standing = np.array(instance.matrix_world, np.float64)
+        sizes = np.linalg.norm(standing[:3, :3], axis=0)
+        if sizes.any() and not sizes.all():  # 0 on all axes is a way to hide things
+            self.tell(ob.original.name, errors.Message("an asset without thickness is not drawn"))
         self.keys.append(find_key(instance))
         self.standing.append(standing)
         self.frames.append(copy.frame)

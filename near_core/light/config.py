@@ -23,6 +23,7 @@ class TransportConfig:
     sun_directions: int = 16  # at most
     spot_radiance: float = 16.0  # times the map's mean luminance: what outshines this is a spot
     spot_directions: int = 16  # at most
+    shadow_reach: float = 10.0  # metres within which what a probe shows is in the pass Shadow, as Cycles' AO reaches
     sun_group: float = 0.12  # radians around a World's spot within which others are part of the same sun
     least_share: float = 0.01  # of the map's energy: suns or spots below this are not worth their directions
     sky_rows: int = 128  # of the sky's map; ggx.draw_directions distinguishes no more

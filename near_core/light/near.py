@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,12 +28,23 @@ class NearLayer:
 @dataclass(frozen=True, eq=False)
 class NearLight:
     """A probe made ready, along the world's axes: as it is, without its spots, and without its suns, as the pyramids of
-    transport.PreparedLight. position: (3,) float64, metres, world, from which it was taken."""
+    transport.PreparedLight. position: (3,) float64, metres, world, from which it was taken. free: (H, 2H) float32, the
+    share of each direction in which nothing is near."""
 
     position: np.ndarray
     whole: NearLayer
     base: NearLayer
     sky: NearLayer
+    free: np.ndarray
+
+    @cached_property
+    def _openness(self) -> ggx.Pyramid:
+        free = np.repeat(self.free[..., None], 3, -1)
+        return ggx.make_single_level(ggx.integrate_irradiance(free) / np.float32(np.pi))
+
+    def find_openness(self, normal: np.ndarray) -> np.ndarray:
+        """How much of a sky would arrive past what is near, (K,) 0..1, by normals (K, 3) float32, world."""
+        return self._openness.sample(normal, np.zeros(len(normal), np.float32), threads=1)[:, 0]
 
     def place(self, matrix: np.ndarray) -> np.ndarray:
         """(3, 4), places of an asset that stands at matrix (4, 4) -> metres from the probe."""
@@ -41,8 +53,9 @@ class NearLight:
         return placed
 
 
-def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit: float) -> NearLight:
-    """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none."""
+def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit: float, reach: float) -> NearLight:
+    """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none. reach:
+    metres within which something is near."""
     world = make_empty(probe.position, len(probe.radiance)).lay_over(environment).map
     place = np.eye(3, 4)
     whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), ggx.build_pyramid(world))
@@ -54,7 +67,9 @@ def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit
         return NearLayer(around.prepare(near, probe.distance, place, probe.mirrored),
                          ggx.build_pyramid(_limit(world, limit)))
 
-    return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit))
+    free = 1 - probe.radiance[..., 3] * (probe.distance < reach)
+    return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit),
+                     free.astype(np.float32))
 
 
 def _limit(map: np.ndarray, limit: float) -> np.ndarray:

@@ -71,6 +71,10 @@ class PreparedLight:
             return base
         return base + np.maximum(normal @ self.suns[-apart:].T, 0) @ self.sun_weight[-apart:]
 
+    def find_openness(self, normal: np.ndarray) -> np.ndarray | float:
+        """NearLight.find_openness, 1 where nothing is near."""
+        return 1.0 if self.near is None else self.near.find_openness(np.ascontiguousarray(normal, np.float32))
+
     def choose(self, name: str, matrix: np.ndarray | None) -> NearLayer:
         """What rays look up: "whole", or the "base" without spots, or the "sky" without suns.
 
@@ -90,9 +94,9 @@ def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
                   config: TransportConfig = TransportConfig()) -> PreparedLight:
     """A probe before a World, as the environment that both make together, with lamps in it that count as far."""
     light = prepare_light(lamps.add_far(probe.lay_over(world), far, probe.position), config)
-    limits = [limit * light.mean if count else math.inf for limit, count in (
-        (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns)))]
-    return replace(light, near=near.prepare(probe, world, *limits))
+    spot, sun = (limit * light.mean if count else math.inf for limit, count in (
+        (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns))))
+    return replace(light, near=near.prepare(probe, world, spot, sun, config.shadow_reach))
 
 
 def take_suns(light: PreparedLight, config: TransportConfig = TransportConfig()) -> tuple[Environment, list[Lamp]]:

@@ -145,10 +145,11 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
         if by_lamps is not None:
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-        features = np.zeros((len(surfels), channels), np.float32)
+        features, normal = np.zeros((len(surfels), channels), np.float32), unit(surfels.shading_normal @ covector)
+        open_sky = lit.light.find_openness(normal) if "Shadow" in settings.passes else 1
         known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
-            "Base Color": surfels.base_color, "Normal": unit(surfels.shading_normal @ covector),
-            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility,
+            "Base Color": surfels.base_color, "Normal": normal,
+            "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
             "Confidence": surfels.confidence}, settings.passes)
         features[:, :known.shape[1]] = known
         if instance.channel is not None:

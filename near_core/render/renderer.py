@@ -338,10 +338,10 @@ class Renderer:
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
             sent += by_lamps
         radiance, sent = radiance * np.float32(item.look.gain), sent * np.float32(item.look.gain)
-        surfels = shaded.surfels
+        surfels, open_sky = shaded.surfels, light.find_openness(normal) if "Shadow" in settings.passes else 1
         features = passes.pack(depth, radiance, {
             "Base Color": surfels.base_color, "Normal": normal, "Roughness": surfels.roughness,
-            "Metallic": surfels.metallic, "Shadow": shaded.visibility, "Confidence": surfels.confidence},
+            "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence},
             settings.passes)
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
         colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]

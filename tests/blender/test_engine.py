@@ -341,10 +341,11 @@ def test_an_environment_image_that_is_gone_or_damaged_is_as_in_cycles(scene, bal
 
 
 @pytest.mark.parametrize("scale", [(0, 1, 1), (0, 0, 0), (1e-20, 1e-20, 1e-20)])
-def test_object_without_size_is_left_out(scene, ball, tmp_path, scale):
+def test_object_without_size_is_left_out(scene, ball, tmp_path, scale, capfd):
     scene.render.film_transparent = True
     stage.add_asset(ball).scale = scale
     assert stage.render(scene, tmp_path)["Combined"].max() == 0
+    assert ("without thickness is not drawn" in capfd.readouterr().out) == (scale == (0, 1, 1))
 
 
 def test_one_pulled_vertex_moves_what_is_around_it(scene, ball, tmp_path):

@@ -77,3 +77,9 @@ def test_fog_takes_of_each_lamp_by_its_distance():
     sun, point = plain.dim(np.array([0.5, 0, 0]), np.zeros(3)).lamps
     assert sun.color == pytest.approx(plain.lamps[0].color * (0, 1, 1))
     assert point.color == pytest.approx(plain.lamps[1].color * (np.exp(-1), 1, 1))
+
+
+def test_an_area_of_nothing_sends_nothing():
+    add("AREA", energy=10, shape="RECTANGLE", size=0, size_y=1)
+    add("AREA", energy=10).scale = 0, 1, 1
+    assert not collect().lamps

@@ -60,3 +60,13 @@ def test_a_probe_of_nothing_is_the_world():
     lit = transport.illuminate(prepared, transport.prepare_probe(empty, WORLD), np.eye(3), stand(0.3, 0.2), threads=1)
     alone = transport.illuminate(prepared, transport.prepare_light(WORLD), np.eye(3), threads=1)
     np.testing.assert_allclose(lit.direct, alone.direct, rtol=1e-3)
+
+
+def test_what_is_near_keeps_a_sky_off():
+    light = transport.prepare_probe(make_probe(), WORLD)
+    up, down, side = light.find_openness(np.float32([[0, 0, 1], [0, 0, -1], [1, 0, 0]]))
+    assert up > 0.98 and down < 0.05 and abs(side - 0.5) < 0.05
+    far = make_probe()
+    far = Probe(far.radiance, far.distance * 1000, far.position)
+    assert transport.prepare_probe(far, WORLD).find_openness(np.float32([[0, 0, -1]]))[0] > 0.98
+    assert transport.prepare_light(WORLD).find_openness(np.zeros((2, 3), np.float32)) == 1
