@@ -94,6 +94,7 @@ class FusionConfig:
     bounding_logits: float = 0.5  # less likely than the likeliest behind a pixel, and it still says where the box ends
     align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
     front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo
+    thick_radius: int = 4  # cells of 64^3 from inside to outside of the hull where fronts count in full
     farthest_vote: float = 4.0  # cells of 128^3; a front counts no more than this far before it
     front_depth: float = 3.0  # cells of 128^3 behind a front over which it speaks for the solid
     smoothing: int = 1  # times that evidence is smoothed over the cells of 128^3 and their neighbours

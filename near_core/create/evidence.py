@@ -6,7 +6,7 @@ import numpy as np
 
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
-from ..image.filters import blur_binomial, blur_box, double, neighbourhoods
+from ..image.filters import blur_binomial, blur_box, double, local_maximum, measure_inside, neighbourhoods
 from ..mesh import Mesh
 from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
@@ -83,16 +83,18 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     """How deep inside the object the photos say cells lie, in cells of 128^3: (128, 128, 128) float32.
 
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
-    Every photo's front, aligned to the solid, speaks against what is before it. Where a pixel of an outline has nothing
-    behind it, what is likeliest there is filled, so that thin parts stay.
+    Every photo's front, aligned to the solid, speaks against what is before it, but hardly where the hull is thinner
+    than fronts err: it would cut sheets and legs off. Where a pixel of an outline has nothing behind it, what is
+    likeliest there is filled, so that thin parts stay.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
     _align_fronts(views, logits, hull, config, fusion)
     sure = double(logits).ravel()[inside]
+    voice = fusion.front_weight * double(_measure_thickness(hull, fusion)).ravel()[inside]
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
-        sure += fusion.front_weight * _vote(view, points, fusion)
+        sure += voice * _vote(view, points, fusion)
     sure = _smooth(sure, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]
     deep = sure / config.logits_per_cell
@@ -102,6 +104,13 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     out = np.full(hull.size, -4, np.float32)
     out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
+
+
+def _measure_thickness(hull: np.ndarray, fusion: FusionConfig) -> np.ndarray:
+    """(64, 64, 64) float32: how thick a hull (128, 128, 128) is around cells of 64^3, 0 for a sheet, 1 where it is at
+    least thick_radius from inside to outside."""
+    solid = hull.reshape((RESOLUTION, 2) * 3).mean((1, 3, 5)) > 0
+    return local_maximum(measure_inside(solid, fusion.thick_radius), fusion.thick_radius) / fusion.thick_radius
 
 
 def bound_object(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,

@@ -120,6 +120,31 @@ def grow(mask: np.ndarray) -> np.ndarray:
     return out
 
 
+def measure_inside(mask: np.ndarray, radius: int) -> np.ndarray:
+    """How large a cube fits into a grid of bool around each of its cells: float32, half the edge in cells, radius at
+    most, 0 where it is one cell; beyond the border nothing ends."""
+    found = np.zeros(mask.shape, np.float32)
+    for _ in range(radius):
+        mask = _combine(mask, np.logical_and)
+        found += mask
+    return found
+
+
+def local_maximum(grid: np.ndarray, radius: int) -> np.ndarray:
+    """A grid: the largest value within radius cells along every axis."""
+    for _ in range(radius):
+        grid = _combine(grid, np.maximum)
+    return grid
+
+
+def _combine(grid: np.ndarray, combine: np.ufunc) -> np.ndarray:
+    """Every cell of a grid combined with its neighbours, those across edges and corners, too."""
+    for axis in range(grid.ndim):
+        padded = np.moveaxis(np.pad(grid, [(int(a == axis),) * 2 for a in range(grid.ndim)], mode="edge"), axis, 0)
+        grid = np.moveaxis(combine(combine(padded[:-2], padded[1:-1]), padded[2:]), 0, axis)
+    return grid
+
+
 def label_pieces(mask: np.ndarray) -> np.ndarray:
     """Numbers from 1 of the pieces of a mask, a picture or grid of bool, 0 outside of it: int of its shape. Pieces hang
     together by whole edges of pixels, by whole faces of cells."""

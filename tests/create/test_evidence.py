@@ -35,6 +35,22 @@ def test_what_outlines_show_is_filled_where_evidence_lacks(missing):
     assert filled[:, 2:].all()
 
 
+@pytest.mark.parametrize("thickness, cut", [(4, False), (64, True)])
+def test_a_wrong_front_cuts_no_sheet(thickness, cut):
+    """A photo from the front whose front is too far away in a stripe, which is not to be mended: where the hull is
+    thick, it is believed; a sheet stays whole."""
+    front = np.full((128, 128), -thickness / 128 / 2, np.float32)
+    front[:, 92:104] += 16 / 128
+    view = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), front)
+    hull = np.full((128, 128, 128), -4, np.float32)
+    middle = slice(64 - thickness // 2, 64 + thickness // 2)
+    hull[:, middle] = 4
+    logits = np.where(hull > 0, 1, -4).reshape((64, 2) * 3).max((1, 3, 5)).astype(np.float32)
+    solid = weigh_evidence([view], logits, hull, fusion=FusionConfig(fill_rounds=0))
+    first = (solid[96, :, 64] > 0).argmax()
+    assert (first > middle.start + 1) == cut and (solid[96] > 0).any()
+
+
 def test_a_ball_seen_from_near_is_bound_by_its_own_width():
     """Nearer to the cameras, narrower things would fill the same outlines: they do not count."""
     steps = (np.arange(128) + 0.5) / 64 - 1

@@ -70,6 +70,18 @@ def test_local_minimum_and_range_are_scipys(rng):
     np.testing.assert_array_equal(filters.local_range(picture), np.where(np.isfinite(least), most - least, 0))
 
 
+def test_the_largest_around_is_scipys(rng):
+    grid = rng.random((9, 10, 11))
+    np.testing.assert_array_equal(filters.local_maximum(grid, 2), ndimage.maximum_filter(grid, 5, mode="nearest"))
+
+
+def test_cubes_are_measured_inside_a_slab():
+    slab = np.zeros((20, 20, 20), bool)
+    slab[:, :, 4:11] = True
+    np.testing.assert_array_equal(filters.measure_inside(slab, 3)[10, 10, 3:12], [0, 0, 1, 2, 3, 2, 1, 0, 0])
+    np.testing.assert_array_equal(filters.measure_inside(slab, 2)[10, 10, 3:12], [0, 0, 1, 2, 2, 2, 1, 0, 0])
+
+
 def test_distances_are_scipys(mask):
     truth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     np.testing.assert_allclose(filters.distances(mask), truth, atol=1e-5)
