@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from release import checks, packing
+from release import checks, matrix, packing
 from release.shell import CACHE, DIST, PYTHON, VENV, Stop, run, say, step
 
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
@@ -167,6 +167,14 @@ def release(options: argparse.Namespace) -> int:
     return checks.go_through(packing.pack_all(list(packing.PYTHONS)))
 
 
+def run_matrix(options: argparse.Namespace) -> int:
+    """Runs the Blender tests in several Blenders and writes the README's table; further arguments go to pytest."""
+    setup()
+    _make_parts()
+    modules = options.module or ([] if options.window else list(matrix.MODULES))
+    return matrix.go_through(modules, options.window or [], options.rest)
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measures the engine: python -m near_core bench; further arguments go there."""
     setup()
@@ -244,6 +252,9 @@ def main() -> int:
                          help="Blender's Python, may be given again: 3.11 up to 5.0, 3.13 from 5.1; default: 3.11,\n"
                               "with --platform all each")
     command("release", release)
+    parts = command("matrix", run_matrix, takes_rest=True)
+    parts.add_argument("--module", action="append", choices=matrix.MODULES, help="a Blender as a module; default: all")
+    parts.add_argument("--window", action="append", choices=matrix.WINDOWS, help="a Blender in a window, Debian's")
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
     command("library", library, takes_rest=True)
