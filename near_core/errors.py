@@ -6,6 +6,8 @@ from __future__ import annotations
 from numbers import Number
 from typing import Any
 
+LONGEST = 300  # characters of a foreign message within one of ours
+
 
 class Message(str):
     """An English sentence that remembers what it was made of, so that it can be said in another language.
@@ -20,10 +22,16 @@ class Message(str):
     def __new__(cls, template: str, /, **values: Any) -> Message:
         if isinstance(template, Message):
             return template
-        kept = {name: value if isinstance(value, (str, Number)) else str(value) for name, value in values.items()}
+        kept = {name: value if isinstance(value, (str, Number)) else _shorten(str(value))
+                for name, value in values.items()}
         self = super().__new__(cls, template.format(**kept) if kept else template)
         self.template, self.values = template, kept
         return self
+
+
+def _shorten(text: str) -> str:
+    """What another library says of a file may quote the file at length."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def join(*messages: str, between: str = " ") -> Message:
