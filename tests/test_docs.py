@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import messages
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -73,3 +75,8 @@ def test_messages_that_are_explained_exist():
     sources = [path.read_text() for room in rooms for path in (ROOT / room).rglob("*.py")]
     assert len(told) > 10
     assert not [message for message in told if not any(message in source for source in sources)]
+
+
+def test_every_message_is_in_the_list():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert page.partition(messages.MARK)[2].strip() == messages.describe().strip(), "python -m tests.messages"

@@ -12,12 +12,9 @@ import pytest
 from near_blender import looks, photo_options, preferences_panel, properties, translations
 from near_core import errors
 from near_core.worker import protocol
+from tests.messages import list_templates
 
 ROOT = Path(__file__).resolve().parents[2] / "near_blender"
-ROOMS = [ROOT, ROOT.parent / "near_core"]
-# which arguments of a call are templates of messages; phases are messages without fields
-TEMPLATES = {"NearError": slice(0, 2), "Message": slice(0, 1), "say": slice(0, 1), "_damaged": slice(1, 2),
-             "progress": slice(0, 1)}
 GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photo_options.NEAR_PG_photo,
           preferences_panel.NEAR_AP_preferences)
 
@@ -56,35 +53,6 @@ def of_layouts(tree: ast.AST) -> set[str]:
               if getattr(call.func, "attr", getattr(call.func, "id", "")) in ("poll_message_set", "_draw_warning")]
     found = [each for node in found for each in ((node.body, node.orelse) if isinstance(node, ast.IfExp) else (node,))]
     return {node.value for node in found if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-
-
-def find_constants(node: ast.expr, tree: ast.AST) -> list[ast.expr]:
-    """What an argument may be: itself, both sides of a choice, or what its name was given in this file."""
-    if isinstance(node, ast.IfExp):
-        return find_constants(node.body, tree) + find_constants(node.orelse, tree)
-    if isinstance(node, ast.Name):
-        given = [each for each in ast.walk(tree) if isinstance(each, ast.Assign)
-                 and any(getattr(target, "id", "") == node.id for target in each.targets)]
-        return [found for each in given for found in find_constants(each.value, tree)] or [node]
-    return [node]
-
-
-def list_templates() -> tuple[set[str], list[str]]:
-    """The templates of messages, and where one is put together instead, so that no table can have it."""
-    templates, wrong = set(), []
-    for path in (path for room in ROOMS for path in room.rglob("*.py")):
-        if not {"lab", "commands"}.isdisjoint(path.relative_to(ROOT.parent).parts):
-            continue
-        tree = ast.parse(path.read_text())
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            for argument in (*call.args, *call.keywords)[TEMPLATES.get(name, slice(0))]:
-                for each in find_constants(argument, tree):
-                    if isinstance(each, ast.Constant):
-                        templates.add(each.value)
-                    elif isinstance(each, (ast.JoinedStr, ast.BinOp)):
-                        wrong.append(f"{path.name}:{call.lineno}")
-    return {text for text in templates if re.search("[A-Za-z]{2}", re.sub(r"\{.*?\}", "", text))}, wrong
 
 
 def test_every_text_is_there_in_every_language():
