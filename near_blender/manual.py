@@ -11,7 +11,8 @@ PAGE = Path(__file__).resolve().parent / "assets" / "manual.html"
 SECTIONS = (
     ("bpy.ops.near.create_asset_from_mesh*", "mesh"), ("bpy.ops.near.create_*", "photos"),
     ("bpy.ops.near.fit_pose*", "pose"), ("bpy.ops.near.correct_matte*", "matte"), ("bpy.ops.near.draw_hints*", "matte"),
-    ("bpy.ops.near.match_camera*", "pose"), ("bpy.ops.near.remake_asset*", "matte"),
+    ("bpy.ops.near.match_camera*", "pose"), ("bpy.ops.near.limit_camera*", "photos"),
+    ("bpy.ops.near.remake_asset*", "matte"),
     ("bpy.ops.near.watch_creation*", "photos"), ("bpy.ops.near.stop*", "photos"),
     ("bpy.ops.near.bake_*", "out"), ("bpy.ops.near.export_asset*", "out"), ("bpy.ops.near.import_asset*", "out"),
     ("bpy.ops.near.mark_asset*", "out"), ("bpy.ops.near.add_sample*", "start"),

@@ -9,6 +9,7 @@ LEAST_SCALE = 0.2
 STEP = 0.15  # of effort that is tried back once pictures come twice as fast as they must
 OVERHEAD = 0.01  # seconds beside the worker's until a picture is on the screen
 ENOUGH = 0.8  # of the seconds of pictures at their full scale, that smaller ones must take less than
+SMALLER = 1.3  # saving from which that is asked
 
 
 class Pace:
@@ -40,7 +41,7 @@ class Pace:
         if self.saving == 1:
             self._is_vain &= ENOUGH < quick / (self._large or quick) < 1 / ENOUGH
             self._large = self._large if self._is_vain else quick
-        elif self.saving == 2 and quick > ENOUGH * self._large:
+        elif self.saving >= SMALLER and quick > ENOUGH * self._large:
             self.saving, self._is_vain = 1.0, True
             return
         if share > 1:

@@ -10,7 +10,7 @@ from . import compositing, following, ordinary, payload, photo_options, turntabl
 from ._core import asset as assets
 from ._core import errors
 from .engine import NearRenderEngine
-from .operators import jobs, origin, photos, presets
+from .operators import jobs, orbit, origin, photos, presets
 from .translations import say, translate
 
 ENGINE = NearRenderEngine.bl_idname
@@ -297,6 +297,9 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for name, value in facts.items():
         names.label(text=translate(name))
         values.label(text=value)
+    if asset.trusted is not None and 0 < asset.trusted.width < 360:
+        layout.operator("near.limit_camera", icon="CON_ROTLIMIT",
+                        depress=orbit.find_pivot(context.scene.camera) is not None)
     problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
     for part in problem.values.values():
         _draw_warning(layout, "Not as the proxy:", translate(part))

@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
+from . import translations
 from ._core import hints, shot
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
@@ -98,7 +99,8 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
         description="How far the photo looks down on the object")
     found: StringProperty(
         name="Found", options={"HIDDEN"},
-        description="From where the photo seems to be taken, where nobody said it")
+        description="Where nobody said from where it was taken: ANGLES where that was found, NOTHING where the photo "
+                    "was left out")
 
 
 class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
@@ -155,14 +157,19 @@ def take_photo(photo: Any) -> shot.Shot:
 def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:
     """Writes into a photo whose view is to be found from where it turned out to be taken, degrees; None: it was left
     out."""
-    photo.found = ""
-    if photo.view != "FIND":
-        return
-    if angles is None:
-        photo.found = "left out"
-        return
-    photo.azimuth, photo.elevation = (math.radians(angle) for angle in angles)  # to be corrected
-    photo.found = f"{angles[0]:.0f}\u00b0 around, {angles[1]:.0f}\u00b0 up"
+    photo.found = "" if photo.view != "FIND" else "ANGLES" if angles else "NOTHING"
+    if photo.found == "ANGLES":
+        photo.azimuth, photo.elevation = (math.radians(angle) for angle in angles)  # to be corrected
+
+
+def describe_found(photo: Any) -> str:
+    """From where a photo whose view was to be found seems to be taken, for the artist; "" where nothing is known."""
+    if photo.view != "FIND" or not photo.found:
+        return ""
+    if photo.found != "ANGLES":
+        return translations.say("It was left out")
+    return translations.say("Found: {azimuth:.0f}\u00b0 around, {elevation:.0f}\u00b0 up",
+                            azimuth=math.degrees(photo.azimuth), elevation=math.degrees(photo.elevation))
 
 
 def read_hints(text: str) -> hints.Hints | None:

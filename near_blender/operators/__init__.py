@@ -10,6 +10,7 @@ from . import (
     jobs,
     library,
     matte,
+    orbit,
     origin,
     photos,
     pictures,
@@ -23,7 +24,7 @@ from . import (
     transfer,
 )
 
-_MODULES = (jobs, create, origin, matte, pose, photos, pictures, folder, transfer, library, compositing, bake,
+_MODULES = (jobs, create, origin, orbit, matte, pose, photos, pictures, folder, transfer, library, compositing, bake,
             showcase, presets, setup, tasks, published, stop)
 
 

@@ -50,8 +50,8 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
             if path not in known:
                 photo = self.photos.add()
                 photo.path, photo.view = path, view
-        while len(self.photos) < len(_ROUND):
-            self.photos.add().view = _ROUND[len(self.photos) - 1]
+        for view in _ROUND[len(self.photos):]:
+            self.photos.add().view = view
         state: Any = context.window_manager.invoke_props_dialog(self, width=520)
         return state
 
@@ -101,8 +101,9 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None
         line = column.row(align=True)
         line.prop(photo, "azimuth")
         line.prop(photo, "elevation")
-    elif photo.view == "FIND" and photo.found:
-        column.label(text=photo.found, icon="VIEWZOOM", translate=False)
+    found = photo_options.describe_found(photo)
+    if found:
+        column.label(text=found, icon="VIEWZOOM", translate=False)
 
 
 def take_shots(rows: Iterable[Any]) -> list[shots.Shot]:

@@ -8,6 +8,8 @@ from .neural_asset import RESOLUTION, NeuralAsset, estimate_voxel_normals, from_
 from .skin import Skin, SkinMaterial
 from .surfels import CELL, Surfels, concatenate
 from .texels import EDGE, Texels
+from .trust import TrustedArc
 
-__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Skin", "SkinMaterial", "Surfels", "Texels", "VoxelMaterial",
-           "concatenate", "from_bytes", "hash_bytes", "load", "save", "to_bytes", "estimate_voxel_normals"]
+__all__ = ["CELL", "EDGE", "RESOLUTION", "NeuralAsset", "Skin", "SkinMaterial", "Surfels", "Texels", "TrustedArc",
+           "VoxelMaterial", "concatenate", "from_bytes", "hash_bytes", "load", "save", "to_bytes",
+           "estimate_voxel_normals"]

@@ -68,7 +68,7 @@ def test_a_view_that_is_not_known_is_found_when_it_is_made_again(tmp_path):
     told.photos[1].view = "FIND"
     assert bpy.ops.near.remake_asset() == {"FINISHED"}
     assert [bool(photo.found) for photo in told.photos] == [False, True]
-    assert len(bpy.data.objects) == 1 and f"{math.degrees(told.photos[1].azimuth):.0f}\u00b0" in told.photos[1].found
+    assert len(bpy.data.objects) == 1 and "around" in photo_options.describe_found(told.photos[1])
 
 
 def test_what_was_found_is_told_and_can_be_corrected():
@@ -78,7 +78,8 @@ def test_what_was_found_is_told_and_can_be_corrected():
     told = owner.near.origin.photos
     for photo, angles in zip(told, [(3.0, 12.0), (88.0, 14.0), None]):
         photo_options.tell_found(photo, angles)
-    assert [photo.found for photo in told] == ["", "88\u00b0 around, 14\u00b0 up", "left out"]
+    assert [photo_options.describe_found(photo) for photo in told] == [
+        "", "Found: 88\u00b0 around, 14\u00b0 up", "It was left out"]
     assert photo_options.take_photo(told[1]).azimuth is None, "to be found again, unless it is corrected"
     told[1].view = "ANGLES"
     assert photo_options.take_photo(told[1]).azimuth == pytest.approx(88)

@@ -1,0 +1,106 @@
+"""Limit Camera: an orbit around an asset from which it can be trusted, that the scene's camera cannot leave."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from .. import payload, proxy
+from .._core import asset as assets
+from .._core import directions, errors
+from ..translations import say
+from .place import report_errors
+
+KEY = "near_orbit"  # a custom property of the empty that the camera goes around with
+STEEPEST = math.radians(85)  # above and below
+
+
+class NEAR_OT_limit_camera(bpy.types.Operator):
+    bl_idname = "near.limit_camera"
+    bl_label = "Limit Camera"
+    bl_description = ("Keep the scene's camera where the active asset can be trusted: it goes around with an empty, "
+                      "whose rotation is limited. Once more frees it")
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.object is None or payload.find_payload(context.object) is None:
+            cls.poll_message_set("The active object is no neural asset")
+            return False
+        if context.scene.camera is None:
+            cls.poll_message_set("The scene has no camera")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            camera: Any = context.scene.camera
+            pivot = find_pivot(camera)
+            if pivot is not None:
+                free(camera, pivot)
+                return {"FINISHED"}
+            ob, asset = context.object, payload.decode_asset(context.object)
+            arc = None if asset is None else asset.trusted
+            if arc is None or arc.width == 0:
+                raise errors.NearError("{name} can be trusted from nowhere.", "Give it more photos.", name=ob.name)
+            if arc.width == 360:
+                raise errors.NearError("{name} can be trusted from all around.", "Use the camera as it is.",
+                                       name=ob.name)
+            if camera.parent or camera.constraints or camera.animation_data and camera.animation_data.action:
+                raise errors.NearError("{name} is moved by a parent, constraint or animation.",
+                                       "Take that away, or choose another camera.", name=camera.name)
+            pivot = limit(context, camera, ob, arc)
+            self.report({"INFO"}, say("Turn {pivot} around Z: {camera} goes along, within {width:.0f}\u00b0",
+                                      pivot=pivot.name, camera=camera.name, width=arc.width))
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+def find_pivot(camera: Any) -> Any:
+    """The empty whose rotation limits a camera; None where it is free."""
+    return camera.parent if camera is not None and camera.parent is not None and KEY in camera.parent else None
+
+
+def limit(context: bpy.types.Context, camera: Any, ob: Any, arc: assets.TrustedArc) -> bpy.types.Object:
+    """Has a camera go around an asset's object, no further than an arc; where it is outside, it is turned into it.
+    Returns the empty that it goes with, which follows the asset."""
+    context.view_layer.update()
+    frame = proxy.compute_asset_matrix(ob, np.array(ob.matrix_world))
+    base = np.eye(4)
+    base[:3, :3] = directions.polar_rotation(frame)
+    base[:3, 0] *= np.sign(np.linalg.det(base[:3, :3]))  # of a mirrored asset, too, a rotation
+    base[:3, 3] = frame[:3, 3]
+    middle = Matrix(base.tolist()) @ Matrix.Rotation(math.radians(arc.middle), 4, "Z")  # what the pivot rests in
+    x, y, z = middle.inverted() @ camera.matrix_world.translation
+    pivot: Any = bpy.data.objects.new(f"Orbit of {ob.name}", None)
+    pivot[KEY] = True
+    pivot.empty_display_type, pivot.empty_display_size = "CIRCLE", max(math.hypot(x, y), 1e-3)
+    (context.collection if context.collection.is_editable else context.scene.collection).objects.link(pivot)
+    pivot.parent, pivot.matrix_parent_inverse = ob, ob.matrix_world.inverted_safe() @ middle
+    turn = math.atan2(x, -y)
+    pivot.rotation_euler = -math.atan2(z, math.hypot(x, y)), 0, turn
+    context.view_layer.update()
+    camera.parent, camera.matrix_parent_inverse = pivot, pivot.matrix_world.inverted()
+    half = math.radians(arc.width / 2)
+    pivot.rotation_euler.z = min(max(turn, -half), half)
+    held = pivot.constraints.new("LIMIT_ROTATION")
+    held.owner_space, held.use_transform_limit = "LOCAL", True
+    held.use_limit_x = held.use_limit_y = held.use_limit_z = True
+    held.min_x, held.max_x, held.min_z, held.max_z = -STEEPEST, STEEPEST, -half, half
+    return pivot
+
+
+def free(camera: Any, pivot: Any) -> None:
+    """Takes a camera's limits away; it stays where it is."""
+    matrix = camera.matrix_world.copy()
+    camera.parent = None
+    camera.matrix_world = matrix
+    bpy.data.objects.remove(pivot)
+
+
+CLASSES = (NEAR_OT_limit_camera,)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
