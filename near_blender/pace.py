@@ -8,8 +8,8 @@ COARSEST = 16.0  # times as wide as usual that cells of the surfels may be
 LEAST_SCALE = 0.2
 STEP = 0.15  # of effort that is tried back once pictures come twice as fast as they must
 OVERHEAD = 0.01  # seconds beside the worker's until a picture is on the screen
-ENOUGH = 0.8  # of the seconds of pictures at their full scale, that smaller ones must take less than
-SMALLER = 1.3  # saving from which that is asked
+ENOUGH = 0.25  # of the share of pixels that smaller pictures leave out, that they must save of the seconds
+SAME = 1.25  # times as long: two pictures that may be of the same
 
 
 class Pace:
@@ -24,12 +24,13 @@ class Pace:
         self.saving = 0.0
         self._last = 0.0  # seconds of the picture before
         self._large = 0.0  # seconds of pictures at their full scale and coarsest; 0 where none was seen
+        self._share = 1.0  # of their full scale, that pictures are made at now
         self._is_vain = False  # whether smaller ones took as long
 
     def plan(self, most: float) -> tuple[float, float]:
         """Scale, never quite 1, and coarseness of the next picture. most: the largest scale."""
         most = min(most, 0.99)
-        share = (min(LEAST_SCALE, most) / most) ** max(self.saving - 1, 0.0)
+        share = self._share = (min(LEAST_SCALE, most) / most) ** max(self.saving - 1, 0.0)
         # cells are counted in pixels of the picture: on the screen they stay as wide
         return most * share, max(COARSEST ** min(self.saving, 1.0) * share, 1.0)
 
@@ -39,9 +40,9 @@ class Pace:
         quick, self._last = min(seconds, self._last or seconds), seconds
         share = quick * rate / (1 - OVERHEAD * min(rate, 50))
         if self.saving == 1:
-            self._is_vain &= ENOUGH < quick / (self._large or quick) < 1 / ENOUGH
+            self._is_vain &= 1 / SAME < quick / (self._large or quick) < SAME
             self._large = self._large if self._is_vain else quick
-        elif self.saving >= SMALLER and quick > ENOUGH * self._large:
+        elif self.saving > 1 and quick > (1 - ENOUGH * (1 - self._share ** 2)) * self._large:
             self.saving, self._is_vain = 1.0, True
             return
         if share > 1:
