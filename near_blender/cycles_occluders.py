@@ -11,6 +11,7 @@ import numpy as np
 from ._core import scene as scenes
 
 _SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT")
+_HAIR_RADIUS = 0.005  # metres, of hair that says none, as Cycles has it
 
 
 def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int) -> tuple[scenes.Occluders, int]:
@@ -24,7 +25,7 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
         matrix = np.array(instance.matrix_world, np.float64)
         if ob.name_full in proxies:
             middles.append(matrix[:3, 3])
-        elif instance.show_self and ob.type in _SURFACES and ob.visible_shadow and np.isfinite(matrix).all():
+        elif instance.show_self and ob.type in (*_SURFACES, "CURVES") and ob.visible_shadow and np.isfinite(matrix).all():
             standing.append((ob.original, _bound(ob), matrix))
     near = np.array(middles or [np.zeros(3)])
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
@@ -34,7 +35,8 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     number_of = {name: number for number, name in enumerate(owners)}
     for original, _, matrix in standing:
         if original not in meshes:
-            meshes[original] = _read(original.evaluated_get(depsgraph))
+            read = _read_hair if original.type == "CURVES" else _read
+            meshes[original] = read(original.evaluated_get(depsgraph))
         vertices, triangles = meshes[original]
         world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
         free = budget - sum(len(f) for f in faces)
@@ -89,6 +91,28 @@ def _read(ob: Any) -> tuple[np.ndarray, np.ndarray]:
     triangles = triangles.reshape(-1, 3)[opaque[np.clip(slots, 0, len(opaque) - 1)]]
     ob.to_mesh_clear()
     return vertices.reshape(-1, 3).astype(np.float64), triangles
+
+
+def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The same of hair curves: along each piece of a hair two ribbons that cross, as wide as it is thick."""
+    hair = ob.data
+    count, radius = len(hair.points), hair.attributes.get("radius")
+    points, thick = np.empty(3 * count, np.float32), np.full(count, _HAIR_RADIUS, np.float32)
+    ends = np.empty(len(hair.curve_offset_data), np.int32)
+    hair.position_data.foreach_get("vector", points)
+    hair.curve_offset_data.foreach_get("value", ends)
+    if radius is not None and len(radius.data) == count:
+        radius.data.foreach_get("value", thick)
+    points = points.reshape(-1, 3).astype(np.float64)
+    start = np.setdiff1d(np.arange(count), ends - 1)  # a hair's last point begins nothing
+    along = points[start + 1] - points[start]
+    across = np.cross(along, np.eye(3)[np.abs(along).argmin(1)])
+    sides = np.stack([across, np.cross(along, across)], 1)  # (P, 2, 3)
+    sides /= np.maximum(np.linalg.norm(sides, axis=2, keepdims=True), 1e-30)
+    made = np.stack([points[at][:, None] + sign * thick[at][:, None, None] * sides
+                     for at in (start, start + 1) for sign in (-1, 1)], 2)  # (P, 2, 4, 3)
+    quads = 4 * np.arange(2 * len(start))[:, None]
+    return made.reshape(-1, 3), np.concatenate([quads + [0, 1, 3], quads + [0, 3, 2]]).astype(np.int32)
 
 
 def lets_light_through(material: Any) -> bool:

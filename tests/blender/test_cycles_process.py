@@ -158,6 +158,21 @@ def test_occluders_are_what_casts_shadows(scene):
     assert len(job.result()["occluders"].faces) == 15 and "9 triangles" in job.warning
 
 
+def test_hair_casts_shadows_as_wide_as_it_is_thick(scene):
+    hair = bpy.data.hair_curves.new("Hair")
+    hair.add_curves([3, 2])
+    hair.position_data.foreach_set("vector", np.float32([0, 0, 0, 0, 0, 1, 0, 0, 2, 5, 0, 0, 5, 0, 1]))
+    hair.attributes.new("radius", "FLOAT", "POINT").data.foreach_set("value", np.full(5, 0.1, np.float32))
+    scene.collection.objects.link(bpy.data.objects.new("Hair", hair))
+    found = client.get_cycles().occluders(capture(), proxies=["Cube"]).result()["occluders"]
+    assert found.faces.shape == (12, 3) and set(found.owners) == {"Hair"}
+    assert np.allclose(found.vertices.min(0), (-0.1, -0.1, 0)) and np.allclose(found.vertices.max(0), (5.1, 0.1, 2))
+    if found.are_traced:
+        start = np.float32([[-1, 0.05, 1.5], [-1, 0.15, 1.5], [5.05, -1, 0.5], [-1, 0, 2.5]])
+        way = np.float32([[1, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+        assert found.block(start, way, np.full(4, 9, np.float32)).tolist() == [True, False, True, False]
+
+
 def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
     draw(scene)
     before = client.get_cycles().check(60)["pid"]
