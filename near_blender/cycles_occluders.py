@@ -10,7 +10,7 @@ import numpy as np
 
 from ._core import scene as scenes
 
-_SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT")
+_SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES")
 _HAIR_RADIUS = 0.005  # metres, of hair that says none, as Cycles has it
 
 
@@ -25,7 +25,7 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
         matrix = np.array(instance.matrix_world, np.float64)
         if ob.name_full in proxies:
             middles.append(matrix[:3, 3])
-        elif instance.show_self and ob.type in (*_SURFACES, "CURVES") and ob.visible_shadow and np.isfinite(matrix).all():
+        elif instance.show_self and ob.type in _SURFACES and ob.visible_shadow and np.isfinite(matrix).all():
             standing.append((ob.original, _bound(ob), matrix))
     near = np.array(middles or [np.zeros(3)])
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))

@@ -161,7 +161,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
     shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
-                    told[:, _Told.VISIBILITY], own)
+                    told[:, _Told.VISIBILITY])
     by_lamps = None
     if lit.lamps is not None:
         among = told[:, _Told.AMONG].reshape(-1, 2, 3)

@@ -27,8 +27,7 @@ class Shaded:
 
     surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
     terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe
-    that hits the asset. visibility: (K,) of the sky's irradiance. own: (K, 2, 3) what is reflected of the asset itself,
-    factors of F0 and F90.
+    that hits the asset. visibility: (K,) of the sky's irradiance.
     """
 
     surfels: Surfels
@@ -37,7 +36,6 @@ class Shaded:
     terms: np.ndarray
     blocked: np.ndarray
     visibility: np.ndarray
-    own: np.ndarray
 
 
 def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
@@ -60,7 +58,6 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
             opened[rows], traced[rows], blocked[rows] = _trace_reflections(
                 prepared, surfels.take(rows), illumination.radiosity, layer, prepared.find_mirrors(light, matrix),
                 asset_to_map, index[rows], view[rows], rays, threads)
-    own = np.maximum(traced - opened * (1 - blocked)[:, None, None], 0)
     if illumination.lit is not None:
         rows, turn = pick_rows(wide), asset_to_map.astype(np.float32)
         spots = light.suns[-light.spots:] @ turn
@@ -73,7 +70,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index], own)
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
 
 
 def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded,
