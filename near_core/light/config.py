@@ -37,11 +37,13 @@ class TransportConfig:
     #                          that meets a sun shall not outshine its neighbours
     mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn
     point_rays: int = 32  # of a point between surfels, not traced
+    probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
     least_cosine: float = 0.1  # between a spot's ray and a skin, below which surfels say what arrives
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
     spot_offsets: tuple[tuple[float, float], ...] = ((0.36, 1.08), (-1.08, 0.36), (-0.36, -1.08), (1.08, -0.36))
+    least_edge: float = 0.03  # share from which surfels around a point differ about a probe's spot
     spot_edge: float = 0.02  # by which one ray and the surfels around may differ and still agree
     lift: float = 0.02  # cells that such a ray starts above the skin at least
     pixel_lift: float = 0.02  # pixels that it does

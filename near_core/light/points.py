@@ -180,7 +180,10 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
     meets = (points.normal @ towards.T > config.least_cosine) | met.feet.rounded[:, None]
-    row, spot = np.nonzero(meets & (points.shading_normal @ towards.T > 0) & facing[:, None])
+    meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
+    if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
+        meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
+    row, spot = np.nonzero(meets)
     lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size)
 
     def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -217,6 +220,7 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
     turn = light.asset_to_map(lit.rotation).astype(np.float32)
     wide = points.roughness > config.narrow_roughness if arrives.shape[1] else np.zeros(count, bool)
     opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
+    rays = config.point_rays if light.near is None else config.probe_rays
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
     for chosen, layer in ((~wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
         if chosen.any():
@@ -224,7 +228,7 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
             part = points.take(rows)
             opened[rows] = specular.reflect(
                 layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal, part.roughness,
-                key[rows], turn, around=layer.around, origin=part.position, rays=config.point_rays, threads=1)
+                key[rows], turn, around=layer.around, origin=part.position, rays=rays, threads=1)
     if wide.any():
         rows = pick_rows(wide)
         each = reflect_directions(points.take(rows), view[rows], light.suns[-light.spots:] @ turn,
