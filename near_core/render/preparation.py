@@ -16,12 +16,14 @@ from ..scene import Occluders
 from . import surface
 from .config import SplattingConfig
 from .dressing import dress
+from .parallel import parallel_map
 from .sight import SeenInstance
 from .skin import PreparedSkin
 from .skin_maps import SkinMaps
 from .surface import Surface
 
 MEGABYTE = 2**20
+MANY = 4  # assets from which each is made ready on a thread of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,15 @@ class PreparedAssets:
         self._skins.discard(lambda key: key == asset)
 
     def prepare_all(self, seen: Sequence[SeenInstance], threads: int, progress: Progress) -> None:
-        """Makes what is missing, each with all threads."""
+        """Makes what is missing: of a few assets each with all threads, of many each on one."""
         wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}
+        assets: dict[str, list[SeenInstance]] = {}
+        for each in sorted(wanted.values(), key=lambda each: each.level):  # coarser levels are made of finer ones
+            assets.setdefault(each.instance.asset.hash, []).append(each)
+        if len(assets) >= MANY:
+            parallel_map(lambda levels: [self.prepare(each, 1) for each in levels], list(assets.values()), threads,
+                         "Asset", progress)
+            return
         for number, each in enumerate(wanted.values()):
             self.prepare(each, threads, part(progress, number / len(wanted), (number + 1) / len(wanted)))
 
