@@ -85,13 +85,15 @@ class Race:
                                                     curves[denoiser][0][1])
         best = self._find_best(curves, goal)
         denoiser, samples = best[1:] if best else self._find_nearest(curves)
-        times = [(self.own.draw(self.size, **OWN)["seconds"], self.peer.draw(self.size, samples, denoiser)["seconds"])
+        pairs = [(self.own.draw(self.size, **OWN), self.peer.draw(self.size, samples, denoiser))
                  for _ in range(self.config.repeat(5))]
-        own, peer = np.array(times).T
+        own, peer = (np.array([each[which]["seconds"] for each in pairs]) for which in (0, 1))
+        worked = np.median([[each["processor"] for each in pair] for pair in pairs], 0).tolist()
         return {"scene": self.subject.scene is not None, "size": self.size, "psnr": goal,
                 "seconds": float(np.median(own)), "all_seconds": own.tolist(), "reference": self.reference.name,
                 "reached": best is not None, "peer": denoiser, "peer_samples": samples,
-                "peer_seconds": float(np.median(peer)), "ratio": statistics.median(peer / own), "curves": curves}
+                "peer_seconds": float(np.median(peer)), "ratio": statistics.median(peer / own), "processor": worked,
+                "processor_ratio": worked[1] / max(worked[0], 1e-3), "curves": curves}
 
     def _judge(self, racer: RacingBlender, samples: int, denoiser: str) -> tuple[float, float]:
         """Seconds and dB of the whole picture."""

@@ -82,7 +82,8 @@ class RacingBlender:
 
     def draw(self, size: tuple[int, int], samples: int, denoiser: str, out: Path | None = None) -> dict:
         """Draws from a camera that has moved. samples, denoiser: "" for none, "FAST" or "HIGH", of what Cycles draws.
-        out: where the picture goes. Returns `seconds` of the whole, and NeAR's of `copying` into Blender."""
+        out: where the picture goes. Returns `seconds` of the whole, `processor` seconds of all
+        that took part, and NeAR's of `copying` into Blender."""
         return self._ask(op="draw", size=size, samples=samples, denoiser=denoiser,
                          out="" if out is None else str(out.resolve()))
 

@@ -43,10 +43,8 @@ def _tabulate(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 def _tell_race(rows: dict) -> tuple[list[str], dict[str, str]]:
     rows = {name: row for name, row in rows.items() if "ratio" in row}
-    lines = _tabulate(["", "dB", "NeAR, s", "peer", "samples", "peer, s", "ratio"], [
-        [name, f"{row['psnr']:.1f}", f"{row['seconds']:.3g}", KINDS[row["peer"]],
-         f"{row['peer_samples']}{'' if row['reached'] else ', not reached'}", f"{row['peer_seconds']:.3g}",
-         f"{'' if row['reached'] else '> '}{row['ratio']:.1f}"] for name, row in rows.items()])
+    lines = _tabulate(["", "dB", "NeAR, s", "peer", "samples", "peer, s", "ratio", "processor s", "ratio"],
+                      [_list_race(name, row) for name, row in rows.items()])
     groups = {f"objects at {size[0]} x {size[1]}": [row["ratio"] for row in rows.values()
                                                   if not row["scene"] and tuple(row["size"]) == size]
               for size in sorted({tuple(row["size"]) for row in rows.values()})}
@@ -65,6 +63,14 @@ def _tell_race(rows: dict) -> tuple[list[str], dict[str, str]]:
                 "Quality over time: up and to the left is better", {name: _draw_race(row) for name, row in
                                                                    chosen.items()}, "seconds", "dB")
     return lines, charts
+
+
+def _list_race(name: str, row: dict) -> list[str]:
+    short = "" if row["reached"] else "> "
+    return [name, f"{row['psnr']:.1f}", f"{row['seconds']:.3g}", KINDS[row["peer"]],
+            f"{row['peer_samples']}{', not reached' if short else ''}", f"{row['peer_seconds']:.3g}",
+            f"{short}{row['ratio']:.1f}", f"{row['processor'][0]:.2f} / {row['processor'][1]:.2f}",
+            f"{short}{row['processor_ratio']:.1f}"]
 
 
 def _draw_race(row: dict) -> list[Curve]:
