@@ -17,7 +17,7 @@ from ..._kernels import smooth, specular, splat, triangles
 from ...create import create
 from ...light import lamplight, points, principled, terms, transport
 from ...models.mini import runtime
-from ...render import passes, skin, splatting
+from ...render import passes, skin, splatting, strips
 from ...render.renderer import Renderer
 from ...scene import Instance, Settings
 from ...scene.environment import turn_z
@@ -36,7 +36,8 @@ PLACES: dict[str, list[tuple[Any, str]]] = {
     "shading": [(terms, "shade"), (principled, "evaluate"), (points, "shade_points"), (skin, "describe_points")],
     "projection": [(splatting, "place"), (splatting, "face"), (splatting, "select"), (splatting, "project")],
     "rasterizing": [(splat, "rasterize"), (splat, "sum_contributions"), (triangles, "cover"),
-                    (triangles, "find_points"), (triangles, "resolve"), (skin.PreparedSkin, "find_feet")],
+                    (triangles, "find_points"), (triangles, "resolve"), (skin.PreparedSkin, "find_feet"),
+                    (strips, "draw_samples")],
     "passes": [(passes, "develop"), (passes, "shrink"), (passes, "pack")]}
 # sorting is a part of the kernels that draw Gaussians: done once more to be known
 PHASES = ("transport", "reflections", "lighting decoder", "shading", "projection", "sorting", "rasterizing", "passes",
