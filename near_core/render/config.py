@@ -87,6 +87,7 @@ class NeighbourConfig:
     """Which assets are around each other where nothing else says what stands around. Chosen by hand."""
 
     most: int = 12  # instances of a picture that get a probe of their neighbours
+    most_alike: int = 32  # the same, where the largest look no larger than the first without a probe
     least_pixels: float = 0.4  # that a cell of level 0 is wide, from which an instance gets one
     fade: float = 0.25  # by which one looks larger than the first without a probe, from which its own counts in full
     steps: int = 16  # in which it comes to that

@@ -32,13 +32,8 @@ def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: Ne
     much of it counts, 0..1: those that look largest, without a probe of their own, the last of them fading away."""
     largest = sorted({each.number: each for each in seen if each.instance.probe is None}.values(),
                      key=lambda each: -each.pixels)
-    # what the camera is among is infinitely large: the first without a probe says nothing then
-    least = max([config.least_pixels, *(each.pixels for each in largest[config.most:config.most + 1]
-                                        if np.isfinite(each.pixels))])
     found = {}
-    for each in largest[:config.most]:
-        # in steps: what changes is lit again
-        share = float(np.ceil(np.clip((each.pixels / least - 1) / config.fade, 0, 1) * config.steps) / config.steps)
+    for each, share in zip(largest, find_shares(np.array([each.pixels for each in largest]), config).tolist()):
         place = int(np.searchsorted(standing.rows, each.number))
         away = np.linalg.norm(standing.center - standing.center[place], axis=1)
         near = (standing.radius > config.least_angle * away) & (np.arange(len(away)) != place)
@@ -46,6 +41,21 @@ def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: Ne
         if len(nearest) and share > 0:
             found[each.number] = [int(standing.rows[row]) for row in nearest], share
     return found
+
+
+def find_shares(pixels: np.ndarray, config: NeighbourConfig = NeighbourConfig()) -> np.ndarray:
+    """How much of its probe counts for each of N instances, 0..1. pixels: (N,), how wide their cells are, descending;
+    what the camera is among is infinitely large."""
+    def fade(count: int) -> np.ndarray:
+        # nothing is told by an infinite one, though it gets none
+        least = max([config.least_pixels, *pixels[count:count + 1][np.isfinite(pixels[count:count + 1])]])
+        return np.clip((pixels / least - 1) / config.fade, 0, 1) * (np.arange(len(pixels)) < count)
+
+    shares = fade(config.most)
+    if len(pixels) > config.most and np.isfinite(pixels[0]):  # where all look as large, the first is not alone
+        alike = np.clip(1 - (pixels[0] / max(pixels[config.most], 1e-9) - 1) / config.fade, 0, 1)
+        shares = np.maximum(shares, alike * fade(config.most_alike))
+    return np.ceil(shares * config.steps) / config.steps  # in steps: what changes is lit again
 
 
 def draw_probe(position: np.ndarray, neighbours: Sequence[Neighbour], share: float = 1.0,

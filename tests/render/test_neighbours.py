@@ -80,6 +80,13 @@ def test_the_last_probes_fade_away(white):
     assert find_shares([0.45, 0.3, 0, 0]) == [0.5, 0, 0, 0], "or than what gets none"
 
 
+def test_equal_ones_in_a_row_all_get_probes():
+    shares = lambda *sizes: neighbours.find_shares(np.array(sizes, float)).tolist()
+    assert shares(*[2.0] * 13) == [1] * 13, "as an orthographic camera sees a row"
+    assert shares(*[2.0] * 40) == [0] * 40, "too many"
+    assert 0 < shares(2.2, *[2.0] * 13)[13] < 1 and shares(3, *[2.0] * 13)[1:] == [0] * 13, "no step between"
+
+
 def test_a_neighbour_shadows_the_sky_and_colours_what_is_beside_it(white, red):
     renderer, camera = Renderer(), cameras.orbit(0, 5, 3, 50, 192, 192)
     sky = environments.uniform((1, 1, 1))
