@@ -131,7 +131,8 @@ def make_layer_shader() -> Any:
     info = _start(_FULL_VERTEX, _LAYER_FRAGMENT, [("VEC2", "corner")], [("VEC2", "uv")])
     info.push_constant("VEC4", "span")
     info.sampler(1, "FLOAT_2D", "depth")
-    info.depth_write("ANY")
+    if hasattr(info, "depth_write"):  # OpenGL, all that there is before, does without
+        info.depth_write("ANY")
     return _finish(info)
 
 

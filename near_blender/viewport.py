@@ -6,9 +6,11 @@ stand for them, so that everything moves at once. Light from around comes from t
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -93,21 +95,37 @@ class ViewportPicture:
 
     def draw(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: bpy.types.Depsgraph) -> None:
         """Draws the newest picture there is and asks for the next one where that is out of date."""
+        with self._told():
+            self._follow(context, depsgraph)
+        engine.update_stats("NeAR", self._message or self._describe_work())
+        if self._texture is not None or self._has_draft(depsgraph):
+            with self._told():
+                self._show(engine, context, depsgraph)
+        if self.is_busy() and not bpy.app.timers.is_registered(_look):
+            bpy.app.timers.register(_look, first_interval=LOOK_EVERY)
+
+    def _follow(self, context: Any, depsgraph: Any) -> None:
+        """Takes what has arrived and asks for what is missing."""
+        if _is_local(context.space_data) != self._local:  # Blender tells of it by a redraw only
+            self.update(depsgraph, context.space_data)
+        if self._bake is not None and self._bake.done:
+            self._version += 1
+            self._read_light(depsgraph)
+        if not self._surfaces.is_complete:
+            self._surfaces.read(depsgraph, context.space_data)
+        if self._refinement.collect():
+            self._version += 1
+            self._refined = self._version
+            self._refinement.carry_over(self._assets or sync.VisibleAssets())
+        self._is_among = self._has_draft(depsgraph)
+        self._collect()
+        self._ask(context, depsgraph)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Has an error be a message in the viewport."""
         try:
-            if _is_local(context.space_data) != self._local:  # Blender tells of it by a redraw only
-                self.update(depsgraph, context.space_data)
-            if self._bake is not None and self._bake.done:
-                self._version += 1
-                self._read_light(depsgraph)
-            if not self._surfaces.is_complete:
-                self._surfaces.read(depsgraph, context.space_data)
-            if self._refinement.collect():
-                self._version += 1
-                self._refined = self._version
-                self._refinement.carry_over(self._assets or sync.VisibleAssets())
-            self._is_among = self._has_draft(depsgraph)
-            self._collect()
-            self._ask(context, depsgraph)
+            yield
         except errors.NearError as error:
             self._give_up(translations.explain(error))
         except Exception as error:
@@ -115,11 +133,6 @@ class ViewportPicture:
             self._give_up(translations.explain(errors.NearError(
                 "NeAR failed ({kind}: {reason}).", "See the log in Check Setup.", kind=type(error).__name__,
                 reason=error)))
-        engine.update_stats("NeAR", self._message or self._describe_work())
-        if self._texture is not None or self._has_draft(depsgraph):
-            self._show(engine, context, depsgraph)
-        if self.is_busy() and not bpy.app.timers.is_registered(_look):
-            bpy.app.timers.register(_look, first_interval=LOOK_EVERY)
 
     def _give_up(self, message: str) -> None:
         """Leaves the picture as it is until something changes."""
