@@ -5,7 +5,6 @@
 Started by `build.py example`. The file holds all that it shows, and no path.
 """
 
-import gzip
 import math
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import zstandard  # comes with bpy
 from mathutils import Vector
 
 import near_blender
@@ -44,7 +44,7 @@ def build(path: Path) -> None:
     for place in (path, Path.home()):  # Blender writes down where it saved a file, and where its file browsers look
         name = os.fsencode(place) + b"\0"
         data = data.replace(name, bytes(len(name)))
-    path.write_bytes(gzip.compress(data, mtime=0))
+    path.write_bytes(zstandard.compress(data, 12))
 
 
 def build_floor() -> None:

@@ -1,11 +1,11 @@
 """The example scene: it holds no path, and any Blender with the add-on opens and draws it."""
 
-import gzip
 import os
 from pathlib import Path
 
 import bpy
 import pytest
+import zstandard
 
 from near_blender import payload
 from near_blender.lab import example
@@ -18,7 +18,7 @@ def test_it_opens_and_is_drawn_and_holds_no_path(tmp_path):
         pytest.skip("the sample is made by build.py")
     path = tmp_path / "example.blend"
     example.build(path)
-    data = gzip.decompress(path.read_bytes())
+    data = zstandard.decompress(path.read_bytes())
     assert path.stat().st_size < 4e6
     for place in (tmp_path, example.ROOT, Path.home()):
         assert os.fsencode(place) + b"\0" not in data and os.fsencode(place) + b"/" not in data, place

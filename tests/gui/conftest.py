@@ -8,12 +8,16 @@ Blender is set up by the shared tool gui-blender.sh in NEAR_GUI (default .cache/
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from release import packing
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "3.14"  # of that Blender
@@ -41,10 +45,23 @@ def blender(shared, home):
     if not tool.is_file() or os.geteuid() != 0:
         pytest.skip("needs the shared tool gui-blender.sh and root")
 
-    def run(*arguments: str, **environment: str) -> None:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         environment = os.environ | {"BIND": f"/tmp {ROOT} {home}", "LIMIT": "400"} | environment
-        subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
+        return subprocess.run([str(tool), str(home), *arguments], env=environment, timeout=900, check=False)
     return run
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory) -> Path:
+    """The extension's zip without its wheels, which are of other Pythons than that Blender's."""
+    folder = tmp_path_factory.mktemp("zip")
+    packing.stage(folder / "near", ["linux-x64"], [], ["3.11", "3.13"])
+    manifest = folder / "near" / "blender_manifest.toml"
+    manifest.write_text(re.sub(r"^(wheels|blender_version_max) = .*\n", "", manifest.read_text(), flags=re.M))
+    with zipfile.ZipFile(folder / "near.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted((folder / "near").rglob("*")):
+            packed.write(path, path.relative_to(folder / "near"))
+    return folder / "near.zip"
 
 
 @pytest.fixture(scope="module")
