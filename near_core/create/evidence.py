@@ -15,7 +15,7 @@ from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
 from .revolution import turn_outlines
 from .shape import align_front, drop_debris, predict_solid
-from .thickness import TURNED, doubt_depth
+from .thickness import TURNED, doubt_depth, inflate_outline
 from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
 
@@ -35,6 +35,8 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     hull = cut_to_bounds(hull, low, high)
     solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
     solid = _balance(solid, config)
+    if config.thickness == "thin":
+        solid = flatten_solid(views, solid, config)
     if config.thickness in TURNED:
         solid = turn_outlines(views, np.minimum(hull, solid), config)
     resolution = choose_resolution([view.camera for view in views])
@@ -58,14 +60,25 @@ def _carve(silhouettes: list[Silhouette], resolution: int, config: Reconstructio
 
 def _doubt_depth(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, config: ReconstructionConfig,
                  fusion: FusionConfig) -> np.ndarray:
-    """thickness.doubt_depth of several photos, where a hint says how thick things are, else 0. What is flat is so in
-    the photos that show most of it; others look along it."""
-    if config.thickness not in ("thin", "round"):
+    """thickness.doubt_depth of several photos of something round by a hint, else 0."""
+    if config.thickness != "round":
         return np.zeros_like(logits)
     _align_fronts(views, logits, hull, config, fusion)
+    return np.maximum.reduce([doubt_depth(view, logits, config) for view in views])
+
+
+def flatten_solid(views: list[PhotoView], solid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A field (128, 128, 128) no deeper than something flat is behind the fronts of the photos that show most of it;
+    others look along it."""
     shown = np.array([view.mask.sum() * reach(view.camera) ** 2 for view in views])
-    least = config.flat_outline * shown.max() if config.thickness == "thin" else 0
-    return np.maximum.reduce([doubt_depth(view, logits, config) for view, area in zip(views, shown) if area >= least])
+    points, deep = compute_cell_centres(SURFEL_RESOLUTION), solid.ravel()
+    for view in (view for view, area in zip(views, shown) if area >= config.flat_outline * shown.max()):
+        uv, depth = project(points, view.camera)
+        across = inflate_outline(view)[0].astype(np.float32)
+        front, round_depth = view.inside(np.stack([view.front, across]), np.clip(uv, -1, 1)).T
+        allowed = np.maximum(config.thin_share * round_depth, config.minimum_thickness * CELL)
+        deep = np.minimum(deep, (front + allowed - depth) / CELL)
+    return deep.reshape(solid.shape).astype(np.float32)
 
 
 def _align_fronts(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, config: ReconstructionConfig,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from near_core.create.config import FusionConfig
-from near_core.create.evidence import bound_object, resize_grid, weigh_evidence
+from near_core.create.config import FusionConfig, ReconstructionConfig
+from near_core.create.evidence import bound_object, flatten_solid, resize_grid, weigh_evidence
 from near_core.create.view import compute_cell_centres, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -49,6 +49,18 @@ def test_a_wrong_front_cuts_no_sheet(thickness, cut):
     solid = weigh_evidence([view], logits, hull, fusion=FusionConfig(fill_rounds=0))
     first = (solid[96, :, 64] > 0).argmax()
     assert (first > middle.start + 1) == cut and (solid[96] > 0).any()
+
+
+def test_what_is_flat_is_cut_off_behind_the_photos_that_show_it_flat():
+    """A solid cube by two photos: its front, and a narrow strip of its side, which does not count."""
+    front = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), np.full((128, 128), -0.4, np.float32))
+    side = view_of(cameras.orbit(90, 0, 3, 18, 128, 128), np.full((128, 128), -0.4, np.float32))
+    side.mask[:, :50] = side.mask[:, 78:] = False
+    config = ReconstructionConfig(thin_share=0.2)
+    flat = flatten_solid([front, side], np.full((128, 128, 128), 4, np.float32), config) > 0
+    middle = flat[40:88, :, 40:88]
+    assert middle[:, 14:24].all() and not middle[:, 50:].any(), "0.2 of a round body behind y = -0.4"
+    assert not flat[:4, 40:].any() and flat[110, 20, 64], "edges are thinner; x is not cut"
 
 
 def test_a_ball_seen_from_near_is_bound_by_its_own_width():
