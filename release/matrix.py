@@ -32,7 +32,7 @@ MARKS = "<!-- matrix -->", "<!-- /matrix -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run of tests in one Blender. kind: "module" or "window". what: pytest's words, "" for the whole folder."""
+    """A run of tests in one Blender. kind: "module" or "window". what: which of them, "" for the whole folder."""
 
     blender: str
     kind: str
@@ -75,6 +75,8 @@ def make_environment(version: str) -> Path | None:
     """An environment with Blender's module of a version and what the zip brings; its Python, or None where that Python
     is not on this machine."""
     wanted = MODULES[version]
+    if f"bpy=={version}" in packing.list_pins(("build",)):
+        return PYTHON
     base = find_python(wanted)
     if base is None:
         return None
@@ -109,7 +111,8 @@ def _test(version: str, kind: str, python: str, interpreter: Path, words: list[s
         raise Stop(f"The tests of Blender {version} did not run to their end (status {done.returncode}); see above.")
     passed, failed, skipped = count(listing.read_text())
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    what = " ".join(words) if words not in (["tests/blender"], ["-m", "gui", "tests/gui"]) else ""
+    whole = words in (["tests/blender"], ["-m", "gui", "tests/gui"])
+    what = "" if whole else f"of {' '.join(words)}" if len(words) < 4 else f"of {len(words)} files"
     return Outcome(version, kind, python, describe_system(), describe_device(), commit.stdout.strip(),
                time.strftime("%Y-%m-%d"), passed, failed, skipped, what)
 
@@ -157,6 +160,6 @@ def draw_table(runs: list[Outcome]) -> str:
     for each in runs:
         how = f"as a module, Python {each.python}" if each.kind == "module" else "in a window"
         tests = f"{each.passed} tests passed" + (f", **{each.failed} failed**" if each.failed else "") \
-            + (f", {each.skipped} skipped" if each.skipped else "") + (f" of `{each.what}`" if each.what else "")
+            + (f", {each.skipped} skipped" if each.skipped else "") + (f" {each.what}" if each.what else "")
         rows.append(f"| {each.blender} | {each.system} | {each.device} | {how}: {tests}; {each.day}, {each.commit} |")
     return "\n".join(["| Blender | system | device | what was run |", "|---|---|---|---|", *rows])

@@ -20,7 +20,8 @@ import pytest
 from release import packing
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = "3.14"  # of that Blender
+SUITE = os.environ.get("SUITE", "sid")  # which of Debian's Blenders: sid's 5.2 or trixie's 4.3
+PYTHON = {"sid": "3.14", "trixie": "3.13"}[SUITE]
 WHEELS = ("onnxruntime==1.32.0", "safetensors==0.8.0", "pillow==13.0.0", "flatbuffers", "protobuf", "packaging")
 
 
@@ -31,7 +32,7 @@ def home() -> Path:
 
 @pytest.fixture(scope="session")
 def packages(home) -> Path:
-    folder = home / "packages"
+    folder = home / f"packages-{PYTHON}"
     if not (folder / "PIL").is_dir():
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", str(folder),
                         "--python-version", PYTHON, "--only-binary=:all:", "--no-deps", *WHEELS], check=True)

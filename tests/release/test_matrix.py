@@ -31,13 +31,14 @@ def documents(tmp_path, monkeypatch):
 
 def test_a_run_replaces_its_older_one_in_the_table(documents):
     matrix.record([FIRST])
-    later = matrix.Outcome("5.0.1", "module", "3.11", FIRST.system, FIRST.device, "abd", "2026-01-02", 5, 2, 0, "one")
+    later = matrix.Outcome("5.0.1", "module", "3.11", FIRST.system, FIRST.device, "abd", "2026-01-02", 5, 2, 0,
+                           "of one")
     again = dataclasses.replace(FIRST, passed=9, commit="abe")
     matrix.record([later, again])
     text = matrix.README.read_text()
     assert text.startswith("above\n<!-- matrix -->\n| Blender |") and text.endswith("|\n<!-- /matrix -->\nbelow\n")
     assert "old" not in text and text.index("4.2.23") < text.index("5.0.1")
-    assert "abc" not in text and "5 tests passed, **2 failed** of `one`" in text
+    assert "abc" not in text and "5 tests passed, **2 failed** of one" in text
     assert "9 tests passed, 1 skipped; 2026-01-01, abe" in text
 
 
