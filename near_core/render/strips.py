@@ -88,20 +88,24 @@ class _Strip:
     config: SplattingConfig
     progress: Progress
 
-    def take(self, rows: slice) -> _Strip:
-        """The part of it in those rows, which is the same memory."""
-        camera = self.camera.crop(0, rows.start, self.camera.width, rows.stop - rows.start)
-        return replace(self, camera=camera, image=self.image[rows], alpha=self.alpha[rows])
+    def take(self, box: tuple[slice, slice]) -> _Strip:
+        """The part of it in those rows and columns, which is the same memory."""
+        rows, columns = box
+        camera = self.camera.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        return replace(self, camera=camera, image=self.image[box], alpha=self.alpha[box])
 
-    def find_rows(self, skin: PlacedSkin) -> slice:
-        """The rows in which a skin can count."""
+    def find_box(self, skin: PlacedSkin) -> tuple[slice, slice]:
+        """The rows and columns in which a skin can count."""
         camera, reach = self.camera, self.weight.shape[1] // 2 + 1
-        _, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
+        x, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
         if not camera.orthographic and z.min() <= camera.near:
-            return slice(0, camera.height)
-        row = camera.intrinsics[1, 1] * y / (1 if camera.orthographic else z) + camera.intrinsics[1, 2]
-        top, bottom = np.clip([row.min() - reach, row.max() + reach + 1], 0, camera.height).astype(int)
-        return slice(int(top), max(int(bottom), int(top)))
+            return slice(0, camera.height), slice(0, camera.width)
+        made = []
+        for axis, along, size in ((1, y, camera.height), (0, x, camera.width)):
+            at = camera.intrinsics[axis, axis] * along / (1 if camera.orthographic else z) + camera.intrinsics[axis, 2]
+            low, high = np.clip([at.min() - reach, at.max() + reach + 1], 0, size).astype(int)
+            made.append(slice(int(low), max(int(high), int(low))))
+        return made[0], made[1]
 
 
 def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
@@ -134,12 +138,12 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offs
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """What a strip shows of one skin. rows: of the strip, where it is; strip: those alone; through: (H, W, S) of these,
+    """What a strip shows of one skin. box: of the strip, where it is; strip: that alone; through: (H, W, S) of these,
     what each sample weighs. points: K of them; size: (K,) of a pixel's edge at each, asset units. known: what
     PlacedSkin's says of these points, None where all are to be shaded."""
 
     skin: PlacedSkin
-    rows: slice
+    box: tuple[slice, slice]
     strip: _Strip
     through: np.ndarray
     points: triangles.Points
@@ -186,25 +190,29 @@ class _Piece:
             whole, found = self.known
             whole[~found], shaded, opacity = features, opacity, np.ones(len(found), np.float32)
             features, opacity[~found] = np.ascontiguousarray(whole), shaded
-        triangles.resolve(self.points, features, opacity * np.float32(self.skin.share), self.strip.weight, self.through,
-                          self.strip.image, self.strip.alpha, threads=self.strip.lens["threads"])
+        strip = self.strip
+        image, alpha = np.ascontiguousarray(strip.image), np.ascontiguousarray(strip.alpha)
+        triangles.resolve(self.points, features, opacity * np.float32(self.skin.share), strip.weight, self.through,
+                          image, alpha, threads=strip.lens["threads"])
+        strip.image[:], strip.alpha[:] = image, alpha
         if self.skin.prepared.transparent:
             shown = self.points.owner >= 0
-            left[self.rows][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
+            left[self.box][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
 
 
 def _find_piece(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, strip: _Strip) -> _Piece:
-    rows, mesh = strip.find_rows(skin), skin.prepared.skin
-    taken, shown = strip.take(rows), through[rows]
+    box, mesh = strip.find_box(skin), skin.prepared.skin
+    taken, shown = strip.take(box), np.ascontiguousarray(through[box])
     camera = taken.camera
     pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))
+    face, depth = np.ascontiguousarray(samples.face[box]), np.ascontiguousarray(samples.depth[box])
     points = triangles.find_points(
-        triangles.Samples(samples.offset, samples.face[rows], samples.depth[rows]), mesh.vertices, mesh.faces, start,
+        triangles.Samples(samples.offset, face, depth), mesh.vertices, mesh.faces, start,
         camera.world_to_camera @ skin.matrix, camera.intrinsics, eye=skin.eye(camera), pixel_size=pixel_size,
         normal=mesh.normal, uv=mesh.uv, color=mesh.color, material=mesh.material, through=shown, **strip.lens)
     known = None if skin.known is None or skin.prepared.transparent else skin.known(points.position, points.depth)
     size = np.float32(pixel_size) * (np.ones_like(points.depth) if camera.orthographic else points.depth)
-    return _Piece(skin, rows, taken, shown, points, size, known)
+    return _Piece(skin, box, taken, shown, points, size, known)
 
 
 def _group(pieces: Iterable[_Piece]) -> Iterator[list[_Piece]]:
