@@ -179,8 +179,8 @@ class Renderer:
         return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
 
     def _is_decoded(self, asset: PreparedAsset, settings: Settings) -> bool:
-        """Whether the lighting decoder is asked: for no draft, of which it would take a fifth for nothing that is seen,
-        and where it knows the asset at its level."""
+        """Whether the lighting decoder is asked: for no draft, of which it would take a quarter for nothing that is
+        seen, and where it knows the asset at its level."""
         asked = settings.shading == "auto" and settings.quality == "final"
         known = asset.h is not None and asset.level.number <= self.splatting.decoded_level
         return asked and known and "lad" in self.model.graphs

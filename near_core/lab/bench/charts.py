@@ -49,7 +49,8 @@ def draw_bars(title: str, bars: dict[str, dict[str, float]], unit: str) -> str:
             body.append(f'<rect x="{at:.1f}" y="{top}" width="{max(length, 0):.1f}" height="{high}" '
                         f'fill="{_color(names, part)}"><title>{escape(part)}: {value:.3g} {unit}</title></rect>')
             at += length
-        body.append(_write(at + 6, top + 14, f"{sum(parts.values()):.3g} {unit}"))
+        whole = sum(parts.values())
+        body.append(_write(at + 6, top + 14, f"{whole:,.0f} {unit}" if whole >= 100 else f"{whole:.3g} {unit}"))
     return _frame(title, (left + wide + 100, HEAD + 20 + len(bars) * (high + 6)), body)
 
 

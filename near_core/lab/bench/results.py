@@ -100,8 +100,9 @@ def _tell_phases(rows: dict) -> tuple[list[str], dict[str, str]]:
     heads = ["ms, one thread", *PHASES, "whole", "without decoder"]
     table = _tabulate(heads, [[name, *(f"{1e3 * row[phase]:.0f}" for phase in PHASES), f"{1e3 * row['seconds']:.0f}",
                                f"{1e3 * row['without_decoder']:.0f}"] for name, row in pictures.items()])
-    table += ["", *_tabulate(["F12, all threads", "whole, ms", "of it the copy into Blender, ms"], [
-        [name, f"{1e3 * row['seconds']:.0f}", f"{1e3 * row['copying']:.1f}"] for name, row in inside.items()])]
+    if inside:
+        table += ["", *_tabulate(["F12, all threads", "whole, ms", "of it the copy into Blender, ms"], [
+            [name, f"{1e3 * row['seconds']:.0f}", f"{1e3 * row['copying']:.1f}"] for name, row in inside.items()])]
     bars = {name: {phase: 1e3 * max(row[phase], 0) for phase in PHASES} for name, row in pictures.items()}
     charts = {f"phases_{case}": draw_bars(f"Where a picture's time goes: about {case} shaded surfels", {
         name: parts for name, parts in bars.items() if name.startswith(f"{case} ")}, "ms")
