@@ -22,15 +22,18 @@ class Message(str):
     def __new__(cls, template: str, /, **values: Any) -> Message:
         if isinstance(template, Message):
             return template
-        kept = {name: value if isinstance(value, (str, Number)) else _shorten(str(value))
-                for name, value in values.items()}
+        kept = {name: _keep(value) for name, value in values.items()}
         self = super().__new__(cls, template.format(**kept) if kept else template)
         self.template, self.values = template, kept
         return self
 
 
-def _shorten(text: str) -> str:
-    """What another library says of a file may quote the file at length."""
+def _keep(value: Any) -> Any:
+    """What a field holds. What another library says of a file may quote the file at length, and a damaged file may hold
+    numbers of any length."""
+    if isinstance(value, str) or isinstance(value, Number) and (not isinstance(value, int) or abs(value) < 10**30):
+        return value
+    text = "a number without end" if isinstance(value, Number) else str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 

@@ -105,12 +105,12 @@ def _test(version: str, kind: str, python: str, interpreter: Path, words: list[s
     listing = CACHE / "matrix" / f"{kind}-{version}.xml"
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.unlink(missing_ok=True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     done = run(interpreter, "-m", "pytest", "-q", f"--junitxml={listing}", *words, check=False,
                env={**os.environ, "OMP_WAIT_POLICY": "passive", **extra})
     if not listing.is_file():
         raise Stop(f"The tests of Blender {version} did not run to their end (status {done.returncode}); see above.")
     passed, failed, skipped = count(listing.read_text())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     whole = words in (["tests/blender"], ["-m", "gui", "tests/gui"])
     what = "" if whole else f"of {' '.join(words)}" if len(words) < 4 else f"of {len(words)} files"
     return Outcome(version, kind, python, describe_system(), describe_device(), commit.stdout.strip(),
