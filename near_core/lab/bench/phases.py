@@ -50,7 +50,12 @@ IN_BLENDER = ("512", "1080p", "4k")
 
 
 def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
-    """A row for every case, kind and change since the picture before; and for pictures inside of Blender."""
+    """A row for pictures inside of Blender; then for every case, kind and change since the picture before."""
+    with RacingBlender("near") as racer:
+        racer.open(list_subjects(None, 1, config.cache)[0], config.cache)
+        for name in IN_BLENDER[:1 if config.quick else 3]:
+            drawn = [racer.draw(SIZES[name], 1, "") for _ in range(1 + config.repeat(5))][1:]
+            yield f"{name} in Blender", {key: median(each[key] for each in drawn) for key in ("seconds", "copying")}
     made = {name: create.create_from_mesh(shape, name=name) for name, shape in make_meshes().items()}
     for case, (name, count, size) in list(CASES.items())[:1 if config.quick else 3]:
         for kind, (quality, skinned) in KINDS.items():
@@ -58,11 +63,6 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
             crowd = [Instance(neural, np.eye(4))] if count == 1 else make_crowd([neural], count)
             for change in ("camera", "light"):
                 yield f"{case} {kind}, {change}", _measure_case(crowd, SIZES[size], quality, change, config)
-    with RacingBlender("near") as racer:
-        racer.open(list_subjects(None, 1, config.cache)[0], config.cache)
-        for name in IN_BLENDER[:1 if config.quick else 3]:
-            drawn = [racer.draw(SIZES[name], 1, "") for _ in range(1 + config.repeat(5))][1:]
-            yield f"{name} in Blender", {key: median(each[key] for each in drawn) for key in ("seconds", "copying")}
 
 
 def _measure_case(crowd: list[Instance], size: tuple[int, int], quality: str, change: str, config: BenchConfig) -> dict:

@@ -27,7 +27,6 @@ Size = tuple[int, int]
 
 def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
     """A row for every subject and size."""
-    config.cache.mkdir(parents=True, exist_ok=True)
     subjects = [each for each in list_subjects(config.data, config.objects, config.cache)
                 if not config.subjects or each.name in config.subjects]
     quickest: dict[tuple[Size, str], float] = {}
