@@ -3,7 +3,7 @@ of the light itself is worked out for each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,18 +95,18 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
     mirroring: (K,) bool, those in whose lobe the asset itself may be. size: (K,) float32, a pixel's edge at each, asset
-    units. feet: where they touch the skin."""
+    units. feet: finds where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
     mirroring: np.ndarray
     size: np.ndarray
-    feet: Feet
+    feet: Callable[[], Feet]
 
 
 def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray,
-         feet: Feet) -> MetPoints:
+         feet: Callable[[], Feet]) -> MetPoints:
     """What the surfels around tell points. points, view, size, feet: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
@@ -176,10 +176,10 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     and the surfels agree, more are not sent."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    skin, config, made, points = lit.skin, lit.transport.config, arrives.copy(), met.points
+    skin, config, made, points, feet = lit.skin, lit.transport.config, arrives.copy(), met.points, met.feet()
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
-    meets = (points.normal @ towards.T > config.least_cosine) | met.feet.rounded[:, None]
+    meets = (points.normal @ towards.T > config.least_cosine) | feet.rounded[:, None]
     meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
     if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
         meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
@@ -187,8 +187,10 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size)
 
     def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        origin, free = met.feet.leave(row, direction, lift[row])
-        return free & ~skin.block(origin, direction, np.full(len(row), np.inf, np.float32))
+        origin, seen = feet.leave(row, direction, lift[row])
+        free = np.flatnonzero(seen)
+        seen[free] = ~skin.block(origin[free], direction[free], np.full(len(free), np.inf, np.float32))
+        return seen
 
     unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
     row, spot = row[unsure], spot[unsure]
@@ -245,7 +247,7 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among:
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
     points, view = met.points, met.view
     if lit.skin is not None:
-        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
+        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet(),
                                     lit.around)
     (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
                                                         lit.transport.config.spot_roughness)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -41,14 +42,19 @@ class Caster:
 
 @dataclass(frozen=True, eq=False)
 class Feet:
-    """Where K points touch a skin, all (K, 3) float32, asset frame. position: on its triangles. rise: from there to the
-    smooth surface that they stand for, 0 where that lies below. normal, smooth: unit, of the triangles and of this
-    surface, on the side that is seen."""
+    """Where K points touch a skin, asset frame. position: (K, 3) float32, on its triangles. normal, smooth: (K, 3)
+    float32 unit, of the triangles and of the smooth surface that they stand for, on the side that is seen. find_rise:
+    finds the way from the triangles to this surface, (K, 3) float32, 0 where that lies below."""
 
     position: np.ndarray
-    rise: np.ndarray
     normal: np.ndarray
     smooth: np.ndarray
+    find_rise: Callable[[], np.ndarray]
+
+    @cached_property
+    def rise(self) -> np.ndarray:
+        """What find_rise finds."""
+        return self.find_rise()
 
     @property
     def rounded(self) -> np.ndarray:
@@ -59,10 +65,13 @@ class Feet:
         """Where rays towards light begin, (R, 3): on the smooth surface where a triangle looks away from the light, as
         Cycles' Geometry Offset has it; and which of them their own triangle does not block, (R,) bool. row: (R,), the
         points that they leave. direction: (R, 3) unit. lift: (R,) asset units above that surface."""
-        cosine = np.einsum("kc,kc->k", self.normal[row], direction)
-        rise = self.rise[row] * np.clip(1 - cosine / np.float32(GRAZING), 0, 1)[:, None]
-        free = (cosine > 0) | (np.linalg.norm(rise, axis=1) > lift)
-        return self.position[row] + rise + self.normal[row] * lift[:, None], free
+        normal = self.normal.take(row, 0)
+        origin, cosine = self.position.take(row, 0) + normal * lift[:, None], np.einsum("kc,kc->k", normal, direction)
+        free, flat = cosine > 0, np.flatnonzero(cosine < GRAZING)
+        rise = self.rise.take(row[flat], 0) * np.minimum(1 - cosine[flat] / np.float32(GRAZING), 1)[:, None]
+        origin[flat] += rise
+        free[flat] |= np.einsum("kc,kc->k", rise, rise) > lift[flat] ** 2
+        return origin, free
 
 
 @dataclass(frozen=True, eq=False)

@@ -133,7 +133,7 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
     strength = lit.light.environment.strength
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             feet: Feet) -> tuple[MetPoints, np.ndarray]:
+             feet: Callable[[], Feet]) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
         met = points.meet(lit, around, instance.look.dress(surfels), view, size, feet)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))

@@ -67,15 +67,23 @@ class PreparedSkin:
         share = np.maximum([1 - v - w, v, w], 0)
         share /= np.maximum(share.sum(0), 1e-30)
         along = share[1, :, None] * edge1 + share[2, :, None] * edge2
-        rise, normal = np.zeros_like(along), self.normal[points.row]
+        normal = self.normal[points.row]
         normal = normal * np.where(np.einsum("kc,kc->k", normal, points.normal) < 0, -1, 1)[:, None]
-        if self.skin.normal is not None:
-            for number, to_corner in enumerate((0, edge1, edge2)):
-                smooth = self.skin.normal[self.skin.faces[points.row, number]]
-                below = np.einsum("kc,kc->k", along - to_corner, smooth)
-                side = np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, -1, 1)
-                rise -= (share[number] * side * np.minimum(below * side, 0))[:, None] * smooth
-        return Feet(*(np.asarray(each, np.float32) for each in (corner + along, rise, normal, unit(points.normal))))
+        position = np.asarray(corner + along, np.float32)
+
+        def find_rise() -> np.ndarray:
+            rise = np.zeros_like(position)
+            if self.skin.normal is None:
+                return rise
+            faces = self.skin.faces[points.row]
+            for number, part in enumerate(share):
+                smooth = self.skin.normal[faces[:, number]]
+                smooth = smooth * np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, -1, 1)[:, None]
+                away = position - self.skin.vertices[faces[:, number]]
+                rise -= (part * np.minimum(np.einsum("kc,kc->k", away, smooth), 0))[:, None] * smooth
+            return rise
+
+        return Feet(position, normal, unit(points.normal), find_rise)
 
     def look_up(self, material: SkinMaterial, column: int, uv: np.ndarray, area: np.ndarray, stretch: np.ndarray
                 ) -> np.ndarray | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from .._kernels import smooth, triangles
 from ..asset import Surfels, concatenate
 from ..light.points import MetPoints
+from ..light.shadows import Feet
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import reconstruction
@@ -26,14 +28,14 @@ TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,), where they touch the skin (K, 3) -> MetPoints, (K, 7). shade: what they look like: these, the latter
+    each (K,), what finds where they touch the skin -> MetPoints, (K, 7). shade: what they look like: these, the latter
     without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
     frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
     seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet]], tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     share: float = 1.0
@@ -171,7 +173,7 @@ class _Piece:
         left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
         key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
-        return skin.meet(surfels, camera.directions_to(world), key, size, skin.prepared.find_feet(chosen))
+        return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen))
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
         """What its points mirror of the asset, (K, 7), without the noise of their few rays."""

@@ -12,10 +12,9 @@ from near_core.scene import Environment, Lamp, Occluders
 from tests.light.test_terms import floor, sunny
 
 
-def touch(surfels, position=None):
+def touch(surfels):
     """Where surfels touch a flat skin."""
-    position = surfels.position if position is None else position
-    return Feet(position, np.zeros_like(position), surfels.normal, surfels.normal)
+    return Feet(surfels.position, surfels.normal, surfels.normal, lambda: np.zeros_like(surfels.position))
 
 
 def lit_floor(lamps=()):
@@ -34,7 +33,8 @@ def shade_both(lit):
     other = np.tile(np.float32([[1, 2]]), (len(index), 1))
     among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, shaded, 64)
     around = points.gather_neighbourhood(lit, [shaded], [among], [other])
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32), touch(shaded.surfels))
+    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+                      lambda: touch(shaded.surfels))
     return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
@@ -65,7 +65,7 @@ def test_points_mirror_no_light_through_a_wall():
     shaded = terms.shade(prepared, lit.illumination, light, np.eye(3), near, view, 64, threads=1)
     seen = shaded.surfels
     around = points.gather_neighbourhood(lit, [shaded], [None], [np.empty((len(near), 0), np.float32)])
-    met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), touch(seen))
+    met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), lambda: touch(seen))
     made = points.shade_points(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
     sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
     assert np.isclose(*sent, rtol=0.1) and sent[1] < 0.6 * shaded.terms[:, Term.SPECULAR_OPEN].mean()
@@ -78,7 +78,7 @@ def test_points_far_from_all_shaded_surfels_are_told_what_these_say_in_the_mean(
     around = points.gather_neighbourhood(lit, [replace(shaded, blocked=np.float32([0.2, 0.4]))], [None],
                                          [np.float32([[1, 2], [3, 2]])])
     seen = lit.transport.surfels.take(np.arange(576))
-    met = points.meet(lit, around, seen, view, np.zeros(576, np.float32), touch(seen))
+    met = points.meet(lit, around, seen, view, np.zeros(576, np.float32), lambda: touch(seen))
     change = points.shade_points(lit, met, np.zeros((576, 7), np.float32))[2]
     assert met.mirroring.all() and np.allclose(change[-1], 2) and 1 < change[0, 0] < 2
 
@@ -103,7 +103,8 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     around = points.gather_neighbourhood(lit, [shaded], [None], [])
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32), touch(shaded.surfels))
+    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+                      lambda: touch(shaded.surfels))
     bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
                         for each in (lit, replace(lit, skin=skin)))
     sun = lit.light.suns[-1]

@@ -97,7 +97,7 @@ def test_feet_lie_on_the_skin():
     shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
                 cameras.orbit(20, 50, 2, 40, 64, 64), 5)
-    feet, points = seen[0].feet.position, seen[0].points.position
+    feet, points = seen[0].feet().position, seen[0].points.position
     assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
     assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
 
@@ -114,7 +114,7 @@ def test_rays_along_a_smooth_drum_of_few_facets_begin_above_them():
     prepared, seen = skins.PreparedSkin(drum), []
     if not prepared.occluders.are_traced:
         pytest.skip("no Embree")
-    shade = lambda met, mirrored, depth: (seen.append(met.feet), np.zeros((len(depth), 5), np.float32))[1]
+    shade = lambda met, mirrored, depth: (seen.append(met.feet()), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(prepared, np.eye(4), meet, shade)], cameras.orbit(0, 0, 2, 40, 64, 64), 5)
     feet, row = seen[0], np.arange(len(seen[0].position))
     sun = np.tile(np.float32([np.cos(0.2), np.sin(0.2), 0]), (len(row), 1))
