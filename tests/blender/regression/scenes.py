@@ -117,7 +117,7 @@ def draw_behind_a_wall() -> np.ndarray:
     return draw(lamps=[lamp("sun", 3.0, angle=0.05)], occluders=wall)
 
 
-def draw_crowd() -> np.ndarray:
+def draw_gathering() -> np.ndarray:
     """Kegs and rings, scaled, turned, side by side."""
     return draw([Instance((ring(), keg())[(x + y) % 2], place(0.5 * x, 0.5 * y, scale=0.45, turn=40 * x + 20 * y))
                  for x in (-1, 0, 1) for y in (-1, 0, 1)])
@@ -138,7 +138,7 @@ SCENES: dict[str, Callable[[], np.ndarray]] = {
     "keg": draw_keg,
     "keg_close": lambda: draw_keg(0.9),
     "keg_sun": lambda: draw_keg(light=NIGHT, lamps=[lamp("sun", 3.0, angle=0.01)]),
-    "crowd": draw_crowd,
+    "gathering": draw_gathering,
     "look": lambda: draw([Instance(ring(), place(), look=AssetLook(tint=(0.3, 1, 0.6), hue=0.2, opacity=0.7))]),
     "point": lambda: draw(light=NIGHT, lamps=[lamp("point", 80.0, radius=0.05)]),
     "spot": lambda: draw(light=NIGHT, lamps=[lamp("spot", 200.0, radius=0.02)]),
