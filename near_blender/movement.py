@@ -41,7 +41,7 @@ def find_poses(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets) -> li
             continue
         key = sync.find_key(instance)
         standing[key] = np.array(instance.matrix_world, np.float64)
-        if ob.original.modifiers or ob.original.data.shape_keys:  # nothing else may bend it from time to time
+        if _may_bend(ob.original):
             place = ob.original, ob.data.as_pointer()
             if place not in shown:
                 shown[place] = following.follow(ob).copies
@@ -54,6 +54,11 @@ def find_poses(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets) -> li
             frame, bend = same[0].frame, same[0].deformation
         found.append(PosedInstance(standing.get(key, stood), frame, bend))
     return found
+
+
+def _may_bend(ob: Any) -> bool:
+    """Whether something may bend an original object from time to time: armatures and lattices do as parents, too."""
+    return bool(ob.modifiers or ob.data.shape_keys or ob.parent and ob.parent_type in ("ARMATURE", "LATTICE"))
 
 
 def trace(poses: Sequence[Sequence[PosedInstance]], now: int) -> tuple[np.ndarray, dict[int, list[np.ndarray]]]:

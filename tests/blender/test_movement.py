@@ -57,3 +57,24 @@ def test_copies_keep_their_order(ball):
     wide = max(v.co.x for v in ob.data.vertices) - min(v.co.x for v in ob.data.vertices)
     moved = matrices[1, :, 0, 3] - matrices[0, :, 0, 3]
     assert np.allclose(sorted(moved), [0, 0, wide, 2 * wide], atol=1e-3) and not bends
+
+
+def test_an_armature_bends_as_a_parent_too(ball):
+    scene, ob = stage.make_stage(), stage.add_asset(ball)
+    bones = bpy.data.armatures.new("Rig")
+    rig = bpy.data.objects.new("Rig", bones)
+    scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones.edit_bones.new("Bone").tail = 0, 0, 1
+    bpy.ops.object.mode_set(mode="OBJECT")
+    ob.vertex_groups.new(name="Bone").add([v.index for v in ob.data.vertices if v.co.x > 0], 1.0, "REPLACE")
+    ob.parent, ob.parent_type = rig, "ARMATURE"
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    poses = [movement.find_poses(depsgraph, assets := sync.collect_assets(depsgraph))]
+    rig.pose.bones["Bone"].location.x = 0.3
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    poses.append(movement.find_poses(depsgraph, assets))
+    ((rest, there),) = movement.trace(poses, now=0)[1].values()
+    along = (there - rest)[:, 0]
+    assert np.allclose([along.min(), along.max()], [0, 0.3], atol=1e-3)
