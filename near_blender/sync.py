@@ -65,8 +65,8 @@ class VisibleAssets:
         """Adds what an instance of a depsgraph shows, unless that is gone."""
         ob, key, bent = instance.object, payload.find_hash(copy.payload), copy.deformation
         if key is None:
-            self.problems.append(errors.Message("The asset of {name} is not in this file. Find the missing library, or "
-                                                "create or import the asset again.", name=ob.original.name))
+            self._note(errors.Message("The asset of {name} is not in this file. Find the missing library, or create or "
+                                      "import the asset again.", name=ob.original.name))
             return
         if key not in self.needs:
             self.needs[key] = _reader(copy.payload, ob.original.name)
@@ -88,7 +88,12 @@ class VisibleAssets:
     def tell(self, name: str, problem: str) -> None:
         """Takes note of what the asset of an object cannot follow."""
         if problem:
-            self.problems.append(errors.Message("{name}: {problem}.", name=name, problem=problem))
+            self._note(errors.Message("{name}: {problem}.", name=name, problem=problem))
+
+    def _note(self, problem: errors.Message) -> None:
+        """Once, however many instances have it."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def is_asset(ob: Any) -> bool:

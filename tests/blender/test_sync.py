@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+import stage
 from mathutils import Matrix
 
 from near_blender import sync
@@ -102,3 +103,18 @@ def test_the_filter_is_as_wide_as_the_scene_says():
         assert sync.find_filter_width(frame) == 0.75
     finally:
         (frame.render if own is None else own).property_unset("filter_size" if own is None else "filter_width")
+
+
+def test_a_crowd_has_its_problem_once(ball):
+    """Flat instances of one asset."""
+    scene, crowd = stage.make_stage(), bpy.data.collections.new("Crowd")
+    flat = stage.add_asset(ball)
+    crowd.objects.link(flat)
+    scene.collection.objects.unlink(flat)
+    flat.scale.x = 0
+    for number in range(3):
+        place = bpy.data.objects.new(f"Place {number}", None)
+        place.instance_type, place.instance_collection = "COLLECTION", crowd
+        scene.collection.objects.link(place)
+    found = sync.collect_assets(bpy.context.evaluated_depsgraph_get())
+    assert len(found.instances) == 3 and len(found.problems) == 1
