@@ -34,6 +34,9 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
         if context.scene.camera is None:
             cls.poll_message_set("The scene has no camera")
             return False
+        if not context.scene.camera.is_editable:
+            cls.poll_message_set("The scene's camera is linked: make a library override to change it")
+            return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -95,11 +98,12 @@ def limit(context: bpy.types.Context, camera: Any, ob: Any, arc: assets.TrustedA
 
 
 def free(camera: Any, pivot: Any) -> None:
-    """Takes a camera's limits away; it stays where it is."""
+    """Takes a camera's limits away; it stays where it is. The empty stays while others hang on it, as copies do."""
     matrix = camera.matrix_world.copy()
     camera.parent = None
     camera.matrix_world = matrix
-    bpy.data.objects.remove(pivot)
+    if not pivot.children:
+        bpy.data.objects.remove(pivot)
 
 
 CLASSES = (NEAR_OT_limit_camera,)

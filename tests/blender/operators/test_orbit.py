@@ -70,3 +70,23 @@ def test_what_cannot_be_limited_is_named(scene, ball):
         bpy.ops.near.limit_camera()
     scene.camera = None
     assert not bpy.ops.near.limit_camera.poll()
+
+
+def test_a_copy_of_the_camera_stays_where_it_is(scene):
+    bpy.ops.near.limit_camera()
+    pivot, copy = orbit.find_pivot(scene.camera), scene.camera.copy()
+    scene.collection.objects.link(copy)
+    bpy.context.view_layer.update()
+    before = np.array(copy.matrix_world)
+    bpy.ops.near.limit_camera()
+    bpy.context.view_layer.update()
+    assert copy.parent == pivot and np.allclose(before, np.array(copy.matrix_world), atol=1e-5)
+
+
+def test_a_linked_camera_is_left_alone(scene, tmp_path):
+    path = str(tmp_path / "library.blend")
+    bpy.data.libraries.write(path, {scene.camera})
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.objects = [scene.camera.name]
+    (scene.camera,) = wanted.objects
+    assert not bpy.ops.near.limit_camera.poll()
