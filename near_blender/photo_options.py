@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatPrope
 
 from . import translations
 from ._core import hints, shot
+from .paths import RELATIVE
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 SHAPE = ("thickness", "symmetry", "seed")
@@ -47,7 +48,7 @@ class PhotoOptions(ShapeOptions):
     """And of the photo of it."""
 
     mask: StringProperty(
-        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE"},
+        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE},
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
     hints: StringProperty(
         name="Hints", options={"SKIP_SAVE", "HIDDEN"},
@@ -84,10 +85,10 @@ _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which 
 class NEAR_PG_photo(bpy.types.PropertyGroup):
     """One of several photos of an object."""
 
-    path: StringProperty(name="Photo", subtype="FILE_PATH", description="Picture file")
+    path: StringProperty(name="Photo", subtype="FILE_PATH", options=RELATIVE, description="Picture file")
     view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
     mask: StringProperty(
-        name="Mask", subtype="FILE_PATH",
+        name="Mask", subtype="FILE_PATH", options=RELATIVE,
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
     hints: StringProperty(
         name="Hints", options={"HIDDEN"}, description="What was drawn on the photo to say where the object is")
@@ -105,7 +106,8 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
 
 class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
     path: StringProperty(
-        name="Photo", subtype="FILE_PATH", description="The photo that the asset was made from, the first of several")
+        name="Photo", subtype="FILE_PATH", options=RELATIVE,
+        description="The photo that the asset was made from, the first of several")
     photos: CollectionProperty(
         type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")
     refine: BoolProperty(

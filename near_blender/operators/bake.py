@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from .. import baked_mesh, client, following, lamps, looks, payload, sync, worker_process, world
 from .._core import asset as assets
 from .._core import errors, files
+from ..paths import RELATIVE
 from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
@@ -125,7 +126,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
     bl_description = "Make an ordinary mesh with a material and maps of the active neural asset, and a .glb file of it"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE"},
+    filepath: StringProperty(name="File", subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE},
                              description="A .glb file to write as well; none where it is empty")
     side: EnumProperty(name="Maps", description="Width of the maps of an asset that has none of its own",
                        default="2048", items=[(size, f"{size} px", "") for size in ("1024", "2048", "4096")])
@@ -158,7 +159,7 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
     bl_description = "Save the active neural asset as Gaussian splats (.ply), in the light that it now stands in"
     bl_options = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
     filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
     check_existing: BoolProperty(default=True, options={"HIDDEN"})
 
@@ -185,7 +186,7 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
     bl_description = "Save the active object's asset as a .near file, without its look and what bends its proxy"
     bl_options = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
     filter_glob: StringProperty(default="*.near", options={"HIDDEN"})
     check_existing: BoolProperty(default=True, options={"HIDDEN"})
 

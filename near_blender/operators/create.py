@@ -11,6 +11,7 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProp
 from .. import client, geometry, payload, photo_options, translations
 from .._core import errors
 from .._core import image as images
+from ..paths import RELATIVE
 from . import jobs, landing, pictures, place
 from .photo_editor import run_in_editor
 from .place import is_object_mode, report_errors
@@ -68,8 +69,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
     bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
     bl_options = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE, "HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
     image_name: StringProperty(
         name="Image", options={"SKIP_SAVE", "HIDDEN"}, description="Image of this file to use instead of one on disk")

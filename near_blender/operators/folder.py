@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, StringProperty
 from .. import client
 from .._core import errors
 from .._core import image as images
+from ..paths import RELATIVE
 from . import jobs, landing
 from .place import is_object_mode, report_errors
 
@@ -23,7 +24,7 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
     bl_description = "Turn every photo in a folder into a neural asset, side by side"
     bl_options = {"REGISTER"}
 
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 

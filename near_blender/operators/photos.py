@@ -126,7 +126,8 @@ def list_image_empties(scene: bpy.types.Scene) -> list[tuple[str, str]]:
         if picture is None or not picture.filepath:
             continue
         face = ob.matrix_world.to_3x3().col[2].normalized()
-        found.append((picture.filepath, _name_view(face)))
+        path = bpy.path.abspath(picture.filepath, library=picture.library) if picture.library else picture.filepath
+        found.append((path, _name_view(face)))
     return found
 
 

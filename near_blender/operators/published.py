@@ -13,6 +13,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .. import client, preferences, worker_process
 from .._core import checkpoints, errors, interpreter
+from ..paths import RELATIVE
 from . import tasks
 from .place import report_errors
 
@@ -222,7 +223,7 @@ class NEAR_OT_use_checkpoint(_Operator):
     bl_description = "Check that the networks of a folder fit, then draw with them the assets that were made for them"
 
     directory: StringProperty(
-        name="Folder", description="With pipeline.yaml", subtype="DIR_PATH", options={"SKIP_SAVE"})
+        name="Folder", description="With pipeline.yaml", subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.directory:

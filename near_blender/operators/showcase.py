@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from mathutils import Matrix, Vector
 
 from .._core import errors, image
+from ..paths import RELATIVE
 from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
@@ -144,7 +145,8 @@ class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
     bl_description = "Render the scene with its camera going around the active object: frames, contact sheet, movie"
     bl_options = {"REGISTER"}
 
-    directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//turntable", description="Where to write")
+    directory: StringProperty(
+        name="Folder", subtype="DIR_PATH", options=RELATIVE, default="//turntable", description="Where to write")
     frames: IntProperty(name="Frames", default=48, min=2, max=2000, description="Pictures of one turn")
     movie: BoolProperty(name="Movie", default=True, description="Write turntable.mp4 as well")
 
@@ -178,7 +180,8 @@ class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
                       "sheet")
     bl_options = {"REGISTER"}
 
-    directory: StringProperty(name="Folder", subtype="DIR_PATH", default="//light_sweep", description="Where to write")
+    directory: StringProperty(
+        name="Folder", subtype="DIR_PATH", options=RELATIVE, default="//light_sweep", description="Where to write")
 
     def list_stills(self, context: bpy.types.Context, folder: Path) -> tuple[int, Generator[Path, None, None]]:
         scene = context.scene

@@ -10,6 +10,7 @@ from bpy.props import CollectionProperty, StringProperty
 
 from .._core import asset as assets
 from .._core import errors
+from ..paths import RELATIVE
 from . import landing
 from .place import is_object_mode, place_asset, report_errors
 
@@ -23,8 +24,8 @@ class NEAR_OT_import_asset(bpy.types.Operator):
     bl_description = "Add assets from .near files, or from the published .npz latents"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE, "HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
     filter_glob: StringProperty(default=FILTER, options={"HIDDEN"})
 
