@@ -111,7 +111,7 @@ class Renderer:
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness), settings.quality,
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        around = Lighting(light, lamps, find_standing(instances), occluders)
+        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing(instances), occluders)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
@@ -123,13 +123,12 @@ class Renderer:
                       progress: Progress, **others: Any) -> dict[str, np.ndarray]:
         """As render, where the World either lights surfaces or is mirrored by them: each part of their light under
         what it sees."""
-        kind = "diffuse" if environment.diffuse else "glossy"
-        seen = environment.turn(environment.world_to_map, environment.strength)
-        made = self.render(instances, camera, seen, replace(settings, shading=kind), part(progress, 0.0, 0.5), **others)
-        rest = replace(settings, shading="glossy" if environment.diffuse else "diffuse", passes=("Combined",),
-                       background=False)
-        without = self.render(instances, camera, uniform((0, 0, 0)), rest, part(progress, 0.5, 1.0), **others)
-        made["Combined"][..., :3] += without["Combined"][..., :3]
+        (world, lit), (dark, rest) = _divide_light(environment, settings)
+        made = self.render(instances, camera, world, lit, part(progress, 0.0, 0.5), **others)
+        if "Combined" in settings.passes:
+            rest = replace(rest, passes=("Combined",), background=False)
+            without = self.render(instances, camera, dark, rest, part(progress, 0.5, 1.0), **others)
+            made["Combined"][..., :3] += without["Combined"][..., :3]
         return made
 
     def radiate(self, instance: Instance, environment: Environment, directions: np.ndarray,
@@ -137,8 +136,13 @@ class Renderer:
                 occluders: Occluders | None = None) -> tuple[PreparedAsset, np.ndarray, np.ndarray]:
         """What all M surfels of an instance send in directions (D, 3), unit, world: its prepared asset, radiance
         (D, M, 3) and how much of it grows with the base colour, (D, M, 3)."""
+        if environment.diffuse != environment.glossy:
+            (asset, *lit), (_, *rest) = (
+                self.radiate(instance, world, directions, each, part(progress, 0.5 * half, 0.5 * half + 0.5), lamps,
+                             occluders) for half, (world, each) in enumerate(_divide_light(environment, settings)))
+            return asset, lit[0] + rest[0], lit[1] + rest[1]
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
-        around = Lighting(self._lights.prepare(environment), lamps, find_standing([instance]), occluders)
+        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing([instance]), occluders)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
@@ -346,6 +350,18 @@ class Renderer:
         # what is diffuse is in proportion to it; so are a metal's reflections, nearly
         colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
         return features, colored / np.maximum(surfels.base_color, 1e-3)
+
+
+def _leave_lit(environment: Environment) -> Environment:
+    """The World that lights assets: a dark one where it lights neither kind of ray."""
+    return environment if environment.diffuse or environment.glossy else uniform((0, 0, 0))
+
+
+def _divide_light(environment: Environment, settings: Settings) -> list[tuple[Environment, Settings]]:
+    """The kind of rays that see a World and the kind that see none, each with what it sees."""
+    seen, kinds = environment.turn(environment.world_to_map, environment.strength), ["diffuse", "glossy"]
+    return [(world, replace(settings, shading=kind)) for world, kind in zip(
+        (seen, uniform((0, 0, 0))), kinds if environment.diffuse else kinds[::-1])]
 
 
 def _far_camera() -> Camera:

@@ -138,6 +138,18 @@ def test_a_world_lights_diffuse_or_glossy_rays_alone(renderer, metallic):
     np.testing.assert_allclose(diffuse + glossy, whole + dark, atol=2e-3)
     by_diffuse, by_glossy = ((each - dark)[..., 0].sum() for each in (diffuse, glossy))
     assert by_glossy > 50 * by_diffuse if metallic else by_diffuse > 5 * by_glossy > 0
+    np.testing.assert_array_equal(draw(False, False), dark)
+
+
+def test_a_world_that_is_not_mirrored_is_baked_so_and_needs_no_combined_pass(renderer):
+    asset, flat = Instance(ball(0.3, roughness=0.4), np.eye(4)), environments.uniform((0.5, 0.5, 0.5)).map
+    worlds = [Environment(flat, diffuse=diffuse, glossy=glossy) for diffuse, glossy in np.ndindex(2, 2)]
+    up = np.array([[0.0, 0, 1]])
+    neither, glossy, diffuse, whole = (renderer.radiate(asset, world, up, ANALYTIC)[1] for world in worlds)
+    np.testing.assert_allclose(diffuse + glossy, whole, atol=2e-3)
+    assert not neither.any() and diffuse.sum() > 3 * glossy.sum() > 0
+    (depth,) = (renderer.render([asset], look(size=16), worlds[1], replace(ANALYTIC, passes=("Depth",))).values())
+    assert depth.max() > 0
 
 
 @pytest.mark.parametrize("degrees", [37.0, 90.0, 211.0])
