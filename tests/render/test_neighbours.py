@@ -87,6 +87,19 @@ def test_equal_ones_in_a_row_all_get_probes():
     assert 0 < shares(2.2, *[2.0] * 13)[13] < 1 and shares(3, *[2.0] * 13)[1:] == [0] * 13, "no step between"
 
 
+def test_none_is_looked_for_around_those_that_get_no_probe(white):
+    placed = [Instance(white, move(x)) for x in range(40)]
+    standing, looked = sight.find_standing(placed), []
+
+    class Centers(np.ndarray):
+        def __sub__(self, other):
+            looked.append(other)
+            return np.asarray(self) - other
+
+    seen = sight.find_seen(placed, cameras.orbit(0, 80, 60, 50, 4096, 64), "final")
+    assert neighbours.choose(seen, replace(standing, center=standing.center.view(Centers))) and len(looked) <= 32
+
+
 def test_a_neighbour_shadows_the_sky_and_colours_what_is_beside_it(white, red):
     renderer, camera = Renderer(), cameras.orbit(0, 5, 3, 50, 192, 192)
     sky = environments.uniform((1, 1, 1))
