@@ -154,7 +154,11 @@ def choose(lamps: Sequence[Lamp], matrix: np.ndarray, config: LampConfig = LampC
 
 
 def _weigh(lamp: Lamp, places: np.ndarray) -> float:
-    """Luminance of a lamp's irradiance at places (K, 3), metres, world, where it is greatest."""
+    """Luminance of a lamp's irradiance at places (K, 3), metres, world, where it is greatest; 0 of a spot or a sun that
+    is scaled to nothing, which has no direction."""
+    matrix = np.asarray(lamp.matrix, np.float64)[:3, :3]
+    if lamp.kind == "spot" and np.linalg.det(matrix) == 0 or lamp.kind == "sun" and not matrix[:, 2].any():
+        return 0.0
     _, _, strength = sample(lamp, places[0], 1).reach(places)
     return float(strength.max() * luminance(np.asarray(lamp.color, np.float32)))
 

@@ -82,6 +82,12 @@ def test_of_many_lamps_the_strongest_are_traced_and_the_rest_keep_their_light():
     assert center == pytest.approx(50 / (4 * np.pi * 26) + 0.02, rel=0.02)
 
 
+@pytest.mark.parametrize("kind", ["spot", "sun", "point"])
+def test_a_lamp_that_is_scaled_to_nothing_has_no_direction(kind):
+    lamp = Lamp(kind, np.diag([0.0, 0, 0, 1]), np.ones(3))
+    assert lamps.choose([lamp], stand((0, 0, 2))) == (([lamp], []) if kind == "point" else ([], []))
+
+
 @pytest.mark.parametrize("about", [dict(kind="point"), dict(kind="area", size=(0.0, 0.0)), dict(kind="area"),
                                    dict(kind="spot", spot_angle=math.pi, blend=0.0), dict(kind="sun", angle=3.0)])
 def test_a_lamp_on_a_surfel_sends_finite_light(about):
