@@ -80,11 +80,11 @@ def _refuse_others(args: argparse.Namespace) -> None:
 
 
 def name_targets(photos: list[Path], folder: Path) -> list[Path]:
-    """The file that each photo's asset is written to: called like the photo, with its kind where several are called the
-    same."""
-    counts = Counter(photo.stem.lower() for photo in photos)
-    return [folder / (f"{photo.stem}.near" if counts[photo.stem.lower()] == 1 else
-                      f"{photo.stem}_{photo.suffix[1:]}.near") for photo in photos]
+    """The file that each photo's asset is written to: called like the photo, with its kind where several would be
+    called the same."""
+    short, long = [photo.stem for photo in photos], [f"{photo.stem}_{photo.suffix[1:]}" for photo in photos]
+    counts = Counter(name.lower() for name in [*short, *long])
+    return [folder / f"{one if counts[one.lower()] == 1 else other}.near" for one, other in zip(short, long)]
 
 
 def draw_table(made: list[Made]) -> str:

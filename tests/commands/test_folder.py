@@ -49,6 +49,8 @@ def test_none_made_is_a_failure(photos, capsys):
 def test_photos_that_are_called_the_same_have_files_of_their_own():
     targets = folder.name_targets([Path("a.png"), Path("A.jpg"), Path("b.jpg")], Path("out"))
     assert [path.name for path in targets] == ["a_png.near", "A_jpg.near", "b.near"]
+    targets = folder.name_targets([Path("a.jpg"), Path("a.png"), Path("a_jpg.png")], Path("out"))
+    assert [path.name for path in targets] == ["a_jpg.near", "a_png.near", "a_jpg_png.near"]
 
 
 @pytest.mark.parametrize("words, said", [
