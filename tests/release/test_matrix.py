@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release import matrix
+from release import matrix, packing
 from release.shell import Stop
 
 FIRST = matrix.Outcome("4.2.23", "module", "3.11", "Debian, x86_64", "A chip", "abc", "2026-01-01", 7, 0, 1)
@@ -40,6 +40,18 @@ def test_a_run_replaces_its_older_one_in_the_table(documents):
     assert "old" not in text and text.index("4.2.23") < text.index("5.0.1")
     assert "abc" not in text and "5 tests passed, **2 failed** of one" in text
     assert "9 tests passed, 1 skipped; 2026-01-01, abe" in text
+
+
+def test_what_was_run_is_kept_where_a_later_run_breaks_off(documents, tmp_path, monkeypatch):
+    monkeypatch.setattr(matrix, "CACHE", tmp_path)
+    pinned = next(version for version in matrix.MODULES if f"bpy=={version}" in packing.list_pins(("build",)))
+    test = tmp_path / "test_short.py"
+    test.write_text("import os\nif 'SUITE' in os.environ: os._exit(3)\ndef test_a(): pass\n")
+    with pytest.raises(Stop, match="5.2 did not run to their end"):
+        matrix.go_through([pinned], ["5.2"], [str(test), "-p", "no:cacheprovider"])
+    with pytest.raises(Stop, match="did not run"):
+        matrix.go_through([pinned], [], [str(test), "-k", "nothing", "-p", "no:cacheprovider"])
+    assert [(each.blender, each.passed) for each in matrix.read_record()] == [(pinned, 1)]
 
 
 def test_a_readme_without_a_place_for_it_is_said(documents):
