@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -32,12 +33,14 @@ class NearMini:
         # none: the analytic renderer works alone
         self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()
         self._sessions: dict = {}
+        self._loading = Lock()
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
         """One network. inputs: arrays by the names of lab.networks.graphs.ALL[graph].inputs. Returns its outputs."""
         if graph not in self.graphs:
             raise NearError("The embedded model has no part named {graph}.", "Reinstall the add-on.", graph=graph)
-        session = self._sessions.get(graph) or self._load(graph)
+        with self._loading:  # many threads ask at once: one loads it
+            session = self._sessions.get(graph) or self._load(graph)
         typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
                  for k, v in inputs.items()}
         return session.run(None, typed)

@@ -13,6 +13,7 @@ from near_core.lab.datasets.dataset import Dataset
 from near_core.lab.evaluation.metrics import encode
 from near_core.lab.networks import graphs
 from near_core.models.mini.runtime import NearMini
+from near_core.render.parallel import parallel_map
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings
 
@@ -82,3 +83,16 @@ def test_every_frame_is_the_same_in_both_runtimes(dataset, renderers, number):
           f"{(decoded > LIMIT).sum()} pixels over 1", flush=True)
     assert whole.max() <= LIMIT
     assert (decoded > LIMIT).mean() <= RARE
+
+
+def test_a_network_that_many_threads_ask_for_is_loaded_once():
+    loaded = []
+
+    class CountingMini(NearMini):
+        def _load(self, graph):
+            loaded.append(graph)
+            return super()._load(graph)
+
+    model, empty = CountingMini(), {"voxels": np.zeros((1, 104)), "neighbours": np.zeros((1, 27), np.int64)}
+    parallel_map(lambda _: model.run("encoder", **empty), range(8), 8)
+    assert loaded == ["encoder"]
