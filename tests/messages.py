@@ -68,7 +68,7 @@ def list_errors() -> dict[str, set[str]]:
 def describe() -> str:
     """The rows of the page's list."""
     strip = lambda text: re.sub(r"\{(\w+).*?\}", r"*\1*", text).replace("|", r"\|")
-    rows = [f"| {strip(what)} | {' Or: '.join(map(strip, sorted(fixes)))} |"
+    rows = [f"| {strip(what)} | {' Or: '.join(map(strip, sorted(fixes))) or 'The message says.'} |"
             for what, fixes in sorted(list_errors().items())]
     return "\n".join(["| message | what to do |", "|---|---|", *rows]) + "\n"
 
