@@ -112,10 +112,11 @@ def find_origin(ob: bpy.types.Object | None) -> Any:
 
 
 def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.ndarray) -> None:
-    """Has the scene's camera, a new one where there is none, look as a camera in an asset's frame does. asset_matrix:
-    (4, 4) from that frame to the world."""
+    """Has the scene's camera, a new one where there is none or it is linked, look as a camera in an asset's frame does.
+    asset_matrix: (4, 4) from that frame to the world."""
     described = cameras.to_json(view)
-    if scene.camera is None or scene.camera.type != "CAMERA":
+    own = scene.camera
+    if own is None or own.type != "CAMERA" or not (own.is_editable and own.data.is_editable):
         scene.camera = bpy.data.objects.new("Photo", bpy.data.cameras.new("Photo"))
         scene.collection.objects.link(scene.camera)
     matrix = asset_matrix @ np.array(described["matrix_world"])

@@ -68,3 +68,13 @@ def test_hints_are_kept_as_text():
     assert kept.box == given.box and (kept.inside == given.inside).all() and kept.number == 2 and not len(kept.outside)
     assert photo_options.write_hints(Hints()) == "" and photo_options.read_hints("") is None
     assert photo_options.read_hints("{broken") is None
+
+
+def test_a_linked_camera_is_left_alone(tmp_path):
+    scene, path = bpy.context.scene, str(tmp_path / "library.blend")
+    bpy.data.libraries.write(path, {bpy.data.objects.new("Theirs", bpy.data.cameras.new("Theirs"))})
+    with bpy.data.libraries.load(path, link=True) as (_, wanted):
+        wanted.objects = ["Theirs"]
+    (scene.camera,) = wanted.objects
+    origin.view_camera(scene, cameras.orbit(30, 20, 2.2, 35, 64, 64), np.eye(4))
+    assert scene.camera.library is None and np.array_equal(wanted.objects[0].matrix_world, np.eye(4))
