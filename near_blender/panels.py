@@ -265,7 +265,7 @@ def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | No
 
 def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
     """The creation under way: name, progress, the first pictures, Stop."""
-    layout.label(text=creation.name, icon="TIME")
+    layout.label(text=creation.name, icon="TIME", translate=False)
     layout.progress(factor=creation.job.fraction, text=creation.status)
     if creation.icons is not None:
         row = layout.row()
@@ -295,8 +295,8 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():
-        names.label(text=translate(name))
-        values.label(text=value)
+        names.label(text=name)
+        values.label(text=value, translate=False)
     if asset.trusted is not None and 0 < asset.trusted.width < 360:
         layout.operator("near.limit_camera", icon="CON_ROTLIMIT",
                         depress=orbit.find_pivot(context.scene.camera) is not None)
