@@ -9,6 +9,7 @@ import bpy
 
 from . import client, flags, worker_process
 from ._core import ADDON, checkpoints, interpreter
+from .translations import say
 
 
 def get_user_folder(name: str) -> Path:
@@ -65,13 +66,20 @@ def describe_checkpoint(name: str) -> tuple[str, checkpoints.Record | None]:
     folder = get_checkpoint_folder(name)
     record = checkpoints.read_record(folder)
     if record is None:
-        return "Not downloaded", None
+        return say("Not downloaded"), None
     total, there = sum(each.size for each in record.files), checkpoints.count_bytes(folder, record)
     if record.verified and there == total:
-        return "Downloaded and verified", record
+        return say("Downloaded and verified"), record
     if all(checkpoints.size_on_disk(folder, each) == each.size for each in record.files):
-        return "Downloaded, not verified", record
-    return f"Interrupted at {there / 1e9:.2f} of {total / 1e9:.2f} GB", record
+        return say("Downloaded, not verified"), record
+    return say("Interrupted at {there:.2f} of {total:.2f} GB", there=there / 1e9, total=total / 1e9), record
+
+
+def describe_size(record: checkpoints.Record | None) -> str:
+    """How much a checkpoint takes, in words."""
+    if record is None:
+        return say("Size: unknown until the download starts")
+    return say("Size: {size:.2f} GB", size=sum(each.size for each in record.files) / 1e9)
 
 
 def register() -> None:

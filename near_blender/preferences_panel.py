@@ -10,8 +10,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from . import preferences
-from ._core import ADDON, checkpoints, interpreter
+from ._core import ADDON, checkpoints, errors, interpreter
 from .operators import setup, tasks
+from .translations import say, translate
 
 WIDTH = 90  # letters of a line of notes
 
@@ -56,7 +57,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         task = tasks.get_current()
         if task is not None:
             box = layout.box()
-            box.progress(factor=task.job.fraction, text=f"{task.title}: {task.job.phase}")
+            box.progress(factor=task.job.fraction, text=f"{translate(task.title)}: {translate(task.job.phase)}")
             box.operator("near.stop", icon="X").what = "TASK"
         elif tasks.get_outcome() is not None:
             well, text = tasks.get_outcome()
@@ -86,14 +87,14 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
 
     def _draw_checkpoint(self, layout: bpy.types.UILayout, source: checkpoints.Source) -> None:
         state, record = preferences.describe_checkpoint(source.name)
-        size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
         layout.label(text=f"{source.title}: {state}", icon="CHECKMARK" if record and record.verified else "DOT")
         facts = layout.column(align=True)
-        facts.label(text=f"For: {source.use}")
-        facts.label(text=f"Size: {size}")
-        facts.label(text=f"Licence: {source.licence}")
-        facts.label(text=f"Source: {source.page}" + (f", revision {record.revision[:12]}" if record else ""))
-        for line in textwrap.wrap(f"Territory: {source.notes}", WIDTH):
+        facts.label(text=say("For: {use}", use=errors.Message(source.use)))
+        facts.label(text=preferences.describe_size(record))
+        facts.label(text=say("Licence: {licence}", licence=errors.Message(source.licence)))
+        facts.label(text=say("Source: {page}, revision {revision}", page=source.page, revision=record.revision[:12])
+                    if record else say("Source: {page}", page=source.page))
+        for line in textwrap.wrap(say("Territory: {notes}", notes=errors.Message(source.notes)), WIDTH):
             facts.label(text=line)
         row = layout.row(align=True)
         row.operator("near.download_checkpoint", text="Download", icon="IMPORT").name = source.name
@@ -111,7 +112,8 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
 
     def _draw_python(self, layout: bpy.types.UILayout) -> None:
         used, folder = preferences.find_python(), preferences.get_python_folder()
-        layout.label(text="Python for published models: " + (used or "none yet, Blender's own has no torch"),
+        layout.label(text=say("Python for published models: {path}", path=used) if used else
+                     say("Python for published models: none yet, Blender's own has no torch"),
                      icon="CHECKMARK" if used else "DOT")
         layout.prop(self, "python")
         row = layout.row(align=True)

@@ -8,6 +8,8 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
+from ..translations import translate
+
 
 @dataclass(frozen=True)
 class ScenePreset:
@@ -36,7 +38,7 @@ class NEAR_OT_apply_preset(bpy.types.Operator):
 
     @classmethod
     def description(cls, context: bpy.types.Context, properties: Any) -> str:
-        return PRESETS[properties.preset].what
+        return translate(PRESETS[properties.preset].what)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -14,6 +14,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from .. import client, preferences, worker_process
 from .._core import checkpoints, errors, interpreter
 from ..paths import RELATIVE
+from ..translations import say, translate
 from . import tasks
 from .place import report_errors
 
@@ -85,11 +86,13 @@ class NEAR_OT_set_up_python(_Fetching):
     def lines(self) -> list[str]:
         build = interpreter.list_builds()[self.build.lower()]
         download, disk = build.gigabytes
-        packages = f"for {build.title}, with: {', '.join(build.packages)}"
-        return ["A Python environment is made inside the add-on's own folder,", *textwrap.wrap(packages, 64),
-                "and what these need, from the Python Package Index" + (" and pytorch.org." if build.index else "."),
-                f"Roughly {download:g} GB to download, {disk:g} GB on the disk. Licences: BSD, MIT, Apache, HPND.",
-                "It can be stopped, taken up again and removed."]
+        packages = say("For {build}, with: {packages}", build=build.title, packages=", ".join(build.packages))
+        return [say("A Python environment is made inside the add-on's own folder."), *textwrap.wrap(packages, 64),
+                say("These and what they need come from the Python Package Index and pytorch.org.") if build.index else
+                say("These and what they need come from the Python Package Index."),
+                say("Roughly {download:g} GB to download, {disk:g} GB on the disk. Licences: BSD, MIT, Apache, HPND.",
+                    download=download, disk=disk),
+                say("It can be stopped, taken up again and removed.")]
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "build")
@@ -100,14 +103,15 @@ class NEAR_OT_set_up_python(_Fetching):
             _require_consent(self.consent)
             best = interpreter.choose_build().key
             build = self.build.lower() if self.properties.is_property_set("build") else best
-            return tasks.start(self, "Set Up", "set_up_python", _python_is_there, build=build,
+            return tasks.start(self, errors.Message("Set Up"), "set_up_python", _python_is_there, build=build,
                                folder=str(preferences.get_python_folder()))
         return {"CANCELLED"}
 
 
 def _python_is_there(answer: dict[str, Any]) -> str:
     preferences.apply_preferences()
-    return f"Python {answer['python']} with torch {answer['torch'] or 'missing'}, computes on {answer['device']}"
+    return say("Python {version} with torch {torch}, computes on {device}", version=answer["python"],
+               torch=answer["torch"] or errors.Message("missing"), device=answer["device"])
 
 
 class NEAR_OT_check_python(_Operator):
@@ -124,7 +128,7 @@ class NEAR_OT_check_python(_Operator):
             return _python_is_there(answer)
 
         with report_errors(self):
-            return tasks.start(self, "Check Python", "probe_python", done,
+            return tasks.start(self, errors.Message("Check Python"), "probe_python", done,
                                executable=preferences.find_python() or worker_process.find_interpreter())
         return {"CANCELLED"}
 
@@ -144,10 +148,11 @@ class NEAR_OT_remove_python(_Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         def done(answer: dict[str, Any]) -> str:
             preferences.apply_preferences()
-            return "The Python for published models was removed"
+            return say("The Python for published models was removed")
 
         client.use_backend(worker_process.Backend())  # which may be running in it
-        return tasks.start(self, "Remove", "remove", done, folder=str(preferences.get_python_folder()), kind="python")
+        return tasks.start(self, errors.Message("Remove"), "remove", done, folder=str(preferences.get_python_folder()),
+                           kind="python")
 
 
 class NEAR_OT_download_checkpoint(_Fetching):
@@ -160,10 +165,12 @@ class NEAR_OT_download_checkpoint(_Fetching):
     def lines(self) -> list[str]:
         source = checkpoints.find(self.name)
         _, record = preferences.describe_checkpoint(self.name)
-        size = f"{sum(f.size for f in record.files) / 1e9:.2f} GB" if record else "unknown until the download starts"
-        return [f"{source.title} from {checkpoints.find_hub()}/{source.repository}", f"It {source.use}",
-                f"Size: {size}", f"Licence: {source.licence}", *textwrap.wrap(source.notes, 76),
-                "Every file is checked against the hash that the source states."]
+        return [say("{title} from {address}", title=source.title,
+                    address=f"{checkpoints.find_hub()}/{source.repository}"),
+                say("For: {use}", use=errors.Message(source.use)), preferences.describe_size(record),
+                say("Licence: {licence}", licence=errors.Message(source.licence)),
+                *textwrap.wrap(translate(source.notes), 76),
+                say("Every file is checked against the hash that the source states.")]
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
@@ -172,10 +179,10 @@ class NEAR_OT_download_checkpoint(_Fetching):
 
             def done(answer: dict[str, Any]) -> str:
                 preferences.apply_preferences()
-                return f"{title} was downloaded and verified"
+                return say("{title} was downloaded and verified", title=title)
 
-            return tasks.start(self, f"Download of {title}", "fetch_checkpoint", done, name=self.name,
-                               folder=str(preferences.get_checkpoint_folder(self.name)))
+            return tasks.start(self, errors.Message("Download of {title}", title=title), "fetch_checkpoint", done,
+                               name=self.name, folder=str(preferences.get_checkpoint_folder(self.name)))
         return {"CANCELLED"}
 
 
@@ -189,8 +196,8 @@ class NEAR_OT_verify_checkpoint(_Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             title = checkpoints.find(self.name).title
-            return tasks.start(self, f"Check of {title}", "verify_checkpoint",
-                               lambda answer: f"{title} is as published",
+            return tasks.start(self, errors.Message("Check of {title}", title=title), "verify_checkpoint",
+                               lambda answer: say("{title} is as published", title=title),
                                folder=str(preferences.get_checkpoint_folder(self.name)))
         return {"CANCELLED"}
 
@@ -211,9 +218,9 @@ class NEAR_OT_remove_checkpoint(_Operator):
 
             def done(answer: dict[str, Any]) -> str:
                 preferences.apply_preferences()
-                return f"{title} was removed"
+                return say("{title} was removed", title=title)
 
-            return tasks.start(self, "Remove", "remove", done, folder=str(folder), kind="checkpoint")
+            return tasks.start(self, errors.Message("Remove"), "remove", done, folder=str(folder), kind="checkpoint")
         return {"CANCELLED"}
 
 
@@ -239,12 +246,14 @@ class NEAR_OT_use_checkpoint(_Operator):
             if chosen is not None:
                 chosen.checkpoint, chosen.model = folder, "PUBLISHED"
             lacks = answer["lacks"]
-            ready = f"For creating from photos: {lacks}" if lacks else "Photos become such assets, too"
-            return (f"{len(networks)} networks with {sum(n['parameters'] for n in networks) / 1e6:.0f} million "
-                    f"parameters fit; published assets are drawn with them from now on. {ready}")
+            ready = (errors.Message("For creating from photos: {lacks}", lacks=lacks) if lacks else
+                     errors.Message("Photos become such assets, too"))
+            return say("{count} networks with {millions:.0f} million parameters fit; published assets are drawn with "
+                       "them from now on. {ready}", count=len(networks),
+                       millions=sum(n["parameters"] for n in networks) / 1e6, ready=ready)
 
-        return tasks.start(self, "Check of the folder", "check_checkpoint", done, python=preferences.find_python(),
-                           folder=folder, companions=preferences.list_companions())
+        return tasks.start(self, errors.Message("Check of the folder"), "check_checkpoint", done,
+                           python=preferences.find_python(), folder=folder, companions=preferences.list_companions())
 
 
 CLASSES = (NEAR_OT_set_up_python, NEAR_OT_check_python, NEAR_OT_remove_python, NEAR_OT_download_checkpoint,

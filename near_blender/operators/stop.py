@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
+from ..translations import translate
 from . import jobs, tasks
 
 _CURRENT = {"CREATION": jobs.get_current, "TASK": tasks.get_current}
@@ -24,7 +25,7 @@ class NEAR_OT_stop(bpy.types.Operator):
 
     @classmethod
     def description(cls, context: bpy.types.Context, properties: Any) -> str:
-        return next(text for key, _, text in _WHAT if key == properties.what)
+        return translate(next(text for key, _, text in _WHAT if key == properties.what))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         current = _CURRENT[self.what]()

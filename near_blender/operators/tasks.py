@@ -19,7 +19,7 @@ INTERVAL = 0.2  # seconds between looks at the task
 class BackgroundTask:
     """Work under way. done: called on the main thread with the worker's answer; returns the sentence to report."""
 
-    title: str
+    title: errors.Message
     worker: worker_process.WorkerProcess
     job: worker_process.JobHandle
     done: Callable[[dict[str, Any]], str]
@@ -39,8 +39,8 @@ def get_outcome() -> tuple[bool, str] | None:
     return _outcome
 
 
-def start(operator: bpy.types.Operator, title: str, op: str, done: Callable[[dict[str, Any]], str], python: str = "",
-          **fields: Any) -> set[str]:
+def start(operator: bpy.types.Operator, title: errors.Message, op: str, done: Callable[[dict[str, Any]], str],
+          python: str = "", **fields: Any) -> set[str]:
     """Has a worker of its own do `op`; for execute(). Scripts and background mode wait for it."""
     global _current, _outcome
     worker = worker_process.WorkerProcess(worker_process.Backend(python))
@@ -67,7 +67,7 @@ def conclude() -> tuple[bool, str]:
         _outcome = True, task.done(task.job.result())
     except errors.Cancelled:
         _outcome = True, translations.say("{title} stopped; starting it again goes on from there",
-                                          title=errors.Message(task.title))
+                                          title=task.title)
     except errors.NearError as error:
         log.add(str(error))
         _outcome = False, translations.explain(error)
@@ -90,7 +90,7 @@ def is_idle(operator: type[bpy.types.Operator]) -> bool:
     """For poll(): one task at a time."""
     if _current is None:
         return True
-    operator.poll_message_set(translations.say("{title} is under way", title=errors.Message(_current.title)))
+    operator.poll_message_set(translations.say("{title} is under way", title=_current.title))
     return False
 
 

@@ -219,7 +219,7 @@ class Operations:
         try:
             checkpoint.require_creation(structure=True)
         except NearError as error:
-            lacks = str(error)
+            lacks = join(error.what, error.fix)
         return {"networks": networks, "lacks": lacks}
 
     def create_mesh(self, request: Request) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from near_blender import looks, photo_options, preferences_panel, properties, translations
 from near_core import errors
+from near_core.published import checkpoints
 from near_core.worker import protocol
 from tests.messages import list_templates
 
@@ -37,6 +38,7 @@ def list_texts() -> set[str]:
     for group in GROUPS:
         own = {name for kind in group.__mro__ for name in vars(kind).get("__annotations__", {})}
         texts |= of_properties(prop for prop in group.bl_rna.properties if prop.identifier in own)
+    texts |= {text for each in checkpoints.CATALOGUE.values() for text in (each.licence, each.notes, each.use)}
     texts |= {getattr(bpy.types, name).bl_label for name in dir(bpy.types)
               if name.startswith("NEAR") and hasattr(getattr(bpy.types, name), "bl_label")}
     for path in ROOT.rglob("*.py"):
