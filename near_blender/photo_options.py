@@ -82,10 +82,18 @@ _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which 
     ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken")]
 
 
+def _forget(photo: Any, context: Any) -> None:
+    """What was drawn on one photo, and found of it, says nothing of another."""
+    photo.hints = ""
+    if hasattr(photo, "found"):
+        photo.found = ""
+
+
 class NEAR_PG_photo(bpy.types.PropertyGroup):
     """One of several photos of an object."""
 
-    path: StringProperty(name="Photo", subtype="FILE_PATH", options=RELATIVE, description="Picture file")
+    path: StringProperty(
+        name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget, description="Picture file")
     view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH", options=RELATIVE,
@@ -106,7 +114,7 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
 
 class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
     path: StringProperty(
-        name="Photo", subtype="FILE_PATH", options=RELATIVE,
+        name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
         description="The photo that the asset was made from, the first of several")
     photos: CollectionProperty(
         type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")

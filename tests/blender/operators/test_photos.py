@@ -128,3 +128,14 @@ def test_a_meshs_shape_takes_the_colours_of_two_photos(tmp_path):
     assert np.ptp(made.position, 0) == pytest.approx([0.75, 0.25, 1], abs=0.03)
     red, _, blue = made.base_color[made.confidence > 0.7].mean(0)
     assert red > 2 * blue
+
+
+def test_another_photo_has_nothing_drawn_on_it():
+    told = bpy.data.objects.new("Owner", None).near.origin
+    photo = told.photos.add()
+    for each in (told, photo):
+        each.path, each.hints = "/one.png", '{"number": 2}'
+        assert photo_options.read_hints(each.hints).number == 2
+    photo.found = "ANGLES"
+    told.path = photo.path = "/other.png"
+    assert told.hints == photo.hints == photo.found == ""
