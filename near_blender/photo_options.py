@@ -112,16 +112,21 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
                     "was left out")
 
 
-class NEAR_PG_origin(PhotoOptions, bpy.types.PropertyGroup):
+class RefineOption:
+    """A property of what several photos become an asset with."""
+
+    refine: BoolProperty(
+        name="Refine", default=False,
+        description="Change the colours until the photos come back; views between them become a little worse where the "
+                    "shape is wrong")
+
+
+class NEAR_PG_origin(PhotoOptions, RefineOption, bpy.types.PropertyGroup):
     path: StringProperty(
         name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
         description="The photo that the asset was made from, the first of several")
     photos: CollectionProperty(
         type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")
-    refine: BoolProperty(
-        name="Refine", default=False,
-        description="Change the colours until the photos come back; views between them become a little worse where the "
-                    "shape is wrong")
 
 
 PHOTO_NAMES = tuple(NEAR_PG_photo.__annotations__)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, StringProperty
+from bpy.props import CollectionProperty, StringProperty
 from bpy.utils import previews
 
 from .. import client, geometry, photo_options
@@ -22,7 +22,8 @@ _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to 
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
 
 
-class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeOption, bpy.types.Operator):
+class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options.RefineOption, landing.SizeOption,
+                                       bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
@@ -34,10 +35,6 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, landing.SizeO
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the photos tell the shape")
-    refine: BoolProperty(
-        name="Refine", default=False,
-        description="Change the colours until the photos come back; views between them become a little worse where the "
-                    "shape is wrong")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
