@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import bpy
@@ -59,10 +58,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         except errors.NearError as error:
             self.report({"ERROR"}, translations.explain(error))
         except Exception as error:
-            log.add(traceback.format_exc())
-            self.report({"ERROR"}, translations.explain(errors.NearError(
-                "NeAR failed ({kind}: {reason}).", "See the log in Check Setup.", kind=type(error).__name__,
-                reason=error)))
+            self.report({"ERROR"}, translations.explain(log.explain_bug(error)))
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         with exposure.in_the_middle(self, depsgraph) as middle:

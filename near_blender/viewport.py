@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import traceback
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,10 +128,7 @@ class ViewportPicture:
         except errors.NearError as error:
             self._give_up(translations.explain(error))
         except Exception as error:
-            log.add(traceback.format_exc())
-            self._give_up(translations.explain(errors.NearError(
-                "NeAR failed ({kind}: {reason}).", "See the log in Check Setup.", kind=type(error).__name__,
-                reason=error)))
+            self._give_up(translations.explain(log.explain_bug(error)))
 
     def _give_up(self, message: str) -> None:
         """Leaves the picture as it is until something changes."""

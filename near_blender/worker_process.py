@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -296,9 +295,7 @@ class WorkerProcess:
         except errors.NearError as error:  # no room for its arrays
             self._finish(job, error=error)
         except Exception as error:  # a bug of ours; a thread that died of it would leave the job waiting for ever
-            log.add(traceback.format_exc())
-            self._finish(job, error=errors.NearError("NeAR failed ({kind}: {reason}).", "See the log in Check Setup.",
-                                                     kind=type(error).__name__, reason=error))
+            self._finish(job, error=log.explain_bug(error))
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:

@@ -112,12 +112,16 @@ def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes) 
 
 @contextmanager
 def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR") -> Iterator[None]:
-    """Reports a NearError as Blender does; from Python an ERROR arrives as RuntimeError."""
+    """Reports a NearError, or a bug of ours, as Blender does; from Python an ERROR arrives as RuntimeError."""
     try:
         yield
     except errors.NearError as error:
         log.add(str(error))
         operator.report({kind}, translations.explain(error))
+    except errors.Cancelled:
+        raise
+    except Exception as error:
+        operator.report({kind}, translations.explain(log.explain_bug(error)))
 
 
 def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import payload
+from near_blender import log, payload
 from near_blender.operators import transfer
 from near_core import asset as assets
 
@@ -89,3 +89,14 @@ def test_the_sample(ball, tmp_path, monkeypatch):
     lowest = min(vertex.co.z for vertex in bpy.context.object.data.vertices) * bpy.context.object.scale.z
     assert bpy.context.object.location.z + lowest == pytest.approx(3, abs=1e-4), "it stands there"
     assert bpy.context.object.dimensions.x == pytest.approx(0.9 * ball.extent, rel=0.01)
+
+
+def test_a_bug_is_told_in_words(near_file, monkeypatch):
+    def fail(*_):
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(transfer, "place_asset", fail)
+    with pytest.raises(RuntimeError) as told:
+        bpy.ops.near.import_asset(filepath=near_file)
+    assert "NeAR failed (ValueError: no such thing)." in str(told.value) and "Traceback" not in str(told.value)
+    assert "in fail" in log.get_text()
