@@ -177,8 +177,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _leave_out(self, error: errors.NearError) -> None:
         """Tells that the picture goes on without what is ordinary."""
-        self.report({"WARNING"}, say("Ordinary objects are left out. {reason}",
-                                     reason=errors.join(error.what, error.fix)))
+        self.report({"WARNING"}, say("Ordinary objects are left out. {reason}", reason=error))
 
     def _tell_about(self, assets: sync.VisibleAssets, layer: str) -> None:
         if not assets.instances:

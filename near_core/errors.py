@@ -13,7 +13,7 @@ class Message(str):
     """An English sentence that remembers what it was made of, so that it can be said in another language.
 
     template: the sentence with {fields}, constant in the code. values: what the fields hold: numbers, numpy's too,
-    text, or further messages. Where there are none, the template is the sentence as it is.
+    text, or further messages, as of errors. Where there are none, the template is the sentence as it is.
     """
 
     template: str
@@ -31,6 +31,8 @@ class Message(str):
 def _keep(value: Any) -> Any:
     """What a field holds. What another library says of a file may quote the file at length, and a damaged file may hold
     numbers of any length."""
+    if isinstance(value, NearError):
+        return join(value.what, value.fix)
     if isinstance(value, str) or isinstance(value, Number) and (not isinstance(value, int) or abs(value) < 10**30):
         return value
     text = "a number without end" if isinstance(value, Number) else str(value)
