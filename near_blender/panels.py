@@ -316,14 +316,12 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
     options = origin.find_origin(context.object)
     if options is None:
         return
+    for number, photo in enumerate(options.photos):
+        photos.draw_photo(layout, photo, number)
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
     if options.photos:
-        for number, photo in enumerate(options.photos):
-            photos.draw_photo(layout, photo, number)
-        column = layout.column()
-        column.use_property_split = True
         photo_options.draw_options(column, options, (*photo_options.SHAPE, "refine"))
     else:
         column.prop(options, "path")

@@ -93,7 +93,7 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None
     line.prop(photo, "view", text="")
     line.prop(photo, "mask", text="", placeholder="Mask")
     if number is not None and not photo.mask:
-        line.operator("near.correct_matte", text="", icon="BRUSH_DATA").photo = number
+        line.operator("near.correct_matte", text="", icon="BRUSH_DATA", depress=bool(photo.hints)).photo = number
     if photo.view == "ANGLES":
         line = column.row(align=True)
         line.prop(photo, "azimuth")
