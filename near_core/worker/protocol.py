@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import operator
 import os
+import re
 import struct
 import threading
 from dataclasses import fields, is_dataclass
@@ -36,6 +38,7 @@ MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
              NearError)
 MAX_SPARE = 256 * 2**20  # bytes that an array file may be larger than what lies in it
 _ALIGN = 64  # bytes
+_WIDE = re.compile(r"\{[^{}]*:[^{}]*(\{|\d{3})")  # a field of a template that is padded to any width
 
 
 def read_until_start(stream: BinaryIO) -> bytes:
@@ -211,7 +214,7 @@ def _unpack(tree: Any, offsets: list[int], mapped: bytes | mmap.mmap) -> Any:
         if not isinstance(node, dict):
             return node
         if "$array" in node:
-            dtype, shape = np.dtype(node["$array"][0]), node["$array"][1]
+            dtype, shape = np.dtype(node["$array"][0]), [operator.index(size) for size in node["$array"][1]]
             offset, count = next(rest, None), math.prod(shape)
             if dtype.hasobject or min(shape, default=0) < 0 or len(mapped) < count * dtype.itemsize:
                 raise ValueError("an array of what was not sent")
@@ -220,6 +223,8 @@ def _unpack(tree: Any, offsets: list[int], mapped: bytes | mmap.mmap) -> Any:
             return np.frombuffer(mapped, dtype, count, offset).reshape(shape).copy()
         if "$message" in node:
             template, values = walk(node["$message"])
+            if _WIDE.search(template):
+                raise ValueError("a message with a field wider than any of ours")
             return Message(template, **values)
         if "$tuple" in node:
             return tuple(walk(item) for item in node["$tuple"])

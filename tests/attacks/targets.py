@@ -15,7 +15,7 @@ import numpy as np
 from near_core import asset, image, mesh
 from near_core.asset.skin import Skin, SkinMaterial
 from near_core.commands import terminal
-from near_core.errors import NearError
+from near_core.errors import Message, NearError
 from near_core.lab.datasets.dataset import Dataset
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
@@ -191,7 +191,8 @@ def _metas() -> list[bytes]:
 def _messages() -> list[bytes]:
     found = []
     for message in ({"op": "render", "id": 1, "camera": camera.orbit(1, 2, 3, 40, 8, 8), "pair": (1, "two")},
-                    {"event": "done", "id": 1, "passes": {"Combined": np.ones((4, 4, 4), np.float32)}}):
+                    {"event": "done", "id": 1, "passes": {"Combined": np.ones((4, 4, 4), np.float32)}},
+                    {"event": "error", "what": Message("{file} has {count:,} faces.", file=Message("A {0}"), count=9)}):
         with tempfile.TemporaryDirectory() as folder:
             pipe = io.BytesIO()
             (Path(folder) / "deep").mkdir()
