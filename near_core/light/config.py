@@ -39,7 +39,7 @@ class TransportConfig:
     point_rays: int = 32  # of a point between surfels, not traced
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
-    least_cosine: float = 0.1  # between a spot's ray and a skin, below which surfels say what arrives
+    least_cosine: float = 0.1  # of a spot's ray on a skin, below which surfels say what arrives, unless it is round
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
     spot_offsets: tuple[tuple[float, float], ...] = ((0.36, 1.08), (-1.08, 0.36), (-0.36, -1.08), (1.08, -0.36))
@@ -80,7 +80,7 @@ class LampConfig:
     patterns: int = 2  # as many times more points lie along it in wait for rays: neighbours take others of them
     sharp_angle: float = 0.1  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
     sharp_sides: int = 2  # rays along such a lamp's edge
-    least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives
+    least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives, unless it is round
     least_edge: float = 0.03  # share from which surfels around a point differ about a lamp: there is an edge
     lift: float = 0.05  # cells that these rays start above the surface
     strongest: int = 16  # lamps of an asset that are traced; the others become part of its map

@@ -54,7 +54,6 @@ class LampPoints:
                 self.lamp.position.astype(np.float32) - position)), 0)
         return direction, distance, strength
 
-
     @cached_property
     def kernel(self) -> lamps.Emitter:
         """The same as kernels take it."""
