@@ -19,11 +19,13 @@ class RecentResults(Generic[Result]):
     first to end: nothing waits while another thread computes.
     """
 
-    def __init__(self, capacity: float, measure: Callable[[Result], float] = lambda result: 1) -> None:
+    def __init__(self, capacity: float, measure: Callable[[Result], float] = lambda result: 1, beside: float = 1.0
+                 ) -> None:
         """capacity: what the kept results measure together at most; the newest is kept whatever it measures, and so is
         what is held.
-        measure: of one result, a constant; by default results are counted."""
-        self._capacity, self._measure = capacity, measure
+        measure: of one result, a constant; by default results are counted.
+        beside: as much room as this times what is held, there is beside it at least."""
+        self._capacity, self._measure, self._beside = capacity, measure, beside
         self._results: OrderedDict[Hashable, Result] = OrderedDict()
         self._sizes: dict[Hashable, float] = {}
         self._total = 0.0
@@ -60,7 +62,7 @@ class RecentResults(Generic[Result]):
 
     def hold(self, keys: Iterable[Hashable]) -> None:
         """Keeps the results of these keys until others are held, those that come later, too. They count as used now.
-        As much again has room beside them, so that what takes their place does not push itself out."""
+        Others have room beside them, so that what takes their place does not push itself out."""
         with self._lock:
             self._held = frozenset(keys)
             for key in self._held & self._results.keys():
@@ -90,7 +92,7 @@ class RecentResults(Generic[Result]):
         self._shrink()
 
     def _shrink(self) -> None:
-        room = max(self._capacity, 2 * sum(self._sizes.get(key, 0) for key in self._held))
+        room = max(self._capacity, (1 + self._beside) * sum(self._sizes.get(key, 0) for key in self._held))
         while self._total > room:
             # of what may go, the newest stays
             dropped = next((key for key in list(self._results)[:-1] if key not in self._held), None)
@@ -100,10 +102,15 @@ class RecentResults(Generic[Result]):
             self._total -= self._sizes.pop(dropped)
 
 
-def count_bytes(result: Any) -> int:
-    """Bytes of the arrays in a result: an array, or what is made of them, dataclasses and lists."""
+def count_bytes(result: Any, *others: Any) -> int:
+    """Bytes of the arrays in a result, each counted once: an array, or what is made of them, dataclasses and lists.
+    others: what else is counted elsewhere; its arrays are not counted."""
+    elsewhere = _find_arrays(others)
+    return sum(array.nbytes for key, array in _find_arrays(result).items() if key not in elsewhere)
+
+
+def _find_arrays(result: Any) -> dict[int, np.ndarray]:
     if isinstance(result, np.ndarray):
-        return result.nbytes
-    if isinstance(result, (tuple, list)):
-        return sum(map(count_bytes, result))
-    return sum(map(count_bytes, vars(result).values())) if hasattr(result, "__dict__") else 0
+        return {id(result): result}
+    parts = result if isinstance(result, (tuple, list)) else getattr(result, "__dict__", {}).values()
+    return {key: array for part in parts for key, array in _find_arrays(part).items()}

@@ -101,7 +101,8 @@ class InstanceLights:
         """An instance as if nothing stood beside it: what its light depends on, and a function that makes it."""
         standing = around.standing
         place = int(np.searchsorted(standing.rows, number))
-        alone = SeenInstance(number, standing.instances[number], standing.matrices[place], level, 1.0, 0.0)
+        alone = SeenInstance(number, standing.instances[number], standing.matrices[place], level, 1.0, 0.0,
+                             skin=1.0)  # its texels are not seen
         lit = self.shine(alone, around, True, threads)
 
         def make() -> Neighbour:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,19 +44,22 @@ def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), th
 
 
 class PreparedAssets:
-    """Assets made ready, those longest unused forgotten first."""
+    """Assets made ready, those longest unused forgotten first, but none that the last picture showed. What is kept
+    twice is counted once: a surface with what was made ready of it, a grid with the grids."""
 
     def __init__(self, model: runtime.NearMini, splatting: SplattingConfig, config: TransportConfig) -> None:
         self._model, self._splatting, self._transport = model, splatting, config
-        self._surfaces: RecentResults[Surface] = RecentResults(512 * MEGABYTE, count_bytes)
-        self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, count_bytes)
+        self._surfaces: RecentResults[Surface] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, lambda made: count_bytes(
+            made, made.transport.fine and made.transport.fine.grid), beside=0)
         self._dressed: RecentResults[PreparedAsset] = RecentResults(256 * MEGABYTE, lambda made: count_bytes(
             (made.level.surfels, made.shift, made.transport.albedo, made.transport.mirrors)))  # the rest is the asset's
-        self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, count_bytes)
+        self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, lambda made: count_bytes(
+            made, made.position, made.normal), beside=0)  # these are the surfels'
         self._skins: RecentResults[PreparedSkin] = RecentResults(
-            512 * MEGABYTE, lambda made: count_bytes(made) + made.maps.count_level_bytes())
+            512 * MEGABYTE, lambda made: count_bytes(made, made.maps), beside=0)
         self._maps: RecentResults[SkinMaps] = RecentResults(
-            512 * MEGABYTE, lambda made: count_bytes(made) + made.count_level_bytes())
+            512 * MEGABYTE, lambda made: count_bytes(made) + made.count_level_bytes(), beside=0)
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""
@@ -64,10 +68,14 @@ class PreparedAssets:
         self._skins.discard(lambda key: key == asset)
 
     def prepare_all(self, seen: Sequence[SeenInstance], threads: int, progress: Progress) -> None:
-        """Makes what is missing: of a few assets each with all threads, of many each on one."""
-        wanted = {(each.instance.asset.hash, each.level, each.instance.look.material): each for each in seen}
+        """Makes what is missing, and keeps it until another picture is asked for: of a few assets each with all
+        threads, of many each on one."""
+        self._hold(seen)
+        wanted = {(each.instance.asset.hash, each.level, each.skin > 0, each.instance.look.material): each
+                  for each in seen}
         assets: dict[str, list[SeenInstance]] = {}
-        for each in sorted(wanted.values(), key=lambda each: each.level):  # coarser levels are made of finer ones
+        # coarser levels are made of finer ones, and what needs no texels can do with one that has them
+        for each in sorted(wanted.values(), key=lambda each: (each.level, each.skin > 0)):
             assets.setdefault(each.instance.asset.hash, []).append(each)
         if len(assets) >= MANY:
             parallel_map(lambda levels: [self.prepare(each, 1) for each in levels], list(assets.values()), threads,
@@ -76,17 +84,31 @@ class PreparedAssets:
         for number, each in enumerate(wanted.values()):
             self.prepare(each, threads, part(progress, number / len(wanted), (number + 1) / len(wanted)))
 
+    def _hold(self, seen: Sequence[SeenInstance]) -> None:
+        """Nothing of a picture is thrown away while it is drawn, else all of it would be made anew for the next."""
+        assets = {each.instance.asset.hash: each.instance.asset for each in seen}
+        levels = {each.level for each in seen}  # what stands beside others is lit at their levels
+        self._assets.hold(itertools.product(assets, levels, (False, True)))
+        self._grids.hold(itertools.product(assets, levels | {surface.find_traced(level) for level in levels}))
+        self._skins.hold(assets)
+        self._maps.hold(asset.skin.pictures for asset in assets.values() if asset.skin is not None)
+
     def prepare(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
-        """The asset of an instance at its level, in its look."""
+        """The asset of an instance at its level, in its look; without texels where its skin shows what is finer."""
         asset, level, look = seen.instance.asset, seen.level, seen.instance.look.material
+        place, bare = (asset.hash, level), seen.skin > 0 and (asset.hash, level, False) not in self._assets
         progress("Asset", 0.0)
 
         def prepare() -> PreparedAsset:
-            made = self._find_surface(asset, level, part(progress, 0.0, 0.5))
-            return prepare_asset(made, self._transport, threads, part(progress, 0.5, 1.0),
-                                 self._find_grid(asset, made.traced) if level else None)
-        made = self._assets.get_or((asset.hash, level), prepare)
-        return made if look.is_plain else self._dressed.get_or((asset.hash, level, look), lambda: dress(made, look))
+            made = self._find_surface(asset, level, bare, part(progress, 0.0, 0.5))
+            prepared = prepare_asset(made, self._transport, threads, part(progress, 0.5, 1.0),
+                                     self._find_grid(asset, made.traced) if level else None)
+            self._surfaces.discard(lambda key: key == (*place, bare))
+            return prepared
+        made = self._assets.get_or((*place, bare), prepare)
+        if look.is_plain:
+            return made
+        return self._dressed.get_or((*place, bare, look), lambda: dress(made, look))
 
     def find_skin(self, seen: SeenInstance) -> PreparedSkin | None:
         """What draws an instance instead of its surfels."""
@@ -107,15 +129,23 @@ class PreparedAssets:
                 asset.skin.pictures)))
         return self._skins.get_or(asset.hash, prepare)
 
-    def _find_surface(self, asset: NeuralAsset, level: int, progress: Progress) -> Surface:
-        if level == 0:
-            return self._surfaces.get_or((asset.hash, 0), lambda: surface.describe(
-                asset, self._model, self._splatting, progress))
-        return self._surfaces.get_or((asset.hash, level), lambda: surface.coarsen(
-            self._find_surface(asset, level - 1, progress), self._splatting))
+    def _find_surface(self, asset: NeuralAsset, level: int, bare: bool, progress: Progress) -> Surface:
+        """The surface at a level; bare: it may lack texels."""
+        keys = [(asset.hash, level, each) for each in ((False, True) if bare else (False,))]
+        for kept, key in itertools.product((self._assets, self._surfaces), keys):
+            try:
+                return kept[key]
+            except KeyError:
+                continue
+
+        def make() -> Surface:
+            if level == 0:
+                return surface.describe(asset, self._model, self._splatting, progress, bare)
+            return surface.coarsen(self._find_surface(asset, level - 1, True, progress), self._splatting, bare)
+        return self._surfaces.get_or(keys[-1], make)
 
     def _find_grid(self, asset: NeuralAsset, level: int) -> grid.Grid:
         def build() -> grid.Grid:
-            found = self._find_surface(asset, level, silent).level
+            found = self._find_surface(asset, level, True, silent).level
             return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
         return self._grids.get_or((asset.hash, level), build)

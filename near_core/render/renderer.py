@@ -205,7 +205,8 @@ class Renderer:
                     progress: Progress) -> LitInstance:
         lit = self._lights.shine(seen, around, settings.quality == "final", threads, progress)
         made, matrix, instance = lit.asset, seen.matrix, seen.instance
-        placed = self._placed.get_or((instance.asset.hash, seen.level, matrix.tobytes()), lambda: splatting.place(
+        key = instance.asset.hash, seen.level, made.texels is None, matrix.tobytes()
+        placed = self._placed.get_or(key, lambda: splatting.place(
             made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
         return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
