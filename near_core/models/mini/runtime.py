@@ -33,6 +33,7 @@ class NearMini:
         # none: the analytic renderer works alone
         self.graphs: tuple[str, ...] = tuple(described["graphs"]) if runs else ()
         self._sessions: dict = {}
+        self._options: dict = {}  # of runs
         self._loading = Lock()
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -43,7 +44,8 @@ class NearMini:
             session = self._sessions.get(graph) or self._load(graph)
         typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
                  for k, v in inputs.items()}
-        return session.run(None, typed)
+        # an output of onnxruntime's own would keep alive all that it took to compute it
+        return [output.copy() for output in session.run(None, typed, self._options.get(graph))]
 
     def _load(self, graph: str):
         try:
@@ -54,9 +56,13 @@ class NearMini:
         # the lighting decoder is asked by several threads at once, each with few rows
         options.intra_op_num_threads = 1 if graph == "lad" else self.threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False  # no two inputs have the same size
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(str(self.folder / f"{graph}.onnx"), options,
                                                providers=["CPUExecutionProvider"])
+        if graph != "lad":  # which is asked for little, often; the others hand back what they took
+            self._options[graph] = onnxruntime.RunOptions()
+            self._options[graph].add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._sessions[graph] = session
         return session
 
