@@ -38,6 +38,11 @@ class RecentResults(Generic[Result]):
     def __contains__(self, key: Hashable) -> bool:
         return key in self._results
 
+    @property
+    def size(self) -> float:
+        """What the kept results measure together."""
+        return self._total
+
     def __getitem__(self, key: Hashable) -> Result:
         """The result of a key, which counts as used now. Raises KeyError where it is not kept."""
         with self._lock:

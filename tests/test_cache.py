@@ -2,9 +2,10 @@
 
 import threading
 
+import numpy as np
 import pytest
 
-from near_core.cache import RecentResults
+from near_core.cache import RecentResults, count_bytes
 
 
 def test_what_was_not_asked_for_the_longest_is_dropped():
@@ -44,6 +45,19 @@ def test_what_is_held_stays_and_makes_room_for_what_follows():
     assert [key in cache for key in "abcde"] == [True, True, False, True, True]
     cache.hold("")
     assert len(cache) == 1 and "e" in cache
+
+
+def test_there_may_be_no_room_beside_what_is_held():
+    cache = RecentResults(100, len, beside=0)
+    cache.hold("ab")
+    for key in "cab":
+        cache.put(key, bytes(90))
+    assert [key in cache for key in "abc"] == [True, True, False] and cache.size == 180
+
+
+def test_what_is_shared_is_counted_once():
+    shared, own = np.zeros(100, np.uint8), np.zeros(7, np.uint8)
+    assert count_bytes([shared, (shared, own)]) == 107 and count_bytes([shared, own], [shared]) == 7
 
 
 def test_what_fails_is_not_kept():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .._kernels import grid
 from ..asset import NeuralAsset
@@ -132,7 +133,8 @@ class PreparedAssets:
     def _find_surface(self, asset: NeuralAsset, level: int, bare: bool, progress: Progress) -> Surface:
         """The surface at a level; bare: it may lack texels."""
         keys = [(asset.hash, level, each) for each in ((False, True) if bare else (False,))]
-        for kept, key in itertools.product((self._assets, self._surfaces), keys):
+        places: tuple[RecentResults[Any], ...] = self._assets, self._surfaces
+        for kept, key in itertools.product(places, keys):
             try:
                 return kept[key]
             except KeyError:
