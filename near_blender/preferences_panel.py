@@ -130,7 +130,7 @@ def _draw_setup(layout: bpy.types.UILayout) -> None:
     row.operator("near.copy_setup", icon="COPYDOWN")
     found = layout.column(align=True)
     for well, text in setup.list_findings():
-        found.label(text=text, icon="CHECKMARK" if well else "ERROR")
+        found.label(text=translate(text), icon="CHECKMARK" if well else "ERROR")
     notes = layout.column(align=True)
     notes.label(text="Threads: as many as Render Properties > Performance > Threads says", icon="INFO")
     notes.operator("wm.path_open", text="Open Cache Folder", icon="FILE_FOLDER").filepath = str(get_cache_folder())

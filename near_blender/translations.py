@@ -2,7 +2,8 @@
 
 Blender asks by itself for the names and descriptions of operators, properties, panels and enum items, for texts of
 layouts and for the reasons of grey buttons. Sentences with names and numbers in them are near_core's messages: their
-templates are in the table, and the fields are filled after translation. The log and the command line stay English.
+templates are in the table, and the fields are filled after translation. The log, reports that are sent to developers,
+and the command line stay English.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from .. import client, log, payload
 from .._core import ADDON, camera, environment, errors, image, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
+from ..translations import translate
 from . import jobs
 from .transfer import SAMPLE
 
@@ -21,7 +22,7 @@ SIZE = 128  # pixels of the picture that is drawn
 ALIKE = 40.0  # dB; pictures nearer than this look the same
 PICTURE = SAMPLE.with_name("setup.png")  # by draw_sample and image.write_png, where the tests are green
 
-Line = tuple[bool, str]  # whether it is well, and one sentence
+Line = tuple[bool, errors.Message]  # whether it is well, and one sentence
 
 _lines: list[Line] = []
 
@@ -33,33 +34,37 @@ def list_findings() -> list[Line]:
 
 def check_setup() -> Iterator[Line]:
     """One line after the other; a line that fails does not stop the next."""
-    yield True, f"Blender {bpy.app.version_string}, Python {platform.python_version()}, {platform.platform()}"
+    yield True, errors.Message("Blender {blender}, Python {python}, {system}", blender=bpy.app.version_string,
+                               python=platform.python_version(), system=platform.platform())
     for step in (_check_kernels, _check_worker, _check_creation, _check_picture):
         try:
             yield from step()
         except errors.NearError as error:
-            yield False, str(error)
+            yield False, errors.join(error.what, error.fix)
         except Exception as error:  # this is where people look when something is broken: show whatever it is
-            yield False, f"{type(error).__name__}: {error}"
+            yield False, errors.Message("{kind}: {reason}", kind=type(error).__name__, reason=error)
 
 
 def _check_kernels() -> Iterator[Line]:
     library = importlib.import_module(f"{ADDON}.kernels.library" if ADDON != "near_blender" else "kernels.library")
-    yield True, f"Kernels for {library.this_platform()} ({library.isa()})"
+    yield True, errors.Message("Kernels for {system} ({set})", system=library.this_platform(), set=library.isa())
 
 
 def _check_worker() -> Iterator[Line]:
     start = time.perf_counter()
     hello = client.get_worker().check()
-    yield True, (f"Worker {hello['version']} ready in {time.perf_counter() - start:.1f} s: "
-                 f"Python {hello['python']}, numpy {hello['numpy']}")
+    yield True, errors.Message("Worker {version} ready in {seconds:.1f} s: Python {python}, numpy {numpy}",
+                               version=hello["version"], seconds=time.perf_counter() - start, python=hello["python"],
+                               numpy=hello["numpy"])
     chosen = client.get_worker().backend.model
     if chosen:
-        yield bool(hello["torch"]), f"Published model in use, torch {hello['torch'] or 'is missing'}"
+        yield bool(hello["torch"]), errors.Message("Published model in use, torch: {torch}",
+                                                   torch=hello["torch"] or errors.Message("missing"))
     if hello["onnxruntime_problem"]:
-        yield False, f"onnxruntime cannot be used: {hello['onnxruntime_problem']}"
+        yield False, errors.Message("onnxruntime cannot be used: {reason}", reason=hello["onnxruntime_problem"])
     else:
-        yield True, f"onnxruntime {hello['onnxruntime']} ({', '.join(hello['providers'])})"
+        yield True, errors.Message("onnxruntime {version} ({providers})", version=hello["onnxruntime"],
+                                   providers=", ".join(hello["providers"]))
 
 
 def _check_creation() -> Iterator[Line]:
@@ -69,24 +74,27 @@ def _check_creation() -> Iterator[Line]:
     mesh = meshes.Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
     data = client.create_from_mesh(mesh, name="Setup", normalize=True).result()["asset"].tobytes()
     voxels = len(assets.from_bytes(data).coords)
-    yield True, f"An asset of {voxels:,} voxels created in {time.perf_counter() - start:.1f} s"
+    yield True, errors.Message("An asset of {voxels:,} voxels created in {seconds:.1f} s", voxels=voxels,
+                               seconds=time.perf_counter() - start)
 
 
 def _check_picture() -> Iterator[Line]:
     """Draws the sample and compares it with the picture that comes with it."""
     if not SAMPLE.is_file() or not PICTURE.is_file():
-        yield False, "The sample that comes with NeAR is missing: install the extension again"
+        yield False, errors.Message("The sample that comes with NeAR is missing: install the extension again")
         return
     start = time.perf_counter()
     drawn, model = draw_sample()
     seconds = time.perf_counter() - start
     off = image.srgb_encode(np.clip(drawn, 0, 1)) - image.srgb_encode(image.read(PICTURE)[..., :3])
     psnr = float(-10 * np.log10(max(float((off**2).mean()), 1e-10)))
-    said = f"A picture of {SIZE} x {SIZE} pixels in {seconds:.1f} s, {psnr:.0f} dB from the one that comes with NeAR"
+    said = errors.Message("A picture of {size} x {size} pixels in {seconds:.1f} s, {psnr:.0f} dB from the one that "
+                          "comes with NeAR", size=SIZE, seconds=seconds, psnr=psnr)
     if psnr >= ALIKE:
-        yield True, f"{said}: it looks the same"
+        yield True, errors.Message("{said}: it looks the same", said=said)
     else:
-        yield False, f"{said}: it looks different. Update the drivers and the extension, and send this report ({model})"
+        yield False, errors.Message("{said}: it looks different. Update the drivers and the extension, and send this "
+                                    "report ({model})", said=said, model=model)
 
 
 def draw_sample() -> tuple[np.ndarray, str]:
@@ -120,7 +128,7 @@ class NEAR_OT_check_setup(bpy.types.Operator):
         _lines.clear()
         for well, text in check_setup():
             _lines.append((well, text))
-            self.report({"INFO"} if well else {"WARNING"}, text)
+            self.report({"INFO"} if well else {"WARNING"}, translate(text))
         return {"FINISHED"}
 
 

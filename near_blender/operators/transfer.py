@@ -96,7 +96,7 @@ def read_asset(path: Path) -> tuple[bytes, assets.NeuralAsset]:
     """The bytes of a .near file and the asset they are; a published .npz is turned into one. Raises NearError."""
     if path.suffix.lower() not in (".near", ".npz"):
         raise errors.NearError("{file} is not a neural asset.", "Choose a .near or .npz file.",
-                               file=path.name or "Nothing")
+                               file=path.name or errors.Message("Nothing"))
     asset = assets.load(path)
     return (path.read_bytes() if path.suffix.lower() == ".near" else assets.to_bytes(asset)), asset
 
