@@ -102,6 +102,8 @@ class PreparedAssets:
 
         def prepare() -> PreparedAsset:
             made = self._find_surface(asset, level, bare, part(progress, 0.0, 0.5))
+            if isinstance(made, PreparedAsset):  # another thread was quicker
+                return made
             prepared = prepare_asset(made, self._transport, threads, part(progress, 0.5, 1.0),
                                      self._find_grid(asset, made.traced) if level else None)
             self._surfaces.discard(lambda key: key == (*place, bare))

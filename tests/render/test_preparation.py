@@ -67,3 +67,13 @@ def test_texels_are_made_where_they_are_seen(keg):
     assert bare.texels is None and len(whole.texels) == len(keg.surfels)
     assert kept.prepare(see(keg, 1)) is whole  # nothing is kept twice from then on
     assert (bare.transport.links.weight == whole.transport.links.weight).all()
+
+
+def test_what_another_thread_has_made_meanwhile_is_taken(keg):
+    kept, others = PreparedAssets(NearMini(), SplattingConfig(), TransportConfig()), []
+
+    def report(phase, fraction):  # between the question whether it is there and the answer
+        if not others:
+            others.append(kept.prepare(see(keg, 2, skin=0.0)))
+
+    assert kept.prepare(see(keg, 2), 1, report) is others[0]
