@@ -6,5 +6,6 @@ from typing import Any
 
 import bpy
 
+_KNOWN = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
 # an option of path properties; Blender since 4.5 marks such paths as mistakes where it is missing, older ones lack it
-RELATIVE: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+RELATIVE: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if _KNOWN else set()

@@ -3,16 +3,16 @@
 import bpy
 import pytest
 
-from near_blender import photo_options
+from near_blender import paths, photo_options
 
 FROM_OPERATORS = {"NEAR_OT_fit_pose"}  # nobody else names its path
 
 
-@pytest.mark.skipif(bpy.app.version < (4, 5, 0), reason="Blender does not tell them apart")
+@pytest.mark.skipif(not paths.RELATIVE, reason="Blender does not tell them apart")
 def test_every_path_may_be_relative():
     kinds = [getattr(bpy.ops.near, name).get_rna_type() for name in dir(bpy.ops.near)]
     kinds += [kind.bl_rna for kind in photo_options.CLASSES]
-    paths = {(kind.identifier, prop.identifier): prop.is_path_supports_blend_relative for kind in kinds
+    found = {(kind.identifier, prop.identifier): prop.is_path_supports_blend_relative for kind in kinds
              for prop in kind.properties if prop.type == "STRING" and prop.subtype in ("FILE_PATH", "DIR_PATH")
              and kind.identifier not in FROM_OPERATORS}
-    assert len(paths) > 10 and not [path for path, taken in paths.items() if not taken]
+    assert len(found) > 10 and not [path for path, taken in found.items() if not taken]
