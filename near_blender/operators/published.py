@@ -86,7 +86,8 @@ class NEAR_OT_set_up_python(_Fetching):
     def lines(self) -> list[str]:
         build = interpreter.list_builds()[self.build.lower()]
         download, disk = build.gigabytes
-        packages = say("For {build}, with: {packages}", build=build.title, packages=", ".join(build.packages))
+        packages = say("Build: {build}, with {packages}", build=errors.Message(build.title),
+                       packages=", ".join(build.packages))
         return [say("A Python environment is made inside the add-on's own folder."), *textwrap.wrap(packages, 64),
                 say("These and what they need come from the Python Package Index and pytorch.org.") if build.index else
                 say("These and what they need come from the Python Package Index."),
