@@ -33,7 +33,7 @@ PLACES: dict[str, list[tuple[Any, str]]] = {
     "reflections": [(specular, "trace_specular"), (specular, "reflect"), (points, "mirror_asset"),
                     (smooth, "smooth")],
     "lighting decoder": [(runtime.NearMini, "run"), (terms, "gather_decoder_inputs")],
-    "shading": [(terms, "shade"), (principled, "evaluate"), (points, "shade_points"), (skin, "describe_points")],
+    "shading": [(terms, "shade"), (principled, "evaluate"), (points, "shade_points"), (strips, "describe_points")],
     "projection": [(splatting, "place"), (splatting, "face"), (splatting, "select"), (splatting, "project")],
     "rasterizing": [(splat, "rasterize"), (splat, "sum_contributions"), (triangles, "cover"),
                     (triangles, "find_points"), (triangles, "resolve"), (skin.PreparedSkin, "find_feet"),
