@@ -22,10 +22,11 @@ READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
 def list_photos(folder: Path) -> list[Path]:
-    """The pictures of a folder by name, with those that `read` tells to convert. Raises NearError where it has none or
-    cannot be read."""
+    """The pictures of a folder by name, with those that `read` tells to convert, but none that are hidden. Raises
+    NearError where it has none or cannot be read."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE + CONVERTED)
+        found = sorted(path for path in folder.iterdir()
+                       if path.suffix.lower() in READABLE + CONVERTED and not path.name.startswith("."))
     except OSError as error:
         raise NearError("{folder} could not be read ({reason}).", "Choose another folder.", folder=folder.name,
                         reason=error.strerror) from error

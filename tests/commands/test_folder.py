@@ -25,6 +25,7 @@ def photos(tmp_path) -> Path:
     save_disc(tmp_path / "a.png", 0.9)
     (tmp_path / "b.png").write_bytes(b"no picture")
     (tmp_path / "notes.txt").write_text("not a photo")
+    (tmp_path / "._a.png").write_bytes(b"what macOS puts beside a file")
     return tmp_path
 
 
