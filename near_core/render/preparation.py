@@ -50,7 +50,7 @@ class PreparedAssets:
 
     def __init__(self, model: runtime.NearMini, splatting: SplattingConfig, config: TransportConfig) -> None:
         self._model, self._splatting, self._transport = model, splatting, config
-        self._surfaces: RecentResults[Surface] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._surfaces: RecentResults[Surface] = RecentResults(128 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, lambda made: count_bytes(
             made, made.transport.fine and made.transport.fine.grid), beside=0)
         self._dressed: RecentResults[PreparedAsset] = RecentResults(256 * MEGABYTE, lambda made: count_bytes(
