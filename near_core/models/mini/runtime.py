@@ -37,15 +37,24 @@ class NearMini:
         self._loading = Lock()
 
     def run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        """One network. inputs: arrays by the names of lab.networks.graphs.ALL[graph].inputs. Returns its outputs."""
+        """One network. inputs: arrays by the names of lab.networks.graphs.ALL[graph].inputs. Returns its outputs.
+
+        Raises MemoryError where there is too little.
+        """
         if graph not in self.graphs:
             raise NearError("The embedded model has no part named {graph}.", "Reinstall the add-on.", graph=graph)
         with self._loading:  # many threads ask at once: one loads it
             session = self._sessions.get(graph) or self._load(graph)
         typed = {k: np.ascontiguousarray(v, np.int64 if v.dtype.kind in "iu" else np.float32)
                  for k, v in inputs.items()}
+        try:
+            made = session.run(None, typed, self._options.get(graph))
+        except Exception as error:  # onnxruntime tells of memory in words alone
+            if "allocate memory" in str(error) or "bad_alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
         # an output of onnxruntime's own would keep alive all that it took to compute it
-        return [output.copy() for output in session.run(None, typed, self._options.get(graph))]
+        return [output.copy() for output in made]
 
     def _load(self, graph: str):
         try:
