@@ -16,6 +16,7 @@ from .config import SplattingConfig
 from .skin_maps import SkinMaps
 
 TAPS = 4  # looks at a map along an oblique pixel
+_SIDES = np.float32([-1, 1])  # of a triangle: behind, in front
 
 
 class PreparedSkin:
@@ -68,7 +69,7 @@ class PreparedSkin:
         share /= np.maximum(share.sum(0), 1e-30)
         along = share[1, :, None] * edge1 + share[2, :, None] * edge2
         normal = self.normal[points.row]
-        normal = normal * np.where(np.einsum("kc,kc->k", normal, points.normal) < 0, -1, 1)[:, None]
+        normal = normal * np.where(np.einsum("kc,kc->k", normal, points.normal) < 0, *_SIDES)[:, None]
         position = np.asarray(corner + along, np.float32)
 
         def find_rise() -> np.ndarray:
@@ -78,7 +79,7 @@ class PreparedSkin:
             faces = self.skin.faces[points.row]
             for number, part in enumerate(share):
                 smooth = self.skin.normal[faces[:, number]]
-                smooth = smooth * np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, -1, 1)[:, None]
+                smooth = smooth * np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, *_SIDES)[:, None]
                 away = position - self.skin.vertices[faces[:, number]]
                 rise -= (part * np.minimum(np.einsum("kc,kc->k", away, smooth), 0))[:, None] * smooth
             return rise
