@@ -97,6 +97,8 @@ def test_feet_lie_on_the_skin():
     shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
                 cameras.orbit(20, 50, 2, 40, 64, 64), 5)
+    leaves, _ = seen[0].feet().leave(np.array([0]), np.float32([[0, 0, 1]]), np.float32([1e-3]))
+    assert leaves.dtype == np.float32, "as kernels take it"
     feet, points = seen[0].feet().position, seen[0].points.position
     assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
     assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
