@@ -16,7 +16,6 @@ from .config import SplattingConfig
 from .skin_maps import SkinMaps
 
 TAPS = 4  # looks at a map along an oblique pixel
-_SIDES = np.float32([-1, 1])  # of a triangle: behind, in front
 
 
 class PreparedSkin:
@@ -68,8 +67,7 @@ class PreparedSkin:
         share = np.maximum([1 - v - w, v, w], 0)
         share /= np.maximum(share.sum(0), 1e-30)
         along = share[1, :, None] * edge1 + share[2, :, None] * edge2
-        normal = self.normal[points.row]
-        normal = normal * np.where(np.einsum("kc,kc->k", normal, points.normal) < 0, *_SIDES)[:, None]
+        normal = _turn_towards(points.normal, self.normal[points.row])
         position = np.asarray(corner + along, np.float32)
 
         def find_rise() -> np.ndarray:
@@ -78,8 +76,7 @@ class PreparedSkin:
                 return rise
             faces = self.skin.faces[points.row]
             for number, part in enumerate(share):
-                smooth = self.skin.normal[faces[:, number]]
-                smooth = smooth * np.where(np.einsum("kc,kc->k", smooth, points.normal) < 0, *_SIDES)[:, None]
+                smooth = _turn_towards(points.normal, self.skin.normal[faces[:, number]])
                 away = position - self.skin.vertices[faces[:, number]]
                 rise -= (part * np.minimum(np.einsum("kc,kc->k", away, smooth), 0))[:, None] * smooth
             return rise
@@ -195,3 +192,8 @@ def _bend(normal: np.ndarray, tangents: np.ndarray, turned: np.ndarray, values: 
     frame /= np.maximum(np.sqrt((frame * frame).sum(2, keepdims=True)), 1e-30)
     bent = scale * np.einsum("kij,ki->kj", frame, values[:, :2]) + outward * values[:, 2:]
     return unit(bent) * (turned * length)[:, None]
+
+
+def _turn_towards(side: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Normals (K, 3) float32 on the side that others (K, 3) are on."""
+    return np.where(np.einsum("kc,kc->k", normal, side)[:, None] < 0, -normal, normal)
