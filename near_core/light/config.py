@@ -47,7 +47,6 @@ class TransportConfig:
     spot_edge: float = 0.02  # by which one ray and the surfels around may differ and still agree
     lift: float = 0.02  # cells that such a ray starts above the skin at least
     pixel_lift: float = 0.02  # pixels that it does
-    least_blocked: float = 0.01  # share of the lobe that surfels see blocked, from which a point traces its own
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
     hidden: float = 0.9  # by how much less a surfel that lies inside of something counts for points around it
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees

@@ -48,14 +48,13 @@ class Neighbourhood:
 class _Told:
     """Columns of Neighbourhood.told."""
 
-    OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map
+    OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map; the first two without spots
     VISIBILITY = 9
     LAMPS_BOUNCED = slice(10, 13)  # irradiance
     # of surfels that are shaded for the camera, 0 for the others
     SHADED = 13  # 1
-    BLOCKED = 14  # the share of the lobe that the asset hides
-    AMONG = slice(15, 21)  # what is reflected of the asset in the light of lamps, for F0 and F90
-    OTHER = 21
+    AMONG = slice(14, 20)  # what is reflected of the asset in the light of lamps, for F0 and F90
+    OTHER = 20
 
 
 def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[np.ndarray | None],
@@ -67,7 +66,7 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[
     arrives += [] if lamps is None else [lamps.lit]
     told = np.zeros((len(surfels), _Told.OTHER + sum(each.shape[1] for each in arrives)
                      + (other[0].shape[1] if other else 0)), np.float32)
-    told[:, _Told.OPEN], told[:, _Told.DIRECT] = illumination.open, illumination.direct
+    told[:, _Told.OPEN], told[:, _Told.DIRECT] = _leave_out_spots(lit)
     told[:, _Told.BOUNCED], told[:, _Told.VISIBILITY] = illumination.bounced, illumination.visibility
     if lamps is not None:
         told[:, _Told.LAMPS_BOUNCED] = lamps.bounced
@@ -76,7 +75,7 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[
         told[:, end:end + share.shape[1]] = share
         end += share.shape[1]
     for part, own, more in zip(shaded, among, other):
-        told[part.index, _Told.SHADED], told[part.index, _Told.BLOCKED] = 1, part.blocked
+        told[part.index, _Told.SHADED] = 1
         if own is not None:
             told[part.index, _Told.AMONG] = own.reshape(-1, 6)
         told[part.index, end:] = more
@@ -90,17 +89,27 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[
     return Neighbourhood(told, share, usual)
 
 
+def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
+    """Illumination.open and .direct without the spots of the map, whose cosine is each point's own."""
+    light, illumination = lit.light, lit.illumination
+    if illumination.lit is None:
+        return illumination.open, illumination.direct
+    turn = light.asset_to_map(lit.rotation).T.astype(np.float32)
+    towards, weight = light.suns[-light.spots:], light.sun_weight[-light.spots:]
+    cosine = np.maximum(lit.transport.surfels.shading_normal @ turn @ towards.T, 0)
+    return (np.maximum(illumination.open - cosine @ weight, 0),
+            np.maximum(illumination.direct - (cosine * illumination.lit) @ weight, 0))
+
+
 @dataclass(frozen=True, eq=False)
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
-    mirroring: (K,) bool, those in whose lobe the asset itself may be. size: (K,) float32, a pixel's edge at each, asset
-    units. feet: finds where they touch the skin."""
+    size: (K,) float32, a pixel's edge at each, asset units. feet: finds where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
-    mirroring: np.ndarray
     size: np.ndarray
     feet: Callable[[], Feet]
 
@@ -111,9 +120,9 @@ def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarr
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
                       radius=lit.transport.config.blend_radius, threads=1)
     told[told[:, _Told.SHADED] <= 0] += around.usual  # none of those around is shaded
-    told[:, _Told.BLOCKED:_Told.OTHER] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
+    told[:, _Told.AMONG] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
     told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    return MetPoints(points, view, told, told[:, _Told.BLOCKED] > lit.transport.config.least_blocked, size, feet)
+    return MetPoints(points, view, told, size, feet)
 
 
 def _find_columns(lit: LitSurface) -> tuple[int, int]:
@@ -127,21 +136,18 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
-    for its neighbours. Traced where the surfels around say that there is any.
+    for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light.
     """
-    light, config, rows = lit.light, lit.transport.config, np.flatnonzero(met.mirroring)
-    made = np.zeros((len(met.points), 7), np.float32)
-    if len(rows):
-        part, layer = met.points.take(rows), light.choose("base", lit.matrix)
-        opened, traced, blocked = specular.trace_specular(
-            lit.transport.traced, key[rows], np.ascontiguousarray(met.view[rows]), part.shading_normal, part.roughness,
-            lit.transport.spread(lit.illumination.radiosity), layer.far,
-            light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
-            mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
-            points=(part.position, part.normal), threads=1)
-        made[rows, :6] = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
-        made[rows, 6] = blocked
-    return made
+    light, config, points = lit.light, lit.transport.config, met.points
+    layer = light.choose("base", lit.matrix)
+    opened, traced, blocked = specular.trace_specular(
+        lit.transport.traced, key, np.ascontiguousarray(met.view), points.shading_normal, points.roughness,
+        lit.transport.spread(lit.illumination.radiosity), layer.far,
+        light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
+        mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
+        points=(points.position, points.normal), threads=1)
+    own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
+    return np.concatenate([own, blocked[:, None]], 1, dtype=np.float32)
 
 
 def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
@@ -154,7 +160,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     points, view, told = met.points, met.view, met.told
     spots, lamps = _find_columns(lit)
     arrives = _sharpen(lit, met, told[:, _Told.OTHER:spots])
-    irradiance = _find_irradiance(lit, points, told, arrives - told[:, _Told.OTHER:spots])
+    irradiance = _find_irradiance(lit, points, told, arrives)
     opened, glare = _reflect_map(lit, points, view, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
     specular = np.stack([opened + glare[0], np.maximum(own + opened * (1 - blocked)[:, None, None], 0) + glare[1]], 1)
@@ -201,18 +207,18 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     return made
 
 
-def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Of the whole map, of what is seen of it, bounced. (K, 3, 3). more: (K, P), what of its spots arrives beyond what
-    the surfels around say."""
-    turn = lit.light.asset_to_map(lit.rotation).T.astype(np.float32)
-    whole = lit.light.find_irradiance(points.shading_normal @ turn)
+def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives: np.ndarray) -> np.ndarray:
+    """Of the whole map, of what is seen of it, bounced. (K, 3, 3). arrives: (K, P), how much of each spot does."""
+    light, spots = lit.light, arrives.shape[1]
+    normal = points.shading_normal @ light.asset_to_map(lit.rotation).T.astype(np.float32)
+    whole = opened = light.find_irradiance(normal)
+    direct = np.zeros_like(whole)
+    if spots:
+        cosine, weight = np.maximum(normal @ light.suns[-spots:].T, 0), light.sun_weight[-spots:]
+        opened, direct = np.maximum(whole - cosine @ weight, 0), (arrives * cosine) @ weight
     # a bent normal sees more or less of the sky than the surfels around do in the mean
-    bend = np.clip(whole / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    direct = told[:, _Told.DIRECT] * bend
-    if more.any():
-        cosine = np.maximum((points.shading_normal @ turn) @ lit.light.suns[-more.shape[1]:].T, 0)
-        direct = np.clip(direct + (more * cosine) @ lit.light.sun_weight[-more.shape[1]:], 0, whole)
-    return np.stack([whole, direct, told[:, _Told.BOUNCED]], 1)
+    bend = np.clip(opened / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
+    return np.stack([whole, np.minimum(direct + told[:, _Told.DIRECT] * bend, whole), told[:, _Told.BOUNCED]], 1)
 
 
 def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:

@@ -177,12 +177,11 @@ class _Piece:
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
         """What its points mirror of the asset, (K, 7), without the noise of their few rays."""
-        wanted, camera = np.concatenate([each.mirroring for each in met]), self.strip.camera
-        if not wanted.any():
+        if not mirrored.any():
             return mirrored
-        points = concatenate([each.points for each in met])
+        points, camera = concatenate([each.points for each in met]), self.strip.camera
         return smooth.smooth(mirrored, self.points.pixel, points.position, points.normal, points.shading_normal,
-                             points.roughness, self.size, wanted, camera.width, camera.height,
+                             points.roughness, self.size, np.ones(len(mirrored), bool), camera.width, camera.height,
                              reach=self.strip.config.smooth_reach, threads=threads)
 
     def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray) -> None:

@@ -29,7 +29,7 @@ def encoded(picture: np.ndarray) -> bytes:
 def meet(surfels, to_camera, key, size, feet):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
-    met = MetPoints(surfels, to_camera, np.empty((count, 0)), np.zeros(count, bool), size, feet)
+    met = MetPoints(surfels, to_camera, np.empty((count, 0)), size, feet)
     return met, np.zeros((count, 7), np.float32)
 
 
