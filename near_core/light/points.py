@@ -218,7 +218,7 @@ def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives
         opened, direct = np.maximum(whole - cosine @ weight, 0), (arrives * cosine) @ weight
     # a bent normal sees more or less of the sky than the surfels around do in the mean
     bend = np.clip(opened / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    return np.stack([whole, np.minimum(direct + told[:, _Told.DIRECT] * bend, whole), told[:, _Told.BOUNCED]], 1)
+    return np.stack([whole, direct + told[:, _Told.DIRECT] * bend, told[:, _Told.BOUNCED]], 1)
 
 
 def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
