@@ -14,6 +14,7 @@ from near_core.lab.training import loop
 
 REPOSITORY = Path(__file__).parents[3]
 TOGETHER = """
+import os
 import sys
 from pathlib import Path
 import torch
@@ -29,6 +30,7 @@ torch.save((network.state_dict(), run.minutes), f"{sys.argv[1]}/{run.rank}.pt")
 if run.world > 1:
     torch.distributed.barrier()  # nobody leaves while the other still listens
     torch.distributed.destroy_process_group()
+    os._exit(0)  # threads of torch that still run may abort an interpreter that ends
 """
 
 
