@@ -13,7 +13,7 @@ from .. import payload, proxy
 from .._core import asset as assets
 from .._core import directions, errors
 from ..translations import say
-from .place import report_errors
+from .place import is_asset_active, report_errors
 
 KEY = "near_orbit"  # a custom property of the empty that the camera goes around with
 STEEPEST = math.radians(85)  # above and below
@@ -28,8 +28,7 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or payload.find_payload(context.object) is None:
-            cls.poll_message_set("The active object is no neural asset")
+        if not is_asset_active(cls, context):
             return False
         if context.scene.camera is None:
             cls.poll_message_set("The scene has no camera")

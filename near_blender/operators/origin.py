@@ -17,7 +17,7 @@ from .._core import shot as shots
 from . import jobs
 from .create import check_picture
 from .photos import take_shots
-from .place import is_object_mode, report_errors
+from .place import is_asset_active, is_object_mode, report_errors
 
 
 class NEAR_OT_remake_asset(bpy.types.Operator):
@@ -79,10 +79,7 @@ class NEAR_OT_match_camera(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.object is None or payload.find_payload(context.object) is None:
-            cls.poll_message_set("The active object is no neural asset")
-            return False
-        return True
+        return is_asset_active(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):

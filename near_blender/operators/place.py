@@ -124,6 +124,14 @@ def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR") -> Iterator
         operator.report({kind}, translations.explain(log.explain_bug(error)))
 
 
+def is_asset_active(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    """For polls: whether the active object is a neural asset; says so where it is not."""
+    if context.object is None or payload.find_payload(context.object) is None:
+        operator.poll_message_set("The active object is no neural asset")
+        return False
+    return True
+
+
 def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """For poll(): assets are added in Object Mode."""
     if context.mode == "OBJECT":

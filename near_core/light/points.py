@@ -90,7 +90,7 @@ def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[
 
 
 def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
-    """Illumination.open and .direct without the spots of the map, whose cosine is each point's own."""
+    """Illumination.open and .direct, (M, 3) float32 each, without the map's spots, whose cosine is each point's own."""
     light, illumination = lit.light, lit.illumination
     if illumination.lit is None:
         return illumination.open, illumination.direct
