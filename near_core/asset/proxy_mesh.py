@@ -63,6 +63,8 @@ def build(asset: NeuralAsset) -> ProxyMesh:
     normals = compute_vertex_normals(corners.astype(np.float32), faces)
     vertices, material = _fit(corners, normals, points, resolution)
     vertices = _keep_close(vertices, corners, points.position, resolution)
+    if asset.skin is not None:
+        vertices = _meet_bounds(vertices, asset.skin.vertices)
     if asset.surfels is None:
         for _ in range(_RELAXED):
             vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
@@ -159,6 +161,19 @@ def _keep_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, r
         far = far[distance[far] > limit]
     share = np.minimum(1, limit / np.maximum(distance, 1e-9))[:, None].astype(np.float32)
     return np.where(np.isfinite(distance)[:, None], nearest + (vertices - nearest) * share, vertices)
+
+
+def _meet_bounds(vertices: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The vertices, the outermost two voxels of them drawn along each axis to where points (K, 3) end, a voxel at most:
+    what Blender shows as dimensions, aligns and snaps to is the asset's own. Not where points are thinner than a
+    voxel: a sheet's sides would coincide."""
+    made, voxel = vertices.copy(), np.float32(1 / RESOLUTION)
+    for axis in np.flatnonzero(np.ptp(points, axis=0) > voxel):
+        for side in (-1, 1):
+            height = side * made[:, axis]
+            step = np.clip((side * points[:, axis]).max() - height.max(), -voxel, voxel)
+            made[:, axis] += side * step * np.maximum(1 - (height.max() - height) / (2 * voxel), 0)
+    return made
 
 
 def _index_cells(keys: np.ndarray, resolution: int) -> np.ndarray:

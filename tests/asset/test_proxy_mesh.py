@@ -1,9 +1,12 @@
 """The proxy's surface lies on the asset's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from near_core.asset import NeuralAsset, Surfels, proxy_mesh
+from near_core.asset.skin import Skin
 
 VOXEL = 1 / 64
 
@@ -76,6 +79,27 @@ def test_without_surfels_the_surface_runs_through_the_voxels():
     n = sphere()
     made = proxy_mesh.build(asset_of(0.45 * n, n, with_surfels=False))
     assert np.abs(np.linalg.norm(made.vertices, axis=1) - 0.45).mean() < 0.5 * VOXEL
+
+
+def test_it_ends_where_the_skin_does():
+    n = sphere()
+    asset = asset_of(0.45 * n, n)
+    box = np.float32([[-0.455, -0.45, -0.44], [0.455, 0.44, 0.46], [0, 0, 0]])
+    skin = Skin(box, None, box[:, :2], None, np.int32([[0, 1, 2]]), np.zeros(1, np.int32), (), ())
+    rough, made = proxy_mesh.build(asset).vertices, proxy_mesh.build(replace(asset, skin=skin)).vertices
+    assert np.allclose([made.min(0), made.max(0)], box[:2], atol=1e-6)
+    assert np.linalg.norm(made - rough, axis=1).max() < VOXEL
+    inner = np.abs(rough).max(1) < 0.4
+    assert (made[inner] == rough[inner]).all()
+
+
+@pytest.mark.parametrize("thickness", [0.0, 0.004])
+def test_a_thin_skin_leaves_its_sides_apart(thickness):
+    points, normals = plate(thickness)
+    asset, flat = asset_of(points, normals), np.float32(points[:3] * (1, 1, 0) + (0, 0, 0.05))
+    skin = Skin(flat, None, flat[:, :2], None, np.int32([[0, 1, 2]]), np.zeros(1, np.int32), (), ())
+    made, rough = proxy_mesh.build(replace(asset, skin=skin)).vertices, proxy_mesh.build(asset).vertices
+    assert (made[:, 2] == rough[:, 2]).all()
 
 
 def test_faces_look_outward_and_close():
