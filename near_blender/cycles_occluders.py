@@ -8,10 +8,13 @@ from typing import Any
 import bpy
 import numpy as np
 
+from . import shader_nodes
 from ._core import scene as scenes
+from .cycles_cutouts import OPAQUE, Opacities, cut
 
 _SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES")
 _HAIR_RADIUS = 0.005  # metres, of hair that says none, as Cycles has it
+_MOST_HAIRS, _MOST_STEPS = 20_000, 8  # of a particle system, and pieces of each
 
 
 def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int) -> tuple[scenes.Occluders, int]:
@@ -20,24 +23,25 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     proxies: name_full of what casts none here. budget: triangles at the most.
     """
     proxies, middles, standing = set(proxies), [], []
+    meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+    opacities = Opacities()
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         matrix = np.array(instance.matrix_world, np.float64)
         if ob.name_full in proxies:
             middles.append(matrix[:3, 3])
         elif instance.show_self and ob.type in _SURFACES and ob.visible_shadow and np.isfinite(matrix).all():
-            standing.append((ob.original, _bound(ob), matrix))
+            key = ob.original.name_full, ob.data.as_pointer()  # what nodes instance goes by the object they belong to
+            if key not in meshes:
+                meshes[key] = _read_all(ob, opacities)
+            standing.append((key, _bound(ob), matrix))
     near = np.array(middles or [np.zeros(3)])
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
-    meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
     points, faces, count, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, 0
-    owners, owner = list(dict.fromkeys(original.name_full for original, _, _ in standing)), [np.empty(0, np.int32)]
+    owners, owner = list(dict.fromkeys(name for (name, _), _, _ in standing)), [np.empty(0, np.int32)]
     number_of = {name: number for number, name in enumerate(owners)}
-    for original, _, matrix in standing:
-        if original not in meshes:
-            read = _read_hair if original.type == "CURVES" else _read
-            meshes[original] = read(original.evaluated_get(depsgraph))
-        vertices, triangles = meshes[original]
+    for key, _, matrix in standing:
+        vertices, triangles = meshes[key]
         world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
         free = budget - sum(len(f) for f in faces)
         left += max(0, len(triangles) - free)
@@ -45,7 +49,7 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
             world, triangles = _keep_nearest(world, triangles, near, free)
         points.append(world)
         faces.append(triangles + np.int32(count))
-        owner.append(np.full(len(triangles), number_of[original.name_full], np.int32))
+        owner.append(np.full(len(triangles), number_of[key[0]], np.int32))
         count += len(world)
     return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
 
@@ -73,28 +77,67 @@ def _measure_away(bound: np.ndarray, matrix: np.ndarray, near: np.ndarray) -> fl
     return float(np.nan_to_num(np.linalg.norm(outside, axis=1), nan=np.inf).min())
 
 
-def _read(ob: Any) -> tuple[np.ndarray, np.ndarray]:
+def _read_all(ob: Any, opacities: Opacities) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 3) float64 and opaque triangles (F, 3) int32 of an evaluated object, in its own frame."""
+    if ob.type == "CURVES":
+        return _read_hair(ob)
+    is_mesh = isinstance(ob.data, bpy.types.Mesh)
     try:
-        mesh = ob.to_mesh()
+        mesh = ob.data if is_mesh else ob.to_mesh()
     except RuntimeError:  # nothing to make a mesh of
         mesh = None
     if mesh is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
+    found = _read(mesh, [opacities.find(material) for material in _list_materials(ob, mesh)])
+    if not is_mesh:
+        ob.to_mesh_clear()
+    return _join([found, *_read_particle_hair(ob)])
+
+
+def _list_materials(ob: Any, mesh: Any) -> list[Any]:
+    slots = [slot.material for slot in ob.material_slots]
+    return (slots if len(slots) >= len(mesh.materials) else list(mesh.materials)) or [None]
+
+
+def _read(mesh: Any, opacities: list[shader_nodes.NodeValue]) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a mesh. opacities: by slot."""
     mesh.calc_loop_triangles()
-    vertices = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", vertices)
-    triangles, slots = np.empty(3 * len(mesh.loop_triangles), np.int32), np.empty(len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", triangles)
-    mesh.loop_triangles.foreach_get("material_index", slots)
-    opaque = np.array([not lets_light_through(slot.material) for slot in ob.material_slots] or [True])
-    triangles = triangles.reshape(-1, 3)[opaque[np.clip(slots, 0, len(opaque) - 1)]]
-    ob.to_mesh_clear()
-    return vertices.reshape(-1, 3).astype(np.float64), triangles
+    count = len(mesh.loop_triangles)
+    vertices = _get(mesh.vertices, "co", (len(mesh.vertices), 3), np.float32).astype(np.float64)
+    triangles = _get(mesh.loop_triangles, "vertices", (count, 3), np.int32)
+    slots = np.clip(_get(mesh.loop_triangles, "material_index", (count,), np.int32), 0, len(opacities) - 1)
+    whole = np.array([each.layout is None and float(each.color[0]) > OPAQUE for each in opacities])
+    pieces = [cut(vertices[triangles[slots == slot]], _read_uv(mesh, each.layout.layer)[slots == slot], each)
+              for slot, each in enumerate(opacities) if each.layout is not None and (slots == slot).any()]
+    corners = np.concatenate([np.empty((0, 3, 3)), *pieces]).reshape(-1, 3)
+    added = np.arange(len(vertices), len(vertices) + len(corners), dtype=np.int32).reshape(-1, 3)
+    return np.concatenate([vertices, corners]), np.concatenate([triangles[whole[slots]], added])
+
+
+def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and triangles of several as one."""
+    first = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+    return (np.concatenate([vertices for vertices, _ in parts]),
+            np.concatenate([faces + np.int32(start) for start, (_, faces) in zip(first, parts)]))
+
+
+def _read_uv(mesh: Any, name: str) -> np.ndarray:
+    """(F, 3, 2) of the corners of a mesh's triangles; 0 where it has no such UV map, as Cycles."""
+    layer = mesh.uv_layers.get(name) if name else next((each for each in mesh.uv_layers if each.active_render), None)
+    if layer is None:
+        return np.zeros((len(mesh.loop_triangles), 3, 2))
+    corners = _get(mesh.loop_triangles, "loops", (len(mesh.loop_triangles), 3), np.int32)
+    return _get(layer.uv, "vector", (len(mesh.loops), 2), np.float32).astype(np.float64)[corners]
+
+
+def _get(items: Any, name: str, shape: tuple[int, ...], kind: type) -> np.ndarray:
+    values: np.ndarray = np.empty(int(np.prod(shape)), kind)
+    items.foreach_get(name, values)
+    return values.reshape(shape)
 
 
 def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The same of hair curves: along each piece of a hair two ribbons that cross, as wide as it is thick."""
+    """The same of hair curves."""
     hair = ob.data
     count, radius = len(hair.points), hair.attributes.get("radius")
     points, thick = np.empty(3 * count, np.float32), np.full(count, _HAIR_RADIUS, np.float32)
@@ -103,8 +146,34 @@ def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
     hair.curve_offset_data.foreach_get("value", ends)
     if radius is not None and len(radius.data) == count:
         radius.data.foreach_get("value", thick)
-    points = points.reshape(-1, 3).astype(np.float64)
-    start = np.setdiff1d(np.arange(count), ends - 1)  # a hair's last point begins nothing
+    return _make_ribbons(points.reshape(-1, 3).astype(np.float64), thick, ends)
+
+
+def _read_particle_hair(ob: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The same of an object's particle systems; of very many hairs some, thicker."""
+    made = []
+    for system in ob.particle_systems:
+        how = system.settings
+        if how.type != "HAIR" or how.render_type != "PATH":
+            continue
+        parents, children = len(system.particles), len(system.child_particles)
+        first = 0 if not children or how.use_parent_particles else parents
+        chosen = range(first, parents + children, max(1, -(-(parents + children - first) // _MOST_HAIRS)))
+        steps = min(2 ** how.render_step, _MOST_STEPS) + 1
+        points = np.array([system.co_hair(ob, particle_no=hair, step=step) for hair in chosen
+                           for step in np.linspace(0, 2 ** how.render_step, steps).astype(int)]).reshape(-1, 3)
+        thick = how.radius_scale / 2 * chosen.step * np.linspace(how.root_radius, how.tip_radius, steps)
+        to_own = np.linalg.pinv(np.array(ob.matrix_world, np.float64))
+        size = np.cbrt(abs(np.linalg.det(to_own[:3, :3])))
+        made.append(_make_ribbons(points @ to_own[:3, :3].T + to_own[:3, 3], np.tile(thick * size, len(chosen)),
+                                  steps * np.arange(len(chosen) + 1)))
+    return made
+
+
+def _make_ribbons(points: np.ndarray, thick: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hairs as vertices and triangles: along each piece two ribbons that cross. points: (P, 3), hair by hair. thick:
+    (P,), radii. ends: the point after the last one of each hair."""
+    start = np.setdiff1d(np.arange(len(points)), np.asarray(ends) - 1)  # a hair's last point begins nothing
     along = points[start + 1] - points[start]
     across = np.cross(along, np.eye(3)[np.abs(along).argmin(1)])
     sides = np.stack([across, np.cross(along, across)], 1)  # (P, 2, 3)
@@ -113,16 +182,3 @@ def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
                      for at in (start, start + 1) for sign in (-1, 1)], 2)  # (P, 2, 4, 3)
     quads = 4 * np.arange(2 * len(start))[:, None]
     return made.reshape(-1, 3), np.concatenate([quads + [0, 1, 3], quads + [0, 3, 2]]).astype(np.int32)
-
-
-def lets_light_through(material: Any) -> bool:
-    """Whether a material's surface is nothing but transparent, or volume only: it casts no shadow of its own."""
-    if material is None or material.node_tree is None:
-        return False
-    output = material.node_tree.get_output_node("CYCLES")
-    if output is None or not output.inputs["Surface"].is_linked:
-        return output is not None and output.inputs["Volume"].is_linked
-    shader = output.inputs["Surface"].links[0].from_node
-    alpha = shader.inputs.get("Alpha") if shader.type == "BSDF_PRINCIPLED" else None
-    return shader.type == "BSDF_TRANSPARENT" or (alpha is not None and not alpha.is_linked
-                                                  and alpha.default_value < 0.5)

@@ -53,11 +53,12 @@ def make_constant(*color: float) -> NodeValue:
 class ShaderEvaluator:
     """Evaluates the inputs of one material's nodes; textures are read once. A method evaluates the node of its name.
 
-    groups: the group nodes around the nodes it starts from, the outermost first.
+    groups: the group nodes around the nodes it starts from, the outermost first. ray: what Light Path nodes say, by
+    output, else 0; None where there is no ray.
     """
 
-    def __init__(self, groups: tuple[Any, ...] = ()) -> None:
-        self._groups = groups
+    def __init__(self, groups: tuple[Any, ...] = (), ray: dict[str, float] | None = None) -> None:
+        self._groups, self._ray = groups, ray
         self._pixels: dict[str, np.ndarray] = {}
 
     def evaluate(self, socket: Any) -> NodeValue:
@@ -188,6 +189,12 @@ class ShaderEvaluator:
         return self.unary(node.inputs[1], node, lambda c: np.stack(
             [np.interp(c[..., i], x, tables[i]).astype(np.float32) for i in range(3)] + [c[..., 3]], -1))
 
+    def light_path(self, node: Any, output: Any) -> NodeValue:
+        return _refuse(node) if self._ray is None else make_constant(self._ray.get(output.name, 0.0))
+
+    def blackbody(self, node: Any, output: Any) -> NodeValue:
+        return make_constant(*images.blackbody(self.number(node.inputs[0], node)).tolist())
+
     def own(self, node: Any, output: Any) -> NodeValue:
         return read_default(output)
 
@@ -213,7 +220,8 @@ _HANDLERS: dict[str, Callable[[ShaderEvaluator, Any, Any], NodeValue]] = {
     "INVERT": ShaderEvaluator.invert, "GAMMA": ShaderEvaluator.gamma, "BRIGHTCONTRAST": ShaderEvaluator.contrast,
     "HUE_SAT": ShaderEvaluator.hue, "VALTORGB": ShaderEvaluator.ramp, "MAP_RANGE": ShaderEvaluator.map_range,
     "CLAMP": ShaderEvaluator.clamp, "CURVE_RGB": ShaderEvaluator.curves, "RGB": ShaderEvaluator.own,
-    "VALUE": ShaderEvaluator.own, "RGBTOBW": ShaderEvaluator.gray,
+    "VALUE": ShaderEvaluator.own, "RGBTOBW": ShaderEvaluator.gray, "LIGHT_PATH": ShaderEvaluator.light_path,
+    "BLACKBODY": ShaderEvaluator.blackbody,
 }
 _BLENDS: dict[str, Callable] = {
     "MIX": lambda a, b: b, "MULTIPLY": np.multiply, "ADD": np.add, "SUBTRACT": np.subtract, "DARKEN": np.minimum,
@@ -224,6 +232,7 @@ _MATH: dict[str, Callable] = {
     "ADD": np.add, "SUBTRACT": np.subtract, "MULTIPLY": np.multiply, "MINIMUM": np.minimum, "MAXIMUM": np.maximum,
     "DIVIDE": lambda a, b: np.where(b == 0, 0, a / np.where(b == 0, 1, b)),
     "POWER": lambda a, b: np.where(a > 0, np.maximum(a, 1e-12) ** b, 0),
+    "ROUND": lambda a, b: np.floor(a + 0.5),
     "GREATER_THAN": lambda a, b: (a > b).astype(np.float32), "LESS_THAN": lambda a, b: (a < b).astype(np.float32),
 }
 

@@ -3,10 +3,10 @@
 Arrays are float32, row 0 on top, linear Rec.709 with premultiplied alpha (docs/conventions.md).
 """
 
-from .color import luminance, premultiply, srgb_decode, srgb_encode
+from .color import blackbody, luminance, premultiply, srgb_decode, srgb_encode
 from .exif import read_field_of_view
 from .exr import read_layers, write_exr
 from .files import CONVERTED, READABLE, list_photos, read, read_photo, write_png
 
-__all__ = ["CONVERTED", "READABLE", "list_photos", "luminance", "premultiply", "read", "read_field_of_view",
-           "read_layers", "read_photo", "srgb_decode", "srgb_encode", "write_exr", "write_png"]
+__all__ = ["CONVERTED", "READABLE", "blackbody", "list_photos", "luminance", "premultiply", "read",
+           "read_field_of_view", "read_layers", "read_photo", "srgb_decode", "srgb_encode", "write_exr", "write_png"]

@@ -158,6 +158,42 @@ def test_occluders_are_what_casts_shadows(scene):
     assert len(job.result()["occluders"].faces) == 15 and "9 triangles" in job.warning
 
 
+def test_what_nodes_instance_and_what_is_cut_out_casts_its_own_shadow(scene):
+    bpy.context.object.location = 5, 0, 0
+    group = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    kinds = ("MeshLine", "InstanceOnPoints", "MeshGrid", "SetMaterial")
+    line, instance, grid, paint = (group.nodes.new(f"GeometryNode{kind}") for kind in kinds)
+    line.inputs["Count"].default_value, line.inputs["Offset"].default_value = 3, (0, 4, 0)
+    grid.inputs["Vertices X"].default_value = grid.inputs["Vertices Y"].default_value = 2
+    paint.inputs["Material"].default_value = clear = bpy.data.materials.new("Clear")
+    clear.use_nodes = True
+    for start, end in ((line.outputs[0], instance.inputs["Points"]), (grid.outputs[0], paint.inputs["Geometry"]),
+                       (paint.outputs[0], instance.inputs["Instance"]),
+                       (instance.outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])):
+        group.links.new(start, end)
+    host = bpy.data.objects.new("Scatter", bpy.data.meshes.new("Scatter"))
+    scene.collection.objects.link(host)
+    host.modifiers.new("Nodes", "NODES").node_group = group
+    found = client.get_cycles().occluders(capture(), proxies=["Cube"]).result()["occluders"]
+    assert found.faces.shape == (6, 3) and set(found.owners) >= {"Scatter"}
+    assert np.allclose(np.ptp(found.vertices, 0), (1, 9, 0))
+    clear.node_tree.nodes["Principled BSDF"].inputs["Alpha"].default_value = 0.2
+    cycles_scene.forget()
+    assert not len(client.get_cycles().occluders(capture(), proxies=["Cube"]).result()["occluders"].faces)
+
+
+def test_particle_hair_casts_shadows(scene):
+    bpy.ops.mesh.primitive_plane_add(size=2, location=(0, 0, 3))
+    ob = bpy.context.object
+    ob.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    how = ob.particle_systems[0].settings
+    how.type, how.count, how.hair_length, how.root_radius, how.radius_scale = "HAIR", 20, 1.0, 2.0, 0.1
+    ob.scale = 1, 1, 2
+    found = client.get_cycles().occluders(capture(), proxies=["Cube"]).result()["occluders"]
+    assert len(found.faces) > 100 and 3.9 < found.vertices[:, 2].max() < 6 and found.vertices[:, 2].min() > 2.8
+
+
 def test_hair_casts_shadows_as_wide_as_it_is_thick(scene):
     hair = bpy.data.hair_curves.new("Hair")
     hair.add_curves([3, 2])
