@@ -7,9 +7,8 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Vector
 
-from . import client, cycles_scene, flags, looks, ordinary, passes, sync, worker_process
+from . import client, cycles_scene, flags, looks, ordinary, passes, probe_places, sync, worker_process
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
@@ -19,7 +18,6 @@ LARGE, SMALL = ((256, 128), 4), ((128, 64), 8)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 FOOT = 32  # cells that something is before the edge of an asset at least
 ENCLOSING = 1.0  # sizes of an asset, the radius of what its probe looks through where it stands inside
-MOST_POLYGONS = 100_000  # of that
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
@@ -44,8 +42,7 @@ class OrdinaryThings:
         self._proxies = sorted({each["name"] for each in assets.instances})
         self._moving = _describe_objects(depsgraph)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
-        self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects
-                                        if ob.type == "MESH" and not sync.is_asset(ob)}
+        self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
         self._cuts = ordinary.has_holdouts(depsgraph)
         self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 
@@ -148,25 +145,20 @@ class OrdinaryThings:
     def _describe_place(self, number: int, size: tuple[int, int]) -> tuple[str, tuple[np.ndarray, list[str]]]:
         """What a probe of an instance depends on, hashed, and what the second Blender is told. size: its texels."""
         matrix, name = (self._assets.instances[number][key] for key in ("matrix", "name"))
-        position, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
+        middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
+        near = [each for each, (place, radius, _) in self._moving.items()
+                if np.linalg.norm(place - middle) - radius < reach]
+        solid = [each for each in near if each in self._solids and each != name]
+        through = [each for each in solid if not sync.is_asset(self._solids[each])
+                   and np.linalg.norm(self._moving[each][0] - middle) < self._moving[each][1] < ENCLOSING * reach / NEAR
+                   and probe_places.measure_outside(self._solids[each], middle) < 0]
+        position = probe_places.find(matrix, self._assets.bounds[number],
+                                     [self._solids[each] for each in solid if each not in through])
         content = hashlib.sha256(f"{self._scene} {name} {size}".encode())
         content.update(np.round(position, 5).tobytes())
-        for each, (middle, radius, described) in self._moving.items():
-            if np.linalg.norm(middle - position) - radius < reach:
-                content.update(f"{each} {described}".encode())
-        around = [each for each, (middle, radius, _) in self._moving.items() if each in self._solids and
-                  np.linalg.norm(middle - position) < radius < ENCLOSING * reach / NEAR]
-        through = [each for each in around if is_inside(self._solids[each], position)]
+        for each in near:
+            content.update(f"{each} {self._moving[each][2]}".encode())
         return content.hexdigest(), (position, [name, *through])
-
-
-def is_inside(ob: Any, position: np.ndarray) -> bool:
-    """Whether a place of the world (3,) is in what the surface of ob, evaluated, encloses."""
-    if not 0 < len(ob.data.polygons) <= MOST_POLYGONS:
-        return False
-    place = ob.matrix_world.inverted_safe() @ Vector(position.tolist())
-    found, nearest, normal, _ = ob.closest_point_on_mesh(place)
-    return found and (nearest - place).dot(normal) > 0
 
 
 def _choose(assets: sync.VisibleAssets) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import flags, following, looks, payload, world
+from . import flags, following, looks, payload, probe_places, world
 from ._core import camera as cameras
 from ._core import deformation, environment, errors, scene
 from .lamps import VisibleLamps
@@ -33,7 +33,8 @@ class VisibleAssets:
         was given.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. keys: what find_key calls it. standing: beside each its object's matrix_world (4, 4).
-    frames: beside each asset frame -> object (4, 4). bends: what deforms each, if anything does.
+    frames: beside each asset frame -> object (4, 4). bends: what deforms each, if anything does. bounds: corners (8, 3)
+        in the world of what each one's object shows.
     held: numbers of the instances that are holdouts: nothing lights them, and they cut what is behind them out of the
         picture.
     problems: sentences about assets that are gone, and objects whose modifiers or edits their asset cannot follow.
@@ -46,6 +47,7 @@ class VisibleAssets:
     standing: list[np.ndarray] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
     bends: list[deformation.Deformation | None] = field(default_factory=list)
+    bounds: list[np.ndarray] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -80,6 +82,7 @@ class VisibleAssets:
         self.standing.append(standing)
         self.frames.append(copy.frame)
         self.bends.append(bent)
+        self.bounds.append(probe_places.read_bounds(ob, standing))
         self.owners.append(Owner(ob.original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
