@@ -9,31 +9,68 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, node_trees
-from ._core import scene
+from . import colorspace, fog, node_trees, shader_nodes
+from ._core import cache, scene
 
 BLOCKERS = {"MESH", "CURVE", "SURFACE", "META", "FONT"}  # what casts shadows on assets
+_means: cache.RecentResults[np.ndarray] = cache.RecentResults(64)
+_BEYOND = 1e12  # metres: where suns are
+_SAME, _MOST_GROUPS = 0.03, 8  # shares of a lamp's light that differ less are one, and how many there may be
 
 
 @dataclass
 class VisibleLamps:
-    """The lamps that a depsgraph shows, and beside each what it is linked to light. Nothing of it is Blender's own, so
-    that it outlives undo."""
+    """The lamps that a depsgraph shows. Nothing of it is Blender's own, so that it outlives undo.
+
+    links: beside each what it is linked to light. reached: beside each numbers of the instances that it reaches, None
+    for all. bodies: what stands between.
+    """
 
     lamps: list[scene.Lamp] = field(default_factory=list)
     links: list[Linking | None] = field(default_factory=list)
+    reached: list[frozenset[int] | None] = field(default_factory=list)
+    bodies: list[fog.FogBody] = field(default_factory=list)
 
-    def list_unlit(self, receiver: str) -> list[int]:
-        """Numbers of the lamps that light linking keeps from an object, named by its name_full."""
-        return [number for number, link in enumerate(self.links) if link is not None and receiver not in link]
+    def list_unlit(self, receiver: str, number: int = 0) -> list[int]:
+        """Numbers of the lamps that light linking keeps from an object, named by its name_full, or that stand for such
+        as reach other instances than that `number`."""
+        return [row for row, (link, reached) in enumerate(zip(self.links, self.reached)) if
+                link is not None and receiver not in link or reached is not None and number not in reached]
 
-    def dim(self, fog: np.ndarray | None, place: np.ndarray) -> VisibleLamps:
-        """The same as they shine on a place (3,) through a World's volume. fog: as world.WorldLight has it."""
-        if fog is None or not fog.any():
+    def dim(self, everywhere: np.ndarray | None, places: np.ndarray) -> VisibleLamps:
+        """The same as they shine through volumes on instances at places (I, 3): of each lamp one for every group of
+        instances that get about as much of it. everywhere: extinction of the World's, as world.WorldLight.fog."""
+        if not len(places) or not (self.bodies or everywhere is not None and everywhere.any()):
             return self
-        away = [1e12 if lamp.kind == "sun" else np.linalg.norm(lamp.matrix[:3, 3] - place) for lamp in self.lamps]
-        return replace(self, lamps=[replace(lamp, color=lamp.color * np.exp(-fog * distance))
-                                    for lamp, distance in zip(self.lamps, away)])
+        left = np.array([[self._let_through(lamp, place, everywhere) for lamp in self.lamps] for place in places])
+        groups = _group(left.reshape(len(places), -1))
+        members = [np.flatnonzero(groups == number) for number in range(groups.max() + 1)]
+        return replace(self, links=self.links * len(members),
+                       lamps=[replace(lamp, color=lamp.color * share) for rows in members
+                              for lamp, share in zip(self.lamps, left[rows].mean(0))],
+                       reached=[frozenset(rows.tolist()) for rows in members for _ in self.lamps])
+
+    def _let_through(self, lamp: scene.Lamp, place: np.ndarray, everywhere: np.ndarray | None) -> np.ndarray:
+        """What share of a lamp's light, (3,), volumes leave of it on its way to place (3,)."""
+        way, length = lamp.matrix[:3, 2], _BEYOND
+        if lamp.kind != "sun":
+            way = lamp.position - place
+            length = float(np.linalg.norm(way))
+        way = way / max(float(np.linalg.norm(way)), 1e-12)
+        depth = np.zeros(3) if everywhere is None else everywhere * length
+        return np.exp(-sum((body.extinction * body.measure_way(place, way, length) for body in self.bodies), depth))
+
+
+def _group(shares: np.ndarray) -> np.ndarray:
+    """Rows (I, K) that are about the same get the same number, (I,)."""
+    middles, away = [0], np.abs(shares - shares[0]).max(1, initial=0)
+    groups = np.zeros(len(shares), int)
+    while away.max() > _SAME and len(middles) < _MOST_GROUPS:
+        middles.append(int(np.argmax(away)))
+        other = np.abs(shares - shares[middles[-1]]).max(1, initial=0)
+        groups[other < away] = len(middles) - 1
+        away = np.minimum(away, other)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -49,7 +86,8 @@ class Linking:
 
 def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
     """Every lamp that shines, instances included."""
-    found, casters = VisibleLamps(), sorted({ob.original.name_full for ob in depsgraph.objects if ob.type in BLOCKERS})
+    found = VisibleLamps(bodies=fog.collect(depsgraph))
+    casters = sorted({ob.original.name_full for ob in depsgraph.objects if ob.type in BLOCKERS})
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "LIGHT"):
@@ -58,6 +96,7 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
         if lamp is not None:
             found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
             found.links.append(_read_linking(ob.original.light_linking.receiver_collection))
+            found.reached.append(None)
     return found
 
 
@@ -65,7 +104,7 @@ def read_lamp(ob: Any, matrix: np.ndarray) -> scene.Lamp | None:
     """The lamp ob, evaluated, as it stands at matrix (4, 4); None where it sends nothing, has no area, or is a
     portal."""
     data = ob.data
-    color = colorspace.to_rec709(_read_color(data) * _read_strength(data))
+    color = _read_color(data) * _read_strength(data)
     if not getattr(data, "normalize", True):
         color = color * _measure(data, matrix)
     dark = data.type == "AREA" and (getattr(data.cycles, "is_portal", False) or not _measure(data, matrix) > 0)
@@ -97,37 +136,53 @@ def _read_size(data: Any) -> tuple[float, float]:
 
 
 def _read_color(data: Any) -> np.ndarray:
-    """(3,) float64, working space, without the strength."""
+    """(3,) float64, linear Rec.709, without the strength. Of an image it is the mean, of other textures white."""
     color = np.array(data.color, np.float64)
     if getattr(data, "use_temperature", False):
         color = color * np.array(data.temperature_color, np.float64)
-    try:
-        emission = _find_emission(data)
-        return color if emission is None else color * np.array(
-            node_trees.read_constant(emission.inputs["Color"]), np.float64)[:3]
-    except node_trees.Unexpected:
+    color = colorspace.to_rec709(color)
+    emission, groups = _find_emission(data)
+    if emission is None:
         return color
+    images = node_trees.list_images(data.node_tree)
+    if images:
+        return color * _means.get_or(node_trees.describe_image(images[0]), lambda: _average(images[0]))
+    try:
+        value = shader_nodes.ShaderEvaluator(groups).evaluate(emission.inputs["Color"])
+    except shader_nodes.Unsupported:
+        return color
+    return color * np.asarray(value.color, np.float64)[..., :3]
+
+
+def _average(image: Any) -> np.ndarray:
+    """(3,) float64, the mean of an image's colours; pink, as Cycles has it, of one that is gone."""
+    if min(image.size) < 1 or not len(image.pixels):
+        return np.array([1.0, 0.0, 1.0])
+    return shader_nodes.read_pixels(image)[..., :3].mean((0, 1), np.float64)
 
 
 def _read_strength(data: Any) -> float:
-    """Watts, or W/m2 of a sun; what nodes compute counts as 1."""
+    """Watts, or W/m2 of a sun; what nodes compute counts as 1, and falloff is that of light."""
     strength = data.energy * 2.0 ** getattr(data, "exposure", 0.0)
-    try:
-        emission = _find_emission(data)
-        return strength if emission is None else strength * node_trees.read_constant(emission.inputs["Strength"])
-    except node_trees.Unexpected:
+    emission, groups = _find_emission(data)
+    if emission is None:
         return strength
+    node, output, groups = shader_nodes.find_source(emission.inputs["Strength"], groups)
+    falls = node is not None and node.type == "LIGHT_FALLOFF"
+    try:
+        value = shader_nodes.ShaderEvaluator(groups).evaluate(
+            node.inputs["Strength"] if falls else emission.inputs["Strength"])
+    except shader_nodes.Unsupported:
+        return strength
+    return strength if value.layout is not None else strength * float(value.color[0])
 
 
-def _find_emission(data: Any) -> Any:
-    """The Emission node of a lamp that has nodes; None where it has none. Raises node_trees.Unexpected."""
-    if not (data.use_nodes and data.node_tree):
-        return None
-    output = data.node_tree.get_output_node("CYCLES")
-    emission = node_trees.find_source(output.inputs["Surface"]) if output else None
-    if emission is not None:
-        node_trees.expect(emission, "EMISSION")
-    return emission
+def _find_emission(data: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The Emission node of a lamp that has nodes, and the groups around it; None where it has none."""
+    tree = data.node_tree if data.use_nodes else None
+    output = tree.get_output_node("CYCLES") if tree is not None else None
+    node, _, groups = (None, None, ()) if output is None else shader_nodes.find_source(output.inputs["Surface"])
+    return (node if node is not None and node.type == "EMISSION" else None), groups
 
 
 def _list_unblocking(lamp: Any, casters: list[str]) -> tuple[str, ...]:

@@ -263,12 +263,11 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
         return {"map": sky.hash, "world_to_map": sky.world_to_map, "strength": float(sky.strength),
                 "diffuse": sky.diffuse, "glossy": sky.glossy}
 
-    if assets.instances:  # one place for all: right for what stands together
-        lamps = lamps.dim(light.fog, np.mean([each["matrix"][:3, 3] for each in assets.instances], 0))
+    lamps = lamps.dim(light.fog, np.array([each["matrix"][:3, 3] for each in assets.instances]))
     if occluders is not None:
         needs[occluders.hash] = lambda: {"kind": "occluders", "data": occluders, "name": "What stands around"}
     instances = [each | {"unlit_by": list(range(len(lamps.lamps))) if number in assets.held else lamps.list_unlit(
-        each["name"])} for number, each in enumerate(assets.instances)]
+        each["name"], number)} for number, each in enumerate(assets.instances)]
     return settings, {"instances": instances, "environment": send(light.environment),
                       "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs,
                       "lamps": lamps.lamps, "occluders": None if occluders is None else occluders.hash}

@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, cycles_loss, node_trees, scratch
+from . import client, colorspace, cycles_loss, fog, node_trees, scratch
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -59,7 +59,7 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
     light = (None if problem else read_by_hand(world)) or _read_baked(world, depsgraph)
     if not isinstance(light, WorldLight):
         return light
-    return replace(_with_visibility(world, light), fog=_read_fog(world), problem=problem)
+    return replace(_with_visibility(world, light), fog=fog.read(world), problem=problem)
 
 
 def _find_world(depsgraph: bpy.types.Depsgraph) -> Any:
@@ -71,32 +71,7 @@ def _find_world(depsgraph: bpy.types.Depsgraph) -> Any:
 def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
     """Whether the World fills all of a scene with a volume."""
     world = _find_world(depsgraph)
-    return world is not None and node_trees.has_tree(world) and _find_volume(world) is not None
-
-
-def _find_volume(world: Any) -> Any:
-    """The node that a World's volume comes from; None where it has none."""
-    output = world.node_tree.get_output_node("CYCLES")
-    try:
-        return node_trees.find_source(output.inputs["Volume"]) if output is not None and not output.mute else None
-    except node_trees.Unexpected:
-        return output
-
-
-def _read_fog(world: Any) -> np.ndarray | None:
-    """WorldLight.fog: of a volume that is the same everywhere; of others nothing is known."""
-    try:
-        node = _find_volume(world)
-        if node is None or node.type not in ("VOLUME_SCATTER", "VOLUME_ABSORPTION", "PRINCIPLED_VOLUME"):
-            return None
-        density, color = (node_trees.read_constant(node.inputs[name]) for name in ("Density", "Color"))
-        color = np.clip(np.array(color[:3], np.float64), 0, 1)
-        if node.type == "PRINCIPLED_VOLUME":  # as Cycles: the absorption's own colour is what it leaves
-            left = np.sqrt(np.array(node_trees.read_constant(node.inputs["Absorption Color"])[:3], np.float64))
-            color = color + (1 - color) * np.clip(1 - left, 0, 1)
-        return max(density, 0.0) * (1 - color if node.type == "VOLUME_ABSORPTION" else color)
-    except node_trees.Unexpected:
-        return None
+    return world is not None and node_trees.has_tree(world) and fog.find_volume(world) is not None
 
 
 def _find_problem(world: Any) -> str:

@@ -44,6 +44,30 @@ def test_nodes_multiply_and_dark_lamps_are_left_out():
     np.testing.assert_allclose(found.color, (30, 0, 15))
 
 
+@pytest.mark.parametrize("kelvin", [1500, 2700, 4500, 6500, 10000])
+def test_nodes_may_glow_as_what_is_hot(kelvin):
+    lamp = add("POINT", energy=10, use_nodes=True)
+    tree = lamp.data.node_tree
+    hot, falloff = tree.nodes.new("ShaderNodeBlackbody"), tree.nodes.new("ShaderNodeLightFalloff")
+    hot.inputs["Temperature"].default_value, falloff.inputs["Strength"].default_value = kelvin, 2
+    tree.links.new(hot.outputs[0], tree.nodes["Emission"].inputs["Color"])
+    tree.links.new(falloff.outputs["Quadratic"], tree.nodes["Emission"].inputs["Strength"])
+    found, = collect().lamps
+    lamp.data.use_temperature, lamp.data.temperature = True, kelvin
+    np.testing.assert_allclose(found.color, 20 * np.array(lamp.data.temperature_color), rtol=0.05, atol=0.7)
+
+
+def test_of_an_image_a_lamp_has_the_mean():
+    lamp = add("SPOT", energy=10, use_nodes=True)
+    tree = lamp.data.node_tree
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.image = bpy.data.images.new("Gobo", 4, 4, float_buffer=True)
+    texture.image.pixels = [1, 0.5, 0, 1] * 8 + [0, 0, 0, 1] * 8
+    tree.links.new(texture.outputs["Color"], tree.nodes["Emission"].inputs["Color"])
+    found, = collect().lamps
+    np.testing.assert_allclose(found.color, (5, 2.5, 0), atol=1e-3)
+
+
 def test_light_linking_names_the_lamps_that_do_not_light_an_object():
     lamp, _ = add("POINT", energy=10), add("SUN", energy=1)
     lit, unlit = (bpy.data.objects.new(name, bpy.data.meshes.new(name)) for name in ("lit", "unlit"))
@@ -73,10 +97,27 @@ def test_fog_takes_of_each_lamp_by_its_distance():
     add("SUN")
     add("POINT", energy=10).location = 0, 0, 2
     plain = collect()
-    assert plain.dim(None, np.zeros(3)) is plain
-    sun, point = plain.dim(np.array([0.5, 0, 0]), np.zeros(3)).lamps
+    assert plain.dim(None, np.zeros((1, 3))) is plain
+    sun, point = plain.dim(np.array([0.5, 0, 0]), np.zeros((1, 3))).lamps
     assert sun.color == pytest.approx(plain.lamps[0].color * (0, 1, 1))
     assert point.color == pytest.approx(plain.lamps[1].color * (np.exp(-1), 1, 1))
+
+
+def test_a_body_of_fog_takes_of_what_passes_through_it():
+    add("POINT", energy=10).location = 0, 0, 3
+    bpy.ops.mesh.primitive_cube_add(size=2)
+    material = bpy.data.materials.new("Fog")
+    material.use_nodes = True
+    node = material.node_tree.nodes.new("ShaderNodeVolumeAbsorption")
+    node.inputs["Density"].default_value, node.inputs["Color"].default_value = 0.5, (0, 1, 1, 1)
+    material.node_tree.links.new(node.outputs[0], material.node_tree.nodes["Material Output"].inputs["Volume"])
+    bpy.context.object.data.materials.append(material)
+    plain = collect()
+    dimmed = plain.dim(None, np.array([(0, 0, -4.0), (0, 0, 0), (3, 0, 0), (9, 0, 0)]))
+    shares = [(lamp.color / plain.lamps[0].color)[0] for lamp in dimmed.lamps]
+    assert shares == pytest.approx([np.exp(-1), 1, np.exp(-0.5)], abs=1e-4)
+    assert dimmed.list_unlit("any", 0) == [1, 2] and dimmed.list_unlit("any", 1) == [0, 1]
+    assert dimmed.list_unlit("any", 2) == dimmed.list_unlit("any", 3) == [0, 2]
 
 
 def test_an_area_of_nothing_sends_nothing():
