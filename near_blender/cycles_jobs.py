@@ -76,7 +76,8 @@ class CyclesJobs:
         transparent = request["transparent"]
         scene.render.film_transparent = stage.own["film_transparent"] if transparent is None else transparent
         scene.cycles.film_exposure = stage.own["film_exposure"]
-        stage.use_samples(request["samples"], request["denoise"], request["threads"])
+        catches = scene.render.film_transparent and any(ob.is_shadow_catcher for ob in stage.objects)
+        stage.use_samples(request["samples"], request["denoise"] or catches, request["threads"])
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in wanted)
@@ -88,6 +89,8 @@ class CyclesJobs:
                 drawn = stage.draw(request.progress)
             finally:
                 stage.holes.close()
+        if not request["denoise"] and "Noisy Image" in drawn:
+            drawn["Combined"][..., :3] = drawn["Noisy Image"][..., :3]  # the alpha of a shadow stays clean
         return {"passes": dict(found for name in wanted for found in _pick(name, drawn)), "stale": stage.stale}
 
     def probe(self, request: Any) -> dict[str, Any]:
