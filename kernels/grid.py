@@ -17,6 +17,7 @@ _trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGE
 _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, INTEGER, *[POINTER] * 2, INTEGER, POINTER,
                  INTEGER, *[POINTER] * 4, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
+_room = Kernel("grid_room", POINTER, INTEGER, POINTER, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
 _blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
 
@@ -61,18 +62,21 @@ class Grid:
     def _build(self) -> None:
         edge = -(-self.resolution // 4)  # bricks
         in_cells = self.position / np.float32(self.cell) + np.float32(self.resolution / 2)
-        voxel = np.clip(np.floor(in_cells), 0, self.resolution - 1).astype(np.int64)
-        code = (voxel >> 2) @ np.array([1, edge, edge * edge]) << 6 | _morton4(voxel)
-        order = np.argsort(code, kind="stable")
-        code, first = np.unique(code[order], return_index=True)  # occupied cells, brick by brick
+        x, y, z = (np.clip(column, 0, self.resolution - 1).astype(np.int64) for column in in_cells.T)
+        code = ((z >> 2) * edge + (y >> 2)) * edge + (x >> 2) << 6 | _morton4(x, y, z)
+        code = np.sort(code << 32 | np.arange(len(code)))
+        order, code = code & 0xffffffff, code >> 32
+        first = np.flatnonzero(np.diff(code, prepend=-1))  # in each occupied cell, brick by brick
+        code = code[first]
 
-        bricks, brick_start = np.unique(code >> 6, return_index=True)
+        brick_start = np.flatnonzero(np.diff(code >> 6, prepend=-1))
+        bricks = code[brick_start] >> 6
         brick_mask, brick_first = np.zeros(edge**3, np.uint64), np.zeros((edge**3, 2), np.uint32)
         if len(bricks):
             brick_mask[bricks] = np.bitwise_or.reduceat(np.uint64(1) << (code & 63).astype(np.uint64), brick_start)
             brick_first[bricks, 0] = brick_start
             brick_first[bricks, 1] = np.searchsorted(code, bricks << 6 | 32)
-        room = _room((brick_mask != 0).reshape(edge, edge, edge))
+        room = measure_room((brick_mask != 0).reshape(edge, edge, edge))
 
         normal, in_cells = self.normal[order], in_cells[order]
         plane = np.concatenate([normal, (normal * in_cells).sum(1, keepdims=True)], 1, dtype=np.float32)
@@ -242,29 +246,21 @@ def bounce(links: Links, direct: np.ndarray, albedo: np.ndarray, rounds: int, *,
     return bounced, radiosity
 
 
-def _morton4(voxel: np.ndarray) -> np.ndarray:
-    """(N, 3) -> (N,): the low two bits of x, y, z interleaved."""
-    x, y, z = voxel.T
+def _morton4(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(N,) each -> (N,): their low two bits interleaved."""
     return x & 1 | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4
 
 
-def _room(full: np.ndarray) -> np.ndarray:
+def measure_room(full: np.ndarray, *, threads: int = 1) -> np.ndarray:
     """How far rays can go: (n, n, n) bool, z slowest, -> uint32, 4 bits for each octant of directions.
 
     The number in bits 4 o to 4 o + 3 is that of bricks along an edge of the largest cube that starts here, extends up
     an axis where bit 0, 1, 2 of o is set for x, y, z, else down, and holds no True; 15 at most.
     """
-    room = np.zeros(full.shape, np.uint32)
-    for octant in range(8):
-        turned = tuple(slice(None, None, 1 if octant >> axis & 1 else -1) for axis in (2, 1, 0))
-        met = full[turned].copy()
-        edge = (~met).astype(np.uint8)
-        for _ in range(14):
-            for axis in range(3):
-                line = met.swapaxes(0, axis)
-                line[:-1] |= line[1:]
-            edge += ~met
-        room[turned] |= edge.astype(np.uint32) << np.uint32(4 * octant)
+    edge = len(require("full", full, (None, None, None), bool))
+    require("full", full, (edge, edge, edge), bool)
+    room = np.empty(full.shape, np.uint32)
+    _room(full, edge, room, threads)
     return room
 
 

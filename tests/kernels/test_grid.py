@@ -40,7 +40,7 @@ def use(variant, monkeypatch):
 
 def test_the_room_of_a_brick_is_an_empty_cube_that_could_not_be_larger():
     full = np.random.default_rng(0).random((9, 9, 9)) < 0.01
-    room, far = grid._room(full), np.pad(full, 20)  # beyond the grid all is empty
+    room, far = grid.measure_room(full), np.pad(full, 20)  # beyond the grid all is empty
     for z, y, x in np.ndindex(full.shape):
         for octant in range(8):
             edge = room[z, y, x] >> 4 * octant & 15
