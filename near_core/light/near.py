@@ -10,7 +10,6 @@ import numpy as np
 from .._kernels import around, ggx
 from ..image import luminance
 from ..scene import Environment, Probe
-from ..scene.probe import make_empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +52,26 @@ class NearLight:
         return placed
 
 
-def prepare(probe: Probe, environment: Environment, spot_limit: float, sun_limit: float, reach: float) -> NearLight:
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """A World behind what is near, the same for all probes. environment: along the world's axes, at strength 1, as fine
+    as maps composed with it. pyramid: of its map."""
+
+    environment: Environment
+    pyramid: ggx.Pyramid
+
+
+def prepare_backdrop(environment: Environment, columns: int) -> Backdrop:
+    """columns: of its map."""
+    turned = Environment(environment.look_up(ggx.compute_directions(columns // 2)))
+    return Backdrop(turned, ggx.build_pyramid(turned.map))
+
+
+def prepare(probe: Probe, behind: Backdrop, spot_limit: float, sun_limit: float, reach: float) -> NearLight:
     """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none. reach:
     metres within which something is near."""
-    world = make_empty(probe.position, len(probe.radiance)).lay_over(environment).map
-    place = np.eye(3, 4)
-    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), ggx.build_pyramid(world))
+    world, place = behind.environment.map, np.eye(3, 4)
+    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), behind.pyramid)
 
     def dim(limit: float) -> NearLayer:
         if not np.isfinite(limit):

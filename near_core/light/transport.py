@@ -22,7 +22,7 @@ from ..progress import Progress, silent
 from ..scene import Camera, Environment, Lamp, Probe
 from . import lamps, near
 from .config import TransportConfig
-from .near import NearLayer, NearLight
+from .near import Backdrop, NearLayer, NearLight
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
 BEHIND = -2  # in a hit table: neither sky nor a surfel
@@ -91,12 +91,14 @@ class PreparedLight:
 
 
 def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
-                  config: TransportConfig = TransportConfig()) -> PreparedLight:
-    """A probe before a World, as the environment that both make together, with lamps in it that count as far."""
-    light = prepare_light(lamps.add_far(probe.lay_over(world), far, probe.position), config)
+                  config: TransportConfig = TransportConfig(), behind: Backdrop | None = None) -> PreparedLight:
+    """A probe before a World, as the environment that both make together, with lamps in it that count as far. behind:
+    this World, where it is known."""
+    behind = behind or near.prepare_backdrop(world, probe.count_columns(world))
+    light = prepare_light(lamps.add_far(probe.lay_over(behind.environment), far, probe.position), config)
     spot, sun = (limit * light.mean if count else math.inf for limit, count in (
         (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns))))
-    return replace(light, near=near.prepare(probe, world, spot, sun, config.shadow_reach))
+    return replace(light, near=near.prepare(probe, behind, spot, sun, config.shadow_reach))
 
 
 def take_suns(light: PreparedLight, config: TransportConfig = TransportConfig()) -> tuple[Environment, list[Lamp]]:

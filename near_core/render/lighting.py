@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cache import RecentResults, count_bytes
 from ..directions import polar_rotation
-from ..light import lamplight, terms, transport
+from ..light import lamplight, near, terms, transport
 from ..light import lamps as _lamps
 from ..light.bulbs import take_bulbs
 from ..light.config import LampConfig, TransportConfig
@@ -59,7 +59,9 @@ class InstanceLights:
     def __init__(self, model: runtime.NearMini, assets: PreparedAssets, config: TransportConfig, lamps: LampConfig
                  ) -> None:
         self._model, self._assets, self._transport, self._config = model, assets, config, lamps
-        self._lights: RecentResults[PreparedLight] = RecentResults(512 * MEGABYTE, count_bytes)
+        self._lights: RecentResults[PreparedLight] = RecentResults(512 * MEGABYTE, lambda light: count_bytes(
+            light, light.near and light.near.whole.far))  # which is the backdrop's
+        self._backdrops: RecentResults[near.Backdrop] = RecentResults(128 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
         self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)
@@ -172,9 +174,12 @@ class InstanceLights:
             return light
         if probe is None:
             probe = make_empty(seen.matrix[:3, 3])
-        key = (world.hash, world.strength, world.world_to_map.tobytes(), probe.hash, tuple(lamp.key for lamp in far))
-        return self._lights.get_or(key, lambda: self._tokenize(
-            transport.prepare_probe(probe, world, far, self._transport)))
+        kept, columns = (world.hash, world.strength, world.world_to_map.tobytes()), probe.count_columns(world)
+
+        def prepare() -> PreparedLight:
+            behind = self._backdrops.get_or((*kept, columns), lambda: near.prepare_backdrop(world, columns))
+            return self._tokenize(transport.prepare_probe(probe, world, far, self._transport, behind))
+        return self._lights.get_or((*kept, probe.hash, tuple(lamp.key for lamp in far)), prepare)
 
 
 def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:

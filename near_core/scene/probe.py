@@ -11,7 +11,7 @@ import numpy as np
 from .._kernels import ggx
 from .environment import Environment
 
-WIDEST = 1024  # texels of a composed map
+FINER, WIDEST = 4, 1024  # texels of a composed map: along one of the probe's, and in all, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +44,19 @@ class Probe:
         """Of its arrays."""
         return self.radiance.nbytes + self.distance.nbytes + (0 if self.mirrored is None else self.mirrored.nbytes)
 
+    def count_columns(self, environment: Environment) -> int:
+        """How many texels wide a map of both is."""
+        own = self.radiance.shape[1]
+        return int(np.clip(environment.map.shape[1], own, max(own, min(FINER * own, WIDEST))))
+
     def lay_over(self, environment: Environment) -> Environment:
         """The light of both: the probe, and the World where it shows between. Along the world's axes, at strength 1."""
-        columns = int(np.clip(environment.map.shape[1], self.radiance.shape[1], WIDEST))
-        directions = ggx.compute_directions(columns // 2)
+        directions = ggx.compute_directions(self.count_columns(environment) // 2)
         near = Environment(np.ascontiguousarray(self.radiance[..., :3], np.float32)).look_up(directions)
         cover = Environment(np.repeat(self.radiance[..., 3:], 3, -1)).look_up(directions)
         return Environment(near + (1 - cover) * environment.look_up(directions))
 
 
-def make_empty(position: np.ndarray, rows: int = 64) -> Probe:
+def make_empty(position: np.ndarray, rows: int = 128) -> Probe:
     """A probe where nothing stands around position (3,)."""
     return Probe(np.zeros((rows, 2 * rows, 4), np.float32), np.full((rows, 2 * rows), np.inf, np.float32), position)
