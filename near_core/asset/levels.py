@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,15 +22,14 @@ _FAR, _STRIDES = 2 ** 18, np.array([2 ** 38, 2 ** 19, 1])  # cells along an axis
 class Level:
     """An asset's surfels on a grid of SURFEL_RESOLUTION / 2**number cells.
 
-    surfels: M of them, areas in this grid's cells squared. thickness: (M,) float32, cells, as measure_thickness.
-    spread: (M, 6) float32 xx xy xz yy yz zz, asset units squared, second moments of the surface that a surfel stands
-    for. finer: the level that was merged; parent: of each of its surfels, the row it went into, (M',) int32; heir: for
-    each surfel the one of these that light is traced from, (M,) int32; None at level 0.
+    surfels: M of them, areas in this grid's cells squared. spread: (M, 6) float32 xx xy xz yy yz zz, asset units
+    squared, second moments of the surface that a surfel stands for. finer: the level that was merged; parent: of each
+    of its surfels, the row it went into, (M',) int32; heir: for each surfel the one of these that light is traced from,
+    (M,) int32; None at level 0.
     """
 
     number: int
     surfels: Surfels
-    thickness: np.ndarray
     spread: np.ndarray
     finer: Level | None = None
     parent: np.ndarray | None = None
@@ -45,9 +45,10 @@ class Level:
         """Edge of a cell, asset units."""
         return 1.0 / self.resolution
 
-    def average(self, values: np.ndarray) -> np.ndarray:
-        """Of values (M', n) of the finer level's surfels the means by area, (M, n) float32."""
-        return _Means(self.parent, self.finer.surfels.area)(values)
+    @cached_property
+    def thickness(self) -> np.ndarray:
+        """(M,) float32, cells, as measure_thickness."""
+        return measure_thickness(self.surfels, self.cell)
 
     def make_texels(self) -> tuple[Texels, np.ndarray]:
         """The finer level's surfels as texels of this one's, and which they are, (M',) rows."""
@@ -59,10 +60,10 @@ class Level:
 
 def start(surfels: Surfels) -> Level:
     """Level 0: all of an asset's surfels, each a square of its area."""
-    n, thickness = surfels.normal, measure_thickness(surfels, CELL)
+    n = surfels.normal
     own = (surfels.area * np.float32(CELL ** 2 / 12))[:, None]
     flat = np.eye(3, dtype=np.float32)[_ROWS, _COLUMNS] - n[:, _ROWS] * n[:, _COLUMNS]
-    return Level(0, surfels, thickness, own * flat)
+    return Level(0, surfels, own * flat)
 
 
 def merge(level: Level) -> Level:
@@ -72,9 +73,7 @@ def merge(level: Level) -> Level:
     2005; the concentration of a von Mises-Fisher lobe as in Banerjee et al. 2005).
     """
     surfels, number, resolution = level.surfels, level.number + 1, level.resolution // 2
-    cell = np.clip(((surfels.position + 0.5) * resolution).astype(np.int64), 0, resolution - 1)
-    _, parent = np.unique((cell @ np.array([resolution ** 2, resolution, 1])) * SIDES + _find_sides(surfels.normal),
-                          return_inverse=True)
+    parent = _number(surfels, resolution)
     mean = _Means(parent, surfels.area)
     normal, bent, position = mean(surfels.normal), mean(surfels.shading_normal), mean(surfels.position)
     length = np.clip(np.linalg.norm(bent, axis=1), 1e-3, 1 - 1e-6)
@@ -87,10 +86,30 @@ def merge(level: Level) -> Level:
     spread = mean(level.spread + apart[:, _ROWS] * apart[:, _COLUMNS])
     # what is seen of a coarse cell lies outside: what is in its folds shall not say how much light there is
     outside = np.einsum("mc,mc->m", apart, merged.normal[parent])
-    order = np.lexsort((np.linalg.norm(apart, axis=1) - 3 * outside, parent))
-    heir = order[np.searchsorted(parent[order], np.arange(len(merged)))]
-    return Level(number, merged, measure_thickness(merged, 1.0 / resolution), spread, level,
-                 parent.astype(np.int32), heir.astype(np.int32))
+    return Level(number, merged, spread, level, parent, _find_least(
+        np.sqrt(np.einsum("mc,mc->m", apart, apart)) - 3 * outside, parent, len(merged)))
+
+
+def _number(surfels: Surfels, resolution: int) -> np.ndarray:
+    """The row that each surfel is merged into, (M,) int32, in the order of cells and of their sides."""
+    x, y, z = (np.clip(((column + np.float32(0.5)) * np.float32(resolution)).astype(np.int32), 0, resolution - 1)
+               for column in surfels.position.T)
+    names = ((x * resolution + y) * resolution + z) * SIDES + _find_sides(surfels.normal)
+    there = np.zeros(SIDES * resolution ** 3, bool)
+    there[names] = True
+    used = np.flatnonzero(there)
+    rows = np.empty(len(there), np.int32)
+    rows[used] = np.arange(len(used), dtype=np.int32)
+    return rows[names]
+
+
+def _find_least(values: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
+    """The first row of the least value (M,) in each of `count` groups (M,), (count,) int32."""
+    least, found = np.full(count, np.inf, values.dtype), np.empty(count, np.int32)
+    np.minimum.at(least, group, values)
+    rows = np.flatnonzero(values <= least[group])[::-1]  # of several the one that is written last stays
+    found[group[rows]] = rows
+    return found
 
 
 def measure_thickness(surfels: Surfels, cell: float) -> np.ndarray:
@@ -118,8 +137,10 @@ def measure_thickness(surfels: Surfels, cell: float) -> np.ndarray:
 
 def _find_sides(normal: np.ndarray) -> np.ndarray:
     """Which side of a cube normals (M, 3) face, (M,) int64; side ^ 1 is the one opposite."""
-    axis = np.abs(normal).argmax(1)
-    return 2 * axis + (normal[np.arange(len(axis)), axis] < 0)
+    x, y, z = np.abs(normal).T
+    axis = np.where((x >= y) & (x >= z), 0, np.where(y >= z, 1, 2))  # numpy is slow along an axis of three
+    below = np.where(axis == 0, normal[:, 0], np.where(axis == 1, normal[:, 1], normal[:, 2])) < 0
+    return 2 * axis + below
 
 
 class _Means:

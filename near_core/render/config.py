@@ -68,8 +68,6 @@ class SplattingConfig:
     smooth_reach: int = 3  # pixels to either side over which what a skin mirrors of itself is averaged
     skin_pixels: int = 1 << 19  # of a picture, that are drawn at once
     skin_cell: float = 0.3  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
-    decoded_level: int = 1  # the coarsest whose surfels the lighting decoder is asked about: it learned from none of
-    #                         the merged ones
     skin_level: int = 2  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
     skin_before: float = 8.0  # cells that surfels may lie before a skin that fades into them and are still behind it
 

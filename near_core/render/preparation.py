@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .._kernels import grid
@@ -22,7 +22,7 @@ from .parallel import parallel_map
 from .sight import SeenInstance
 from .skin import PreparedSkin
 from .skin_maps import SkinMaps
-from .surface import Surface
+from .surface import DecodedVoxels, Surface
 
 MEGABYTE = 2**20
 MANY = 4  # assets from which each is made ready on a thread of its own
@@ -40,8 +40,11 @@ def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), th
     """Everything that depends on the asset alone, at the level of its surface. traced: the grid of the level that its
     merged surfels are traced through."""
     fine = None if traced is None else transport.FineGrid(traced, made.heirs, made.owners)
-    return PreparedAsset(**vars(made), transport=transport.prepare_transport(
+    discs, known = made.discs, {each.name: getattr(made, each.name) for each in fields(made)}
+    prepared = PreparedAsset(**known, transport=transport.prepare_transport(
         made.level.surfels, threads, progress, config, made.level.resolution, fine))
+    vars(prepared)["discs"] = discs  # where cached_property keeps it
+    return prepared
 
 
 class PreparedAssets:
@@ -53,6 +56,7 @@ class PreparedAssets:
         self._surfaces: RecentResults[Surface] = RecentResults(128 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, lambda made: count_bytes(
             made, made.transport.fine and made.transport.fine.grid), beside=0)
+        self._intrinsics: RecentResults[DecodedVoxels | None] = RecentResults(256 * MEGABYTE, count_bytes, beside=0)
         self._dressed: RecentResults[PreparedAsset] = RecentResults(256 * MEGABYTE, lambda made: count_bytes(
             (made.level.surfels, made.shift, made.transport.albedo, made.transport.mirrors)))  # the rest is the asset's
         self._grids: RecentResults[grid.Grid] = RecentResults(128 * MEGABYTE, lambda made: count_bytes(
@@ -66,7 +70,8 @@ class PreparedAssets:
         """Drops what is kept of the asset with this hash."""
         for kept in (self._surfaces, self._assets, self._dressed, self._grids):
             kept.discard(lambda key: key[0] == asset)
-        self._skins.discard(lambda key: key == asset)
+        for known in (self._skins, self._intrinsics):
+            known.discard(lambda key: key == asset)
 
     def prepare_all(self, seen: Sequence[SeenInstance], threads: int, progress: Progress) -> None:
         """Makes what is missing, and keeps it until another picture is asked for: of a few assets each with all
@@ -92,6 +97,7 @@ class PreparedAssets:
         self._assets.hold(itertools.product(assets, levels, (False, True)))
         self._grids.hold(itertools.product(assets, levels | {surface.find_traced(level) for level in levels}))
         self._skins.hold(assets)
+        self._intrinsics.hold(assets)
         self._maps.hold(asset.skin.pictures for asset in assets.values() if asset.skin is not None)
 
     def prepare(self, seen: SeenInstance, threads: int = 0, progress: Progress = silent) -> PreparedAsset:
@@ -101,10 +107,10 @@ class PreparedAssets:
         progress("Asset", 0.0)
 
         def prepare() -> PreparedAsset:
-            made = self._find_surface(asset, level, bare, part(progress, 0.0, 0.5))
+            made = self._find_surface(asset, level, bare)
             if isinstance(made, PreparedAsset):  # another thread was quicker
                 return made
-            prepared = prepare_asset(made, self._transport, threads, part(progress, 0.5, 1.0),
+            prepared = prepare_asset(made, self._transport, threads, progress,
                                      self._find_grid(asset, made.traced) if level else None)
             self._surfaces.discard(lambda key: key == (*place, bare))
             return prepared
@@ -112,6 +118,10 @@ class PreparedAssets:
         if look.is_plain:
             return made
         return self._dressed.get_or((*place, bare, look), lambda: dress(made, look))
+
+    def find_intrinsics(self, asset: NeuralAsset) -> DecodedVoxels | None:
+        """What the networks know of an asset, None where that is nothing."""
+        return self._intrinsics.get_or(asset.hash, lambda: surface.decode(asset, self._model))
 
     def find_skin(self, seen: SeenInstance) -> PreparedSkin | None:
         """What draws an instance instead of its surfels."""
@@ -132,7 +142,7 @@ class PreparedAssets:
                 asset.skin.pictures)))
         return self._skins.get_or(asset.hash, prepare)
 
-    def _find_surface(self, asset: NeuralAsset, level: int, bare: bool, progress: Progress) -> Surface:
+    def _find_surface(self, asset: NeuralAsset, level: int, bare: bool) -> Surface:
         """The surface at a level; bare: it may lack texels."""
         keys = [(asset.hash, level, each) for each in ((False, True) if bare else (False,))]
         places: tuple[RecentResults[Any], ...] = self._assets, self._surfaces
@@ -144,12 +154,12 @@ class PreparedAssets:
 
         def make() -> Surface:
             if level == 0:
-                return surface.describe(asset, self._model, self._splatting, progress, bare)
-            return surface.coarsen(self._find_surface(asset, level - 1, True, progress), self._splatting, bare)
+                return surface.describe(asset, self._model, self._splatting, bare)
+            return surface.coarsen(self._find_surface(asset, level - 1, True), self._splatting, bare)
         return self._surfaces.get_or(keys[-1], make)
 
     def _find_grid(self, asset: NeuralAsset, level: int) -> grid.Grid:
         def build() -> grid.Grid:
-            found = self._find_surface(asset, level, True, silent).level
+            found = self._find_surface(asset, level, True).level
             return grid.Grid(found.surfels.position, found.surfels.normal, found.resolution)
         return self._grids.get_or((asset.hash, level), build)

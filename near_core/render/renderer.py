@@ -39,6 +39,7 @@ from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
+from .surface import DecodedVoxels
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 MANY = 8  # instances from which each is lit on a thread of its own
@@ -51,7 +52,8 @@ class LitInstance:
     lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
     visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
     None. look: as the asset wears it already, but for exposure and opacity. surroundings: what casts shadows in the
-    light of lamps. skin_share: 0..1 of what the skin shows; the rest shows the instance's surfels."""
+    light of lamps. skin_share: 0..1 of what the skin shows; the rest shows the instance's surfels. intrinsics: what the
+    lighting decoder is asked with, None where it is not asked."""
 
     number: int
     asset: PreparedAsset
@@ -66,6 +68,7 @@ class LitInstance:
     look: AssetLook = PLAIN
     surroundings: Surroundings = Surroundings()
     skin_share: float = 1.0
+    intrinsics: DecodedVoxels | None = None
 
 
 class Renderer:
@@ -177,17 +180,17 @@ class Renderer:
         another radiance."""
         if settings.shading == "split-sum":
             return shaded.terms[:, Term.SKY_OPEN] + shaded.terms[:, Term.SPECULAR_OPEN]
-        if not self._is_decoded(item.asset, settings):
+        if item.intrinsics is None or settings.shading != "auto":
             return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
-        return light.mean * self.model.run("lad", h=item.asset.h[item.asset.voxel[shaded.index]], **inputs)[0]
+        h = item.intrinsics.h[item.intrinsics.voxel[shaded.index]]
+        return light.mean * self.model.run("lad", h=h, **inputs)[0]
 
-    def _is_decoded(self, asset: PreparedAsset, settings: Settings) -> bool:
+    def _is_decoded(self, seen: SeenInstance, settings: Settings) -> bool:
         """Whether the lighting decoder is asked: for no draft, of which it would take a quarter for nothing that is
-        seen, and where it knows the asset at its level."""
+        seen, nor for merged surfels, of which it learned from none."""
         asked = settings.shading == "auto" and settings.quality == "final"
-        known = asset.h is not None and asset.level.number <= self.splatting.decoded_level
-        return asked and known and "lad" in self.model.graphs
+        return asked and seen.level == 0 and "lad" in self.model.graphs
 
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)
@@ -210,7 +213,8 @@ class Renderer:
             made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
         return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin)
+                           self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin,
+                           self._assets.find_intrinsics(instance.asset) if self._is_decoded(seen, settings) else None)
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
@@ -270,7 +274,7 @@ class Renderer:
             shaded = np.flatnonzero(selection.shaded[rows])
             # the same ones whatever else is seen: what moves does not flicker
             shaded = shaded[shaded % self.splatting.choose_stride(item.pixels * 2 ** item.asset.level.number) == 0]
-            decoded = self._is_decoded(item.asset, settings)
+            decoded = item.intrinsics is not None
             instances.append(SkinnedInstance(
                 item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                     item.rotation, item.surroundings, item.skin.occluders),

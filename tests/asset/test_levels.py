@@ -58,7 +58,6 @@ def test_the_finer_surfels_are_texels_of_the_coarser():
     assert np.abs(texels.position - level.surfels.position[texels.surfel]).max() < level.cell
     np.testing.assert_allclose(texels.compute_colors(level.surfels), finer.surfels.base_color[rows], atol=1e-4)
     assert srgb_encode(finer.surfels.base_color[rows]).std() > 0.1
-    np.testing.assert_allclose(level.average(finer.surfels.base_color), level.surfels.base_color)
 
 
 def test_a_sheet_is_as_thick_as_its_sides_are_apart():
