@@ -89,10 +89,11 @@ class InstanceLights:
                     ) -> list[SeenInstance]:
         """The same, those beside other assets with a probe of these."""
         chosen, probes = neighbours.choose(seen, around.standing), {}
+        levels = {each.number: each.level for each in seen}  # at which they are made ready anyway
         for number, (beside, share) in chosen.items():
             progress("Light transport", len(probes) / len(chosen))
             own = next(each for each in seen if each.number == number)
-            shown = [self._light_alone(other, own.level, around, threads) for other in beside]
+            shown = [self._light_alone(other, levels.get(other, own.level), around, threads) for other in beside]
             draw = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in shown], share, threads)
             probes[number] = self._probes.get_or((own.matrix.tobytes(), share, *(key for key, _ in shown)), draw)
         return [replace(each, instance=replace(each.instance, probe=probes[each.number]))
