@@ -299,7 +299,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         values.label(text=value, translate=False)
     if asset.trusted is not None and 0 < asset.trusted.width < 360:
         layout.operator("near.limit_camera", icon="CON_ROTLIMIT",
-                        depress=orbit.find_pivot(context.scene.camera) is not None)
+                        depress=orbit.is_around(context.scene.camera, ob))
     problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
     for part in problem.values.values():
         _draw_warning(layout, "Not as the proxy:", translate(part))

@@ -41,17 +41,19 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             camera: Any = context.scene.camera
-            pivot = find_pivot(camera)
-            if pivot is not None:
+            pivot, ob = find_pivot(camera), context.object
+            if pivot is not None and is_around(camera, ob):
                 free(camera, pivot)
                 return {"FINISHED"}
-            ob, asset = context.object, payload.decode_asset(context.object)
+            asset = payload.decode_asset(ob)
             arc = None if asset is None else asset.trusted
             if arc is None or arc.width == 0:
                 raise errors.NearError("{name} can be trusted from nowhere.", "Give it more photos.", name=ob.name)
             if arc.width == 360:
                 raise errors.NearError("{name} can be trusted from all around.", "Use the camera as it is.",
                                        name=ob.name)
+            if pivot is not None:  # around another asset
+                free(camera, pivot)
             if camera.parent or camera.constraints or camera.animation_data and camera.animation_data.action:
                 raise errors.NearError("{name} is moved by a parent, constraint or animation.",
                                        "Take that away, or choose another camera.", name=camera.name)
@@ -65,6 +67,12 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
 def find_pivot(camera: Any) -> Any:
     """The empty whose rotation limits a camera; None where it is free."""
     return camera.parent if camera is not None and camera.parent is not None and KEY in camera.parent else None
+
+
+def is_around(camera: Any, ob: Any) -> bool:
+    """Whether a camera's rotation around ob's asset is limited."""
+    pivot = find_pivot(camera)
+    return pivot is not None and pivot.parent == ob
 
 
 def limit(context: bpy.types.Context, camera: Any, ob: Any, arc: assets.TrustedArc) -> bpy.types.Object:

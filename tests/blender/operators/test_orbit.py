@@ -61,6 +61,19 @@ def test_once_more_frees_it_where_it_is(scene):
     assert not [ob for ob in bpy.data.objects if ob.type == "EMPTY"]
 
 
+def test_each_asset_has_its_own_button(scene, ball):
+    first = bpy.context.object
+    bpy.ops.near.limit_camera()
+    other = first.copy()
+    scene.collection.objects.link(other)
+    bpy.context.view_layer.objects.active = other
+    bpy.context.view_layer.update()
+    assert orbit.is_around(scene.camera, first) and not orbit.is_around(scene.camera, other)
+    assert bpy.ops.near.limit_camera() == {"FINISHED"}
+    assert orbit.is_around(scene.camera, other), "it goes around the active one now"
+    assert len([ob for ob in bpy.data.objects if ob.type == "EMPTY"]) == 1
+
+
 def test_what_cannot_be_limited_is_named(scene, ball):
     scene.camera.keyframe_insert("location", frame=1)
     with pytest.raises(RuntimeError, match="Camera is moved by a parent"):
