@@ -5,8 +5,9 @@ The World and the lamps light it simply, without shadows. All of it runs in the 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,7 @@ class Draft:
         frame = types.GPUUniformBuf(types.Buffer("FLOAT", _FLOATS, _pack_frame(view, light)))
         drawn = [(part, Matrix(each.matrix.tolist())) for each in shown.shown if layer is None or not each.is_asset
                  for part in shown.parts.get(each.name, ())]
-        with self._target.bind():
+        with self._target.bind(), _left_plain(state):
             state.active_framebuffer_get().clear(color=(0, 0, 0, 0), depth=1.0)
             state.blend_set("NONE")
             if light.backdrop is not None:
@@ -93,8 +94,6 @@ class Draft:
                 self._draw_layer(view, layer)
             state.depth_mask_set(False)
             self._draw_parts(frame, [each for each in drawn if each[0].look.opacity < 1])
-            state.blend_set("NONE")
-            state.depth_test_set("NONE")
         self._forget(shown)
         self._images.clear()
         return self._target.texture_color
@@ -148,6 +147,17 @@ class Draft:
         used = {id(part) for parts in shown.parts.values() for part in parts}
         for key in self._batches.keys() - used:
             del self._batches[key]
+
+
+@contextlib.contextmanager
+def _left_plain(state: Any) -> Iterator[None]:
+    """Blender's own drawing goes on as it expects to, whatever went wrong meanwhile."""
+    try:
+        yield
+    finally:
+        state.depth_mask_set(False)
+        state.depth_test_set("NONE")
+        state.blend_set("NONE")
 
 
 def upload(pixels: np.ndarray, format: str = "RGBA16F") -> Any:

@@ -248,22 +248,15 @@ class ViewportPicture:
         self._asked = (self._wanted, scale)
 
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
-        import gpu
         from gpu_extras.presets import draw_texture_2d
         region, texture = context.region, self._texture
         if self._has_draft(depsgraph):
             texture = self._draw_draft(context, depsgraph)
         box = border.find_box(context, depsgraph)
-        if box is not None:
-            gpu.state.scissor_test_set(True)
-            gpu.state.scissor_set(*box)
-        gpu.state.blend_set("ALPHA_PREMULT")
-        engine.bind_display_space_shader(depsgraph.scene)
-        draw_texture_2d(texture, (0, 0), region.width, region.height)
-        engine.unbind_display_space_shader()
-        if box is not None:
-            gpu.state.scissor_test_set(False)
-        gpu.state.blend_set("NONE")
+        with _drawing_state(box):
+            engine.bind_display_space_shader(depsgraph.scene)
+            draw_texture_2d(texture, (0, 0), region.width, region.height)
+            engine.unbind_display_space_shader()
 
     def _draw_draft(self, context: Any, depsgraph: Any) -> Any:
         """Everything as a texture, the assets' picture in it where it shows the view as it is now."""
@@ -278,6 +271,22 @@ class ViewportPicture:
                           (region.width, region.height))
         return self._draft.draw(self._surfaces, view, draft.Light(light.environment, backdrop, self._lamps.lamps),
                                 layer)
+
+
+@contextlib.contextmanager
+def _drawing_state(box: Any) -> Iterator[None]:
+    """Blender's own drawing goes on with the state as it was, whatever went wrong meanwhile. box: scissors, if any."""
+    import gpu
+    try:
+        if box is not None:
+            gpu.state.scissor_test_set(True)
+            gpu.state.scissor_set(*box)
+        gpu.state.blend_set("ALPHA_PREMULT")
+        yield
+    finally:
+        if box is not None:
+            gpu.state.scissor_test_set(False)
+        gpu.state.blend_set("NONE")
 
 
 def _is_local(space: Any) -> bool:
