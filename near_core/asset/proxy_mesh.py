@@ -59,7 +59,7 @@ def build(asset: NeuralAsset) -> ProxyMesh:
     faces: np.ndarray | None = None
     while faces is None or len(faces) > MAX_FACES:
         resolution //= 2
-        corners, faces = _bound(np.unique(_find_cells(points.position, resolution), axis=0), resolution)
+        corners, faces = _bound(_find_cells(points.position, resolution), resolution)
     normals = compute_vertex_normals(corners.astype(np.float32), faces)
     vertices, material = _fit(corners, normals, points, resolution)
     vertices = _keep_close(vertices, corners, points.position, resolution)
@@ -91,7 +91,7 @@ def _flatten(cells: np.ndarray, resolution: int) -> np.ndarray:
 def _bound(coords: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """Corners (V, 3) int and quads (F, 4) int32 between the voxels with what they enclose and the space outside."""
     solid = np.zeros((resolution + 2,) * 3, bool)
-    solid[tuple(coords.T + 1)] = True
+    solid.ravel()[_flatten(coords + 1, resolution + 2)] = True
     solid = ~_flood(~solid)
     quads = []
     for axis, corners in zip(_AXES.astype(int), _CORNERS):
@@ -195,5 +195,9 @@ def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarr
                              points.roughness[:, None], points.metallic[:, None]], 1)
     keys, index = np.unique(_flatten(_find_cells(points.position, resolution), resolution), return_inverse=True)
     axis = np.where((n == 0).all(1), 6, np.argmax(n @ _AXES.T, 1))
-    sums = np.stack([np.bincount(index * 7 + axis, weight * v, len(keys) * 7 + 7) for v in values.T], 1)
+    place = index * 7 + axis
+    order = np.argsort(place, kind="stable")
+    first = np.flatnonzero(np.diff(place[order], prepend=-1))
+    sums = np.zeros((len(keys) * 7 + 7, values.shape[1]))
+    sums[place[order[first]]] = np.add.reduceat(weight[order, None] * values[order], first)
     return sums.reshape(-1, 7, values.shape[1]), _index_cells(keys, resolution)
