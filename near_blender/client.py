@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 from typing import Any
 
+from . import cycles_loss
 from .cycles_process import CyclesProcess
 from .worker_process import Backend, JobHandle, WorkerProcess
 
@@ -58,6 +59,12 @@ def create_from_mesh(mesh, **options: Any) -> JobHandle:
     return _embedded.creating.submit("create_mesh", mesh=mesh, options=options)
 
 
+def bake_materials(path: str, name: str, frame: int, subframe: float, side: int) -> JobHandle:
+    """cycles_textures.read in the second Blender: `mesh` and `notes`. path, name: an object in a .blend file."""
+    return _cycles.submit("textures", path=path, name=name, frame=frame, subframe=subframe, side=side,
+                          painted=cycles_loss.collect_painted())
+
+
 def bake(kind: str, needs: dict[str, Any], side: int = 2048, **request: Any) -> JobHandle:
     """worker.baking in a worker: the result has `mesh` or `ply`, uint8, and `psnr`. kind: "mesh" or "splats". request:
     as sync.make_request says, of one instance."""
@@ -80,6 +87,11 @@ def find_pose(shot, shape, matting: str, stance=None, fits: bool = False) -> Job
     keep = {"kind": "occluders", "data": shape, "name": "The shape"}
     return _embedded.creating.submit("find_pose", needs={shape.hash: lambda: keep}, shot=shot, shape=shape.hash,
                                      matting=matting, stance=stance, fits=fits)
+
+
+def gather(paths: list[str], **wanted: Any) -> JobHandle:
+    """contact_sheet.gather in the second Blender; the result's `wrote` is what that returns."""
+    return _cycles.submit("gather", paths=paths, wanted=wanted)
 
 
 def register() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, cycles_aovs, cycles_occluders, cycles_world
+from . import colorspace, contact_sheet, cycles_aovs, cycles_occluders, cycles_textures, cycles_world
 from ._core import errors, filters, image, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
@@ -54,6 +54,11 @@ class CyclesJobs:
         """Does what a request asks for. Raises NearError, Cancelled."""
         if request["op"] == "world":
             return {"maps": cycles_world.bake(request)}
+        if request["op"] == "textures":
+            return cycles_textures.read(request)
+        if request["op"] == "gather":
+            request.progress("Writing the contact sheet and the movie", 0)
+            return {"wrote": contact_sheet.gather(request["paths"], **request["wanted"])}
         if request["scene"] not in self._files:
             return {"event": "missing", "hashes": [request["scene"]]}
         request.progress("Loading the scene", 0)

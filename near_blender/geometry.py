@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -17,33 +17,48 @@ from ._core import mesh as meshes
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 
-def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> tuple[meshes.Mesh, list[str], np.ndarray]:
+@dataclass(frozen=True)
+class ObjectSurface:
+    """A surface as it was read. mesh: turned and scaled as it stands in the world. notes: what of its materials is
+    missing. matrix: object to world, (4, 4) float64. is_computed: whether some of that could be baked."""
+
+    mesh: meshes.Mesh
+    notes: list[str]
+    matrix: np.ndarray
+    is_computed: bool
+
+
+def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
     """The surface of ob as renders of the scene `frame` show it, wherever it is hidden: with its modifiers at render
-    level and its instances, turned and scaled as it stands in the world; notes on what is missing; and its matrix,
-    object to world, (4, 4) float64.
+    level and its instances.
 
     Raises NearError where there is no surface, or one with vertices at infinity.
     """
     if ob.type not in TYPES and ob.instance_type == "NONE":
         raise errors.NearError("{name} has no surface.", "Choose a mesh, curve, text or metaball object.", name=ob.name)
-    with _evaluate_alone(ob, frame) as (alone, depsgraph):
+    with evaluate_alone(ob, frame) as (alone, depsgraph):
         matrix = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)
-        parts, notes, count, known = [], [], 0, dict[str, materials.MaterialReading]()
-        for instance in depsgraph.object_instances:
-            if not instance.show_self or instance.object.type not in TYPES:
-                continue
-            place = np.array(instance.matrix_world, np.float64)
+        parts, count, known = [], 0, dict[str, materials.MaterialReading]()
+        for each, place in list_parts(depsgraph):
             place[:3, 3] -= matrix[:3, 3]
-            part, readings = _read_part(instance.object, place, ob.name, meshes.MAX_TRIANGLES - count, known)
+            part = _read_part(each, place, ob.name, meshes.MAX_TRIANGLES - count, known)
             count += len(part.faces)
-            notes += [note for reading in readings for note in reading.notes]
             if len(part.faces):
                 parts.append(part)
-    return meshes.check(_join(parts), ob.name), list(dict.fromkeys(notes)), matrix
+    notes = [note for reading in known.values() for note in (*reading.notes, *reading.computed.values())]
+    return ObjectSurface(meshes.check(join(parts), ob.name), list(dict.fromkeys(notes)), matrix,
+                   any(reading.computed for reading in known.values()))
+
+
+def list_parts(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[Any, np.ndarray]]:
+    """The objects, evaluated, that have surfaces, instances too, and object to world of each, (4, 4) float64."""
+    for instance in depsgraph.object_instances:
+        if instance.show_self and instance.object.type in TYPES:
+            yield instance.object, np.array(instance.matrix_world, np.float64)
 
 
 @contextlib.contextmanager
-def _evaluate_alone(ob: bpy.types.Object, frame: Any) -> Iterator[tuple[Any, Any]]:
+def evaluate_alone(ob: bpy.types.Object, frame: Any) -> Iterator[tuple[Any, Any]]:
     """A copy of ob that nothing hides, its modifiers as in renders, alone in a scene; and that scene's depsgraph."""
     data: Any = bpy.data
     scene, alone = data.scenes.new("NeAR"), ob.copy()
@@ -65,11 +80,11 @@ def _evaluate_alone(ob: bpy.types.Object, frame: Any) -> Iterator[tuple[Any, Any
 
 
 def _read_part(ob: Any, place: np.ndarray, name: str, most: int, known: dict[str, materials.MaterialReading]
-               ) -> tuple[meshes.Mesh, list[materials.MaterialReading]]:
+               ) -> meshes.Mesh:
     """The surface of one evaluated object. place: (4, 4), of it. most: triangles. known: materials that were read."""
     data = ob.to_mesh()
     if data is None:
-        return _join([]), []
+        return join([])
     try:
         data.calc_loop_triangles()
         if len(data.loop_triangles) > most:
@@ -79,13 +94,12 @@ def _read_part(ob: Any, place: np.ndarray, name: str, most: int, known: dict[str
         known.update({name: materials.read_material(material) for name, material in zip(names, slots)
                       if name not in known})
         readings = [known[name] for name in names]
-        mesh = _triangles(data, place[:3, :3], readings)
-        return replace(mesh, vertices=mesh.vertices + place[:3, 3].astype(np.float32)), readings
+        return read_triangles(data, place, readings)
     finally:
         ob.to_mesh_clear()
 
 
-def _join(parts: list[meshes.Mesh]) -> meshes.Mesh:
+def join(parts: list[meshes.Mesh]) -> meshes.Mesh:
     """One mesh of several, which keep their materials."""
     if len(parts) == 1:
         return parts[0]
@@ -97,9 +111,10 @@ def _join(parts: list[meshes.Mesh]) -> meshes.Mesh:
     return meshes.merge(moved, tuple(listed))
 
 
-def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:
-    """turn: (3, 3) float64, object to world without the position."""
-    count = len(data.loop_triangles)
+def read_triangles(data: bpy.types.Mesh, place: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:
+    """The triangles of a mesh whose loop triangles are known. place: (4, 4) float64, where they go. readings: of its
+    materials."""
+    turn, count = place[:3, :3], len(data.loop_triangles)
     vertices = _get(data.vertices, "co", (len(data.vertices), 3))
     corners = _get(data.loop_triangles, "loops", (count, 3), np.int32)  # (F, 3) into the mesh's corners
     polygon = _get(data.loop_triangles, "polygon_index", (count,), np.int32)
@@ -111,7 +126,7 @@ def _triangles(data: bpy.types.Mesh, turn: np.ndarray, readings: list[materials.
         corners = corners[:, ::-1]
     normal = directions.unit(normal @ np.linalg.pinv(turn).astype(np.float32))
     return meshes.Mesh(
-        vertices=(vertices @ turn.T).astype(np.float32), faces=np.ascontiguousarray(vertex[corners]),
+        vertices=(vertices @ turn.T + place[:3, 3]).astype(np.float32), faces=np.ascontiguousarray(vertex[corners]),
         corner_uv=_uv(data, corners, slot, readings), corner_normal=normal[corners],
         corner_color=_color(data, corners, vertex, slot, readings), material_index=slot,
         materials=tuple(reading.material for reading in readings))

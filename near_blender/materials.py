@@ -16,7 +16,7 @@ from . import colorspace, shader_nodes
 from ._core import errors
 from ._core import image as images
 from ._core import mesh as meshes
-from .shader_nodes import NodeValue, Unsupported, UVLayout
+from .shader_nodes import Missing, NodeValue, Unsupported, UVLayout
 
 # inputs of a Principled BSDF -> the one that turns it on, and what is lost
 LOSSES = {"Emission Color": ("Emission Strength", errors.Message("its Emission is left out, it does not glow")),
@@ -36,31 +36,39 @@ OTHERS = {"EMISSION": errors.Message("it does not glow: its Emission is read as 
 @dataclass
 class MaterialReading:
     """A material and what its faces need: the UV layout of its maps, the colour attribute that tints it ("" = none),
-    and notes for the artist on what could not be followed."""
+    and notes for the artist on what could not be followed. computed: notes by the inputs that other nodes than images
+    compute, which can be baked."""
 
     material: meshes.Material = meshes.Material()
     layout: UVLayout = UVLayout()
     attribute: str = ""
     notes: list[str] = field(default_factory=list)
+    computed: dict[str, str] = field(default_factory=dict)
 
 
-def read_material(material: bpy.types.Material | None) -> MaterialReading:
-    """The material with its maps. None is Blender's default grey."""
+def read_material(material: bpy.types.Material | None, called: str = "") -> MaterialReading:
+    """The material with its maps. None is Blender's default grey. called: what notes call it, by default its name."""
     if material is None:
         return MaterialReading()
+    called = called or material.name
     has_nodes = bpy.app.version >= (5, 0) or material.use_nodes  # always on from 5.0, where asking is deprecated
     if material.node_tree is None or not has_nodes:
         red, green, blue = colorspace.to_rec709(np.array(material.diffuse_color[:3])).tolist()
         color = (red, green, blue, 1.0)
-        return MaterialReading(meshes.Material(material.name, color, material.roughness, material.metallic))
+        return MaterialReading(meshes.Material(called, color, material.roughness, material.metallic))
     shader, groups, note = find_shader(material.node_tree)
     reading = MaterialReading(notes=[each for each in (note, *_name_other_outputs(material)) if each])
     if shader is None:
-        reading.material = meshes.Material(material.name)
+        reading.material = meshes.Material(called)
     else:
-        _ShaderReader(material, shader, groups, reading).read()
-    reading.notes = [errors.Message("{material}: {loss}", material=material.name, loss=text) for text in reading.notes]
+        _ShaderReader(called, shader, groups, reading).read()
+    reading.notes = [_name_loss(called, text) for text in reading.notes]
+    reading.computed = {name: _name_loss(called, text) for name, text in reading.computed.items()}
     return reading
+
+
+def _name_loss(called: str, text: str) -> str:
+    return errors.Message("{material}: {loss}", material=called, loss=text)
 
 
 def find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
@@ -99,8 +107,8 @@ def _name_other_outputs(material: Any) -> list[str]:
 class _ShaderReader:
     """Reads one shader node into a MaterialReading."""
 
-    def __init__(self, material: bpy.types.Material, shader: Any, groups: tuple[Any, ...], reading: MaterialReading):
-        self._name, self._shader, self._groups, self._reading = material.name, shader, groups, reading
+    def __init__(self, called: str, shader: Any, groups: tuple[Any, ...], reading: MaterialReading):
+        self._name, self._shader, self._groups, self._reading = called, shader, groups, reading
         self._evaluator = shader_nodes.ShaderEvaluator(groups)
         self._layout: UVLayout | None = None
 
@@ -139,10 +147,17 @@ class _ShaderReader:
         try:
             return self._require_layout(self._evaluator.evaluate(socket))
         except Unsupported as problem:
-            self._reading.notes.append(errors.Message(
+            self._note(name, problem, errors.Message(
                 "{input} comes from {source}, its own value is used instead. Bake it into an image to keep it",
                 input=name, source=str(problem)))
             return shader_nodes.read_default(socket)
+
+    def _note(self, name: str, problem: Unsupported, text: str) -> None:
+        """Takes down what of an input cannot be followed."""
+        if isinstance(problem, Missing):
+            self._reading.notes.append(text)
+        else:
+            self._reading.computed[name] = text
 
     def _require_layout(self, value: NodeValue) -> NodeValue:
         """One UV layout serves all the maps of a material: the first one met."""
@@ -162,12 +177,12 @@ class _ShaderReader:
                 raise Unsupported(node.label or node.bl_label)
             value = self._require_layout(shader_nodes.ShaderEvaluator(groups).evaluate(node.inputs["Color"]))
         except Unsupported as problem:
-            self._reading.notes.append(errors.Message("Normal comes from {source}, it is left out",
-                                                      source=str(problem)))
+            self._note("Normal", problem, errors.Message("Normal comes from {source}, it is left out",
+                                                         source=str(problem)))
             return None, 1.0
         if value.layout is None:
             return None, 1.0
-        return _to_bytes(value.color[..., :3]), float(node.inputs["Strength"].default_value)
+        return to_bytes(value.color[..., :3]), float(node.inputs["Strength"].default_value)
 
 
 def _factors(value: NodeValue) -> tuple[float, float, float]:
@@ -187,12 +202,13 @@ def _color_map(base: NodeValue, alpha: NodeValue) -> np.ndarray | None:
     mask = np.ones(shape[:2], np.float32)
     if alpha.layout is not None:
         mask = shader_nodes.resample(alpha.color[..., 0], shape)
-    return _to_bytes(np.concatenate([color, mask[..., None]], 2))
+    return to_bytes(np.concatenate([color, mask[..., None]], 2))
 
 
 def _number_map(value: NodeValue) -> np.ndarray | None:
-    return None if value.layout is None else _to_bytes(value.color[..., 0])
+    return None if value.layout is None else to_bytes(value.color[..., 0])
 
 
-def _to_bytes(values: np.ndarray) -> np.ndarray:
+def to_bytes(values: np.ndarray) -> np.ndarray:
+    """Values 0..1 as uint8."""
     return np.round(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8)

@@ -128,6 +128,11 @@ def _draw_setup(layout: bpy.types.UILayout) -> None:
     row = layout.row()
     row.operator("near.check_setup", icon="CHECKMARK")
     row.operator("near.copy_setup", icon="COPYDOWN")
+    check = setup.get_current()
+    if check is not None:
+        row = layout.row()
+        row.progress(factor=check.fraction, text=say("Checking, {fraction:.0%}", fraction=check.fraction))
+        row.operator("near.stop", icon="X").what = "CHECK"
     found = layout.column(align=True)
     for well, text in setup.list_findings():
         found.label(text=translate(text), icon="CHECKMARK" if well else "ERROR")

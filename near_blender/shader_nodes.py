@@ -24,6 +24,10 @@ class Unsupported(Exception):
     """A node that cannot be followed; the text names it."""
 
 
+class Missing(Unsupported):
+    """There is nothing to follow: an image is gone, or was never chosen."""
+
+
 @dataclass(frozen=True)
 class UVLayout:
     """Where on a texture a corner lies. layer: name of the UV map, "" = the active one; matrix: 3x3 on (u, v, 1), row
@@ -79,9 +83,10 @@ class ShaderEvaluator:
     def texture(self, node: Any, output: Any) -> NodeValue:
         """An image texture."""
         if node.image is None or node.projection != "FLAT":
-            raise Unsupported(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
+            kind = Missing if node.image is None else Unsupported
+            raise kind(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
         if min(node.image.size) < 1 or not len(node.image.pixels):
-            raise Unsupported(f"the missing image {node.image.name}")
+            raise Missing(f"the missing image {node.image.name}")
         layout = replace(_layout(node.inputs["Vector"], self._groups), wrap=_WRAP.get(node.extension, "clamp"))
         if node.image.name not in self._pixels:
             self._pixels[node.image.name] = read_pixels(node.image)

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import client, geometry, payload, photo_options, translations
+from .. import client, geometry, payload, photo_options, textured, translations
 from .._core import errors
 from .._core import image as images
 from ..paths import RELATIVE
@@ -40,6 +40,9 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
         items=[("REPLACE", "Replace", "The asset stands where its source does, which is hidden"),
                ("BESIDE", "Beside", "The asset stands to the right of its source, which stays as it is")],
         description="Where the asset goes")
+    bake: BoolProperty(
+        name="Bake Materials", default=True,
+        description="Bake what nodes compute, as procedural textures, into maps; without, their own values are used")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -52,12 +55,16 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob = find_mesh(context, self.object_name)
-            mesh, notes, matrix = geometry.read_mesh(ob, context.scene)
-            for note in notes:
-                self.report({"WARNING"}, translations.translate(note))
-            source = place.MeshSource.of(ob, mesh, matrix, beside=self.placement == "BESIDE")
-            job = client.create_from_mesh(mesh, name=ob.name, source=ob.name, normalize=True,
-                                          detail=self.detail.lower())
+            surface = geometry.read_mesh(ob, context.scene)
+            source = place.MeshSource.of(ob, surface.mesh, surface.matrix, beside=self.placement == "BESIDE")
+            options = {"name": ob.name, "source": ob.name, "normalize": True, "detail": self.detail.lower()}
+            job: Any
+            if self.bake and surface.is_computed:
+                job = textured.TexturedCreation(ob, context.scene, surface, **options)
+            else:
+                for note in surface.notes:
+                    self.report({"WARNING"}, translations.translate(note))
+                job = client.create_from_mesh(surface.mesh, **options)
             return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
                             source=source)
         return {"CANCELLED"}
@@ -120,7 +127,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0])
             if self.mesh_object:
-                mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
+                mesh = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene).mesh
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
             # further photos are seen from evenly spaced sides, which bare files say

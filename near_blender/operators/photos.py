@@ -73,7 +73,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             taken = take_shots(self.photos)
             first, mesh = Path(str(taken[0].picture)), None
             if self.mesh_object:
-                mesh, _, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
+                mesh = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene).mesh
             job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
                                            refine=self.refine, **photo_options.list_shape_arguments(self))
             where = None if mesh is not None else landing.Landing(landing.find_point(context), self.size)

@@ -43,8 +43,9 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         with report_errors(self):
             check_picture(Path(self.filepath))
-            self._mesh, notes, _ = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
-            for note in notes:
+            surface = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
+            self._mesh = surface.mesh
+            for note in surface.notes:
                 self.report({"WARNING"}, translations.translate(note))
             finds = {angle: getattr(self, switch) for angle, switch in photo_options.FOUND.items()}
             self._shot = photo_options.take_shot(self, Path(self.filepath), finds)

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-import numpy as np
 from bpy.props import BoolProperty, IntProperty, StringProperty
 from mathutils import Matrix, Vector
 
-from .._core import errors, image
+from .. import client, contact_sheet, worker_process
+from .._core import errors
 from ..paths import RELATIVE
 from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
 
-COLUMNS = 6  # of a contact sheet
-THUMBNAIL = 320  # pixels wide at most
 _OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")  # place of an object
 
 
@@ -30,6 +28,7 @@ class _Showcase:
 
     _timer: Any = None
     _is_interactive = False
+    _job: worker_process.JobHandle | None = None  # what the second Blender makes of the stills
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -51,7 +50,7 @@ class _Showcase:
                 for path in self._stills:
                     _draw_still(context.scene, path)
                     self._paths.append(path)
-                return self._end(context)
+                return self._tell(contact_sheet.gather(self._paths, **self.plan(context, self._folder)))
             self._path: Path | None = None  # of the still that is being rendered
             self._ended = ""  # how
             manager = context.window_manager
@@ -68,13 +67,17 @@ class _Showcase:
             self._ended = "cancelled"
         app: Any = bpy.app
         rendering = app.is_job_running("RENDER")
-        if event.type != "TIMER" or rendering:
+        if rendering or event.type != "TIMER" and self._ended != "cancelled":
             return {"RUNNING_MODAL"}
         if self._ended == "cancelled":
             self.cancel(context)
             self.report({"INFO"}, say("Stopped after {done} of {count} pictures",  # type: ignore[attr-defined]
                                       done=len(self._paths), count=self._count))
             return {"CANCELLED"}
+        return self._gather(context) if self._job is not None else self._go_on(context)
+
+    def _go_on(self, context: bpy.types.Context) -> set[str]:
+        """Has the next still rendered, or what becomes of all made."""
         with report_errors(self):  # type: ignore[arg-type]
             if self._path is not None and self._ended:
                 if not self._path.is_file():
@@ -85,8 +88,8 @@ class _Showcase:
             if self._path is None:
                 self._path, self._ended = next(self._stills, None), ""
                 if self._path is None:
-                    self.cancel(context)
-                    return self._end(context)
+                    self._job = client.gather([str(path) for path in self._paths], **self.plan(context, self._folder))
+                    return {"RUNNING_MODAL"}
                 show_status(context, say("NeAR: picture {number} of {count} (Esc stops)", number=len(self._paths) + 1,
                                          count=self._count))
                 _draw_still(context.scene, self._path, waits=False)
@@ -94,8 +97,22 @@ class _Showcase:
         self.cancel(context)
         return {"CANCELLED"}
 
+    def _gather(self, context: bpy.types.Context) -> set[str]:
+        """Waits for what becomes of the stills."""
+        assert self._job is not None
+        show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=self._folder.name,
+                                 status=errors.Message(self._job.phase)))
+        if not self._job.done:
+            return {"RUNNING_MODAL"}
+        self.cancel(context)
+        with report_errors(self), contextlib.suppress(errors.Cancelled):  # type: ignore[arg-type]
+            return self._tell(self._job.result()["wrote"])
+        return {"CANCELLED"}
+
     def cancel(self, context: bpy.types.Context) -> Any:
         """Called by Blender too, when another file is opened."""
+        if self._job is not None:
+            self._job.cancel()
         self._stills.close()  # all is as it was
         for handlers, own in ((bpy.app.handlers.render_complete, self._on_complete),
                               (bpy.app.handlers.render_cancel, self._on_cancel)):
@@ -110,11 +127,10 @@ class _Showcase:
     def _on_cancel(self, *_: Any) -> None:
         self._ended = "cancelled"
 
-    def _end(self, context: bpy.types.Context) -> set[str]:
-        with report_errors(self):  # type: ignore[arg-type]
-            self.report({"INFO"}, self.finish(context, self._paths, self._folder))  # type: ignore[attr-defined]
-            return {"FINISHED"}
-        return {"CANCELLED"}
+    def _tell(self, wrote: bool) -> set[str]:
+        """wrote: a movie."""
+        self.report({"INFO"}, self.describe(len(self._paths), self._folder, wrote))  # type: ignore[attr-defined]
+        return {"FINISHED"}
 
     def _open_folder(self) -> Path:
         """The folder that is written into. Raises NearError where none can be made."""
@@ -134,8 +150,12 @@ class _Showcase:
         after each, all is as it was."""
         raise NotImplementedError
 
-    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
-        """Makes of the stills what else is asked for; returns what to report."""
+    def plan(self, context: bpy.types.Context, folder: Path) -> dict[str, Any]:
+        """What becomes of the stills, as contact_sheet.gather takes it."""
+        raise NotImplementedError
+
+    def describe(self, count: int, folder: Path, wrote: bool) -> str:
+        """What to report. wrote: a movie."""
         raise NotImplementedError
 
 
@@ -165,12 +185,14 @@ class NEAR_OT_render_turntable(_Showcase, bpy.types.Operator):
 
         return self.frames, turn()
 
-    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
-        write_sheet(paths, folder / "turntable_sheet.png", most=24)
-        wrote = write_movie(paths, folder / "turntable.mp4", context.scene.render.fps) if self.movie else False
+    def plan(self, context: bpy.types.Context, folder: Path) -> dict[str, Any]:
+        return {"sheet": str(folder / "turntable_sheet.png"), "most": 24, "rate": context.scene.render.fps,
+                "movie": str(folder / "turntable.mp4") if self.movie else ""}
+
+    def describe(self, count: int, folder: Path, wrote: bool) -> str:
         if wrote:
-            return say("{count} frames, a contact sheet and a movie in {folder}", count=len(paths), folder=folder)
-        return say("{count} frames and a contact sheet in {folder}", count=len(paths), folder=folder)
+            return say("{count} frames, a contact sheet and a movie in {folder}", count=count, folder=folder)
+        return say("{count} frames and a contact sheet in {folder}", count=count, folder=folder)
 
 
 class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
@@ -187,7 +209,7 @@ class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
         scene = context.scene
         cameras = sorted((ob for ob in scene.objects if ob.type == "CAMERA"), key=lambda ob: ob.name)
         worlds = sorted(bpy.data.worlds, key=lambda world: world.name_full)
-        self._columns = len(cameras) if len(cameras) > 1 else COLUMNS
+        self._columns = len(cameras) if len(cameras) > 1 else contact_sheet.COLUMNS
 
         def sweep() -> Generator[Path, None, None]:
             pairs = [(world, camera) for world in worlds for camera in cameras]
@@ -199,9 +221,11 @@ class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
 
         return len(worlds) * len(cameras), sweep()
 
-    def finish(self, context: bpy.types.Context, paths: list[Path], folder: Path) -> str:
-        write_sheet(paths, folder / "light_sweep_sheet.png", columns=self._columns)
-        return say("{count} pictures, one of every World and camera, in {folder}", count=len(paths), folder=folder)
+    def plan(self, context: bpy.types.Context, folder: Path) -> dict[str, Any]:
+        return {"sheet": str(folder / "light_sweep_sheet.png"), "columns": self._columns}
+
+    def describe(self, count: int, folder: Path, wrote: bool) -> str:
+        return say("{count} pictures, one of every World and camera, in {folder}", count=count, folder=folder)
 
 
 def name_files(names: list[str]) -> list[str]:
@@ -273,50 +297,6 @@ def _draw_still(scene: Any, path: Path, waits: bool = True) -> None:
                                reason=str(error).strip()) from error
     finally:
         view.render_display_type = display
-
-
-def write_sheet(paths: list[Path], path: Path, columns: int = COLUMNS, most: int = 10_000) -> None:
-    """A contact sheet of pictures of one size, at most `most` of them, evenly chosen."""
-    chosen = [paths[k * len(paths) // min(len(paths), most)] for k in range(min(len(paths), most))]
-    pictures = []
-    for each in chosen:
-        picture = image.premultiply(image.read(each))
-        step = max(1, math.ceil(picture.shape[1] / THUMBNAIL))
-        high, wide = picture.shape[0] // step * step, picture.shape[1] // step * step
-        pictures.append(picture[:high, :wide].reshape(high // step, step, wide // step, step, 4).mean((1, 3)))
-    blank = np.zeros_like(pictures[0])
-    rows = [[*pictures[k:k + columns], *[blank] * columns][:columns] for k in range(0, len(pictures), columns)]
-    image.write_png(path, np.concatenate([np.concatenate(row, 1) for row in rows], 0).astype(np.float32))
-
-
-def write_movie(paths: list[Path], path: Path, rate: int) -> bool:
-    """An .mp4 of pictures, by Blender's sequencer; says whether this Blender could."""
-    data: Any = bpy.data
-    scene = data.scenes.new("NeAR movie")
-    try:
-        picture = data.images.load(str(paths[0]))
-        scene.render.resolution_x, scene.render.resolution_y = picture.size
-        data.images.remove(picture)
-        scene.render.fps, scene.frame_start, scene.frame_end = rate, 1, len(paths)
-        scene.render.resolution_percentage, scene.view_settings.view_transform = 100, "Standard"
-        editor = scene.sequence_editor_create()
-        strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # from 4.4
-        strip = strips.new_image("Frames", str(paths[0]), 1, 1)
-        for each in paths[1:]:
-            strip.elements.append(each.name)
-        strip.frame_final_duration = len(paths)
-        settings = scene.render.image_settings
-        if hasattr(settings, "media_type"):
-            settings.media_type = "VIDEO"
-        settings.file_format = "FFMPEG"
-        scene.render.ffmpeg.format, scene.render.ffmpeg.codec = "MPEG4", "H264"
-        scene.render.filepath, scene.render.use_file_extension = str(path), False
-        bpy.ops.render.render(animation=True, scene=scene.name)
-    except (TypeError, RuntimeError):  # built without FFmpeg
-        return False
-    finally:
-        data.scenes.remove(scene)
-    return path.is_file()
 
 
 CLASSES = (NEAR_OT_render_turntable, NEAR_OT_render_light_sweep)

@@ -1,18 +1,26 @@
-"""Stop: ends what is under way, the creation of an asset or a task of the preferences."""
+"""Stop: ends what is under way, the creation of an asset, a task of the preferences or Check Setup."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty
 
 from ..translations import translate
-from . import jobs, tasks
+from . import jobs, setup, tasks
 
-_CURRENT = {"CREATION": jobs.get_current, "TASK": tasks.get_current}
+_STOP: dict[str, Callable[[], Any]] = {
+    "CREATION": lambda: _find_job(jobs.get_current()), "TASK": lambda: _find_job(tasks.get_current()),
+    "CHECK": setup.get_current}
 _WHAT = [("CREATION", "Creation", "Stop creating the neural asset; nothing is changed"),
-         ("TASK", "Task", "Stop; what has come so far is kept for the next time")]
+         ("TASK", "Task", "Stop; what has come so far is kept for the next time"),
+         ("CHECK", "Check", "Stop Check Setup")]
+
+
+def _find_job(work: Any) -> Any:
+    return None if work is None else work.job
 
 
 class NEAR_OT_stop(bpy.types.Operator):
@@ -28,10 +36,10 @@ class NEAR_OT_stop(bpy.types.Operator):
         return translate(next(text for key, _, text in _WHAT if key == properties.what))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        current = _CURRENT[self.what]()
-        if current is None:
+        job = _STOP[self.what]()
+        if job is None:
             return {"CANCELLED"}
-        current.job.cancel()
+        job.cancel()
         return {"FINISHED"}
 
 

@@ -10,7 +10,7 @@ from near_core.mesh import compute_face_normals
 
 
 def read(ob: bpy.types.Object):
-    return geometry.read_mesh(ob, bpy.context.scene)[0]
+    return geometry.read_mesh(ob, bpy.context.scene).mesh
 
 
 def test_the_mesh_has_the_worlds_size_and_turn_but_not_its_place():

@@ -129,8 +129,9 @@ def test_what_cannot_be_followed_is_told_and_replaced(material, principled):
     link(material, bump.outputs["Normal"], principled.inputs["Normal"])
     reading = materials.read_material(material)
     assert reading.material.base_color[:3] == pytest.approx((0.3, 0.2, 0.1))
-    assert len(reading.notes) == 3 and all(note.startswith("Paint: ") for note in reading.notes)
-    assert "Noise Texture" in reading.notes[0] and "Bump" in reading.notes[2]
+    assert list(reading.computed) == ["Base Color", "Roughness", "Normal"] and not reading.notes
+    assert all(note.startswith("Paint: ") for note in reading.computed.values())
+    assert "Noise Texture" in reading.computed["Base Color"] and "Bump" in reading.computed["Normal"]
 
 
 @pytest.mark.parametrize("kind, told", [("ShaderNodeEmission", "does not glow"), ("ShaderNodeBsdfGlass", "opaque"),
@@ -155,6 +156,7 @@ def test_a_missing_image_is_told(material, principled):
     link(material, texture.outputs["Color"], principled.inputs["Base Color"])
     reading = materials.read_material(material)
     assert reading.material.base_color_map is None and "the missing image Lost" in reading.notes[0]
+    assert not reading.computed, "it would be baked pink"
 
 
 @pytest.mark.parametrize("kind, metallic", [("ShaderNodeBsdfDiffuse", 0), ("ShaderNodeBsdfAnisotropic", 1)])
@@ -224,7 +226,8 @@ def test_uv_maps_and_mapping_nodes_reach_the_corners(material, principled):
     link(material, uv.outputs[0], mapping.inputs[0])
     link(material, mapping.outputs[0], texture.inputs[0])
     link(material, texture.outputs[0], principled.inputs["Base Color"])
-    mesh, notes, _ = geometry.read_mesh(ob, bpy.context.scene)
+    surface = geometry.read_mesh(ob, bpy.context.scene)
+    mesh, notes = surface.mesh, surface.notes
     assert np.allclose(mesh.corner_uv, (1.0, 1.0)) and mesh.materials[0].wrap == ("clamp", "clamp") and not notes
 
 
@@ -236,8 +239,8 @@ def test_color_attributes_tint_only_their_material(material, principled):
     colors.data.foreach_set("color", np.tile(np.float32([0.5, 0.25, 0.125, 0.1]), 4))
     node = add(material, "ShaderNodeVertexColor", layer_name="Tint")
     link(material, node.outputs["Color"], principled.inputs["Base Color"])
-    mesh, _, _ = geometry.read_mesh(ob, bpy.context.scene)
+    mesh = geometry.read_mesh(ob, bpy.context.scene).mesh
     assert np.allclose(mesh.corner_color, (0.5, 0.25, 0.125, 1), atol=0.01)
     ob.data.polygons[0].material_index = 1
-    mesh, _, _ = geometry.read_mesh(ob, bpy.context.scene)
+    mesh = geometry.read_mesh(ob, bpy.context.scene).mesh
     assert np.allclose(mesh.corner_color, 1)

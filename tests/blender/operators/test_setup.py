@@ -17,7 +17,7 @@ def test_check_setup_tries_every_part():
 
 
 def test_check_setup_shows_what_is_broken(monkeypatch):
-    def broken():
+    def broken(watch):
         raise OSError("no such library")
         yield
     monkeypatch.setattr(setup, "_check_kernels", broken)
@@ -26,8 +26,9 @@ def test_check_setup_shows_what_is_broken(monkeypatch):
 
 
 def test_a_picture_that_is_off_is_told(monkeypatch):
-    monkeypatch.setattr(setup, "draw_sample", lambda: (np.full((setup.SIZE, setup.SIZE, 3), 0.2, np.float32), "near"))
-    [(well, said)] = setup._check_picture()
+    grey = np.full((setup.SIZE, setup.SIZE, 3), 0.2, np.float32)
+    monkeypatch.setattr(setup, "draw_sample", lambda watch: (grey, "near"))
+    [(well, said)] = setup._check_picture(lambda job: job)
     assert not well and "looks different" in said and " dB " in said
 
 
@@ -36,6 +37,22 @@ def test_it_does_not_wait_behind_a_creation(monkeypatch):
     monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo"))
     assert not bpy.ops.near.check_setup.poll()
     job.cancel()
+
+
+def test_an_artist_sees_it_grow_and_stops_it(monkeypatch):
+    """On a thread, as a window has it."""
+    jobs_seen = []
+    stopped = setup.SetupCheck()
+    stopped.cancel()
+    monkeypatch.setattr(setup.SetupCheck, "_watch", lambda self, job: jobs_seen.append(job) or job)
+    check = setup.SetupCheck()
+    monkeypatch.setattr(setup, "_current", check)
+    assert not bpy.ops.near.check_setup.poll(), "one at a time"
+    while not check.done:
+        seen = setup.list_findings()
+        assert seen == check.lines[:len(seen)]
+    assert check.fraction == 1 and len(jobs_seen) == 2 and all(well for well, _ in check.lines)
+    assert len(stopped.lines) < setup.COUNT and bpy.ops.near.stop(what="CHECK") == {"FINISHED"}
 
 
 def test_the_report_can_be_copied():

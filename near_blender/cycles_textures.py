@@ -1,0 +1,264 @@
+"""An object's surface, with what its materials compute baked into maps by Cycles, in the second Blender.
+
+Each input is shown as emission and baked on an unwrapping of its own, so that any node may compute it: procedural
+textures, geometry, attributes. Several images on different UVs of one material become one map, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from . import colorspace, cycles_loss, geometry, materials, shader_nodes
+from ._core import errors
+from ._core import image as images
+from ._core import mesh as meshes
+from .cycles_stage import add_object, set_up
+
+_data: Any = bpy.data  # the stubs lack some of it
+UV = "NeAR Bake"
+SAMPLES = 4  # within each texel
+MARGIN = 6  # texels around each island
+APART = 0.004  # islands from each other, in sides of the map
+COLOR, NUMBERS, NORMAL = "Base Color", ("Alpha", "Roughness", "Metallic"), "Normal"
+_BAKED = (NORMAL, COLOR, *NUMBERS)  # normals first: they are the surface's own, as it is wired
+
+
+def read(request: Any) -> dict[str, Any]:
+    """`mesh`, a near_core.mesh.Mesh as geometry.ObjectSurface's, and `notes` on what is missing of its materials still.
+
+    request: path of a .blend file, name of the object in it, frame and subframe, side of the maps in texels, painted.
+    Raises NearError, Cancelled.
+    """
+    window, data = bpy.context.window_manager.windows[0], _data
+    shown: Any = window.scene
+    ob = _append(request)
+    scene: Any = data.scenes.new("Textures")
+    window.scene = scene  # what is baked has to be in a window
+    try:
+        set_up(scene)
+        scene.frame_set(request["frame"], subframe=request["subframe"])
+        scene.cycles.samples, scene.cycles.device, scene.cycles.use_denoising = SAMPLES, "CPU", False
+        pieces, parts = _realize(ob, scene)
+        readings = {}
+        for number, piece in enumerate(pieces):
+            request.progress("Baking materials", number / len(pieces))
+            readings[piece] = _Bake(scene, piece, request["side"]).run()
+        mesh = geometry.join([_read(piece.mesh, place, readings[piece]) for piece, place in parts])
+        notes = [note for each in readings.values() for reading in each for note in reading.notes]
+        return {"mesh": meshes.check(mesh, request["name"]), "notes": list(dict.fromkeys(notes))}
+    finally:
+        window.scene = shown
+        data.scenes.remove(scene)
+        data.orphans_purge(do_recursive=True)
+
+
+def _append(request: Any) -> Any:
+    before = set(bpy.data.images)
+    try:
+        with _data.libraries.load(request["path"]) as (_, wanted):
+            wanted.objects = [request["name"]]
+        ob = wanted.objects[0]
+    except OSError:
+        ob = None
+    if ob is None:
+        raise errors.NearError("{name} could not be handed to the second Blender.", "Try again.", name=request["name"])
+    cycles_loss.restore_painted(request["painted"], set(bpy.data.images) - before)
+    return ob
+
+
+@dataclass(frozen=True, eq=False)
+class _BakedPart:
+    """A mesh as it is evaluated, with materials of its own and their names, and where it stands in the world."""
+
+    mesh: Any
+    materials: list[Any]
+    names: list[str]
+    matrix: np.ndarray
+
+
+def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]]]:
+    """What the surface of ob consists of, and each piece with the places of its instances, as read_mesh has them."""
+    pieces: dict[tuple, _BakedPart] = {}
+    parts = []
+    with geometry.evaluate_alone(ob, scene) as (alone, depsgraph):
+        origin = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)[:3, 3]
+        for each, place in geometry.list_parts(depsgraph):
+            own = [slot.material for slot in each.material_slots]
+            key = each.data.as_pointer(), tuple(material and material.name_full for material in own)
+            if key not in pieces:
+                mesh: Any = bpy.data.meshes.new_from_object(each, preserve_all_data_layers=True, depsgraph=depsgraph)
+                if each.type == "MESH":
+                    _keep_generated(mesh, each.data)
+                pieces[key] = _BakedPart(mesh, [material and material.original.copy() for material in own],
+                                     [_find_name(material) for material in own], place)
+            moved = place.copy()
+            moved[:3, 3] -= origin
+            parts.append((pieces[key], moved))
+    return [piece for piece in pieces.values() if len(piece.mesh.polygons)], [
+        (piece, place) for piece, place in parts if len(piece.mesh.polygons)]
+
+
+def _find_name(material: Any) -> str:
+    """A material's name; where it was appended, it may have got a number."""
+    return "" if material is None else re.sub(r"\.\d{3}$", "", material.name)
+
+
+def _keep_generated(mesh: Any, source: Any) -> None:
+    """Generated coordinates count in the source's box, which modifiers may have changed."""
+    location, size = tuple(source.texspace_location), tuple(source.texspace_size)
+    mesh.use_auto_texspace = False
+    mesh.texspace_location, mesh.texspace_size = location, size
+
+
+def _read(mesh: Any, place: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:
+    mesh.calc_loop_triangles()
+    return geometry.read_triangles(mesh, place, readings)
+
+
+class _Bake:
+    """The bake of one piece."""
+
+    def __init__(self, scene: Any, piece: _BakedPart, side: int) -> None:
+        self._scene, self._piece, self._side = scene, piece, side
+        self._readings = [materials.read_material(each, piece.names[number])
+                          for number, each in enumerate(piece.materials)] or [materials.MaterialReading()]
+        self._slots = {number: _Rewiring(piece.materials[number]) for number, reading in enumerate(self._readings)
+                       if reading.computed}
+
+    def run(self) -> list[materials.MaterialReading]:
+        """The readings of its materials, baked where something is computed."""
+        if not self._slots:
+            return self._readings
+        mesh = self._piece.mesh
+        for number, material in enumerate(self._piece.materials):  # to clear them would forget which face has which
+            if number < len(mesh.materials):
+                mesh.materials[number] = material
+            else:
+                mesh.materials.append(material)
+        ob = add_object(self._scene, mesh)
+        ob.matrix_world = Matrix(self._piece.matrix.tolist())
+        self._scene.view_layers[0].objects.active = ob
+        ob.select_set(True)
+        try:
+            mesh.uv_layers.new(name=UV)
+            mesh.uv_layers.active = mesh.uv_layers[UV]
+            for number in self._slots:
+                self._unwrap(mesh, number)
+            maps = {name: self._bake_input(name) for name in _BAKED
+                    if any(name in slot.linked for slot in self._slots.values())}
+        finally:
+            bpy.data.objects.remove(ob)
+        return [self._dress(number, reading, {name: maps[name][number] for name in maps if number in maps[name]})
+                if number in self._slots else reading for number, reading in enumerate(self._readings)]
+
+    def _unwrap(self, mesh: Any, number: int) -> None:
+        """Lays the faces of a slot out on a map of their own."""
+        self._scene.tool_settings.mesh_select_mode = False, False, True
+        slots = np.empty(len(mesh.polygons), np.int32)
+        mesh.polygons.foreach_get("material_index", slots)
+        mesh.polygons.foreach_set("select", slots == number)
+        mesh.polygons.foreach_set("hide", np.zeros(len(slots), bool))
+        bpy.ops.object.mode_set(mode="EDIT")
+        try:
+            bpy.ops.uv.smart_project(island_margin=APART, scale_to_bounds=False)
+        finally:
+            bpy.ops.object.mode_set(mode="OBJECT")
+
+    def _bake_input(self, name: str) -> dict[int, np.ndarray]:
+        """What arrives at an input, by the slots in which something does: (side, side, 3) float32, row 0 on top."""
+        targets = {}
+        for number, material in enumerate(self._piece.materials):
+            wanted = number in self._slots and name in self._slots[number].linked
+            size = self._side if wanted else 4
+            image: Any = bpy.data.images.new(f"{UV} {number}", size, size, alpha=False, float_buffer=True, is_data=True)
+            if material is not None and material.node_tree is not None:
+                _receive(material.node_tree, image)
+            if wanted:
+                targets[number] = image
+                if name != NORMAL:
+                    self._slots[number].show(name)
+        bpy.ops.object.bake(type="NORMAL" if name == NORMAL else "EMIT", margin=MARGIN, use_clear=True, uv_layer=UV,
+                            target="IMAGE_TEXTURES", save_mode="INTERNAL", normal_space="TANGENT")
+        return {number: _take(image) for number, image in targets.items()}
+
+    def _dress(self, number: int, reading: materials.MaterialReading, maps: dict[str, np.ndarray]
+               ) -> materials.MaterialReading:
+        """A reading with maps in the place of what is computed."""
+        plain = reading.material
+        color, alpha = maps.get(COLOR), maps.get("Alpha")
+        base = None
+        if color is not None or alpha is not None:
+            shape = (self._side, self._side)
+            rgb = np.ones((*shape, 3)) if color is None else images.srgb_encode(colorspace.to_rec709(color).clip(0, 1))
+            mask = np.ones((*shape, 1)) if alpha is None else alpha[..., :1]
+            base = materials.to_bytes(np.concatenate([rgb, mask], 2))
+        factors = (*((1.0,) * 3 if color is not None else plain.base_color[:3]),
+                   1.0 if alpha is not None else plain.base_color[3])
+        made: dict[str, Any] = {"base_color": factors, "base_color_map": base, "wrap": ("clamp", "clamp"),
+                                "normal_map": materials.to_bytes(maps[NORMAL]) if NORMAL in maps else None,
+                                "normal_scale": 1.0}
+        for name in ("Roughness", "Metallic"):
+            key = name.lower()
+            made[f"{key}_map"] = materials.to_bytes(maps[name][..., 0]) if name in maps else None
+            made[key] = 1.0 if name in maps else getattr(plain, key)
+        return materials.MaterialReading(replace(plain, **made), shader_nodes.UVLayout(UV, wrap="clamp"),
+                                         notes=reading.notes)
+
+
+@dataclass
+class _Rewiring:
+    """A material whose surface can be what one of its shader's inputs receives. linked: those that receive anything."""
+
+    material: Any
+    linked: dict[str, Any] = field(default_factory=dict)  # by our names: the sockets
+
+    def __post_init__(self) -> None:
+        self._shader, self._groups, _ = materials.find_shader(self.material.node_tree)
+        for name in _BAKED:
+            socket = self._shader.inputs.get(name)
+            if socket is None and name == COLOR:
+                socket = self._shader.inputs.get("Color")
+            if socket is not None and socket.is_linked:
+                self.linked[name] = socket
+        self._emission: Any = None
+
+    def show(self, name: str) -> None:
+        """Has the surface glow as what arrives at an input."""
+        links = self._shader.id_data.links
+        if self._emission is None:
+            self._emission = self._shader.id_data.nodes.new("ShaderNodeEmission")
+        links.new(self.linked[name].links[0].from_socket, self._emission.inputs["Color"])
+        output = self._emission.outputs[0]
+        for group in reversed(self._groups):
+            inside = group.node_tree
+            end = next(node for node in inside.nodes if node.type == "GROUP_OUTPUT" and node.is_active_output)
+            number = next(k for k, socket in enumerate(end.inputs) if socket.type == "SHADER")
+            inside.links.new(output, end.inputs[number])
+            output = group.outputs[number]
+        tree = self.material.node_tree
+        tree.links.new(output, (tree.get_output_node("CYCLES") or tree.get_output_node("ALL")).inputs["Surface"])
+
+
+def _receive(tree: Any, image: Any) -> None:
+    """Has a material's faces baked into an image."""
+    node = tree.nodes.new("ShaderNodeTexImage")
+    node.image = image
+    for each in tree.nodes:
+        each.select = each == node
+    tree.nodes.active = node
+
+
+def _take(image: Any) -> np.ndarray:
+    """The pixels of an image, which is no longer needed then."""
+    width, height = image.size
+    pixels = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return np.nan_to_num(pixels.reshape(height, width, -1)[::-1, :, :3])
+

@@ -1,0 +1,99 @@
+"""What nodes compute, baked by the second Blender: compared with what they are known to compute."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import client, geometry, payload, textured
+from near_core import errors
+
+
+@pytest.fixture
+def box():
+    """A box off its origin, whose colour is where a point lies in its bounds, and whose roughness is how high."""
+    bpy.ops.mesh.primitive_cube_add(size=1, location=(3, 2, 1), scale=(2, 1, 1.5))
+    ob = bpy.context.object
+    ob.data.transform(((1, 0, 0, 0.7), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)))
+    material = bpy.data.materials.new("Computed")
+    material.use_nodes = True
+    tree = material.node_tree
+    shader, place, split = (tree.nodes["Principled BSDF"], tree.nodes.new("ShaderNodeTexCoord"),
+                            tree.nodes.new("ShaderNodeSeparateXYZ"))
+    shader.inputs["Metallic"].default_value = 0.25
+    tree.links.new(place.outputs["Generated"], shader.inputs["Base Color"])
+    tree.links.new(place.outputs["Generated"], split.inputs[0])
+    tree.links.new(split.outputs["Z"], shader.inputs["Roughness"])
+    ob.data.materials.append(material)
+    return ob
+
+
+def measure(ob, asset) -> tuple[np.ndarray, np.ndarray]:
+    """How far colour (N, 3) and roughness (N,) of an asset's surfels are from what the box has there."""
+    surfels, size = asset.surfels, np.array(ob.dimensions) / max(ob.dimensions)
+    inside = surfels.position / size + 0.5
+    return np.abs(surfels.base_color - inside), np.abs(surfels.roughness - inside[:, 2])
+
+
+def test_what_is_computed_is_baked(box):
+    box.modifiers.new("Subdivision", "SUBSURF").subdivision_type = "SIMPLE"
+    assert bpy.ops.near.create_asset_from_mesh(detail="STANDARD") == {"FINISHED"}
+    asset = payload.decode_asset(bpy.context.object)
+    color, rough = measure(box, asset)
+    assert np.median(color) < 0.01 and np.quantile(color, 0.99) < 0.05
+    assert np.median(rough) < 0.01 and np.quantile(rough, 0.99) < 0.05
+    assert np.allclose(asset.surfels.metallic, 0.25, atol=0.01) and len(asset.skin.pictures) == 2
+    assert len(bpy.data.scenes) == 1 and [each.name for each in bpy.data.materials if each.users][:1] == ["Computed"]
+
+
+def test_without_baking_it_is_named(box):
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT", bake=False)
+    assert np.ptp(payload.decode_asset(bpy.context.object).surfels.base_color, axis=0).max() < 0.01
+    assert geometry.read_mesh(box, bpy.context.scene).is_computed
+
+
+def test_instances_and_other_materials_are_kept(box):
+    """A plain red slot beside the computed one, and an array of the whole."""
+    red = bpy.data.materials.new("Red")
+    red.use_nodes = True
+    red.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.6, 0.1, 0.1, 1)
+    box.data.materials.append(red)
+    box.data.polygons[0].material_index = 1
+    box.data.update()
+    plain = geometry.read_mesh(box, bpy.context.scene)
+    job = textured.TexturedCreation(box, bpy.context.scene, plain, name="Box", normalize=True, detail="draft")
+    baked = job._job.result()["mesh"]
+    assert len(baked.faces) == len(plain.mesh.faces) and np.allclose(
+        np.sort(baked.vertices, 0), np.sort(plain.mesh.vertices, 0), atol=1e-6)
+    names = [material.name for material in baked.materials]
+    assert baked.materials[names.index("Red")].base_color[:3] == pytest.approx((0.6, 0.1, 0.1))
+    assert (baked.material_index == names.index("Red")).sum() == 2
+    job.cancel()
+
+
+def test_a_group_is_entered(box):
+    tree = box.data.materials[0].node_tree
+    inside = bpy.data.node_groups.new("Inside", "ShaderNodeTree")
+    inside.interface.new_socket("Color", in_out="INPUT", socket_type="NodeSocketColor")
+    inside.interface.new_socket("Shader", in_out="OUTPUT", socket_type="NodeSocketShader")
+    entry, end, shader = (inside.nodes.new(kind) for kind in ("NodeGroupInput", "NodeGroupOutput",
+                                                              "ShaderNodeBsdfPrincipled"))
+    inside.links.new(entry.outputs[0], shader.inputs["Base Color"])
+    inside.links.new(shader.outputs[0], end.inputs[0])
+    group = tree.nodes.new("ShaderNodeGroup")
+    group.node_tree = inside
+    tree.links.new(tree.nodes["Texture Coordinate"].outputs["Generated"], group.inputs[0])
+    tree.links.new(group.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
+    assert np.median(measure(box, payload.decode_asset(bpy.context.object))[0]) < 0.01
+
+
+def test_where_baking_fails_the_asset_is_made_without(box, monkeypatch):
+    plain = geometry.read_mesh(box, bpy.context.scene)
+    job = textured.TexturedCreation(box, bpy.context.scene, plain, name="Box", normalize=True, detail="draft")
+    job._job.cancel()
+    failed = client.bake_materials("nowhere.blend", "Box", 1, 0.0, 64)
+    job._job = failed
+    assert len(job.result()["asset"]) > 1000
+    assert "could not be handed" in job.warning and "comes from" in job.warning
+    with pytest.raises(errors.NearError):
+        failed.result()
