@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from release import packing
+from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = os.environ.get("SUITE", "sid")  # which of Debian's Blenders: sid's 5.2 or trixie's 4.3
@@ -83,3 +84,10 @@ def events(request, out, blender, packages) -> dict:
     noted = json.loads((out / f"{script}.json").read_text())
     assert "error" not in noted, noted["error"]
     return noted
+
+
+def check_holds(events: dict) -> None:
+    """That no function of ours kept Blender from its window for a tenth of a second."""
+    print(events["holds"])
+    long = {name: times for name, times in events["holds"].items() if times[0] > 0.1 * slowness()}
+    assert not long, "wall and processor seconds"

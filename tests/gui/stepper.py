@@ -1,4 +1,5 @@
-"""Runs a script inside a Blender with a window, step by step, so that the window lives on between them."""
+"""Runs a script inside a Blender with a window, step by step, so that the window lives on between them; how long our
+functions held it is among the events."""
 
 import json
 import time
@@ -10,20 +11,26 @@ import bpy
 
 import near_blender
 from near_blender import log
+from tests.gui import holds
+
+holds.watch()
 
 
 def run(script: Iterator[float], events: dict, path: Path) -> None:
     """Takes a step of script when the seconds that the last one gave have passed; in the end writes events to path,
     with the log and what went wrong as "error", and quits Blender."""
     def step() -> float | None:
+        if not holds.handlers and hasattr(bpy.types.Scene, "near"):
+            holds.watch_handlers()
         try:
             return next(script)
         except StopIteration:
             pass
         except Exception:
             events["error"] = traceback.format_exc()
-        events["log"] = log.get_text()
+        events.update(log=log.get_text(), holds=holds.list_long())
         path.write_text(json.dumps(events, indent=1))
+        holds.leave_handlers()
         near_blender.unregister()
         bpy.ops.wm.quit_blender()
         return None

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.gui.ball import save_ball
+from tests.gui.conftest import check_holds
 from tests.machine import slowness
 
 SCRIPT = "composed"
@@ -19,3 +20,7 @@ def test_f12_draws_both_parts_and_escape_stops_them(events):
 def test_the_artists_file_is_left_alone(events):
     assert events["objects"] == ["Ball", "Camera", "Cube", "Light", "Plane"] and events["scenes"] == 1
     assert "Traceback" not in events["log"]
+
+
+def test_blender_is_not_held(events):
+    check_holds(events)

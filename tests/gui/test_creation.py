@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from near_core import asset
+from tests.gui.conftest import check_holds
 from tests.machine import slowness
 
 SCRIPT = "creation"
@@ -42,3 +43,7 @@ def test_the_file_dialog_imports_in_one_undo_step(events):
 
 def test_the_clipboard_is_looked_at(events):
     assert events["clipboard"].startswith("Blender sees no picture")
+
+
+def test_blender_is_not_held(events):
+    check_holds(events)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.gui.ball import save_ball
+from tests.gui.conftest import check_holds
 from tests.machine import slowness
 
 SCRIPT = "ordinary"
@@ -38,3 +39,7 @@ def test_drawing_and_reading_are_quick(events):
 
 def test_nothing_is_drawn_at_rest(events):
     assert events["draws_at_rest"] <= 1 and "Traceback" not in events["log"]
+
+
+def test_blender_is_not_held(events):
+    check_holds(events)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.gui.conftest import check_holds
 from tests.machine import slowness
 
 SCRIPT = "matte"
@@ -18,3 +19,7 @@ def test_a_box_and_a_stroke_are_followed_within_a_second(events):
 def test_the_asset_is_made_again_and_nothing_stays(events):
     assert events["box"] == pytest.approx([0.26, 0.02, 0.71, 0.66], abs=0.02)
     assert events["after"] != events["before"] and "NeAR Matte" not in events["images"]
+
+
+def test_blender_is_not_held(events):
+    check_holds(events)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.gui.conftest import check_holds
+
 SCRIPT = "pose"
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -15,3 +17,7 @@ def test_what_is_accepted_is_painted_from_there(events):
     assert events["asset"] and "NeAR Pose" not in events["images"]
     # a block is the same from behind, and nothing tells which way it is up
     assert min(events["degrees"], abs(180 - events["degrees"])) < 6
+
+
+def test_blender_is_not_held(events):
+    check_holds(events)

@@ -1,0 +1,66 @@
+"""Run inside a Blender with a window by test_dropped.py: a photo and an asset dropped on the viewport.
+
+    blender -P dropped.py -- OUT      OUT: a folder with ball.near; gets dropped.json and screenshots
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender
+from near_blender import payload
+from near_blender.operators import jobs
+from tests.gui import hand, stepper
+
+PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
+AT = 500, 400  # pixels of the screen, in the viewport
+events: dict = {"blender": bpy.app.version_string}
+
+
+def drop(*files: Path):
+    """Waits until they are dropped; gives how that ended."""
+    window = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["xdotool", "mousemove", *map(str, AT)], check=True)
+    script = Path(__file__).with_name("drop.py")
+    process = subprocess.Popen(["python3", str(script), window[-1], *map(str, AT), *map(str, files)])
+    yield from stepper.until(lambda: process.poll() is not None, 40)
+    return process.poll()
+
+
+def list_assets() -> list[str]:
+    return sorted(ob.name for ob in bpy.data.objects if payload.find_payload(ob) is not None)
+
+
+def steps():
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
+    yield 1.0
+    events["asset_taken"] = yield from drop(OUT / "ball.near")
+    yield from stepper.until(list_assets, 20)
+    hand.screenshot(OUT / "asset.png")
+    events["asset"] = list_assets()
+    events["photo_taken"] = yield from drop(PHOTO)
+    yield 1.0
+    hand.screenshot(OUT / "photo.png")
+    yield from stepper.until(lambda: jobs.get_current() is not None, 5)
+    events["creating"] = jobs.get_current() is not None
+    if not events["creating"]:  # a menu asks what to make of it
+        subprocess.run(["xdotool", "key", "Return"], check=True)
+        yield from stepper.until(lambda: jobs.get_current() is not None, 5)
+    events["creating_after_all"] = jobs.get_current() is not None
+    yield from stepper.until(lambda: jobs.get_current() is None, 200)
+    events["made"], events["objects"] = list_assets(), sorted(f"{ob.name} {ob.type}" for ob in bpy.data.objects)
+    events["place"] = [round(v, 3) for v in bpy.context.object.location] if bpy.context.object else None
+    yield 1.0
+    hand.screenshot(OUT / "made.png")
+
+
+bpy.context.preferences.view.show_splash = False
+near_blender.register()
+stepper.run(steps(), events, OUT / "dropped.json")

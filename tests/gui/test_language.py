@@ -1,0 +1,15 @@
+"""Messages in the language of the interface, as a window shows them."""
+
+import pytest
+
+from tests.gui.ball import save_ball
+
+SCRIPT = "language"
+prepare = save_ball
+pytestmark = [pytest.mark.gui, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("language, words", [
+    ("de_DE", "Ball ist aus allen Richtungen verlässlich."), ("zh_HANS", "Ball 四面八方都可信.")])
+def test_a_message_is_said_in_it(events, language, words):
+    assert words in events["said"][language] and "can be trusted" not in events["said"][language]
