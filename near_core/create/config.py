@@ -67,6 +67,8 @@ class ReconstructionConfig:
     floor_elevations: tuple[float, float] = (3.0, 60.0)  # degrees; a photo that looks down so steeply shows the floor
     debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
     fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
+    broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
+    broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean

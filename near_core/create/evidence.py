@@ -6,7 +6,7 @@ import numpy as np
 
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
-from ..image.filters import blur_binomial, blur_box, double, local_maximum, measure_inside, neighbourhoods
+from ..image.filters import blur_binomial, blur_box, double, neighbourhoods
 from ..mesh import Mesh
 from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
@@ -14,7 +14,7 @@ from ..progress import Progress, part, silent
 from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
 from .revolution import turn_outlines
-from .shape import align_front, drop_debris, predict_solid
+from .shape import align_front, drop_debris, measure_thickness, predict_solid
 from .thickness import TURNED, doubt_depth, inflate_outline
 from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
@@ -104,7 +104,7 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
     _align_fronts(views, logits, hull, config, fusion)
     sure = double(logits).ravel()[inside]
-    voice = fusion.front_weight * double(_measure_thickness(hull, fusion)).ravel()[inside]
+    voice = fusion.front_weight * double(measure_thickness(hull, fusion.thick_radius)).ravel()[inside]
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
         sure += voice * _vote(view, points, fusion)
@@ -117,13 +117,6 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     out = np.full(hull.size, -4, np.float32)
     out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
-
-
-def _measure_thickness(hull: np.ndarray, fusion: FusionConfig) -> np.ndarray:
-    """(64, 64, 64) float32: how thick a hull (128, 128, 128) is around cells of 64^3, 0 for a sheet, 1 where it is at
-    least thick_radius from inside to outside."""
-    solid = hull.reshape((RESOLUTION, 2) * 3).mean((1, 3, 5)) > 0
-    return local_maximum(measure_inside(solid, fusion.thick_radius), fusion.thick_radius) / fusion.thick_radius
 
 
 def bound_object(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,

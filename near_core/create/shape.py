@@ -7,7 +7,7 @@ import numpy as np
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..errors import NearError
-from ..image.filters import blur_binomial, blur_box, double, drop_specks
+from ..image.filters import blur_binomial, blur_box, double, drop_specks, local_maximum, measure_inside
 from ..mesh import Mesh, surface_nets
 from ..mesh.surface_nets import average_around, compute_vertex_normals
 from ..models.mini.layout import SIZE, SURFACE, Picture, SurfacePlane
@@ -29,6 +29,7 @@ from .view import (
     reach,
 )
 
+BROAD = 32  # cells along an edge of the grid on which what is hidden is smoothed broadly
 TOGETHER = 8  # photos that Structure judges at once: each takes some 50 MB
 
 
@@ -79,13 +80,26 @@ def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndar
 
 
 def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
-    """A field of 128^3 cells, (128, 128, 128), that is smooth, but not shrunk, where a photo does not show it: from
-    fade_cells behind the front on. behind: how far behind it cells are."""
+    """A field of 128^3 cells, (128, 128, 128), that is smooth, but hardly shrunk, where a photo does not show it: from
+    fade_cells behind the front on; what is thick there loses its lumps, too. behind: how far behind it cells are."""
     grid = (SURFEL_RESOLUTION,) * 3
     deep, share = deep.reshape(grid), np.clip((behind.reshape(grid) - 2) / config.fade_cells, 0, 1)
+    # one cell of a coarse grid is as large as a lump
+    coarse = broad = deep.reshape((BROAD, SURFEL_RESOLUTION // BROAD) * 3).mean((1, 3, 5))
+    for _ in range(config.broad_smoothing):
+        broad = blur_binomial(broad)
+    thick = double(measure_thickness(deep, config.broad_radius))
+    deep = deep + share * thick * double(double(broad - coarse))
     for step in config.fair_smoothing:
         deep = deep + step * share * (blur_binomial(deep) - deep)
     return deep
+
+
+def measure_thickness(deep: np.ndarray, radius: int) -> np.ndarray:
+    """(64, 64, 64) float32: how thick what is inside a field (128, 128, 128) is around cells of 64^3, 0 for a sheet, 1
+    where it is at least radius of these cells from inside to outside."""
+    solid = deep.reshape((RESOLUTION, 2) * 3).mean((1, 3, 5)) > 0
+    return local_maximum(measure_inside(solid, radius), radius) / radius
 
 
 def _mirror_seen(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:

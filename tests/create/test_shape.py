@@ -34,6 +34,21 @@ def test_the_hidden_side_is_smoother_than_the_seen_one():
     assert hidden.mean() == pytest.approx(seen.mean(), abs=5e-4)
 
 
+def test_what_is_hidden_has_no_lumps_where_it_is_thick():
+    """A ball with lumps a fifth of the cube apart, and a plate beside it; their front half is seen."""
+    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
+    lumps = 1.5 * np.cos(10 * np.pi * x) * np.cos(10 * np.pi * z)
+    ball = (0.25 - np.sqrt((x + 0.2) ** 2 + y ** 2 + z ** 2)) * 128 + lumps
+    plate = np.minimum(1.5 - np.abs(x - 0.3) * 128, 30 - np.hypot(y, z) * 128)
+    deep = np.clip(np.maximum(ball, plate), -4, 4).astype(np.float32)
+    smooth = shape._smooth_hidden(deep.ravel(), (y * 128).ravel(), ReconstructionConfig())
+    np.testing.assert_array_equal(smooth[:, :64], deep[:, :64])
+    on_ball = (np.abs(ball - lumps) < 1) & (y > 0.1) & (x < 0.1)
+    assert (smooth - ball + lumps)[on_ball].std() < 0.75 * lumps[on_ball].std()
+    on_plate = (plate > 0.5) & (y > 0.05)
+    assert (smooth[on_plate] > 0).mean() > 0.98
+
+
 def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
     """A rough solid with a notch in front, and a crumb beside it."""
     logits = np.full((64, 64, 64), -5, np.float32)
