@@ -1,6 +1,9 @@
-// Gradients of splat_rasterize. Each tile is composited again without features, then walked back to front: the light
-// that a splat lets through to those behind it is known by then. Sums go to one row per (splat, tile), added up in a
-// fixed order.
+// Gradients of splat_rasterize. Each tile is composited again without features, a batch of splats at a time, then walked
+// back to front, unit by unit: what pixels see behind a splat is known by then. Sums over pixels are products of small
+// matrices, so that no vector is summed across its lanes. They go to one row per (splat, tile), added up in a fixed order.
+#include <array>
+#include <utility>
+
 #include "api.h"
 #include "splat_tile.h"
 
@@ -19,130 +22,236 @@ struct Gradients {
 // What a row holds: the channels' gradients, then these.
 enum { DEPTH, MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, EXTRA };
 
-struct BackwardTile {
-    Tile tile;
-    Floats behind[UNITS];  // dL/d(light arriving from behind the splats walked so far) times that light
-    Ints last[UNITS];      // the last splat (its place in the tile's list) that each pixel took
-    Floats losses[UNITS * (MAX_CHANNELS + 1)];  // as Tile::sums: the picture's gradients, then the summed depth's
+constexpr int GROUPS = (MAX_CHANNELS + LANES - 1) / LANES;  // vectors that all channels of a pixel fill
+constexpr float CENTRE = 0.5f * (TILE - 1);
+
+// A tile's pixels as seen from its centre: 1, x, y, x^2, x y, y^2.
+typedef float Moments __attribute__((vector_size(32)));
+struct Basis {
+    alignas(64) float of[TILE * TILE][8] = {};
+
+    constexpr Basis() {
+        for (int y = 0; y < TILE; ++y)
+            for (int x = 0; x < TILE; ++x) {
+                const float u = float(x) - CENTRE, v = float(y) - CENTRE, row[6] = {1.f, u, v, u * u, u * v, v * v};
+                for (int i = 0; i < 6; ++i) of[sample_at(x, y)][i] = row[i];
+            }
+    }
+};
+constexpr Basis BASIS;
+
+// What pixels of a unit take of a batch's splats; only splats that some pixel takes.
+struct alignas(64) Hits {
+    Floats alpha[BATCH + 1], taken[BATCH + 1], weight[BATCH + 1], gain[BATCH + 1];  // gain: of the loss by what is shown
+    uint8_t splat[BATCH + 1];
+    int count = 0;
+
+    void add(int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
+        this->alpha[count] = takes ? alpha : all(0.f);
+        this->taken[count] = taken;
+        this->weight[count] = weight;
+        gain[count] = all(0.f);
+        splat[count] = uint8_t(k);
+        count += any(takes);
+    }
 };
 
-// Composites the tile for its transmittance, depth and last splats, and prepares the gradients per pixel. live: for
-// each splat of the list, the units that had not stopped before it.
-template <bool CLOSING>
-void retrace(BackwardTile& b, const Bins<1>& bins, int64_t t, int left, int top, const Losses& g, uint64_t* live) {
-    const int64_t stride = g.channels + 1;
-    const int columns = int(g.width) - left < TILE ? int(g.width) - left : TILE;
-    const int rows = int(g.height) - top < TILE ? int(g.height) - top : TILE;
-    b.tile.reset(UNITS, columns, rows);
-    for (int u = 0; u < UNITS; ++u) b.last[u] = Ints{} - 1;
-    const int64_t begin = bins.tile_begin[t];
-    for (int64_t e = begin; e < bins.tile_begin[t + 1]; ++e) {
-        live[e - begin] = b.tile.live;
-        if (!b.tile.live) continue;
-        const Splat& s = bins.at(e, nullptr, 0);
-        composite<CLOSING>(b.tile, Footprint<1>(s, left, top), [&](int unit, Floats, Floats weight) {
-            b.tile.sums[unit] += weight * s.depth;
-            b.last[unit] = weight > 0.f ? Ints{} + int32_t(e - begin) : b.last[unit];
-        });
-    }
-    for (int u = 0; u < UNITS; ++u) {
-        Floats &through = b.tile.transmittance[u], *losses = b.losses + u * stride;
+// The picture's gradients in a tile, and what a loss has from behind the splats walked so far.
+struct alignas(64) TileLosses {
+    Floats planes[UNITS * (MAX_CHANNELS + 1)];  // of unit u: channel c at u * (channels + 1) + c, then the summed depth's
+    Floats rows[UNITS * GROUPS * LANES];        // the channels of each pixel side by side: group by group of a unit
+    Floats behind[UNITS];                       // dL/d(light arriving from behind) per light that arrives
+
+    // Prepares a unit of the tile at (left, top), composited to its end.
+    void prepare(const Losses& g, const Tile& tile, int unit, int left, int top) {
+        const int64_t stride = g.channels + 1, groups = (g.channels + LANES - 1) / LANES;
+        Floats* const plane = planes + unit * stride;
+        Floats* const own = rows + unit * groups * LANES;
+        std::memset(static_cast<void*>(own), 0, sizeof(Floats) * size_t(groups * LANES));
         for (int lane = 0; lane < LANES; ++lane) {
-            const int x = int(LAYOUT.x[u * LANES + lane]), y = int(LAYOUT.y[u * LANES + lane]);
-            const bool inside = x < columns && y < rows;
-            const int64_t pixel = (top + y) * g.width + left + x;
-            const float cover = 1.f - std::fabs(through[lane]);
+            const int sample = unit * LANES + lane;
+            const int64_t x = left + int64_t(SAMPLES<1>.x[sample]), y = top + int64_t(SAMPLES<1>.y[sample]);
+            const bool inside = x < g.width && y < g.height;
+            const int64_t pixel = y * g.width + x;
+            const float through = tile.transmittance_at(sample), cover = 1.f - through;
             float d_cover = inside ? g.alpha[pixel] : 0.f, d_depth = 0.f;
             for (int64_t c = 0; c < g.channels; ++c) {
-                losses[c][lane] = inside ? g.image[pixel * g.channels + c] : 0.f;
-                if (g.background) d_cover -= losses[c][lane] * g.background[c];
+                const float loss = inside ? g.image[pixel * g.channels + c] : 0.f;
+                plane[c][lane] = loss;
+                own[c / LANES * LANES + lane][c % LANES] = loss;
+                if (g.background) d_cover -= loss * g.background[c];
             }
             if (inside && cover > 1e-10f) {  // depth = sum / cover
                 d_depth = g.depth[pixel] / cover;
-                d_cover -= d_depth * b.tile.sums[u][lane] / cover;
+                d_cover -= d_depth * tile.depth[unit][lane] / cover;
             }
-            losses[g.channels][lane] = d_depth;
-            through[lane] = std::fabs(through[lane]);
-            b.behind[u][lane] = -d_cover * through[lane];
+            plane[g.channels][lane] = d_depth;
+            behind[unit][lane] = -d_cover;
         }
+    }
+};
+
+// The gradients of a batch's splats in a tile.
+struct alignas(64) Parts {
+    Floats features[BATCH * GROUPS], depth[BATCH];
+    Moments moments[BATCH];  // of the gradients of sigma, for BASIS
+
+    void clear(int count, int64_t groups) {
+        std::memset(static_cast<void*>(features), 0, sizeof(Floats) * size_t(count * groups));
+        std::memset(static_cast<void*>(depth), 0, sizeof(Floats) * size_t(count));
+        std::memset(static_cast<void*>(moments), 0, sizeof(Moments) * size_t(count));
+    }
+    void write(const Batch& batch, int k, int64_t channels, float* row) const {
+        const int64_t groups = (channels + LANES - 1) / LANES;
+        std::memcpy(row, features + k * groups, sizeof(float) * size_t(channels));
+        float* const extra = row + channels;
+        const Moments& m = moments[k];
+        const float x = batch.x[k] - CENTRE, y = batch.y[k] - CENTRE;
+        const float dx = x * m[0] - m[1], dy = y * m[0] - m[2];  // sums of d_sigma times them
+        const float a = batch.a[k] * -1.38629436f, b = batch.b[k] * -0.69314718f, c = batch.c[k] * -1.38629436f;
+        extra[DEPTH] = sum(depth[k]);
+        extra[MEAN_X] = a * dx + b * dy;
+        extra[MEAN_Y] = b * dx + c * dy;
+        extra[CONIC_A] = 0.5f * (x * (dx - m[1]) + m[3]);
+        extra[CONIC_B] = x * dy - y * m[1] + m[4];
+        extra[CONIC_C] = 0.5f * (y * (dy - m[2]) + m[5]);
+        extra[OPACITY] = -m[0];
+    }
+};
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int AT_ONCE = 16;  // channels whose losses have registers
+#else
+constexpr int AT_ONCE = 12;
+#endif
+
+// Adds what the loss gains by N channels from `first` on of the splats that are hit.
+template <int N>
+void add_gains(const Floats* losses, Hits& hits, const Batch& batch, int64_t first) {
+    Floats loss[N];
+    for (int c = 0; c < N; ++c) loss[c] = losses[c];
+    for (int i = 0; i < hits.count; ++i) {
+        const float* const color = batch.color[hits.splat[i]] + first;
+        Floats gain = hits.gain[i];
+        for (int c = 0; c < N; ++c) gain += loss[c] * color[c];
+        hits.gain[i] = gain;
     }
 }
 
-// One splat of the tile, the pixels' transmittance being that after it: writes its row and steps to before it.
-template <bool CLOSING>
-void walk_back(BackwardTile& b, const Footprint<1>& f, uint64_t live, int32_t place, const float* color, int64_t channels,
-               float* row) {
-    const Splat& s = f.s;
-    const int64_t stride = channels + 1;
-    Floats sums[MAX_CHANNELS + EXTRA];
-    for (int64_t i = 0; i < channels + EXTRA; ++i) sums[i] = all(0.f);
-    Floats* extra = sums + channels;
-    for (uint64_t units = cover(f, f.units & live, b.tile.alpha); units; units &= units - 1) {
-        const int unit = __builtin_ctzll(units);
-        const Ints takes = (b.tile.alpha[unit] > 0.f) & (b.last[unit] >= place);
-        if (!any(takes)) continue;
-        const Floats alpha = takes ? b.tile.alpha[unit] : all(0.f), *losses = b.losses + unit * stride;
-        const Floats passes = 1.f / (1.f - alpha), before = b.tile.transmittance[unit] * passes;
-        const Floats weight = alpha * before;
-        Floats gain = all(0.f), shown = weight;
-        if (CLOSING) shown = s.depth <= b.tile.hidden[unit] ? weight : all(0.f);
-        for (int64_t c = 0; c < channels; ++c) {
-            gain += losses[c] * color[c];
-            sums[c] += losses[c] * shown;
+template <int... N>
+constexpr auto list_gains(std::integer_sequence<int, N...>) {
+    return std::array<decltype(&add_gains<1>), sizeof...(N)>{add_gains<N + 1>...};
+}
+constexpr auto GAINS = list_gains(std::make_integer_sequence<int, AT_ONCE>());  // of 1, 2, 3, ... channels
+
+// sums[hits.splat[i] * stride] += the rows of a table, one for each pixel, weighted by weights[i].
+template <class Row>
+inline void contract(const Hits& hits, const Floats* weights, const Row* table, Row* sums, int64_t stride) {
+    Row row[LANES];
+    for (int lane = 0; lane < LANES; ++lane) row[lane] = table[lane];
+    for (int i = 0; i < hits.count; ++i) {
+        const float* const weight = reinterpret_cast<const float*>(weights + i);
+        Row even = {}, odd = {};
+        for (int lane = 0; lane < LANES; lane += 2) {
+            even += weight[lane] * row[lane];
+            odd += weight[lane + 1] * row[lane + 1];
         }
-        if (CLOSING) gain = s.depth <= b.tile.hidden[unit] ? gain : all(0.f);
-        gain += losses[channels] * s.depth;
-        extra[DEPTH] += losses[channels] * weight;
-        Floats d_alpha = before * gain - b.behind[unit] * passes;
-        b.behind[unit] += weight * gain;
-        b.tile.transmittance[unit] = before;
-        d_alpha = (takes & (alpha < ALPHA_MAX)) ? d_alpha : all(0.f);  // the clamp passes no gradient
-        const Floats d_sigma = -alpha * d_alpha, dx = f.dx(unit), dy = f.dy(unit);
-        extra[MEAN_X] += d_sigma * (s.a * dx + s.b * dy);
-        extra[MEAN_Y] += d_sigma * (s.b * dx + s.c * dy);
-        extra[CONIC_A] += d_sigma * dx * dx;
-        extra[CONIC_B] += d_sigma * dx * dy;
-        extra[CONIC_C] += d_sigma * dy * dy;
-        extra[OPACITY] -= d_sigma;
+        sums[hits.splat[i] * stride] += even + odd;
     }
-    for (int64_t i = 0; i < channels + EXTRA; ++i) row[i] = sum(sums[i]);
+}
+
+// Walks a unit's hits back to front, and adds their gradients.
+template <bool CLOSING>
+void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int64_t channels, Parts& parts) {
+    const Floats* const plane = losses.planes + unit * (channels + 1);
+    const Floats d_depth = plane[channels];
+    const int64_t groups = (channels + LANES - 1) / LANES;
+    for (int64_t c = 0; c < channels; c += AT_ONCE)
+        GAINS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](plane + c, hits, batch, c);
+    Floats behind = losses.behind[unit];
+    for (int i = hits.count; i-- > 0;) {
+        const int k = hits.splat[i];
+        const Floats alpha = hits.alpha[i], taken = hits.taken[i];
+        Floats gain = hits.gain[i];
+        if (CLOSING) gain = hits.weight[i] > 0.f ? gain : all(0.f);
+        gain += d_depth * batch.depth[k] - behind;
+        parts.depth[k] += d_depth * taken;
+        behind += alpha * gain;
+        hits.gain[i] = alpha < 0.99899f ? -taken * gain : all(0.f);  // of sigma; where alpha is clamped, none
+    }
+    losses.behind[unit] = behind;
+    for (int64_t g = 0; g < groups; ++g)
+        contract(hits, hits.weight, losses.rows + (unit * groups + g) * LANES, parts.features + g, groups);
+    Moments basis[LANES];
+    std::memcpy(basis, BASIS.of[unit * LANES], sizeof basis);
+    contract(hits, hits.gain, basis, parts.moments, 1);
+}
+
+// Writes a row for each of the tile's entries up to the one that is returned; nothing takes those beyond.
+template <bool CLOSING>
+int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, const Losses& g, float* rows) {
+    const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
+    const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1], width = g.channels + EXTRA;
+    const int64_t batches = (end - begin + BATCH - 1) / BATCH, groups = (g.channels + LANES - 1) / LANES;
+    Buffer<Tile> before(batches);  // each batch
+    Batch batch;
+    TileLosses losses;
+    Parts parts;
+    before[0].reset<1>(int(g.width) - left, int(g.height) - top);
+    int64_t last = 0;
+    for (; last + 1 < batches && before[last].live; ++last) {
+        batch.stage(bins, begin + last * BATCH, end, left, top, features, g.channels, before[last].live);
+        before[last + 1] = before[last];
+        for (int unit = 0; unit < UNITS; ++unit)
+            composite<CLOSING, 1>(before[last + 1], batch, unit, [](int, Ints, Floats, Floats, Floats) {});
+    }
+    for (int64_t n = last; n >= 0; --n) {
+        Tile& tile = before[n];
+        batch.stage(bins, begin + n * BATCH, end, left, top, features, g.channels, tile.live);
+        parts.clear(batch.count, groups);
+        for (int unit = 0; unit < UNITS; ++unit) {
+            Hits hits;
+            composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
+                hits.add(k, takes, alpha, taken, weight);
+            });
+            if (n == last) losses.prepare(g, tile, unit, left, top);
+            if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
+        }
+        for (int k = 0; k < batch.count; ++k)
+            parts.write(batch, k, g.channels, rows + (begin + n * BATCH + k) * width);
+    }
+    return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
 
 template <bool CLOSING>
 void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
-    const Bins<1> bins(p, features, channels, losses.width, losses.height, threads);
+    const Bins<1, true> bins(p, losses.width, losses.height, threads);
     if (bins.entry_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.entry_count * width);
+    Buffer<bool> taken(bins.entry_count);
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
         if (begin == end) return;
-        const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
-        BackwardTile tile;
-        Buffer<uint64_t> live(end - begin);
-        retrace<CLOSING>(tile, bins, t, left, top, losses, live.data);
-        for (int64_t e = end; e-- > begin;) {
-            const Splat& s = bins.at(e, features, channels, -8);
-            walk_back<CLOSING>(tile, Footprint<1>(s, left, top), live[e - begin], int32_t(e - begin),
-                      features + bins.entries[e] * channels, channels, rows.data + e * width);
-        }
+        const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
+        for (int64_t e = begin; e < end; ++e) taken[e] = e < reached;
     });
-    parallel_ranges(threads, bins.count, 1024, [&](int64_t begin, int64_t end) {
-        for (int64_t s = begin; s < end; ++s) {
+    parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
             float total[MAX_CHANNELS + EXTRA] = {};
-            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k)
-                for (int64_t i = 0; i < width; ++i) total[i] += rows[bins.slots[k] * width + i];
-            const int64_t id = bins.sorted[s].row;
+            for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) {
+                const int64_t e = bins.slots[s];
+                for (int64_t c = 0; taken[e] && c < width; ++c) total[c] += rows[e * width + c];
+            }
+            if (bins.slot_begin[i] == bins.slot_end[i]) continue;
             const float* extra = total + channels;
-            std::memcpy(out.features + id * channels, total, sizeof(float) * size_t(channels));
-            out.depth[id] = extra[DEPTH];
-            out.mean[2 * id] = extra[MEAN_X];
-            out.mean[2 * id + 1] = extra[MEAN_Y];
-            out.conic[3 * id] = 0.5f * extra[CONIC_A];
-            out.conic[3 * id + 1] = extra[CONIC_B];
-            out.conic[3 * id + 2] = 0.5f * extra[CONIC_C];
-            out.opacity[id] = extra[OPACITY] / bins.splats[id].opacity;
+            std::memcpy(out.features + i * channels, total, sizeof(float) * size_t(channels));
+            out.depth[i] = extra[DEPTH];
+            out.mean[2 * i] = extra[MEAN_X];
+            out.mean[2 * i + 1] = extra[MEAN_Y];
+            for (int c = 0; c < 3; ++c) out.conic[3 * i + c] = extra[CONIC_A + c];
+            out.opacity[i] = extra[OPACITY] / p.opacity[i];
         }
     });
 }

@@ -4,6 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <new>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "splat_lanes.h"
 #include "threads.h"
@@ -12,11 +17,11 @@ namespace near_kernels {
 namespace {
 
 constexpr float ALPHA_MIN = 1.f / 255.f;  // fainter contributions are skipped
-constexpr float ALPHA_MAX = 0.999f;
+constexpr float LEVEL_MIN = -7.9943535f;  // its log2
 constexpr float TRANSMITTANCE_MIN = 1e-4f;  // a pixel stops before the Gaussian that would bring it here
 constexpr float CLOSED = 1.f / 6;  // a surface that lets no more through hides what lies behind it
 
-constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 1 GiB of lists: more is no picture but a mistake
+constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 512 MiB of lists: more is no picture but a mistake
 
 // Uninitialised memory that frees itself, one element longer than asked for.
 template <class T>
@@ -27,7 +32,13 @@ struct Buffer {
     ~Buffer() { ::operator delete(data, std::align_val_t(64)); }
     Buffer(const Buffer&) = delete;
     void allocate(int64_t count) {
-        data = static_cast<T*>(::operator new(sizeof(T) * size_t(count + 1), std::align_val_t(64)));
+        const size_t bytes = sizeof(T) * size_t(count + 1);
+        data = static_cast<T*>(::operator new(bytes, std::align_val_t(64)));
+#if defined(__linux__)  // pages of 4 KiB cost more than what is done with them
+        constexpr uintptr_t PAGE = 4096;
+        const uintptr_t start = (reinterpret_cast<uintptr_t>(data) + PAGE - 1) & ~(PAGE - 1);
+        if (bytes >= size_t(1) << 22) madvise(reinterpret_cast<void*>(start), bytes - PAGE, MADV_HUGEPAGE);
+#endif
     }
     T& operator[](int64_t i) const { return data[i]; }
 };
@@ -41,64 +52,109 @@ struct Projected {
     const float* occlusion_depth = nullptr;  // metres behind a Gaussian that closes a surface; null: none
 };
 
-struct alignas(64) Splat {  // one cache line
-    float x, y, a, b, c, opacity, depth;
-    int32_t x0, x1, y0, y1;  // samples where it can reach ALPHA_MIN, end exclusive
-    float hidden;            // the depth from which it hides all where it closes a surface
+// log2 of its alpha is a dx^2 + b dx dy + c dy^2 + level, which is the log2 of its opacity.
+struct alignas(32) Splat {
+    float x, y, a, b, c, level, depth;
+    float hidden;  // the depth from which it hides all where it closes a surface
 };
 
-// Fills `splat` from row i for a picture of width x height samples, SIDE x SIDE a pixel; false where it cannot touch the
-// picture or holds a value that is not finite.
-template <int SIDE>
-inline bool make_splat(const Projected& p, int64_t i, int64_t width, int64_t height, Splat& splat) {
-    const float x = p.mean[2 * i], y = p.mean[2 * i + 1], o = p.opacity[i], z = p.depth[i];
-    const float a = p.conic[3 * i], b = p.conic[3 * i + 1], c = p.conic[3 * i + 2];
-    const float determinant = a * c - b * b;
-    if (p.radius[i] <= 0 || !(o >= ALPHA_MIN) || !(determinant > 0) || !(a > 0) ||
-        !std::isfinite(x + y + o + z + a + b + c))
-        return false;
-    // The ellipse sigma = ln(255 opacity) is where alpha falls to 1/255; its half extents, and a little for rounding.
-    const float reach = 2.f * std::log(255.f * o) / determinant;
-    const float half_x = std::sqrt(std::fmax(reach * c, 0.f)) * 1.0001f + 0.01f;
-    const float half_y = std::sqrt(std::fmax(reach * a, 0.f)) * 1.0001f + 0.01f;
-    const auto clamp = [](float v, int64_t end) { return int32_t(std::fmin(std::fmax(v, 0.f), float(end))); };
-    // Column i of the samples lies FIRST to LAST behind i / SIDE; so do rows.
-    constexpr float FIRST = 0.5f - Samples<SIDE>::OUTER, LAST = SIDE == 1 ? 0.5f : Samples<SIDE>::OUTER;
-    const auto begin = [&](float low, int64_t end) { return clamp(std::ceil(SIDE * (low - LAST)), end); };
-    const auto beyond = [&](float high, int64_t end) { return clamp(std::floor(SIDE * (high - FIRST)) + 1.f, end); };
-    const int32_t x0 = begin(x - half_x, width), x1 = beyond(x + half_x, width);
-    const int32_t y0 = begin(y - half_y, height), y1 = beyond(y + half_y, height);
-    splat = {x, y, a, b, c, o, z, x0, x1, y0, y1, p.occlusion_depth ? z + p.occlusion_depth[i] : 0.f};
-    return splat.x0 < splat.x1 && splat.y0 < splat.y1;
-}
+// The ellipse in which a Gaussian reaches ALPHA_MIN, and a little for rounding; offsets from its mean. V: float, Floats.
+template <class V>
+struct Ellipse {
+    V tilt, square, narrowing, bend;  // at height y it lies at -tilt y -+ sqrt(square - narrowing y^2); is widest at -+bend
 
-inline bool all_finite(const float* values, int64_t count) {
-    float zero = 0;
-    for (int64_t i = 0; i < count; ++i) zero += values[i] - values[i];
-    return zero == 0;
-}
+    Ellipse(V a, V b, V c, V level) {
+        const V reach = (level - LEVEL_MIN) * 1.0001f + 1e-4f, product = 4.f * a * c;
+        const V determinant = higher(product - product * 2e-6f - b * b, product * 1e-7f), half = -0.5f / a;
+        tilt = -b * half;
+        square = 2.f * reach * half;
+        narrowing = determinant * half * half;
+        bend = -b * root(reach / (-c * determinant));
+    }
+    // Where the part between the heights `low` and `high` begins and ends; NaN where there is none.
+    void span(V low, V high, V& left, V& right) const {
+        const V at_left = lower(higher(bend, low), high), at_right = lower(higher(-bend, low), high);
+        left = -tilt * at_left - root(square - narrowing * at_left * at_left) - 0.01f;
+        right = -tilt * at_right + root(square - narrowing * at_right * at_right) + 0.01f;
+    }
+};
 
-// A splat on its way through the sort, with the tiles it touches (ends exclusive).
-struct Keyed {
-    uint32_t key, row;
+struct Span {  // of tiles, ends exclusive; none: a splat that touches no pixel
     uint16_t x0, x1, y0, y1;
 
     int64_t tiles() const { return int64_t(x1 - x0) * (y1 - y0); }
 };
 
-// Stable radix sort by key, 11 bits a pass; `other` is scratch of the same size. Returns the one that holds the result.
-inline Keyed* sort_by_key(Keyed* rows, Keyed* other, int64_t count) {
-    constexpr int BITS = 11, BUCKETS = 1 << BITS;
-    for (int shift = 0; shift < 32; shift += BITS) {
-        int64_t begin[BUCKETS + 1] = {};
-        for (int64_t i = 0; i < count; ++i) ++begin[((rows[i].key >> shift) & (BUCKETS - 1)) + 1];
-        for (int b = 0; b < BUCKETS; ++b) begin[b + 1] += begin[b];
-        for (int64_t i = 0; i < count; ++i) other[begin[(rows[i].key >> shift) & (BUCKETS - 1)]++] = rows[i];
-        Keyed* swap = rows;
-        rows = other;
-        other = swap;
+// Makes splats and their spans of LANES rows from `first` on, those below `end`, for a picture of width x height
+// samples, SIDE x SIDE a pixel. The span is empty where one cannot touch the picture or holds a value that is not finite.
+template <int SIDE>
+inline void make_splats(const Projected& p, int64_t first, int64_t end, int64_t width, int64_t height, Splat* splats,
+                        Span* spans) {
+    const int count = int(end - first < LANES ? end - first : LANES);
+    alignas(64) float in[8][LANES] = {};
+    for (int k = 0; k < count; ++k) {
+        const int64_t i = first + k;
+        const float row[8] = {p.mean[2 * i], p.mean[2 * i + 1], p.conic[3 * i], p.conic[3 * i + 1], p.conic[3 * i + 2],
+                              p.radius[i] > 0 ? p.opacity[i] : 0.f, p.depth[i], 0.f};
+        for (int f = 0; f < 7; ++f) in[f][k] = row[f];
     }
-    return rows;
+    const Floats x = load(in[0]), y = load(in[1]), a = load(in[2]), b = load(in[3]), c = load(in[4]), o = load(in[5]);
+    const Floats determinant = a * c - b * b, total = x + y + o + load(in[6]) + a + b + c, level = log2_of(o);
+    const Ints usable = (o >= ALPHA_MIN) & (determinant > 0.f) & (a > 1e-30f) & (total - total == 0.f);
+    // The ellipse sigma = ln(255 opacity) is where alpha falls to 1/255; its half extents, and a little for rounding.
+    const Floats reach = 2.f * 0.69314718f * higher(level - LEVEL_MIN, all(0.f)) / determinant;
+    const Floats half_x = root(reach * c) * 1.0001f + 0.01f, half_y = root(reach * a) * 1.0001f + 0.01f;
+    // Column i of the samples lies FIRST to LAST behind i / SIDE; so do rows.
+    constexpr float FIRST = 0.5f - Samples<SIDE>::OUTER, LAST = SIDE == 1 ? 0.5f : Samples<SIDE>::OUTER;
+    const auto limit = [](Floats v, int64_t most) { return lower(higher(v, all(0.f)), all(float(most))); };
+    const auto begin = [&](Floats low, int64_t most) {  // rounded up
+        const Floats v = limit(float(SIDE) * (low - LAST), most);
+        return to_int(v) - Ints(to_float(to_int(v)) < v);
+    };
+    const auto beyond = [&](Floats high, int64_t most) { return to_int(limit(float(SIDE) * (high - FIRST) + 1.f, most)); };
+    Ints box[4] = {begin(x - half_x, width), beyond(x + half_x, width), begin(y - half_y, height),
+                   beyond(y + half_y, height)};
+    const Ints seen = usable & (box[0] < box[1]) & (box[2] < box[3]);
+    for (int f = 0; f < 4; ++f) box[f] = seen ? (f % 2 ? (box[f] - 1) / TILE + 1 : box[f] / TILE) : Ints{};
+    const Floats log2e = all(1.44269504f), scaled[4] = {-0.5f * log2e * a, -log2e * b, -0.5f * log2e * c, level};
+    for (int f = 0; f < 4; ++f) std::memcpy(in[f < 3 ? 2 + f : 5], &scaled[f], sizeof scaled[f]);
+    for (int k = 0; k < count; ++k) {
+        const float hidden = p.occlusion_depth ? in[6][k] + p.occlusion_depth[first + k] : 0.f;
+        splats[first + k] = {in[0][k], in[1][k], in[2][k], in[3][k], in[4][k], in[5][k], in[6][k], hidden};
+        spans[first + k] = {uint16_t(box[0][k]), uint16_t(box[1][k]), uint16_t(box[2][k]), uint16_t(box[3][k])};
+    }
+}
+
+// Stable counting sort: each(i, visit) visits the buckets of item i of 0 .. count-1, place(i, at) hears where it goes in
+// each. Sets begin[0 .. buckets]; allocate(total) is called before the first place.
+template <class Each, class Allocate, class Place>
+inline void sort_into(int64_t threads, int64_t count, int64_t buckets, int64_t* begin, const Each& each,
+                      const Allocate& allocate, const Place& place) {
+    int64_t ranges = count / 16384 < 8 ? count / 16384 : 8;  // by itself each, and no other order for any number
+    ranges = thread_count(threads) < ranges ? thread_count(threads) : ranges;
+    const int64_t grain = ranges > 1 ? (count + ranges - 1) / ranges : count + 1;
+    if (ranges < 1) ranges = 1;
+    Buffer<uint32_t> next(ranges * buckets);
+    std::memset(next.data, 0, sizeof(uint32_t) * size_t(ranges * buckets));
+    parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
+        uint32_t* const counts = next.data + first / grain * buckets;
+        for (int64_t i = first; i < end; ++i) each(i, [&](int64_t bucket) { ++counts[bucket]; });
+    });
+    int64_t total = 0;
+    for (int64_t bucket = 0; bucket < buckets; ++bucket) {
+        begin[bucket] = total;
+        for (int64_t range = 0; range < ranges; ++range) {
+            const int64_t here = next[range * buckets + bucket];
+            next[range * buckets + bucket] = uint32_t(total);
+            total += here;
+        }
+    }
+    begin[buckets] = total;
+    allocate(total);
+    parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
+        uint32_t* const at = next.data + first / grain * buckets;
+        for (int64_t i = first; i < end; ++i) each(i, [&](int64_t bucket) { place(i, at[bucket]++); });
+    });
 }
 
 // Order of floats as order of unsigned integers; -0 sorts as +0.
@@ -110,94 +166,124 @@ inline uint32_t sortable(float value) {
 }
 
 // For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
-// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. The s-th visible splat in depth order
-// is sorted[s]; its tiles, row by row, have their entries at slots[first[s] .. first[s+1]).
-template <int SIDE>
+// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. Where it is LINKED, the entries of
+// row i are slots[slot_begin[i] .. slot_end[i]).
+template <int SIDE, bool LINKED = false>
 class Bins {
 public:
-    // features: (N, channels) or null; a Gaussian with a feature that is not finite is left out.
-    Bins(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads)
+    Bins(const Projected& p, int64_t width, int64_t height, int64_t threads)
         : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count),
-          tile_begin(tiles_x * tiles_y), first(p.count), keys(p.count), other_keys(p.count) {
-        order(p, features, channels, width, height, threads);
-        scatter(threads);
-    }
-
-    // The splat of entry e. The one `ahead` entries on is fetched into the cache, and its features where there are any.
-    const Splat& at(int64_t e, const float* features, int64_t channels, int64_t ahead = 8) const {
-        if (e + ahead >= 0 && e + ahead < entry_count) {
-            const int64_t row = entries[e + ahead];
-            __builtin_prefetch(&splats[row]);
-            for (int64_t c = 0; features && c < channels; c += 16) __builtin_prefetch(features + row * channels + c);
-        }
-        return splats[entries[e]];
+          tile_begin(tiles_x * tiles_y), spans(p.count), items(p.count), other(p.count) {
+        gather(p, width, height, threads);
+        order(threads);
+        if (LINKED) make_room(p.count);
+        Buffer<Span> sorted(count);
+        parallel_ranges(threads, count, 16384, [&](int64_t begin, int64_t end) {
+            for (int64_t s = begin; s < end; ++s) sorted[s] = spans[uint32_t(items[s])];
+        });
+        sort_into(
+            threads, count, tiles_x * tiles_y, tile_begin.data,
+            [&](int64_t s, const auto& visit) { for_tiles(sorted[s], uint32_t(items[s]), visit); },
+            [&](int64_t total) { entries.allocate(entry_count = total); },
+            [&](int64_t s, uint32_t at) {
+                const uint32_t row = entries[at] = uint32_t(items[s]);
+                if (LINKED) slots[slot_end[row]++] = at;
+            });
     }
 
     int64_t tiles_x, tiles_y, count = 0, entry_count = 0;
     Buffer<Splat> splats;
-    Buffer<int64_t> tile_begin, first;
-    Buffer<uint32_t> entries, slots;
-    const Keyed* sorted = nullptr;
+    Buffer<int64_t> tile_begin;
+    Buffer<uint32_t> entries, slots, slot_begin, slot_end;
 
 private:
-    void order(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
-               int64_t threads) {
-        parallel_ranges(threads, p.count, 2048, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) {
-                Splat& s = splats[i];
-                const bool seen =
-                    make_splat<SIDE>(p, i, width, height, s) && (!features || all_finite(features + i * channels, channels));
-                const auto tile = [&](int32_t pixel) { return uint16_t(seen ? pixel / TILE : 0); };
-                const auto tile_end = [&](int32_t pixel) { return uint16_t(seen ? (pixel - 1) / TILE + 1 : 0); };
-                keys[i] = {sortable(s.depth), uint32_t(i), tile(s.x0), tile_end(s.x1), tile(s.y0), tile_end(s.y1)};
-            }
-        });
-        for (int64_t i = 0; i < p.count; ++i)
-            if (keys[i].x0 < keys[i].x1) keys[count++] = keys[i];
-        sorted = sort_by_key(keys.data, other_keys.data, count);
-    }
-
-    // Counting sort of (splat, tile) by tile: a histogram per range of splats, prefix sums, then each range by itself.
-    void scatter(int64_t threads) {
-        const int64_t tiles = tiles_x * tiles_y, ranges = count < 16384 ? 1 : 8, grain = (count + ranges) / ranges;
-        first[0] = 0;
-        for (int64_t s = 0; s < count; ++s) first[s + 1] = first[s] + sorted[s].tiles();
-        if (first[count] > ENTRIES_MAX) throw std::bad_alloc();
-        Buffer<int64_t> place(ranges * tiles);
-        std::memset(place.data, 0, sizeof(int64_t) * size_t(ranges * tiles));
-        parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
-            int64_t* counts = place.data + begin / grain * tiles;
-            for (int64_t s = begin; s < end; ++s) for_tiles(sorted[s], [&](int64_t tile) { ++counts[tile]; });
-        });
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-            tile_begin[tile] = entry_count;
-            for (int64_t range = 0; range < ranges; ++range) {
-                const int64_t here = place[range * tiles + tile];
-                place[range * tiles + tile] = entry_count;
-                entry_count += here;
-            }
-        }
-        tile_begin[tiles] = entry_count;
-        entries.allocate(entry_count);
-        slots.allocate(entry_count);
-        parallel_ranges(threads, count, grain, [&](int64_t begin, int64_t end) {
-            int64_t* next = place.data + begin / grain * tiles;
-            int64_t slot = first[begin];
-            for (int64_t s = begin; s < end; ++s)
-                for_tiles(sorted[s], [&](int64_t tile) {
-                    entries[next[tile]] = sorted[s].row;
-                    slots[slot++] = uint32_t(next[tile]++);
-                });
-        });
-    }
-
+    // Calls visit(tile) for the tiles that a splat touches.
     template <class Visit>
-    void for_tiles(const Keyed& k, const Visit& visit) const {
+    void for_tiles(const Span& k, int64_t row, const Visit& visit) const {
+        if (k.y1 - k.y0 > 2 && k.x1 - k.x0 > 1) return for_tiles_exactly(k, splats[row], visit);
         for (int64_t y = k.y0; y < k.y1; ++y)
             for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x);
     }
 
-    Buffer<Keyed> keys, other_keys;
+    // Without the corners of its box that its ellipse leaves out.
+    template <class Visit>
+    void for_tiles_exactly(const Span& k, const Splat& s, const Visit& visit) const {
+        const Ellipse<float> ellipse(s.a, s.b, s.c, s.level);
+        constexpr float FIRST = 0.5f + Samples<SIDE>::low(0), LAST = 0.5f + Samples<SIDE>::high(TILE - 1);
+        constexpr float STEP = float(TILE / SIDE);
+        for (int64_t y = k.y0; y < k.y1; ++y) {
+            float left, right;
+            ellipse.span(float(y) * STEP + FIRST - s.y - 0.01f, float(y) * STEP + LAST - s.y + 0.01f, left, right);
+            const float first = (left + s.x - LAST) / STEP, last = (right + s.x - FIRST) / STEP;
+            if (!(first <= float(k.x1) && last >= float(k.x0))) continue;  // or NaN
+            const int64_t x0 = first <= float(k.x0) ? k.x0 : int64_t(std::ceil(first));
+            const int64_t x1 = last >= float(k.x1) ? k.x1 : int64_t(last) + 1;
+            for (int64_t x = x0; x < x1 && x < k.x1; ++x) visit(y * tiles_x + x);
+        }
+    }
+
+    // Makes the splats, and items of those that are seen.
+    void gather(const Projected& p, int64_t width, int64_t height, int64_t threads) {
+        constexpr int64_t GRAIN = 2048;
+        const int64_t ranges = (p.count + GRAIN - 1) / GRAIN;
+        Buffer<int64_t> seen(ranges), tiles(ranges);
+        parallel_ranges(threads, p.count, GRAIN, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i += LANES)
+                make_splats<SIDE>(p, i, end, width, height, splats.data, spans.data);
+            int64_t n = 0, touched = 0;
+            for (int64_t i = begin; i < end; ++i) {
+                items[begin + n] = uint64_t(sortable(splats[i].depth)) << 32 | uint64_t(i);
+                n += spans[i].x0 < spans[i].x1;
+                touched += spans[i].tiles();
+            }
+            seen[begin / GRAIN] = n;
+            tiles[begin / GRAIN] = touched;
+        });
+        int64_t total = 0;
+        for (int64_t range = 0; range < ranges; ++range) {
+            std::memmove(items.data + count, items.data + range * GRAIN, sizeof(uint64_t) * size_t(seen[range]));
+            count += seen[range];
+            total += tiles[range];
+        }
+        if (total > ENTRIES_MAX) throw std::bad_alloc();
+    }
+
+    // Radix sort by as many bits as the keys differ in.
+    void order(int64_t threads) {
+        uint32_t low = ~0u, high = 0;
+        for (int64_t i = 0; i < count; ++i) {
+            const uint32_t key = uint32_t(items[i] >> 32);
+            low = key < low ? key : low;
+            high = key > high ? key : high;
+        }
+        int bits = 0;
+        while (low < high && (high - low) >> bits) ++bits;
+        const int passes = (bits + 11) / 12, digit = passes ? (bits + passes - 1) / passes : 0;
+        Buffer<int64_t> begin(int64_t(1) << digit);
+        for (int shift = 0; shift < bits; shift += digit) {
+            const auto each = [&](int64_t i, const auto& visit) {
+                visit(((uint32_t(items[i] >> 32) - low) >> shift) & ((1u << digit) - 1));
+            };
+            sort_into(threads, count, int64_t(1) << digit, begin.data, each, [](int64_t) {},
+                      [&](int64_t i, uint32_t at) { other[at] = items[i]; });
+            std::swap(items.data, other.data);
+        }
+    }
+
+    // Slots for all tiles of each row's span.
+    void make_room(int64_t rows) {
+        uint32_t total = 0;
+        slot_begin.allocate(rows);
+        slot_end.allocate(rows);
+        for (int64_t i = 0; i < rows; ++i) {
+            slot_begin[i] = slot_end[i] = total;
+            total += uint32_t(spans[i].tiles());
+        }
+        slots.allocate(total);
+    }
+
+    Buffer<Span> spans;
+    Buffer<uint64_t> items, other;  // of splats that are seen: the depth's key above the row
 };
 
 }  // namespace

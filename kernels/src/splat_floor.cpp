@@ -8,20 +8,24 @@ namespace {
 
 constexpr int64_t VECTORS = 1 << 14;  // of pairs that one chunk works out
 
-template <bool CLOSING>
 int64_t count_pairs(const Projected& p, int64_t width, int64_t height, int64_t threads) {
-    const Bins<1> bins(p, nullptr, 0, width, height, threads);
+    const Bins<1> bins(p, width, height, threads);
     const int64_t tiles = bins.tiles_x * bins.tiles_y;
     Buffer<int64_t> counts(tiles);
     parallel_chunks(threads, tiles, [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
-        counts[t] = 0;
         Tile tile;
-        tile.reset(0, int(width) - left, int(height) - top);
-        for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e)
-            composite<CLOSING>(tile, Footprint<1>(bins.at(e, nullptr, 0), left, top), [&](int, Floats, Floats taken) {
-                for (int lane = 0; lane < LANES; ++lane) counts[t] += taken[lane] > 0;
-            });
+        Batch batch;
+        Ints pairs = {};
+        tile.reset<1>(int(width) - left, int(height) - top);
+        for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; e += BATCH) {
+            batch.stage(bins, e, bins.tile_begin[t + 1], left, top, nullptr, 0, tile.live);
+            for (int unit = 0; unit < UNITS; ++unit)
+                composite<false, 1>(tile, batch, unit,
+                                    [&](int, Ints takes, Floats, Floats, Floats) { pairs -= takes; });
+        }
+        counts[t] = 0;
+        for (int lane = 0; lane < LANES; ++lane) counts[t] += pairs[lane];
     });
     int64_t total = 0;
     for (int64_t t = 0; t < tiles; ++t) total += counts[t];
@@ -38,10 +42,10 @@ float work_out(int64_t channels) {
         const int unit = int(v % UNITS);
         if (v / UNITS % 16 == 0) transmittance[unit] = all(1.f);
         const float x = float(v % 13) + 1.f, y = float(v % 11) + 1.f;
-        const Floats dx = x - load(LAYOUT.x + unit * LANES), dy = y - load(LAYOUT.y + unit * LANES);
+        const Floats dx = x - load(SAMPLES<1>.x + unit * LANES), dy = y - load(SAMPLES<1>.y + unit * LANES);
         const Floats power = dx * (-0.02f * dx + -0.01f * dy) + -0.02f * dy * dy;
-        Floats alpha = 0.3f * exp2_negative(power);
-        alpha = alpha < ALPHA_MAX ? alpha : all(ALPHA_MAX);
+        Floats alpha = 0.3f * exp2_of(power);
+        alpha = alpha < 0.999f ? alpha : all(0.999f);
         const Floats weight = alpha * transmittance[unit];
         transmittance[unit] -= weight;
         Floats* const own = sums + unit * (channels + 1);
@@ -63,8 +67,8 @@ NEAR_KERNEL(splat_sort)(const float* mean, const float* conic, const float* dept
                         int64_t* entries, int64_t threads) {
     return guard([&] {
         const Projected p{mean, conic, depth, radius, opacity, count};
-        *entries = samples == 1 ? Bins<1>(p, nullptr, 0, width, height, threads).entry_count
-                                : Bins<2>(p, nullptr, 0, 2 * width, 2 * height, threads).entry_count;
+        *entries = samples == 1 ? Bins<1>(p, width, height, threads).entry_count
+                                : Bins<2>(p, 2 * width, 2 * height, threads).entry_count;
     });
 }
 
@@ -73,8 +77,7 @@ NEAR_KERNEL(splat_count_pairs)(const float* mean, const float* conic, const floa
                                const float* opacity, int64_t count, const float* occlusion_depth, int64_t width,
                                int64_t height, int64_t* pairs, int64_t threads) {
     return guard([&] {
-        *pairs = (occlusion_depth ? count_pairs<true> : count_pairs<false>)(
-            {mean, conic, depth, radius, opacity, count, occlusion_depth}, width, height, threads);
+        *pairs = count_pairs({mean, conic, depth, radius, opacity, count, occlusion_depth}, width, height, threads);
     });
 }
 

@@ -1,53 +1,36 @@
-// Vectors of LANES pixels, and the layout that makes them: a tile is 16x16 pixels stored as 4x4-pixel blocks, so that
-// LANES neighbours in memory are a block 4 wide and LANES/4 high. Small Gaussians touch few such blocks.
+// Vectors of LANES pixels, and the layout that makes them: a tile is 16x16 samples stored as 4x4 blocks, so that LANES
+// neighbours in memory are a unit 4 wide and LANES/4 high. Small Gaussians touch few of them.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
 #include "lane_sum.h"
+
+#if defined(__AVX512DQ__)
+#include <immintrin.h>  // where the compiler misses a single instruction
+#endif
 
 namespace near_kernels {
 namespace {
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
-#elif defined(__AVX2__)
-constexpr int LANES = 8;
 #else
-constexpr int LANES = 4;
+constexpr int LANES = 8;
 #endif
 typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));  // also masks: -1 true, 0 false
 
 constexpr int TILE = 16;
-constexpr int UNITS = TILE * TILE / LANES;  // a unit is one vector, 4 x LANES/4 pixels, numbered in memory order
+constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
+constexpr int COLUMNS = 4, HIGH = LANES / 4, STRIPS = TILE / HIGH;  // units side by side; samples, units one above another
 
 inline Floats all(float value) { return Floats{} + value; }
 
-// Where pixel (x, y) of a tile lies in a tile's array.
-constexpr int pixel_at(int x, int y) { return ((y >> 2) * 4 + (x >> 2)) * 16 + (y & 3) * 4 + (x & 3); }
-
-// What never changes about a tile: its pixels' coordinates, and sets of units as bits.
-struct Layout {
-    alignas(64) float x[TILE * TILE] = {}, y[TILE * TILE] = {};
-    uint64_t left_of[TILE + 1] = {}, above[TILE + 1] = {};  // units with a pixel left of column i, above row i
-
-    constexpr Layout() {
-        for (int row = 0; row < TILE; ++row)
-            for (int column = 0; column < TILE; ++column) {
-                const int at = pixel_at(column, row);
-                x[at] = float(column);
-                y[at] = float(row);
-                for (int i = column + 1; i <= TILE; ++i) left_of[i] |= uint64_t(1) << (at / LANES);
-                for (int i = row + 1; i <= TILE; ++i) above[i] |= uint64_t(1) << (at / LANES);
-            }
-    }
-    // Units that reach into columns x0..x1-1 and rows y0..y1-1. Both ends are inside the tile.
-    uint64_t box(int x0, int x1, int y0, int y1) const {
-        return left_of[x1] & ~left_of[x0 & ~3] & above[y1] & ~above[y0 & ~(LANES / 4 - 1)];
-    }
-};
-constexpr Layout LAYOUT;
+// Where sample (x, y) of a tile lies in a tile's array.
+constexpr int sample_at(int x, int y) { return ((y >> 2) * 4 + (x >> 2)) * 16 + (y & 3) * 4 + (x & 3); }
+constexpr int unit_at(int column, int strip) { return sample_at(4 * column, HIGH * strip) / LANES; }
 
 // Where the samples of a tile lie, in pixels from the centre of its first pixel. SIDE 1: every pixel's centre. SIDE 2:
 // four samples a pixel, on a grid that is turned, so that upright and level edges meet four columns and rows, and wider
@@ -62,10 +45,13 @@ struct Samples {
         for (int row = 0; row < TILE; ++row)
             for (int column = 0; column < TILE; ++column) {
                 const bool right = column % SIDE, low = row % SIDE;
-                x[pixel_at(column, row)] = float(column / SIDE) + (right == low ? OUTER : INNER) * (right ? 1.f : -1.f);
-                y[pixel_at(column, row)] = float(row / SIDE) + (right == low ? INNER : OUTER) * (low ? 1.f : -1.f);
+                x[sample_at(column, row)] = float(column / SIDE) + (right == low ? OUTER : INNER) * (right ? 1.f : -1.f);
+                y[sample_at(column, row)] = float(row / SIDE) + (right == low ? INNER : OUTER) * (low ? 1.f : -1.f);
             }
     }
+    // Where samples `first` to `last` of a row, or of a column, begin and end: an even one and an odd one.
+    static constexpr float low(int first) { return float(first / SIDE) - OUTER; }
+    static constexpr float high(int last) { return float(last / SIDE) + OUTER; }
 };
 template <int SIDE>
 constexpr Samples<SIDE> SAMPLES;
@@ -86,22 +72,60 @@ inline bool any(Ints mask) {
 #endif
 }
 
-// 2^x for x <= 0 within 3 ulp; below -126 it stays at 2^-126. 2^n times a Taylor series of degree 6, |x - n| <= 1/2.
-inline Floats exp2_negative(Floats x) {
-    x = x > -126.f ? x : all(-126.f);
+inline float root(float v) { return std::sqrt(v); }
+inline Floats root(Floats v) {
+    float value[LANES];
+    std::memcpy(value, &v, sizeof v);
+    for (int k = 0; k < LANES; ++k) value[k] = std::sqrt(value[k]);
+    return load(value);
+}
+
+inline float to_float(int32_t v) { return float(v); }
+inline Floats to_float(Ints v) { return __builtin_convertvector(v, Floats); }
+inline int32_t to_int(float v) { return int32_t(v); }  // towards zero
+inline Ints to_int(Floats v) { return __builtin_convertvector(v, Ints); }
+
+template <class V>
+inline V lower(V a, V b) { return a < b ? a : b; }
+template <class V>
+inline V higher(V a, V b) { return a > b ? a : b; }
+
+// 2^x within 2e-7 of it for -126 < x < 127, anything elsewhere: 2^n times a polynomial in x - n, |x - n| <= 1/2.
+inline Floats exp2_of(Floats x) {
+#if defined(__AVX512DQ__)
+    Floats r;
+    const __m512 rest = _mm512_reduce_ps((__m512)x, 8);
+    std::memcpy(&r, &rest, sizeof r);
+#else
     const float rounder = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-    const Floats shifted = x + rounder;
-    const Floats r = x - (shifted - rounder), r2 = r * r;
-    const Floats p01 = r * 0.69314718f + 1.f, p23 = r * 0.055504109f + 0.24022651f;
-    const Floats p45 = r * 1.3333558e-3f + 9.6181291e-3f;
-    const Floats p = ((r2 * 1.5403530e-4f + p45) * r2 + p23) * r2 + p01;
+    const Floats shifted = x + rounder, r = x - (shifted - rounder);
+#endif
+    const Floats p = ((((1.3276471e-3f * r + 9.6755410e-3f) * r + 0.055507131f) * r + 0.24022120f) * r + 0.69314694f) * r
+                     + 1.0000001f;
+#if defined(__AVX512DQ__)
+    const __m512 scaled = _mm512_scalef_ps((__m512)p, (__m512)(x - r));
+    Floats result;
+    std::memcpy(&result, &scaled, sizeof result);
+#else
     Ints bits, power;
     std::memcpy(&bits, &shifted, sizeof bits);
     std::memcpy(&power, &p, sizeof power);
     power += bits << 23;  // the exponent field; the rounder's own bits are shifted out
     Floats result;
     std::memcpy(&result, &power, sizeof result);
+#endif
     return result;
+}
+
+// log2 of positive, normal numbers, error below 1e-6: exponent, and an atanh series of the mantissa about 1.
+inline Floats log2_of(Floats v) {
+    Ints bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    const Ints shifted = bits - 0x3f3504f3, mantissa = (shifted & 0x7fffff) + 0x3f3504f3;  // sqrt(1/2)
+    Floats m;
+    std::memcpy(&m, &mantissa, sizeof m);
+    const Floats s = (m - 1.f) / (m + 1.f), q = s * s;
+    return to_float(shifted >> 23) + s * (2.88539008f + q * (0.961796694f + q * (0.577078016f + q * 0.412198583f)));
 }
 
 }  // namespace

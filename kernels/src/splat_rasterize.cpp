@@ -1,4 +1,6 @@
 // Alpha compositing of projected Gaussians, front to back, tile by tile; the rules are those of kernels/twins/splat.py.
+#include <array>
+
 #include "api.h"
 #include "splat_tile.h"
 
@@ -6,6 +8,15 @@ namespace near_kernels {
 namespace {
 
 typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
+
+// Sums of a tile's units, channel by channel: channel c of unit u at u * channels + c.
+struct alignas(64) Sums {
+    Floats of[UNITS * MAX_CHANNELS + 4];
+
+    const float* at(int sample, int64_t channels) const {
+        return reinterpret_cast<const float*>(of + sample / LANES * channels) + sample % LANES;
+    }
+};
 
 struct Canvas {
     int64_t channels, width, height;
@@ -27,22 +38,20 @@ struct Canvas {
     }
 
     template <int SIDE>
-    void fill(const Tile& tile, int left, int top, int columns, int rows) const {
-        if (SIDE == 2) return fill_means(tile, left, top, columns, rows);
-        const int64_t stride = channels + 1;
+    void fill(const Tile& tile, const Sums& sums, int left, int top, int columns, int rows) const {
+        if (SIDE == 2) return fill_means(tile, sums, left, top, columns, rows);
         float scratch[4 * (MAX_CHANNELS + 4)];
         for (int y = 0; y < rows; ++y) {
             for (int x = 0; x < columns; x += 4) {
-                const int at = pixel_at(x, y), count = columns - x < 4 ? columns - x : 4;
-                const float* sums =
-                    reinterpret_cast<const float*>(tile.sums) + at / LANES * stride * LANES + at % LANES;
+                const int at = sample_at(x, y), count = columns - x < 4 ? columns - x : 4;
+                const float* planes = sums.at(at, channels);
                 const int64_t pixel = (top + y) * width + left + x;
                 float* const target = image + pixel * channels;
                 float* const pixels = channels % 4 == 0 && count == 4 ? target : scratch;
                 // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
                 for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
                     Quad plane[4];
-                    for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], sums + (c + i) * LANES, sizeof(Quad));
+                    for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], planes + (c + i) * LANES, sizeof(Quad));
                     const Quad ab0 = __builtin_shufflevector(plane[0], plane[1], 0, 4, 1, 5);
                     const Quad ab1 = __builtin_shufflevector(plane[0], plane[1], 2, 6, 3, 7);
                     const Quad cd0 = __builtin_shufflevector(plane[2], plane[3], 0, 4, 1, 5);
@@ -53,29 +62,29 @@ struct Canvas {
                     for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
                 }
                 if (pixels == scratch) std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
-                for (int i = 0; i < count; ++i) {
-                    const float through = tile.pixel_transmittance(at + i);
-                    alpha[pixel + i] = 1.f - through;
-                    depth[pixel + i] = sums[channels * LANES + i] / std::fmax(1.f - through, 1e-10f);
-                    for (int64_t c = 0; background && c < channels; ++c)
-                        target[i * channels + c] += through * background[c];
-                }
+                Quad through, behind;
+                std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
+                std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
+                const Quad covers = 1.f - through, far = behind / (covers > 1e-10f ? covers : Quad{} + 1e-10f);
+                std::memcpy(alpha + pixel, &covers, sizeof(float) * size_t(count));
+                std::memcpy(depth + pixel, &far, sizeof(float) * size_t(count));
+                for (int i = 0; background && i < count; ++i)
+                    for (int64_t c = 0; c < channels; ++c) target[i * channels + c] += through[i] * background[c];
             }
         }
     }
 
     // Four samples a pixel: a block of 4 x 4 becomes 2 x 2 pixels.
-    void fill_means(const Tile& tile, int left, int top, int columns, int rows) const {
-        const int64_t stride = channels + 1;
+    void fill_means(const Tile& tile, const Sums& sums, int left, int top, int columns, int rows) const {
         for (int y = 0; y < rows; y += 4)
             for (int x = 0; x < columns; x += 4) {
-                float mean[MAX_CHANNELS + 1][4];  // of the pixels, row by row
+                float mean[MAX_CHANNELS + 1][4];  // of the pixels, row by row; of their depths at last
                 for (int64_t c = 0; c <= channels; ++c) {
                     Quad line[4];
                     for (int i = 0; i < 4; ++i) {
-                        const int at = pixel_at(x, y + i);
-                        std::memcpy(&line[i], reinterpret_cast<const float*>(tile.sums) +
-                                                  (at / LANES * stride + c) * LANES + at % LANES, sizeof(Quad));
+                        const int at = sample_at(x, y + i);
+                        std::memcpy(&line[i], c < channels ? sums.at(at, channels) + c * LANES
+                                                           : reinterpret_cast<const float*>(tile.depth) + at, sizeof(Quad));
                     }
                     const Quad upper = line[0] + line[1], lower = line[2] + line[3];
                     const Quad pixels = 0.25f * (__builtin_shufflevector(upper, lower, 0, 2, 4, 6) +
@@ -87,7 +96,7 @@ struct Canvas {
                     if (column >= columns || row >= rows) continue;
                     float through = 0;
                     for (int k = 0; k < 4; ++k)
-                        through += 0.25f * tile.pixel_transmittance(pixel_at(column + k % 2, row + k / 2));
+                        through += 0.25f * tile.transmittance_at(sample_at(column + k % 2, row + k / 2));
                     const int64_t pixel = (top + row) / 2 * width + (left + column) / 2;
                     alpha[pixel] = 1.f - through;
                     depth[pixel] = mean[channels][i] / std::fmax(1.f - through, 1e-10f);
@@ -99,53 +108,91 @@ struct Canvas {
     }
 };
 
+#if defined(__AVX512F__)
+constexpr int AT_ONCE = 16;  // channels whose sums have registers
+#elif defined(__AVX2__) || defined(__aarch64__)
+constexpr int AT_ONCE = 12;
+#else
+constexpr int AT_ONCE = 6;
+#endif
+
+// Adds what a unit's pixels take of N channels from `first` on.
+template <int N>
+void add_channels(Floats* sums, const Shares& shares, const Batch& batch, int64_t first) {
+    Floats total[N];
+    for (int c = 0; c < N; ++c) total[c] = sums[c];
+    for (int i = 0; i < shares.count; ++i) {
+        const Floats weight = shares.weight[i];
+        const float* const color = batch.color[shares.splat[i]] + first;
+        for (int c = 0; c < N; ++c) total[c] += weight * color[c];
+    }
+    for (int c = 0; c < N; ++c) sums[c] = total[c];
+}
+
+template <int... N>
+constexpr auto list_adders(std::integer_sequence<int, N...>) {
+    return std::array<decltype(&add_channels<1>), sizeof...(N)>{add_channels<N + 1>...};
+}
+constexpr auto ADDERS = list_adders(std::make_integer_sequence<int, AT_ONCE>());  // of 1, 2, 3, ... channels
+
 template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
-    const int64_t channels = canvas.channels, stride = channels + 1;
-    const int64_t width = SIDE * canvas.width, height = SIDE * canvas.height;
-    const Bins<SIDE> bins(p, features, channels, width, height, threads);
+    const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
+    const Bins<SIDE> bins(p, width, height, threads);
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         const int columns = int(width) - left < TILE ? int(width) - left : TILE;
         const int rows = int(height) - top < TILE ? int(height) - top : TILE;
-        if (bins.tile_begin[t] == bins.tile_begin[t + 1])
-            return canvas.fill_empty<SIDE>(left, top, columns, rows);
+        const int64_t end = bins.tile_begin[t + 1];
+        if (bins.tile_begin[t] == end) return canvas.fill_empty<SIDE>(left, top, columns, rows);
         Tile tile;
-        tile.reset(UNITS * stride, columns, rows);
-        for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; ++e) {
-            const Splat& s = bins.at(e, features, channels);
-            const float* color = features + bins.entries[e] * channels;
-            composite<CLOSING>(tile, Footprint<SIDE>(s, left, top), [&](int unit, Floats weight, Floats taken) {
-                Floats* sums = tile.sums + unit * stride;
-                for (int64_t c = 0; c < channels; ++c) sums[c] += weight * color[c];
-                sums[channels] += taken * s.depth;
-            });
+        Sums sums;
+        Batch batch;
+        tile.reset<SIDE>(columns, rows);
+        std::memset(static_cast<void*>(sums.of), 0, sizeof(Floats) * size_t(UNITS * channels));
+        for (int64_t e = bins.tile_begin[t]; e < end && tile.live; e += BATCH) {
+            batch.stage(bins, e, end, left, top, features, channels, tile.live);
+            for (int unit = 0; unit < UNITS; ++unit) {
+                if (!batch.listed[unit]) continue;
+                Shares shares;
+                composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
+                    shares.add(k, takes, weight);
+                });
+                for (int64_t c = 0; c < channels; c += AT_ONCE)
+                    ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums.of + unit * channels + c, shares,
+                                                                                  batch, c);
+            }
         }
-        canvas.fill<SIDE>(tile, left, top, columns, rows);
+        canvas.fill<SIDE>(tile, sums, left, top, columns, rows);
     });
 }
 
 // weights: (N,) zero; receives each Gaussian's blending weight summed over the pixels.
 template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
-    const Bins<1> bins(p, nullptr, 0, width, height, threads);
+    const Bins<1, true> bins(p, width, height, threads);
     Buffer<float> parts(bins.entry_count);  // of each entry: no two threads write one sum, the order of adding is fixed
     parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         Tile tile;
-        tile.reset(0, int(width) - left, int(height) - top);
-        for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e) {
-            Floats total = all(0.f);
-            if (tile.live)
-                composite<CLOSING>(tile, Footprint<1>(bins.at(e, nullptr, 0), left, top),
-                                   [&](int, Floats weight, Floats) { total += weight; });
-            parts[e] = sum(total);
+        Batch batch;
+        Floats totals[BATCH];
+        tile.reset<1>(int(width) - left, int(height) - top);
+        int64_t e = bins.tile_begin[t];
+        for (const int64_t end = bins.tile_begin[t + 1]; e < end && tile.live; e += batch.count) {
+            batch.stage(bins, e, end, left, top, nullptr, 0, tile.live);
+            for (int k = 0; k < batch.count; ++k) totals[k] = all(0.f);
+            for (int unit = 0; unit < UNITS; ++unit)
+                composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints, Floats, Floats, Floats weight) {
+                    totals[k] += weight;
+                });
+            for (int k = 0; k < batch.count; ++k) parts[e + k] = sum(totals[k]);
         }
+        for (; e < bins.tile_begin[t + 1]; ++e) parts[e] = 0.f;
     });
-    parallel_ranges(threads, bins.count, 4096, [&](int64_t begin, int64_t end) {
-        for (int64_t s = begin; s < end; ++s)
-            for (int64_t k = bins.first[s]; k < bins.first[s + 1]; ++k)
-                weights[bins.sorted[s].row] += parts[bins.slots[k]];
+    parallel_ranges(threads, p.count, 4096, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) weights[i] += parts[bins.slots[s]];
     });
 }
 
