@@ -44,16 +44,7 @@ constexpr Basis BASIS;
 struct alignas(64) Hits {
     Floats alpha[BATCH + 1], taken[BATCH + 1], weight[BATCH + 1], gain[BATCH + 1];  // gain: of the loss by what is shown
     uint8_t splat[BATCH + 1];
-    int count = 0;
-
-    void add(int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
-        this->alpha[count] = takes ? alpha : all(0.f);
-        this->taken[count] = taken;
-        this->weight[count] = weight;
-        gain[count] = all(0.f);
-        splat[count] = uint8_t(k);
-        count += any(takes);
-    }
+    int count;
 };
 
 // The picture's gradients in a tile, and what a loss has from behind the splats walked so far.
@@ -195,6 +186,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
     const int64_t batches = (end - begin + BATCH - 1) / BATCH, groups = (g.channels + LANES - 1) / LANES;
     Buffer<Tile> before(batches);  // each batch
     Batch batch;
+    Hits hits;
     TileLosses losses;
     Parts parts;
     before[0].reset<1>(int(g.width) - left, int(g.height) - top);
@@ -210,10 +202,16 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         batch.stage(bins, begin + n * BATCH, end, left, top, features, g.channels, tile.live);
         parts.clear(batch.count, groups);
         for (int unit = 0; unit < UNITS; ++unit) {
-            Hits hits;
+            int hit = 0;
             composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
-                hits.add(k, takes, alpha, taken, weight);
+                hits.alpha[hit] = takes ? alpha : all(0.f);
+                hits.taken[hit] = taken;
+                hits.weight[hit] = weight;
+                hits.gain[hit] = all(0.f);
+                hits.splat[hit] = uint8_t(k);
+                hit += any(takes);
             });
+            hits.count = hit;
             if (n == last) losses.prepare(g, tile, unit, left, top);
             if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
         }

@@ -108,6 +108,13 @@ struct Canvas {
     }
 };
 
+// What a unit's pixels take of the splats of a batch, one after the other; only splats that some pixel takes.
+struct alignas(64) Shares {
+    Floats weight[BATCH + 1];
+    const float* color[BATCH + 1];
+    int count;
+};
+
 #if defined(__AVX512F__)
 constexpr int AT_ONCE = 16;  // channels whose sums have registers
 #elif defined(__AVX2__) || defined(__aarch64__)
@@ -118,12 +125,12 @@ constexpr int AT_ONCE = 6;
 
 // Adds what a unit's pixels take of N channels from `first` on.
 template <int N>
-void add_channels(Floats* sums, const Shares& shares, const Batch& batch, int64_t first) {
+void add_channels(Floats* sums, const Shares& shares, int64_t first) {
     Floats total[N];
     for (int c = 0; c < N; ++c) total[c] = sums[c];
     for (int i = 0; i < shares.count; ++i) {
         const Floats weight = shares.weight[i];
-        const float* const color = batch.color[shares.splat[i]] + first;
+        const float* const color = shares.color[i] + first;
         for (int c = 0; c < N; ++c) total[c] += weight * color[c];
     }
     for (int c = 0; c < N; ++c) sums[c] = total[c];
@@ -148,19 +155,22 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         Tile tile;
         Sums sums;
         Batch batch;
+        Shares shares;
         tile.reset<SIDE>(columns, rows);
         std::memset(static_cast<void*>(sums.of), 0, sizeof(Floats) * size_t(UNITS * channels));
         for (int64_t e = bins.tile_begin[t]; e < end && tile.live; e += BATCH) {
             batch.stage(bins, e, end, left, top, features, channels, tile.live);
             for (int unit = 0; unit < UNITS; ++unit) {
                 if (!batch.listed[unit]) continue;
-                Shares shares;
+                int n = 0;
                 composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
-                    shares.add(k, takes, weight);
+                    shares.weight[n] = weight;
+                    shares.color[n] = batch.color[k];
+                    n += any(takes);
                 });
+                shares.count = n;
                 for (int64_t c = 0; c < channels; c += AT_ONCE)
-                    ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums.of + unit * channels + c, shares,
-                                                                                  batch, c);
+                    ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums.of + unit * channels + c, shares, c);
             }
         }
         canvas.fill<SIDE>(tile, sums, left, top, columns, rows);

@@ -132,7 +132,7 @@ inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& vis
         const Floats dx = batch.x[k] - x, dy = batch.y[k] - y;
         const Floats level = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
         const Ints reached = level >= LEVEL_MIN;
-        const Floats alpha = exp2_of(lower(level, all(LEVEL_MAX))), after = transmittance - transmittance * alpha;
+        const Floats alpha = exp2_of(lower(level, all(LEVEL_MAX))), after = transmittance * (1.f - alpha);
         const Ints takes = reached & (after > TRANSMITTANCE_MIN);
         const Floats taken = takes ? alpha * transmittance : all(0.f);
         Floats weight = taken;
@@ -154,19 +154,6 @@ inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& vis
     }
     tile.x[unit] = x, tile.transmittance[unit] = transmittance, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
 }
-
-// What a unit's pixels take of the splats of a batch, one after the other; only splats that some pixel takes.
-struct alignas(64) Shares {
-    Floats weight[BATCH + 1];
-    uint8_t splat[BATCH + 1];
-    int count = 0;
-
-    void add(int k, Ints takes, Floats weight) {
-        this->weight[count] = weight;
-        splat[count] = uint8_t(k);
-        count += any(takes);
-    }
-};
 
 }  // namespace
 }  // namespace near_kernels
