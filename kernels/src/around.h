@@ -18,6 +18,7 @@ constexpr int STEPS = 3;               // towards the distance at which a ray me
 constexpr int DEPTH_ROWS = 32;         // distances are never looked up more coarsely: things end where they end
 constexpr float NOTHING = 0.02f;       // cover below which a ray meets nothing
 constexpr float LEAST_COVER = 1e-3f;
+constexpr float WHOLE = 1 - 1e-6f;      // cover from which nothing is seen behind: sums of weights are rounded
 constexpr float FARTHEST = 1e6f;       // metres
 
 inline VecLanes place_in(const NearAround &a, const VecLanes &o) {
@@ -46,15 +47,21 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
         cover = load_lanes<FloatLanes>(near[1]);
         empty = cover < NOTHING;
         r = 1.0f / at_least(load_lanes<FloatLanes>(near[0]) / at_least(cover, LEAST_COVER), 1.0f / FARTHEST);
-        if (step == STEPS) break;
+        if (step == STEPS || (step == 0 && !pack(~empty))) break;  // from where all is empty no step leads elsewhere
         t = at_least(root(at_least(r * r - beside, 0.0f)) - along, 1e-4f);
         q = {empty ? d.x : p.x + t * d.x, empty ? d.y : p.y + t * d.y, empty ? d.z : p.z + t * d.z};
     }
+    const bool near_shows = pack(cover > 0.0f) != 0, far_shows = pack(cover < WHOLE) != 0;
+    if (far_shows || !near_shows) sample(far, d, far_lod, out);
+    if (!near_shows) {
+        for (int k = 0; k < LANES; ++k) out[k] *= Float4{1, 1, 1, 0};
+        return;
+    }
     const FloatLanes closer = log2_of(clamp(t / r, 0.0625f, 4.0f));  // what is closer fills more of the panorama's view
     sample(color, q, near_lod + (empty ? all(0.0f) : closer), seen);
-    sample(far, d, far_lod, out);
     float share[LANES];
     std::memcpy(share, &cover, sizeof share);
+    for (int k = 0; k < LANES && !far_shows; ++k) out[k] = Float4{0, 0, 0, 0};
     for (int k = 0; k < LANES; ++k) {
         const Float4 near = seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY));
         out[k] = (near + (1.0f - share[k]) * out[k]) * Float4{1, 1, 1, 0};
