@@ -15,6 +15,8 @@ from .library import INTEGER, POINTER, REAL, Kernel, require
 _light = Kernel("lamp_light", *[POINTER] * 3, INTEGER, *[POINTER] * 2, REAL, *[POINTER] * 2, INTEGER)
 _trace = Kernel("lamp_trace", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 4, INTEGER, POINTER, INTEGER, *[POINTER] * 4,
                 INTEGER)
+_glare = Kernel("lamp_glare", *[POINTER] * 2, INTEGER, *[POINTER] * 4, INTEGER, *[REAL] * 2, *[POINTER] * 2, INTEGER)
+_ask = Kernel("lamp_ask", *[POINTER] * 6, INTEGER, *[REAL] * 2, *[POINTER] * 3, INTEGER)
 KINDS = ("point", "spot", "area", "sun")
 
 
@@ -123,3 +125,42 @@ def trace(grid: Grid, lamp: Emitter, side: int, index: np.ndarray, origin: np.nd
            np.ascontiguousarray(world_to_asset, np.float32).reshape(9), own, rays.weight, rays.direction, rays.distance,
            rays.share, threads)
     return rays
+
+
+def glare(towards: np.ndarray, power: np.ndarray, normal: np.ndarray, view: np.ndarray, roughness: np.ndarray,
+          share: np.ndarray, least_roughness: float, limit: float, *, threads: int = 0
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """What GGX surfaces mirror of P suns, all of them and as they arrive: (K, 2, 3) float32 each, for F0 and F90.
+
+    towards: (P, 3) float32 unit. power: (P, 3) float32, irradiance of what faces each. normal, view: (K, 3) float32
+    unit, in their frame. roughness: (K,) float32, counts as least_roughness at least. share: (K, P) float32, how much
+    of each arrives. limit: luminance that a factor has at most.
+    """
+    suns = len(require("towards", towards, (None, 3)))
+    count = len(require("normal", normal, (None, 3)))
+    require("power", power, (suns, 3)), require("view", view, (count, 3)), require("roughness", roughness, (count,))
+    require("share", share, (count, suns))
+    opened, seen = np.empty((count, 2, 3), np.float32), np.empty((count, 2, 3), np.float32)
+    _glare(towards, power, suns, normal, view, roughness, share, count, least_roughness, limit, opened, seen, threads)
+    return opened, seen
+
+
+def ask(lamp: Emitter, position: np.ndarray, plane: np.ndarray, normal: np.ndarray, share: np.ndarray,
+        rounded: np.ndarray, grazing: float, edge: float, *, threads: int = 0
+        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of K places the rays to the N points of a lamp that are worth it: where light grazes a surface that is rounded,
+    and of the others where the lamp's edge is seen. Returns weight (K, N) float32, what each point sends, 0 where
+    nothing is asked, direction (K, N, 3) unit and distance (K, N).
+
+    position, plane, normal: (K, 3) float32, geometric and shading normals. share: (K,) float32, how much of the lamp
+    arrives, as others say: more than `edge` and less than 1 - edge where its edge is seen. rounded: (K,) bool. grazing:
+    cosine below which light grazes a plane.
+    """
+    count = len(require("position", position, (None, 3)))
+    require("plane", plane, (count, 3)), require("normal", normal, (count, 3))
+    require("share", share, (count,)), require("rounded", rounded, (count,), bool)
+    weight, distance = (np.empty((count, len(lamp.point)), np.float32) for _ in range(2))
+    direction = np.empty((count, len(lamp.point), 3), np.float32)
+    _ask(lamp.address, position, plane, normal, share, rounded, count, grazing, edge, weight, direction, distance,
+         threads)
+    return weight, direction, distance

@@ -14,9 +14,10 @@ from .grid import Grid, in_range
 from .library import INTEGER, POINTER, Kernel, require
 
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 3, INTEGER, INTEGER, POINTER,
-                         POINTER, INTEGER, INTEGER, *[POINTER] * 3, INTEGER)
+                         POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
                   INTEGER)
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 class _MirrorsView(ctypes.Structure):
@@ -49,9 +50,8 @@ class Mirrors:
 
 def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
                    radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
-                   mirrors: Mirrors | None = None, rays: int = 16, seed: int = 0,
-                   points: tuple[np.ndarray, np.ndarray] | None = None, threads: int = 0
-                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                   mirrors: Mirrors | None = None, rays: int = 16, seed: int = 0, points: Pair | None = None,
+                   other: Pair | None = None, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
@@ -60,7 +60,8 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     map's. around: what lies before the map, for origins of the asset's frame. rays: per surfel; a Hammersley set that a
     hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
     lose no energy. points: (K, 3) and (K, 3) float32, where other reflections than the surfels' start, in the asset's
-    frame, and geometric normals; index then only rotates. Returns
+    frame, and geometric normals; index then only rotates. other: (M, 4) float32, what surfels send out in another
+    light, and (K, 2, 3) float32, which becomes what the same rays bring of it, as if nothing mirrored. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there; with `mirrors`, of what is not metallic,
@@ -71,21 +72,21 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     index = in_range("index", index, len(grid))
     count = len(index)
     origin, outward = (None, None) if points is None else _place(grid, *points, count)
-    require("view", view, (count, 3))
-    require("normal", normal, (count, 3))
-    require("roughness", roughness, (count,))
-    require("radiosity", radiosity, (len(grid), 4))
+    require("view", view, (count, 3)), require("normal", normal, (count, 3))
+    require("roughness", roughness, (count,)), require("radiosity", radiosity, (len(grid), 4))
     asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
     if not 1 <= rays <= 65536:
         raise ValueError(f"rays must be 1 to 65536, not {rays}.")
-    open_sky, traced = np.empty((2, count, 2, 3), np.float32)
-    blocked = np.empty(count, np.float32)
+    (open_sky, traced), blocked = np.empty((2, count, 2, 3), np.float32), np.empty(count, np.float32)
     around = around and around.move(_from_cells(grid, around))
     mirrored = mirrors and mirrors.lay_out(grid)
+    sent, beside = other or (None, None)
+    if other is not None:
+        require("other[0]", sent, (len(grid), 4)), require("other[1]", beside, (count, 2, 3))
     _trace_specular(grid.address, index, origin, outward, view, normal, roughness, count, radiosity,
                     mirrored and ctypes.addressof(mirrored[0]), pyramid.texels, pyramid.height, pyramid.levels,
                     asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
-                    threads)
+                    sent, beside, threads)
     return open_sky, traced, blocked
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         lamps,
         library,
         microfacets,
+        principled,
+        skin,
         smooth,
         specular,
         splat,
@@ -32,6 +34,8 @@ else:
     lamps = importlib.import_module(f"{_name}.lamps")
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")
+    principled = importlib.import_module(f"{_name}.principled")
+    skin = importlib.import_module(f"{_name}.skin")
     smooth = importlib.import_module(f"{_name}.smooth")
     specular = importlib.import_module(f"{_name}.specular")
     splat = importlib.import_module(f"{_name}.splat")

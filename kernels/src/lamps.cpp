@@ -207,3 +207,76 @@ NEAR_KERNEL(lamp_trace)(const NearGrid *grid, const NearLamp *lamp, int64_t side
         });
     });
 }
+
+// Suns that shine on surfaces: towards (suns, 3) unit, power (suns, 3) irradiance that faces each. normal, view (count, 3)
+// unit, roughness (count,), share (count, suns): how much of each arrives. limit: luminance that all of them add at most.
+// Out (count, 2, 3) each, factors of F0 and F90: opened, of all, and seen, of what arrives.
+NEAR_KERNEL(lamp_glare)(const float *towards, const float *power, int64_t suns, const float *normal, const float *view,
+                        const float *roughness, const float *share, int64_t count, double least_roughness, double limit,
+                        float *opened, float *seen, int64_t threads) {
+    return guard([&] {
+        parallel_ranges(threads, count, 16 * LANES, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i += LANES) {
+                const int64_t left = end - i;
+                const VecLanes n = load_rows(normal + 3 * i, left), v = load_rows(view + 3 * i, left);
+                const FloatLanes nv = clamp(dot(n, v), 1e-3f, 1.0f);
+                FloatLanes alpha2 = {}, sum[2][2][3] = {};
+                for (int k = 0; k < LANES && k < left; ++k) alpha2[k] = roughness[i + k];
+                alpha2 = at_least(alpha2, float(least_roughness));
+                alpha2 *= alpha2, alpha2 *= alpha2;
+                for (int64_t p = 0; p < suns; ++p) {
+                    const VecLanes l = spread_out(towards + 3 * p);
+                    FloatLanes sent[2], part = {};
+                    mirror(floored(dot(n, l)), nv, clamp(dot(v, l), -1.0f, 1.0f), alpha2, sent[0], sent[1]);
+                    for (int k = 0; k < LANES && k < left; ++k) part[k] = share[suns * (i + k) + p];
+                    for (int f = 0; f < 2; ++f)
+                        for (int c = 0; c < 3; ++c) {
+                            const FloatLanes each = sent[f] * power[3 * p + c];
+                            sum[0][f][c] += each, sum[1][f][c] += part * each;
+                        }
+                }
+                float *out[2] = {opened + 6 * i, seen + 6 * i};
+                for (int o = 0; o < 2; ++o)
+                    for (int f = 0; f < 2; ++f) {
+                        FloatLanes *s = sum[o][f];
+                        const FloatLanes lit = 0.2126f * s[0] + 0.7152f * s[1] + 0.0722f * s[2];
+                        const FloatLanes dimmed = float(limit) / at_least(lit, 1e-9f), factor = dimmed < 1.0f ? dimmed : all(1.0f);
+                        for (int c = 0; c < 3; ++c) store(s[c] * factor, out[o] + 3 * f + c, left, 6);
+                    }
+            }
+        });
+    });
+}
+
+// What points of a surface ask of a lamp. position, plane, normal (count, 3), world: plane is geometric, normal of shading;
+// share (count,), of the lamp's light, as others say; rounded (count,), 0 or 1: whether the surface is known along light
+// that grazes it. Asked are those that it grazes, below `grazing`, where rounded, and of the others those whose share
+// lies between `edge` and one less it. Out, n the lamp's points: weight (count, n), what each sends, 0 where nothing is
+// asked; direction (count, n, 3), distance (count, n).
+NEAR_KERNEL(lamp_ask)(const NearLamp *lamp, const float *position, const float *plane, const float *normal,
+                      const float *share, const uint8_t *rounded, int64_t count, double grazing, double edge,
+                      float *weight, float *direction, float *distance, int64_t threads) {
+    return guard([&] {
+        parallel_ranges(threads, count, 16 * LANES, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; i += LANES) {
+                const int64_t left = end - i, n = lamp->count;
+                const VecLanes place = load_rows(position + 3 * i, left), up = load_rows(plane + 3 * i, left);
+                const VecLanes bent = load_rows(normal + 3 * i, left);
+                IntLanes flat = all_int(0);
+                for (int64_t p = 0; p < n; ++p) {
+                    const Reached r = reach(*lamp, place, spread_out(lamp->point + 3 * p));
+                    const FloatLanes sent = floored(dot(r.direction, bent)) * r.strength;
+                    flat |= dot(r.direction, up) < float(grazing);
+                    store(sent, weight + n * i + p, left, int(n)), store(r.distance, distance + n * i + p, left, int(n));
+                    const FloatLanes along[3] = {r.direction.x, r.direction.y, r.direction.z};
+                    for (int c = 0; c < 3; ++c) store(along[c], direction + 3 * (n * i + p) + c, left, int(3 * n));
+                }
+                for (int k = 0; k < LANES && k < left; ++k) {
+                    const float arrives = share[i + k];
+                    const bool asked = flat[k] ? rounded[i + k] != 0 : arrives > float(edge) && arrives < 1.0f - float(edge);
+                    for (int64_t p = 0; p < n && !asked; ++p) weight[n * (i + k) + p] = 0.0f;
+                }
+            }
+        });
+    });
+}

@@ -21,10 +21,10 @@ inline float apart2(const float *a, const float *b) {
 }  // namespace
 
 // pixel (count,), ascending; position, plane, normal (count, 3): plane is geometric, normal of shading; roughness, size
-// (count,): a pixel's edge there; wanted (count,): 0 for what stays as it is; values, out (count, channels).
+// (count,): a pixel's edge there; values, out (count, channels).
 NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const float *plane, const float *normal,
-                           const float *roughness, const float *size, const uint8_t *wanted, const float *values,
-                           int64_t count, int64_t channels, int64_t width, int64_t height, int64_t reach, float *out,
+                           const float *roughness, const float *size, const float *values, int64_t count,
+                           int64_t channels, int64_t width, int64_t height, int64_t reach, float *out,
                            int64_t threads) {
     return near_kernels::guard([&] {
         std::vector<int32_t> first(size_t(width * height) + 1, 0);
@@ -35,7 +35,7 @@ NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const fl
                 float *sum = out + channels * i;
                 std::memcpy(sum, values + channels * i, sizeof(float) * size_t(channels));
                 const float alpha = roughness[i] * roughness[i];
-                if (!wanted[i] || alpha < LEAST) continue;
+                if (alpha < LEAST) continue;
                 const float turn = -0.5f / (TURN * TURN * alpha * alpha), range = -0.5f / (RANGE * RANGE);
                 const float *p = position + 3 * i, *n = plane + 3 * i;
                 const int64_t x = pixel[i] % width, y = pixel[i] / width;

@@ -24,7 +24,7 @@ constexpr float WIDE = 0.25f;   // a lobe is as wide as if its peak held this mu
 
 // What is summed up for one surfel.
 struct Reflected {
-    Float4 sum[4];  // open F0, F90, traced F0, F90
+    Float4 sum[6];  // open F0, F90, traced F0, F90, and these two in another light
     float hits, weights;
 };
 
@@ -60,8 +60,10 @@ struct Path {
 
 class Tracer {
 public:
-    Tracer(const NearGrid &g, const float *radiosity, const NearMirrors *mirrors, const float *asset_to_map)
-        : g(g), radiosity(reinterpret_cast<const Float4 *>(radiosity)), mirrors(mirrors), asset_to_map(asset_to_map),
+    Tracer(const NearGrid &g, const float *radiosity, const float *other, const NearMirrors *mirrors,
+           const float *asset_to_map)
+        : g(g), radiosity(reinterpret_cast<const Float4 *>(radiosity)), other(reinterpret_cast<const Float4 *>(other)),
+          mirrors(mirrors), asset_to_map(asset_to_map),
           map(mirrors ? mirrors->texels : nullptr, mirrors ? mirrors->height : 1, mirrors ? mirrors->levels : 1,
               mirrors ? mirrors->around : nullptr) {}
 
@@ -86,6 +88,11 @@ public:
         const bool faces = dot(load(g.plane + 4 * size_t(h.place)), path.ray.direction) < 0.0f;
         if (!faces && h.distance >= FOLD) return;  // its back sends nothing, but in a fold it is the surface itself
         const int32_t surfel = g.surfel[h.place];
+        if (other && path.bounce == 0) {
+            const float w90 = path.weight * path.fresnel;
+            o.sum[4] += (path.weight - w90) * other[surfel];
+            o.sum[5] += w90 * other[surfel];
+        }
         const float *row = mirrors ? mirrors->rows + 8 * size_t(surfel) : nullptr;
         if (!row || !faces || row[7] * luminance(path.through) < FAINT || path.bounce == mirrors->bounces)
             return add(path, radiosity[surfel]);
@@ -125,7 +132,7 @@ private:
     }
 
     const NearGrid &g;
-    const Float4 *radiosity;
+    const Float4 *radiosity, *other;
     const NearMirrors *mirrors;
     const float *asset_to_map;
     const Map map;
@@ -138,13 +145,13 @@ private:
 // samples. open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. mirrors: null, or what
 // surfels mirror; radiosity then holds at the last bounce, and where nothing is mirrored. asset_to_map row-major 3x3.
 // around: null, or what lies before the map; its place takes cells. What is seen from behind sends nothing
-// beyond FOLD.
+// beyond FOLD. other, beside: null, or radiosity in another light, and what first hits add in it (count, 2, 3).
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
                                  const float *view, const float *normal, const float *roughness, int64_t count,
                                  const float *radiosity, const NearMirrors *mirrors, const float *texels,
                                  int64_t height, int64_t levels, const float *asset_to_map, const NearAround *around,
                                  int64_t rays, int64_t seed, float *open, float *traced, float *blocked,
-                                 int64_t threads) {
+                                 const float *other, float *beside, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Map map(texels, height, levels, around);
@@ -152,7 +159,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
         constexpr int64_t GRAIN = 32;
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
             Reflected out[GRAIN] = {};
-            Tracer tracer(g, radiosity, mirrors, asset_to_map);
+            Tracer tracer(g, radiosity, other, mirrors, asset_to_map);
             Path path_of[SLOTS], drawn[LANES];
             int64_t i = begin, ray_number = 0;
             const auto draw = [&] {  // the next LANES rays of surfel i
@@ -202,6 +209,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                     for (int c = 0; c < 3; ++c) {
                         open[6 * k + 3 * f + c] = scale * o.sum[f][c];
                         traced[6 * k + 3 * f + c] = scale * o.sum[2 + f][c];
+                        if (beside) beside[6 * k + 3 * f + c] = scale * o.sum[4 + f][c];
                     }
                 blocked[k] = o.weights > 0.0f ? o.hits / o.weights : 0.0f;
             }

@@ -44,13 +44,19 @@ def mirror(lamp, position, normal, view, roughness, least_roughness):
     alpha2 = np.minimum(np.maximum(roughness, least_roughness)[:, None] ** 4 + (wide / 4) ** 2, 1)
     nl = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0)
     nv = np.clip((normal * view).sum(1), 1e-3, 1)[:, None]
-    length = np.sqrt(np.maximum(2 + 2 * np.einsum("knc,kc->kn", direction, view), 1e-8))
+    sent = mirror_directions(nl, nv, np.einsum("knc,kc->kn", direction, view), alpha2) * strength[..., None]
+    return light(lamp, position, normal), sent.sum(1)
+
+
+def mirror_directions(nl, nv, vl, alpha2):
+    """(K, N, 2): height-correlated Smith, Schlick."""
+    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
     nh = np.minimum((nl + nv) / length, 1)
     density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
     root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
-    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0) * strength
+    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
     fresnel = (1 - np.minimum(length / 2, 1)) ** 5
-    return light(lamp, position, normal), np.stack([(sent * (1 - fresnel)).sum(1), (sent * fresnel).sum(1)], 1)
+    return np.stack([sent * (1 - fresnel), sent * fresnel], -1)
 
 
 def choose(lamp, side, index):
@@ -78,3 +84,25 @@ def trace(grid, lamp, side, index, origin, position, normal, world_to_asset, own
     weight = np.where(seen, sent, 0)
     return weight, weight.sum(1) / np.maximum(sent.sum(1), 1e-20)
 
+
+
+def glare(towards, power, normal, view, roughness, share, least_roughness, limit):
+    """(K, 2, 3) of all suns and of what arrives."""
+    alpha2 = np.maximum(roughness, least_roughness)[:, None] ** 4
+    nl, vl = np.maximum(normal @ towards.T, 0), np.clip(view @ towards.T, -1, 1)
+    sent = mirror_directions(nl, np.clip((normal * view).sum(1), 1e-3, 1)[:, None], vl, alpha2)
+    made = []
+    for each in (sent, sent * share[..., None]):
+        radiance = np.einsum("kpf,pc->kfc", each, power)
+        lit = radiance @ [0.2126, 0.7152, 0.0722]
+        made.append(radiance * np.minimum(1, limit / np.maximum(lit, 1e-9))[..., None])
+    return made
+
+
+def ask(lamp, position, plane, normal, share, rounded, grazing, edge):
+    """weight (K, N), direction (K, N, 3), distance (K, N)."""
+    direction, distance, strength = reach(lamp, position, np.tile(lamp.point, (len(position), 1, 1)))
+    weight = np.maximum(np.einsum("knc,kc->kn", direction, normal), 0) * strength
+    flat = (np.einsum("knc,kc->kn", direction, plane) < grazing).any(1)
+    asked = np.where(flat, rounded, (share > edge) & (share < 1 - edge))
+    return np.where(asked[:, None], weight, 0), direction, distance

@@ -5,11 +5,11 @@ import numpy as np
 TURN, RANGE, OFF, LEAST = 0.35, 0.05, 2.0, 0.02
 
 
-def smooth(values, pixel, position, plane, normal, roughness, size, wanted, width, reach=3):
+def smooth(values, pixel, position, plane, normal, roughness, size, width, reach=3):
     """(K, C): means by how much of a lobe normals differ by, and by roughness, over points of one plane."""
     out, alpha = values.astype(np.float64), roughness.astype(np.float64) ** 2
     row, column = pixel // width, pixel % width
-    for i in np.flatnonzero(wanted & (alpha >= LEAST)):
+    for i in np.flatnonzero(alpha >= LEAST):
         near = (np.abs(row - row[i]) <= reach) & (np.abs(column - column[i]) <= reach)
         near &= np.abs((position - position[i]) @ plane[i]) < OFF * size[i]
         power = -0.5 * ((normal - normal[i]) ** 2).sum(1) / (TURN * alpha[i]) ** 2

@@ -57,6 +57,14 @@ class TransportConfig:
 
 
 @dataclass(frozen=True)
+class FeetConfig:
+    """How rays leave a skin. Chosen by hand."""
+
+    grazing: float = 0.1  # cosine between light and a triangle below which its facets show
+    round: float = 0.9  # cosine between a triangle and the surface that it stands for, up to which this is round
+
+
+@dataclass(frozen=True)
 class BulbConfig:
     """What of a probe is taken for a lamp. Chosen by hand."""
 

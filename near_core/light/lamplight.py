@@ -130,27 +130,25 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
     """
     if not skin.are_traced:
         return arrives
-    made, middle, reach = arrives.copy(), matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
+    made, rounded = arrives.copy(), feet.rounded
+    middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     position = points.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
-    turn = rotation.astype(np.float32)
+    plane, normal = (each @ rotation.T.astype(np.float32) for each in (points.normal, points.shading_normal))
     for number, whole in enumerate(light.points):
         lamp = whole.lamp
         if not lamp.shadow or _lamps.measure_width(lamp, middle, reach) > config.sharp_angle:
             continue
         samples = _lamps.sample(lamp, middle, config.sharp_sides)
-        direction, distance, strength = samples.reach(position)
-        along = direction @ turn
-        weight = np.maximum(np.einsum("knc,kc->kn", along, points.shading_normal), 0) * strength
         # where all surfels around agree there is no edge, but for that of light along the surface, which they miss
-        share, flat = arrives[:, number], (np.einsum("knc,kc->kn", along, points.normal) < config.least_cosine).any(1)
-        edge = np.where(flat, feet.rounded, (share > config.least_edge) & (share < 1 - config.least_edge))
-        row, point = np.nonzero((weight > 0) & edge[:, None])
+        weight, direction, distance = _kernels.ask(
+            samples.kernel, position, plane, normal, np.ascontiguousarray(arrives[:, number]), rounded,
+            config.least_cosine, config.least_edge, threads=1)
+        row, point = np.nonzero(weight)
         seen = np.zeros(weight.shape, np.float32)
         seen[row, point] = see_lamp_from_points(
             lamp, skin, matrix, feet, row, direction[row, point], distance[row, point], config.lift * CELL, around)
-        total = weight.sum(1)
-        made[:, number] = np.where(~edge | (total <= 0), arrives[:, number], (seen * weight).sum(1) / np.maximum(
-            total, 1e-20))
+        asked = np.flatnonzero(weight.any(1))
+        made[asked, number] = (seen[asked] * weight[asked]).sum(1) / weight[asked].sum(1)
     return made
 
 

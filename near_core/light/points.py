@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..scene import Occluders
 from . import lamplight, principled
 from .lamplight import LampLight
 from .shadows import Feet, Surroundings
-from .terms import Shaded, limit_luminance, pick_rows, reflect_directions
+from .terms import Shaded, mirror_spots, pick_rows
 from .transport import Illumination, PreparedLight, Transport
 
 
@@ -35,58 +36,67 @@ class LitSurface:
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbourhood:
-    """What the M surfels of an asset tell the points between them. told: (M, C) float32, as _Told, then which spots
-    arrive, how much of each lamp, and what the caller adds. share: (M,) float32, how much of each surfel counts. usual:
-    (C,) float32, of the columns that shaded surfels alone fill, what these say in the mean, 0 in the others."""
+class Told:
+    """What the M surfels of an asset tell the points between them of its light, whatever the view. values: (M, C)
+    float32, as _Light, then which of a map's spots arrive, and how much of each lamp. share: (M,) float32, how much of
+    each surfel counts."""
 
-    told: np.ndarray
+    values: np.ndarray
     share: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """What the M surfels of an asset tell the points between them. told: of its light. seen: (M, D) float32, as _Seen,
+    then what the caller adds. usual: (D,) float32, what the shaded ones say in the mean."""
+
+    told: Told
+    seen: np.ndarray
     usual: np.ndarray
 
 
-class _Told:
-    """Columns of Neighbourhood.told."""
+class _Light:
+    """Columns of Told.values."""
 
     OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map; the first two without spots
     VISIBILITY = 9
     LAMPS_BOUNCED = slice(10, 13)  # irradiance
-    # of surfels that are shaded for the camera, 0 for the others
-    SHADED = 13  # 1
-    AMONG = slice(14, 20)  # what is reflected of the asset in the light of lamps, for F0 and F90
-    OTHER = 20
+    SPOTS = 13
 
 
-def gather_neighbourhood(lit: LitSurface, shaded: list[Shaded], among: Sequence[np.ndarray | None],
-                         other: list[np.ndarray]) -> Neighbourhood:
-    """shaded: surfels that the camera sees, in parts, not all need be among them. among: what terms.trace_among says of
-    each part, None without lamps. other: (K, n) of each part, what the caller wants to know of them, too."""
+class _Seen:
+    """Columns of Neighbourhood.seen: of surfels that are shaded for the camera, 0 for the others."""
+
+    SHADED = 0  # 1
+    AMONG = slice(1, 7)  # what is reflected of the asset in the light of lamps, for F0 and F90
+    OTHER = 7
+
+
+def tell(lit: LitSurface) -> Told:
+    """What an asset's surfels tell of its light."""
     surfels, illumination, lamps = lit.transport.surfels, lit.illumination, lit.lamps
-    arrives = [] if illumination.lit is None else [illumination.lit]
-    arrives += [] if lamps is None else [lamps.lit]
-    told = np.zeros((len(surfels), _Told.OTHER + sum(each.shape[1] for each in arrives)
-                     + (other[0].shape[1] if other else 0)), np.float32)
-    told[:, _Told.OPEN], told[:, _Told.DIRECT] = _leave_out_spots(lit)
-    told[:, _Told.BOUNCED], told[:, _Told.VISIBILITY] = illumination.bounced, illumination.visibility
-    if lamps is not None:
-        told[:, _Told.LAMPS_BOUNCED] = lamps.bounced
-    end = _Told.OTHER
-    for share in arrives:
-        told[:, end:end + share.shape[1]] = share
-        end += share.shape[1]
-    for part, own, more in zip(shaded, among, other):
-        told[part.index, _Told.SHADED] = 1
-        if own is not None:
-            told[part.index, _Told.AMONG] = own.reshape(-1, 6)
-        told[part.index, end:] = more
-    usual, seen = np.zeros(told.shape[1], np.float32), told[:, _Told.SHADED] > 0
-    if seen.any():
-        columns = np.r_[_Told.SHADED:_Told.OTHER, end:told.shape[1]]
-        usual[columns] = told[np.ix_(seen, columns)].mean(0)
+    values = [*_leave_out_spots(lit), illumination.bounced, illumination.visibility[:, None],
+              np.zeros_like(illumination.bounced) if lamps is None else lamps.bounced]
+    values += [] if illumination.lit is None else [illumination.lit]
+    values += [] if lamps is None else [lamps.lit]
     # the dark inside of one part shall not show on another that goes into it
     outside = 1 - np.float32(lit.transport.config.hidden) * lit.transport.enclosed
-    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4)
-    return Neighbourhood(told, share, usual)
+    share = np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4
+    return Told(np.concatenate(values, 1, dtype=np.float32), np.ascontiguousarray(share))
+
+
+def gather_neighbourhood(told: Told, index: list[np.ndarray], among: Sequence[np.ndarray | None],
+                         other: list[np.ndarray]) -> Neighbourhood:
+    """index: (K,) of surfels that the camera sees, in parts, not all need be among them. among: what terms.trace_among
+    says of each part, None without lamps. other: (K, n) of each part, what the caller wants to know of them, too."""
+    seen = np.zeros((len(told.values), _Seen.OTHER + (other[0].shape[1] if other else 0)), np.float32)
+    for rows, own, more in zip(index, among, other):
+        seen[rows, _Seen.SHADED] = 1
+        if own is not None:
+            seen[rows, _Seen.AMONG] = own.reshape(-1, 6)
+        seen[rows, _Seen.OTHER:] = more
+    rows = np.concatenate([np.empty(0, np.intp), *index])
+    return Neighbourhood(told, seen, seen[rows].mean(0) if len(rows) else np.zeros(seen.shape[1], np.float32))
 
 
 def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
@@ -104,31 +114,31 @@ def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
 @dataclass(frozen=True, eq=False)
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
-    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Neighbourhood.told.
-    size: (K,) float32, a pixel's edge at each, asset units. feet: finds where they touch the skin."""
+    (K, 3) float32 unit, asset frame. told, seen: (K, C) and (K, D) float32, what the surfels around say, as Told.values
+    and Neighbourhood.seen, the latter over what of them is shaded. size: (K,) float32, a pixel's edge at each, asset
+    units. find_feet: finds where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
+    seen: np.ndarray
     size: np.ndarray
-    feet: Callable[[], Feet]
+    find_feet: Callable[[], Feet]
+
+    @cached_property
+    def feet(self) -> Feet:
+        """Where they touch the skin."""
+        return self.find_feet()
 
 
 def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray,
-         feet: Callable[[], Feet]) -> MetPoints:
-    """What the surfels around tell points. points, view, size, feet: as MetPoints."""
-    told = grid.blend(lit.transport.grid, points.position, points.normal, around.told, around.share,
-                      radius=lit.transport.config.blend_radius, threads=1)
-    told[told[:, _Told.SHADED] <= 0] += around.usual  # none of those around is shaded
-    told[:, _Told.AMONG] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    told[:, _find_columns(lit)[1]:] /= np.maximum(told[:, _Told.SHADED, None], 1e-6)
-    return MetPoints(points, view, told, size, feet)
-
-
-def _find_columns(lit: LitSurface) -> tuple[int, int]:
-    """Where in what is told the lamps begin, and what the caller added."""
-    lamps = _Told.OTHER + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
-    return lamps, lamps + (0 if lit.lamps is None else lit.lamps.lit.shape[1])
+         find_feet: Callable[[], Feet]) -> MetPoints:
+    """What the surfels around tell points. points, view, size, find_feet: as MetPoints."""
+    told, seen = grid.blend(lit.transport.grid, points.position, points.normal, (around.told.values, around.seen),
+                            around.told.share, radius=lit.transport.config.blend_radius, threads=1)
+    seen[seen[:, _Seen.SHADED] <= 0] = around.usual  # none of those around is shaded
+    seen /= np.maximum(seen[:, :_Seen.SHADED + 1], 1e-6)
+    return MetPoints(points, view, told, seen, size, find_feet)
 
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
@@ -158,8 +168,8 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     mirrored: (K, 7), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
     """
     points, view, told = met.points, met.view, met.told
-    spots, lamps = _find_columns(lit)
-    arrives = _sharpen(lit, met, told[:, _Told.OTHER:spots])
+    lamps = _Light.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
+    arrives = _sharpen(lit, met, told[:, _Light.SPOTS:lamps])
     irradiance = _find_irradiance(lit, points, told, arrives)
     opened, glare = _reflect_map(lit, points, view, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
@@ -167,13 +177,11 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
     shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
-                    told[:, _Told.VISIBILITY])
+                    told[:, _Light.VISIBILITY])
     by_lamps = None
     if lit.lamps is not None:
-        among = told[:, _Told.AMONG].reshape(-1, 2, 3)
-        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, spots:lamps], among,
-                                                               told[:, _Told.LAMPS_BOUNCED]))
-    return shaded, by_lamps, told[:, lamps:]
+        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, lamps:]))
+    return shaded, by_lamps, met.seen[:, _Seen.OTHER:]
 
 
 def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:
@@ -182,7 +190,7 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     and the surfels agree, more are not sent."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    skin, config, made, points, feet = lit.skin, lit.transport.config, arrives.copy(), met.points, met.feet()
+    skin, config, made, points, feet = lit.skin, lit.transport.config, arrives.copy(), met.points, met.feet
     towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
     meets = (points.normal @ towards.T > config.least_cosine) | feet.rounded[:, None]
@@ -217,8 +225,8 @@ def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives
         cosine, weight = np.maximum(normal @ light.suns[-spots:].T, 0), light.sun_weight[-spots:]
         opened, direct = np.maximum(whole - cosine @ weight, 0), (arrives * cosine) @ weight
     # a bent normal sees more or less of the sky than the surfels around do in the mean
-    bend = np.clip(opened / np.maximum(told[:, _Told.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    return np.stack([whole, direct + told[:, _Told.DIRECT] * bend, told[:, _Told.BOUNCED]], 1)
+    bend = np.clip(opened / np.maximum(told[:, _Light.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
+    return np.stack([whole, direct + told[:, _Light.DIRECT] * bend, told[:, _Light.BOUNCED]], 1)
 
 
 def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
@@ -239,22 +247,20 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
                 key[rows], turn, around=layer.around, origin=part.position, rays=rays, threads=1)
     if wide.any():
         rows = pick_rows(wide)
-        each = reflect_directions(points.take(rows), view[rows], light.suns[-light.spots:] @ turn,
-                                  config.spot_roughness)
-        weight, limit = light.sun_weight[-light.spots:], config.spot_glare * light.mean
-        for out, sent in zip(glare, (each, each * arrives[rows][..., None])):
-            out[rows] = limit_luminance(np.tensordot(sent, weight, (1, 0)), limit)
+        for out, sent in zip(glare, mirror_spots(light, turn, points.take(rows), view[rows], arrives[rows], config)):
+            out[rows] = sent
     return opened, glare
 
 
-def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray, bounced: np.ndarray
-                    ) -> tuple[np.ndarray, np.ndarray]:
+def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
-    arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light. bounced: (K, 3)."""
+    arrives, (K, 2, 2, 3). arrives: (K, L) of each."""
     points, view = met.points, met.view
     if lit.skin is not None:
-        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet(),
+        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
                                     lit.around)
     (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
                                                         lit.transport.config.spot_roughness)
-    return (np.stack([opened, direct, bounced], 1), np.stack([mirrored[0], mirrored[1] + among], 1))
+    among = met.seen[:, _Seen.AMONG].reshape(-1, 2, 3)  # what is reflected of the asset in their light
+    return (np.stack([opened, direct, met.told[:, _Light.LAMPS_BOUNCED]], 1),
+            np.stack([mirrored[0], mirrored[1] + among], 1))

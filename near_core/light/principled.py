@@ -6,31 +6,14 @@ formula for metals, and energy compensation for scattering between microfacets (
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
 
-from .._kernels import ggx, microfacets
+from .._kernels import microfacets, principled
 
 IOR = 1.5
 F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
-
-
-def reflect(nl: np.ndarray, nv: np.ndarray, vl: np.ndarray, alpha2: np.ndarray) -> np.ndarray:
-    """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
-
-    nl, vl: (K, P) cosines of the light with normal and view, nv: (K, 1) of the view with the normal. alpha2: (K, 1) or
-    (K, P), squared width. Height-correlated Smith (Heitz 2014), Schlick's Fresnel.
-    """
-    # h = (v + l) / |v + l|, |v + l|^2 = 2 + 2 v.l
-    length = np.sqrt(np.maximum(2 + 2 * vl, 1e-8))
-    nh, vh = np.minimum((nl + nv) / length, 1), length / 2
-    density = alpha2 / (np.pi * (nh * nh * (alpha2 - 1) + 1) ** 2)
-    root = lambda c: np.sqrt(alpha2 + (1 - alpha2) * c * c)
-    sent = np.where(nl > 0, 0.5 * density * nl / np.maximum(nl * root(nv) + nv * root(nl), 1e-8), 0)
-    fresnel = (1 - np.minimum(vh, 1)) ** 5
-    return np.stack([sent * (1 - fresnel), sent * fresnel], -1).astype(np.float32)
 
 
 def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray,
@@ -41,22 +24,9 @@ def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     specular: (K, L, 2, 3) means of weight*(1-Fc)*L and weight*Fc*L over GGX samples, so that a surface of reflectance
         F0 sends F0 * specular[..., 0, :] + specular[..., 1, :].
     """
-    scale, bias = np.moveaxis(ggx.look_up_brdf(roughness, cosine), -1, 0)
-    single = np.maximum(scale + bias, 1e-3)
-    lost = (1 - single) / single
-
-    def compensation(f0: np.ndarray | float) -> np.ndarray:
-        return 1 + (f0 * np.float32(20 / 21) + np.float32(1 / 21)) * lost
-
-    exact = compensation(F0_DIELECTRIC) * look_up_dielectric(roughness, cosine)
-    glossy = (1 - metallic) * exact
-    sent = (1 - metallic) * (1 - exact * (F0_DIELECTRIC * scale + bias)) / math.pi  # what the coat lets through
-    base = np.ascontiguousarray(base_color.T)  # numpy is quick along an axis, slow across three channels
-    metal = metallic * compensation(base)
-    f0, f90 = base * metal + F0_DIELECTRIC * glossy, metal + glossy
-    diffuse = np.ascontiguousarray(np.moveaxis(irradiance, 0, -1)) * (base * sent)  # (J, 3, K)
-    glare = np.ascontiguousarray(np.moveaxis(specular, 0, -1))  # (L, 2, 3, K)
-    return np.concatenate([diffuse, f0 * glare[:, 0] + f90 * glare[:, 1]]).transpose(2, 0, 1)
+    whole = lambda values: np.ascontiguousarray(values, np.float32)
+    return principled.evaluate(whole(base_color), whole(roughness), whole(metallic), whole(cosine), whole(irradiance),
+                               whole(specular), _make_dielectric_table(), F0_DIELECTRIC, threads=1)
 
 
 def look_up_dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:

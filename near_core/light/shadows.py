@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from .._kernels import grid
+from .._kernels import grid, skin
 from ..scene import Lamp, Occluders
-
-GRAZING = 0.1  # cosine between light and a triangle below which its facets show
-ROUND = 0.9  # cosine between a triangle and the surface that it stands for, up to which this is round
+from .config import FeetConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,35 +40,26 @@ class Caster:
 @dataclass(frozen=True, eq=False)
 class Feet:
     """Where K points touch a skin, asset frame. position: (K, 3) float32, on its triangles. normal, smooth: (K, 3)
-    float32 unit, of the triangles and of the smooth surface that they stand for, on the side that is seen. find_rise:
-    finds the way from the triangles to this surface, (K, 3) float32, 0 where that lies below."""
+    float32 unit, of the triangles and of the smooth surface that they stand for, on the side that is seen. rise: (K, 3)
+    float32, the way from the triangles to this surface, 0 where that lies below."""
 
     position: np.ndarray
     normal: np.ndarray
     smooth: np.ndarray
-    find_rise: Callable[[], np.ndarray]
-
-    @cached_property
-    def rise(self) -> np.ndarray:
-        """What find_rise finds."""
-        return self.find_rise()
+    rise: np.ndarray
+    config: FeetConfig = FeetConfig()
 
     @property
     def rounded(self) -> np.ndarray:
         """Where the smooth surface is known well enough for rays along it, (K,) bool: at sharp edges it is not."""
-        return np.einsum("kc,kc->k", self.normal, self.smooth) > ROUND
+        return np.einsum("kc,kc->k", self.normal, self.smooth) > self.config.round
 
     def leave(self, row: np.ndarray, direction: np.ndarray, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where rays towards light begin, (R, 3): on the smooth surface where a triangle looks away from the light, as
         Cycles' Geometry Offset has it; and which of them their own triangle does not block, (R,) bool. row: (R,), the
         points that they leave. direction: (R, 3) unit. lift: (R,) asset units above that surface."""
-        normal = self.normal.take(row, 0)
-        origin, cosine = self.position.take(row, 0) + normal * lift[:, None], np.einsum("kc,kc->k", normal, direction)
-        free, flat = cosine > 0, np.flatnonzero(cosine < GRAZING)
-        rise = self.rise.take(row[flat], 0) * np.minimum(1 - cosine[flat] / np.float32(GRAZING), 1)[:, None]
-        origin[flat] += rise
-        free[flat] |= np.einsum("kc,kc->k", rise, rise) > lift[flat] ** 2
-        return origin, free
+        return skin.leave(self.position, self.normal, self.rise, np.ascontiguousarray(row), direction, lift,
+                          self.config.grazing, threads=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,18 +138,19 @@ def _meet_cube(start: np.ndarray, along: np.ndarray, end: np.ndarray) -> np.ndar
     return leave > enter
 
 
-def see_lamp_from_points(lamp: Lamp, skin: Occluders, matrix: np.ndarray, feet: Feet, row: np.ndarray,
+def see_lamp_from_points(lamp: Lamp, solid: Occluders, matrix: np.ndarray, feet: Feet, row: np.ndarray,
                          direction: np.ndarray, distance: np.ndarray, lift: float, around: Surroundings) -> np.ndarray:
     """Which rays from points of a skin to points of a lamp meet nothing, its own triangles neither. (K,) bool.
 
-    matrix: (4, 4), asset frame -> world. feet: where the skin's points touch it. row: (K,), which of them rays leave.
-    direction: (K, 3) float32 unit, world. distance: (K,) float32, metres. lift: asset units that origins rise.
+    solid: the skin. matrix: (4, 4), asset frame -> world. feet: where the skin's points touch it. row: (K,), which of
+    them rays leave. direction: (K, 3) float32 unit, world. distance: (K,) float32, metres. lift: asset units that
+    origins rise.
     """
     _, along, length = turn_rays(np.linalg.inv(matrix), np.zeros_like(direction), direction)
     lifted, seen = feet.leave(row, along, np.full(len(row), lift, np.float32))
     if around.shadows_itself(lamp):
         # what a pixel shows of a crease lies a little below it: hits at once are no shadows
-        seen &= ~skin.block(lifted + along * np.float32(2 * lift), along, (distance * length).astype(np.float32))
+        seen &= ~solid.block(lifted + along * np.float32(2 * lift), along, (distance * length).astype(np.float32))
     rows = np.flatnonzero(seen)
     origin = lifted[rows] @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     seen[rows] = ~around.block(lamp, origin, direction[rows], distance[rows])

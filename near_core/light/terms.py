@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._kernels import ggx, specular
+from .._kernels import ggx, lamps, specular
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
-from ..image import luminance
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn, Term
 from . import lamplight, principled
 from .config import TransportConfig
@@ -27,7 +26,8 @@ class Shaded:
 
     surfels: K taken from the asset's. index: (K,) their rows there. view: (K, 3) unit, asset frame, to the camera.
     terms: (K, TERMS, 3) radiance at strength 1, as models.mini.layout.Term. blocked: (K,) fraction of the specular lobe
-    that hits the asset. visibility: (K,) of the sky's irradiance.
+    that hits the asset. visibility: (K,) of the sky's irradiance. among: (K, 2, 3) for F0 and F90, what they reflect of
+    the asset itself in the light of lamps; None where nobody asked.
     """
 
     surfels: Surfels
@@ -36,65 +36,72 @@ class Shaded:
     terms: np.ndarray
     blocked: np.ndarray
     visibility: np.ndarray
+    among: np.ndarray | None = None
 
 
 def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
-          index: np.ndarray, view: np.ndarray, rays: int, matrix: np.ndarray | None = None, threads: int = 0) -> Shaded:
+          index: np.ndarray, view: np.ndarray, rays: int, matrix: np.ndarray | None = None, threads: int = 0,
+          shining: LampLight | None = None) -> Shaded:
     """The physically based part of a picture: transport and the Principled BSDF.
 
     illumination: of the asset by this light under this rotation (3, 3), asset frame -> world. index: (K,) rows of the
     surfels that are seen. view: (K, 3) float32 unit, asset frame, to the camera. rays: specular ones per surfel.
-    matrix: (4, 4), where the asset stands; without it all light is far.
+    matrix: (4, 4), where the asset stands; without it all light is far. shining: lamps whose light is reflected, too.
     """
     asset_to_map = light.asset_to_map(rotation)
     surfels, config = prepared.surfels.take(index), prepared.config
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
-    opened, traced = np.zeros((2, len(index), 2, 3), np.float32)
+    opened, traced, among = np.zeros((3, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
     for chosen, layer in ((~wide, light.choose("whole", matrix)), (wide, light.choose("base", matrix))):
         rows = pick_rows(chosen)
         if chosen.any():
-            opened[rows], traced[rows], blocked[rows] = _trace_reflections(
+            opened[rows], traced[rows], blocked[rows], among[rows] = _trace_reflections(
                 prepared, surfels.take(rows), illumination.radiosity, layer, prepared.find_mirrors(light, matrix),
-                asset_to_map, index[rows], view[rows], rays, threads)
+                asset_to_map, index[rows], view[rows], rays, threads, shining)
     if illumination.lit is not None:
-        rows, turn = pick_rows(wide), asset_to_map.astype(np.float32)
-        spots = light.suns[-light.spots:] @ turn
-        each = reflect_directions(surfels.take(rows), view[rows], spots, config.spot_roughness)  # (K, P, 2)
-        weight = light.sun_weight[-light.spots:]
-        limit = config.spot_glare * light.mean
-        opened[rows] += limit_luminance(np.tensordot(each, weight, (1, 0)), limit)
-        lit = each * illumination.lit[index[rows]][..., None]
-        traced[rows] += limit_luminance(np.tensordot(lit, weight, (1, 0)), limit)
+        rows = pick_rows(wide)
+        glare = mirror_spots(light, asset_to_map, surfels.take(rows), view[rows],
+                             illumination.lit[index[rows]].astype(np.float32), config)
+        opened[rows] += glare[0]
+        traced[rows] += glare[1]
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index])
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index], among if shining else None)
 
 
-def shade_lamps(prepared: Transport, lamps: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded,
-                rays: int, threads: int = 0) -> np.ndarray:
-    """What shaded surfels send of the lamps' light, term by term as Shaded.terms, (K, TERMS, 3) in absolute radiance.
-
-    matrix: (4, 4), rotation: (3, 3), asset frame -> world. rays: specular ones per surfel.
-    """
+def shade_lamps(prepared: Transport, shining: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded
+                ) -> np.ndarray:
+    """What surfels that are shaded under lamps send of their light, term by term as Shaded.terms, (K, TERMS, 3) in
+    absolute radiance. matrix: (4, 4), rotation: (3, 3), asset frame -> world."""
     surfels, index, view = shaded.surfels, shaded.index, shaded.view
-    _, (opened, traced) = lamplight.light_points(lamps, surfels, lamps.lit[index], view, matrix, rotation,
+    _, (opened, traced) = lamplight.light_points(shining, surfels, shining.lit[index], view, matrix, rotation,
                                                  prepared.config.spot_roughness)
-    among = trace_among(prepared, lamps, shaded, rays, threads)
-    irradiance = np.stack([lamps.open[index], lamps.direct[index], lamps.bounced[index]], 1)
+    irradiance = np.stack([shining.open[index], shining.direct[index], shining.bounced[index]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     return principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
-                               np.stack([opened, traced + among], 1))
+                               np.stack([opened, traced + shaded.among], 1))
 
 
-def trace_among(prepared: Transport, lamps: LampLight, shaded: Shaded, rays: int, threads: int = 1) -> np.ndarray:
-    """What shaded surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90."""
-    surfels = shaded.surfels
+def trace_among(prepared: Transport, shining: LampLight, index: np.ndarray, view: np.ndarray, rays: int,
+                threads: int = 1) -> np.ndarray:
+    """What surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90. index, view: as shade
+    takes them."""
+    surfels = prepared.surfels
     return specular.trace_specular(
-        prepared.traced, prepared.find_origins(shaded.index), shaded.view, surfels.shading_normal, surfels.roughness,
-        prepared.spread(lamps.radiosity), _DARK, np.eye(3, dtype=np.float32), rays=rays, threads=threads)[1]
+        prepared.traced, prepared.find_origins(index), view, surfels.shading_normal.take(index, 0),
+        surfels.roughness.take(index), prepared.spread(shining.radiosity), _DARK, np.eye(3, dtype=np.float32),
+        rays=rays, threads=threads)[1]
+
+
+def mirror_spots(light: PreparedLight, asset_to_map: np.ndarray, surfels: Surfels, view: np.ndarray,
+                 arrives: np.ndarray, config: TransportConfig) -> tuple[np.ndarray, np.ndarray]:
+    """What surfels mirror of a map's spots, all of them and as far as they arrive (K, P): (K, 2, 3) for F0 and F90."""
+    return lamps.glare(light.suns[-light.spots:] @ asset_to_map.astype(np.float32), light.sun_weight[-light.spots:],
+                       surfels.shading_normal, np.ascontiguousarray(view), surfels.roughness,
+                       np.ascontiguousarray(arrives), config.spot_roughness, config.spot_glare * light.mean, threads=1)
 
 
 def take_part(terms: np.ndarray, shading: str) -> np.ndarray:
@@ -117,37 +124,22 @@ def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
 
 def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, layer: NearLayer,
                        mirrors: specular.Mirrors | None, asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray,
-                       rays: int, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, and what is blocked (K,)."""
+                       rays: int, threads: int, shining: LampLight | None
+                       ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, what is blocked (K,), and what
+    they see in the light of lamps, (K, 2, 3)."""
+    among = np.zeros((len(index), 2, 3), np.float32)
+    other = None if shining is None else (prepared.spread(shining.radiosity), among)
     opened, traced, blocked = specular.trace_specular(
         prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
         prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around, mirrors=mirrors,
-        rays=rays, threads=threads)
+        rays=rays, other=other, threads=threads)
     # the same light by more rays, none of them traced, the same for all: what nothing is in the way of has no noise
     smooth = specular.reflect(
         layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness, np.zeros(len(index), np.int32),
         asset_to_map, around=layer.around, origin=surfels.position, rays=prepared.config.open_rays * rays,
         threads=threads)
-    return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked
-
-
-def limit_luminance(radiance: np.ndarray, limit: float) -> np.ndarray:
-    """(..., 3) dimmed to a luminance of at most limit."""
-    return radiance * np.minimum(1, limit / np.maximum(luminance(radiance), 1e-9))[..., None]
-
-
-def reflect_directions(surfels: Surfels, view: np.ndarray, directions: np.ndarray,
-                       least_roughness: float = TransportConfig.spot_roughness) -> np.ndarray:
-    """GGX for light from single directions: what F0 and F90 are multiplied with, cosine included. (K, P, 2) float32.
-
-    view: (K, 3), directions: (P, 3) unit, asset frame.
-    """
-    normal = surfels.shading_normal
-    alpha2 = (np.maximum(surfels.roughness, least_roughness) ** 4)[:, None]
-    cosine = lambda a, b: np.maximum(a @ b.T, 0)
-    nl, nv = cosine(normal, directions), np.clip(np.einsum("kc,kc->k", normal, view), 1e-3, 1)[:, None]
-    vl = np.clip(view @ directions.T, -1, 1)
-    return principled.reflect(nl, nv, vl, alpha2)
+    return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked, among
 
 
 def spread_tokens() -> np.ndarray:

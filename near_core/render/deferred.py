@@ -34,6 +34,7 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 class SkinnedInstance:
     """An instance with a skin. surfels: (K,) rows of some that the camera sees; to_camera: (K, 3) float32 unit, world.
     radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
+    tell: what its surfels tell of the light.
     look: of the instance; number: its own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of
     its identity among the features, None without."""
 
@@ -43,6 +44,7 @@ class SkinnedInstance:
     to_camera: np.ndarray
     radiance: Radiance
     decoded: bool
+    tell: Callable[[], points.Told]
     look: AssetLook = PLAIN
     number: int = 1
     share: float = 1.0
@@ -52,18 +54,20 @@ class SkinnedInstance:
         """The decoder knows surfels; by what it changes their light, that of the points between them changes."""
         return replace(settings, shading="transport") if self.decoded else settings
 
-    def shade(self, rows: np.ndarray, settings: Settings, rays: int) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
-        """Some of its surfels, as points.gather_neighbourhood takes them: shaded, what they reflect of the asset in the
-        light of lamps, and by how much the decoder changes their light (K, 3). rays: specular ones per surfel."""
-        lit, view = self.lit, np.ascontiguousarray(self.to_camera[rows] @ self.lit.rotation.astype(np.float32))
-        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, self.surfels[rows], view, rays,
-                             lit.matrix, threads=1)
-        among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, shaded, rays)
-        plain = self.radiance(shaded, self.without_decoder(settings))
+    def shade(self, rows: np.ndarray, settings: Settings, rays: int
+              ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Some of its surfels, as points.gather_neighbourhood takes them: which these are, what they reflect of the
+        asset in the light of lamps, and by how much the decoder changes their light (K, 3). rays: specular ones per
+        surfel."""
+        lit, index = self.lit, self.surfels[rows]
+        view = np.ascontiguousarray(self.to_camera[rows] @ lit.rotation.astype(np.float32))
         if not self.decoded:
-            return shaded, among, np.ones_like(plain)
-        least = np.float32(0.02 * lit.light.mean)
-        return shaded, among, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
+            among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, index, view, rays)
+            return index, among, np.ones((len(index), 3), np.float32)
+        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, index, view, rays, lit.matrix,
+                             threads=1, shining=lit.lamps)
+        plain, least = self.radiance(shaded, self.without_decoder(settings)), np.float32(0.02 * lit.light.mean)
+        return index, shaded.among, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
 
 def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> float:
@@ -134,9 +138,9 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
     strength = lit.light.environment.strength
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             feet: Callable[[], Feet]) -> tuple[MetPoints, np.ndarray]:
+             find_feet: Callable[[], Feet]) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size, feet)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
@@ -171,7 +175,7 @@ def _shade_some(instances: Sequence[SkinnedInstance], settings: Settings, rays: 
 
     def gather(number: int) -> Neighbourhood:
         own = [each for (owner, _), each in zip(parts, made) if owner == number]
-        return points.gather_neighbourhood(instances[number].lit, *map(list, zip(*own)))
+        return points.gather_neighbourhood(instances[number].tell(), *map(list, zip(*own)))
 
     return parallel_map(gather, range(len(instances)), settings.threads)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -37,6 +38,15 @@ class Lighting:
     standing: StandingInstances
     occluders: Occluders | None
 
+    @cached_property
+    def key(self) -> Hashable:
+        """Equal where all of it is."""
+        world, standing = self.world.environment, self.standing
+        around = [standing.instances[row] for row in standing.rows]
+        return (world.hash, world.world_to_map.tobytes(), world.strength, tuple(lamp.key for lamp in self.lamps),
+                standing.rows.tobytes(), standing.matrices.tobytes(), standing.casts.tobytes(),
+                tuple((each.asset.hash, each.name) for each in around), self.occluders and self.occluders.hash)
+
 
 @dataclass(frozen=True, eq=False)
 class AssetInLight:
@@ -68,11 +78,26 @@ class InstanceLights:
         self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
         self._reaches: RecentResults[LampReach] = RecentResults(128 * MEGABYTE, count_bytes)
         self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._around: Lighting | None = None  # of the last picture
+        self._shone: RecentResults[AssetInLight] = RecentResults(math.inf)  # in this one and in the one before
+        self._shone_before = self._shone
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""
         for kept in (self._illuminations, self._reaches, self._lamplights):
             kept.discard(lambda key: key[0] == asset)
+        self._around = None
+        self._shone.clear()
+        self._shone_before.clear()
+
+    def surround(self, around: Lighting) -> Lighting:
+        """What the instances of a picture stand in, as shine takes it: what those of the last one stood in where it is
+        equal, as these are known then."""
+        self._shone_before, self._shone = self._shone, RecentResults(math.inf)
+        if self._around is None or self._around.key != around.key:
+            self._shone_before.clear()
+            self._around = around
+        return self._around
 
     def prepare(self, environment: Environment) -> PreparedLight:
         """An environment made ready."""
@@ -117,7 +142,15 @@ class InstanceLights:
 
     def shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress = silent
               ) -> AssetInLight:
-        """Lights an instance. suns: trace rays towards what outshines the sky."""
+        """Lights an instance. around: as surround gives it. suns: trace rays towards what outshines the sky."""
+        instance = seen.instance
+        key = (around, instance.asset.hash, seen.number, seen.level, seen.skin > 0, seen.matrix.tobytes(), suns,
+               instance.look.material, instance.probe and instance.probe.hash, instance.unlit_by, instance.shadow)
+        return self._shone.get_or(key, lambda: self._shone_before.get_or(key, lambda: self._shine(
+            seen, around, suns, threads, progress)))
+
+    def _shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress
+               ) -> AssetInLight:
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
         world, suns_of_world = self._take_suns(around.world, instance)
         probe, bulbs = self._take_bulbs(world, instance)
@@ -147,8 +180,10 @@ class InstanceLights:
         found = {lamp.key: standing.find_casters(seen.number, lamp) for lamp in shining}
         rows = sorted(set().union(*found.values()))
         others = [(standing.instances[standing.rows[row]], standing.matrices[row]) for row in rows]
-        casters = tuple(Caster(self._assets.find_solid(each.asset, seen.level), np.linalg.inv(matrix), each.name,
-                               (each.asset.hash, matrix.tobytes(), each.name)) for each, matrix in others)
+        inverses = np.linalg.inv(standing.matrices[rows])
+        casters = tuple(Caster(self._assets.find_solid(each.asset, seen.level), inverse, each.name,
+                               (each.asset.hash, matrix.tobytes(), each.name))
+                        for (each, matrix), inverse in zip(others, inverses))
         between = {key: np.searchsorted(rows, each).tolist() for key, each in found.items()}
         return Surroundings(casters, around.occluders, own.name, own.shadow, between)
 

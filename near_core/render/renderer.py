@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from .._kernels import splat
 from ..asset import CELL
 from ..cache import RecentResults, count_bytes
-from ..light import terms
+from ..light import points, terms
 from ..light.config import LampConfig, TransportConfig
 from ..light.lamplight import LampLight
 from ..light.points import LitSurface
@@ -53,7 +53,7 @@ class LitInstance:
     visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
     None. look: as the asset wears it already, but for exposure and opacity. surroundings: what casts shadows in the
     light of lamps. skin_share: 0..1 of what the skin shows; the rest shows the instance's surfels. intrinsics: what the
-    lighting decoder is asked with, None where it is not asked."""
+    lighting decoder is asked with, None where it is not asked. key: equal where the light on the asset is."""
 
     number: int
     asset: PreparedAsset
@@ -69,6 +69,7 @@ class LitInstance:
     surroundings: Surroundings = Surroundings()
     skin_share: float = 1.0
     intrinsics: DecodedVoxels | None = None
+    key: Hashable = None
 
 
 class Renderer:
@@ -87,6 +88,7 @@ class Renderer:
         self._lights = InstanceLights(self.model, self._assets, transport, lamps)
         self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
             (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
+        self._told: RecentResults[points.Told] = RecentResults(128 * MEGABYTE, count_bytes)
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -114,7 +116,8 @@ class Renderer:
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness), settings.quality,
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing(instances), occluders)
+        around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
+                                                find_standing(instances), occluders))
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
@@ -145,7 +148,8 @@ class Renderer:
                              occluders) for half, (world, each) in enumerate(_divide_light(environment, settings)))
             return asset, lit[0] + rest[0], lit[1] + rest[1]
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
-        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing([instance]), occluders)
+        around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
+                                                find_standing([instance]), occluders))
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
@@ -168,6 +172,7 @@ class Renderer:
         self._assets.forget(asset)
         self._lights.forget(asset)
         self._placed.discard(lambda key: key[0] == asset)
+        self._told.discard(lambda key: key[0][0] == asset)
 
     def _widen(self, blur: Blur | None) -> SplattingConfig:
         """Has what comes into the picture during the exposure count as seen."""
@@ -214,7 +219,8 @@ class Renderer:
         return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
                            splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
                            self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin,
-                           self._assets.find_intrinsics(instance.asset) if self._is_decoded(seen, settings) else None)
+                           self._assets.find_intrinsics(instance.asset) if self._is_decoded(seen, settings) else None,
+                           lit.key)
 
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
@@ -275,12 +281,12 @@ class Renderer:
             # the same ones whatever else is seen: what moves does not flicker
             shaded = shaded[shaded % self.splatting.choose_stride(item.pixels * 2 ** item.asset.level.number) == 0]
             decoded = item.intrinsics is not None
+            surface = LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
+                                 item.rotation, item.surroundings, item.skin.occluders)
             instances.append(SkinnedInstance(
-                item.skin, LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
-                                    item.rotation, item.surroundings, item.skin.occluders),
-                shaded, item.visible.to_camera[shaded],
-                partial(self._radiate, item), decoded, item.look, item.number, item.skin_share,
-                None if who is None else int(who.channel[number])))
+                item.skin, surface, shaded, item.visible.to_camera[shaded], partial(self._radiate, item), decoded,
+                partial(self._told.get_or, item.key, partial(points.tell, surface)), item.look, item.number,
+                item.skin_share, None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
         return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,
                              progress, blur)
@@ -337,12 +343,11 @@ class Renderer:
         light, strength = item.light, item.light.environment.strength
         rays = max(self.transport.rays(settings.quality) >> item.asset.level.number, self.transport.least_rays)
         shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view, rays,
-                             item.matrix, threads=1)
+                             item.matrix, threads=1, shining=item.lamps)
         shaded = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading))
         radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
         if item.lamps is not None:
-            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded, rays,
-                                         threads=1)
+            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded)
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
             sent += by_lamps

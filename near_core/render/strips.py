@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from .._kernels import smooth, triangles
-from ..asset import Surfels, concatenate
+from ..asset import Surfels
 from ..light.points import MetPoints
 from ..light.shadows import Feet
 from ..progress import Progress, part, silent
@@ -179,9 +179,9 @@ class _Piece:
         """What its points mirror of the asset, (K, 7), without the noise of their few rays."""
         if not mirrored.any():
             return mirrored
-        points, camera = concatenate([each.points for each in met]), self.strip.camera
-        return smooth.smooth(mirrored, self.points.pixel, points.position, points.normal, points.shading_normal,
-                             points.roughness, self.size, np.ones(len(mirrored), bool), camera.width, camera.height,
+        camera, join = self.strip.camera, lambda name: np.concatenate([getattr(each.points, name) for each in met])
+        return smooth.smooth(mirrored, self.points.pixel, self.points.position, join("normal"), join("shading_normal"),
+                             join("roughness"), self.size, camera.width, camera.height,
                              reach=self.strip.config.smooth_reach, threads=threads)
 
     def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray) -> None:

@@ -48,6 +48,32 @@ def test_light_and_highlights_follow_their_twins(kind, variant, monkeypatch):
 
 @pytest.mark.parametrize("variant", ISAS)
 @pytest.mark.parametrize("kind", lamps.KINDS)
+def test_what_points_ask_of_lamps_follows_its_twin(kind, variant, monkeypatch):
+    use(variant, monkeypatch)
+    lamp, (position, plane, normal, share) = make(kind, 2), places()
+    rounded = np.arange(len(share)) % 2 == 0
+    made = lamps.ask(lamp, position, plane, normal, share, rounded, 0.1, 0.2)
+    expected = twin.ask(lamp, position, plane, normal, share, rounded, 0.1, 0.2)
+    asked = made[0].any(1)
+    assert asked.any() and not asked.all()
+    for one, other in zip(made, expected):
+        np.testing.assert_allclose(one, np.broadcast_to(other, one.shape), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ISAS)
+def test_the_glare_of_suns_follows_its_twin(variant, monkeypatch):
+    use(variant, monkeypatch)
+    _, normal, view, roughness = places()
+    rng = np.random.default_rng(3)
+    towards, power = unit(rng.normal(size=(7, 3)) + AXIS), rng.uniform(1, 9, (7, 3)).astype(np.float32)
+    given = towards, power, normal, view, roughness, rng.random((len(normal), 7)).astype(np.float32), 0.1, 4.0
+    for one, other in zip(lamps.glare(*given), twin.glare(*given)):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
+        assert (one @ np.float32([0.2126, 0.7152, 0.0722])).max() <= 4.001
+
+
+@pytest.mark.parametrize("variant", ISAS)
+@pytest.mark.parametrize("kind", lamps.KINDS)
 def test_rays_to_lamps_follow_their_twin(still_life, kind, variant, monkeypatch):  # noqa: F811
     use(variant, monkeypatch)
     lamp, rng = make(kind, 6), np.random.default_rng(2)

@@ -112,8 +112,8 @@ def test_a_highlight_stands_where_the_lamp_is_mirrored():
     view = eye - glossy.surfels.position
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     still = transport.illuminate(glossy, dark, np.eye(3), threads=1)
-    shaded = terms.shade(glossy, still, dark, np.eye(3), index, view, 8, 1)
-    sent = terms.shade_lamps(glossy, lit, np.eye(4), np.eye(3), shaded, 8, 1)[:, Term.SPECULAR, 0]
+    shaded = terms.shade(glossy, still, dark, np.eye(3), index, view, 8, threads=1, shining=lit)
+    sent = terms.shade_lamps(glossy, lit, np.eye(4), np.eye(3), shaded)[:, Term.SPECULAR, 0]
     assert np.abs(glossy.surfels.position[sent.argmax(), :2]).max() < 1.5 / 128
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core._kernels import ggx
+from near_core._kernels import ggx, lamps
 from near_core.asset import Surfels
 from near_core.directions import fibonacci_sphere
 from near_core.light import terms, transport
@@ -36,9 +36,12 @@ def test_reflections_of_all_directions_add_up_to_the_lobes_albedo(roughness, cos
     surfel = floor(roughness).take(np.array([0]))
     view = np.array([[np.sqrt(1 - cosine**2), 0, cosine]], np.float32)
     count = 20000
-    each = terms.reflect_directions(surfel, view, fibonacci_sphere(count))
+    power = np.full((count, 3), 4 * np.pi / count, np.float32)
+    sent, half = lamps.glare(fibonacci_sphere(count), power, surfel.shading_normal, view, surfel.roughness,
+                             np.full((1, count), 0.5, np.float32), 0.1, np.inf)
     expected = ggx.look_up_brdf(np.float32([roughness]), np.float32([cosine]))
-    np.testing.assert_allclose(each.sum(1) * 4 * np.pi / count, expected, rtol=0.03, atol=4e-3)
+    np.testing.assert_allclose(sent[..., 0], expected, rtol=0.03, atol=4e-3)
+    np.testing.assert_allclose(half, sent / 2, rtol=1e-5)
 
 
 def test_a_spots_reflection_does_not_hang_on_the_number_of_rays():

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from near_core.asset import SkinMaterial
-from near_core.directions import unit
 from near_core.light.points import MetPoints
 from near_core.render import skin as skins
 from near_core.render import strips
@@ -26,10 +25,11 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, feet):
+def meet(surfels, to_camera, key, size, find_feet):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
-    met = MetPoints(surfels, to_camera, np.empty((count, 0)), size, feet)
+    nothing = np.empty((count, 0), np.float32)
+    met = MetPoints(surfels, to_camera, nothing, nothing, size, find_feet)
     return met, np.zeros((count, 7), np.float32)
 
 
@@ -97,9 +97,9 @@ def test_feet_lie_on_the_skin():
     shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
                 cameras.orbit(20, 50, 2, 40, 64, 64), 5)
-    leaves, _ = seen[0].feet().leave(np.array([0]), np.float32([[0, 0, 1]]), np.float32([1e-3]))
+    leaves, _ = seen[0].feet.leave(np.array([0]), np.float32([[0, 0, 1]]), np.float32([1e-3]))
     assert leaves.dtype == np.float32, "as kernels take it"
-    feet, points = seen[0].feet().position, seen[0].points.position
+    feet, points = seen[0].feet.position, seen[0].points.position
     assert np.allclose(feet[:, 2], 0.06 - 0.2 * np.abs(feet[:, 0]), atol=1e-5)
     assert np.abs(points[:, 2] - 0.06 + 0.2 * np.abs(points[:, 0])).max() > 3e-4 and np.abs(feet - points).max() < 0.03
 
@@ -116,7 +116,7 @@ def test_rays_along_a_smooth_drum_of_few_facets_begin_above_them():
     prepared, seen = skins.PreparedSkin(drum), []
     if not prepared.occluders.are_traced:
         pytest.skip("no Embree")
-    shade = lambda met, mirrored, depth: (seen.append(met.feet()), np.zeros((len(depth), 5), np.float32))[1]
+    shade = lambda met, mirrored, depth: (seen.append(met.feet), np.zeros((len(depth), 5), np.float32))[1]
     strips.draw([strips.PlacedSkin(prepared, np.eye(4), meet, shade)], cameras.orbit(0, 0, 2, 40, 64, 64), 5)
     feet, row = seen[0], np.arange(len(seen[0].position))
     sun = np.tile(np.float32([np.cos(0.2), np.sin(0.2), 0]), (len(row), 1))
@@ -149,21 +149,6 @@ def test_normals_that_differ_in_a_pixel_roughen_it():
                     config=config)
     assert np.allclose(seen[0].roughness, 0.2, atol=1e-3) and (seen[1].roughness > 0.3).all()
     assert np.allclose(seen[1].shading_normal, [0, -1, 0], atol=0.05)
-
-
-def test_reflections_stay_above_the_surface():
-    rng = np.random.default_rng(0)
-    surface = np.tile(np.float32([[0, 0, 1]]), (2000, 1))
-    normal = unit(surface + rng.normal(0, 0.5, surface.shape)).astype(np.float32)
-    view = unit(rng.normal(size=surface.shape) * (1, 1, 0.3)).astype(np.float32)
-    view[:, 2] = np.abs(view[:, 2])
-    keep = ((normal * view).sum(1) > 0) & (normal[:, 2] > 0) & (view[:, 2] > 0.05)
-    made = skins.lift_reflections(surface[keep], normal[keep], view[keep])
-    mirrored = 2 * (made * view[keep]).sum(1, keepdims=True) * made - view[keep]
-    before = 2 * (normal[keep] * view[keep]).sum(1, keepdims=True) * normal[keep] - view[keep]
-    assert mirrored[:, 2].min() > 0.005 and (before[:, 2] < 0).any()
-    fine = before[:, 2] > 0.011
-    assert np.array_equal(made[fine], normal[keep][fine]) and np.allclose(np.linalg.norm(made, axis=1), 1, atol=1e-4)
 
 
 def test_strips_make_the_same_picture():
