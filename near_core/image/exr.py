@@ -15,6 +15,7 @@ _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
 _NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
 _ORDER = "RGBAXYZWUV"
 MAX_VALUES = 2**31  # of all passes together
+DENSEST = 2**16  # values that a byte can hold at most: of an even picture, some hundred bytes hold 4 million
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -43,6 +44,8 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
         if values > MAX_VALUES:
             raise NearError("The passes of {file} hold {millions:.0f} million values.", "Save fewer of them.",
                             file=path.name, millions=values / 1e6)
+        if values > DENSEST * path.stat().st_size:
+            raise ValueError("too short for its pixels")
     groups: dict[str, dict[str, np.ndarray]] = {}
     with OpenEXR.File(str(path), separate_channels=True) as file:
         for part in file.parts:

@@ -13,6 +13,8 @@ from ..errors import NearError
 # no others: what is PostScript, Pillow hands to a program
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TGA", "TIFF")
 MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
+# pixels that a byte of these can hold at most: deflate makes 1,032 bytes of one, each of eight pixels; the others less
+DENSEST, BOUNDED = 8 * 1032, ("PNG", "GIF", "BMP", "TGA")
 # what libraries raise where a file is damaged
 DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, SyntaxError, ArithmeticError,
            AttributeError, struct.error, zlib.error)
@@ -46,12 +48,31 @@ def check_size(width: int, height: int, path: Path) -> None:
                         width=width, height=height)
 
 
+class _Bounded(io.BufferedReader):
+    """A file that makes room for no more bytes than it has, whatever a damaged one promises: Pillow asks for that."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.size = path.stat().st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As much as is asked for and there is."""
+        return super().read(size if size is None or size < 0 else min(size, max(self.size - self.tell(), 0)))
+
+
+@contextmanager
 def open_picture(source: Path | bytes, what: str):
     """A file or its bytes as a Pillow picture that is not decoded yet. what: how messages name it. Raises what Pillow
-    does, and NearError where it is too large."""
+    does, ValueError where it is too short for its pixels, and NearError where it is too large."""
     from PIL import Image
 
-    try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise NearError("{what} has more pixels than NeAR reads.", "Scale it down.", what=what) from error
+    with io.BytesIO(source) if isinstance(source, bytes) else _Bounded(source) as file:
+        try:
+            picture = Image.open(file, formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise NearError("{what} has more pixels than NeAR reads.", "Scale it down.", what=what) from error
+        with picture:
+            size = len(source) if isinstance(source, bytes) else source.stat().st_size
+            if picture.format in BOUNDED and picture.width * picture.height > DENSEST * size:
+                raise ValueError("too short for its pixels")
+            yield picture

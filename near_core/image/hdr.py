@@ -30,12 +30,13 @@ def read_hdr(path: Path) -> np.ndarray:
 
 def _hdr_pixels(data: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """The (rows, columns, 4) bytes R, G, B, exponent; scanlines run-length coded, or flat throughout."""
+    flat = not 8 <= columns < 32768 or len(data) < 4 or tuple(data[:2]) != (2, 2) or data[2] & 128
+    least = 4 * columns if flat else 4 + 2 * -(-4 * columns // 127)  # bytes of a row; two of a run, at best
+    if len(data) < rows * least:
+        raise EOFError("truncated")
+    if flat:
+        return data[:rows * least].reshape(rows, columns, 4)
     out = np.empty((rows, columns, 4), np.uint8)
-    if not 8 <= columns < 32768 or len(data) < 4 or tuple(data[:2]) != (2, 2) or data[2] & 128:
-        if len(data) < out.size:
-            raise EOFError("truncated")
-        out[:] = data[:out.size].reshape(out.shape)
-        return out
     raw, at = data.tobytes(), 0
     for row in range(rows):
         if raw[at:at + 2] != b"\2\2" or int.from_bytes(raw[at + 2:at + 4], "big") != columns:

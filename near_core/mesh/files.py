@@ -33,4 +33,7 @@ def load(path: str | Path) -> Mesh:
         mesh = reader(path)
     except MemoryError as error:
         raise NearError("{file} needs more memory than there is.", "Decimate the mesh.", file=path.name) from error
+    except OSError as error:  # of a drive that fails meanwhile
+        raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                        reason=error.strerror or error) from error
     return check(mesh, path.name)

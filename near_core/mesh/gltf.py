@@ -6,7 +6,9 @@ import base64
 import binascii
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -68,6 +70,7 @@ class _File:
         self.path, self.header, self.binary = path, header, binary
         self.buffers: dict[int, bytes] = {}
         self.images: dict[int, np.ndarray] = {}
+        self.maps_made: dict[tuple, np.ndarray] = {}
 
     def mesh(self) -> Mesh:
         """All triangles of the file's scene as one mesh."""
@@ -111,7 +114,7 @@ class _File:
         joints = np.stack([placed.get(j, np.eye(4)) for j in skin["joints"]])
         if "inverseBindMatrices" in skin:
             joints = joints @ self.accessor(skin["inverseBindMatrices"])[:len(joints)].reshape(-1, 4, 4).swapaxes(1, 2)
-        joint, weight = self.accessor(attributes["JOINTS_0"]), self.accessor(attributes["WEIGHTS_0"])
+        joint, weight = self.attribute(attributes, "JOINTS_0"), self.attribute(attributes, "WEIGHTS_0")
         weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
         return sum(joints[joint[:, i]] * weight[:, i, None, None] for i in range(4))
 
@@ -138,13 +141,13 @@ class _File:
         uv_set, transform = self.uv_source(primitive.get("material"))
         normal, uv, color = None, None, None
         if "NORMAL" in attributes:
-            normal = np.einsum("vi,vij->vj", self.accessor(attributes["NORMAL"]), _inverses(matrix[:, :3, :3]))
+            normal = np.einsum("vi,vij->vj", self.attribute(attributes, "NORMAL"), _inverses(matrix[:, :3, :3]))
             normal = turn_upright(unit(normal))[faces]
         if f"TEXCOORD_{uv_set}" in attributes:
-            uv = self.accessor(attributes[f"TEXCOORD_{uv_set}"])[:, :2] @ transform[:, :2].T + transform[:, 2]
+            uv = self.attribute(attributes, f"TEXCOORD_{uv_set}")[:, :2] @ transform[:, :2].T + transform[:, 2]
             uv = np.stack([uv[:, 0], 1 - uv[:, 1]], 1).astype(np.float32)[faces]
         if "COLOR_0" in attributes:
-            color = self.accessor(attributes["COLOR_0"])
+            color = self.attribute(attributes, "COLOR_0")
             color = np.concatenate([color, np.ones((len(color), 4 - color.shape[1]), np.float32)], 1)
             color = self.cut_color(color, primitive.get("material"))[faces]
         vertices = turn_upright(np.einsum("vij,vj->vi", matrix[:, :3, :3], position) + matrix[:, :3, 3])
@@ -186,17 +189,36 @@ class _File:
         mode = material.get("alphaMode", "OPAQUE")
         if mode == "OPAQUE":
             factor = (*factor[:3], 1.0)
-            base = None if base is None else texture.drop_alpha(base)
+            base = self.derive(base, "opaque", texture.drop_alpha)
         elif mode == "MASK" and base is not None:
-            base = texture.cut_alpha(base, material.get("alphaCutoff", 0.5) / max(factor[3], 1e-6))
+            cutoff = material.get("alphaCutoff", 0.5) / max(factor[3], 1e-6)
+            base = self.derive(base, cutoff, lambda picture: texture.cut_alpha(picture, cutoff))
             factor = (*factor[:3], 1.0)
         return Material(
             name=str(material.get("name", "")), base_color=factor, base_color_map=base,
             roughness=float(pbr.get("roughnessFactor", 1)), metallic=float(pbr.get("metallicFactor", 1)),
-            roughness_map=None if packed is None else np.ascontiguousarray(packed[..., 1]),
-            metallic_map=None if packed is None else np.ascontiguousarray(packed[..., 2]),
-            normal_map=None if normal is None else np.ascontiguousarray(normal[..., :3]),
+            roughness_map=self.derive(packed, "roughness", lambda picture: np.ascontiguousarray(picture[..., 1])),
+            metallic_map=self.derive(packed, "metallic", lambda picture: np.ascontiguousarray(picture[..., 2])),
+            normal_map=self.derive(normal, "normal", lambda picture: np.ascontiguousarray(picture[..., :3])),
             normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material))
+
+    def derive(self, picture: np.ndarray | None, kind: str | float, make: Callable[[np.ndarray], np.ndarray]
+               ) -> np.ndarray | None:
+        """A map made of one of the file's pictures, once for all materials: a thousand of them may name the same."""
+        if picture is None:
+            return None
+        key = id(picture), kind
+        if key not in self.maps_made:
+            self.maps_made[key] = make(picture)
+            self.count_texels(self.maps_made)
+        return self.maps_made[key]
+
+    def count_texels(self, pictures: dict[Any, np.ndarray]) -> None:
+        """Raises NearError where all pictures together, or all maps made of them, are too large."""
+        texels = sum(picture.size // 4 for picture in pictures.values())
+        if texels > 4 * texture.MAX_PIXELS:
+            raise NearError("The textures of {file} have {millions:.0f} million pixels.",
+                            "Scale them down to 4096 pixels or less.", file=self.path.name, millions=texels / 1e6)
 
     def wrap(self, material: dict) -> tuple[str, str]:
         """How a material's first map goes on outside of itself, along U and V, as Material.wrap."""
@@ -219,18 +241,23 @@ class _File:
             picture = self.header["images"][index]
             data = self.view(picture["bufferView"]) if "bufferView" in picture else self.resource(picture["uri"])
             self.images[index] = texture.decode(data, f"A texture of {self.path.name}")
-            texels = sum(each.size // 4 for each in self.images.values())
-            if texels > 4 * texture.MAX_PIXELS:
-                raise NearError("The textures of {file} have {millions:.0f} million pixels.",
-                                "Scale them down to 4096 pixels or less.", file=self.path.name, millions=texels / 1e6)
+            self.count_texels(self.images)
         return self.images[index]
+
+    def attribute(self, attributes: dict, name: str) -> np.ndarray:
+        """An attribute of a primitive's vertices, of which there are as many as positions: one without a buffer view
+        takes no room in the file, whatever its count says. As accessor."""
+        listed = self.header["accessors"]
+        if listed[attributes[name]]["count"] != listed[attributes["POSITION"]]["count"]:
+            raise ValueError(name)
+        return self.accessor(attributes[name])
 
     def accessor(self, index: int) -> np.ndarray:
         """(count, columns) float32 where it is floating or normalized, else integers."""
         entry = self.header["accessors"][index]
         dtype, columns = np.dtype(_COMPONENT[entry["componentType"]]), _COLUMNS[entry["type"]]
         count = int(entry["count"])
-        if not 0 <= count <= 3 * MAX_TRIANGLES:
+        if not 0 <= count * columns <= 12 * MAX_TRIANGLES:  # numbers for three vertices of four each
             raise ValueError("count")
         if "bufferView" in entry:
             view = self.header["bufferViews"][entry["bufferView"]]

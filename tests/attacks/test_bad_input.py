@@ -90,6 +90,17 @@ def test_folders_and_missing_files_are_named(good, tmp_path, capsys, kind):
         assert name in failure(capsys, *command(kind, tmp_path / name, good, tmp_path))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a file of Linux that cannot be read")
+@pytest.mark.parametrize("kind", [".near", ".npz", ".exr", ".hdr", ".png", ".glb", ".obj", ".ply"])
+def test_a_drive_that_fails_while_it_is_read_is_said(good, tmp_path, capsys, kind):
+    """As one in a network may: the file is there and opens, reading ends with an input/output error."""
+    (tmp_path / f"far{kind}").symlink_to("/proc/self/mem")
+    reader = {".hdr": ".exr", ".obj": ".glb", ".ply": ".glb"}.get(kind, kind)
+    said = failure(capsys, *command(reader, tmp_path / f"far{kind}", good, tmp_path))
+    assert f"far{kind}" in said and ("Input/output error" in said or "damaged" in said)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("pixels", [(1, 1), (2, 20_000), (20_000, 2)])
 def test_lights_of_one_and_of_twenty_thousand_pixels(good, tmp_path, pixels):
     sky = np.full((*pixels, 4), 0.5, np.float32)

@@ -1,6 +1,8 @@
 """near_core.image.files: pictures in and out, damaged ones, too."""
 
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -141,6 +143,39 @@ def test_damaged_files_are_named_and_never_crash(tmp_path, kind):
             image.read(path)
         except NearError:
             pass
+
+
+@pytest.mark.parametrize("kind", ["exr", "hdr", "png", "bmp.png"])
+def test_what_a_file_promises_and_cannot_hold_is_damage_and_takes_no_memory(tmp_path, kind):
+    path, side = tmp_path / f"a.{kind}", 13000
+    if kind == "exr":
+        image.write_exr(path, {"Combined": np.zeros((9, 12, 4), np.float32)})
+        window, huge = struct.pack("<4i", 0, 0, 11, 8), struct.pack("<4i", 0, 0, side - 1, side - 1)
+        path.write_bytes(path.read_bytes().replace(window, huge))
+    elif kind == "hdr":
+        path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n\2\2\x40\0" % (side, side) + bytes(500))
+    else:
+        Image.new("RGB", (4, 4)).save(path, "BMP" if kind == "bmp.png" else "PNG")
+        data = path.read_bytes()
+        head = b"IHDR" + struct.pack(">2I", side, side) + data[24:29]
+        path.write_bytes(data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:] if kind == "png" else
+                         data[:18] + struct.pack("<2i", side, side) + data[26:])
+    tracemalloc.start()
+    with pytest.raises(NearError, match="damaged or not what"):
+        image.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
+def test_a_chunk_that_promises_gigabytes_takes_no_memory(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    at = data.index(b"IDAT")
+    (tmp_path / "a.png").write_bytes(data[:at - 4] + struct.pack(">I", 2**30) + data[at:])
+    tracemalloc.start()
+    assert image.read(tmp_path / "a.png").shape == (4, 4, 3), "all of its pixels are there"
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
 
 
 def test_missing_and_foreign_files():

@@ -1,6 +1,7 @@
 """near_core.mesh.gltf: files against what the format says."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,6 +147,31 @@ def test_glb_by_trimesh_keeps_its_surface(tmp_path):
 def test_hostile_gltf(tmp_path, change):
     with pytest.raises(NearError):
         mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, header=change))
+
+
+def test_an_attribute_that_takes_no_room_in_the_file_takes_none_in_memory(tmp_path):
+    accessors = [{"componentType": 5126, "count": 3, "type": "VEC3", "bufferView": 0},
+                 {"componentType": 5126, "count": 40_000_000, "type": "VEC3"}]
+    path = gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE, "NORMAL": TRIANGLE}, header={"accessors": accessors})
+    tracemalloc.start()
+    with pytest.raises(NearError, match="damaged"):
+        mesh.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_a_thousand_materials_of_one_picture_share_what_is_made_of_it(tmp_path):
+    picture = np.full((256, 256, 4), 200)
+    packed = {"baseColorTexture": {"index": 0}, "metallicRoughnessTexture": {"index": 0}}
+    materials = [{"pbrMetallicRoughness": packed, "normalTexture": {"index": 0}}] * 1000
+    file = gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, images=(png(picture),), header={"materials": materials})
+    tracemalloc.start()
+    loaded = mesh.load(file)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    first, last = loaded.materials[0], loaded.materials[999]
+    assert (last.base_color_map[..., 3] == 255).all() and last.roughness_map[0, 0] == 200
+    assert all(getattr(first, f"{name}_map") is getattr(last, f"{name}_map") for name in ("base_color", "normal"))
 
 
 def test_random_damage_never_escapes(tmp_path):
