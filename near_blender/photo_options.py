@@ -13,7 +13,7 @@ import numpy as np
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from . import translations
-from ._core import hints, shot
+from ._core import errors, hints, shot
 from .paths import RELATIVE
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
@@ -194,7 +194,7 @@ def read_hints(text: str) -> hints.Hints | None:
         dabs = {side: np.array(known.get(side, ()), np.float32).reshape(-1, 3) for side in ("inside", "outside")}
         box = tuple(known["box"]) if "box" in known else None
         return hints.Hints(box, number=int(known.get("number", 0)), **dabs) if known else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, errors.NearError):
         return None
 
 

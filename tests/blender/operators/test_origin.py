@@ -67,7 +67,9 @@ def test_hints_are_kept_as_text():
     kept = photo_options.read_hints(photo_options.write_hints(given))
     assert kept.box == given.box and (kept.inside == given.inside).all() and kept.number == 2 and not len(kept.outside)
     assert photo_options.write_hints(Hints()) == "" and photo_options.read_hints("") is None
-    assert photo_options.read_hints("{broken") is None
+    for damaged in ("{broken", "[1]", "[" * 9999, '{"number": Infinity}', '{"box": [NaN, 0, 1, 1]}', '{"box": 3}',
+                    '{"inside": [[1, 2]]}', '{"inside": [[1, 2, NaN]]}', '{"inside": [[[]]]}', '{"number": []}'):
+        assert photo_options.read_hints(damaged) is None, damaged
 
 
 def test_a_linked_camera_is_left_alone(tmp_path):
