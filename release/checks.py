@@ -7,6 +7,7 @@ import re
 import subprocess
 import tomllib
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import packing
@@ -18,6 +19,7 @@ NEWEST = {"linux-x64": (2, 28), "windows-x64": (6, 2), "macos-arm64": (14, 0), "
 LIBRARY = {"linux-x64": "near_kernels.so", "windows-x64": "near_kernels.dll", "macos-arm64": "near_kernels.dylib",
            "macos-x64": "near_kernels.dylib"}
 CODE = ("near_blender", "near_core", "kernels")
+PICTURES = (".jpg", ".png", ".webp", ".svg", ".exr", ".hdr", ".glb")
 ASSETS = ("SOURCES.md", "manual.html", "sample.near", "setup.png", "translations.tsv")  # of near_blender
 
 
@@ -78,10 +80,33 @@ def _list_files(archive: zipfile.ZipFile):
             yield name, data
 
 
-def check_notice() -> list[str]:
-    """NOTICE names everything that is packed."""
-    notice = (ROOT / "NOTICE").read_text().lower()
-    return [f"NOTICE does not name {name}" for name in packing.PACKED if name.lower() not in notice]
+def check_notice(archives: Sequence[Path] = ()) -> list[str]:
+    """NOTICE names everything that is packed, each library inside the zips' wheels, each file of weights, where each
+    picture of the repository comes from, by itself or by its folder, and nothing that is not there."""
+    text = (ROOT / "NOTICE").read_text()
+    notice, names = text.lower(), set(re.findall(r"(?:docs|near_blender|near_core|tests)/[\w./]*\w", text))
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
+    shown = [path for path in listed if path.endswith(PICTURES) and not path.startswith("tests/attacks/")]
+    missing = [name for name in packing.PACKED if name.lower() not in notice]
+    missing += [path for path in shown if not names.intersection({path, *map(str, Path(path).parents)})]
+    missing += [path for path in listed if path.endswith(".safetensors") and Path(path).name not in text]
+    return ([f"NOTICE does not name {name}" for name in missing]
+            + [f"NOTICE names {path}, which is not there" for path in sorted(names) if not (ROOT / path).exists()]
+            + sorted({problem for archive in archives for problem in _check_wheels(archive, notice)}))
+
+
+def _check_wheels(archive: Path, notice: str) -> Iterator[str]:
+    """What the wheels of a zip hold and NOTICE lacks, and wheels without a licence."""
+    with zipfile.ZipFile(archive) as packed:
+        for name in (name for name in packed.namelist() if name.endswith(".whl")):
+            with zipfile.ZipFile(io.BytesIO(packed.read(name))) as wheel:
+                names = wheel.namelist()
+            if not any(re.search(r"licen[cs]e", inner, re.I) for inner in names):
+                yield f"{name} holds no licence"
+            for inner in (Path(inner).name.lower() for inner in names):
+                library = re.fullmatch(r"(?:lib)?([a-z]+)[-.\d]*.*\.(?:so|dylib|dll)[.\d]*", inner)
+                if library and "cpython" not in inner and not re.search(rf"\b(lib)?{library[1]}", notice):
+                    yield f"NOTICE does not name {library[1]}, which is in {name}"
 
 
 def check_version() -> list[str]:
@@ -109,7 +134,7 @@ def check_listing(archives: list[Path]) -> list[str]:
 def go_through(archives: list[Path]) -> int:
     """The list before a release, each line with what is wrong; 1 where anything is."""
     lines = [("what is packed is committed", check_tree()), ("versions and change log", check_version()),
-             ("licences", check_notice()), ("listing", check_listing(archives)),
+             ("licences", check_notice(archives)), ("listing", check_listing(archives)),
              *((f"{path.name}, {path.stat().st_size / 1e6:.0f} MB", check_zip(path)) for path in archives)]
     for title, wrong in lines:
         say(f"{'NOT ' if wrong else ''}right: {title}" + "".join(f"\n    {each}" for each in wrong))

@@ -1,6 +1,7 @@
 """build.py and what it packs: starts with nothing, names what is missing, ships what runs and nothing else."""
 
 import ast
+import os
 import re
 import shutil
 import struct
@@ -171,6 +172,23 @@ def test_the_zip_holds_what_it_should_and_nothing_else(installed, tmp_path):
     said = checks.check_zip(changed)
     assert len(said) == 3 and "near_kernels.dll does not belong" in said[0] and "evaluate.py does not" in said[1]
     assert said[2].endswith("near_kernels.dll is for windows-x64")
+
+
+def test_the_same_files_give_the_same_zip_whenever_and_in_whatever_order_they_were_written(tmp_path):
+    manifest, made = (ROOT / "blender_manifest.toml").read_text(), []
+    for number, order in enumerate((1, -1)):
+        folder = tmp_path / str(number)
+        for name in ("__init__.py", "a/b.py", "a.py", "b.py", "wheels/c.whl")[::order]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"pass  # {name}")
+            (folder / name).chmod(0o600 + number)
+            os.utime(folder / name, (number * 10**9, number * 10**9))
+        (folder / "blender_manifest.toml").write_text(manifest)
+        packing.write_zip(folder, tmp_path / f"{number}.zip")
+        made.append((tmp_path / f"{number}.zip").read_bytes())
+    assert made[0] == made[1]
+    with zipfile.ZipFile(tmp_path / "0.zip") as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 6
 
 
 def windows_library() -> bytes:

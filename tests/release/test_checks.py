@@ -2,11 +2,12 @@
 
 import shutil
 import struct
+import subprocess
 import zipfile
 
 import pytest
 
-from release import checks
+from release import checks, packing
 from release.shell import DIST
 
 # as many bytes of a library as say what it asks for: Mach-O for arm64 with macOS 15.0, PE for x64 with Windows 10
@@ -48,3 +49,26 @@ def test_a_zip_that_is_not_listed_is_named(tmp_path, monkeypatch):
     (tmp_path / "index.json").write_text('{"data": [{"archive_url": "./one.zip"}]}')
     shutil.copy(__file__, tmp_path / "two.zip")
     assert checks.check_listing([tmp_path / "two.zip"]) == ["index.json and the zips differ: one.zip, two.zip"]
+
+
+def test_what_a_wheel_brings_and_notice_lacks_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        for name in ("a.libs/libwonder-12ab.so.6.1", "a/core.cpython-311-x86_64-linux-gnu.so", "a/msvcp140-1a.dll",
+                     "a.libs/libtbb.12.11.dylib"):
+            wheel.writestr(name, "")
+    with zipfile.ZipFile(tmp_path / "near.zip", "w") as archive:
+        archive.write(tmp_path / "a.whl", "wheels/a.whl")
+    assert checks.check_notice([tmp_path / "near.zip"]) == [
+        "NOTICE does not name wonder, which is in wheels/a.whl", "wheels/a.whl holds no licence"]
+
+
+def test_a_picture_without_an_origin_and_an_origin_without_a_picture_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "docs/seen").mkdir(parents=True)
+    for name in ("docs/a.jpg", "docs/ab.jpg", "docs/seen/c.png", "w.safetensors"):
+        (tmp_path / name).touch()
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    (tmp_path / "NOTICE").write_text(f"{' '.join(packing.PACKED)}\ndocs/ab.jpg, docs/seen. docs/gone.jpg")
+    assert checks.check_notice() == ["NOTICE does not name docs/a.jpg", "NOTICE does not name w.safetensors",
+                                     "NOTICE names docs/gone.jpg, which is not there"]
