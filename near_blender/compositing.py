@@ -123,8 +123,7 @@ def _make_companion(scene: Any) -> Any:
 
 def follow(scene: Any, companion: Any) -> None:
     """Brings the companion up to date with the artist's scene; writes only what differs."""
-    _copy(scene, companion, _FOLLOWED)
-    _copy(scene.render, companion.render, _FOLLOWED_IN_RENDER)
+    _follow_settings(scene, companion)
     for kind in ("objects", "children"):
         wanted, there = (getattr(each.collection, kind) for each in (scene, companion))
         for item in set(there) - set(wanted):
@@ -134,6 +133,11 @@ def follow(scene: Any, companion: Any) -> None:
                 there.link(item)
     for layer, own in zip(scene.view_layers, companion.view_layers):
         _follow_layers(layer.layer_collection, own.layer_collection)
+
+
+def _follow_settings(scene: Any, companion: Any) -> None:
+    _copy(scene, companion, _FOLLOWED)
+    _copy(scene.render, companion.render, _FOLLOWED_IN_RENDER)
 
 
 def _follow_layers(source: Any, target: Any) -> None:
@@ -152,10 +156,27 @@ def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
 
 
 @bpy.app.handlers.persistent
-def _on_change(scene: bpy.types.Scene, *_: Any) -> None:
+def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
     companion = find_companion(scene)
     if companion is not None:
         follow(scene, companion)
+
+
+@bpy.app.handlers.persistent
+def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
+    """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over,
+    without a window until the next render."""
+    companion = find_companion(scene)
+    if companion is None:
+        return
+    _follow_settings(scene, companion)
+    if not bpy.app.timers.is_registered(_catch_up):
+        bpy.app.timers.register(_catch_up)
+
+
+def _catch_up() -> None:
+    for scene in bpy.data.scenes:
+        _on_render(scene)
 
 
 # --- the artist's nodes
@@ -258,14 +279,16 @@ def _remove_nodes(tree: Any) -> None:
         tree.nodes.remove(node)
 
 
-_HANDLERS = ("depsgraph_update_post", "render_init", "render_pre")
+_HANDLERS = {"depsgraph_update_post": _on_update, "render_init": _on_render, "render_pre": _on_render}
 
 
 def register() -> None:
-    for name in _HANDLERS:
-        getattr(bpy.app.handlers, name).append(_on_change)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).append(handler)
 
 
 def unregister() -> None:
-    for name in _HANDLERS:
-        getattr(bpy.app.handlers, name).remove(_on_change)
+    for name, handler in _HANDLERS.items():
+        getattr(bpy.app.handlers, name).remove(handler)
+    if bpy.app.timers.is_registered(_catch_up):
+        bpy.app.timers.unregister(_catch_up)
