@@ -16,6 +16,7 @@ import numpy as np
 
 from ..cache import RecentResults
 from ..directions import unit
+from ..errors import NearError
 from . import levels
 from .neural_asset import RESOLUTION, NeuralAsset
 from .octants import find_voxels
@@ -102,9 +103,12 @@ class Body:
     def deform(self, deformation: Deformation) -> NeuralAsset:
         """The asset as a deformation has it.
 
-        It has no latent: transport alone lights it. Its hash is made of those of both.
+        It has no latent: transport alone lights it. Its hash is made of those of both. Raises NearError.
         """
         rest = np.ascontiguousarray(deformation.rest, np.float32)
+        if not (np.isfinite(rest).all() and np.isfinite(deformation.posed).all()):
+            raise NearError("{what} has vertices at infinity or not-a-number.",
+                            "Clean the mesh up and export it again.", what=self.asset.name)
         field = _Field(self._rests.get_or(rest.tobytes(), lambda: _Rest(rest)), deformation.posed)
         asset, surfels, moves = self.asset, self._surfels, field.look_up(*self._own)
         normal, growth = moves.turn(surfels.normal)

@@ -67,6 +67,8 @@ def check(mesh: Mesh, what: str = Message("The mesh")) -> Mesh:
         raise too_many(what, len(mesh.faces))
     if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
         raise NearError("{what} has faces that name vertices it does not have.", again, what=what)
+    if mesh.material_index.min() < 0 or mesh.material_index.max() >= len(mesh.materials):
+        raise NearError("{what} has faces of materials it does not have.", again, what=what)
     if not np.isfinite(mesh.vertices).all():
         raise NearError("{what} has vertices at infinity or not-a-number.", again, what=what)
     low, high = compute_bounds(mesh)

@@ -22,6 +22,7 @@ from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene.camera import check_size
 from ..scene.environment import uniform
 from ..scene.exposure import Lens, Shutter
 from ..scene.look import PLAIN, AssetLook
@@ -100,6 +101,7 @@ class Renderer:
         Returns: pass name -> (H, W, C) float32, row 0 on top, as scene.PASSES; radiance is scene-linear Rec.709.
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
+        check_size(camera.width, camera.height)
         if environment.diffuse != environment.glossy:
             return self._render_apart(instances, camera, environment, settings, progress, lamps=lamps,
                                       occluders=occluders, shutter=shutter, lens=lens)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import NearError
 
-MAX_SIDE = 16384  # pixels
+MAX_SIDE, MAX_DRAWN = 16384, 32768  # pixels: of files, and that kernels can count
 # Blender's camera looks along -Z with +Y up; turning y and z over gives OpenCV's axes
 _FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -138,6 +138,13 @@ def to_json(camera: Camera) -> dict:
             "shift_x": (width / 2 - x) / width, "shift_y": (y - camera.height / 2) / width}
 
 
+def check_size(width: int, height: int, most: int = MAX_DRAWN) -> None:
+    """Raises NearError where a picture has no pixels, or more than `most` a side."""
+    if not (1 <= width <= most and 1 <= height <= most):
+        raise NearError("A picture of {width} x {height} pixels cannot be drawn.",
+                        "Choose a resolution from 1 to {most} pixels a side.", width=width, height=height, most=most)
+
+
 def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
     """A camera from the `camera` object of a view file (docs/formats.md).
 
@@ -166,10 +173,7 @@ def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
     except (TypeError, ValueError, ArithmeticError) as error:
         raise NearError("The camera file is malformed ({reason}).", "Compare it with docs/formats.md.",
                         reason=error) from error
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise NearError("A picture of {width} x {height} pixels cannot be drawn.",
-                        "Choose a resolution from 1 to {most} pixels a side.", width=width, height=height,
-                        most=MAX_SIDE)
+    check_size(width, height, MAX_SIDE)
     if not (np.isfinite(intrinsics).all() and 1e-3 < intrinsics[0, 0] < 1e9):
         raise NearError("The camera's field of view or scale is out of range.",
                         "Choose an fov_x_deg between 0 and 180, or a positive ortho_scale.")

@@ -9,6 +9,7 @@ import pytest
 from near_core.asset import CELL, NeuralAsset, Skin, Surfels, Texels, deformation
 from near_core.asset.deformation import Body, Deformation
 from near_core.directions import fibonacci_sphere, unit
+from near_core.errors import NearError
 from tests.machine import slowness
 
 
@@ -124,3 +125,12 @@ def test_it_takes_a_moment_only(ellipsoid):
         start = time.process_time()
         body.deform(posed)
         assert time.process_time() - start < limit * slowness(time.process_time)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_vertices_that_are_nowhere_are_said(ellipsoid, bad):
+    rest = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 3)).astype(np.float32)
+    posed = rest.copy()
+    posed[3, 1] = bad
+    with pytest.raises(NearError, match="vertices at infinity or not-a-number"):
+        Body(ellipsoid, ellipsoid.surfels).deform(Deformation(rest, posed))

@@ -53,3 +53,9 @@ def test_windows_and_sizes_keep_what_is_seen():
 def test_cameras_that_make_no_sense_are_refused(change):
     with pytest.raises(NearError):
         cameras.from_json(VIEW | change)
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8, -1), (32769, 1), (2**40, 16)])
+def test_pictures_that_nobody_can_draw_are_named(size):
+    with pytest.raises(NearError, match="cannot be drawn.*from 1 to 32768"):
+        cameras.check_size(*size)
