@@ -20,7 +20,6 @@ from pathlib import Path
 from near_core.errors import NearError
 
 ROOT = Path(__file__).resolve().parents[2]
-HANG = 5.0  # seconds of the processor for one input
 SILENCE = 300.0  # seconds until a child that says nothing is taken for dead
 
 
@@ -100,7 +99,7 @@ def read(target, data: bytes, folder: str, intact: bool = False) -> str:
     path.write_bytes(data)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + target.memory * 2**20, resource.RLIM_INFINITY))
-    signal.setitimer(signal.ITIMER_PROF, HANG)
+    signal.setitimer(signal.ITIMER_PROF, target.seconds)
     try:
         target.read(path)
     except target.refusal as error:

@@ -19,8 +19,8 @@ from near_core.errors import Message, NearError
 from near_core.lab.datasets.dataset import Dataset
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
-from near_core.worker import protocol
-from tests.attacks import mutations
+from near_core.worker import operations, protocol
+from tests.attacks import mutations, requests
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -33,7 +33,8 @@ MEGABYTE = 2**20
 class Target:
     """A reader. suffix: of the files that it takes. examples: makes intact ones. read: takes a path; raises `refusal`,
     and nothing else, where the file is none. ways: to damage one, beside the blind ones. memory: MB that it may take
-    beyond what the process has, under the limits that `lower_limits` sets."""
+    beyond what the process has, under the limits that `lower_limits` sets. count: of damaged inputs in a run. seconds:
+    of the processor for each."""
 
     suffix: str
     examples: Callable[[], list[bytes]]
@@ -41,6 +42,8 @@ class Target:
     ways: tuple[Way, ...] = ()
     memory: int = 256
     refusal: type[Exception] = NearError
+    count: int = 500
+    seconds: float = 5.0
 
     def damage(self, number: int, seed: int) -> bytes:
         """Input `number` of a run."""
@@ -249,6 +252,12 @@ def _draw(path: Path) -> None:
     assert all(np.isfinite(values).all() for values in picture.values()), "a pixel that is no number"
 
 
+def _answer(path: Path) -> None:
+    if "operations" not in _kept:
+        _kept["operations"] = operations.Operations()
+    requests.answer(path, _kept["operations"])
+
+
 _kept: dict = {}
 
 TARGETS = {
@@ -268,4 +277,6 @@ TARGETS = {
     "view": Target(".json", _views, _read_view, (mutations.change_json,)),
     "meta": Target(".json", _metas, _read_meta, (mutations.change_json,)),
     "messages": Target(".frames", _messages, _read_messages, (mutations.change_frame,), refusal=ValueError),
+    **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,
+                    seconds=seconds) for name, (make, count, seconds) in requests.MAKERS.items()},
 }

@@ -1,8 +1,9 @@
 """Whatever befalls a worker, Blender lives, the message is right, the next picture is right and nothing is left over.
 
-`pytest -m slow tests/blender/test_faults.py` kills a hundred renders and creations at random moments.
+`pytest -m slow tests/blender/test_faults.py` kills a hundred renders and a hundred creations at random moments.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -23,8 +24,10 @@ from asking import pid_of, submit
 from near_blender import worker_process
 from near_core import errors, mesh
 from near_core.worker.protocol import START
+from tests.attacks import mutations
 
 ROOT = Path(__file__).resolve().parents[2]
+PHOTO = ROOT / "near_blender/assets/coffee.jpg"
 BOX = mesh.Mesh(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]),
                 np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
 
@@ -102,6 +105,29 @@ def test_a_process_that_babbles_is_replaced(home, ball, truth, said):
         worker.stop()
 
 
+@pytest.mark.slow
+def test_damaged_answers_of_all_kinds(home, ball, truth):
+    """Whatever a process says after its greeting, the job is done by another one, or ends in words."""
+    rng = np.random.default_rng(int(os.environ.get("NEAR_SEED", 1)))
+    answers = ({"event": "progress", "id": 1, "phase": "Light", "fraction": 0.5},
+               {"event": "preview", "id": 1, "matte": [[1.0]], "crop": [[1.0]]},
+               {"event": "missing", "id": 1, "hashes": ["a"]}, {"event": "cancelled", "id": 1},
+               {"event": "error", "id": 1, "what": "No.", "fix": {"$message": ["{a} {b:,}", {"a": "x", "b": 1}]}},
+               {"event": "done", "id": 1, "passes": {"Combined": {"$array": ["<f4", [2, 2]]}}, "warning": "x"})
+    for number in range(60):
+        damaged = mutations.change_frame(frame(answers[number % len(answers)], [0]), rng)
+        worker = Babbler(HELLO + damaged + b"\xff" * 8)  # then it is heard that it babbles
+        try:
+            job = submit(worker, ball, size=64)
+            assert job.wait(120), damaged
+            with contextlib.suppress(errors.NearError, errors.Cancelled):
+                found = job.result().get("passes", {}).get("Combined")
+                assert np.array_equal(found, truth) or job.crashes == 0
+            assert_right(worker, ball, truth)
+        finally:
+            worker.stop()
+
+
 def test_one_that_was_stopped_goes_on(worker, ball, truth):
     pid = pid_of(worker)
     os.kill(pid, signal.SIGSTOP)
@@ -149,57 +175,124 @@ def test_what_a_killed_blender_left_is_cleared_away(home, worker):
     shutil.rmtree(busy)
 
 
-def strike(worker, ball, truth, rng: random.Random) -> None:
-    """Kills the process at a random moment of a picture or a creation, and looks at what comes of it."""
-    creates = rng.random() < 0.3
-    job = worker.submit("create_mesh", mesh=BOX, options={"name": "Box"}) if creates else submit(worker, ball, size=64)
-    time.sleep(rng.random() ** 2 * (1.0 if creates else 0.2))
+def ask(worker, ball, kind: str):
+    """A job of a kind, and what of its answer is always the same."""
+    if kind == "picture":
+        return submit(worker, ball, size=64), lambda answer: answer["passes"]["Combined"]
+    if kind == "mesh":
+        return worker.submit("create_mesh", mesh=BOX, options={"name": "Box"}), lambda answer: answer["asset"]
+    return (worker.submit("create_image", photos=[str(PHOTO)], options={"name": "Cup"}), lambda answer: answer["asset"])
+
+
+def strike(worker, ball, kind: str, longest: float, truth, rng: random.Random) -> bool:
+    """Kills the process at a random moment of a job, and looks at what comes of it; whether it was hit. longest:
+    seconds from the start of the job."""
+    job, take = ask(worker, ball, kind)
+    time.sleep(rng.random() ** 2 * longest)
     if pid := worker.hello.get("pid"):
         os.kill(pid, signal.SIGKILL)
-    answer = job.result()
-    assert len(answer["asset"]) if creates else np.array_equal(answer["passes"]["Combined"], truth)
+    assert np.array_equal(take(job.result()), truth)
     assert "crashed" in job.warning or job.crashes == 0
-    assert_right(worker, ball, truth)
+    again, take = ask(worker, ball, kind)
+    assert np.array_equal(take(again.result()), truth) and again.warning == ""
+    return job.crashes > 0
 
 
-def test_killed_at_random_moments(worker, ball, truth):
-    rng = random.Random(0)
-    for _ in range(3):
-        strike(worker, ball, truth, rng)
+def strike_often(worker, ball, counts: dict[str, int], seed: int) -> dict[str, int]:
+    """Kills so many jobs of each kind; how many of them were on their way."""
+    rng, hit = random.Random(seed), dict.fromkeys(counts, 0)
+    for kind, count in counts.items():
+        job, take = ask(worker, ball, kind)
+        truth = take(job.result())
+        start = time.monotonic()
+        ask(worker, ball, kind)[0].result()
+        took = time.monotonic() - start
+        for _ in range(count):
+            hit[kind] += strike(worker, ball, kind, took, truth, rng)
+    return hit
+
+
+def test_killed_at_random_moments(worker, ball):
+    strike_often(worker, ball, {"picture": 2, "mesh": 1}, 0)
 
 
 @pytest.mark.slow
-def test_killed_at_a_hundred_random_moments(worker, ball, truth):
-    rng = random.Random(int(os.environ.get("NEAR_SEED", 1)))
-    for _ in range(100):
-        strike(worker, ball, truth, rng)
-    assert len(children()) == 1
+@pytest.mark.parametrize("counts", [{"picture": 100}, {"mesh": 85, "photo": 15}])
+def test_killed_at_a_hundred_random_moments(home, worker, ball, counts):
+    hit = strike_often(worker, ball, counts, int(os.environ.get("NEAR_SEED", 1)))
+    print(f"{hit} of {counts} were on their way")
+    assert sum(hit.values()) > 50 and len(children()) == 1
+    assert len(list(home.iterdir())) == 1, "the folder of the one that runs"
+
+
+def test_a_job_ends_with_the_add_on(home, ball):
+    """Whoever disables it, or quits, while something is drawn or made."""
+    for kind in ("picture", "photo"):
+        worker = worker_process.WorkerProcess()
+        pid = pid_of(worker)
+        job, _ = ask(worker, ball, kind)
+        worker.stop()
+        assert job.wait(5)
+        with contextlib.suppress(errors.Cancelled):
+            job.result()
+        assert not Path(f"/proc/{pid}").exists()
+
+
+BLENDER = f"""
+import sys, tempfile
+sys.path[:0] = [{str(ROOT)!r}]
+tempfile.tempdir = sys.argv[1]
+import bpy, near_blender
+from near_blender import client
+near_blender.register()
+worker = client.get_worker()
+if sys.argv[2:]:
+    client.create_from_image([sys.argv[2]], name="Cup")
+    worker = client._embedded.creating
+print("ready", worker.check(120)["pid"], flush=True)
+sys.stdin.readline()
+near_blender.unregister()
+"""
+
+
+def start_blender(home, *photo) -> subprocess.Popen:
+    """Another Blender, which makes an asset of a photo, if there is one; it quits after a line of input."""
+    return subprocess.Popen([sys.executable, "-c", BLENDER, home, *photo], stdin=subprocess.PIPE, text=True,
+                            stdout=subprocess.PIPE)
+
+
+def worker_of(blender) -> int:
+    while not (line := blender.stdout.readline()).startswith("ready"):
+        assert line, "Blender ended"
+    return int(line.split()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["quit", "SIGTERM", "SIGKILL"])
+def test_closed_while_an_asset_is_made(home, how):
+    """No process is left, and no file where Blender could still clear them away."""
+    blender = start_blender(home, PHOTO)
+    pid = worker_of(blender)
+    time.sleep(0.5)
+    if how == "quit":
+        blender.communicate("\n", timeout=30)
+    else:
+        blender.send_signal(getattr(signal, how))
+        blender.wait(30)
+    blender.stdin.close(), blender.stdout.close()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    left = list(home.glob(f"near-{blender.pid}-*"))
+    for folder in left:
+        shutil.rmtree(folder)
+    assert not Path(f"/proc/{pid}").exists() and (how != "quit" or not left), left
 
 
 @pytest.mark.slow
 def test_two_blenders_at_once_and_one_killed(home, tmp_path):
     """Each has its worker; that of the killed one ends with it, and its files are cleared away on the next day."""
-    script = """
-import sys, tempfile
-sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests/blender"]
-tempfile.tempdir = sys.argv[2]
-import bpy, near_blender
-from near_blender import client
-near_blender.register()
-print("ready", client.get_worker().check(120)["pid"], flush=True)
-sys.stdin.readline()
-near_blender.unregister()
-"""
-    def start():
-        return subprocess.Popen([sys.executable, "-c", script, ROOT, home], stdin=subprocess.PIPE, text=True,
-                                stdout=subprocess.PIPE)
-
-    def worker_of(blender) -> int:
-        while not (line := blender.stdout.readline()).startswith("ready"):
-            assert line, "Blender ended"
-        return int(line.split()[1])
-
-    first, second = start(), start()
+    first, second = start_blender(home), start_blender(home)
     pids = worker_of(first), worker_of(second)
     assert pids[0] != pids[1] and len(list(home.glob("near-*"))) >= 2
     first.kill()
@@ -207,7 +300,7 @@ near_blender.unregister()
     for folder in home.glob(f"near-{first.pid}-*"):
         os.utime(folder, (0, 0))
     second.communicate("\n")
-    third = start()
+    third = start_blender(home)
     worker_of(third)
     third.communicate("\n")
     for process in (first, second, third):
