@@ -143,7 +143,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if jobs:
             drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
             front, cut = around.take_front(drawn, behind, wanted, ranks)
-        return composite.compose(made, behind, front, held, cut)
+        return composite.compose(made, behind, front, held, cut, camera.measure_pixel(made["Depth"][..., 0]))
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ..directions import unit
+from ..image import filters
 from ..scene import PASSES
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
 RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
+SOLID = 0.98  # of a pixel: what covers more lets nothing shine through
+RIM = 12.0  # pixels before an asset that may be cut away with it
 
 
 def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -33,7 +36,8 @@ def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
 
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,
-            held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+            held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0, pixel: np.ndarray | float = 0.0
+            ) -> dict[str, np.ndarray]:
     """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
 
     Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
@@ -45,8 +49,12 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
     cut: (H, W, 1), how much of a pixel holes in front of the assets cover.
+    pixel: metres that a pixel is wide at the assets, (H, W) or one for all; with 0 nothing sinks into anything.
     Returns the passes of `ordinary`.
     """
+    if front is not None and np.any(pixel):
+        seen = _find_seen(assets, ordinary, front, pixel)
+        assets, held = _fade(assets, seen), held * seen
     alpha = assets["Combined"][..., 3:]
     free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:] - cut
     made = {}
@@ -66,6 +74,40 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])
     return made
+
+
+def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],
+               pixel: np.ndarray | float) -> np.ndarray:
+    """How much of the assets has not sunk into what is ordinary, (H, W, 1): a wall, the ground around a foot.
+
+    Assets are cut out of `front` a little larger than they are, and with them the rim of what they stick in. Where this
+    left nothing, the depths of both say where the line of contact runs.
+    """
+    ahead = (assets["Depth"] - ordinary["Depth"])[..., 0]  # metres
+    inside = (assets["Combined"][..., 3] > SOLID) & (ordinary["Depth"][..., 0] > 0)
+    near = inside & (ahead < RIM * pixel)
+    seen = np.clip(0.5 - ahead / np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9), 0, 1)
+    rim = near & (front["Combined"][..., 3] < 1 - SOLID) & (seen < 1)
+    for _ in range(2):  # where the cut ends, the rim is there in part
+        rim = near & (filters.local_minimum(~rim * 1.0) < 1)
+    return np.where(rim, seen, 1)[..., None].astype(np.float32)
+
+
+def _measure_slope(values: np.ndarray) -> np.ndarray:
+    """How much values (H, W) change within a pixel, by the neighbours that differ least; NaN are none."""
+    slopes = []
+    for axis in (0, 1):
+        step = np.abs(np.diff(values, axis=axis, prepend=np.nan, append=np.nan))
+        slopes.append(np.nan_to_num(np.fmin(*(np.take(step, range(k, k + values.shape[axis]), axis) for k in (0, 1)))))
+    return np.hypot(*slopes)
+
+
+def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:
+    faded = assets | {"Combined": assets["Combined"] * seen}
+    if RANKED in assets:
+        covers = np.arange(assets[RANKED].shape[-1]) % 2 == 1
+        faded[RANKED] = np.where(covers, assets[RANKED] * seen, assets[RANKED])
+    return faded
 
 
 def _lie_around(ordinary: np.ndarray, front: np.ndarray | None, alpha: np.ndarray) -> np.ndarray:

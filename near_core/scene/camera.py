@@ -76,6 +76,10 @@ class Camera:
             np.add(across[:, axis], along[:, axis, None], out=rays[..., axis])
         return rays
 
+    def measure_pixel(self, depth: np.ndarray) -> np.ndarray:
+        """Metres that a pixel is wide at depths along the view axis, any shape."""
+        return (np.ones_like(depth) if self.orthographic else depth) / np.float32(self.intrinsics[0, 0])
+
     def crop(self, x: int, y: int, width: int, height: int) -> Camera:
         """The same view seen through a window of the picture, in pixels from the top left."""
         intrinsics = self.intrinsics.copy()

@@ -95,3 +95,16 @@ def test_ranks_of_equal_ids_are_added_and_the_greatest_come_first():
     made = merge_ranks(pairs, 2)
     np.testing.assert_allclose(made, [[[7, 0.4], [5, 0.3]], [[2, 1], [0, 0]]])
     assert merge_ranks(pairs[:0], 2).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("slope", [0.05, 0.3])
+def test_what_has_sunk_into_the_ground_is_hidden_up_to_the_line_of_contact(slope):
+    rows = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 12, 1), np.float32)
+    white, red = np.ones((40, 12, 4), np.float32), np.tile(np.float32([1, 0, 0, 1]), (40, 12, 1))
+    assets = {"Combined": np.where(rows < 34, red, 0), "Depth": np.where(rows < 34, np.float32(5), 0)}
+    ground = {"Combined": white, "Depth": 5 + slope * (20 - rows)}
+    front = {"Combined": np.where(rows > 23, white, 0), "Depth": ground["Depth"] * (rows > 23)}
+    made = compose(assets, ground, front, pixel=0.1)["Combined"][:, 6, 1]
+    assert made.sum() == pytest.approx(19.5), "of rows that show the ground"
+    assert (made[:20] == 0).all() and (made[21:] == 1).all()
+    assert compose(assets, ground, front)["Combined"][21, 6, 1] == 0
