@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import pages
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
 MAX_CHANNELS = 64
@@ -77,8 +78,8 @@ def rasterize(projection: Projection, features, width: int, height: int, *, back
     channels = check_features(features, count, background)
     if samples not in (1, 4):
         raise ValueError(f"samples must be 1 or 4, not {samples}.")
-    image = np.empty((height, width, channels), np.float32)
-    alpha, depth = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
+    image = pages.empty((height, width, channels))
+    alpha, depth = pages.empty((height, width)), pages.empty((height, width))
     _rasterize(*projection, count, occlusion_depth, features, channels, background, width, height, samples, image,
                alpha, depth, threads)
     return image, alpha, depth

@@ -229,8 +229,9 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     if (bins.entry_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.entry_count * width);
     Buffer<bool> taken(bins.entry_count);
-    parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
+    parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
+        Batch::foresee(bins, t, features, channels);
         if (begin == end) return;
         const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
         for (int64_t e = begin; e < end; ++e) taken[e] = e < reached;

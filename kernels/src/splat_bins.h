@@ -182,7 +182,7 @@ public:
             for (int64_t s = begin; s < end; ++s) sorted[s] = spans[uint32_t(items[s])];
         });
         sort_into(
-            threads, count, tiles_x * tiles_y, tile_begin.data,
+            threads, count, tiles(), tile_begin.data,
             [&](int64_t s, const auto& visit) { for_tiles(sorted[s], uint32_t(items[s]), visit); },
             [&](int64_t total) { entries.allocate(entry_count = total); },
             [&](int64_t s, uint32_t at) {
@@ -190,6 +190,8 @@ public:
                 if (LINKED) slots[slot_end[row]++] = at;
             });
     }
+
+    int64_t tiles() const { return tiles_x * tiles_y; }
 
     int64_t tiles_x, tiles_y, count = 0, entry_count = 0;
     Buffer<Splat> splats;
@@ -200,7 +202,7 @@ private:
     // Calls visit(tile) for the tiles that a splat touches.
     template <class Visit>
     void for_tiles(const Span& k, int64_t row, const Visit& visit) const {
-        if (k.y1 - k.y0 > 2 && k.x1 - k.x0 > 1) return for_tiles_exactly(k, splats[row], visit);
+        if (k.y1 - k.y0 > 4 && k.x1 - k.x0 > 2) return for_tiles_exactly(k, splats[row], visit);
         for (int64_t y = k.y0; y < k.y1; ++y)
             for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x);
     }

@@ -1,5 +1,7 @@
 // Alpha compositing of projected Gaussians, front to back, tile by tile; the rules are those of kernels/twins/splat.py.
 #include <array>
+#include <atomic>
+#include <utility>
 
 #include "api.h"
 #include "splat_tile.h"
@@ -8,6 +10,22 @@ namespace near_kernels {
 namespace {
 
 typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
+typedef float Line __attribute__((vector_size(64)));  // of a cache
+
+constexpr float NOTHING[4 * MAX_CHANNELS] = {};
+
+// Copies lines to memory, past the caches: what is written is not read before.
+inline void stream(float* to, const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) {
+        Line line;
+        std::memcpy(&line, from + i, sizeof line);
+#if defined(__clang__)
+        __builtin_nontemporal_store(line, reinterpret_cast<Line*>(to + i));
+#else
+        std::memcpy(to + i, &line, sizeof line);
+#endif
+    }
+}
 
 // Sums of a tile's units, channel by channel: channel c of unit u at u * channels + c.
 struct alignas(64) Sums {
@@ -22,6 +40,12 @@ struct Canvas {
     int64_t channels, width, height;
     const float* background;  // null: black
     float *image, *alpha, *depth;
+    bool streamed = false;  // the image is larger than caches are, and four pixels are whole lines of them
+
+    void find_way() {
+        streamed = channels % 4 == 0 && width % 4 == 0 && reinterpret_cast<uintptr_t>(image) % 64 == 0 &&
+                   width * height * channels > int64_t(1) << 22;
+    }
 
     // The tile's own samples begin at (left, top), columns x rows of them are the picture's: SIDE x SIDE a pixel.
     template <int SIDE>
@@ -31,7 +55,10 @@ struct Canvas {
             const int64_t pixel = (top + y) * width + left;
             std::memset(alpha + pixel, 0, sizeof(float) * size_t(columns));
             std::memset(depth + pixel, 0, sizeof(float) * size_t(columns));
-            std::memset(image + pixel * channels, 0, sizeof(float) * size_t(columns * channels));
+            if (streamed)
+                for (int x = 0; x < columns; x += 4) stream(image + (pixel + x) * channels, NOTHING, 4 * channels);
+            else
+                std::memset(image + pixel * channels, 0, sizeof(float) * size_t(columns * channels));
             for (int64_t i = 0; background && i < columns * channels; ++i)
                 image[pixel * channels + i] = background[i % channels];
         }
@@ -40,14 +67,14 @@ struct Canvas {
     template <int SIDE>
     void fill(const Tile& tile, const Sums& sums, int left, int top, int columns, int rows) const {
         if (SIDE == 2) return fill_means(tile, sums, left, top, columns, rows);
-        float scratch[4 * (MAX_CHANNELS + 4)];
+        alignas(64) float scratch[4 * (MAX_CHANNELS + 4)];
         for (int y = 0; y < rows; ++y) {
             for (int x = 0; x < columns; x += 4) {
                 const int at = sample_at(x, y), count = columns - x < 4 ? columns - x : 4;
                 const float* planes = sums.at(at, channels);
                 const int64_t pixel = (top + y) * width + left + x;
                 float* const target = image + pixel * channels;
-                float* const pixels = channels % 4 == 0 && count == 4 ? target : scratch;
+                float* const pixels = channels % 4 == 0 && count == 4 && !streamed ? target : scratch;
                 // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
                 for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
                     Quad plane[4];
@@ -61,15 +88,22 @@ struct Canvas {
                         __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
                     for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
                 }
-                if (pixels == scratch) std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
                 Quad through, behind;
                 std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
                 std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
                 const Quad covers = 1.f - through, far = behind / (covers > 1e-10f ? covers : Quad{} + 1e-10f);
-                std::memcpy(alpha + pixel, &covers, sizeof(float) * size_t(count));
-                std::memcpy(depth + pixel, &far, sizeof(float) * size_t(count));
                 for (int i = 0; background && i < count; ++i)
-                    for (int64_t c = 0; c < channels; ++c) target[i * channels + c] += through[i] * background[c];
+                    for (int64_t c = 0; c < channels; ++c) pixels[i * channels + c] += through[i] * background[c];
+                if (streamed)
+                    stream(target, scratch, 4 * channels);
+                else if (pixels == scratch)
+                    std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
+                if (count == 4) {
+                    std::memcpy(alpha + pixel, &covers, sizeof covers);
+                    std::memcpy(depth + pixel, &far, sizeof far);
+                    continue;
+                }
+                for (int i = 0; i < count; ++i) alpha[pixel + i] = covers[i], depth[pixel + i] = far[i];
             }
         }
     }
@@ -146,11 +180,12 @@ template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
     const Bins<SIDE> bins(p, width, height, threads);
-    parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
+    parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         const int columns = int(width) - left < TILE ? int(width) - left : TILE;
         const int rows = int(height) - top < TILE ? int(height) - top : TILE;
         const int64_t end = bins.tile_begin[t + 1];
+        Batch::foresee(bins, t, features, channels);
         if (bins.tile_begin[t] == end) return canvas.fill_empty<SIDE>(left, top, columns, rows);
         Tile tile;
         Sums sums;
@@ -174,6 +209,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
             }
         }
         canvas.fill<SIDE>(tile, sums, left, top, columns, rows);
+        std::atomic_thread_fence(std::memory_order_seq_cst);  // streamed lines are there for other threads
     });
 }
 
@@ -182,11 +218,12 @@ template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
     const Bins<1, true> bins(p, width, height, threads);
     Buffer<float> parts(bins.entry_count);  // of each entry: no two threads write one sum, the order of adding is fixed
-    parallel_chunks(threads, bins.tiles_x * bins.tiles_y, [&](int64_t t) {
+    parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         Tile tile;
         Batch batch;
         Floats totals[BATCH];
+        Batch::foresee(bins, t, nullptr, 0);
         tile.reset<1>(int(width) - left, int(height) - top);
         int64_t e = bins.tile_begin[t];
         for (const int64_t end = bins.tile_begin[t + 1]; e < end && tile.live; e += batch.count) {
@@ -220,8 +257,9 @@ NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float*
     return guard([&] {
         const auto draw = samples == 1 ? occlusion_depth ? rasterize<true, 1> : rasterize<false, 1>
                                        : occlusion_depth ? rasterize<true, 2> : rasterize<false, 2>;
-        draw({mean, conic, depth, radius, opacity, count, occlusion_depth}, features,
-             {channels, width, height, background, image, alpha, out_depth}, threads);
+        Canvas canvas{channels, width, height, background, image, alpha, out_depth};
+        canvas.find_way();
+        draw({mean, conic, depth, radius, opacity, count, occlusion_depth}, features, canvas, threads);
     });
 }
 

@@ -51,10 +51,8 @@ struct alignas(64) Batch {
     template <int SIDE, bool LINKED>
     void stage(const Bins<SIDE, LINKED>& bins, int64_t begin, int64_t end, int left, int top, const float* features,
                int64_t channels, uint32_t live) {
-        const bool first = begin == bins.tile_begin[top / TILE * bins.tiles_x + left / TILE];
         const float corner_x = float(left / SIDE) + 0.5f, corner_y = float(top / SIDE) + 0.5f;
         count = int(end - begin < BATCH ? end - begin : BATCH);
-        if (first) for (int k = 0; k < count; ++k) fetch(bins, begin + k, end, features, channels);
         for (int k = 0; k < count; ++k) {
             fetch(bins, begin + k + BATCH, end, features, channels);
             const Splat& s = bins.splats[bins.entries[begin + k]];
@@ -76,6 +74,15 @@ struct alignas(64) Batch {
         }
     }
 
+    // The first batch of the tile after t is to come to the cache.
+    template <int SIDE, bool LINKED>
+    static void foresee(const Bins<SIDE, LINKED>& bins, int64_t t, const float* features, int64_t channels) {
+        if (t + 1 == bins.tiles()) return;
+        const int64_t begin = bins.tile_begin[t + 1], end = bins.tile_begin[t + 2];
+        for (int64_t e = begin; e < begin + BATCH && e < end; ++e) fetch(bins, e, end, features, channels);
+    }
+
+private:
     // Entry e is to come to the cache, where it is one.
     template <int SIDE, bool LINKED>
     static void fetch(const Bins<SIDE, LINKED>& bins, int64_t e, int64_t end, const float* features, int64_t channels) {
@@ -87,7 +94,6 @@ struct alignas(64) Batch {
         if (channels) __builtin_prefetch(color + 4 * channels - 1);
     }
 
-private:
     static bool all_finite(const float* values, int64_t count) {
         float zero[4] = {};
         int64_t i = 0;
