@@ -7,6 +7,7 @@ never rewritten: other bytes make another mesh.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import bpy
@@ -18,6 +19,7 @@ from ._core import cache
 KEY = "near_asset"
 hash_bytes = assets.hash_bytes  # a payload goes by the name that its asset has in the engine
 _hashes: dict[int, str] = {}  # Mesh.session_uid -> hash
+_shared: weakref.WeakValueDictionary[str, SharedBytes] = weakref.WeakValueDictionary()  # by hash
 _assets: cache.RecentResults[assets.NeuralAsset] = cache.RecentResults(8)  # decoded, tens of MB each
 
 
@@ -46,6 +48,22 @@ def read_bytes(mesh: bpy.types.Mesh | None) -> bytes | None:
     """The bytes of the .near file kept by mesh; None where it is no payload."""
     data = mesh.get(KEY) if mesh is not None else None
     return data if isinstance(data, bytes) else None
+
+
+class SharedBytes:
+    """The bytes of a .near file, held once for all who hold this. data: them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def share_bytes(mesh: bpy.types.Mesh) -> SharedBytes:
+    """read_bytes of a payload, which copies them out of Blender, kept while anyone holds what is returned."""
+    key = find_hash(mesh) or ""
+    found = _shared.get(key)
+    if found is None:
+        found = _shared[key] = SharedBytes(read_bytes(mesh) or b"")
+    return found
 
 
 def find_hash(mesh: bpy.types.Mesh | None) -> str | None:

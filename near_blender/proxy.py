@@ -22,10 +22,10 @@ TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
 MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 
 
-def build(asset: assets.NeuralAsset, name: str) -> bpy.types.Object:
+def build(asset: assets.NeuralAsset, name: str, surface: proxy_mesh.ProxyMesh | None = None) -> bpy.types.Object:
     """An object in no collection yet: a smooth mesh of the asset's size with its material; its origin is the middle of
-    the asset's cube."""
-    surface = proxy_mesh.build(asset)
+    the asset's cube. surface: where it was worked out before."""
+    surface = surface or proxy_mesh.build(asset)
     colors = colorspace.from_rec709(surface.base_color)
     mesh = bpy.data.meshes.new(name)
     _set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)

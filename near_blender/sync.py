@@ -143,8 +143,8 @@ def find_key(instance: Any) -> tuple:
 
 def _reader(mesh: Any, name: str) -> Callable[[], dict]:
     # read now: the worker may ask from another thread, after the mesh is gone
-    data = payload.read_bytes(mesh)
-    return lambda: {"kind": "asset", "data": data, "name": f"The asset of {name}"}
+    held = payload.share_bytes(mesh)
+    return lambda: {"kind": "asset", "data": held.data, "name": f"The asset of {name}"}
 
 
 def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,

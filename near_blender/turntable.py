@@ -16,18 +16,29 @@ _icons: Any = None  # bpy's preview collection
 
 
 def find_icons(ob: bpy.types.Object, asset: assets.NeuralAsset) -> list[int]:
-    """Numbers of the icons that show an object's asset from the sides of thumbnail.TURNTABLE; drawn once."""
+    """Numbers of the icons that show an object's asset from the sides of thumbnail.TURNTABLE; drawn once, one of them
+    at each redraw, which asks for the next."""
     global _icons
     if _icons is None:
         _icons = previews.new()
     key = payload.find_hash(payload.find_payload(ob))
-    names = [f"{key} {number}" for number in range(len(thumbnail.TURNTABLE))]
-    if names[0] not in _icons:
-        for name, picture in zip(names, np.split(thumbnail.draw_turntable(asset), len(names), 1)):
-            icon = _icons.new(name)
-            icon.image_size = picture.shape[1::-1]
-            icon.image_pixels_float.foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
-    return [_icons[name].icon_id for name in names]
+    names = {f"{key} {azimuth}": azimuth for azimuth in thumbnail.TURNTABLE}
+    missing = next((name for name in names if name not in _icons), None)
+    if missing is not None:
+        picture = thumbnail.draw(asset, names[missing], thumbnail.ELEVATION)
+        icon = _icons.new(missing)
+        icon.image_size = picture.shape[1::-1]
+        icon.image_pixels_float.foreach_set((picture[::-1].astype(np.float32) / 255).ravel())
+        if not bpy.app.timers.is_registered(_redraw):
+            bpy.app.timers.register(_redraw, first_interval=0.01)
+    return [_icons[name].icon_id for name in names if name in _icons]
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "PROPERTIES"):
+                area.tag_redraw()
 
 
 def forget() -> None:
@@ -43,4 +54,6 @@ def register() -> None:
 
 
 def unregister() -> None:
+    if bpy.app.timers.is_registered(_redraw):
+        bpy.app.timers.unregister(_redraw)
     opening.remove(forget)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import glob
 import re
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, cycles_loss, fog, node_trees, scratch
+from . import client, colorspace, cycles_loss, fog, node_trees, scratch, worker_process
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
 
 _WIDEST = 8192  # pixels of a map that is only looked at
+_QUICK = 1024  # pixels across an image of which light is made at once
 _WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
@@ -108,8 +111,8 @@ def _plain(color, strength: float) -> WorldLight:
     return WorldLight(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
 
 
-def read_by_hand(world: Any) -> WorldLight | None:
-    """The light of a World whose graph is one of those named at the top, else None."""
+def read_by_hand(world: Any) -> WorldLight | WorldBake | None:
+    """The light of a World whose graph is one of those named at the top, or its image on its way; else None."""
     output = world.node_tree.get_output_node("CYCLES")
     if output is None or output.mute:
         return None if output else _plain((0, 0, 0), 0)
@@ -131,7 +134,9 @@ def read_by_hand(world: Any) -> WorldLight | None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
-    kept = _read_image(image, int(world.near.resolution))
+    kept = _read_image(image, int(world.near.resolution), world.name)
+    if not isinstance(kept, WorldLight):
+        return kept
     around, behind = (sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop))
     return WorldLight(around, behind)
 
@@ -162,21 +167,28 @@ def _is_linear(image: Any) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: Any, width: int) -> WorldLight:
+def _read_image(image: Any, width: int, called: str) -> WorldLight | WorldBake:
     """A float image as light, kept while its file does not change. width: pixels of the map that lights."""
-    def read() -> WorldLight:
-        columns, rows = image.size
-        pixels = np.empty(columns * rows * image.channels, np.float32)
-        image.pixels.foreach_get(pixels)
-        _clean(pixels, environment.MAX_RADIANCE)
-        pixels = pixels.reshape(rows, columns, -1)[::-1]
-        rgb = pixels[..., :3] if pixels.shape[2] >= 3 else np.repeat(pixels[..., :1], 3, 2)
-        rgb = _reduced(rgb, _WIDEST)
-        if image.colorspace_settings.name != "Non-Color":
-            rgb = colorspace.to_rec709(rgb)
-        return _make_light(rgb, width)
+    key = f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}"
+    if image.size[0] <= _QUICK:
+        return _lights.get_or(key, lambda: _read_pixels(image, width)())
+    return _find(key, lambda: ImageReading(_read_pixels(image, width), called))
 
-    return _lights.get_or(f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}", read)
+
+def _read_pixels(image: Any, width: int) -> Callable[[], WorldLight]:
+    """Takes the pixels of an image; what is returned makes light of them, on any thread."""
+    columns, rows = image.size
+    pixels = np.empty(columns * rows * image.channels, np.float32)
+    image.pixels.foreach_get(pixels)
+    is_color, space = image.colorspace_settings.name != "Non-Color", colorspace.get_working_space()
+
+    def make() -> WorldLight:
+        _clean(pixels, environment.MAX_RADIANCE)
+        table = pixels.reshape(rows, columns, -1)[::-1]
+        rgb = table[..., :3] if table.shape[2] >= 3 else np.repeat(table[..., :1], 3, 2)
+        rgb = _reduced(rgb, _WIDEST)
+        return _make_light(colorspace.to_rec709(rgb, space) if is_color else rgb, width)
+    return make
 
 
 def _clean(values: np.ndarray, most: float) -> None:
@@ -210,6 +222,12 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | Worl
     widest = max([width, *(image.size[0] for image in node_trees.list_images(world.node_tree))])
     tree = node_trees.compute_fingerprint(world.node_tree, depsgraph.scene_eval.frame_current)
     key = f"{tree} {width} {colorspace.get_working_space()}"
+    return _find(key, lambda: WorldBake(world.original, depsgraph.scene_eval.frame_current, width,
+                                        min(widest, _WIDEST_BAKE)))
+
+
+def _find(key: str, start: Callable[[], WorldBake]) -> WorldLight | WorldBake:
+    """The light that goes by key, or what has to be waited for; where nothing is on its way, that is started."""
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
         if finished == key or bake.succeeded:
@@ -217,12 +235,17 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | Worl
     if key in _lights:
         return _lights[key]
     if not _bakes:  # one at a time: dragging a slider must not start a Blender per step
-        _bakes[key] = WorldBake(world.original, depsgraph.scene_eval.frame_current, width, min(widest, _WIDEST_BAKE))
+        _bakes[key] = start()
     return next(iter(_bakes.values()))
 
 
 class WorldBake:
-    """A panorama of a World on its way. Made where bpy.data may be read; looked at from anywhere."""
+    """A panorama of a World on its way, made into light on a thread of its own. Made where bpy.data may be read; looked
+    at from anywhere."""
+
+    _thread: threading.Thread | None = None
+    _light: WorldLight | None = None
+    _error: Exception | None = None
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
         self.name, self._width = world.name, width
@@ -249,19 +272,45 @@ class WorldBake:
     @property
     def done(self) -> bool:
         """Whether it has ended, well or not."""
-        return self._job.done
+        return self._job.done and not self._begin().is_alive()
 
     @property
     def succeeded(self) -> bool:
         """Whether it ended well."""
-        return self.done and self._job.error is None
+        return self.done and self._error is None
 
     def wait(self, seconds: float) -> bool:
         """Waits seconds at the longest; says whether it is done."""
-        return self._job.wait(seconds)
+        if not self._job.wait(seconds):
+            return False
+        self._begin().join(seconds)
+        return self.done
 
     def light(self) -> WorldLight:
         """What was baked. Raises NearError where that failed."""
+        self._job.wait()
+        self._begin().join()
+        if self._error is not None:
+            raise self._error
+        assert self._light is not None
+        return self._light
+
+    def _begin(self) -> threading.Thread:
+        """Has light made of the job's answer."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._make, name="NeAR light", daemon=True)
+            self._thread.start()
+        return self._thread
+
+    def _make(self) -> None:
+        try:
+            self._light = self._develop()
+            for sky in (self._light.environment, self._light.backdrop):
+                _ = sky and sky.hash  # worked out here, too
+        except Exception as error:
+            self._error = error
+
+    def _develop(self) -> WorldLight:
         try:
             maps = self._job.result()["maps"]
         except (errors.NearError, errors.Cancelled) as error:
@@ -274,6 +323,19 @@ class WorldBake:
     def stop(self) -> None:
         """Gives it up."""
         self._job.cancel()
+
+
+class ImageReading(WorldBake):
+    """The pixels of a World's image on their way. make: makes light of them, on any thread."""
+
+    def __init__(self, make: Callable[[], WorldLight], name: str) -> None:
+        self.name, self._develop = name, make  # type: ignore[method-assign]
+        self._job = worker_process.JobHandle(client.get_worker(), {"id": 0}, {})
+        self._job.finish({})
+        self._begin()
+
+    def stop(self) -> None:
+        """It ends by itself."""
 
 
 def _scaled(rgb: np.ndarray) -> Environment:

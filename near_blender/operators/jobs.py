@@ -19,7 +19,7 @@ from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
 from .landing import Landing, land
-from .place import MeshSource, place_asset, replace_asset, report_errors, stand_for
+from .place import AssetReading, MeshSource, place_asset, replace_asset, report_errors, stand_for
 
 INTERVAL = 0.1  # seconds between looks at the worker
 
@@ -62,6 +62,25 @@ class Creation:
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
     is_one_of_many: bool = False
+    reading: AssetReading | None = None
+
+    def is_ready(self) -> bool:
+        """Whether the asset can be put into the scene without keeping Blender waiting."""
+        if not self.job.done:
+            return False
+        return self._begin().done
+
+    def read(self) -> Any:
+        """AssetReading.result; waits."""
+        return self._begin().result()
+
+    def _begin(self) -> AssetReading:
+        def read() -> tuple[bytes, assets.NeuralAsset]:
+            data = self.job.result()["asset"].tobytes()
+            return data, assets.from_bytes(data, self.name)
+
+        self.reading = self.reading or AssetReading(read)
+        return self.reading
 
     @property
     def status(self) -> str:
@@ -162,16 +181,15 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
     creation = _current
     with report_errors(operator, "WARNING" if creation.is_one_of_many else "ERROR"):
         try:
-            data = creation.job.result()["asset"].tobytes()
+            data, asset, surface = creation.read()
         except errors.Cancelled:
             creation.rest = ()  # who stops one means all
             operator.report({"INFO"}, translations.say("Creation cancelled"))
             return {"CANCELLED"}
         if creation.job.warning:
             operator.report({"WARNING"}, translations.translate(creation.job.warning))
-        asset = assets.from_bytes(data, creation.name)
         again = context.scene.objects.get(creation.instead) if creation.instead else None
-        ob = place_asset(context, asset, data) if again is None else replace_asset(again, asset, data)
+        ob = place_asset(context, asset, data, surface) if again is None else replace_asset(again, asset, data, surface)
         if creation.landing is not None and again is None:
             land(ob, creation.landing)
         if creation.source is not None:
@@ -248,7 +266,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         _current.show_preview()
         show_status(context, translations.say("NeAR: {name}: {status} (Esc stops it)", name=_current.name,
                                               status=_current.status))
-        if not _current.job.done:
+        if not _current.is_ready():
             return {"PASS_THROUGH"}
         try:
             self._done = getattr(self, "_done", set()) | finish(self, context)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,47 @@ from mathutils import Matrix
 
 from .. import compositing, log, payload, proxy, translations
 from .._core import asset as assets
-from .._core import errors, thumbnail
+from .._core import errors, proxy_mesh, thumbnail
 from .._core import mesh as meshes
 
 
-def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
-    """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file."""
-    ob = proxy.build(asset, asset.name or "Neural Asset")
+class AssetReading:
+    """An asset, read on a thread of its own with its proxy worked out: Blender goes on meanwhile."""
+
+    def __init__(self, read: Callable[[], tuple[bytes, assets.NeuralAsset]]) -> None:
+        """read: gives the bytes of a .near file and the asset that they are."""
+        self._give = read
+        self._answer: tuple[bytes, assets.NeuralAsset, proxy_mesh.ProxyMesh] | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name="NeAR asset", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            data, asset = self._give()
+            self._answer = data, asset, proxy_mesh.build(asset)
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def done(self) -> bool:
+        """Whether result() would not wait."""
+        return not self._thread.is_alive()
+
+    def result(self) -> tuple[bytes, assets.NeuralAsset, proxy_mesh.ProxyMesh]:
+        """The bytes of the .near file, the asset and its proxy's surface. Raises what read() did."""
+        self._thread.join()
+        if self._answer is None:
+            assert self._error is not None
+            raise self._error
+        return self._answer
+
+
+def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes,
+                surface: proxy_mesh.ProxyMesh | None = None) -> bpy.types.Object:
+    """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file. surface:
+    of its proxy, where it was worked out before."""
+    ob = proxy.build(asset, asset.name or "Neural Asset", surface)
     payload.attach(ob, data, asset.name)
     collection = context.collection if context.collection.is_editable else context.scene.collection
     collection.objects.link(ob)
@@ -97,9 +132,10 @@ def _move_to(ob: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:
             collection.objects.unlink(ob)
 
 
-def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes) -> bpy.types.Object:
+def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes,
+                  surface: proxy_mesh.ProxyMesh | None = None) -> bpy.types.Object:
     """Another asset for an object that stands for one; it keeps its place and name, not changes of its mesh."""
-    made = proxy.build(asset, ob.name)
+    made = proxy.build(asset, ob.name, surface)
     before: Any = ob.data
     ob.data = made.data
     payload.attach(ob, data, asset.name)

@@ -12,13 +12,71 @@ from .._core import asset as assets
 from .._core import errors
 from ..paths import RELATIVE
 from . import landing
-from .place import is_object_mode, place_asset, report_errors
+from .place import AssetReading, is_object_mode, place_asset, report_errors
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.near"
 FILTER = "*.near;*.npz"
+LOOK_EVERY = 0.05  # seconds
 
 
-class NEAR_OT_import_asset(bpy.types.Operator):
+class _Import:
+    """An operator that puts assets of files into the scene; beside the artist where one calls it, at once for a
+    script."""
+
+    _point: Any = None  # where the first one goes
+    _is_interactive = False
+
+    def list_paths(self) -> list[Path]:
+        """The files."""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        self._placed: list[Any] = []
+        self._rest = self.list_paths()
+        again: Any = self.options  # type: ignore[attr-defined]
+        if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
+            while self._rest:
+                self._place(context, self._begin())
+            return self._end(context)
+        self._reading = self._begin()
+        self._timer = context.window_manager.event_timer_add(LOOK_EVERY, window=context.window)
+        context.window_manager.modal_handler_add(self)  # type: ignore[arg-type]
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        if event.type == "ESC" and event.value == "PRESS":
+            self._rest = []  # what is there stays, and can be undone
+        elif event.type != "TIMER" or not self._reading.done:
+            return {"PASS_THROUGH"}
+        else:
+            self._place(context, self._reading)
+        if self._rest:
+            self._reading = self._begin()
+            return {"PASS_THROUGH"}
+        self.cancel(context)
+        return self._end(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Called by Blender too, when another file is opened."""
+        context.window_manager.event_timer_remove(self._timer)
+
+    def _begin(self) -> AssetReading:
+        path = self._rest.pop(0)
+        return AssetReading(lambda: read_asset(path))
+
+    def _place(self, context: bpy.types.Context, reading: AssetReading) -> None:
+        with report_errors(self):  # type: ignore[arg-type]
+            data, asset, surface = reading.result()
+            self._placed.append(place_asset(context, asset, data, surface))
+
+    def _end(self, context: bpy.types.Context) -> set[str]:
+        landing.line_up(self._placed, self._point)
+        for ob in self._placed:
+            ob.select_set(True)
+        return {"FINISHED"} if self._placed else {"CANCELLED"}
+
+
+class NEAR_OT_import_asset(_Import, bpy.types.Operator):
     bl_idname = "near.import_asset"
     bl_label = "Import Neural Asset"
     bl_description = "Add assets from .near files, or from the published .npz latents"
@@ -33,7 +91,11 @@ class NEAR_OT_import_asset(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return is_object_mode(cls, context)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def list_paths(self) -> list[Path]:
+        return list_chosen_paths(self)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        self._is_interactive = True
         is_dropped = bool(self.filepath or self.files)
         self._point = landing.find_point(context, event if is_dropped else None)
         if is_dropped:
@@ -41,19 +103,8 @@ class NEAR_OT_import_asset(bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        placed: list[Any] = []
-        for path in list_chosen_paths(self):
-            with report_errors(self):
-                data, asset = read_asset(path)
-                placed.append(place_asset(context, asset, data))
-        landing.line_up(placed, getattr(self, "_point", None))
-        for ob in placed:
-            ob.select_set(True)
-        return {"FINISHED"} if placed else {"CANCELLED"}
 
-
-class NEAR_OT_add_sample(bpy.types.Operator):
+class NEAR_OT_add_sample(_Import, bpy.types.Operator):
     bl_idname = "near.add_sample"
     bl_label = "Add Sample Asset"
     bl_description = "Add the neural asset that comes with NeAR"
@@ -66,12 +117,16 @@ class NEAR_OT_add_sample(bpy.types.Operator):
             return False
         return is_object_mode(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        with report_errors(self):
-            data, asset = read_asset(SAMPLE)
-            landing.line_up([place_asset(context, asset, data)], landing.find_point(context))
-            return {"FINISHED"}
-        return {"CANCELLED"}
+    def list_paths(self) -> list[Path]:
+        return [SAMPLE]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        self._is_interactive = True
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        self._point = landing.find_point(context)
+        return super().execute(context)
 
 
 class NEAR_FH_asset(bpy.types.FileHandler):

@@ -10,14 +10,9 @@ from ..asset.layout import VoxelMaterial
 from ..directions import decode_octahedral
 from ..scene.camera import orbit
 
-TURNTABLE = (0, 50, 110, 180)  # degrees of azimuth
+TURNTABLE, ELEVATION = (0, 50, 110, 180), 15  # degrees of azimuth, and above
 SIZE = 128  # pixels; the surface points lie about one pixel apart then
 _FOOTPRINT = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # pixels that a point covers
-
-
-def draw_turntable(asset: NeuralAsset) -> np.ndarray:
-    """The asset from the sides of TURNTABLE, one beside the other: (SIZE, 4 SIZE, 4), as draw."""
-    return np.concatenate([draw(asset, azimuth, 15) for azimuth in TURNTABLE], 1)
 
 
 def draw(asset: NeuralAsset, azimuth: float = 30, elevation: float = 20) -> np.ndarray:

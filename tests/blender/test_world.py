@@ -385,3 +385,16 @@ def test_reading_a_world_again_costs_nothing(scene):
     for _ in range(10):
         worlds.read_light(depsgraph)
     assert time.perf_counter() - start < 0.5 * slowness()
+
+
+def test_a_wide_image_is_read_beside_blender(scene):
+    wide = bpy.data.images.new("Wide", 2048, 1024, float_buffer=True)
+    pixels = np.random.default_rng(0).random((1024, 2048, 4), np.float32)
+    wide.pixels.foreach_set(pixels.ravel())
+    stage.set_environment(scene.world)["TexEnvironment"].image = wide
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    first = worlds.read_light(depsgraph)
+    assert isinstance(first, worlds.ImageReading) and first.wait(60) and first.succeeded
+    light = worlds.read_light(depsgraph)
+    assert isinstance(light, worlds.WorldLight)
+    assert np.allclose((light.backdrop or light.environment).map, pixels[::-1, :, :3], atol=1e-6)

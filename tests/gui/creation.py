@@ -131,6 +131,8 @@ def steps():
 
     in_viewport(near.import_asset, "INVOKE_DEFAULT")
     yield from choose_file("block.near")
+    yield from stepper.until(lambda: "Block" in bpy.data.objects, 20)
+    yield 0.5
     events["imported"] = names()
     in_viewport(bpy.ops.ed.undo)
     events["import_undone"] = names()

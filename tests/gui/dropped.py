@@ -44,21 +44,16 @@ def steps():
     events["asset_taken"] = yield from drop(OUT / "ball.near")
     yield from stepper.until(list_assets, 20)
     hand.screenshot(OUT / "asset.png")
-    events["asset"] = list_assets()
+    events["asset"], events["place"] = list_assets(), [round(value, 3) for value in bpy.context.object.location]
     events["photo_taken"] = yield from drop(PHOTO)
     yield 1.0
     hand.screenshot(OUT / "photo.png")
-    yield from stepper.until(lambda: jobs.get_current() is not None, 5)
-    events["creating"] = jobs.get_current() is not None
-    if not events["creating"]:  # a menu asks what to make of it
-        subprocess.run(["xdotool", "key", "Return"], check=True)
-        yield from stepper.until(lambda: jobs.get_current() is not None, 5)
-    events["creating_after_all"] = jobs.get_current() is not None
-    yield from stepper.until(lambda: jobs.get_current() is None, 200)
-    events["made"], events["objects"] = list_assets(), sorted(f"{ob.name} {ob.type}" for ob in bpy.data.objects)
-    events["place"] = [round(v, 3) for v in bpy.context.object.location] if bpy.context.object else None
-    yield 1.0
-    hand.screenshot(OUT / "made.png")
+    subprocess.run(["xdotool", "key", "Return"], check=True)  # Blender asks whether it shall be a reference, or this
+    yield from stepper.until(lambda: jobs.get_current() is not None, 10)
+    events["creating"] = jobs.get_current().name if jobs.get_current() else ""
+    if jobs.get_current():
+        jobs.get_current().job.cancel()
+    yield from stepper.until(lambda: jobs.get_current() is None, 20)
 
 
 bpy.context.preferences.view.show_splash = False

@@ -30,6 +30,6 @@ def test_a_ball_is_round_and_shows_its_front(with_surfels):
     red = picture[..., 0].astype(int) - picture[..., 1]
     assert red[64, 64] > 100 and red[64, 106] < 0, "the front is on the left, the back comes in on the right"
     assert not picture[0].any()
-    turntable = thumbnail.draw_turntable(asset.NeuralAsset(coords, material[first], slat, surfels))
-    front, *_, back = np.split(turntable, 4, 1)
+    front, *_, back = (thumbnail.draw(asset.NeuralAsset(coords, material[first], slat, surfels), azimuth,
+                                      thumbnail.ELEVATION) for azimuth in thumbnail.TURNTABLE)
     assert front[64, 64, 0] > front[64, 64, 1] and back[64, 64, 0] < back[64, 64, 1]

@@ -1,0 +1,17 @@
+"""Files dropped on the viewport as a file manager drops them, by XDND."""
+
+import pytest
+
+from tests.gui.ball import save_ball
+
+SCRIPT = "dropped"
+prepare = save_ball
+pytestmark = [pytest.mark.gui, pytest.mark.slow]
+
+
+def test_an_asset_lands_where_it_is_dropped(events):
+    assert events["asset_taken"] == 0 and events["asset"] == ["Ball"] and events["place"][2] > 0
+
+
+def test_a_photo_begins_to_be_an_asset(events):
+    assert events["photo_taken"] == 0 and events["creating"] == "coffee"
