@@ -9,10 +9,8 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import bpy
-from mathutils import Matrix
 
 OUT = Path(sys.argv[sys.argv.index("--") + 1])
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,66 +110,6 @@ def measured(name: str, act, times: int = 5):
         yield from changed("last_change", act)
         events[name].append({"at_once": round(_drawn[drawn] - start, 3), "new": events.pop("last_change"),
                              "worker": round(_answers[answers], 3), "pause": events["gaps"].pop("last_change")})
-
-
-class Pump:
-    """A viewport of its own that is never drawn into the window: what is ours of a picture, without the window's own
-    drawing, which a machine without a graphics card does slowly."""
-
-    SIDE = 512  # pixels of drafts
-
-    def __init__(self) -> None:
-        own = area("VIEW_3D").spaces[0]
-        side = round(self.SIDE * 100 / bpy.context.scene.near.viewport_scale)
-        eye, self.turn = own.region_3d, 0.0
-        self.window = SimpleNamespace(window_matrix=eye.window_matrix.copy(), view_matrix=eye.view_matrix.copy(),
-                                      view_perspective="PERSP")
-        self.context = SimpleNamespace(region=SimpleNamespace(width=side, height=side), region_data=self.window,
-                                       space_data=own)
-        self.picture, self.start = viewport.ViewportPicture(), eye.view_matrix.copy()
-        viewport._views.discard(self.picture)
-        self.picture.update(bpy.context.view_layer.depsgraph, own)
-
-    def orbit(self) -> None:
-        self.turn += 0.1
-        self.window.view_matrix = self.start @ Matrix.Rotation(self.turn, 4, "Z")
-
-    def turn_world(self) -> None:
-        turn_world()
-        bpy.context.view_layer.update()
-        self.picture.update(bpy.context.view_layer.depsgraph, self.context.space_data)
-
-    def count(self, change, seconds: float) -> float:
-        """Pictures a second, while change() goes on before each look, as often as Blender's timers look."""
-        shown, pictures, start = None, 0, time.monotonic()
-        while time.monotonic() < start + seconds:
-            change()
-            self.picture._follow(self.context, bpy.context.view_layer.depsgraph)
-            pictures += self.picture._shown != shown
-            shown = self.picture._shown
-            while not (self.picture._job is None or self.picture._job.done):
-                time.sleep(viewport.LOOK_EVERY)
-        return round(pictures / (time.monotonic() - start), 1)
-
-
-def pump(creating: bool = False):
-    """Notes the rates that drafts come at."""
-    pumped, kind = Pump(), "beside a creation" if creating else "alone"
-    pumped.count(pumped.orbit, 2.0)  # finds its pace
-    events.setdefault("rates", {})[f"orbit, {kind}"] = pumped.count(pumped.orbit, 4.0)
-    yield 0.1
-    pumped.count(pumped.turn_world, 2.0)
-    events["rates"][f"World, {kind}"] = pumped.count(pumped.turn_world, 4.0)
-    yield 0.1
-
-
-def pump_beside_a_creation():
-    job = client.create_from_image([str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")], name="Coffee")
-    yield from stepper.until(lambda: job.fraction > 0.1, 60)
-    yield from pump(creating=True)
-    events["still_creating"] = not job.done
-    job.cancel()
-    yield from stepper.until(lambda: job.done, 10)
 
 
 def without_worker():
@@ -304,8 +242,6 @@ def steps():
     yield from measured("turned_world", turn_world)
     yield from measured("moved_asset", move_asset)
     screenshot("2_turned")
-    yield from pump()
-    yield from pump_beside_a_creation()
     yield from without_worker()
     yield from changed("local_view", enter_local_view, full=True)
     screenshot("2_local")
