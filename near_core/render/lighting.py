@@ -70,7 +70,8 @@ class InstanceLights:
                  ) -> None:
         self._model, self._assets, self._transport, self._config = model, assets, config, lamps
         self._lights: RecentResults[PreparedLight] = RecentResults(512 * MEGABYTE, lambda light: count_bytes(
-            light, light.near and light.near.whole.far))  # which is the backdrop's
+            light, light.near and light.near.whole.far), beside=0)  # which is the backdrop's
+        self._shown: set[Hashable] = set()  # keys of the lights of a picture
         self._backdrops: RecentResults[near.Backdrop] = RecentResults(128 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
@@ -99,8 +100,15 @@ class InstanceLights:
             self._around = around
         return self._around
 
+    def begin(self) -> None:
+        """Keeps the lights of the last picture while another one is drawn: else two large maps, or a map and many
+        probes, would be prepared anew for each."""
+        self._lights.hold(self._shown)
+        self._shown = set()
+
     def prepare(self, environment: Environment) -> PreparedLight:
         """An environment made ready."""
+        self._shown.add(environment.hash)
         return self._lights.get_or(environment.hash, lambda: self._tokenize(
             transport.prepare_light(environment, self._transport))).turn(environment)
 
@@ -215,7 +223,9 @@ class InstanceLights:
         def prepare() -> PreparedLight:
             behind = self._backdrops.get_or((*kept, columns), lambda: near.prepare_backdrop(world, columns))
             return self._tokenize(transport.prepare_probe(probe, world, far, self._transport, behind))
-        return self._lights.get_or((*kept, probe.hash, tuple(lamp.key for lamp in far)), prepare)
+        key = (*kept, probe.hash, tuple(lamp.key for lamp in far))
+        self._shown.add(key)
+        return self._lights.get_or(key, prepare)
 
 
 def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from near_core.light import transport
 from near_core.render.renderer import Renderer
 from near_core.scene import AssetLook, Environment, Instance, Lamp, Settings
 from near_core.scene import environment as environments
+from near_core.scene.probe import make_empty
 from tests.render.test_renderer import ball, look
 
 LAMP = Lamp("point", np.diag([1.0, 1, 1, 1]) + np.eye(4, k=3) * 3, np.full(3, 50.0))
@@ -23,11 +25,23 @@ def test_nothing_is_kept_of_an_asset_that_is_forgotten(grey):
     renderer, made = Renderer(), replace(ball(0.3), skin=None)
     renderer.render([Instance(made, np.eye(4), look=AssetLook(tint=(1, 0, 0)))], look(), grey, PLAIN, lamps=[LAMP])
     caches = [cache for part in (renderer, renderer._assets, renderer._lights) for cache in vars(part).values()
-              if hasattr(cache, "discard")]
+              if hasattr(cache, "_results")]
     count = lambda: sum(made.hash in repr(key) for cache in caches for key in cache._results)
     assert count() >= 6
     renderer.forget(made.hash)
     assert count() == 0
+
+
+def test_the_lights_of_a_picture_stay_whatever_they_take(grey, monkeypatch):
+    renderer, made, prepared = Renderer(), replace(ball(0.3), skin=None), []
+    renderer._lights._lights._capacity = 0
+    instances = [Instance(made, np.eye(4), probe=make_empty(np.float64([x, 0, 0]), 4)) for x in (0, 1)]
+    prepare = transport.prepare_light
+    monkeypatch.setattr(transport, "prepare_light", lambda *given: prepared.append(given) or prepare(*given))
+    for _ in range(3):
+        prepared.clear()
+        renderer.render(instances, look(), grey, PLAIN)
+    assert not prepared
 
 
 def test_a_faded_asset_shines_under_lamps_as_it_would(grey):
