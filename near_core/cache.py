@@ -115,7 +115,11 @@ def count_bytes(result: Any, *others: Any) -> int:
 
 
 def _find_arrays(result: Any) -> dict[int, np.ndarray]:
-    if isinstance(result, np.ndarray):
-        return {id(result): result}
-    parts = result if isinstance(result, (tuple, list)) else getattr(result, "__dict__", {}).values()
-    return {key: array for part in parts for key, array in _find_arrays(part).items()}
+    found, left = {}, [result]
+    while left:
+        part = left.pop()
+        if isinstance(part, np.ndarray):
+            found[id(part)] = part
+        else:
+            left.extend(part if isinstance(part, (tuple, list)) else getattr(part, "__dict__", {}).values())
+    return found
