@@ -191,14 +191,13 @@ class Renderer:
         if item.intrinsics is None or settings.shading != "auto":
             return shaded.terms[:, Term.SKY] + shaded.terms[:, Term.BOUNCED] + shaded.terms[:, Term.SPECULAR]
         inputs = terms.gather_decoder_inputs(shaded, light, item.rotation)
-        h = item.intrinsics.h[item.intrinsics.voxel[shaded.index]]
-        return light.mean * self.model.run("lad", h=h, **inputs)[0]
+        return light.mean * self.model.run("lad", h=item.intrinsics.take(shaded.index), **inputs)[0]
 
     def _is_decoded(self, seen: SeenInstance, settings: Settings) -> bool:
         """Whether the lighting decoder is asked: for no draft, of which it would take a quarter for nothing that is
         seen, nor for merged surfels, of which it learned from none."""
-        asked = settings.shading == "auto" and settings.quality == "final"
-        return asked and seen.level == 0 and "lad" in self.model.graphs
+        asked = settings.shading == "auto" and settings.quality == "final" and seen.level == 0
+        return asked and "lad" in self.model.graphs
 
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
         return self.radiance(item, shaded, item.light, settings)

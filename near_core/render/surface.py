@@ -47,6 +47,10 @@ class DecodedVoxels:
     voxel: np.ndarray
     h: np.ndarray
 
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """The features of surfels at index (K,), (K, H)."""
+        return self.h[self.voxel[index]]
+
 
 def decode(asset: NeuralAsset, model: runtime.NearMini) -> DecodedVoxels | None:
     """An asset's intrinsics; None where there is no latent, or no network that reads one."""
