@@ -68,8 +68,7 @@ class _Seen:
     """Columns of Neighbourhood.seen: of surfels that are shaded for the camera, 0 for the others."""
 
     SHADED = 0  # 1
-    AMONG = slice(1, 7)  # what is reflected of the asset in the light of lamps, for F0 and F90
-    OTHER = 7
+    OTHER = 1
 
 
 def tell(lit: LitSurface) -> Told:
@@ -85,15 +84,13 @@ def tell(lit: LitSurface) -> Told:
     return Told(np.concatenate(values, 1, dtype=np.float32), np.ascontiguousarray(share))
 
 
-def gather_neighbourhood(told: Told, index: list[np.ndarray], among: Sequence[np.ndarray | None],
-                         other: list[np.ndarray]) -> Neighbourhood:
-    """index: (K,) of surfels that the camera sees, in parts, not all need be among them. among: what terms.trace_among
-    says of each part, None without lamps. other: (K, n) of each part, what the caller wants to know of them, too."""
+def gather_neighbourhood(told: Told, index: Sequence[np.ndarray] = (), other: Sequence[np.ndarray] = ()
+                         ) -> Neighbourhood:
+    """index: (K,) of surfels that the camera sees, in parts, not all need be among them. other: (K, n) of each part,
+    what the caller wants to know of them."""
     seen = np.zeros((len(told.values), _Seen.OTHER + (other[0].shape[1] if other else 0)), np.float32)
-    for rows, own, more in zip(index, among, other):
+    for rows, more in zip(index, other):
         seen[rows, _Seen.SHADED] = 1
-        if own is not None:
-            seen[rows, _Seen.AMONG] = own.reshape(-1, 6)
         seen[rows, _Seen.OTHER:] = more
     rows = np.concatenate([np.empty(0, np.intp), *index])
     return Neighbourhood(told, seen, seen[rows].mean(0) if len(rows) else np.zeros(seen.shape[1], np.float32))
@@ -142,22 +139,25 @@ def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarr
 
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
-    """What points reflect of the asset itself, for F0 and F90 (6), and how much of the lobe this hides. (K, 7) float32.
-    Where it hides more of the light than of the lobe, that is below 0.
+    """What points reflect of the asset itself, for F0 and F90 (6), how much of the lobe this hides, and under lamps the
+    former in their light (6). (K, 7 or 13) float32. Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
     for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light.
     """
     light, config, points = lit.light, lit.transport.config, met.points
-    layer = light.choose("base", lit.matrix)
+    layer, other = light.choose("base", lit.matrix), None
+    if lit.lamps is not None:
+        other = lit.transport.spread(lit.lamps.radiosity), np.empty((len(points), 2, 3), np.float32)
     opened, traced, blocked = specular.trace_specular(
         lit.transport.traced, key, np.ascontiguousarray(met.view), points.shading_normal, points.roughness,
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
         mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
-        points=(points.position, points.normal), threads=1)
+        points=(points.position, points.normal), other=other, threads=1)
     own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
-    return np.concatenate([own, blocked[:, None]], 1, dtype=np.float32)
+    among = [] if other is None else [other[1].reshape(-1, 6)]
+    return np.concatenate([own, blocked[:, None], *among], 1, dtype=np.float32)
 
 
 def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
@@ -165,7 +165,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what the caller
     added to the neighbourhood, (K, n), zeros where no surfel nearby was shaded.
 
-    mirrored: (K, 7), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
+    mirrored: (K, 7 or 13), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
     """
     points, view, told = met.points, met.view, met.told
     lamps = _Light.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
@@ -180,7 +180,8 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
                     told[:, _Light.VISIBILITY])
     by_lamps = None
     if lit.lamps is not None:
-        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, lamps:]))
+        among = mirrored[:, 7:].reshape(-1, 2, 3)
+        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, lamps:], among))
     return shaded, by_lamps, met.seen[:, _Seen.OTHER:]
 
 
@@ -252,15 +253,15 @@ def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np
     return opened, glare
 
 
-def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray
+                    ) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
-    arrives, (K, 2, 2, 3). arrives: (K, L) of each."""
+    arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light."""
     points, view = met.points, met.view
     if lit.skin is not None:
         arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
                                     lit.around)
     (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
                                                         lit.transport.config.spot_roughness)
-    among = met.seen[:, _Seen.AMONG].reshape(-1, 2, 3)  # what is reflected of the asset in their light
     return (np.stack([opened, direct, met.told[:, _Light.LAMPS_BOUNCED]], 1),
             np.stack([mirrored[0], mirrored[1] + among], 1))

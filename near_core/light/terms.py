@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._kernels import ggx, lamps, specular
+from .._kernels import lamps, specular
 from ..asset import Surfels
 from ..directions import fibonacci_sphere
 from ..models.mini.layout import SURFEL, TOKENS, SurfelColumn, Term
@@ -85,17 +85,6 @@ def shade_lamps(prepared: Transport, shining: LampLight, matrix: np.ndarray, rot
                                np.stack([opened, traced + shaded.among], 1))
 
 
-def trace_among(prepared: Transport, shining: LampLight, index: np.ndarray, view: np.ndarray, rays: int,
-                threads: int = 1) -> np.ndarray:
-    """What surfels reflect of the asset itself in the light of lamps, (K, 2, 3) for F0 and F90. index, view: as shade
-    takes them."""
-    surfels = prepared.surfels
-    return specular.trace_specular(
-        prepared.traced, prepared.find_origins(index), view, surfels.shading_normal.take(index, 0),
-        surfels.roughness.take(index), prepared.spread(shining.radiosity), _DARK, np.eye(3, dtype=np.float32),
-        rays=rays, threads=threads)[1]
-
-
 def mirror_spots(light: PreparedLight, asset_to_map: np.ndarray, surfels: Surfels, view: np.ndarray,
                  arrives: np.ndarray, config: TransportConfig) -> tuple[np.ndarray, np.ndarray]:
     """What surfels mirror of a map's spots, all of them and as far as they arrive (K, P): (K, 2, 3) for F0 and F90."""
@@ -112,9 +101,6 @@ def take_part(terms: np.ndarray, shading: str) -> np.ndarray:
     left = terms.copy()
     left[:, others] = 0
     return left
-
-
-_DARK = ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
 
 
 def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:

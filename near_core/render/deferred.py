@@ -32,11 +32,11 @@ Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send 
 
 @dataclass(frozen=True, eq=False)
 class SkinnedInstance:
-    """An instance with a skin. surfels: (K,) rows of some that the camera sees; to_camera: (K, 3) float32 unit, world.
-    radiance: how the surfels shine by the settings; without a decoder, points do, too. decoded: whether there is one.
-    tell: what its surfels tell of the light.
-    look: of the instance; number: its own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of
-    its identity among the features, None without."""
+    """An instance with a skin. surfels: (K,) rows of some that the camera sees, which the decoder is asked about;
+    to_camera: (K, 3) float32 unit, world. radiance: how the surfels shine by the settings; without a decoder, points
+    do, too. decoded: whether there is one. tell: what its surfels tell of the light. look: of the instance; number: its
+    own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of its identity among the features,
+    None without."""
 
     skin: PreparedSkin
     lit: LitSurface
@@ -55,19 +55,15 @@ class SkinnedInstance:
         return replace(settings, shading="transport") if self.decoded else settings
 
     def shade(self, rows: np.ndarray, settings: Settings, rays: int
-              ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        """Some of its surfels, as points.gather_neighbourhood takes them: which these are, what they reflect of the
-        asset in the light of lamps, and by how much the decoder changes their light (K, 3). rays: specular ones per
-        surfel."""
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """Some of its surfels, as points.gather_neighbourhood takes them: which these are, and by how much the decoder
+        changes their light (K, 3). rays: specular ones per surfel."""
         lit, index = self.lit, self.surfels[rows]
         view = np.ascontiguousarray(self.to_camera[rows] @ lit.rotation.astype(np.float32))
-        if not self.decoded:
-            among = None if lit.lamps is None else terms.trace_among(lit.transport, lit.lamps, index, view, rays)
-            return index, among, np.ones((len(index), 3), np.float32)
         shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, index, view, rays, lit.matrix,
-                             threads=1, shining=lit.lamps)
+                             threads=1)
         plain, least = self.radiance(shaded, self.without_decoder(settings)), np.float32(0.02 * lit.light.mean)
-        return index, shaded.among, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
+        return index, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
 
 def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> float:
@@ -146,7 +142,9 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
         shaded, by_lamps, change = points.shade_points(lit, met, mirrored)
         shaded, surfels = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading)), met.points
-        radiance = instance.radiance(shaded, undecoded) * np.where(change > 0, change, 1) * strength
+        radiance = instance.radiance(shaded, undecoded) * strength
+        if change.shape[1]:
+            radiance = radiance * np.where(change > 0, change, 1)
         if by_lamps is not None:
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
@@ -166,10 +164,11 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
 
 def _shade_some(instances: Sequence[SkinnedInstance], settings: Settings, rays: int, progress: Progress
                 ) -> list[Neighbourhood]:
-    """Of each instance the surfels that the points of its skin lie between, some of them shaded, with what the decoder
-    changes. Those of many instances keep all threads busy."""
-    parts = [(number, rows) for number, instance in enumerate(instances)
-             for rows in np.array_split(np.arange(len(instance.surfels)), -(-len(instance.surfels) // AT_ONCE) or 1)]
+    """Of each instance the surfels that the points of its skin lie between, with what the decoder changes of some of
+    them. Those of many instances keep all threads busy."""
+    counts = [len(instance.surfels) if instance.decoded else 0 for instance in instances]
+    parts = [(number, rows) for number, count in enumerate(counts) if count
+             for rows in np.array_split(np.arange(count), -(-count // AT_ONCE))]
     made = parallel_map(lambda each: instances[each[0]].shade(each[1], settings, rays), parts, settings.threads,
                         "Shading", progress)
 

@@ -28,7 +28,7 @@ TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,), what finds where they touch the skin -> MetPoints, (K, 7). shade: what they look like: these, the latter
+    each (K,), what finds where they touch the skin -> MetPoints, (K, n). shade: what they look like: these, the latter
     without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
     frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
     seen of it; its inside is not seen through it."""
@@ -176,7 +176,7 @@ class _Piece:
         return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen))
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
-        """What its points mirror of the asset, (K, 7), without the noise of their few rays."""
+        """What its points mirror of the asset, as PlacedSkin.meet, without the noise of their few rays."""
         if not mirrored.any():
             return mirrored
         camera, join = self.strip.camera, lambda name: np.concatenate([getattr(each.points, name) for each in met])

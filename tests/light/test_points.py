@@ -32,10 +32,7 @@ def shade_both(lit):
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, threads=1,
                          shining=lit.lamps)
     other = np.tile(np.float32([[1, 2]]), (len(index), 1))
-    if lit.lamps is not None:
-        alone = terms.trace_among(lit.transport, lit.lamps, index, view, 64)
-        np.testing.assert_allclose(shaded.among, alone, rtol=1e-4, atol=1e-6)
-    around = points.gather_neighbourhood(points.tell(lit), [index], [shaded.among], [other])
+    around = points.gather_neighbourhood(points.tell(lit), [index], [other])
     met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
                       lambda: touch(shaded.surfels))
     return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
@@ -67,7 +64,7 @@ def test_points_mirror_no_light_through_a_wall():
     view = np.broadcast_to(np.float32([-0.8, 0, 0.6]), (len(near), 3)).copy()
     shaded = terms.shade(prepared, lit.illumination, light, np.eye(3), near, view, 64, threads=1)
     seen = shaded.surfels
-    around = points.gather_neighbourhood(points.tell(lit), [near], [None], [np.empty((len(near), 0), np.float32)])
+    around = points.gather_neighbourhood(points.tell(lit))
     met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), lambda: touch(seen))
     made = points.shade_points(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
     sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
@@ -77,7 +74,7 @@ def test_points_mirror_no_light_through_a_wall():
 def test_points_far_from_all_shaded_surfels_are_told_what_these_say_in_the_mean():
     lit, index = lit_floor(), np.array([0, 1])
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (576, 3)).copy()
-    around = points.gather_neighbourhood(points.tell(lit), [index], [None], [np.float32([[1, 2], [3, 2]])])
+    around = points.gather_neighbourhood(points.tell(lit), [index], [np.float32([[1, 2], [3, 2]])])
     seen = lit.transport.surfels.take(np.arange(576))
     met = points.meet(lit, around, seen, view, np.zeros(576, np.float32), lambda: touch(seen))
     change = points.shade_points(lit, met, np.zeros((576, 7), np.float32))[2]
@@ -103,7 +100,7 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     index = np.arange(576)
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
-    around = points.gather_neighbourhood(points.tell(lit), [], [], [])
+    around = points.gather_neighbourhood(points.tell(lit))
     met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
                       lambda: touch(shaded.surfels))
     bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
