@@ -140,10 +140,20 @@ def export(out: Path = GRAPHS, weights: Path = WEIGHTS) -> list[Path]:
         program = torch.onnx.export(module(name, weights), tuple(example.values()), dynamo=True,
                                     input_names=list(example), output_names=list(graph.outputs),
                                     dynamic_shapes=tuple(shapes.values()), verbose=False)
-        proto = halve(program.model_proto)
-        onnx.save(proto, path)
+        onnx.save(strip(halve(program.model_proto)), path)
     about.write_text(json.dumps(described))
     return paths
+
+
+def strip(model):
+    """The model without what the exporter notes of where each node came from, the folders of this machine among it: the
+    same weights give the same bytes everywhere."""
+    parts = [model, model.graph, *model.functions, *model.graph.node, *model.graph.initializer, *model.graph.input,
+             *model.graph.output, *(node for function in model.functions for node in function.node)]
+    for part in parts:
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return model
 
 
 def halve(model):

@@ -1,5 +1,7 @@
 """near-mini: its own convolution, and the same numbers from torch and from the exported graphs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,13 @@ def test_export_is_skipped_where_it_is_done_and_renewed_with_the_weights(exporte
     graphs.export(exported / "onnx", exported)
     assert (exported / "onnx/iad.onnx").stat().st_mtime_ns == before
     assert runtime.NearMini(exported / "onnx").digest == graphs.digest(exported)
+
+
+def test_graphs_tell_nothing_of_the_machine_that_exported_them(exported):
+    """Neither its folders nor its code's lines: the same weights give the same bytes everywhere."""
+    for path in (exported / "onnx").glob("*.onnx"):
+        data = path.read_bytes()
+        assert b".py" not in data and str(Path.cwd()).encode() not in data, path.name
 
 
 def test_the_trained_model_is_whole():
