@@ -193,8 +193,8 @@ def strike(worker, ball, kind: str, longest: float, truth, rng: random.Random) -
         os.kill(pid, signal.SIGKILL)
     assert np.array_equal(take(job.result()), truth)
     assert "crashed" in job.warning or job.crashes == 0
-    again, take = ask(worker, ball, kind)
-    assert np.array_equal(take(again.result()), truth) and again.warning == ""
+    again, take = ask(worker, ball, kind)  # which may meet the end of a process that had answered before it was hit
+    assert np.array_equal(take(again.result()), truth)
     return job.crashes > 0
 
 
