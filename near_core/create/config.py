@@ -72,13 +72,14 @@ class ReconstructionConfig:
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean
+    normal_smoothing: int = 16  # times that normals of several photos' shape are averaged: steps of hulls show in them
     hidden_smoothing: tuple[float, ...] = (1.0, -1.05) * 12  # further steps where no photo shows it: "each step"
     fade_cells: int = 3  # cells of 128^3 from what a photo shows to where hidden_smoothing is whole
     flow_steps: int = 4  # from noise to what a hidden voxel may be like, with a seed other than 0
     photo_material_weight: float = 0.85  # share of the photo in a hidden material: "what is the latent worth"
     grazing_cosine: float = 0.05  # of the angle between view and surface; what is seen more obliquely is not painted
     grazing_fade: float = 0.2  # further on the cosine, the photo's own pixels count in full
-    normal_blend: float = 0.5  # share of the photo's normals in the shading normals of a shape that was found in it
+    normal_blend: float = 0.5  # share of the one photo's normals in the shading normals of a shape found in it
     normal_error_rms: float = 0.4  # sine of the angle by which such normals are off: "each leg of intrinsics"
     edge_fade: float = 1.5  # cells of 128^3 inside a photo's outline from which it counts in full
     best_view_power: float = 4.0  # of a photo's weight over the best one's; the higher, the less photos mix
@@ -94,6 +95,8 @@ class FusionConfig:
 
     unbounded_share: float = 0.005  # of a photo's object pixels that a side of the box around all may leave unfilled
     bounding_logits: float = 0.5  # less likely than the likeliest behind a pixel, and it still says where the box ends
+    bounds_margin: float = 4.0  # cells of 128^3 beyond that box, but for its bottom, where nothing is left
+    bounds_slope: float = 0.5  # by how much the solid is less deep a cell beyond the box, in cells
     align_bias: float = 1.0  # logits added to the solid that the photos' fronts are aligned to
     front_weight: float = 1.0  # logits per cell of 128^3 before the front of a photo
     thick_radius: int = 4  # cells of 64^3 from inside to outside of the hull where fronts count in full

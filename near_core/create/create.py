@@ -211,10 +211,9 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     else:
         shape = extract_surface(carve_solid(model, views[0], part(progress, 0.0, 0.25), config), views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
-    surfels = made.surfels
-    for view in reversed(views):  # the first photo has the last word
-        surfels = blend_normals(surfels, view, config.normal_blend)
-    return replace(made, surfels=surfels)
+    if len(views) > 1:  # a shape of several photos knows its normals better than each
+        return made
+    return replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
 
 
 def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,

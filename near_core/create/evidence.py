@@ -12,7 +12,7 @@ from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from .config import FusionConfig, ReconstructionConfig
-from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds
+from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds, measure_within
 from .revolution import turn_outlines
 from .shape import align_front, drop_debris, measure_thickness, predict_solid
 from .thickness import TURNED, doubt_depth, inflate_outline
@@ -32,19 +32,33 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     hull = _carve(silhouettes, SURFEL_RESOLUTION, config)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
     low, high = bound_object(views, logits, hull, fusion)
-    hull = cut_to_bounds(hull, low, high)
+    widest = _widen_bounds(low, high, fusion)
+    hull = cut_to_bounds(hull, *widest)
     solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
-    solid = _balance(solid, config)
+    solid = _balance(doubt_beyond(solid, low, high, fusion), config)
     if config.thickness == "thin":
         solid = flatten_solid(views, solid, config)
     if config.thickness in TURNED:
         solid = turn_outlines(views, np.minimum(hull, solid), config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
-        hull = cut_to_bounds(_carve(silhouettes, resolution, config), low, high)
+        hull = cut_to_bounds(_carve(silhouettes, resolution, config), *widest)
     progress("Shape", 0.9)
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
-    return extract_mesh(deep, config.smoothing)
+    return extract_mesh(deep, config.smoothing, config.normal_smoothing)
+
+
+def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> np.ndarray:
+    """A field (128, 128, 128) that is the less deep the farther out of a box, which may be a little too small: cut off
+    there, what is round would have flat sides. low, high: its corners, (3,)."""
+    return solid + fusion.bounds_slope * np.minimum(measure_within(low, high, SURFEL_RESOLUTION), 0)
+
+
+def _widen_bounds(low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The corners (3,) of a box that is larger than another by bounds_margin, but for its bottom: things stand on what
+    is level."""
+    margin = fusion.bounds_margin * CELL
+    return low - margin * np.array([1, 1, 0]), high + margin
 
 
 def _balance(grid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..asset import CELL, RESOLUTION
+from ..directions import unit
 from ..errors import NearError
 from ..mesh import Mesh, surface_nets
 from ..mesh.surface_nets import average_around, compute_vertex_normals
@@ -136,18 +137,27 @@ def find_bounds(points: np.ndarray, pixels: Sequence[np.ndarray], shown: Sequenc
 
 def cut_to_bounds(deep: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """A field (R, R, R) in cells of 128^3, negative outside of an upright box. low, high: its corners, (3,)."""
-    centres = (np.arange(len(deep)) + 0.5) / len(deep) - 0.5
-    for axis in range(3):
-        inside = np.minimum(centres - low[axis], high[axis] - centres) / CELL
-        deep = np.minimum(deep, inside.astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)]))
-    return deep
+    return np.minimum(deep, measure_within(low, high, len(deep)))
 
 
-def extract_mesh(deep: np.ndarray, smoothing: Sequence[float]) -> Mesh:
+def measure_within(low: np.ndarray, high: np.ndarray, resolution: int) -> np.ndarray:
+    """How far resolution^3 cells of the asset's cube lie within the nearest side of an upright box, cells of 128^3,
+    negative outside: float32. low, high: its corners, (3,)."""
+    centres = (np.arange(resolution) + 0.5) / resolution - 0.5
+    sides = np.minimum(centres - low[:, None], high[:, None] - centres).astype(np.float32) / np.float32(CELL)
+    return np.minimum(np.minimum(sides[0][:, None, None], sides[1][:, None]), sides[2])
+
+
+def extract_mesh(deep: np.ndarray, smoothing: Sequence[float], normal_smoothing: int = 0) -> Mesh:
     """The mesh around what is inside a field (R, R, R), smoothed without shrinking (Taubin 1995). smoothing: steps,
-    shares of the way to the mean."""
+    shares of the way to the mean. normal_smoothing: times that its normals are averaged on top of that, which show
+    steps and creases that its place does not."""
     vertices, quads = surface_nets.extract(deep)
+    around = lambda values: average_around(values[quads].mean(1), quads, len(vertices))
     for share in smoothing:
-        vertices = vertices + share * (average_around(vertices[quads].mean(1), quads, len(vertices)) - vertices)
+        vertices = vertices + share * (around(vertices) - vertices)
+    normals = compute_vertex_normals(vertices, quads)
+    for _ in range(normal_smoothing):
+        normals = unit(around(normals))
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-    return Mesh(vertices, faces, corner_normal=compute_vertex_normals(vertices, quads)[faces])
+    return Mesh(vertices, faces, corner_normal=normals[faces])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from near_core.create.config import FusionConfig, ReconstructionConfig
-from near_core.create.evidence import bound_object, flatten_solid, resize_grid, weigh_evidence
+from near_core.create.evidence import bound_object, doubt_beyond, flatten_solid, resize_grid, weigh_evidence
 from near_core.create.view import compute_cell_centres, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -61,6 +61,16 @@ def test_what_is_flat_is_cut_off_behind_the_photos_that_show_it_flat():
     middle = flat[40:88, :, 40:88]
     assert middle[:, 14:24].all() and not middle[:, 50:].any(), "0.2 of a round body behind y = -0.4"
     assert not flat[:4, 40:].any() and flat[110, 20, 64], "edges are thinner; x is not cut"
+
+
+def test_a_box_that_is_too_small_leaves_no_flat_sides():
+    """A ball of 40 cells, and two cells of the box beyond which it is doubted."""
+    away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape(128, 128, 128) * 128
+    side = np.full(3, 38 / 128)
+    solid = doubt_beyond(np.clip(40 - away, -4, 4).astype(np.float32), -side, side, FusionConfig())
+    reach = (solid[:, 63] > 0).sum(0)[24:104]
+    assert 77 < reach.max() < 80  # of 80, and the box would leave 76
+    assert (reach == reach.max()).sum() < 22  # of the box it would be 26
 
 
 def test_a_ball_seen_from_near_is_bound_by_its_own_width():

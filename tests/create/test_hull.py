@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.create.hull import Silhouette, carve_hull, choose_resolution, extract_mesh
+from near_core.create.hull import Silhouette, carve_hull, choose_resolution, extract_mesh, measure_within
 from near_core.create.photo import prepare
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
@@ -54,3 +54,20 @@ def test_what_a_photo_cuts_off_counts_as_unknown():
     made = extract_mesh(carve_hull(silhouettes, 128), ())
     assert made.vertices[:, 0].max() == pytest.approx(0.2, abs=0.01)
     assert made.vertices[:, 0].min() == pytest.approx(-0.2, abs=0.01)
+
+
+def test_how_far_cells_lie_within_a_box():
+    within = measure_within(np.array([-0.25, -0.5, -0.5]), np.array([0.25, 0.5, 0.125]), 64)
+    assert within[32, 32, 39] == 1 and within[32, 32, 40] == -1 and within[20, 32, 32] == pytest.approx(9)
+    assert within[10, 32, 63] == -47
+
+
+def test_averaged_normals_do_not_show_steps():
+    """A slope of half cells' steps."""
+    x = np.arange(128) / 8
+    deep = np.broadcast_to((64.3 + np.floor(x)[:, None] - np.arange(128)).astype(np.float32)[:, None], (128,) * 3)
+    upward = lambda made: made.corner_normal[(made.corner_normal[..., 2] > 0.5)
+                                             & (np.abs(made.vertices[made.faces][..., :2]) < 0.3).all(-1)]
+    rough, smooth = upward(extract_mesh(deep, ())), upward(extract_mesh(deep, (), 16))
+    assert smooth.std(0)[0] < 0.3 * rough.std(0)[0]
+    np.testing.assert_allclose(smooth.mean(0), [-0.124, 0, 0.99], atol=0.03)
