@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,8 +53,9 @@ class Holes:
     def close(self) -> None:
         """Takes the holes away."""
         for ob in self._objects:
-            cycles_motion.stop(ob)
-            bpy.data.objects.remove(ob)
+            with contextlib.suppress(ReferenceError):  # beside particle systems Blender may have freed it
+                cycles_motion.stop(ob)
+                bpy.data.objects.remove(ob)
         self._objects = []
 
     def _inflate(self, proxy: Any, size: float) -> Any:

@@ -20,6 +20,7 @@ from .cycles_looks import DressedProxies
 from .cycles_skins import Skins
 
 _DENOISING = {"denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST"}
+_TRIES = 3  # to put objects where they shall be: those held may set others free that hung on them
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
 
 
@@ -159,16 +160,15 @@ class StagedScene:
 
         look: called with what would be drawn, instead of drawing it.
         """
-        for _ in range(2):
-            drawing = Drawing(self._pose, progress, look)
+        for pose in (*[self._pose] * _TRIES, {}):  # what cannot be held is drawn where this Blender has it
+            drawing = Drawing(pose, progress, look)
             drawn = drawing.run(self.scene)
             progress("Drawing ordinary objects", 1.0)
             if not drawing.moved:
-                self.stale |= bool(drawing.missing)
-                return drawn
+                break
             for ob in (ob for ob in bpy.data.objects if ob.name_full in drawing.moved):
                 self._hold(ob, self._pose[ob.name_full])
-        self.stale = True
+        self.stale |= bool(drawing.missing) or pose is not self._pose
         return drawn
 
     def _hold(self, ob: Any, matrix: np.ndarray) -> None:

@@ -163,11 +163,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
         shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
         try:
             self.update_stats("", say("Handing the scene over"))  # holds Blender up while it is written
-            for _ in range(2):
+            for anyway in (False, True):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)
                 self._wait_for([job for job in jobs if job is not None], 0.0, 0.3)
-                if around.take_light(*jobs):
+                if around.take_light(*jobs, anyway):
                     break
                 cycles_scene.forget()
             return around

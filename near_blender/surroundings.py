@@ -68,11 +68,12 @@ class OrdinaryThings:
             if self._standing and self._standing not in _occluders else None
         return probes, occluders
 
-    def take_light(self, probes: worker_process.JobHandle | None, occluders: worker_process.JobHandle | None) -> bool:
-        """Lights every instance by the probe that stands nearest, with what ask_light asked for, done. Says whether the
-        scene over there was the one that is meant. Raises what the jobs did."""
+    def take_light(self, probes: worker_process.JobHandle | None, occluders: worker_process.JobHandle | None,
+                   anyway: bool = False) -> bool:
+        """Lights every instance by the probe that stands nearest, with what ask_light asked for, done. Says whether it
+        did: not where the scene over there was not the one that is meant, unless anyway. Raises what the jobs did."""
         answers = [job.result() for job in (probes, occluders) if job is not None]
-        if any(answer["stale"] for answer in answers):
+        if any(answer["stale"] for answer in answers) and not anyway:
             return False
         for answer in answers:
             for key, probe in zip(self._asked, answer.get("probes", ())):

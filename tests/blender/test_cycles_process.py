@@ -281,6 +281,16 @@ def test_a_pose_that_the_second_blender_cannot_reach_is_forced(scene):
     assert not answer["stale"] and columns.mean() > 20
 
 
+def test_objects_that_hang_on_each_other_are_drawn(scene):
+    cube = bpy.context.object
+    cube.location.x = 1
+    bpy.ops.mesh.primitive_cube_add(location=(0, 3, 0))
+    for one, other in ((cube, bpy.context.object), (bpy.context.object, cube)):
+        follow = one.constraints.new("COPY_LOCATION")
+        follow.target, follow.influence = other, 0.5
+    assert draw(scene)["Combined"].any()
+
+
 def test_what_is_not_there_is_stale(scene):
     state = capture()
     fields = state.fields | {"names": [*state.fields["names"][:-1], "Nobody"]}
