@@ -167,7 +167,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)
                 self._wait_for([job for job in jobs if job is not None], 0.0, 0.3)
-                if around.take_light(*jobs, anyway):
+                if around.take_light(*jobs, anyway=anyway):
                     break
                 cycles_scene.forget()
             return around

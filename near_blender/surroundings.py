@@ -69,7 +69,7 @@ class OrdinaryThings:
         return probes, occluders
 
     def take_light(self, probes: worker_process.JobHandle | None, occluders: worker_process.JobHandle | None,
-                   anyway: bool = False) -> bool:
+                   *, anyway: bool = False) -> bool:
         """Lights every instance by the probe that stands nearest, with what ask_light asked for, done. Says whether it
         did: not where the scene over there was not the one that is meant, unless anyway. Raises what the jobs did."""
         answers = [job.result() for job in (probes, occluders) if job is not None]
