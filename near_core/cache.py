@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Set
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -30,6 +30,11 @@ class RecentResults(Generic[Result]):
         self._sizes: dict[Hashable, float] = {}
         self._total = 0.0
         self._held: frozenset[Hashable] = frozenset()
+        self._used: set[Hashable] | None = None  # since begin()
+        self._kept: set[Hashable] = set()  # these, and what is held, once begin() was called; and what they measure
+        self._kept_size = 0.0
+        self._page: Hashable = None
+        self._pages: dict[Hashable, frozenset[Hashable]] = {}  # what the last picture of each kind asked for
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -47,6 +52,7 @@ class RecentResults(Generic[Result]):
         """The result of a key, which counts as used now. Raises KeyError where it is not kept."""
         with self._lock:
             self._results.move_to_end(key)
+            self._note(key)
             return self._results[key]
 
     def get_or(self, key: Hashable, make: Callable[[], Result]) -> Result:
@@ -74,34 +80,61 @@ class RecentResults(Generic[Result]):
                 self._results.move_to_end(key)
             self._shrink()
 
+    def begin(self, kind: Hashable = None) -> None:
+        """Begins a picture of some kind. What the last one of each kind asked for is kept, if it asked for anything,
+        and what this one asks for; the capacity is what anything older has beside that."""
+        with self._lock:
+            if self._used:
+                self._pages[self._page] = frozenset(self._used)
+            self._held, self._used, self._page = frozenset().union(*self._pages.values()), set(), kind
+            self._kept, self._kept_size = set(self._held), sum(self._sizes.get(key, 0) for key in self._held)
+            self._shrink()
+
     def discard(self, chosen: Callable[[Any], bool]) -> None:
         """Drops the results of chosen keys."""
         with self._lock:
             for key in filter(chosen, list(self._results)):
                 del self._results[key]
-                self._total -= self._sizes.pop(key)
+                size = self._sizes.pop(key)
+                self._total -= size
+                self._kept_size -= size * (key in self._kept)
 
     def clear(self) -> None:
         """Drops everything."""
         with self._lock:
             self._results.clear()
             self._sizes.clear()
-            self._total = 0.0
+            self._total = self._kept_size = 0.0
+
+    def _note(self, key: Hashable) -> None:
+        if self._used is None:
+            return
+        self._used.add(key)
+        if key not in self._kept:
+            self._kept.add(key)
+            self._kept_size += self._sizes.get(key, 0)
 
     def _keep(self, key: Hashable, result: Result) -> None:
+        self._note(key)
         self._results[key] = result
         self._results.move_to_end(key)
         size = self._measure(result)
-        self._total += size - self._sizes.get(key, 0)
+        more = size - self._sizes.get(key, 0)
+        self._total += more
+        self._kept_size += more * (key in self._kept)
         self._sizes[key] = size
         self._shrink()
 
     def _shrink(self) -> None:
-        room = max(self._capacity, (1 + self._beside) * sum(self._sizes.get(key, 0) for key in self._held))
+        if self._used is None:
+            kept: Set[Hashable] = self._held
+            room = max(self._capacity, (1 + self._beside) * sum(self._sizes.get(key, 0) for key in kept))
+        else:
+            kept, room = self._kept, self._capacity + self._kept_size
         while self._total > room:
             # of what may go, the newest stays
-            dropped = next((key for key in list(self._results)[:-1] if key not in self._held), None)
-            if dropped is None:
+            dropped = next((key for key in self._results if key not in kept), None)
+            if dropped is None or dropped == next(reversed(self._results)):
                 return
             del self._results[dropped]
             self._total -= self._sizes.pop(dropped)

@@ -106,3 +106,20 @@ def test_chosen_results_can_be_dropped():
     assert [key in kept for key in (("a", 0), ("b", 0), ("c", 0))] == [False, True, False]
     kept.put("long", "five!")
     assert "long" in kept and ("b", 0) not in kept, "what is left counts as before"
+
+
+def test_what_the_last_picture_asked_for_stays_beside_a_little_that_is_older():
+    cache = RecentResults(2)
+    for first in range(0, 40, 4):
+        cache.begin()
+        for key in range(first, first + 4):
+            cache.get_or(key, lambda key=key: key)
+    assert all(key in cache for key in range(32, 40)) and len(cache) == 10, "two pictures, and two older ones"
+    cache.begin()
+    cache.begin()
+    assert all(key in cache for key in range(36, 40)), "a picture that asks for nothing forgets nothing"
+    for first in (50, 60, 70, 80):
+        cache.begin("draft")
+        for key in range(first, first + 4):
+            cache.get_or(key, lambda key=key: key)
+    assert all(key in cache for key in (*range(36, 40), *range(70, 74), *range(80, 84))), "of another kind, too"

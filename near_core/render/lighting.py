@@ -24,7 +24,7 @@ from ..scene import Environment, Instance, Lamp, Occluders, Probe
 from ..scene.probe import make_empty
 from . import neighbours
 from .neighbours import Neighbour
-from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
+from .preparation import MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
 
@@ -76,24 +76,28 @@ class InstanceLights:
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(64)
         self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)
-        self._illuminations: RecentResults[Illumination] = RecentResults(384 * MEGABYTE, count_bytes)
-        self._reaches: RecentResults[LampReach] = RecentResults(128 * MEGABYTE, count_bytes)
-        self._lamplights: RecentResults[LampLight | None] = RecentResults(256 * MEGABYTE, count_bytes)
+        self._illuminations: RecentResults[Illumination] = RecentResults(OLDER, count_bytes)
+        self._reaches: RecentResults[LampReach] = RecentResults(OLDER, count_bytes)
+        self._lamplights: RecentResults[LampLight | None] = RecentResults(OLDER, count_bytes)
+        # what is kept for each pose: of the last picture, this one, and a little that is older
+        self.posed: list[RecentResults] = [self._illuminations, self._reaches, self._lamplights]
         self._around: Lighting | None = None  # of the last picture
         self._shone: RecentResults[AssetInLight] = RecentResults(math.inf)  # in this one and in the one before
         self._shone_before = self._shone
 
     def forget(self, asset: str) -> None:
         """Drops what is kept of the asset with this hash."""
-        for kept in (self._illuminations, self._reaches, self._lamplights):
+        for kept in self.posed:
             kept.discard(lambda key: key[0] == asset)
         self._around = None
         self._shone.clear()
         self._shone_before.clear()
 
-    def surround(self, around: Lighting) -> Lighting:
+    def surround(self, around: Lighting, quality: str) -> Lighting:
         """What the instances of a picture stand in, as shine takes it: what those of the last one stood in where it is
         equal, as these are known then."""
+        for kept in self.posed:
+            kept.begin(quality)
         self._shone_before, self._shone = self._shone, RecentResults(math.inf)
         if self._around is None or self._around.key != around.key:
             self._shone_before.clear()

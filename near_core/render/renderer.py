@@ -36,7 +36,7 @@ from .identity import Identity
 from .lighting import InstanceLights, Lighting
 from .moments import Blur, Picture
 from .parallel import parallel_map
-from .preparation import MEGABYTE, PreparedAsset, PreparedAssets
+from .preparation import OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, find_seen, find_standing
 from .skin import PreparedSkin
 from .splatting import PlacedInstance, Selection, VisibleInstance
@@ -87,9 +87,10 @@ class Renderer:
         self.lamps = lamps
         self._assets = PreparedAssets(self.model, splatting, transport)
         self._lights = InstanceLights(self.model, self._assets, transport, lamps)
-        self._placed: RecentResults[PlacedInstance] = RecentResults(256 * MEGABYTE, lambda placed: count_bytes(
+        self._placed: RecentResults[PlacedInstance] = RecentResults(OLDER, lambda placed: count_bytes(
             (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
-        self._told: RecentResults[points.Told] = RecentResults(128 * MEGABYTE, count_bytes)
+        self._told: RecentResults[points.Told] = RecentResults(OLDER, count_bytes)
+        self._lights.posed += [self._placed, self._told]
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -120,7 +121,7 @@ class Renderer:
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
-                                                find_standing(instances), occluders))
+                                                find_standing(instances), occluders), settings.quality)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
@@ -152,7 +153,7 @@ class Renderer:
             return asset, lit[0] + rest[0], lit[1] + rest[1]
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
         around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
-                                                find_standing([instance]), occluders))
+                                                find_standing([instance]), occluders), settings.quality)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
@@ -174,7 +175,6 @@ class Renderer:
         """Drops what is kept of the asset with this hash, which will not come again."""
         self._assets.forget(asset)
         self._lights.forget(asset)
-        self._placed.discard(lambda key: key[0] == asset)
         self._told.discard(lambda key: key[0][0] == asset)
 
     def _widen(self, blur: Blur | None) -> SplattingConfig:
