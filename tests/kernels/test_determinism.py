@@ -4,15 +4,31 @@ as good as the same."""
 import numpy as np
 import pytest
 
-from kernels import around, attention, ggx, grid, lamps, library, smooth, specular, splat, splat_gradients, triangles
+from kernels import (
+    around,
+    attention,
+    ggx,
+    grid,
+    lamps,
+    library,
+    principled,
+    skin,
+    smooth,
+    specular,
+    splat,
+    splat_gradients,
+    triangles,
+)
 from tests.drawing import make_drawing
 
-# the others are tried in test_attention and test_splat
-OTHERS = {"attention", "splat_project_backward", "splat_rasterize_backward"}
+# the others are tried in test_attention, test_splat, test_lamps, test_skin, test_grid; grid_blend writes to addresses
+OTHERS = {"attention", "splat_project_backward", "splat_rasterize_backward", "lamp_ask", "lamp_glare", "skin_leave",
+          "grid_blend"}
 
 
 def list_exported() -> set[str]:
-    rooms = around, attention, ggx, grid, lamps, smooth, specular, splat, splat_gradients, triangles
+    rooms = (around, attention, ggx, grid, lamps, principled, skin, smooth, specular, splat, splat_gradients,
+             triangles)
     return {each.name for room in rooms for each in vars(room).values() if isinstance(each, library.Kernel)}
 
 

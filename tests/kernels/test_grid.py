@@ -293,4 +293,6 @@ def test_points_are_told_what_the_surfels_around_them_say(still_life):
     said, more = grid.blend(still_life, point, normal, [features, features[:, 3:].copy()], share, radius=1.5)
     np.testing.assert_allclose(said, twin.blend(still_life, point, normal, features, share, 1.5), atol=2e-5)
     assert np.array_equal(more, said[:, 3:])
+    alone, = grid.blend(still_life, point, normal, [features], share, radius=1.5, threads=1)
+    assert np.array_equal(alone, said)
     assert not said[0].any() and (np.ptp(said[1:], axis=0) > 0.3).all()

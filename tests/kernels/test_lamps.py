@@ -54,6 +54,8 @@ def test_what_points_ask_of_lamps_follows_its_twin(kind, variant, monkeypatch):
     rounded = np.arange(len(share)) % 2 == 0
     made = lamps.ask(lamp, position, plane, normal, share, rounded, 0.1, 0.2)
     expected = twin.ask(lamp, position, plane, normal, share, rounded, 0.1, 0.2)
+    for one, other in zip(made, lamps.ask(lamp, position, plane, normal, share, rounded, 0.1, 0.2, threads=1)):
+        assert np.array_equal(one, other)
     asked = made[0].any(1)
     assert asked.any() and not asked.all()
     for one, other in zip(made, expected):
@@ -67,6 +69,8 @@ def test_the_glare_of_suns_follows_its_twin(variant, monkeypatch):
     rng = np.random.default_rng(3)
     towards, power = unit(rng.normal(size=(7, 3)) + AXIS), rng.uniform(1, 9, (7, 3)).astype(np.float32)
     given = towards, power, normal, view, roughness, rng.random((len(normal), 7)).astype(np.float32), 0.1, 4.0
+    for one, other in zip(lamps.glare(*given), lamps.glare(*given, threads=1)):
+        assert np.array_equal(one, other)
     for one, other in zip(lamps.glare(*given), twin.glare(*given)):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
         assert (one @ np.float32([0.2126, 0.7152, 0.0722])).max() <= 4.001

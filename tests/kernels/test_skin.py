@@ -80,6 +80,8 @@ def test_feet_and_leaving_follow_their_twins(variant):
         light, above = directions(rng, 900), rng.uniform(0, 0.02, 900).astype(np.float32)
         origin, free = skin.leave(foot, turned, rise, ray, light, above, 0.1)
         expected = twin.leave(foot, turned, rise, ray, light, above, 0.1)
+        alone = skin.leave(foot, turned, rise, ray, light, above, 0.1, threads=1)
+        assert np.array_equal(alone[0], origin) and np.array_equal(alone[1], free)
         assert np.allclose(origin, expected[0], atol=1e-6) and (free == expected[1]).mean() > 0.99
 
 
