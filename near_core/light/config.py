@@ -85,8 +85,9 @@ class LampConfig:
     sides: int = 4  # points and rays along a lamp's edge, at most
     dark: float = 0.1  # of the light on an asset's brightest side: on darker ones noise counts as if they had this
     patterns: int = 2  # as many times more points lie along it in wait for rays: neighbours take others of them
-    sharp_angle: float = 0.1  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
-    sharp_sides: int = 2  # rays along such a lamp's edge
+    sharp_angle: float = 0.4  # radians, the widest lamp whose shadows' edges are traced from each point of a skin
+    sharp_ray_angle: float = 0.04  # radians of such a lamp that a ray along its edge stands for
+    sharp_sides: int = 5  # of these rays at most, and two at least
     least_cosine: float = 0.1  # between a ray and the surface, below which surfels say what arrives, unless it is round
     least_edge: float = 0.03  # share from which surfels around a point differ about a lamp: there is an edge
     lift: float = 0.05  # cells that these rays start above the surface

@@ -138,7 +138,8 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
         lamp = whole.lamp
         if not lamp.shadow or _lamps.measure_width(lamp, middle, reach) > config.sharp_angle:
             continue
-        samples = _lamps.sample(lamp, middle, config.sharp_sides)
+        side = max(_lamps.count_sides(lamp, middle, reach, config.sharp_ray_angle, config.sharp_sides), 2)
+        samples = _lamps.sample(lamp, middle, side, sheared=True)
         # where all surfels around agree there is no edge, but for that of light along the surface, which they miss
         weight, direction, distance = _kernels.ask(
             samples.kernel, position, plane, normal, np.ascontiguousarray(arrives[:, number]), rounded,

@@ -102,9 +102,10 @@ def _spread(spread: float, cosine: np.ndarray) -> Any:
     return np.maximum((math.tan(half) - tangent) / (math.tan(half) - half), 0)
 
 
-def sample(lamp: Lamp, middle: np.ndarray, side: int) -> LampPoints:
+def sample(lamp: Lamp, middle: np.ndarray, side: int, sheared: bool = False) -> LampPoints:
     """A lamp's points as they light what is around `middle` (3,), metres, world: side^2, stratified; a lamp without a
-    size is one point."""
+    size is one point. sheared: no two points lie in a line along an edge, so that a shadow's edge shows no steps of
+    side points each."""
     matrix = np.asarray(lamp.matrix, np.float64)
     if lamp.kind == "area":
         across, up = matrix[:3, 0] * lamp.size[0] / 2, matrix[:3, 1] * lamp.size[1] / 2
@@ -115,7 +116,10 @@ def sample(lamp: Lamp, middle: np.ndarray, side: int) -> LampPoints:
         across = unit(np.cross(towards, np.eye(3)[np.argmin(np.abs(towards))])) * radius
         up, span = np.cross(towards, across), math.pi * radius * radius
     side = max(side, 1) if span > 0 else 1
-    x, y = (np.stack(np.meshgrid(*2 * [np.arange(side)]), -1).reshape(-1, 2).T + 0.5) / side * 2 - 1
+    x, y = np.stack(np.meshgrid(*2 * [np.arange(side)]), -1).reshape(-1, 2).T + 0.5
+    if sheared:
+        x, y = x + (y / side - 0.5), y + (x / side - 0.5)
+    x, y = x / side * 2 - 1, y / side * 2 - 1
     if lamp.kind != "area" or lamp.shape == "ELLIPSE":
         x, y = _round(x, y)
     offset = x[:, None] * across + y[:, None] * up

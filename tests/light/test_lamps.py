@@ -94,3 +94,11 @@ def test_a_lamp_on_a_surfel_sends_finite_light(about):
     points = lamps.sample(Lamp(matrix=np.eye(4), color=np.ones(3), **about), np.float64([0, 0, 1]), 4)
     _, _, strength = points.reach(np.zeros((1, 3), np.float32))
     assert np.isfinite(strength).all() and (strength >= 0).all()
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_sheared_points_are_alone_along_either_edge(side):
+    panel = Lamp("area", np.eye(4), np.ones(3), size=(2.0, 2.0))
+    points = lamps.sample(panel, np.float64([0, 0, -3]), side, sheared=True).position
+    places = (np.arange(side * side) + 0.5) / side ** 2 * 2 - 1
+    assert np.allclose(np.sort(points[:, :2], 0), places[:, None], atol=1e-6)
