@@ -15,7 +15,7 @@ def draw():
 def furthest(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
     """The largest difference of two pictures, of what a pixel of 8 bits can show."""
     a, b = a["Combined"], b["Combined"]
-    assert 0.05 < a[..., 3].mean() <= 1
+    assert 0.01 < a[..., 3].mean() <= 1
     return float((np.abs(a - b) / np.maximum(1, np.abs(a))).max())
 
 
