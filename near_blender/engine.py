@@ -77,7 +77,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
         self._stamp.end("scene")
-        around = self._look_around(depsgraph, assets)
+        around = self._look_around(depsgraph, assets, light)
         self._stamp.end("light from around")
         result = self.begin_result(0, 0, self.resolution_x, self.resolution_y, layer=view_layer.name)
         try:
@@ -155,12 +155,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
         return {"camera": camera, "size": size,
                 "border": sync.find_border(depsgraph.scene_eval.render, *size)}
 
-    def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets
+    def _look_around(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight
                      ) -> surroundings.OrdinaryThings | None:
         """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
         if not ordinary.counts(depsgraph):
             return None
-        shadows = any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
+        shadows = light.has_sun or any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
         try:
             self.update_stats("", say("Handing the scene over"))  # holds Blender up while it is written
             for anyway in (False, True):

@@ -30,6 +30,7 @@ _QUICK = 1024  # pixels across an image of which light is made at once
 _WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
+_SUN = 20  # times the mean of a map
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _lights: cache.RecentResults[WorldLight] = cache.RecentResults(4)
@@ -46,6 +47,11 @@ class WorldLight:
     backdrop: Environment | None = None
     fog: np.ndarray | None = None
     problem: str = ""
+
+    @property
+    def has_sun(self) -> bool:
+        """Whether something in it may outshine all else, as a lamp does."""
+        return float(self.environment.map.max()) > _SUN * float(self.environment.map.mean())
 
 
 def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:

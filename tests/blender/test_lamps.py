@@ -4,7 +4,8 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import lamps
+from near_blender import lamps, world
+from near_core.scene import environment
 
 
 def add(kind: str, **about) -> bpy.types.Object:
@@ -124,3 +125,10 @@ def test_an_area_of_nothing_sends_nothing():
     add("AREA", energy=10, shape="RECTANGLE", size=0, size_y=1)
     add("AREA", energy=10).scale = 0, 1, 1
     assert not collect().lamps
+
+
+def test_a_world_that_outshines_itself_somewhere_has_a_sun():
+    sky = np.ones((8, 16, 3), np.float32)
+    assert not world.WorldLight(environment.Environment(sky.copy())).has_sun
+    sky[2, 3] = 1000
+    assert world.WorldLight(environment.Environment(sky)).has_sun
