@@ -32,6 +32,7 @@ _GLOSSY = ("Glossy Direct", "Glossy Indirect", "Glossy Color")
 _COLORS = ("Combined", "Diffuse Color", *_GLOSSY, "Emission", "Base Color")
 _HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
+BRIGHTEST = 1e9  # of what is seen from an asset
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
 
@@ -120,6 +121,7 @@ class CyclesJobs:
                 drawn = keep_light(stage.draw(part))
             (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
             distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
+            radiance = np.clip(np.nan_to_num(radiance), -BRIGHTEST, BRIGHTEST)
             answers.append(scenes.Probe(radiance, distance, probe["position"], find_mirrored(drawn)))
         return {"probes": answers, "stale": stage.stale}
 

@@ -184,7 +184,7 @@ def convert_projection(window_matrix: np.ndarray, view_matrix: np.ndarray, width
                            [0, 0, 1]])
     world_to_camera = flip @ np.asarray(view_matrix, np.float64)
     if not orthographic:
-        near, far = p[2, 3] / (p[2, 2] - 1), p[2, 3] / (p[2, 2] + 1)
+        near, far = p[2, 3] / (p[2, 2] - 1), p[2, 3] / min(p[2, 2] + 1, -1e-12)  # 32 bits may say that it is endless
         return cameras.Camera(world_to_camera, intrinsics, width, height, near=near, far=far)
     near, far = (p[2, 3] + 1) / p[2, 2], (p[2, 3] - 1) / p[2, 2]
     world_to_camera[2, 3] -= near  # a viewport also shows what lies behind its eye; near_core's cameras do not

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +16,10 @@ from .. import asset
 from ..asset.deformation import Deformation
 from ..cache import RecentResults
 from ..errors import Cancelled, Message, NearError, join
-from ..scene import PLAIN, Instance, Occluders, Probe, Settings, environment
+from ..scene import PLAIN, Camera, Instance, Lamp, Lens, Occluders, Probe, Settings, Shutter, environment
 from ..scene.camera import to_json
 from ..scene.occluders import has_embree
+from ..scene.soundness import is_sound
 from .runtime import describe_runtime
 
 KEPT = 1 << 30  # bytes of assets and light maps kept for the next request
@@ -67,6 +69,19 @@ class Request:
 
 
 Data = Probe | Occluders | Deformation
+_NAMES = {Probe: Message("What is seen from an asset"), Occluders: Message("What casts shadows"),
+          Deformation: Message("A deformed asset"), Camera: Message("The camera"), Lens: Message("The camera's lens"),
+          Shutter: Message("The motion blur"), Lamp: Message("A light"), Settings: Message("The scene"),
+          environment.Environment: Message("The World")}
+
+
+def require_sound(part: Any, name: str = "") -> Any:
+    """A part of a request. Raises NearError where it has numbers that nothing can be drawn with. name: what messages
+    call it, where its type does not say."""
+    if not is_sound(part):
+        raise NearError("{what} has a number that is endless, out of range, or none.",
+                        "Check its values, and the drivers that they come from.", what=name or _NAMES[type(part)])
+    return part
 
 
 @dataclass
@@ -85,6 +100,7 @@ class Store:
         """kept, passing: bytes of assets and maps, and of what changes with the frame."""
         self._items: RecentResults[Stored] = RecentResults(kept, lambda item: item.data.nbytes)
         self._passing: RecentResults[Data] = RecentResults(passing, lambda data: data.nbytes)
+        self._looked_through: weakref.WeakSet[Data] = weakref.WeakSet()
 
     def put(self, key: str, data: np.ndarray | Data, name: str) -> None:
         """Keeps the uint8 bytes of a .near file, a map (H, W, 3) float32, a probe, occluders or a deformation by their
@@ -110,12 +126,17 @@ class Store:
     def map(self, key: str) -> environment.Environment:
         """The stored light map, (H, W, 3) float32 and sanitized, as an environment that faces +X at strength 1."""
         item = self._items[key]
-        item.made = item.made or environment.Environment(item.data)
+        if item.made is None:
+            item.made = environment.Environment(require_sound(item.data, item.name))
         return item.made
 
     def around(self, key: str | None) -> Any:
-        """The stored probe, occluders or deformation; None where no key is given."""
-        return None if key is None else self._passing[key]
+        """The stored probe, occluders or deformation; None where no key is given. Raises NearError where they are
+        damaged."""
+        found = None if key is None else self._passing[key]
+        if found is not None and found not in self._looked_through:
+            self._looked_through.add(require_sound(found))
+        return found
 
 
 class Operations:
@@ -154,10 +175,11 @@ class Operations:
             return {"event": "missing", "hashes": missing}
         from ..render.composite import put_behind
         engine = self._open_engine()
-        passes = engine.render(self._place(request), request["camera"], self._light(request["environment"]),
-                               request["settings"], request.progress, request.fields.get("lamps", ()),
-                               self.store.around(request.fields.get("occluders")), request.fields.get("shutter"),
-                               request.fields.get("lens"))
+        passes = engine.render(self._place(request), require_sound(request["camera"]),
+                               self._light(request["environment"]), require_sound(request["settings"]),
+                               request.progress, list(map(require_sound, request.fields.get("lamps", ()))),
+                               self.store.around(request.fields.get("occluders")),
+                               require_sound(request.fields.get("shutter")), require_sound(request.fields.get("lens")))
         if request["backdrop"] is not None:
             sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
             put_behind(passes["Combined"], sky)
@@ -175,7 +197,8 @@ class Operations:
             return {"event": "missing", "hashes": missing}
         from . import baking
         renderer, [instance] = self._open_engine().embedded, self._place(request)
-        situation = baking.Situation(instance, self._light(request["environment"]), request.fields.get("lamps", ()),
+        situation = baking.Situation(instance, self._light(request["environment"]),
+                                     list(map(require_sound, request.fields.get("lamps", ()))),
                                      self.store.around(request.fields.get("occluders")))
         if request["kind"] == "mesh":
             mesh, psnr = baking.bake_mesh(renderer, situation, request["side"], request.progress)
@@ -202,8 +225,8 @@ class Operations:
         posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")), coarse)
                  for i in request["instances"]]
         return [Instance(made, i["matrix"] @ np.diag([size, size, size, 1.0]), self.store.around(i.get("probe")),
-                         frozenset(i.get("unlit_by", ())), i.get("look", PLAIN), i.get("shadow", True),
-                         i.get("name", ""))
+                         frozenset(i.get("unlit_by", ())), require_sound(i.get("look", PLAIN), made.name),
+                         i.get("shadow", True), i.get("name", ""))
                 for (made, size), i in zip(posed, request["instances"])]
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:
@@ -317,7 +340,7 @@ class Operations:
 
     def _light(self, light: dict[str, Any]) -> environment.Environment:
         rays = (light.get(name, True) for name in ("diffuse", "glossy"))
-        return self.store.map(light["map"]).turn(light["world_to_map"], light["strength"], *rays)
+        return require_sound(self.store.map(light["map"]).turn(light["world_to_map"], light["strength"], *rays))
 
 
 OPERATIONS = {operation.__name__: operation for operation in (

@@ -1,6 +1,7 @@
 """What the worker can be asked, without the process around it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from near_core.create.shot import Shot
 from near_core.create.stance import Stance
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
-from near_core.scene import Occluders
+from near_core.scene import Lamp, Lens, Occluders, Settings, camera
 from near_core.worker.operations import Operations, Request, Store
 
 PHOTO = Path(__file__).parents[2] / "near_blender" / "assets" / "coffee.jpg"
@@ -89,3 +90,23 @@ def test_a_pose_follows_a_mask_that_is_painted_again(tmp_path):
         middle.append(found["camera"]["matrix_world"])
         assert found["picture"].shape == (512, 512, 3) and 0 < found["overlap"] < 1 and found["span"] > 0
     assert not np.allclose(*middle, atol=0.01)
+
+
+def test_a_picture_of_numbers_that_are_none_is_refused_in_words():
+    view = camera.orbit(30, 20, 2, 40, 8, 6)
+    asked = {"op": "render", "id": 1, "instances": [], "camera": view, "settings": Settings(passes=("Combined",)),
+             "environment": {"map": "m", "world_to_map": np.eye(3), "strength": 1.0}, "backdrop": None}
+    operations = Operations()
+    assert operations.answer(Request(asked, print)) == {"event": "missing", "hashes": ["m"]}
+    operations.keep({"op": "put", "hash": "m", "data": np.ones((2, 4, 3), np.float32), "name": "M"})
+    floor = Occluders(np.eye(3, dtype=np.float32), np.int32([[0, 1, -9]]))
+    operations.keep({"op": "put", "hash": "o", "data": floor, "name": "O"})
+    assert operations.answer(Request(asked, print))["passes"]["Combined"].shape == (6, 8, 4)
+    lamp, light = Lamp("point", np.full((4, 4), np.nan), np.ones(3)), asked["environment"]
+    for change, what in (({"camera": replace(view, far=-1.0)}, "The camera"), ({"lamps": [lamp]}, "A light"),
+                         ({"occluders": "o"}, "What casts shadows"), ({"lens": Lens(np.nan, 1.0)}, "The camera's lens"),
+                         ({"settings": Settings(filter_width=np.inf)}, "The scene"),
+                         ({"environment": {**light, "strength": 1e300}}, "The World")):
+        for _ in range(2):  # what is refused once is not taken for looked through
+            with pytest.raises(NearError, match=f"{what}.*Check its values"):
+                operations.answer(Request(asked | change, print))
