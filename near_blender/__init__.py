@@ -41,5 +41,6 @@ def register() -> None:
 
 
 def unregister() -> None:
+    engine.stop_drawing()  # what it draws with goes now
     for module in reversed(MODULES):
         module.unregister()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import bpy
@@ -28,6 +31,11 @@ from ._core import composite, errors
 from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
+_STOPS_WITHIN = 3.0  # seconds that whoever disables the add-on waits for what is drawn
+
+_drawing = threading.Condition()  # of the two below
+_drawn: list[int] = []  # the threads that draw final renders
+_ending = False  # while the add-on is disabled: nothing is drawn
 
 
 class NearRenderEngine(bpy.types.RenderEngine):
@@ -52,9 +60,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def render(self, depsgraph):
         # Blender takes an exception for a finished render and writes an empty file; only a report stops it
         try:
-            self._render(depsgraph)
+            with _count_as_drawing():
+                self._render(depsgraph)
         except errors.Cancelled:
-            pass
+            if _ending:
+                self.report({"ERROR"}, say("The add-on was disabled"))
         except errors.NearError as error:
             self.report({"ERROR"}, translations.explain(error))
         except Exception as error:
@@ -212,8 +222,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         return answers
 
     def _is_stopped(self) -> bool:
-        """Whether Esc was pressed."""
-        return self.test_break()
+        """Whether Esc was pressed, or the add-on is disabled."""
+        return _ending or self.test_break()
 
     def view_update(self, context, depsgraph):
         if self._view is None:
@@ -227,11 +237,52 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._view.draw(self, context, depsgraph)
 
 
+@contextlib.contextmanager
+def _count_as_drawing() -> Iterator[None]:
+    """Around a final render, so that nothing that it needs goes meanwhile. Raises Cancelled where it comes too late."""
+    with _drawing:
+        if _ending:
+            raise errors.Cancelled
+        _drawn.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _drawing:
+            _drawn.remove(threading.get_ident())
+            _drawing.notify_all()
+
+
+def stop_drawing() -> None:
+    """Ends the final renders of other threads, and waits for that. None begins before register()."""
+    global _ending
+    with _drawing:
+        _ending = True
+        _drawing.wait_for(lambda: set(_drawn) <= {threading.get_ident()}, _STOPS_WITHIN)
+
+
+def _leave() -> float | None:
+    """Takes the engine from Blender once a render is over, in which Blender still uses it; for a timer."""
+    app: Any = bpy.app
+    engine: Any = NearRenderEngine
+    if not app.background and app.is_job_running("RENDER"):
+        return _CHECK_EVERY
+    if engine.is_registered:  # not where another version of the add-on has taken its place
+        bpy.utils.unregister_class(engine)
+    return None
+
+
 def register() -> None:
-    bpy.utils.register_class(NearRenderEngine)
+    global _ending
+    _ending = False
+    if bpy.app.timers.is_registered(_leave):
+        bpy.app.timers.unregister(_leave)
+    else:
+        bpy.utils.register_class(NearRenderEngine)
 
 
 def unregister() -> None:
     viewport.unregister()
-    bpy.utils.unregister_class(NearRenderEngine)
+    delay = _leave()
+    if delay is not None:
+        bpy.app.timers.register(_leave, first_interval=delay, persistent=True)
     world.unregister()

@@ -14,14 +14,18 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+import bpy
 import numpy as np
 import pytest
+import stage
 from asking import pid_of, submit
 
-from near_blender import worker_process
+import near_blender
+from near_blender import client, engine, worker_process
 from near_core import errors, mesh
 from near_core.worker.protocol import START
 from tests.attacks import mutations
@@ -236,6 +240,36 @@ def test_a_job_ends_with_the_add_on(home, ball):
         with contextlib.suppress(errors.Cancelled):
             job.result()
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_who_disables_the_add_on_waits_for_what_is_drawn(ball):
+    """Blender draws on a thread of its own, and ends where the engine goes meanwhile."""
+    stage.make_stage()
+    stage.add_asset(ball)
+    pid, waited = pid_of(client.get_worker()), []
+
+    def disable() -> None:
+        while not engine._drawn:
+            time.sleep(0.01)
+        engine.stop_drawing()
+        waited.append(not engine._drawn)
+
+    os.kill(pid, signal.SIGSTOP)  # so that it would never end
+    thread = threading.Thread(target=disable)
+    thread.start()
+    try:
+        for _ in range(2):  # and the next picture of an animation does not begin
+            with pytest.raises(RuntimeError, match="The add-on was disabled"):
+                bpy.ops.render.render()
+            thread.join()
+            assert waited == [True]
+    finally:
+        near_blender.unregister()
+        near_blender.register()
+    try:
+        bpy.ops.render.render()
+    finally:
+        client.stop_workers()
 
 
 BLENDER = f"""
