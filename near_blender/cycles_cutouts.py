@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,33 @@ MOST = 200_000  # triangles of one surface that are cut further
 _SHADOW_RAY = {"Is Shadow Ray": 1.0}  # what a Light Path node says to a ray towards a lamp; else 0
 
 
+@dataclass(frozen=True, eq=False)
+class Opacity:
+    """Where a material stops a lamp's light. solid: bool, () for all of it, or (h, w), row 0 on top, on layout."""
+
+    solid: np.ndarray
+    layout: shader_nodes.UVLayout | None = None
+
+    @cached_property
+    def summed(self) -> np.ndarray:
+        """(h + 1, w + 1) int32, how many texels are solid above and to the left; of a mirrored texture of all four."""
+        solid = self.solid
+        if self.layout is not None and self.layout.wrap == "mirror":
+            solid = np.block([[solid, solid[:, ::-1]], [solid[::-1], solid[::-1, ::-1]]])
+        return np.pad(solid.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
+
+
 class Opacities:
-    """How much light the surfaces of materials stop; each is read once."""
+    """Where the surfaces of materials stop light; each is read once."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, shader_nodes.NodeValue] = {}
+        self._known: dict[Any, Opacity] = {}
 
-    def find(self, material: Any) -> shader_nodes.NodeValue:
-        """The share of a lamp's light that stops at a surface: one number, or pixels. 1 where nodes cannot be read."""
+    def find(self, material: Any) -> Opacity:
+        """What stops more than half of a lamp's light is solid, and so is what nodes say that cannot be read."""
         if material not in self._known:
-            self._known[material] = _read(material)
+            value = _read(material)
+            self._known[material] = Opacity(np.asarray(value.color[..., 0] > OPAQUE), value.layout)
         return self._known[material]
 
 
@@ -74,17 +92,13 @@ def _blend(function: Any, *values: shader_nodes.NodeValue) -> shader_nodes.NodeV
     return replace(pixels[0] if pixels else values[0], color=np.asarray(color, np.float32))
 
 
-def cut(corners: np.ndarray, uv: np.ndarray, opacity: shader_nodes.NodeValue) -> np.ndarray:
+def cut(corners: np.ndarray, uv: np.ndarray, opacity: Opacity) -> np.ndarray:
     """What is solid of triangles (T, 3, 3), as triangles (K, 3, 3). uv: (T, 3, 2), of their corners."""
-    solid = opacity.color[..., 0] > OPAQUE
     if opacity.layout is None:
-        return corners if solid else corners[:0]
-    matrix = np.reshape(opacity.layout.matrix, (3, 3))
-    uv = uv @ matrix[:2, :2].T + matrix[:2, 2]
-    at = np.stack([uv[..., 0] * solid.shape[1], (1 - uv[..., 1]) * solid.shape[0]], -1)
-    if opacity.layout.wrap == "mirror":
-        solid = np.block([[solid, solid[:, ::-1]], [solid[::-1], solid[::-1, ::-1]]])
-    summed = np.pad(solid.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0)))
+        return corners if opacity.solid else corners[:0]
+    matrix, (height, width), summed = np.reshape(opacity.layout.matrix, (3, 3)), opacity.solid.shape, opacity.summed
+    uv = np.nan_to_num(uv, posinf=0, neginf=0) @ matrix[:2, :2].T + matrix[:2, 2]
+    at = np.stack([uv[..., 0] * width, (1 - uv[..., 1]) * height], -1)
     kept = []
     for halving in range(FINEST + 1):
         share = _measure_solid(summed, at, opacity.layout.wrap == "clamp")

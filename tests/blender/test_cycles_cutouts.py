@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from near_blender import cycles_cutouts
-from near_blender.shader_nodes import NodeValue, UVLayout
+from near_blender.shader_nodes import UVLayout
 
 SQUARE = np.array([[(0, 0, 0), (1, 0, 0), (1, 1, 0)], [(0, 0, 0), (1, 1, 0), (0, 1, 0)]], float)
 
@@ -14,8 +14,8 @@ def measure(corners: np.ndarray) -> float:
     return 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
 
 
-def make_opacity(solid: np.ndarray, **layout) -> NodeValue:
-    return NodeValue(np.repeat(solid[..., None], 4, 2).astype(np.float32), UVLayout(**layout))
+def make_opacity(solid: np.ndarray, **layout) -> cycles_cutouts.Opacity:
+    return cycles_cutouts.Opacity(solid, UVLayout(**layout))
 
 
 @pytest.mark.parametrize("wrap", ["repeat", "clamp", "mirror"])
@@ -37,6 +37,12 @@ def test_textures_repeat_as_often_as_their_mapping_says():
     assert ((middle < 0.13) | ((middle > 0.49) & (middle < 0.63))).all()
 
 
+def test_uvs_that_are_no_numbers_are_those_of_a_corner():
+    uv = SQUARE[..., :2].copy()
+    uv[0, 0] = np.nan, np.inf
+    assert 0 < measure(cycles_cutouts.cut(SQUARE, uv, make_opacity(np.eye(8, dtype=bool)))) < 1
+
+
 @pytest.fixture
 def material():
     made = bpy.data.materials.new("Leaf")
@@ -47,19 +53,19 @@ def material():
 def test_image_alpha_is_found_in_principled_and_in_mixtures(material):
     tree = material.node_tree
     shader, output = tree.nodes["Principled BSDF"], tree.nodes["Material Output"]
-    assert cycles_cutouts.Opacities().find(material).color[0] == 1
+    assert cycles_cutouts.Opacities().find(material).solid
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.image = bpy.data.images.new("Leaf", 4, 4, alpha=True)
     texture.image.pixels = [0, 0, 0, 1] * 8 + [0, 0, 0, 0] * 8  # the lower half is solid
     tree.links.new(texture.outputs["Alpha"], shader.inputs["Alpha"])
     found = cycles_cutouts.Opacities().find(material)
-    assert found.layout == UVLayout() and found.color[..., 0].tolist() == [[0] * 4] * 2 + [[1] * 4] * 2
+    assert found.layout == UVLayout() and found.solid.tolist() == [[False] * 4] * 2 + [[True] * 4] * 2
     tree.links.remove(shader.inputs["Alpha"].links[0])
     mix, clear = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeBsdfTransparent")
     for start, end in ((texture.outputs["Alpha"], mix.inputs[0]), (shader.outputs[0], mix.inputs[1]),
                        (clear.outputs[0], mix.inputs[2]), (mix.outputs[0], output.inputs["Surface"])):
         tree.links.new(start, end)
-    assert cycles_cutouts.Opacities().find(material).color[..., 0].tolist() == [[1] * 4] * 2 + [[0] * 4] * 2
+    assert cycles_cutouts.Opacities().find(material).solid.tolist() == [[True] * 4] * 2 + [[False] * 4] * 2
 
 
 def test_what_lets_shadow_rays_pass_casts_none(material):
@@ -69,4 +75,4 @@ def test_what_lets_shadow_rays_pass_casts_none(material):
                        (tree.nodes["Principled BSDF"].outputs[0], mix.inputs[1]),
                        (mix.outputs[0], tree.nodes["Material Output"].inputs["Surface"])):
         tree.links.new(start, end)
-    assert cycles_cutouts.Opacities().find(material).color[0] == 0
+    assert not cycles_cutouts.Opacities().find(material).solid
