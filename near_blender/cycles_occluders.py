@@ -8,9 +8,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import shader_nodes
+from . import geometry
 from ._core import scene as scenes
-from .cycles_cutouts import OPAQUE, Opacities, cut
+from .cycles_cutouts import Opacities, Opacity, cut
 
 _SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES")
 _HAIR_RADIUS = 0.005  # metres, of hair that says none, as Cycles has it
@@ -37,20 +37,21 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
             standing.append((key, _bound(ob), matrix))
     near = np.array(middles or [np.zeros(3)])
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
-    points, faces, count, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, 0
+    points, faces, count, free, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, budget, 0
     owners, owner = list(dict.fromkeys(name for (name, _), _, _ in standing)), [np.empty(0, np.int32)]
     number_of = {name: number for number, name in enumerate(owners)}
     for key, _, matrix in standing:
         vertices, triangles = meshes[key]
-        world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
-        free = budget - sum(len(f) for f in faces)
         left += max(0, len(triangles) - free)
+        if not free:
+            continue
+        world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
         if len(triangles) > free:
             world, triangles = _keep_nearest(world, triangles, near, free)
         points.append(world)
         faces.append(triangles + np.int32(count))
         owner.append(np.full(len(triangles), number_of[key[0]], np.int32))
-        count += len(world)
+        count, free = count + len(world), free - len(triangles)
     return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
 
 
@@ -88,25 +89,20 @@ def _read_all(ob: Any, opacities: Opacities) -> tuple[np.ndarray, np.ndarray]:
         mesh = None
     if mesh is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
-    found = _read(mesh, [opacities.find(material) for material in _list_materials(ob, mesh)])
+    found = _read(mesh, [opacities.find(material) for material in geometry.list_materials(ob, mesh)])
     if not is_mesh:
         ob.to_mesh_clear()
     return _join([found, *_read_particle_hair(ob)])
 
 
-def _list_materials(ob: Any, mesh: Any) -> list[Any]:
-    slots = [slot.material for slot in ob.material_slots]
-    return (slots if len(slots) >= len(mesh.materials) else list(mesh.materials)) or [None]
-
-
-def _read(mesh: Any, opacities: list[shader_nodes.NodeValue]) -> tuple[np.ndarray, np.ndarray]:
+def _read(mesh: Any, opacities: list[Opacity]) -> tuple[np.ndarray, np.ndarray]:
     """The same of a mesh. opacities: by slot."""
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
     vertices = _get(mesh.vertices, "co", (len(mesh.vertices), 3), np.float32).astype(np.float64)
     triangles = _get(mesh.loop_triangles, "vertices", (count, 3), np.int32)
     slots = np.clip(_get(mesh.loop_triangles, "material_index", (count,), np.int32), 0, len(opacities) - 1)
-    whole = np.array([each.layout is None and float(each.color[0]) > OPAQUE for each in opacities])
+    whole = np.array([each.layout is None and bool(each.solid) for each in opacities])
     pieces = [cut(vertices[triangles[slots == slot]], _read_uv(mesh, each.layout.layer)[slots == slot], each)
               for slot, each in enumerate(opacities) if each.layout is not None and (slots == slot).any()]
     corners = np.concatenate([np.empty((0, 3, 3)), *pieces]).reshape(-1, 3)

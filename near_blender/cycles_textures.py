@@ -6,7 +6,8 @@ textures, geometry, attributes. Several images on different UVs of one material 
 
 from __future__ import annotations
 
-import re
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,12 +36,8 @@ def read(request: Any) -> dict[str, Any]:
     request: path of a .blend file, name of the object in it, frame and subframe, side of the maps in texels, painted.
     Raises NearError, Cancelled.
     """
-    window, data = bpy.context.window_manager.windows[0], _data
-    shown: Any = window.scene
-    ob = _append(request)
-    scene: Any = data.scenes.new("Textures")
-    window.scene = scene  # what is baked has to be in a window
-    try:
+    with _alone() as scene:
+        ob = _append(request)
         set_up(scene)
         scene.frame_set(request["frame"], subframe=request["subframe"])
         scene.cycles.samples, scene.cycles.device, scene.cycles.use_denoising = SAMPLES, "CPU", False
@@ -52,10 +49,27 @@ def read(request: Any) -> dict[str, Any]:
         mesh = geometry.join([_read(piece.mesh, place, readings[piece]) for piece, place in parts])
         notes = [note for each in readings.values() for reading in each for note in reading.notes]
         return {"mesh": meshes.check(mesh, request["name"]), "notes": list(dict.fromkeys(notes))}
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[Any]:
+    """A scene in the window, since what is baked has to be in one; all that comes meanwhile goes with it. Meanwhile the
+    materials of the open scene have other names: what is appended keeps its own."""
+    window = bpy.context.window_manager.windows[0]
+    shown, there = window.scene, set(_data.user_map())
+    names = {material: material.name for material in _data.materials if material.library is None}
+    for number, material in enumerate(names):
+        material.name = f"NeAR {number}"
+    scene = _data.scenes.new("Textures")
+    window.scene = scene
+    try:
+        yield scene
     finally:
         window.scene = shown
-        data.scenes.remove(scene)
-        data.orphans_purge(do_recursive=True)
+        _data.scenes.remove(scene)
+        _data.batch_remove(set(_data.user_map()) - there)  # what was appended may be kept by a fake user
+        for material, name in names.items():
+            material.name = name
 
 
 def _append(request: Any) -> Any:
@@ -89,24 +103,19 @@ def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPa
     with geometry.evaluate_alone(ob, scene) as (alone, depsgraph):
         origin = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)[:3, 3]
         for each, place in geometry.list_parts(depsgraph):
-            own = [slot.material for slot in each.material_slots]
+            own = geometry.list_materials(each, each.data)
             key = each.data.as_pointer(), tuple(material and material.name_full for material in own)
             if key not in pieces:
                 mesh: Any = bpy.data.meshes.new_from_object(each, preserve_all_data_layers=True, depsgraph=depsgraph)
                 if each.type == "MESH":
                     _keep_generated(mesh, each.data)
                 pieces[key] = _BakedPart(mesh, [material and material.original.copy() for material in own],
-                                     [_find_name(material) for material in own], place)
+                                         ["" if material is None else material.name for material in own], place)
             moved = place.copy()
             moved[:3, 3] -= origin
             parts.append((pieces[key], moved))
     return [piece for piece in pieces.values() if len(piece.mesh.polygons)], [
         (piece, place) for piece, place in parts if len(piece.mesh.polygons)]
-
-
-def _find_name(material: Any) -> str:
-    """A material's name; where it was appended, it may have got a number."""
-    return "" if material is None else re.sub(r"\.\d{3}$", "", material.name)
 
 
 def _keep_generated(mesh: Any, source: Any) -> None:
@@ -127,9 +136,9 @@ class _Bake:
     def __init__(self, scene: Any, piece: _BakedPart, side: int) -> None:
         self._scene, self._piece, self._side = scene, piece, side
         self._readings = [materials.read_material(each, piece.names[number])
-                          for number, each in enumerate(piece.materials)] or [materials.MaterialReading()]
-        self._slots = {number: _Rewiring(piece.materials[number]) for number, reading in enumerate(self._readings)
-                       if reading.computed}
+                          for number, each in enumerate(piece.materials)]
+        self._slots = {number: _Rewiring(piece.materials[number], reading.missing)
+                       for number, reading in enumerate(self._readings) if reading.computed}
 
     def run(self) -> list[materials.MaterialReading]:
         """The readings of its materials, baked where something is computed."""
@@ -171,7 +180,8 @@ class _Bake:
             bpy.ops.object.mode_set(mode="OBJECT")
 
     def _bake_input(self, name: str) -> dict[int, np.ndarray]:
-        """What arrives at an input, by the slots in which something does: (side, side, 3) float32, row 0 on top."""
+        """What arrives at an input, by the slots in which something does: (side, side, 3) uint8, row 0 on top; colours
+        are sRGB, numbers (side, side)."""
         targets = {}
         for number, material in enumerate(self._piece.materials):
             wanted = number in self._slots and name in self._slots[number].linked
@@ -185,7 +195,7 @@ class _Bake:
                     self._slots[number].show(name)
         bpy.ops.object.bake(type="NORMAL" if name == NORMAL else "EMIT", margin=MARGIN, use_clear=True, uv_layer=UV,
                             target="IMAGE_TEXTURES", save_mode="INTERNAL", normal_space="TANGENT")
-        return {number: _take(image) for number, image in targets.items()}
+        return {number: _encode(_take(image), name) for number, image in targets.items()}
 
     def _dress(self, number: int, reading: materials.MaterialReading, maps: dict[str, np.ndarray]
                ) -> materials.MaterialReading:
@@ -194,18 +204,18 @@ class _Bake:
         color, alpha = maps.get(COLOR), maps.get("Alpha")
         base = None
         if color is not None or alpha is not None:
-            shape = (self._side, self._side)
-            rgb = np.ones((*shape, 3)) if color is None else images.srgb_encode(colorspace.to_rec709(color).clip(0, 1))
-            mask = np.ones((*shape, 1)) if alpha is None else alpha[..., :1]
-            base = materials.to_bytes(np.concatenate([rgb, mask], 2))
+            base = np.full((self._side, self._side, 4), 255, np.uint8)
+            if color is not None:
+                base[..., :3] = color
+            if alpha is not None:
+                base[..., 3] = alpha
         factors = (*((1.0,) * 3 if color is not None else plain.base_color[:3]),
                    1.0 if alpha is not None else plain.base_color[3])
         made: dict[str, Any] = {"base_color": factors, "base_color_map": base, "wrap": ("clamp", "clamp"),
-                                "normal_map": materials.to_bytes(maps[NORMAL]) if NORMAL in maps else None,
-                                "normal_scale": 1.0}
+                                "normal_map": maps.get(NORMAL), "normal_scale": 1.0}
         for name in ("Roughness", "Metallic"):
             key = name.lower()
-            made[f"{key}_map"] = materials.to_bytes(maps[name][..., 0]) if name in maps else None
+            made[f"{key}_map"] = maps.get(name)
             made[key] = 1.0 if name in maps else getattr(plain, key)
         return materials.MaterialReading(replace(plain, **made), shader_nodes.UVLayout(UV, wrap="clamp"),
                                          notes=reading.notes)
@@ -213,18 +223,23 @@ class _Bake:
 
 @dataclass
 class _Rewiring:
-    """A material whose surface can be what one of its shader's inputs receives. linked: those that receive anything."""
+    """A material whose surface can be what one of its shader's inputs receives. missing: inputs that are left alone.
+    linked: those that receive anything."""
 
     material: Any
+    missing: set[str]
     linked: dict[str, Any] = field(default_factory=dict)  # by our names: the sockets
 
     def __post_init__(self) -> None:
         self._shader, self._groups, _ = materials.find_shader(self.material.node_tree)
+        for depth in range(len(self._groups)):  # of its own: other materials may share them
+            self._groups[depth].node_tree = self._groups[depth].node_tree.copy()
+            self._shader, self._groups, _ = materials.find_shader(self.material.node_tree)
         for name in _BAKED:
             socket = self._shader.inputs.get(name)
             if socket is None and name == COLOR:
                 socket = self._shader.inputs.get("Color")
-            if socket is not None and socket.is_linked:
+            if socket is not None and socket.is_linked and not self.missing & {name, socket.name}:
                 self.linked[name] = socket
         self._emission: Any = None
 
@@ -262,3 +277,9 @@ def _take(image: Any) -> np.ndarray:
     bpy.data.images.remove(image)
     return np.nan_to_num(pixels.reshape(height, width, -1)[::-1, :, :3])
 
+
+def _encode(pixels: np.ndarray, name: str) -> np.ndarray:
+    """What was baked of an input as a material's maps have it."""
+    if name == COLOR:
+        pixels = images.srgb_encode(colorspace.to_rec709(pixels).clip(0, 1))
+    return materials.to_bytes(pixels[..., 0] if name in NUMBERS else pixels)

@@ -89,7 +89,7 @@ def _read_part(ob: Any, place: np.ndarray, name: str, most: int, known: dict[str
         data.calc_loop_triangles()
         if len(data.loop_triangles) > most:
             raise meshes.too_many(name, meshes.MAX_TRIANGLES - most + len(data.loop_triangles))
-        slots = [slot.material for slot in ob.material_slots] or [None]
+        slots = list_materials(ob, data)
         names = [material.name_full if material else "" for material in slots]
         known.update({name: materials.read_material(material) for name, material in zip(names, slots)
                       if name not in known})
@@ -97,6 +97,13 @@ def _read_part(ob: Any, place: np.ndarray, name: str, most: int, known: dict[str
         return read_triangles(data, place, readings)
     finally:
         ob.to_mesh_clear()
+
+
+def list_materials(ob: Any, data: Any) -> list[Any]:
+    """The materials of an evaluated object, at least one, which may be None; what nodes instance brings its own. data:
+    the object's, or its mesh."""
+    slots = [slot.material for slot in ob.material_slots]
+    return (slots if len(slots) >= len(data.materials) else list(data.materials)) or [None]
 
 
 def join(parts: list[meshes.Mesh]) -> meshes.Mesh:

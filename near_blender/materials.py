@@ -37,13 +37,14 @@ OTHERS = {"EMISSION": errors.Message("it does not glow: its Emission is read as 
 class MaterialReading:
     """A material and what its faces need: the UV layout of its maps, the colour attribute that tints it ("" = none),
     and notes for the artist on what could not be followed. computed: notes by the inputs that other nodes than images
-    compute, which can be baked."""
+    compute, which can be baked. missing: the inputs whose image is gone, which cannot."""
 
     material: meshes.Material = meshes.Material()
     layout: UVLayout = UVLayout()
     attribute: str = ""
     notes: list[str] = field(default_factory=list)
     computed: dict[str, str] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
 
 
 def read_material(material: bpy.types.Material | None, called: str = "") -> MaterialReading:
@@ -156,6 +157,7 @@ class _ShaderReader:
         """Takes down what of an input cannot be followed."""
         if isinstance(problem, Missing):
             self._reading.notes.append(text)
+            self._reading.missing.add(name)
         else:
             self._reading.computed[name] = text
 

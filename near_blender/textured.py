@@ -27,7 +27,8 @@ class TexturedCreation:
                  ) -> None:
         """surface: as geometry.read_mesh reads ob. options: as client.create_from_mesh takes them. Raises NearError."""
         self._surface, self._options, self._warning = surface, options, ""
-        self._is_baking = True
+        self._is_baking, self._is_cancelled = True, False
+        self._folder: tempfile.TemporaryDirectory | None = None
         self._job = client.bake_materials(self._hand_over(ob), ob.name, frame.frame_current, frame.frame_subframe,
                                           SIDES[options["detail"]])
 
@@ -63,6 +64,7 @@ class TexturedCreation:
         return self._job.done
 
     def cancel(self) -> None:
+        self._is_cancelled = True  # it may have baked, and not gone on yet
         self._job.cancel()
 
     def result(self) -> dict[str, Any]:
@@ -74,6 +76,8 @@ class TexturedCreation:
     def _go_on(self) -> None:
         """Has the asset made of what was baked."""
         self._is_baking = False
+        if self._folder is not None:
+            self._folder.cleanup()
         try:
             answer = self._job.result()
             mesh, notes = answer["mesh"], answer["notes"]
@@ -83,3 +87,5 @@ class TexturedCreation:
             mesh, notes = self._surface.mesh, [error.what, *self._surface.notes]
         self._warning = errors.join(*notes)
         self._job = client.create_from_mesh(mesh, **self._options)
+        if self._is_cancelled:
+            self._job.cancel()

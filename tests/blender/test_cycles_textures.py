@@ -1,5 +1,7 @@
 """What nodes compute, baked by the second Blender: compared with what they are known to compute."""
 
+from pathlib import Path
+
 import bpy
 import numpy as np
 import pytest
@@ -51,26 +53,50 @@ def test_without_baking_it_is_named(box):
     assert geometry.read_mesh(box, bpy.context.scene).is_computed
 
 
-def test_instances_and_other_materials_are_kept(box):
-    """A plain red slot beside the computed one, and an array of the whole."""
+def bake(*objects):
+    """Instances of objects as one: read as they are, and what the second Blender makes of it."""
+    many = bpy.data.objects.new("Many", None)
+    many.instance_type, many.instance_collection = "COLLECTION", bpy.data.collections.new("Many")
+    for ob in objects:
+        many.instance_collection.objects.link(ob)
+    bpy.context.scene.collection.objects.link(many)
+    plain = geometry.read_mesh(many, bpy.context.scene)
+    job = textured.TexturedCreation(many, bpy.context.scene, plain, name="Many", normalize=True, detail="draft")
+    answer = job._job.result()
+    job.cancel()  # between both of its parts
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert not Path(job._folder.name).exists()
+    return plain.mesh, answer["mesh"], answer["notes"]
+
+
+def test_instances_other_materials_and_names_are_kept(box):
+    """A plain red slot beside the computed one, of which one input's image is gone, and two instances of the whole."""
+    computed = box.data.materials[0]
+    computed.name, computed.use_fake_user = "Computed.001", True
+    tree = computed.node_tree
+    gone = tree.nodes.new("ShaderNodeTexImage")
+    tree.links.new(gone.outputs["Color"], tree.nodes["Principled BSDF"].inputs["Metallic"])
     red = bpy.data.materials.new("Red")
     red.use_nodes = True
     red.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.6, 0.1, 0.1, 1)
     box.data.materials.append(red)
     box.data.polygons[0].material_index = 1
     box.data.update()
-    plain = geometry.read_mesh(box, bpy.context.scene)
-    job = textured.TexturedCreation(box, bpy.context.scene, plain, name="Box", normalize=True, detail="draft")
-    baked = job._job.result()["mesh"]
-    assert len(baked.faces) == len(plain.mesh.faces) and np.allclose(
-        np.sort(baked.vertices, 0), np.sort(plain.mesh.vertices, 0), atol=1e-6)
+    other = box.copy()
+    other.location.x += 5
+    plain, baked, notes = bake(box, other)
+    assert len(notes) == 1 and notes[0].startswith("Computed.001: Metallic")
+    assert len(baked.faces) == len(plain.faces) == 24 and np.allclose(
+        np.sort(baked.vertices, 0), np.sort(plain.vertices, 0), atol=1e-6)
     names = [material.name for material in baked.materials]
     assert baked.materials[names.index("Red")].base_color[:3] == pytest.approx((0.6, 0.1, 0.1))
-    assert (baked.material_index == names.index("Red")).sum() == 2
-    job.cancel()
+    assert (baked.material_index == names.index("Red")).sum() == 4
+    made = baked.materials[names.index("Computed.001")]
+    assert made.metallic_map is None and made.metallic == 0.25 and made.roughness_map is not None
 
 
-def test_a_group_is_entered(box):
+def test_a_group_is_entered_that_materials_share(box):
     tree = box.data.materials[0].node_tree
     inside = bpy.data.node_groups.new("Inside", "ShaderNodeTree")
     inside.interface.new_socket("Color", in_out="INPUT", socket_type="NodeSocketColor")
@@ -83,8 +109,12 @@ def test_a_group_is_entered(box):
     group.node_tree = inside
     tree.links.new(tree.nodes["Texture Coordinate"].outputs["Generated"], group.inputs[0])
     tree.links.new(group.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
-    bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
-    assert np.median(measure(box, payload.decode_asset(bpy.context.object))[0]) < 0.01
+    other = box.copy()
+    other.data, other.location.x = box.data.copy(), 9
+    other.data.materials[0] = box.data.materials[0].copy()
+    _, baked, notes = bake(box, other)
+    assert len(baked.materials) == 2 and not notes
+    assert all(np.ptp(material.base_color_map[..., :3].reshape(-1, 3), 0).min() > 200 for material in baked.materials)
 
 
 def test_where_baking_fails_the_asset_is_made_without(box, monkeypatch):

@@ -144,3 +144,20 @@ def test_sizes_that_make_no_sense_are_named(spoil, words):
         bpy.context.object.data.vertices[0].co = spoil
     with pytest.raises(NearError, match=words):
         read(bpy.context.object)
+
+
+def test_what_nodes_instance_has_its_own_materials():
+    group = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    line, instance, grid, paint = (group.nodes.new(f"GeometryNode{kind}") for kind in (
+        "MeshLine", "InstanceOnPoints", "MeshGrid", "SetMaterial"))
+    paint.inputs["Material"].default_value = bpy.data.materials.new("Leaf")
+    for start, end in ((line.outputs[0], instance.inputs["Points"]), (grid.outputs[0], paint.inputs["Geometry"]),
+                       (paint.outputs[0], instance.inputs["Instance"]),
+                       (instance.outputs[0], group.nodes.new("NodeGroupOutput").inputs[0])):
+        group.links.new(start, end)
+    host = bpy.data.objects.new("Scatter", bpy.data.meshes.new("Scatter"))
+    bpy.context.scene.collection.objects.link(host)
+    host.modifiers.new("Nodes", "NODES").node_group = group
+    mesh = read(host)
+    assert {mesh.materials[slot].name for slot in mesh.material_index} == {"Leaf"}
