@@ -14,6 +14,7 @@ MOST_TRIANGLES = 20_000  # of a body; of larger ones the bounds are taken
 _KINDS = ("VOLUME_SCATTER", "VOLUME_ABSORPTION", "PRINCIPLED_VOLUME")
 _SIDES = np.array([[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 4, 5], [0, 5, 1], [3, 2, 6], [3, 6, 7],
                    [0, 3, 7], [0, 7, 4], [1, 5, 6], [1, 6, 2]])  # of Object.bound_box
+_AT_ONCE = 100_000  # rays times triangles
 _TILT = np.array([1.3e-5, -2.9e-5, 2.1e-5])  # a ray through the edge between two triangles would meet both
 
 
@@ -25,26 +26,34 @@ class FogBody:
     triangles: np.ndarray
     extinction: np.ndarray
 
-    def measure_way(self, place: np.ndarray, direction: np.ndarray, end: float) -> float:
-        """Metres that a ray from place (3,) along direction, unit, is in it before its end. Source: Moeller and
-        Trumbore 1997."""
-        a, along = self.triangles[:, 0], direction + _TILT
+    def measure_ways(self, places: np.ndarray, directions: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Metres that rays from places (R, 3) along directions (R, 3), unit, are in it before their ends (R,): (R,)."""
+        step = max(1, _AT_ONCE // len(self.triangles))
+        parts = [self._measure_some(*(each[k:k + step] for each in (places, directions + _TILT, ends)))
+                 for k in range(0, len(places), step)]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _measure_some(self, places: np.ndarray, along: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The same. Source: Moeller and Trumbore 1997."""
+        a = self.triangles[:, 0]
         first, second = self.triangles[:, 1] - a, self.triangles[:, 2] - a
-        cross = np.cross(along, second)
-        facing = np.einsum("fc,fc->f", first, cross)
+        cross, away = np.cross(along[:, None], second), places[:, None] - a  # (R, F, 3)
+        facing = np.einsum("fc,rfc->rf", first, cross)
         with np.errstate(divide="ignore", invalid="ignore"):
-            u = np.einsum("fc,fc->f", place - a, cross) / facing
-            turned = np.cross(place - a, first)
-            v = turned @ along / facing
-            at = np.einsum("fc,fc->f", second, turned) / facing
+            u = np.einsum("rfc,rfc->rf", away, cross) / facing
+            turned = np.cross(away, first)
+            v = np.einsum("rfc,rc->rf", turned, along) / facing
+            at = np.einsum("fc,rfc->rf", second, turned) / facing
             met = (u >= 0) & (v >= 0) & (u + v <= 1) & (at > 0) & (facing != 0)
-        leaving = np.where(facing < 0, 1, -1)[met]
-        return float(max(abs((leaving * np.minimum(at[met], end)).sum()), 0.0))
+        leaving = np.where(facing < 0, 1, -1)
+        return np.abs(np.where(met, leaving * np.minimum(at, ends[:, None]), 0).sum(1))
 
 
 def collect(depsgraph: bpy.types.Depsgraph) -> list[FogBody]:
     """The bodies that a depsgraph shows."""
     found, known = [], dict[Any, np.ndarray | None]()
+    if not any(find_volume(material) is not None for material in bpy.data.materials):
+        return []  # without a look at every instance
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not instance.show_self or ob.type != "MESH" or not ob.visible_shadow:
@@ -52,16 +61,20 @@ def collect(depsgraph: bpy.types.Depsgraph) -> list[FogBody]:
         for material in (slot.material for slot in ob.material_slots if slot.material is not None):
             if material not in known:
                 known[material] = read(material)
-            extinction, matrix = known[material], np.array(instance.matrix_world, np.float64)
-            if extinction is not None and extinction.any() and np.isfinite(matrix).all():
-                found.append(FogBody(_read_triangles(ob) @ matrix[:3, :3].T + matrix[:3, 3], extinction))
+            extinction = known[material]
+            if extinction is None or not extinction.any():
+                continue
+            matrix = np.array(instance.matrix_world, np.float64)
+            triangles = _read_triangles(ob) @ matrix[:3, :3].T + matrix[:3, 3]
+            if len(triangles) and np.isfinite(triangles).all():
+                found.append(FogBody(triangles, extinction))
                 break
     return found
 
 
 def find_volume(owner: Any) -> Any:
     """The node that the volume of a material or World comes from; None where it has none."""
-    output = owner.node_tree.get_output_node("CYCLES") if owner.node_tree is not None else None
+    output = owner.node_tree.get_output_node("CYCLES") if node_trees.has_tree(owner) else None
     try:
         return node_trees.find_source(output.inputs["Volume"]) if output is not None and not output.mute else None
     except node_trees.Unexpected:

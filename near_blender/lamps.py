@@ -42,23 +42,22 @@ class VisibleLamps:
         instances that get about as much of it. everywhere: extinction of the World's, as world.WorldLight.fog."""
         if not len(places) or not (self.bodies or everywhere is not None and everywhere.any()):
             return self
-        left = np.array([[self._let_through(lamp, place, everywhere) for lamp in self.lamps] for place in places])
-        groups = _group(left.reshape(len(places), -1))
+        left = [self._let_through(lamp, places, everywhere) for lamp in self.lamps]
+        groups = _group(np.concatenate([np.empty((len(places), 0)), *left], 1))
         members = [np.flatnonzero(groups == number) for number in range(groups.max() + 1)]
         return replace(self, links=self.links * len(members),
-                       lamps=[replace(lamp, color=lamp.color * share) for rows in members
-                              for lamp, share in zip(self.lamps, left[rows].mean(0))],
+                       lamps=[replace(lamp, color=lamp.color * share[rows].mean(0)) for rows in members
+                              for lamp, share in zip(self.lamps, left)],
                        reached=[frozenset(rows.tolist()) for rows in members for _ in self.lamps])
 
-    def _let_through(self, lamp: scene.Lamp, place: np.ndarray, everywhere: np.ndarray | None) -> np.ndarray:
-        """What share of a lamp's light, (3,), volumes leave of it on its way to place (3,)."""
-        way, length = lamp.matrix[:3, 2], _BEYOND
-        if lamp.kind != "sun":
-            way = lamp.position - place
-            length = float(np.linalg.norm(way))
-        way = way / max(float(np.linalg.norm(way)), 1e-12)
-        depth = np.zeros(3) if everywhere is None else everywhere * length
-        return np.exp(-sum((body.extinction * body.measure_way(place, way, length) for body in self.bodies), depth))
+    def _let_through(self, lamp: scene.Lamp, places: np.ndarray, everywhere: np.ndarray | None) -> np.ndarray:
+        """What share of a lamp's light, (I, 3), volumes leave of it on its way to places (I, 3)."""
+        ways = np.broadcast_to(lamp.matrix[:3, 2], places.shape) if lamp.kind == "sun" else lamp.position - places
+        length = np.linalg.norm(ways, axis=1, keepdims=True)
+        ways, length = ways / np.maximum(length, 1e-12), np.full_like(length, _BEYOND) if lamp.kind == "sun" else length
+        depth = np.zeros((1, 3)) if everywhere is None else everywhere * length
+        return np.exp(-sum((body.extinction * body.measure_ways(places, ways, length[:, 0])[:, None]
+                            for body in self.bodies), depth))
 
 
 def _group(shares: np.ndarray) -> np.ndarray:

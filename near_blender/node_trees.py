@@ -24,9 +24,9 @@ class Unexpected(Exception):
     """The tree has something else in this place."""
 
 
-def has_tree(world: Any) -> bool:
-    """Whether the World's nodes are what counts (always from Blender 5 on)."""
-    return world.node_tree is not None and (bpy.app.version >= (5, 0, 0) or world.use_nodes)
+def has_tree(owner: Any) -> bool:
+    """Whether the nodes of a World or material are what counts (always from Blender 5 on)."""
+    return owner.node_tree is not None and (bpy.app.version >= (5, 0, 0) or owner.use_nodes)
 
 
 def _link(socket: Any) -> Any:
