@@ -57,7 +57,7 @@ class ViewportPicture:
         self._is_among = False  # whether ordinary objects were drawn the last time
         self._assets: sync.VisibleAssets | None = None
         self._light: world.WorldLight | None = None
-        self._bake: world.WorldBake | None = None
+        self._bake: world.LightReading | None = None
         self._job: worker_process.JobHandle | None = None
         self._asked: tuple[Any, float] = (None, 0.0)  # what self._job draws, and its scale
         self._shown: tuple[Any, float] = (None, 0.0)

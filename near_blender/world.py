@@ -20,7 +20,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, cycles_loss, fog, node_trees, scratch, worker_process
+from . import client, colorspace, cycles_loss, fog, node_trees, scratch
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -34,7 +34,7 @@ _SUN = 20  # times the mean of a map
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _lights: cache.RecentResults[WorldLight] = cache.RecentResults(4)
-_bakes: dict[str, WorldBake] = {}
+_bakes: dict[str, LightReading] = {}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class WorldLight:
         return float(self.environment.map.max()) > _SUN * float(self.environment.map.mean())
 
 
-def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
+def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | LightReading:
     """The light of the scene's World, or the bake to wait for before asking again. Never waits itself.
 
     Images that are gone are what Cycles makes of them. Raises NearError where the World cannot be read.
@@ -117,7 +117,7 @@ def _plain(color, strength: float) -> WorldLight:
     return WorldLight(environment.uniform(tuple(np.clip(rgb, 0, environment.MAX_RADIANCE))))
 
 
-def read_by_hand(world: Any) -> WorldLight | WorldBake | None:
+def read_by_hand(world: Any) -> WorldLight | LightReading | None:
     """The light of a World whose graph is one of those named at the top, or its image on its way; else None."""
     output = world.node_tree.get_output_node("CYCLES")
     if output is None or output.mute:
@@ -173,12 +173,12 @@ def _is_linear(image: Any) -> bool:
     return image.is_float and image.colorspace_settings.name in _LINEAR
 
 
-def _read_image(image: Any, width: int, called: str) -> WorldLight | WorldBake:
+def _read_image(image: Any, width: int, called: str) -> WorldLight | LightReading:
     """A float image as light, kept while its file does not change. width: pixels of the map that lights."""
     key = f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}"
     if image.size[0] <= _QUICK:
         return _lights.get_or(key, lambda: _read_pixels(image, width)())
-    return _find(key, lambda: ImageReading(_read_pixels(image, width), called))
+    return _find(key, lambda: LightReading(called, _read_pixels(image, width)))
 
 
 def _read_pixels(image: Any, width: int) -> Callable[[], WorldLight]:
@@ -223,7 +223,7 @@ def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
     return rgb
 
 
-def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | WorldBake:
+def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | LightReading:
     width = int(world.near.resolution)
     widest = max([width, *(image.size[0] for image in node_trees.list_images(world.node_tree))])
     tree = node_trees.compute_fingerprint(world.node_tree, depsgraph.scene_eval.frame_current)
@@ -232,7 +232,7 @@ def _read_baked(world: Any, depsgraph: bpy.types.Depsgraph) -> WorldLight | Worl
                                         min(widest, _WIDEST_BAKE)))
 
 
-def _find(key: str, start: Callable[[], WorldBake]) -> WorldLight | WorldBake:
+def _find(key: str, start: Callable[[], LightReading]) -> WorldLight | LightReading:
     """The light that goes by key, or what has to be waited for; where nothing is on its way, that is started."""
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
@@ -245,21 +245,62 @@ def _find(key: str, start: Callable[[], WorldBake]) -> WorldLight | WorldBake:
     return next(iter(_bakes.values()))
 
 
-class WorldBake:
-    """A panorama of a World on its way, made into light on a thread of its own. Made where bpy.data may be read; looked
-    at from anywhere."""
+class LightReading:
+    """Light on its way, made on a thread of its own; looked at from anywhere. make: gives it, without a look at
+    Blender's data."""
 
-    _thread: threading.Thread | None = None
-    _light: WorldLight | None = None
-    _error: Exception | None = None
+    def __init__(self, name: str, make: Callable[[], WorldLight]) -> None:
+        self.name, self._make = name, make
+        self._light: WorldLight | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="NeAR light", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._light = self._make()
+            for sky in (self._light.environment, self._light.backdrop):
+                _ = sky and sky.hash  # worked out here, too
+        except Exception as error:
+            self._error = error
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return not self._thread.is_alive()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.done and self._error is None
+
+    def wait(self, seconds: float) -> bool:
+        """Waits seconds at the longest; says whether it is done."""
+        self._thread.join(seconds)
+        return self.done
+
+    def light(self) -> WorldLight:
+        """What was made. Raises NearError where that failed."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._light is not None
+        return self._light
+
+    def stop(self) -> None:
+        """Gives it up, where that can be; else it ends by itself."""
+
+
+class WorldBake(LightReading):
+    """A panorama of a World on its way. Made where bpy.data may be read."""
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
-        self.name, self._width = world.name, width
-        sun = node_trees.uses_type(world.node_tree, "TEX_SKY")
+        self._width, sun = width, node_trees.uses_type(world.node_tree, "TEX_SKY")
         self._job = client.get_cycles().bake_world(
             self._hand_over(world), world.name, frame=frame, width=width, seen_width=seen_width, widest=_WIDEST_BAKE,
             samples=_SUN_SAMPLES if sun else 1, lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"),
             painted=cycles_loss.collect_painted(node_trees.list_images(world.node_tree)))
+        super().__init__(world.name, self._develop)
 
     def _hand_over(self, world: Any) -> str:
         """The .blend file that has the World: its library, which a written file would only point at, or one that is
@@ -275,47 +316,6 @@ class WorldBake:
                                    reason=error) from error
         return blend
 
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self._job.done and not self._begin().is_alive()
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it ended well."""
-        return self.done and self._error is None
-
-    def wait(self, seconds: float) -> bool:
-        """Waits seconds at the longest; says whether it is done."""
-        if not self._job.wait(seconds):
-            return False
-        self._begin().join(seconds)
-        return self.done
-
-    def light(self) -> WorldLight:
-        """What was baked. Raises NearError where that failed."""
-        self._job.wait()
-        self._begin().join()
-        if self._error is not None:
-            raise self._error
-        assert self._light is not None
-        return self._light
-
-    def _begin(self) -> threading.Thread:
-        """Has light made of the job's answer."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._make, name="NeAR light", daemon=True)
-            self._thread.start()
-        return self._thread
-
-    def _make(self) -> None:
-        try:
-            self._light = self._develop()
-            for sky in (self._light.environment, self._light.backdrop):
-                _ = sky and sky.hash  # worked out here, too
-        except Exception as error:
-            self._error = error
-
     def _develop(self) -> WorldLight:
         try:
             maps = self._job.result()["maps"]
@@ -329,19 +329,6 @@ class WorldBake:
     def stop(self) -> None:
         """Gives it up."""
         self._job.cancel()
-
-
-class ImageReading(WorldBake):
-    """The pixels of a World's image on their way. make: makes light of them, on any thread."""
-
-    def __init__(self, make: Callable[[], WorldLight], name: str) -> None:
-        self.name, self._develop = name, make  # type: ignore[method-assign]
-        self._job = worker_process.JobHandle(client.get_worker(), {"id": 0}, {})
-        self._job.finish({})
-        self._begin()
-
-    def stop(self) -> None:
-        """It ends by itself."""
 
 
 def _scaled(rgb: np.ndarray) -> Environment:

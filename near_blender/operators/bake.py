@@ -24,7 +24,7 @@ class _Baking:
     does."""
 
     _job: worker_process.JobHandle | None = None
-    _world: world.WorldBake | None = None  # to be waited for before there is a job
+    _world: world.LightReading | None = None  # to be waited for before there is a job
     _timer: Any = None
     _is_interactive = False
 
@@ -94,7 +94,7 @@ class _Baking:
     def _ask(self, context: bpy.types.Context) -> None:
         """Has a worker bake it, or the World baked first."""
         answer = ask(context, self.find_source(), *self._wanted)
-        self._job, self._world = (None, answer) if isinstance(answer, world.WorldBake) else (answer, None)
+        self._job, self._world = (None, answer) if isinstance(answer, world.LightReading) else (answer, None)
 
     def _describe_work(self) -> str:
         if self._job is None:
@@ -218,7 +218,7 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
 
 
 def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
-        ) -> worker_process.JobHandle | world.WorldBake:
+        ) -> worker_process.JobHandle | world.LightReading:
     """Has a worker bake ob as it stands; or gives the World's bake that has to be waited for before asking again.
 
     Raises NearError where ob is not shown.

@@ -21,7 +21,7 @@ def scene():
 def read(wait: float = 120.0) -> worlds.WorldLight:
     """The light of the scene's World, baked where it must be."""
     light = worlds.read_light(bpy.context.evaluated_depsgraph_get())
-    if isinstance(light, worlds.WorldBake):
+    if isinstance(light, worlds.LightReading):
         assert light.wait(wait)
         light = worlds.read_light(bpy.context.evaluated_depsgraph_get())
     return light
@@ -394,7 +394,7 @@ def test_a_wide_image_is_read_beside_blender(scene):
     stage.set_environment(scene.world)["TexEnvironment"].image = wide
     depsgraph = bpy.context.evaluated_depsgraph_get()
     first = worlds.read_light(depsgraph)
-    assert isinstance(first, worlds.ImageReading) and first.wait(60) and first.succeeded
+    assert isinstance(first, worlds.LightReading) and first.wait(60) and first.succeeded
     light = worlds.read_light(depsgraph)
     assert isinstance(light, worlds.WorldLight)
     assert np.allclose((light.backdrop or light.environment).map, pixels[::-1, :, :3], atol=1e-6)
