@@ -174,9 +174,13 @@ def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
         bpy.app.timers.register(_catch_up)
 
 
-def _catch_up() -> None:
+def _catch_up() -> float | None:
+    app: Any = bpy.app
+    if app.is_job_running("RENDER"):  # on a thread that reads the companion
+        return 0.5
     for scene in bpy.data.scenes:
         _on_render(scene)
+    return None
 
 
 # --- the artist's nodes
