@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import Any
 
 import bpy
@@ -41,6 +42,8 @@ class OrdinaryThings:
         self._threads = flags.choose_threads(frame)
         self._proxies = sorted({each["name"] for each in assets.instances})
         self._moving = _describe_objects(depsgraph)
+        self._middles = np.array([middle for middle, _, _ in self._moving.values()]).reshape(-1, 3)
+        self._radii = np.array([radius for _, radius, _ in self._moving.values()])
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -147,8 +150,8 @@ class OrdinaryThings:
         """What a probe of an instance depends on, hashed, and what the second Blender is told. size: its texels."""
         matrix, name = (self._assets.instances[number][key] for key in ("matrix", "name"))
         middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
-        near = [each for each, (place, radius, _) in self._moving.items()
-                if np.linalg.norm(place - middle) - radius < reach]
+        is_near = np.linalg.norm(self._middles - middle, axis=1) - self._radii < reach
+        near = list(itertools.compress(self._moving, is_near))
         solid = [each for each in near if each in self._solids and each != name]
         through = [each for each in solid if not sync.is_asset(self._solids[each])
                    and np.linalg.norm(self._moving[each][0] - middle) < self._moving[each][1] < ENCLOSING * reach / NEAR
