@@ -26,7 +26,8 @@ def watch() -> None:
                  bpy.types.AddonPreferences):
         for kind in _list_classes(base):
             for name in CALLED:
-                if name in vars(kind):
+                owner = next((each for each in kind.__mro__ if name in vars(each)), None)  # where others share it
+                if owner is not None and _is_ours(owner):
                     _wrap(kind, name, f"{kind.__name__}.{name}")
     _wrap(cycles_scene, "_write", "cycles_scene._write")
     _wrap(viewport, "_look", "viewport._look")
@@ -60,7 +61,7 @@ def _list_classes(base: type):
 
 
 def _wrap(owner: object, name: str, called: str) -> None:
-    kept = vars(owner)[name]
+    kept = inspect.getattr_static(owner, name)
     if isinstance(kept, classmethod):
         setattr(owner, name, classmethod(_watched(kept.__func__, called)))
     else:

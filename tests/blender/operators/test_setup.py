@@ -1,5 +1,7 @@
 """Check Setup: what works, and what is broken, in words."""
 
+import time
+
 import bpy
 import numpy as np
 
@@ -51,6 +53,7 @@ def test_an_artist_sees_it_grow_and_stops_it(monkeypatch):
     while not check.done:
         seen = setup.list_findings()
         assert seen == check.lines[:len(seen)]
+        time.sleep(0.02)
     assert check.fraction == 1 and len(jobs_seen) == 2 and all(well for well, _ in check.lines)
     assert len(stopped.lines) < setup.COUNT and bpy.ops.near.stop(what="CHECK") == {"FINISHED"}
 
