@@ -96,9 +96,12 @@ def sum_contributions(projection: Projection, width: int, height: int, *, occlus
 
 
 def check_camera(world_to_camera, intrinsics, width, height, near, far, low_pass, antialiased, orthographic) -> tuple:
-    """A camera as the kernels take it. Raises ValueError naming what does not fit."""
+    """A camera as the kernels take it: its matrix for the world around the place in its last row, which is about where
+    the camera is. Raises ValueError naming what does not fit."""
     _check_size(width, height)
-    pose = require("world_to_camera", np.ascontiguousarray(world_to_camera, np.float32), (4, 4))
+    pose = require("world_to_camera", np.ascontiguousarray(world_to_camera, np.float32), (4, 4)).copy()
+    pose[3, :3] = -pose[:3, :3].T @ pose[:3, 3]
+    pose[:3, 3] = np.asarray(world_to_camera, np.float64)[:3] @ (*pose[3, :3], 1)
     matrix = require("intrinsics", np.ascontiguousarray(intrinsics, np.float32), (3, 3))
     if not (np.isfinite(pose).all() and np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
         raise ValueError("world_to_camera and intrinsics must be finite and the focal lengths positive.")

@@ -8,7 +8,9 @@ namespace near_kernels {
 namespace {
 
 struct Camera {
-    const float *pose, *k;  // world_to_camera (4,4), intrinsics (3,3), row-major
+    // row-major. pose (4,4): world_to_camera of the world as seen from a place near the camera, which the last row holds:
+    // around it 32 bits hold what is far from the world's origin. k: intrinsics (3,3)
+    const float *pose, *k;
     float width, height, near, far, low_pass;
     bool antialiased, orthographic;
 
@@ -40,7 +42,9 @@ inline float dot(const float* a, const float* b) { return a[0] * b[0] + a[1] * b
 
 // False where the Gaussian is outside near..far or degenerate (a NaN fails every comparison).
 inline bool trace(const Camera& c, const float* xyz, const float* covariance, Trace& out) {
-    for (int i = 0; i < 3; ++i) out.p[i] = dot(c.pose + 4 * i, xyz) + c.pose[4 * i + 3];
+    const float* eye = c.pose + 12;
+    const float around[3] = {xyz[0] - eye[0], xyz[1] - eye[1], xyz[2] - eye[2]};
+    for (int i = 0; i < 3; ++i) out.p[i] = dot(c.pose + 4 * i, around) + c.pose[4 * i + 3];
     const float z = out.p[2];
     if (!(z >= c.near && z <= c.far)) return false;
     const float focal[2] = {c.fx(), c.fy()}, centre[2] = {c.cx(), c.cy()}, size[2] = {c.width, c.height};

@@ -32,6 +32,16 @@ def test_projection_is_the_twins(ortho, antialiased):
     assert_projections_equal(mine, twin.project(*doubles(inputs), WIDTH, HEIGHT, **options))
 
 
+def test_what_is_far_from_the_origin_is_projected_as_well():
+    """Places that 32 bits hold, and a camera that goes with them."""
+    (xyz, *shape, pose, intrinsics), _ = scene()
+    xyz, away = np.round(256 * xyz) / np.float32(256), np.float32([4096, -512, 1024])
+    there = pose - np.pad((pose[:3, :3].astype(float) @ away)[:, None], ((0, 1), (3, 0)))
+    near, far = (splat.project(*each, intrinsics, WIDTH, HEIGHT)
+                 for each in ((xyz, *shape, pose), (xyz + away, *shape, there)))
+    np.testing.assert_allclose(far.mean, near.mean, atol=1e-4)
+
+
 @pytest.mark.parametrize("channels", [1, 4, 5, 64])
 @pytest.mark.parametrize("background", [False, True])
 def test_picture_is_the_twins(channels, background):
