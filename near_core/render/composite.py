@@ -81,10 +81,11 @@ def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], f
     """How much of the assets has not sunk into what is ordinary, (H, W, 1): a wall, the ground around a foot.
 
     Assets are cut out of `front` a little larger than they are, and with them the rim of what they stick in. Where this
-    left nothing, the depths of both say where the line of contact runs.
+    left nothing, the depths of both say where the line of contact runs. A shadow catcher hides nothing.
     """
     ahead = (assets["Depth"] - ordinary["Depth"])[..., 0]  # metres
-    inside = (assets["Combined"][..., 3] > SOLID) & (ordinary["Depth"][..., 0] > 0)
+    solid = np.minimum(assets["Combined"][..., 3], ordinary["Combined"][..., 3]) > SOLID
+    inside = solid & (ordinary["Depth"][..., 0] > 0)
     near = inside & (ahead < RIM * pixel)
     seen = np.clip(0.5 - ahead / np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9), 0, 1)
     rim = near & (front["Combined"][..., 3] < 1 - SOLID) & (seen < 1)

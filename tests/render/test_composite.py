@@ -108,3 +108,6 @@ def test_what_has_sunk_into_the_ground_is_hidden_up_to_the_line_of_contact(slope
     assert made.sum() == pytest.approx(19.5), "of rows that show the ground"
     assert (made[:20] == 0).all() and (made[21:] == 1).all()
     assert compose(assets, ground, front)["Combined"][21, 6, 1] == 0
+    shadow = ground | {"Combined": np.float32([0, 0, 0, 0.6]) * white}
+    caught = compose(assets, shadow, {name: 0 * values for name, values in shadow.items()}, pixel=0.1)["Combined"]
+    np.testing.assert_array_equal(caught[:34], red[:34])
