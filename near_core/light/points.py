@@ -3,7 +3,7 @@ of the light itself is worked out for each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,16 +45,6 @@ class Told:
     share: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbourhood:
-    """What the M surfels of an asset tell the points between them. told: of its light. seen: (M, D) float32, as _Seen,
-    then what the caller adds. usual: (D,) float32, what the shaded ones say in the mean."""
-
-    told: Told
-    seen: np.ndarray
-    usual: np.ndarray
-
-
 class _Light:
     """Columns of Told.values."""
 
@@ -62,13 +52,6 @@ class _Light:
     VISIBILITY = 9
     LAMPS_BOUNCED = slice(10, 13)  # irradiance
     SPOTS = 13
-
-
-class _Seen:
-    """Columns of Neighbourhood.seen: of surfels that are shaded for the camera, 0 for the others."""
-
-    SHADED = 0  # 1
-    OTHER = 1
 
 
 def tell(lit: LitSurface) -> Told:
@@ -82,18 +65,6 @@ def tell(lit: LitSurface) -> Told:
     outside = 1 - np.float32(lit.transport.config.hidden) * lit.transport.enclosed
     share = np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4
     return Told(np.concatenate(values, 1, dtype=np.float32), np.ascontiguousarray(share))
-
-
-def gather_neighbourhood(told: Told, index: Sequence[np.ndarray] = (), other: Sequence[np.ndarray] = ()
-                         ) -> Neighbourhood:
-    """index: (K,) of surfels that the camera sees, in parts, not all need be among them. other: (K, n) of each part,
-    what the caller wants to know of them."""
-    seen = np.zeros((len(told.values), _Seen.OTHER + (other[0].shape[1] if other else 0)), np.float32)
-    for rows, more in zip(index, other):
-        seen[rows, _Seen.SHADED] = 1
-        seen[rows, _Seen.OTHER:] = more
-    rows = np.concatenate([np.empty(0, np.intp), *index])
-    return Neighbourhood(told, seen, seen[rows].mean(0) if len(rows) else np.zeros(seen.shape[1], np.float32))
 
 
 def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +82,12 @@ def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
 @dataclass(frozen=True, eq=False)
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
-    (K, 3) float32 unit, asset frame. told, seen: (K, C) and (K, D) float32, what the surfels around say, as Told.values
-    and Neighbourhood.seen, the latter over what of them is shaded. size: (K,) float32, a pixel's edge at each, asset
-    units. find_feet: finds where they touch the skin."""
+    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
+    float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
-    seen: np.ndarray
     size: np.ndarray
     find_feet: Callable[[], Feet]
 
@@ -128,14 +97,12 @@ class MetPoints:
         return self.find_feet()
 
 
-def meet(lit: LitSurface, around: Neighbourhood, points: Surfels, view: np.ndarray, size: np.ndarray,
+def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
          find_feet: Callable[[], Feet]) -> MetPoints:
     """What the surfels around tell points. points, view, size, find_feet: as MetPoints."""
-    told, seen = grid.blend(lit.transport.grid, points.position, points.normal, (around.told.values, around.seen),
-                            around.told.share, radius=lit.transport.config.blend_radius, threads=1)
-    seen[seen[:, _Seen.SHADED] <= 0] = around.usual  # none of those around is shaded
-    seen /= np.maximum(seen[:, :_Seen.SHADED + 1], 1e-6)
-    return MetPoints(points, view, told, seen, size, find_feet)
+    told, = grid.blend(lit.transport.grid, points.position, points.normal, (around.values,), around.share,
+                       radius=lit.transport.config.blend_radius, threads=1)
+    return MetPoints(points, view, told, size, find_feet)
 
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
@@ -160,10 +127,8 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     return np.concatenate([own, blocked[:, None], *among], 1, dtype=np.float32)
 
 
-def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
-                 ) -> tuple[Shaded, np.ndarray | None, np.ndarray]:
-    """Points as terms.shade does surfels; the lamps' terms as terms.shade_lamps, None without; and what the caller
-    added to the neighbourhood, (K, n), zeros where no surfel nearby was shaded.
+def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple[Shaded, np.ndarray | None]:
+    """Points as terms.shade does surfels; and the lamps' terms as terms.shade_lamps, None without.
 
     mirrored: (K, 7 or 13), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
     """
@@ -182,7 +147,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray
     if lit.lamps is not None:
         among = mirrored[:, 7:].reshape(-1, 2, 3)
         by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, lamps:], among))
-    return shaded, by_lamps, met.seen[:, _Seen.OTHER:]
+    return shaded, by_lamps
 
 
 def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:

@@ -63,18 +63,12 @@ class SplattingConfig:
     map_footprint: float = 0.3  # square pixels that a look at a map spans; the filter adds its own
     oblique: float = 0.7  # cosine from which a pixel is oblique: its look at a map is a line
     least_obliqueness: float = 0.1  # cosine at which that line is longest
-    skin_stride: int = 2  # of the surfels before the camera one is shaded, for the points of a skin between them
-    skin_sparse: float = 1.6  # pixels: where cells are smaller, up to three times as many are left out
     smooth_reach: int = 3  # pixels to either side over which what a skin mirrors of itself is averaged
     skin_pixels: int = 1 << 19  # of a picture, that are drawn at once
     skin_cell: float = 0.3  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 2  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
     skin_coarser: float = 0.5  # levels by which light on skins is coarser still at most, where many share the surfels
     skin_before: float = 8.0  # cells that surfels may lie before a skin that fades into them and are still behind it
-
-    def choose_stride(self, pixels: float) -> int:
-        """Of how many surfels before the camera one is shaded for a skin, where a cell is that many pixels wide."""
-        return round(self.skin_stride * min(max(self.skin_sparse / max(pixels, 1e-3), 1) ** 2, 3))
 
     def samples(self, quality: str) -> int:
         """Samples per pixel of a scene.Settings.quality."""

@@ -1,4 +1,4 @@
-"""Instances that are drawn by their skins: their surfels are shaded first, the points under the pixels after them."""
+"""Instances that are drawn by their skins: light arrives at their surfels, the points under the pixels are shaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..asset import CELL, Surfels
 from ..asset.levels import LEVELS
 from ..directions import unit
 from ..light import points, terms
-from ..light.points import LitSurface, MetPoints, Neighbourhood
+from ..light.points import LitSurface, MetPoints, Told
 from ..light.shadows import Feet
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
@@ -26,44 +26,23 @@ from .sight import SeenInstance, measure_level
 from .skin import PreparedSkin
 from .strips import PlacedSkin
 
-AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send at strength 1, (K, 3)
 
 
 @dataclass(frozen=True, eq=False)
 class SkinnedInstance:
-    """An instance with a skin. surfels: (K,) rows of some that the camera sees, which the decoder is asked about;
-    to_camera: (K, 3) float32 unit, world. radiance: how the surfels shine by the settings; without a decoder, points
-    do, too. decoded: whether there is one. tell: what its surfels tell of the light. look: of the instance; number: its
-    own, from 1. share: 0..1 of what is seen of it, before its surfels. channel: of its identity among the features,
-    None without."""
+    """An instance with a skin. radiance: how its points shine by the settings. tell: what its surfels tell of the
+    light. look: of the instance; number: its own, from 1. share: 0..1 of what is seen of it, before its surfels.
+    channel: of its identity among the features, None without."""
 
     skin: PreparedSkin
     lit: LitSurface
-    surfels: np.ndarray
-    to_camera: np.ndarray
     radiance: Radiance
-    decoded: bool
     tell: Callable[[], points.Told]
     look: AssetLook = PLAIN
     number: int = 1
     share: float = 1.0
     channel: int | None = None
-
-    def without_decoder(self, settings: Settings) -> Settings:
-        """The decoder knows surfels; by what it changes their light, that of the points between them changes."""
-        return replace(settings, shading="transport") if self.decoded else settings
-
-    def shade(self, rows: np.ndarray, settings: Settings, rays: int
-              ) -> tuple[np.ndarray, np.ndarray]:
-        """Some of its surfels, as points.gather_neighbourhood takes them: which these are, and by how much the decoder
-        changes their light (K, 3). rays: specular ones per surfel."""
-        lit, index = self.lit, self.surfels[rows]
-        view = np.ascontiguousarray(self.to_camera[rows] @ lit.rotation.astype(np.float32))
-        shaded = terms.shade(lit.transport, lit.illumination, lit.light, lit.rotation, index, view, rays, lit.matrix,
-                             threads=1)
-        plain, least = self.radiance(shaded, self.without_decoder(settings)), np.float32(0.02 * lit.light.mean)
-        return index, np.clip((self.radiance(shaded, settings) + least) / (plain + least), 0.5, 2)
 
 
 def measure_nearness(seen: SeenInstance, quality: str, config: SplattingConfig = SplattingConfig()) -> float:
@@ -95,12 +74,11 @@ def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfi
     return made
 
 
-def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings, rays: int,
+def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings,
          config: SplattingConfig = SplattingConfig(), progress: Progress = silent, blur: Blur | None = None
          ) -> Iterator[Picture]:
-    """Pictures, of which one is drawn: one that is sharp, or one for each moment of a blur. rays: specular ones per
-    surfel."""
-    told = _shade_some(instances, settings, rays, part(progress, 0.0, 0.3))
+    """Pictures, of which one is drawn: one that is sharp, or one for each moment of a blur."""
+    told = parallel_map(lambda instance: instance.tell(), instances, settings.threads)
     placed = [_place(instance, around, channels, settings) for instance, around in zip(instances, told)]
     if blur is None:
         yield strips.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
@@ -128,8 +106,8 @@ def _move(placed: PlacedSkin, instance: SkinnedInstance, moment: Moment, seen: K
     return replace(placed, matrix=moment.motions.get(instance.number, np.eye(4)) @ matrix, known=look_up)
 
 
-def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, settings: Settings) -> PlacedSkin:
-    lit, undecoded = instance.lit, instance.without_decoder(settings)
+def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Settings) -> PlacedSkin:
+    lit = instance.lit
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     strength = lit.light.environment.strength
 
@@ -140,11 +118,9 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        shaded, by_lamps, change = points.shade_points(lit, met, mirrored)
+        shaded, by_lamps = points.shade_points(lit, met, mirrored)
         shaded, surfels = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading)), met.points
-        radiance = instance.radiance(shaded, undecoded) * strength
-        if change.shape[1]:
-            radiance = radiance * np.where(change > 0, change, 1)
+        radiance = instance.radiance(shaded, settings) * strength
         if by_lamps is not None:
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
@@ -160,23 +136,6 @@ def _place(instance: SkinnedInstance, around: Neighbourhood, channels: int, sett
         return features
 
     return PlacedSkin(instance.skin, lit.matrix, meet, shade, share=instance.share)
-
-
-def _shade_some(instances: Sequence[SkinnedInstance], settings: Settings, rays: int, progress: Progress
-                ) -> list[Neighbourhood]:
-    """Of each instance the surfels that the points of its skin lie between, with what the decoder changes of some of
-    them. Those of many instances keep all threads busy."""
-    counts = [len(instance.surfels) if instance.decoded else 0 for instance in instances]
-    parts = [(number, rows) for number, count in enumerate(counts) if count
-             for rows in np.array_split(np.arange(count), -(-count // AT_ONCE))]
-    made = parallel_map(lambda each: instances[each[0]].shade(each[1], settings, rays), parts, settings.threads,
-                        "Shading", progress)
-
-    def gather(number: int) -> Neighbourhood:
-        own = [each for (owner, _), each in zip(parts, made) if owner == number]
-        return points.gather_neighbourhood(instances[number].tell(), *map(list, zip(*own)))
-
-    return parallel_map(gather, range(len(instances)), settings.threads)
 
 
 def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray, reach: float = 0.0

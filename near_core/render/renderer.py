@@ -195,8 +195,9 @@ class Renderer:
 
     def _is_decoded(self, seen: SeenInstance, settings: Settings) -> bool:
         """Whether the lighting decoder is asked: for no draft, of which it would take a quarter for nothing that is
-        seen, nor for merged surfels, of which it learned from none."""
-        asked = settings.shading == "auto" and settings.quality == "final" and seen.level == 0
+        seen, nor for merged surfels, of which it learned from none, nor for skins, whose points know more of the light
+        than surfels do."""
+        asked = settings.shading == "auto" and settings.quality == "final" and seen.level == 0 and not seen.skin
         return asked and "lad" in self.model.graphs
 
     def _radiate(self, item: LitInstance, shaded: terms.Shaded, settings: Settings) -> np.ndarray:
@@ -234,7 +235,8 @@ class Renderer:
             empty = np.broadcast_to(np.float32(0), (camera.height, camera.width, passes.count_features(wanted)))
             return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
         visible = [item.visible for item in lit]
-        selection = splatting.select(visible, camera, samples > 1, threads, config, part(progress, 0.0, 0.1))
+        selection = splatting.select(visible, camera, samples > 1, threads, config, part(progress, 0.0, 0.1),
+                                     any(item.skin is None for item in lit))
         who = None
         if INSTANCES in wanted:
             reached = selection.projection if blur is None else blur.widen(selection.projection)
@@ -245,7 +247,8 @@ class Renderer:
         for place, layer in enumerate(layers):
             items = [lit[number] for number in layer]
             chosen = selection if len(layers) == 1 else splatting.select(
-                [item.visible for item in items], camera, samples > 1, threads, config)
+                [item.visible for item in items], camera, samples > 1, threads, config,
+                splats=any(item.skin is None for item in items))
             if blur is not None:
                 chosen = blur.reveal(chosen, [item.visible for item in items], [item.number for item in items], threads,
                                      config)
@@ -260,7 +263,7 @@ class Renderer:
         skinned = [item.skin is not None for item in lit]
         drawn, fade = [], np.float32(min(lit[0].look.opacity, 1))
         if any(skinned):
-            drawn.append(self._draw_skins(lit, selection, camera, settings, who, progress, blur))
+            drawn.append(self._draw_skins(lit, camera, settings, who, progress, blur))
             selection = selection.drop(skinned)
         if not all(skinned):
             drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress, blur))
@@ -272,26 +275,21 @@ class Renderer:
             for each in zip(*drawn))
         return (image, alpha) if fade == 1 else (image * fade, alpha * fade)
 
-    def _draw_skins(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
-                    who: Identity | None, progress: Progress, blur: Blur | None) -> Iterable[Picture]:
+    def _draw_skins(self, lit: Sequence[LitInstance], camera: Camera, settings: Settings, who: Identity | None,
+                    progress: Progress, blur: Blur | None) -> Iterable[Picture]:
         """The instances with skins, as _draw_splats."""
         instances = []
-        for number, (item, rows) in enumerate(zip(lit, selection.rows)):
+        for number, item in enumerate(lit):
             if item.skin is None:
                 continue
-            shaded = np.flatnonzero(selection.shaded[rows])
-            # the same ones whatever else is seen: what moves does not flicker
-            shaded = shaded[shaded % self.splatting.choose_stride(item.pixels * 2 ** item.asset.level.number) == 0]
-            decoded = item.intrinsics is not None
             surface = LitSurface(item.asset.transport, item.light, item.illumination, item.lamps, item.matrix,
                                  item.rotation, item.surroundings, item.skin.occluders)
             instances.append(SkinnedInstance(
-                item.skin, surface, shaded, item.visible.to_camera[shaded], partial(self._radiate, item), decoded,
+                item.skin, surface, partial(self._radiate, item),
                 partial(self._told.get_or, item.key, partial(points.tell, surface)), item.look, item.number,
                 item.skin_share, None if who is None else int(who.channel[number])))
         channels = passes.count_features(settings.passes) + (0 if who is None else who.count)
-        return deferred.draw(instances, camera, channels, settings, self.transport.draft_rays, self.splatting,
-                             progress, blur)
+        return deferred.draw(instances, camera, channels, settings, self.splatting, progress, blur)
 
     def _draw_splats(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
                      who: Identity | None, progress: Progress, blur: Blur | None) -> Iterable[Picture]:

@@ -124,17 +124,18 @@ class Selection:
 
 
 def select(instances: Sequence[VisibleInstance], camera: Camera, detail: bool, threads: int = 0,
-           config: SplattingConfig = SplattingConfig(), progress: Progress = silent) -> Selection:
+           config: SplattingConfig = SplattingConfig(), progress: Progress = silent, splats: bool = True) -> Selection:
     """What is shaded and drawn of at least one instance.
 
-    detail: texels may take the place of their surfels, where these are shaded and wide enough.
+    detail: texels may take the place of their surfels, where these are shaded and wide enough. splats: whether surfels
+    of any instance are drawn; where all have skins none is shaded.
     """
     shape = gaussians.concatenate([each.shape for each in instances])
     progress("Visibility", 0.0)
     projection = project(shape, camera, config.low_pass, threads)
     progress("Visibility", 0.5)
     depth = np.concatenate([np.full(len(each.front), each.occlusion_depth) for each in instances])
-    weight = weigh(projection, depth, camera, threads, config)
+    weight = weigh(projection, depth, camera, threads, config) if splats else np.zeros(len(depth), np.float32)
     shaded = np.concatenate([each.front for each in instances]) & (weight > config.seen)
     seen = np.flatnonzero(shaded)
     shaded[seen] = weight[seen] >= _find_faint_weight(projection, seen, config)

@@ -31,17 +31,15 @@ def shade_both(lit):
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, threads=1,
                          shining=lit.lamps)
-    other = np.tile(np.float32([[1, 2]]), (len(index), 1))
-    around = points.gather_neighbourhood(points.tell(lit), [index], [other])
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+    met = points.meet(lit, points.tell(lit), shaded.surfels, view, np.zeros(len(index), np.float32),
                       lambda: touch(shaded.surfels))
     return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
 def test_points_in_the_place_of_surfels_are_lit_like_them():
     lit = lit_floor()
-    shaded, (made, by_lamps, other) = shade_both(lit)
-    assert by_lamps is None and np.allclose(other, [1, 2])
+    shaded, (made, by_lamps) = shade_both(lit)
+    assert by_lamps is None
     for term in (Term.SKY_OPEN, Term.SKY, Term.BOUNCED, Term.SPECULAR_OPEN, Term.SPECULAR):
         np.testing.assert_allclose(made.terms[:, term].mean(0), shaded.terms[:, term].mean(0), rtol=0.05, atol=1e-3)
     noise = [np.abs(np.diff(each.terms[:, Term.SPECULAR, 0].reshape(24, 24), 2)).mean() for each in (shaded, made)]
@@ -64,21 +62,11 @@ def test_points_mirror_no_light_through_a_wall():
     view = np.broadcast_to(np.float32([-0.8, 0, 0.6]), (len(near), 3)).copy()
     shaded = terms.shade(prepared, lit.illumination, light, np.eye(3), near, view, 64, threads=1)
     seen = shaded.surfels
-    around = points.gather_neighbourhood(points.tell(lit))
+    around = points.tell(lit)
     met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), lambda: touch(seen))
     made = points.shade_points(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
     sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
     assert np.isclose(*sent, rtol=0.1) and sent[1] < 0.6 * shaded.terms[:, Term.SPECULAR_OPEN].mean()
-
-
-def test_points_far_from_all_shaded_surfels_are_told_what_these_say_in_the_mean():
-    lit, index = lit_floor(), np.array([0, 1])
-    view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (576, 3)).copy()
-    around = points.gather_neighbourhood(points.tell(lit), [index], [np.float32([[1, 2], [3, 2]])])
-    seen = lit.transport.surfels.take(np.arange(576))
-    met = points.meet(lit, around, seen, view, np.zeros(576, np.float32), lambda: touch(seen))
-    change = points.shade_points(lit, met, np.zeros((576, 7), np.float32))[2]
-    assert np.allclose(change[-1], 2) and 1 < change[0, 0] < 2
 
 
 def test_lamps_light_points_as_they_do_surfels():
@@ -86,7 +74,7 @@ def test_lamps_light_points_as_they_do_surfels():
     pose[:3, 3] = 0.1, 0.0, 0.4
     lamp = Lamp(kind="point", matrix=pose, color=np.array([3.0, 2, 1]), radius=0.02)
     lit = lit_floor([lamp])
-    shaded, (_, by_lamps, _) = shade_both(lit)
+    shaded, (_, by_lamps) = shade_both(lit)
     expected = terms.shade_lamps(lit.transport, lit.lamps, np.eye(4), np.eye(3), shaded)
     for term in (Term.SKY_OPEN, Term.SKY, Term.BOUNCED, Term.SPECULAR):
         np.testing.assert_allclose(by_lamps[:, term].mean(0), expected[:, term].mean(0), rtol=0.1, atol=1e-3)
@@ -100,7 +88,7 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     index = np.arange(576)
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
-    around = points.gather_neighbourhood(points.tell(lit))
+    around = points.tell(lit)
     met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
                       lambda: touch(shaded.surfels))
     bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]

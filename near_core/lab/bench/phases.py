@@ -29,7 +29,7 @@ from .timing import divide, time_call
 # phase -> where it is worked out
 PLACES: dict[str, list[tuple[Any, str]]] = {
     "transport": [(transport, "prepare_transport"), (transport, "prepare_light"), (transport, "illuminate"),
-                  (lamplight, "illuminate"), (points, "tell"), (points, "gather_neighbourhood"), (points, "meet")],
+                  (lamplight, "illuminate"), (points, "tell"), (points, "meet")],
     "reflections": [(specular, "trace_specular"), (specular, "reflect"), (points, "mirror_asset"),
                     (smooth, "smooth")],
     "lighting decoder": [(runtime.NearMini, "run"), (terms, "gather_decoder_inputs")],
