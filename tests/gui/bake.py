@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from tests.gui import stepper
+from tests.gui import holds, stepper
 
 events: dict = {"blender": bpy.app.version_string}
 
@@ -37,7 +37,8 @@ def script():
     noise = tree.nodes.new("ShaderNodeTexNoise")
     tree.links.new(noise.outputs["Color"], next(n for n in tree.nodes if n.type == "BACKGROUND").inputs["Color"])
     with bpy.context.temp_override(**view()):
-        bpy.ops.near.add_sample()
+        with holds.waiting():
+            bpy.ops.near.add_sample()
         name = bpy.context.object.name
         start = time.monotonic()
         events["started"] = list(bpy.ops.near.bake_mesh("INVOKE_DEFAULT", side="1024"))
@@ -45,13 +46,13 @@ def script():
     yield from stepper.until(lambda: count_baked() == 1, 200)
     yield 0.5
     events["baked"] = count_baked()
-    with bpy.context.temp_override(**view()):
+    with bpy.context.temp_override(**view()), holds.waiting():
         events["last"] = [operator.bl_idname for operator in bpy.context.window_manager.operators]
         bpy.context.view_layer.objects.active = bpy.data.objects[name]
         events["repeated"] = list(bpy.ops.screen.repeat_last())
     yield 1.0
     events["baked_again"] = count_baked()
-    with bpy.context.temp_override(**view()):
+    with bpy.context.temp_override(**view()), holds.waiting():
         bpy.context.view_layer.objects.active = bpy.data.objects[name]
         bpy.ops.near.bake_splats(filepath=str(OUT / "sample.ply"))  # as a script does
         events["splats"] = (OUT / "sample.ply").stat().st_size

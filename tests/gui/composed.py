@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from tests.gui import stepper
+from tests.gui import holds, stepper
 
 events: dict = {}
 
@@ -28,7 +28,8 @@ def build_scene() -> None:
     for ob in list(scene.objects):
         if ob.type == "MESH":
             bpy.data.objects.remove(ob)
-    bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
+    with holds.waiting():
+        bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
     bpy.ops.mesh.primitive_plane_add(size=6, location=(0, 0, -0.5))
     bpy.ops.mesh.primitive_cube_add(size=0.4, location=(0.35, -0.9, -0.1))
     scene.camera.location, scene.camera.rotation_euler = (0, -4, 0.6), (1.42, 0, 0)

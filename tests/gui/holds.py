@@ -3,10 +3,12 @@
 What a window without a graphics card takes to draw itself, or Blender to begin a render, is none of it.
 """
 
+import contextlib
 import functools
 import inspect
 import threading
 import time
+from collections.abc import Iterator
 
 import bpy
 
@@ -31,6 +33,16 @@ def watch() -> None:
                     _wrap(kind, name, f"{kind.__name__}.{name}")
     _wrap(cycles_scene, "_write", "cycles_scene._write")
     _wrap(viewport, "_look", "viewport._look")
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[None]:
+    """Notes nothing meanwhile: a script, or Blender that repeats something, waits for what an artist watches."""
+    _depth.inside = True
+    try:
+        yield
+    finally:
+        _depth.inside = False
 
 
 def watch_handlers() -> None:

@@ -18,7 +18,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 import near_blender
 from near_blender import payload, photo_options
 from near_blender.operators import jobs, matte
-from tests.gui import stepper
+from tests.gui import holds, stepper
 from tests.gui.hand import area, at, mouse, region, screenshot, window
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
@@ -42,7 +42,8 @@ def script():
     yield 0.5
     view = area("VIEW_3D")
     with bpy.context.temp_override(window=window(), area=view, region=view.regions[-1]):
-        bpy.ops.near.create_asset_from_image(filepath=PHOTO)
+        with holds.waiting():
+            bpy.ops.near.create_asset_from_image(filepath=PHOTO)
         ob = bpy.context.object
         events["before"] = len(payload.decode_asset(ob).coords)
         view.type = "IMAGE_EDITOR"

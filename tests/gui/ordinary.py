@@ -16,7 +16,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 
 import near_blender
 from near_blender import viewport
-from tests.gui import stepper
+from tests.gui import holds, stepper
 
 events: dict = {"draws": [], "reads": []}
 
@@ -59,7 +59,8 @@ def build_scene() -> None:
     for ob in list(scene.objects):
         if ob.type == "MESH":
             bpy.data.objects.remove(ob)
-    bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
+    with holds.waiting():
+        bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
     bpy.ops.mesh.primitive_plane_add(size=6, location=(0, 0, -0.5))
     paint(bpy.context.object, (0.1, 0.1, 0.8))
     bpy.ops.mesh.primitive_cube_add(size=0.4, location=(0.45, -0.6, -0.1))

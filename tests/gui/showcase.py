@@ -17,7 +17,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 
 import near_blender
 from near_blender.operators import setup, showcase
-from tests.gui import hand, stepper
+from tests.gui import hand, holds, stepper
 
 events: dict = {"blender": bpy.app.version_string}
 _ended: list[str] = []
@@ -80,7 +80,8 @@ def check(stop_after: float | None = None):
 
 
 def steps():
-    bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
+    with holds.waiting():
+        bpy.ops.near.import_asset(filepath=str(OUT / "ball.near"))
     ball = bpy.context.object
     bpy.data.objects.remove(bpy.data.objects["Cube"])
     scene = bpy.context.scene
