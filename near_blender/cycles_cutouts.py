@@ -92,8 +92,9 @@ def _blend(function: Any, *values: shader_nodes.NodeValue) -> shader_nodes.NodeV
     return replace(pixels[0] if pixels else values[0], color=np.asarray(color, np.float32))
 
 
-def cut(corners: np.ndarray, uv: np.ndarray, opacity: Opacity) -> np.ndarray:
-    """What is solid of triangles (T, 3, 3), as triangles (K, 3, 3). uv: (T, 3, 2), of their corners."""
+def cut(corners: np.ndarray, uv: np.ndarray, opacity: Opacity, most: int = MOST) -> np.ndarray:
+    """What is solid of triangles (T, 3, 3), as triangles (K, 3, 3). uv: (T, 3, 2), of their corners. most: triangles
+    that are cut further."""
     if opacity.layout is None:
         return corners if opacity.solid else corners[:0]
     matrix, (height, width), summed = np.reshape(opacity.layout.matrix, (3, 3)), opacity.solid.shape, opacity.summed
@@ -103,7 +104,7 @@ def cut(corners: np.ndarray, uv: np.ndarray, opacity: Opacity) -> np.ndarray:
     for halving in range(FINEST + 1):
         share = _measure_solid(summed, at, opacity.layout.wrap == "clamp")
         mixed = (share > 0) & (share < 1)
-        if halving == FINEST or 4 * mixed.sum() > MOST:  # what its middle shows
+        if halving == FINEST or 4 * mixed.sum() > min(most, MOST):  # what its middle shows
             share[mixed] = _measure_solid(summed, at[mixed].mean(1, keepdims=True), opacity.layout.wrap == "clamp")
             mixed[:] = False
         kept.append(corners[share == 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import bpy
@@ -22,20 +22,15 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
 
     proxies: name_full of what casts none here. budget: triangles at the most.
     """
-    proxies, middles, standing = set(proxies), [], []
+    proxies, opacities = set(proxies), Opacities()
     meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
-    opacities = Opacities()
-    for instance in depsgraph.object_instances:
-        ob: Any = instance.object
-        matrix = np.array(instance.matrix_world, np.float64)
-        if ob.name_full in proxies:
-            middles.append(matrix[:3, 3])
-        elif instance.show_self and ob.type in _SURFACES and ob.visible_shadow and np.isfinite(matrix).all():
-            key = ob.original.name_full, ob.data.as_pointer()  # what nodes instance goes by the object they belong to
-            if key not in meshes:
-                meshes[key] = _read_all(ob, opacities)
-            standing.append((key, _bound(ob), matrix))
-    near = np.array(middles or [np.zeros(3)])
+    most, standing = _share(depsgraph, proxies, opacities, budget), []
+    for ob, key, matrix in _list_standing(depsgraph, proxies):
+        if key not in meshes:
+            meshes[key] = _read_all(ob, opacities, most)
+        standing.append((key, _bound(ob), matrix))
+    near = np.array([np.array(instance.matrix_world, np.float64)[:3, 3] for instance in depsgraph.object_instances
+                     if instance.object.name_full in proxies] or [np.zeros(3)])
     standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
     points, faces, count, free, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, budget, 0
     owners, owner = list(dict.fromkeys(name for (name, _), _, _ in standing)), [np.empty(0, np.int32)]
@@ -53,6 +48,28 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
         owner.append(np.full(len(triangles), number_of[key[0]], np.int32))
         count, free = count + len(world), free - len(triangles)
     return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
+
+
+def _list_standing(depsgraph: bpy.types.Depsgraph, proxies: set[str]) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    """What casts shadows: evaluated objects, what their surfaces go by, and object to world (4, 4)."""
+    for instance in depsgraph.object_instances:
+        ob: Any = instance.object
+        if ob.type not in _SURFACES or not (instance.show_self and ob.visible_shadow) or ob.name_full in proxies:
+            continue
+        matrix = np.array(instance.matrix_world, np.float64)
+        if np.isfinite(matrix).all():  # what nodes instance goes by the object they belong to
+            yield ob, (ob.original.name_full, ob.data.as_pointer()), matrix
+
+
+def _share(depsgraph: bpy.types.Depsgraph, proxies: set[str], opacities: Opacities, budget: int) -> int:
+    """Into how many triangles each surface with cut-out parts may be cut, so that all its instances find room."""
+    cuts: dict[Any, bool] = {}
+    count = 0
+    for ob, key, _ in _list_standing(depsgraph, proxies):
+        if key not in cuts:
+            cuts[key] = any(opacities.find(each).layout is not None for each in geometry.list_materials(ob, ob.data))
+        count += cuts[key]
+    return budget // 2 // max(count, 1)
 
 
 def _keep_nearest(points: np.ndarray, triangles: np.ndarray, near: np.ndarray, count: int
@@ -78,8 +95,9 @@ def _measure_away(bound: np.ndarray, matrix: np.ndarray, near: np.ndarray) -> fl
     return float(np.nan_to_num(np.linalg.norm(outside, axis=1), nan=np.inf).min())
 
 
-def _read_all(ob: Any, opacities: Opacities) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) float64 and opaque triangles (F, 3) int32 of an evaluated object, in its own frame."""
+def _read_all(ob: Any, opacities: Opacities, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3) float64 and opaque triangles (F, 3) int32 of an evaluated object, in its own frame. most: as cut
+    takes it."""
     if ob.type == "CURVES":
         return _read_hair(ob)
     is_mesh = isinstance(ob.data, bpy.types.Mesh)
@@ -89,13 +107,13 @@ def _read_all(ob: Any, opacities: Opacities) -> tuple[np.ndarray, np.ndarray]:
         mesh = None
     if mesh is None:
         return np.empty((0, 3)), np.empty((0, 3), np.int32)
-    found = _read(mesh, [opacities.find(material) for material in geometry.list_materials(ob, mesh)])
+    found = _read(mesh, [opacities.find(material) for material in geometry.list_materials(ob, mesh)], most)
     if not is_mesh:
         ob.to_mesh_clear()
     return _join([found, *_read_particle_hair(ob)])
 
 
-def _read(mesh: Any, opacities: list[Opacity]) -> tuple[np.ndarray, np.ndarray]:
+def _read(mesh: Any, opacities: list[Opacity], most: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of a mesh. opacities: by slot."""
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
@@ -103,7 +121,7 @@ def _read(mesh: Any, opacities: list[Opacity]) -> tuple[np.ndarray, np.ndarray]:
     triangles = _get(mesh.loop_triangles, "vertices", (count, 3), np.int32)
     slots = np.clip(_get(mesh.loop_triangles, "material_index", (count,), np.int32), 0, len(opacities) - 1)
     whole = np.array([each.layout is None and bool(each.solid) for each in opacities])
-    pieces = [cut(vertices[triangles[slots == slot]], _read_uv(mesh, each.layout.layer)[slots == slot], each)
+    pieces = [cut(vertices[triangles[slots == slot]], _read_uv(mesh, each.layout.layer)[slots == slot], each, most)
               for slot, each in enumerate(opacities) if each.layout is not None and (slots == slot).any()]
     corners = np.concatenate([np.empty((0, 3, 3)), *pieces]).reshape(-1, 3)
     added = np.arange(len(vertices), len(vertices) + len(corners), dtype=np.int32).reshape(-1, 3)

@@ -27,6 +27,14 @@ def test_what_is_left_is_where_texels_are_solid(wrap):
     assert len(left) < 600, "what is all solid is not cut"
 
 
+def test_many_instances_are_cut_less_finely():
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    disc = make_opacity(x**2 + y**2 < 0.8)
+    fine, coarse = (cycles_cutouts.cut(SQUARE, SQUARE[..., :2], disc, most) for most in (10_000, 100))
+    assert len(coarse) < 100 < len(fine)
+    assert measure(coarse) == pytest.approx(measure(fine), abs=0.05)
+
+
 def test_textures_repeat_as_often_as_their_mapping_says():
     solid = np.zeros((32, 32), bool)
     solid[:, :8] = True
