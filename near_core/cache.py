@@ -88,7 +88,17 @@ class RecentResults(Generic[Result]):
                 self._pages[self._page] = frozenset(self._used)
             self._held, self._used, self._page = frozenset().union(*self._pages.values()), set(), kind
             self._kept, self._kept_size = set(self._held), sum(self._sizes.get(key, 0) for key in self._held)
+            for key in [key for key in self._results if key in self._kept]:
+                self._results.move_to_end(key)  # what may go is found first
             self._shrink()
+
+    def use(self, keys: Iterable[Hashable]) -> None:
+        """The results of these keys, as far as they are kept, count as used now."""
+        with self._lock:
+            for key in keys:
+                if key in self._results:
+                    self._results.move_to_end(key)
+                    self._note(key)
 
     def discard(self, chosen: Callable[[Any], bool]) -> None:
         """Drops the results of chosen keys."""

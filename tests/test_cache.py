@@ -123,3 +123,10 @@ def test_what_the_last_picture_asked_for_stays_beside_a_little_that_is_older():
         for key in range(first, first + 4):
             cache.get_or(key, lambda key=key: key)
     assert all(key in cache for key in (*range(36, 40), *range(70, 74), *range(80, 84))), "of another kind, too"
+    cache.begin("draft")
+    cache.use((*range(80, 84), 99))
+    cache.get_or(90, lambda: 90)
+    cache.begin("draft")
+    for key in range(100, 103):
+        cache.put(key, key)
+    assert all(key in cache for key in (*range(80, 84), 90)) and 99 not in cache, "what is used counts as asked for"

@@ -52,7 +52,8 @@ class Lighting:
 class AssetInLight:
     """An asset as it stands in its light. light: the World, with what a probe shows before it. illumination: under this
     light; lamps: under lamps, None where none shine. rotation: (3, 3), asset frame -> world. surroundings: what casts
-    shadows in the light of lamps. key: equal where all of it is."""
+    shadows in the light of lamps. key: equal where all of it is. needed: keys of what it was made of, as
+    InstanceLights keeps lights, illuminations, lamps' lights and lamps' reaches."""
 
     asset: PreparedAsset
     light: PreparedLight
@@ -61,6 +62,7 @@ class AssetInLight:
     rotation: np.ndarray
     surroundings: Surroundings
     key: Hashable
+    needed: tuple[Sequence[Hashable], ...]
 
 
 class InstanceLights:
@@ -78,10 +80,10 @@ class InstanceLights:
         self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)
         self._illuminations: RecentResults[Illumination] = RecentResults(OLDER, count_bytes)
         self._reaches: RecentResults[LampReach] = RecentResults(OLDER, count_bytes)
-        self._lamplights: RecentResults[LampLight | None] = RecentResults(OLDER, count_bytes)
+        self._lamplights: RecentResults[tuple[LampLight | None, list[Hashable]]] = RecentResults(OLDER, count_bytes)
         # what is kept for each pose: of the last picture, this one, and a little that is older
-        self.posed: list[RecentResults] = [self._illuminations, self._reaches, self._lamplights]
-        self._around: Lighting | None = None  # of the last picture
+        self.posed: list[RecentResults] = [self._illuminations, self._lamplights, self._reaches]
+        self._around: Hashable = None  # Lighting.key of the last picture
         self._shone: RecentResults[AssetInLight] = RecentResults(math.inf)  # in this one and in the one before
         self._shone_before = self._shone
 
@@ -89,20 +91,17 @@ class InstanceLights:
         """Drops what is kept of the asset with this hash."""
         for kept in self.posed:
             kept.discard(lambda key: key[0] == asset)
-        self._around = None
         self._shone.clear()
         self._shone_before.clear()
 
-    def surround(self, around: Lighting, quality: str) -> Lighting:
-        """What the instances of a picture stand in, as shine takes it: what those of the last one stood in where it is
-        equal, as these are known then."""
+    def surround(self, around: Lighting, quality: str) -> None:
+        """Begins a picture whose instances stand in this: where the last one's stood in the same, they are known."""
         for kept in self.posed:
             kept.begin(quality)
         self._shone_before, self._shone = self._shone, RecentResults(math.inf)
-        if self._around is None or self._around.key != around.key:
+        if self._around != around.key:
             self._shone_before.clear()
-            self._around = around
-        return self._around
+            self._around = around.key
 
     def begin(self) -> None:
         """Keeps the lights of the last picture while another one is drawn: else two large maps, or a map and many
@@ -154,12 +153,18 @@ class InstanceLights:
 
     def shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress = silent
               ) -> AssetInLight:
-        """Lights an instance. around: as surround gives it. suns: trace rays towards what outshines the sky."""
+        """Lights an instance. around: what surround was told. suns: trace rays towards what outshines the sky."""
         instance = seen.instance
-        key = (around, instance.asset.hash, seen.number, seen.level, seen.skin > 0, seen.matrix.tobytes(), suns,
+        key = (instance.asset.hash, seen.number, seen.level, seen.skin > 0, seen.matrix.tobytes(), suns,
                instance.look.material, instance.probe and instance.probe.hash, instance.unlit_by, instance.shadow)
-        return self._shone.get_or(key, lambda: self._shone_before.get_or(key, lambda: self._shine(
+        lit = self._shone.get_or(key, lambda: self._shone_before.get_or(key, lambda: self._shine(
             seen, around, suns, threads, progress)))
+        # else the next picture, in other surroundings, would make anew what this one did not ask for
+        self._shown.update(lit.needed[0])
+        kinds: tuple[RecentResults, ...] = self._illuminations, self._lamplights, self._reaches
+        for kept, keys in zip(kinds, lit.needed[1:]):
+            kept.use(keys)
+        return lit
 
     def _shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress
                ) -> AssetInLight:
@@ -168,23 +173,30 @@ class InstanceLights:
         probe, bulbs = self._take_bulbs(world, instance)
         shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
         shining, far = _lamps.choose(shining, matrix, self._config)
-        light, rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
+        (light, lights), rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
         which = instance.asset.hash, seen.level, instance.look.material
         key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
-               light.near and (light.near.position.tobytes(), matrix.tobytes()))
+               light.near and (probe and probe.hash, matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
-        surroundings, lamplit, shone = Surroundings(), None, None
-        if shining:
-            surroundings = self._surround(seen, shining, around)
-            place = *which, matrix.tobytes()
-            shone = (*place, tuple((lamp.key, surroundings.describe(lamp)) for lamp in shining))
-            lamplit = self._lamplights.get_or(shone, lambda: lamplight.illuminate(
-                prepared.transport, shining, matrix, rotation, surroundings, self._config, threads,
-                lambda lamp, side, make: self._reaches.get_or(
-                    (*place, lamp.key, side, surroundings.describe(lamp)), make)))
+        if not shining:
+            return AssetInLight(prepared, light, illumination, None, rotation, Surroundings(),
+                                (key, light.environment.strength, matrix.tobytes(), None), (lights, [key], [], []))
+        surroundings, place = self._surround(seen, shining, around), (*which, matrix.tobytes())
+        shone = (*place, tuple((lamp.key, surroundings.describe(lamp)) for lamp in shining))
+
+        def shed() -> tuple[LampLight | None, list[Hashable]]:
+            keys: list[Hashable] = []
+
+            def recall(lamp: Lamp, side: int, make: Callable[[], LampReach]) -> LampReach:
+                keys.append((*place, lamp.key, side, surroundings.describe(lamp)))
+                return self._reaches.get_or(keys[-1], make)
+            return lamplight.illuminate(prepared.transport, shining, matrix, rotation, surroundings, self._config,
+                                        threads, recall), keys
+        lamplit, reaches = self._lamplights.get_or(shone, shed)
         return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
-                        (key, light.environment.strength, matrix.tobytes(), shone))
+                            (key, light.environment.strength, matrix.tobytes(), shone),
+                            (lights, [key], [shone], reaches))
 
     def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
         """What can cast shadows on an instance; others as coarsely as it is seen itself."""
@@ -216,10 +228,11 @@ class InstanceLights:
         return self._bulbs.get_or(key, lambda: take_bulbs(probe, world))
 
     def _find_light(self, light: PreparedLight, world: Environment, probe: Probe | None, seen: SeenInstance,
-                    far: Sequence[Lamp]) -> PreparedLight:
-        """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps."""
+                    far: Sequence[Lamp]) -> tuple[PreparedLight, list[Hashable]]:
+        """What an instance is lit by beside lamps: the World where its probe shows nothing before it; and far lamps.
+        And the key of what is kept for it alone."""
         if probe is None and not far:
-            return light
+            return light, []
         if probe is None:
             probe = make_empty(seen.matrix[:3, 3])
         kept, columns = (world.hash, world.strength, world.world_to_map.tobytes()), probe.count_columns(world)
@@ -228,8 +241,7 @@ class InstanceLights:
             behind = self._backdrops.get_or((*kept, columns), lambda: near.prepare_backdrop(world, columns))
             return self._tokenize(transport.prepare_probe(probe, world, far, self._transport, behind))
         key = (*kept, probe.hash, tuple(lamp.key for lamp in far))
-        self._shown.add(key)
-        return self._lights.get_or(key, prepare)
+        return self._lights.get_or(key, prepare), [key]
 
 
 def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:

@@ -25,7 +25,7 @@ from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, S
 from ..scene.camera import check_size
 from ..scene.environment import uniform
 from ..scene.exposure import Lens, Shutter
-from ..scene.look import PLAIN, AssetLook
+from ..scene.look import AssetLook
 from ..scene.origin import find_origin
 from . import deferred, identity, moments, passes, splatting
 from .config import SplattingConfig
@@ -65,12 +65,12 @@ class LitInstance:
     rotation: np.ndarray
     visible: VisibleInstance
     pixels: float
-    skin: PreparedSkin | None = None
-    look: AssetLook = PLAIN
-    surroundings: Surroundings = Surroundings()
-    skin_share: float = 1.0
-    intrinsics: DecodedVoxels | None = None
-    key: Hashable = None
+    skin: PreparedSkin | None
+    look: AssetLook
+    surroundings: Surroundings
+    skin_share: float
+    intrinsics: DecodedVoxels | None
+    key: Hashable
 
 
 class Renderer:
@@ -120,8 +120,8 @@ class Renderer:
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness), settings.quality,
                                   self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
-                                                find_standing(instances), occluders), settings.quality)
+        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing(instances), occluders)
+        self._lights.surround(around, settings.quality)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
@@ -152,8 +152,8 @@ class Renderer:
                              occluders) for half, (world, each) in enumerate(_divide_light(environment, settings)))
             return asset, lit[0] + rest[0], lit[1] + rest[1]
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
-        around = self._lights.surround(Lighting(self._lights.prepare(_leave_lit(environment)), lamps,
-                                                find_standing([instance]), occluders), settings.quality)
+        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing([instance]), occluders)
+        self._lights.surround(around, settings.quality)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
