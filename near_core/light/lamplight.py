@@ -28,7 +28,7 @@ class LampLight:
 
     open, direct: (M, 3) float32 irradiance, with nothing in the way and as it arrives. bounced: (M, 3), from other
     surfels. radiosity: (M, 4) RGB0, as transport.Illumination. points: the traced lamps; lit: (M, L) float32, the share
-    of each that arrives.
+    of each that arrives. config: how they were traced.
     """
 
     open: np.ndarray
@@ -37,6 +37,7 @@ class LampLight:
     radiosity: np.ndarray
     points: tuple[LampPoints, ...]
     lit: np.ndarray
+    config: LampConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, transport.config.bounces,
                                      threads=threads)
     return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
-                     np.stack([reach.share for reach in reaches], 1))
+                     np.stack([reach.share for reach in reaches], 1), config)
 
 
 def _count_rays(lamp: Lamp, share: float, matrix: np.ndarray, config: LampConfig) -> int:
@@ -122,7 +123,7 @@ def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matri
 
 
 def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.ndarray, rotation: np.ndarray,
-            skin: Occluders, feet: Feet, around: Surroundings, config: LampConfig = LampConfig()) -> np.ndarray:
+            skin: Occluders, feet: Feet, around: Surroundings) -> np.ndarray:
     """How much of each traced lamp arrives at K points of a skin, (K, L) float32, where the surfels around them say
     `arrives`: small lamps cast shadows with edges finer than surfels, so rays are traced from the points themselves.
 
@@ -130,7 +131,7 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
     """
     if not skin.are_traced:
         return arrives
-    made, rounded = arrives.copy(), feet.rounded
+    made, rounded, config = arrives.copy(), feet.rounded, light.config
     middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     position = points.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
     plane, normal = (each @ rotation.T.astype(np.float32) for each in (points.normal, points.shading_normal))
