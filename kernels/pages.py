@@ -4,10 +4,12 @@ drawing on them."""
 import numpy as np
 
 SMALLEST = 1 << 18  # bytes; the C library keeps what is smaller by itself
-MOST = 1 << 29  # bytes that are kept
+MOST = 1 << 28  # bytes that are kept; a picture of 1920 x 1080 with all passes leaves 142 MiB
 LINE = 64  # bytes of a cache's line, at which an array of such memory begins
 
-_spare: list[np.ndarray] = []  # the newest last
+# by id, the newest last. There is no lock, as a lease can end anywhere, also where its own thread would hold one: each
+# change is one that threads cannot see halves of
+_spare: dict[int, np.ndarray] = {}
 
 
 class Lease:
@@ -19,10 +21,13 @@ class Lease:
                                     "data": (-(-memory.ctypes.data // LINE) * LINE, False)}
 
     def __del__(self) -> None:
-        if _spare is not None:  # as it is when Python ends
-            _spare.append(self._memory)
-            while sum(each.nbytes for each in _spare) > MOST:
-                _spare.pop(0)
+        if _spare is None:  # as it is when Python ends
+            return
+        _spare[id(self._memory)] = self._memory
+        for oldest in _spare.copy():
+            if sum(each.nbytes for each in _spare.copy().values()) <= MOST:
+                return
+            _spare.pop(oldest, None)
 
 
 def empty(shape: tuple[int, ...]) -> np.ndarray:
@@ -34,12 +39,12 @@ def empty(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _take(needed: int) -> np.ndarray:
-    for number in reversed(range(len(_spare))):
-        try:
-            memory = _spare.pop(number)
-        except IndexError:  # another thread was quicker
-            continue
-        if needed <= memory.nbytes <= 2 * needed:
+    for key, memory in reversed(_spare.copy().items()):
+        # the first thread that takes it out has it
+        if needed <= memory.nbytes <= 2 * needed and _spare.pop(key, None) is not None:
             return memory
-        _spare.insert(number, memory)
-    return np.empty(needed, np.uint8)
+    try:
+        return np.empty(needed, np.uint8)
+    except MemoryError:  # what is spare does not fit, but there may be room without it
+        _spare.clear()
+        return np.empty(needed, np.uint8)

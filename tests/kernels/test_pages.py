@@ -1,5 +1,7 @@
 """Memory that is lent again, and never while anybody looks into it."""
 
+import threading
+
 import numpy as np
 
 from kernels import pages
@@ -21,7 +23,7 @@ def test_arrays_are_as_numpy_makes_them():
 
 
 def test_memory_is_lent_again_when_the_last_view_is_gone(monkeypatch):
-    monkeypatch.setattr(pages, "_spare", [])
+    monkeypatch.setattr(pages, "_spare", {})
     first = pages.empty(SHAPE)
     first[:] = 1
     where, part = address(first), first[100:].reshape(-1)
@@ -36,8 +38,28 @@ def test_memory_is_lent_again_when_the_last_view_is_gone(monkeypatch):
 
 
 def test_no_more_is_kept_than_is_said(monkeypatch):
-    monkeypatch.setattr(pages, "_spare", [])
+    monkeypatch.setattr(pages, "_spare", {})
     monkeypatch.setattr(pages, "MOST", 2 * 4 * 512 * 700 * 8 + 1000)
     several = [pages.empty(SHAPE) for _ in range(5)]
     del several
     assert len(pages._spare) == 2
+
+
+def test_threads_never_get_the_same_memory(monkeypatch):
+    monkeypatch.setattr(pages, "_spare", {})
+    monkeypatch.setattr(pages, "MOST", 3 << 20)
+    wrong = []
+
+    def draw(number):
+        for size in range(200):
+            mine = pages.empty((256, 260 + size % 7))
+            mine[::64] = number
+            if not (mine[::64] == number).all():
+                wrong.append(number)
+
+    threads = [threading.Thread(target=draw, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and 0 < sum(each.nbytes for each in pages._spare.values()) <= 3 << 20
