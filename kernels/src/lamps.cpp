@@ -73,7 +73,7 @@ inline Reached reach(const NearLamp &lamp, const VecLanes &place, const VecLanes
     return {d, distance, strength};
 }
 
-// GGX for one direction, factors of F0 and F90 (near_core/light/principled.py, reflect).
+// GGX for one direction, factors of F0 and F90: height-correlated Smith (Heitz 2014), Schlick's Fresnel.
 inline void mirror(FloatLanes nl, FloatLanes nv, FloatLanes vl, FloatLanes alpha2, FloatLanes &f0, FloatLanes &f90) {
     const FloatLanes length = root(at_least(2.0f + 2.0f * vl, 1e-8f)), half = clamp(0.5f * length, 0.0f, 1.0f);
     const FloatLanes nh = clamp((nl + nv) / length, 0.0f, 1.0f), peak = nh * nh * (alpha2 - 1.0f) + 1.0f;

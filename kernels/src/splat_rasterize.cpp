@@ -42,6 +42,11 @@ struct Canvas {
     float *image, *alpha, *depth;
     bool streamed = false;  // the image is larger than caches are, and four pixels are whole lines of them
 
+    // Has streamed lines there for other threads.
+    void settle() const {
+        if (streamed) std::atomic_thread_fence(std::memory_order_seq_cst);
+    }
+
     void find_way() {
         streamed = channels % 4 == 0 && width % 4 == 0 && reinterpret_cast<uintptr_t>(image) % 64 == 0 &&
                    width * height * channels > int64_t(1) << 22;
@@ -186,7 +191,10 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         const int rows = int(height) - top < TILE ? int(height) - top : TILE;
         const int64_t end = bins.tile_begin[t + 1];
         Batch::foresee(bins, t, features, channels);
-        if (bins.tile_begin[t] == end) return canvas.fill_empty<SIDE>(left, top, columns, rows);
+        if (bins.tile_begin[t] == end) {
+            canvas.fill_empty<SIDE>(left, top, columns, rows);
+            return canvas.settle();
+        }
         Tile tile;
         Sums sums;
         Batch batch;
@@ -209,7 +217,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
             }
         }
         canvas.fill<SIDE>(tile, sums, left, top, columns, rows);
-        std::atomic_thread_fence(std::memory_order_seq_cst);  // streamed lines are there for other threads
+        canvas.settle();
     });
 }
 
