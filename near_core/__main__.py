@@ -3,7 +3,7 @@
 import os
 import sys
 
-if sys.argv[1:2] in (["render"], ["bench"]):  # as Blender's worker that draws: a quarter of a crowd's time
+if sys.argv[1:2] in (["render"], ["bench"]):  # as of Blender's worker that draws
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from .commands.cli import main

@@ -9,6 +9,7 @@ from .._kernels import ggx
 _FROM_XYZ = np.array([[3.2404542, -1.5371385, -0.4985314], [-0.9692660, 1.8760108, 0.0415560],
                       [0.0556434, -0.2040259, 1.0572252]])  # linear Rec.709, D65
 
+
 def srgb_encode(linear: np.ndarray) -> np.ndarray:
     """The sRGB transfer function (IEC 61966-2-1) of values clipped to 0..1. float32, same shape."""
     x = np.clip(linear, 0, 1).astype(np.float32)

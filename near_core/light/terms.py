@@ -69,7 +69,8 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index], among if shining else None)
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index],
+                  None if shining is None else among)
 
 
 def shade_lamps(prepared: Transport, shining: LampLight, matrix: np.ndarray, rotation: np.ndarray, shaded: Shaded

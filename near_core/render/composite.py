@@ -48,9 +48,8 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
-    cut: (H, W, 1), how much of a pixel holes in front of the assets cover.
-    pixel: metres that a pixel is wide at the assets, (H, W) or one for all; with 0 nothing sinks into anything.
-    Returns the passes of `ordinary`.
+    cut: (H, W, 1), how much of a pixel holes in front of the assets cover. pixel: metres that a pixel is wide at the
+    assets, (H, W) or one for all; with 0 nothing sinks into anything. Returns the passes of `ordinary`.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel)
