@@ -112,7 +112,7 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
     in viewports holdouts, too.
     """
     assets, layer = VisibleAssets(), depsgraph.view_layer_eval
-    shown: dict[tuple[bpy.types.Object, int], following.Following] = {}
+    shown: dict[tuple, following.Following] = {}
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
@@ -123,11 +123,12 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
             continue
         if space is not None and not (instance.parent or ob).visible_in_viewport_get(space):
             continue
-        place = ob.original, ob.data.as_pointer()
-        if place not in shown:
-            shown[place] = following.follow(ob)
-            assets.tell(ob.original.name, shown[place].problem)
-        for copy in shown[place].copies:
+        # objects that share a mesh follow it alike, whatever their number
+        alike = ob.original.near.asset, ob.data.as_pointer(), ob.original.mode == "EDIT", bool(ob.modifiers)
+        if alike not in shown:
+            shown[alike] = following.follow(ob)
+        assets.tell(ob.original.name, shown[alike].problem)
+        for copy in shown[alike].copies:
             count = len(assets.instances)
             assets.add(instance, copy)
             if held:

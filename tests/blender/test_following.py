@@ -219,3 +219,19 @@ def test_vertices_without_marks_belong_to_the_asset(ob, ball):
 
 def test_assets_are_told_apart_by_their_bytes(ball):
     assert proxy.mark(assets.hash_bytes(b"a")) != proxy.mark(assets.hash_bytes(b"b"))
+
+
+def test_objects_that_share_a_mesh_are_looked_at_once(ob, monkeypatch):
+    """With a mesh or a modifier of its own an object is looked at by itself."""
+    followed = []
+    look = following.follow
+    monkeypatch.setattr(following, "follow", lambda each: followed.append(each.name) or look(each))
+    bent, own = ob.copy(), ob.copy()
+    for number, twin in enumerate((ob.copy(), bent, own), 1):
+        twin.location.x = number
+        bpy.context.scene.collection.objects.link(twin)
+    own.data = ob.data.copy()
+    bent.modifiers.new("Bend", "SIMPLE_DEFORM").angle = 1.0
+    seen = sync.collect_assets(bpy.context.evaluated_depsgraph_get())
+    assert len(seen.instances) == 4 and len(followed) == 3
+    assert [bend is not None for bend in seen.bends].count(True) == 1
