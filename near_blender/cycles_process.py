@@ -134,8 +134,10 @@ class CyclesProcess(worker_process.WorkerProcess):
 
     def _enforce(self, job: JobHandle) -> None:
         with self._lock:  # Cycles looks for Esc where a process without a window cannot press it, so it had to be ended
+            if job.done:
+                return
             super()._enforce(job)
-            if self._expected and "scene" in job.request:  # the next one is at work before it is needed
+            if "scene" in job.request:  # the next one is at work before it is needed
                 self.submit("open", "open", job.needs, scene=job.request["scene"])
 
     def _command(self, folder: Path) -> list[str]:

@@ -221,6 +221,15 @@ def test_cancel_ends_within_half_a_second_and_the_next_job_works(scene):
     assert time.monotonic() - start < 0.6 * slowness()
     assert client.get_cycles().check(60)["pid"] != before, "another starts without being asked"
     assert draw(scene)["Depth"].min() < 4
+    job = client.get_cycles().draw(capture(), view(scene), (2000, 2000), samples=1000)
+    time.sleep(0.3)
+    while not job.wait(0.02):  # whoever waits for it says so again and again
+        job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    client.get_cycles().stop()
+    time.sleep(0.4)
+    assert client.get_cycles()._thread is None, "one that was stopped stays so"
 
 
 def test_killed_second_blender_is_started_again(scene):
