@@ -1,5 +1,6 @@
 // How far rays can go through a grid without meeting a brick that has surfels.
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 
 #include "api.h"
