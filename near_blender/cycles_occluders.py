@@ -25,17 +25,17 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     proxies, opacities = set(proxies), Opacities()
     meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
     most, standing = _share(depsgraph, proxies, opacities, budget), []
-    for ob, key, matrix in _list_standing(depsgraph, proxies):
+    for ob, name, key, matrix in _list_standing(depsgraph, proxies):
         if key not in meshes:
             meshes[key] = _read_all(ob, opacities, most)
-        standing.append((key, _bound(ob), matrix))
+        standing.append((name, key, _bound(ob), matrix))
     near = np.array([np.array(instance.matrix_world, np.float64)[:3, 3] for instance in depsgraph.object_instances
                      if instance.object.name_full in proxies] or [np.zeros(3)])
-    standing.sort(key=lambda each: _measure_away(each[1], each[2], near))
+    standing.sort(key=lambda each: _measure_away(each[2], each[3], near))
     points, faces, count, free, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, budget, 0
-    owners, owner = list(dict.fromkeys(name for (name, _), _, _ in standing)), [np.empty(0, np.int32)]
+    owners, owner = list(dict.fromkeys(name for name, *_ in standing)), [np.empty(0, np.int32)]
     number_of = {name: number for number, name in enumerate(owners)}
-    for key, _, matrix in standing:
+    for name, key, _, matrix in standing:
         vertices, triangles = meshes[key]
         left += max(0, len(triangles) - free)
         if not free:
@@ -45,27 +45,30 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
             world, triangles = _keep_nearest(world, triangles, near, free)
         points.append(world)
         faces.append(triangles + np.int32(count))
-        owner.append(np.full(len(triangles), number_of[key[0]], np.int32))
+        owner.append(np.full(len(triangles), number_of[name], np.int32))
         count, free = count + len(world), free - len(triangles)
     return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
 
 
-def _list_standing(depsgraph: bpy.types.Depsgraph, proxies: set[str]) -> Iterator[tuple[Any, Any, np.ndarray]]:
-    """What casts shadows: evaluated objects, what their surfaces go by, and object to world (4, 4)."""
+def _list_standing(depsgraph: bpy.types.Depsgraph, proxies: set[str]) -> Iterator[tuple[Any, str, Any, np.ndarray]]:
+    """What casts shadows: evaluated objects, their names, what their surfaces go by, and object to world (4, 4)."""
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if ob.type not in _SURFACES or not (instance.show_self and ob.visible_shadow) or ob.name_full in proxies:
             continue
         matrix = np.array(instance.matrix_world, np.float64)
-        if np.isfinite(matrix).all():  # what nodes instance goes by the object they belong to
-            yield ob, (ob.original.name_full, ob.data.as_pointer()), matrix
+        if np.isfinite(matrix).all():
+            name = ob.original.name_full  # of what nodes instance that of the object they belong to
+            shared = "" if ob.type == "MESH" and not len(ob.particle_systems) else name
+            slots = (slot.material and slot.material.name_full for slot in ob.material_slots)
+            yield ob, name, (shared, ob.data.as_pointer(), *slots), matrix
 
 
 def _share(depsgraph: bpy.types.Depsgraph, proxies: set[str], opacities: Opacities, budget: int) -> int:
     """Into how many triangles each surface with cut-out parts may be cut, so that all its instances find room."""
     cuts: dict[Any, bool] = {}
     count = 0
-    for ob, key, _ in _list_standing(depsgraph, proxies):
+    for ob, _, key, _ in _list_standing(depsgraph, proxies):
         if key not in cuts:
             cuts[key] = any(opacities.find(each).layout is not None for each in geometry.list_materials(ob, ob.data))
         count += cuts[key]
