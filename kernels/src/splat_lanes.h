@@ -21,6 +21,7 @@ constexpr int LANES = 8;
 #endif
 typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));  // also masks: -1 true, 0 false
+typedef uint32_t Bits __attribute__((vector_size(LANES * 4)));  // what may overflow
 
 constexpr int TILE = 16;
 constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
@@ -107,7 +108,7 @@ inline Floats exp2_of(Floats x) {
     Floats result;
     std::memcpy(&result, &scaled, sizeof result);
 #else
-    Ints bits, power;
+    Bits bits, power;
     std::memcpy(&bits, &shifted, sizeof bits);
     std::memcpy(&power, &p, sizeof power);
     power += bits << 23;  // the exponent field; the rounder's own bits are shifted out
