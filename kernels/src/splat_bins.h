@@ -259,7 +259,7 @@ private:
             high = key > high ? key : high;
         }
         int bits = 0;
-        while (low < high && (high - low) >> bits) ++bits;
+        while (low < high && bits < 32 && (high - low) >> bits) ++bits;
         const int passes = (bits + 11) / 12, digit = passes ? (bits + passes - 1) / passes : 0;
         Buffer<int64_t> begin(int64_t(1) << digit);
         for (int shift = 0; shift < bits; shift += digit) {
