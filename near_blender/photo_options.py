@@ -191,7 +191,7 @@ def read_hints(text: str) -> hints.Hints | None:
     """Hints as write_hints wrote them; None for none, or for what is damaged."""
     try:
         known = json.loads(text) if text else {}
-        dabs = {side: np.array(known.get(side, ()), np.float32).reshape(-1, 3) for side in ("inside", "outside")}
+        dabs = {side: np.array(known[side], np.float32) for side in ("inside", "outside") if side in known}
         box = tuple(known["box"]) if "box" in known else None
         return hints.Hints(box, number=int(known.get("number", 0)), **dabs) if known else None
     except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, errors.NearError):

@@ -29,7 +29,7 @@ def test_check_says_what_works_and_what_does_not(capfd, monkeypatch):
     assert commands.run(["check"]) == 0
     assert "WRONG" not in capfd.readouterr().out
 
-    def fail():
+    def fail(*_):
         raise NearError("The kernels are missing.", "Install NeAR again.")
 
     monkeypatch.setattr(commands.setup, "_check_kernels", fail)

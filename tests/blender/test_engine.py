@@ -325,7 +325,7 @@ def test_without_a_payload_the_others_are_drawn(scene, ball, tmp_path, capfd):
     assert alone[..., 3].max() > 0.99 and (made == alone).all()
 
 
-@pytest.mark.parametrize("way, color", [("gone", (1, 0, 1)), ("cut off", (0, 0, 0)), ("another file", (1, 0, 1)),
+@pytest.mark.parametrize("way, color", [("gone", (1, 0, 1)), ("cut off", None), ("another file", (1, 0, 1)),
                                         ("empty", (1, 0, 1))])
 def test_an_environment_image_that_is_gone_or_damaged_is_as_in_cycles(scene, ball, tmp_path, way, color, capfd):
     stage.add_asset(ball)
@@ -337,7 +337,8 @@ def test_an_environment_image_that_is_gone_or_damaged_is_as_in_cycles(scene, bal
     if way == "gone":
         file.unlink()
     made = warns(scene, tmp_path, capfd, "The World's image sky.exr could not be read")
-    assert np.allclose(made[0, 0, :3], color, atol=1e-3)
+    if color is not None:  # below the cut Blender shows what its memory held
+        assert np.allclose(made[0, 0, :3], color, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [(0, 1, 1), (0, 0, 0), (1e-20, 1e-20, 1e-20)])
