@@ -91,7 +91,7 @@ def steps():
     yield 0.5
     yield from check()
     yield 0.3
-    yield from check(stop_after=0.3)
+    yield from check(stop_after=0.1)  # the second takes half a second
     yield 0.3
     before = scene.camera.matrix_world.copy()
     yield from turn(4)
