@@ -9,6 +9,9 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import bpy
 
 KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another container
 
@@ -16,6 +19,18 @@ KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another
 def prefix() -> str:
     """How the names of this process's folders begin."""
     return f"near-{os.getpid()}-"
+
+
+def hand_over(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory | None]:
+    """The .blend file that has a data-block: its library, which a written file would only point at, or one that is
+    written, and the folder of the latter, which goes with its last holder. kind: for the name. Raises OSError or
+    RuntimeError where there is no room."""
+    if block.library is not None:
+        return bpy.path.abspath(block.library.filepath), None
+    folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", ignore_cleanup_errors=True)
+    path = str(Path(folder.name) / f"{kind}.blend")
+    bpy.data.libraries.write(path, {block}, path_remap="ABSOLUTE", fake_user=True)
+    return path, folder
 
 
 def clear() -> None:

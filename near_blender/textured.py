@@ -3,8 +3,6 @@ makes the asset."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -28,22 +26,13 @@ class TexturedCreation:
         """surface: as geometry.read_mesh reads ob. options: as client.create_from_mesh takes them. Raises NearError."""
         self._surface, self._options, self._warning = surface, options, ""
         self._is_baking, self._is_cancelled = True, False
-        self._folder: tempfile.TemporaryDirectory | None = None
-        self._job = client.bake_materials(self._hand_over(ob), ob.name, frame.frame_current, frame.frame_subframe,
-                                          SIDES[options["detail"]])
-
-    def _hand_over(self, ob: Any) -> str:
-        """The .blend file that has ob."""
-        if ob.library is not None:
-            return bpy.path.abspath(ob.library.filepath)
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix=scratch.prefix() + "object-", ignore_cleanup_errors=True)
-            path = str(Path(self._folder.name) / "object.blend")
-            bpy.data.libraries.write(path, {ob}, path_remap="ABSOLUTE", fake_user=True)
+            path, self._folder = scratch.hand_over(ob, "object")
         except (OSError, RuntimeError) as error:
             raise errors.NearError("{name} could not be handed to the second Blender ({reason}).", _ADVICE,
                                    name=ob.name, reason=error) from error
-        return path
+        self._job = client.bake_materials(path, ob.name, frame.frame_current, frame.frame_subframe,
+                                          SIDES[options["detail"]])
 
     @property
     def phase(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import re
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -296,25 +295,16 @@ class WorldBake(LightReading):
 
     def __init__(self, world: bpy.types.World, frame: int, width: int, seen_width: int):
         self._width, sun = width, node_trees.uses_type(world.node_tree, "TEX_SKY")
-        self._job = client.get_cycles().bake_world(
-            self._hand_over(world), world.name, frame=frame, width=width, seen_width=seen_width, widest=_WIDEST_BAKE,
-            samples=_SUN_SAMPLES if sun else 1, lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"),
-            painted=cycles_loss.collect_painted(node_trees.list_images(world.node_tree)))
-        super().__init__(world.name, self._develop)
-
-    def _hand_over(self, world: Any) -> str:
-        """The .blend file that has the World: its library, which a written file would only point at, or one that is
-        written."""
-        if world.library is not None:
-            return bpy.path.abspath(world.library.filepath)
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix=scratch.prefix() + "world-", ignore_cleanup_errors=True)
-            blend = str(Path(self._folder.name) / "world.blend")
-            bpy.data.libraries.write(blend, {world}, path_remap="ABSOLUTE", fake_user=True)
+            path, self._folder = scratch.hand_over(world, "world")
         except (OSError, RuntimeError) as error:
             raise errors.NearError("The World {name} could not be handed over ({reason}).", _NO_ROOM, name=world.name,
                                    reason=error) from error
-        return blend
+        self._job = client.get_cycles().bake_world(
+            path, world.name, frame=frame, width=width, seen_width=seen_width, widest=_WIDEST_BAKE,
+            samples=_SUN_SAMPLES if sun else 1, lighting=node_trees.uses_type(world.node_tree, "LIGHT_PATH"),
+            painted=cycles_loss.collect_painted(node_trees.list_images(world.node_tree)))
+        super().__init__(world.name, self._develop)
 
     def _develop(self) -> WorldLight:
         try:

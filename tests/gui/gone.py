@@ -55,13 +55,7 @@ def script():
         bpy.context.scene.render.engine = "NEAR"
     hand.area("VIEW_3D").spaces[0].shading.type = "SOLID"
     bpy.context.scene.render.resolution_percentage, bpy.context.scene.near.samples = 20, 1
-    ended: list[float] = []
-    bpy.app.handlers.render_complete.append(lambda *_: ended.append(time.monotonic()))
-    bpy.context.scene.render.filepath = str(OUT / "again.png")
-    with bpy.context.temp_override(window=hand.window()):
-        bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
-    yield from stepper.until(lambda: ended, 200)
-    yield 1.0
+    yield from stepper.press_f12(OUT / "again.png")
 
 
 near_blender.register()

@@ -11,7 +11,7 @@ import bpy
 
 import near_blender
 from near_blender import log
-from tests.gui import holds
+from tests.gui import hand, holds
 
 holds.watch()
 
@@ -36,6 +36,17 @@ def run(script: Iterator[float], events: dict, path: Path) -> None:
         return None
 
     bpy.app.timers.register(step, first_interval=1.0)
+
+
+def press_f12(path: Path) -> Iterator[float]:
+    """Renders into a file as an artist does, and waits until that is there; yielded from inside a script."""
+    ended: list[float] = []
+    bpy.app.handlers.render_complete.append(lambda *_: ended.append(time.monotonic()))
+    bpy.context.scene.render.filepath = str(path)
+    with bpy.context.temp_override(window=hand.window()):
+        bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
+    yield from until(lambda: ended, 200)
+    yield 1.0
 
 
 def until(condition: Callable[[], object], seconds: float) -> Iterator[float]:

@@ -5,7 +5,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import bpy
@@ -40,13 +39,7 @@ def script():
     hand.area("VIEW_3D").spaces[0].shading.type = "RENDERED"
     yield 1.0
     yield from stepper.until(lambda: not any(view.is_busy() for view in viewport._views), 90)
-    ended: list[float] = []
-    bpy.app.handlers.render_complete.append(lambda *_: ended.append(time.monotonic()))
-    bpy.context.scene.render.filepath = str(OUT / "window.exr")
-    with bpy.context.temp_override(window=hand.window()):
-        bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
-    yield from stepper.until(lambda: ended, 200)
-    yield 2.0
+    yield from stepper.press_f12(OUT / "window.exr")
 
 
 near_blender.register()
