@@ -4,7 +4,6 @@ Everything lies in the asset's frame: the unit cube [-0.5, 0.5]^3, Z up. The spe
 """
 
 import ctypes
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, INTEG
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _room = Kernel("grid_room", POINTER, INTEGER, POINTER, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
-_blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 3, INTEGER, REAL, POINTER, INTEGER)
+_blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
 
 
 class _GridView(ctypes.Structure):
@@ -153,22 +152,21 @@ class Grid:
         return np.array_split(self._arrays[6], max(1, -(-len(self) // size)))
 
 
-def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: Sequence[np.ndarray], share: np.ndarray, *,
-          radius: float = 1.5, threads: int = 0) -> list[np.ndarray]:
-    """What the surfels around points of the surface say, smoothly: (K, C) float32 of each of the features.
+def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.ndarray, share: np.ndarray, *,
+          radius: float = 1.5, threads: int = 0) -> np.ndarray:
+    """What the surfels around points of the surface say, smoothly: (K, C) float32.
 
     position, normal: (K, 3) float32, asset frame, unit normals of the side that is seen. features: (M, C) float32 of
-    the grid's surfels, each with a C of its own. share: (M,) float32, how much of each counts; 0: none of it. radius:
-    cells; surfels weigh less with distance, off their plane above all, and with the angle between normals. Where none
-    are near, those further off and turned further away count; zeros where there are none at all.
+    the grid's surfels. share: (M,) float32, how much of each counts; 0: none of it. radius: cells; surfels weigh less
+    with distance, off their plane above all, and with the angle between normals. Where none are near, those further off
+    and turned further away count; zeros where there are none at all.
     """
     count = len(require("position", position, (None, 3)))
-    channels = np.array([require("features", each, (len(grid), None)).shape[1] for each in features], np.int64)
+    channels = require("features", features, (len(grid), None)).shape[1]
     require("normal", normal, (count, 3)), require("share", share, (len(grid),))
     in_cells = position / np.float32(grid.cell) + np.float32(grid.resolution / 2)
-    out = [np.empty((count, each), np.float32) for each in channels]
-    tables, made = (np.array([each.ctypes.data for each in arrays], np.uint64) for arrays in (features, out))
-    _blend(grid.address, in_cells, normal, count, share, tables, channels, len(channels), radius, made, threads)
+    out = np.empty((count, channels), np.float32)
+    _blend(grid.address, in_cells, normal, count, share, features, channels, radius, out, threads)
     return out
 
 

@@ -6,7 +6,7 @@ from ..library import INTEGER, POINTER, Kernel
 from ..splat import MAX_CHANNELS, PROJECTION, Projection, check_projection
 
 _sort = Kernel("splat_sort", *PROJECTION, *[INTEGER] * 3, POINTER, INTEGER)
-_count_pairs = Kernel("splat_count_pairs", *PROJECTION, POINTER, *[INTEGER] * 2, POINTER, INTEGER)
+_count_pairs = Kernel("splat_count_pairs", *PROJECTION, *[INTEGER] * 2, POINTER, INTEGER)
 _floor = Kernel("splat_floor", INTEGER, INTEGER, POINTER, POINTER, INTEGER)
 
 
@@ -18,10 +18,10 @@ def sort(projection: Projection, width: int, height: int, *, samples: int = 1, t
     return int(entries[0])
 
 
-def count_pairs(projection: Projection, width: int, height: int, *, occlusion_depth=None, threads: int = 0) -> int:
+def count_pairs(projection: Projection, width: int, height: int, *, threads: int = 0) -> int:
     """How many pairs of a Gaussian and a pixel that takes it a picture of splat.rasterize has."""
-    count, pairs = check_projection(projection, width, height, occlusion_depth), np.zeros(1, np.int64)
-    _count_pairs(*projection, count, occlusion_depth, width, height, pairs, threads)
+    count, pairs = check_projection(projection, width, height), np.zeros(1, np.int64)
+    _count_pairs(*projection, count, width, height, pairs, threads)
     return int(pairs[0])
 
 

@@ -27,19 +27,19 @@ inline bool find_cell(const NearGrid &g, int32_t x, int32_t y, int32_t z, uint32
 
 }  // namespace
 
-// position (count, 3) in cells, normal (count, 3) unit; share (M,): weight of each surfel, 0 for none; features: `tables`
-// of them, (M, channels of each). radius in cells. Out: blended, (count, channels) each, zeros where nothing is near.
+// position (count, 3) in cells, normal (count, 3) unit; share (M,): weight of each surfel, 0 for none; features
+// (M, channels). radius in cells. Out: blended (count, channels), zeros where nothing is near.
 NEAR_KERNEL(grid_blend)(const NearGrid *grid, const float *position, const float *normal, int64_t count,
-                        const float *share, const float *const *features, const int64_t *channels, int64_t tables,
-                        double radius, float *const *blended, int64_t threads) {
+                        const float *share, const float *features, int64_t channels, double radius, float *blended,
+                        int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
                 const Vec3 p = load(position + 3 * i), n = load(normal + 3 * i);
                 float total = 0;
-                for (int64_t t = 0; t < tables; ++t)
-                    for (int64_t c = 0; c < channels[t]; ++c) blended[t][channels[t] * i + c] = 0;
+                float *out = blended + channels * i;
+                for (int64_t c = 0; c < channels; ++c) out[c] = 0;
                 for (int round = 0; round < ROUNDS && !(total > 0); ++round) {
                     const float r = float(radius) * float(1 << round), least = LEAST_COSINE - 1.2f * float(round > 0);
                     const auto cell = [&](float x) { return int32_t(std::floor(clamp(x, -8.0f, float(g.resolution) + 8.0f))); };
@@ -58,16 +58,12 @@ NEAR_KERNEL(grid_blend)(const NearGrid *grid, const float *position, const float
                                     if (!(q > 0) || !(alike > 0)) continue;
                                     const float w = own * q * q * alike * alike;
                                     total += w;
-                                    for (int64_t t = 0; t < tables; ++t) {
-                                        const float *from = features[t] + channels[t] * g.surfel[j];
-                                        float *out = blended[t] + channels[t] * i;
-                                        for (int64_t c = 0; c < channels[t]; ++c) out[c] += w * from[c];
-                                    }
+                                    const float *from = features + channels * g.surfel[j];
+                                    for (int64_t c = 0; c < channels; ++c) out[c] += w * from[c];
                                 }
                             }
                 }
-                for (int64_t t = 0; t < tables && total > 0; ++t)
-                    for (int64_t c = 0; c < channels[t]; ++c) blended[t][channels[t] * i + c] /= total;
+                for (int64_t c = 0; c < channels && total > 0; ++c) out[c] /= total;
             }
         });
     });

@@ -74,10 +74,10 @@ NEAR_KERNEL(splat_sort)(const float* mean, const float* conic, const float* dept
 
 // -> pairs (1) of a Gaussian and a pixel that takes it.
 NEAR_KERNEL(splat_count_pairs)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
-                               const float* opacity, int64_t count, const float* occlusion_depth, int64_t width,
-                               int64_t height, int64_t* pairs, int64_t threads) {
+                               const float* opacity, int64_t count, int64_t width, int64_t height, int64_t* pairs,
+                               int64_t threads) {
     return guard([&] {
-        *pairs = count_pairs({mean, conic, depth, radius, opacity, count, occlusion_depth}, width, height, threads);
+        *pairs = count_pairs({mean, conic, depth, radius, opacity, count}, width, height, threads);
     });
 }
 

@@ -102,12 +102,12 @@ def _blend(asset: NeuralAsset, surfels: Surfels, points: np.ndarray, normals: np
     told = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic]).astype(np.float32)
     lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
     share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity, np.float32)
-    made, = grid.blend(lattice, points, normals, [told], share)
+    made = grid.blend(lattice, points, normals, told, share)
     if asset.texels is not None and len(asset.texels):
         texels = asset.texels
         fine = grid.Grid(texels.position, np.ascontiguousarray(surfels.normal[texels.surfel]), 2 * SURFEL_RESOLUTION)
-        colors, = grid.blend(fine, points, normals, [texels.compute_colors(surfels)],
-                             np.ascontiguousarray(texels.area))
+        colors = grid.blend(fine, points, normals, texels.compute_colors(surfels),
+                            np.ascontiguousarray(texels.area))
         found = colors.any(1)
         made[found, :3] = colors[found]
     return made

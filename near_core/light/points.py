@@ -100,8 +100,8 @@ class MetPoints:
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
          find_feet: Callable[[], Feet]) -> MetPoints:
     """What the surfels around tell points. points, view, size, find_feet: as MetPoints."""
-    told, = grid.blend(lit.transport.grid, points.position, points.normal, (around.values,), around.share,
-                       radius=lit.transport.config.blend_radius, threads=1)
+    told = grid.blend(lit.transport.grid, points.position, points.normal, around.values, around.share,
+                      radius=lit.transport.config.blend_radius, threads=1)
     return MetPoints(points, view, told, size, find_feet)
 
 
