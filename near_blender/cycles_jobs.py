@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, contact_sheet, cycles_aovs, cycles_occluders, cycles_textures, cycles_world
+from . import colorspace, contact_sheet, cycles_aovs, cycles_lamps, cycles_occluders, cycles_textures, cycles_world
 from ._core import errors, filters, image, progress
 from ._core import scene as scenes
 from .cycles_front import measure_pixel
@@ -55,6 +55,8 @@ class CyclesJobs:
         """Does what a request asks for. Raises NearError, Cancelled."""
         if request["op"] == "world":
             return {"maps": cycles_world.bake(request)}
+        if request["op"] == "lamp":
+            return {"pattern": cycles_lamps.bake(request)}
         if request["op"] == "textures":
             return cycles_textures.read(request)
         if request["op"] == "gather":

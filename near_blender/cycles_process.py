@@ -111,6 +111,11 @@ class CyclesProcess(worker_process.WorkerProcess):
         """The World of that name in a .blend file as maps; options and the result's `maps` are cycles_world.bake's."""
         return self.submit("world", path=path, world=world, **options)
 
+    def bake_lamp(self, path: str, name: str, **options: Any) -> JobHandle:
+        """The pattern of the lamp of that name in a .blend file; options and the result's `pattern` are
+        cycles_lamps.bake's."""
+        return self.submit("lamp", path=path, name=name, **options)
+
     def _ask(self, op: str, state: SceneState, channel: str | None, **fields: Any) -> JobHandle:
         return self.submit(op, channel, state.needs, **state.fields, **fields)
 

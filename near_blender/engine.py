@@ -15,6 +15,7 @@ from . import (
     cycles_scene,
     exposure,
     flags,
+    lamp_nodes,
     lamps,
     log,
     ordinary,
@@ -83,6 +84,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
+        self._wait_for_lamps(depsgraph)
         if light.problem:
             self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
@@ -203,6 +205,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return light
 
+    def _wait_for_lamps(self, depsgraph: bpy.types.Depsgraph) -> None:
+        """Has what the nodes of lamps compute baked, where it is not known yet."""
+        while bakes := lamps.collect_lamps(depsgraph).bakes:
+            self.update_stats("", say("Baking the light {name}", name=bakes[0].name))
+            while not bakes[0].job.wait(_CHECK_EVERY):
+                if self._is_stopped():
+                    raise errors.Cancelled
+
     def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
         first that failed."""
@@ -286,3 +296,4 @@ def unregister() -> None:
     if delay is not None:
         bpy.app.timers.register(_leave, first_interval=delay, persistent=True)
     world.unregister()
+    lamp_nodes.forget()

@@ -9,11 +9,10 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, fog, node_trees, shader_nodes
-from ._core import cache, scene
+from . import colorspace, fog, lamp_nodes
+from ._core import scene
 
 BLOCKERS = {"MESH", "CURVE", "SURFACE", "META", "FONT"}  # what casts shadows on assets
-_means: cache.RecentResults[np.ndarray] = cache.RecentResults(64)
 _BEYOND = 1e12  # metres: where suns are
 _SAME, _MOST_GROUPS = 0.03, 8  # shares of a lamp's light that differ less are one, and how many there may be
 
@@ -23,13 +22,14 @@ class VisibleLamps:
     """The lamps that a depsgraph shows. Nothing of it is Blender's own, so that it outlives undo.
 
     links: beside each what it is linked to light. reached: beside each numbers of the instances that it reaches, None
-    for all. bodies: what stands between.
+    for all. bodies: what stands between. bakes: of patterns that some have not yet.
     """
 
     lamps: list[scene.Lamp] = field(default_factory=list)
     links: list[Linking | None] = field(default_factory=list)
     reached: list[frozenset[int] | None] = field(default_factory=list)
     bodies: list[fog.FogBody] = field(default_factory=list)
+    bakes: list[lamp_nodes.PatternBake] = field(default_factory=list)
 
     def list_unlit(self, receiver: str, number: int = 0) -> list[int]:
         """Numbers of the lamps that light linking keeps from an object, named by its name_full, or that stand for such
@@ -86,24 +86,27 @@ class Linking:
 def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
     """Every lamp that shines, instances included."""
     found = VisibleLamps(bodies=fog.collect(depsgraph))
+    reader = lamp_nodes.LampReader(depsgraph.scene_eval.frame_current)
     casters = sorted({ob.original.name_full for ob in depsgraph.objects if ob.type in BLOCKERS})
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "LIGHT"):
             continue
-        lamp = read_lamp(ob, np.array(instance.matrix_world, np.float64))
+        lamp = read_lamp(ob, np.array(instance.matrix_world, np.float64), reader)
         if lamp is not None:
             found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
             found.links.append(_read_linking(ob.original.light_linking.receiver_collection))
             found.reached.append(None)
+    found.bakes = lamp_nodes.list_bakes()
     return found
 
 
-def read_lamp(ob: Any, matrix: np.ndarray) -> scene.Lamp | None:
+def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> scene.Lamp | None:
     """The lamp ob, evaluated, as it stands at matrix (4, 4); None where it sends nothing, has no area, or is a
     portal."""
     data = ob.data
-    color = _read_color(data) * _read_strength(data)
+    nodes = reader.read(data, matrix)
+    color = _read_color(data) * nodes.factor
     if not getattr(data, "normalize", True):
         color = color * _measure(data, matrix)
     dark = data.type == "AREA" and (getattr(data.cycles, "is_portal", False) or not _measure(data, matrix) > 0)
@@ -115,7 +118,8 @@ def read_lamp(ob: Any, matrix: np.ndarray) -> scene.Lamp | None:
         blend=float(getattr(data, "spot_blend", 0.0)), size=_read_size(data),
         shape="ELLIPSE" if getattr(data, "shape", "") in ("DISK", "ELLIPSE") else "RECTANGLE",
         spread=float(getattr(data, "spread", math.pi)), shadow=bool(data.use_shadow),
-        diffuse=float(ob.visible_diffuse), specular=float(ob.visible_glossy))
+        diffuse=float(ob.visible_diffuse), specular=float(ob.visible_glossy), pattern=nodes.pattern,
+        falloff=nodes.falloff, smooth=nodes.smooth)
 
 
 def _measure(data: Any, matrix: np.ndarray) -> float:
@@ -135,53 +139,11 @@ def _read_size(data: Any) -> tuple[float, float]:
 
 
 def _read_color(data: Any) -> np.ndarray:
-    """(3,) float64, linear Rec.709, without the strength. Of an image it is the mean, of other textures white."""
+    """(3,) float64, linear Rec.709: watts, or W/m2 of a sun, without what nodes make of them."""
     color = np.array(data.color, np.float64)
     if getattr(data, "use_temperature", False):
         color = color * np.array(data.temperature_color, np.float64)
-    color = colorspace.to_rec709(color)
-    emission, groups = _find_emission(data)
-    if emission is None:
-        return color
-    images = node_trees.list_images(data.node_tree)
-    if images:
-        return color * _means.get_or(node_trees.describe_image(images[0]), lambda: _average(images[0]))
-    try:
-        value = shader_nodes.ShaderEvaluator(groups).evaluate(emission.inputs["Color"])
-    except shader_nodes.Unsupported:
-        return color
-    return color * np.asarray(value.color, np.float64)[..., :3]
-
-
-def _average(image: Any) -> np.ndarray:
-    """(3,) float64, the mean of an image's colours; pink, as Cycles has it, of one that is gone."""
-    if min(image.size) < 1 or not len(image.pixels):
-        return np.array([1.0, 0.0, 1.0])
-    return shader_nodes.read_pixels(image)[..., :3].mean((0, 1), np.float64)
-
-
-def _read_strength(data: Any) -> float:
-    """Watts, or W/m2 of a sun; what nodes compute counts as 1, and falloff is that of light."""
-    strength = data.energy * 2.0 ** getattr(data, "exposure", 0.0)
-    emission, groups = _find_emission(data)
-    if emission is None:
-        return strength
-    node, output, groups = shader_nodes.find_source(emission.inputs["Strength"], groups)
-    falls = node is not None and node.type == "LIGHT_FALLOFF"
-    try:
-        value = shader_nodes.ShaderEvaluator(groups).evaluate(
-            node.inputs["Strength"] if falls else emission.inputs["Strength"])
-    except shader_nodes.Unsupported:
-        return strength
-    return strength if value.layout is not None else strength * float(value.color[0])
-
-
-def _find_emission(data: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The Emission node of a lamp that has nodes, and the groups around it; None where it has none."""
-    tree = data.node_tree if data.use_nodes else None
-    output = tree.get_output_node("CYCLES") if tree is not None else None
-    node, _, groups = (None, None, ()) if output is None else shader_nodes.find_source(output.inputs["Surface"])
-    return (node if node is not None and node.type == "EMISSION" else None), groups
+    return colorspace.to_rec709(color) * data.energy * 2.0 ** getattr(data, "exposure", 0.0)
 
 
 def _list_unblocking(lamp: Any, casters: list[str]) -> tuple[str, ...]:

@@ -154,6 +154,8 @@ def _describe(struct: Any, frame: int, depth: int) -> Any:
 def _describe_pointer(value: Any, frame: int, depth: int) -> Any:
     if isinstance(value, bpy.types.Image):
         return [describe_image(value), frame if value.source in ("SEQUENCE", "MOVIE") else 0]
+    if isinstance(value, bpy.types.Text):
+        return [value.name_full, value.as_string()]
     if isinstance(value, bpy.types.Object):
         return [value.name_full, repr(value.matrix_world)]
     if isinstance(value, bpy.types.ID) or value is None:

@@ -110,6 +110,9 @@ class ViewportPicture:
         if self._bake is not None and self._bake.done:
             self._version += 1
             self._read_light(depsgraph)
+        if self._are_lamps_baked():
+            self._version += 1
+            self._lamps = lamps.collect_lamps(depsgraph)
         if not self._surfaces.is_complete:
             self._surfaces.read(depsgraph, context.space_data)
         if self._refinement.collect():
@@ -137,18 +140,23 @@ class ViewportPicture:
 
     def is_busy(self) -> bool:
         """Whether the picture on the screen is not the last word."""
-        return (self._job is not None or self._bake is not None or self._shown != (self._wanted, 1.0)
-                or not self._surfaces.is_complete or self._refinement.is_busy or self._wants_light())
+        return (self._job is not None or self._bake is not None or bool(self._lamps.bakes)
+                or self._shown != (self._wanted, 1.0) or not self._surfaces.is_complete or self._refinement.is_busy
+                or self._wants_light())
 
     def has_news(self) -> bool:
         """Whether drawing again now would show or ask for something."""
-        if not self._surfaces.is_complete or self._refinement.is_done:
+        if not self._surfaces.is_complete or self._refinement.is_done or self._are_lamps_baked():
             return True
         if self._job is not None:
             return self._job.done
         if self._bake is not None:
             return self._bake.done
         return self._shown != (self._wanted, 1.0) and self._is_settled()
+
+    def _are_lamps_baked(self) -> bool:
+        """Whether what lamps were read without has come."""
+        return bool(self._lamps.bakes) and all(bake.job.done for bake in self._lamps.bakes)
 
     def _wants_light(self) -> bool:
         """Whether light from around belongs to an older version of the scene."""
@@ -164,7 +172,8 @@ class ViewportPicture:
         depsgraph = refinement.find_depsgraph()
         if depsgraph is None or self._surfaces.boxes or self._surfaces.count_triangles() > MOST_TO_WRITE:
             return
-        self._refinement.start(depsgraph, self._assets, any(lamp.shadow for lamp in self._lamps.lamps))
+        shadows = self._light is not None and self._light.has_sun or any(lamp.shadow for lamp in self._lamps.lamps)
+        self._refinement.start(depsgraph, self._assets, shadows)
 
     def _is_settled(self) -> bool:
         return time.monotonic() - self._changed > SETTLED

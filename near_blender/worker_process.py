@@ -25,7 +25,8 @@ from . import log, scratch
 from ._core import PATH, errors, protocol
 
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
-CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is killed
+CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is gone
+MARGIN = 0.2  # of these, for killing it
 QUIT_WITHIN = 0.5
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE"}  # what waits does not keep a processor busy
 # of what draws: its threads each take a part of a picture, and products of matrices with three rows are not worth
@@ -152,7 +153,7 @@ class WorkerProcess:
                 self._finish(job, error=errors.Cancelled())
                 return
             self._tell({"op": "cancel", "id": job.request["id"]})
-        timer = threading.Timer(CANCEL_WITHIN - 0.1, self._enforce, [job])
+        timer = threading.Timer(CANCEL_WITHIN - MARGIN, self._enforce, [job])
         timer.daemon = True
         timer.start()
 

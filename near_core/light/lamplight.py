@@ -16,6 +16,7 @@ from ..scene import Lamp, Occluders
 from . import lamps as _lamps
 from .config import LampConfig
 from .lamps import LampPoints
+from .patterns import tint
 from .shadows import Feet, Surroundings, see_lamp_from_points
 from .transport import Transport
 
@@ -42,11 +43,12 @@ class LampLight:
 
 @dataclass(frozen=True, eq=False)
 class LampReach:
-    """One lamp on M surfels. arrives: (M,) float32 irradiance over its color with nothing in the way; share: (M,)
-    float32, how much of it arrives."""
+    """One lamp on M surfels. arrives: (M,) float32 irradiance over its color with nothing in the way; tint: (M, 3) or
+    (1, 3) float32, as patterns.tint; share: (M,) float32, how much of it arrives."""
 
     points: LampPoints
     arrives: np.ndarray
+    tint: np.ndarray
     share: np.ndarray
 
 
@@ -70,7 +72,7 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
         _reach, transport, lamp, side, matrix, position, normal, around, config, threads))
         for lamp, side in zip(lamps, sides)]
     for lamp, reach in zip(lamps, reaches):
-        color = (lamp.color * lamp.diffuse).astype(np.float32)
+        color = (lamp.color * lamp.diffuse).astype(np.float32) * reach.tint
         opened += reach.arrives[:, None] * color
         direct += (reach.arrives * reach.share)[:, None] * color
     bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, transport.config.bounces,
@@ -99,7 +101,7 @@ def _reach(transport: Transport, lamp: Lamp, side: int, matrix: np.ndarray, posi
         for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
             share[rows] = _trace(transport, lamp, side, rows, matrix, position[rows], normal[rows], around, config,
                                  threads)
-    return LampReach(points, arrives, share)
+    return LampReach(points, arrives, tint(lamp, points.position, position), share)
 
 
 def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
@@ -166,8 +168,9 @@ def light_points(light: LampLight, points: Surfels, arrives: np.ndarray, view: n
         lamp = whole.lamp
         sent, glare = _kernels.mirror(whole.kernel, position, normal, view, points.roughness, least_roughness,
                                       threads=1)
-        colored = sent[:, None] * (lamp.color * lamp.diffuse).astype(np.float32)
-        shining = glare[..., None] * (lamp.color * lamp.specular).astype(np.float32)
+        color = lamp.color.astype(np.float32) * tint(lamp, whole.position, position)
+        colored = sent[:, None] * color * np.float32(lamp.diffuse)
+        shining = glare[..., None] * color[:, None] * np.float32(lamp.specular)
         for sums, each in ((irradiance, colored), (mirrored, shining)):
             sums[0] += each
             sums[1] += each * share.reshape(-1, *(1,) * (each.ndim - 1))

@@ -15,6 +15,7 @@ from ..directions import unit
 from ..image import luminance
 from ..scene import Environment, Lamp
 from .config import LampConfig
+from .patterns import fade, tint
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +163,8 @@ def _weigh(lamp: Lamp, places: np.ndarray) -> float:
     matrix = np.asarray(lamp.matrix, np.float64)[:3, :3]
     if lamp.kind == "spot" and np.linalg.det(matrix) == 0 or lamp.kind == "sun" and not matrix[:, 2].any():
         return 0.0
-    _, _, strength = sample(lamp, places[0], 1).reach(places)
-    return float(strength.max() * luminance(np.asarray(lamp.color, np.float32)))
+    _, distance, strength = sample(lamp, places[0], 1).reach(places)
+    return float((strength * fade(lamp, distance)).max() * luminance(np.asarray(lamp.color, np.float32)))
 
 
 def measure_shares(lamps: Sequence[Lamp], middle: np.ndarray, dark: float) -> np.ndarray:
@@ -172,8 +173,9 @@ def measure_shares(lamps: Sequence[Lamp], middle: np.ndarray, dark: float) -> np
     sides, place = np.concatenate([np.eye(3), -np.eye(3)]), middle[None].astype(np.float32)
     sent = np.zeros((len(lamps), len(sides)))
     for row, lamp in enumerate(lamps):
-        direction, _, strength = sample(lamp, middle, 1).reach(place)
-        sent[row] = np.maximum(sides @ direction[0, 0], 0) * strength[0, 0] * luminance(lamp.color)
+        direction, distance, strength = sample(lamp, middle, 1).reach(place)
+        shine = (strength * fade(lamp, distance))[0, 0] * luminance(lamp.color)
+        sent[row] = np.maximum(sides @ direction[0, 0], 0) * shine
     whole = sent.sum(0)
     return np.clip((sent / np.maximum(whole, max(dark * whole.max(), 1e-20))).max(1), 0, 1)
 
@@ -183,12 +185,14 @@ def add_far(environment: Environment, lamps: Sequence[Lamp], place: np.ndarray) 
     made = environment.map.copy()
     rows, columns = made.shape[:2]
     for lamp in lamps:
-        direction, _, strength = sample(lamp, place, 1).reach(place[None].astype(np.float32))
+        points, there = sample(lamp, place, 1), place[None].astype(np.float32)
+        direction, _, strength = points.reach(there)
         x, y, z = direction[0, 0]
         row = min(int((0.5 - math.asin(np.clip(z, -1, 1)) / math.pi) * rows), rows - 1)
         column = int((0.5 - math.atan2(y, x) / (2 * math.pi)) * columns) % columns
         solid = (math.cos(row * math.pi / rows) - math.cos((row + 1) * math.pi / rows)) * 2 * math.pi / columns
-        made[row, column] += (lamp.color * strength.sum() / solid).astype(np.float32)
+        color = lamp.color * tint(lamp, points.position, there)[0]
+        made[row, column] += (color * strength.sum() / solid).astype(np.float32)
     return Environment(made, environment.world_to_map, environment.strength)
 
 

@@ -6,11 +6,11 @@
 from .camera import Camera
 from .environment import Environment
 from .exposure import Lens, Shutter
-from .lamp import Lamp
+from .lamp import Lamp, measure_pattern
 from .look import PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
 from .settings import INSTANCES, PASSES, Instance, Settings
 
 __all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Lens",
-           "Occluders", "Probe", "Settings", "Shutter"]
+           "Occluders", "Probe", "Settings", "Shutter", "measure_pattern"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -9,6 +10,15 @@ from functools import cached_property
 import numpy as np
 
 KINDS = ("point", "spot", "area", "sun")
+_ARRAYS = "matrix", "color", "pattern"
+
+
+def measure_pattern(kind: str, spot_angle: float = math.pi) -> tuple[float, float]:
+    """Radians that the pattern of a lamp of this kind covers: along the row in its middle, and along a column."""
+    if kind == "point":
+        return 2 * math.pi, math.pi
+    wide = math.pi if kind == "area" else min(max(spot_angle, 1e-3), math.pi)
+    return wide, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +32,10 @@ class Lamp:
         radians, the full angle that it shines into.
     shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it. unblocked_by: names
         of instances and occluders that stand in nobody's way to it. hull: metres around it in which nothing does.
+    pattern: (H, W, 3) float32, factors of its color by the direction of its light, None where they are 1; as a panorama
+        from its place, its -Z in the middle and its +Y on top, as wide as measure_pattern says. A sun has none.
+    falloff: power of the distance with which its light falls; smooth: square metres that soften it near by, as Cycles'
+        Light Falloff has it. Both leave what arrives at one metre as it is.
     """
 
     kind: str
@@ -39,12 +53,16 @@ class Lamp:
     specular: float = 1.0
     unblocked_by: tuple[str, ...] = ()
     hull: float = 0.0
+    pattern: np.ndarray | None = None
+    falloff: float = 2.0
+    smooth: float = 0.0
 
     @cached_property
     def key(self) -> tuple:
         """Equal where lamps are."""
-        return (np.asarray(self.matrix, np.float64).tobytes(), np.asarray(self.color, np.float64).tobytes(),
-                *(getattr(self, each.name) for each in fields(self) if each.name not in ("matrix", "color")))
+        pattern = None if self.pattern is None else hashlib.sha256(np.ascontiguousarray(self.pattern)).digest()
+        return (np.asarray(self.matrix, np.float64).tobytes(), np.asarray(self.color, np.float64).tobytes(), pattern,
+                *(getattr(self, each.name) for each in fields(self) if each.name not in _ARRAYS))
 
     @property
     def position(self) -> np.ndarray:

@@ -58,8 +58,8 @@ def test_nodes_may_glow_as_what_is_hot(kelvin):
     np.testing.assert_allclose(found.color, 20 * np.array(lamp.data.temperature_color), rtol=0.05, atol=0.7)
 
 
-def test_of_an_image_a_lamp_has_the_mean():
-    lamp = add("SPOT", energy=10, use_nodes=True)
+def test_of_an_image_an_area_has_the_mean():
+    lamp = add("AREA", energy=10, use_nodes=True)
     tree = lamp.data.node_tree
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.image = bpy.data.images.new("Gobo", 4, 4, float_buffer=True)

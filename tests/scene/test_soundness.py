@@ -11,7 +11,7 @@ from near_core.scene.probe import make_empty
 from near_core.scene.soundness import is_sound
 
 VIEW = camera.orbit(30, 20, 2, 40, 24, 16)
-LAMP = Lamp("area", np.eye(4), np.ones(3))
+LAMP = Lamp("area", np.eye(4), np.ones(3), pattern=np.ones((2, 2, 3), np.float32))
 FLOOR = Occluders(np.eye(3, dtype=np.float32), np.int32([[0, 1, 2]]), ("floor",), np.int32([0]))
 PROBE, CORNERS = make_empty(np.zeros(3), 4), np.eye(3, dtype=np.float32)
 BLUR = Shutter([VIEW, VIEW], np.zeros((2, 0, 4, 4)))
@@ -30,7 +30,9 @@ def test_what_scenes_hold_is_sound():
 @pytest.mark.parametrize("part", [
     replace(VIEW, world_to_camera=ENDLESS), replace(VIEW, intrinsics=np.zeros((3, 3))), replace(VIEW, near=np.nan),
     replace(VIEW, near=3.0, far=2.0), replace(LAMP, matrix=ENDLESS), replace(LAMP, color=NONE),
-    replace(LAMP, radius=-1.0), replace(LAMP, spread=1e30), replace(FLOOR, faces=np.int32([[0, 1, -2]])),
+    replace(LAMP, radius=-1.0), replace(LAMP, spread=1e30), replace(LAMP, falloff=np.nan), replace(LAMP, smooth=-1.0),
+    replace(LAMP, pattern=np.zeros((2, 2), np.float32)), replace(LAMP, pattern=np.zeros((0, 2, 3), np.float32)),
+    replace(FLOOR, faces=np.int32([[0, 1, -2]])),
     replace(FLOOR, faces=np.int32([[0, 1, 3]])), replace(FLOOR, owner=np.int32([1])), replace(PROBE, position=NONE),
     replace(PROBE, distance=-PROBE.distance), replace(PROBE, radiance=PROBE.radiance + np.float32(np.nan)),
     Shutter([VIEW, replace(VIEW, world_to_camera=ENDLESS)], BLUR.matrices), replace(BLUR, openness=(1.0, np.nan)),

@@ -1,0 +1,53 @@
+"""What nodes make of lamps, in real Cycles."""
+
+import numpy as np
+
+from near_blender import lamp_nodes
+from near_core import directions
+from near_core.light import patterns
+from tests.blender.test_lamps import add, collect
+
+
+def wire(ob, kind: str, output: str, **inputs):
+    """A node of that kind before the Color or Strength of a lamp."""
+    tree = ob.data.node_tree
+    node, emission = tree.nodes.new(kind), tree.nodes["Emission"]
+    for name, value in inputs.items():
+        node.inputs[name].default_value = value
+    tree.links.new(node.outputs[output], emission.inputs["Strength" if kind == "ShaderNodeLightFalloff" else "Color"])
+    return node
+
+
+def wait() -> list:
+    """Lamps, once what is baked of them is there."""
+    for bake in collect().bakes:
+        assert bake.job.wait(60)
+    return collect().lamps
+
+
+def test_falloff_and_its_smoothness_count_as_at_one_metre():
+    lamp = add("POINT", energy=10, use_nodes=True)
+    wire(lamp, "ShaderNodeLightFalloff", "Linear", Strength=3, Smooth=0.5)
+    found, = collect().lamps
+    np.testing.assert_allclose(found.color, np.full(3, 20))
+    assert (found.falloff, found.smooth, found.pattern) == (1, 0.5, None)
+
+
+def test_what_nodes_compute_by_direction_is_baked():
+    made = {kind: add(kind, energy=10, use_nodes=True) for kind in ("POINT", "SPOT")}
+    made["SPOT"].data.spot_size = 1.2
+    for ob in made.values():
+        ob.rotation_euler, tree = (0.5, 0.2, 1.0), ob.data.node_tree
+        shift, place = tree.nodes.new("ShaderNodeVectorMath"), tree.nodes.new("ShaderNodeTexCoord")
+        shift.inputs[1].default_value = (1, 1, 1)
+        tree.links.new(place.outputs["Normal"], shift.inputs[0])
+        tree.links.new(shift.outputs[0], tree.nodes["Emission"].inputs["Color"])
+    assert all(lamp.pattern is None for lamp in collect().lamps)  # not yet
+    found = wait()
+    assert found[0].pattern is wait()[0].pattern and not lamp_nodes.list_bakes()
+    for lamp in found:
+        own = np.random.default_rng(2).uniform(-1, 1, (300, 3))
+        own = directions.unit(own * (0.4, 0.4, 0) - (0, 0, 1) if lamp.kind == "spot" else own)
+        own = own[np.abs(own[:, 1]) < 0.9]
+        way = (own @ np.array(made[lamp.kind.upper()].matrix_world)[:3, :3].T).astype(np.float32)
+        np.testing.assert_allclose(patterns.look_up(lamp, way) * lamp.color / 10, 1 + own, atol=0.03)
