@@ -11,7 +11,7 @@ ADDON = __package__.rpartition(".")[0] or __package__
 PATH = Path(__file__).resolve().parent.parent
 
 if TYPE_CHECKING or __package__ == "near_blender":
-    from near_core import asset, cache, directions, errors, files, image, mesh, progress, scene
+    from near_core import DRAWING, asset, cache, directions, errors, files, image, mesh, progress, scene
     from near_core.asset import deformation, proxy_mesh, textured_mesh
     from near_core.create import hints, shot
     from near_core.image import cryptomatte, filters
@@ -20,7 +20,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.scene import camera, environment
     from near_core.worker import protocol, worker
 else:
-    from ..near_core import asset, cache, directions, errors, files, image, mesh, progress, scene
+    from ..near_core import DRAWING, asset, cache, directions, errors, files, image, mesh, progress, scene
     from ..near_core.asset import deformation, proxy_mesh, textured_mesh
     from ..near_core.create import hints, shot
     from ..near_core.image import cryptomatte, filters
@@ -29,6 +29,6 @@ else:
     from ..near_core.scene import camera, environment
     from ..near_core.worker import protocol, worker
 
-__all__ = ["ADDON", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte", "deformation",
-           "directions", "environment", "errors", "files", "filters", "hints", "image", "interpreter", "mesh",
-           "progress", "protocol", "proxy_mesh", "scene", "shot", "textured_mesh", "thumbnail", "worker"]
+__all__ = ["ADDON", "DRAWING", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte",
+           "deformation", "directions", "environment", "errors", "files", "filters", "hints", "image", "interpreter",
+           "mesh", "progress", "protocol", "proxy_mesh", "scene", "shot", "textured_mesh", "thumbnail", "worker"]

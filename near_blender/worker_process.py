@@ -22,16 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from . import log, scratch
-from ._core import PATH, errors, protocol
+from ._core import DRAWING, PATH, errors, protocol
 
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
 CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is gone
 MARGIN = 0.2  # of these, for killing it
 QUIT_WITHIN = 0.5
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE"}  # what waits does not keep a processor busy
-# of what draws: its threads each take a part of a picture, and products of matrices with three rows are not worth
-# others, which OpenBLAS keeps busy for a while after each
-ALONE = {"OPENBLAS_NUM_THREADS": "1"}
 NICENESS = 10  # of a process that yields: beside one that does not, it gets a tenth
 
 # -I keeps the child clear of the user's environment; the path is handed over as it is here, ours first, and the rest of
@@ -200,7 +197,7 @@ class WorkerProcess:
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
             self._command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=folder.parent, env=os.environ | QUIET | ({} if self._yields else ALONE),
+            cwd=folder.parent, env=os.environ | QUIET | ({} if self._yields else DRAWING),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
             | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if self._yields else 0))
         if self._yields and hasattr(os, "setpriority"):

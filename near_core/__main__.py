@@ -3,8 +3,10 @@
 import os
 import sys
 
-if sys.argv[1:2] in (["render"], ["bench"]):  # as of Blender's worker that draws
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from . import DRAWING
+
+if sys.argv[1:2] in (["render"], ["bench"]):  # as Blender's worker that draws, before numpy is loaded
+    os.environ.update(DRAWING)
 
 from .commands.cli import main
 

@@ -11,7 +11,7 @@ import pytest
 from asking import SKY, pid_of, submit
 
 from near_blender import log, worker_process
-from near_core import errors
+from near_core import DRAWING, errors
 from tests.machine import slowness
 
 
@@ -25,6 +25,13 @@ def worker():
 def test_worker_tells_what_it_runs_on(worker):
     hello = worker.check(30)
     assert hello["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]] and hello["numpy"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses /proc")
+def test_what_draws_keeps_each_product_of_matrices_to_one_thread(worker):
+    given = Path(f"/proc/{pid_of(worker)}/environ").read_bytes().split(b"\0")
+    assert [f"{name}={value}".encode() for name, value in DRAWING.items()] == [
+        each for each in given if each.startswith(b"OPENBLAS")]
 
 
 def test_progress_and_result(worker, ball):
