@@ -1,7 +1,8 @@
 """Which Blenders the tests ran in: a command that runs them, and the README's table that comes from it.
 
 `build.py matrix` makes an environment for each of Blender's modules in .cache/matrix and runs tests/blender there; with
---window it runs tests/gui in Blenders with one. It writes down in docs/matrix.json what was run on what.
+--window it runs tests/gui in Blenders with one. Each file of tests has a process of its own: a Blender that ends takes
+no other's along, and parts may be run one after the other. docs/matrix.json keeps what was run on what.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import packing
@@ -28,33 +29,41 @@ NUMPY = {"3.11": "numpy==1.26.4", "3.13": "numpy==2.3.5"}  # near what these Ble
 TESTS = ("pytest==9.2.0",)
 RECORD, README = ROOT / "docs" / "matrix.json", ROOT / "README.md"
 MARKS = "<!-- matrix -->", "<!-- /matrix -->"
+NUMBERS = ("passed", "failed", "skipped")
+NOTHING = 5  # pytest's status where no test was chosen
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run of tests in one Blender. kind: "module" or "window". what: which of them, "" for the whole folder."""
+    """What became of a file of tests."""
+
+    passed: int
+    failed: int
+    skipped: int
+    commit: str
+    day: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Tests in one Blender. kind: "module" or "window". files: below tests -> what became of them."""
 
     blender: str
     kind: str
     python: str
     system: str
     device: str
-    commit: str
-    day: str
-    passed: int
-    failed: int
-    skipped: int
-    what: str = ""
+    files: dict[str, Outcome]
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What a later run of the same replaces."""
+        """What runs of the same have alike."""
         return self.blender, self.kind, self.system
 
 
 def go_through(modules: list[str], windows: list[str], words: list[str]) -> int:
-    """Runs the tests in these Blenders, records them and draws the table; 1 where any failed. words: for pytest,
-    instead of the whole folder."""
+    """Runs the tests in these Blenders, records them and draws the table; 1 where any failed. words: files and folders
+    of tests, in place of all, and options for pytest."""
     failed = 0
     for version in modules:
         with step(f"Blender {version}"):
@@ -62,11 +71,12 @@ def go_through(modules: list[str], windows: list[str], words: list[str]) -> int:
             if interpreter is None:
                 say(f"Blender {version} needs Python {MODULES[version]}, which is not here: not run")
                 continue
-            failed += _run(version, "module", MODULES[version], interpreter, words or ["tests/blender"], {})
+            trial = Trial(version, "module", MODULES[version], describe_system(), describe_device(), {})
+            failed += _run_all(trial, interpreter, "tests/blender", words, {})
     for version in windows:
         with step(f"Blender {version} with a window"):
-            chosen = ["-m", "gui", *(words or ["tests/gui"])]
-            failed += _run(version, "window", "", PYTHON, chosen, {"SUITE": WINDOWS[version]})
+            trial = Trial(version, "window", "", describe_system(), describe_device(), {})
+            failed += _run_all(trial, PYTHON, "tests/gui", ["-m", "gui", *words], {"SUITE": WINDOWS[version]})
     return int(failed > 0)
 
 
@@ -100,22 +110,41 @@ def find_python(version: str) -> str | None:
     return name if said.stdout.strip() == version else None
 
 
-def _run(version: str, kind: str, python: str, interpreter: Path, words: list[str], extra: dict[str, str]) -> int:
-    """Runs the tests in one Blender and records them at once, so that another's end loses nothing; how many failed."""
-    listing = CACHE / "matrix" / f"{kind}-{version}.xml"
+def _run_all(about: Trial, interpreter: Path, folder: str, words: list[str], extra: dict[str, str]) -> int:
+    """Runs the tests that words name, or those of a folder, and records each file at once; how many failed."""
+    named = [word for word in words if (ROOT / word.partition("::")[0]).exists()]
+    options, failed, ran = [word for word in words if word not in named], 0, False
+    files = [path for name in named or [folder] for path in
+             (sorted((ROOT / name).rglob("test_*.py")) if (ROOT / name).is_dir() else [name])]
+    for path in files:
+        outcome = _run_file(about, interpreter, [*options, str(path)], extra)
+        if outcome is None:  # it holds none that these options ask for
+            continue
+        name = Path(str(path).partition("::")[0]).resolve()
+        where = name.relative_to(ROOT / "tests").as_posix() if name.is_relative_to(ROOT / "tests") else name.name
+        record(replace(about, files={where: outcome}))
+        failed, ran = failed + outcome.failed, True
+    if not ran:
+        raise Stop(f"No test of Blender {about.blender} was run: see above.")
+    return failed
+
+
+def _run_file(about: Trial, interpreter: Path, words: list[str], extra: dict[str, str]) -> Outcome | None:
+    """What becomes of a file of tests in one Blender, which counts as one that failed where it ends before them; None
+    where there is none."""
+    listing = CACHE / "matrix" / f"{about.kind}-{about.blender}.xml"
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.unlink(missing_ok=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     done = run(interpreter, "-m", "pytest", "-q", f"--junitxml={listing}", *words, check=False,
                env={**os.environ, "OMP_WAIT_POLICY": "passive", **extra})
-    if done.returncode not in (0, 1) or not listing.is_file():  # of pytest: all passed, some failed
-        raise Stop(f"The tests of Blender {version} did not run to their end (status {done.returncode}); see above.")
-    passed, failed, skipped = count(listing.read_text())
-    whole = words in (["tests/blender"], ["-m", "gui", "tests/gui"])
-    what = "" if whole else f"of {' '.join(words)}" if len(words) < 4 else f"of {len(words)} files"
-    record([Outcome(version, kind, python, describe_system(), describe_device(), commit.stdout.strip(),
-                    time.strftime("%Y-%m-%d"), passed, failed, skipped, what)])
-    return failed
+    if done.returncode == NOTHING:
+        return None
+    ended = done.returncode not in (0, 1) or not listing.is_file()  # of pytest: all passed, some failed
+    if ended:
+        say(f"the tests of {words[-1]} did not run to their end in Blender {about.blender} (status {done.returncode})")
+    return Outcome(*((0, 1, 0) if ended else count(listing.read_text())), commit.stdout.strip(),
+                   time.strftime("%Y-%m-%d"))
 
 
 def count(listing: str) -> tuple[int, int, int]:
@@ -139,11 +168,13 @@ def describe_device() -> str:
     return found[1].strip() if found else platform.processor()
 
 
-def record(runs: list[Outcome]) -> None:
-    """Puts runs into docs/matrix.json, each in place of the older one of its kind, and draws the table anew."""
-    kept = {each.key: each for each in read_record()} | {each.key: each for each in runs}
+def record(newest: Trial) -> None:
+    """Puts a run into docs/matrix.json, its files in the place of what was known of them, and draws the table anew."""
+    kept = {each.key: each for each in read_record()}
+    known = kept[newest.key].files if newest.key in kept else {}
+    kept[newest.key] = replace(newest, files=dict(sorted((known | newest.files).items())))
     ordered = sorted(kept.values(), key=lambda each: (each.kind, [int(n) for n in each.blender.split(".")]))
-    RECORD.write_text(json.dumps([asdict(each) for each in ordered], indent=1) + "\n")
+    RECORD.write_text("[\n" + ",\n".join(json.dumps(asdict(each)) for each in ordered) + "\n]\n")
     text = README.read_text()
     start, stop = (text.find(mark) for mark in MARKS)
     if not 0 <= start < stop:
@@ -151,16 +182,26 @@ def record(runs: list[Outcome]) -> None:
     README.write_text(f"{text[:start]}{MARKS[0]}\n{draw_table(ordered)}\n{text[stop:]}")
 
 
-def read_record() -> list[Outcome]:
-    return [Outcome(**each) for each in json.loads(RECORD.read_text())] if RECORD.is_file() else []
+def read_record() -> list[Trial]:
+    """What was run until now. Raises Stop where the file is none of ours."""
+    try:
+        rows = json.loads(RECORD.read_text()) if RECORD.is_file() else []
+        return [Trial(**{**row, "files": {name: Outcome(**each) for name, each in row["files"].items()}})
+                for row in rows]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Stop(f"{RECORD.name} is not what this command writes ({error!r}). "
+                   "Take it from the repository.") from error
 
 
-def draw_table(runs: list[Outcome]) -> str:
+def draw_table(runs: list[Trial]) -> str:
     """The README's table of what was run, in Markdown."""
     rows = []
     for each in runs:
         how = f"as a module, Python {each.python}" if each.kind == "module" else "in a window"
-        tests = f"{each.passed} tests passed" + (f", **{each.failed} failed**" if each.failed else "") \
-            + (f", {each.skipped} skipped" if each.skipped else "") + (f" {each.what}" if each.what else "")
-        rows.append(f"| {each.blender} | {each.system} | {each.device} | {how}: {tests}; {each.day}, {each.commit} |")
+        found = list(each.files.values())
+        passed, failed, skipped = (sum(getattr(file, name) for file in found) for name in NUMBERS)
+        tests = f"{passed} tests passed" + (f", **{failed} failed**" if failed else "") \
+            + (f", {skipped} skipped" if skipped else "") + f" of {len(found)} files"
+        when = ", ".join(sorted({file.day for file in found}) + sorted({file.commit for file in found}))
+        rows.append(f"| {each.blender} | {each.system} | {each.device} | {how}: {tests}; {when} |")
     return "\n".join(["| Blender | system | device | what was run |", "|---|---|---|---|", *rows])

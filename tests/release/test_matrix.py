@@ -1,8 +1,8 @@
 """release.matrix: runs are counted as pytest counts them, and the README says what was run."""
 
-import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ import pytest
 from release import matrix, packing
 from release.shell import Stop
 
-FIRST = matrix.Outcome("4.2.23", "module", "3.11", "Debian, x86_64", "A chip", "abc", "2026-01-01", 7, 0, 1)
+FIRST = matrix.Trial("4.2.23", "module", "3.11", "Debian, x86_64", "A chip", {
+    "blender/test_a.py": matrix.Outcome(7, 0, 1, "abc", "2026-01-01"),
+    "blender/test_b.py": matrix.Outcome(5, 0, 0, "abc", "2026-01-01")})
 
 
 def test_counts_are_pytests_own(tmp_path):
@@ -29,35 +31,43 @@ def documents(tmp_path, monkeypatch):
     matrix.README.write_text("above\n<!-- matrix -->\nold\n<!-- /matrix -->\nbelow\n")
 
 
-def test_a_run_replaces_its_older_one_in_the_table(documents):
-    matrix.record([FIRST])
-    later = matrix.Outcome("5.0.1", "module", "3.11", FIRST.system, FIRST.device, "abd", "2026-01-02", 5, 2, 0,
-                           "of one")
-    again = dataclasses.replace(FIRST, passed=9, commit="abe")
-    matrix.record([later, again])
+def test_a_file_that_runs_again_takes_the_place_of_what_was_known_of_it(documents):
+    matrix.record(FIRST)
+    matrix.record(replace(FIRST, blender="5.0.1", files={"blender/test_a.py": matrix.Outcome(
+        5, 2, 0, "abd", "2026-01-02")}))
+    matrix.record(replace(FIRST, files={"blender/test_b.py": matrix.Outcome(9, 0, 0, "abe", "2026-01-02")}))
     text = matrix.README.read_text()
     assert text.startswith("above\n<!-- matrix -->\n| Blender |") and text.endswith("|\n<!-- /matrix -->\nbelow\n")
     assert "old" not in text and text.index("4.2.23") < text.index("5.0.1")
-    assert "abc" not in text and "5 tests passed, **2 failed** of one" in text
-    assert "9 tests passed, 1 skipped; 2026-01-01, abe" in text
+    assert "5 tests passed, **2 failed** of 1 files; 2026-01-02, abd" in text
+    assert "16 tests passed, 1 skipped of 2 files; 2026-01-01, 2026-01-02, abc, abe" in text
 
 
-def test_what_was_run_is_kept_where_a_later_run_breaks_off(documents, tmp_path, monkeypatch):
+def test_a_blender_that_ends_takes_no_other_file_along(documents, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "CACHE", tmp_path)
     pinned = next(version for version in matrix.MODULES if f"bpy=={version}" in packing.list_pins(("build",)))
-    test = tmp_path / "test_short.py"
-    test.write_text("import os\nif 'SUITE' in os.environ: os._exit(3)\ndef test_a(): pass\n")
-    with pytest.raises(Stop, match="5.2 did not run to their end"):
-        matrix.go_through([pinned], ["5.2"], [str(test), "-p", "no:cacheprovider"])
-    with pytest.raises(Stop, match="did not run"):
-        matrix.go_through([pinned], [], [str(test), "-k", "nothing", "-p", "no:cacheprovider"])
-    assert [(each.blender, each.passed) for each in matrix.read_record()] == [(pinned, 1)]
+    for name, text in (("ends", "import os\ndef test_a(): os._exit(3)\n"), ("none", ""),
+                       ("passes", "def test_a(): pass\n")):
+        (tmp_path / f"test_{name}.py").write_text(text)
+    assert matrix.go_through([pinned], [], [str(tmp_path), "-p", "no:cacheprovider"]) == 1
+    [found] = matrix.read_record()
+    assert {name: (each.passed, each.failed) for name, each in found.files.items()} == {
+        "test_ends.py": (0, 1), "test_passes.py": (1, 0)}
+    with pytest.raises(Stop, match="No test"):
+        matrix.go_through([pinned], [], [str(tmp_path / "test_passes.py"), "-k", "nothing", "-p", "no:cacheprovider"])
+
+
+@pytest.mark.parametrize("text", ["", "5", "[5]", '[{"blender": "4.2"}]', '[{"files": {"a": [1]}}]', "[" * 100_000])
+def test_a_record_that_is_none_is_said(documents, text):
+    matrix.RECORD.write_text(text)
+    with pytest.raises(Stop, match="Take it from the repository"):
+        matrix.record(FIRST)
 
 
 def test_a_readme_without_a_place_for_it_is_said(documents):
     matrix.README.write_text("nothing")
     with pytest.raises(Stop, match="<!-- matrix -->"):
-        matrix.record([FIRST])
+        matrix.record(FIRST)
 
 
 def test_the_readme_has_the_place():
