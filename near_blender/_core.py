@@ -18,7 +18,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.published import checkpoints, interpreter
     from near_core.render import composite, thumbnail
     from near_core.scene import camera, environment
-    from near_core.worker import protocol, worker
+    from near_core.worker import answers, protocol, worker
 else:
     from ..near_core import DRAWING, asset, cache, directions, errors, files, image, mesh, progress, scene
     from ..near_core.asset import deformation, proxy_mesh, textured_mesh
@@ -27,8 +27,9 @@ else:
     from ..near_core.published import checkpoints, interpreter
     from ..near_core.render import composite, thumbnail
     from ..near_core.scene import camera, environment
-    from ..near_core.worker import protocol, worker
+    from ..near_core.worker import answers, protocol, worker
 
-__all__ = ["ADDON", "DRAWING", "PATH", "asset", "cache", "camera", "checkpoints", "composite", "cryptomatte",
-           "deformation", "directions", "environment", "errors", "files", "filters", "hints", "image", "interpreter",
-           "mesh", "progress", "protocol", "proxy_mesh", "scene", "shot", "textured_mesh", "thumbnail", "worker"]
+__all__ = ["ADDON", "DRAWING", "PATH", "answers", "asset", "cache", "camera", "checkpoints", "composite",
+           "cryptomatte", "deformation", "directions", "environment", "errors", "files", "filters", "hints", "image",
+           "interpreter", "mesh", "progress", "protocol", "proxy_mesh", "scene", "shot", "textured_mesh", "thumbnail",
+           "worker"]

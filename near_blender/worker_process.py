@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import log, scratch
-from ._core import DRAWING, PATH, errors, protocol
+from ._core import DRAWING, PATH, answers, errors, protocol
 
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
 CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is gone
@@ -260,7 +260,9 @@ class WorkerProcess:
         return bool(self._jobs)
 
     def _handle(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
+        kind, job = event["event"], self._jobs.get(event.get("id"))
+        if job is not None:
+            answers.check(event, job.request)
         with self._lock:
             if kind == "hello":
                 self.hello = event
@@ -269,8 +271,7 @@ class WorkerProcess:
                 for job in list(self._jobs.values()):
                     self._send(job)
                 return
-            job = self._jobs.get(event["id"])
-            if job is None:
+            if job is None or job.done:
                 return
             if kind == "progress":
                 job.phase, job.fraction = event["phase"], event["fraction"]

@@ -20,7 +20,7 @@ from near_core.lab.datasets.dataset import Dataset
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
 from near_core.worker import operations, protocol
-from tests.attacks import mutations, requests
+from tests.attacks import answers, mutations, requests
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -277,6 +277,8 @@ TARGETS = {
     "view": Target(".json", _views, _read_view, (mutations.change_json,)),
     "meta": Target(".json", _metas, _read_meta, (mutations.change_json,)),
     "messages": Target(".frames", _messages, _read_messages, (mutations.change_frame,), refusal=ValueError),
+    "answers": Target(".answers", answers.make, answers.read, (requests.change_values, requests.change_form),
+                      count=1000),
     **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,
                     seconds=seconds) for name, (make, count, seconds) in requests.MAKERS.items()},
 }
