@@ -9,10 +9,12 @@ and the command line stay English.
 from __future__ import annotations
 
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import bpy
 
+from . import log
 from ._core import errors
 
 TABLE = Path(__file__).resolve().parent / "assets" / "translations.tsv"
@@ -21,16 +23,32 @@ LOCALES = {"de_DE": ("de_DE", "de"), "zh_HANS": ("zh_HANS", "zh_CN")}
 CONTEXTS = ("*", "Operator")  # of labels in general, and of operators' names
 
 
-def read_table() -> dict[str, dict[str, str]]:
-    """English text -> column -> text."""
-    head, *rows = (line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines())
-    return {row[0]: dict(zip(head[1:], row[1:])) for row in rows}
+def read_table(path: Path = TABLE) -> dict[str, dict[str, str]]:
+    """English text -> column -> text. What is damaged is left out and stays English: rows of another length, and
+    sentences whose fields are not those of the English ones."""
+    try:
+        head, *rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        log.add(f"{path.name} could not be read ({error}): everything stays English.")
+        return {}
+    return {row[0]: {column: said for column, said in zip(head[1:], row[1:]) if _has_fields_of(row[0], said)}
+            for row in rows if len(row) == len(head)}
 
 
-def make_catalogue() -> dict[str, Any]:
-    """As bpy.app.translations.register takes it."""
-    table = read_table()
-    return {name: {(context, text): said[column] for text, said in table.items() for context in CONTEXTS}
+def _has_fields_of(text: str, said: str) -> bool:
+    """Whether a translation can be filled as the English sentence is."""
+    try:
+        english, found = ({field[1:] for field in Formatter().parse(each) if field[1] is not None}
+                          for each in (text, said))
+    except ValueError:  # braces of no field: nobody fills the English one
+        return "{" not in text
+    return found <= english
+
+
+def make_catalogue(table: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """As bpy.app.translations.register takes it. table: read_table's."""
+    return {name: {(context, text): said[column] for text, said in table.items() if column in said
+                   for context in CONTEXTS}
             for column, names in LOCALES.items() for name in names}
 
 
@@ -58,7 +76,7 @@ def explain(error: errors.NearError) -> str:
 
 
 def register() -> None:
-    bpy.app.translations.register(__package__, make_catalogue())
+    bpy.app.translations.register(__package__, make_catalogue(read_table()))
 
 
 def unregister() -> None:

@@ -48,3 +48,13 @@ def read_json(path: Path, fix: str) -> Any:
                         reason=error.strerror) from error
     except (ValueError, RecursionError) as error:  # brackets in a thousand brackets are no file of ours
         raise NearError("{file} is not valid JSON.", fix, file=path.name) from error
+
+
+@contextmanager
+def expecting(path: Path, fix: str) -> Iterator[None]:
+    """Around what uses a JSON file as one of ours. Raises NearError where it has another form. fix: what to do then."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise NearError("{file} holds something else than was expected ({reason}).", fix, file=path.name,
+                        reason=f"{type(error).__name__}: {error}") from error

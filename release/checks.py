@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import re
 import subprocess
 import tomllib
@@ -125,10 +127,19 @@ def check_tree() -> list[str]:
 
 
 def check_listing(archives: list[Path]) -> list[str]:
-    """dist/index.json lists every zip and no other."""
-    listed = set(re.findall(r'"archive_url":\s*"\./([^"]+)"', (DIST / "index.json").read_text()))
-    names = {path.name for path in archives}
-    return [f"index.json and the zips differ: {', '.join(sorted(listed ^ names))}"] if listed != names else []
+    """dist/index.json lists every zip as it is and no other."""
+    try:
+        listed = {entry["archive_url"]: (entry["archive_size"], entry["archive_hash"])
+                  for entry in json.loads((DIST / "index.json").read_text(encoding="utf-8"))["data"]}
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        return [f"index.json is no listing ({type(error).__name__})"]
+    found = {f"./{path.name}": (path.stat().st_size, f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+             for path in archives}
+    return ([f"{name} is not in index.json" for name in sorted(found.keys() - listed.keys())]
+            + [f"index.json lists {name}, which is not there" for name in
+               sorted(map(str, listed.keys() - found.keys()))]
+            + [f"{name} is another file than index.json says" for name in sorted(found.keys() & listed.keys())
+               if found[name] != listed[name]])
 
 
 def go_through(archives: list[Path]) -> int:

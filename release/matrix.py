@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def record(newest: Trial) -> None:
     kept = {each.key: each for each in read_record()}
     known = kept[newest.key].files if newest.key in kept else {}
     kept[newest.key] = replace(newest, files=dict(sorted((known | newest.files).items())))
-    ordered = sorted(kept.values(), key=lambda each: (each.kind, [int(n) for n in each.blender.split(".")]))
+    ordered = sort(kept.values())
     RECORD.write_text("[\n" + ",\n".join(json.dumps(asdict(each)) for each in ordered) + "\n]\n")
     text = README.read_text()
     start, stop = (text.find(mark) for mark in MARKS)
@@ -186,11 +187,18 @@ def read_record() -> list[Trial]:
     """What was run until now. Raises Stop where the file is none of ours."""
     try:
         rows = json.loads(RECORD.read_text()) if RECORD.is_file() else []
-        return [Trial(**{**row, "files": {name: Outcome(**each) for name, each in row["files"].items()}})
-                for row in rows]
+        found = [Trial(**{**row, "files": {name: Outcome(**each) for name, each in row["files"].items()}})
+                 for row in rows]
+        draw_table(sort(found))
+        return found
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise Stop(f"{RECORD.name} is not what this command writes ({error!r}). "
                    "Take it from the repository.") from error
+
+
+def sort(trials: Iterable[Trial]) -> list[Trial]:
+    """In the order of the table: those without a window first, then by version."""
+    return sorted(trials, key=lambda each: (each.kind, [int(n) for n in each.blender.split(".")]))
 
 
 def draw_table(runs: list[Trial]) -> str:

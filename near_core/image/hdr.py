@@ -8,6 +8,8 @@ import numpy as np
 
 from .guard import check_size
 
+AXES = {b"-X", b"+X", b"-Y", b"+Y"}
+
 
 def read_hdr(path: Path) -> np.ndarray:
     """The (H, W, 3) float32 linear picture of a Radiance file, row 0 on top; sources: Ward, "Real Pixels" (1991), and
@@ -18,6 +20,8 @@ def read_hdr(path: Path) -> np.ndarray:
         raise ValueError("not an RGBE picture")
     line, _, body = rest.partition(b"\n")
     (axis1, size1, axis2, size2) = line.split()
+    if not (AXES >= {axis1, axis2} and axis1[1:] != axis2[1:]):
+        raise ValueError("not a picture's orientation")
     rows, columns = int(size1), int(size2)
     check_size(columns, rows, path)
     rgbe = _hdr_pixels(np.frombuffer(body, np.uint8), rows, columns)

@@ -114,6 +114,52 @@ def change_near(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:8 + length] + body
 
 
+def change_tensors(data: bytes, rng: np.random.Generator) -> bytes:
+    """An asset as another version of NeAR might write it: its shell is right, but tensors are missing, new, of another
+    type or shape, or out of range, and its version and metadata are others."""
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8:8 + length]), data[8 + length:]
+    metadata = header.pop("__metadata__")
+    parts = {name: (entry, body[slice(*entry["data_offsets"])]) for name, entry in header.items()}
+    for _ in range(int(rng.integers(1, 3))):
+        _change_tensor(parts, rng)
+    if rng.integers(3) == 0:
+        name = ("format_version", "camera", "extent", "resolution", "name", "pattern")[rng.integers(6)]
+        metadata[name] = ("3", "2.1", "-1", " 2 ", "nan", "1e400", "", "[" * 5000, '{"fov_x_deg": []}', "\u0662",
+                          "null")[rng.integers(11)]
+    header, at = {"__metadata__": metadata}, 0
+    for name, (entry, values) in parts.items():
+        header[name], at = entry | {"data_offsets": [at, at + len(values)]}, at + len(values)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + b"".join(values for _, values in parts.values())
+
+
+NEW_TENSORS = ("skin_pattern", "skin_picture_9", "skin_normal", "skin_color", "thumbnail")
+
+
+def _change_tensor(parts: dict[str, tuple[dict, bytes]], rng: np.random.Generator) -> None:
+    names = [name for name in parts if name.startswith(("skin", "texel"))] if rng.integers(4) else []
+    name = (names or list(parts))[rng.integers(len(names or parts))]
+    entry, values = parts[name]
+    way = rng.integers(7)
+    if way == 0:
+        del parts[name]
+    elif way == 1:
+        parts[NEW_TENSORS[rng.integers(len(NEW_TENSORS))]] = parts[name]
+    elif way == 2:
+        parts[name] = entry | {"shape": entry["shape"][::-1]}, values
+    elif way == 3:
+        parts[name] = entry | {"shape": [len(values)], "dtype": "U8"}, values
+    elif way == 4 and entry["shape"][0]:
+        rows, row = int(rng.integers(entry["shape"][0])), len(values) // entry["shape"][0]
+        parts[name] = entry | {"shape": [rows, *entry["shape"][1:]]}, values[:rows * row]
+    else:
+        low, high = np.sort(rng.integers(0, len(values) + 1, 2))
+        edge = EDGES[rng.integers(12)]
+        parts[name] = entry, values[:low] + (edge * (high - low))[:high - low] + values[high:]
+
+
 def change_glb(data: bytes, rng: np.random.Generator) -> bytes:
     """A .glb whose lengths fit what its JSON became."""
     length = struct.unpack_from("<I", data, 12)[0]
@@ -163,3 +209,86 @@ def change_frame(data: bytes, rng: np.random.Generator) -> bytes:
     length = struct.unpack_from("<I", data)[0]
     text = change_tree(json.loads(data[4:4 + length]), rng).encode(errors="replace")
     return (data if rng.integers(4) == 0 else b"") + struct.pack("<I", len(text)) + text
+
+
+# of OpenEXR: attributes that other programs and newer versions write
+ATTRIBUTES = ((b"tiles", b"tiledesc", struct.pack("<IIB", 1, 2**31 - 1, 0x11)), (b"chunkCount", b"int", b"\xff" * 4),
+              (b"type", b"string", b"deepscanline"), (b"type", b"string", b"tiledimage"), (b"name", b"string", b"a"),
+              (b"multiView", b"stringvector", struct.pack("<I", 2**30) + b"left"), (b"envmap", b"envmap", b"\1"),
+              (b"preview", b"preview", struct.pack("<II", 2**15, 2**15)), (b"view", b"string", b"\xff\xfe"),
+              (b"chromaticities", b"chromaticities", b"\0\0\xc0\x7f" * 8), (b"fromTomorrow", b"newtype", b"\0" * 9),
+              (b"x" * 200, b"int", b"\0" * 4), (b"version", b"int", b"\2\0\0\0"))
+WINDOWS = ((0, 0, 0, 0), (-1, -1, 5, 5), (2**30, 0, 2**31 - 1, 9), (-2**31, -2**31, 2**31 - 1, 2**31 - 1), (5, 5, 4, 4),
+           (-2**31, 0, -2**31, 0), (0, 0, 2**20, 2**20))
+
+
+def change_exr(data: bytes, rng: np.random.Generator) -> bytes:
+    """An .exr whose header is one: attributes of other values, types and sizes, missing, twice, or new."""
+    attributes, at = [], 8
+    while data[at]:
+        name, kind = data[at:].split(b"\0", 2)[:2]
+        start = at + len(name) + len(kind) + 6
+        size = struct.unpack_from("<I", data, start - 4)[0]
+        attributes.append((name, kind, data[start:start + size]))
+        at = start + size
+    version = struct.unpack_from("<I", data, 4)[0]
+    for _ in range(int(rng.integers(1, 4))):
+        number = int(rng.integers(len(attributes)))
+        name, kind, value = attributes[number]
+        way = rng.integers(7)
+        if way == 0:
+            attributes.insert(number, ATTRIBUTES[rng.integers(len(ATTRIBUTES))])
+        elif way == 1:
+            attributes[number] = name, ATTRIBUTES[rng.integers(len(ATTRIBUTES))][1], value
+        elif way == 2 and len(attributes) > 1:
+            del attributes[number]
+        elif way == 3:
+            version ^= (0x200, 0x400, 0x800, 0x1000, 0x10000, 1)[rng.integers(6)]
+        elif way == 4:
+            which = [n for n, each in enumerate(attributes) if each[1] == b"box2i"]
+            if which:
+                chosen = which[rng.integers(len(which))]
+                window = struct.pack("<4i", *WINDOWS[rng.integers(len(WINDOWS))])
+                attributes[chosen] = (*attributes[chosen][:2], window)
+        else:
+            attributes[number] = name, kind, BLIND[rng.integers(len(BLIND))](value or b"\0", rng)
+    header = b"".join(name + b"\0" + kind + b"\0" + struct.pack("<I", len(value)) + value
+                      for name, kind, value in attributes)
+    first = struct.unpack_from("<Q", data, at + 1)[0]  # where rows lie stands behind the header
+    moved = np.frombuffer(data, "<u8", (first - at - 1) // 8, at + 1) + np.uint64(len(header) + 8 - at)
+    return data[:4] + struct.pack("<I", version) + header + data[at:at + 1] + moved.tobytes() + data[first:]
+
+
+HDR_LINES = (b"FORMAT=32-bit_rle_xyze", b"FORMAT=64-bit_new", b"EXPOSURE=nan", b"EXPOSURE=" + b"9" * 5000, b"GAMMA=0",
+             b"COLORCORR=1e30 0 -1", b"PRIMARIES= 0 0 0 0 0 0 0 0", b"PIXASPECT=-1", b"VIEW= -vp inf",
+             b"#" + b"x" * 5000, b"", b"\r", b"SOFTWARE=\xff\0")
+ORIENTATIONS = (b"-Y %d +X %d", b"+Y %d +X %d", b"+X %d -Y %d", b"-X %d +Y %d", b"-Y %d -Y %d", b"ZZ %d +X %d",
+                b"-Y -%d +X %d", b"-Y %d +X %d0000000000", b"-Y %d", b"-Y 0 +X %d", b"-Y 1_%d +X %d", b"-y %d +x %d")
+
+
+def change_hdr(data: bytes, rng: np.random.Generator) -> bytes:
+    """An .hdr with lines that other programs write before its pixels, and the pixels in another order."""
+    head, _, rest = data.partition(b"\n\n")
+    size, _, body = rest.partition(b"\n")
+    lines, (_, high, _, wide) = head.split(b"\n"), size.split()
+    lines.insert(int(rng.integers(len(lines) + 1)), HDR_LINES[rng.integers(len(HDR_LINES))])
+    if rng.integers(2):
+        shape = ORIENTATIONS[rng.integers(len(ORIENTATIONS))]
+        size = shape % (int(high), int(wide))[:shape.count(b"%d")]
+    return (b"\n", b"\r\n")[rng.integers(8) == 0].join([*lines, b"", size, body])
+
+
+CELLS = ("{", "}", "{}", "{0}", "{a.__class__}", "{x!r:>99999999999}", "{{", "\0", "%s", "\u202e", "\x1c", "\u2028")
+
+
+def change_table(data: bytes, rng: np.random.Generator) -> bytes:
+    """A table of texts: cells with other fields, left out, put twice, or of another column."""
+    rows = [line.split("\t") for line in data.decode().split("\n")]
+    for _ in range(int(rng.integers(1, 20))):
+        row = rows[0] if rng.integers(20) == 0 else rows[rng.integers(len(rows))]
+        if not row:
+            continue
+        cell = int(rng.integers(len(row)))
+        row[cell:cell + 1] = [[row[cell] + CELLS[rng.integers(len(CELLS))]], [], [row[cell]] * 2,
+                              [row[cell].replace("{", "{_")], [""], ["x" * 100_000]][rng.integers(6)]
+    return "\n".join("\t".join(row) for row in rows).encode(errors="replace")

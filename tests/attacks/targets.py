@@ -20,7 +20,7 @@ from near_core.lab.datasets.dataset import Dataset
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
 from near_core.worker import operations, protocol
-from tests.attacks import answers, mutations, requests
+from tests.attacks import answers, mutations, requests, tables
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -261,8 +261,8 @@ def _answer(path: Path) -> None:
 _kept: dict = {}
 
 TARGETS = {
-    "near": Target(".near", _assets, asset.load, (mutations.change_near,)),
-    "drawn": Target(".near", _assets, _draw, (mutations.change_near,), 1024),
+    "near": Target(".near", _assets, asset.load, (mutations.change_near, mutations.change_tensors), count=1000),
+    "drawn": Target(".near", _assets, _draw, (mutations.change_near, mutations.change_tensors), 1024),
     "npz": Target(".npz", _latents, asset.load, (mutations.change_npz,)),
     "glb": Target(".glb", _gltfs, mesh.load, (mutations.change_glb,)),
     "obj": Target(".obj", _objs, mesh.load, (mutations.change_words,)),
@@ -271,12 +271,19 @@ TARGETS = {
                   (mutations.change_png,)),
     "jpeg": Target(".jpg", _jpegs, lambda path: (image.read_photo(path), image.read_field_of_view(path))),
     "webp": Target(".webp", lambda: [_pillow("WEBP")], image.read),
-    "exr": Target(".exr", _exrs, lambda path: (image.read(path), image.read_layers(path))),
-    "hdr": Target(".hdr", _hdrs, image.read, (mutations.change_words,)),
+    "exr": Target(".exr", _exrs, lambda path: (image.read(path), image.read_layers(path)), (mutations.change_exr,),
+                  count=1000),
+    "hdr": Target(".hdr", _hdrs, image.read, (mutations.change_words, mutations.change_hdr)),
     "camera": Target(".json", _cameras, _read_camera, (mutations.change_json,)),
     "view": Target(".json", _views, _read_view, (mutations.change_json,)),
     "meta": Target(".json", _metas, _read_meta, (mutations.change_json,)),
     "messages": Target(".frames", _messages, _read_messages, (mutations.change_frame,), refusal=ValueError),
+    "languages": Target(".tsv", tables.make_languages, tables.read_languages, (mutations.change_table,), count=300),
+    "bench": Target(".json", tables.make_benches, tables.read_bench, (mutations.change_json,)),
+    "ceiling": Target(".json", tables.make_ceilings, tables.read_ceiling, (mutations.change_json,), count=300),
+    "evaluation": Target(".json", tables.make_evaluations, tables.read_evaluation, (mutations.change_json,), count=300),
+    "listing": Target(".json", tables.make_listings, tables.read_listing, (mutations.change_json,), count=200),
+    "matrix": Target(".json", tables.make_matrices, tables.read_matrix, (mutations.change_json,), count=200),
     "answers": Target(".answers", answers.make, answers.read, (requests.change_values, requests.change_form),
                       count=1000),
     **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,

@@ -1,9 +1,12 @@
 """release.checks: every zip that was packed is opened, and what is wrong with one is named."""
 
+import hashlib
+import json
 import shutil
 import struct
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -44,11 +47,20 @@ def test_a_library_for_a_newer_or_another_system_is_named(tmp_path, platform, li
     assert any("wheel of embreex is missing" in each for each in wrong)
 
 
-def test_a_zip_that_is_not_listed_is_named(tmp_path, monkeypatch):
+def test_a_listing_that_does_not_fit_the_zips_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "DIST", tmp_path)
-    (tmp_path / "index.json").write_text('{"data": [{"archive_url": "./one.zip"}]}')
     shutil.copy(__file__, tmp_path / "two.zip")
-    assert checks.check_listing([tmp_path / "two.zip"]) == ["index.json and the zips differ: one.zip, two.zip"]
+    right = {"archive_url": "./two.zip", "archive_size": Path(__file__).stat().st_size,
+             "archive_hash": f"sha256:{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"}
+    for entries, said in (
+            ([right], []), ([], ["./two.zip is not in index.json"]),
+            ([right, right | {"archive_url": "./one.zip"}], ["index.json lists ./one.zip, which is not there"]),
+            ([right | {"archive_size": 5}], ["./two.zip is another file than index.json says"]),
+            ([right | {"archive_url": []}], ["index.json is no listing (TypeError)"])):
+        (tmp_path / "index.json").write_text(json.dumps({"data": entries}))
+        assert checks.check_listing([tmp_path / "two.zip"]) == said
+    (tmp_path / "index.json").unlink()
+    assert checks.check_listing([tmp_path / "two.zip"]) == ["index.json is no listing (FileNotFoundError)"]
 
 
 def test_what_a_wheel_brings_and_notice_lacks_is_named(tmp_path):

@@ -40,6 +40,9 @@ def run(args: argparse.Namespace) -> int:
         raise NearError("The sample mesh is not there.", "Run bench in a checkout of the project.")
     known = config.json is not None and config.json.is_file()
     result = files.read_json(config.json, "Choose another file.") if known else {}
+    if known:
+        with files.expecting(config.json, "Choose another file."):
+            results.compose(result)
     config.cache.mkdir(parents=True, exist_ok=True)
     with lock.exclusive():
         for part in config.parts:

@@ -104,7 +104,7 @@ def _scale(values: list[float], logarithmic: bool) -> _Scale:
         return _Scale(low, high, True, tuple(ticks if len(ticks) < 6 else [
             step for step in ticks if math.log10(step) % 1 < 1e-9 or math.log10(step) % 1 > 1 - 1e-9]))
     low, high = low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3
-    step = next(step for step in (m * 10.0 ** e for e in range(-4, 7) for m in (1, 2, 5)) if (high - low) / step < 6)
+    step = next(step for step in (m * 10.0 ** e for e in range(-4, 16) for m in (1, 2, 5)) if (high - low) / step < 6)
     return _Scale(low, high, False, tuple(step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)))
 
 

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ... import files
 from .charts import Curve, draw_bars, draw_curves
 from .phases import PHASES
 
 KINDS = {"": "Cycles, no denoiser", "FAST": "Cycles, OIDN Fast", "HIGH": "Cycles, OIDN High"}
+LARGEST = 1e15
 START = "Written by `python -m near_core bench`. [README.md](README.md) says how to read it."
 
 
-def write(result: dict, folder: Path) -> None:
-    """numbers.md and the charts of the parts that `result` holds, as bench keeps it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = ["# Numbers", "", START]
+def compose(result: dict) -> dict[str, str]:
+    """numbers.md and the charts of the parts that `result` holds, as bench keeps it: name of a file -> its text. Raises
+    what files.expecting explains where it holds something else."""
+    _require_numbers(result)
+    lines, made = ["# Numbers", "", START], {}
     for part, tell in TELLERS.items():
         if part in result:
             table, charts = tell(result[part]["rows"])
             lines += ["", f"## {part.capitalize()}", "", _describe(result[part]), "", *table]
             for name, chart in charts.items():
-                files.write(folder / f"{name}.svg", chart)
-                lines += ["", f"![{name}]({name}.svg)"]
-    files.write(folder / "numbers.md", "\n".join(lines) + "\n")
+                file = re.sub(r"\W+", "_", name) + ".svg"
+                made[file] = chart
+                lines += ["", f"![{name}]({file})"]
+    return {"numbers.md": "\n".join(lines) + "\n", **made}
+
+
+def write(result: dict, folder: Path) -> None:
+    """Writes what compose makes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in compose(result).items():
+        files.write(folder / name, text)
+
+
+def _require_numbers(tree: Any) -> None:
+    """Raises ValueError for a number that was never measured."""
+    if isinstance(tree, dict | list):
+        for each in tree.values() if isinstance(tree, dict) else tree:
+            _require_numbers(each)
+    elif isinstance(tree, int | float) and not -LARGEST < tree < LARGEST:
+        raise ValueError(f"a number of {tree:.3g}" if isinstance(tree, float) else "a number without end")
 
 
 def _describe(part: dict) -> str:

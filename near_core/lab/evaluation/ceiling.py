@@ -28,6 +28,7 @@ NUMBERS = ("object_psnr", "full_psnr", "alpha_iou")
 CLOSE = 1.0  # dB below the best that still count as good enough
 RATE = 0.06  # of Adam, in units of the root of a colour; falls to a tenth
 BRIGHTEST = 2.0  # root of a colour
+OTHER = "Choose another --json file."
 
 
 def fit_colors(discs: ProjectedDiscs, truth: np.ndarray, steps: int) -> np.ndarray:
@@ -126,7 +127,12 @@ def _rows_so_far(path: Path, options: dict) -> list[dict]:
     """The rows of an earlier run with the same options."""
     if not path.exists():
         return []
-    kept = json.loads(path.read_text())
-    if any(kept[key] != value for key, value in options.items()):
-        raise NearError(f"{path.name} was measured with other options.", "Choose another --json file.")
-    return kept["per_asset"]
+    kept = files.read_json(path, OTHER)
+    with files.expecting(path, OTHER):
+        if any(kept[key] != value for key, value in options.items()):
+            raise NearError(f"{path.name} was measured with other options.", OTHER)
+        rows = kept["per_asset"]
+        tabulate(rows)
+        if not all(isinstance(row["asset"], str) for row in rows):
+            raise ValueError("a name")
+        return rows

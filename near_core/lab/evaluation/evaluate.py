@@ -86,8 +86,10 @@ def _measure_once(path: Path, evaluator: Evaluator, asset: str) -> list[PictureS
     try:
         kept = json.loads(path.read_text())
         if kept["key"] == evaluator.key:
-            return [PictureScore(**row) for row in kept["rows"]]
-    except (OSError, ValueError, KeyError, TypeError):
+            rows = [PictureScore(**row) for row in kept["rows"]]
+            summarize_tasks(rows)
+            return rows
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         pass  # not there, cut off or of an older version: measure
     rows = evaluator.measure(asset)
     _write(path, json.dumps({"key": evaluator.key, "rows": [vars(row) for row in rows]}))
