@@ -149,6 +149,6 @@ def go_through(archives: list[Path]) -> int:
              *((f"{path.name}, {path.stat().st_size / 1e6:.0f} MB", check_zip(path)) for path in archives)]
     for title, wrong in lines:
         say(f"{'NOT ' if wrong else ''}right: {title}" + "".join(f"\n    {each}" for each in wrong))
-    say("by hand: `build.py test`, `pytest -m slow tests/attacks tests/blender/test_faults.py`, the demo's pictures, "
+    say("by hand: `build.py test`, `pytest -m slow tests/attacks tests/blender/test_*faults.py`, the demo's pictures, "
         "and one F12 on every platform that the README claims")
     return int(any(wrong for _, wrong in lines))

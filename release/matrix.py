@@ -190,7 +190,7 @@ def read_record() -> list[Trial]:
         found = [Trial(**{**row, "files": {name: Outcome(**each) for name, each in row["files"].items()}})
                  for row in rows]
         draw_table(sort(found))
-        return found
+        return list({each.key: each for each in found}.values())
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise Stop(f"{RECORD.name} is not what this command writes ({error!r}). "
                    "Take it from the repository.") from error

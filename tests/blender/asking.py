@@ -1,5 +1,7 @@
 """What tests ask a worker for: a small picture of a ball."""
 
+from pathlib import Path
+
 import numpy as np
 
 from near_blender import worker_process
@@ -23,3 +25,10 @@ def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size:
 def pid_of(worker: worker_process.WorkerProcess) -> int:
     """Of the running process, which is started where there is none."""
     return worker.check(30)["pid"]
+
+
+def children() -> list[int]:
+    """Workers that this process has started and that still run."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    pids = [int(pid) for path in tasks for pid in path.read_text().split()]
+    return [pid for pid in pids if b"near_core.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]

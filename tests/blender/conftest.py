@@ -1,9 +1,14 @@
 """Tests in the real bpy module: one add-on for the whole session, an empty file for each test."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
+
+from asking import children
 
 import near_blender
 from near_core import asset as assets
@@ -23,6 +28,17 @@ def addon():
 def empty_file(addon):
     """Every test starts in a new file."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder for temporary files of a file's tests alone; nothing may be left in it."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
+    others = children()
+    yield Path(tempfile.tempdir)
+    left = list(Path(tempfile.tempdir).iterdir())
+    tempfile.tempdir = before
+    assert not left and set(children()) <= set(others)
 
 
 @pytest.fixture(scope="session")
