@@ -5,6 +5,7 @@ nothing is left over.
 """
 
 import contextlib
+import hashlib
 import os
 import resource
 import shutil
