@@ -1,0 +1,111 @@
+"""Run inside a Blender with a window by test_killed.py: two viewports draw and an asset is made while workers are killed.
+
+    blender -P killed.py -- OUT      OUT: a folder; gets killed.json and screenshots
+"""
+
+import hashlib
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+OUT = Path(sys.argv[sys.argv.index("--") + 1])
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
+
+import near_blender
+from near_blender import client, payload, viewport
+from near_blender.operators import jobs
+from tests.gui import hand, stepper
+
+PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
+events: dict = {"blender": bpy.app.version_string, "killed": []}
+
+
+def list_areas() -> list:
+    return [area for area in hand.window().screen.areas if area.type == "VIEW_3D"]
+
+
+def in_viewport(operator, *arguments, **options):
+    area = list_areas()[0]
+    with bpy.context.temp_override(window=hand.window(), area=area, region=area.regions[-1]):
+        return operator(*arguments, **options)
+
+
+def settle():
+    """Until both viewports show their last word."""
+    yield 0.3
+    yield from stepper.until(lambda: len(viewport._views) > 1 and not any(
+        view.is_busy() for view in viewport._views), 90)
+
+
+def read_views() -> list[str]:
+    """What each viewport shows, in some order."""
+    views = [view for view in viewport._views if view._texture is not None]
+    return sorted(hashlib.sha256(np.array(view._texture.read(), np.float32)).hexdigest() for view in views)
+
+
+def kill(worker) -> int:
+    pid = worker.hello.get("pid", 0)
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def make():
+    """Makes an asset of a photo; its bytes' hash goes to the events, and it leaves the scene."""
+    in_viewport(bpy.ops.near.create_asset_from_image, "INVOKE_DEFAULT", filepath=PHOTO)
+    job = jobs.get_current().job
+    yield job
+    yield from stepper.until(lambda: jobs.get_current() is None, 150)
+    found = [ob for ob in bpy.data.objects if ob.name.startswith("coffee")]
+    events.setdefault("made", []).append([hashlib.sha256(payload.get_bytes(ob)).hexdigest() for ob in found])
+    events.setdefault("warnings", []).append(job.warning)
+    for ob in found:
+        bpy.data.objects.remove(ob)
+
+
+def script():
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
+    in_viewport(bpy.ops.near.add_sample)
+    bpy.context.scene.render.engine = "NEAR"
+    sample, rng = bpy.context.object, random.Random(1)
+    with bpy.context.temp_override(window=hand.window(), area=list_areas()[0]):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+    yield 0.5
+    for area in list_areas():
+        area.spaces[0].shading.type = "RENDERED"
+    yield from settle()
+    events["before"] = read_views()
+    making = make()
+    next(making)
+    yield from making
+    making = make()
+    next(making)
+    for number in range(6):
+        sample.location.x = 0.1 * (number + 1)
+        yield 0.02 + rng.random() ** 2
+        events["killed"].append(kill(client.get_worker()))
+        if number == 2:
+            events["maker"] = kill(client._embedded.creating)
+        yield from settle()
+    hand.screenshot(OUT / "killed.png")
+    yield from making
+    sample.location.x = 0
+    yield from settle()
+    yield from settle()
+    events["after"] = read_views()
+    events["messages"] = [view._message for view in viewport._views]
+    pids = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    events["workers"] = sum(b"near_core.worker" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids)
+    hand.screenshot(OUT / "after.png")
+    yield 1.0
+
+
+near_blender.register()
+bpy.context.preferences.view.show_splash = False
+stepper.run(script(), events, OUT / "killed.json")
