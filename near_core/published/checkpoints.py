@@ -190,14 +190,18 @@ def read_record(folder: Path) -> Record | None:
     """What a folder was downloaded from; None where it was not, or nobody can tell."""
     try:
         stored = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
-        files = [_checked(File(**each)) for each in stored.pop("files")]
-        return Record(**stored, files=files)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        record = Record(**stored | {"files": [_checked(File(**each)) for each in stored["files"]]})
+        fits = (isinstance(record.repository, str) and isinstance(record.revision, str)
+                and isinstance(record.verified, bool))
+        return record if fits else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 
 def _checked(each: File) -> File:
     _file({"path": each.path, "size": each.size, "oid": ""})
+    if not (isinstance(each.digest, str) and isinstance(each.size, int) and 0 <= each.size < 2**60):
+        raise ValueError("a file's size or hash")
     return each
 
 

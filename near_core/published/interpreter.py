@@ -144,12 +144,8 @@ def remove(folder: Path) -> None:
 def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], progress: Progress) -> list[dict]:
     """Addresses and hashes of the wheels that pip chooses, kept so that a second call asks nobody."""
     kept, report = folder / "plan.json", folder / "report.json"
-    try:
-        stored = json.loads(kept.read_text(encoding="utf-8"))
-        if stored["packages"] == list(wanted):
-            return stored["wheels"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
+    if (known := read_plan(kept, wanted)) is not None:
+        return known
     index = ["--extra-index-url", build.index] if build.index else []
     _follow([python, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--no-input",
              "--only-binary", ":all:", "--report", report, *index, *wanted], folder, progress, "Choosing packages",
@@ -160,6 +156,18 @@ def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], pro
     files.write(kept, json.dumps({"packages": list(wanted), "wheels": wheels}))
     report.unlink()
     return wheels
+
+
+def read_plan(path: Path, wanted: tuple[str, ...]) -> list[dict] | None:
+    """The wheels of an earlier call for the same packages, {"url", "sha256"} each; None where there was none."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["packages"] == list(wanted) and all(
+                isinstance(each[name], str) for each in stored["wheels"] for name in ("url", "sha256")):
+            return stored["wheels"] or None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    return None
 
 
 def _fetch(folder: Path, plan: list[dict], progress: Progress) -> list[Path]:

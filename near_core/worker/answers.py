@@ -125,8 +125,8 @@ def _is_posed(answer: Fields, request: Fields) -> bool:
 
 
 ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
-    "render": lambda answer, request: _is_number(answer["seconds"], 0) and _are_passes(
-        answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height),
+    "render": lambda answer, request: isinstance(answer["model"], str) and _is_number(answer["seconds"], 0)
+    and _are_passes(answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height),
     "bake": _is_baked, "find_matte": _is_matte, "find_pose": _is_posed,
     "create_mesh": lambda answer, _: _is_array(answer["asset"], np.uint8, None),
     "create_image": lambda answer, _: _is_array(answer["asset"], np.uint8, None) and _are_views(answer["views"]),

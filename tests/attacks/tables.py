@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, unquote, urlsplit
 
 from near_core import files
 from near_core.errors import NearError
 from near_core.lab.bench import results
 from near_core.lab.evaluation import ceiling, evaluate, summary
+from near_core.published import checkpoints, interpreter
 from release import checks, matrix
 from release.shell import Stop
 
@@ -121,3 +123,31 @@ def read_matrix(path: Path) -> None:
         matrix.draw_table(matrix.sort(matrix.read_record()))
     except Stop as stop:
         raise NearError("It is no record.", "Take another.") from stop
+
+
+def make_downloads() -> list[bytes]:
+    """What a checkpoint's folder was downloaded from."""
+    return [json.dumps({"repository": "a/b", "revision": "0" * 40, "verified": True, "files": [
+        {"path": "x/model.safetensors", "size": 9, "digest": "sha256:00"}]}).encode()]
+
+
+def read_download(path: Path) -> None:
+    """As the preferences tell of it and a download goes on."""
+    path.replace(path.with_name(checkpoints.RECORD))
+    record = checkpoints.read_record(path.parent)
+    if record is not None:
+        assert checkpoints.count_bytes(path.parent, record) <= sum(each.size for each in record.files) / 1e9 + 1e9
+        assert all((path.parent / each.path).resolve().is_relative_to(path.parent.resolve()) for each in record.files)
+        checkpoints.write_record(path.parent, record)
+        assert quote(record.repository) and f"{record.revision}{record.files[0].digest.lower() if record.files else 1}"
+
+
+def make_plans() -> list[bytes]:
+    """Which wheels a Python is set up with."""
+    return [json.dumps({"packages": ["a"], "wheels": [{"url": "https://x/torch-1.whl", "sha256": "00"}]}).encode()]
+
+
+def read_plan(path: Path) -> None:
+    """As another set-up goes on with it."""
+    for each in interpreter.read_plan(path, ("a",)) or ():
+        assert "/" not in unquote(urlsplit(each["url"]).path).rpartition("/")[2] and each["sha256"] is not None

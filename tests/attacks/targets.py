@@ -284,6 +284,8 @@ TARGETS = {
     "evaluation": Target(".json", tables.make_evaluations, tables.read_evaluation, (mutations.change_json,), count=300),
     "listing": Target(".json", tables.make_listings, tables.read_listing, (mutations.change_json,), count=200),
     "matrix": Target(".json", tables.make_matrices, tables.read_matrix, (mutations.change_json,), count=200),
+    "download": Target(".json", tables.make_downloads, tables.read_download, (mutations.change_json,), count=300),
+    "plan": Target(".json", tables.make_plans, tables.read_plan, (mutations.change_json,), count=200),
     "answers": Target(".answers", answers.make, answers.read, (requests.change_values, requests.change_form),
                       count=1000),
     **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,

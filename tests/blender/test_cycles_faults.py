@@ -3,11 +3,13 @@
 Each start of it takes seconds, so that all of this is slow: `pytest -m slow tests/blender/test_cycles_faults.py`.
 """
 
+import io
 import os
 import random
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,8 +20,10 @@ import pytest
 import stage
 from test_faults import HELLO, Babbler, frame
 
-from near_blender import client, cycles_process, cycles_scene
+from near_blender import client, cycles_process, cycles_scene, surroundings, world
 from near_core import errors
+from near_core.worker import protocol
+from tests.attacks import requests
 
 SIZE = 32, 24
 OPTIONS = {"samples": 2, "denoise": False}
@@ -146,3 +150,61 @@ def test_killed_during_final_renders(scene, ball, tmp_path):
         picture = stage.render(scene, tmp_path)["Combined"]
         timer.join()
         assert np.abs(picture - truth).mean() < 0.01, "a process that is new may have another noise"
+
+
+class DamagedBlender(cycles_process.CyclesProcess):
+    """A second Blender, the next of whose answers arrives damaged."""
+
+    rng, damages = np.random.default_rng(int(os.environ.get("NEAR_SEED", 1))), False
+
+    def _handle(self, event):
+        if self.damages and event["event"] == "done":
+            self.damages = False
+            event = damage(event, self.rng)
+        super()._handle(event)
+
+
+def damage(event: dict, rng: np.random.Generator) -> dict:
+    """The event with other values, or of another form. Raises ValueError where it is no message any more."""
+    way = (requests.change_values, requests.change_form)[rng.integers(2)]
+    _, frames, arrays = requests.split(way(requests.pack((event,)), rng))
+    with tempfile.TemporaryDirectory() as folder:
+        incoming = Path(folder) / "in"
+        incoming.write_bytes(arrays + bytes(1 << 16))
+        channel = protocol.Channel(io.BytesIO(frames), io.BytesIO(), incoming, Path(folder) / "out")
+        try:
+            return channel.receive() or {"event": "nothing"}
+        finally:
+            channel.close()
+
+
+def test_pictures_with_damaged_answers_end_and_the_next_is_right(scene, ball, tmp_path, monkeypatch):
+    """Of every operation that F12 asks for: probes, occluders, pictures and the World's maps."""
+    scene.render.engine = "NEAR"
+    scene.near.samples, scene.near.denoise = 4, False
+    stage.add_asset(ball, location=(0, -1.6, 0))
+    bpy.ops.object.light_add(type="POINT", location=(2, -3, 3))
+    noise = scene.world.node_tree.nodes.new("ShaderNodeTexNoise")
+    scene.world.node_tree.links.new(noise.outputs[1], scene.world.node_tree.nodes["Background"].inputs[0])
+    other = DamagedBlender()
+    monkeypatch.setattr(client, "_cycles", other)
+
+    def forget(damages: bool) -> None:
+        surroundings.forget()
+        world.unregister()
+        other._recent.clear()
+        other.damages = damages
+
+    try:
+        truth = stage.render(scene, tmp_path)["Combined"]
+        for _ in range(int(os.environ.get("NEAR_COUNT", 25))):
+            forget(True)
+            try:
+                stage.render(scene, tmp_path)
+            except RuntimeError as error:
+                assert "NeAR failed" not in str(error) and str(error).strip().endswith("."), error
+        forget(False)
+        assert np.abs(stage.render(scene, tmp_path)["Combined"] - truth).mean() < 0.01
+    finally:
+        other.stop()
+        forget(False)

@@ -1,4 +1,4 @@
-"""Run inside a Blender with a window by test_killed.py: two viewports draw and an asset is made while workers are killed.
+"""Run inside a Blender with a window by test_killed.py: workers are killed under two viewports and a creation.
 
     blender -P killed.py -- OUT      OUT: a folder; gets killed.json and screenshots
 """
@@ -63,7 +63,7 @@ def make():
     yield job
     yield from stepper.until(lambda: jobs.get_current() is None, 150)
     found = [ob for ob in bpy.data.objects if ob.name.startswith("coffee")]
-    events.setdefault("made", []).append([hashlib.sha256(payload.get_bytes(ob)).hexdigest() for ob in found])
+    events.setdefault("made", []).append([payload.find_hash(payload.find_payload(ob)) for ob in found])
     events.setdefault("warnings", []).append(job.warning)
     for ob in found:
         bpy.data.objects.remove(ob)

@@ -1,0 +1,51 @@
+"""near_blender.properties: whatever a file holds in their place, a picture is drawn or refused in words."""
+
+import random
+
+import bpy
+import pytest
+import stage
+
+HOSTILE = (-1, 2**31 - 1, 99, 1e30, -1e30, float("nan"), float("inf"), "x", "", [1.0, 2.0], {"a": 1}, True)
+
+
+def open_bag(owner) -> dict:
+    """Where Blender keeps what an add-on's properties hold, whatever their types say."""
+    bag = owner.bl_system_properties_get(do_create=True) if hasattr(owner, "bl_system_properties_get") else owner
+    if "near" not in bag:
+        bag["near"] = {}
+    return bag["near"]
+
+
+def list_places(ob) -> list[tuple]:
+    """Every property of ours in the scene, its World, a view layer and an asset's object: its bag and its name."""
+    scene = bpy.context.scene
+    places = [(open_bag(owner), name) for owner in (scene, scene.world, scene.view_layers[0], ob)
+              for name in owner.near.bl_rna.properties.keys() if name not in ("rna_type", "name")]
+    bag = open_bag(ob)
+    for group in ("look", "origin"):
+        bag[group] = {}
+        places += [(bag[group], name) for name in getattr(ob.near, group).bl_rna.properties.keys()
+                   if name not in ("rna_type", "name")]
+    return places
+
+
+@pytest.mark.parametrize("count", [25, pytest.param(600, marks=pytest.mark.slow)])
+def test_properties_of_other_types_and_values(ball, count):
+    scene, rng = stage.make_stage(16, 12), random.Random(count)
+    ob = stage.add_asset(ball)
+    places = list_places(ob)
+    assert len(places) > 30
+    for bag, name in rng.choices(places, k=count):
+        kept, value = bag.get(name), rng.choice(HOSTILE)
+        bag[name] = value
+        scene.update_tag(), ob.update_tag()
+        try:
+            bpy.ops.render.render()
+        except RuntimeError as error:
+            assert "NeAR failed" not in str(error) and str(error).strip().endswith("."), (name, value, str(error))
+        if kept is None:
+            del bag[name]
+        else:
+            bag[name] = kept
+    bpy.ops.render.render()
