@@ -40,8 +40,8 @@ def _has_fields_of(text: str, said: str) -> bool:
     try:
         english, found = ({field[1:] for field in Formatter().parse(each) if field[1] is not None}
                           for each in (text, said))
-    except ValueError:  # braces of no field: nobody fills the English one
-        return "{" not in text
+    except ValueError:  # a brace of no field
+        return False
     return found <= english
 
 

@@ -41,11 +41,22 @@ def test_files_exist(path):
         assert not test or f"\ndef {test}(" in (ROOT / file).read_text(), word
 
 
-def test_each_promise_names_a_test():
-    """Rows of the tables: what is promised, what keeps it."""
-    rows = re.findall(r"^\| (?!promise |--)(.+) \| (.+) \|$", (ROOT / "docs/promises.md").read_text(), re.M)
+@pytest.mark.parametrize("name", ["promises", "security"])
+def test_each_promise_names_a_test(name):
+    """Rows of the tables: what is promised or threatens, what keeps it; that those are there, test_files_exist sees."""
+    rows = re.findall(r"^\| (?!promise |threat |--)(.+) \| (.+) \|$", (ROOT / f"docs/{name}.md").read_text(), re.M)
     assert len(rows) > 12
-    assert not [promise for promise, kept in rows if "::test_" not in kept]
+    assert not [promise for promise, kept in rows if not re.search(r"`tests/[\w/]+\.py::test_\w+`", kept)]
+
+
+def test_what_the_hunt_is_said_to_read_it_reads():
+    from tests.attacks.targets import TARGETS
+
+    text = (ROOT / "docs/security.md").read_text()
+    named = {name for listed in re.findall(r"::test_damaged_inputs` \(([^)]+)\)", text)
+             for name in re.findall(r"`(\w+)`", listed)}
+    assert len(named) > 6 and named <= TARGETS.keys()
+    assert f"{sum(target.count for target in TARGETS.values()):,} inputs" in text
 
 
 @TEXTS

@@ -66,6 +66,18 @@ def test_every_text_is_there_in_every_language():
             or not all(each.strip() for each in said.values())] == []
 
 
+def test_damaged_rows_stay_english(tmp_path):
+    rows = ("msgid\tde_DE\tzh_HANS", "{n} faces\t{n} Seiten\t{m}", "{n:,} faces\t{n:>9999999999}\t{n.real:,}",
+            "Asset\tAsset", "Draft\tEntwurf\t\u8349\u7a3f {", "50 %\t50 {x}\t50 {")
+    path = tmp_path / "table.tsv"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    assert translations.read_table(path) == {
+        "{n} faces": {"de_DE": "{n} Seiten"}, "{n:,} faces": {}, "Draft": {"de_DE": "Entwurf"}, "50 %": {}}
+    path.write_bytes(b"\xff\xfe")
+    assert translations.read_table(path) == translations.read_table(tmp_path / "none.tsv") == {}
+    assert translations.make_catalogue({})["de"] == {}
+
+
 @pytest.mark.parametrize("column", translations.LOCALES)
 def test_numbers_names_of_files_and_ends_agree(column):
     for text, said in translations.read_table().items():

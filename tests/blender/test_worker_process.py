@@ -126,6 +126,13 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
     assert submit(worker, ball).result()["passes"], "and can be started again"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="rights of another kind")
+def test_nobody_else_may_look_into_the_array_files(worker, ball):
+    submit(worker, ball).result()
+    [folder] = Path(tempfile.gettempdir()).glob(f"near-{os.getpid()}-*")
+    assert folder.stat().st_mode & 0o077 == 0 and list(folder.iterdir())
+
+
 def test_no_interpreter_is_an_error_in_words(worker, ball, monkeypatch):
     worker.stop()
     monkeypatch.setattr(sys, "executable", "/nowhere/blender")
