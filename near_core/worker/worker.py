@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import sys
@@ -53,6 +54,9 @@ from typing import Any
 from ..errors import Cancelled, NearError
 from . import protocol
 from .operations import Operations, Request
+
+_NO_MEMORY = re.compile(r"bad.?alloc|allocate memory|failed to allocate|unable to allocate|can't start new thread"
+                        r"|failed to map segment", re.I)
 
 
 class Worker:
@@ -121,20 +125,35 @@ class Worker:
                     self._pending.append(Request(request.fields, request.emit))
                     return
             answer = {"event": "cancelled"}
-        except NearError as error:
-            answer = _tell(error)
-        except MemoryError:
-            answer = _tell(NearError("There is not enough memory for this.",
-                                     "Close other programs or choose a smaller picture."))
-        except Exception as error:  # a bug of ours: the log gets the traceback, the person a sentence
-            traceback.print_exc()
-            answer = _tell(NearError("NeAR failed ({kind}: {reason}).",
-                                     "Copy the log with Check Setup in the add-on's preferences and report it.",
-                                     kind=type(error).__name__, reason=error))
+        except Exception as error:
+            answer = _tell(_explain(error))
         try:
             request.send(**answer)
         except NearError as error:  # no room for its arrays
             request.send(**_tell(error))
+
+
+def _explain(error: Exception) -> NearError:
+    """What the person is told of what went wrong; of a bug of ours the log gets the traceback."""
+    if isinstance(error, NearError) and "memory" in error.what:  # it says more of it
+        return error
+    if _is_short_of_memory(error):
+        return NearError("There is not enough memory for this.", "Close other programs or choose a smaller picture.")
+    if isinstance(error, NearError):
+        return error
+    traceback.print_exc()
+    return NearError("NeAR failed ({kind}: {reason}).",
+                     "Copy the log with Check Setup in the add-on's preferences and report it.",
+                     kind=type(error).__name__, reason=error)
+
+
+def _is_short_of_memory(error: BaseException | None) -> bool:
+    """Whether that is behind an error: onnxruntime, threads and libraries that cannot be loaded say it in their way."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
 
 
 def _tell(error: NearError) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Every reader takes damaged input for what it is: it reads it or says what is wrong, in time and within its memory.
 
-`pytest -m slow tests/attacks/test_hunt.py` reads 13,420 damaged inputs; NEAR_SEED=NUMBER before it chooses others.
+`pytest -m slow tests/attacks/test_hunt.py` reads thousands of damaged inputs; NEAR_SEED=NUMBER before it
+chooses others.
 """
 
 import os

@@ -12,9 +12,10 @@ import pytest
 
 from near_core import asset
 from near_core.asset import CELL, Surfels
+from near_core.errors import NearError
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings, camera, environment
-from near_core.worker import protocol
+from near_core.worker import protocol, worker
 from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +198,18 @@ def test_bug_in_a_request_is_reported_in_words(client):
     client.channel.send({"op": "create_mesh", "id": 1, "mesh": None, "options": {"name": "x"}})
     event = client.finish(1)
     assert event["event"] == "error" and "NeAR failed" in event["what"]
+
+
+def test_whatever_runs_out_of_memory_is_told_as_that(capsys):
+    """Libraries say it in their way, and some of it comes as the absence of a package."""
+    thread, absent = RuntimeError("can't start new thread"), NearError("It needs a package.", "Install it.")
+    absent.__cause__ = ImportError("x.so: failed to map segment from shared object")
+    for error in (MemoryError(), thread, absent, RuntimeError("[ONNXRuntimeError] : 6 : std::bad_alloc")):
+        assert "There is not enough memory for this." in str(worker._explain(error))
+    own = NearError("The Gaussians do not fit into memory.", "Choose a smaller picture.")
+    own.__cause__ = MemoryError()
+    assert worker._explain(own) is own
+    assert "NeAR failed (RuntimeError: x)" in str(worker._explain(RuntimeError("x")))
 
 
 def is_running(pid: int) -> bool:
