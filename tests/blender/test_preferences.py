@@ -1,0 +1,51 @@
+"""near_blender.preferences: whatever they hold, the add-on is enabled, and a picture ends in words."""
+
+import bpy
+import pytest
+import stage
+
+from near_blender import client, preferences
+from near_blender._core import ADDON, checkpoints
+
+LONG = "x" * 5000
+
+
+@pytest.fixture
+def chosen(tmp_path, monkeypatch):
+    """The preferences; everything the add-on keeps lies in tmp_path."""
+    monkeypatch.setattr(preferences, "get_user_folder", lambda name: tmp_path)
+    entry = bpy.context.preferences.addons.new()
+    entry.module = ADDON
+    yield entry.preferences
+    bpy.context.preferences.addons.remove(entry)
+    preferences.apply_preferences()
+    client.stop_workers()
+
+
+@pytest.mark.parametrize("values", [
+    {"checkpoint": "/nowhere"}, {"checkpoint": "/bin/sh"}, {"checkpoint": LONG, "python": LONG},
+    {"checkpoint": "/", "python": "/"}, {"checkpoint": "//", "python": "/bin/false"},
+    {"checkpoint": "\u202e%s{x}", "python": "/dev/null"}])
+def test_a_choice_of_nonsense_ends_in_words(chosen, ball, values):
+    stage.make_stage(16, 12)
+    stage.add_asset(ball)
+    bpy.ops.render.render()
+    for name, value in values.items():
+        setattr(chosen, name, value)
+    chosen.model = "PUBLISHED"
+    with pytest.raises(RuntimeError) as told:
+        bpy.ops.render.render()
+    assert "NeAR failed" not in str(told.value) and str(told.value).strip().endswith(".")
+    chosen.model = "MINI"
+    bpy.ops.render.render()
+
+
+@pytest.mark.parametrize("value", [99, -1, "x", [1.0], {"a": 1}, float("nan")])
+def test_properties_of_other_types_choose_nothing(chosen, ball, value):
+    bag = chosen.bl_system_properties_get(do_create=True) if hasattr(chosen, "bl_system_properties_get") else chosen
+    for name in ("model", "checkpoint", "python", "device", "precision"):
+        bag[name] = value
+        preferences.apply_preferences()
+    for name in checkpoints.CATALOGUE:
+        assert preferences.describe_checkpoint(name)[0]
+    assert isinstance(preferences.find_python(), str)
