@@ -75,7 +75,7 @@ def _are_occluders(answer: Fields, request: Fields) -> bool:
 def _are_maps(answer: Fields, request: Fields) -> bool:
     maps = answer["maps"]
     return ({"seen"} | ({"lighting"} if request["lighting"] else set()) == maps.keys() and all(
-        _is_array(each, np.floating, None, None, 3) and 0 < each.shape[1] == 2 * each.shape[0]
+        _is_array(each, np.floating, None, None, 3) and 0 < each.shape[0] == each.shape[1] // 2
         for each in maps.values()))
 
 
