@@ -87,7 +87,7 @@ def _measure_once(path: Path, evaluator: Evaluator, asset: str) -> list[PictureS
         kept = json.loads(path.read_text())
         if kept["key"] == evaluator.key:
             rows = [PictureScore(**row) for row in kept["rows"]]
-            summarize_tasks(rows)
+            summarize_tasks(rows), _format_progress(rows, asset)  # what cannot be told is none
             return rows
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
         pass  # not there, cut off or of an older version: measure
