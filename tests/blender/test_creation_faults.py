@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from near_core.create.hints import Hints
 ROOT = Path(__file__).resolve().parents[2]
 BOX = mesh.Mesh(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]),
                 np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
+SMALL = replace(BOX, vertices=BOX.vertices / 10)  # made at once
 KINDS = ["mesh", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("matte", "photo"))]
 MEGABYTE = 2**20
 
@@ -36,7 +38,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="us
 
 @pytest.fixture(scope="module")
 def worker(home):
-    worker = worker_process.WorkerProcess(yields=True)
+    worker = worker_process.WorkerProcess()
     yield worker
     worker.stop()
 
@@ -53,8 +55,11 @@ def photo(tmp_path_factory):
 @pytest.fixture(scope="module")
 def make(photo):
     """kind -> what asks a worker for one, and what of its answer is always the same."""
-    return {"mesh": (lambda worker: worker.submit("create_mesh", mesh=BOX, options={"name": "Box", "detail": "draft"}),
+    draft = {"name": "Box", "detail": "draft"}
+    return {"mesh": (lambda worker: worker.submit("create_mesh", mesh=SMALL, options=draft),
                      lambda answer: answer["asset"]),
+            "megabyte": (lambda worker: worker.submit("create_mesh", mesh=BOX, options=draft),
+                         lambda answer: answer["asset"]),
             "matte": (lambda worker: worker.submit("find_matte", path=photo, hints=Hints()),
                       lambda answer: answer["matte"]),
             "photo": (lambda worker: worker.submit("create_image", photos=[photo], options={"name": "Cup"}),
@@ -78,7 +83,7 @@ def assert_right(worker, make, truths, kind: str) -> None:
 
 
 def test_killed_at_random_moments(worker, make):
-    strike_often(worker, *make["mesh"], 2, 0)
+    strike_often(worker, *make["mesh"], 1, 0)
 
 
 @pytest.mark.slow
@@ -117,7 +122,7 @@ def test_a_process_that_babbles_is_replaced(home, make, truths, kind, said):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("spare", [1, 24, 120])
+@pytest.mark.parametrize("spare", [24, *(pytest.param(spare, marks=pytest.mark.slow) for spare in (1, 8, 60, 120))])
 def test_too_little_memory_is_said(worker, make, truths, kind, spare):
     """A process that has little left says so, or ends and is replaced."""
     truth, pid, (ask, take) = truths[kind], pid_of(worker), make[kind]
@@ -133,13 +138,13 @@ def test_too_little_memory_is_said(worker, make, truths, kind, spare):
     assert_right(worker, make, truths, kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["megabyte", pytest.param("photo", marks=pytest.mark.slow)])
 def test_a_full_disk_is_said(home, make, truths, kind):
-    """As full as a file's size is limited, from the first one that the process writes."""
-    truth, worker, (ask, take) = truths[kind], worker_process.WorkerProcess(yields=True), make[kind]
+    """As full as the file is that a process has from its start."""
+    truth, worker, (ask, take) = truths[kind], worker_process.WorkerProcess(), make[kind]
     try:
         pid = pid_of(worker)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (2**16, resource.RLIM_INFINITY))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MEGABYTE, resource.RLIM_INFINITY))
         with pytest.raises(errors.NearError, match="no room for.*TMPDIR"):
             ask(worker).result()
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -151,7 +156,7 @@ def test_a_full_disk_is_said(home, make, truths, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_job_ends_with_the_add_on(home, make, kind):
     """Whoever disables it, or quits, while something is made."""
-    worker = worker_process.WorkerProcess(yields=True)
+    worker = worker_process.WorkerProcess()
     pid = pid_of(worker)
     job = make[kind][0](worker)
     worker.stop()
