@@ -26,7 +26,7 @@ STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REME
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
            **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
-_probes: cache.RecentResults[scene.Probe] = cache.RecentResults(256)
+_probes: cache.RecentResults[scene.Probe] = cache.RecentResults(32 << 20, lambda probe: probe.nbytes)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
 
 
@@ -181,17 +181,21 @@ def _choose(assets: sync.VisibleAssets) -> list[int]:
 def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
     """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. A lamp's reaches
     everywhere."""
+    shown, matrices = list(depsgraph.objects), sync.read_matrices(depsgraph.objects)
+    boxes = np.empty((len(shown), 8, 3), np.float32)
+    depsgraph.objects.foreach_get("bound_box", boxes.ravel())
+    corners = boxes @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
+    middles = corners.mean(1)
+    radii = np.linalg.norm(corners - middles[:, None], axis=2).max(1, initial=0)
+    places = np.round(matrices, 6)
     found = {}
-    for ob in depsgraph.objects:
-        if ob.type == "CAMERA":
+    for ob, middle, radius, place in zip(shown, middles, radii.tolist(), places):
+        kind = ob.type
+        if kind == "CAMERA":
             continue
-        matrix = np.array(ob.matrix_world, np.float64)
-        corners = np.array([matrix @ (*corner, 1) for corner in ob.bound_box])[:, :3]
-        middle = corners.mean(0)
-        radius = np.inf if ob.type == "LIGHT" else float(np.linalg.norm(corners - middle, axis=1).max())
         look = looks.read(ob) if sync.is_asset(ob) else scene.PLAIN
-        described = np.round(matrix, 6).tobytes().hex() + ("" if look == scene.PLAIN else repr(look))
-        found[ob.name_full] = middle, radius, described
+        described = place.tobytes().hex() + ("" if look == scene.PLAIN else repr(look))
+        found[ob.name_full] = middle, np.inf if kind == "LIGHT" else radius, described
     return found
 
 

@@ -27,6 +27,9 @@ from .neighbours import Neighbour
 from .preparation import MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
+OLDER_LIGHTS = 48 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
+PROBES = 24 * MEGABYTE  # of probes: all of a picture have room
+
 
 @dataclass(frozen=True, eq=False)
 class Lighting:
@@ -71,13 +74,12 @@ class InstanceLights:
     def __init__(self, model: runtime.NearMini, assets: PreparedAssets, config: TransportConfig, lamps: LampConfig
                  ) -> None:
         self._model, self._assets, self._transport, self._config = model, assets, config, lamps
-        self._lights: RecentResults[PreparedLight] = RecentResults(512 * MEGABYTE, lambda light: count_bytes(
-            light, light.near and light.near.whole.far), beside=0)  # which is the backdrop's
-        self._shown: set[Hashable] = set()  # keys of the lights of a picture
+        self._lights: RecentResults[PreparedLight] = RecentResults(OLDER_LIGHTS, lambda light: count_bytes(
+            light, light.near and light.near.whole.far))  # which is the backdrop's
         self._backdrops: RecentResults[near.Backdrop] = RecentResults(128 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
-        self._probes: RecentResults[Probe] = RecentResults(64)
-        self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(64)
+        self._probes: RecentResults[Probe] = RecentResults(PROBES, count_bytes)
+        self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(PROBES, count_bytes)
         self._illuminations: RecentResults[Illumination] = RecentResults(OLDER, count_bytes)
         self._reaches: RecentResults[LampReach] = RecentResults(OLDER, count_bytes)
         self._lamplights: RecentResults[tuple[LampLight | None, list[Hashable]]] = RecentResults(OLDER, count_bytes)
@@ -103,15 +105,13 @@ class InstanceLights:
             self._shone_before.clear()
             self._around = around.key
 
-    def begin(self) -> None:
-        """Keeps the lights of the last picture while another one is drawn: else two large maps, or a map and many
-        probes, would be prepared anew for each."""
-        self._lights.hold(self._shown)
-        self._shown = set()
+    def begin(self, kind: Hashable) -> None:
+        """Begins a picture. The lights of the last one of this kind stay while it is drawn: else two large maps, or a
+        map and many probes, would be prepared anew for each."""
+        self._lights.begin(kind)
 
     def prepare(self, environment: Environment) -> PreparedLight:
         """An environment made ready."""
-        self._shown.add(environment.hash)
         return self._lights.get_or(environment.hash, lambda: self._tokenize(
             transport.prepare_light(environment, self._transport))).turn(environment)
 
@@ -160,9 +160,8 @@ class InstanceLights:
         lit = self._shone.get_or(key, lambda: self._shone_before.get_or(key, lambda: self._shine(
             seen, around, suns, threads, progress)))
         # else the next picture, in other surroundings, would make anew what this one did not ask for
-        self._shown.update(lit.needed[0])
-        kinds: tuple[RecentResults, ...] = self._illuminations, self._lamplights, self._reaches
-        for kept, keys in zip(kinds, lit.needed[1:]):
+        kinds: tuple[RecentResults, ...] = self._lights, self._illuminations, self._lamplights, self._reaches
+        for kept, keys in zip(kinds, lit.needed):
             kept.use(keys)
         return lit
 

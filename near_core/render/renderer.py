@@ -112,7 +112,7 @@ class Renderer:
             instances, camera = [origin.move_instance(each) for each in instances], origin.move_camera(camera)
             lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
             shutter = origin.move_shutter(shutter)
-        self._lights.begin()
+        self._lights.begin((settings.quality, settings.background))  # a divided World takes two
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         config = self._widen(blur)
