@@ -60,7 +60,8 @@ def create_from_mesh(mesh, **options: Any) -> JobHandle:
 
 
 def bake_materials(path: str, name: str, frame: int, subframe: float, side: int) -> JobHandle:
-    """cycles_textures.read in the second Blender: `mesh` and `notes`. path, name: an object in a .blend file."""
+    """cycles_textures.read in the second Blender: `mesh`, `matrix` and `notes`. path, name: an object in a .blend
+    file."""
     return _cycles.submit("textures", path=path, name=name, frame=frame, subframe=subframe, side=side,
                           painted=cycles_loss.collect_painted())
 

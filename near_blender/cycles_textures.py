@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import colorspace, cycles_loss, geometry, materials, shader_nodes
+from . import colorspace, cycles_loss, geometry, materials, node_trees, shader_nodes
 from ._core import errors
 from ._core import image as images
 from ._core import mesh as meshes
@@ -25,13 +25,18 @@ _data: Any = bpy.data  # the stubs lack some of it
 UV = "NeAR Bake"
 SAMPLES = 4  # within each texel
 MARGIN = 6  # texels around each island
+_MOST_UVS = 8  # of a mesh
+_BENDS = {"ARMATURE", "CAST", "CLOTH", "CORRECTIVE_SMOOTH", "CURVE", "DISPLACE", "HOOK", "LAPLACIANDEFORM",
+         "LAPLACIANSMOOTH", "LATTICE", "MESH_CACHE", "MESH_DEFORM", "SHRINKWRAP", "SIMPLE_DEFORM", "SMOOTH",
+         "SOFT_BODY", "SURFACE_DEFORM", "WARP", "WAVE"}  # modifiers that move vertices and leave all else
 APART = 0.004  # islands from each other, in sides of the map
 COLOR, NUMBERS, NORMAL = "Base Color", ("Alpha", "Roughness", "Metallic"), "Normal"
 _BAKED = (NORMAL, COLOR, *NUMBERS)  # normals first: they are the surface's own, as it is wired
 
 
 def read(request: Any) -> dict[str, Any]:
-    """`mesh`, a near_core.mesh.Mesh as geometry.ObjectSurface's, and `notes` on what is missing of its materials still.
+    """`mesh`, a near_core.mesh.Mesh, and `matrix` as geometry.ObjectSurface's, and `notes` on what is missing of its
+    materials still.
 
     request: path of a .blend file, name of the object in it, frame and subframe, side of the maps in texels, painted.
     Raises NearError, Cancelled.
@@ -41,14 +46,14 @@ def read(request: Any) -> dict[str, Any]:
         set_up(scene)
         scene.frame_set(request["frame"], subframe=request["subframe"])
         scene.cycles.samples, scene.cycles.device, scene.cycles.use_denoising = SAMPLES, "CPU", False
-        pieces, parts = _realize(ob, scene)
+        pieces, parts, matrix = _realize(ob, scene)
         readings = {}
         for number, piece in enumerate(pieces):
             request.progress("Baking materials", number / len(pieces))
             readings[piece] = _Bake(scene, piece, request["side"]).run()
         mesh = geometry.join([_read(piece.mesh, place, readings[piece]) for piece, place in parts])
         notes = [note for each in readings.values() for reading in each for note in reading.notes]
-        return {"mesh": meshes.check(mesh, request["name"]), "notes": list(dict.fromkeys(notes))}
+        return {"mesh": meshes.check(mesh, request["name"]), "notes": list(dict.fromkeys(notes)), "matrix": matrix}
 
 
 @contextlib.contextmanager
@@ -96,26 +101,37 @@ class _BakedPart:
     matrix: np.ndarray
 
 
-def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]]]:
-    """What the surface of ob consists of, and each piece with the places of its instances, as read_mesh has them."""
+def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]], np.ndarray]:
+    """What the surface of ob consists of, each piece with the places of its instances, as read_mesh has them, and ob's
+    own place, (4, 4)."""
     pieces: dict[tuple, _BakedPart] = {}
-    parts = []
+    firsts: dict[tuple, int] = {}  # the number of the first part that is such a piece
+    parts, sources = [], {ob}
     with geometry.evaluate_alone(ob, scene) as (alone, depsgraph):
-        origin = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)[:3, 3]
+        matrix = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)
         for each, place in geometry.list_parts(depsgraph):
+            sources |= {each.original} - {alone}
             own = geometry.list_materials(each, each.data)
             key = each.data.as_pointer(), tuple(material and material.name_full for material in own)
             if key not in pieces:
                 mesh: Any = bpy.data.meshes.new_from_object(each, preserve_all_data_layers=True, depsgraph=depsgraph)
                 if each.type == "MESH":
                     _keep_generated(mesh, each.data)
+                firsts[key] = len(parts)
                 pieces[key] = _BakedPart(mesh, [material and material.original.copy() for material in own],
                                          ["" if material is None else material.name for material in own], place)
             moved = place.copy()
-            moved[:3, 3] -= origin
+            moved[:3, 3] -= matrix[:3, 3]
             parts.append((pieces[key], moved))
+    for each in sources:
+        _straighten(each)
+    with geometry.evaluate_alone(ob, scene) as (_, depsgraph):
+        straight = [each.data for each, _ in geometry.list_parts(depsgraph)]
+        for key, number in firsts.items():
+            if len(straight) == len(parts) and isinstance(straight[number], bpy.types.Mesh):
+                _keep_straight(pieces[key].mesh, straight[number])
     return [piece for piece in pieces.values() if len(piece.mesh.polygons)], [
-        (piece, place) for piece, place in parts if len(piece.mesh.polygons)]
+        (piece, place) for piece, place in parts if len(piece.mesh.polygons)], matrix
 
 
 def _keep_generated(mesh: Any, source: Any) -> None:
@@ -123,6 +139,49 @@ def _keep_generated(mesh: Any, source: Any) -> None:
     location, size = tuple(source.texspace_location), tuple(source.texspace_size)
     mesh.use_auto_texspace = False
     mesh.texspace_location, mesh.texspace_size = location, size
+
+
+def _straighten(ob: Any) -> None:
+    """Takes away what moves vertices of ob, an object that goes in the end."""
+    if ob.library is not None:  # the open scene may show it, too
+        return
+    ob.show_only_shape_key, ob.active_shape_key_index = True, 0
+    if ob.parent_type in ("ARMATURE", "LATTICE", "CURVE"):
+        ob.parent_type = "OBJECT"
+    for modifier in ob.modifiers:
+        if modifier.type in _BENDS:
+            modifier.show_viewport = modifier.show_render = False
+
+
+def _keep_straight(mesh: Any, straight: Any) -> None:
+    """They are those of the surface before it is bent. straight: that, where it has the same vertices."""
+    count = len(mesh.vertices)
+    if len(straight.vertices) != count:
+        return
+    bent, before = np.empty((2, count * 3), np.float32)
+    mesh.vertices.foreach_get("co", bent)
+    straight.vertices.foreach_get("co", before)
+    if np.allclose(bent, before, atol=1e-6):
+        return
+    mesh.texture_mesh = bpy.data.meshes.new("NeAR")
+    mesh.texture_mesh.vertices.add(count)
+    mesh.texture_mesh.vertices.foreach_set("co", before)
+    _keep_generated(mesh.texture_mesh, mesh)
+
+
+def _make_room(mesh: Any, materials: list[Any]) -> None:
+    """Has a mesh take one more UV map. Raises NearError where all that it can have are in use."""
+    if len(mesh.uv_layers) < _MOST_UVS:
+        return
+    nodes = [node for material in materials if material is not None and material.node_tree is not None
+             for tree in node_trees.list_trees(material.node_tree) for node in tree.nodes]
+    used = {getattr(node, name, "") for node in nodes for name in ("uv_map", "attribute_name")}
+    spare = next((layer for layer in reversed(mesh.uv_layers) if layer.name not in used and not layer.active_render),
+                 None)
+    if spare is None:
+        raise errors.NearError("{name} has no room for another UV map.", "Remove one that no material uses.",
+                               name=mesh.name)
+    mesh.uv_layers.remove(spare)
 
 
 def _read(mesh: Any, place: np.ndarray, readings: list[materials.MaterialReading]) -> meshes.Mesh:
@@ -155,10 +214,13 @@ class _Bake:
         self._scene.view_layers[0].objects.active = ob
         ob.select_set(True)
         try:
+            _make_room(mesh, self._piece.materials)
             mesh.uv_layers.new(name=UV)
             mesh.uv_layers.active = mesh.uv_layers[UV]
             for number in self._slots:
                 self._unwrap(mesh, number)
+            if mesh.texture_mesh is not None:
+                ob.shape_key_add(name="Basis")  # it counts where something moves vertices
             maps = {name: self._bake_input(name) for name in _BAKED
                     if any(name in slot.linked for slot in self._slots.values())}
         finally:

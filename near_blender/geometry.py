@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, materials
+from . import colorspace, materials, node_trees
 from ._core import directions, errors
 from ._core import mesh as meshes
 
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
+
+MOST_TRIANGLES = 150_000  # 0.1 s of the main thread
+MOST_TEXELS = 1_500_000  # the same, of all textures together
+_TEXELS_A_BYTE = 4  # about, of files that were not opened yet
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,36 @@ def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
     notes = [note for reading in known.values() for note in (*reading.notes, *reading.computed.values())]
     return ObjectSurface(meshes.check(join(parts), ob.name), list(dict.fromkeys(notes)), matrix,
                    any(reading.computed for reading in known.values()))
+
+
+def is_large(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether reading ob as read_mesh does would keep Blender waiting."""
+    collection = ob.instance_collection if ob.instance_type == "COLLECTION" else None
+    owners: list[Any] = [ob] if collection is None else list(collection.all_objects)
+    used = {slot.material for each in owners for slot in each.material_slots} - {None}
+    trees = [material.node_tree for material in used if material.node_tree]
+    textures = {image for tree in trees for image in node_trees.list_images(tree)}
+    return (sum(_count_triangles(each, depsgraph) for each in owners) > MOST_TRIANGLES
+            or sum(map(_count_texels, textures)) > MOST_TEXELS)
+
+
+def _count_triangles(ob: Any, depsgraph: Any) -> int:
+    """About how many triangles a render shows of ob."""
+    data = ob.evaluated_get(depsgraph).data
+    if not isinstance(data, bpy.types.Mesh):
+        return 0
+    more = sum(each.render_levels - each.levels * each.show_viewport for each in ob.modifiers
+               if each.show_render and hasattr(each, "render_levels"))
+    return (len(data.loops) - 2 * len(data.polygons)) * 4 ** max(more, 0)
+
+
+def _count_texels(image: Any) -> int:
+    """About how many an image has, without opening it."""
+    if image.has_data:
+        return image.size[0] * image.size[1]
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    size = image.packed_file.size if image.packed_file else os.path.getsize(path) if os.path.isfile(path) else 0
+    return _TEXELS_A_BYTE * size
 
 
 def list_parts(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[Any, np.ndarray]]:

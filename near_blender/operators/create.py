@@ -29,7 +29,8 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     detail: EnumProperty(
         name="Detail", default="STANDARD",
         items=[
-            ("DRAFT", "Draft (1 to 3 MB, 2 s)", "Surfels alone: small and quick, soft when seen from near"),
+            ("DRAFT", "Draft (1 to 3 MB, 2 s)",
+             "Without the mesh's triangles: small and quick, soft when seen from near"),
             ("STANDARD", "Standard (2 to 5 MB, 3 s)", "Keeps 40,000 triangles and 1 MB of maps: sharp as a whole"),
             ("CLOSEUP", "Close-up (up to 8 MB, 5 s)",
              "Keeps 120,000 triangles and 3 MB of maps, for scans and large textures seen from near")],
@@ -54,19 +55,22 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            ob = find_mesh(context, self.object_name)
-            surface = geometry.read_mesh(ob, context.scene)
-            source = place.MeshSource.of(ob, surface.mesh, surface.matrix, beside=self.placement == "BESIDE")
+            ob, waits = find_mesh(context, self.object_name), not getattr(self, "_is_interactive", False)
             options = {"name": ob.name, "source": ob.name, "normalize": True, "detail": self.detail.lower()}
+            # what would keep Blender waiting while it is read is read by the second one
+            away = self.bake and not waits and geometry.is_large(ob, context.evaluated_depsgraph_get())
+            surface = None if away else geometry.read_mesh(ob, context.scene)
             job: Any
-            if self.bake and surface.is_computed:
-                job = textured.TexturedCreation(ob, context.scene, surface, **options)
+            read: Any = surface
+            if surface is None or self.bake and surface.is_computed:
+                job = read = textured.TexturedCreation(ob, context.scene, surface, **options)
             else:
                 for note in surface.notes:
                     self.report({"WARNING"}, translations.translate(note))
                 job = client.create_from_mesh(surface.mesh, **options)
-            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
-                            source=source)
+            name, beside = ob.name, self.placement == "BESIDE"
+            return jobs.run(self, context, job, name, wait=waits,
+                            source=lambda: place.MeshSource.of(name, read.mesh, read.matrix, beside))
         return {"CANCELLED"}
 
 

@@ -49,14 +49,14 @@ class Origin:
 @dataclass
 class Creation:
     """A job on its way and what it will be called. instead: the name of the object whose asset is made again. source:
-    the object whose mesh it is made from. landing: where it goes and how large it is, None for its own size around the
-    3D cursor. rest: what is made after it. started: time.monotonic() seconds."""
+    gives the object whose mesh it is made from, once that is read. landing: where it goes and how large it is, None for
+    its own size around the 3D cursor. rest: what is made after it. started: time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
     origin: Origin | None = None
     instead: str = ""
-    source: MeshSource | None = None
+    source: Callable[[], MeshSource] | None = None
     landing: Landing | None = None
     rest: Sequence[Callable[[], Creation]] = ()
     started: float = field(default_factory=time.monotonic)
@@ -129,11 +129,11 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
 
 def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
         wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None,
-        source: MeshSource | None = None, landing: Landing | None = None) -> set[str]:
+        source: Callable[[], MeshSource] | None = None, landing: Landing | None = None) -> set[str]:
     """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute().
 
-    origin: the photo that the asset remembers. instead: the object whose asset is made again. source: the object whose
-    mesh it is made from. landing: as Creation's.
+    origin: the photo that the asset remembers. instead: the object whose asset is made again. source, landing: as
+    Creation's.
     """
     if _current is not None:
         job.cancel()
@@ -193,7 +193,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.landing is not None and again is None:
             land(ob, creation.landing)
         if creation.source is not None:
-            stand_for(context, ob, creation.source)
+            stand_for(context, ob, creation.source())
         if creation.origin is not None:
             remember(ob, creation.origin, creation.job.result()["views"])
         spent = time.monotonic() - creation.started

@@ -84,8 +84,8 @@ class MeshSource:
     beside: bool
 
     @classmethod
-    def of(cls, ob: bpy.types.Object, mesh: meshes.Mesh, matrix: np.ndarray, beside: bool) -> MeshSource:
-        """As geometry.read_mesh reads it."""
+    def of(cls, name: str, mesh: meshes.Mesh, matrix: np.ndarray, beside: bool) -> MeshSource:
+        """name: of the object. mesh, matrix: as geometry.ObjectSurface has them."""
         low, high = meshes.compute_bounds(mesh)
         centred = np.eye(4)
         centred[:3, 3] = (low + high) / 2
@@ -94,7 +94,7 @@ class MeshSource:
             turn = np.eye(4)
             turn[:3, :3] = matrix[:3, :3]
             local = np.linalg.inv(turn) @ centred
-        return cls(ob.name, local, float(high[0] - low[0]), beside)
+        return cls(name, local, float(high[0] - low[0]), beside)
 
 
 def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSource) -> None:

@@ -6,8 +6,9 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import client, geometry, payload, textured
+from near_blender import client, geometry, payload, scratch, textured
 from near_core import errors
+from near_core.image import srgb_decode
 
 
 @pytest.fixture
@@ -60,14 +61,15 @@ def bake(*objects):
     for ob in objects:
         many.instance_collection.objects.link(ob)
     bpy.context.scene.collection.objects.link(many)
-    plain = geometry.read_mesh(many, bpy.context.scene)
-    job = textured.TexturedCreation(many, bpy.context.scene, plain, name="Many", normalize=True, detail="draft")
-    answer = job._job.result()
-    job.cancel()  # between both of its parts
-    with pytest.raises(errors.Cancelled):
-        job.result()
-    assert not Path(job._folder.name).exists()
-    return plain.mesh, answer["mesh"], answer["notes"]
+    plain, (baked, notes) = geometry.read_mesh(many, bpy.context.scene), read_away(many)
+    return plain.mesh, baked, notes
+
+
+def read_away(ob):
+    """What the second Blender makes of an object: its mesh, and the notes."""
+    path, _folder = scratch.hand_over(ob, "object")
+    answer = client.bake_materials(path, ob.name, 1, 0.0, 256).result()
+    return answer["mesh"], answer["notes"]
 
 
 def test_instances_other_materials_and_names_are_kept(box):
@@ -117,13 +119,63 @@ def test_a_group_is_entered_that_materials_share(box):
     assert all(np.ptp(material.base_color_map[..., :3].reshape(-1, 3), 0).min() > 200 for material in baked.materials)
 
 
+def sample_middles(mesh) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of every triangle: where it lies in the bounds, and the colour of the first map there, (F, 3) each."""
+    picture = mesh.materials[0].base_color_map[..., :3] / 255
+    column, row = np.floor(mesh.corner_uv.mean(1) * (256, -256) + (0, 256)).astype(int).T
+    inside = (mesh.vertices - mesh.vertices.min(0)) / np.ptp(mesh.vertices, axis=0)
+    return inside[mesh.faces].mean(1), srgb_decode(picture[row, column].astype(np.float32))
+
+
+def test_generated_coordinates_are_those_before_a_bend(box):
+    box.modifiers.new("Cuts", "SUBSURF").subdivision_type = "SIMPLE"
+    straight, plain = sample_middles(read_away(box)[0])
+    taper = box.modifiers.new("Taper", "SIMPLE_DEFORM")
+    taper.deform_method, taper.deform_axis, taper.factor = "TAPER", "Z", 1.5
+    bent, color = sample_middles(read_away(box)[0])
+    assert np.abs(plain - straight).max() < 0.05 and np.abs(bent - straight).max() > 0.2
+    assert np.abs(color - straight).max() < 0.05
+
+
+def test_eight_uv_maps_leave_room_for_what_is_baked(box):
+    while box.data.uv_layers.new() is not None:
+        pass
+    assert len(box.data.uv_layers) == 8
+    baked, notes = read_away(box)
+    assert not notes and np.ptp(baked.materials[0].base_color_map[..., :3].reshape(-1, 3), 0).min() > 200
+    tree = box.data.materials[0].node_tree
+    for layer in box.data.uv_layers:
+        tree.nodes.new("ShaderNodeUVMap").uv_map = layer.name
+    with pytest.raises(errors.NearError, match="room"):
+        read_away(box)
+
+
+def test_a_job_that_is_stopped_leaves_no_folder(box):
+    job = textured.TexturedCreation(box, bpy.context.scene, None, name="Box", normalize=True, detail="draft")
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert job.done and not Path(job._folder.name).exists()
+
+
 def test_where_baking_fails_the_asset_is_made_without(box, monkeypatch):
     plain = geometry.read_mesh(box, bpy.context.scene)
+    monkeypatch.setattr(scratch, "hand_over", lambda *_: ("nowhere.blend", None))
     job = textured.TexturedCreation(box, bpy.context.scene, plain, name="Box", normalize=True, detail="draft")
-    job._job.cancel()
-    failed = client.bake_materials("nowhere.blend", "Box", 1, 0.0, 64)
-    job._job = failed
     assert len(job.result()["asset"]) > 1000
     assert "could not be handed" in job.warning and "comes from" in job.warning
     with pytest.raises(errors.NearError):
-        failed.result()
+        textured.TexturedCreation(box, bpy.context.scene, None, name="Box", normalize=True, detail="draft").result()
+
+
+def test_a_large_mesh_is_read_by_the_second_blender(box):
+    """The same asset, where the artist does not wait for it."""
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    assert not geometry.is_large(box, depsgraph)
+    box.modifiers.new("Cuts", "SUBSURF").render_levels = 8
+    box.modifiers[0].subdivision_type = "SIMPLE"
+    assert geometry.is_large(box, bpy.context.evaluated_depsgraph_get())
+    box.modifiers[0].render_levels = 2
+    baked, _ = read_away(box)
+    plain = geometry.read_mesh(box, bpy.context.scene).mesh
+    assert np.array_equal(baked.faces, plain.faces) and np.allclose(baked.vertices, plain.vertices, atol=1e-6)

@@ -19,7 +19,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 import near_blender
 from near_blender import client, payload, worker_process
 from near_blender.operators import jobs, pictures
-from tests.gui import stepper
+from tests.gui import holds, stepper
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
@@ -120,6 +120,17 @@ def steps():
     events["undone"] = names()
     in_viewport(bpy.ops.ed.redo)
     events["redone"] = [ob.name for ob in bpy.data.objects if payload.decode_asset(ob) is not None]
+
+    with holds.waiting():
+        in_viewport(bpy.ops.mesh.primitive_grid_add, x_subdivisions=1000, y_subdivisions=1000, location=(4, 0, 0))
+    yield 1.0
+    in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT", detail="DRAFT")
+    yield from stepper.until(lambda: jobs.get_current() is None, 120)
+    events["large"] = [list(bpy.context.object.location), len(bpy.data.objects["Grid"].data.polygons),
+                       payload.decode_asset(bpy.context.object) is not None]
+    for name in (bpy.context.object.name, "Grid"):
+        bpy.data.objects.remove(bpy.data.objects[name])
+    bpy.ops.ed.undo_push(message="Removed")
 
     bpy.context.view_layer.objects.active = bpy.data.objects["Suzanne"]
     in_viewport(near.create_asset_from_mesh, "INVOKE_DEFAULT")

@@ -30,6 +30,11 @@ def test_creation_is_one_undo_step(events):
     assert events["undone"] == events["before"] and events["redone"] == ["Suzanne.001"]
 
 
+def test_a_large_mesh_is_read_beside_the_artist(events):
+    place, faces, is_made = events["large"]
+    assert faces > 900_000 and is_made and np.allclose(place, (4, 0, 0), atol=1e-4)
+
+
 def test_escape_changes_nothing_and_stops_the_worker(events):
     print(*(f"{name} {events[name]}" for name in ("mesh_stopped_after", "photo_stopped_after")))
     assert events["after_escape"] == events["created"] and not events["images_after_escape"]
