@@ -57,6 +57,8 @@ class CyclesJobs:
             return {"maps": cycles_world.bake(request)}
         if request["op"] == "lamp":
             return {"pattern": cycles_lamps.bake(request)}
+        if request["op"] == "pixels":
+            return {"pixels": cycles_world.read_pixels(request)}
         if request["op"] == "textures":
             return cycles_textures.read(request)
         if request["op"] == "gather":

@@ -15,11 +15,12 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, widest, lighting, painted
     lamp       id, path, name, turn, frame, painted
+    pixels     id, path, space, alpha
     textures   id, path, name, frame, subframe, side, painted
     gather     id, paths, wanted                           of stills a contact sheet and a movie
 
 "done" holds `passes`, `probes` or `occluders` with `stale`: the scene that is kept here is not the one that the request
-means; or `maps`; `pattern`; `mesh` and `notes`; or `wrote`.
+means; or `maps`; `pattern`; `pixels`; `mesh`, `matrix` and `notes`; or `wrote`.
 """
 
 from __future__ import annotations

@@ -116,6 +116,10 @@ class CyclesProcess(worker_process.WorkerProcess):
         cycles_lamps.bake's."""
         return self.submit("lamp", path=path, name=name, **options)
 
+    def read_pixels(self, path: str, **options: str) -> JobHandle:
+        """An image file; options and the result's `pixels` are cycles_world.read_pixels's."""
+        return self.submit("pixels", path=path, **options)
+
     def _ask(self, op: str, state: SceneState, channel: str | None, **fields: Any) -> JobHandle:
         return self.submit(op, channel, state.needs, **state.fields, **fields)
 

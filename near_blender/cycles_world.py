@@ -57,6 +57,28 @@ def bake(request: Any) -> dict[str, np.ndarray]:
     return maps
 
 
+def read_pixels(request: Any) -> np.ndarray:
+    """The pixels of an image file, (H, W, C) float32 as Blender keeps them, row 0 at the bottom.
+
+    request: path, space and alpha, as an image's colour space and alpha mode. Raises NearError.
+    """
+    try:
+        image: Any = bpy.data.images.load(request["path"], check_existing=False)
+    except RuntimeError as error:
+        raise errors.NearError("{file} could not be read ({reason}).", "Choose another one.",
+                               file=Path(request["path"]).name, reason=error) from error
+    try:
+        image.colorspace_settings.name, image.alpha_mode = request["space"], request["alpha"]
+        columns, rows = image.size
+        if not columns or not len(image.pixels):
+            raise errors.NearError("{file} is damaged.", "Choose another one.", file=Path(request["path"]).name)
+        pixels = np.empty((rows, columns, image.channels), np.float32)
+        image.pixels.foreach_get(pixels.ravel())
+        return pixels
+    finally:
+        bpy.data.images.remove(image)
+
+
 def _prepare(scene: Any, world: Any, request: Any) -> None:
     """Nothing in the scene but a panoramic camera."""
     render, cycles, samples = scene.render, scene.cycles, request["samples"]

@@ -171,10 +171,10 @@ def describe_image(image: Any) -> str:
         stamp = (status.st_size, status.st_mtime_ns)
     except (OSError, ValueError):
         stamp = (0, 0)
-    painted = ""
+    painted: tuple[Any, ...] = ()
     if image.is_dirty or image.source == "GENERATED":
         pixels = memoryview(bytearray(4 * len(image.pixels))).cast("f")
         image.pixels.foreach_get(pixels)
-        painted = hashlib.sha256(pixels).hexdigest()
-    return repr((image.original.session_uid, path, stamp, painted, tuple(image.size), image.colorspace_settings.name,
-                 image.alpha_mode, image.source))
+        painted = hashlib.sha256(pixels).hexdigest(), tuple(image.size)  # a look at the size opens a file
+    return repr((image.original.session_uid, path, stamp, painted, image.colorspace_settings.name, image.alpha_mode,
+                 image.source))

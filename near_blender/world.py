@@ -9,6 +9,7 @@ camera sees behind them are two maps.
 from __future__ import annotations
 
 import glob
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -25,7 +26,8 @@ from ._core import cache, environment, errors
 Environment = environment.Environment
 
 _WIDEST = 8192  # pixels of a map that is only looked at
-_QUICK = 1024  # pixels across an image of which light is made at once
+_QUICK = 256  # pixels across an image of which light is made at once
+_LARGE_FILE = 2_000_000  # bytes of an image file that takes Blender a tenth of a second to open
 _WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
@@ -34,6 +36,7 @@ _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
 _lights: cache.RecentResults[WorldLight] = cache.RecentResults(4)
 _bakes: dict[str, LightReading] = {}
+_refused: set[str] = set()  # image files that the second Blender could not read
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
 def _find_problem(world: Any) -> str:
     """A sentence about an image that is gone; "" where none is."""
     for image in node_trees.list_images(world.node_tree):
+        if _is_unopened(image):
+            continue
         # a sequence has no size before one of its frames was shown
         known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
         if not known:
@@ -139,7 +144,8 @@ def read_by_hand(world: Any) -> WorldLight | LightReading | None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
-    kept = _read_image(image, int(world.near.resolution), world.name)
+    read = _read_unopened if _is_unopened(image) else _read_image
+    kept = read(image, int(world.near.resolution), world.name)
     if not isinstance(kept, WorldLight):
         return kept
     around, behind = (sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop))
@@ -168,8 +174,22 @@ def _read_rotation(texture: Any) -> np.ndarray:
     return np.eye(3)
 
 
+def _is_unopened(image: Any) -> bool:
+    """Whether an artist would have to wait while Blender opens an image, that holds floats."""
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    away = (not bpy.app.background and image.source == "FILE" and not image.has_data and image.packed_file is None
+            and path.lower().endswith((".exr", ".hdr")) and path not in _refused)
+    return away and os.path.isfile(path) and os.path.getsize(path) > _LARGE_FILE
+
+
+def _read_unopened(image: Any, width: int, called: str) -> WorldLight | LightReading:
+    """As _read_image, but that the second Blender opens it."""
+    key = f"{node_trees.describe_image(image)} {width} {colorspace.get_working_space()}"
+    return _find(key, lambda: FileReading(image, width, called))
+
+
 def _is_linear(image: Any) -> bool:
-    return image.is_float and image.colorspace_settings.name in _LINEAR
+    return (_is_unopened(image) or image.is_float) and image.colorspace_settings.name in _LINEAR
 
 
 def _read_image(image: Any, width: int, called: str) -> WorldLight | LightReading:
@@ -183,13 +203,18 @@ def _read_image(image: Any, width: int, called: str) -> WorldLight | LightReadin
 def _read_pixels(image: Any, width: int) -> Callable[[], WorldLight]:
     """Takes the pixels of an image; what is returned makes light of them, on any thread."""
     columns, rows = image.size
-    pixels = np.empty(columns * rows * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
+    pixels = np.empty((rows, columns, image.channels), np.float32)
+    image.pixels.foreach_get(pixels.ravel())
+    return _plan_light(image, lambda: pixels, width)
+
+
+def _plan_light(image: Any, read: Callable[[], np.ndarray], width: int) -> Callable[[], WorldLight]:
+    """What makes light of the pixels that read gives, (H, W, C) with row 0 at the bottom, without a look at image."""
     is_color, space = image.colorspace_settings.name != "Non-Color", colorspace.get_working_space()
 
     def make() -> WorldLight:
-        _clean(pixels, environment.MAX_RADIANCE)
-        table = pixels.reshape(rows, columns, -1)[::-1]
+        table = read()[::-1]
+        _clean(table, environment.MAX_RADIANCE)
         rgb = table[..., :3] if table.shape[2] >= 3 else np.repeat(table[..., :1], 3, 2)
         rgb = _reduced(rgb, _WIDEST)
         return _make_light(colorspace.to_rec709(rgb, space) if is_color else rgb, width)
@@ -235,7 +260,7 @@ def _find(key: str, start: Callable[[], LightReading]) -> WorldLight | LightRead
     """The light that goes by key, or what has to be waited for; where nothing is on its way, that is started."""
     for finished in [k for k, bake in _bakes.items() if bake.done]:
         bake = _bakes.pop(finished)
-        if finished == key or bake.succeeded:
+        if bake.succeeded or bake.is_final and finished == key:
             _lights.put(finished, bake.light())
     if key in _lights:
         return _lights[key]
@@ -246,7 +271,9 @@ def _find(key: str, start: Callable[[], LightReading]) -> WorldLight | LightRead
 
 class LightReading:
     """Light on its way, made on a thread of its own; looked at from anywhere. make: gives it, without a look at
-    Blender's data."""
+    Blender's data. is_final: whether there is no other way where that fails."""
+
+    is_final = True
 
     def __init__(self, name: str, make: Callable[[], WorldLight]) -> None:
         self.name, self._make = name, make
@@ -288,6 +315,29 @@ class LightReading:
 
     def stop(self) -> None:
         """Gives it up, where that can be; else it ends by itself."""
+
+
+class FileReading(LightReading):
+    """Light of an image file that Blender has not opened. Made where bpy.data may be read."""
+
+    is_final = False
+
+    def __init__(self, image: Any, width: int, called: str) -> None:
+        path = bpy.path.abspath(image.filepath, library=image.library)
+        self._job = client.get_cycles().read_pixels(path, space=image.colorspace_settings.name, alpha=image.alpha_mode)
+
+        def read() -> np.ndarray:
+            try:
+                return np.array(self._job.result()["pixels"])
+            except errors.NearError:
+                _refused.add(path)  # Blender tries it itself
+                raise
+
+        super().__init__(called, _plan_light(image, read, width))
+
+    def stop(self) -> None:
+        """Gives it up."""
+        self._job.cancel()
 
 
 class WorldBake(LightReading):
@@ -336,3 +386,4 @@ def unregister() -> None:
         bake.stop()
     _bakes.clear()
     _lights.clear()
+    _refused.clear()

@@ -186,6 +186,12 @@ def look_at_sky() -> None:
     tree.links.new(tree.nodes.new("ShaderNodeTexSky").outputs[0], background.inputs[0])
 
 
+def open_large_image() -> None:
+    """What Blender has not opened yet, as after a file's load."""
+    node = next(n for n in bpy.context.scene.world.node_tree.nodes if n.type == "TEX_ENVIRONMENT")
+    node.image = bpy.data.images.load(str(OUT / "large.exr"))
+
+
 def kill_worker() -> None:
     os.kill(client.get_worker().hello["pid"], signal.SIGKILL)
     turn_world()
@@ -248,6 +254,8 @@ def steps():
     yield from changed("left_local_view", enter_local_view, full=True)
     yield from changed("camera_view", look_through_camera, full=True)
     screenshot("3_camera")
+    yield from changed("large_image", open_large_image, full=True)
+    screenshot("3_large")
     yield from changed("killed_worker", kill_worker, full=True)
     yield from render("f12", 100)
     yield 1.0

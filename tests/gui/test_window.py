@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from near_core.image import write_exr
 from tests.gui.ball import save_ball
 from tests.gui.conftest import check_holds
 from tests.machine import slowness
@@ -14,11 +15,20 @@ from tests.machine import slowness
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = "session"
-prepare = save_ball
+
+
+def prepare(out: Path) -> None:
+    """And an image of the size that artists light with."""
+    save_ball(out)
+    picture = np.zeros((2048, 4096, 3), np.float32) + (0.2, 0.4, 0.9)
+    picture[:, ::2] += np.random.default_rng(0).random((2048, 2048, 1), np.float32) / 10
+    write_exr(out / "large.exr", {"Combined": picture.astype(np.float32)}, half=True)
+
+
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view",
+@pytest.mark.parametrize("change", ["first_picture", "local_view", "left_local_view", "camera_view", "large_image",
                                     "killed_worker", "sky"])
 def test_viewport_shows_every_change(events, change):
     assert events[change] < 55, "a minute is what the session waits at most"
