@@ -28,9 +28,9 @@ def to_rec709(rgb: np.ndarray, space: str | None = None) -> np.ndarray:
     return _convert(rgb, space or get_working_space(), "Linear Rec.709")
 
 
-def from_rec709(rgb: np.ndarray) -> np.ndarray:
-    """Linear Rec.709 colours (..., 3) in the working space."""
-    return _convert(rgb, "Linear Rec.709", get_working_space())
+def from_rec709(rgb: np.ndarray, space: str | None = None) -> np.ndarray:
+    """Linear Rec.709 colours (..., 3) in `space`, the working space where none is named."""
+    return _convert(rgb, "Linear Rec.709", space or get_working_space())
 
 
 def _convert(rgb: np.ndarray, source: str, target: str) -> np.ndarray:

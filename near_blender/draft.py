@@ -17,12 +17,12 @@ from mathutils import Matrix
 
 from . import colorspace, draft_shaders, surfaces
 from ._core import cache, environment, scene
+from .arrival import lay_out, upload
 
 Environment = environment.Environment
 
 _WIDEST = 2048  # pixels of the World behind
 _KINDS = {"point": 0.0, "spot": 1.0, "area": 2.0, "sun": 3.0}
-_BRIGHTEST = float(np.finfo(np.float16).max)  # what the textures hold
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,10 @@ def _left_plain(state: Any) -> Iterator[None]:
         state.blend_set("NONE")
 
 
-def upload(pixels: np.ndarray, format: str = "RGBA16F") -> Any:
-    """Pixels (H, W, C) float32, row 0 on top, as a GPUTexture."""
-    import gpu
-    types: Any = gpu.types
-    flat = np.ascontiguousarray(np.clip(pixels[::-1], -_BRIGHTEST, _BRIGHTEST), np.float32).ravel()
-    return types.GPUTexture(pixels.shape[1::-1], format=format, data=types.Buffer("FLOAT", flat.size, flat))
-
-
 def _upload_map(backdrop: Environment) -> Any:
     step = -(-backdrop.map.shape[1] // _WIDEST)
     color = colorspace.from_rec709(backdrop.map[::step, ::step, :3])
-    return upload(np.concatenate([color, np.ones_like(color[..., :1])], -1))
+    return upload(lay_out(np.concatenate([color, np.ones_like(color[..., :1])], -1)))
 
 
 def _make_batch(columns: dict[str, np.ndarray], kind: str) -> Any:

@@ -17,9 +17,9 @@ import bpy
 import numpy as np
 
 from . import (
+    arrival,
     border,
     client,
-    colorspace,
     draft,
     exposure,
     lamps,
@@ -29,10 +29,10 @@ from . import (
     surfaces,
     sync,
     translations,
-    worker_process,
     world,
 )
 from ._core import environment, errors, scene
+from .arrival import upload
 from .translations import say
 
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
@@ -58,7 +58,7 @@ class ViewportPicture:
         self._assets: sync.VisibleAssets | None = None
         self._light: world.WorldLight | None = None
         self._bake: world.LightReading | None = None
-        self._job: worker_process.JobHandle | None = None
+        self._job: arrival.Arrival | None = None
         self._asked: tuple[Any, float] = (None, 0.0)  # what self._job draws, and its scale
         self._shown: tuple[Any, float] = (None, 0.0)
         self._wanted: Any = None  # the camera and the version of the scene that should be on the screen
@@ -204,7 +204,7 @@ class ViewportPicture:
             return
         job, self._job = self._job, None
         try:
-            answer = job.result()
+            answer = job.take()
         except errors.Cancelled:
             return
         picture, depth = answer["passes"]["Combined"], answer["passes"].get("Depth")
@@ -252,8 +252,8 @@ class ViewportPicture:
             settings = replace(settings, quality="draft", coarseness=coarseness)
         elif alone and through is not None and through.type == "CAMERA":
             request["lens"] = exposure.read_lens(through)
-        self._job = client.get_worker().submit("render", f"viewport {id(self)}", camera=camera, settings=settings,
-                                               **request)
+        self._job = arrival.Arrival(client.get_worker().submit(
+            "render", f"viewport {id(self)}", camera=camera, settings=settings, **request))
         self._asked = (self._wanted, scale)
 
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
@@ -264,8 +264,10 @@ class ViewportPicture:
         box = border.find_box(context, depsgraph)
         with _drawing_state(box):
             engine.bind_display_space_shader(depsgraph.scene)
-            draw_texture_2d(texture, (0, 0), region.width, region.height)
-            engine.unbind_display_space_shader()
+            try:
+                draw_texture_2d(texture, (0, 0), region.width, region.height)
+            finally:
+                engine.unbind_display_space_shader()
 
     def _draw_draft(self, context: Any, depsgraph: Any) -> Any:
         """Everything as a texture, the assets' picture in it where it shows the view as it is now."""
@@ -300,13 +302,6 @@ def _drawing_state(box: Any) -> Iterator[None]:
 
 def _is_local(space: Any) -> bool:
     return space is not None and space.local_view is not None
-
-
-def upload(values: np.ndarray) -> Any:
-    """A premultiplied picture (H, W, 4) float32, linear Rec.709, or depth (H, W, 1), as a GPUTexture."""
-    if values.shape[2] == 1:
-        return draft.upload(values, "R32F")
-    return draft.upload(np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1))
 
 
 def _look() -> float | None:

@@ -42,7 +42,7 @@ def scene(ball):
 def screen(scene, monkeypatch):
     """A viewport of 120 x 80 pixels; `shown` holds the pictures that were put on it."""
     shown: list[np.ndarray] = []
-    monkeypatch.setattr(viewport, "upload", lambda values: values.shape[2] == 4 and shown.append(values) or values)
+    monkeypatch.setattr(viewport, "upload", lambda rows: rows.shape[2] == 4 and shown.append(rows[::-1]) or rows)
     monkeypatch.setattr(viewport.ViewportPicture, "_show", lambda *_: None)
     depsgraph = bpy.context.evaluated_depsgraph_get()
     window = scene.camera.calc_matrix_camera(depsgraph, x=120, y=80)

@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 import bpy
+import gpu
+from gpu_extras import presets
 
 OUT = Path(sys.argv[sys.argv.index("--") + 1])
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import viewport
+from near_blender import draft, viewport
 from tests.gui import holds, stepper
 
 events: dict = {"draws": [], "reads": []}
@@ -70,6 +72,35 @@ def build_scene() -> None:
     scene.camera.location, scene.camera.rotation_euler = (0, -4, 0.6), (1.42, 0, 0)
 
 
+def read_state() -> list:
+    """What Blender's own drawing goes on with."""
+    state = gpu.state
+    return [state.blend_get(), state.depth_test_get(), bool(state.depth_mask_get()), list(state.scissor_get()),
+            list(state.viewport_get())]
+
+
+def break_drawing(name: str, owner, method: str):
+    """Has one drawing fail inside a function; notes the state before and after it, and what the artist is told."""
+    draw, plain = viewport.ViewportPicture.draw, getattr(owner, method)
+
+    def watched(*args):
+        before = read_state()
+        draw(*args)
+        events.setdefault(name, [before, read_state(), args[0]._message])
+
+    def fails(*_, **__):
+        raise RuntimeError("broken on purpose")
+    viewport.ViewportPicture.draw = watched
+    setattr(owner, method, fails)
+    area().tag_redraw()
+    yield from stepper.until(lambda: name in events, 60)
+    viewport.ViewportPicture.draw = draw
+    setattr(owner, method, plain)
+    bpy.data.objects["Cube"].location.x += 0.0  # something changes
+    area().tag_redraw()
+    yield from stepper.until(lambda: not view()._message and not view().is_busy(), 60)
+
+
 def steps():
     build_scene()
     watch("draws", "draw")
@@ -89,7 +120,11 @@ def steps():
     yield from stepper.until(lambda: not view().is_busy(), 120)
     count = len(events["draws"])
     yield 2.0
+    screenshot("moved")
     events["draws_at_rest"] = len(events["draws"]) - count
+    yield from break_drawing("broken_draft", draft.Draft, "_draw_parts")
+    yield from break_drawing("broken_picture", presets, "draw_texture_2d")
+    screenshot("healed")
 
 
 bpy.context.preferences.view.show_splash = False
