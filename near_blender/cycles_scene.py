@@ -32,9 +32,8 @@ _names_of: dict[type, list[str]] = {}  # plain values of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
 _FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
-_LOOKS = ("hide_render", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
-          "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher", "pass_index", "instance_type",
-          "show_instancer_for_render")
+_SWITCHES = ("hide_render", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
+             "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher", "show_instancer_for_render")
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,13 @@ def capture(depsgraph: bpy.types.Depsgraph) -> SceneState:
     """
     scene: Any = depsgraph.scene
     file = _on_main_thread(lambda: _write(scene.original))
-    shown = [ob for ob in depsgraph.objects if ob.type != "CAMERA"]
-    matrices = np.array([ob.matrix_world for ob in shown], np.float64).reshape(-1, 4, 4)
+    posed = np.array([ob.type != "CAMERA" for ob in depsgraph.objects], bool)
+    names = list(itertools.compress((ob.name_full for ob in depsgraph.objects), posed))
     frame = depsgraph.scene_eval
     return SceneState({"scene": file.key, "layer": depsgraph.view_layer.name, "frame": frame.frame_current,
-                       "subframe": frame.frame_subframe, "names": [ob.name_full for ob in shown],
-                       "matrices": matrices, "looks": looks.collect(depsgraph)}, {file.key: file.describe}, file.note)
+                       "subframe": frame.frame_subframe, "names": names,
+                       "matrices": sync.read_matrices(depsgraph.objects)[posed], "looks": looks.collect(depsgraph)},
+                      {file.key: file.describe}, file.note)
 
 
 def describe_camera(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, view: str = "") -> dict[str, Any]:
@@ -116,11 +116,11 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
 def _describe_settings(scene: Any) -> str:
     """What Cycles draws by and Blender does not tell about, or tells of every object at every F12 in a window."""
     data: Any = bpy.data
-    owners = [scene, *scene.view_layers, *data.objects, *data.materials, *data.lights, *data.worlds]
+    owners = [scene, *scene.view_layers, *data.materials, *data.lights, *data.worlds]
     groups = [scene.render, getattr(scene, "cycles_curves", None), *scene.view_layers,
               *(getattr(owner, "cycles", None) for owner in owners)]
     return str([[_list_values(group) for group in groups if group is not None],
-                [_list_looks(ob) for ob in data.objects],
+                _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
                 [(each["name"], zlib.crc32(each["pixels"])) for each in cycles_loss.collect_painted()]])
 
@@ -134,12 +134,29 @@ def _list_values(group: Any) -> list[Any]:
     return [getattr(group, name) for name in _names_of[kind]]
 
 
-def _list_looks(ob: Any) -> list[Any]:
-    linking = getattr(ob, "light_linking", None)
+def _list_looks(objects: Any) -> list[Any]:
+    """Of all objects; there may be ten thousand."""
+    switches, numbers = np.empty((len(_SWITCHES), len(objects)), bool), np.empty(len(objects), np.int32)
+    colors = np.empty((len(objects), 4), np.float32)
+    for name, values in zip(_SWITCHES, switches):
+        objects.foreach_get(name, values)
+    objects.foreach_get("pass_index", numbers)
+    objects.foreach_get("color", colors.ravel())
+    return [switches.tobytes(), numbers.tobytes(), colors.tobytes(), [_list_links(ob) for ob in objects]]
+
+
+def _list_links(ob: Any) -> list[Any]:
+    linking, own = getattr(ob, "light_linking", None), _find_own(ob)
     linked = [linking.receiver_collection, linking.blocker_collection] if linking else []
-    return [ob.name_full, *(getattr(ob, name) for name in _LOOKS), tuple(ob.color),
+    return [ob.name_full, ob.instance_type, sorted(own.to_dict().items()) if own else [],
             *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked,
                                                    ob.near.asset))]
+
+
+def _find_own(ob: Any) -> Any:
+    """What of Cycles' settings of an object was ever set."""
+    kept = ob.bl_system_properties_get() if bpy.app.version >= (5, 0, 0) else ob
+    return kept and kept.get("cycles")
 
 
 def _list_layers(collection: Any) -> list[Any]:

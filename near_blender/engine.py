@@ -54,6 +54,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         super().__init__(*args, **kwargs)
         self._view: viewport.ViewportPicture | None = None
         self._stamp = stamp.Stamp()
+        self._lamps = lamps.VisibleLamps()
 
     def update_render_passes(self, frame, view_layer):
         passes.declare(self, frame, view_layer)
@@ -88,6 +89,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if light.problem:
             self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
+        self._lamps = lamps.collect_lamps(depsgraph)
         self._stamp.end("scene")
         around = self._look_around(depsgraph, assets, light)
         self._stamp.end("light from around")
@@ -131,7 +133,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
         settings, request = sync.make_request(
             frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
-            lamps.collect_lamps(depsgraph), occluders)
+            self._lamps, occluders)
         blur = exposure.make_blur(sync.find_camera_object(self, depsgraph, view), motion, view)
         jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request, **blur)]
         if around is not None:
@@ -172,7 +174,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """What is ordinary, with the probes of all assets; None where nothing is, or where it cannot be drawn."""
         if not ordinary.counts(depsgraph):
             return None
-        shadows = light.has_sun or any(lamp.shadow for lamp in lamps.collect_lamps(depsgraph).lamps)
+        shadows = light.has_sun or any(lamp.shadow for lamp in self._lamps.lamps)
         try:
             self.update_stats("", say("Handing the scene over"))  # holds Blender up while it is written
             for anyway in (False, True):

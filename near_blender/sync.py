@@ -136,6 +136,13 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
     return assets
 
 
+def read_matrices(objects: Any) -> np.ndarray:
+    """matrix_world (N, 4, 4) float64 of a collection of objects, all at once."""
+    values: np.ndarray = np.empty((len(objects), 16), np.float32)
+    objects.foreach_get("matrix_world", values.ravel())
+    return values.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)  # Blender stores columns
+
+
 def find_key(instance: Any) -> tuple:
     """What an instance of a depsgraph goes by, whatever the frame."""
     return (instance.object.original.name_full, instance.parent and instance.parent.original.name_full,
