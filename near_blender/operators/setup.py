@@ -46,6 +46,11 @@ class SetupCheck:
         return not self._thread.is_alive()
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped."""
+        return self._is_stopped
+
+    @property
     def fraction(self) -> float:
         """How much of it is done."""
         return min(len(self.lines) / COUNT, 1.0)
@@ -192,8 +197,9 @@ class NEAR_OT_check_setup(bpy.types.Operator):
         check = _current
         if check is None:  # the add-on was disabled
             return {"CANCELLED"}
-        if event.type == "ESC" and event.value == "PRESS":
+        if check.is_stopped or event.type == "ESC" and event.value == "PRESS":
             self.cancel(context)
+            _lines.append((False, errors.Message("Check Setup stopped")))
             self.report({"INFO"}, say("Check Setup stopped"))
             return {"CANCELLED"}
         if event.type != "TIMER":

@@ -64,15 +64,18 @@ def turn(frames: int, stop_after: int | None = None):
     events["files"] = sorted(path.name for path in folder.iterdir())
 
 
-def check(stop_after: float | None = None):
+def check(stop_after: float | None = None, button: bool = False):
     in_viewport(bpy.ops.near.check_setup, "INVOKE_DEFAULT")
     start = time.monotonic()
     if stop_after is not None:
         yield stop_after
         events["check_was_under_way"] = setup.get_current() is not None
-        start = press_escape()
+        if button:
+            bpy.ops.near.stop(what="CHECK")
+        start = time.monotonic() if button else press_escape()
         yield from stepper.until(lambda: setup.get_current() is None, 60)
-        events["check_stopped_after"] = round(time.monotonic() - start, 3)
+        events.setdefault("check_stopped_after", []).append(round(time.monotonic() - start, 3))
+        events.setdefault("check_says", []).append(setup.list_findings()[-1][1])
         return
     yield from stepper.until(lambda: setup.get_current() is None, 60)
     events["check"] = round(time.monotonic() - start, 3)
@@ -92,6 +95,7 @@ def steps():
     yield from check()
     yield 0.3
     yield from check(stop_after=0.1)  # the second takes half a second
+    yield from check(stop_after=0.1, button=True)
     yield 0.3
     before = scene.camera.matrix_world.copy()
     yield from turn(4)
