@@ -33,7 +33,7 @@ class NEAR_VIEW3D_PT_look(bpy.types.Panel):
 
 
 class NEAR_VIEW3D_PT_bake(bpy.types.Panel):
-    bl_label = "Out Again"
+    bl_label = "Output"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "NeAR"

@@ -46,8 +46,9 @@ class NEAR_RENDER_PT_quality(_Properties):
             row.operator("near.apply_preset", text=key.title(), depress=key == chosen).preset = key
         layout.prop(near, "quality")
         layout.prop(near, "shading")
-        layout.prop(near, "viewport_scale")
-        layout.prop(near, "viewport_rate")
+        viewport = layout.column(align=True)  # a narrow editor would cut both names to the same
+        viewport.prop(near, "viewport_scale", text="Viewport")
+        viewport.prop(near, "viewport_rate", text="Rate")
 
 
 class NEAR_RENDER_PT_ordinary(_Properties):
@@ -253,7 +254,7 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
         draw_asset(self.layout, context)
         row = self.layout.row(align=True)
         row.operator("near.export_asset", text="Export...", icon="EXPORT")
-        row.operator("near.mark_asset", text="Mark", icon="ASSET_MANAGER")
+        row.operator("near.mark_asset", text="Mark as Asset", icon="ASSET_MANAGER")
         if context.engine != ENGINE:
             draw_compositing(self.layout, compositing.find_companion(context.scene))
 
@@ -302,7 +303,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
                         depress=orbit.is_around(context.scene.camera, ob))
     problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
     for part in problem.values.values():
-        _draw_warning(layout, "Not as the proxy:", translate(part))
+        _draw_warning(layout, "Not drawn as its mesh looks:", translate(part))
     if asset.camera is not None:
         draw_origin(layout, context, asset)
 

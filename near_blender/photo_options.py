@@ -117,8 +117,8 @@ class RefineOption:
 
     refine: BoolProperty(
         name="Refine", default=False,
-        description="Change the colours until the photos come back; views between them become a little worse where the "
-                    "shape is wrong")
+        description="Adjust the colours until the asset looks like its photos; from other sides it may look a little "
+                    "worse")
 
 
 class NEAR_PG_origin(PhotoOptions, RefineOption, bpy.types.PropertyGroup):

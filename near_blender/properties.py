@@ -16,7 +16,8 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
     quality: EnumProperty(
         name="Quality", override=_OVERRIDE, default="FINAL",
         description="How much work a final render does per frame",
-        items=[("DRAFT", "Draft", "Surfels alone, fewer highlights and coarser shadows, for a quick look", 0),
+        items=[("DRAFT", "Draft",
+                "Without fine detail, with fewer highlights and coarser shadows, for a quick look", 0),
                ("FINAL", "Final", "Everything the model can do", 1)])
     shading: EnumProperty(
         name="Shading", override=_OVERRIDE, default="AUTO",
@@ -43,8 +44,8 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
                     "the full size follows")
     viewport_rate: IntProperty(
         name="Viewport Rate", override=_OVERRIDE, default=12, min=1, soft_max=30, max=60,
-        description="Pictures a second that Rendered mode keeps to while something changes: it takes coarser surfels "
-                    "first, then smaller pictures")
+        description="Pictures a second that Rendered mode keeps to while something changes: they become coarser "
+                    "first, then smaller")
     companion_of: PointerProperty(
         type=bpy.types.Scene, name="Companion of", override=_OVERRIDE,
         description="The scene for whose render this one draws the neural assets")

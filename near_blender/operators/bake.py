@@ -183,7 +183,7 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
 class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
     bl_idname = "near.export_asset"
     bl_label = "Export Neural Asset"
-    bl_description = "Save the active object's asset as a .near file, without its look and what bends its proxy"
+    bl_description = "Save the active object's asset as a .near file, without its Look and what modifiers do to it"
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
@@ -204,7 +204,7 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
             self._wrote = errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6)
             shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))
             if any(copy.deformation is not None for copy in shown.copies):
-                self.report({"INFO"}, say("{wrote}: at rest, without what bends its proxy", wrote=self._wrote))
+                self.report({"INFO"}, say("{wrote}: without what modifiers do to it", wrote=self._wrote))
                 return {"FINISHED"}
             if looks.read(ob).is_plain or not ob.visible_get() or ob.hide_render:
                 self.tell(self._wrote, 100.0)

@@ -22,7 +22,7 @@ class ScenePreset:
     what: str
 
 
-PRESETS = {"DRAFT": ScenePreset("DRAFT", 4, 33, "A quick look: surfels alone, 4 samples"),
+PRESETS = {"DRAFT": ScenePreset("DRAFT", 4, 33, "A quick look: assets without fine detail, 4 samples"),
            "PREVIEW": ScenePreset("FINAL", 16, 50, "The assets as they will be, 16 samples"),
            "FINAL": ScenePreset("FINAL", 128, 50, "Everything the model can do, 128 samples")}
 
