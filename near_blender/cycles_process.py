@@ -116,9 +116,9 @@ class CyclesProcess(worker_process.WorkerProcess):
         cycles_lamps.bake's."""
         return self.submit("lamp", path=path, name=name, **options)
 
-    def read_pixels(self, path: str, **options: str) -> JobHandle:
-        """An image file; options and the result's `pixels` are cycles_world.read_pixels's."""
-        return self.submit("pixels", path=path, **options)
+    def read_pixels(self, path: str, space: str, alpha: str) -> JobHandle:
+        """An image file; the result's `pixels` are as cycles_world.read_pixels has them."""
+        return self.submit("pixels", path=path, space=space, alpha=alpha)
 
     def _ask(self, op: str, state: SceneState, channel: str | None, **fields: Any) -> JobHandle:
         return self.submit(op, channel, state.needs, **state.fields, **fields)

@@ -106,7 +106,7 @@ def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPa
     own place, (4, 4)."""
     pieces: dict[tuple, _BakedPart] = {}
     firsts: dict[tuple, int] = {}  # the number of the first part that is such a piece
-    parts, sources = [], {ob}
+    parts, sources = list[tuple[_BakedPart, np.ndarray]](), {ob}
     with geometry.evaluate_alone(ob, scene) as (alone, depsgraph):
         matrix = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)
         for each, place in geometry.list_parts(depsgraph):

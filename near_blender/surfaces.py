@@ -79,17 +79,23 @@ class Surfaces:
         end = time.perf_counter() + READ_TIME
         self.shown, self.boxes, self.is_complete = [], [], True
         names: dict[tuple[int, int], MeshName] = {}
-        for instance, ob in _list_visible(depsgraph, space):
+        contents: dict[int, tuple] = {}
+        matrices = sync.read_matrices(depsgraph.object_instances).astype(np.float32)
+        for number, ob in _list_visible(depsgraph, space):
             key = ob.original.session_uid, ob.data.as_pointer()
-            name = names[key] = names.get(key) or _name_mesh(ob)
-            if name not in self.parts:
+            if key not in names:
+                contents[key[1]] = contents.get(key[1]) or _describe_content(ob.data)
+                names[key] = _name_mesh(ob, contents[key[1]])
+            name = names[key]
+            parts = self.parts.get(name)
+            if parts is None:
                 if time.perf_counter() > end:
                     self.is_complete = False
                     continue
-                self.parts[name] = self._read_parts(ob)
-            if len(self.parts[name]) == 1 and len(self.parts[name][0].vertices) < 3 * _count_triangles(ob):
+                parts = self.parts[name] = self._read_parts(ob)
+            if len(parts) == 1 and len(parts[0].vertices) < 3 * _count_triangles(ob):
                 self.boxes.append(ob.name)
-            self.shown.append(Shown(name, np.array(instance.matrix_world, np.float32), sync.is_asset(ob)))
+            self.shown.append(Shown(name, matrices[number], sync.is_asset(ob)))
         if self.is_complete:
             self._keep({shown.name for shown in self.shown})
 
@@ -117,11 +123,11 @@ class Surfaces:
         return _read_triangles(ob)
 
 
-def _list_visible(depsgraph: bpy.types.Depsgraph, space: Any) -> Iterator[tuple[Any, Any]]:
-    """Instances and their objects, evaluated, that a camera sees and a draft can show."""
+def _list_visible(depsgraph: bpy.types.Depsgraph, space: Any) -> Iterator[tuple[int, Any]]:
+    """Numbers of instances and their objects, evaluated, that a camera sees and a draft can show."""
     layer = depsgraph.view_layer_eval
     seen: dict[int, bool] = {}
-    for instance in depsgraph.object_instances:
+    for number, instance in enumerate(depsgraph.object_instances):
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "MESH"):  # curves, texts and metaballs come as meshes, too
             continue
@@ -130,7 +136,7 @@ def _list_visible(depsgraph: bpy.types.Depsgraph, space: Any) -> Iterator[tuple[
             seen[key] = _is_seen(ob, layer) and (
                 space is None or (instance.parent or ob).visible_in_viewport_get(space))
         if seen[key]:
-            yield instance, ob
+            yield number, ob
 
 
 def _is_seen(ob: Any, layer: bpy.types.ViewLayer) -> bool:
@@ -139,16 +145,20 @@ def _is_seen(ob: Any, layer: bpy.types.ViewLayer) -> bool:
             and not ob.indirect_only_get(view_layer=layer))
 
 
-def _name_mesh(ob: Any) -> MeshName:
-    """Objects that share a mesh as it is share its name."""
+def _name_mesh(ob: Any, content: tuple) -> MeshName:
+    """Objects that share a mesh as it is share its name. content: of the mesh."""
     used = [slot.material.original.session_uid for slot in ob.material_slots if slot.material is not None]
     original = ob.original
     own = original.type != "MESH" or ob.modifiers or ob.mode == "EDIT" or original.data.shape_keys
-    vertices = ob.data.vertices
-    some = range(0, len(vertices), max(1, len(vertices) // 8))
-    content = len(vertices), len(ob.data.loops), tuple(tuple(vertices[index].co) for index in some)
     uid = original.session_uid if own else 0
     return MeshName((uid, ob.data.original.session_uid, *used), ob.data.as_pointer() if own else 0, content)
+
+
+def _describe_content(mesh: Any) -> tuple:
+    """About what an evaluated mesh holds: undo may put another in its place."""
+    vertices = mesh.vertices
+    some = range(0, len(vertices), max(1, len(vertices) // 8))
+    return len(vertices), len(mesh.loops), tuple(tuple(vertices[index].co) for index in some)
 
 
 def _count_triangles(ob: Any) -> int:

@@ -38,6 +38,7 @@ from .translations import say
 SETTLED = 0.25  # seconds without a change until the full picture is asked for
 REST = 0.6  # seconds without a change until light from around is asked for
 MOST_TO_WRITE = 500_000  # triangles: a larger scene takes the main thread too long to hand over
+MOST_SHOWN = 2_000  # instances: the same
 LOOK_EVERY = 0.01  # seconds between looks at what is pending
 
 _views: weakref.WeakSet[ViewportPicture] = weakref.WeakSet()
@@ -170,7 +171,9 @@ class ViewportPicture:
             return
         self._refined = self._version
         depsgraph = refinement.find_depsgraph()
-        if depsgraph is None or self._surfaces.boxes or self._surfaces.count_triangles() > MOST_TO_WRITE:
+        shown = self._surfaces
+        if (depsgraph is None or shown.boxes or shown.count_triangles() > MOST_TO_WRITE
+                or len(shown.shown) > MOST_SHOWN):
             return
         shadows = self._light is not None and self._light.has_sun or any(lamp.shadow for lamp in self._lamps.lamps)
         self._refinement.start(depsgraph, self._assets, shadows)
