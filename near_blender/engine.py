@@ -85,11 +85,10 @@ class NearRenderEngine(bpy.types.RenderEngine):
         assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
-        self._wait_for_lamps(depsgraph)
+        self._lamps = self._wait_for_lamps(depsgraph)
         if light.problem:
             self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
-        self._lamps = lamps.collect_lamps(depsgraph)
         self._stamp.end("scene")
         around = self._look_around(depsgraph, assets, light)
         self._stamp.end("light from around")
@@ -207,13 +206,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return light
 
-    def _wait_for_lamps(self, depsgraph: bpy.types.Depsgraph) -> None:
-        """Has what the nodes of lamps compute baked, where it is not known yet."""
-        while bakes := lamps.collect_lamps(depsgraph).bakes:
+    def _wait_for_lamps(self, depsgraph: bpy.types.Depsgraph) -> lamps.VisibleLamps:
+        """Every lamp, once what their nodes compute is baked."""
+        while bakes := (found := lamps.collect_lamps(depsgraph)).bakes:
             self.update_stats("", say("Baking the light {name}", name=bakes[0].name))
             while not bakes[0].job.wait(_CHECK_EVERY):
                 if self._is_stopped():
                     raise errors.Cancelled
+        return found
 
     def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
