@@ -27,8 +27,8 @@ from .neighbours import Neighbour
 from .preparation import MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
-OLDER_LIGHTS = 48 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
-PROBES = 24 * MEGABYTE  # of probes: all of a picture have room
+OLDER_LIGHTS = 24 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
+PROBES = 16 * MEGABYTE  # of probes: all of a picture have room
 
 
 @dataclass(frozen=True, eq=False)
