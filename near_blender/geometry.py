@@ -32,6 +32,11 @@ class ObjectSurface:
     matrix: np.ndarray
     is_computed: bool
 
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest corner of the mesh, (3,) each."""
+        return meshes.compute_bounds(self.mesh)
+
 
 def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
     """The surface of ob as renders of the scene `frame` show it, wherever it is hidden: with its modifiers at render
@@ -68,10 +73,11 @@ def is_large(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:
 
 def _count_triangles(ob: Any, depsgraph: Any) -> int:
     """About how many triangles a render shows of ob."""
-    data = ob.evaluated_get(depsgraph).data
+    divided = any(each.type == "SUBSURF" for each in ob.modifiers)  # a look at what that makes would make it
+    data: Any = ob.data if divided else ob.evaluated_get(depsgraph).data
     if not isinstance(data, bpy.types.Mesh):
         return 0
-    more = sum(each.render_levels - each.levels * each.show_viewport for each in ob.modifiers
+    more = sum(each.render_levels - (0 if divided else each.levels * each.show_viewport) for each in ob.modifiers
                if each.show_render and hasattr(each, "render_levels"))
     return (len(data.loops) - 2 * len(data.polygons)) * 4 ** max(more, 0)
 

@@ -20,7 +20,7 @@ _ADVICE = "Free space in the folder for temporary files, or name another in TMPD
 
 class TexturedCreation:
     """Both as one job, as worker_process.JobHandle. Where nothing can be baked the asset is made without, with a
-    warning, if the surface is known. mesh, matrix: as geometry.ObjectSurface has them, once they are read."""
+    warning, if the surface is known. bounds, matrix: as geometry.ObjectSurface has them, once they are read."""
 
     preview: dict[str, Any] | None = None
 
@@ -28,7 +28,7 @@ class TexturedCreation:
                  **options: Any) -> None:
         """surface: as geometry.read_mesh reads ob, where it did. options: as client.create_from_mesh takes them. Raises
         NearError."""
-        self.mesh: meshes.Mesh | None = None
+        self.bounds: tuple[np.ndarray, np.ndarray] | None = None
         self.matrix: np.ndarray | None = None
         self._surface, self._options, self._warning = surface, options, ""
         self._is_cancelled = False
@@ -78,25 +78,25 @@ class TexturedCreation:
     def _go_on(self) -> None:
         """Has the asset made of what was read and baked; on a thread."""
         try:
-            notes = self._take()
-            self._warning = errors.join(*notes)
-            self._making = client.create_from_mesh(self.mesh, **self._options)
+            mesh, notes = self._take()
+            self.bounds, self._warning = meshes.compute_bounds(mesh), errors.join(*notes)
+            self._making = client.create_from_mesh(mesh, **self._options)
             if self._is_cancelled:
                 self._making.cancel()
         except (errors.NearError, errors.Cancelled) as error:
             self._error = error
 
-    def _take(self) -> list[str]:
-        """Waits for what the second Blender reads; what is missing of it."""
+    def _take(self) -> tuple[meshes.Mesh, list[str]]:
+        """Waits for what the second Blender reads: the mesh, and what is missing of it."""
         try:
             answer = self._baking.result()
-            self.mesh, self.matrix = answer["mesh"], answer["matrix"]
-            return answer["notes"]
+            self.matrix = answer["matrix"]
+            return answer["mesh"], answer["notes"]
         except errors.NearError as error:
             if self._surface is None:
                 raise
-            self.mesh, self.matrix = self._surface.mesh, self._surface.matrix
-            return [error.what, *self._surface.notes]
+            self.matrix = self._surface.matrix
+            return self._surface.mesh, [error.what, *self._surface.notes]
         finally:
             if self._folder is not None:
                 self._folder.cleanup()

@@ -70,7 +70,7 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
                 job = client.create_from_mesh(surface.mesh, **options)
             name, beside = ob.name, self.placement == "BESIDE"
             return jobs.run(self, context, job, name, wait=waits,
-                            source=lambda: place.MeshSource.of(name, read.mesh, read.matrix, beside))
+                            source=lambda: place.MeshSource.of(name, read.bounds, read.matrix, beside))
         return {"CANCELLED"}
 
 

@@ -15,7 +15,6 @@ from mathutils import Matrix
 from .. import compositing, log, payload, proxy, translations
 from .._core import asset as assets
 from .._core import errors, proxy_mesh, thumbnail
-from .._core import mesh as meshes
 
 
 class AssetReading:
@@ -84,9 +83,9 @@ class MeshSource:
     beside: bool
 
     @classmethod
-    def of(cls, name: str, mesh: meshes.Mesh, matrix: np.ndarray, beside: bool) -> MeshSource:
-        """name: of the object. mesh, matrix: as geometry.ObjectSurface has them."""
-        low, high = meshes.compute_bounds(mesh)
+    def of(cls, name: str, bounds: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, beside: bool) -> MeshSource:
+        """name: of the object. bounds, matrix: as geometry.ObjectSurface has them."""
+        low, high = bounds
         centred = np.eye(4)
         centred[:3, 3] = (low + high) / 2
         local = centred
