@@ -16,6 +16,7 @@ _trace_table = Kernel("grid_trace_table", *[POINTER] * 3, INTEGER, POINTER, INTE
 _trace_sky = Kernel("grid_trace_sky", POINTER, POINTER, INTEGER, POINTER, INTEGER, POINTER, INTEGER)
 _direct = Kernel("grid_direct", *[POINTER] * 2, INTEGER, POINTER, INTEGER, INTEGER, *[POINTER] * 2, INTEGER, POINTER,
                  INTEGER, *[POINTER] * 4, INTEGER)
+_settle = Kernel("grid_settle", POINTER, INTEGER, INTEGER, *[POINTER] * 4, REAL, POINTER, INTEGER)
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _room = Kernel("grid_room", POINTER, INTEGER, POINTER, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
@@ -202,6 +203,28 @@ def gather_direct(direction: np.ndarray, radiance: np.ndarray, words: np.ndarray
     _direct(direction, radiance, shared + others, words, shared, apart, opened, normal, count, irradiance.texels,
             irradiance.height, asset_to_map, whole, seen, visibility, threads)
     return whole, seen, visibility
+
+
+def settle(table: np.ndarray, position: np.ndarray, normal: np.ndarray, direction: np.ndarray, fold: float, *,
+           owners: np.ndarray | None = None, threads: int = 0) -> np.ndarray:
+    """Makes a hit table (N, D) int32 of trace_table, for every surfel, ready for light, in place: what is seen from
+    behind from `fold` asset units or farther away sends nothing and becomes -2. A shell without an inner side is dark
+    inside; nearer hits are the surface's own folds.
+
+    position, normal: (N, 3) float32, normals geometric. direction: (D, 3) float32, unit. owners: (M,) int32, where the
+    table names finer surfels, which of the N each belongs to; it then names these. Returns (N,) float32, 0..1, of what
+    a surfel sees, how much is others' backs.
+    """
+    count, directions = require("table", table, (None, None), np.int32).shape
+    require("position", position, (count, 3)), require("normal", normal, (count, 3))
+    require("direction", direction, (directions, 3))
+    if owners is not None:
+        in_range("owners", owners, count)
+    if table.size and table.max() >= (count if owners is None else len(owners)):
+        raise ValueError("table names surfels that are not there.")
+    enclosed = np.empty(count, np.float32)
+    _settle(table, count, directions, owners, position, normal, direction, fold, enclosed, threads)
+    return enclosed
 
 
 class Links(NamedTuple):

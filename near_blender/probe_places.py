@@ -30,7 +30,7 @@ def find(matrix: np.ndarray, bounds: np.ndarray, around: list[Any]) -> np.ndarra
     """A place (3,) of an asset in the world from which to look around.
 
     matrix: (4, 4), asset frame -> world. bounds: (K, 3), corners in the world of what its object shows. around:
-    evaluated objects that may cut it.
+    evaluated objects that may cut it: their bounds meet its own.
     """
     middle, local = matrix[:3, 3], (bounds - matrix[:3, 3]) @ np.linalg.pinv(matrix[:3, :3]).T
     low, high = np.clip(local.min(0), -0.5, 0.5), np.clip(local.max(0), -0.5, 0.5)
@@ -39,19 +39,13 @@ def find(matrix: np.ndarray, bounds: np.ndarray, around: list[Any]) -> np.ndarra
     places[0], free = middle, FREE * float(sides.min())
     if not np.isfinite(places).all():
         return middle
-    cutting = [each for each in around if _meets(each, bounds) and measure_outside(each, middle) < free]
+    cutting = [each for each in around if measure_outside(each, middle) < free]
     if not cutting:
         return middle
     outside = np.array([[measure_outside(each, place) for each in cutting] for place in places])
     outside[:, (outside < 0).all(0)] = np.inf  # what encloses all of it, or a wall that is turned round, cuts nothing
     nearest = outside.min(1)
     return places[int(np.argmax(np.minimum(nearest, free)))] if nearest.max() > 0 else middle
-
-
-def _meets(ob: Any, bounds: np.ndarray) -> bool:
-    """Whether the bounds of ob, evaluated, and of points (K, 3) overlap along the world's axes."""
-    own = read_bounds(ob, np.array(ob.matrix_world, np.float64))
-    return bool(((own.min(0) <= bounds.max(0)) & (own.max(0) >= bounds.min(0))).all())
 
 
 def read_bounds(ob: Any, matrix: np.ndarray) -> np.ndarray:

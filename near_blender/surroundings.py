@@ -41,9 +41,10 @@ class OrdinaryThings:
         self._assets, self._options = assets, ordinary.read_options(frame, depsgraph.view_layer_eval)
         self._threads = flags.choose_threads(frame)
         self._proxies = sorted({each["name"] for each in assets.instances})
-        self._moving = _describe_objects(depsgraph)
+        self._moving, corners = _describe_objects(depsgraph)
         self._middles = np.array([middle for middle, _, _ in self._moving.values()]).reshape(-1, 3)
         self._radii = np.array([radius for _, radius, _ in self._moving.values()])
+        self._lows, self._highs = corners.min(1), corners.max(1)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -150,14 +151,19 @@ class OrdinaryThings:
         """What a probe of an instance depends on, hashed, and what the second Blender is told. size: its texels."""
         matrix, name = (self._assets.instances[number][key] for key in ("matrix", "name"))
         middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
-        is_near = np.linalg.norm(self._middles - middle, axis=1) - self._radii < reach
+        bounds, away = self._assets.bounds[number], np.linalg.norm(self._middles - middle, axis=1)
+        is_near = away - self._radii < reach
         near = list(itertools.compress(self._moving, is_near))
-        solid = [each for each in near if each in self._solids and each != name]
-        through = [each for each in solid if not sync.is_asset(self._solids[each])
-                   and np.linalg.norm(self._moving[each][0] - middle) < self._moving[each][1] < ENCLOSING * reach / NEAR
+
+        def list_solid(which: np.ndarray) -> list[str]:
+            return [each for each in itertools.compress(self._moving, which) if each in self._solids and each != name]
+
+        around = list_solid(is_near & (away < self._radii) & (self._radii < ENCLOSING * reach / NEAR))
+        through = [each for each in around if not sync.is_asset(self._solids[each])
                    and probe_places.measure_outside(self._solids[each], middle) < 0]
-        position = probe_places.find(matrix, self._assets.bounds[number],
-                                     [self._solids[each] for each in solid if each not in through])
+        meets = (self._lows <= bounds.max(0)).all(1) & (self._highs >= bounds.min(0)).all(1)
+        position = probe_places.find(matrix, bounds, [self._solids[each] for each in list_solid(is_near & meets)
+                                                      if each not in through])
         content = hashlib.sha256(f"{self._scene} {name} {size}".encode())
         content.update(np.round(position, 5).tobytes())
         for each in near:
@@ -178,9 +184,10 @@ def _choose(assets: sync.VisibleAssets) -> list[int]:
     return [lit[k] for k in chosen]
 
 
-def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
+def _describe_objects(depsgraph: bpy.types.Depsgraph
+                      ) -> tuple[dict[str, tuple[np.ndarray, float, str]], np.ndarray]:
     """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. A lamp's reaches
-    everywhere."""
+    everywhere. And beside each the corners of its bounds in the world, (N, 8, 3)."""
     shown, matrices = list(depsgraph.objects), sync.read_matrices(depsgraph.objects)
     boxes = np.empty((len(shown), 8, 3), np.float32)
     depsgraph.objects.foreach_get("bound_box", boxes.ravel())
@@ -188,15 +195,15 @@ def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndar
     middles = corners.mean(1)
     radii = np.linalg.norm(corners - middles[:, None], axis=2).max(1, initial=0)
     places = np.round(matrices, 6)
-    found = {}
-    for ob, middle, radius, place in zip(shown, middles, radii.tolist(), places):
+    found, rows = {}, {}
+    for row, (ob, middle, radius, place) in enumerate(zip(shown, middles, radii.tolist(), places)):
         kind = ob.type
         if kind == "CAMERA":
             continue
         look = looks.read(ob) if sync.is_asset(ob) else scene.PLAIN
-        described = place.tobytes().hex() + ("" if look == scene.PLAIN else repr(look))
-        found[ob.name_full] = middle, np.inf if kind == "LIGHT" else radius, described
-    return found
+        described, name = place.tobytes().hex() + ("" if look == scene.PLAIN else repr(look)), ob.name_full
+        found[name], rows[name] = (middle, np.inf if kind == "LIGHT" else radius, described), row
+    return found, corners[list(rows.values())].reshape(-1, 8, 3)
 
 
 def _describe_time(frame: Any) -> str:

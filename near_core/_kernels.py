@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         attention,
         ggx,
         grid,
+        groups,
         lamps,
         library,
         microfacets,
@@ -31,6 +32,7 @@ else:
     attention = importlib.import_module(f"{_name}.attention")
     ggx = importlib.import_module(f"{_name}.ggx")
     grid = importlib.import_module(f"{_name}.grid")
+    groups = importlib.import_module(f"{_name}.groups")
     lamps = importlib.import_module(f"{_name}.lamps")
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Set
+from collections.abc import Callable, Hashable, Iterable
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -31,7 +31,7 @@ class RecentResults(Generic[Result]):
         self._total = 0.0
         self._held: frozenset[Hashable] = frozenset()
         self._used: set[Hashable] | None = None  # since begin()
-        self._kept: set[Hashable] = set()  # these, and what is held, once begin() was called; and what they measure
+        self._kept: set[Hashable] = set()  # these, and what is held; and what they measure
         self._kept_size = 0.0
         self._page: Hashable = None
         self._pages: dict[Hashable, frozenset[Hashable]] = {}  # what the last picture of each kind asked for
@@ -76,6 +76,7 @@ class RecentResults(Generic[Result]):
         Others have room beside them, so that what takes their place does not push itself out."""
         with self._lock:
             self._held = frozenset(keys)
+            self._count_kept()
             for key in self._held & self._results.keys():
                 self._results.move_to_end(key)
             self._shrink()
@@ -87,7 +88,7 @@ class RecentResults(Generic[Result]):
             if self._used:
                 self._pages[self._page] = frozenset(self._used)
             self._held, self._used, self._page = frozenset().union(*self._pages.values()), set(), kind
-            self._kept, self._kept_size = set(self._held), sum(self._sizes.get(key, 0) for key in self._held)
+            self._count_kept()
             for key in [key for key in self._results if key in self._kept]:
                 self._results.move_to_end(key)  # what may go is found first
             self._shrink()
@@ -116,6 +117,9 @@ class RecentResults(Generic[Result]):
             self._sizes.clear()
             self._total = self._kept_size = 0.0
 
+    def _count_kept(self) -> None:
+        self._kept, self._kept_size = set(self._held), sum(self._sizes.get(key, 0) for key in self._held)
+
     def _note(self, key: Hashable) -> None:
         if self._used is None:
             return
@@ -137,13 +141,12 @@ class RecentResults(Generic[Result]):
 
     def _shrink(self) -> None:
         if self._used is None:
-            kept: Set[Hashable] = self._held
-            room = max(self._capacity, (1 + self._beside) * sum(self._sizes.get(key, 0) for key in kept))
+            room = max(self._capacity, (1 + self._beside) * self._kept_size)
         else:
-            kept, room = self._kept, self._capacity + self._kept_size
+            room = self._capacity + self._kept_size
         while self._total > room:
             # of what may go, the newest stays
-            dropped = next((key for key in self._results if key not in kept), None)
+            dropped = next((key for key in self._results if key not in self._kept), None)
             if dropped is None or dropped == next(reversed(self._results)):
                 return
             del self._results[dropped]

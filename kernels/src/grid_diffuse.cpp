@@ -115,6 +115,35 @@ NEAR_KERNEL(grid_direct)(const float *direction, const float *radiance, int64_t 
     });
 }
 
+// table (count, directions), in and out: rows of owner where that is not null; becomes -2 where a surfel is seen from
+// behind from `fold` or farther away, asset units. position, normal (count, 3), direction (directions, 3), asset frame.
+// Out: enclosed (count,), of what a surfel sees, by cosine, how much is others' backs.
+NEAR_KERNEL(grid_settle)(int32_t *table, int64_t count, int64_t directions, const int32_t *owner, const float *position,
+                         const float *normal, const float *direction, double fold, float *enclosed, int64_t threads) {
+    return guard([&] {
+        const float farthest = float(fold * fold);
+        parallel_ranges(threads, count, 256, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) {
+                const Vec3 n = load(normal + 3 * i), p = load(position + 3 * i);
+                int32_t *row = table + i * directions;
+                float behind = 0.0f, total = 0.0f;
+                for (int64_t j = 0; j < directions; ++j) {
+                    const Vec3 d = load(direction + 3 * j);
+                    const float cosine = std::fmax(dot(n, d), 0.0f);
+                    total += cosine;
+                    if (row[j] < 0) continue;
+                    const int32_t hit = row[j] = owner ? owner[row[j]] : row[j];
+                    if (!(dot(load(normal + 3 * int64_t(hit)), d) > 0.0f)) continue;
+                    behind += cosine;
+                    const Vec3 away = load(position + 3 * int64_t(hit)) - p;
+                    if (dot(away, away) > farthest) row[j] = -2;
+                }
+                enclosed[i] = behind / std::fmax(total, 1e-6f);
+            }
+        });
+    });
+}
+
 // table (count, directions); direction (3, padded), see Directions; normal (count, 3); first (count + 1,): where the
 // links of a surfel go in surfel and weight, as many as its entries that are a surfel.
 NEAR_KERNEL(grid_link)(const int32_t *table, int64_t count, int64_t directions, const float *direction,

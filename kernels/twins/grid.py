@@ -75,6 +75,16 @@ def trace_table(grid, direction, index=None):
     return table
 
 
+def settle(table, position, normal, direction, fold, owners=None):
+    """The table (N, D) without what is seen from behind from far, and how much of the light of each is backs, (N,)."""
+    hit = np.maximum(table, 0) if owners is None else owners[np.maximum(table, 0)]
+    behind = (table >= 0) & (np.einsum("ndc,dc->nd", normal[hit], direction) > 0)
+    far = behind & (((position[hit] - position[:, None]) ** 2).sum(-1) > fold ** 2)
+    cosine = np.maximum(normal @ direction.T, 0)
+    return (np.where(far, -2, np.where(table >= 0, hit, table)),
+            np.where(behind, cosine, 0).sum(1) / np.maximum(cosine.sum(1), 1e-6))
+
+
 def gather(table, direction, normal, radiosity):
     """(N, 3): 4 pi / D times the sum of max(0, n . w) radiosity over the directions that hit."""
     weight = np.where(table >= 0, np.maximum(normal @ direction.T, 0), 0)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._kernels import groups
 from ..directions import unit
 from ..image import srgb_encode
 from .surfels import CELL, SURFEL_RESOLUTION, Surfels
@@ -147,10 +148,10 @@ class _Means:
     """Means by area over the surfels that have the same parent."""
 
     def __init__(self, parent: np.ndarray, area: np.ndarray) -> None:
-        self.parent, self.weight = parent, np.maximum(area, 1e-3).astype(np.float64)
-        self.total = np.bincount(parent, self.weight)
+        self.parent, self.weight = parent.astype(np.int32), np.maximum(area, np.float32(1e-3))
+        self.count = int(self.parent.max(initial=-1)) + 1
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Of values (M',) or (M', n); float32."""
-        columns = [np.bincount(self.parent, self.weight * column) / self.total for column in np.atleast_2d(values.T)]
-        return (columns[0] if values.ndim == 1 else np.stack(columns, 1)).astype(np.float32)
+        rows = np.ascontiguousarray(values, np.float32).reshape(len(values), -1)
+        return groups.average(rows, self.weight, self.parent, self.count).reshape(self.count, *values.shape[1:])

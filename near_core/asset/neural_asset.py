@@ -69,6 +69,11 @@ class NeuralAsset:
         return hash_bytes(to_bytes(self))
 
     @cached_property
+    def box(self) -> np.ndarray:
+        """(2, 3) float64, the lowest corner of its voxels and the highest, in voxels."""
+        return np.array([self.coords.min(0), self.coords.max(0) + 1.0])
+
+    @cached_property
     def supple_skin(self) -> Skin | None:
         """The skin with edges that are short enough to bend, the same for all poses."""
         return self.skin and skin.subdivide(self.skin, skin.LONGEST_BENT)

@@ -148,6 +148,8 @@ def measure_width(lamp: Lamp, middle: np.ndarray, reach: float) -> float:
 def choose(lamps: Sequence[Lamp], matrix: np.ndarray, config: LampConfig = LampConfig()
            ) -> tuple[list[Lamp], list[Lamp]]:
     """The lamps that are traced for an asset that stands at matrix (4, 4), and the rest."""
+    if not lamps:
+        return [], []
     middle, reach = matrix[:3, 3], np.linalg.norm(matrix[:3, :3], 2) / 2
     ends = np.concatenate([[middle], middle + reach * np.concatenate([np.eye(3), -np.eye(3)])]).astype(np.float32)
     weight = np.array([_weigh(lamp, ends) for lamp in lamps])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,14 +41,17 @@ class Shaded:
 
 def shade(prepared: Transport, illumination: Illumination, light: PreparedLight, rotation: np.ndarray,
           index: np.ndarray, view: np.ndarray, rays: int, matrix: np.ndarray | None = None, threads: int = 0,
-          shining: LampLight | None = None) -> Shaded:
+          shining: LampLight | None = None, group: np.ndarray | None = None) -> Shaded:
     """The physically based part of a picture: transport and the Principled BSDF.
 
     illumination: of the asset by this light under this rotation (3, 3), asset frame -> world. index: (K,) rows of the
     surfels that are seen. view: (K, 3) float32 unit, asset frame, to the camera. rays: specular ones per surfel.
     matrix: (4, 4), where the asset stands; without it all light is far. shining: lamps whose light is reflected, too.
+    group: (K,) int32, ascending, which of several of the asset each surfel is of, under the same light, all of it far;
+    rotation is then (G, 3, 3), and illumination as transport.join makes it.
     """
     asset_to_map = light.asset_to_map(rotation)
+    row = index if group is None else group * len(prepared.surfels) + index  # of the illumination
     surfels, config = prepared.surfels.take(index), prepared.config
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
@@ -58,18 +61,19 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         rows = pick_rows(chosen)
         if chosen.any():
             opened[rows], traced[rows], blocked[rows], among[rows] = _trace_reflections(
-                prepared, surfels.take(rows), illumination.radiosity, layer, prepared.find_mirrors(light, matrix),
-                asset_to_map, index[rows], view[rows], rays, threads, shining)
+                prepared, surfels.take(rows), illumination, layer, prepared.find_mirrors(light, matrix), asset_to_map,
+                index[rows], view[rows], rays, threads, shining, None if group is None else group[rows])
     if illumination.lit is not None:
         rows = pick_rows(wide)
-        glare = mirror_spots(light, asset_to_map, surfels.take(rows), view[rows],
-                             illumination.lit[index[rows]].astype(np.float32), config)
+        glare = mirror_spots(light, *_turn_to_map(asset_to_map, surfels.take(rows), view[rows],
+                                                  None if group is None else group[rows]),
+                             illumination.lit[row[rows]].astype(np.float32), config)
         opened[rows] += glare[0]
         traced[rows] += glare[1]
-    irradiance = np.stack([illumination.open[index], illumination.direct[index], illumination.bounced[index]], 1)
+    irradiance = np.stack([illumination.open[row], illumination.direct[row], illumination.bounced[row]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
-    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[index],
+    return Shaded(surfels, index, view, terms, blocked, illumination.visibility[row],
                   None if shining is None else among)
 
 
@@ -109,24 +113,44 @@ def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
 
 
-def _trace_reflections(prepared: Transport, surfels: Surfels, radiosity: np.ndarray, layer: NearLayer,
+def _trace_reflections(prepared: Transport, surfels: Surfels, illumination: Illumination, layer: NearLayer,
                        mirrors: specular.Mirrors | None, asset_to_map: np.ndarray, index: np.ndarray, view: np.ndarray,
-                       rays: int, threads: int, shining: LampLight | None
+                       rays: int, threads: int, shining: LampLight | None, group: np.ndarray | None
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, what is blocked (K,), and what
     they see in the light of lamps, (K, 2, 3)."""
-    among = np.zeros((len(index), 2, 3), np.float32)
+    among, origins = np.zeros((len(index), 2, 3), np.float32), prepared.find_origins(index)
     other = None if shining is None else (prepared.spread(shining.radiosity), among)
-    opened, traced, blocked = specular.trace_specular(
-        prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
-        prepared.spread(radiosity), layer.far, asset_to_map.astype(np.float32), around=layer.around, mirrors=mirrors,
-        rays=rays, other=other, threads=threads)
-    # the same light by more rays, none of them traced, the same for all: what nothing is in the way of has no noise
-    smooth = specular.reflect(
-        layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness, np.zeros(len(index), np.int32),
-        asset_to_map, around=layer.around, origin=surfels.position, rays=prepared.config.open_rays * rays,
-        threads=threads)
+
+    def trace(part: slice, radiosity: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, ...]:
+        bent, roughness = surfels.shading_normal[part], surfels.roughness[part]
+        opened, traced, blocked = specular.trace_specular(
+            prepared.traced, origins[part], view[part], bent, roughness, prepared.spread(radiosity), layer.far,
+            turn.astype(np.float32), around=layer.around, mirrors=mirrors, rays=rays, other=other, threads=threads)
+        # the same light by more rays, none traced, the same for all: what nothing is in the way of has no noise
+        return opened, traced, blocked, specular.reflect(
+            layer.far, surfels.normal[part], view[part], bent, roughness, np.zeros(len(bent), np.int32), turn,
+            around=layer.around, origin=surfels.position[part], rays=prepared.config.open_rays * rays, threads=threads)
+
+    if group is None:
+        opened, traced, blocked, smooth = trace(slice(None), illumination.radiosity, asset_to_map)
+    else:
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        parts = [trace(slice(*ends), illumination.radiosity[group[ends[0]]], asset_to_map[group[ends[0]]])
+                 for ends in zip(first, [*first[1:], len(group)])]
+        opened, traced, blocked, smooth = (np.concatenate(each) for each in zip(*parts))
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked, among
+
+
+def _turn_to_map(asset_to_map: np.ndarray, surfels: Surfels, view: np.ndarray, group: np.ndarray | None
+                 ) -> tuple[np.ndarray, Surfels, np.ndarray]:
+    """What turns directions into the map's frame, (3, 3), surfels and views: these as they are or, where they are of
+    several instances, with shading normals and views turned already."""
+    if group is None:
+        return asset_to_map, surfels, view
+    turns = asset_to_map.astype(np.float32)[group]
+    bent, turned = (np.einsum("kij,kj->ki", turns, each) for each in (surfels.shading_normal, view))
+    return np.eye(3), replace(surfels, shading_normal=bent), turned
 
 
 def spread_tokens() -> np.ndarray:

@@ -25,7 +25,6 @@ from .config import TransportConfig
 from .near import Backdrop, NearLayer, NearLight
 
 AT_ONCE = 16384  # surfels whose rays are traced between two looks at progress
-BEHIND = -2  # in a hit table: neither sky nor a surfel
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,15 +221,15 @@ def prepare_transport(surfels: Surfels, threads: int = 0, progress: Progress = s
     parts = lattice.parts(AT_ONCE)
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
-        table[index] = lattice.trace_table(directions, index=index, threads=threads) if fine is None else _merge_hits(
-            fine.grid.trace_table(directions, index=fine.heirs[index], threads=threads), fine)
+        traced, rows = (lattice, index) if fine is None else (fine.grid, fine.heirs[index])
+        table[index] = traced.trace_table(directions, index=rows, threads=threads)
     words = grid.pack_open(table)
-    behind = _find_backs(table, surfels, directions)
-    _drop_far(table, behind, surfels, config.fold / resolution)
+    enclosed = grid.settle(table, surfels.position, surfels.normal, directions, config.fold / resolution,
+                           owners=fine and fine.owners, threads=threads)
     return Transport(surfels, lattice, fine, directions, words,
                      grid.link(table, directions, surfels.shading_normal, threads=threads),
                      compute_albedo(surfels, config) / np.float32(math.pi), describe_mirrors(surfels, fine),
-                     _measure_enclosure(behind, surfels, directions), config)
+                     enclosed, config)
 
 
 def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | None:
@@ -241,33 +240,6 @@ def describe_mirrors(surfels: Surfels, fine: FineGrid | None) -> np.ndarray | No
     rows = np.concatenate([surfels.shading_normal, surfels.roughness[:, None], metallic * surfels.base_color, metallic],
                           1, dtype=np.float32)
     return rows[fine.owners] if fine else rows
-
-
-def _find_backs(table: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
-    """Where a hit table names surfels that are seen from behind, (M, directions) bool."""
-    turned = surfels.normal @ directions.T > 0
-    turned = np.append(turned, np.zeros((1, len(directions)), bool), 0)  # where negative numbers look
-    return turned[np.maximum(table, -1), np.arange(len(directions))]
-
-
-def _drop_far(table: np.ndarray, behind: np.ndarray, surfels: Surfels, fold: float) -> None:
-    """Takes hits from behind, `fold` asset units away or more, out of a hit table: a shell without an inner side is
-    dark inside. Nearer ones are the surface's own folds."""
-    row, column = np.nonzero(behind)
-    away = surfels.position[table[row, column]] - surfels.position[row]
-    far = np.einsum("kc,kc->k", away, away) > fold * fold
-    table[row[far], column[far]] = BEHIND
-
-
-def _measure_enclosure(behind: np.ndarray, surfels: Surfels, directions: np.ndarray) -> np.ndarray:
-    """Transport.enclosed."""
-    cosine = np.maximum(surfels.normal @ directions.T, 0)
-    return np.einsum("md,md->m", cosine, behind) / np.maximum(cosine.sum(1), 1e-6)
-
-
-def _merge_hits(table: np.ndarray, fine: FineGrid) -> np.ndarray:
-    """A hit table that names merged surfels."""
-    return np.where(table >= 0, fine.owners[np.maximum(table, 0)], table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +257,14 @@ class Illumination:
     radiosity: np.ndarray
     visibility: np.ndarray
     lit: np.ndarray | None = None
+
+
+def join(several: Sequence[Illumination]) -> Illumination:
+    """Illuminations of the same M surfels one after the other, (G M, n); but radiosity is (G, M, 4)."""
+    whole = {name: np.concatenate([getattr(each, name) for each in several])
+             for name in ("open", "direct", "bounced", "visibility")}
+    lit = None if several[0].lit is None else np.concatenate([each.lit for each in several])
+    return Illumination(**whole, radiosity=np.stack([each.radiosity for each in several]), lit=lit)
 
 
 def compute_albedo(surfels: Surfels, config: TransportConfig = TransportConfig()) -> np.ndarray:

@@ -20,7 +20,8 @@ def dress(made: Dressed, look: AssetLook) -> Dressed:
     see of each other stays, and is shared."""
     surfels = look.dress(made.level.surfels)
     changed: dict = {"level": replace(made.level, surfels=surfels)}
-    vars(changed["level"])["thickness"] = made.level.thickness  # where cached_property keeps it
+    if "thickness" in vars(made.level):
+        vars(changed["level"])["thickness"] = made.level.thickness  # where cached_property keeps it
     if made.shift is not None:
         own = made.level.surfels.base_color[made.texels.surfel] + made.shift
         changed["shift"] = look.recolor(own) - surfels.base_color[made.texels.surfel]
@@ -30,7 +31,7 @@ def dress(made: Dressed, look: AssetLook) -> Dressed:
             transport, surfels=surfels, albedo=compute_albedo(surfels, transport.config) / np.float32(np.pi),
             mirrors=describe_mirrors(surfels, transport.fine))
     dressed = replace(made, **changed)
-    vars(dressed)["discs"] = made.discs
+    dressed.share_discs(made)
     return dressed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,13 @@ from ..light.lamplight import LampLight, LampReach
 from ..light.shadows import Caster, Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
-from ..progress import Progress, silent
+from ..progress import Progress, part, silent
 from ..scene import Environment, Instance, Lamp, Occluders, Probe
 from ..scene.probe import make_empty
 from . import neighbours
 from .neighbours import Neighbour
-from .preparation import MEGABYTE, OLDER, PreparedAsset, PreparedAssets
+from .parallel import parallel_map
+from .preparation import MANY, MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
 OLDER_LIGHTS = 24 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
@@ -124,14 +126,23 @@ class InstanceLights:
     def look_around(self, seen: Sequence[SeenInstance], around: Lighting, threads: int, progress: Progress
                     ) -> list[SeenInstance]:
         """The same, those beside other assets with a probe of these."""
-        chosen, probes = neighbours.choose(seen, around.standing), {}
+        chosen = neighbours.choose(seen, around.standing)
         levels = {each.number: each.level for each in seen}  # at which they are made ready anyway
-        for number, (beside, share) in chosen.items():
-            progress("Light transport", len(probes) / len(chosen))
-            own = next(each for each in seen if each.number == number)
-            shown = [self._light_alone(other, levels.get(other, own.level), around, threads) for other in beside]
-            draw = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in shown], share, threads)
-            probes[number] = self._probes.get_or((own.matrix.tobytes(), share, *(key for key, _ in shown)), draw)
+        owns = {each.number: each for each in reversed(seen) if each.number in chosen}
+        shown = {number: [(other, levels.get(other, owns[number].level)) for other in beside]
+                 for number, (beside, _) in chosen.items()}
+        wanted, phase = list(dict.fromkeys(itertools.chain(*shown.values()))), "Light transport"
+        each_on = 1 if len(wanted) >= MANY else threads
+        made = parallel_map(lambda each: self._light_alone(*each, around, each_on), wanted, threads, phase,
+                            part(progress, 0.0, 0.5))
+        lights = dict(zip(wanted, made))
+
+        def draw(number: int) -> Probe:
+            own, share, beside = owns[number], chosen[number][1], [lights[each] for each in shown[number]]
+            make = partial(_draw_probe, own.matrix[:3, 3], [make for _, make in beside], share, each_on)
+            return self._probes.get_or((own.matrix.tobytes(), share, *(key for key, _ in beside)), make)
+
+        probes = dict(zip(chosen, parallel_map(draw, list(chosen), threads, phase, part(progress, 0.5, 1.0))))
         return [replace(each, instance=replace(each.instance, probe=probes[each.number]))
                 if each.number in probes else each for each in seen]
 

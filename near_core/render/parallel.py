@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..progress import Progress, silent
 
+SHARES = 64  # of each thread at most: to hand over thousands of small items takes as long as to compute them
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -22,12 +23,15 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], thre
     """
     if len(items) < 2:
         return [function(item) for item in items]
-    results = []
-    with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, len(items))) as pool:
+    results: list[Result] = []
+    count = min(threads or os.cpu_count() or 1, len(items))
+    size = -(-len(items) // (SHARES * count))
+    shares = [items[start:start + size] for start in range(0, len(items), size)]
+    with ThreadPoolExecutor(count) as pool:
         try:
-            for number, future in enumerate([pool.submit(function, item) for item in items]):
-                results.append(future.result())
-                progress(phase, (number + 1) / len(items))
+            for future in [pool.submit(lambda share: [function(item) for item in share], share) for share in shares]:
+                results += future.result()
+                progress(phase, len(results) / len(items))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return results

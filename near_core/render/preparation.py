@@ -41,10 +41,10 @@ def prepare_asset(made: Surface, config: TransportConfig = TransportConfig(), th
     """Everything that depends on the asset alone, at the level of its surface. traced: the grid of the level that its
     merged surfels are traced through."""
     fine = None if traced is None else transport.FineGrid(traced, made.heirs, made.owners)
-    discs, known = made.discs, {each.name: getattr(made, each.name) for each in fields(made)}
+    known = {each.name: getattr(made, each.name) for each in fields(made)}
     prepared = PreparedAsset(**known, transport=transport.prepare_transport(
         made.level.surfels, threads, progress, config, made.level.resolution, fine))
-    vars(prepared)["discs"] = discs  # where cached_property keeps it
+    prepared.share_discs(made)
     return prepared
 
 
@@ -56,7 +56,7 @@ class PreparedAssets:
         self._model, self._splatting, self._transport = model, splatting, config
         self._surfaces: RecentResults[Surface] = RecentResults(128 * MEGABYTE, count_bytes)
         self._assets: RecentResults[PreparedAsset] = RecentResults(1024 * MEGABYTE, lambda made: count_bytes(
-            made, made.transport.fine and made.transport.fine.grid), beside=0)
+            made, made.transport.fine and made.transport.fine.grid) + made.count_disc_bytes(), beside=0)
         self._intrinsics: RecentResults[DecodedVoxels | None] = RecentResults(256 * MEGABYTE, count_bytes, beside=0)
         self._dressed: RecentResults[PreparedAsset] = RecentResults(256 * MEGABYTE, lambda made: count_bytes(
             (made.level.surfels, made.shift, made.transport.albedo, made.transport.mirrors)))  # the rest is the asset's

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,11 @@ import numpy as np
 from .._kernels import splat
 from ..asset import CELL
 from ..cache import RecentResults, count_bytes
+from ..directions import unit
 from ..light import points, terms
 from ..light.config import LampConfig, TransportConfig
-from ..light.lamplight import LampLight
 from ..light.points import LitSurface
-from ..light.shadows import Surroundings
-from ..light.transport import Illumination, PreparedLight
+from ..light.transport import PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
@@ -25,9 +24,8 @@ from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, S
 from ..scene.camera import check_size
 from ..scene.environment import uniform
 from ..scene.exposure import Lens, Shutter
-from ..scene.look import AssetLook
 from ..scene.origin import find_origin
-from . import deferred, identity, moments, passes, splatting
+from . import deferred, identity, moments, passes, shading, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
@@ -37,40 +35,11 @@ from .lighting import InstanceLights, Lighting
 from .moments import Blur, Picture
 from .parallel import parallel_map
 from .preparation import OLDER, PreparedAsset, PreparedAssets
+from .shading import LitInstance, Portion
 from .sight import SeenInstance, find_seen, find_standing
-from .skin import PreparedSkin
-from .splatting import PlacedInstance, Selection, VisibleInstance
-from .surface import DecodedVoxels
+from .splatting import PlacedInstance, Selection
 
-AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
 MANY = 8  # instances from which each is lit on a thread of its own
-
-
-@dataclass(frozen=True, eq=False)
-class LitInstance:
-    """An instance, at one level of detail, on its way through a frame. number: its place among all, from 1. light: the
-    World, with what the instance's probe shows before it. illumination: of the asset as it stands under this light;
-    lamps: under the picture's lamps, None where none shine. matrix: (4, 4), rotation: (3, 3), asset frame -> world.
-    visible: its surfels before the camera. pixels: how wide a cell of level 0 is. skin: what it is drawn by instead, or
-    None. look: as the asset wears it already, but for exposure and opacity. surroundings: what casts shadows in the
-    light of lamps. skin_share: 0..1 of what the skin shows; the rest shows the instance's surfels. intrinsics: what the
-    lighting decoder is asked with, None where it is not asked. key: equal where the light on the asset is."""
-
-    number: int
-    asset: PreparedAsset
-    light: PreparedLight
-    illumination: Illumination
-    lamps: LampLight | None
-    matrix: np.ndarray
-    rotation: np.ndarray
-    visible: VisibleInstance
-    pixels: float
-    skin: PreparedSkin | None
-    look: AssetLook
-    surroundings: Surroundings
-    skin_share: float
-    intrinsics: DecodedVoxels | None
-    key: Hashable
 
 
 class Renderer:
@@ -117,10 +86,11 @@ class Renderer:
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         config = self._widen(blur)
         coarseness = settings.coarseness if settings.quality == "draft" else 1.0
-        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness), settings.quality,
-                                  self.splatting)
+        standing = find_standing(instances)
+        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness, standing),
+                                  settings.quality, self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing(instances), occluders)
+        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, standing, occluders)
         self._lights.surround(around, settings.quality)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
@@ -155,20 +125,21 @@ class Renderer:
         around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing([instance]), occluders)
         self._lights.surround(around, settings.quality)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
-        item = self._illuminate(seen, _far_camera(), around, settings, settings.threads, part(progress, 0.0, 0.3))
+        item = self._illuminate(seen, None, around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
         made, gain = np.empty((2, len(directions), count, 3), np.float32)
-        parts = np.array_split(np.arange(count), -(-count // AT_ONCE))
-        normal, none = item.visible.placed.shading_normal, replace(settings, passes=("Combined",))
+        normal = unit(item.asset.level.surfels.shading_normal @ np.linalg.inv(item.matrix[:3, :3]).astype(np.float32))
+        none, rows = replace(settings, passes=("Combined",)), np.arange(count)
 
-        def shade(work: tuple[int, np.ndarray]) -> None:
-            number, rows = work
-            view = np.tile((directions[number] @ item.rotation).astype(np.float32), (len(rows), 1))
-            features, gain[number, rows] = self._shade_part(item, rows, view, normal[rows], np.zeros(len(rows)), none)
-            made[number, rows] = features[:, passes.RADIANCE]
+        def shade(work: tuple[int, Portion]) -> None:
+            number, portion = work
+            features, gain[number, portion.at] = self._shade_portion(portion, none)
+            made[number, portion.at] = features[:, passes.RADIANCE]
 
-        parallel_map(shade, [(number, rows) for number in range(len(directions)) for rows in parts], settings.threads,
-                     "Shading", part(progress, 0.3, 1.0))
+        views = (np.tile((each @ item.rotation).astype(np.float32), (count, 1)) for each in directions)
+        parallel_map(shade, [(number, portion) for number, view in enumerate(views) for portion in Portion(
+            item, None, rows, view, normal, np.zeros(count), rows).split()], settings.threads, "Shading",
+            part(progress, 0.3, 1.0))
         return item.asset, made, gain
 
     def forget(self, asset: str) -> None:
@@ -205,39 +176,48 @@ class Renderer:
 
     def _illuminate_all(self, seen: Sequence[SeenInstance], camera: Camera, around: Lighting, settings: Settings,
                         progress: Progress) -> list[LitInstance]:
+        view = camera if INSTANCES in settings.passes or not all(each.skin for each in seen) else None
         if len(seen) < MANY:
-            return [self._illuminate(each, camera, around, settings, settings.threads,
+            return [self._illuminate(each, view, around, settings, settings.threads,
                                      part(progress, number / len(seen), (number + 1) / len(seen)))
                     for number, each in enumerate(seen)]
-        return parallel_map(lambda each: self._illuminate(each, camera, around, settings, 1, silent), seen,
+        return parallel_map(lambda each: self._illuminate(each, view, around, settings, 1, silent), seen,
                             settings.threads, "Light transport", progress)
 
-    def _illuminate(self, seen: SeenInstance, camera: Camera, around: Lighting, settings: Settings, threads: int,
+    def _illuminate(self, seen: SeenInstance, camera: Camera | None, around: Lighting, settings: Settings, threads: int,
                     progress: Progress) -> LitInstance:
+        """camera: None where nobody asks which of the surfels it sees."""
         lit = self._lights.shine(seen, around, settings.quality == "final", threads, progress)
-        made, matrix, instance = lit.asset, seen.matrix, seen.instance
-        key = instance.asset.hash, seen.level, made.texels is None, matrix.tobytes()
-        placed = self._placed.get_or(key, lambda: splatting.place(
-            made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
-        return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation,
-                           splatting.face(placed, camera, self.splatting, seen.share), seen.pixels,
-                           self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin,
+        made, matrix, instance, visible = lit.asset, seen.matrix, seen.instance, None
+        if camera is not None:
+            key = instance.asset.hash, seen.level, made.texels is None, matrix.tobytes()
+            placed = self._placed.get_or(key, lambda: splatting.place(
+                made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
+            visible = splatting.face(placed, camera, self.splatting, seen.share)
+        return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation, visible,
+                           seen.pixels, self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin,
                            self._assets.find_intrinsics(instance.asset) if self._is_decoded(seen, settings) else None,
                            lit.key)
 
+    def _select(self, lit: Sequence[LitInstance], camera: Camera, settings: Settings, config: SplattingConfig,
+                progress: Progress = silent) -> Selection | None:
+        """What of instances is shaded and drawn; None where skins are all that is drawn."""
+        visible = [item.visible for item in lit if item.visible is not None]
+        if not visible:
+            return None
+        return splatting.select(visible, camera, self.splatting.samples(settings.quality) > 1, settings.threads, config,
+                                progress, any(item.skin is None for item in lit))
+
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
-        samples, threads, wanted = self.splatting.samples(settings.quality), settings.threads, settings.passes
+        threads, wanted = settings.threads, settings.passes
         sky, config = light.look_up if settings.background else None, self._widen(blur)
         if sky is not None and blur is not None:
             sky = blur.look_up(sky, camera)
         if not lit:
             empty = np.broadcast_to(np.float32(0), (camera.height, camera.width, passes.count_features(wanted)))
             return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
-        visible = [item.visible for item in lit]
-        selection = splatting.select(visible, camera, samples > 1, threads, config, part(progress, 0.0, 0.1),
-                                     any(item.skin is None for item in lit))
-        who = None
+        selection, who = self._select(lit, camera, settings, config, part(progress, 0.0, 0.1)), None
         if INSTANCES in wanted:
             reached = selection.projection if blur is None else blur.widen(selection.projection)
             who = identity.share_channels(reached, selection.rows, [item.number for item in lit],
@@ -246,10 +226,8 @@ class Renderer:
         layers = list_layers([item.number for item in lit], [item.look for item in lit])
         for place, layer in enumerate(layers):
             items = [lit[number] for number in layer]
-            chosen = selection if len(layers) == 1 else splatting.select(
-                [item.visible for item in items], camera, samples > 1, threads, config,
-                splats=any(item.skin is None for item in items))
-            if blur is not None:
+            chosen = selection if len(layers) == 1 else self._select(items, camera, settings, config)
+            if blur is not None and chosen is not None:
                 chosen = blur.reveal(chosen, [item.visible for item in items], [item.number for item in items], threads,
                                      config)
             report = part(progress, 0.1 + 0.7 * place / len(layers), 0.1 + 0.7 * (place + 1) / len(layers))
@@ -257,19 +235,19 @@ class Renderer:
             image, alpha = drawn if image is None else deferred.merge(image, alpha, *drawn)
         return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
 
-    def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection, camera: Camera, settings: Settings,
+    def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection | None, camera: Camera, settings: Settings,
                     who: Identity | None, progress: Progress, blur: Blur | None = None) -> Picture:
         """Instances that are equally faded."""
         skinned = [item.skin is not None for item in lit]
         drawn, fade = [], np.float32(min(lit[0].look.opacity, 1))
         if any(skinned):
             drawn.append(self._draw_skins(lit, camera, settings, who, progress, blur))
-            selection = selection.drop(skinned)
-        if not all(skinned):
-            drawn.append(self._draw_splats(lit, selection, camera, settings, who, progress, blur))
+        if selection is not None and not all(skinned):
+            chosen = selection.drop(skinned) if any(skinned) else selection
+            drawn.append(self._draw_splats(lit, chosen, camera, settings, who, progress, blur))
         # a skin that fades lies over its surfels
-        reach = max(np.linalg.norm(item.matrix[:3, :3], 2) * (0 < item.skin_share < 1) for item in lit)
-        before = self.splatting.skin_before * CELL * float(reach)
+        fading = [item.matrix[:3, :3] for item in lit if 0 < item.skin_share < 1]
+        before = self.splatting.skin_before * CELL * max((float(np.linalg.norm(each, 2)) for each in fading), default=0)
         image, alpha = moments.average(each[0] if len(each) == 1 else deferred.merge(
             each[0][0], each[0][1], each[1][0], each[1][1], before)
             for each in zip(*drawn))
@@ -328,38 +306,15 @@ class Renderer:
         features = np.zeros((count, passes.count_features(settings.passes)), np.float32)
         gain = np.zeros((count, 3), np.float32)
 
-        def shade_part(work: tuple[LitInstance, np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
-            item, at, index, view, normal = work
-            features[at], gain[at] = self._shade_part(
-                item, index, view, normal, selection.projection.depth[at], settings)
+        def shade(portion: Portion) -> None:
+            features[portion.at], gain[portion.at] = self._shade_portion(portion, settings)
 
-        parallel_map(shade_part, list(_divide(lit, selection)), settings.threads, "Shading", progress)
+        parallel_map(shade, list(shading.divide(lit, selection)), settings.threads, "Shading", progress)
         return features, gain
 
-    def _shade_part(self, item: LitInstance, index: np.ndarray, view: np.ndarray, normal: np.ndarray,
-                    depth: np.ndarray, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-        """The same of an asset's surfels at index (K,), seen along view (K, 3), asset frame, with shading normals
-        (K, 3), world, in depth (K,) metres before the camera."""
-        light, strength = item.light, item.light.environment.strength
-        rays = max(self.transport.rays(settings.quality) >> item.asset.level.number, self.transport.least_rays)
-        shaded = terms.shade(item.asset.transport, item.illumination, light, item.rotation, index, view, rays,
-                             item.matrix, threads=1, shining=item.lamps)
-        shaded = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading))
-        radiance, sent = self.radiance(item, shaded, light, settings) * strength, shaded.terms * strength
-        if item.lamps is not None:
-            by_lamps = terms.shade_lamps(item.asset.transport, item.lamps, item.matrix, item.rotation, shaded)
-            by_lamps = terms.take_part(by_lamps, settings.shading)
-            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-            sent += by_lamps
-        radiance, sent = radiance * np.float32(item.look.gain), sent * np.float32(item.look.gain)
-        surfels, open_sky = shaded.surfels, light.find_openness(normal) if "Shadow" in settings.passes else 1
-        features = passes.pack(depth, radiance, {
-            "Base Color": surfels.base_color, "Normal": normal, "Roughness": surfels.roughness,
-            "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence},
-            settings.passes)
-        # what is diffuse is in proportion to it; so are a metal's reflections, nearly
-        colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
-        return features, colored / np.maximum(surfels.base_color, 1e-3)
+    def _shade_portion(self, portion: Portion, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+        rays = max(self.transport.rays(settings.quality) >> portion.lit.asset.level.number, self.transport.least_rays)
+        return shading.shade(portion, settings, rays, self.radiance)
 
 
 def _leave_lit(environment: Environment) -> Environment:
@@ -372,27 +327,3 @@ def _divide_light(environment: Environment, settings: Settings) -> list[tuple[En
     seen, kinds = environment.turn(environment.world_to_map, environment.strength), ["diffuse", "glossy"]
     return [(world, replace(settings, shading=kind)) for world, kind in zip(
         (seen, uniform((0, 0, 0))), kinds if environment.diffuse else kinds[::-1])]
-
-
-def _far_camera() -> Camera:
-    """One that nothing is drawn by."""
-    return Camera(np.eye(4), np.diag([1.0, 1, 1]), 1, 1)
-
-
-def _divide(lit: Sequence[LitInstance], selection: Selection
-            ) -> Iterator[tuple[LitInstance, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """What is shaded, in parts: an instance, rows of the selection, rows of the asset, views and normals. Instances
-    under the same illumination are shaded together: they differ in the view alone."""
-    shaded = np.flatnonzero(selection.shaded)
-    ends = np.searchsorted(shaded, [rows.stop for rows in selection.rows])
-    alike: dict[tuple[int, ...], list] = {}
-    for item, rows, at in zip(lit, selection.rows, np.split(shaded, ends[:-1])):
-        index = at - rows.start
-        # rows times O are O^T d
-        alike.setdefault((id(item.asset), id(item.illumination), id(item.lamps), item.look.exposure), []).append((
-            item, at, index, item.visible.to_camera[index] @ item.rotation.astype(np.float32),
-            item.visible.placed.shading_normal[index]))
-    for group in alike.values():
-        item, columns = group[0][0], [np.concatenate(each) for each in list(zip(*group))[1:]]
-        parts = -(-len(columns[0]) // AT_ONCE)
-        yield from ((item, *each) for each in zip(*(np.array_split(column, parts) for column in columns if parts)))

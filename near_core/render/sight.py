@@ -38,7 +38,8 @@ class StandingInstances:
     """Those of some instances that a finite, invertible matrix places, I of them.
 
     instances: all. rows: (I,) int, which of them these are. matrices: (I, 4, 4) float64. center (I, 3), radius (I,):
-    spheres around them, metres, world. casts: (I,) bool, which cast shadows.
+    spheres around them, metres, world. scale: (I,), the most that an asset unit becomes, metres. casts: (I,) bool,
+    which cast shadows.
     """
 
     instances: Sequence[Instance]
@@ -46,6 +47,7 @@ class StandingInstances:
     matrices: np.ndarray
     center: np.ndarray
     radius: np.ndarray
+    scale: np.ndarray
     casts: np.ndarray
 
     def find_casters(self, number: int, lamp: Lamp) -> list[int]:
@@ -75,26 +77,26 @@ def find_standing(instances: Sequence[Instance]) -> StandingInstances:
     usable &= np.array([each.look.opacity > 0 for each in instances], bool)
     rows, matrices = np.flatnonzero(usable), matrices[usable]
     assets = {id(each.asset): each.asset for each in instances}
-    spheres = {key: _bound(asset.coords) for key, asset in assets.items()}
+    spheres = {key: _bound(asset) for key, asset in assets.items()}
     sphere = np.array([spheres[id(instances[row].asset)] for row in rows]).reshape(-1, 4)
     center = np.einsum("nij,nj->ni", matrices[:, :3, :3], sphere[:, :3]) + matrices[:, :3, 3]
     scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))  # the most that any direction grows
     casts = np.array([instances[row].shadow for row in rows], bool)
-    return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale, casts)
+    return StandingInstances(instances, rows, matrices, center, sphere[:, 3] * scale, scale, casts)
 
 
 def find_seen(instances: Sequence[Instance], camera: Camera, quality: str, config: SplattingConfig = SplattingConfig(),
-              coarseness: float = 1.0) -> list[SeenInstance]:
+              coarseness: float = 1.0, standing: StandingInstances | None = None) -> list[SeenInstance]:
     """The instances that may be in a picture, once for every level that they are drawn at.
 
     Left out is what lies outside the picture, and what no finite, invertible matrix places. quality: as
-    scene.Settings.quality. coarseness: as scene.Settings.coarseness, as far as it leaves assets their shape.
+    scene.Settings.quality. coarseness: as scene.Settings.coarseness, as far as it leaves assets their shape. standing:
+    of the instances, where that is known.
     """
-    standing = find_standing(instances)
+    standing = standing or find_standing(instances)
     rows, matrices, center, radius = standing.rows, standing.matrices, standing.center, standing.radius
-    scale = np.linalg.norm(matrices[:, :3, :3], ord=2, axis=(1, 2))
     inside = np.flatnonzero(may_see(camera, center, radius, config.margin))
-    pixels = measure_cells(camera, center, radius, scale)[inside]
+    pixels = measure_cells(camera, center, radius, standing.scale)[inside]
     widest = config.final_cell if quality == "final" else config.draft_cell
     seen = []
     for place, size, wide in zip(inside, pixels, _choose_widths(
@@ -113,16 +115,16 @@ def _choose_widths(pixels: np.ndarray, assets: Sequence[NeuralAsset], widest: fl
     plain = limit_surfels(pixels, voxels, widest, config.many_surfels)
     if coarseness <= 1 or not len(pixels):
         return np.full(len(pixels), plain)
-    across = {id(asset): SURFEL_RESOLUTION / RESOLUTION * (np.ptp(asset.coords, 0).max() + 1) for asset in assets}
+    across = {id(asset): SURFEL_RESOLUTION / RESOLUTION * np.ptp(asset.box, 0).max() for asset in assets}
     share = config.least_cells / np.array([across[id(asset)] for asset in assets])
     shaped = pixels / share * limit_surfels(share, voxels, 1.0, config.few_surfels)
     return np.minimum(limit_surfels(pixels, voxels, widest * coarseness, config.many_surfels),
                       np.maximum(plain, shaped))
 
 
-def _bound(coords: np.ndarray) -> tuple[float, float, float, float]:
-    """A sphere around voxels (N, 3), with room for the discs at their edge: centre and radius, asset units."""
-    low, high = coords.min(0) / RESOLUTION - 0.5, (coords.max(0) + 1.0) / RESOLUTION - 0.5
+def _bound(asset: NeuralAsset) -> tuple[float, float, float, float]:
+    """A sphere around voxels, with room for the discs at their edge: centre and radius, asset units."""
+    low, high = asset.box / RESOLUTION - 0.5
     return (*((low + high) / 2), float(np.linalg.norm(high - low) / 2 + 4 * CELL))
 
 

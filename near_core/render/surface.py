@@ -35,8 +35,17 @@ class Surface:
 
     @cached_property
     def discs(self) -> gaussians.SurfelGaussians:
-        """The surfels' Gaussians, asset frame: levels that only others are made of need none."""
+        """The surfels' Gaussians, asset frame: levels that only others are made of, or that skins show, need none."""
         return gaussians.from_level(self.level, self.config)
+
+    def share_discs(self, other: Surface) -> None:
+        """Takes those of a surface of the same shape, where these are known."""
+        if "discs" in vars(other):
+            vars(self)["discs"] = other.discs  # where cached_property keeps it
+
+    def count_disc_bytes(self) -> int:
+        """Bytes that the discs and what they are made of will take, once somebody asks."""
+        return 0 if "discs" in vars(self) else 44 * len(self.level.surfels)
 
 
 @dataclass(frozen=True, eq=False)

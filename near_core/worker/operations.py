@@ -218,9 +218,11 @@ class Operations:
 
     def _place(self, request: Request) -> list[Instance]:
         """The instances of a request."""
+        from ..render.parallel import parallel_map
         engine = self._open_engine()
         # a shutter's matrices are those of the finer asset
-        settings = request.fields.get("settings", Settings())
+        settings = require_sound(request.fields.get("settings", Settings()))
+        parallel_map(self.store.asset, list(dict.fromkeys(i["asset"] for i in request["instances"])), settings.threads)
         coarse = settings.quality == "draft" and request.fields.get("shutter") is None
         posed = [engine.pose(self.store.asset(i["asset"]), self.store.around(i.get("deformation")), coarse)
                  for i in request["instances"]]

@@ -181,6 +181,21 @@ def test_diffuse_light_follows_its_twin(still_life, monkeypatch, variant):
         assert all(same(*pair) for pair in zip(got, twin.gather_direct(seen, both, sky, normal, map, turn, apart)))
 
 
+@pytest.mark.parametrize("variant", ISAS)
+def test_tables_settle_as_their_twin_says(still_life, monkeypatch, variant):
+    use(variant, monkeypatch)
+    d, rng = fibonacci(50), np.random.default_rng(1)
+    for owners in (None, rng.integers(0, len(still_life), len(still_life)).astype(np.int32)):
+        table = still_life.trace_table(d)
+        expected, backs = twin.settle(table, still_life.position, still_life.normal, d, 0.1, owners)
+        enclosed = grid.settle(table, still_life.position, still_life.normal, d, 0.1, owners=owners)
+        assert (table == expected).mean() > 0.999 and np.allclose(enclosed, backs, atol=1e-3)
+    assert enclosed.max() > 0.1
+    with pytest.raises(ValueError):
+        grid.settle(np.full((len(still_life), 50), len(still_life), np.int32), still_life.position, still_life.normal,
+                    d, 0.1)
+
+
 def test_radiosity_in_a_closed_room_is_the_geometric_series():
     scene = grid.Grid(*surfels(*inside_out(box((0.3, 0.25, 0.2)))[:2]), RESOLUTION)
     d, albedo, glow = fibonacci(256), 0.5, 0.2

@@ -58,6 +58,7 @@ def test_nothing_of_a_picture_is_thrown_away_while_it_is_drawn(keg, monkeypatch)
 def test_what_levels_share_is_counted_once(keg):
     kept = PreparedAssets(NearMini(), SplattingConfig(), TransportConfig())
     made = [kept.prepare(see(keg, level)) for level in (2, 1, 0)]
+    assert all(len(each.discs.xyz) for each in made)  # those that came later were counted before
     assert kept._assets.size + kept._grids.size == count_bytes(made) and not kept._surfaces.size
 
 

@@ -1,10 +1,9 @@
 """What is off screen is left out and nothing else; levels follow the size on screen without a jump."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from near_core.asset import NeuralAsset
 from near_core.render import sight
 from near_core.render.config import SplattingConfig
 from near_core.scene import Instance, Lamp
@@ -25,6 +24,12 @@ def test_only_spheres_that_touch_the_picture_are_seen(orthographic):
     seen = sight.may_see(camera, center, radius)
     assert not (touches & ~seen).any()
     assert (seen & ~touches).mean() < 0.05 and 20 < touches.sum() < 380  # at corners some are kept
+
+
+def fill(low: int, high: int) -> NeuralAsset:
+    """An asset whose voxels fill a cube."""
+    coords = np.stack(np.meshgrid(*[np.arange(low, high, dtype=np.uint8)] * 3), -1).reshape(-1, 3)
+    return NeuralAsset(coords, *np.zeros((2, len(coords), 8), np.float16))
 
 
 def cameras_matrix() -> np.ndarray:
@@ -61,8 +66,7 @@ def test_of_many_instances_all_get_coarser_together():
 
 def test_coarse_drafts_leave_assets_their_shape():
     """Of a wide one and of one that fills half its cube, as when it is bent; what is small anyway has no more cells."""
-    whole, half = (SimpleNamespace(coords=np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3))
-                   for side in (64, 32))
+    whole, half = fill(0, 64), fill(0, 32)
     near, far = cameras.orbit(0, 0, 3, 40, 256, 256), cameras.orbit(0, 0, 300, 40, 256, 256)
 
     def list_levels(asset, camera, coarseness, count=1) -> set[int]:
@@ -77,8 +81,7 @@ def test_coarse_drafts_leave_assets_their_shape():
 
 
 def test_what_cannot_be_placed_is_left_out():
-    coords = np.stack(np.meshgrid(*[np.arange(20, 44)] * 3), -1).reshape(-1, 3)
-    asset = SimpleNamespace(coords=coords)
+    asset = fill(20, 44)
     flat, lost, behind = np.diag([1.0, 1, 0, 1]), np.full((4, 4), np.nan), np.eye(4)
     behind[:3, 3] = 0, -40, 0
     placed = [Instance(asset, each) for each in (flat, np.eye(4), lost, behind)]
@@ -89,7 +92,7 @@ def test_what_cannot_be_placed_is_left_out():
 
 def test_only_what_may_stand_between_casts_shadows():
     rng = np.random.default_rng(2)
-    asset = SimpleNamespace(coords=np.stack(np.meshgrid(*[np.arange(30, 34)] * 3), -1).reshape(-1, 3))
+    asset = fill(30, 34)
     matrices = np.tile(np.eye(4), (200, 1, 1))
     matrices[:, :3, 3] = rng.uniform(-1, 1, (200, 3))
     standing = sight.find_standing([Instance(asset, each, shadow=number != 3) for number, each in enumerate(matrices)])
