@@ -49,35 +49,54 @@ struct alignas(64) Hits {
 
 // The picture's gradients in a tile, and what a loss has from behind the splats walked so far.
 struct alignas(64) TileLosses {
-    Floats planes[UNITS * (MAX_CHANNELS + 1)];  // of unit u: channel c at u * (channels + 1) + c, then the summed depth's
-    Floats rows[UNITS * GROUPS * LANES];        // the channels of each pixel side by side: group by group of a unit
-    Floats behind[UNITS];                       // dL/d(light arriving from behind) per light that arrives
+    Floats planes[UNITS * (MAX_CHANNELS + 1) + 3];  // of unit u: channel c at u * (channels + 1) + c, then the summed depth's
+    Floats rows[UNITS * GROUPS * LANES];            // the channels of each pixel side by side: group by group of a unit
+    Floats behind[UNITS];                           // dL/d(light arriving from behind) per light that arrives
 
-    // Prepares a unit of the tile at (left, top), composited to its end.
-    void prepare(const Losses& g, const Tile& tile, int unit, int left, int top) {
-        const int64_t stride = g.channels + 1, groups = (g.channels + LANES - 1) / LANES;
-        Floats* const plane = planes + unit * stride;
+    // Takes the losses of a unit of the tile at (left, top).
+    void take(const Losses& g, int unit, int left, int top) {
+        const int64_t groups = (g.channels + LANES - 1) / LANES;
+        Floats* const plane = planes + unit * (g.channels + 1);
         Floats* const own = rows + unit * groups * LANES;
         std::memset(static_cast<void*>(own), 0, sizeof(Floats) * size_t(groups * LANES));
-        for (int lane = 0; lane < LANES; ++lane) {
+        Floats d_alpha = all(0.f), d_depth = all(0.f);
+        for (int lane = 0; lane < LANES; lane += 4) {  // four pixels of a row
             const int sample = unit * LANES + lane;
             const int64_t x = left + int64_t(SAMPLES<1>.x[sample]), y = top + int64_t(SAMPLES<1>.y[sample]);
-            const bool inside = x < g.width && y < g.height;
-            const int64_t pixel = y * g.width + x;
-            const float through = tile.transmittance_at(sample), cover = 1.f - through;
-            float d_cover = inside ? g.alpha[pixel] : 0.f, d_depth = 0.f;
-            for (int64_t c = 0; c < g.channels; ++c) {
-                const float loss = inside ? g.image[pixel * g.channels + c] : 0.f;
-                plane[c][lane] = loss;
-                own[c / LANES * LANES + lane][c % LANES] = loss;
-                if (g.background) d_cover -= loss * g.background[c];
+            const int64_t count = y >= g.height || x >= g.width ? 0 : g.width - x < 4 ? g.width - x : 4;
+            const int64_t pixel = count ? y * g.width + x : 0;
+            turn_losses(g.image + pixel * g.channels, g.channels, count, lane, plane, own);
+            for (int i = 0; i < count; ++i) d_alpha[lane + i] = g.alpha[pixel + i], d_depth[lane + i] = g.depth[pixel + i];
+        }
+        for (int64_t c = 0; g.background && c < g.channels; ++c) d_alpha -= plane[c] * g.background[c];
+        behind[unit] = -d_alpha;
+        plane[g.channels] = d_depth;
+    }
+    // Then, when the unit is composited to its end: depth = sum / cover.
+    void settle(const Losses& g, const Tile& tile, int unit) {
+        Floats& d_depth = planes[unit * (g.channels + 1) + g.channels];
+        const Floats cover = 1.f - tile.transmittance[unit];
+        const Ints covered = cover > 1e-10f;
+        d_depth = covered ? d_depth / cover : all(0.f);
+        behind[unit] += covered ? d_depth * tile.depth[unit] / cover : all(0.f);
+    }
+
+private:
+    // Puts the losses of `count` pixels into a unit's planes and rows, where the first is `lane`; of others up to four, 0.
+    static void turn_losses(const float* losses, int64_t channels, int64_t count, int lane, Floats* plane, Floats* own) {
+        for (int64_t c = 0; c < channels; c += 4) {
+            Quad four[4] = {};
+            for (int64_t i = 0; i < count; ++i) {
+                const float* const from = losses + i * channels + c;
+                if (channels - c >= 4)
+                    std::memcpy(&four[i], from, sizeof(Quad));
+                else
+                    for (int64_t k = 0; k < channels - c; ++k) four[i][k] = from[k];
+                std::memcpy(reinterpret_cast<float*>(own + c / LANES * LANES + lane + i) + c % LANES, &four[i], sizeof(Quad));
             }
-            if (inside && cover > 1e-10f) {  // depth = sum / cover
-                d_depth = g.depth[pixel] / cover;
-                d_cover -= d_depth * tile.depth[unit][lane] / cover;
-            }
-            plane[g.channels][lane] = d_depth;
-            behind[unit][lane] = -d_cover;
+            turn(four);
+            for (int k = 0; k < 4; ++k)
+                std::memcpy(reinterpret_cast<float*>(plane + c + k) + lane, &four[k], sizeof(Quad));
         }
     }
 };
@@ -115,6 +134,31 @@ constexpr int AT_ONCE = 16;  // channels whose losses have registers
 #else
 constexpr int AT_ONCE = 12;
 #endif
+
+// Composites a batch into a unit: its hits, and what the loss gains by the first N channels.
+template <bool CLOSING, int N>
+void collect(Tile& tile, const Batch& batch, int unit, const Floats* losses, Hits& hits) {
+    Floats loss[N];
+    for (int c = 0; c < N; ++c) loss[c] = losses[c];
+    int hit = 0;
+    composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
+        const float* const color = batch.color[k];
+        Floats gain[2] = {};  // two sums, so that neither waits for the other
+        for (int c = 0; c < N; ++c) gain[c % 2] += loss[c] * color[c];
+        hits.alpha[hit] = takes ? alpha : all(0.f);
+        hits.taken[hit] = taken;
+        if (CLOSING) hits.weight[hit] = weight;
+        hits.gain[hit] = gain[0] + gain[1];
+        hits.splat[hit] = uint8_t(k);
+        hit += any(takes);
+    });
+    hits.count = hit;
+}
+
+template <bool CLOSING, int... N>
+constexpr auto list_collectors(std::integer_sequence<int, N...>) {
+    return std::array<decltype(&collect<CLOSING, 1>), sizeof...(N)>{collect<CLOSING, N + 1>...};
+}
 
 // Adds what the loss gains by N channels from `first` on of the splats that are hit.
 template <int N>
@@ -157,7 +201,7 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
     const Floats* const plane = losses.planes + unit * (channels + 1);
     const Floats d_depth = plane[channels];
     const int64_t groups = (channels + LANES - 1) / LANES;
-    for (int64_t c = 0; c < channels; c += AT_ONCE)
+    for (int64_t c = FUSED; c < channels; c += AT_ONCE)
         GAINS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](plane + c, hits, batch, c);
     Floats behind = losses.behind[unit];
     for (int i = hits.count; i-- > 0;) {
@@ -172,7 +216,8 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
     }
     losses.behind[unit] = behind;
     for (int64_t g = 0; g < groups; ++g)
-        contract(hits, hits.weight, losses.rows + (unit * groups + g) * LANES, parts.features + g, groups);
+        contract(hits, CLOSING ? hits.weight : hits.taken, losses.rows + (unit * groups + g) * LANES, parts.features + g,
+                 groups);
     Moments basis[LANES];
     std::memcpy(basis, BASIS.of[unit * LANES], sizeof basis);
     contract(hits, hits.gain, basis, parts.moments, 1);
@@ -184,6 +229,8 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
     const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
     const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1], width = g.channels + EXTRA;
     const int64_t batches = (end - begin + BATCH - 1) / BATCH, groups = (g.channels + LANES - 1) / LANES;
+    constexpr auto COLLECTORS = list_collectors<CLOSING>(std::make_integer_sequence<int, FUSED>());
+    const auto gather = COLLECTORS[(g.channels < FUSED ? g.channels : FUSED) - 1];
     Buffer<Tile> before(batches);  // each batch
     Batch batch;
     Hits hits;
@@ -194,25 +241,21 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
     for (; last + 1 < batches && before[last].live; ++last) {
         batch.stage(bins, begin + last * BATCH, end, left, top, features, g.channels, before[last].live);
         before[last + 1] = before[last];
-        for (int unit = 0; unit < UNITS; ++unit)
+        for (int unit = 0; unit < UNITS; ++unit) {
+            batch.foresee(bins, begin + last * BATCH, unit, features, g.channels);
             composite<CLOSING, 1>(before[last + 1], batch, unit, [](int, Ints, Floats, Floats, Floats) {});
+        }
     }
     for (int64_t n = last; n >= 0; --n) {
         Tile& tile = before[n];
         batch.stage(bins, begin + n * BATCH, end, left, top, features, g.channels, tile.live);
         parts.clear(batch.count, groups);
         for (int unit = 0; unit < UNITS; ++unit) {
-            int hit = 0;
-            composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
-                hits.alpha[hit] = takes ? alpha : all(0.f);
-                hits.taken[hit] = taken;
-                hits.weight[hit] = weight;
-                hits.gain[hit] = all(0.f);
-                hits.splat[hit] = uint8_t(k);
-                hit += any(takes);
-            });
-            hits.count = hit;
-            if (n == last) losses.prepare(g, tile, unit, left, top);
+            if (n == last) batch.foresee(bins, begin + n * BATCH, unit, features, g.channels);
+            if (n == last) losses.take(g, unit, left, top);
+            hits.count = 0;
+            if (batch.listed[unit]) gather(tile, batch, unit, losses.planes + unit * (g.channels + 1), hits);
+            if (n == last) losses.settle(g, tile, unit);
             if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
         }
         for (int k = 0; k < batch.count; ++k)
@@ -231,7 +274,6 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     Buffer<bool> taken(bins.entry_count);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
-        Batch::foresee(bins, t, features, channels);
         if (begin == end) return;
         const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
         for (int64_t e = begin; e < end; ++e) taken[e] = e < reached;
@@ -239,6 +281,9 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             float total[MAX_CHANNELS + EXTRA] = {};
+            constexpr int64_t AHEAD = 12;
+            for (int64_t j = i + AHEAD, s = j < end ? bins.slot_begin[j] : 0; j < end && s < bins.slot_end[j]; ++s)
+                for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(&rows[bins.slots[s] * width + c]);
             for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) {
                 const int64_t e = bins.slots[s];
                 for (int64_t c = 0; taken[e] && c < width; ++c) total[c] += rows[e * width + c];

@@ -7,7 +7,7 @@
 
 #include "lane_sum.h"
 
-#if defined(__AVX512DQ__)
+#if defined(__x86_64__)
 #include <immintrin.h>  // where the compiler misses a single instruction
 #endif
 
@@ -22,6 +22,16 @@ constexpr int LANES = 8;
 typedef float Floats __attribute__((vector_size(LANES * 4)));
 typedef int32_t Ints __attribute__((vector_size(LANES * 4)));  // also masks: -1 true, 0 false
 typedef uint32_t Bits __attribute__((vector_size(LANES * 4)));  // what may overflow
+
+typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
+
+// Four pixels' quads of channels to four channels' quads of pixels, or back.
+inline void turn(Quad* q) {
+    const Quad ab0 = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), ab1 = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
+    const Quad cd0 = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), cd1 = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
+    q[0] = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), q[1] = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+    q[2] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), q[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+}
 
 constexpr int TILE = 16;
 constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
@@ -63,15 +73,24 @@ inline Floats load(const float* from) {
     return v;
 }
 
-inline bool any(Ints mask) {
-#if defined(__clang__)
-    return __builtin_reduce_or(mask) != 0;
+inline uint32_t pack(Ints mask) {  // bit k: lane k
+#if defined(__AVX512DQ__)
+    return _mm512_movepi32_mask((__m512i)mask);
+#elif defined(__AVX2__)
+    return uint32_t(_mm256_movemask_ps((__m256)mask));
+#elif defined(__SSE2__)
+    __m128 half[2];
+    std::memcpy(half, &mask, sizeof half);
+    return uint32_t(_mm_movemask_ps(half[0]) | _mm_movemask_ps(half[1]) << 4);
 #else
-    int32_t seen = 0;
-    for (int i = 0; i < LANES; ++i) seen |= mask[i];
-    return seen != 0;
+    const Ints bits = mask & Ints{1, 2, 4, 8, 16, 32, 64, 128};
+    int32_t sum = 0;
+    for (int i = 0; i < LANES; ++i) sum |= bits[i];
+    return uint32_t(sum);
 #endif
 }
+
+inline bool any(Ints mask) { return pack(mask) != 0; }
 
 inline float root(float v) { return std::sqrt(v); }
 inline Floats root(Floats v) {

@@ -9,7 +9,6 @@
 namespace near_kernels {
 namespace {
 
-typedef float Quad __attribute__((vector_size(16)));  // four pixels of a row, or four channels of a pixel
 typedef float Line __attribute__((vector_size(64)));  // of a cache
 
 constexpr float NOTHING[4 * MAX_CHANNELS] = {};
@@ -84,14 +83,8 @@ struct Canvas {
                 for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
                     Quad plane[4];
                     for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], planes + (c + i) * LANES, sizeof(Quad));
-                    const Quad ab0 = __builtin_shufflevector(plane[0], plane[1], 0, 4, 1, 5);
-                    const Quad ab1 = __builtin_shufflevector(plane[0], plane[1], 2, 6, 3, 7);
-                    const Quad cd0 = __builtin_shufflevector(plane[2], plane[3], 0, 4, 1, 5);
-                    const Quad cd1 = __builtin_shufflevector(plane[2], plane[3], 2, 6, 3, 7);
-                    const Quad out[4] = {
-                        __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7),
-                        __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7)};
-                    for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &out[i], sizeof(Quad));
+                    turn(plane);
+                    for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &plane[i], sizeof(Quad));
                 }
                 Quad through, behind;
                 std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
@@ -181,16 +174,33 @@ constexpr auto list_adders(std::integer_sequence<int, N...>) {
 }
 constexpr auto ADDERS = list_adders(std::make_integer_sequence<int, AT_ONCE>());  // of 1, 2, 3, ... channels
 
+// Composites a batch into a unit and its sums of N channels, all of them, which stay in registers.
+template <bool CLOSING, int SIDE, int N>
+void composite_all(Tile& tile, const Batch& batch, int unit, Floats* sums) {
+    Floats total[N];
+    for (int c = 0; c < N; ++c) total[c] = sums[c];
+    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats, Floats weight) {
+        const float* const color = batch.color[k];
+        for (int c = 0; c < N; ++c) total[c] += weight * color[c];
+    });
+    for (int c = 0; c < N; ++c) sums[c] = total[c];
+}
+
+template <bool CLOSING, int SIDE, int... N>
+constexpr auto list_compositors(std::integer_sequence<int, N...>) {
+    return std::array<decltype(&composite_all<CLOSING, SIDE, 1>), sizeof...(N)>{composite_all<CLOSING, SIDE, N + 1>...};
+}
+
 template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
+    constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
     const Bins<SIDE> bins(p, width, height, threads);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         const int columns = int(width) - left < TILE ? int(width) - left : TILE;
         const int rows = int(height) - top < TILE ? int(height) - top : TILE;
         const int64_t end = bins.tile_begin[t + 1];
-        Batch::foresee(bins, t, features, channels);
         if (bins.tile_begin[t] == end) {
             canvas.fill_empty<SIDE>(left, top, columns, rows);
             return canvas.settle();
@@ -204,7 +214,12 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         for (int64_t e = bins.tile_begin[t]; e < end && tile.live; e += BATCH) {
             batch.stage(bins, e, end, left, top, features, channels, tile.live);
             for (int unit = 0; unit < UNITS; ++unit) {
+                batch.foresee(bins, e, unit, features, channels);
                 if (!batch.listed[unit]) continue;
+                if (channels <= FUSED) {
+                    COMPOSITORS[channels - 1](tile, batch, unit, sums.of + unit * channels);
+                    continue;
+                }
                 int n = 0;
                 composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
                     shares.weight[n] = weight;
@@ -231,16 +246,17 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
         Tile tile;
         Batch batch;
         Floats totals[BATCH];
-        Batch::foresee(bins, t, nullptr, 0);
         tile.reset<1>(int(width) - left, int(height) - top);
         int64_t e = bins.tile_begin[t];
         for (const int64_t end = bins.tile_begin[t + 1]; e < end && tile.live; e += batch.count) {
             batch.stage(bins, e, end, left, top, nullptr, 0, tile.live);
             for (int k = 0; k < batch.count; ++k) totals[k] = all(0.f);
-            for (int unit = 0; unit < UNITS; ++unit)
+            for (int unit = 0; unit < UNITS; ++unit) {
+                batch.foresee(bins, e, unit, nullptr, 0);
                 composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints, Floats, Floats, Floats weight) {
                     totals[k] += weight;
                 });
+            }
             for (int k = 0; k < batch.count; ++k) parts[e + k] = sum(totals[k]);
         }
         for (; e < bins.tile_begin[t + 1]; ++e) parts[e] = 0.f;

@@ -8,6 +8,13 @@ namespace {
 
 constexpr int MAX_CHANNELS = 64;
 constexpr int BATCH = 64;
+#if defined(__AVX512F__)
+constexpr int FUSED = 16;  // channels that have registers beside all that compositing needs
+#elif defined(__AVX2__) || defined(__aarch64__)
+constexpr int FUSED = 4;
+#else
+constexpr int FUSED = 1;
+#endif
 constexpr float FAR = 1e18f;  // pixels away: no splat reaches it
 
 // One tile of one thread; its pixels may be samples of the picture's.
@@ -42,9 +49,9 @@ struct alignas(64) Batch {
     float x[BATCH], y[BATCH], a[BATCH], b[BATCH], c[BATCH], level[BATCH], depth[BATCH], hidden[BATCH];
     const float* color[BATCH];
     int count;
-    int32_t reached[BATCH];       // units as bits
-    int listed[UNITS];            // how many splats reach each unit,
-    uint8_t list[UNITS][BATCH];  // and which
+    uint32_t finite[BATCH / LANES];      // splats as bits
+    int listed[UNITS];                   // how many splats reach each unit,
+    uint8_t list[UNITS][BATCH + LANES];  // and which
 
     // Takes the splats of entries `begin` to `end` of the tile whose first sample is (left, top); a splat with a feature
     // that is not finite reaches no unit. features: a row of `channels` for each splat, or null.
@@ -53,62 +60,81 @@ struct alignas(64) Batch {
                int64_t channels, uint32_t live) {
         const float corner_x = float(left / SIDE) + 0.5f, corner_y = float(top / SIDE) + 0.5f;
         count = int(end - begin < BATCH ? end - begin : BATCH);
-        for (int k = 0; k < count; ++k) {
-            fetch(bins, begin + k + BATCH, end, features, channels);
-            const Splat& s = bins.splats[bins.entries[begin + k]];
-            x[k] = s.x - corner_x;
-            y[k] = s.y - corner_y;
-            a[k] = s.a, b[k] = s.b, c[k] = s.c;
-            level[k] = s.level, depth[k] = s.depth, hidden[k] = s.hidden;
-            color[k] = features + bins.entries[begin + k] * channels;
-        }
-        for (int k = 0; k < count; k += LANES) reach<SIDE>(k);
-        std::memset(listed, 0, sizeof listed);
-        for (int k = 0; k < count; ++k) {
-            uint32_t units = uint32_t(reached[k]) & live;
-            if (units && features && !all_finite(color[k], channels)) units = 0;
-            for (; units; units &= units - 1) {
-                const int unit = __builtin_ctz(units);
-                list[unit][listed[unit]++] = uint8_t(k);
+        std::memset(finite, 0, sizeof finite);
+        for (int k = 0; k < count; k += 4) {
+            Quad low[4], high[4];
+            for (int i = 0; i < 4; ++i) {
+                const int at = k + i < count ? k + i : count - 1;
+                const int64_t row = bins.entries[begin + at];
+                std::memcpy(&low[i], &bins.splats[row].x, sizeof(Quad));
+                std::memcpy(&high[i], &bins.splats[row].c, sizeof(Quad));
+                color[at] = features + row * channels;
+                finite[at / LANES] |= uint32_t(!features || all_finite(color[at], channels)) << at % LANES;
             }
+            turn(low), turn(high);
+            low[0] -= corner_x, low[1] -= corner_y;
+            float* const to[8] = {x, y, a, b, c, level, depth, hidden};
+            for (int f = 0; f < 8; ++f) std::memcpy(to[f] + k, f < 4 ? &low[f] : &high[f - 4], sizeof(Quad));
         }
+        std::memset(listed, 0, sizeof listed);
+        for (int k = 0; k < count; k += LANES) reach<SIDE>(k, live);
     }
 
-    // The first batch of the tile after t is to come to the cache.
+    // Part `unit` of UNITS of what the next batch as large needs is to come to the cache: as the lists of tiles follow each
+    // other, that of the next tile, too. Spread over the units, so that memory works while they are composited.
     template <int SIDE, bool LINKED>
-    static void foresee(const Bins<SIDE, LINKED>& bins, int64_t t, const float* features, int64_t channels) {
-        if (t + 1 == bins.tiles()) return;
-        const int64_t begin = bins.tile_begin[t + 1], end = bins.tile_begin[t + 2];
-        for (int64_t e = begin; e < begin + BATCH && e < end; ++e) fetch(bins, e, end, features, channels);
+    void foresee(const Bins<SIDE, LINKED>& bins, int64_t begin, int unit, const float* features, int64_t channels) const {
+        begin += BATCH;
+        int64_t end = begin + count * (unit + 1) / UNITS;
+        end = end < bins.entry_count ? end : bins.entry_count;
+        for (int64_t e = begin + count * unit / UNITS; e < end; ++e) {
+            const int64_t row = bins.entries[e];
+            __builtin_prefetch(&bins.splats[row]);
+            const float* const color = features + row * channels;
+            for (int64_t c = 0; c < channels; c += 16) __builtin_prefetch(color + c);
+            if (channels) __builtin_prefetch(color + channels - 1);
+        }
     }
 
 private:
-    // Entry e is to come to the cache, where it is one.
-    template <int SIDE, bool LINKED>
-    static void fetch(const Bins<SIDE, LINKED>& bins, int64_t e, int64_t end, const float* features, int64_t channels) {
-        if (e >= end) return;
-        const int64_t row = bins.entries[e];
-        const char* const color = reinterpret_cast<const char*>(features + row * channels);
-        __builtin_prefetch(&bins.splats[row]);
-        for (int64_t byte = 0; byte < 4 * channels; byte += 64) __builtin_prefetch(color + byte);
-        if (channels) __builtin_prefetch(color + 4 * channels - 1);
-    }
-
     static bool all_finite(const float* values, int64_t count) {
+#if defined(__AVX512DQ__)
+        constexpr int NAN_OR_INFINITY = 0x99;
+        uint32_t found = 0;
+        for (int64_t i = 0; i < count; i += 16) {
+            const __mmask16 some = __mmask16(count - i < 16 ? (1u << (count - i)) - 1 : 0xffff);
+            found |= _mm512_mask_fpclass_ps_mask(some, _mm512_maskz_loadu_ps(some, values + i), NAN_OR_INFINITY);
+        }
+        return found == 0;
+#else
         float zero[4] = {};
         int64_t i = 0;
         for (; i + 4 <= count; i += 4)
             for (int k = 0; k < 4; ++k) zero[k] += values[i + k] - values[i + k];
         for (; i < count; ++i) zero[0] += values[i] - values[i];
         return zero[0] + zero[1] + zero[2] + zero[3] == 0;
+#endif
     }
 
-    // The units that the ellipses of splats `first` to `first` + LANES - 1 meet: strip by strip, where it begins and ends.
+    // Adds some of the splats `first` to `first` + LANES - 1 to a unit's list.
+    void add(int unit, int first, uint32_t some) {
+#if defined(__AVX512DQ__)
+        const __m512i ordinal = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i packed = _mm512_maskz_compress_epi32(__mmask16(some), ordinal);
+        const __m128i bytes = _mm_add_epi8(_mm512_cvtepi32_epi8(packed), _mm_set1_epi8(char(first)));
+        std::memcpy(list[unit] + listed[unit], &bytes, LANES);
+        listed[unit] += __builtin_popcount(some);
+#else
+        for (; some; some &= some - 1) list[unit][listed[unit]++] = uint8_t(first + __builtin_ctz(some));
+#endif
+    }
+
+    // Lists splats `first` to `first` + LANES - 1 for the live units that their ellipses meet: strip by strip, where those
+    // begin and end.
     template <int SIDE>
-    void reach(int first) {
+    void reach(int first, uint32_t live) {
         const Ellipse<Floats> ellipse(load(a + first), load(b + first), load(c + first), load(level + first));
         const Floats x = load(this->x + first), y = load(this->y + first);
-        Ints units = {};
         for (int strip = 0; strip < STRIPS; ++strip) {
             constexpr float SLACK = 0.01f;
             Floats left, right;
@@ -116,11 +142,11 @@ private:
                          Samples<SIDE>::high(strip * HIGH + HIGH - 1) + SLACK - y, left, right);
             left += x, right += x;
             for (int column = 0; column < COLUMNS; ++column) {
+                const int unit = unit_at(column, strip);
                 const Ints meets = (right >= Samples<SIDE>::low(4 * column)) & (left <= Samples<SIDE>::high(4 * column + 3));
-                units |= meets & int32_t(1u << unit_at(column, strip));
+                if (live >> unit & 1) add(unit, first, pack(meets) & finite[first / LANES]);
             }
         }
-        std::memcpy(reached + first, &units, sizeof units);
     }
 };
 
@@ -135,12 +161,13 @@ inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& vis
     const Floats y = load(SAMPLES<SIDE>.y + unit * LANES);
     for (int i = 0; i < batch.listed[unit]; ++i) {
         const int k = batch.list[unit][i];
-        const Floats dx = batch.x[k] - x, dy = batch.y[k] - y;
+        const Floats dx = x - batch.x[k], dy = y - batch.y[k];
         const Floats level = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
         const Ints reached = level >= LEVEL_MIN;
-        const Floats alpha = exp2_of(lower(level, all(LEVEL_MAX))), after = transmittance * (1.f - alpha);
+        const Floats alpha = exp2_of(lower(level, all(LEVEL_MAX))), share = alpha * transmittance;
+        const Floats after = transmittance - share;
         const Ints takes = reached & (after > TRANSMITTANCE_MIN);
-        const Floats taken = takes ? alpha * transmittance : all(0.f);
+        const Floats taken = takes ? share : all(0.f);
         Floats weight = taken;
         depth += taken * batch.depth[k];
         if (CLOSING) {
