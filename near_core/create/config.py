@@ -53,6 +53,12 @@ class ReconstructionConfig:
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
     turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
     #                                 something is turned
+    turned_error: float = 0.0  # of what is taken for turned without a hint, at most: "regular things"
+    guessed_turned_error: float = 0.28  # the same where the camera is a guess
+    turned_overlap: float = 0.68  # of the networks' solid with the turned one, at least
+    turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
+    mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"
+    slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
@@ -70,6 +76,7 @@ class ReconstructionConfig:
     broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
+    guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean
     normal_smoothing: int = 16  # times that normals of several photos' shape are averaged: steps of hulls show in them

@@ -37,6 +37,7 @@ from .matting import open_rembg, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
+from .regularity import suppose_turned
 from .resection import Resection, draw_over, open_resection
 from .shape import carve_solid, extract_surface
 from .shot import Shot
@@ -145,6 +146,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         poses = place_cameras(model, shots, pictures, notes, part(progress, 0.2, 0.3))
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
+        if shots[0].camera is None:
+            reconstruction = _doubt_camera(reconstruction)
     if on_views:
         on_views(list_angles(shots, poses))
     views: list[PhotoView] = []
@@ -164,6 +167,11 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
                             choices=", ".join(known))
     given = {"thickness": thickness, "symmetry": symmetry}
     return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
+
+
+def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
+    """The config for one photo whose camera is a guess: what the photo shows tells more than the networks' solid."""
+    return replace(config, front_blur_radius=config.guessed_blur_radius, turned_error=config.guessed_turned_error)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:
@@ -209,7 +217,11 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if len(views) > 1:
         shape = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
     else:
-        shape = extract_surface(carve_solid(model, views[0], part(progress, 0.0, 0.25), config), views[0], config)
+        deep = carve_solid(model, views[0], part(progress, 0.0, 0.25), config)
+        turned = suppose_turned(views[0], deep, config) if config.thickness == "auto" else None
+        if turned is not None:
+            deep, config = turned, replace(config, thickness="turned")
+        shape = extract_surface(deep, views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
     if len(views) > 1:  # a shape of several photos knows its normals better than each
         return made

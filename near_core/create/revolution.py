@@ -24,8 +24,8 @@ def turn_outlines(views: Sequence[LayerView], deep: np.ndarray, config: Reconstr
     several photos the mean counts, of those that do not look down on it. What the outline has beside it, as a handle,
     stays as the field deep (128, 128, 128) has it."""
     level = [view for view in views if abs(measure_elevation(view.camera)) < config.turned_elevation] or list(views)
-    middles = [_find_middle(view.mask) for view in level]
-    halves = [_measure_halves(view.mask, middle) for view, middle in zip(level, middles)]
+    middles = [find_middle(view.mask) for view in level]
+    halves = [measure_halves(view.mask, middle) for view, middle in zip(level, middles)]
     seen = [each for each in zip(level, middles, halves) if (each[2] > 0).any()]  # wider than their axis
     if not seen:
         return deep
@@ -42,7 +42,7 @@ def _turn(view: LayerView, middle: float, half: np.ndarray, axis: np.ndarray, co
     and which cells lie behind what it has beside it, (128^3,) bool."""
     x, y = axis
     low, high, rows = _find_heights(view, axis, half)
-    rings = _make_rings(x, y)
+    rings, half = _make_rings(x, y), _calm_profile(half)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
     even = np.clip(half[:, None] - np.abs(np.arange(SIZE) - middle) + 0.5, 0, 1).astype(np.float32)
     inside = (look_up(even[None], uv)[:, 0] - 0.5) * 2
@@ -71,7 +71,7 @@ def _make_rings(x: float, y: float) -> np.ndarray:
     return points
 
 
-def _find_middle(mask: np.ndarray) -> float:
+def find_middle(mask: np.ndarray) -> float:
     """The column around which a mask (S, S) is likest its mirror image."""
     columns = np.flatnonzero(mask.any(0))
     reach = (columns[-1] - columns[0]) // 4
@@ -84,7 +84,7 @@ def _find_middle(mask: np.ndarray) -> float:
     return max(range(columns[0] + columns[-1] - reach, columns[0] + columns[-1] + reach + 1), key=agreement) / 2
 
 
-def _measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
+def measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
     """How far a mask (S, S) reaches from its middle column in each row, (S,) pixels, -1 where not at all: the mean of
     both sides, or the nearer one where a handle is on the other."""
     half = np.full(len(mask), -1.0)
@@ -97,6 +97,16 @@ def _measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
         around = np.pad(calm, 1, mode="edge")
         calm = np.where(half > 0, np.maximum((around[:-2] + 2 * calm + around[2:]) / 4, 0), half)
     return calm
+
+
+def _calm_profile(half: np.ndarray, rounds: int = 6) -> np.ndarray:
+    """A profile (S,), -1 where there is none, without the rings that pixels make of it; its ends stay."""
+    known = np.pad(half > 0, 1)
+    for _ in range(rounds):
+        around = np.pad(half, 1)
+        before, after = (np.where(known[at:len(half) + at], around[at:len(half) + at], half) for at in (0, 2))
+        half = np.where(half > 0, (before + 2 * half + after) / 4, half)
+    return half
 
 
 def _find_axis(views: Sequence[LayerView], middles: Sequence[float]) -> np.ndarray:

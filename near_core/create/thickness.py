@@ -52,12 +52,18 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
     # in widths of the body; a little before its end already, since likely solids fade slowly
     beyond = (depth - front - allowed) / np.maximum(width, config.least_width)
     falling = np.clip(config.doubt_slope * (beyond + config.doubt_lead), 0, None)
-    if config.thickness in ("auto", *TURNED):
+    if config.thickness in ("auto", *TURNED) and not is_slender(view, config):
         sure = _measure_sureness(view, logits, uv, depth - front, config)
         low, high = config.sure_logits
         unsure = np.clip((high - sure) / (high - low), 0, 1)
         falling = unsure * np.minimum(falling, config.maximum_doubt)
     return falling.reshape(logits.shape).astype(np.float32)
+
+
+def is_slender(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> bool:
+    """Whether an outline is upright and far higher than wide: a rod, since nobody photographs an upright board so."""
+    rows, columns = (np.flatnonzero(view.mask.any(axis)) for axis in (1, 0))
+    return len(rows) > 0 and bool(np.ptp(columns) + 1 < config.slender_outline * (np.ptp(rows) + 1))
 
 
 def _measure_sureness(view: LayerView, logits: np.ndarray, uv: np.ndarray, behind: np.ndarray,

@@ -107,6 +107,15 @@ def compute_cell_centres(resolution: int) -> np.ndarray:
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
 
 
+def lift_pixels(view: LayerView, mask: np.ndarray) -> np.ndarray:
+    """(P, 3) float32: where the front of a view lies in the asset's frame, behind the pixels of a mask (SIZE, SIZE)."""
+    camera, (y, x) = view.camera, np.nonzero(mask)
+    pixel = (np.stack([x, y], 1) + 0.5) * (camera.width / SIZE, camera.height / SIZE)
+    ray = np.c_[(pixel - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(len(x))]
+    seen = ray * (view.front[y, x] + camera.world_to_camera[2, 3])[:, None]
+    return ((seen - camera.world_to_camera[:3, 3]) @ camera.world_to_camera[:3, :3]).astype(np.float32)
+
+
 class LayerView:
     """One photo's layers in the asset's frame.
 
