@@ -37,15 +37,14 @@ def test_properties_of_other_types_and_values(ball, count):
     places = list_places(ob)
     assert len(places) > 30
     for bag, name in rng.choices(places, k=count):
-        kept, value = bag.get(name), rng.choice(HOSTILE)
+        kept, value = bag.pop(name, None), rng.choice(HOSTILE)
         bag[name] = value
         scene.update_tag(), ob.update_tag()
         try:
             bpy.ops.render.render()
         except RuntimeError as error:
             assert "NeAR failed" not in str(error) and str(error).strip().endswith("."), (name, value, str(error))
-        if kept is None:
-            del bag[name]
-        else:
+        bag.pop(name, None)
+        if kept is not None:
             bag[name] = kept
     bpy.ops.render.render()
