@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from string import Formatter
 from types import SimpleNamespace
 from urllib.parse import quote, unquote, urlsplit
 
@@ -32,19 +33,13 @@ def read_languages(path: Path) -> None:
     import bpy
 
     from near_blender import translations
-    from near_core.errors import Message
     table = translations.read_table(path)
     bpy.app.translations.register("attacked", translations.make_catalogue(table))
     bpy.app.translations.unregister("attacked")
-    for text, said in table.items():
-        fields = [field for _, field, *_ in translations.Formatter().parse(text) if field] if "{" in text else []
-        for each in said.values() if fields and all(map(str.isidentifier, fields)) else ():
-            values = dict.fromkeys(fields, 3)
-            try:
-                Message(text, **values)
-            except (ValueError, LookupError):
-                continue  # not an English sentence of ours any more
-            each.format(**values)
+    for text in table.keys() & translations.read_table().keys():  # of the others nobody asks
+        values = {field: 3 for _, field, *_ in Formatter().parse(text) if field}
+        for said in table[text].values() if values else ():
+            said.format(**values)
 
 
 def make_benches() -> list[bytes]:
