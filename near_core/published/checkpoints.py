@@ -18,6 +18,7 @@ from ..errors import NearError
 from ..progress import Progress, part, silent
 from . import download
 
+LONGEST, DEEPEST = 200, 8  # bytes of a name, and folders: systems take no more than 255, less our endings
 RECORD = "near-download.json"  # in the folder: what was asked for; its presence says that the folder is ours
 WEIGHTS = (".safetensors", ".pt", ".pth")
 WANTED = (".json", ".yaml", *WEIGHTS)
@@ -106,7 +107,8 @@ def look_up(source: Source) -> Record:
 
 def _file(entry: dict) -> File:
     path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts or re.search(r'[\\:*?"<>|\x00-\x1f]', entry["path"]):
+    if path.is_absolute() or ".." in path.parts or re.search(r'[\\:*?"<>|\x00-\x1f]', entry["path"]) \
+            or max(map(len, map(str.encode, path.parts)), default=0) > LONGEST or len(path.parts) > DEEPEST:
         raise ValueError("path")
     large = entry.get("lfs")
     if large:
