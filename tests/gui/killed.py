@@ -22,7 +22,6 @@ from near_blender import client, payload, viewport
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
 
-PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string, "killed": []}
 
 
@@ -57,12 +56,13 @@ def kill(worker) -> int:
 
 
 def make():
-    """Makes an asset of a photo; its bytes' hash goes to the events, and it leaves the scene."""
-    in_viewport(bpy.ops.near.create_asset_from_image, "INVOKE_DEFAULT", filepath=PHOTO)
+    """Makes an asset of a mesh; its bytes' hash goes to the events, and it leaves the scene."""
+    before = set(bpy.data.objects)
+    in_viewport(bpy.ops.near.create_asset_from_mesh, "INVOKE_DEFAULT", object_name="Suzanne", placement="BESIDE")
     job = jobs.get_current().job
-    yield job
+    yield
     yield from stepper.until(lambda: jobs.get_current() is None, 150)
-    found = [ob for ob in bpy.data.objects if ob.name.startswith("coffee")]
+    found = list(set(bpy.data.objects) - before)
     events.setdefault("made", []).append([payload.find_hash(payload.find_payload(ob)) for ob in found])
     events.setdefault("warnings", []).append(job.warning)
     for ob in found:
@@ -71,8 +71,10 @@ def make():
 
 def script():
     bpy.data.objects.remove(bpy.data.objects["Cube"])
+    in_viewport(bpy.ops.mesh.primitive_monkey_add)
+    bpy.context.object.modifiers.new("Smooth", "SUBSURF").levels = 2
     in_viewport(bpy.ops.near.add_sample)
-    bpy.context.scene.render.engine = "NEAR"
+    bpy.context.scene.render.engine, bpy.context.scene.near.ordinary = "NEAR", "NONE"
     sample, rng = bpy.context.object, random.Random(1)
     with bpy.context.temp_override(window=hand.window(), area=list_areas()[0]):
         bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
@@ -90,7 +92,7 @@ def script():
         sample.location.x = 0.1 * (number + 1)
         yield 0.02 + rng.random() ** 2
         events["killed"].append(kill(client.get_worker()))
-        if number == 2:
+        if number == 0:
             events["maker"] = kill(client._embedded.creating)
         yield from settle()
     hand.screenshot(OUT / "killed.png")
