@@ -110,10 +110,10 @@ def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> sce
     if not getattr(data, "normalize", True):
         color = color * _measure(data, matrix)
     dark = data.type == "AREA" and (getattr(data.cycles, "is_portal", False) or not _measure(data, matrix) > 0)
-    if dark or not (np.isfinite(matrix).all() and np.isfinite(color).all() and color.max() > 0):
+    if dark or not (np.isfinite(matrix).all() and np.isfinite(color).all() and color.any()):
         return None
     return scene.Lamp(
-        data.type.lower(), matrix, np.maximum(color, 0), radius=float(getattr(data, "shadow_soft_size", 0.0)),
+        data.type.lower(), matrix, color, radius=float(getattr(data, "shadow_soft_size", 0.0)),
         angle=float(getattr(data, "angle", 0.0)), spot_angle=float(getattr(data, "spot_size", math.pi)),
         blend=float(getattr(data, "spot_blend", 0.0)), size=_read_size(data),
         shape="ELLIPSE" if getattr(data, "shape", "") in ("DISK", "ELLIPSE") else "RECTANGLE",

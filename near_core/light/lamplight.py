@@ -66,8 +66,8 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
     position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     normal = transport.surfels.shading_normal @ rotation.T.astype(np.float32)
     opened, direct = np.zeros((2, len(position), 3), np.float32)
-    sides = [_count_rays(lamp, share, matrix, config) for lamp, share in zip(
-        lamps, _lamps.measure_shares(lamps, matrix[:3, 3], config.dark))]
+    shares = _lamps.measure_shares(lamps, matrix[:3, 3], config.dark, float(np.linalg.norm(matrix[:3, :3], 2)) / 2)
+    sides = [_count_rays(lamp, share, matrix, config) for lamp, share in zip(lamps, shares)]
     reaches = [recall(lamp, side, partial(
         _reach, transport, lamp, side, matrix, position, normal, around, config, threads))
         for lamp, side in zip(lamps, sides)]

@@ -17,6 +17,8 @@ from ..scene import Environment, Lamp
 from .config import LampConfig
 from .patterns import fade, tint
 
+LONG = 2.0  # times as long as it is wide
+
 
 @dataclass(frozen=True, eq=False)
 class LampPoints:
@@ -106,11 +108,13 @@ def _spread(spread: float, cosine: np.ndarray) -> Any:
 def sample(lamp: Lamp, middle: np.ndarray, side: int, sheared: bool = False) -> LampPoints:
     """A lamp's points as they light what is around `middle` (3,), metres, world: side^2, stratified; a lamp without a
     size is one point. sheared: no two points lie in a line along an edge, so that a shadow's edge shows no steps of
-    side points each."""
+    side points each; a long area's never do, so that they lie closely along it."""
     matrix = np.asarray(lamp.matrix, np.float64)
     if lamp.kind == "area":
         across, up = matrix[:3, 0] * lamp.size[0] / 2, matrix[:3, 1] * lamp.size[1] / 2
         span = np.linalg.norm(np.cross(across, up)) * 4
+        short, long = sorted(np.linalg.norm([across, up], axis=1))
+        sheared |= bool(long > LONG * short)
     else:
         towards = unit(matrix[:3, 2] if lamp.kind == "sun" else middle - lamp.position)
         radius = math.tan(min(lamp.angle, 3.0) / 2) if lamp.kind == "sun" else lamp.radius
@@ -152,7 +156,7 @@ def choose(lamps: Sequence[Lamp], matrix: np.ndarray, config: LampConfig = LampC
         return [], []
     middle, reach = matrix[:3, 3], np.linalg.norm(matrix[:3, :3], 2) / 2
     ends = np.concatenate([[middle], middle + reach * np.concatenate([np.eye(3), -np.eye(3)])]).astype(np.float32)
-    weight = np.array([_weigh(lamp, ends) for lamp in lamps])
+    weight = np.array([_weigh(_widen(lamp, middle, reach), ends) for lamp in lamps])
     order = np.argsort(-weight, kind="stable")
     traced = set(order[:config.strongest][weight[order[:config.strongest]] > config.faint * weight.max(initial=0)])
     return ([lamp for i, lamp in enumerate(lamps) if i in traced],
@@ -166,17 +170,28 @@ def _weigh(lamp: Lamp, places: np.ndarray) -> float:
     if lamp.kind == "spot" and np.linalg.det(matrix) == 0 or lamp.kind == "sun" and not matrix[:, 2].any():
         return 0.0
     _, distance, strength = sample(lamp, places[0], 1).reach(places)
-    return float((strength * fade(lamp, distance)).max() * luminance(np.asarray(lamp.color, np.float32)))
+    return float((strength * fade(lamp, distance)).max() * abs(luminance(np.asarray(lamp.color, np.float32))))
 
 
-def measure_shares(lamps: Sequence[Lamp], middle: np.ndarray, dark: float) -> np.ndarray:
+def _widen(lamp: Lamp, middle: np.ndarray, reach: float) -> Lamp:
+    """A spot or an area that shines on a middle (3,) where it shines on any of what is `reach` metres around."""
+    if lamp.kind not in ("spot", "area"):
+        return lamp
+    size = float(max(np.linalg.norm(lamp.matrix[:3, :2], axis=0) * lamp.size)) if lamp.kind == "area" else 0.0
+    away = max(float(np.linalg.norm(lamp.position - middle)), 1e-12)
+    more = 2 * math.asin(min((reach + size / 2) / away, 1.0))
+    return replace(lamp, spot_angle=min(lamp.spot_angle + more, math.pi), spread=min(lamp.spread + more, math.pi))
+
+
+def measure_shares(lamps: Sequence[Lamp], middle: np.ndarray, dark: float, reach: float = 0.0) -> np.ndarray:
     """What share of the light of all lamps each sends to the side of a cube at middle (3,), metres, world, where it
-    counts most. dark: of the brightest side's light, below which a side counts as no darker. (L,), 0..1."""
+    counts most; such as shine on a part of what is `reach` metres around it count as if on the middle. dark: of the
+    brightest side's light, below which a side counts as no darker. (L,), 0..1."""
     sides, place = np.concatenate([np.eye(3), -np.eye(3)]), middle[None].astype(np.float32)
     sent = np.zeros((len(lamps), len(sides)))
     for row, lamp in enumerate(lamps):
-        direction, distance, strength = sample(lamp, middle, 1).reach(place)
-        shine = (strength * fade(lamp, distance))[0, 0] * luminance(lamp.color)
+        direction, distance, strength = sample(_widen(lamp, middle, reach), middle, 1).reach(place)
+        shine = (strength * fade(lamp, distance))[0, 0] * abs(luminance(lamp.color))
         sent[row] = np.maximum(sides @ direction[0, 0], 0) * shine
     whole = sent.sum(0)
     return np.clip((sent / np.maximum(whole, max(dark * whole.max(), 1e-20))).max(1), 0, 1)
@@ -195,7 +210,7 @@ def add_far(environment: Environment, lamps: Sequence[Lamp], place: np.ndarray) 
         solid = (math.cos(row * math.pi / rows) - math.cos((row + 1) * math.pi / rows)) * 2 * math.pi / columns
         color = lamp.color * tint(lamp, points.position, there)[0]
         made[row, column] += (color * strength.sum() / solid).astype(np.float32)
-    return Environment(made, environment.world_to_map, environment.strength)
+    return Environment(np.maximum(made, 0), environment.world_to_map, environment.strength)
 
 
 def _round(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ class Lamp:
     """A lamp as Cycles takes it.
 
     kind: one of KINDS. matrix: (4, 4) float64, lamp -> world, metres; it shines along its -Z, and its scale counts.
-    color: (3,) float64 linear Rec.709: watts of points, spots and areas, W/m2 of suns.
+    color: (3,) float64 linear Rec.709: watts of points, spots and areas, W/m2 of suns; negative ones take light away.
     radius: metres (point, spot). angle: radians, a sun's full angle. spot_angle: radians, a spot's full cone; blend:
         0..1, the share of it that fades. size: (x, y) metres of an area; shape: "RECTANGLE" or "ELLIPSE"; spread:
         radians, the full angle that it shines into.

@@ -51,7 +51,7 @@ def _check_shutter(shutter: Shutter) -> bool:
 
 
 def _check_lamp(lamp: Lamp) -> bool:
-    return (_hold(lamp.matrix) and _hold(lamp.color, lamp.size, lamp.radius, lamp.hull, least=0)
+    return (_hold(lamp.matrix, lamp.color) and _hold(lamp.size, lamp.radius, lamp.hull, least=0)
             and _hold(lamp.angle, lamp.spot_angle, lamp.spread, lamp.blend, lamp.diffuse, lamp.specular, lamp.falloff,
                       most=100, least=0) and _hold(lamp.smooth, least=0)
             and (lamp.pattern is None or lamp.pattern.size > 0 and _check_map(lamp.pattern)))

@@ -121,6 +121,11 @@ def test_a_body_of_fog_takes_of_what_passes_through_it():
     assert dimmed.list_unlit("any", 2) == dimmed.list_unlit("any", 3) == [0, 2]
 
 
+def test_lamps_may_take_light_away():
+    add("POINT", energy=-10)
+    assert collect().lamps[0].color == pytest.approx([-10] * 3)
+
+
 def test_an_area_of_nothing_sends_nothing():
     add("AREA", energy=10, shape="RECTANGLE", size=0, size_y=1)
     add("AREA", energy=10).scale = 0, 1, 1

@@ -1,6 +1,7 @@
 """Lamps against Cycles: irradiance on a white card, 100 W (or W/m2), computed once with bpy 4.5."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,31 @@ def test_of_many_lamps_the_strongest_are_traced_and_the_rest_keep_their_light():
     assert np.count_nonzero(map[..., 0]) == 2
     center = ggx.average_radiance(ggx.build_pyramid(map))[0] * 4 * np.pi
     assert center == pytest.approx(50 / (4 * np.pi * 26) + 0.02, rel=0.02)
+
+
+@pytest.mark.parametrize("lamp", [
+    Lamp("spot", stand((0, 0, 2), (0.1, 0, 0)), np.ones(3), spot_angle=0.02, blend=0.0),
+    Lamp("area", stand((0.3, 0.2, 2), (0, 0.04, 0)), np.ones(3), size=(2.0, 0.01), spread=0.1)])
+def test_a_narrow_beam_on_a_part_of_an_asset_is_traced(lamp):
+    assert lamps.choose([lamp], np.eye(4)) == ([lamp], [])
+    assert lamps.choose([lamp], stand((3, 3, 0))) == ([], [])
+    assert lamps.measure_shares([lamp], np.zeros(3), 0.1, 0.5) == [1]
+
+
+def test_a_negative_lamp_takes_light_away():
+    below = Lamp("point", stand((0, 0, 2)), np.full(3, -5.0))
+    above = Lamp("point", stand((0, 0, 2)), np.full(3, 10.0))
+    assert lamps.choose([above, below], np.eye(4)) == ([above, below], [])
+    assert measure(below) == pytest.approx(-measure(above) / 2)
+    bright = Environment(np.ones((8, 16, 3), np.float32))
+    assert lamps.add_far(bright, [below], np.zeros(3)).map.min() == 0  # and no less than all
+
+
+def test_a_long_areas_points_lie_closely_along_it():
+    strip = Lamp("area", stand((0, 0, 1)), np.ones(3), size=(2.0, 0.002), spread=0.3)
+    places = np.sort(lamps.sample(strip, np.zeros(3), 4).position[:, 0])
+    np.testing.assert_allclose(np.diff(places), 2 / 16, rtol=1e-5)
+    assert len(set(lamps.sample(replace(strip, size=(0.2, 0.15)), np.zeros(3), 4).position[:, 0])) == 4
 
 
 @pytest.mark.parametrize("kind", ["spot", "sun", "point"])
