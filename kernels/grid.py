@@ -20,7 +20,7 @@ _settle = Kernel("grid_settle", POINTER, INTEGER, INTEGER, *[POINTER] * 4, REAL,
 _link = Kernel("grid_link", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
 _room = Kernel("grid_room", POINTER, INTEGER, POINTER, INTEGER)
 _bounce = Kernel("grid_bounce", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER)
-_blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, REAL, POINTER, INTEGER)
+_blend = Kernel("grid_blend", *[POINTER] * 3, INTEGER, *[POINTER] * 2, INTEGER, *[REAL] * 2, POINTER, INTEGER)
 
 
 class _GridView(ctypes.Structure):
@@ -154,20 +154,21 @@ class Grid:
 
 
 def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.ndarray, share: np.ndarray, *,
-          radius: float = 1.5, threads: int = 0) -> np.ndarray:
+          radius: float = 1.5, step: float = 0.0, threads: int = 0) -> np.ndarray:
     """What the surfels around points of the surface say, smoothly: (K, C) float32.
 
     position, normal: (K, 3) float32, asset frame, unit normals of the side that is seen. features: (M, C) float32 of
     the grid's surfels. share: (M,) float32, how much of each counts; 0: none of it. radius: cells; surfels weigh less
     with distance, off their plane above all, and with the angle between normals. Where none are near, those further off
-    and turned further away count; zeros where there are none at all.
+    and turned further away count; zeros where there are none at all. step: cells; of points that follow each other and
+    lie no further apart, one in four asks, and the others are told what lies between.
     """
     count = len(require("position", position, (None, 3)))
     channels = require("features", features, (len(grid), None)).shape[1]
     require("normal", normal, (count, 3)), require("share", share, (len(grid),))
     in_cells = position / np.float32(grid.cell) + np.float32(grid.resolution / 2)
     out = np.empty((count, channels), np.float32)
-    _blend(grid.address, in_cells, normal, count, share, features, channels, radius, out, threads)
+    _blend(grid.address, in_cells, normal, count, share, features, channels, radius, step, out, threads)
     return out
 
 

@@ -6,6 +6,8 @@ from .library import INTEGER, POINTER, Kernel, require
 
 _smooth = Kernel("points_smooth", *[POINTER] * 7, *[INTEGER] * 5, POINTER, INTEGER)
 
+MOST = 16  # channels
+
 
 def smooth(values: np.ndarray, pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.ndarray,
            roughness: np.ndarray, size: np.ndarray, width: int, height: int, *, reach: int = 3, threads: int = 0
@@ -15,9 +17,11 @@ def smooth(values: np.ndarray, pixel: np.ndarray, position: np.ndarray, plane: n
     pixel: (K,) int32, ascending, row-major in a picture of width x height. position: (K, 3), plane: (K, 3) unit
     geometric normals, normal: (K, 3) unit shading normals, roughness: (K,), size: (K,) a pixel's edge at each, float32.
     Others count as far as their normals differ by little of the lobe, lie in the same plane and are as rough.
-    reach: pixels to either side.
+    reach: pixels to either side. MOST channels at most.
     """
     count, channels = require("values", values, (None, None)).shape
+    if channels > MOST:
+        raise ValueError(f"values have {channels} channels, more than {MOST}.")
     require("pixel", pixel, (count,), np.int32)
     for name, array in (("position", position), ("plane", plane), ("normal", normal)):
         require(name, array, (count, 3))

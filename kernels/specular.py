@@ -14,9 +14,9 @@ from .grid import Grid, in_range
 from .library import INTEGER, POINTER, Kernel, require
 
 _trace_specular = Kernel("grid_trace_specular", *[POINTER] * 7, INTEGER, *[POINTER] * 3, INTEGER, INTEGER, POINTER,
-                         POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER)
+                         POINTER, INTEGER, POINTER, *[INTEGER] * 3, *[POINTER] * 5, INTEGER)
 _reflect = Kernel("light_reflect", POINTER, INTEGER, INTEGER, *[POINTER] * 5, INTEGER, *[POINTER] * 3, INTEGER, POINTER,
-                  INTEGER)
+                  INTEGER, POINTER, INTEGER)
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -50,8 +50,9 @@ class Mirrors:
 
 def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
                    radiosity: np.ndarray, pyramid: Pyramid, asset_to_map: np.ndarray, *, around: Around | None = None,
-                   mirrors: Mirrors | None = None, rays: int = 16, seed: int = 0, points: Pair | None = None,
-                   other: Pair | None = None, threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                   mirrors: Mirrors | None = None, rays: int = 16, fewer: np.ndarray | None = None,
+                   seed: int = 0, points: Pair | None = None, other: Pair | None = None, hidden_only: bool = False,
+                   threads: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Specular reflection seen from `view`, by GGX rays through the grid: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     index: (K,) int32 surfels. view: (K, 3) float32, unit, surfel to camera. normal: (K, 3) float32, unit, shading.
@@ -61,7 +62,9 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     hash of surfel and `seed` rotates. A reflection below the surfel's plane is mirrored above it, so that bent normals
     lose no energy. points: (K, 3) and (K, 3) float32, where other reflections than the surfels' start, in the asset's
     frame, and geometric normals; index then only rotates. other: (M, 4) float32, what surfels send out in another
-    light, and (K, 2, 3) float32, which becomes what the same rays bring of it, as if nothing mirrored. Returns
+    light, and (K, 2, 3) float32, which becomes what the same rays bring of it, as if nothing mirrored. fewer: (K,)
+    uint8, how many times the rays of each are halved. hidden_only: leaves what nothing hides out of open and traced,
+    and the sky where nothing of it is seen, which is quicker; traced - open * (1 - blocked) stays the same. Returns
     open: (K, 2, 3) float32, as if every ray reached the sky, which is looked up with each ray's footprint
         (filtered importance sampling, Krivanek and Colbert 2008),
     traced: (K, 2, 3) float32, where rays that hit return the radiosity there; with `mirrors`, of what is not metallic,
@@ -69,48 +72,65 @@ def trace_specular(grid: Grid, index: np.ndarray, view: np.ndarray, normal: np.n
     blocked: (K,) float32, the share of the lobe that hits.
     Source: Heitz 2018 (visible normals, height-correlated Smith), Schlick 1994.
     """
-    index = in_range("index", index, len(grid))
-    count = len(index)
+    count = len(index := in_range("index", index, len(grid)))
     origin, outward = (None, None) if points is None else _place(grid, *points, count)
-    require("view", view, (count, 3)), require("normal", normal, (count, 3))
-    require("roughness", roughness, (count,)), require("radiosity", radiosity, (len(grid), 4))
-    asset_to_map = np.ascontiguousarray(asset_to_map, np.float32).reshape(9)
-    if not 1 <= rays <= 65536:
-        raise ValueError(f"rays must be 1 to 65536, not {rays}.")
+    _check_surface(count, roughness, view=view, normal=normal)
+    require("radiosity", radiosity, (len(grid), 4))
+    fewer, halvings = _check_rays(rays, fewer, count)
     (open_sky, traced), blocked = np.empty((2, count, 2, 3), np.float32), np.empty(count, np.float32)
     around = around and around.move(_from_cells(grid, around))
     mirrored = mirrors and mirrors.lay_out(grid)
     sent, beside = other or (None, None)
-    if other is not None:
+    if beside is not None:
         require("other[0]", sent, (len(grid), 4)), require("other[1]", beside, (count, 2, 3))
     _trace_specular(grid.address, index, origin, outward, view, normal, roughness, count, radiosity,
                     mirrored and ctypes.addressof(mirrored[0]), pyramid.texels, pyramid.height, pyramid.levels,
-                    asset_to_map, around and around.address, rays, seed & 0xFFFFFFFF, open_sky, traced, blocked,
-                    sent, beside, threads)
+                    _flat(asset_to_map), around and around.address, rays, fewer, halvings, bool(hidden_only),
+                    seed & 0xFFFFFFFF, open_sky, traced, blocked, sent, beside, threads)
     return open_sky, traced, blocked
 
 
 def reflect(light: Pyramid, surface: np.ndarray, view: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
             key: np.ndarray, asset_to_map: np.ndarray, *, around: Around | None = None,
-            origin: np.ndarray | None = None, rays: int = 64, threads: int = 0) -> np.ndarray:
+            origin: np.ndarray | None = None, rays: int = 64, fewer: np.ndarray | None = None, threads: int = 0
+            ) -> np.ndarray:
     """What a GGX surface under the whole open map reflects: specular = F0 * x[:, 0] + F90 * x[:, 1].
 
     trace_specular's `open` with as many rays as one likes, since none of them is traced. surface, view, normal: (K, 3)
     float32 unit, geometric normal, direction to the camera, shading normal, in the asset's frame. roughness: (K,)
     float32. key: (K,) int32, what rotates a point's samples. asset_to_map: (3, 3). around: as there, for rays from
-    origin (K, 3) float32. Returns (K, 2, 3) float32.
+    origin (K, 3) float32. fewer: as there. Returns (K, 2, 3) float32.
     """
     count = len(require("key", key, (None,), np.int32))
-    for name, value in (("surface", surface), ("view", view), ("normal", normal)):
-        require(name, value, (count, 3))
-    require("roughness", roughness, (count,))
+    _check_surface(count, roughness, surface=surface, view=view, normal=normal)
     if around is not None:
         require("origin", origin, (count, 3))
+    fewer, halvings = _check_rays(rays, fewer, count)
     out = np.empty((count, 2, 3), np.float32)
     _reflect(light.texels, light.height, light.levels, surface, view, normal, roughness, key, count,
-             np.ascontiguousarray(asset_to_map, np.float32).reshape(9), around and around.address, origin, rays, out,
-             threads)
+             _flat(asset_to_map), around and around.address, origin, rays,
+             fewer, halvings, out, threads)
     return out
+
+
+def _flat(matrix: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(matrix, np.float32).reshape(9)
+
+
+def _check_surface(count: int, roughness: np.ndarray, **vectors: np.ndarray) -> None:
+    require("roughness", roughness, (count,))
+    for name, values in vectors.items():
+        require(name, values, (count, 3))
+
+
+def _check_rays(rays: int, fewer: np.ndarray | None, count: int) -> tuple[np.ndarray | None, int]:
+    """The same, and how many times rays are halved at most."""
+    if not 1 <= rays <= 65536:
+        raise ValueError(f"rays must be 1 to 65536, not {rays}.")
+    halvings = 0 if fewer is None or not count else int(require("fewer", fewer, (count,), np.uint8).max())
+    if rays >> halvings < 1:
+        raise ValueError(f"{rays} rays cannot be halved {halvings} times.")
+    return fewer, halvings
 
 
 def _place(grid: Grid, point: np.ndarray, outward: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

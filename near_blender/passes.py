@@ -121,7 +121,9 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
     if name == "Depth":
         return np.where(values == 0, np.float32(EMPTY_DEPTH), values)
     if name in ("Combined", "Base Color", "Emission"):
-        return np.concatenate([colorspace.from_rec709(values[..., :3]), values[..., 3:]], -1)
+        colors = values[..., :3]
+        converted = colorspace.from_rec709(colors)
+        return values if converted is colors else np.concatenate([converted, values[..., 3:]], -1)
     return values
 
 

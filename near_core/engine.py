@@ -16,7 +16,7 @@ from .create.create import create_from_image
 from .errors import Message, NearError
 from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
-from .render.composite import merge, put_behind
+from .render.composite import merge, put_sky_behind
 from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
@@ -98,7 +98,7 @@ class Engine:
                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0), lamps,
                                                   occluders, shutter and _take(shutter, instances, rest), lens))
             if settings.background:
-                put_behind(picture["Combined"], environment.look_up(camera.pixel_directions()))
+                put_sky_behind(picture["Combined"], environment, camera, settings.threads)
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
         if shutter is not None or lens is not None:

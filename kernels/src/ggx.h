@@ -35,8 +35,6 @@ inline VecLanes turn(const float *m, const VecLanes &a) {
 
 inline float clamp(float a, float low, float high) { return a > low ? (a < high ? a : high) : low; }  // NaN -> low
 
-inline Vec3 normalize(Vec3 a) { return (1.0f / std::sqrt(clamp(dot(a, a), 1e-30f, 1e30f))) * a; }
-
 // Two unit vectors that complete the unit vector n to a right-handed frame (Duff et al., JCGT 6(1), 2017).
 inline void tangents(Vec3 n, Vec3 &s, Vec3 &t) {
     const float sign = std::copysign(1.0f, n.z), a = -1.0f / (sign + n.z), b = n.x * n.y * a;
@@ -74,7 +72,8 @@ inline void sincos_turn(FloatLanes u, FloatLanes &s, FloatLanes &c) {
     s = half ? -y : y;
 }
 
-inline uint32_t hash(uint32_t a) {  // PCG output permutation (Jarzynski and Olano, JCGT 9(3), 2020)
+template <class Bits>
+inline Bits hash(Bits a) {  // PCG output permutation (Jarzynski and Olano, JCGT 9(3), 2020)
     a = a * 747796405u + 2891336453u;
     a = ((a >> ((a >> 28) + 4)) ^ a) * 277803737u;
     return (a >> 22) ^ a;
@@ -90,68 +89,109 @@ inline uint32_t reverse_bits(uint32_t a) {
 
 inline FloatLanes unit_float(BitLanes a) { return to_float(IntLanes(a >> 8)) * (1.0f / 16777216.0f); }
 
-// The Hammersley points of a lobe's rays, 32 bits each, padded to whole vectors.
+// The Hammersley points of a lobe's rays, 32 bits each: vectors of one lobe, or one vector for several.
 class Hammersley {
 public:
-    explicit Hammersley(int64_t rays) : count(rays), first((rays + LANES - 1) / LANES * LANES), second(first.size()) {
+    explicit Hammersley(int64_t rays)
+        : count(rays), lobes(rays < LANES && LANES % rays == 0 ? LANES / rays : 1), vectors((rays + LANES - 1) / LANES),
+          shift(__builtin_ctz(uint32_t(LANES / lobes))), first(size_t(vectors * LANES)), second(first.size()) {
         for (size_t i = 0; i < first.size(); ++i) {
-            first[i] = uint32_t((uint64_t(2 * i + 1) << 31) / uint64_t(rays));
-            second[i] = reverse_bits(uint32_t(i));
+            const uint64_t ray = lobes > 1 ? i % size_t(rays) : i;
+            first[i] = uint32_t(((2 * ray + 1) << 31) / uint64_t(rays));
+            second[i] = reverse_bits(uint32_t(ray));
         }
     }
-    const int64_t count;
+
+    // Lanes of a vector that are rays. shown: of how many lobes.
+    IntLanes real(int64_t vector, int64_t shown) const {
+        return ORDINAL < int32_t(lobes > 1 ? shown * count : count - vector * LANES);
+    }
+
+    const int64_t count, lobes, vectors;
+    const int shift;  // lanes of a lobe, as a power of two
     std::vector<uint32_t> first, second;
 };
 
-inline FloatLanes smith_root(FloatLanes z, float alpha2) { return root(z * z + alpha2 * (1.0f - z * z)); }
+// Where rays leave a surface. key: what rotates a lobe's points on the torus. surface: the geometric normal.
+struct Site {
+    Vec3 view, normal, surface, origin;
+    float roughness;
+    uint32_t key;
+};
 
-// The reflection lobe of a surfel seen by a camera.
-class Lobe {
+inline VecLanes operator*(FloatLanes s, const VecLanes &a) { return {s * a.x, s * a.y, s * a.z}; }
+inline VecLanes operator+(const VecLanes &a, const VecLanes &b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+inline FloatLanes dot(const VecLanes &a, const VecLanes &b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+inline VecLanes normalize(const VecLanes &a) { return (1.0f / root(clamp(dot(a, a), 1e-30f, 1e30f))) * a; }
+
+// Two unit vectors that complete unit vectors n to right-handed frames (Duff et al., JCGT 6(1), 2017).
+inline void tangents(const VecLanes &n, VecLanes &s, VecLanes &t) {
+    IntLanes bits;
+    std::memcpy(&bits, &n.z, sizeof bits);
+    const FloatLanes sign = bits < 0 ? all(-1.0f) : all(1.0f), a = -1.0f / (sign + n.z), b = n.x * n.y * a;
+    s = {1.0f + sign * n.x * n.x * a, sign * b, -sign * n.x};
+    t = {b, sign + n.y * n.y * a, -n.y};
+}
+
+inline FloatLanes smith_root(FloatLanes z, FloatLanes alpha2) { return root(z * z + alpha2 * (1.0f - z * z)); }
+
+// The reflection lobes of surfels seen by a camera, one a lane.
+class Lobes {
 public:
-    // key: what rotates the points on the torus. surface: the geometric normal.
-    Lobe(Vec3 view, Vec3 normal, Vec3 surface, float roughness, uint32_t key)
-        : n(normal), surface(surface), alpha(clamp(roughness * roughness, 1e-3f, 1.0f)), r1(key), r2(hash(key)) {
+    // site: a lane's each.
+    explicit Lobes(const Site *const *site) {
+        constexpr size_t NUMBERS = sizeof(Site) / sizeof(float);
+        float row[NUMBERS][LANES], own[NUMBERS];
+        const bool alike = site[0] == site[LANES - 1];
+        for (int k = 0; k < (alike ? 1 : LANES); ++k) {
+            std::memcpy(own, site[k], sizeof own);
+            for (size_t c = 0; c < NUMBERS; ++c) row[c][k] = own[c];
+        }
+        FloatLanes lanes[NUMBERS];
+        for (size_t c = 0; c < NUMBERS; ++c) lanes[c] = alike ? all(row[c][0]) : load_lanes<FloatLanes>(row[c]);
+        const auto vector = [&](int c) { return VecLanes{lanes[c], lanes[c + 1], lanes[c + 2]}; };
+        const VecLanes view = vector(0);
+        n = vector(3), surface = vector(6), origin = vector(9);
+        alpha = clamp(lanes[12] * lanes[12], 1e-3f, 1.0f);
+        std::memcpy(&r1, &lanes[13], sizeof r1);
+        r2 = hash(r1);
         tangents(n, s, t);
-        v = normalize({dot(view, s), dot(view, t), clamp(dot(view, n), 1e-3f, 1.0f)});
-        const float a2 = alpha * alpha;
-        root_v = std::sqrt(v.z * v.z + a2 * (1.0f - v.z * v.z));
-        cap = normalize({alpha * v.x, alpha * v.y, v.z});
+        v = normalize(VecLanes{dot(view, s), dot(view, t), clamp(dot(view, n), 1e-3f, 1.0f)});
+        root_v = smith_root(v.z, alpha * alpha);
+        cap = normalize(VecLanes{alpha * v.x, alpha * v.y, v.z});
     }
 
-    // LANES draws from point `start` on: directions, G2/G1 (0 behind the last point), Schlick's (1 - v.h)^5, density.
-    // A direction below the surface is mirrored above it. Microfacet normals are drawn by what the view sees of them
-    // (GGX by spherical caps: Dupuy and Benyoub, 2023).
-    void draw(const Hammersley &points, int64_t start, VecLanes &l, FloatLanes &weight, FloatLanes &fresnel,
-              FloatLanes &density) const {
-        const FloatLanes u1 = unit_float(load_lanes<BitLanes>(&points.first[size_t(start)]) + r1);
-        const FloatLanes u2 = unit_float(load_lanes<BitLanes>(&points.second[size_t(start)]) + r2);
+    // A vector of points' draws: directions, G2/G1 (0 where no lane is real), Schlick's (1 - v.h)^5, density. A direction
+    // below the surface is mirrored above it. Microfacet normals are drawn by what the view sees of them (GGX by
+    // spherical caps: Dupuy and Benyoub, 2023).
+    void draw(const Hammersley &points, int64_t vector, IntLanes real, VecLanes &l, FloatLanes &weight,
+              FloatLanes &fresnel, FloatLanes &density) const {
+        const FloatLanes u1 = unit_float(load_lanes<BitLanes>(&points.first[size_t(vector * LANES)]) + r1);
+        const FloatLanes u2 = unit_float(load_lanes<BitLanes>(&points.second[size_t(vector * LANES)]) + r2);
         FloatLanes sine, cosine;
         sincos_turn(u1, sine, cosine);
         const FloatLanes z = 1.0f - u2 * (1.0f + cap.z), r = root(clamp(1.0f - z * z, 0.0f, 1.0f));
         VecLanes h = {alpha * (r * cosine + cap.x), alpha * (r * sine + cap.y), clamp(z + cap.z, 1e-7f, 2.0f)};
-        const FloatLanes length = 1.0f / root(h.x * h.x + h.y * h.y + h.z * h.z);
-        h = {h.x * length, h.y * length, h.z * length};
-        const FloatLanes vh = clamp(v.x * h.x + v.y * h.y + v.z * h.z, 0.0f, 1.0f);
+        h = (1.0f / root(dot(h, h))) * h;
+        const FloatLanes vh = clamp(dot(v, h), 0.0f, 1.0f);
         const VecLanes local = {2.0f * vh * h.x - v.x, 2.0f * vh * h.y - v.y, 2.0f * vh * h.z - v.z};
-        const float a2 = alpha * alpha;
-        const FloatLanes lz = clamp(local.z, 0.0f, 1.0f), root_l = smith_root(lz, a2);
+        const FloatLanes a2 = alpha * alpha, lz = clamp(local.z, 0.0f, 1.0f), root_l = smith_root(lz, a2);
         weight = lz * (v.z + root_v) / (lz * root_v + v.z * root_l + 1e-12f);  // height-correlated
-        const int32_t left = int32_t(points.count - start);
-        weight = ((local.z > 0.0f) & (ORDINAL < left)) ? weight : all(0.0f);
+        weight = ((local.z > 0.0f) & real) ? weight : all(0.0f);
         const FloatLanes m = 1.0f - vh, m2 = m * m, q = h.z * h.z * (a2 - 1.0f) + 1.0f;
         fresnel = m2 * m2 * m;
         density = a2 / (PI * q * q) / (2.0f * (v.z + root_v));
-        l = {local.x * s.x + local.y * t.x + local.z * n.x, local.x * s.y + local.y * t.y + local.z * n.y,
-             local.x * s.z + local.y * t.z + local.z * n.z};
-        const FloatLanes above = l.x * surface.x + l.y * surface.y + l.z * surface.z;
-        const FloatLanes twice = above < 0.0f ? 2.0f * above : all(0.0f);
-        l = {l.x - twice * surface.x, l.y - twice * surface.y, l.z - twice * surface.z};
+        l = local.x * s + local.y * t + local.z * n;
+        const FloatLanes above = dot(l, surface), twice = above < 0.0f ? -2.0f * above : all(0.0f);
+        l = l + twice * surface;
     }
 
+    VecLanes origin;
+
 private:
-    Vec3 n, surface, s, t, v, cap;
-    float alpha, root_v;
-    uint32_t r1, r2;
+    VecLanes n, surface, s, t, v, cap;
+    FloatLanes alpha, root_v;
+    BitLanes r1, r2;
 };
 
 // Equirect mip pyramid: level k has (height >> k) rows of twice as many RGB0 texels; the last level is 2 x 4.

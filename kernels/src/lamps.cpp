@@ -26,7 +26,6 @@ using near_kernels::parallel_ranges;
 
 enum Kind { POINT, SPOT, AREA, SUN };
 
-inline FloatLanes dot(const VecLanes &a, const VecLanes &b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 inline FloatLanes floored(FloatLanes v) { return at_least(v, 0.0f); }
 
 inline VecLanes spread_out(const float *v) { return {all(v[0]), all(v[1]), all(v[2])}; }

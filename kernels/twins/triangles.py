@@ -63,7 +63,7 @@ def find_points(face, offset, vertices, faces, pose, intrinsics, eye, pixel_size
     plane = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     plane /= np.linalg.norm(plane, axis=1, keepdims=True)
     for row, column in np.ndindex(face.shape[:2]):
-        groups = []
+        faces_seen = {}
         for s, number in enumerate(face[row, column]):
             if number < 0:
                 continue
@@ -74,18 +74,22 @@ def find_points(face, offset, vertices, faces, pose, intrinsics, eye, pixel_size
             smooth = flat if normal is None else share[0] @ normal[faces[number]]
             smooth = smooth / np.linalg.norm(smooth) * (-1 if smooth @ flat < 0 else 1)
             place = np.zeros(2) if uv is None else share[0] @ uv[faces[number]]
-            sample = {"row": number, "position": position, "normal": smooth, "uv": place, "depth": z[0]}
+            faces_seen.setdefault(number, []).append(
+                {"row": number, "position": position, "normal": smooth, "uv": place, "depth": z[0]})
+        groups = []
+        for number, shown in faces_seen.items():  # the samples of a face stay together: the first speaks for them
             for group in groups:
-                first = group[0]
-                alike = first["normal"] @ smooth > SAME_NORMAL
-                close = abs(first["normal"] @ (position - first["position"])) < SAME_PLANE * pixel_size * z[0]
+                first, other = group[0], shown[0]
+                alike = first["normal"] @ other["normal"] > SAME_NORMAL
+                apart = abs(first["normal"] @ (other["position"] - first["position"]))
+                close = apart < SAME_PLANE * pixel_size * other["depth"]
                 kind = material is None or material[first["row"]] == material[number]
-                beside = (np.abs(place - first["uv"]) < SAME_PLACE).all()
-                if first["row"] == number or (alike and close and kind and beside):
-                    group.append(sample)
+                beside = (np.abs(other["uv"] - first["uv"]) < SAME_PLACE).all()
+                if alike and close and kind and beside:
+                    group += shown
                     break
             else:
-                groups.append([sample])
+                groups.append(shown)
         for group in groups:
             first = group[0]
             mean = {name: np.mean([each[name] for each in group], 0) for name in ("position", "normal", "uv", "depth")}

@@ -39,6 +39,9 @@ class TransportConfig:
     point_rays: int = 32  # of a point between surfels, not traced
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
+    # of the light, what a point mirrors at most where each of its rays is halved once: less needs fewer of them
+    faint_shares: tuple[float, ...] = (0.15, 0.07)
+    open_halvings: int = 1  # at most, of those that are not traced: what is the same for all points is no noise
     least_cosine: float = 0.1  # of a spot's ray on a skin, below which surfels say what arrives, unless it is round
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
@@ -48,6 +51,7 @@ class TransportConfig:
     lift: float = 0.02  # cells that such a ray starts above the skin at least
     pixel_lift: float = 0.02  # pixels that it does
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
+    blend_step: float = 1.0  # cells, between points that are told by surfels; between them light is interpolated
     hidden: float = 0.9  # by how much less a surfel that lies inside of something counts for points around it
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees
 

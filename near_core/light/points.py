@@ -14,6 +14,7 @@ from ..asset import CELL, Surfels
 from ..directions import unit
 from ..scene import Occluders
 from . import lamplight, principled
+from .config import TransportConfig
 from .lamplight import LampLight
 from .shadows import Feet, Surroundings
 from .terms import Shaded, mirror_spots, pick_rows
@@ -83,13 +84,15 @@ def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
-    float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin."""
+    float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
+    many times their rays are halved."""
 
     points: Surfels
     view: np.ndarray
     told: np.ndarray
     size: np.ndarray
     find_feet: Callable[[], Feet]
+    fewer: np.ndarray
 
     @cached_property
     def feet(self) -> Feet:
@@ -101,8 +104,18 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
          find_feet: Callable[[], Feet]) -> MetPoints:
     """What the surfels around tell points. points, view, size, find_feet: as MetPoints."""
     told = grid.blend(lit.transport.grid, points.position, points.normal, around.values, around.share,
-                      radius=lit.transport.config.blend_radius, threads=1)
-    return MetPoints(points, view, told, size, find_feet)
+                      radius=lit.transport.config.blend_radius, step=lit.transport.config.blend_step, threads=1)
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, lit.transport.config))
+
+
+def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
+    """How many times the rays of points are halved, (K,) uint8: by what these mirror by Schlick's formula."""
+    cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 0, 1)
+    own = principled.F0_DIELECTRIC + points.metallic * (points.base_color.max(1) - principled.F0_DIELECTRIC)
+    mirrored, made = own + (1 - own) * (1 - cosine) ** 5, np.zeros(len(points), np.uint8)
+    for share in config.faint_shares:
+        made += mirrored < share
+    return made
 
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
@@ -120,8 +133,8 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
         lit.transport.traced, key, np.ascontiguousarray(met.view), points.shading_normal, points.roughness,
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
-        mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays,
-        points=(points.position, points.normal), other=other, threads=1)
+        mirrors=lit.transport.find_mirrors(light, lit.matrix), rays=config.traced_rays, fewer=met.fewer,
+        points=(points.position, points.normal), other=other, hidden_only=True, threads=1)
     own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
     among = [] if other is None else [other[1].reshape(-1, 6)]
     return np.concatenate([own, blocked[:, None], *among], 1, dtype=np.float32)
@@ -136,7 +149,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple
     lamps = _Light.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
     arrives = _sharpen(lit, met, told[:, _Light.SPOTS:lamps])
     irradiance = _find_irradiance(lit, points, told, arrives)
-    opened, glare = _reflect_map(lit, points, view, arrives)
+    opened, glare = _reflect_map(lit, met, arrives)
     own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
     specular = np.stack([opened + glare[0], np.maximum(own + opened * (1 - blocked)[:, None, None], 0) + glare[1]], 1)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
@@ -195,22 +208,23 @@ def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives
     return np.stack([whole, direct + told[:, _Light.DIRECT] * bend, told[:, _Light.BOUNCED]], 1)
 
 
-def _reflect_map(lit: LitSurface, points: Surfels, view: np.ndarray, arrives: np.ndarray) -> tuple[np.ndarray, list]:
+def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, list]:
     """What points reflect of the open map, (K, 2, 3) for F0 and F90; and likewise of its spots where rays do not find
     them, all of them and as far as they arrive (K, P)."""
-    light, config, count = lit.light, lit.transport.config, len(points)
+    light, config, points, view, count = lit.light, lit.transport.config, met.points, met.view, len(met.points)
     turn = light.asset_to_map(lit.rotation).astype(np.float32)
     wide = points.roughness > config.narrow_roughness if arrives.shape[1] else np.zeros(count, bool)
     opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
     rays = config.point_rays if light.near is None else config.probe_rays
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
+    fewer = np.minimum(met.fewer, config.open_halvings)
     for chosen, layer in ((~wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
         if chosen.any():
             rows = pick_rows(chosen)
             part = points.take(rows)
             opened[rows] = specular.reflect(
                 layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal, part.roughness,
-                key[rows], turn, around=layer.around, origin=part.position, rays=rays, threads=1)
+                key[rows], turn, around=layer.around, origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
     if wide.any():
         rows = pick_rows(wide)
         for out, sent in zip(glare, mirror_spots(light, turn, points.take(rows), view[rows], arrives[rows], config)):

@@ -126,7 +126,8 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, illumination: Illu
         bent, roughness = surfels.shading_normal[part], surfels.roughness[part]
         opened, traced, blocked = specular.trace_specular(
             prepared.traced, origins[part], view[part], bent, roughness, prepared.spread(radiosity), layer.far,
-            turn.astype(np.float32), around=layer.around, mirrors=mirrors, rays=rays, other=other, threads=threads)
+            turn.astype(np.float32), around=layer.around, mirrors=mirrors, rays=rays, other=other, hidden_only=True,
+            threads=threads)
         # the same light by more rays, none traced, the same for all: what nothing is in the way of has no noise
         return opened, traced, blocked, specular.reflect(
             layer.far, surfels.normal[part], view[part], bent, roughness, np.zeros(len(bent), np.int32), turn,

@@ -6,10 +6,12 @@ import numpy as np
 
 from ..directions import unit
 from ..image import filters
-from ..scene import PASSES
+from ..scene import PASSES, Camera, Environment
+from .parallel import parallel_map
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
 RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
+BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 SOLID = 0.98  # of a pixel: what covers more lets nothing shine through
 RIM = 12.0  # pixels before an asset that may be cut away with it
@@ -31,8 +33,18 @@ def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str,
 
 def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
     """Puts sky (H, W, 3) behind the premultiplied picture (H, W, 4), in place; alpha becomes 1."""
-    combined[..., :3] += (1 - combined[..., 3:]) * sky
+    free = 1 - combined[..., 3]
+    for c in range(3):  # numpy is slow along a short axis
+        combined[..., c] += free * sky[..., c]
     combined[..., 3] = 1
+
+
+def put_sky_behind(combined: np.ndarray, environment: Environment, camera: Camera, threads: int = 0) -> None:
+    """Puts what a camera sees of an environment behind its picture (H, W, 4), as put_behind."""
+    def put_band(top: int) -> None:
+        part = combined[top:top + BAND]
+        put_behind(part, environment.look_up(camera.crop(0, top, camera.width, len(part)).pixel_rays(), threads=1))
+    parallel_map(put_band, range(0, camera.height, BAND), threads)
 
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,

@@ -124,12 +124,16 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
         if by_lamps is not None:
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-        features, normal = np.zeros((len(surfels), channels), np.float32), unit(surfels.shading_normal @ covector)
-        open_sky = lit.light.find_openness(normal) if "Shadow" in settings.passes else 1
+        asked = {"Normal", "Shadow"} & set(settings.passes)
+        normal = unit(surfels.shading_normal @ covector) if asked else surfels.shading_normal
+        open_sky = lit.light.find_openness(normal) if "Shadow" in asked else 1
         known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
             "Base Color": surfels.base_color, "Normal": normal,
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
             "Confidence": surfels.confidence}, settings.passes)
+        if known.shape[1] == channels:
+            return known
+        features = np.zeros((len(surfels), channels), np.float32)
         features[:, :known.shape[1]] = known
         if instance.channel is not None:
             features[:, known.shape[1] + instance.channel] = 1

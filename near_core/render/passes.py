@@ -35,8 +35,11 @@ def count_features(wanted: tuple[str, ...]) -> int:
 def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray],
          wanted: tuple[str, ...]) -> np.ndarray:
     """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of all DATA, (K, n) or (K,) each."""
-    return np.column_stack([np.ones(len(depth)), depth, radiance, *(data[name] for name in data_columns(wanted))]
-                           ).astype(np.float32)
+    made = np.empty((len(depth), count_features(wanted)), np.float32)
+    made[:, SHOWN], made[:, DEPTH], made[:, RADIANCE] = 1, depth, radiance
+    for name, columns in data_columns(wanted).items():
+        made[:, columns] = data[name].reshape(len(made), -1)
+    return made
 
 
 def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
@@ -53,18 +56,23 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
 
     def develop_band(top: int) -> None:
         rows = slice(top, min(top + BAND, camera.height))
-        if sky is None and not alpha[rows].any():
+        shows = np.flatnonzero(alpha[rows].any(0))
+        columns = slice(shows[0], shows[-1] + 1) if len(shows) else slice(0)
+        behind = None if sky is None else sky(camera.crop(0, top, camera.width, rows.stop - top))
+        if behind is not None and "Combined" in made:  # all that is seen beside what is drawn
+            made["Combined"][rows, :, :3], made["Combined"][rows, :, 3] = behind, 1
+        if not len(shows):
             return
-        blended = image[rows]
+        place, behind = (rows, columns), None if behind is None else behind[:, columns]
+        blended = image[place]
         front = np.maximum(blended[..., SHOWN], 1e-6)
-        solid = np.minimum(alpha[rows], front * config.solidity) * (blended[..., SHOWN] > 1e-4)
+        solid = np.minimum(alpha[place], front * config.solidity) * (blended[..., SHOWN] > 1e-4)
         depth = blended[..., DEPTH] / front * (solid > 0)
-        behind = None if sky is None else sky(camera.crop(0, top, camera.width, len(blended)))
         premultiplied = scale(blended, solid / front, RADIANCE.start)
         for name, values in unpack(premultiplied, solid, depth, behind, shown).items():
-            made[name][rows] = values
+            made[name][place] = values
         if identity is not None:
-            made[INSTANCES][rows] = rank(premultiplied[..., -identity.count:], identity.numbers[rows])
+            made[INSTANCES][place] = rank(premultiplied[..., -identity.count:], identity.numbers[place])
 
     parallel_map(develop_band, range(0, camera.height, BAND), threads, "Passes", progress)
     return made

@@ -62,19 +62,39 @@ def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, off
                  ) -> tuple[np.ndarray, np.ndarray]:
     """The same of samples at offset (S, 2) from a pixel's centre, which count in the pixels around by weight
     (S, D, D), float32."""
-    image = np.empty((camera.height, camera.width, channels), np.float32)
-    alpha = np.empty((camera.height, camera.width), np.float32)
+    image = np.zeros((camera.height, camera.width, channels), np.float32)
+    alpha = np.zeros((camera.height, camera.width), np.float32)
     # what lies around a strip counts in it, and what it mirrors is averaged with what lies around
     margin = weight.shape[1] // 2 and weight.shape[1] // 2 + config.smooth_reach
-    wide, rows = camera.width + 2 * margin, max(config.skin_pixels // camera.width, 1)
-    for top in range(0, camera.height, rows):
-        height = min(rows, camera.height - top)
-        window = camera.crop(-margin, top - margin, wide, height + 2 * margin)
+    boxes = [_find_box(skin, camera, weight.shape[1] // 2 + 1) for skin in skins]
+    boxes = [box for box in boxes if all(side.start < side.stop for side in box)]
+    if not boxes:
+        return image, alpha
+    down, across = (slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes))
+                    for axis in (0, 1))
+    wide = across.stop - across.start
+    rows = max(config.skin_pixels // wide, 1)
+    for top in range(down.start, down.stop, rows):
+        height = min(rows, down.stop - top)
+        window = camera.crop(across.start - margin, top - margin, wide + 2 * margin, height + 2 * margin)
         drawn = _draw_strip(skins, window, channels, offset, weight, threads, config,
                             part(progress, top / camera.height, (top + height) / camera.height))
         for whole, strip in zip((image, alpha), drawn):
-            whole[top:top + height] = strip[margin:margin + height, margin:margin + camera.width]
+            whole[top:top + height, across] = strip[margin:margin + height, margin:margin + wide]
     return image, alpha
+
+
+def _find_box(skin: PlacedSkin, camera: Camera, reach: int) -> tuple[slice, slice]:
+    """The rows and columns of a picture in which a skin can count, where its samples do up to `reach` pixels away."""
+    x, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
+    if not camera.orthographic and z.min() <= camera.near:
+        return slice(0, camera.height), slice(0, camera.width)
+    made = []
+    for axis, along, size in ((1, y, camera.height), (0, x, camera.width)):
+        at = camera.intrinsics[axis, axis] * along / (1 if camera.orthographic else z) + camera.intrinsics[axis, 2]
+        low, high = np.clip([at.min() - reach, at.max() + reach + 1], 0, size).astype(int)
+        made.append(slice(int(low), max(int(high), int(low))))
+    return made[0], made[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +115,6 @@ class _Strip:
         rows, columns = box
         camera = self.camera.crop(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         return replace(self, camera=camera, image=self.image[box], alpha=self.alpha[box])
-
-    def find_box(self, skin: PlacedSkin) -> tuple[slice, slice]:
-        """The rows and columns in which a skin can count."""
-        camera, reach = self.camera, self.weight.shape[1] // 2 + 1
-        x, y, z, _ = (skin.prepared.bounds @ (camera.world_to_camera @ skin.matrix).T).T
-        if not camera.orthographic and z.min() <= camera.near:
-            return slice(0, camera.height), slice(0, camera.width)
-        made = []
-        for axis, along, size in ((1, y, camera.height), (0, x, camera.width)):
-            at = camera.intrinsics[axis, axis] * along / (1 if camera.orthographic else z) + camera.intrinsics[axis, 2]
-            low, high = np.clip([at.min() - reach, at.max() + reach + 1], 0, size).astype(int)
-            made.append(slice(int(low), max(int(high), int(low))))
-        return made[0], made[1]
 
 
 def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
@@ -202,7 +209,7 @@ class _Piece:
 
 
 def _find_piece(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, strip: _Strip) -> _Piece:
-    box, mesh = strip.find_box(skin), skin.prepared.skin
+    box, mesh = _find_box(skin, strip.camera, strip.weight.shape[1] // 2 + 1), skin.prepared.skin
     taken, shown = strip.take(box), np.ascontiguousarray(through[box])
     camera = taken.camera
     pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))

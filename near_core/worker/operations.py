@@ -173,7 +173,7 @@ class Operations:
         missing = self._list_missing(request)
         if missing:
             return {"event": "missing", "hashes": missing}
-        from ..render.composite import put_behind
+        from ..render.composite import put_sky_behind
         engine = self._open_engine()
         passes = engine.render(self._place(request), require_sound(request["camera"]),
                                self._light(request["environment"]), require_sound(request["settings"]),
@@ -181,8 +181,8 @@ class Operations:
                                self.store.around(request.fields.get("occluders")),
                                require_sound(request.fields.get("shutter")), require_sound(request.fields.get("lens")))
         if request["backdrop"] is not None:
-            sky = self._light(request["backdrop"]).look_up(request["camera"].pixel_directions())
-            put_behind(passes["Combined"], sky)
+            put_sky_behind(passes["Combined"], self._light(request["backdrop"]), request["camera"],
+                       request["settings"].threads)
         notes, around = list(engine.notes), self.store.around(request.fields.get("occluders"))
         if around is not None and len(around.faces) and not has_embree():
             notes.append(Message("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. "

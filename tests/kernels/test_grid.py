@@ -310,3 +310,17 @@ def test_points_are_told_what_the_surfels_around_them_say(still_life):
     alone = grid.blend(still_life, point, normal, features, share, radius=1.5, threads=1)
     assert np.array_equal(alone, said)
     assert not said[0].any() and (np.ptp(said[1:], axis=0) > 0.3).all()
+
+
+def test_points_between_are_told_what_their_neighbours_are(still_life):
+    """Along a line on a wall, light that changes evenly stays what it is; a point apart asks for itself."""
+    up = np.flatnonzero(still_life.normal[:, 2] > 0.99)
+    start = still_life.position[up[still_life.position[up, 2].argmax()]]
+    point = (start + np.float32([1, 0, 0]) * still_life.cell * np.linspace(0, 3, 41, dtype=np.float32)[:, None])
+    point[20] = still_life.position[up[0]]
+    normal = np.tile(np.float32([0, 0, 1]), (len(point), 1))
+    features = np.concatenate([still_life.position, np.ones((len(still_life), 1))], 1).astype(np.float32)
+    share = np.ones(len(still_life), np.float32)
+    exact, between = (grid.blend(still_life, point, normal, features, share, step=step) for step in (0.0, 1.0))
+    assert 0 < np.abs(between - exact).max() < 0.1 * still_life.cell
+    assert np.array_equal(between[20], exact[20]) and np.array_equal(between[[0, -1]], exact[[0, -1]])

@@ -85,6 +85,32 @@ def test_reflections_start_where_points_are(still_life, light):  # noqa: F811
         assert off.mean() <= 0.03  # a ray may graze a surfel's edge
 
 
+def test_points_have_as_many_rays_as_they_ask_for(still_life, light):  # noqa: F811
+    surface, sky = shading(still_life, 300), ggx.build_pyramid(light)
+    given = still_life, *surface, rgb0(np.abs(still_life.normal)), sky, TURNED.astype(np.float32)
+    fewer = np.random.default_rng(1).integers(0, 3, 300).astype(np.uint8)
+    mixed = specular.trace_specular(*given, rays=16, fewer=fewer)
+    index, view, normal, roughness = surface
+    ask = still_life.normal[index], view, normal, roughness, index, TURNED
+    opened = specular.reflect(sky, *ask, rays=16, fewer=fewer)
+    for halvings in range(3):
+        rows = fewer == halvings
+        for one, other in zip(mixed, specular.trace_specular(*given, rays=16 >> halvings)):
+            assert np.allclose(one[rows], other[rows], rtol=1e-4, atol=1e-5)
+        assert np.allclose(opened[rows], specular.reflect(sky, *ask, rays=16 >> halvings)[rows], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="halved"):
+        specular.reflect(sky, *ask, rays=2, fewer=fewer)
+
+
+def test_what_is_hidden_is_the_same_without_the_rest(still_life, light):  # noqa: F811
+    surface, sky = shading(still_life, 300), ggx.build_pyramid(light)
+    given = still_life, *surface, rgb0(np.abs(still_life.normal)), sky, TURNED.astype(np.float32)
+    whole, hidden = (specular.trace_specular(*given, rays=8, hidden_only=only) for only in (False, True))
+    assert np.array_equal(whole[2], hidden[2]) and (hidden[0] == 0).all((1, 2)).sum() > 20
+    one, other = (traced - opened * (1 - blocked)[:, None, None] for opened, traced, blocked in (whole, hidden))
+    assert np.allclose(one, other, atol=1e-4) and np.abs(one).max() > 0.1
+
+
 def test_white_furnace():
     """Under a white sky, with F0 = F90 = 1 and no hits, a surfel reflects its directional albedo."""
     scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
