@@ -109,13 +109,14 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
-    """How many times the rays of points are halved, (K,) uint8: by what these mirror by Schlick's formula."""
+    """How many times the rays of points are halved, (K,) uint8: by what these mirror by Schlick's formula; once at most
+    where it is so sharp that nothing averages their noise."""
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 0, 1)
     own = principled.F0_DIELECTRIC + points.metallic * (points.base_color.max(1) - principled.F0_DIELECTRIC)
     mirrored, made = own + (1 - own) * (1 - cosine) ** 5, np.zeros(len(points), np.uint8)
     for share in config.faint_shares:
         made += mirrored < share
-    return made
+    return np.where(points.roughness > config.narrow_roughness, made, np.minimum(made, 1))
 
 
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:

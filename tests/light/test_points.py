@@ -6,10 +6,13 @@ import numpy as np
 
 from near_core.asset import Surfels
 from near_core.light import lamplight, points, terms, transport
+from near_core.light.config import TransportConfig
 from near_core.light.shadows import Feet
 from near_core.models.mini.layout import Term
 from near_core.scene import Environment, Lamp, Occluders
 from tests.light.test_terms import floor, sunny
+
+ALL_RAYS = TransportConfig(faint_shares=())  # the noise of fewer is averaged in pictures, and here it is not
 
 
 def touch(surfels):
@@ -19,7 +22,7 @@ def touch(surfels):
 
 def lit_floor(lamps=()):
     surfels, light = floor(0.3, metallic=0.0), transport.prepare_light(sunny(200.0))
-    prepared, turn = transport.prepare_transport(surfels, 1), np.eye(3)
+    prepared, turn = transport.prepare_transport(surfels, 1, config=ALL_RAYS), np.eye(3)
     lamplit = lamplight.illuminate(prepared, lamps, np.eye(4), turn, threads=1)
     lit = transport.illuminate(prepared, light, turn, threads=1)
     return points.LitSurface(prepared, light, lit, lamplit, np.eye(4), turn)
@@ -55,7 +58,7 @@ def test_points_mirror_no_light_through_a_wall():
     both = Surfels(*(np.concatenate(pair) for pair in zip(vars(ground).values(), vars(wall).values())))
     sky = np.full((16, 32, 3), 0.1, np.float32)
     sky[:, 8:24] = 1.0  # of +X
-    prepared, light = transport.prepare_transport(both, 1), transport.prepare_light(Environment(sky))
+    prepared, light = transport.prepare_transport(both, 1, config=ALL_RAYS), transport.prepare_light(Environment(sky))
     lit = points.LitSurface(prepared, light, transport.illuminate(prepared, light, np.eye(3), threads=1), None,
                             np.eye(4), np.eye(3))
     near = np.flatnonzero((both.position[:, 0] > 0.05) & (both.position[:, 0] < 0.09) & (both.normal[:, 2] > 0.9))
@@ -100,3 +103,14 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     assert inside[sure].any() and not inside[sure].all() and lit.light.spots
     dark = shadowed < 0.8 * bright
     assert (dark == inside)[sure & (shaded.surfels.position[:, 1] < 0.1)].all()
+
+
+def test_what_mirrors_little_has_fewer_rays():
+    """A rough dielectric seen from above, from the side, a metal, and a polished dielectric."""
+    surfels = floor(0.5, metallic=0.0).take(np.arange(4))
+    surfels = replace(surfels, metallic=np.float32([0, 0, 1, 0]), roughness=np.float32([0.5, 0.5, 0.5, 0.1]))
+    view = np.float32([[0, 0, 1], [0.99, 0, 0.14], [0, 0, 1], [0, 0, 1]])
+    lit = lit_floor()
+    lit = replace(lit, transport=replace(lit.transport, config=TransportConfig()))
+    met = points.meet(lit, points.tell(lit), surfels, view, np.zeros(4, np.float32), lambda: touch(surfels))
+    assert met.fewer.tolist() == [2, 0, 0, 1]
