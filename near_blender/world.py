@@ -26,9 +26,10 @@ from ._core import cache, environment, errors
 Environment = environment.Environment
 
 _WIDEST = 8192  # pixels of a map that is only looked at
-_QUICK = 256  # pixels across an image of which light is made at once
-_LARGE_FILE = 2_000_000  # bytes of an image file that takes Blender a tenth of a second to open
 _WIDEST_BAKE = 4096  # the same where Cycles draws it: 5 s of a processor
+_QUICK = 256  # pixels across an image of which light is made at once
+_LARGE_FILE = 2_000_000  # bytes of an image file that Blender opens in a tenth of a second
+_WIDEST_COPY = 4096  # pixels across an open image that is copied in that time
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
 _BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
 _SUN = 20  # times the mean of a map
@@ -88,7 +89,7 @@ def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
 def _find_problem(world: Any) -> str:
     """A sentence about an image that is gone; "" where none is."""
     for image in node_trees.list_images(world.node_tree):
-        if _is_unopened(image):
+        if _keeps_waiting(image):
             continue
         # a sequence has no size before one of its frames was shown
         known = image.size[0] if image.source == "FILE" else image.source not in ("SEQUENCE", "MOVIE") or _exists(image)
@@ -144,7 +145,7 @@ def read_by_hand(world: Any) -> WorldLight | LightReading | None:
         return None
     if image.source not in ("FILE", "GENERATED") or not _is_linear(image):
         return None
-    read = _read_unopened if _is_unopened(image) else _read_image
+    read = _read_unopened if _keeps_waiting(image) else _read_image
     kept = read(image, int(world.near.resolution), world.name)
     if not isinstance(kept, WorldLight):
         return kept
@@ -174,12 +175,14 @@ def _read_rotation(texture: Any) -> np.ndarray:
     return np.eye(3)
 
 
-def _is_unopened(image: Any) -> bool:
-    """Whether an artist would have to wait while Blender opens an image, that holds floats."""
+def _keeps_waiting(image: Any) -> bool:
+    """Whether an artist would have to wait while Blender opens an image, that holds floats, or copies its pixels."""
     path = bpy.path.abspath(image.filepath, library=image.library)
-    away = (not bpy.app.background and image.source == "FILE" and not image.has_data and image.packed_file is None
+    away = (not bpy.app.background and image.source == "FILE" and image.packed_file is None and not image.is_dirty
             and path.lower().endswith((".exr", ".hdr")) and path not in _refused)
-    return away and os.path.isfile(path) and os.path.getsize(path) > _LARGE_FILE
+    if not away or not os.path.isfile(path):
+        return False
+    return image.size[0] > _WIDEST_COPY if image.has_data else os.path.getsize(path) > _LARGE_FILE
 
 
 def _read_unopened(image: Any, width: int, called: str) -> WorldLight | LightReading:
@@ -189,7 +192,7 @@ def _read_unopened(image: Any, width: int, called: str) -> WorldLight | LightRea
 
 
 def _is_linear(image: Any) -> bool:
-    return (_is_unopened(image) or image.is_float) and image.colorspace_settings.name in _LINEAR
+    return (_keeps_waiting(image) or image.is_float) and image.colorspace_settings.name in _LINEAR
 
 
 def _read_image(image: Any, width: int, called: str) -> WorldLight | LightReading:

@@ -29,7 +29,7 @@ from .parallel import parallel_map
 from .preparation import MANY, MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
-OLDER_LIGHTS = 24 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
+OLDER_LIGHTS = 20 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
 PROBES = 16 * MEGABYTE  # of probes: all of a picture have room
 
 
@@ -58,7 +58,7 @@ class AssetInLight:
     """An asset as it stands in its light. light: the World, with what a probe shows before it. illumination: under this
     light; lamps: under lamps, None where none shine. rotation: (3, 3), asset frame -> world. surroundings: what casts
     shadows in the light of lamps. key: equal where all of it is. needed: keys of what it was made of, as
-    InstanceLights keeps lights, illuminations, lamps' lights and lamps' reaches."""
+    InstanceLights keeps lights, bulbs, illuminations, lamps' lights and lamps' reaches."""
 
     asset: PreparedAsset
     light: PreparedLight
@@ -81,12 +81,12 @@ class InstanceLights:
         self._backdrops: RecentResults[near.Backdrop] = RecentResults(128 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
         self._probes: RecentResults[Probe] = RecentResults(PROBES, count_bytes)
-        self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(PROBES, count_bytes)
+        self._bulbs: RecentResults[tuple[Probe | None, list[Lamp]]] = RecentResults(0, count_bytes)
         self._illuminations: RecentResults[Illumination] = RecentResults(OLDER, count_bytes)
         self._reaches: RecentResults[LampReach] = RecentResults(OLDER, count_bytes)
         self._lamplights: RecentResults[tuple[LampLight | None, list[Hashable]]] = RecentResults(OLDER, count_bytes)
         # what is kept for each pose: of the last picture, this one, and a little that is older
-        self.posed: list[RecentResults] = [self._illuminations, self._lamplights, self._reaches]
+        self.posed: list[RecentResults] = [self._bulbs, self._illuminations, self._lamplights, self._reaches]
         self._around: Hashable = None  # Lighting.key of the last picture
         self._shone: RecentResults[AssetInLight] = RecentResults(math.inf)  # in this one and in the one before
         self._shone_before = self._shone
@@ -171,7 +171,8 @@ class InstanceLights:
         lit = self._shone.get_or(key, lambda: self._shone_before.get_or(key, lambda: self._shine(
             seen, around, suns, threads, progress)))
         # else the next picture, in other surroundings, would make anew what this one did not ask for
-        kinds: tuple[RecentResults, ...] = self._lights, self._illuminations, self._lamplights, self._reaches
+        kinds: tuple[RecentResults, ...] = (self._lights, self._bulbs, self._illuminations, self._lamplights,
+                                            self._reaches)
         for kept, keys in zip(kinds, lit.needed):
             kept.use(keys)
         return lit
@@ -180,7 +181,7 @@ class InstanceLights:
                ) -> AssetInLight:
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
         world, suns_of_world = self._take_suns(around.world, instance)
-        probe, bulbs = self._take_bulbs(world, instance)
+        (probe, bulbs), taken = self._take_bulbs(world, instance)
         shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
         shining, far = _lamps.choose(shining, matrix, self._config)
         (light, lights), rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
@@ -191,7 +192,8 @@ class InstanceLights:
             prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
         if not shining:
             return AssetInLight(prepared, light, illumination, None, rotation, Surroundings(),
-                                (key, light.environment.strength, matrix.tobytes(), None), (lights, [key], [], []))
+                                (key, light.environment.strength, matrix.tobytes(), None),
+                                (lights, taken, [key], [], []))
         surroundings, place = self._surround(seen, shining, around), (*which, matrix.tobytes())
         shone = (*place, tuple((lamp.key, surroundings.describe(lamp)) for lamp in shining))
 
@@ -206,7 +208,7 @@ class InstanceLights:
         lamplit, reaches = self._lamplights.get_or(shone, shed)
         return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
                             (key, light.environment.strength, matrix.tobytes(), shone),
-                            (lights, [key], [shone], reaches))
+                            (lights, taken, [key], [shone], reaches))
 
     def _surround(self, seen: SeenInstance, shining: Sequence[Lamp], around: Lighting) -> Surroundings:
         """What can cast shadows on an instance; others as coarsely as it is seen itself."""
@@ -229,13 +231,14 @@ class InstanceLights:
         return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
                                    lambda: transport.take_suns(light, self._transport))
 
-    def _take_bulbs(self, world: Environment, instance: Instance) -> tuple[Probe | None, list[Lamp]]:
-        """An instance's probe without the bulbs that it shows, and these."""
+    def _take_bulbs(self, world: Environment, instance: Instance
+                    ) -> tuple[tuple[Probe | None, list[Lamp]], list[Hashable]]:
+        """An instance's probe without the bulbs that it shows, and these; and the key that they are kept by."""
         probe = instance.probe
         if probe is None:
-            return None, []
+            return (None, []), []
         key = probe.hash, world.hash, world.strength, world.world_to_map.tobytes()
-        return self._bulbs.get_or(key, lambda: take_bulbs(probe, world))
+        return self._bulbs.get_or(key, lambda: take_bulbs(probe, world)), [key]
 
     def _find_light(self, light: PreparedLight, world: Environment, probe: Probe | None, seen: SeenInstance,
                     far: Sequence[Lamp]) -> tuple[PreparedLight, list[Hashable]]:

@@ -23,7 +23,7 @@ from ..scene.soundness import is_sound
 from .runtime import describe_runtime
 
 KEPT = 1 << 30  # bytes of assets and light maps kept for the next request
-PASSING = 16 << 20  # bytes of what may be another in each frame: probes, occluders, deformations
+PASSING = 8 << 20  # bytes of what may be another in each frame: probes, occluders, deformations
 REPORT_EVERY = 0.05  # seconds between progress events
 
 
