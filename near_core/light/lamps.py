@@ -117,7 +117,7 @@ def sample(lamp: Lamp, middle: np.ndarray, side: int, sheared: bool = False) -> 
         sheared |= bool(long > LONG * short)
     else:
         towards = unit(matrix[:3, 2] if lamp.kind == "sun" else middle - lamp.position)
-        radius = math.tan(min(lamp.angle, 3.0) / 2) if lamp.kind == "sun" else lamp.radius
+        radius = 2 * math.sin(min(lamp.angle, math.pi) / 4) if lamp.kind == "sun" else lamp.radius
         across = unit(np.cross(towards, np.eye(3)[np.argmin(np.abs(towards))])) * radius
         up, span = np.cross(towards, across), math.pi * radius * radius
     side = max(side, 1) if span > 0 else 1
@@ -128,7 +128,11 @@ def sample(lamp: Lamp, middle: np.ndarray, side: int, sheared: bool = False) -> 
     if lamp.kind != "area" or lamp.shape == "ELLIPSE":
         x, y = _round(x, y)
     offset = x[:, None] * across + y[:, None] * up
-    position = unit(unit(matrix[:3, 2]) + offset) if lamp.kind == "sun" else lamp.position + offset
+    if lamp.kind == "sun":  # the same solid angle for each: a cap of a ball, whose area is that of the disc
+        wide = (offset ** 2).sum(1, keepdims=True)
+        position = (1 - wide / 2) * towards + np.sqrt(1 - wide / 4) * offset
+    else:
+        position = lamp.position + offset
     return LampPoints(lamp, position.astype(np.float32), max(math.sqrt(span / math.pi / len(position)), 1e-4),
                       math.sqrt(span / len(position)))
 

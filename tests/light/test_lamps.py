@@ -92,6 +92,15 @@ def test_a_narrow_beam_on_a_part_of_an_asset_is_traced(lamp):
     assert lamps.measure_shares([lamp], np.zeros(3), 0.1, 0.5) == [1]
 
 
+@pytest.mark.parametrize("angle", [0.3, 1.5, math.pi])
+def test_a_suns_points_share_its_solid_angle(angle):
+    way = lamps.sample(Lamp("sun", stand((0, 0, 0)), np.ones(3), angle=angle), np.zeros(3), 32).position
+    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 1, atol=1e-6)
+    cosine = np.sort(way[:, 2])  # evenly spread, as the areas of caps are
+    np.testing.assert_allclose(cosine, np.linspace(math.cos(angle / 2), 1, len(way)), atol=0.07)
+    np.testing.assert_allclose(way.mean(0)[:2], 0, atol=1e-6)
+
+
 def test_a_negative_lamp_takes_light_away():
     below = Lamp("point", stand((0, 0, 2)), np.full(3, -5.0))
     above = Lamp("point", stand((0, 0, 2)), np.full(3, 10.0))
