@@ -32,6 +32,7 @@ _GLOSSY = ("Glossy Direct", "Glossy Indirect", "Glossy Color")
 _COLORS = ("Combined", "Diffuse Color", *_GLOSSY, "Emission", "Base Color")
 _HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
+_LEAST = 32  # pixels along an edge of what is denoised
 BRIGHTEST = 1e9  # of what is seen from an asset
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
@@ -81,7 +82,8 @@ class CyclesJobs:
         """One picture."""
         stage, scene, wanted = self._stage, self._stage.scene, request["passes"]
         stage.look_through(request["camera"])
-        stage.frame(request["size"], request["border"])
+        border, rows, columns = widen(request["border"], request["size"])
+        stage.frame(request["size"], border)
         stage.hide_from_camera(request["proxies"])
         transparent = request["transparent"]
         scene.render.film_transparent = stage.own["film_transparent"] if transparent is None else transparent
@@ -101,7 +103,8 @@ class CyclesJobs:
                 stage.holes.close()
         if not request["denoise"] and "Noisy Image" in drawn:
             drawn["Combined"][..., :3] = drawn["Noisy Image"][..., :3]  # the alpha of a shadow stays clean
-        return {"passes": dict(found for name in wanted for found in _pick(name, drawn)), "stale": stage.stale}
+        passes = dict(found for name in wanted for found in _pick(name, drawn))
+        return {"passes": {name: values[rows, columns] for name, values in passes.items()}, "stale": stage.stale}
 
     def probe(self, request: Any) -> dict[str, Any]:
         """Some panoramas."""
@@ -139,6 +142,21 @@ class CyclesJobs:
         warning = errors.Message("{count} triangles far from the assets cast no shadows on them.",
                                  count=left) if left else ""
         return {"occluders": answer, "stale": self._stage.stale, "warning": warning}
+
+
+def widen(border: tuple[int, int, int, int] | None, size: tuple[int, int]
+          ) -> tuple[tuple[int, int, int, int] | None, slice, slice]:
+    """A border that the denoiser sees enough in, and which rows and columns of it are meant: of a few pixels alone it
+    makes nearly black ones."""
+    if border is None:
+        return None, slice(None), slice(None)
+    kept, wide = [], []
+    for low, high, count in zip(border[:2], border[2:], size):
+        start = max(min(low - (_LEAST - high + low) // 2, low, count - _LEAST), 0)
+        wide.append((start, min(max(start + _LEAST, high), count)))
+        kept.append(slice(low - start, high - start))
+    (left, right), (top, bottom) = wide
+    return (left, top, right, bottom), kept[1], kept[0]
 
 
 def keep_light(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -71,6 +71,11 @@ def test_border_is_a_crop(scene):
     whole, part = draw(scene)["Depth"], draw(scene, border=(3, 5, 20, 17))["Depth"]
     assert part.shape == (12, 17, 1)
     assert np.abs(part - whole[5:17, 3:20]).max() < 0.1
+    jobs = [client.get_cycles().draw(capture(), view(scene), (64, 48), samples=16, passes=["Combined"], border=border)
+            for border in (None, (32, 24, 33, 25), (0, 44, 3, 48))]
+    whole, middle, corner = (job.result()["passes"]["Combined"] for job in jobs)  # a denoiser sees enough around
+    assert middle == pytest.approx(whole[24:25, 32:33], rel=0.1) and middle[0, 0, 0] > 0.1
+    assert corner == pytest.approx(whole[44:, :3], abs=0.02)
 
 
 def test_what_moved_is_followed_without_a_new_file(scene):
