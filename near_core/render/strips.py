@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from .skin import PreparedSkin, describe_points
 
 TILE = 8  # pixels along a tile in which no two points have the same rays
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
+MANY = 4  # skins from which points are looked for on one thread for each
+AHEAD = 16  # skins in which they are, before the first are shaded
 TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep about a strip's samples
 
 
@@ -40,9 +42,13 @@ class PlacedSkin:
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     share: float = 1.0
 
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        return np.linalg.inv(self.matrix)
+
     def eye(self, camera: Camera) -> np.ndarray:
         """(4,) float64: where the camera is, asset frame, and 1; the direction to it and 0 where it is orthographic."""
-        inverse = np.linalg.inv(self.matrix)
+        inverse = self._inverse
         if camera.orthographic:
             return np.append(-inverse[:3, :3] @ camera.forward, 0)
         return np.append(inverse[:3, :3] @ camera.position + inverse[:3, 3], 1)
@@ -124,21 +130,23 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offs
                    np.zeros((camera.height, camera.width), np.float32), weight,
                    {"orthographic": camera.orthographic, "threads": threads}, config, progress)
     first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
-    through = np.ones((camera.height, camera.width, len(offset)), np.float32)
-    before = None
+    boxes = [_find_box(skin, camera, weight.shape[1] // 2 + 1) for skin in skins]
+    shown = [(skin, int(start), box) for skin, start, box in zip(skins, first, boxes)
+             if all(side.start < side.stop for side in box)]
+    through: np.ndarray | None = None
+    before, transparent = None, any(skin.prepared.transparent for skin, _, _ in shown)
     for _ in range(config.skin_layers):
         samples = triangles.Samples.empty(camera.width, camera.height, offset)
-        for skin, start in zip(skins, first):
+        for skin, start, _ in shown:
             mesh = skin.prepared.skin
-            triangles.cover(samples, mesh.vertices, mesh.faces, int(start), camera.world_to_camera @ skin.matrix,
+            triangles.cover(samples, mesh.vertices, mesh.faces, start, camera.world_to_camera @ skin.matrix,
                             camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
         left = np.zeros(samples.face.shape, np.float32)
-        found = (_find_piece(skin, int(start), samples, through, strip) for skin, start in zip(skins, first))
-        for pieces in _group(found):
+        for pieces in _group(_find_pieces(shown, samples, through, strip)):
             for piece, look in zip(pieces, _shade([piece.fresh for piece in pieces], strip)):
                 piece.add(*look, left)
         through = left
-        if not (left > config.skin_faint).any():
+        if not (transparent and (left > config.skin_faint).any()):
             break
         before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
                                    samples.depth)
@@ -208,12 +216,27 @@ class _Piece:
             left[self.box][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
 
 
-def _find_piece(skin: PlacedSkin, start: int, samples: triangles.Samples, through: np.ndarray, strip: _Strip) -> _Piece:
-    box, mesh = _find_box(skin, strip.camera, strip.weight.shape[1] // 2 + 1), skin.prepared.skin
-    taken, shown = strip.take(box), np.ascontiguousarray(through[box])
+def _find_pieces(skins: Sequence[tuple[PlacedSkin, int, tuple[slice, slice]]], samples: triangles.Samples,
+                 through: np.ndarray | None, strip: _Strip) -> Iterator[_Piece]:
+    """What a strip shows of skins, whose faces are numbered from a number on and lie in a box."""
+    if len(skins) < MANY:
+        yield from (_find_piece(*each, samples, through, strip) for each in skins)
+        return
+    alone = replace(strip, lens=strip.lens | {"threads": 1})
+    for start in range(0, len(skins), AHEAD):
+        found = parallel_map(lambda each: _find_piece(*each, samples, through, alone), skins[start:start + AHEAD],
+                             strip.lens["threads"])
+        yield from (replace(piece, strip=replace(piece.strip, lens=strip.lens)) for piece in found)
+
+
+def _find_piece(skin: PlacedSkin, start: int, box: tuple[slice, slice], samples: triangles.Samples,
+                through: np.ndarray | None, strip: _Strip) -> _Piece:
+    """through: (H, W, S) of the strip, what each sample weighs; None where all weigh 1."""
+    mesh, taken, face = skin.prepared.skin, strip.take(box), np.ascontiguousarray(samples.face[box])
+    shown = np.ones(face.shape, np.float32) if through is None else np.ascontiguousarray(through[box])
     camera = taken.camera
     pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))
-    face, depth = np.ascontiguousarray(samples.face[box]), np.ascontiguousarray(samples.depth[box])
+    depth = np.ascontiguousarray(samples.depth[box])
     points = triangles.find_points(
         triangles.Samples(samples.offset, face, depth), mesh.vertices, mesh.faces, start,
         camera.world_to_camera @ skin.matrix, camera.intrinsics, eye=skin.eye(camera), pixel_size=pixel_size,
