@@ -131,8 +131,8 @@ def _run_all(about: Trial, interpreter: Path, folder: str, words: list[str], ext
 
 
 def _run_file(about: Trial, interpreter: Path, words: list[str], extra: dict[str, str]) -> Outcome | None:
-    """What becomes of a file of tests in one Blender, which counts as one that failed where it ends before them; None
-    where there is none."""
+    """What becomes of a file of tests in one Blender, which counts as one that failed where it ends before them, and is
+    said where it ends badly after them; None where there is none."""
     listing = CACHE / "matrix" / f"{about.kind}-{about.blender}.xml"
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.unlink(missing_ok=True)
@@ -141,10 +141,10 @@ def _run_file(about: Trial, interpreter: Path, words: list[str], extra: dict[str
                env={**os.environ, "OMP_WAIT_POLICY": "passive", **extra})
     if done.returncode == NOTHING:
         return None
-    ended = done.returncode not in (0, 1) or not listing.is_file()  # of pytest: all passed, some failed
-    if ended:
-        say(f"the tests of {words[-1]} did not run to their end in Blender {about.blender} (status {done.returncode})")
-    return Outcome(*((0, 1, 0) if ended else count(listing.read_text())), commit.stdout.strip(),
+    whole = listing.is_file()  # pytest writes it after the last test
+    if not whole or done.returncode not in (0, 1):  # of pytest: all passed, some failed
+        say(f"Blender {about.blender} ended {'after' if whole else 'in'} {words[-1]} (status {done.returncode})")
+    return Outcome(*(count(listing.read_text()) if whole else (0, 1, 0)), commit.stdout.strip(),
                    time.strftime("%Y-%m-%d"))
 
 

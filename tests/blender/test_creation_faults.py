@@ -88,7 +88,7 @@ def test_killed_at_random_moments(worker, make):
 
 @pytest.mark.slow
 def test_killed_at_a_hundred_random_moments(home, worker, make):
-    counts = {"mesh": 60, "matte": 20, "photo": 20}
+    counts = {"mesh": 70, "matte": 22, "photo": 8}
     hit = {kind: strike_often(worker, *make[kind], count, int(os.environ.get("NEAR_SEED", 1)))
            for kind, count in counts.items()}
     print(f"{hit} of {counts} were on their way")
