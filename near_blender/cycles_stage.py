@@ -146,13 +146,11 @@ class StagedScene:
             changed += [(node, "mute", True) for material in bpy.data.materials if material.node_tree
                         for tree in node_trees.list_trees(material.node_tree) for node in tree.nodes
                         if node.type == "HOLDOUT" and not node.mute]
-        for owner, name, value in changed:
-            setattr(owner, name, value)
+        _switch(changed)
         try:
             yield
         finally:
-            for owner, name, value in changed:
-                setattr(owner, name, not value)
+            _switch([(owner, name, not value) for owner, name, value in changed])
 
     def draw(self, progress: Callable[[str, float], None],
              look: Callable[[bpy.types.Depsgraph], None] | None = None) -> dict[str, np.ndarray]:
@@ -252,6 +250,15 @@ class Drawing:
                 self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
             else:
                 self._progress("Preparing ordinary objects", 0.0)
+
+
+def _switch(changed: list[tuple[Any, str, bool]]) -> None:
+    """Sets properties of objects, layers and nodes. Blender 5.2 does not tell Cycles of a muted node, which keeps what
+    it has drawn."""
+    for owner, name, value in changed:
+        setattr(owner, name, value)
+        if name == "mute":
+            owner.id_data.update_tag()
 
 
 def _list_layers(collection: Any) -> Iterator[Any]:

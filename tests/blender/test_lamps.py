@@ -45,6 +45,7 @@ def test_nodes_multiply_and_dark_lamps_are_left_out():
     np.testing.assert_allclose(found.color, (30, 0, 15))
 
 
+@pytest.mark.skipif(bpy.app.version < (4, 5), reason="this Blender does not tell what colour is so hot")
 @pytest.mark.parametrize("kelvin", [1500, 2700, 4500, 6500, 10000])
 def test_nodes_may_glow_as_what_is_hot(kelvin):
     lamp = add("POINT", energy=10, use_nodes=True)
