@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import pages
 from .library import INTEGER, POINTER, Kernel, require
 from .splat import (
     CAMERA,
@@ -68,8 +69,7 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
     d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
     require("d_image", d_image, (height, width, channels))
     require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
-    out = Gradients(np.zeros((count, channels), np.float32), np.zeros((count, 2), np.float32),
-                    np.zeros((count, 3), np.float32), np.zeros(count, np.float32), np.zeros(count, np.float32))
+    out = Gradients(*(pages.empty(shape) for shape in ((count, channels), (count, 2), (count, 3), (count,), (count,))))
     _rasterize_backward(*projection, count, occlusion_depth, features, channels, background, width, height, d_image,
                         d_alpha, d_depth, *out, threads)
     return out

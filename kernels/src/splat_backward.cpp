@@ -223,7 +223,7 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
     contract(hits, hits.gain, basis, parts.moments, 1);
 }
 
-// Writes a row for each of the tile's entries up to the one that is returned; nothing takes those beyond.
+// Writes the slots of the tile's entries up to the one that is returned; nothing takes those beyond.
 template <bool CLOSING>
 int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, const Losses& g, float* rows) {
     const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
@@ -242,7 +242,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         batch.stage(bins, begin + last * BATCH, end, left, top, features, g.channels, before[last].live);
         before[last + 1] = before[last];
         for (int unit = 0; unit < UNITS; ++unit) {
-            batch.foresee(bins, begin + last * BATCH, unit, features, g.channels);
+            batch.foresee(bins, begin + (last + 1) * BATCH, unit, features, g.channels);
             composite<CLOSING, 1>(before[last + 1], batch, unit, [](int, Ints, Floats, Floats, Floats) {});
         }
     }
@@ -251,7 +251,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         batch.stage(bins, begin + n * BATCH, end, left, top, features, g.channels, tile.live);
         parts.clear(batch.count, groups);
         for (int unit = 0; unit < UNITS; ++unit) {
-            if (n == last) batch.foresee(bins, begin + n * BATCH, unit, features, g.channels);
+            batch.foresee(bins, n > 0 ? begin + (n - 1) * BATCH : end, unit, features, g.channels);
             if (n == last) losses.take(g, unit, left, top);
             hits.count = 0;
             if (batch.listed[unit]) gather(tile, batch, unit, losses.planes + unit * (g.channels + 1), hits);
@@ -259,7 +259,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
             if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
         }
         for (int k = 0; k < batch.count; ++k)
-            parts.write(batch, k, g.channels, rows + (begin + n * BATCH + k) * width);
+            parts.write(batch, k, g.channels, rows + bins.slot_of[begin + n * BATCH + k] * width);
     }
     return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
@@ -269,33 +269,27 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
     const Bins<1, true> bins(p, losses.width, losses.height, threads);
-    if (bins.entry_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
-    Buffer<float> rows(bins.entry_count * width);
-    Buffer<bool> taken(bins.entry_count);
+    if (bins.slot_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
+    Buffer<float> rows(bins.slot_count * width);
+    Buffer<bool> taken(bins.slot_count);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
         if (begin == end) return;
         const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
-        for (int64_t e = begin; e < end; ++e) taken[e] = e < reached;
+        for (int64_t e = begin; e < end; ++e) taken[bins.slot_of[e]] = e < reached;
     });
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             float total[MAX_CHANNELS + EXTRA] = {};
-            constexpr int64_t AHEAD = 12;
-            for (int64_t j = i + AHEAD, s = j < end ? bins.slot_begin[j] : 0; j < end && s < bins.slot_end[j]; ++s)
-                for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(&rows[bins.slots[s] * width + c]);
-            for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) {
-                const int64_t e = bins.slots[s];
-                for (int64_t c = 0; taken[e] && c < width; ++c) total[c] += rows[e * width + c];
-            }
-            if (bins.slot_begin[i] == bins.slot_end[i]) continue;
+            for (int64_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s)
+                for (int64_t c = 0; taken[s] && c < width; ++c) total[c] += rows[s * width + c];
             const float* extra = total + channels;
             std::memcpy(out.features + i * channels, total, sizeof(float) * size_t(channels));
             out.depth[i] = extra[DEPTH];
             out.mean[2 * i] = extra[MEAN_X];
             out.mean[2 * i + 1] = extra[MEAN_Y];
             for (int c = 0; c < 3; ++c) out.conic[3 * i + c] = extra[CONIC_A + c];
-            out.opacity[i] = extra[OPACITY] / p.opacity[i];
+            out.opacity[i] = bins.slot_begin[i] < bins.slot_end[i] ? extra[OPACITY] / p.opacity[i] : 0.f;
         }
     });
 }
@@ -306,7 +300,7 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
 using namespace near_kernels;
 
 // As splat_rasterize, with the gradients of its outputs in place of them -> gradients of features (N,C), mean (N,2),
-// conic (N,3), depth (N), opacity (N), zeroed by the caller.
+// conic (N,3), depth (N), opacity (N), all written.
 NEAR_KERNEL(splat_rasterize_backward)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
                                       const float* opacity, int64_t count, const float* occlusion_depth,
                                       const float* features, int64_t channels, const float* background, int64_t width,

@@ -166,8 +166,8 @@ inline uint32_t sortable(float value) {
 }
 
 // For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
-// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. Where it is LINKED, the entries of
-// row i are slots[slot_begin[i] .. slot_end[i]).
+// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. Where it is LINKED, what entry e makes
+// belongs into slot slot_of[e] of slot_count; those of row i are slot_begin[i] .. slot_end[i]-1, in a fixed order.
 template <int SIDE, bool LINKED = false>
 class Bins {
 public:
@@ -184,19 +184,24 @@ public:
         sort_into(
             threads, count, tiles(), tile_begin.data,
             [&](int64_t s, const auto& visit) { for_tiles(sorted[s], uint32_t(items[s]), visit); },
-            [&](int64_t total) { entries.allocate(entry_count = total); },
+            [&](int64_t total) {
+                entries.allocate(entry_count = total);
+                if (LINKED) slot_of.allocate(total);
+            },
             [&](int64_t s, uint32_t at) {
+                constexpr int64_t AHEAD = 16;
                 const uint32_t row = entries[at] = uint32_t(items[s]);
-                if (LINKED) slots[slot_end[row]++] = at;
+                if (LINKED) __builtin_prefetch(&slot_end[uint32_t(items[s + AHEAD < count ? s + AHEAD : s])], 1);
+                if (LINKED) slot_of[at] = slot_end[row]++;
             });
     }
 
     int64_t tiles() const { return tiles_x * tiles_y; }
 
-    int64_t tiles_x, tiles_y, count = 0, entry_count = 0;
+    int64_t tiles_x, tiles_y, count = 0, entry_count = 0, slot_count = 0;
     Buffer<Splat> splats;
     Buffer<int64_t> tile_begin;
-    Buffer<uint32_t> entries, slots, slot_begin, slot_end;
+    Buffer<uint32_t> entries, slot_of, slot_begin, slot_end;
 
 private:
     // Calls visit(tile) for the tiles that a splat touches.
@@ -281,7 +286,7 @@ private:
             slot_begin[i] = slot_end[i] = total;
             total += uint32_t(spans[i].tiles());
         }
-        slots.allocate(total);
+        slot_count = total;
     }
 
     Buffer<Span> spans;

@@ -21,7 +21,7 @@ int64_t count_pairs(const Projected& p, int64_t width, int64_t height, int64_t t
         for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1] && tile.live; e += BATCH) {
             batch.stage(bins, e, bins.tile_begin[t + 1], left, top, nullptr, 0, tile.live);
             for (int unit = 0; unit < UNITS; ++unit) {
-                batch.foresee(bins, e, unit, nullptr, 0);
+                batch.foresee(bins, e + BATCH, unit, nullptr, 0);
                 composite<false, 1>(tile, batch, unit,
                                     [&](int, Ints takes, Floats, Floats, Floats) { pairs -= takes; });
             }

@@ -68,42 +68,43 @@ struct Canvas {
         }
     }
 
-    template <int SIDE>
-    void fill(const Tile& tile, const Sums& sums, int left, int top, int columns, int rows) const {
-        if (SIDE == 2) return fill_means(tile, sums, left, top, columns, rows);
+    // One sample a pixel: writes four rows of a tile from `first` on, which are composited to their end.
+    void fill(const Tile& tile, const Sums& sums, int first, int left, int top, int columns, int rows) const {
+        for (int y = first; y < first + 4 && y < rows; ++y)
+            for (int x = 0; x < columns; x += 4) fill_four(tile, sums, x, y, left, top, columns - x < 4 ? columns - x : 4);
+    }
+
+    // Writes `count` pixels, at most four, of a row of a tile.
+    void fill_four(const Tile& tile, const Sums& sums, int x, int y, int left, int top, int count) const {
         alignas(64) float scratch[4 * (MAX_CHANNELS + 4)];
-        for (int y = 0; y < rows; ++y) {
-            for (int x = 0; x < columns; x += 4) {
-                const int at = sample_at(x, y), count = columns - x < 4 ? columns - x : 4;
-                const float* planes = sums.at(at, channels);
-                const int64_t pixel = (top + y) * width + left + x;
-                float* const target = image + pixel * channels;
-                float* const pixels = channels % 4 == 0 && count == 4 && !streamed ? target : scratch;
-                // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
-                for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
-                    Quad plane[4];
-                    for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], planes + (c + i) * LANES, sizeof(Quad));
-                    turn(plane);
-                    for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &plane[i], sizeof(Quad));
-                }
-                Quad through, behind;
-                std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
-                std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
-                const Quad covers = 1.f - through, far = behind / (covers > 1e-10f ? covers : Quad{} + 1e-10f);
-                for (int i = 0; background && i < count; ++i)
-                    for (int64_t c = 0; c < channels; ++c) pixels[i * channels + c] += through[i] * background[c];
-                if (streamed)
-                    stream(target, scratch, 4 * channels);
-                else if (pixels == scratch)
-                    std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
-                if (count == 4) {
-                    std::memcpy(alpha + pixel, &covers, sizeof covers);
-                    std::memcpy(depth + pixel, &far, sizeof far);
-                    continue;
-                }
-                for (int i = 0; i < count; ++i) alpha[pixel + i] = covers[i], depth[pixel + i] = far[i];
-            }
+        const int at = sample_at(x, y);
+        const float* planes = sums.at(at, channels);
+        const int64_t pixel = (top + y) * width + left + x;
+        float* const target = image + pixel * channels;
+        float* const pixels = channels % 4 == 0 && count == 4 && !streamed ? target : scratch;
+        // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
+        for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
+            Quad plane[4];
+            for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], planes + (c + i) * LANES, sizeof(Quad));
+            turn(plane);
+            for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &plane[i], sizeof(Quad));
         }
+        Quad through, behind;
+        std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
+        std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
+        const Quad covers = 1.f - through, far = behind / (covers > 1e-10f ? covers : Quad{} + 1e-10f);
+        for (int i = 0; background && i < count; ++i)
+            for (int64_t c = 0; c < channels; ++c) pixels[i * channels + c] += through[i] * background[c];
+        if (streamed)
+            stream(target, scratch, 4 * channels);
+        else if (pixels == scratch)
+            std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
+        if (count == 4) {
+            std::memcpy(alpha + pixel, &covers, sizeof covers);
+            std::memcpy(depth + pixel, &far, sizeof far);
+            return;
+        }
+        for (int i = 0; i < count; ++i) alpha[pixel + i] = covers[i], depth[pixel + i] = far[i];
     }
 
     // Four samples a pixel: a block of 4 x 4 becomes 2 x 2 pixels.
@@ -191,10 +192,25 @@ constexpr auto list_compositors(std::integer_sequence<int, N...>) {
     return std::array<decltype(&composite_all<CLOSING, SIDE, 1>), sizeof...(N)>{composite_all<CLOSING, SIDE, N + 1>...};
 }
 
+// Composites a batch into a unit and its sums.
+template <bool CLOSING, int SIDE>
+void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats* sums, int64_t channels) {
+    constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
+    if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, sums);
+    int n = 0;
+    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
+        shares.weight[n] = weight;
+        shares.color[n] = batch.color[k];
+        n += any(takes);
+    });
+    shares.count = n;
+    for (int64_t c = 0; c < channels; c += AT_ONCE)
+        ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums + c, shares, c);
+}
+
 template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
-    constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
     const Bins<SIDE> bins(p, width, height, threads);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
@@ -211,27 +227,23 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
         Shares shares;
         tile.reset<SIDE>(columns, rows);
         std::memset(static_cast<void*>(sums.of), 0, sizeof(Floats) * size_t(UNITS * channels));
+        const auto fill = [&](int strip) { canvas.fill(tile, sums, 4 * strip, left, top, columns, rows); };
+        constexpr int WIDE = UNITS / 4;  // units of four rows
+        bool filled = SIDE == 2;
         for (int64_t e = bins.tile_begin[t]; e < end && tile.live; e += BATCH) {
             batch.stage(bins, e, end, left, top, features, channels, tile.live);
+            // What goes through the caches is written while the units below are drawn, what goes past them in one go.
+            const bool last = SIDE == 1 && !canvas.streamed && e + BATCH >= end;
             for (int unit = 0; unit < UNITS; ++unit) {
-                batch.foresee(bins, e, unit, features, channels);
-                if (!batch.listed[unit]) continue;
-                if (channels <= FUSED) {
-                    COMPOSITORS[channels - 1](tile, batch, unit, sums.of + unit * channels);
-                    continue;
-                }
-                int n = 0;
-                composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
-                    shares.weight[n] = weight;
-                    shares.color[n] = batch.color[k];
-                    n += any(takes);
-                });
-                shares.count = n;
-                for (int64_t c = 0; c < channels; c += AT_ONCE)
-                    ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums.of + unit * channels + c, shares, c);
+                batch.foresee(bins, e + BATCH, unit, features, channels);
+                if (batch.listed[unit])
+                    draw_unit<CLOSING, SIDE>(tile, batch, shares, unit, sums.of + unit * channels, channels);
+                if (last && (unit + 1) % WIDE == 0) fill(unit / WIDE);
             }
+            filled |= last;
         }
-        canvas.fill<SIDE>(tile, sums, left, top, columns, rows);
+        for (int strip = 0; strip < 4 && !filled; ++strip) fill(strip);
+        if (SIDE == 2) canvas.fill_means(tile, sums, left, top, columns, rows);
         canvas.settle();
     });
 }
@@ -240,7 +252,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
 template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
     const Bins<1, true> bins(p, width, height, threads);
-    Buffer<float> parts(bins.entry_count);  // of each entry: no two threads write one sum, the order of adding is fixed
+    Buffer<float> parts(bins.slot_count);  // of each entry: no two threads write one sum, the order of adding is fixed
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         Tile tile;
@@ -252,18 +264,18 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
             batch.stage(bins, e, end, left, top, nullptr, 0, tile.live);
             for (int k = 0; k < batch.count; ++k) totals[k] = all(0.f);
             for (int unit = 0; unit < UNITS; ++unit) {
-                batch.foresee(bins, e, unit, nullptr, 0);
+                batch.foresee(bins, e + BATCH, unit, nullptr, 0);
                 composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints, Floats, Floats, Floats weight) {
                     totals[k] += weight;
                 });
             }
-            for (int k = 0; k < batch.count; ++k) parts[e + k] = sum(totals[k]);
+            for (int k = 0; k < batch.count; ++k) parts[bins.slot_of[e + k]] = sum(totals[k]);
         }
-        for (; e < bins.tile_begin[t + 1]; ++e) parts[e] = 0.f;
+        for (; e < bins.tile_begin[t + 1]; ++e) parts[bins.slot_of[e]] = 0.f;
     });
     parallel_ranges(threads, p.count, 4096, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
-            for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) weights[i] += parts[bins.slots[s]];
+            for (uint32_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s) weights[i] += parts[s];
     });
 }
 

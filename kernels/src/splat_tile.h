@@ -80,11 +80,10 @@ struct alignas(64) Batch {
         for (int k = 0; k < count; k += LANES) reach<SIDE>(k, live);
     }
 
-    // Part `unit` of UNITS of what the next batch as large needs is to come to the cache: as the lists of tiles follow each
-    // other, that of the next tile, too. Spread over the units, so that memory works while they are composited.
+    // Part `unit` of UNITS of what as many entries as this batch has, from `begin` on, need is to come to the cache. Lists of
+    // tiles follow each other: beyond a tile's lies the next one's. In parts, so that memory works beside each unit's work.
     template <int SIDE, bool LINKED>
     void foresee(const Bins<SIDE, LINKED>& bins, int64_t begin, int unit, const float* features, int64_t channels) const {
-        begin += BATCH;
         int64_t end = begin + count * (unit + 1) / UNITS;
         end = end < bins.entry_count ? end : bins.entry_count;
         for (int64_t e = begin + count * unit / UNITS; e < end; ++e) {
