@@ -46,6 +46,7 @@ class TransportConfig:
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
     spot_offsets: tuple[tuple[float, float], ...] = ((0.36, 1.08), (-1.08, 0.36), (-0.36, -1.08), (1.08, -0.36))
+    least_spot: float = 0.002  # of the map's light, of a spot whose shadows' edges points ask for
     least_edge: float = 0.03  # share from which surfels around a point differ about a probe's spot
     spot_edge: float = 0.02  # by which one ray and the surfels around may differ and still agree
     lift: float = 0.02  # cells that such a ray starts above the skin at least

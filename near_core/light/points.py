@@ -12,6 +12,7 @@ import numpy as np
 from .._kernels import grid, specular
 from ..asset import CELL, Surfels
 from ..directions import unit
+from ..image import luminance
 from ..scene import Occluders
 from . import lamplight, principled
 from .config import TransportConfig
@@ -167,15 +168,19 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple
 def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:
     """How much of each of a map's spots arrives (K, P): the edges of their shadows are finer than the surfels around,
     so the skin itself says; not at outlines, where the mean of a pixel's samples lies below the surface. Where one ray
-    and the surfels agree, more are not sent."""
+    and the surfels agree, more are not sent; faint spots are left to these."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    skin, config, made, points, feet = lit.skin, lit.transport.config, arrives.copy(), met.points, met.feet
-    towards = lit.light.suns[-lit.light.spots:] @ lit.light.asset_to_map(lit.rotation).astype(np.float32)
+    light, skin, config, points, whole = lit.light, lit.skin, lit.transport.config, met.points, arrives
+    bright = np.flatnonzero(luminance(light.sun_weight[-light.spots:]) > config.least_spot * 4 * np.pi * light.mean)
+    if not len(bright):
+        return arrives
+    arrives, made, feet = arrives[:, bright], arrives[:, bright], met.feet
+    towards = light.suns[-light.spots:][bright] @ light.asset_to_map(lit.rotation).astype(np.float32)
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
     meets = (points.normal @ towards.T > config.least_cosine) | feet.rounded[:, None]
     meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
-    if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
+    if light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
         meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
     row, spot = np.nonzero(meets)
     lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size)
@@ -189,10 +194,12 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
     row, spot = row[unsure], spot[unsure]
     across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
-    offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / lit.light.pyramid.height)
+    offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / light.pyramid.height)
     rays = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
     made[row, spot] = np.mean([trace(row, ray[spot]) for ray in rays], 0)
-    return made
+    whole = whole.copy()
+    whole[:, bright] = made
+    return whole
 
 
 def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives: np.ndarray) -> np.ndarray:
@@ -220,16 +227,16 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings)
     for chosen, layer in ((~wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
-        if chosen.any():
-            rows = pick_rows(chosen)
-            part = points.take(rows)
-            opened[rows] = specular.reflect(
-                layer.far, part.normal, np.ascontiguousarray(view[rows]), part.shading_normal, part.roughness,
-                key[rows], turn, around=layer.around, origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
-    if wide.any():
-        rows = pick_rows(wide)
-        for out, sent in zip(glare, mirror_spots(light, turn, points.take(rows), view[rows], arrives[rows], config)):
-            out[rows] = sent
+        if not chosen.any():
+            continue
+        rows = pick_rows(chosen)
+        part, towards = points.take(rows), np.ascontiguousarray(view[rows])
+        opened[rows] = specular.reflect(
+            layer.far, part.normal, towards, part.shading_normal, part.roughness, key[rows], turn, around=layer.around,
+            origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
+        if chosen is wide:
+            for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config)):
+                out[rows] = sent
     return opened, glare
 
 
