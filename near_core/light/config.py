@@ -74,7 +74,9 @@ class BulbConfig:
     """What of a probe is taken for a lamp. Chosen by hand."""
 
     radiance: float = 16.0  # times the mean luminance around: what outshines this
-    most: int = 8  # bulbs of a probe
+    most: int = 12  # bulbs of a probe, but for the last one's pieces
+    round: float = 0.6  # of the cap around a bulb: what fills less of it is taken in pieces
+    pieces: int = 5  # of a bulb at most
     widest: float = 0.45  # radians, half of what a bulb may look wide
     depth: float = 0.25  # of a bulb's distance, by which its parts may differ
     most_mirrored: float = 0.5  # share of the radiance: what is mirrored stands elsewhere

@@ -49,3 +49,14 @@ def test_a_bulb_around_the_probe_is_no_lamp_elsewhere():
     probe.distance[np.isfinite(probe.distance)] = 0
     _, found = take_bulbs(probe, SKY)
     assert all((lamp.position == probe.position).all() for lamp in found)
+
+
+def test_a_tube_is_a_row_of_bulbs_with_its_light():
+    balls = [show((0.6, y, 0.1), 0.04) for y in np.linspace(-0.3, 0.3, 25)]
+    nearest = np.argmin([each.distance for each in balls], 0)[None, ..., None]
+    radiance = np.take_along_axis(np.stack([each.radiance for each in balls]), nearest, 0)[0]
+    tube = Probe(radiance, np.min([each.distance for each in balls], 0), balls[0].position)
+    _, found = take_bulbs(tube, SKY)
+    places = np.array(sorted(tuple(lamp.position - tube.position) for lamp in found))
+    assert 3 <= len(found) <= 5 and np.ptp(places[:, 1]) > 0.4 and max(lamp.radius for lamp in found) < 0.1
+    np.testing.assert_allclose(places[:, [0, 2]], np.tile([0.6, 0.1], (len(found), 1)), atol=0.04)
