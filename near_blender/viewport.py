@@ -66,6 +66,7 @@ class ViewportPicture:
         self._changed = 0.0  # when that last changed
         self._version = 0
         self._local = False  # whether the viewport is in local view
+        self._layer = ""  # the view layer's name
         self._pace = pace.Pace()
         self._rate = 12.0  # pictures a second that are asked for
         self._message = ""
@@ -75,7 +76,7 @@ class ViewportPicture:
         """Reads the scene again: something in it changed. space: the viewport's SpaceView3D."""
         self._message = ""
         self._version += 1
-        self._bake, self._local = None, _is_local(space)
+        self._bake, self._local, self._layer = None, _is_local(space), depsgraph.view_layer.name
         try:
             self._assets = sync.collect_assets(depsgraph, space)
             self._lamps = lamps.collect_lamps(depsgraph)
@@ -193,9 +194,12 @@ class ViewportPicture:
         return translations.translate(self._job.phase if self._job is not None else self._find_problem())
 
     def _find_problem(self) -> str:
-        """What of the scene is gone, for the artist."""
+        """What of the scene is gone, for the artist, or that there is nothing to be seen."""
         gone = [self._light.problem] if self._light is not None and self._light.problem else []
-        return next(iter([*gone, *(self._assets.problems if self._assets is not None else ())]), "")
+        assets = self._assets or sync.VisibleAssets()
+        nothing = [] if assets.instances or self._is_among else [
+            errors.Message("No neural asset is visible in {layer}", layer=self._layer)]
+        return next(iter([*gone, *assets.problems, *nothing]), "")
 
     def _has_draft(self, depsgraph: Any) -> bool:
         """Whether ordinary objects are drawn around the assets."""

@@ -185,6 +185,14 @@ def test_the_cameras_lens_blurs_the_picture_at_rest(screen, scene):
     assert edges[1] < 0.6 * edges[0] and [p.shape for p in screen.shown[-2:]] != [sharp.shape] * 2
 
 
+def test_an_empty_view_is_told(screen, scene):
+    scene.objects["Asset"].hide_set(True)
+    bpy.context.view_layer.update()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert screen.engine.message == "No neural asset is visible in ViewLayer"
+
+
 def test_transparent_film(screen, scene):
     scene.render.film_transparent = True
     screen.view.update(bpy.context.evaluated_depsgraph_get())
