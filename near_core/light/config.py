@@ -25,6 +25,7 @@ class TransportConfig:
     spot_directions: int = 16  # at most
     shadow_reach: float = 10.0  # metres within which what a probe shows is in the pass Shadow, as Cycles' AO reaches
     sun_group: float = 0.12  # radians around a World's spot within which others are part of the same sun
+    sun_widest: float = 0.15  # radians: wider spots are no sun, but a window
     least_share: float = 0.01  # of the map's energy: suns or spots below this are not worth their directions
     sky_rows: int = 128  # of the sky's map; ggx.draw_directions distinguishes no more
     draft_rays: int = 4  # specular rays per surfel

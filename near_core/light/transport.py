@@ -101,25 +101,42 @@ def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
 
 
 def take_suns(light: PreparedLight, config: TransportConfig = TransportConfig()) -> tuple[Environment, list[Lamp]]:
-    """A World without its spots, and these as lamps, so that what stands around casts shadows of them. Spots that lie
-    close to each other are one lamp."""
-    world, count = light.environment, len(light.suns) - light.spots
-    towards = (light.suns[count:] @ world.world_to_map).astype(np.float64)
-    power = light.sun_weight[count:].astype(np.float64) * world.strength
-    found, left = [], np.ones(light.spots, bool)
-    for brightest in np.argsort(-power.sum(1)):
-        group = left & (towards @ towards[brightest] > math.cos(config.sun_group))
-        if not group.any():
+    """A World without its suns, and these as lamps, so that what stands around casts shadows of them. Spots that lie
+    close to each other are one sun; what is wider than one, a window or a softbox, stays where it is."""
+    world, count, rows = light.environment, len(light.suns) - light.spots, light.pyramid.height
+    kept, base = light.pyramid.level(0).copy(), light.base.level(0)
+    shining = np.nonzero((kept > base).any(-1))
+    direction = ggx.compute_directions(rows)[shining]
+    solid = np.sin((shining[0] + 0.5) * math.pi / rows) * (math.pi / rows) ** 2
+    power = (kept[shining] - base[shining]) * solid[:, None]
+    towards, found, left = light.suns[count:], [], np.ones(light.spots, bool)
+    for brightest in np.argsort(-light.sun_weight[count:].sum(1)):
+        group = (direction @ towards[brightest] > math.cos(config.sun_group)) & power.any(1)
+        if not left[brightest] or not group.any():
             continue
-        left &= ~group
-        axis = unit((towards[group] * power[group].sum(1, keepdims=True)).sum(0))
-        matrix = np.eye(4)
-        matrix[:3, 2] = axis
-        matrix[:3, 0] = unit(np.cross(np.eye(3)[np.argmin(np.abs(axis))], axis))
-        matrix[:3, 1] = np.cross(axis, matrix[:3, 0])
-        wide = float(np.arccos(np.clip(towards[group] @ axis, -1, 1)).max())
-        found.append(Lamp("sun", matrix, power[group].sum(0), angle=2 * wide + math.pi / light.pyramid.height))
-    return Environment(np.ascontiguousarray(light.base.level(0)), world.world_to_map, world.strength), found
+        left &= towards @ towards[brightest] <= math.cos(config.sun_group)
+        sun = _make_sun(direction[group], power[group], world, math.pi / rows)
+        if sun.angle <= config.sun_widest:
+            found.append(sun)
+            power[group] = 0
+            taken = tuple(each[group] for each in shining)
+            kept[taken] = base[taken]
+    return Environment(kept, world.world_to_map, world.strength), found
+
+
+def _make_sun(direction: np.ndarray, power: np.ndarray, world: Environment, texel: float) -> Lamp:
+    """Bright texels (K, 3) of a World as a lamp. power: (K, 3), their radiance times steradians. texel: radians."""
+    share = power.sum(1, dtype=np.float64)
+    middle = unit(share @ direction)
+    away = np.arccos(np.clip(direction @ middle, -1, 1))
+    order = np.argsort(away)
+    half = away[order][np.searchsorted(np.cumsum(share[order]), share.sum() / 2)]  # a disc's radius over sqrt(2)
+    matrix, axis = np.eye(4), middle @ world.world_to_map
+    matrix[:3, 2] = axis
+    matrix[:3, 0] = unit(np.cross(np.eye(3)[np.argmin(np.abs(axis))], axis))
+    matrix[:3, 1] = np.cross(axis, matrix[:3, 0])
+    return Lamp("sun", matrix, power.sum(0, dtype=np.float64) * world.strength,
+                angle=max(float(2 * math.sqrt(2) * half), texel))
 
 
 def prepare_light(environment: Environment, config: TransportConfig = TransportConfig()) -> PreparedLight:

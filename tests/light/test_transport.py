@@ -93,6 +93,16 @@ def test_a_worlds_sun_as_a_lamp_keeps_its_light_and_its_place():
     assert 0 < lamp.angle < 0.1
 
 
+def test_a_bright_window_beside_a_sun_stays_where_it_is():
+    world = sunny(3000.0)
+    world.map[40:46, 20:34] = 40.0  # 17 by 39 degrees
+    light = transport.prepare_light(world)
+    rest, (lamp,) = transport.take_suns(light)
+    assert light.base.level(0)[43, 27, 0] < 39 and rest.map[43, 27, 0] == 40 and lamp.angle < 0.1
+    whole, left = (4 * np.pi * ggx.average_radiance(ggx.build_pyramid(each.map)) for each in (world, rest))
+    np.testing.assert_allclose(left + lamp.color, whole, rtol=0.01)
+
+
 def test_a_suns_edge_on_a_ball_is_where_it_belongs():
     light, normal = transport.prepare_light(sunny(3000.0)), fibonacci_sphere(4000)
     sun = (light.sun_weight[-light.spots:, :, None] * light.suns[-light.spots:, None]).sum((0, 1))
