@@ -33,6 +33,7 @@ class TransportConfig:
     least_rays: int = 2  # per merged surfel, which has half as many at every level: a pixel shows several
     open_rays: int = 6  # times as many, not traced: they take the noise from what nothing blocks
     narrow_roughness: float = 0.2  # up to which rays find a map's spots by themselves
+    narrow_fade: float = 0.06  # around it, in which both ways are mixed
     spot_roughness: float = 0.1  # at least, for the reflection of a spot
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
@@ -55,6 +56,7 @@ class TransportConfig:
     blend_radius: float = 1.5  # cells, from how far surfels tell a point what arrives at it
     blend_step: float = 1.0  # cells, between points that are told by surfels; between them light is interpolated
     hidden: float = 0.9  # by how much less a surfel that lies inside of something counts for points around it
+    buried: float = 1.02  # times as far as what a probe shows, from which it lies in the ground
     greatest_bend: float = 4.0  # times; more light than around it no bent normal sees
 
     def rays(self, quality: str) -> int:

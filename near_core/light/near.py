@@ -45,6 +45,16 @@ class NearLight:
         """How much of a sky would arrive past what is near, (K,) 0..1, by normals (K, 3) float32, world."""
         return self._openness.sample(normal, np.zeros(len(normal), np.float32), threads=1)[:, 0]
 
+    def find_buried(self, position: np.ndarray, matrix: np.ndarray, least: float) -> np.ndarray:
+        """How much of what lies at positions (K, 3) of an asset that stands at matrix (4, 4) is behind what the probe
+        shows, below the ground say. (K,) float32, 0..1. least: times as far as this it has to be."""
+        place = self.place(matrix).astype(np.float32)
+        away = position @ place[:, :3].T + place[:, 3]
+        distance = np.maximum(np.sqrt(np.einsum("kc,kc->k", away, away)), 1e-9)
+        shown = self.whole.around.depth.sample(np.ascontiguousarray(away / distance[:, None]),
+                                               np.zeros(len(away), np.float32), threads=1)
+        return shown[:, 1] * (distance * shown[:, 0] > np.float32(least) * shown[:, 1])
+
     def place(self, matrix: np.ndarray) -> np.ndarray:
         """(3, 4), places of an asset that stands at matrix (4, 4) -> metres from the probe."""
         placed = np.asarray(matrix, np.float64)[:3].copy()

@@ -18,7 +18,7 @@ from . import lamplight, principled
 from .config import TransportConfig
 from .lamplight import LampLight
 from .shadows import Feet, Surroundings
-from .terms import Shaded, mirror_spots, pick_rows
+from .terms import Shaded, find_wide, mirror_spots, pick_rows
 from .transport import Illumination, PreparedLight, Transport
 
 
@@ -63,8 +63,12 @@ def tell(lit: LitSurface) -> Told:
               np.zeros_like(illumination.bounced) if lamps is None else lamps.bounced]
     values += [] if illumination.lit is None else [illumination.lit]
     values += [] if lamps is None else [lamps.lit]
-    # the dark inside of one part shall not show on another that goes into it
-    outside = 1 - np.float32(lit.transport.config.hidden) * lit.transport.enclosed
+    # the dark inside of one part shall not show on another that goes into it, nor light below the ground above it
+    hidden = lit.transport.enclosed
+    if lit.light.near is not None:
+        hidden = np.maximum(hidden, lit.light.near.find_buried(
+            surfels.position, lit.matrix, lit.transport.config.buried))
+    outside = 1 - np.float32(lit.transport.config.hidden) * hidden
     share = np.clip(surfels.area, 0.05, 1) * surfels.opacity * outside ** 4
     return Told(np.concatenate(values, 1, dtype=np.float32), np.ascontiguousarray(share))
 
@@ -221,22 +225,22 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     them, all of them and as far as they arrive (K, P)."""
     light, config, points, view, count = lit.light, lit.transport.config, met.points, met.view, len(met.points)
     turn = light.asset_to_map(lit.rotation).astype(np.float32)
-    wide = points.roughness > config.narrow_roughness if arrives.shape[1] else np.zeros(count, bool)
+    wide = find_wide(points.roughness, config) if arrives.shape[1] else np.zeros(count, np.float32)
     opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
     rays = config.point_rays if light.near is None else config.probe_rays
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings)
-    for chosen, layer in ((~wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
-        if not chosen.any():
-            continue
-        rows = pick_rows(chosen)
+    for share, layer in ((1 - wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
+        rows = pick_rows(share > 0)
         part, towards = points.take(rows), np.ascontiguousarray(view[rows])
-        opened[rows] = specular.reflect(
+        if not len(part):
+            continue
+        opened[rows] += share[rows, None, None] * specular.reflect(
             layer.far, part.normal, towards, part.shading_normal, part.roughness, key[rows], turn, around=layer.around,
             origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
-        if chosen is wide:
+        if share is wide:
             for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config)):
-                out[rows] = sent
+                out[rows] = wide[rows, None, None] * sent
     return opened, glare
 
 

@@ -54,22 +54,25 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
     row = index if group is None else group * len(prepared.surfels) + index  # of the illumination
     surfels, config = prepared.surfels.take(index), prepared.config
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
-    wide = np.zeros(len(index), bool) if illumination.lit is None else surfels.roughness > config.narrow_roughness
+    wide = np.zeros_like(cosine) if illumination.lit is None else find_wide(surfels.roughness, config)
     opened, traced, among = np.zeros((3, len(index), 2, 3), np.float32)
     blocked = np.zeros(len(index), np.float32)
-    for chosen, layer in ((~wide, light.choose("whole", matrix)), (wide, light.choose("base", matrix))):
-        rows = pick_rows(chosen)
-        if chosen.any():
-            opened[rows], traced[rows], blocked[rows], among[rows] = _trace_reflections(
-                prepared, surfels.take(rows), illumination, layer, prepared.find_mirrors(light, matrix), asset_to_map,
-                index[rows], view[rows], rays, threads, shining, None if group is None else group[rows])
-    if illumination.lit is not None:
-        rows = pick_rows(wide)
+    for share, layer in ((1 - wide, light.choose("whole", matrix)), (wide, light.choose("base", matrix))):
+        rows = pick_rows(share > 0)
+        part = surfels.take(rows)
+        if len(part):
+            mirrors = prepared.find_mirrors(light, matrix)
+            for out, each in zip((opened, traced, blocked, among), _trace_reflections(
+                    prepared, part, illumination, layer, mirrors, asset_to_map, index[rows], view[rows], rays, threads,
+                    shining, None if group is None else group[rows])):
+                out[rows] += each * share[rows].reshape(-1, *(1,) * (each.ndim - 1))
+    if wide.any():
+        rows = pick_rows(wide > 0)
         glare = mirror_spots(light, *_turn_to_map(asset_to_map, surfels.take(rows), view[rows],
                                                   None if group is None else group[rows]),
                              illumination.lit[row[rows]].astype(np.float32), config)
-        opened[rows] += glare[0]
-        traced[rows] += glare[1]
+        opened[rows] += wide[rows, None, None] * glare[0]
+        traced[rows] += wide[rows, None, None] * glare[1]
     irradiance = np.stack([illumination.open[row], illumination.direct[row], illumination.bounced[row]], 1)
     terms = principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced], 1))
@@ -88,6 +91,12 @@ def shade_lamps(prepared: Transport, shining: LampLight, matrix: np.ndarray, rot
     cosine = np.clip(np.einsum("kc,kc->k", surfels.shading_normal, view), 1e-3, 1)
     return principled.evaluate(surfels.base_color, surfels.roughness, surfels.metallic, cosine, irradiance,
                                np.stack([opened, traced + shaded.among], 1))
+
+
+def find_wide(roughness: np.ndarray, config: TransportConfig = TransportConfig()) -> np.ndarray:
+    """How much of a lobe counts as too wide for its rays to find a map's spots, (K,) float32, 0..1."""
+    middle, width = config.narrow_roughness, config.narrow_fade
+    return np.clip((roughness - middle) / np.float32(width) + np.float32(0.5), 0, 1)
 
 
 def mirror_spots(light: PreparedLight, asset_to_map: np.ndarray, surfels: Surfels, view: np.ndarray,

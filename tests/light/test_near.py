@@ -62,6 +62,12 @@ def test_a_probe_of_nothing_is_the_world():
     np.testing.assert_allclose(lit.direct, alone.direct, rtol=1e-3)
 
 
+def test_what_is_below_the_floor_is_buried():
+    light, place = transport.prepare_probe(make_probe(), WORLD).near, stand(0.1, 0.0)
+    points = np.float32([[0, 0, -0.19], [0, 0, -0.25], [0.3, 0.1, -0.19], [0.3, 0.1, -0.23], [0, 0, 0.3]])
+    np.testing.assert_allclose(light.find_buried(points, place, 1.02), [0, 1, 0, 1, 0], atol=1e-3)
+
+
 def test_what_is_near_keeps_a_sky_off():
     light = transport.prepare_probe(make_probe(), WORLD)
     up, down, side = light.find_openness(np.float32([[0, 0, 1], [0, 0, -1], [1, 0, 0]]))

@@ -1,5 +1,7 @@
 """Reflections of single directions, against integrals and against rays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,19 @@ def test_a_spots_reflection_does_not_hang_on_the_number_of_rays():
                  for rays in (8, 512))
     assert many.mean() > 0.02
     assert np.abs(few - many).mean() < 0.12 * many.mean()  # the sun in the wall is found by few of eight rays
+
+
+def test_no_line_lies_where_rays_begin_to_find_spots():
+    """A floor whose roughness grows along it, under a sun whose reflection it sees."""
+    rough, light = np.linspace(0.12, 0.28, 24, dtype=np.float32), transport.prepare_light(sunny(300.0))
+    surfels = replace(floor(0.2), roughness=np.tile(rough, 48))
+    prepared = transport.prepare_transport(surfels, 1)
+    lit = transport.illuminate(prepared, light, np.eye(3), threads=1)
+    sun = light.suns[-1]
+    view = np.broadcast_to(np.float32([-sun[0], -sun[1] + 0.3, sun[2]]), (24, 3))
+    view = np.ascontiguousarray(view / np.linalg.norm(view[0]))
+    sent = terms.shade(prepared, lit, light, np.eye(3), np.arange(24), view, 64, threads=1).terms[:, Term.SPECULAR, 0]
+    assert light.spots and np.abs(np.diff(sent)).max() < 0.25 * (sent.max() - sent.min())
 
 
 def test_chrome_under_a_small_lamp_has_no_sparks():
