@@ -253,6 +253,14 @@ def find_filter_width(frame: Any) -> float:
     return float(frame.render.filter_size if own is None else own.filter_width)
 
 
+def count_bounces(frame: Any) -> dict[str, int]:
+    """How often light goes on where Cycles, which draws what is ordinary, has limits of its own: fields of
+    scene.Settings."""
+    own = getattr(frame, "cycles", None)
+    kinds = ("diffuse_bounces", "glossy_bounces")
+    return {} if own is None else {kind: min(own.max_bounces, getattr(own, kind)) for kind in kinds}
+
+
 def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, passes: tuple[str, ...],
                  seen: bool, lamps: VisibleLamps = VisibleLamps(), occluders: scene.Occluders | None = None
                  ) -> tuple[scene.Settings, dict[str, Any]]:
@@ -264,7 +272,8 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
     own_backdrop = seen and light.backdrop is not None
     settings = scene.Settings(quality=flags.choose_quality(frame), shading=frame.near.shading.lower().replace("_", "-"),
                               background=seen and not own_backdrop, passes=passes,
-                              threads=flags.choose_threads(frame), filter_width=find_filter_width(frame))
+                              threads=flags.choose_threads(frame), filter_width=find_filter_width(frame),
+                              **count_bounces(frame))
 
     def send(sky: environment.Environment) -> dict[str, Any]:
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}

@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 
-from .._kernels import grid
 from .._kernels import lamps as _kernels
 from ..asset import CELL, Surfels
 from ..scene import Lamp, Occluders
@@ -58,9 +57,11 @@ def _make(_: Lamp, __: int, make: Callable[[], LampReach]) -> LampReach:
 
 def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, rotation: np.ndarray,
                around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0,
-               recall: Callable[[Lamp, int, Callable[[], LampReach]], LampReach] = _make) -> LampLight | None:
+               recall: Callable[[Lamp, int, Callable[[], LampReach]], LampReach] = _make, bounces: int = 4
+               ) -> LampLight | None:
     """Light of lamps on an asset that stands at matrix (4, 4); None where there is none. rotation: (3, 3), the one in
-    matrix. recall: says what is known of a lamp with so many rays along its edge, or makes it."""
+    matrix. recall: says what is known of a lamp with so many rays along its edge, or makes it. bounces: as
+    scene.Settings has them."""
     if not lamps:
         return None
     position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
@@ -75,8 +76,7 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
         color = (lamp.color * lamp.diffuse).astype(np.float32) * reach.tint
         opened += reach.arrives[:, None] * color
         direct += (reach.arrives * reach.share)[:, None] * color
-    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, transport.config.bounces,
-                                     threads=threads)
+    bounced, radiosity = transport.bounce(direct, bounces, threads)
     return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
                      np.stack([reach.share for reach in reaches], 1), config)
 

@@ -61,7 +61,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         rows = pick_rows(share > 0)
         part = surfels.take(rows)
         if len(part):
-            mirrors = prepared.find_mirrors(light, matrix)
+            mirrors = prepared.find_mirrors(light, matrix, illumination.bounces)
             for out, each in zip((opened, traced, blocked, among), _trace_reflections(
                     prepared, part, illumination, layer, mirrors, asset_to_map, index[rows], view[rows], rays, threads,
                     shining, None if group is None else group[rows])):

@@ -214,13 +214,20 @@ class Transport:
         """The surfels of `traced` from which rays leave for those at index (K,), (K,) int32."""
         return np.ascontiguousarray(self.fine.heirs[index] if self.fine else index, np.int32)
 
-    def find_mirrors(self, light: PreparedLight, matrix: np.ndarray | None) -> specular.Mirrors | None:
-        """What rays see of metals under a light, None where there are none. matrix: as PreparedLight.choose takes
-        it."""
-        if self.mirrors is None:
+    def find_mirrors(self, light: PreparedLight, matrix: np.ndarray | None, bounces: int) -> specular.Mirrors | None:
+        """What rays see of metals under a light, None where there are none. matrix: as PreparedLight.choose takes it.
+        bounces: as scene.Settings has them."""
+        if self.mirrors is None or not bounces:
             return None
         layer = light.choose("whole", matrix)
         return specular.Mirrors(self.mirrors, layer.far, layer.around, self.config.mirror_bounces)
+
+    def bounce(self, direct: np.ndarray, bounces: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
+        """What arrives from other surfels where the irradiance `direct` (M, 3) arrives first, (M, 3), and the radiance
+        that leaves, (M, 4) RGB0: nothing where nobody sees it. bounces: as scene.Settings has them."""
+        bounced, radiosity = grid.bounce(self.links, direct, self.albedo, min(bounces, self.config.bounces),
+                                         threads=threads)
+        return bounced, radiosity if bounces else np.zeros_like(radiosity)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values (M, n) of the surfels as those of the surfels of `traced`."""
@@ -265,7 +272,8 @@ class Illumination:
 
     open: irradiance of the whole sky. direct: of the sky the surfel sees. bounced: from other surfels.
     radiosity: (M, 4) RGB0, radiance that leaves the surfel (diffuse; metals by their F0). visibility: (M,), direct over
-    open. lit: (M, light.spots) bool, which spots reach it; None where no ray went there.
+    open. lit: (M, light.spots) bool, which spots reach it; None where no ray went there. bounces: how often light went
+    from surface to surface; 0: nobody sees them.
     """
 
     open: np.ndarray
@@ -274,6 +282,7 @@ class Illumination:
     radiosity: np.ndarray
     visibility: np.ndarray
     lit: np.ndarray | None = None
+    bounces: int = 4
 
 
 def join(several: Sequence[Illumination]) -> Illumination:
@@ -281,7 +290,8 @@ def join(several: Sequence[Illumination]) -> Illumination:
     whole = {name: np.concatenate([getattr(each, name) for each in several])
              for name in ("open", "direct", "bounced", "visibility")}
     lit = None if several[0].lit is None else np.concatenate([each.lit for each in several])
-    return Illumination(**whole, radiosity=np.stack([each.radiosity for each in several]), lit=lit)
+    return Illumination(**whole, radiosity=np.stack([each.radiosity for each in several]), lit=lit,
+                        bounces=several[0].bounces)
 
 
 def compute_albedo(surfels: Surfels, config: TransportConfig = TransportConfig()) -> np.ndarray:
@@ -291,12 +301,13 @@ def compute_albedo(surfels: Surfels, config: TransportConfig = TransportConfig()
 
 
 def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray, matrix: np.ndarray | None = None, *,
-               suns: bool = True, threads: int = 0, progress: Progress = silent) -> Illumination:
+               suns: bool = True, bounces: int = 4, threads: int = 0, progress: Progress = silent) -> Illumination:
     """Diffuse light transport: visible sky, then rounds of gathering.
 
     rotation: (3, 3), the asset's: asset frame -> world. matrix: (4, 4), the same with its place and size; without it
         all light is far.
-    suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns).
+    suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns). bounces: as
+        scene.Settings has them.
     """
     turn, surfels, config = light.asset_to_map(rotation).astype(np.float32), transport.surfels, transport.config
     sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
@@ -318,9 +329,9 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
     if light.near is not None and matrix is not None:
         layer = light.choose("sky" if count else "whole", matrix)
         direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)
-    bounced, radiosity = grid.bounce(transport.links, direct, transport.albedo, config.bounces, threads=threads)
+    bounced, radiosity = transport.bounce(direct, bounces, threads)
     lit = opened[:, count - light.spots:] if count and light.spots else None
-    return Illumination(open_sky, direct, bounced, radiosity, visibility, lit)
+    return Illumination(open_sky, direct, bounced, radiosity, visibility, lit, bounces)
 
 
 def _gather_near(transport: Transport, layer: NearLayer, turn: np.ndarray, threads: int) -> np.ndarray:

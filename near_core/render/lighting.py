@@ -21,7 +21,8 @@ from ..light.shadows import Caster, Surroundings
 from ..light.transport import Illumination, PreparedLight
 from ..models.mini import runtime
 from ..progress import Progress, part, silent
-from ..scene import Environment, Instance, Lamp, Occluders, Probe
+from ..scene import Environment, Instance, Lamp, Occluders, Probe, Settings
+from ..scene.environment import uniform
 from ..scene.probe import make_empty
 from . import neighbours
 from .neighbours import Neighbour
@@ -36,12 +37,13 @@ PROBES = 16 * MEGABYTE  # of probes: all of a picture have room
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """What a picture's instances stand in: the World, lamps, and what casts shadows in their light: instances and
-    occluders."""
+    occluders. bounces: as Settings has them."""
 
     world: PreparedLight
     lamps: Sequence[Lamp]
     standing: StandingInstances
     occluders: Occluders | None
+    bounces: int = 4
 
     @cached_property
     def key(self) -> Hashable:
@@ -50,7 +52,8 @@ class Lighting:
         around = [standing.instances[row] for row in standing.rows]
         return (world.hash, world.world_to_map.tobytes(), world.strength, tuple(lamp.key for lamp in self.lamps),
                 standing.rows.tobytes(), standing.matrices.tobytes(), standing.casts.tobytes(),
-                tuple((each.asset.hash, each.name) for each in around), self.occluders and self.occluders.hash)
+                tuple((each.asset.hash, each.name) for each in around), self.occluders and self.occluders.hash,
+                self.bounces)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +185,17 @@ class InstanceLights:
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
         world, suns_of_world = self._take_suns(around.world, instance)
         (probe, bulbs), taken = self._take_bulbs(world, instance)
+        if probe is not None and not around.bounces:
+            probe = probe.darken()
         shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
         shining, far = _lamps.choose(shining, matrix, self._config)
         (light, lights), rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
-        which = instance.asset.hash, seen.level, instance.look.material
+        which = instance.asset.hash, seen.level, instance.look.material, around.bounces
         key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
                light.near and (probe and probe.hash, matrix.tobytes()))
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
-            prepared.transport, light, rotation, matrix, suns=suns, threads=threads, progress=progress))
+            prepared.transport, light, rotation, matrix, suns=suns, bounces=around.bounces, threads=threads,
+            progress=progress))
         if not shining:
             return AssetInLight(prepared, light, illumination, None, rotation, Surroundings(),
                                 (key, light.environment.strength, matrix.tobytes(), None),
@@ -204,7 +210,7 @@ class InstanceLights:
                 keys.append((*place, lamp.key, side, surroundings.describe(lamp)))
                 return self._reaches.get_or(keys[-1], make)
             return lamplight.illuminate(prepared.transport, shining, matrix, rotation, surroundings, self._config,
-                                        threads, recall), keys
+                                        threads, recall, around.bounces), keys
         lamplit, reaches = self._lamplights.get_or(shone, shed)
         return AssetInLight(prepared, light, illumination, lamplit, rotation, surroundings,
                             (key, light.environment.strength, matrix.tobytes(), shone),
@@ -259,3 +265,24 @@ class InstanceLights:
 
 def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:
     return neighbours.draw_probe(position, [make() for make in beside], share, threads=threads)
+
+
+def leave_lit(environment: Environment) -> Environment:
+    """The World that lights assets: a dark one where it lights neither kind of ray."""
+    return environment if environment.diffuse or environment.glossy else uniform((0, 0, 0))
+
+
+def is_divided(environment: Environment, settings: Settings) -> bool:
+    """Whether what lights surfaces is not what they mirror."""
+    return (environment.diffuse != environment.glossy
+            or (settings.diffuse_bounces == 0) != (settings.glossy_bounces == 0))
+
+
+def divide(environment: Environment, settings: Settings) -> list[tuple[Environment, Settings]]:
+    """What diffuse and what glossy rays see, each with how their part of the light is drawn; first what sees the
+    World."""
+    seen, dark = environment.turn(environment.world_to_map, environment.strength), uniform((0, 0, 0))
+    mirrored = max(settings.diffuse_bounces, 1) if settings.glossy_bounces else 0
+    parts = [(environment.diffuse, "diffuse", settings.diffuse_bounces), (environment.glossy, "glossy", mirrored)]
+    return [(seen if sees else dark, replace(settings, shading=kind, diffuse_bounces=count, glossy_bounces=count))
+            for sees, kind, count in sorted(parts, key=lambda each: not each[0])]

@@ -22,7 +22,6 @@ from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
 from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene.camera import check_size
-from ..scene.environment import uniform
 from ..scene.exposure import Lens, Shutter
 from ..scene.origin import find_origin
 from . import deferred, identity, moments, passes, shading, splatting
@@ -31,7 +30,7 @@ from .deferred import SkinnedInstance
 from .detail import refine
 from .dressing import list_layers
 from .identity import Identity
-from .lighting import InstanceLights, Lighting
+from .lighting import InstanceLights, Lighting, divide, is_divided, leave_lit
 from .moments import Blur, Picture
 from .parallel import parallel_map
 from .preparation import OLDER, PreparedAsset, PreparedAssets
@@ -72,7 +71,7 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         check_size(camera.width, camera.height)
-        if environment.diffuse != environment.glossy:
+        if is_divided(environment, settings):
             return self._render_apart(instances, camera, environment, settings, progress, lamps=lamps,
                                       occluders=occluders, shutter=shutter, lens=lens)
         progress("Light", 0.0)
@@ -90,7 +89,8 @@ class Renderer:
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness, standing),
                                   settings.quality, self.splatting)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
-        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, standing, occluders)
+        around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, standing, occluders,
+                          settings.diffuse_bounces)
         self._lights.surround(around, settings.quality)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
@@ -101,13 +101,13 @@ class Renderer:
 
     def _render_apart(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
                       progress: Progress, **others: Any) -> dict[str, np.ndarray]:
-        """As render, where the World either lights surfaces or is mirrored by them: each part of their light under
-        what it sees."""
-        (world, lit), (dark, rest) = _divide_light(environment, settings)
+        """As render, where what lights surfaces is not what they mirror: each part of their light under what it
+        sees."""
+        (world, lit), (other, rest) = divide(environment, settings)
         made = self.render(instances, camera, world, lit, part(progress, 0.0, 0.5), **others)
         if "Combined" in settings.passes:
             rest = replace(rest, passes=("Combined",), background=False)
-            without = self.render(instances, camera, dark, rest, part(progress, 0.5, 1.0), **others)
+            without = self.render(instances, camera, other, rest, part(progress, 0.5, 1.0), **others)
             made["Combined"][..., :3] += without["Combined"][..., :3]
         return made
 
@@ -116,13 +116,14 @@ class Renderer:
                 occluders: Occluders | None = None) -> tuple[PreparedAsset, np.ndarray, np.ndarray]:
         """What all M surfels of an instance send in directions (D, 3), unit, world: its prepared asset, radiance
         (D, M, 3) and how much of it grows with the base colour, (D, M, 3)."""
-        if environment.diffuse != environment.glossy:
+        if is_divided(environment, settings):
             (asset, *lit), (_, *rest) = (
                 self.radiate(instance, world, directions, each, part(progress, 0.5 * half, 0.5 * half + 0.5), lamps,
-                             occluders) for half, (world, each) in enumerate(_divide_light(environment, settings)))
+                             occluders) for half, (world, each) in enumerate(divide(environment, settings)))
             return asset, lit[0] + rest[0], lit[1] + rest[1]
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
-        around = Lighting(self._lights.prepare(_leave_lit(environment)), lamps, find_standing([instance]), occluders)
+        around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, find_standing([instance]), occluders,
+                          settings.diffuse_bounces)
         self._lights.surround(around, settings.quality)
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, None, around, settings, settings.threads, part(progress, 0.0, 0.3))
@@ -315,15 +316,3 @@ class Renderer:
     def _shade_portion(self, portion: Portion, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
         rays = max(self.transport.rays(settings.quality) >> portion.lit.asset.level.number, self.transport.least_rays)
         return shading.shade(portion, settings, rays, self.radiance)
-
-
-def _leave_lit(environment: Environment) -> Environment:
-    """The World that lights assets: a dark one where it lights neither kind of ray."""
-    return environment if environment.diffuse or environment.glossy else uniform((0, 0, 0))
-
-
-def _divide_light(environment: Environment, settings: Settings) -> list[tuple[Environment, Settings]]:
-    """The kind of rays that see a World and the kind that see none, each with what it sees."""
-    seen, kinds = environment.turn(environment.world_to_map, environment.strength), ["diffuse", "glossy"]
-    return [(world, replace(settings, shading=kind)) for world, kind in zip(
-        (seen, uniform((0, 0, 0))), kinds if environment.diffuse else kinds[::-1])]

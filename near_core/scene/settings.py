@@ -46,4 +46,6 @@ class Settings:
     passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
     threads: int = 0  # 0 = all
     coarseness: float = 1.0  # times as wide as usual that the cells of a draft's surfels may be
+    diffuse_bounces: int = 4  # how often light goes on from surface to surface; 0: they are lit by what shines alone
+    glossy_bounces: int = 4  # 0: they mirror what shines alone
     filter_width: float = 1.5  # pixels, as Cycles' Filter Width: how far samples of skins count

@@ -105,6 +105,20 @@ def test_the_filter_is_as_wide_as_the_scene_says():
         (frame.render if own is None else own).property_unset("filter_size" if own is None else "filter_width")
 
 
+def test_light_goes_on_as_often_as_in_cycles():
+    frame = bpy.context.scene
+    own = getattr(frame, "cycles", None)
+    if own is None:
+        assert sync.count_bounces(frame) == {}
+        return
+    try:
+        own.max_bounces, own.diffuse_bounces, own.glossy_bounces = 2, 3, 0
+        assert sync.count_bounces(frame) == {"diffuse_bounces": 2, "glossy_bounces": 0}
+    finally:
+        for name in ("max_bounces", "diffuse_bounces", "glossy_bounces"):
+            own.property_unset(name)
+
+
 def test_a_crowd_has_its_problem_once(ball):
     """Flat instances of one asset."""
     scene, crowd = stage.make_stage(), bpy.data.collections.new("Crowd")

@@ -112,6 +112,20 @@ def test_a_suns_edge_on_a_ball_is_where_it_belongs():
     assert np.abs(light.find_irradiance(normal) - expected).max() < 0.02 * power.max()
 
 
+def test_without_bounces_no_surfel_sees_another():
+    low, high = floor(), floor()
+    high.position[:, 2] += 0.1
+    high = Surfels(**{**vars(high), "normal": -high.normal, "shading_normal": -high.shading_normal})
+    prepared = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
+        vars(low).values(), vars(high).values()))), 1)
+    light = transport.prepare_light(sunny(1.0))
+    whole, once, none = (transport.illuminate(prepared, light, np.eye(3), bounces=count, threads=1)
+                         for count in (4, 1, 0))
+    assert not none.bounced.any() and not none.radiosity.any()
+    np.testing.assert_array_equal(none.direct, whole.direct)
+    assert (0 < once.bounced.sum(0)).all() and (once.bounced.sum(0) < whole.bounced.sum(0)).all()
+
+
 def test_a_black_map_is_prepared_and_sends_nothing():
     light = transport.prepare_light(environments.uniform((0, 0, 0)))
     lit = transport.illuminate(transport.prepare_transport(floor(), 1), light, np.eye(3))

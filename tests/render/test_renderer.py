@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from near_core._kernels import ggx
 from near_core.create.create import create_from_mesh
 from near_core.errors import Cancelled
 from near_core.lab.bench.inputs import SAMPLES
@@ -14,7 +15,7 @@ from near_core.mesh import Material, Mesh, load
 from near_core.render import sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.scene import PASSES, Environment, Instance, Lamp, Occluders, Settings
+from near_core.scene import PASSES, Environment, Instance, Lamp, Occluders, Probe, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
 from near_core.scene.probe import make_empty
@@ -150,6 +151,23 @@ def test_a_world_that_is_not_mirrored_is_baked_so_and_needs_no_combined_pass(ren
     assert not neither.any() and diffuse.sum() > 3 * glossy.sum() > 0
     (depth,) = (renderer.render([asset], look(size=16), worlds[1], replace(ANALYTIC, passes=("Depth",))).values())
     assert depth.max() > 0
+
+
+def test_without_bounces_a_ball_sees_the_world_alone(renderer):
+    """Half of what it sees is a floor that shines: not by diffuse rays, or not by mirrored ones, or by neither."""
+    down = -ggx.compute_directions(32)[..., 2]
+    distance = np.where(down > 0, 0.5 / np.maximum(down, 1e-3), np.inf).astype(np.float32)
+    floor = Probe((down[..., None] > 0).repeat(4, -1).astype(np.float32), distance, np.zeros(3))
+    asset = Instance(ball(0.3, metallic=0.5, roughness=0.4), np.eye(4), floor)
+
+    def draw(diffuse: int, glossy: int) -> np.ndarray:
+        settings = replace(ANALYTIC, diffuse_bounces=diffuse, glossy_bounces=glossy)
+        return renderer.render([asset], look(size=48), environments.uniform((0.5, 0.5, 0.5)), settings)["Combined"]
+
+    whole, diffuse, glossy, none = (draw(*each) for each in ((4, 4), (4, 0), (0, 4), (0, 0)))
+    np.testing.assert_allclose(diffuse - none + glossy, whole, atol=5e-3)
+    sums = [each[..., :3].sum() for each in (none, diffuse, glossy, whole)]
+    assert sums[0] < 0.6 * sums[3] and sums[0] < sums[1] < sums[3] and sums[0] < sums[2] < sums[3]
 
 
 @pytest.mark.parametrize("degrees", [37.0, 90.0, 211.0])
