@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -106,11 +106,17 @@ class MetPoints:
 
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
-         find_feet: Callable[[], Feet]) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet: as MetPoints."""
-    told = grid.blend(lit.transport.grid, points.position, points.normal, around.values, around.share,
-                      radius=lit.transport.config.blend_radius, step=lit.transport.config.blend_step, threads=1)
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, lit.transport.config))
+         find_feet: Callable[[], Feet], cut: bool = False) -> MetPoints:
+    """What the surfels around tell points. points, view, size, find_feet: as MetPoints. cut: whether the camera's clip
+    start may cut the asset open: its inner side, which no surfel faces, is dark."""
+    config = lit.transport.config
+    blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
+                    radius=config.blend_radius, step=config.blend_step, threads=1)
+    told = blend(features=around.values)
+    if cut:
+        facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
+        told[facing <= 0] = 0
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config))
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:

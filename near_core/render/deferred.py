@@ -79,7 +79,7 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
          ) -> Iterator[Picture]:
     """Pictures, of which one is drawn: one that is sharp, or one for each moment of a blur."""
     told = parallel_map(lambda instance: instance.tell(), instances, settings.threads)
-    placed = [_place(instance, around, channels, settings) for instance, around in zip(instances, told)]
+    placed = [_place(instance, around, channels, settings, camera) for instance, around in zip(instances, told)]
     if blur is None:
         yield strips.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
                         settings.filter_width)
@@ -106,15 +106,16 @@ def _move(placed: PlacedSkin, instance: SkinnedInstance, moment: Moment, seen: K
     return replace(placed, matrix=moment.motions.get(instance.number, np.eye(4)) @ matrix, known=look_up)
 
 
-def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Settings) -> PlacedSkin:
+def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Settings, camera: Camera) -> PlacedSkin:
     lit = instance.lit
+    cut = (camera.world_to_camera @ lit.matrix @ instance.skin.bounds.T)[2].min() <= camera.near
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     strength = lit.light.environment.strength
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
              find_feet: Callable[[], Feet]) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet, cut)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:

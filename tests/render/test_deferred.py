@@ -52,6 +52,13 @@ def test_skins_stand_among_splats(asset, renderer):
         assert (made[INSTANCES][inside][:, 0] == 2).mean() > 0.98 and (made[INSTANCES][..., 0] == 1).sum() > 200
 
 
+def test_a_ball_that_the_camera_cuts_open_is_dark_inside(asset, renderer):
+    cut = replace(CAMERA, near=float(np.linalg.norm(CAMERA.position)))
+    inside, outside = (renderer.render([Instance(asset, np.eye(4))], camera, GREY)["Combined"][40:56, 40:56]
+                       for camera in (cut, CAMERA))
+    assert inside[..., 3].min() > 0.99 and inside[..., :3].max() < 0.02 < 0.2 < outside[..., :3].min()
+
+
 def test_the_nearer_picture_lies_over_the_farther():
     near = np.zeros((1, 2, 5), np.float32)
     near[0, 0] = 0.5, 0.5 * 2.0, 0.5, 0, 0  # half covered, in depth 2
