@@ -15,7 +15,7 @@ from .ggx import Pyramid
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
 _look = Kernel("around_look", POINTER, POINTER, INTEGER, INTEGER, *[POINTER] * 4, INTEGER, POINTER, INTEGER)
-_gather = Kernel("around_gather", POINTER, POINTER, INTEGER, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 2, INTEGER,
+_gather = Kernel("around_gather", POINTER, POINTER, INTEGER, INTEGER, *[POINTER] * 2, INTEGER, *[POINTER] * 4, INTEGER,
                  POINTER, *[REAL] * 3, *[POINTER] * 2, INTEGER)
 
 
@@ -71,20 +71,30 @@ class Around:
         return out
 
     def gather(self, far: Pyramid, origin: np.ndarray, normal: np.ndarray, direction: np.ndarray, radiance: np.ndarray,
-               words: np.ndarray, lod: float, asset_to_map: np.ndarray, *, threads: int = 0) -> np.ndarray:
+               words: np.ndarray, lod: float, asset_to_map: np.ndarray, *, bounced: np.ndarray | None = None,
+               threads: int = 0) -> np.ndarray:
         """Irradiance (N, 3) float32 through open directions, beyond that of `radiance`, which they are thought to have.
 
         origin: (N, 3) float32. normal: (N, 3) float32, unit. direction: (D, 3) float32, unit, evenly spread. radiance:
-        (D, 3) float32. words: which are open, as grid.pack_open. lod: as in `look`. asset_to_map: (3, 3).
+        (D, 3) float32. words: which are open, as grid.pack_open. lod: as in `look`. asset_to_map: (3, 3). bounced: (D,)
+        int32, the direction from which light comes to what is mirrored there, -1 where that is not known: what stands
+        before a surfel in it hides this light.
         """
         count, directions = len(require("origin", origin, (None, 3))), len(require("direction", direction, (None, 3)))
         require("normal", normal, (count, 3))
         require("radiance", radiance, (directions, 3))
         require("words", words, (-(-count // 16), directions), np.uint16)
+        shown, turn = None, np.ascontiguousarray(asset_to_map, np.float32)
+        if self.mirrored is not None:
+            bounced = np.full(directions, -1, np.int32) if bounced is None else bounced
+            require("bounced", bounced, (directions,), np.int32)
+            towards, lods = np.ascontiguousarray(direction @ turn.T), np.full(directions, lod, np.float32)
+            cover = self.depth.sample(towards, lods)[:, 1:2]
+            shown = self.mirrored.sample(towards, lods) / np.maximum(cover, np.float32(1e-3))
         out = np.empty((count, 3), np.float32)
-        _gather(self.address, far.texels, far.height, far.levels, origin, normal, count, direction, radiance,
-                directions, words, float(self._as_fine(far, lod)), float(lod), 4 * np.pi / directions,
-                np.ascontiguousarray(asset_to_map, np.float32).reshape(9), out, threads)
+        _gather(self.address, far.texels, far.height, far.levels, origin, normal, count, direction, radiance, shown,
+                bounced, directions, words, float(self._as_fine(far, lod)), float(lod), 4 * np.pi / directions,
+                turn.reshape(9), out, threads)
         return out
 
     def _as_fine(self, far: Pyramid, lod):

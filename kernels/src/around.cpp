@@ -38,11 +38,13 @@ NEAR_KERNEL(around_look)(const NearAround *around, const float *texels, int64_t 
 
 // Irradiance (count, 3) that arrives through open directions beyond that of radiance (directions, 3), which they are
 // thought to have: the sum of max(0, n . w) (seen - radiance) solid. direction (directions, 3); word: bit k of
-// (i / LANES, direction) is set where surfel i + k sees nothing of the asset there. origin, normal (count, 3).
+// (i / LANES, direction) is set where surfel i + k sees nothing of the asset there. origin, normal (count, 3). shown: null
+// or (directions, 3), what is mirrored there; bounced (directions,), the direction in which light comes to the mirror, or
+// -1: what of the asset a surfel sees there hides it.
 NEAR_KERNEL(around_gather)(const NearAround *around, const float *texels, int64_t height, int64_t levels,
                            const float *origin, const float *normal, int64_t count, const float *direction,
-                           const float *radiance, int64_t directions, const uint16_t *word, double far_lod,
-                           double near_lod, double solid, const float *asset_to_map, float *out, int64_t threads) {
+                           const float *radiance, const float *shown, const int32_t *bounced, int64_t directions,
+                           const uint16_t *word, double far_lod, double near_lod, double solid, const float *asset_to_map, float *out, int64_t threads) {
     return guard([&] {
         const Pyramid far{texels, int32_t(height), int32_t(levels)};
         parallel_ranges(threads, count, 8 * LANES, [&](int64_t begin, int64_t end) {
@@ -61,12 +63,23 @@ NEAR_KERNEL(around_gather)(const NearAround *around, const float *texels, int64_
                     const FloatLanes weight = unpack(open) ? float(solid) * cosine : all(0.0f);
                     if (!pack(weight > 0.0f)) continue;
                     Float4 seen[LANES];
+                    FloatLanes met;
                     look_around(*around, far, p, turn(asset_to_map, {all(d[0]), all(d[1]), all(d[2])}),
-                                all(float(far_lod)), all(float(near_lod)), seen);
+                                all(float(far_lod)), all(float(near_lod)), seen, shown ? &met : nullptr);
                     float w[LANES];
                     std::memcpy(w, &weight, sizeof w);
                     const Float4 thought = {l[0], l[1], l[2], 0.0f};
                     for (int k = 0; k < LANES; ++k) sum[k] += w[k] * (seen[k] - thought);
+                    if (!shown) continue;
+                    if (bounced[j] >= 0) {
+                        const float *b = direction + 3 * bounced[j];
+                        const IntLanes open_there = unpack(word[i / LANES * directions + bounced[j]]);
+                        met = open_there | (b[0] * n.x + b[1] * n.y + b[2] * n.z <= 0.0f) ? met : all(0.0f);
+                    }
+                    met *= weight;
+                    std::memcpy(w, &met, sizeof w);
+                    const Float4 mirrored = {shown[3 * j], shown[3 * j + 1], shown[3 * j + 2], 0.0f};
+                    for (int k = 0; k < LANES; ++k) sum[k] += w[k] * mirrored;
                 }
                 for (int64_t k = 0; k < lanes; ++k)
                     for (int c = 0; c < 3; ++c) out[3 * (i + k) + c] = sum[k][c];

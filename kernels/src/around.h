@@ -28,9 +28,10 @@ inline VecLanes place_in(const NearAround &a, const VecLanes &o) {
 }
 
 // Radiance along LANES rays from p, metres, in directions d, unit: of what is around, and of `far` where nothing is.
-// Rays meet it at the distance that it has where they meet it, found step by step (Szirmay-Kalos et al. 2005).
+// Rays meet it at the distance that it has where they meet it, found step by step (Szirmay-Kalos et al. 2005). met: null,
+// or how much of each ray meets it; what is mirrored there is then left out.
 inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes &p, const VecLanes &d,
-                        FloatLanes far_lod, FloatLanes near_lod, Float4 *out) {
+                        FloatLanes far_lod, FloatLanes near_lod, Float4 *out, FloatLanes *met = nullptr) {
     const Pyramid depth{a.depth, a.height, a.levels}, color{a.color, a.height, a.levels};
     const float coarsest = a.height > DEPTH_ROWS ? std::log2(float(a.height) / DEPTH_ROWS) : 0.0f;
     const FloatLanes level = clamp(near_lod, 0.0f, coarsest);
@@ -51,6 +52,7 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
         t = at_least(root(at_least(r * r - beside, 0.0f)) - along, 1e-4f);
         q = {empty ? d.x : p.x + t * d.x, empty ? d.y : p.y + t * d.y, empty ? d.z : p.z + t * d.z};
     }
+    if (met) *met = cover;
     const bool near_shows = pack(cover > 0.0f) != 0, far_shows = pack(cover < WHOLE) != 0;
     if (far_shows || !near_shows) sample(far, d, far_lod, out);
     if (!near_shows) {
@@ -66,7 +68,7 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
         const Float4 near = seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY));
         out[k] = (near + (1.0f - share[k]) * out[k]) * Float4{1, 1, 1, 0};
     }
-    if (!a.mirrored) return;
+    if (!a.mirrored || met) return;
     sample({a.mirrored, a.height, a.levels}, d, near_lod, seen);  // it lies far behind what mirrors it
     for (int k = 0; k < LANES; ++k)
         out[k] += seen[k] * (share[k] / clamp(seen[k][3], LEAST_COVER, INFINITY)) * Float4{1, 1, 1, 0};

@@ -9,8 +9,8 @@ DEPTH_ROWS = 32  # distances are never looked up more coarsely
 NOTHING = 0.02  # cover below which a ray meets nothing
 
 
-def look(around, far, origin, direction, far_lod, near_lod):
-    """(K, 3) radiance; `far`: levels of twins.ggx.build_pyramid.
+def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
+    """(K, 3) radiance; `far`: levels of twins.ggx.build_pyramid. mirrors: how much of what is mirrored is seen, (K,).
 
     A ray meets what is around where the panorama, looked up at the place that the ray has then reached, says that it
     is as far away: found in STEPS from the distance in the ray's own direction. What covers only a part of a texel is
@@ -38,15 +38,20 @@ def look(around, far, origin, direction, far_lod, near_lod):
     if around.mirrored is None:
         return made
     shown = ggx.sample(_levels(around.mirrored), d, near_lod)
-    return made + shown[:, :3] * (cover / np.maximum(shown[:, 3], 1e-3))[:, None]
+    return made + shown[:, :3] * (mirrors * cover / np.maximum(shown[:, 3], 1e-3))[:, None]
 
 
-def gather(around, far, origin, normal, direction, radiance, opened, far_lod, near_lod, asset_to_map):
-    """(N, 3): 4 pi / D times the sum of max(0, n . w) (seen - radiance) over open directions. opened: (N, D) bool."""
+def gather(around, far, origin, normal, direction, radiance, opened, far_lod, near_lod, asset_to_map, bounced):
+    """(N, 3): 4 pi / D times the sum of max(0, n . w) (seen - radiance) over open directions. opened: (N, D) bool.
+
+    bounced: (D,), the direction from which light comes to what is mirrored, or -1. It is hidden where the asset itself
+    stands in it before the surfel, whose own plane does not count: the mirror lies further away.
+    """
     total = np.zeros((len(origin), 3))
-    for d, thought, open_there in zip(direction, radiance, opened.T):
+    for d, thought, open_there, before in zip(direction, radiance, opened.T, bounced):
         many = np.broadcast_to(asset_to_map @ d, origin.shape)
-        seen = look(around, far, origin, many, np.full(len(origin), far_lod), np.full(len(origin), near_lod))
+        mirrors = 1.0 if before < 0 else opened[:, before] | (normal @ direction[before] <= 0)
+        seen = look(around, far, origin, many, np.full(len(origin), far_lod), np.full(len(origin), near_lod), mirrors)
         total += (np.maximum(normal @ d, 0) * open_there)[:, None] * (seen - thought)
     return 4 * np.pi / len(direction) * total
 

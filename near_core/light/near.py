@@ -14,14 +14,16 @@ from ..scene import Environment, Probe
 
 @dataclass(frozen=True, eq=False)
 class NearLayer:
-    """What is around, None where nothing is near, and what is behind it."""
+    """What is around, None where nothing is near, and what is behind it. level: whether what mirrors below is level, as
+    a floor or a table."""
 
     around: around.Around | None  # type: ignore[name-defined]  # the module, not the field
     far: ggx.Pyramid
+    level: bool = False
 
     def move(self, place: np.ndarray) -> NearLayer:
         """The same for rays of another frame. place: (3, 4), their origins -> metres from the probe, world's axes."""
-        return NearLayer(self.around and self.around.move(place), self.far)
+        return NearLayer(self.around and self.around.move(place), self.far, self.level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +83,34 @@ def prepare(probe: Probe, behind: Backdrop, spot_limit: float, sun_limit: float,
     """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none. reach:
     metres within which something is near."""
     world, place = behind.environment.map, np.eye(3, 4)
-    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), behind.pyramid)
+    level = _is_level(probe)
+    whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), behind.pyramid, level)
 
     def dim(limit: float) -> NearLayer:
         if not np.isfinite(limit):
             return whole
         near = np.concatenate([_limit(probe.radiance[..., :3], limit), probe.radiance[..., 3:]], -1)
         return NearLayer(around.prepare(near, probe.distance, place, probe.mirrored),
-                         ggx.build_pyramid(_limit(world, limit)))
+                         ggx.build_pyramid(_limit(world, limit)), level)
 
     free = 1 - probe.radiance[..., 3] * (probe.distance < reach)
     return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit),
                      free.astype(np.float32))
+
+
+def _is_level(probe: Probe) -> bool:
+    """Whether most of what mirrors below a probe lies in one level plane."""
+    if probe.mirrored is None:
+        return False
+    rows = len(probe.distance)
+    down = -ggx.compute_directions(rows)[rows // 2:, :, 2]
+    depth = down * np.nan_to_num(probe.distance[rows // 2:], posinf=0)
+    shown = luminance(probe.radiance[rows // 2:, :, :3]) * probe.mirrored[rows // 2:]
+    weight = (shown * down * (depth > 0)).ravel()
+    if not weight.any():
+        return False
+    middle = np.average(depth.ravel(), weights=weight)
+    return bool(weight[abs(depth.ravel() - middle) < 0.1 * middle].sum() > 0.7 * weight.sum())
 
 
 def _limit(map: np.ndarray, limit: float) -> np.ndarray:

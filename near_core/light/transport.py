@@ -341,5 +341,13 @@ def _gather_near(transport: Transport, layer: NearLayer, turn: np.ndarray, threa
     middle = layer.around.move(np.eye(3, 4))
     far = middle.look(layer.far, np.zeros_like(directions), directions @ turn.T,
                       np.full(len(directions), lod, np.float32), threads=threads)
+    bounced = _find_bounced(directions, turn) if layer.around.mirrored is not None and layer.level else None
     return layer.around.gather(layer.far, surfels.position, surfels.shading_normal, directions, far, transport.words,
-                               lod, turn, threads=threads)
+                               lod, turn, bounced=bounced, threads=threads)
+
+
+def _find_bounced(directions: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """From which of the directions (D, 3) light comes to a level mirror that is seen in each, (D,) int32; -1 above."""
+    seen = directions @ turn.T
+    nearest = ((seen * np.float32([1, 1, -1])) @ seen.T).argmax(1)
+    return np.where(seen[:, 2] < 0, nearest, -1).astype(np.int32)

@@ -52,9 +52,10 @@ def test_gathered_light_is_as_specified(scene):
     opened, radiance = rng.random((40, 16)) < 0.7, rng.random((16, 3)).astype(np.float32)
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     words = grid.pack_open(np.where(opened, -1, 0).astype(np.int32))
-    got = near.gather(ggx.build_pyramid(sky), origin, normal, direction, radiance, words, 2.0, turn)
+    bounced = rng.integers(-1, 16, 16).astype(np.int32)
+    got = near.gather(ggx.build_pyramid(sky), origin, normal, direction, radiance, words, 2.0, turn, bounced=bounced)
     levels = twin_ggx.build_pyramid(sky)
-    expected = twin.gather(near, levels, origin, normal, direction, radiance, opened, 3.0, 2.0, turn)
+    expected = twin.gather(near, levels, origin, normal, direction, radiance, opened, 3.0, 2.0, turn, bounced)
     np.testing.assert_allclose(got, expected, atol=0.01)
 
 

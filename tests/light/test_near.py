@@ -1,5 +1,7 @@
 """A probe before the World, and an asset beside the place where it was taken."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from near_core._kernels import ggx
@@ -66,6 +68,13 @@ def test_what_is_below_the_floor_is_buried():
     light, place = transport.prepare_probe(make_probe(), WORLD).near, stand(0.1, 0.0)
     points = np.float32([[0, 0, -0.19], [0, 0, -0.25], [0.3, 0.1, -0.19], [0.3, 0.1, -0.23], [0, 0, 0.3]])
     np.testing.assert_allclose(light.find_buried(points, place, 1.02), [0, 1, 0, 1, 0], atol=1e-3)
+
+
+def test_a_level_mirror_is_told_from_a_bent_one():
+    probe = make_probe()
+    shown = replace(probe, mirrored=np.full(probe.distance.shape, 0.8, np.float32))
+    bent = replace(shown, distance=np.where(np.isfinite(probe.distance), 0.2, np.inf).astype(np.float32))
+    assert [transport.prepare_probe(each, WORLD).near.whole.level for each in (probe, shown, bent)] == [0, 1, 0]
 
 
 def test_what_is_near_keeps_a_sky_off():
