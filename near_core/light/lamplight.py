@@ -28,7 +28,8 @@ class LampLight:
 
     open, direct: (M, 3) float32 irradiance, with nothing in the way and as it arrives. bounced: (M, 3), from other
     surfels. radiosity: (M, 4) RGB0, as transport.Illumination. points: the traced lamps; lit: (M, L) float32, the share
-    of each that arrives. config: how they were traced.
+    of each that arrives. sharp: points that rays from a skin go to, None of lamps without edges as fine. config: how
+    they were traced.
     """
 
     open: np.ndarray
@@ -37,6 +38,7 @@ class LampLight:
     radiosity: np.ndarray
     points: tuple[LampPoints, ...]
     lit: np.ndarray
+    sharp: tuple[LampPoints | None, ...]
     config: LampConfig
 
 
@@ -78,7 +80,16 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
         direct += (reach.arrives * reach.share)[:, None] * color
     bounced, radiosity = transport.bounce(direct, bounces, threads)
     return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
-                     np.stack([reach.share for reach in reaches], 1), config)
+                     np.stack([reach.share for reach in reaches], 1),
+                     tuple(_sample_sharp(lamp, matrix, config) for lamp in lamps), config)
+
+
+def _sample_sharp(lamp: Lamp, matrix: np.ndarray, config: LampConfig) -> LampPoints | None:
+    middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
+    if not lamp.shadow or _lamps.measure_width(lamp, middle, reach) > config.sharp_angle:
+        return None
+    side = max(_lamps.count_sides(lamp, middle, reach, config.sharp_ray_angle, config.sharp_sides), 2)
+    return _lamps.sample(lamp, middle, side, sheared=True)
 
 
 def _count_rays(lamp: Lamp, share: float, matrix: np.ndarray, config: LampConfig) -> int:
@@ -134,15 +145,12 @@ def sharpen(light: LampLight, points: Surfels, arrives: np.ndarray, matrix: np.n
     if not skin.are_traced:
         return arrives
     made, rounded, config = arrives.copy(), feet.rounded, light.config
-    middle, reach = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
-    position = points.position @ matrix[:3, :3].T.astype(np.float32) + middle.astype(np.float32)
+    position = points.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     plane, normal = (each @ rotation.T.astype(np.float32) for each in (points.normal, points.shading_normal))
-    for number, whole in enumerate(light.points):
-        lamp = whole.lamp
-        if not lamp.shadow or _lamps.measure_width(lamp, middle, reach) > config.sharp_angle:
+    for number, samples in enumerate(light.sharp):
+        if samples is None:
             continue
-        side = max(_lamps.count_sides(lamp, middle, reach, config.sharp_ray_angle, config.sharp_sides), 2)
-        samples = _lamps.sample(lamp, middle, side, sheared=True)
+        lamp = samples.lamp
         # where all surfels around agree there is no edge, but for that of light along the surface, which they miss
         weight, direction, distance = _kernels.ask(
             samples.kernel, position, plane, normal, np.ascontiguousarray(arrives[:, number]), rounded,
