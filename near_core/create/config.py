@@ -49,7 +49,7 @@ class ReconstructionConfig:
     thickness: Literal["auto", "thin", "round", "full", "turned", "cup"] = "auto"  # an artist's hint: how deep
     symmetry: Literal["auto", "on", "off"] = "auto"  # an artist's hint: is the left side the mirror image of the right
     mirror_fade: float = 4.0  # cells of 128^3 behind the front, where a cell counts a quarter against its twin
-    mirror_own: float = 4.0  # times that a cell counts more than its mirror image where both are seen
+    mirror_own: float = 16.0  # times that a cell counts more than its mirror image where both are seen
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
     turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
     #                                 something is turned
@@ -58,6 +58,9 @@ class ReconstructionConfig:
     turned_overlap: float = 0.68  # of the networks' solid with the turned one, at least
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"
+    mirror_share: float = 0.3  # of a photo's weight that it has in a mirror, where several show something symmetric
+    mirror_lack: float = 0.1  # of the surface that has no mirror image in such a thing, at most
+    hull_error: float = 0.03  # cells of 128^3 by which a solid's mirror image leaves several photos' outlines, at most
     slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
@@ -76,6 +79,8 @@ class ReconstructionConfig:
     broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
+    thin_width: float = 0.0  # asset units; what is no wider, as bars and legs, is no deeper than a round body
+    guessed_thin_width: float = 0.1  # the same where the camera is a guess
     guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean

@@ -109,9 +109,9 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     the package rembg, where it is installed with a model.
     thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
     outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or as
-    such a cup, which is open on top; auto: as its parts look.
+    such a cup, which is open on top; auto: as its parts look, or turned where one photo shows that plainly.
     symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
-    nothing is taken from a mirror image.
+    nothing is taken from a mirror image; auto: on where photos do not contradict it, but what is seen stays.
     refine: several photos come back better, since their colours are refined until they do; other views suffer a little
     where the shape is wrong.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
@@ -171,7 +171,8 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
 
 def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
     """The config for one photo whose camera is a guess: what the photo shows tells more than the networks' solid."""
-    return replace(config, front_blur_radius=config.guessed_blur_radius, turned_error=config.guessed_turned_error)
+    return replace(config, front_blur_radius=config.guessed_blur_radius, turned_error=config.guessed_turned_error,
+                   thin_width=config.guessed_thin_width)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..asset import CELL, RESOLUTION
@@ -23,13 +25,16 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
                         config: ReconstructionConfig = ReconstructionConfig(),
                         fusion: FusionConfig = FusionConfig()) -> Mesh:
     """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
-    By an artist's hint, what is symmetric is carved by every outline's mirror image in x = 0, too; what is flat, round
-    or turned is as deep as its outlines say, and no larger than these."""
+    What is symmetric, plainly or by an artist's hint, is carved by every outline's mirror image in x = 0, too; by a
+    hint, what is flat, round or turned is as deep as its outlines say, and no larger than these."""
     progress("Shape", 0.0)
-    logits = blur_binomial(_balance(predict_solid(model, views), config))
+    logits = predict_solid(model, views)
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
-    hull = _carve(silhouettes, SURFEL_RESOLUTION, config)
+    hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
+    if config.symmetry == "auto" and measure_asymmetry(logits, hull, fusion) < config.hull_error:
+        config = replace(config, symmetry="on")
+    logits, hull = blur_binomial(_balance(logits, config)), _mirror(hull, config)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
     low, high = bound_object(views, logits, hull, fusion)
     widest = _widen_bounds(low, high, fusion)
@@ -42,7 +47,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
         solid = turn_outlines(views, np.minimum(hull, solid), config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
-        hull = cut_to_bounds(_carve(silhouettes, resolution, config), *widest)
+        hull = cut_to_bounds(_mirror(carve_hull(silhouettes, resolution), config), *widest)
     progress("Shape", 0.9)
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
     return extract_mesh(deep, config.smoothing, config.normal_smoothing)
@@ -52,6 +57,13 @@ def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: F
     """A field (128, 128, 128) that is the less deep the farther out of a box, which may be a little too small: cut off
     there, what is round would have flat sides. low, high: its corners, (3,)."""
     return solid + fusion.bounds_slope * np.minimum(measure_within(low, high, SURFEL_RESOLUTION), 0)
+
+
+def measure_asymmetry(logits: np.ndarray, hull: np.ndarray, fusion: FusionConfig) -> float:
+    """How far the mirror image in x = 0 of what is likely inside a hull (128, 128, 128), by logits (64, 64, 64), leaves
+    the hull, in cells of 128^3, in the mean, but for the first cell."""
+    solid = (hull > 0) & (double(logits) + fusion.align_bias > 0)
+    return float(np.clip(-hull[::-1][solid] - 1, 0, None).mean()) if solid.any() else np.inf
 
 
 def _widen_bounds(low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -66,9 +78,8 @@ def _balance(grid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
     return (grid + grid[::-1]) / 2 if config.symmetry == "on" else grid
 
 
-def _carve(silhouettes: list[Silhouette], resolution: int, config: ReconstructionConfig) -> np.ndarray:
-    """hull.carve_hull, by mirror images as well if that is the hint."""
-    hull = carve_hull(silhouettes, resolution)
+def _mirror(hull: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A hull (R, R, R), carved by the outlines' mirror images in x = 0 as well if that is the hint."""
     return np.minimum(hull, hull[::-1]) if config.symmetry == "on" else hull
 
 

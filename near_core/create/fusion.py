@@ -8,13 +8,13 @@ import numpy as np
 
 from ..asset import CELL, RESOLUTION, Surfels, Texels
 from ..image import srgb_decode, srgb_encode
-from ..image.filters import double
+from ..image.filters import double, local_maximum
 from ..models.mini.layout import SIZE, Layer
 from ..scene import Camera
 from .config import LightFitConfig, ReconstructionConfig
 from .hull import Silhouette
 from .irradiance import explain_colors, gather_lobes
-from .view import PhotoView, look_up, project
+from .view import MIRROR, PhotoView, look_up, project
 
 
 def measure_front(surfels: Surfels, camera: Camera) -> np.ndarray:
@@ -62,15 +62,14 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
 
     views: whose fronts are those of the shape, as measure_front finds them.
     """
-    weight = np.stack([weigh_view(surfels, view, config) for view in views])
+    weight, fine, looks = _gather_looks(surfels, texels, views, config)
     best = weight.max(0)
     share = (weight / np.maximum(best, 1e-9)) ** config.best_view_power
     trust = weight * share
     share /= np.maximum(share.sum(0), 1e-9)
     seen = np.clip(best / config.seen_weight, 0, 1)[:, None]
-    fine = np.stack([_look_at_photo(view, texels.position) for view in views])
     coarse = np.stack([average_by(texels.surfel, color, texels.area, len(surfels)) for color in fine])
-    looks = even_out(np.stack([_look_at_layers(view, surfels) for view in views]), trust, fit)
+    looks = even_out(looks, trust, fit)
     guess = (share[..., None] * looks).sum(0)
     guess = guess * seen + spread(surfels.position, guess, seen[:, 0]) * (1 - seen)
     prior = srgb_decode(np.clip(guess[:, :3], 0, 1))
@@ -80,13 +79,38 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
     display = display * seen + spread(surfels.position, display, seen[:, 0]) * (1 - seen)
     made = replace(surfels, base_color=srgb_decode(np.clip(display, 0, 1)).astype(np.float32),
                    roughness=np.clip(guess[:, 3], 0, 1), metallic=np.clip(guess[:, 4], 0, 1),
-                   confidence=seen[:, 0].astype(np.float32))
+                   confidence=np.clip(weight[:len(views)].max(0) / config.seen_weight, 0, 1).astype(np.float32))
     own = texels.surfel
     ratio = sum((s * seen[:, 0])[own, None] * np.log(np.maximum(f, 2e-3) / np.maximum(c[own], 2e-3))
                 for s, f, c in zip(share, fine, coarse))
     colored = np.clip(color[own] * np.exp(np.clip(ratio, -1.5, 1.5)), 0, 1)
     shift = srgb_encode(colored) - srgb_encode(np.clip(color[own], 0, 1))
-    return made, replace(texels, shift=shift.astype(np.float32)), PhotoEvidence(lobes, coarse, trust)
+    said = PhotoEvidence(lobes, coarse[:len(views)], trust[:len(views)])
+    return made, replace(texels, shift=shift.astype(np.float32)), said
+
+
+def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], config: ReconstructionConfig
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How well V photos show M surfels, (V, M); what they show of K texels, (V, K, 3) linear; and what networks make of
+    the surfels, (V, M, MATERIAL). Where the surface is symmetric, these are followed by the same of the photos in a
+    mirror, which count less."""
+    weight = np.stack([weigh_view(surfels, view, config) for view in views])
+    fine = np.stack([_look_at_photo(view, texels.position) for view in views])
+    looks = np.stack([_look_at_layers(view, surfels) for view in views])
+    if config.symmetry == "off" or measure_asymmetry(surfels) > config.mirror_lack:
+        return weight, fine, looks
+    twins = surfels.mirror()
+    return (np.concatenate([weight, config.mirror_share * np.stack([weigh_view(twins, v, config) for v in views])]),
+            np.concatenate([fine, [_look_at_photo(view, texels.position * MIRROR) for view in views]]),
+            np.concatenate([looks, [_look_at_layers(view, twins) for view in views]]))
+
+
+def measure_asymmetry(surfels: Surfels) -> float:
+    """The share of surfels whose mirror images in x = 0 have no others around them."""
+    voxel = lambda points: np.clip((points + 0.5) * RESOLUTION, 0, RESOLUTION - 1).astype(int)
+    filled = np.zeros((RESOLUTION,) * 3, bool)
+    filled[tuple(voxel(surfels.position).T)] = True
+    return 1 - float(local_maximum(filled, 1)[tuple(voxel(surfels.position * MIRROR).T)].mean())
 
 
 def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:

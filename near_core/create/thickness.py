@@ -20,12 +20,19 @@ def inflate_outline(view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How thick a round body of a view's outline is at each pixel, and how wide that body is: (SIZE, SIZE) each, asset
     units. Its radius is that of the largest disc around the pixel that the silhouette has room for."""
     edge = distances(view.mask & ~view.torn)
+    radius = _fit_discs(edge)
+    pixel = reach(view.camera) / SIZE
+    return 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * pixel, 2 * radius * pixel
+
+
+def _fit_discs(edge: np.ndarray) -> np.ndarray:
+    """The radius of the largest disc inside an outline that covers each pixel, in pixels: (S, S), by how far pixels are
+    from the edge, (S, S)."""
     radius = edge.copy()
     for size in np.geomspace(1, max(edge.max(), 1), 16):
         # covered by a disc of that size around a pixel that has room for it
         radius[distances(edge < size) < size] = size
-    pixel = reach(view.camera) / SIZE
-    return 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * pixel, 2 * radius * pixel
+    return radius
 
 
 def estimate_thickness(view: LayerView) -> np.ndarray:
@@ -56,8 +63,17 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
         sure = _measure_sureness(view, logits, uv, depth - front, config)
         low, high = config.sure_logits
         unsure = np.clip((high - sure) / (high - low), 0, 1)
-        falling = unsure * np.minimum(falling, config.maximum_doubt)
+        falling = np.maximum(unsure * np.minimum(falling, config.maximum_doubt),
+                             _measure_thinness(view, uv, config) * falling)
     return falling.reshape(logits.shape).astype(np.float32)
+
+
+def _measure_thinness(view: LayerView, uv: np.ndarray, config: ReconstructionConfig) -> np.ndarray | float:
+    """How much points seen at uv (P, 2) belong to bars and legs, (P,) 0..1."""
+    if not config.thin_width:
+        return 0.0
+    across = 2 * _fit_discs(distances(view.mask)) * (reach(view.camera) / SIZE)
+    return np.clip(2 - view.inside(across[None], np.clip(uv, -1, 1))[:, 0] / config.thin_width, 0, 1)
 
 
 def is_slender(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> bool:

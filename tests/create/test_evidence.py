@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from near_core.create.config import FusionConfig, ReconstructionConfig
-from near_core.create.evidence import bound_object, doubt_beyond, flatten_solid, resize_grid, weigh_evidence
+from near_core.create.evidence import (
+    bound_object,
+    doubt_beyond,
+    flatten_solid,
+    measure_asymmetry,
+    resize_grid,
+    weigh_evidence,
+)
 from near_core.create.view import compute_cell_centres, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -17,6 +24,16 @@ def test_a_grid_keeps_linear_values_at_another_size():
     inner = slice(4, -4)
     expected = (finer[..., 0] + 2 * finer[..., 2])[inner, inner, inner]
     np.testing.assert_allclose(made[inner, inner, inner], expected, atol=1e-5)
+
+
+def test_outlines_contradict_a_symmetry_that_is_none():
+    """A hull around a ball in the middle, or beside it."""
+    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
+    ball = lambda aside: np.clip((0.3 - np.sqrt((x - aside) ** 2 + y**2 + z**2)) * 128, -3.5, 3.5).astype(np.float32)
+    likely = np.full((64, 64, 64), 2, np.float32)
+    assert measure_asymmetry(likely, ball(0), FusionConfig()) == 0
+    assert measure_asymmetry(likely, ball(0.05), FusionConfig()) > ReconstructionConfig().hull_error
+    assert measure_asymmetry(likely - 9, ball(0), FusionConfig()) == np.inf
 
 
 @pytest.mark.parametrize("missing", [0, 8])
