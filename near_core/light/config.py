@@ -42,7 +42,7 @@ class TransportConfig:
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
     # of the light, what a point mirrors at most where each of its rays is halved once: less needs fewer of them
-    faint_shares: tuple[float, ...] = (0.15, 0.07)
+    faint_shares: tuple[float, ...] = (0.06, 0.05)
     open_halvings: int = 1  # at most, of those that are not traced: what is the same for all points is no noise
     least_cosine: float = 0.1  # of a spot's ray on a skin, below which surfels say what arrives, unless it is round
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
