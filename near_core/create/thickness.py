@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..asset import RESOLUTION
-from ..image.filters import blur_masked, distances
+from ..image.filters import blur_masked, distances, local_maximum
 from ..models.mini.layout import SIZE, Picture
 from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, project, reach
@@ -72,7 +72,9 @@ def _measure_thinness(view: LayerView, uv: np.ndarray, config: ReconstructionCon
     """How much points seen at uv (P, 2) belong to bars and legs, (P,) 0..1."""
     if not config.thin_width:
         return 0.0
-    across = 2 * _fit_discs(distances(view.mask)) * (reach(view.camera) / SIZE)
+    pixel = reach(view.camera) / SIZE
+    # corners of what is wide are not thin
+    across = 2 * pixel * local_maximum(_fit_discs(distances(view.mask)), round(config.thin_width / pixel / 2))
     return np.clip(2 - view.inside(across[None], np.clip(uv, -1, 1))[:, 0] / config.thin_width, 0, 1)
 
 
