@@ -75,7 +75,7 @@ def _measure_thinness(view: LayerView, uv: np.ndarray, config: ReconstructionCon
     pixel = reach(view.camera) / SIZE
     # corners of what is wide are not thin
     across = 2 * pixel * local_maximum(_fit_discs(distances(view.mask)), round(config.thin_width / pixel / 2))
-    return np.clip(2 - view.inside(across[None], np.clip(uv, -1, 1))[:, 0] / config.thin_width, 0, 1)
+    return np.clip(2 - look_up(across[None], np.clip(uv, -1, 1))[:, 0] / config.thin_width, 0, 1)
 
 
 def is_slender(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> bool:
