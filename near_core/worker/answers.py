@@ -79,6 +79,15 @@ def _are_maps(answer: Fields, request: Fields) -> bool:
         for each in maps.values()))
 
 
+def _is_pattern(answer: Fields, request: Fields) -> bool:
+    return _is_array(answer["pattern"], np.floating, None, None, 3) and answer["pattern"].size > 0
+
+
+def _are_pixels(answer: Fields, request: Fields) -> bool:
+    pixels = answer["pixels"]
+    return _is_array(pixels, np.float32, None, None, None) and pixels.size > 0 and pixels.shape[2] <= 4
+
+
 def _is_mesh(mesh: Any) -> bool:
     """Whether Blender can take a mesh: every index and shape in it is right."""
     count = len(mesh.faces)
@@ -131,8 +140,13 @@ ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
     "create_mesh": lambda answer, _: _is_array(answer["asset"], np.uint8, None),
     "create_image": lambda answer, _: _is_array(answer["asset"], np.uint8, None) and _are_views(answer["views"]),
     "draw": _is_drawn, "probe": _are_probes, "occluders": _are_occluders, "world": _are_maps,
-    "textures": lambda answer, _: _is_mesh(answer["mesh"]) and _are_texts(answer["notes"]),
-    "gather": lambda answer, _: isinstance(answer["wrote"], bool)}
+    "lamp": _is_pattern, "pixels": _are_pixels,
+    "textures": lambda answer, _: _is_mesh(answer["mesh"]) and _are_texts(answer["notes"]) and _is_array(
+        answer["matrix"], np.floating, 4, 4),
+    "gather": lambda answer, _: isinstance(answer["wrote"], bool),
+    # of these nothing is made but words
+    **dict.fromkeys(("open", "check_checkpoint", "fetch_checkpoint", "verify_checkpoint", "set_up_python",
+                     "probe_python", "remove"), lambda *_: True)}
 EVENTS: dict[str, Callable[[Fields, Fields], bool]] = {
     "progress": lambda event, _: isinstance(event["phase"], str) and _is_number(event["fraction"], 0, 1.001),
     "preview": lambda event, _: _is_array(event["matte"], np.floating, None, None) and _is_array(
@@ -140,4 +154,4 @@ EVENTS: dict[str, Callable[[Fields, Fields], bool]] = {
     "missing": lambda event, _: _are_texts(event["hashes"]),
     "cancelled": lambda event, _: True,
     "error": lambda event, _: isinstance(event["what"], str) and isinstance(event["fix"], str),
-    "done": lambda event, request: ANSWERS.get(request["op"], lambda answer, request: True)(event, request)}
+    "done": lambda event, request: ANSWERS[request["op"]](event, request)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.scene import Occluders
-from near_core.worker import answers, protocol
+from near_core.worker import answers, operations, protocol
 from tests.attacks.answers import PAIRS
 
 DONE = {request["op"]: (event, request) for request, event in PAIRS if event["event"] == "done"}
@@ -41,6 +41,7 @@ def test_meshes_whose_indices_lead_outside_are_none():
     """Blender would read there."""
     mesh = DONE["textures"][0]["mesh"]
     assert is_refused("textures", mesh=None) and is_refused("textures", notes="Text")
+    assert is_refused("textures", matrix=np.eye(3))
     for wrong in ({"faces": mesh.faces + 1}, {"faces": mesh.faces - 1}, {"material_index": np.int32([1])},
                   {"corner_uv": mesh.corner_uv[:, :2]}, {"materials": (replace(mesh.materials[0], roughness="x"),)}):
         assert is_refused("textures", mesh=replace(mesh, **wrong))
@@ -53,6 +54,16 @@ def test_what_assets_see_is_whole_and_of_numbers():
     assert is_refused("occluders", occluders=Occluders(floor.vertices, floor.faces + 1))
     assert is_refused("world", maps={"seen": DONE["world"][0]["maps"]["seen"]})
     assert is_refused("world", maps={name: each[:, :5] for name, each in DONE["world"][0]["maps"].items()})
+    for op, name in (("lamp", "pattern"), ("pixels", "pixels")):
+        values = DONE[op][0][name]
+        for wrong in (values[0], values[:0], np.repeat(values, 2, 2), values.astype(np.uint8), None):
+            assert is_refused(op, **{name: wrong})
+
+
+def test_every_operation_has_answers():
+    assert operations.OPERATIONS.keys() <= answers.ANSWERS.keys()
+    with pytest.raises(protocol.MALFORMED):
+        answers.check({"event": "done"}, {"op": "of tomorrow"})
 
 
 def test_events_on_the_way_are_looked_at_too():
