@@ -32,7 +32,7 @@ def empty_file(addon):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder for temporary files of a file's tests alone; nothing may be left in it."""
+    """A folder for temporary files of a file's tests alone, where no other worker has its own; nothing may be left."""
     before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
     others = children()
     yield Path(tempfile.tempdir)

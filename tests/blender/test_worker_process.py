@@ -16,7 +16,7 @@ from tests.machine import slowness
 
 
 @pytest.fixture(scope="module")
-def worker():
+def worker(home):
     worker = worker_process.WorkerProcess()
     yield worker
     worker.stop()
@@ -127,9 +127,9 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of another kind")
-def test_nobody_else_may_look_into_the_array_files(worker, ball):
+def test_nobody_else_may_look_into_the_array_files(home, worker, ball):
     submit(worker, ball).result()
-    [folder] = Path(tempfile.gettempdir()).glob(f"near-{os.getpid()}-*")
+    [folder] = home.iterdir()
     assert folder.stat().st_mode & 0o077 == 0 and list(folder.iterdir())
 
 
