@@ -51,10 +51,14 @@ class PatternBake:
     def take(self) -> Baked | None:
         """The pattern, once it is there; None where it cannot be made. Raises Cancelled."""
         try:
-            return self._divide(self.job.result()["pattern"])
+            pattern = self.job.result()["pattern"]
+            return self._divide(np.where(np.isfinite(pattern), pattern, 0))
         except errors.NearError as error:
             log.add(f"The pattern of the light {self.name} could not be baked ({error}).")
             return None
+        finally:
+            if self._folder is not None:
+                self._folder.cleanup()
 
     def _divide(self, pattern: np.ndarray) -> Baked:
         """A pattern as its mean and what is left of it."""
@@ -83,15 +87,50 @@ class LampReader:
     """Reads the nodes of a frame's lamps, those of lamps that share them once."""
 
     def __init__(self, frame: int) -> None:
-        self._frame, self._known = frame, dict[Any, LampNodes]()
+        self._frame, self._known, self._keys = frame, dict[Any, LampNodes](), set[str]()
 
     def read(self, data: Any, matrix: np.ndarray) -> LampNodes:
         """The nodes of data, a lamp that is evaluated and stands at matrix (4, 4)."""
         turn = _find_turn(data, matrix)
         key = data.original, turn.tobytes()
         if key not in self._known:
-            self._known[key] = _read(data, turn, self._frame)
+            self._known[key] = self._read(data, turn)
         return self._known[key]
+
+    def _read(self, data: Any, turn: np.ndarray) -> LampNodes:
+        emission, groups = _find_emission(data)
+        if emission is None and not _is_wired(data):
+            return LampNodes(np.ones(3))
+        color, strength, falloff, smooth = _read_constants(emission, groups)
+        if color is not None and strength is not None:
+            return LampNodes(color * strength, None, falloff, smooth)
+        images = node_trees.list_images(data.node_tree)
+        has_pattern = data.type in ("POINT", "SPOT") or data.type == "AREA" and not images
+        pattern = self._find_pattern(data, turn) if has_pattern else None
+        if pattern is not None:
+            return LampNodes(*pattern, falloff, smooth)
+        mean = (_means.get_or(node_trees.describe_image(images[0]), lambda: _average(images[0])) if images
+                else np.ones(3))
+        return LampNodes((mean if color is None else color) * (1 if strength is None else strength), None, falloff,
+                         smooth)
+
+    def _find_pattern(self, data: Any, turn: np.ndarray) -> Baked | None:
+        """A lamp's pattern where it is known; asked for where it is not, and there are not too many."""
+        about = f"{data.type} {getattr(data, 'spot_size', 0)} {turn.tolist()} {colorspace.get_working_space()}"
+        nodes = node_trees.compute_fingerprint(data.node_tree, self._frame)
+        key = hashlib.sha256(f"{about} {nodes}".encode()).hexdigest()
+        if key not in self._keys and len(self._keys) == MOST:
+            return None
+        self._keys.add(key)
+        bakes = list_bakes()
+        if key in _patterns:
+            return _patterns[key]
+        if key not in _bakes and len(bakes) < MOST:  # while a slider is dragged there is one for each step
+            try:
+                _bakes[key] = PatternBake(data.original, turn, self._frame)
+            except (OSError, RuntimeError):  # no room: it keeps its mean
+                _patterns.put(key, None)
+        return None
 
 
 def _find_turn(data: Any, matrix: np.ndarray) -> np.ndarray:
@@ -99,37 +138,6 @@ def _find_turn(data: Any, matrix: np.ndarray) -> np.ndarray:
     if not (data.use_nodes and data.node_tree and node_trees.uses_type(data.node_tree, "NEW_GEOMETRY")):
         return np.eye(3)
     return np.round(matrix[:3, :3] / np.maximum(np.linalg.norm(matrix[:3, :3], axis=0), 1e-12), 6)
-
-
-def _read(data: Any, turn: np.ndarray, frame: int) -> LampNodes:
-    emission, groups = _find_emission(data)
-    if emission is None and not _is_wired(data):
-        return LampNodes(np.ones(3))
-    color, strength, falloff, smooth = _read_constants(emission, groups)
-    if color is not None and strength is not None:
-        return LampNodes(color * strength, None, falloff, smooth)
-    images = node_trees.list_images(data.node_tree)
-    pattern = _find(data, turn, frame) if data.type in ("POINT", "SPOT") or data.type == "AREA" and not images \
-        else None
-    if pattern is not None:
-        return LampNodes(*pattern, falloff, smooth)
-    mean = _means.get_or(node_trees.describe_image(images[0]), lambda: _average(images[0])) if images else np.ones(3)
-    return LampNodes((mean if color is None else color) * (1 if strength is None else strength), None, falloff, smooth)
-
-
-def _find(data: Any, turn: np.ndarray, frame: int) -> Baked | None:
-    """A lamp's pattern where it is known; asked for where it is not."""
-    about = f"{data.type} {getattr(data, 'spot_size', 0)} {turn.tolist()} {colorspace.get_working_space()}"
-    key = hashlib.sha256(f"{about} {node_trees.compute_fingerprint(data.node_tree, frame)}".encode()).hexdigest()
-    bakes = list_bakes()
-    if key in _patterns:
-        return _patterns[key]
-    if key not in _bakes and len(bakes) < MOST:
-        try:
-            _bakes[key] = PatternBake(data.original, turn, frame)
-        except (OSError, RuntimeError):  # no room: it keeps its mean
-            _patterns.put(key, None)
-    return None
 
 
 def _read_constants(emission: Any, groups: tuple[Any, ...]

@@ -18,6 +18,19 @@ def wire(ob, kind: str, output: str, **inputs):
     return node
 
 
+def add_by_direction(kind: str):
+    """A lamp whose nodes compute its colour from where its light goes."""
+    ob = add(kind, energy=10, use_nodes=True)
+    ob.rotation_euler, tree = (0.5, 0.2, 1.0), ob.data.node_tree
+    if kind == "SPOT":
+        ob.data.spot_size = 1.2
+    shift, place = tree.nodes.new("ShaderNodeVectorMath"), tree.nodes.new("ShaderNodeTexCoord")
+    shift.inputs[1].default_value = (1, 1, 1)
+    tree.links.new(place.outputs["Normal"], shift.inputs[0])
+    tree.links.new(shift.outputs[0], tree.nodes["Emission"].inputs["Color"])
+    return ob
+
+
 def wait() -> list:
     """Lamps, once what is baked of them is there."""
     for bake in collect().bakes:
@@ -34,14 +47,7 @@ def test_falloff_and_its_smoothness_count_as_at_one_metre():
 
 
 def test_what_nodes_compute_by_direction_is_baked():
-    made = {kind: add(kind, energy=10, use_nodes=True) for kind in ("POINT", "SPOT")}
-    made["SPOT"].data.spot_size = 1.2
-    for ob in made.values():
-        ob.rotation_euler, tree = (0.5, 0.2, 1.0), ob.data.node_tree
-        shift, place = tree.nodes.new("ShaderNodeVectorMath"), tree.nodes.new("ShaderNodeTexCoord")
-        shift.inputs[1].default_value = (1, 1, 1)
-        tree.links.new(place.outputs["Normal"], shift.inputs[0])
-        tree.links.new(shift.outputs[0], tree.nodes["Emission"].inputs["Color"])
+    made = {kind: add_by_direction(kind) for kind in ("POINT", "SPOT")}
     assert all(lamp.pattern is None for lamp in collect().lamps)  # not yet
     found = wait()
     assert found[0].pattern is wait()[0].pattern and not lamp_nodes.list_bakes()
@@ -51,3 +57,11 @@ def test_what_nodes_compute_by_direction_is_baked():
         own = own[np.abs(own[:, 1]) < 0.9]
         way = (own @ np.array(made[lamp.kind.upper()].matrix_world)[:3, :3].T).astype(np.float32)
         np.testing.assert_allclose(patterns.look_up(lamp, way) * lamp.color / 10, 1 + own, atol=0.03)
+
+
+def test_of_too_many_lamps_the_first_have_patterns(monkeypatch):
+    """And nobody waits for the others."""
+    monkeypatch.setattr(lamp_nodes, "MOST", 1)
+    for kind in ("POINT", "SPOT"):
+        add_by_direction(kind)
+    assert [lamp.pattern is not None for lamp in wait()] == [True, False] and not collect().bakes
