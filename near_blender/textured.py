@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, geometry, scratch, worker_process
+from . import client, geometry, log, scratch, worker_process
 from ._core import errors
 from ._core import mesh as meshes
 
@@ -83,8 +83,9 @@ class TexturedCreation:
             self._making = client.create_from_mesh(mesh, **self._options)
             if self._is_cancelled:
                 self._making.cancel()
-        except (errors.NearError, errors.Cancelled) as error:
-            self._error = error
+        except Exception as error:
+            known = isinstance(error, errors.NearError | errors.Cancelled)
+            self._error = error if known else log.explain_bug(error)
 
     def _take(self) -> tuple[meshes.Mesh, list[str]]:
         """Waits for what the second Blender reads: the mesh, and what is missing of it."""

@@ -274,9 +274,7 @@ def _find(key: str, start: Callable[[], LightReading]) -> WorldLight | LightRead
 
 class LightReading:
     """Light on its way, made on a thread of its own; looked at from anywhere. make: gives it, without a look at
-    Blender's data. is_final: whether there is no other way where that fails."""
-
-    is_final = True
+    Blender's data."""
 
     def __init__(self, name: str, make: Callable[[], WorldLight]) -> None:
         self.name, self._make = name, make
@@ -303,6 +301,11 @@ class LightReading:
         """Whether it ended well."""
         return self.done and self._error is None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether there is no other way where it failed."""
+        return True
+
     def wait(self, seconds: float) -> bool:
         """Waits seconds at the longest; says whether it is done."""
         self._thread.join(seconds)
@@ -323,10 +326,8 @@ class LightReading:
 class FileReading(LightReading):
     """Light of an image file that Blender has not opened. Made where bpy.data may be read."""
 
-    is_final = False
-
     def __init__(self, image: Any, width: int, called: str) -> None:
-        path = bpy.path.abspath(image.filepath, library=image.library)
+        self._path = path = bpy.path.abspath(image.filepath, library=image.library)
         self._job = client.get_cycles().read_pixels(path, space=image.colorspace_settings.name, alpha=image.alpha_mode)
 
         def read() -> np.ndarray:
@@ -337,6 +338,11 @@ class FileReading(LightReading):
                 raise
 
         super().__init__(called, _plan_light(image, read, width))
+
+    @property
+    def is_final(self) -> bool:
+        """Whether there is no other way where it failed."""
+        return self._path not in _refused and not isinstance(self._error, errors.Cancelled)
 
     def stop(self) -> None:
         """Gives it up."""
