@@ -38,6 +38,7 @@ class OrdinaryThings:
         frame: Any = depsgraph.scene_eval
         self.state = cycles_scene.capture(depsgraph)
         self.moving: np.ndarray | None = None  # as exposure.Motion.standing
+        self.occluders: scene.Occluders | None = None  # what casts the lamps' shadows, once it was taken
         self._assets, self._options = assets, ordinary.read_options(frame, depsgraph.view_layer_eval)
         self._threads = flags.choose_threads(frame)
         self._proxies = sorted({each["name"] for each in assets.instances})
@@ -62,14 +63,16 @@ class OrdinaryThings:
         chosen = _choose(self._assets)
         size, samples = LARGE if len(chosen) <= FEW_PROBES else SMALL
         self._keys = [self._describe_place(number, size) for number in chosen]
-        self._asked = {key: place for key, place in self._keys if key not in _probes}
+        self._known = {key: _probes[key] for key, _ in self._keys if key in _probes}  # what comes may push them out
+        self._asked = {key: place for key, place in self._keys if key not in self._known}
         probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, size=size,
                               samples=samples, threads=self._threads, channel="probes") if self._asked else None
         where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
         shaded = shadows and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
+        self.occluders = _occluders[self._standing] if self._standing in _occluders else None
         occluders = cycles.occluders(self.state, proxies=self._proxies, channel="occluders") \
-            if self._standing and self._standing not in _occluders else None
+            if self._standing and self.occluders is None else None
         return probes, occluders
 
     def take_light(self, probes: worker_process.JobHandle | None, occluders: worker_process.JobHandle | None,
@@ -81,11 +84,12 @@ class OrdinaryThings:
             return False
         for answer in answers:
             for key, probe in zip(self._asked, answer.get("probes", ())):
+                self._known[key] = probe
                 _probes.put(key, probe)
             if "occluders" in answer:
-                _occluders.put(self._standing, answer["occluders"])
-        self.occluders = _occluders[self._standing] if self._standing else None
-        known = [_probes[key] for key, _ in self._keys]
+                self.occluders = answer["occluders"]
+                _occluders.put(self._standing, self.occluders)
+        known = [self._known[key] for key, _ in self._keys]
         places = np.array([probe.position for probe in known])
         for number, instance in enumerate(self._assets.instances):
             if number not in self._assets.held:

@@ -8,6 +8,7 @@ import pytest
 import stage
 
 from near_blender import client, engine, surroundings
+from near_core import cache
 from near_core.image import cryptomatte
 from near_core.scene import camera
 from tests.machine import slowness
@@ -87,6 +88,14 @@ def test_probes_are_renewed_only_where_something_near_changed(scene, tmp_path, m
     bpy.data.objects["Wall"].location.x += 1
     stage.render(scene, tmp_path)
     assert asked == [1, 1]
+
+
+def test_light_is_there_however_little_is_kept(scene, ball, tmp_path, monkeypatch):
+    stage.add_asset(ball, location=(-1.2, 0, 0))
+    monkeypatch.setattr(surroundings, "_probes", cache.RecentResults(1, lambda probe: probe.nbytes))
+    first = stage.render(scene, tmp_path)["Combined"]
+    assert len(surroundings._probes) == 1
+    assert np.abs(stage.render(scene, tmp_path)["Combined"] - first).mean() < 0.01
 
 
 def test_border_is_the_crop_of_the_full_picture(scene, tmp_path):
