@@ -156,7 +156,8 @@ def _list_links(ob: Any) -> list[Any]:
 def _find_own(ob: Any) -> Any:
     """What of Cycles' settings of an object was ever set."""
     kept = ob.bl_system_properties_get() if bpy.app.version >= (5, 0, 0) else ob
-    return kept and kept.get("cycles")
+    own = kept and kept.get("cycles")
+    return own if hasattr(own, "to_dict") else None  # before 5.0 an artist's own property may be called so
 
 
 def _list_layers(collection: Any) -> list[Any]:

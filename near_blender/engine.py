@@ -210,7 +210,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """Every lamp, once what their nodes compute is baked."""
         while bakes := (found := lamps.collect_lamps(depsgraph)).bakes:
             self.update_stats("", say("Baking the light {name}", name=bakes[0].name))
-            while not bakes[0].job.wait(_CHECK_EVERY):
+            while not bakes[0].wait(_CHECK_EVERY):
                 if self._is_stopped():
                     raise errors.Cancelled
         return found

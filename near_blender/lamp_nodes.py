@@ -48,6 +48,15 @@ class PatternBake:
         self.job: worker_process.JobHandle = client.get_cycles().bake_lamp(
             path, light.name, turn=turn, frame=frame, painted=cycles_loss.collect_painted(images))
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.job.done
+
+    def wait(self, seconds: float) -> bool:
+        """Waits seconds at the longest; says whether it is done."""
+        return self.job.wait(seconds)
+
     def take(self) -> Baked | None:
         """The pattern, once it is there; None where it cannot be made. Raises Cancelled."""
         try:
@@ -77,7 +86,7 @@ _bakes: dict[str, PatternBake] = {}
 def list_bakes() -> list[PatternBake]:
     """Patterns on their way."""
     for key, bake in list(_bakes.items()):
-        if bake.job.done and _bakes.pop(key, None) is not None:
+        if bake.done and _bakes.pop(key, None) is not None:
             with contextlib.suppress(errors.Cancelled):  # asked for again
                 _patterns.put(key, bake.take())
     return list(_bakes.values())

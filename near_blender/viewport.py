@@ -158,7 +158,7 @@ class ViewportPicture:
 
     def _are_lamps_baked(self) -> bool:
         """Whether what lamps were read without has come."""
-        return bool(self._lamps.bakes) and all(bake.job.done for bake in self._lamps.bakes)
+        return bool(self._lamps.bakes) and all(bake.done for bake in self._lamps.bakes)
 
     def _wants_light(self) -> bool:
         """Whether light from around belongs to an older version of the scene."""

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import baked_mesh, client, following, lamps, looks, payload, sync, worker_process, world
+from .. import baked_mesh, client, following, lamp_nodes, lamps, looks, payload, sync, worker_process, world
 from .._core import asset as assets
 from .._core import errors, files
 from ..paths import RELATIVE
@@ -18,13 +18,15 @@ from ..translations import say
 from .jobs import INTERVAL, show_status
 from .place import report_errors
 
+Light = world.LightReading | lamp_nodes.PatternBake
+
 
 class _Baking:
     """An operator that has a worker bake the active asset: watched where an artist calls it, waited for where a script
     does."""
 
     _job: worker_process.JobHandle | None = None
-    _world: world.LightReading | None = None  # to be waited for before there is a job
+    _light: Light | None = None  # to be waited for before there is a job
     _timer: Any = None
     _is_interactive = False
 
@@ -44,8 +46,8 @@ class _Baking:
             again: Any = self.options  # type: ignore[attr-defined]
             # an operator that is repeated is listed by Blender already, and must not be once more at its end
             if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
-                while self._world is not None:
-                    self._world.wait(60.0)
+                while self._light is not None:
+                    self._light.wait(60.0)
                     self._ask(context)
                 return self._end(context)
             manager = context.window_manager
@@ -61,7 +63,7 @@ class _Baking:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         with report_errors(self):  # type: ignore[arg-type]
-            if self._world is not None and self._world.done:
+            if self._light is not None and self._light.done:
                 self._ask(context)
             show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=self._name,
                                      status=self._describe_work()))
@@ -92,13 +94,15 @@ class _Baking:
         return source
 
     def _ask(self, context: bpy.types.Context) -> None:
-        """Has a worker bake it, or the World baked first."""
+        """Has a worker bake it, or the World and lamps baked first."""
         answer = ask(context, self.find_source(), *self._wanted)
-        self._job, self._world = (None, answer) if isinstance(answer, world.LightReading) else (answer, None)
+        self._job, self._light = (answer, None) if isinstance(answer, worker_process.JobHandle) else (None, answer)
 
     def _describe_work(self) -> str:
+        if isinstance(self._light, lamp_nodes.PatternBake):
+            return errors.Message("Baking the light {name}", name=self._light.name)
         if self._job is None:
-            return errors.Message("Baking the World {name}", name=self._world.name)
+            return errors.Message("Baking the World {name}", name=self._light.name)
         return errors.Message("{phase}, {fraction:.0%}", phase=errors.Message(self._job.phase),
                               fraction=self._job.fraction)
 
@@ -218,8 +222,9 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
 
 
 def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
-        ) -> worker_process.JobHandle | world.LightReading:
-    """Has a worker bake ob as it stands; or gives the World's bake that has to be waited for before asking again.
+        ) -> worker_process.JobHandle | Light:
+    """Has a worker bake ob as it stands; or gives the World's bake, or a lamp's, that has to be waited for before
+    asking again.
 
     Raises NearError where ob is not shown.
     """
@@ -235,8 +240,10 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     light = world.read_light(depsgraph)
     if not isinstance(light, world.WorldLight):
         return light
-    _, request = sync.make_request(depsgraph.scene_eval, visible, light, ("Combined",), False,
-                                   lamps.collect_lamps(depsgraph))
+    shining = lamps.collect_lamps(depsgraph)
+    if shining.bakes:
+        return shining.bakes[0]
+    _, request = sync.make_request(depsgraph.scene_eval, visible, light, ("Combined",), False, shining)
     request["instances"] = [request["instances"][rows[0]]]
     wanted = {request["instances"][0]["asset"], request["instances"][0].get("deformation"),
               request["environment"]["map"]}

@@ -79,9 +79,9 @@ class ReconstructionConfig:
     broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
+    guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
     thin_width: float = 0.0  # asset units; what is no wider, as bars and legs, is no deeper than a round body
     guessed_thin_width: float = 0.1  # the same where the camera is a guess
-    guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean
     normal_smoothing: int = 16  # times that normals of several photos' shape are averaged: steps of hulls show in them

@@ -34,7 +34,7 @@ def add_by_direction(kind: str):
 def wait() -> list:
     """Lamps, once what is baked of them is there."""
     for bake in collect().bakes:
-        assert bake.job.wait(60)
+        assert bake.wait(60)
     return collect().lamps
 
 

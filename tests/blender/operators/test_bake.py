@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from near_blender import lamp_nodes
+from near_blender.operators import bake
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
 from near_core.lab.bench.inputs import SAMPLES
 from tests.blender import stage
+from tests.blender.test_lamp_nodes import add_by_direction
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,16 @@ def test_splats_and_what_cannot_be_baked(ball, tmp_path):
         bpy.ops.near.bake_splats(filepath=str(tmp_path / "other"))
     bpy.context.view_layer.objects.active = None
     assert not bpy.ops.near.bake_mesh.poll()
+
+
+def test_what_lamps_send_by_direction_is_waited_for(ball):
+    ob = stand(ball)
+    add_by_direction("SPOT").data.spot_size = 1.1  # as no other test has it
+    first = bake.ask(bpy.context, ob, "splats")
+    assert isinstance(first, lamp_nodes.PatternBake) and first.wait(60)
+    job = bake.ask(bpy.context, ob, "splats")
+    job.cancel()
+    assert job.request["lamps"][0].pattern is not None
 
 
 def _measure_splats(path) -> float:
