@@ -25,7 +25,8 @@ def test_every_map_is_another_one_and_every_camera_stands_elsewhere():
 
 
 def test_a_crowd_is_all_in_its_picture():
-    crowd = make_crowd([SimpleNamespace(coords=np.array([[0, 0, 0], [63, 63, 63]]))], 50)
+    corners = np.array([[0, 0, 0], [63, 63, 63]])
+    crowd = make_crowd([SimpleNamespace(coords=corners, box=corners + [[0], [1]])], 50)
     view = make_crowd_view(1, 50, (192, 108))
     assert len(crowd) == 50 and len(find_seen(crowd, view, "final")) >= 50
     at = np.array([each.matrix[:3, 3] for each in crowd]) @ view.world_to_camera[:3, :3].T + view.world_to_camera[:3, 3]

@@ -8,7 +8,8 @@ from near_core.lab.bench.inputs import make_crowd_view
 from near_core.lab.bench.scale import look, place
 from near_core.render.sight import find_seen
 
-ASSET = SimpleNamespace(coords=np.array([[0, 0, 0], [63, 63, 63]]))
+CORNERS = np.array([[0, 0, 0], [63, 63, 63]])
+ASSET = SimpleNamespace(coords=CORNERS, box=CORNERS + [[0], [1]])
 
 
 def count(where: str) -> int:
