@@ -70,13 +70,13 @@ class PatternBake:
                 self._folder.cleanup()
 
     def _divide(self, pattern: np.ndarray) -> Baked:
-        """A pattern as its mean and what is left of it."""
+        """A pattern as its mean, whatever the sign, and what is left of it: nodes may take light away."""
         (high, wide), shape = self._span[::-1], pattern.shape
         up, along = (angle * ((np.arange(count) + 0.5) / count - 0.5) for angle, count in zip((high, wide), shape))
         solid = np.cos(up)[:, None] * np.ones_like(along)
         if self._kind == "SPOT":
             solid = solid * (np.cos(up)[:, None] * np.cos(along) > math.cos(high / 2))
-        mean = np.einsum("rc,rcf->f", solid, pattern) / solid.sum()
+        mean = np.einsum("rc,rcf->f", solid, np.abs(pattern)) / solid.sum()
         return mean, (pattern / np.maximum(mean, 1e-12)).astype(np.float32)
 
 

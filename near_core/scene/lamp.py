@@ -32,8 +32,9 @@ class Lamp:
         radians, the full angle that it shines into.
     shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it. unblocked_by: names
         of instances and occluders that stand in nobody's way to it. hull: metres around it in which nothing does.
-    pattern: (H, W, 3) float32, factors of its color by the direction of its light, None where they are 1; as a panorama
-        from its place, its -Z in the middle and its +Y on top, as wide as measure_pattern says. A sun has none.
+    pattern: (H, W, 3) float32, factors of its color by the direction of its light, negative where they take light away,
+        None where they are 1; as a panorama from its place, its -Z in the middle and its +Y on top, as wide as
+        measure_pattern says. A sun has none.
     falloff: power of the distance with which its light falls; smooth: square metres that soften it near by, as Cycles'
         Light Falloff has it. Both leave what arrives at one metre as it is.
     """

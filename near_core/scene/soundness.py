@@ -54,7 +54,7 @@ def _check_lamp(lamp: Lamp) -> bool:
     return (_hold(lamp.matrix, lamp.color) and _hold(lamp.size, lamp.radius, lamp.hull, least=0)
             and _hold(lamp.angle, lamp.spot_angle, lamp.spread, lamp.blend, lamp.diffuse, lamp.specular, lamp.falloff,
                       most=100, least=0) and _hold(lamp.smooth, least=0)
-            and (lamp.pattern is None or lamp.pattern.size > 0 and _check_map(lamp.pattern)))
+            and (lamp.pattern is None or lamp.pattern.size > 0 and _check_map(np.abs(lamp.pattern))))
 
 
 def _check_environment(light: Environment) -> bool:
