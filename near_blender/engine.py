@@ -85,7 +85,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
         light = self._wait_for_light(depsgraph)
-        self._lamps = self._wait_for_lamps(depsgraph)
+        self._lamps = self._wait_for_lamps(depsgraph) if assets.instances else lamps.VisibleLamps()
         if light.problem:
             self.report({"WARNING"}, translations.translate(light.problem))
         assets.darken_held()
