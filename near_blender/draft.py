@@ -202,7 +202,7 @@ def _pack_frame(view: View, light: Light) -> np.ndarray:
 def _weigh(lamp: scene.Lamp, place: np.ndarray) -> float:
     """How much a lamp matters: as many as the shader takes are lit."""
     far = 1.0 if lamp.kind == "sun" else max(float(((lamp.position - place) ** 2).sum()), 1e-6)
-    return float(np.max(lamp.color)) / far
+    return float(np.abs(lamp.color).max()) / far
 
 
 def _pack_lamp(lamp: scene.Lamp) -> np.ndarray:
