@@ -332,7 +332,7 @@ class FileReading(LightReading):
 
         def read() -> np.ndarray:
             try:
-                return np.array(self._job.result()["pixels"])
+                return self._job.result()["pixels"]
             except errors.NearError:
                 _refused.add(path)  # Blender tries it itself
                 raise
