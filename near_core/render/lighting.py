@@ -101,10 +101,11 @@ class InstanceLights:
         self._shone.clear()
         self._shone_before.clear()
 
-    def surround(self, around: Lighting, quality: str) -> None:
-        """Begins a picture whose instances stand in this: where the last one's stood in the same, they are known."""
+    def surround(self, around: Lighting, kind: Hashable) -> None:
+        """Begins a picture of a kind whose instances stand in this: where the last one's stood in the same, they are
+        known."""
         for kept in self.posed:
-            kept.begin(quality)
+            kept.begin(kind)
         self._shone_before, self._shone = self._shone, RecentResults(math.inf)
         if self._around != around.key:
             self._shone_before.clear()

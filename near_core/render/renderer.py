@@ -80,7 +80,8 @@ class Renderer:
             instances, camera = [origin.move_instance(each) for each in instances], origin.move_camera(camera)
             lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
             shutter = origin.move_shutter(shutter)
-        self._lights.begin((settings.quality, settings.background))  # a divided World takes two
+        kind = settings.quality, settings.shading  # divided light takes two pictures
+        self._lights.begin(kind)
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         config = self._widen(blur)
@@ -91,7 +92,7 @@ class Renderer:
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, standing, occluders,
                           settings.diffuse_bounces)
-        self._lights.surround(around, settings.quality)
+        self._lights.surround(around, kind)
         if settings.quality == "final":
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
@@ -124,7 +125,7 @@ class Renderer:
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
         around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, find_standing([instance]), occluders,
                           settings.diffuse_bounces)
-        self._lights.surround(around, settings.quality)
+        self._lights.surround(around, (settings.quality, settings.shading))
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, None, around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)

@@ -38,16 +38,20 @@ def test_nothing_is_kept_of_an_asset_that_is_forgotten(grey, made):
     assert count() == 0
 
 
-def test_the_lights_of_a_picture_stay_whatever_they_take(grey, made, monkeypatch):
-    renderer, prepared = Renderer(), []
-    renderer._lights._lights._capacity = 0
+@pytest.mark.parametrize("glossy", [True, False], ids=["whole", "divided"])
+def test_the_lights_of_a_picture_stay_whatever_they_take(grey, made, monkeypatch, glossy):
+    renderer, worked_out, world = Renderer(), [], Environment(grey.map, glossy=glossy)
+    for kept in (renderer._lights._lights, *renderer._lights.posed):
+        kept._capacity = 0
     instances = [Instance(made, np.eye(4), probe=make_empty(np.float64([x, 0, 0]), 4)) for x in (0, 1)]
-    prepare = transport.prepare_light
-    monkeypatch.setattr(transport, "prepare_light", lambda *given: prepared.append(given) or prepare(*given))
-    for _ in range(3):
-        prepared.clear()
-        renderer.render(instances, look(), grey, PLAIN)
-    assert not prepared
+    for name in ("illuminate", "prepare_light"):
+        work = getattr(transport, name)
+        monkeypatch.setattr(transport, name, lambda *given, work=work, **more: worked_out.append(work) or work(
+            *given, **more))
+    for _ in range(2):
+        worked_out.clear()
+        renderer.render(instances, look(), world, replace(PLAIN, background=False))
+    assert not worked_out
 
 
 def test_what_was_lit_in_the_last_picture_stays_lit_in_the_next_one(grey, made, monkeypatch):
