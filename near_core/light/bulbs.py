@@ -50,7 +50,7 @@ def _split(direction: np.ndarray, near: np.ndarray, solid: np.ndarray, config: B
     towards, weight = direction[near].astype(np.float64), solid[near][:, None]
     middle = unit((towards * weight).sum(0))
     cap = 2 * math.pi * (1 - min(float((towards @ middle).min()), 1 - 1e-6))
-    count = min(math.ceil(config.round * cap / float(weight.sum())), config.pieces)
+    count = min(math.ceil(config.round * cap / float(weight.sum())), config.pieces, len(towards))
     if count < 2:
         return [near]
     off = towards - middle

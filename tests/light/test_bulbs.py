@@ -60,3 +60,10 @@ def test_a_tube_is_a_row_of_bulbs_with_its_light():
     places = np.array(sorted(tuple(lamp.position - tube.position) for lamp in found))
     assert 3 <= len(found) <= 5 and np.ptp(places[:, 1]) > 0.4 and max(lamp.radius for lamp in found) < 0.1
     np.testing.assert_allclose(places[:, [0, 2]], np.tile([0.6, 0.1], (len(found), 1)), atol=0.04)
+
+
+def test_a_bulb_of_one_texel_is_in_one_piece():
+    distance, radiance = np.full((256, 512), np.inf, np.float32), np.zeros((256, 512, 4), np.float32)
+    distance[0, 0], radiance[0, 0] = 1, (5000, 5000, 5000, 1)
+    _, (lamp,) = take_bulbs(Probe(radiance, distance, np.zeros(3)), SKY)
+    np.testing.assert_allclose(lamp.position, [0, 0, 1], atol=0.02)
