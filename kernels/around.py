@@ -87,7 +87,8 @@ class Around:
         shown, turn = None, np.ascontiguousarray(asset_to_map, np.float32)
         if self.mirrored is not None:
             bounced = np.full(directions, -1, np.int32) if bounced is None else bounced
-            require("bounced", bounced, (directions,), np.int32)
+            if (require("bounced", bounced, (directions,), np.int32) >= directions).any():
+                raise ValueError("bounced names directions that are not there.")
             towards, lods = np.ascontiguousarray(direction @ turn.T), np.full(directions, lod, np.float32)
             cover = self.depth.sample(towards, lods)[:, 1:2]
             shown = self.mirrored.sample(towards, lods) / np.maximum(cover, np.float32(1e-3))

@@ -44,7 +44,8 @@ NEAR_KERNEL(around_look)(const NearAround *around, const float *texels, int64_t 
 NEAR_KERNEL(around_gather)(const NearAround *around, const float *texels, int64_t height, int64_t levels,
                            const float *origin, const float *normal, int64_t count, const float *direction,
                            const float *radiance, const float *shown, const int32_t *bounced, int64_t directions,
-                           const uint16_t *word, double far_lod, double near_lod, double solid, const float *asset_to_map, float *out, int64_t threads) {
+                           const uint16_t *word, double far_lod, double near_lod, double solid,
+                           const float *asset_to_map, float *out, int64_t threads) {
     return guard([&] {
         const Pyramid far{texels, int32_t(height), int32_t(levels)};
         parallel_ranges(threads, count, 8 * LANES, [&](int64_t begin, int64_t end) {
