@@ -41,9 +41,9 @@ class TransportConfig:
     point_rays: int = 32  # of a point between surfels, not traced
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
-    # of the light, what a point mirrors at most where each of its rays is halved once: less needs fewer of them
+    # of the light: a point's rays are halved once for each of these that it mirrors less than
     faint_shares: tuple[float, ...] = (0.06, 0.05)
-    open_halvings: int = 1  # at most, of those that are not traced: what is the same for all points is no noise
+    open_halvings: int = 1  # at most, of rays that are not traced: as all points have the same, nothing averages them
     least_cosine: float = 0.1  # of a spot's ray on a skin, below which surfels say what arrives, unless it is round
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
     # texels of the map from a spot's middle: where such rays go; its light is between texels and around them, too
