@@ -24,8 +24,11 @@ def test_smooth_follows_its_twin(monkeypatch, variant):
     monkeypatch.setenv("NEAR_ISA", variant)
     if isa() != variant:
         pytest.skip(f"this machine has no {variant}")
-    made = points()
-    assert np.allclose(smooth.smooth(*made, 24, 24), twin.smooth(*made, 24), atol=1e-4)
+    for count in (400, 17, 1):
+        made = points(count)
+        assert np.allclose(smooth.smooth(*made, 24, 24), twin.smooth(*made, 24), atol=1e-4)
+    with pytest.raises(ValueError, match="17 channels"):
+        smooth.smooth(np.zeros((1, 17), np.float32), *made[1:], 24, 24)
 
 
 def test_noise_goes_and_edges_stay():
