@@ -88,7 +88,7 @@ NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const fl
                         if (!pack(counts)) continue;
                         const FloatLanes weight = counts ? exp2_of(counts ? bent : all(0.0f)) : all(0.0f);
                         total += weight;
-                        for (int64_t c = 0; c < channels; ++c) sums[c] += weight * at(7 + c);
+                        for (int64_t c = 0; c < channels; ++c) sums[c] += counts ? weight * at(7 + c) : all(0.0f);
                     }
                 }
                 const float over = 1.0f / (1.0f + sum(total));

@@ -31,6 +31,14 @@ def test_smooth_follows_its_twin(monkeypatch, variant):
         smooth.smooth(np.zeros((1, 17), np.float32), *made[1:], 24, 24)
 
 
+def test_a_value_that_is_none_stays_where_it_is():
+    values, *others = points()
+    others[1][200:, 2] += 100  # in another plane
+    values[200:] = np.nan
+    made = smooth.smooth(values, *others, 24, 24)
+    assert np.isfinite(made[:200]).all() and np.isnan(made[200:]).all()
+
+
 def test_noise_goes_and_edges_stay():
     """A rough plate beside a polished one, and a step between two planes."""
     side = 32
