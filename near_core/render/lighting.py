@@ -30,7 +30,6 @@ from .parallel import parallel_map
 from .preparation import MANY, MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
-OLDER_LIGHTS = 20 * MEGABYTE  # of lights that only pictures before the last one needed, as another World
 PROBES = 16 * MEGABYTE  # of probes: all of a picture have room
 
 
@@ -79,7 +78,7 @@ class InstanceLights:
     def __init__(self, model: runtime.NearMini, assets: PreparedAssets, config: TransportConfig, lamps: LampConfig
                  ) -> None:
         self._model, self._assets, self._transport, self._config = model, assets, config, lamps
-        self._lights: RecentResults[PreparedLight] = RecentResults(OLDER_LIGHTS, lambda light: count_bytes(
+        self._lights: RecentResults[PreparedLight] = RecentResults(OLDER, lambda light: count_bytes(
             light, light.near and light.near.whole.far))  # which is the backdrop's
         self._backdrops: RecentResults[near.Backdrop] = RecentResults(128 * MEGABYTE, count_bytes)
         self._worlds: RecentResults[tuple[Environment, list[Lamp]]] = RecentResults(4)
