@@ -15,9 +15,8 @@ import numpy as np
 from mathutils import Matrix
 
 from . import colorspace, cycles_loss
-from ._core import errors
 from ._core import scene as scenes
-from .cycles_stage import Drawing, add_object, look_around, set_up
+from .cycles_stage import Drawing, add_object, append, look_around, set_up
 
 SIZES = {"POINT": (512, 256), "SPOT": (256, 256), "AREA": (128, 128)}  # texels of a pattern
 _SAMPLES = {"POINT": 16, "SPOT": 16, "AREA": 64}
@@ -35,7 +34,7 @@ def bake(request: Any) -> np.ndarray:
     data: Any = bpy.data
     window = bpy.context.window_manager.windows[0]
     shown, before = window.scene, set(data.images)
-    light: Any = _append(request)
+    light: Any = append("lights", request)
     cycles_loss.restore_painted(request["painted"], set(data.images) - before)
     scene = data.scenes.new("Lamp")
     window.scene = scene  # a scene in no window would be drawn at frame 1
@@ -58,19 +57,6 @@ def bake(request: Any) -> np.ndarray:
         data.lights.remove(plain)
         data.orphans_purge(do_recursive=True)
     return np.where(whole > _FAINT * whole.max(), made / np.maximum(whole, 1e-9), 0).astype(np.float32)
-
-
-def _append(request: Any) -> Any:
-    libraries: Any = bpy.data.libraries
-    try:
-        with libraries.load(request["path"]) as (_, wanted):
-            wanted.lights = [request["name"]]
-        light = wanted.lights[0]
-    except OSError:
-        light = None
-    if light is None:
-        raise errors.NearError("{name} could not be handed to the second Blender.", "Try again.", name=request["name"])
-    return light
 
 
 def _prepare(scene: Any, light: Any, request: Any) -> None:

@@ -290,6 +290,20 @@ def can_denoise(scene: Any) -> bool:
     return True
 
 
+def append(kind: str, request: Any) -> Any:
+    """The datablock `request["name"]` of a kind, as "objects", from the file `request["path"]`. Raises NearError."""
+    libraries: Any = bpy.data.libraries
+    try:
+        with libraries.load(request["path"]) as (_, wanted):
+            setattr(wanted, kind, [request["name"]])
+        made = getattr(wanted, kind)[0]
+    except OSError:
+        made = None
+    if made is None:
+        raise errors.NearError("{name} could not be handed to the second Blender.", "Try again.", name=request["name"])
+    return made
+
+
 def add_object(scene: Any, data: Any) -> Any:
     ob = bpy.data.objects.new("NeAR", data)
     scene.collection.objects.link(ob)

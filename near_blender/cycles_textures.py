@@ -19,7 +19,7 @@ from . import colorspace, cycles_loss, geometry, materials, node_trees, shader_n
 from ._core import errors
 from ._core import image as images
 from ._core import mesh as meshes
-from .cycles_stage import add_object, set_up
+from .cycles_stage import add_object, append, set_up
 
 _data: Any = bpy.data  # the stubs lack some of it
 UV = "NeAR Bake"
@@ -79,14 +79,7 @@ def _alone() -> Iterator[Any]:
 
 def _append(request: Any) -> Any:
     before = set(bpy.data.images)
-    try:
-        with _data.libraries.load(request["path"]) as (_, wanted):
-            wanted.objects = [request["name"]]
-        ob = wanted.objects[0]
-    except OSError:
-        ob = None
-    if ob is None:
-        raise errors.NearError("{name} could not be handed to the second Blender.", "Try again.", name=request["name"])
+    ob = append("objects", request)
     cycles_loss.restore_painted(request["painted"], set(bpy.data.images) - before)
     return ob
 

@@ -32,7 +32,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
-    if config.symmetry == "auto" and measure_asymmetry(logits, hull, fusion) < config.hull_error:
+    if config.symmetry == "auto" and measure_hull_asymmetry(logits, hull, fusion) < config.hull_error:
         config = replace(config, symmetry="on")
     logits, hull = blur_binomial(_balance(logits, config)), _mirror(hull, config)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
@@ -59,7 +59,7 @@ def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: F
     return solid + fusion.bounds_slope * np.minimum(measure_within(low, high, SURFEL_RESOLUTION), 0)
 
 
-def measure_asymmetry(logits: np.ndarray, hull: np.ndarray, fusion: FusionConfig) -> float:
+def measure_hull_asymmetry(logits: np.ndarray, hull: np.ndarray, fusion: FusionConfig) -> float:
     """How far the mirror image in x = 0 of what is likely inside a hull (128, 128, 128), by logits (64, 64, 64), leaves
     the hull, in cells of 128^3, in the mean, but for the first cell."""
     solid = (hull > 0) & (double(logits) + fusion.align_bias > 0)

@@ -97,7 +97,7 @@ def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], conf
     weight = np.stack([weigh_view(surfels, view, config) for view in views])
     fine = np.stack([_look_at_photo(view, texels.position) for view in views])
     looks = np.stack([_look_at_layers(view, surfels) for view in views])
-    if config.symmetry == "off" or measure_asymmetry(surfels) > config.mirror_lack:
+    if config.symmetry == "off" or measure_surfel_asymmetry(surfels) > config.mirror_lack:
         return weight, fine, looks
     twins = surfels.mirror()
     return (np.concatenate([weight, config.mirror_share * np.stack([weigh_view(twins, v, config) for v in views])]),
@@ -105,7 +105,7 @@ def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], conf
             np.concatenate([looks, [_look_at_layers(view, twins) for view in views]]))
 
 
-def measure_asymmetry(surfels: Surfels) -> float:
+def measure_surfel_asymmetry(surfels: Surfels) -> float:
     """The share of surfels whose mirror images in x = 0 have no others around them."""
     voxel = lambda points: np.clip((points + 0.5) * RESOLUTION, 0, RESOLUTION - 1).astype(int)
     filled = np.zeros((RESOLUTION,) * 3, bool)

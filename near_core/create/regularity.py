@@ -43,7 +43,7 @@ def measure_turning(view: LayerView) -> float:
     return float(beside + 1 - shown.sum() / (body | view.mask).sum())
 
 
-def measure_asymmetry(view: LayerView) -> float:
+def measure_photo_asymmetry(view: LayerView) -> float:
     """How much a photo contradicts that its object is its own mirror image in x = 0, in cells of 128^3: how far mirror
     images of what it shows lie outside of its outline, or before its front, in the mean. The front is aligned."""
     points = lift_pixels(view, view.mask & ~view.torn) * MIRROR

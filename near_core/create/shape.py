@@ -15,7 +15,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from ..scene import Camera
 from .config import ReconstructionConfig
-from .regularity import measure_asymmetry
+from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
 from .thickness import TURNED, doubt_depth, estimate_thickness
 from .view import (
@@ -59,7 +59,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
-    elif config.symmetry == "auto" and measure_asymmetry(view) < config.mirror_error:
+    elif config.symmetry == "auto" and measure_photo_asymmetry(view) < config.mirror_error:
         # what is seen stays, whatever its twin looks like
         twin = outline[::-1] + np.maximum(config.mirror_fade - behind, 0)
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, twin)

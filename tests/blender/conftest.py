@@ -12,6 +12,8 @@ bpy = pytest.importorskip("bpy")
 from asking import children
 
 import near_blender
+from near_blender import client, preferences, worker_process
+from near_blender._core import ADDON
 from near_core import asset as assets
 from near_core.asset import CELL, Surfels
 from near_core.directions import encode_octahedral
@@ -65,3 +67,22 @@ def ball() -> assets.NeuralAsset:
     return assets.NeuralAsset(coords.astype(np.uint8), material[first].astype(np.float16),
                               np.zeros((len(coords), 0), np.float16), surfels, name="Ball", source="ball.glb",
                               extent=1.5, model="near-mini", thumbnail=thumbnail)
+
+
+@pytest.fixture(scope="module")
+def worker(home):
+    """A worker of a file's tests alone."""
+    worker = worker_process.WorkerProcess()
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture
+def settings():
+    """The add-on's preferences, there for one test."""
+    entry = bpy.context.preferences.addons.new()
+    entry.module = ADDON
+    yield entry.preferences
+    bpy.context.preferences.addons.remove(entry)
+    preferences.apply_preferences()
+    client.stop_workers()

@@ -37,13 +37,6 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="us
 
 
 @pytest.fixture(scope="module")
-def worker(home):
-    worker = worker_process.WorkerProcess()
-    yield worker
-    worker.stop()
-
-
-@pytest.fixture(scope="module")
 def photo(tmp_path_factory):
     """A small one: its networks see 128 pixels of any."""
     path = tmp_path_factory.mktemp("photo") / "cup.png"

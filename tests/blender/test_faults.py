@@ -33,13 +33,6 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="us
 
 
 @pytest.fixture(scope="module")
-def worker(home):
-    worker = worker_process.WorkerProcess()
-    yield worker
-    worker.stop()
-
-
-@pytest.fixture(scope="module")
 def truth(worker, ball):
     return submit(worker, ball, size=64).result()["passes"]["Combined"]
 

@@ -4,22 +4,17 @@ import bpy
 import pytest
 import stage
 
-from near_blender import client, preferences
-from near_blender._core import ADDON, checkpoints
+from near_blender import preferences
+from near_blender._core import checkpoints
 
 LONG = "x" * 5000
 
 
 @pytest.fixture
-def chosen(tmp_path, monkeypatch):
+def chosen(settings, tmp_path, monkeypatch):
     """The preferences; everything the add-on keeps lies in tmp_path."""
     monkeypatch.setattr(preferences, "get_user_folder", lambda name: tmp_path)
-    entry = bpy.context.preferences.addons.new()
-    entry.module = ADDON
-    yield entry.preferences
-    bpy.context.preferences.addons.remove(entry)
-    preferences.apply_preferences()
-    client.stop_workers()
+    return settings
 
 
 @pytest.mark.parametrize("values", [

@@ -8,7 +8,7 @@ from near_core.create.evidence import (
     bound_object,
     doubt_beyond,
     flatten_solid,
-    measure_asymmetry,
+    measure_hull_asymmetry,
     resize_grid,
     weigh_evidence,
 )
@@ -31,9 +31,9 @@ def test_outlines_contradict_a_symmetry_that_is_none():
     x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
     ball = lambda aside: np.clip((0.3 - np.sqrt((x - aside) ** 2 + y**2 + z**2)) * 128, -3.5, 3.5).astype(np.float32)
     likely = np.full((64, 64, 64), 2, np.float32)
-    assert measure_asymmetry(likely, ball(0), FusionConfig()) == 0
-    assert measure_asymmetry(likely, ball(0.05), FusionConfig()) > ReconstructionConfig().hull_error
-    assert measure_asymmetry(likely - 9, ball(0), FusionConfig()) == np.inf
+    assert measure_hull_asymmetry(likely, ball(0), FusionConfig()) == 0
+    assert measure_hull_asymmetry(likely, ball(0.05), FusionConfig()) > ReconstructionConfig().hull_error
+    assert measure_hull_asymmetry(likely - 9, ball(0), FusionConfig()) == np.inf
 
 
 @pytest.mark.parametrize("missing", [0, 8])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.create.config import ReconstructionConfig
-from near_core.create.regularity import measure_asymmetry, measure_turning, suppose_turned
+from near_core.create.regularity import measure_photo_asymmetry, measure_turning, suppose_turned
 from near_core.create.view import compute_cell_centres
 from near_core.models.mini.layout import SIZE, Picture
 from near_core.scene import camera as cameras
@@ -52,7 +52,7 @@ def test_a_turned_thing_is_one_where_the_solid_agrees_or_it_is_a_rod():
 def test_a_photo_contradicts_a_symmetry_that_is_none():
     even, odd = shown(0.5, 0.8, flat=True), shown(0.5, 0.8, flat=True)
     odd.mask[:, :SIZE // 2] = False
-    assert measure_asymmetry(even) == pytest.approx(0, abs=0.1)
-    assert measure_asymmetry(odd) > 10
+    assert measure_photo_asymmetry(even) == pytest.approx(0, abs=0.1)
+    assert measure_photo_asymmetry(odd) > 10
     even.mask[:] = False
-    assert measure_asymmetry(even) == np.inf
+    assert measure_photo_asymmetry(even) == np.inf

@@ -12,7 +12,7 @@ import stage
 from PIL import Image
 
 from near_blender import client, payload, preferences, worker_process
-from near_blender._core import ADDON, checkpoints, errors, interpreter
+from near_blender._core import checkpoints, errors, interpreter
 from near_blender.operators import published, setup
 from near_core import asset as assets
 from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small
@@ -33,13 +33,8 @@ def folders(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def settings():
-    entry = bpy.context.preferences.addons.new()
-    entry.module = ADDON
-    yield entry.preferences
-    bpy.context.preferences.addons.remove(entry)
-    preferences.apply_preferences()
-    client.stop_workers()
+def added(settings):
+    """Every test has the add-on's preferences."""
 
 
 @pytest.fixture
