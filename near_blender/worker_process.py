@@ -23,11 +23,13 @@ from typing import Any
 
 from . import log, scratch
 from ._core import DRAWING, PATH, answers, errors, protocol
+from .outbox import Outbox
 
 READY_WITHIN = 60.0  # seconds until a process that does not say hello is taken for hung
 CANCEL_WITHIN = 0.5  # seconds until a process that does not stop is gone
 MARGIN = 0.2  # of these, for killing it
 QUIT_WITHIN = 0.5
+END_WITHIN = 2.0  # seconds that stop() waits for what is left of a process
 QUIET = {"OMP_WAIT_POLICY": "PASSIVE"}  # what waits does not keep a processor busy
 NICENESS = 10  # of a process that yields: beside one that does not, it gets a tenth
 
@@ -106,7 +108,7 @@ class WorkerProcess:
         self._process: subprocess.Popen | None = None
         self._channel: protocol.Channel | None = None
         self._thread: threading.Thread | None = None
-        self._stopping = self._expected = False
+        self._stopping = self._wanted = self._expected = False
 
     def submit(self, op: str, channel: str | None = None, needs: dict[str, Callable[[], dict]] | None = None,
                **fields: Any) -> JobHandle:
@@ -155,25 +157,30 @@ class WorkerProcess:
         timer.start()
 
     def stop(self) -> None:
-        """Ends the process and cancels what is left; the next job starts a new one."""
+        """Ends the process and cancels what is left; the next job starts a new one, however slowly the old one goes."""
         with self._lock:
             thread, process = self._thread, self._process
             if thread is None:
                 return
-            self._stopping = True
+            self._stopping, self._wanted = True, False
             self._tell({"op": "quit"})
+            self.hello = {}  # nothing more is sent to it
+            for job in list(self._jobs.values()):
+                self._finish(job, error=errors.Cancelled())
         if process is not None:
             try:
                 process.wait(QUIT_WITHIN)
             except subprocess.TimeoutExpired:
                 process.kill()
-        thread.join(2.0)
+        thread.join(END_WITHIN)
 
     def _wake(self) -> None:
+        """Has a process run, the next one where this one is stopping."""
+        self._wanted = True
         if self._thread is None:
-            self._stopping = False
-            self._thread = threading.Thread(target=self._supervise, name="NeAR worker", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._supervise, name="NeAR worker", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _supervise(self) -> None:
         while True:
@@ -182,7 +189,7 @@ class WorkerProcess:
                 scratch.clear()
                 folder = Path(tempfile.mkdtemp(prefix=scratch.prefix()))
                 code = self._run(folder)
-            except (OSError, errors.NearError) as error:
+            except (OSError, RuntimeError, MemoryError, errors.NearError) as error:  # no room, threads or memory
                 log.add(f"{self.called} could not be started ({error}).")
                 code = None
             if folder is not None:
@@ -207,8 +214,8 @@ class WorkerProcess:
         hung = threading.Timer(READY_WITHIN, process.kill)
         hung.daemon = True
         hung.start()
-        channel = protocol.Channel(process.stdout, process.stdin, incoming=folder / "answers",
-                                   outgoing=folder / "requests")
+        outbox = Outbox(process.stdin, lambda: self._give_up(process))
+        channel = protocol.Channel(process.stdout, outbox, incoming=folder / "answers", outgoing=folder / "requests")
         with self._lock:
             self._process, self._channel, self._expected = process, channel, False
             if self._stopping:
@@ -230,6 +237,7 @@ class WorkerProcess:
                 self.hello = {}
                 self._known.clear()
                 channel.close()
+            outbox.close()
         return code
 
     def _command(self, folder: Path) -> list[str]:
@@ -242,11 +250,10 @@ class WorkerProcess:
 
     def _continue(self, code: int | None) -> bool:
         """After the process ended: whether another is wanted. Jobs that it took with it are given one more chance."""
-        lost = list(self._jobs.values())
         if self._stopping:
-            for job in lost:
-                self._finish(job, error=errors.Cancelled())
-            return False
+            self._stopping = False
+            return self._wanted
+        lost = list(self._jobs.values())
         if not self._expected:
             log.add(f"{self.called} ended unexpectedly ({describe_exit(code)}).")
             for job in lost:
@@ -264,6 +271,8 @@ class WorkerProcess:
         if job is not None:
             answers.check(event, job.request)
         with self._lock:
+            if self._stopping:
+                return
             if kind == "hello":
                 self.hello = event
                 if self.backend.model:
@@ -301,13 +310,13 @@ class WorkerProcess:
             self._finish(job, error=log.explain_bug(error))
 
     def _tell(self, message: dict[str, Any]) -> None:
-        try:
-            if self._channel is not None:
-                self._channel.send(message)
-        except (OSError, ValueError):  # it is gone; the supervisor sees that too and sends the job again
-            log.add(f"{self.called} could not be reached.")
-            if self._process is not None:
-                self._process.kill()
+        if self._channel is not None:
+            self._channel.send(message)
+
+    def _give_up(self, process: subprocess.Popen) -> None:
+        """Ends a process that listens no more; the supervisor sees that and sends its jobs to the next."""
+        log.add(f"{self.called} could not be reached.")
+        process.kill()
 
     def _finish(self, job: JobHandle, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
         self._jobs.pop(job.request["id"], None)

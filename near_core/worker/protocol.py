@@ -17,7 +17,7 @@ import struct
 import threading
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -49,13 +49,21 @@ def read_until_start(stream: BinaryIO) -> bytes:
     return bytes(said.removesuffix(START))
 
 
+class Sink(Protocol):
+    """What takes bytes, as a pipe does."""
+
+    def write(self, data: bytes, /) -> Any: ...
+
+    def flush(self) -> Any: ...
+
+
 class Channel:
     """One end of the conversation. send may be called from any thread, receive from one.
 
     read, write: the pipe's ends. incoming, outgoing: paths of the two array files; each is written by one side only.
     """
 
-    def __init__(self, read: BinaryIO, write: BinaryIO, incoming: Path, outgoing: Path):
+    def __init__(self, read: BinaryIO, write: Sink, incoming: Path, outgoing: Path):
         self._read, self._write, self._incoming = read, write, incoming
         self._lock = threading.Lock()
         self._out = ArrayFile(outgoing)

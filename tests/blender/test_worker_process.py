@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -124,6 +125,31 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
     if Path("/proc").is_dir():
         assert not Path(f"/proc/{pid}").exists()
     assert submit(worker, ball).result()["passes"], "and can be started again"
+
+
+def test_job_after_a_stop_is_done_by_the_next_however_slowly_the_old_one_goes(worker, ball, monkeypatch):
+    first, tidy = pid_of(worker), worker_process.shutil.rmtree
+    slow = lambda *a, **k: (time.sleep(0.2), tidy(*a, **k))  # a slow disk
+    monkeypatch.setattr(worker_process.shutil, "rmtree", slow)
+    monkeypatch.setattr(worker_process, "END_WITHIN", 0.0)
+    worker.stop()
+    job = submit(worker, ball)
+    assert job.result()["passes"] and job.warning == "" and pid_of(worker) != first
+    worker.stop()
+    assert pid_of(worker), "without a job, too"
+
+
+def test_who_asks_does_not_wait_for_a_process_that_does_not_listen(worker, ball):
+    pid, jobs = pid_of(worker), []
+    os.kill(pid, signal.SIGSTOP)
+    fill = lambda: jobs.extend(submit(worker, ball, channel="viewport 1") for _ in range(200))  # more than a pipe holds
+    thread = threading.Thread(target=fill)
+    thread.start()
+    thread.join(10 * slowness())
+    waits = thread.is_alive()
+    os.kill(pid, signal.SIGCONT)
+    thread.join()
+    assert not waits and jobs[-1].result()["passes"] and pid_of(worker) == pid
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of another kind")
