@@ -29,14 +29,6 @@ def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
                                whole(specular), _make_dielectric_table(), F0_DIELECTRIC, threads=1)
 
 
-def look_up_dielectric(roughness: np.ndarray, cosine: np.ndarray) -> np.ndarray:
-    """What a dielectric lobe reflects by Fresnel's equations, over what Schlick's formula makes of it. (K,)."""
-    table = _make_dielectric_table()
-    last = len(table) - 1
-    return table[np.rint(np.clip(roughness, 0, 1) * last).astype(np.int32),
-                 np.rint(np.clip(cosine, 0, 1) * last).astype(np.int32)]
-
-
 @cache
 def _make_dielectric_table(size: int = 64) -> np.ndarray:
     """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.tabulate_brdf."""

@@ -6,7 +6,9 @@ from near_core.light import principled
 
 
 def test_dielectrics_reflect_what_fresnels_equations_say():
-    cosine = np.float32([1.0, np.cos(np.radians(60)), np.cos(np.radians(45))])
-    schlick = 0.04 + 0.96 * (1 - cosine) ** 5
-    exact = principled.look_up_dielectric(np.zeros(3, np.float32), cosine) * schlick
-    np.testing.assert_allclose(exact, [0.04, 0.0892, 0.0502], rtol=0.03)  # of glass, unpolarized
+    """A smooth one in a white room, whose base is black."""
+    cosine, none = np.float32([1.0, np.cos(np.radians(60)), np.cos(np.radians(45))]), np.zeros(3)
+    schlick = (1 - cosine) ** 5
+    mirrored = np.stack([1 - schlick, schlick], 1)[:, None, :, None].repeat(3, -1)
+    sent = principled.evaluate(np.zeros((3, 3)), none, none, cosine, np.zeros((3, 1, 3)), mirrored)
+    np.testing.assert_allclose(sent[:, 1, 0], [0.04, 0.0892, 0.0502], rtol=0.03)  # of glass, unpolarized
