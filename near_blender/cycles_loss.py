@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from . import log, scratch
 from ._core import errors
 
 _NAMED = 3  # names in a sentence
+_TOKENS = {"<UDIM>": "{number}", "<UVTILE>": "u{column}_v{row}"}  # of a path, for a tile's number
 
 
 def describe(scene: Any) -> str:
@@ -38,8 +43,30 @@ def _name(names: list[str]) -> str:
 
 def _list_lost() -> list[str]:
     return [image.name for image in bpy.data.images  # without a look at its pixels, which would load them all
-            if image.source == "FILE" and image.users and not image.packed_file and not image.has_data
-            and not os.path.isfile(bpy.path.abspath(image.filepath, library=image.library))]
+            if image.source in ("FILE", "MOVIE", "TILED") and image.users and not image.packed_file
+            and not (image.has_data and image.source == "FILE") and not _is_unsaved(image)
+            and not all(map(os.path.isfile, _list_files(image)))]
+
+
+def _list_files(image: Any) -> Iterator[str]:
+    """Where the files of an image lie."""
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    if image.source != "TILED":
+        yield path
+        return
+    for tile in image.tiles:
+        row, column = divmod(tile.number - 1001, 10)
+        named = path
+        for token, form in _TOKENS.items():
+            named = named.replace(token, form.format(number=tile.number, column=column + 1, row=row + 1))
+        yield named
+
+
+def _is_unsaved(image: Any) -> bool:
+    """Whether an image has pixels that are in no file yet."""
+    if image.source == "TILED":
+        return image.is_dirty or any(tile.is_generated_tile for tile in image.tiles)
+    return image.is_dirty and image.has_data and image.source in ("FILE", "GENERATED")
 
 
 def _list_missing(scene: Any) -> list[str]:
@@ -57,29 +84,64 @@ def _list_drivers() -> list[str]:
                    if curve.driver.type == "SCRIPTED" and not curve.driver.is_simple_expression})
 
 
+def list_painted(images: Iterable[Any] | None = None) -> list[Any]:
+    """Of images, else of all, those that were changed and not saved yet."""
+    return [image for image in (list[Any](bpy.data.images) if images is None else images)
+            if image.users and _is_unsaved(image)]
+
+
+def stamp_painted() -> list[tuple]:
+    """Equal where list_painted's images are; of tiles but the first, as far as Blender says what they are made of."""
+    return [(image.name_full, zlib.crc32(_read_pixels(image).data), [
+        (tile.number, tuple(tile.size), tuple(tile.generated_color), tile.generated_type)
+        for tile in image.tiles if image.source == "TILED"]) for image in list_painted()]
+
+
 def collect_painted(images: Iterable[Any] | None = None) -> list[dict[str, Any]]:
-    """Of images, else of all, those that were changed and not saved yet: name, size (2,) and pixels, float32 as
-    Blender's foreach_get."""
+    """What restore_painted puts into list_painted's images: name, and size (2,) and pixels, float32 as Blender's
+    foreach_get; of one in tiles instead files, what a file of each holds, uint8, by the file's name."""
     painted = []
-    for image in list[Any](bpy.data.images) if images is None else images:
-        if not (image.is_dirty and image.has_data and image.users and image.source in ("FILE", "GENERATED")):
-            continue
-        width, height = image.size
-        pixels = np.empty(width * height * image.channels, np.float32)
-        image.pixels.foreach_get(pixels)
-        painted.append({"name": image.name, "size": (width, height), "pixels": pixels})
+    for image in list_painted(images):
+        if image.source == "TILED":
+            painted.append({"name": image.name_full, "files": _read_tiles(image)})
+        else:
+            painted.append({"name": image.name_full, "size": tuple(image.size), "pixels": _read_pixels(image)})
     return painted
+
+
+def _read_pixels(image: Any) -> np.ndarray:
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels
+
+
+def _read_tiles(image: Any) -> dict[str, np.ndarray]:
+    """What files of an image's tiles would hold, by their names; empty where they cannot be written."""
+    before, suffix = image.file_format, "exr" if image.is_float else "png"
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix() + "tiles-", ignore_cleanup_errors=True) as folder:
+        try:
+            image.file_format = "OPEN_EXR" if image.is_float else "PNG"
+            image.save(filepath=str(Path(folder) / f"tile.<UDIM>.{suffix}"), save_copy=True)
+        except RuntimeError as error:
+            log.add(f"Tiles of the image {image.name} could not be handed over ({error}).")
+        finally:
+            image.file_format = before
+        return {path.name: np.fromfile(path, np.uint8) for path in sorted(Path(folder).iterdir())}
 
 
 def restore_painted(painted: Iterable[dict[str, Any]], images: Iterable[Any] | None = None) -> None:
     """Gives images, else those of an opened scene, the pixels that the file lacks. Where the file was appended, their
     names may have got a number."""
-    known = {image.name: image for image in (list[Any](bpy.data.images) if images is None else images)}
+    there = list[Any](bpy.data.images) if images is None else list(images)
+    known = {image.name: image for image in there} | {image.name_full: image for image in there}
     if images is not None:
         known = {re.sub(r"\.\d{3}$", "", name): image for name, image in known.items()} | known
     for each in painted:
         image = known.get(each["name"])
         if image is None:
+            continue
+        if "files" in each:
+            _restore_tiles(image, each["files"])
             continue
         space = image.colorspace_settings.name
         image.source = "GENERATED"
@@ -89,6 +151,23 @@ def restore_painted(painted: Iterable[dict[str, Any]], images: Iterable[Any] | N
         if len(image.pixels) == len(each["pixels"]):
             image.pixels.foreach_set(each["pixels"])
             image.update()
+
+
+def _restore_tiles(image: Any, files: dict[str, np.ndarray]) -> None:
+    """Has an image of tiles take its place that are packed: of others Cycles reads files only."""
+    if not files:
+        return
+    with tempfile.TemporaryDirectory(prefix=scratch.prefix() + "tiles-", ignore_cleanup_errors=True) as folder:
+        for name, content in files.items():
+            content.tofile(Path(folder) / name)
+        made: Any = bpy.data.images.load(str(Path(folder) / min(files)))
+        made.source = "TILED"
+        there = {tile.number for tile in made.tiles}
+        for number in sorted({int(name.split(".")[1]) for name in files} - there):
+            made.tiles.new(tile_number=number)
+        made.colorspace_settings.name, made.alpha_mode = image.colorspace_settings.name, image.alpha_mode
+        made.pack()
+    image.user_remap(made)
 
 
 def describe_devices() -> dict[str, Any]:

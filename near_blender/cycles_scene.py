@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import tempfile
 import threading
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +121,7 @@ def _describe_settings(scene: Any) -> str:
     return str([[_list_values(group) for group in groups if group is not None],
                 _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
-                [(each["name"], zlib.crc32(each["pixels"])) for each in cycles_loss.collect_painted()]])
+                cycles_loss.stamp_painted()])
 
 
 def _list_values(group: Any) -> list[Any]:

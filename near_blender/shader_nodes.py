@@ -85,6 +85,8 @@ class ShaderEvaluator:
         if node.image is None or node.projection != "FLAT":
             kind = Missing if node.image is None else Unsupported
             raise kind(f"{node.bl_label} without {'an image' if node.image is None else 'flat projection'}")
+        if node.image.source == "TILED":
+            raise Unsupported(f"the tiles of {node.image.name}")
         if min(node.image.size) < 1 or not len(node.image.pixels):
             raise Missing(f"the missing image {node.image.name}")
         layout = replace(_layout(node.inputs["Vector"], self._groups), wrap=_WRAP.get(node.extension, "clamp"))

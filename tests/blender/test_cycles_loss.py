@@ -20,7 +20,7 @@ def scene():
     return scene
 
 
-def shine(image: bpy.types.Image) -> None:
+def shine(image: bpy.types.Image) -> bpy.types.NodeTree:
     material = bpy.data.materials.new("Shining")
     material.use_nodes = True
     tree = material.node_tree
@@ -30,6 +30,7 @@ def shine(image: bpy.types.Image) -> None:
     tree.links.new(nodes[0].outputs[0], nodes[1].inputs[0])
     tree.links.new(nodes[1].outputs[0], nodes[2].inputs[0])
     bpy.context.object.data.materials.append(material)
+    return tree
 
 
 def draw(scene) -> tuple[np.ndarray, str]:
@@ -45,6 +46,30 @@ def test_painted_images_are_seen_before_they_are_saved(scene):
     shine(image)
     picture, warning = draw(scene)
     assert picture[6, 8, :3] == pytest.approx([0.25, 2, 0.5], rel=0.01) and warning == ""
+
+
+@pytest.mark.parametrize("is_float", [False, True])
+def test_tiles_are_seen_before_they_are_saved(scene, is_float):
+    bpy.ops.image.new(name="Tiles", width=4, height=4, tiled=True, float=is_float, color=(1, 1, 1, 1))
+    image = bpy.data.images["Tiles"]
+    image.colorspace_settings.name = "Non-Color"
+    with bpy.context.temp_override(edit_image=image):
+        bpy.ops.image.tile_add(number=1002, fill=True, width=4, height=4, float=is_float, color=(0, 1, 0, 1))
+    image.pixels.foreach_set(np.tile(np.float32([0.2, 0, 0.6, 1]), 16))
+    image.update()
+    tree = shine(image)
+    mapping, place, mix = (tree.nodes.new(f"ShaderNode{kind}") for kind in ("Mapping", "TexCoord", "MixRGB"))
+    beside = tree.nodes.new("ShaderNodeTexImage")
+    beside.image, mapping.inputs["Location"].default_value = image, (1, 0, 0)
+    mix.blend_type, mix.inputs[0].default_value = "ADD", 1
+    first, emission = (next(n for n in tree.nodes if n.type == kind) for kind in ("TEX_IMAGE", "EMISSION"))
+    for start, end in ((place.outputs["UV"], mapping.inputs[0]), (mapping.outputs[0], beside.inputs[0]),
+                       (first.outputs[0], mix.inputs[1]), (beside.outputs[0], mix.inputs[2]),
+                       (mix.outputs[0], emission.inputs[0])):
+        tree.links.new(start, end)
+    picture, warning = draw(scene)
+    assert picture[6, 8, :3] == pytest.approx([0.2, 1, 0.6], abs=0.005) and warning == ""
+    assert image.is_dirty and not image.packed_files and image.filepath == "", "the artist's own stays as it was"
 
 
 def test_lost_images_are_named(scene):
