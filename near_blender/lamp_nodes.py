@@ -1,7 +1,7 @@
 """What a lamp's nodes make of its light: numbers where they compute some, else a pattern that the second Blender bakes.
 
 A bake is asked for where a lamp is read and taken once it is there; until then the lamp has the mean of its image, or
-its own colour.
+its own colour. An area with images is baked on its face, all other lamps by direction.
 """
 
 from __future__ import annotations
@@ -26,27 +26,29 @@ _patterns: cache.RecentResults[Baked | None] = cache.RecentResults(2 * MOST)  # 
 @dataclass(frozen=True)
 class LampNodes:
     """What nodes make of a lamp. factor: (3,) float64, linear Rec.709, of its colour and strength. pattern, falloff,
-    smooth: as scene.Lamp's."""
+    smooth: as scene.Lamp's. surface: (H, W, 3) float32, factors on the face of an area, its +Y on top and its +X at the
+    right, 1 in the mean; None where they are 1."""
 
     factor: np.ndarray
     pattern: np.ndarray | None = None
     falloff: float = 2.0
     smooth: float = 0.0
+    surface: np.ndarray | None = None
 
 
 Baked = tuple[np.ndarray, np.ndarray]  # (3,) the mean of a pattern; (H, W, 3) float32 over it
 
 
 class PatternBake:
-    """A lamp's pattern on its way. name: the lamp's."""
+    """A lamp's pattern on its way, by direction or on the face of an area. name: the lamp's."""
 
-    def __init__(self, light: Any, turn: np.ndarray, frame: int):
-        self.name, self._kind = light.name, light.type
+    def __init__(self, light: Any, turn: np.ndarray, frame: int, surface: bool):
+        self.name, self._kind = light.name, "SURFACE" if surface else light.type
         self._span = scene.measure_pattern(light.type.lower(), getattr(light, "spot_size", math.pi))
         images = node_trees.list_images(light.node_tree)
         path, self._folder = scratch.hand_over(light, "light")
         self.job: worker_process.JobHandle = client.get_cycles().bake_lamp(
-            path, light.name, turn=turn, frame=frame, painted=cycles_loss.collect_painted(images))
+            path, light.name, turn=turn, frame=frame, surface=surface, painted=cycles_loss.collect_painted(images))
 
     @property
     def done(self) -> bool:
@@ -71,6 +73,9 @@ class PatternBake:
 
     def _divide(self, pattern: np.ndarray) -> Baked:
         """A pattern as its mean, whatever the sign, and what is left of it: nodes may take light away."""
+        if self._kind == "SURFACE":
+            mean = np.abs(pattern).mean((0, 1), np.float64)
+            return mean, (pattern / np.maximum(mean, 1e-12)).astype(np.float32)
         (high, wide), shape = self._span[::-1], pattern.shape
         up, along = (angle * ((np.arange(count) + 0.5) / count - 0.5) for angle, count in zip((high, wide), shape))
         solid = np.cos(up)[:, None] * np.ones_like(along)
@@ -114,16 +119,18 @@ class LampReader:
         if color is not None and strength is not None:
             return LampNodes(color * strength, None, falloff, smooth)
         images = node_trees.list_images(data.node_tree)
-        has_pattern = data.type in ("POINT", "SPOT") or data.type == "AREA" and not images
-        pattern = self._find_pattern(data, turn) if has_pattern else None
-        if pattern is not None:
-            return LampNodes(*pattern, falloff, smooth)
+        on_surface = data.type == "AREA" and bool(images)
+        baked = self._find_pattern(data, turn, on_surface) if data.type != "SUN" else None
+        if baked is not None and on_surface:
+            return LampNodes(baked[0], None, falloff, smooth, baked[1])
+        if baked is not None:
+            return LampNodes(*baked, falloff, smooth)
         mean = (_means.get_or(node_trees.describe_image(images[0]), lambda: _average(images[0])) if images
                 else np.ones(3))
         return LampNodes((mean if color is None else color) * (1 if strength is None else strength), None, falloff,
                          smooth)
 
-    def _find_pattern(self, data: Any, turn: np.ndarray) -> Baked | None:
+    def _find_pattern(self, data: Any, turn: np.ndarray, surface: bool) -> Baked | None:
         """A lamp's pattern where it is known; asked for where it is not, and there are not too many."""
         about = f"{data.type} {getattr(data, 'spot_size', 0)} {turn.tolist()} {colorspace.get_working_space()}"
         nodes = node_trees.compute_fingerprint(data.node_tree, self._frame)
@@ -136,7 +143,7 @@ class LampReader:
             return _patterns[key]
         if key not in _bakes and len(bakes) < MOST:  # while a slider is dragged there is one for each step
             try:
-                _bakes[key] = PatternBake(data.original, turn, self._frame)
+                _bakes[key] = PatternBake(data.original, turn, self._frame, surface)
             except (OSError, RuntimeError):  # no room: it keeps its mean
                 _patterns.put(key, None)
         return None

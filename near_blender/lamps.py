@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,7 @@ from ._core import scene
 
 BLOCKERS = {"MESH", "CURVE", "SURFACE", "META", "FONT"}  # what casts shadows on assets
 _BEYOND = 1e12  # metres: where suns are
+_PIECES, _EVEN = 3, 0.1  # of an area with an image, along an edge; what differs less is even
 _SAME, _MOST_GROUPS = 0.03, 8  # shares of a lamp's light that differ less are one, and how many there may be
 
 
@@ -92,8 +94,7 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
         ob: Any = instance.object
         if not (instance.show_self and ob.type == "LIGHT"):
             continue
-        lamp = read_lamp(ob, np.array(instance.matrix_world, np.float64), reader)
-        if lamp is not None:
+        for lamp in read_lamp(ob, np.array(instance.matrix_world, np.float64), reader):
             found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
             found.links.append(_read_linking(ob.original.light_linking.receiver_collection))
             found.reached.append(None)
@@ -101,9 +102,9 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
     return found
 
 
-def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> scene.Lamp | None:
-    """The lamp ob, evaluated, as it stands at matrix (4, 4); None where it sends nothing, has no area, or is a
-    portal."""
+def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> list[scene.Lamp]:
+    """The lamp ob, evaluated, as it stands at matrix (4, 4), an area with an image on its face in pieces; none where it
+    sends nothing, has no area, or is a portal."""
     data = ob.data
     nodes = reader.read(data, matrix)
     color = _read_color(data) * nodes.factor
@@ -111,8 +112,8 @@ def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> sce
         color = color * _measure(data, matrix)
     dark = data.type == "AREA" and (getattr(data.cycles, "is_portal", False) or not _measure(data, matrix) > 0)
     if dark or not (np.isfinite(matrix).all() and np.isfinite(color).all() and color.any()):
-        return None
-    return scene.Lamp(
+        return []
+    lamp = scene.Lamp(
         data.type.lower(), matrix, color, radius=float(getattr(data, "shadow_soft_size", 0.0)),
         angle=float(getattr(data, "angle", 0.0)), spot_angle=float(getattr(data, "spot_size", math.pi)),
         blend=float(getattr(data, "spot_blend", 0.0)), size=_read_size(data),
@@ -120,6 +121,27 @@ def read_lamp(ob: Any, matrix: np.ndarray, reader: lamp_nodes.LampReader) -> sce
         spread=float(getattr(data, "spread", math.pi)), shadow=bool(data.use_shadow),
         diffuse=float(ob.visible_diffuse), specular=float(ob.visible_glossy), pattern=nodes.pattern,
         falloff=nodes.falloff, smooth=nodes.smooth)
+    return [lamp] if nodes.surface is None else divide(lamp, nodes.surface)
+
+
+def divide(lamp: scene.Lamp, surface: np.ndarray) -> list[scene.Lamp]:
+    """An area as rectangles that each have their part of what its face shows. surface: as LampNodes.surface."""
+    if np.ptp(surface, (0, 1)).max() < _EVEN:
+        return [lamp]
+    (rows, columns), pieces = surface.shape[:2], []
+    y, x = (1 - (np.arange(rows) + 0.5) / rows * 2)[:, None], (np.arange(columns) + 0.5) / columns * 2 - 1
+    shown = (x * x + y * y <= 1) if lamp.shape == "ELLIPSE" else np.ones((rows, columns), bool)
+    light = surface * (shown / shown.sum())[..., None]
+    size = lamp.size[0] / _PIECES, lamp.size[1] / _PIECES
+    for row, column in itertools.product(range(_PIECES), repeat=2):
+        own = light[row * rows // _PIECES:(row + 1) * rows // _PIECES,
+                    column * columns // _PIECES:(column + 1) * columns // _PIECES].sum((0, 1))
+        if own.any():
+            place = np.eye(4)
+            place[:2, 3] = (column - (_PIECES - 1) / 2) * size[0], ((_PIECES - 1) / 2 - row) * size[1]
+            pieces.append(replace(lamp, matrix=lamp.matrix @ place, color=lamp.color * own, size=size,
+                                  shape="RECTANGLE"))
+    return pieces
 
 
 def _measure(data: Any, matrix: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """What nodes make of lamps, in real Cycles."""
 
+import bpy
 import numpy as np
 
 from near_blender import lamp_nodes
@@ -71,3 +72,22 @@ def test_of_too_many_lamps_the_first_have_patterns(monkeypatch):
     for kind in ("POINT", "SPOT"):
         add_by_direction(kind)
     assert [lamp.pattern is not None for lamp in wait()] == [True, False] and not collect().bakes
+
+
+def test_an_area_shines_in_pieces_as_an_image_on_its_face():
+    ob = add("AREA", energy=9, use_nodes=True, shape="RECTANGLE", size=3, size_y=1.5)
+    ob.location, ob.rotation_euler = (1, 0, 0), (0, 0, np.pi)
+    image = bpy.data.images.new("Window", 6, 6, float_buffer=True)
+    pixels = np.zeros((6, 6, 4), np.float32)
+    pixels[4:, :2] = 4, 2, 0, 1  # above, on the left
+    image.pixels.foreach_set(pixels.ravel())
+    tree = ob.data.node_tree
+    place, texture = tree.nodes.new("ShaderNodeNewGeometry"), tree.nodes.new("ShaderNodeTexImage")
+    texture.image, texture.interpolation = image, "Closest"
+    tree.links.new(place.outputs["Parametric"], texture.inputs[0])
+    tree.links.new(texture.outputs[0], tree.nodes["Emission"].inputs["Color"])
+    whole, = collect().lamps
+    piece, = wait()
+    np.testing.assert_allclose([whole.color, piece.color], [[4, 2, 0]] * 2, rtol=0.02)
+    assert piece.size == (1, 0.5) and piece.shape == "RECTANGLE"
+    np.testing.assert_allclose(piece.position, (2, -0.5, 0), atol=1e-6)
