@@ -59,7 +59,7 @@ def create_from_mesh(mesh, **options: Any) -> JobHandle:
     return _embedded.creating.submit("create_mesh", mesh=mesh, options=options)
 
 
-def bake_materials(path: str, name: str, frame: int, subframe: float, side: int) -> JobHandle:
+def read_surface(path: str, name: str, frame: int, subframe: float, side: int) -> JobHandle:
     """cycles_textures.read in the second Blender: `mesh`, `matrix` and `notes`. path, name: an object in a .blend
     file."""
     return _cycles.submit("textures", path=path, name=name, frame=frame, subframe=subframe, side=side,

@@ -126,10 +126,11 @@ def follow(scene: Any, companion: Any) -> None:
     _follow_settings(scene, companion)
     for kind in ("objects", "children"):
         wanted, there = (getattr(each.collection, kind) for each in (scene, companion))
-        for item in set(there) - set(wanted):
+        present = set(there)
+        for item in present - set(wanted):
             there.unlink(item)
         for item in wanted:
-            if item.name not in there:
+            if item not in present:  # a linked one may have the same name
                 there.link(item)
     for layer, own in zip(scene.view_layers, companion.view_layers):
         _follow_layers(layer.layer_collection, own.layer_collection)

@@ -26,7 +26,7 @@ _ADVICE = "Free space in the folder for temporary files, or name another in TMPD
 _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
 _numbers = itertools.count(1)
-_written: dict[str, SceneFile] = {}  # by the scene's name
+_written: dict[int, SceneFile] = {}  # by the scene's session_uid
 _names_of: dict[type, list[str]] = {}  # plain values of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
@@ -95,7 +95,7 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     layer = context.view_layer if context.scene == scene and context.view_layer else scene.view_layers[0]
     layer.update()  # what scripts changed is only now told
     settings = _describe_settings(scene)
-    file = _written.get(scene.name_full)
+    file = _written.get(scene.session_uid)
     if file is not None and file.settings == settings:
         return file
     try:
@@ -108,7 +108,7 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),
                      {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices(),
                       "payloads": cycles_skins.list_payloads()})
-    _written[scene.name_full] = file
+    _written[scene.session_uid] = file
     return file
 
 

@@ -38,8 +38,8 @@ def read(request: Any) -> dict[str, Any]:
     """`mesh`, a near_core.mesh.Mesh, and `matrix` as geometry.ObjectSurface's, and `notes` on what is missing of its
     materials still.
 
-    request: path of a .blend file, name of the object in it, frame and subframe, side of the maps in texels, painted.
-    Raises NearError, Cancelled.
+    request: path of a .blend file, name of the object in it, frame and subframe, painted, side of the maps in texels,
+    where 0 is for none. Raises NearError, Cancelled.
     """
     with _alone() as scene:
         ob = _append(request)
@@ -49,7 +49,7 @@ def read(request: Any) -> dict[str, Any]:
         pieces, parts, matrix = _realize(ob, scene)
         readings = {}
         for number, piece in enumerate(pieces):
-            request.progress("Baking materials", number / len(pieces))
+            request.progress("Baking materials" if request["side"] else "Reading the mesh", number / len(pieces))
             readings[piece] = _Bake(scene, piece, request["side"]).run()
         mesh = geometry.join([_read(piece.mesh, place, readings[piece]) for piece, place in parts])
         notes = [note for each in readings.values() for reading in each for note in reading.notes]
@@ -194,6 +194,8 @@ class _Bake:
 
     def run(self) -> list[materials.MaterialReading]:
         """The readings of its materials, baked where something is computed."""
+        if not self._side:
+            return [replace(each, notes=[*each.notes, *each.computed.values()]) for each in self._readings]
         if not self._slots:
             return self._readings
         mesh = self._piece.mesh

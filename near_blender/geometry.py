@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import bpy
@@ -14,6 +15,7 @@ import numpy as np
 from . import colorspace, materials, node_trees
 from ._core import directions, errors
 from ._core import mesh as meshes
+from ._core import scene as scenes
 
 TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
@@ -36,6 +38,11 @@ class ObjectSurface:
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest corner of the mesh, (3,) each."""
         return meshes.compute_bounds(self.mesh)
+
+    @cached_property
+    def shape(self) -> scenes.Occluders:
+        """Its triangles alone."""
+        return scenes.Occluders(self.mesh.vertices, self.mesh.faces)
 
 
 def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:

@@ -256,7 +256,11 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
         row.operator("near.export_asset", text="Export...", icon="EXPORT")
         row.operator("near.mark_asset", text="Mark as Asset", icon="ASSET_MANAGER")
         if context.engine != ENGINE:
-            draw_compositing(self.layout, compositing.find_companion(context.scene))
+            companion = compositing.find_companion(context.scene)
+            if companion is None:
+                self.layout.prop_enum(context.scene.render, "engine", ENGINE, text="Render with NeAR",
+                                      icon="RENDER_STILL")
+            draw_compositing(self.layout, companion)
 
 
 def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | None) -> None:

@@ -72,9 +72,9 @@ class Refinement:
                 assets.needs[each["probe"]] = need
 
 
-def find_depsgraph() -> Any:
-    """The evaluated scene of the first window that NeAR draws a viewport of; None where none does."""
+def find_depsgraph(scene: str, layer: str) -> Any:
+    """The evaluated scene, by its name_full, of a window that shows this view layer of it; None where none does."""
     for window in bpy.context.window_manager.windows:
-        if window.scene.render.engine == "NEAR":
+        if (window.scene.name_full, window.view_layer.name) == (scene, layer):
             return window.view_layer.depsgraph
     return None

@@ -66,7 +66,7 @@ class ViewportPicture:
         self._changed = 0.0  # when that last changed
         self._version = 0
         self._local = False  # whether the viewport is in local view
-        self._layer = ""  # the view layer's name
+        self._scene = self._layer = ""  # names
         self._pace = pace.Pace()
         self._rate = 12.0  # pictures a second that are asked for
         self._message = ""
@@ -76,7 +76,8 @@ class ViewportPicture:
         """Reads the scene again: something in it changed. space: the viewport's SpaceView3D."""
         self._message = ""
         self._version += 1
-        self._bake, self._local, self._layer = None, _is_local(space), depsgraph.view_layer.name
+        self._bake, self._local = None, _is_local(space)
+        self._scene, self._layer = depsgraph.scene.name_full, depsgraph.view_layer.name
         try:
             self._assets = sync.collect_assets(depsgraph, space)
             self._lamps = lamps.collect_lamps(depsgraph)
@@ -171,13 +172,16 @@ class ViewportPicture:
         if not (self._wants_light() and rests and self._surfaces.is_complete):
             return
         self._refined = self._version
-        depsgraph = refinement.find_depsgraph()
-        shown = self._surfaces
-        if (depsgraph is None or shown.boxes or shown.count_triangles() > MOST_TO_WRITE
-                or len(shown.shown) > MOST_SHOWN):
+        depsgraph = refinement.find_depsgraph(self._scene, self._layer)
+        if depsgraph is None or self._surfaces.boxes or self._shows_too_much():
             return
         shadows = self._light is not None and self._light.has_sun or any(lamp.shadow for lamp in self._lamps.lamps)
         self._refinement.start(depsgraph, self._assets, shadows)
+
+    def _shows_too_much(self) -> bool:
+        """Whether handing it over would keep Blender waiting."""
+        shown = self._surfaces
+        return shown.count_triangles() > MOST_TO_WRITE or len(shown.shown) > MOST_SHOWN
 
     def _is_settled(self) -> bool:
         return time.monotonic() - self._changed > SETTLED
@@ -191,6 +195,8 @@ class ViewportPicture:
             return say("Light from around")
         if self._job is None and self._surfaces.boxes:
             return say("Too many triangles, drawn as boxes: {names}", names=", ".join(self._surfaces.boxes[:3]))
+        if self._job is None and self._is_among and self._shows_too_much():
+            return say("Light from around comes with F12 only: too much is shown")
         return translations.translate(self._job.phase if self._job is not None else self._find_problem())
 
     def _find_problem(self) -> str:

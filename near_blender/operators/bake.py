@@ -14,8 +14,9 @@ from .. import baked_mesh, client, following, lamp_nodes, lamps, looks, payload,
 from .._core import asset as assets
 from .._core import errors, files
 from ..paths import RELATIVE
+from ..references import Reference
 from ..translations import say
-from .jobs import INTERVAL, show_status
+from .jobs import INTERVAL, shorten, show_status
 from .place import report_errors
 
 Light = world.LightReading | lamp_nodes.PatternBake
@@ -41,7 +42,7 @@ class _Baking:
     def start(self, context: bpy.types.Context, kind: str, side: int = 2048) -> set[str]:
         """For execute()."""
         with report_errors(self):  # type: ignore[arg-type]
-            self._name, self._wanted = context.object.name, (kind, side)
+            self._source, self._wanted = Reference.to_object(context.object), (kind, side)
             self._ask(context)
             again: Any = self.options  # type: ignore[attr-defined]
             # an operator that is repeated is listed by Blender already, and must not be once more at its end
@@ -65,7 +66,7 @@ class _Baking:
         with report_errors(self):  # type: ignore[arg-type]
             if self._light is not None and self._light.done:
                 self._ask(context)
-            show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=self._name,
+            show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=shorten(self._source.name),
                                      status=self._describe_work()))
             if self._job is None or not self._job.done:
                 return {"PASS_THROUGH"}
@@ -88,9 +89,9 @@ class _Baking:
 
     def find_source(self) -> Any:
         """The object whose asset is baked. Raises NearError where it is no more."""
-        source: Any = bpy.data.objects.get(self._name)
+        source = self._source.find()
         if source is None:
-            raise errors.NearError("{name} is gone, or has another name.", "Bake it again.", name=self._name)
+            raise errors.NearError("{name} is gone.", "Bake another one.", name=self._source.name)
         return source
 
     def _ask(self, context: bpy.types.Context) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import client, geometry, payload, photo_options, textured, translations
+from .. import client, geometry, payload, photo_options, surface_jobs
 from .._core import errors
 from .._core import image as images
 from ..paths import RELATIVE
+from ..references import Reference
 from . import jobs, landing, pictures, place
 from .photo_editor import run_in_editor
 from .place import is_object_mode, report_errors
@@ -56,21 +57,16 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob, waits = find_mesh(context, self.object_name), not getattr(self, "_is_interactive", False)
-            options = {"name": ob.name, "source": ob.name, "normalize": True, "detail": self.detail.lower()}
-            # what would keep Blender waiting while it is read is read by the second one
-            away = self.bake and not waits and geometry.is_large(ob, context.evaluated_depsgraph_get())
-            surface = None if away else geometry.read_mesh(ob, context.scene)
-            job: Any
-            read: Any = surface
-            if surface is None or self.bake and surface.is_computed:
-                job = read = textured.TexturedCreation(ob, context.scene, surface, **options)
-            else:
-                for note in surface.notes:
-                    self.report({"WARNING"}, translations.translate(note))
-                job = client.create_from_mesh(surface.mesh, **options)
-            name, beside = ob.name, self.placement == "BESIDE"
+            name, detail, beside = ob.name, self.detail.lower(), self.placement == "BESIDE"
+            told = Reference.to_object(ob)
+
+            def make(surface: geometry.ObjectSurface) -> Any:
+                return client.create_from_mesh(surface.mesh, name=name, source=name, normalize=True, detail=detail)
+
+            job: Any = surface_jobs.start(ob, context.scene, make, tells=True, waits=waits,
+                                          side=surface_jobs.SIDES[detail] if self.bake else 0)
             return jobs.run(self, context, job, name, wait=waits,
-                            source=lambda: place.MeshSource.of(name, read.bounds, read.matrix, beside))
+                            source=lambda: place.MeshSource.of(told, job.surface.bounds, job.surface.matrix, beside))
         return {"CANCELLED"}
 
 
@@ -127,20 +123,18 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
                 check_picture(path)
             if self.mask:
                 check_picture(Path(bpy.path.abspath(self.mask)))
-            mesh, waits = None, not getattr(self, "_is_interactive", False)
+            waits = not getattr(self, "_is_interactive", False)
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0])
-            if self.mesh_object:
-                mesh = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene).mesh
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
             # further photos are seen from evenly spaced sides, which bare files say
             photos = [first] if len(paths) == 1 else [str(path) for path in paths]
-            job = client.create_from_image(
-                photos, name=name, source=paths[0].name, mesh=mesh, normalize=True, mask=first.mask,
+            job = create_from_photos(
+                context, self.mesh_object, waits, photos, name=name, source=paths[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
-            origin = None if len(paths) > 1 or mesh is not None else jobs.Origin.of(str(paths[0]), self, finds)
-            where = None if mesh is not None else landing.Landing(
+            origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(str(paths[0]), self, finds)
+            where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
@@ -183,10 +177,23 @@ def find_mesh(context: bpy.types.Context, name: str) -> bpy.types.Object:
     return ob
 
 
+def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, photos: Any, **options: Any) -> Any:
+    """The job that makes an asset of photos. shape: the name of an object that has its shape, "" for none. waits: as of
+    surface_jobs.start. photos, options: as client.create_from_image takes them. Raises NearError."""
+    def make(mesh: Any) -> Any:
+        return client.create_from_image(photos, mesh=mesh, normalize=True, **options)
+
+    if not shape:
+        return make(None)
+    return surface_jobs.start(find_mesh(context, shape), context.scene, lambda surface: make(surface.mesh), waits=waits)
+
+
 def check_picture(path: Path) -> None:
     """Raises NearError for a file that is missing or of a kind that is not read."""
+    if not path.name or path.is_dir():  # a dialog in which nothing was chosen
+        raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
     if not path.is_file():
-        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name or path)
+        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
     if path.suffix.lower() in images.CONVERTED:
         raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
     if path.suffix.lower() not in images.READABLE:

@@ -18,10 +18,12 @@ from .. import photo_options, translations, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
+from ..references import Reference
 from .landing import Landing, land
-from .place import AssetReading, MeshSource, place_asset, replace_asset, report_errors, stand_for
+from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
 
 INTERVAL = 0.1  # seconds between looks at the worker
+LONGEST = 40  # letters of a name in the status bar
 
 
 @dataclass
@@ -48,17 +50,19 @@ class Origin:
 
 @dataclass
 class Creation:
-    """A job on its way and what it will be called. instead: the name of the object whose asset is made again. source:
-    gives the object whose mesh it is made from, once that is read. landing: where it goes and how large it is, None for
-    its own size around the 3D cursor. rest: what is made after it. started: time.monotonic() seconds."""
+    """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
+    object whose mesh it is made from, once that is read. landing: where it goes and how large it is, None for its own
+    size around the 3D cursor. rest: what is made after it. scene: in which it was asked for. started: time.monotonic()
+    seconds."""
 
     job: worker_process.JobHandle
     name: str
     origin: Origin | None = None
-    instead: str = ""
+    instead: Reference | None = None
     source: Callable[[], MeshSource] | None = None
     landing: Landing | None = None
     rest: Sequence[Callable[[], Creation]] = ()
+    scene: Reference = field(default_factory=lambda: Reference.to_scene(bpy.context.scene))
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
     is_one_of_many: bool = False
@@ -69,6 +73,12 @@ class Creation:
         if not self.job.done:
             return False
         return self._begin().done
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the object whose asset is made again is edited, sculpted or painted: Blender keeps its mesh then."""
+        again = self.instead.find() if self.instead is not None else None
+        return again is not None and again.mode != "OBJECT"
 
     def read(self) -> Any:
         """AssetReading.result; waits."""
@@ -85,6 +95,8 @@ class Creation:
     @property
     def status(self) -> str:
         """Phase, percentage and the time it still takes, for one line of the interface."""
+        if self.job.done and self.is_held:
+            return translations.say("Done: go back to Object Mode to get it")
         fraction, spent = self.job.fraction, time.monotonic() - self.started
         line = translations.say("{phase}, {fraction:.0%}", phase=errors.Message(self.job.phase), fraction=fraction)
         if self.rest:
@@ -137,7 +149,7 @@ def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_pr
     """
     if _current is not None:
         job.cancel()
-    made = Creation(job, name, origin, "" if instead is None else instead.name, source, landing)
+    made = Creation(job, name, origin, None if instead is None else Reference.to_object(instead), source, landing)
     return run_all(operator, context, [lambda: made], wait)
 
 
@@ -151,7 +163,8 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
     _current = replace(starts[0](), rest=starts[1:], is_one_of_many=len(starts) > 1)
     if not wait:
         ops: Any = bpy.ops
-        ops.near.watch_creation("INVOKE_DEFAULT")
+        with context.temp_override(window=_find_main_window(context)):
+            ops.near.watch_creation("INVOKE_DEFAULT")
         return {"FINISHED"}
     try:
         done = finish(operator, context)
@@ -165,6 +178,14 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         _stop()
 
 
+def _find_main_window(context: bpy.types.Context) -> bpy.types.Window:
+    """What is watched in a window ends with it: an artist closes one that was opened for a photo."""
+    window = context.window or context.window_manager.windows[0]
+    while window.parent is not None:
+        window = window.parent
+    return window
+
+
 def advance() -> bool:
     """Starts what comes after the current creation; says whether anything does."""
     global _current
@@ -172,7 +193,7 @@ def advance() -> bool:
         return False
     first, *rest = _current.rest
     _current.end()
-    _current = replace(first(), rest=rest, is_one_of_many=True)
+    _current = replace(first(), rest=rest, is_one_of_many=True, scene=_current.scene)
     return True
 
 
@@ -188,12 +209,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             return {"CANCELLED"}
         if creation.job.warning:
             operator.report({"WARNING"}, translations.translate(creation.job.warning))
-        again = context.scene.objects.get(creation.instead) if creation.instead else None
-        ob = place_asset(context, asset, data, surface) if again is None else replace_asset(again, asset, data, surface)
-        if creation.landing is not None and again is None:
-            land(ob, creation.landing)
-        if creation.source is not None:
-            stand_for(context, ob, creation.source())
+        with in_scene(context, creation.scene):
+            ob = _put(context, creation, asset, data, surface)
         if creation.origin is not None:
             remember(ob, creation.origin, creation.job.result()["views"])
         spent = time.monotonic() - creation.started
@@ -202,6 +219,20 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             size=len(data) / 1e6, seconds=spent))
         return {"FINISHED"}
     return {"CANCELLED"}
+
+
+def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAsset, data: bytes, surface: Any
+         ) -> bpy.types.Object:
+    """Gives an asset to the object whose it was, or one where it belongs."""
+    again = creation.instead.find() if creation.instead is not None else None
+    if again is not None:
+        return replace_asset(again, asset, data, surface)
+    ob = place_asset(context, asset, data, surface)
+    if creation.landing is not None:
+        land(ob, creation.landing)
+    if creation.source is not None:
+        stand_for(context, ob, creation.source())
+    return ob
 
 
 def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = ()) -> None:
@@ -252,7 +283,6 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-        self._window = context.window
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -264,9 +294,9 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         _current.show_preview()
-        show_status(context, translations.say("NeAR: {name}: {status} (Esc stops it)", name=_current.name,
+        show_status(context, translations.say("NeAR: {name}: {status} (Esc stops it)", name=shorten(_current.name),
                                               status=_current.status))
-        if not _current.is_ready():
+        if not _current.is_ready() or _current.is_held:
             return {"PASS_THROUGH"}
         try:
             self._done = getattr(self, "_done", set()) | finish(self, context)
@@ -289,10 +319,16 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         show_status(context, None)
 
 
+def shorten(name: str) -> str:
+    """A name that leaves room for the rest of a line."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST - 1]}\u2026"
+
+
 def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """Writes text into the status bar (None gives it back) and has the sidebars drawn again."""
-    if context.workspace is not None:
-        context.workspace.status_text_set(text)
+    """Writes text into the status bar, whichever workspace is in front (None gives it back), and has the sidebars drawn
+    again."""
+    for workspace in bpy.data.workspaces:
+        workspace.status_text_set(text)
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":

@@ -11,6 +11,7 @@ import numpy as np
 from .. import client, opening, payload, proxy, worker_process
 from .._core import camera, directions, environment, errors, scene
 from .._core import image as images
+from ..references import Reference
 from .place import report_errors
 
 SIZE = 256  # pixels, as Blender's own previews
@@ -18,7 +19,7 @@ LOOK_EVERY = 0.1  # seconds
 _SKY, _GROUND, _LAMP = (0.5, 0.55, 0.65), (0.2, 0.18, 0.17), (9.0, 8.0, 7.0)  # radiance of the light of previews
 _TOWARDS, _WIDE = (0.35, -0.6, 0.75), 0.93  # of the lamp, in the asset's frame, and the cosine of its edge
 
-_drawing: dict[str, worker_process.JobHandle] = {}  # by the object's name
+_drawing: dict[Reference, worker_process.JobHandle] = {}
 
 
 class NEAR_OT_mark_asset(bpy.types.Operator):
@@ -40,7 +41,7 @@ class NEAR_OT_mark_asset(bpy.types.Operator):
                 continue
             ob.asset_mark()
             with report_errors(self, "WARNING"):
-                _drawing[ob.name] = ask(ob)
+                _drawing[Reference.to_object(ob)] = ask(ob)
         if bpy.app.background:
             for job in _drawing.values():
                 job.wait()
@@ -82,11 +83,11 @@ def make_light() -> environment.Environment:
 
 def _show() -> float | None:
     """Gives the previews that are done to their objects."""
-    for name, job in list(_drawing.items()):
+    for drawn, job in list(_drawing.items()):
         if not job.done:
             continue
-        del _drawing[name]
-        ob: Any = bpy.data.objects.get((name, None))  # none of a library's
+        del _drawing[drawn]
+        ob = drawn.find()
         if job.error is None and ob is not None:
             picture = job.result()["passes"]["Combined"]
             alpha = picture[..., 3:]

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import client, photo_options, translations
 from .._core import errors
+from ..references import Reference
 from ..sketch import Sketch
 from ..translations import say
 from . import jobs
@@ -74,9 +75,11 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         return is_image_editor(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        drawn_on = _find_drawn_on(bpy.data.objects.get(self.object_name), self.photo)
+        ob: Any = bpy.data.objects.get(self.object_name)
+        drawn_on = _find_drawn_on(ob, self.photo)
         if drawn_on is None:
             return {"CANCELLED"}
+        self._asset = Reference.to_object(ob)
         self._sketch = Sketch(photo_options.read_hints(drawn_on.hints))
         self._path = bpy.path.abspath(drawn_on.path)
         self._editor = PhotoEditor(context, NAME)
@@ -180,11 +183,11 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
 
     def _accept(self, context: bpy.types.Context) -> set[str]:
         """Writes the hints down and makes the asset again."""
-        ob: Any = bpy.data.objects.get(self.object_name)
+        ob = self._asset.find()
         drawn_on = _find_drawn_on(ob, self.photo)
         self.cancel(context)
         if drawn_on is None:
-            self.report({"WARNING"}, say("{name} is gone, or has another name.", name=self.object_name))
+            self.report({"WARNING"}, say("{name} is gone.", name=self._asset.name))
             return {"CANCELLED"}
         drawn_on.hints = photo_options.write_hints(self._sketch.hints)
         if ob.name in context.view_layer.objects:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import bpy
 import numpy as np
+
+_opened: set[int] = set()  # windows, by their pointers, that nothing else was opened for
 
 
 class PhotoEditor:
@@ -13,6 +16,7 @@ class PhotoEditor:
 
     def __init__(self, context: bpy.types.Context, name: str) -> None:
         self._area, self._region, self._name = context.area, context.region, name
+        self._window = context.window.as_pointer()
         self._image = ""  # names: undo elsewhere, while an operator goes on, exchanges what they name
         space: Any = context.area.spaces.active
         self._before = "" if space.image is None else space.image.name
@@ -51,7 +55,7 @@ class PhotoEditor:
         return 0 <= x < self._region.width and 0 <= y < self._region.height
 
     def close(self) -> None:
-        """Gives the editor what it showed before."""
+        """Gives the editor what it showed before; a window that was opened for it goes."""
         image: Any = bpy.data.images.get(self._image)
         if self.is_open():
             self.tell(None)
@@ -60,6 +64,9 @@ class PhotoEditor:
                 space.image = bpy.data.images.get(self._before)
         if image is not None:
             bpy.data.images.remove(image)
+        if self._window in _opened:
+            _opened.remove(self._window)
+            bpy.app.timers.register(partial(_close_window, self._window))  # not from within what it handles
 
 
 def is_image_editor(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
@@ -78,6 +85,14 @@ def run_in_editor(context: bpy.types.Context, operator: Any, **properties: Any) 
         operator("INVOKE_DEFAULT", **properties)
 
 
+def _close_window(pointer: int) -> None:
+    for window in bpy.context.window_manager.windows:
+        if window.as_pointer() == pointer and len(window.screen.areas) == 1:
+            with bpy.context.temp_override(window=window):
+                bpy.ops.wm.window_close()
+            return
+
+
 def _find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
@@ -85,6 +100,7 @@ def _find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.type
                 return window, area
     bpy.ops.wm.window_new()
     window = context.window_manager.windows[-1]
+    _opened.add(window.as_pointer())
     area = max(window.screen.areas, key=lambda each: each.width * each.height)
     area.type = "IMAGE_EDITOR"
     return window, area

@@ -11,11 +11,11 @@ import bpy
 from bpy.props import CollectionProperty, StringProperty
 from bpy.utils import previews
 
-from .. import client, geometry, photo_options
+from .. import photo_options
 from .._core import errors
 from .._core import shot as shots
 from . import jobs, landing
-from .create import check_picture, find_mesh
+from .create import check_picture, create_from_photos
 from .place import is_object_mode, report_errors
 
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
@@ -71,15 +71,12 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             taken = take_shots(self.photos)
-            first, mesh = Path(str(taken[0].picture)), None
-            if self.mesh_object:
-                mesh = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene).mesh
-            job = client.create_from_image(taken, name=first.stem, source=first.name, normalize=True, mesh=mesh,
-                                           refine=self.refine, **photo_options.list_shape_arguments(self))
-            where = None if mesh is not None else landing.Landing(landing.find_point(context), self.size)
-            origin = None if mesh is not None else jobs.Origin.of_several(self.photos, self)
-            return jobs.run(self, context, job, first.stem, wait=not getattr(self, "_is_interactive", False),
-                            origin=origin, landing=where)
+            first, waits = Path(str(taken[0].picture)), not getattr(self, "_is_interactive", False)
+            job = create_from_photos(context, self.mesh_object, waits, taken, name=first.stem, source=first.name,
+                                     refine=self.refine, **photo_options.list_shape_arguments(self))
+            where = None if self.mesh_object else landing.Landing(landing.find_point(context), self.size)
+            origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
+            return jobs.run(self, context, job, first.stem, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
 
 

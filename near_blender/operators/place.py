@@ -15,6 +15,7 @@ from mathutils import Matrix
 from .. import compositing, log, payload, proxy, translations
 from .._core import asset as assets
 from .._core import errors, proxy_mesh, thumbnail
+from ..references import Reference
 
 
 class AssetReading:
@@ -49,21 +50,42 @@ class AssetReading:
         return self._answer
 
 
+@contextmanager
+def in_scene(context: bpy.types.Context, asked_in: Reference) -> Iterator[None]:
+    """Meanwhile context has the scene in which something was asked for, whichever one the window shows now; where that
+    is gone, this one."""
+    scene = asked_in.find()
+    if scene is None or scene == context.scene:
+        yield
+        return
+    with context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        yield
+
+
 def place_asset(context: bpy.types.Context, asset: assets.NeuralAsset, data: bytes,
                 surface: proxy_mesh.ProxyMesh | None = None) -> bpy.types.Object:
-    """An object for the asset at the 3D cursor, alone selected and active; data: the bytes of its .near file. surface:
-    of its proxy, where it was worked out before."""
+    """An object for the asset at the 3D cursor, chosen; data: the bytes of its .near file. surface: of its proxy, where
+    it was worked out before."""
     ob = proxy.build(asset, asset.name or "Neural Asset", surface)
     payload.attach(ob, data, asset.name)
     collection = context.collection if context.collection.is_editable else context.scene.collection
     collection.objects.link(ob)
     compositing.include(context.scene, ob)
     ob.location = context.scene.cursor.location
-    for other in context.selected_objects:
-        other.select_set(False)
-    ob.select_set(True)
-    context.view_layer.objects.active = ob
+    choose(context, ob)
     return ob
+
+
+def choose(context: bpy.types.Context, ob: bpy.types.Object) -> None:
+    """Has ob alone be selected and active; not while an artist edits, sculpts or paints another object."""
+    layer: Any = context.view_layer
+    if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
+        return
+    for other in list(layer.objects.selected):
+        other.select_set(False, view_layer=layer)
+    if ob.name in layer.objects:  # not where its collection is excluded
+        ob.select_set(True, view_layer=layer)
+        layer.objects.active = ob
 
 
 # what places an object, in the order in which it has to be set
@@ -74,17 +96,18 @@ _PLACE = ("rotation_mode", "parent", "parent_type", "parent_bone", "parent_verti
 
 @dataclass(frozen=True)
 class MeshSource:
-    """The object whose mesh an asset is made from. name: of it. local: (4, 4) float64, asset in metres -> object.
-    width: metres along X that it takes. beside: whether the asset goes there."""
+    """The object whose mesh an asset is made from. local: (4, 4) float64, asset in metres -> object. width: metres
+    along X that it takes. matrix: (4, 4) float64, where it stood. beside: whether the asset goes there."""
 
-    name: str
+    ob: Reference
     local: np.ndarray
     width: float
+    matrix: np.ndarray
     beside: bool
 
     @classmethod
-    def of(cls, name: str, bounds: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, beside: bool) -> MeshSource:
-        """name: of the object. bounds, matrix: as geometry.ObjectSurface has them."""
+    def of(cls, ob: Reference, bounds: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, beside: bool) -> MeshSource:
+        """bounds, matrix: as geometry.ObjectSurface has them."""
         low, high = bounds
         centred = np.eye(4)
         centred[:3, 3] = (low + high) / 2
@@ -93,32 +116,33 @@ class MeshSource:
             turn = np.eye(4)
             turn[:3, :3] = matrix[:3, :3]
             local = np.linalg.inv(turn) @ centred
-        return cls(name, local, float(high[0] - low[0]), beside)
+        return cls(ob, local, float(high[0] - low[0]), matrix, beside)
 
 
 def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSource) -> None:
     """Has an asset's new object stand where its source does, with the same origin, rotation, scale, parent and
-    collections, and the source hidden; or beside it, where that is asked for."""
-    other: Any = context.scene.objects.get(source.name)
-    if other is None:
-        return
+    collections, and the source hidden; or beside it, where that is asked for; or where it was, if it is gone."""
+    other, layer = source.ob.find(), context.view_layer
     ob.data.transform(Matrix(source.local.tolist()))
+    aside = Matrix.Translation((1.2 * source.width * source.beside, 0, 0))
+    if other is None:
+        ob.matrix_world = aside @ Matrix(source.matrix.tolist())
+        return
     for name in _PLACE:
         setattr(ob, name, getattr(other, name))
     _move_to(ob, [each for each in other.users_collection if each.is_editable])
-    context.view_layer.update()
-    if ob.name not in context.view_layer.objects:  # the source's collections are excluded
+    layer.update()
+    if ob.name not in layer.objects:  # the source's collections are excluded
         context.scene.collection.objects.link(ob)
-        context.view_layer.update()
-    ob.select_set(True)
-    context.view_layer.objects.active = ob
-    context.view_layer.update()
-    ob.matrix_world = Matrix.Translation((1.2 * source.width * source.beside, 0, 0)) @ other.matrix_world
+        layer.update()
+    choose(context, ob)
+    layer.update()
+    ob.matrix_world = aside @ other.matrix_world
     if source.beside:
         return
     other.hide_render = True
-    if other.name in context.view_layer.objects:
-        other.hide_set(True)
+    if other.name in layer.objects and other.mode == "OBJECT":
+        other.hide_set(True, view_layer=layer)
 
 
 def _move_to(ob: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:

@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 from bpy.props import StringProperty
 
-from .. import client, geometry, photo_options, translations
+from .. import client, photo_options, surface_jobs
 from .._core import camera as cameras
-from .._core import errors, scene
+from .._core import errors
 from ..translations import say
 from . import jobs
 from .create import check_picture, find_mesh
@@ -43,19 +43,18 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         with report_errors(self):
             check_picture(Path(self.filepath))
-            surface = geometry.read_mesh(find_mesh(context, self.mesh_object), context.scene)
-            self._mesh = surface.mesh
-            for note in surface.notes:
-                self.report({"WARNING"}, translations.translate(note))
+            ob = find_mesh(context, self.mesh_object)
             finds = {angle: getattr(self, switch) for angle, switch in photo_options.FOUND.items()}
-            self._shot = photo_options.take_shot(self, Path(self.filepath), finds)
-            self._shape = scene.Occluders(self._mesh.vertices, self._mesh.faces)
+            shot, matting = photo_options.take_shot(self, Path(self.filepath), finds), self.matting.lower()
+            self._shot = shot
+            self._surface: Any = None  # once it is read
+            self._job: Any = surface_jobs.start(
+                ob, context.scene, lambda surface: client.find_pose(shot, surface.shape, matting))
             self._editor = PhotoEditor(context, NAME)
             self._found: dict[str, Any] = {}  # the worker's last answer
             self._first: Any = None  # stances: as it was found, and now
             self._stance: Any = None
             self._dragged: Any = None  # where the mouse was
-            self._job: Any = client.find_pose(self._shot, self._shape, self.matting.lower())
             self._waits = False
             self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
             context.window_manager.modal_handler_add(self)
@@ -116,7 +115,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         self._stance, self._fits = stance, fits
         self._waits = self._job is not None
         if not self._waits:
-            self._job = client.find_pose(self._shot, self._shape, self.matting.lower(), stance, fits)
+            self._job = client.find_pose(self._shot, self._surface.shape, self.matting.lower(), stance, fits)
 
     def _look(self, context: bpy.types.Context) -> set[str]:
         """Shows what the worker has found."""
@@ -126,6 +125,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         with report_errors(self):
             try:
                 self._found = job.result()
+                self._surface = self._surface or job.surface
             except errors.Cancelled:
                 self.cancel(context)
                 return {"CANCELLED"}
@@ -156,9 +156,10 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         self.cancel(context)
         shot = replace(self._shot, camera=cameras.from_json(self._found["camera"]))
         name = Path(self.filepath).stem
+        options = {"name": name, "source": Path(self.filepath).name, **photo_options.list_arguments(self)}
         with report_errors(self):
-            job = client.create_from_image([shot], name=name, source=Path(self.filepath).name, mesh=self._mesh,
-                                           normalize=True, **photo_options.list_arguments(self))
+            job: Any = surface_jobs.SurfaceJob(lambda surface: client.create_from_image(
+                [shot], mesh=surface.mesh, normalize=True, **options), self._surface)
             return jobs.run(self, context, job, name, wait=False)
         return {"CANCELLED"}
 

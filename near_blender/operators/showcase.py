@@ -16,7 +16,7 @@ from .. import client, contact_sheet, worker_process
 from .._core import errors
 from ..paths import RELATIVE
 from ..translations import say
-from .jobs import INTERVAL, show_status
+from .jobs import INTERVAL, shorten, show_status
 from .place import report_errors
 
 _OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")  # place of an object
@@ -100,7 +100,7 @@ class _Showcase:
     def _gather(self, context: bpy.types.Context) -> set[str]:
         """Waits for what becomes of the stills."""
         assert self._job is not None
-        show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=self._folder.name,
+        show_status(context, say("NeAR: {name}: {status} (Esc stops it)", name=shorten(self._folder.name),
                                  status=errors.Message(self._job.phase)))
         if not self._job.done:
             return {"RUNNING_MODAL"}

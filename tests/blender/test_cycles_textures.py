@@ -1,12 +1,10 @@
 """What nodes compute, baked by the second Blender: compared with what they are known to compute."""
 
-from pathlib import Path
-
 import bpy
 import numpy as np
 import pytest
 
-from near_blender import client, geometry, payload, scratch, textured
+from near_blender import client, geometry, payload, scratch
 from near_core import errors
 from near_core.image import srgb_decode
 
@@ -65,10 +63,10 @@ def bake(*objects):
     return plain.mesh, baked, notes
 
 
-def read_away(ob):
+def read_away(ob, side: int = 256):
     """What the second Blender makes of an object: its mesh, and the notes."""
     path, _folder = scratch.hand_over(ob, "object")
-    answer = client.bake_materials(path, ob.name, 1, 0.0, 256).result()
+    answer = client.read_surface(path, ob.name, 1, 0.0, side).result()
     return answer["mesh"], answer["notes"]
 
 
@@ -150,24 +148,6 @@ def test_eight_uv_maps_leave_room_for_what_is_baked(box):
         read_away(box)
 
 
-def test_a_job_that_is_stopped_leaves_no_folder(box):
-    job = textured.TexturedCreation(box, bpy.context.scene, None, name="Box", normalize=True, detail="draft")
-    job.cancel()
-    with pytest.raises(errors.Cancelled):
-        job.result()
-    assert job.done and not Path(job._folder.name).exists()
-
-
-def test_where_baking_fails_the_asset_is_made_without(box, monkeypatch):
-    plain = geometry.read_mesh(box, bpy.context.scene)
-    monkeypatch.setattr(scratch, "hand_over", lambda *_: ("nowhere.blend", None))
-    job = textured.TexturedCreation(box, bpy.context.scene, plain, name="Box", normalize=True, detail="draft")
-    assert len(job.result()["asset"]) > 1000
-    assert "could not be handed" in job.warning and "comes from" in job.warning
-    with pytest.raises(errors.NearError):
-        textured.TexturedCreation(box, bpy.context.scene, None, name="Box", normalize=True, detail="draft").result()
-
-
 def test_a_large_mesh_is_read_by_the_second_blender(box):
     """The same asset, where the artist does not wait for it."""
     depsgraph = bpy.context.evaluated_depsgraph_get()
@@ -176,6 +156,8 @@ def test_a_large_mesh_is_read_by_the_second_blender(box):
     box.modifiers[0].subdivision_type = "SIMPLE"
     assert geometry.is_large(box, bpy.context.evaluated_depsgraph_get())
     box.modifiers[0].render_levels = 2
-    baked, _ = read_away(box)
-    plain = geometry.read_mesh(box, bpy.context.scene).mesh
-    assert np.array_equal(baked.faces, plain.faces) and np.allclose(baked.vertices, plain.vertices, atol=1e-6)
+    plain = geometry.read_mesh(box, bpy.context.scene)
+    for side, notes in ((256, []), (0, plain.notes)):
+        mesh, said = read_away(box, side)
+        assert np.array_equal(mesh.faces, plain.mesh.faces) and said == notes
+        assert np.allclose(mesh.vertices, plain.mesh.vertices, atol=1e-6)

@@ -16,7 +16,7 @@ import pytest
 import stage
 from mathutils import Matrix
 
-from near_blender import client, payload, viewport
+from near_blender import client, payload, refinement, viewport
 from tests.machine import slowness
 
 
@@ -226,6 +226,25 @@ def test_light_from_around_comes_at_rest(screen, scene):
     bpy.context.view_layer.update()
     screen.view.update(bpy.context.evaluated_depsgraph_get())
     assert screen.view._assets.instances[0]["probe"]
+
+
+def test_what_takes_too_long_to_hand_over_is_told(screen, monkeypatch):
+    monkeypatch.setattr(viewport, "MOST_SHOWN", 1)
+    bpy.ops.mesh.primitive_plane_add()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.draw()
+    end = time.monotonic() + 60 * slowness()
+    while screen.view.is_busy() and time.monotonic() < end:
+        time.sleep(0.02)
+        screen.view.refine()
+        screen.draw()
+    assert screen.engine.message == "Light from around comes with F12 only: too much is shown"
+
+
+def test_each_window_has_the_light_of_its_own_scene(screen, scene):
+    bpy.data.scenes.new("Other")
+    assert refinement.find_depsgraph(scene.name, "ViewLayer").scene == scene
+    assert refinement.find_depsgraph("Other", "ViewLayer") is refinement.find_depsgraph(scene.name, "Other") is None
 
 
 def count_pictures(screen, act, seconds: float) -> float:

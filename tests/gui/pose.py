@@ -1,4 +1,5 @@
-"""Run inside a Blender with a window by test_pose.py: fits a mesh to a photo, corrects it with the mouse, paints it.
+"""Run inside a Blender with a window by test_pose.py: fits a large mesh to a photo, corrects it with the mouse, paints
+it.
 
     blender -P pose.py -- OUT      OUT: a folder; gets pose.json and screenshots
 """
@@ -35,6 +36,8 @@ def draw_photo() -> str:
     scene.render.film_transparent, scene.render.resolution_percentage = True, 20
     scene.render.filepath = str(OUT / "photo.png")
     bpy.ops.render.render(write_still=True)
+    cuts = cube.modifiers.new("Cuts", "SUBSURF")
+    cuts.subdivision_type, cuts.levels, cuts.render_levels = "SIMPLE", 0, 9  # 3 million triangles
     return scene.render.filepath
 
 

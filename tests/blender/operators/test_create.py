@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -121,7 +122,8 @@ def test_create_from_a_photo():
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"filepath": ""}, "There is no picture"),
+    ({"filepath": ""}, "No photo is chosen. Choose a photo of an object."),
+    ({"filepath": str(Path(__file__).parent)}, "No photo is chosen"),
     ({"filepath": "/nowhere/photo.png"}, "There is no picture photo.png"),
     ({"filepath": __file__}, "test_create.py is not a picture"),
     ({"filepath": PHOTO, "mask": "/nowhere/mask.png"}, "There is no picture mask.png"),

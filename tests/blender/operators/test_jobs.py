@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from near_blender import client
+from near_blender import client, geometry, payload, references
 from near_blender.operators import jobs, transfer
 from near_core import errors
 from tests.machine import slowness
@@ -20,7 +20,7 @@ KINDS = ("objects", "meshes", "materials", "images", "textures", "collections")
 
 
 @pytest.fixture(params=["photo", "mesh"])
-def create(request):
+def begin(request):
     """Calls the operator; the mesh is one that takes seconds."""
     client.get_worker().check(60)
     if request.param == "photo":
@@ -38,7 +38,7 @@ def contents() -> tuple[dict[str, int], set[Path]]:
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.5, 1.0])
-def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
+def test_stops_at_once_leaves_nothing_and_can_be_done_again(begin, seconds):
     before, moments, late = contents(), [], []
 
     def stop() -> None:
@@ -51,7 +51,7 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
 
     thread = threading.Thread(target=stop)
     thread.start()
-    answer, ended = create(), time.monotonic()
+    answer, ended = begin(), time.monotonic()
     thread.join()
     if late[0] or answer == {"FINISHED"} and ended - moments[0] < 0.2 * slowness():  # the answer was on its way
         pytest.skip("this machine has created it by then")
@@ -59,7 +59,7 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(create, seconds):
     print(f"stopped within {ended - moments[0]:.2f} s")
     assert contents() == before and jobs.get_current() is None
     if seconds == 1.0:
-        assert create() == {"FINISHED"}
+        assert begin() == {"FINISHED"}
 
 
 def test_the_button_stops_the_creation_under_way(monkeypatch):
@@ -87,3 +87,94 @@ def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
         jobs.run(None, bpy.context, second, "Another", wait=False)
     assert jobs.get_current().job is first
     first.cancel()
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Has something done while the next asset is made."""
+    finish = jobs.finish
+    return lambda act: monkeypatch.setattr(jobs, "finish", lambda *given: (act(), finish(*given))[1])
+
+
+def create(cube) -> bpy.types.Object:
+    """The object of an asset that is made of a cube."""
+    before = set(bpy.data.objects)
+    bpy.ops.near.create_asset_from_mesh(object_name=cube.name, detail="DRAFT")
+    bpy.context.view_layer.update()
+    return next(ob for ob in set(bpy.data.objects) - before if ob.near.asset is not None)
+
+
+def test_a_source_that_is_renamed_meanwhile_is_found(cube, meanwhile):
+    other = cube.copy()
+
+    def rename() -> None:
+        cube.name = "Renamed"
+        bpy.context.scene.collection.objects.link(other)
+        other.name, other.location.x = "Cube", 9
+
+    meanwhile(rename)
+    made = create(cube)
+    assert other.name == "Cube" and not other.hide_render and cube.hide_render and made.location == cube.location
+
+
+def test_the_asset_of_a_source_that_is_deleted_meanwhile_stands_where_it_stood(cube, meanwhile):
+    cube.rotation_euler.z = 0.5
+    bpy.context.view_layer.update()
+    matrix = cube.matrix_world.copy()
+    meanwhile(lambda: bpy.data.objects.remove(cube))
+    made = create(cube)
+    assert all(abs(a - b) < 1e-5 for row, wanted in zip(made.matrix_world, matrix) for a, b in zip(row, wanted))
+
+
+def test_another_scene_in_front_does_not_get_it(cube, meanwhile):
+    window, first = bpy.context.window_manager.windows[0], bpy.context.scene
+    meanwhile(lambda: setattr(window, "scene", bpy.data.scenes.new("Other")))
+    made = create(cube)
+    try:
+        assert bpy.context.scene.name == "Other" and not bpy.context.scene.objects
+        assert first.objects[made.name] == made and made.select_get(view_layer=first.view_layers[0])
+        assert made.location == cube.location and cube.hide_get(view_layer=first.view_layers[0])
+    finally:
+        window.scene = first
+
+
+def test_who_edits_another_object_goes_on(cube, meanwhile):
+    bpy.ops.mesh.primitive_plane_add()
+    plane = bpy.context.object
+    meanwhile(lambda: bpy.ops.object.mode_set(mode="EDIT"))
+    made = create(cube)
+    assert bpy.context.object == plane and plane.mode == "EDIT" and not made.select_get()
+    assert made.location == cube.location and cube.hide_get()
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_an_asset_is_made_again_whatever_it_is_called_meanwhile(cube, meanwhile):
+    kept, other = create(cube), bpy.data.objects.new("Other", None)
+    before = payload.find_payload(kept)
+
+    def rename() -> None:
+        name, kept.name = kept.name, "Renamed"
+        bpy.context.scene.collection.objects.link(other)
+        other.name = name
+
+    meanwhile(rename)
+    mesh = geometry.read_mesh(cube, bpy.context.scene).mesh
+    job = client.create_from_mesh(mesh, name="Cube", normalize=True, detail="standard")
+    said = SimpleNamespace(report=lambda *_: None)
+    assert jobs.run(said, bpy.context, job, kept.name, wait=True, instead=kept) == {"FINISHED"}
+    assert payload.find_payload(kept) not in (None, before) and other.data is None and other.near.asset is None
+
+
+def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
+    kept = create(cube)
+    bpy.ops.object.mode_set(mode="EDIT")
+    job = client.find_matte("missing.png", None)
+    creation = jobs.Creation(job, "Cube", instead=references.Reference.to_object(kept))
+    job.wait(60)
+    assert creation.is_held and creation.status == "Done: go back to Object Mode to get it"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert not creation.is_held
+
+
+def test_a_long_name_leaves_room_for_what_is_said_of_it():
+    assert jobs.shorten("x" * 200) == "x" * 39 + "…" and jobs.shorten("Keg") == "Keg"
