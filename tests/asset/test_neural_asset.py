@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,10 +68,23 @@ def test_published_latents_are_read(shared):
     assert asset.model == "near" and asset.slat.shape[1] in (8, 24) and asset.coords.max() < 64
 
 
-def test_pickles_are_never_opened(tmp_path):
-    np.savez(tmp_path / "evil.npz", feats=np.array([{"a": 1}], dtype=object), coords=np.zeros((1, 3)))
+class Trap:
+    """Whoever opens it leaves a trace."""
+
+    def __init__(self, trace: Path):
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.parametrize("name", ["coords", "feats"])
+def test_pickles_are_never_opened(tmp_path, name):
+    arrays = {"coords": np.zeros((1, 3), np.int32), "feats": np.zeros((1, 8), np.float32)}
+    np.savez(tmp_path / "evil.npz", **arrays | {name: np.array([Trap(tmp_path / "trace")])})
     with pytest.raises(NearError):
         assets.load(tmp_path / "evil.npz")
+    assert not (tmp_path / "trace").exists()
 
 
 def test_files_of_other_writers_read_alike():

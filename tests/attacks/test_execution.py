@@ -1,4 +1,4 @@
-"""Nothing is executed because of a file's content."""
+"""Nothing is executed, fetched or written because of a file's content, and nothing else is opened."""
 
 import base64
 import os
@@ -58,3 +58,49 @@ except NearError:
                           env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"})
     assert done.stdout == "refused\n", done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+LISTENING = """
+import sys, warnings
+from pathlib import Path
+from tests.attacks.targets import TARGETS
+
+HARMLESS = ("array.", "builtins.id", "compile", "import", "object.")
+folder, listening, heard = sys.argv[1], False, set()
+
+
+def hear(event, arguments):
+    read = event == "open" and not arguments[2] & 3 and str(arguments[0]).startswith(folder)
+    if listening and not read and not event.startswith(HARMLESS):
+        heard.add(f"{event} {arguments}"[:200])
+
+
+def read(target, data):
+    global listening
+    path = Path(folder, "case" + target.suffix)
+    for again in (False, True):  # at first libraries look around themselves
+        path.write_bytes(data)
+        listening = again
+        try:
+            target.read(path)
+        except target.refusal:
+            pass
+        finally:
+            listening = False
+
+
+warnings.simplefilter("ignore")
+sys.addaudithook(hear)
+for name in sys.argv[2:]:
+    for data in (*TARGETS[name].intact(), *(TARGETS[name].damage(number, 1) for number in range(25))):
+        read(TARGETS[name], data)
+sys.exit(", ".join(heard) or 0)
+"""
+FILES = ["near", "npz", "glb", "obj", "ply", "png", "jpeg", "webp", "exr", "hdr", "camera"]
+
+
+def test_reading_opens_the_file_alone_and_writes_fetches_and_runs_nothing(tmp_path):
+    """As Python's audit hooks tell of intact and damaged files of every kind."""
+    done = subprocess.run([sys.executable, "-c", LISTENING, tmp_path, *FILES], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert {path.stem for path in tmp_path.iterdir()} == {"case"}, "libraries leave nothing beside it"
