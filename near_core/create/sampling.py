@@ -88,8 +88,11 @@ def voxelize(mesh: Mesh, surfels: Surfels) -> tuple[np.ndarray, np.ndarray]:
     """The voxels of the asset's 64^3 grid that the mesh touches, and their materials.
 
     mesh: in the asset's frame. surfels: of the same mesh. Returns coords (N, 3) uint8, sorted, and average_materials.
+    Raises NearError where the mesh touches none.
     """
     coords = find_occupied(mesh.vertices, mesh.faces, asset.RESOLUTION)
+    if not len(coords):
+        raise NearError("No part of the mesh is inside of the asset's cube.", "Move it there, or make it smaller.")
     return coords.astype(np.uint8), average_materials(surfels, coords)
 
 

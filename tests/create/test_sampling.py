@@ -1,6 +1,7 @@
 """Surfels and voxels of meshes against known shapes, known maps, and pictures of the same objects by Cycles."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ def test_a_mesh_that_is_transparent_everywhere_is_named():
     glass = Material(base_color=(1, 1, 1, 0))
     with pytest.raises(NearError, match="transparent everywhere"):
         sampling.sample_surfels(sheet(material=glass))
+
+
+def test_a_mesh_outside_of_the_cube_is_named():
+    far = replace(sheet(), vertices=sheet().vertices + 255)
+    with pytest.raises(NearError, match="inside of the asset's cube"):
+        sampling.voxelize(far, sampling.sample_surfels(far))
 
 
 def test_a_sphere_is_covered_once_and_faces_outward():
