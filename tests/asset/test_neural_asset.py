@@ -97,6 +97,25 @@ def test_files_of_other_writers_read_alike():
     np.testing.assert_array_equal(other.surfels.position, one.surfels.position)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_earlier_versions_read_as_they_did(version):
+    """What the programs wrote that had these versions of the format, and the numbers that they read."""
+    old = assets.load(Path(__file__).parent / "files" / f"version-{version}.near")
+    assert (old.name, old.source, old.extent, old.model) == ("Stuhl, \u6905\u5b50", "chair.glb", 2.5, "near-mini")
+    assert old.coords.sum() == 3937 and old.thumbnail.sum() == 2016 and len(old.texels) == len(old.surfels) == 40
+    found = [old.material.sum(dtype=float), old.slat.sum(dtype=float), old.surfels.area.sum(),
+             *old.surfels.position.mean(0), *old.surfels.normal.mean(0), *old.surfels.base_color.mean(0),
+             old.surfels.roughness.mean(), old.surfels.confidence.mean(), *old.texels.position.mean(0)]
+    np.testing.assert_allclose(found, [
+        156.887413, -24.040310, 27.908203, 0.012372, 0.056102, -0.004748, -0.112894, -0.007731, 0.233292, 0.513876,
+        0.567640, 0.544737, 0.490980, 0.512059, 0.012372, 0.056102, -0.004748], atol=2e-6)
+    if version == 1:
+        assert old.skin is None and old.camera is None
+    else:
+        np.testing.assert_allclose(old.skin.vertices.max(0), [0.3, 0.3, 0], atol=1e-5)
+        assert old.skin.materials[0].wrap == ("repeat", "mirror") and old.camera["fov_x_deg"] == 40
+
+
 @pytest.mark.parametrize("name, values", [
     ("coords", np.full((500, 3), 64, np.uint8)), ("material", np.full((500, 8), np.nan, np.float16)),
     ("slat", np.zeros((3, 16), np.float16)), ("surfel_area", np.full(500, np.inf, np.float16)),
