@@ -83,7 +83,8 @@ def merge(level: Level) -> Level:
     area = np.bincount(parent, surfels.area) * np.linalg.norm(normal, axis=1) / 4  # as seen along the mean normal
     apart = surfels.position - position[parent]
     merged = Surfels(position, unit(normal), unit(bent), mean(surfels.base_color), roughness.astype(np.float32),
-                     mean(surfels.metallic), area.astype(np.float32), mean(surfels.opacity), mean(surfels.confidence))
+                     mean(surfels.metallic), area.astype(np.float32), mean(surfels.opacity), mean(surfels.confidence),
+                     None if surfels.emission is None else mean(surfels.emission))
     spread = mean(level.spread + apart[:, _ROWS] * apart[:, _COLUMNS])
     # what is seen of a coarse cell lies outside: what is in its folds shall not say how much light there is
     outside = np.einsum("mc,mc->m", apart, merged.normal[parent])

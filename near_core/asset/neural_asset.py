@@ -19,6 +19,7 @@ from .. import files
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import Message, NearError
 from ..image.guard import DAMAGED
+from ..mesh import BRIGHTEST
 from . import near_file, skin
 from .layout import VoxelMaterial
 from .near_file import MAX_BYTES, hash_bytes
@@ -86,7 +87,9 @@ class NeuralAsset:
 
 def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
     unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)
-    return {
+    glow = np.flatnonzero(False if surfels.emission is None else surfels.emission.any(1)).astype(np.int32)
+    sent = {"surfel_glow": glow, "surfel_emission": surfels.emission[glow].astype(np.float32)} if len(glow) else {}
+    return sent | {
         "surfel_position": unorm(surfels.position + 0.5, 65535).astype(np.uint16),
         "surfel_normal": np.round(encode_octahedral(surfels.normal) * 32767).astype(np.int16),
         "surfel_shading_normal": np.round(encode_octahedral(surfels.shading_normal) * 32767).astype(np.int16),
@@ -107,7 +110,21 @@ def _read_surfels(tensors: dict[str, np.ndarray]) -> Surfels | None:
         shading_normal=decode_octahedral(tensors["surfel_shading_normal"].astype(np.float32) / 32767),
         base_color=tensors["surfel_base_color"].astype(np.float32),
         roughness=roughness, metallic=metallic, opacity=opacity, confidence=confidence,
-        area=tensors["surfel_area"].astype(np.float32))
+        area=tensors["surfel_area"].astype(np.float32), emission=_read_emission(tensors))
+
+
+def _read_emission(tensors: dict[str, np.ndarray]) -> np.ndarray | None:
+    """What surfels emit, None where there is nothing. Raises ValueError or KeyError where that is damaged."""
+    if "surfel_glow" not in tensors:
+        return None
+    row, sent = tensors["surfel_glow"], tensors["surfel_emission"]
+    emission = np.zeros((len(tensors["surfel_position"]), 3), np.float32)
+    if not (row.dtype == np.int32 and row.ndim == 1 and 0 < len(row) and 0 <= row[0] and row[-1] < len(emission)
+            and (np.diff(row.astype(np.int64)) > 0).all() and sent.dtype == np.float32
+            and sent.shape == (len(row), 3) and (sent >= 0).all() and (sent <= BRIGHTEST).all()):
+        raise ValueError("surfel_glow")
+    emission[row] = sent
+    return emission
 
 
 def _pack_texels(texels: Texels, surfels: int) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..directions import decode_octahedral, encode_octahedral, unit
+from ..mesh import BRIGHTEST
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
 LONGEST_BENT = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
@@ -22,7 +23,8 @@ MAPS = ("base_color", "roughness", "metallic", "normal")  # the order of columns
 class SkinMaterial:
     """A metallic-roughness material as mesh.Material, with its maps as rows of Skin.pictures.
 
-    maps: (base colour with alpha, roughness, metallic, normal), -1 for none.
+    maps: (base colour with alpha, roughness, metallic, normal), -1 for none. emission: linear radiance, emission_map:
+    of what it is multiplied with, -1 for none.
     """
 
     base_color: tuple[float, float, float, float]
@@ -31,6 +33,8 @@ class SkinMaterial:
     normal_scale: float
     wrap: tuple[str, str]
     maps: tuple[int, int, int, int]
+    emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emission_map: int = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +110,9 @@ def pack(skin: Skin) -> dict[str, np.ndarray]:
         tensors["skin_normal"] = np.round(encode_octahedral(skin.normal) * 32767).astype(np.int16)
     if skin.color is not None:
         tensors["skin_color"] = skin.color.astype(np.float16)
+    if any(any(m.emission) for m in skin.materials):
+        tensors["skin_emission"] = np.array([m.emission for m in skin.materials], np.float32)
+        tensors["skin_emission_map"] = np.array([[m.emission_map] for m in skin.materials], np.int16)
     return tensors | {f"skin_picture_{n}": np.frombuffer(data, np.uint8) for n, data in enumerate(skin.pictures)}
 
 
@@ -118,32 +125,38 @@ def read(tensors: dict[str, np.ndarray]) -> Skin | None:
     shapes = {"position": (count, 3, np.uint16), "uv": (count, 2, np.float32),
               "face": (faces, 3, np.int32), "material": (kinds, 7, np.float32),
               "material_map": (kinds, 4, np.int16), "material_wrap": (kinds, 2, np.uint8)}
-    optional = {"normal": (count, 2, np.int16), "color": (count, 4, np.float16)}
+    optional = {"normal": (count, 2, np.int16), "color": (count, 4, np.float16), "emission": (kinds, 3, np.float32),
+                "emission_map": (kinds, 1, np.int16)}
     shapes |= {name: shape for name, shape in optional.items() if f"skin_{name}" in tensors}
     part = {name: _take(tensors, f"skin_{name}", shape) for name, shape in shapes.items()}
+    part = {"emission": np.zeros((kinds, 3), np.float32), "emission_map": np.full((kinds, 1), -1, np.int16)} | part
     material = tensors["skin_face_material"].astype(np.int32)
     fits = (0 < count <= MAX_VERTICES and 0 < faces <= MAX_FACES and 0 < kinds <= MAX_MATERIALS
             and material.shape == (faces,) and material.max() < kinds
             and part["face"].min() >= 0 and part["face"].max() < count
-            and part["material_map"].min() >= -1 and part["material_map"].max() < pictures
+            and all(part[name].min() >= -1 and part[name].max() < pictures for name in ("material_map", "emission_map"))
+            and 0 <= part["emission"].min() and part["emission"].max() <= BRIGHTEST
             and part["material_wrap"].max() < len(WRAPS)
             and all(np.isfinite(part[name].astype(np.float32)).all() for name in ("uv", "material", "color")
                     if name in part))
     if not fits:
         raise ValueError("skin")
     materials = tuple(_read_material(*rows) for rows in zip(part["material"], part["material_wrap"],
-                                                            part["material_map"]))
+                                                            part["material_map"], part["emission"],
+                                                            part["emission_map"]))
     return Skin(part["position"].astype(np.float32) / 65535 - 0.5,
                 decode_octahedral(part["normal"].astype(np.float32) / 32767) if "normal" in part else None, part["uv"],
                 part["color"].astype(np.float32) if "color" in part else None, part["face"], material, materials,
                 tuple(tensors[f"skin_picture_{n}"].tobytes() for n in range(pictures)))
 
 
-def _read_material(factors: np.ndarray, wrap: np.ndarray, maps: np.ndarray) -> SkinMaterial:
+def _read_material(factors: np.ndarray, wrap: np.ndarray, maps: np.ndarray, emission: np.ndarray,
+                   emission_map: np.ndarray) -> SkinMaterial:
     r, g, b, alpha, roughness, metallic, normal_scale = factors.tolist()
     color, rough, metal, normal = maps.tolist()
+    red, green, blue = emission.tolist()
     return SkinMaterial((r, g, b, alpha), roughness, metallic, normal_scale, (WRAPS[wrap[0]], WRAPS[wrap[1]]),
-                        (color, rough, metal, normal))
+                        (color, rough, metal, normal), (red, green, blue), int(emission_map[0]))
 
 
 def _take(tensors: dict[str, np.ndarray], name: str, shape: tuple) -> np.ndarray:

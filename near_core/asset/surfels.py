@@ -18,6 +18,7 @@ class Surfels:
     base_color: (M, 3) linear Rec.709. roughness, metallic: (M,) 0..1.
     area: (M,) in cells squared (CELL^2): how much surface the surfel stands for.
     opacity: (M,) 0..1. confidence: (M,) 0..1, 1 = seen by a photo or taken from a mesh.
+    emission: (M, 3) linear Rec.709, radiance that they send by themselves; None where none does.
     """
 
     position: np.ndarray
@@ -29,13 +30,20 @@ class Surfels:
     area: np.ndarray
     opacity: np.ndarray
     confidence: np.ndarray
+    emission: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.position)
 
+    @property
+    def glow(self) -> np.ndarray:
+        """(M, 3) float32, what they emit, zeros where that is nothing."""
+        return np.zeros_like(self.position) if self.emission is None else self.emission
+
     def take(self, index: np.ndarray) -> Surfels:
         """The surfels at index (K,) integers or (M,) booleans."""
-        return Surfels(*(getattr(self, field.name)[index] for field in fields(self)))
+        columns = (getattr(self, field.name) for field in fields(self))
+        return Surfels(*(None if column is None else column[index] for column in columns))
 
     def flip(self) -> Surfels:
         """The same pieces seen from behind."""
@@ -50,4 +58,9 @@ class Surfels:
 
 def concatenate(parts: list[Surfels]) -> Surfels:
     """Several lists as one, in order."""
-    return Surfels(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Surfels)))
+    columns = {field.name: [getattr(each, field.name) for each in parts] for field in fields(Surfels)}
+    if all(each is None for each in columns["emission"]):
+        del columns["emission"]
+    else:
+        columns["emission"] = [each.glow for each in parts]
+    return Surfels(**{name: np.concatenate(column) for name, column in columns.items()})

@@ -235,7 +235,8 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     widen_roughness wants it; None where they are exact."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
-    texels = texels.drop_colors()  # a mesh's own texture does not count: the photo decides
+    # a mesh's own texture does not count, nor what it emits: the photo decides
+    surfels, texels = replace(surfels, emission=None), texels.drop_colors()
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
     # what photos show of each other's sides, the shape knows better than each photo by itself; so does what is turned

@@ -19,6 +19,7 @@ from .config import SamplingConfig
 
 CHUNK = 1 << 16  # samples worked on at once; they stay in the processor's cache
 AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
+_COLORED = "base_color_map", "emission_map"
 
 
 def sample_surfels(mesh: Mesh, progress: Progress = silent, resolution: int = SURFEL_RESOLUTION,
@@ -169,6 +170,7 @@ class _Samples:
     color: np.ndarray  # (K, 4) linear, premultiplied by its last column
     roughness: np.ndarray
     metallic: np.ndarray
+    emission: np.ndarray | None  # (K, 3), premultiplied like color
 
 
 def _sample(mesh: Mesh, progress: Progress, per_cell: float, maximum: int) -> tuple[_Samples, float]:
@@ -185,7 +187,8 @@ def _sample(mesh: Mesh, progress: Progress, per_cell: float, maximum: int) -> tu
         progress("Sampling the surface", 0.6 * start / count)
         part = slice(start, start + CHUNK)
         parts.append(_sample_faces(mesh, normals, face[part], weights[part], maps, total / count))
-    return _Samples(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(_Samples))), total / count
+    columns = ([getattr(each, field.name) for each in parts] for field in fields(_Samples))
+    return _Samples(*(None if each[0] is None else np.concatenate(each) for each in columns)), total / count
 
 
 def _stratified(areas: np.ndarray, count: int) -> np.ndarray:
@@ -221,7 +224,8 @@ def _sample_faces(mesh: Mesh, normals: np.ndarray, face: np.ndarray, weights: np
     normal = normals[face]
     smooth = normal if mesh.corner_normal is None else _facing(mixed(mesh.corner_normal[faces]), normal)
     samples = _Samples(mixed(points), normal, smooth.copy(), np.empty((len(face), 4), np.float32),
-                       np.empty(len(face), np.float32), np.empty(len(face), np.float32))
+                       np.empty(len(face), np.float32), np.empty(len(face), np.float32),
+                       np.zeros((len(face), 3), np.float32) if any(m.glows for m in mesh.materials) else None)
     if mesh.corner_uv is not None:
         tangents, density = find_unwrapping(points, normals[faces], mesh.corner_uv[faces])
         uv = mixed(mesh.corner_uv[faces])
@@ -236,6 +240,8 @@ def _sample_faces(mesh: Mesh, normals: np.ndarray, face: np.ndarray, weights: np
         color = mixed(mesh.corner_color[faces])
         color[:, :3] *= color[:, 3:]
         samples.color *= color
+    if samples.emission is not None:
+        samples.emission *= samples.color[:, 3:]
     return samples
 
 
@@ -250,6 +256,8 @@ def _apply_factors(samples: _Samples, chosen: np.ndarray, material: Material) ->
     r, g, b, alpha = material.base_color
     samples.color[chosen] = r * alpha, g * alpha, b * alpha, alpha
     samples.roughness[chosen], samples.metallic[chosen] = material.roughness, material.metallic
+    if samples.emission is not None:
+        samples.emission[chosen] = material.emission
 
 
 class _Maps:
@@ -265,7 +273,7 @@ class _Maps:
         if picture is None:
             return None
         if name not in self.levels:
-            linear = texture.decode_color(picture) if name == "base_color_map" else picture.astype(np.float32) / 255
+            linear = texture.decode_color(picture) if name in _COLORED else picture.astype(np.float32) / 255
             self.levels[name] = texture.build_pyramid(linear.reshape(*linear.shape[:2], -1))
         texels = density * (picture.shape[0] * picture.shape[1])
         return texture.sample(self.levels[name], uv, 0.5 * np.log2(np.maximum(texels, 1)), self.material.wrap)
@@ -283,6 +291,9 @@ class _Maps:
             values = self.looked_up(f"{column}_map", uv, density)
             if values is not None:
                 getattr(samples, column)[chosen] *= values[:, 0]
+        sent = self.looked_up("emission_map", uv, density) if samples.emission is not None else None
+        if sent is not None:
+            samples.emission[chosen] *= sent[:, :3]
         bent = self.looked_up("normal_map", uv, density)
         if bent is not None:
             bent = bent * 2 - 1
@@ -343,7 +354,9 @@ def _averaged(samples: _Samples, group: np.ndarray, area: float) -> Surfels:
         shading_normal=_facing(_means(samples.shading_normal, group), normal),
         base_color=color[:, :3] / np.maximum(color[:, 3:], 1e-6), roughness=_means(samples.roughness, group),
         metallic=_means(samples.metallic, group), area=size * np.float32(area), opacity=np.clip(color[:, 3], 0, 1),
-        confidence=np.ones(len(size), np.float32))
+        confidence=np.ones(len(size), np.float32),
+        emission=None if samples.emission is None else
+        _means(samples.emission, group) / np.maximum(color[:, 3:], 1e-6))
 
 
 def _texels(samples: _Samples, group: np.ndarray, surfels: Surfels, area: float, minimum_opacity: float) -> Texels:

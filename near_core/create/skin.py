@@ -93,19 +93,21 @@ def _cluster(mesh: Mesh, cells: float) -> Mesh:
 
 def _convert(material, pictures: list[np.ndarray]) -> SkinMaterial:
     """A mesh's material, its maps added to pictures where they are not among them."""
-    rows = []
-    for name in MAPS:
-        picture = getattr(material, f"{name}_map")
+    def place(picture: np.ndarray | None) -> int:
         if picture is None:
-            rows.append(-1)
-            continue
+            return -1
         found = [n for n, other in enumerate(pictures) if other is picture or (
             other.shape == picture.shape and (other == picture).all())]
-        rows.append(found[0] if found else len(pictures))
         if not found:
             pictures.append(picture)
-    return SkinMaterial(tuple(map(float, material.base_color)), float(material.roughness), float(material.metallic),
-                        float(material.normal_scale), tuple(material.wrap), tuple(rows))
+        return found[0] if found else len(pictures) - 1
+
+    made = SkinMaterial(tuple(map(float, material.base_color)), float(material.roughness), float(material.metallic),
+                        float(material.normal_scale), tuple(material.wrap),
+                        tuple(place(getattr(material, f"{name}_map")) for name in MAPS))
+    if not material.glows:
+        return made
+    return replace(made, emission=tuple(map(float, material.emission)), emission_map=place(material.emission_map))
 
 
 def _encode(picture: np.ndarray, lossless: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""An asset in the light of lamps: what arrives at its surfels, and what they mirror of it."""
+"""An asset in the light of lamps, and of what it emits itself: what arrives at its surfels, and what they mirror."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class LampLight:
     """What lamps send to M surfels, L lamps of them traced.
 
     open, direct: (M, 3) float32 irradiance, with nothing in the way and as it arrives. bounced: (M, 3), from other
-    surfels. radiosity: (M, 4) RGB0, as transport.Illumination. points: the traced lamps; lit: (M, L) float32, the share
-    of each that arrives. sharp: points that rays from a skin go to, None of lamps without edges as fine. config: how
-    they were traced.
+    surfels, what these emit among it. radiosity: (M, 4) RGB0, as transport.Illumination, and what is emitted. points:
+    the traced lamps; lit: (M, L) float32, the share of each that arrives. sharp: points that rays from a skin go to,
+    None of lamps without edges as fine. config: how they were traced.
     """
 
     open: np.ndarray
@@ -61,10 +61,11 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
                around: Surroundings = Surroundings(), config: LampConfig = LampConfig(), threads: int = 0,
                recall: Callable[[Lamp, int, Callable[[], LampReach]], LampReach] = _make, bounces: int = 4
                ) -> LampLight | None:
-    """Light of lamps on an asset that stands at matrix (4, 4); None where there is none. rotation: (3, 3), the one in
-    matrix. recall: says what is known of a lamp with so many rays along its edge, or makes it. bounces: as
-    scene.Settings has them."""
-    if not lamps:
+    """Light of lamps, and of what glows of it, on an asset that stands at matrix (4, 4); None where there is none.
+    rotation: (3, 3), the one in matrix. recall: says what is known of a lamp with so many rays along its edge, or makes
+    it. bounces: as scene.Settings has them."""
+    emission = transport.surfels.emission
+    if not lamps and emission is None:
         return None
     position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
     normal = transport.surfels.shading_normal @ rotation.T.astype(np.float32)
@@ -78,9 +79,16 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
         color = (lamp.color * lamp.diffuse).astype(np.float32) * reach.tint
         opened += reach.arrives[:, None] * color
         direct += (reach.arrives * reach.share)[:, None] * color
-    bounced, radiosity = transport.bounce(direct, bounces, threads)
+    if emission is None:
+        bounced, radiosity = transport.bounce(direct, bounces, threads)
+    else:
+        received = transport.receive(emission, threads)
+        bounced, radiosity = transport.bounce(direct + received, bounces, threads)
+        bounced += received
+        radiosity[:, :3] += emission
     return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
-                     np.stack([reach.share for reach in reaches], 1),
+                     np.stack([reach.share for reach in reaches], 1) if reaches else np.empty((len(position), 0),
+                                                                                             np.float32),
                      tuple(_sample_sharp(lamp, matrix, config) for lamp in lamps), config)
 
 

@@ -255,7 +255,7 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
     arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light."""
     points, view = met.points, met.view
-    if lit.skin is not None:
+    if lit.skin is not None and lit.lamps.points:
         arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
                                     lit.around)
     (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,

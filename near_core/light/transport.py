@@ -229,6 +229,11 @@ class Transport:
                                          threads=threads)
         return bounced, radiosity if bounces else np.zeros_like(radiosity)
 
+    def receive(self, radiance: np.ndarray, threads: int) -> np.ndarray:
+        """Irradiance (M, 3) of what surfels send, (M, 3)."""
+        white = np.full_like(radiance, 1 / math.pi)
+        return grid.bounce(self.links, radiance / white, white, 1, threads=threads)[0]
+
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Values (M, n) of the surfels as those of the surfels of `traced`."""
         return values.take(self.fine.owners, 0) if self.fine else values

@@ -2,6 +2,7 @@
 
 from .files import load
 from .mesh import (
+    BRIGHTEST,
     MAX_TRIANGLES,
     Material,
     Mesh,
@@ -13,7 +14,8 @@ from .mesh import (
     normalize,
     too_many,
 )
+from .texture import encode_light
 from .voxelize import find_occupied
 
-__all__ = ["MAX_TRIANGLES", "Material", "Mesh", "check", "compute_bounds", "compute_face_normals", "find_occupied",
-           "find_unwrapping", "load", "merge", "normalize", "too_many"]
+__all__ = ["BRIGHTEST", "MAX_TRIANGLES", "Material", "Mesh", "check", "compute_bounds", "compute_face_normals",
+           "encode_light", "find_occupied", "find_unwrapping", "load", "merge", "normalize", "too_many"]

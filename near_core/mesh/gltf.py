@@ -17,7 +17,7 @@ from ..directions import unit
 from ..errors import NearError
 from . import texture
 from .beside import read_beside
-from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
+from .mesh import BRIGHTEST, MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 
 _COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -173,9 +173,10 @@ class _File:
         return 0, np.eye(2, 3)
 
     def maps(self, material: dict) -> list[dict]:
-        """The texture infos that a material has of base colour, packed roughness and metallic, and normals."""
+        """The texture infos that a material has of base colour, packed roughness and metallic, normals and emission."""
         pbr = material.get("pbrMetallicRoughness", {})
-        found = (pbr.get("baseColorTexture"), pbr.get("metallicRoughnessTexture"), material.get("normalTexture"))
+        found = (pbr.get("baseColorTexture"), pbr.get("metallicRoughnessTexture"), material.get("normalTexture"),
+                 material.get("emissiveTexture"))
         return [info for info in found if info is not None]
 
     def material(self, material: dict) -> Material:
@@ -200,7 +201,18 @@ class _File:
             roughness_map=self.derive(packed, "roughness", lambda picture: np.ascontiguousarray(picture[..., 1])),
             metallic_map=self.derive(packed, "metallic", lambda picture: np.ascontiguousarray(picture[..., 2])),
             normal_map=self.derive(normal, "normal", lambda picture: np.ascontiguousarray(picture[..., :3])),
-            normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material))
+            normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material),
+            **self.emission(material))
+
+    def emission(self, material: dict) -> dict[str, Any]:
+        """The fields of Material that say what a material emits."""
+        strength = material.get("extensions", {}).get("KHR_materials_emissive_strength", {}).get("emissiveStrength", 1)
+        sent = np.nan_to_num(np.array(material.get("emissiveFactor", (0, 0, 0)), np.float64) * float(strength))
+        red, green, blue = (float(each) for each in np.clip(sent, 0, BRIGHTEST))
+        if not max(red, green, blue):
+            return {}
+        return {"emission": (red, green, blue),
+                "emission_map": self.derive(self.image(material.get("emissiveTexture")), "opaque", texture.drop_alpha)}
 
     def derive(self, picture: np.ndarray | None, kind: str | float, make: Callable[[np.ndarray], np.ndarray]
                ) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from ..errors import Message, NearError
 
 MAX_TRIANGLES = 20_000_000
 MAX_BYTES = 2 * 2**30
+BRIGHTEST = 1e6  # radiance that a material emits at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class Material:
     base_color_map: (h, w, 4) uint8 sRGB with alpha. roughness_map, metallic_map: (h, w) uint8.
     normal_map: (h, w, 3) uint8, tangent space, green along +V. Row 0 of every map is its top, V = 1.
     wrap: what lies outside of the maps along U and V: "repeat", "mirror" or "clamp".
+    emission: (3,) linear radiance up to BRIGHTEST. emission_map: (h, w, 4) uint8 sRGB, opaque.
     """
 
     name: str = ""
@@ -32,6 +34,13 @@ class Material:
     normal_map: np.ndarray | None = None
     normal_scale: float = 1.0
     wrap: tuple[str, str] = ("repeat", "repeat")
+    emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emission_map: np.ndarray | None = None
+
+    @property
+    def glows(self) -> bool:
+        """Whether any of it emits light."""
+        return any(self.emission) and (self.emission_map is None or bool(self.emission_map[..., :3].any()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import NearError
-from ..image import srgb_decode
+from ..image import srgb_decode, srgb_encode
 from ..image.guard import DAMAGED, open_picture
+from .mesh import BRIGHTEST
 
 MAX_PIXELS = 16384 * 8192
 FARTHEST = 1e6  # maps beside each other that a place may lie from the first
@@ -49,6 +50,15 @@ def decode_color(picture: np.ndarray) -> np.ndarray:
     """(h, w, 4) uint8 sRGB -> (h, w, 4) float32 linear, premultiplied."""
     alpha = picture[..., 3:].astype(np.float32) / 255
     return np.concatenate([LINEAR[picture[..., :3]] * alpha, alpha], -1)
+
+
+def encode_light(radiance: np.ndarray) -> tuple[float, np.ndarray]:
+    """Radiance (h, w, 3) as its greatest value, BRIGHTEST at most, and what that is multiplied with, (h, w, 4) uint8
+    sRGB. What is no number or negative counts as 0."""
+    sent = np.clip(np.nan_to_num(radiance), 0, BRIGHTEST)
+    most = float(sent.max(initial=0))
+    code = np.round(255 * srgb_encode(sent / max(most, 1e-30))).astype(np.uint8)
+    return most, np.concatenate([code, np.full_like(code[..., :1], 255)], -1)
 
 
 def halve(values: np.ndarray) -> np.ndarray:

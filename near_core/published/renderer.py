@@ -188,4 +188,4 @@ def _develop(maps: dict[str, np.ndarray], strength: float, sky: np.ndarray | Non
     return {"Combined": combined, "Depth": maps["depth_view"], "Normal": unit(maps["normal"]) * (alpha > 1e-4),
             "Base Color": divided("base_color", alpha), "Roughness": divided("roughness", alpha),
             "Metallic": divided("metallic", alpha), "Shadow": divided("shadow", maps["alpha_view"]),
-            "Confidence": (alpha > 1e-4).astype(np.float32)}
+            "Confidence": (alpha > 1e-4).astype(np.float32), "Emission": np.zeros_like(maps["base_color"])}

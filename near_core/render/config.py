@@ -86,4 +86,5 @@ class NeighbourConfig:
     steps: int = 16  # in which it comes to that
     shown: int = 8  # neighbours in a probe
     least_angle: float = 0.1  # radians, about, as which a neighbour is seen: half its width over its distance
+    least_glow: float = 0.02  # the same for one that glows
     probe_rows: int = 64  # of the probe

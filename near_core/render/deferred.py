@@ -125,13 +125,15 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
         if by_lamps is not None:
             by_lamps = terms.take_part(by_lamps, settings.shading)
             radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-        asked = {"Normal", "Shadow"} & set(settings.passes)
+        if surfels.emission is not None and settings.shading != "glossy":
+            radiance += surfels.emission
+        asked, gain = {"Normal", "Shadow"} & set(settings.passes), np.float32(instance.look.gain)
         normal = unit(surfels.shading_normal @ covector) if asked else surfels.shading_normal
         open_sky = lit.light.find_openness(normal) if "Shadow" in asked else 1
-        known = passes.pack(depth, radiance * np.float32(instance.look.gain), {
+        known = passes.pack(depth, radiance * gain, {
             "Base Color": surfels.base_color, "Normal": normal,
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
-            "Confidence": surfels.confidence}, settings.passes)
+            "Confidence": surfels.confidence, "Emission": gain * surfels.glow}, settings.passes)
         if known.shape[1] == channels:
             return known
         features = np.zeros((len(surfels), channels), np.float32)

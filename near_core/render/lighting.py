@@ -196,11 +196,12 @@ class InstanceLights:
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=suns, bounces=around.bounces, threads=threads,
             progress=progress))
-        if not shining:
+        if not shining and prepared.transport.surfels.emission is None:
             return AssetInLight(prepared, light, illumination, None, rotation, Surroundings(),
                                 (key, light.environment.strength, matrix.tobytes(), None),
                                 (lights, taken, [key], [], []))
-        surroundings, place = self._surround(seen, shining, around), (*which, matrix.tobytes())
+        surroundings = self._surround(seen, shining, around) if shining else Surroundings()
+        place = (*which, matrix.tobytes()) if shining else which
         shone = (*place, tuple((lamp.key, surroundings.describe(lamp)) for lamp in shining))
 
         def shed() -> tuple[LampLight | None, list[Hashable]]:

@@ -33,11 +33,13 @@ def choose(seen: Sequence[SeenInstance], standing: StandingInstances, config: Ne
     largest = sorted({each.number: each for each in seen if each.instance.probe is None}.values(),
                      key=lambda each: -each.pixels)
     found = {}
+    least = np.array([config.least_angle if surfels is None or surfels.emission is None else config.least_glow
+                      for surfels in (standing.instances[row].asset.surfels for row in standing.rows)])
     shares = find_shares(np.array([each.pixels for each in largest]), config)
     for each, share in zip(largest, shares[shares > 0].tolist()):  # they descend
         place = int(np.searchsorted(standing.rows, each.number))
         away = np.linalg.norm(standing.center - standing.center[place], axis=1)
-        near = (standing.radius > config.least_angle * away) & (np.arange(len(away)) != place)
+        near = (standing.radius > least * away) & (np.arange(len(away)) != place)
         nearest = np.flatnonzero(near)[np.argsort(away[near], kind="stable")][:config.shown]
         if len(nearest):
             found[each.number] = [int(standing.rows[row]) for row in nearest], share

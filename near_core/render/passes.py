@@ -14,7 +14,8 @@ from .parallel import parallel_map
 
 # features (K, C) of surfels, float32: 1, depth in metres, radiance, and what DATA a picture wants of them
 SHOWN, DEPTH, RADIANCE = 0, 1, slice(2, 5)
-DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence")  # divided by alpha in the end
+# divided by alpha in the end
+DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence", "Emission")
 BAND = 16  # rows of the picture that are developed together: what they need stays in a core's cache
 
 

@@ -128,13 +128,15 @@ def shade(portion: Portion, settings: Settings, rays: int, radiance: Radiance) -
         by_lamps = terms.take_part(by_lamps, settings.shading)
         sum_ += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
         sent += by_lamps
-    sum_, sent = sum_ * np.float32(item.look.gain), sent * np.float32(item.look.gain)
-    surfels = shaded.surfels
+    surfels, gain = shaded.surfels, np.float32(item.look.gain)
+    if surfels.emission is not None and settings.shading != "glossy":
+        sum_ += surfels.emission
+    sum_, sent = sum_ * gain, sent * gain
     open_sky = light.find_openness(portion.normal) if "Shadow" in settings.passes else 1
     features = passes.pack(portion.depth, sum_, {
         "Base Color": surfels.base_color, "Normal": portion.normal, "Roughness": surfels.roughness,
-        "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence},
-        settings.passes)
+        "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence,
+        "Emission": gain * surfels.glow}, settings.passes)
     # what is diffuse is in proportion to it; so are a metal's reflections, nearly
     colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
     return features, colored / np.maximum(surfels.base_color, 1e-3)

@@ -63,6 +63,16 @@ class PreparedSkin:
             for m in self.skin.materials]
         return skins.Triangles(self.normal, self.tangents, self.density, self.slope, self.skin.material, made)
 
+    @cached_property
+    def glowing(self) -> skins.Triangles | None:
+        """The same with what they emit for their base colour, None where nothing does."""
+        if not any(any(m.emission) for m in self.skin.materials):
+            return None
+        made = [skins.TriangleMaterial((*m.emission, 1.0), 1.0, 0.0, 1.0, m.wrap, (
+            None if m.emission_map < 0 else self.maps.find_levels(m.emission_map, 0), None, None, None))
+            for m in self.skin.materials]
+        return skins.Triangles(self.normal, self.tangents, self.density, self.slope, self.skin.material, made)
+
     def find_feet(self, points: triangles.Points) -> Feet:
         """Where points touch the skin."""
         return Feet(*skins.find_feet(self.skin.vertices, self.skin.faces, self.normal, self.skin.normal, points.row,
@@ -75,9 +85,16 @@ def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.
 
     pixel: (K,) a pixel's edge at each, asset units. eye: (4,), as triangles.find_points takes it.
     """
-    made = skins.describe(prepared.textured, points.row, points.position, points.normal, points.uv, points.color,
-                          pixel, eye, footprint=config.map_footprint, oblique=config.oblique,
-                          least=config.least_obliqueness, spread=config.normal_spread, threads=1)
-    one = np.ones(len(points), np.float32)
+    def describe(triangles: skins.Triangles, color: np.ndarray, rows: slice | np.ndarray = slice(None)
+                 ) -> skins.Described:
+        return skins.describe(triangles, points.row[rows], points.position[rows], points.normal[rows], points.uv[rows],
+                              color, pixel[rows], eye, footprint=config.map_footprint, oblique=config.oblique,
+                              least=config.least_obliqueness, spread=config.normal_spread, threads=1)
+
+    made, one, emission = describe(prepared.textured, points.color), np.ones(len(points), np.float32), None
+    if prepared.glowing is not None:
+        emission, glows = np.zeros_like(made.base_color), np.array([any(m.emission) for m in prepared.skin.materials])
+        rows = np.flatnonzero(glows[prepared.skin.material[points.row]])
+        emission[rows] = describe(prepared.glowing, np.ones((len(rows), 4), np.float32), rows).base_color
     return Surfels(points.position, made.normal, made.shading_normal, made.base_color, made.roughness, made.metallic,
-                   one, made.opacity, one)
+                   one, made.opacity, one, emission)

@@ -32,7 +32,10 @@ def draw(asset: NeuralAsset, azimuth: float = 30, elevation: float = 20) -> np.n
     facing = np.abs((normal * camera.directions_to(position)).sum(1))
     shade = (0.1 + 0.9 * facing) * (0.75 + 0.25 * normal[:, 2])
     picture = np.zeros((SIZE, SIZE, 4), np.uint8)
-    lit = image.srgb_encode(color * shade[:, None])[order]
+    lit = color * shade[:, None]
+    if asset.surfels is not None and asset.surfels.emission is not None:
+        lit = np.minimum(lit + asset.surfels.emission, 1)
+    lit = image.srgb_encode(lit)[order]
     picture[y, x, :3] = np.round(255 * lit)[:, None]
     picture[y, x, 3] = 255
     return picture

@@ -17,10 +17,10 @@ class AssetLook:
     """Changes to what an instance is made of, and light follows: a redder asset bounces redder light. Exposure and
     opacity change the picture alone.
 
-    tint: linear Rec.709, multiplies the base colour. hue: turns by which its colours move on, red over green to blue,
-    -0.5..0.5. saturation: 0 grey, 1 as it is. roughness, metallic: -1 takes all of it away, 0 leaves it, 1 makes it
-    full. exposure: stops by which the camera sees it brighter. opacity: 0..1, of the object as a whole: where it is
-    faded, what lies behind it is seen, not its own inside.
+    tint: linear Rec.709, multiplies the base colour and what is emitted. hue: turns by which these colours move on, red
+    over green to blue, -0.5..0.5. saturation: 0 grey, 1 as it is. roughness, metallic: -1 takes all of it away, 0
+    leaves it, 1 makes it full. exposure: stops by which the camera sees it brighter. opacity: 0..1, of the object as a
+    whole: where it is faded, what lies behind it is seen, not its own inside.
     """
 
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -49,12 +49,16 @@ class AssetLook:
     def recolor(self, color: np.ndarray) -> np.ndarray:
         """Linear colours (K, 3) as the look has them, (K, 3) float32. Hue and saturation keep the luminance, as far as
         colours between 0 and 1 allow."""
-        made = np.asarray(color, np.float32)
+        return np.clip(self.tint_light(color), 0, 1)
+
+    def tint_light(self, radiance: np.ndarray) -> np.ndarray:
+        """The same of radiance (K, 3), which may be brighter than any colour."""
+        made = np.asarray(radiance, np.float32)
         if self.hue or self.saturation != 1:
             grey = luminance(made)[:, None]
             turned = (made - grey) @ _turn_hue(self.hue).T
             made = grey + np.float32(self.saturation) * (turned - luminance(turned)[:, None])
-        return np.clip(made * np.float32(self.tint), 0, 1).astype(np.float32)
+        return np.maximum(made * np.float32(self.tint), 0).astype(np.float32)
 
     def dress(self, surfels: Surfels) -> Surfels:
         """Surfels with the material that the look gives them."""
@@ -62,7 +66,8 @@ class AssetLook:
             return surfels
         return replace(surfels, base_color=self.recolor(surfels.base_color),
                        roughness=shift(surfels.roughness, self.roughness),
-                       metallic=shift(surfels.metallic, self.metallic))
+                       metallic=shift(surfels.metallic, self.metallic),
+                       emission=None if surfels.emission is None else self.tint_light(surfels.emission))
 
 
 def shift(values: np.ndarray, by: float) -> np.ndarray:

@@ -103,10 +103,11 @@ def _is_mesh(mesh: Any) -> bool:
 
 def _is_material(material: Any) -> bool:
     maps = ((material.base_color_map, 4), (material.roughness_map, 0), (material.metallic_map, 0),
-            (material.normal_map, 3))
+            (material.normal_map, 3), (material.emission_map, 4))
     return (type(material) is Material and isinstance(material.name, str) and len(material.base_color) == 4
+            and len(material.emission) == 3
             and all(map(_is_number, (*material.base_color, material.roughness, material.metallic,
-                                     material.normal_scale)))
+                                     material.normal_scale, *material.emission)))
             and all(each is None or _is_array(each, np.uint8, None, None, *((size,) if size else ())) and each.size
                     for each, size in maps))
 

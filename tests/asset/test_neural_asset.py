@@ -30,6 +30,39 @@ def test_an_asset_returns_from_its_file(tmp_path):
     assert replace(back, name="Other").hash not in (back.hash, asset.hash)
 
 
+def make_glow(count: int) -> np.ndarray:
+    """Emission of every fifth surfel."""
+    emission = np.zeros((count, 3), np.float32)
+    emission[3::5] = np.random.default_rng(0).gamma(0.3, 900, (len(emission[3::5]), 3))
+    return emission
+
+
+def test_what_glows_returns_and_costs_nothing_elsewhere():
+    asset = some_asset()
+    emission = make_glow(len(asset.surfels))
+    data = assets.to_bytes(replace(asset, surfels=replace(asset.surfels, emission=emission)))
+    np.testing.assert_array_equal(assets.from_bytes(data).surfels.emission, emission)
+    tensors, metadata = near_file.unpack(data, "It")
+    plain = {name: values for name, values in tensors.items() if name not in ("surfel_glow", "surfel_emission")}
+    assert near_file.pack(plain, metadata) == assets.to_bytes(asset), "readers that know no emission see the rest"
+    dark = replace(asset, surfels=replace(asset.surfels, emission=0 * emission))
+    assert assets.to_bytes(dark) == assets.to_bytes(asset) and assets.from_bytes(assets.to_bytes(dark)
+                                                                                 ).surfels.emission is None
+
+
+@pytest.mark.parametrize(("name", "values"), [
+    ("surfel_glow", np.int32([3, 3])), ("surfel_glow", np.int32([4, 500])), ("surfel_glow", np.int32([-1, 3])),
+    ("surfel_glow", np.int32([])), ("surfel_glow", np.uint8([1, 2])), ("surfel_glow", np.int32([[1], [2]])),
+    ("surfel_emission", np.ones((3, 3), np.float32)), ("surfel_emission", np.full((2, 3), np.nan, np.float32)),
+    ("surfel_emission", np.full((2, 3), -1, np.float32)), ("surfel_emission", np.full((2, 3), 2e6, np.float32))])
+def test_emission_that_does_not_fit_is_damage(name, values):
+    tensors, metadata = near_file.unpack(assets.to_bytes(some_asset()), "It")
+    tensors |= {"surfel_glow": np.int32([3, 7]), "surfel_emission": np.ones((2, 3), np.float32)}
+    assert assets.from_bytes(near_file.pack(tensors, metadata)).surfels.emission.sum() == 6
+    with pytest.raises(NearError, match="not a complete"):
+        assets.from_bytes(near_file.pack(tensors | {name: values}, metadata))
+
+
 def test_damaged_files_are_refused_in_a_sentence(tmp_path):
     data = assets.to_bytes(some_asset())
     header = struct.pack("<Q", 1 << 60) + data[8:]

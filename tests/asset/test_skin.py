@@ -22,7 +22,11 @@ def square(**changes) -> Skin:
     return replace(made, **changes)
 
 
-@pytest.mark.parametrize("changes", [{}, {"normal": None, "color": None}])
+GLOWING = square().materials[0]
+GLOWING = (GLOWING, replace(GLOWING, emission=(3000.5, 0.25, 0), emission_map=0))
+
+
+@pytest.mark.parametrize("changes", [{}, {"normal": None, "color": None}, {"materials": GLOWING}])
 def test_the_file_keeps_a_skin(changes):
     known = square(**changes)
     again = asset.from_bytes(asset.to_bytes(replace(some_asset(), skin=known))).skin
@@ -41,7 +45,9 @@ def test_a_file_without_a_skin_has_none():
     ("skin_face", np.int32([[0, 1, 4], [0, 2, 3]])), ("skin_face", np.zeros((2, 4), np.int32)),
     ("skin_face_material", np.ones(2, np.uint8)), ("skin_material_map", np.ones((1, 4), np.int16)),
     ("skin_uv", np.full((4, 2), np.nan, np.float32)), ("skin_material_wrap", np.full((1, 2), 3, np.uint8)),
-    ("skin_color", np.full((4, 4), np.inf, np.float16))])
+    ("skin_color", np.full((4, 4), np.inf, np.float16)), ("skin_emission", np.full((1, 3), np.nan, np.float32)),
+    ("skin_emission", np.full((1, 3), -1, np.float32)), ("skin_emission", np.full((1, 3), 2e6, np.float32)),
+    ("skin_emission", np.zeros((2, 3), np.float32)), ("skin_emission_map", np.ones((1, 1), np.int16))])
 def test_a_skin_that_does_not_fit_is_damage(name, values):
     tensors, metadata = near_file.unpack(asset.to_bytes(replace(some_asset(), skin=square())), "It")
     with pytest.raises(NearError, match="not a complete"):

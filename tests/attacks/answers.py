@@ -31,7 +31,8 @@ def list_pairs() -> list[Pair]:
     around = Probe(random(4, 8, 4), random(4, 8), np.zeros(3), random(4, 8))
     floor = Occluders(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]), ("floor",), np.int32([0]))
     made = Mesh(floor.vertices, floor.faces, random(1, 3, 2), random(1, 3, 3), None, None,
-                (Material(base_color_map=some_bytes(4, 4, 4), roughness_map=some_bytes(4, 4)),))
+                (Material(base_color_map=some_bytes(4, 4, 4), roughness_map=some_bytes(4, 4), emission=(9, 4, 0),
+                          emission_map=some_bytes(4, 4, 4)),))
     data, file = np.frombuffer(asset.to_bytes(some_asset()), np.uint8), camera.to_json(view)
     settings = Settings(passes=tuple(passes))
     photo = {"op": "create_image"}

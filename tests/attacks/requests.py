@@ -188,7 +188,7 @@ def _fill(blob: bytearray, offset: int, kind: str, shape: list[int], rng: np.ran
 def _skin() -> Skin:
     corner, face = np.float32([[0, 0, 0], [.3, 0, 0], [0, .3, 0], [0, 0, .3]]), np.int32([[0, 1, 2], [0, 3, 1]])
     return Skin(corner, None, corner[:, :2], None, face, np.zeros(2, np.int32),
-                (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (-1,) * 4),), ())
+                (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (-1,) * 4, (9, 4, 0)),), ())
 
 
 def _things() -> tuple[Sender, dict[str, Any]]:
@@ -252,7 +252,7 @@ def make_meshes() -> list[bytes]:
     full = Mesh(corner, face, rng.random((4, 3, 2), np.float32), np.tile(np.float32([0, 0, 1]), (4, 3, 1)),
                 np.ones((4, 3, 4), np.float32), np.int32([0, 0, 1, 1]),
                 (Material(base_color_map=picture, roughness_map=picture[..., 0], metallic_map=picture[..., 1],
-                          normal_map=picture[..., :3]), Material()))
+                          normal_map=picture[..., :3], emission=(9, 4, 0), emission_map=picture), Material()))
     return [pack(({"op": "create_mesh", "id": 1, "mesh": each, "options": {"name": "Box", "normalize": True}},))
             for each in (full, Mesh(corner, face))]
 

@@ -7,7 +7,7 @@ import json
 import struct
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +86,15 @@ def _assets() -> list[bytes]:
     corner, face = np.float32([[0, 0, 0], [.3, 0, 0], [0, .3, 0]]), np.int32([[0, 1, 2]])
     picture = np.frombuffer(png(np.full((8, 8, 4), 200)), np.uint8).tobytes()
     skin = Skin(corner, corner * 0 + [0, 0, 1], corner[:, :2] / .3, np.ones((3, 4), np.float32), face, np.int32([0]),
-                (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (0, -1, -1, -1)),), (picture,))
+                (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (0, -1, -1, -1), (9, 4, 0), 0),),
+                (picture,))
     surfels = some_asset().surfels
+    glowing = replace(surfels, emission=surfels.base_color * (surfels.position[:, :1] > 0))
     texels = asset.Texels(np.arange(len(surfels), dtype=np.int32), surfels.position, surfels.position, surfels.area)
     view = camera.to_json(camera.orbit(30, 20, 2, 40, 64, 48))
     return [asset.to_bytes(some_asset()),
-            asset.to_bytes(some_asset(skin=skin, texels=texels, camera=view,
-                                      thumbnail=np.zeros((8, 8, 4), np.uint8)))]
+            asset.to_bytes(replace(some_asset(skin=skin, texels=texels, camera=view,
+                                              thumbnail=np.zeros((8, 8, 4), np.uint8)), surfels=glowing))]
 
 
 def _latents() -> list[bytes]:
@@ -120,7 +122,9 @@ def _gltfs() -> list[bytes]:
             "JOINTS_0": np.zeros((6, 4), np.uint16), "WEIGHTS_0": np.ones((6, 4), np.float32)}
     info = {"index": 0, "extensions": {"KHR_texture_transform": {"scale": [2, 2], "rotation": 1}}}
     material = {"alphaMode": "MASK", "pbrMetallicRoughness": {
-        "baseColorTexture": info, "metallicRoughnessTexture": {"index": 0}}, "normalTexture": {"index": 0}}
+        "baseColorTexture": info, "metallicRoughnessTexture": {"index": 0}}, "normalTexture": {"index": 0},
+        "emissiveFactor": [1, 0.5, 0], "emissiveTexture": {"index": 0},
+        "extensions": {"KHR_materials_emissive_strength": {"emissiveStrength": 5}}}
     dressed = _write(lambda path: gltf(
         path, rich, indices=[0, 1, 2, 3, 4, 5], images=(png(rng.integers(0, 255, (4, 4, 4))),), material=material,
         nodes=[{"mesh": 0, "skin": 0, "children": [1]}, {"rotation": [0, 0, 0, 1], "scale": [1, 2, 3]}],

@@ -1,5 +1,7 @@
 """Photos and meshes become assets: with the trained model where it is exported."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,8 +68,10 @@ def test_the_seed_changes_what_the_photo_hides_only(model, photo):
 def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
     picture, camera = photo
     mesh = box()
+    mesh = replace(mesh, materials=tuple(replace(each, emission=(9, 9, 9)) for each in mesh.materials))
     asset = create_from_image([picture], mesh=mesh, camera=camera, name="red", model=model)
     exact = create_from_mesh(mesh, name="box", model=model)
+    assert asset.surfels.emission is None and exact.surfels.emission.min() == 9, "photos say nothing of what glows"
     np.testing.assert_array_equal(asset.coords, exact.coords)
     assert asset.surfels is not None and len(asset.surfels) == len(exact.surfels)
     large = create_from_image([picture], mesh=box((3.6, 2.4, 2.0)), normalize=True, camera=camera, name="red",

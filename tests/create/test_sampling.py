@@ -128,6 +128,18 @@ def test_maps_lie_where_they_belong():
     np.testing.assert_allclose(near(-0.1, -0.3375), [1, 1, 1], atol=0.01)
 
 
+def test_what_glows_sends_as_much_from_both_sides_as_its_map_says():
+    picture = np.zeros((64, 64, 4), np.uint8)
+    picture[:32, :, 0], picture[..., 3] = 255, 255  # above
+    surfels = sampling.sample_surfels(sheet(material=Material(
+        base_color=(1, 1, 1, 0.5), emission=(300, 300, 300), emission_map=picture, wrap=("clamp", "clamp"))))
+    above = surfels.position[:, 1] > CELL
+    for side in (surfels.normal[:, 2] > 0, surfels.normal[:, 2] < 0):
+        np.testing.assert_allclose(surfels.emission[side & above], [[300, 0, 0]] * (side & above).sum(), rtol=1e-4)
+    assert not surfels.emission[surfels.position[:, 1] < -CELL].any()
+    assert sampling.sample_surfels(sheet()).emission is None
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_normal_maps_bend_along_u_and_v(mirrored):
     bent = np.float32([0.36, 0.48, 0.8])
@@ -204,8 +216,9 @@ def test_degenerate_triangles_are_harmless():
                 np.zeros((len(faces), 3, 3), np.float32),
                 materials=(Material(normal_map=np.full((4, 4, 3), 128, np.uint8)),))
     surfels = sampling.sample_surfels(flat)
-    for values in vars(surfels).values():
-        assert np.isfinite(values).all()
+    assert surfels.emission is None
+    for name, values in vars(surfels).items():
+        assert name == "emission" or np.isfinite(values).all()
     np.testing.assert_allclose(np.linalg.norm(surfels.shading_normal, axis=1), 1, atol=1e-4)
 
 

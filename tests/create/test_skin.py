@@ -49,6 +49,12 @@ def test_maps_are_kept_whole_where_they_fit():
     mesh = replace(ball(4), corner_uv=np.zeros((64, 3, 2), np.float32), materials=(material, material))
     skin = make_skin(mesh, SkinConfig())
     assert skin.materials[0].maps == skin.materials[1].maps == (0, 1, 1, -1)
+    glowing = replace(material, emission=(2, 1, 0), emission_map=noise.copy())
+    lit = make_skin(replace(mesh, materials=(material, glowing)), SkinConfig())
+    assert lit.pictures == skin.pictures and lit.materials[0] == skin.materials[0]
+    assert (lit.materials[1].emission, lit.materials[1].emission_map) == ((2, 1, 0), 0)
+    dark = make_skin(replace(mesh, materials=(material, replace(glowing, emission_map=0 * noise))), SkinConfig())
+    assert (dark.materials, dark.pictures) == (skin.materials, skin.pictures), "nothing is kept of what is black"
     assert np.array_equal(decode(skin.pictures[0], "it"), noise)
     assert np.array_equal(decode(skin.pictures[1], "it")[..., 0], rough)
     small = make_skin(mesh, SkinConfig(picture_bytes=8000))

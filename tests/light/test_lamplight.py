@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.asset import Surfels
+from near_core.asset import Surfels, concatenate
 from near_core.light import lamplight, terms, transport
 from near_core.light.shadows import Caster, Surroundings
 from near_core.models.mini.layout import Term
@@ -76,8 +76,7 @@ def test_what_stands_between_casts_a_shadow_and_what_stands_behind_the_lamp_does
 def test_an_asset_without_shadows_does_not_stand_in_its_own_way():
     low, high = floor(), floor()
     high.position[:, 2] += 0.1
-    both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
-        vars(low).values(), vars(high).values()))), 1)
+    both = transport.prepare_transport(concatenate([low, high]), 1)
     below = slice(0, len(low))
     lamp = point(0, 0, 0.4)
     for around, dark in ((Surroundings(), True), (Surroundings(casts=False), False)):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from near_core.asset import Surfels
+from near_core.asset import concatenate
 from near_core.light import lamplight, points, terms, transport
 from near_core.light.config import TransportConfig
 from near_core.light.shadows import Feet
@@ -55,7 +55,7 @@ def test_points_mirror_no_light_through_a_wall():
     wall = replace(wall, position=wall.position[:, [2, 1, 0]] + np.float32([0.1, 0, 0]),
                    normal=-wall.normal[:, [2, 1, 0]], shading_normal=-wall.normal[:, [2, 1, 0]],
                    base_color=0 * wall.base_color)
-    both = Surfels(*(np.concatenate(pair) for pair in zip(vars(ground).values(), vars(wall).values())))
+    both = concatenate([ground, wall])
     sky = np.full((16, 32, 3), 0.1, np.float32)
     sky[:, 8:24] = 1.0  # of +X
     prepared, light = transport.prepare_transport(both, 1, config=ALL_RAYS), transport.prepare_light(Environment(sky))

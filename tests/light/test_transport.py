@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from near_core._kernels import ggx, specular
-from near_core.asset import Surfels
+from near_core.asset import Surfels, concatenate
 from near_core.directions import fibonacci_sphere
 from near_core.light import transport
 from near_core.light.config import TransportConfig
@@ -116,8 +116,7 @@ def test_without_bounces_no_surfel_sees_another():
     low, high = floor(), floor()
     high.position[:, 2] += 0.1
     high = Surfels(**{**vars(high), "normal": -high.normal, "shading_normal": -high.shading_normal})
-    prepared = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
-        vars(low).values(), vars(high).values()))), 1)
+    prepared = transport.prepare_transport(concatenate([low, high]), 1)
     light = transport.prepare_light(sunny(1.0))
     whole, once, none = (transport.illuminate(prepared, light, np.eye(3), bounces=count, threads=1)
                          for count in (4, 1, 0))
@@ -136,8 +135,7 @@ def test_what_lies_close_below_a_shell_is_inside_of_it():
     """A label's back is nearer than a fold; still the surface under it says nothing about what is seen."""
     low, high = floor(), floor()
     high.position[:, 2] += 0.012
-    both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
-        vars(low).values(), vars(high).values()))), 1)
+    both = transport.prepare_transport(concatenate([low, high]), 1)
     below, above = both.enclosed[:len(low)].reshape(24, 24)[6:-6, 6:-6], both.enclosed[len(low):]
     assert below.min() > 0.7 and above.max() < 0.05
 
@@ -150,8 +148,7 @@ def test_what_is_seen_from_behind_sends_nothing():
     for turned in (False, True):  # a ceiling that faces up, then the floor
         if turned:
             high.normal[:, 2] = high.shading_normal[:, 2] = -1
-        both = transport.prepare_transport(Surfels(*(np.concatenate(pair) for pair in zip(
-            vars(low).values(), vars(high).values()))), 1)
+        both = transport.prepare_transport(concatenate([low, high]), 1)
         lit = transport.illuminate(both, light, np.eye(3), threads=1)
         assert lit.visibility[below].mean() < 0.8 and (lit.bounced[below].max() > 0) == turned
         assert (both.enclosed[below].mean() > 0.1) != turned and both.enclosed.min() >= 0 and both.enclosed.max() <= 1
@@ -159,3 +156,12 @@ def test_what_is_seen_from_behind_sends_nothing():
             both.grid, index, view, low.normal, low.roughness, np.ones((len(both.surfels), 4), np.float32),
             ggx.build_pyramid(np.zeros((8, 16, 3), np.float32)), np.eye(3), threads=1)
         assert blocked.mean() > 0.2 and traced.any() == turned
+
+
+def test_inside_of_what_glows_evenly_as_much_arrives_everywhere():
+    normal = fibonacci_sphere(8000)
+    one = np.ones(len(normal), np.float32)
+    ball = Surfels(0.15 * normal, -normal, -normal, np.full_like(normal, 0.5), one, 0 * one, one, one, one)
+    arrives = transport.prepare_transport(ball, 1).receive(np.float32([[2, 0.5, 0]]) * one[:, None], 1)
+    np.testing.assert_allclose(arrives.mean(0), np.pi * np.float64([2, 0.5, 0]), rtol=0.02)
+    assert arrives[:, 0].std() < 0.05 * arrives[:, 0].mean()

@@ -89,6 +89,30 @@ def test_maps_are_unpacked(tmp_path):
     np.testing.assert_allclose(loaded.corner_uv[0], [[0, 1], [1, 1], [0, 0]])  # V goes up
 
 
+STRONG = {"KHR_materials_emissive_strength": {"emissiveStrength": 40}}
+
+
+@pytest.mark.parametrize("material, emission", [
+    ({"emissiveFactor": [1, 0.5, 0]}, (1, 0.5, 0)), ({"extensions": STRONG}, (0, 0, 0)),
+    ({"emissiveFactor": [1, 0.5, 0], "extensions": STRONG}, (40, 20, 0)),
+    ({"emissiveFactor": [-1, float("inf"), float("nan")]}, (0, 1e6, 0))])
+def test_what_glows_has_its_strength(tmp_path, material, emission):
+    found = mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, material=material)).materials[0]
+    assert found.emission == emission and found.glows is any(emission) and found.emission_map is None
+
+
+def test_what_glows_has_its_map(tmp_path):
+    map_ = np.uint8([[[255, 0, 0, 0], [0, 255, 0, 128]]])
+    material = {"emissiveFactor": [1, 1, 1], "emissiveTexture": {"index": 0, "texCoord": 1}}
+    uv = np.float32([[0, 0], [1, 0], [0, 1]])
+    attributes = {"POSITION": TRIANGLE, "TEXCOORD_0": 7 * uv, "TEXCOORD_1": uv}
+    loaded = mesh.load(gltf(tmp_path / "a.gltf", attributes, material=material, images=(png(map_),)))
+    np.testing.assert_array_equal(loaded.materials[0].emission_map[..., :3], map_[..., :3])
+    np.testing.assert_allclose(loaded.corner_uv[0], [[0, 1], [1, 1], [0, 0]])
+    dark = mesh.load(gltf(tmp_path / "b.gltf", attributes, material=material, images=(png(0 * map_),)))
+    assert not dark.materials[0].glows
+
+
 def test_alpha_is_cut_off(tmp_path):
     base = np.uint8([[[255, 0, 0, 200], [0, 255, 0, 20]]])
     material = {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}, "alphaMode": "MASK", "alphaCutoff": 0.5}

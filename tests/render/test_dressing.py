@@ -13,6 +13,7 @@ from near_core.render.renderer import Renderer
 from near_core.scene import INSTANCES, PASSES, AssetLook, Environment, Instance, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
+from tests.random_assets import some_surfels
 
 ANALYTIC = Settings(shading="transport")
 VIEW = cameras.orbit(30, 20, 2.2, 40, 96, 96)
@@ -67,6 +68,12 @@ def test_hue_and_saturation_keep_the_luminance():
     red = np.float32([[0.3, 0.05, 0.05]])
     assert AssetLook(hue=1 / 3, saturation=0.3).recolor(red).argmax() == 1, "red goes on to green"
     assert np.ptp(AssetLook(saturation=0).recolor(color), axis=1).max() < 1e-6
+
+
+def test_what_glows_is_dyed_too_and_stays_as_bright():
+    surfels = replace(some_surfels(50), emission=np.full((50, 3), 40, np.float32))
+    np.testing.assert_allclose(AssetLook(tint=(0.5, 1, 2)).dress(surfels).emission, [[20, 40, 80]] * 50)
+    assert AssetLook(tint=(0.5, 1, 2)).dress(some_surfels(50)).emission is None
 
 
 def test_exposure_multiplies_the_picture_alone(renderer, sky):

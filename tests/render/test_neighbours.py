@@ -111,3 +111,13 @@ def test_a_neighbour_shadows_the_sky_and_colours_what_is_beside_it(white, red):
     near, far = kept[columns[-6:]].mean(0), kept[columns[:6]].mean(0)
     assert near[1] < 0.92 and near[0] > near[1] + 0.05, "darker, and redder"
     np.testing.assert_allclose(far, 1, atol=0.03)
+
+
+def test_what_glows_lights_what_stands_beside_it(white):
+    ember = ball(0.1, base_color=(0, 0, 0, 1), emission=(100, 100, 100))
+    placed = [Instance(white, move(0)), Instance(ember, move(3.4))]
+    made = Renderer().render(placed, cameras.orbit(0, 0, 3, 20, 128, 128), environments.uniform((0, 0, 0)), PLAIN)
+    row = made["Combined"][64, made["Combined"][64, :, 3] > 0.99, 0]
+    assert row[:len(row) // 3].max() < 0.01, "the far side is dark"
+    # a white point sends L (r / d)^2 where a ball of radius r and radiance L lies above it at a distance d
+    assert row.max() == pytest.approx(100 * 0.1 ** 2 / 3 ** 2, rel=0.3)

@@ -10,7 +10,8 @@ from near_core.scene import camera as cameras
 
 CAMERA = cameras.orbit(0, 0, 3, 30, 40, 36)
 DATA = {"Base Color": np.float32([[0.2, 0.4, 0.6]]), "Normal": np.float32([[0, 0, 2]]), "Roughness": np.float32([0.3]),
-        "Metallic": np.float32([0.7]), "Shadow": np.float32([0.9]), "Confidence": np.float32([1])}
+        "Metallic": np.float32([0.7]), "Shadow": np.float32([0.9]), "Confidence": np.float32([1]),
+        "Emission": np.float32([[30, 0.5, 0]])}
 
 
 def blended(share: float, wanted: tuple[str, ...]) -> np.ndarray:

@@ -15,7 +15,7 @@ from near_core.mesh import Material, Mesh, load
 from near_core.render import sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.scene import PASSES, Environment, Instance, Lamp, Occluders, Probe, Settings
+from near_core.scene import PASSES, AssetLook, Environment, Instance, Lamp, Occluders, Probe, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
 from near_core.scene.probe import make_empty
@@ -151,6 +151,40 @@ def test_a_world_that_is_not_mirrored_is_baked_so_and_needs_no_combined_pass(ren
     assert not neither.any() and diffuse.sum() > 3 * glossy.sum() > 0
     (depth,) = (renderer.render([asset], look(size=16), worlds[1], replace(ANALYTIC, passes=("Depth",))).values())
     assert depth.max() > 0
+
+
+@pytest.fixture(scope="module")
+def ember():
+    """A black ball that glows."""
+    return ball(0.3, base_color=(0, 0, 0, 1), emission=(40, 10, 0))
+
+
+@pytest.mark.parametrize("quality, distance", [("final", 1.5), ("final", 6.0), ("draft", 3.0)])
+@pytest.mark.parametrize("glossy", [True, False])
+def test_what_glows_is_seen_once_in_any_light(renderer, ember, quality, distance, glossy):
+    world = Environment(environments.uniform((0, 0, 0)).map, glossy=glossy)
+    bright = Instance(ember, np.eye(4), look=AssetLook(exposure=1))
+    made = renderer.render([bright], look(size=48, distance=distance), world, replace(ANALYTIC, quality=quality))
+    combined, solid = made["Combined"], made["Combined"][..., 3] > 0.999
+    assert solid.sum() > 10
+    np.testing.assert_allclose(combined[solid][:, :3], [[80, 20, 0]] * solid.sum(), rtol=0.03)
+    np.testing.assert_allclose(made["Emission"][solid], [[80, 20, 0]] * solid.sum(), rtol=1e-3)
+
+
+def test_what_glows_lights_the_asset_itself(renderer):
+    """A white floor before a wall that glows, far larger than high above the middle of the floor."""
+    corners = np.float32([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    faces = np.int32([[0, 1, 2], [0, 2, 3]])
+    both = Mesh(np.concatenate([corners, corners + np.float32([0, 0, 0.2])]), np.concatenate([faces, faces + 4]),
+                material_index=np.int32([0, 0, 1, 1]), materials=(
+                    Material(base_color=(0.5, 0.5, 0.5, 1), roughness=1), Material(base_color=(0, 0, 0, 1),
+                                                                                    emission=(1, 0, 0))))
+    asset, camera = create_from_mesh(both, name="lamp"), cameras.orbit(0, 3, 1.3, 30, 64, 64)
+    made = renderer.render([Instance(asset, np.eye(4))], camera, environments.uniform((0, 0, 0)), ANALYTIC)
+    floor = (made["Base Color"][..., 0] > 0.49) & (made["Combined"][..., 3] > 0.99) & (made["Normal"][..., 2] > 0.9)
+    # of two parallel squares whose distance is a fifth of their sides, the middle of one sees 0.92 of the other
+    assert np.percentile(made["Combined"][floor][:, 0], 90) == pytest.approx(0.5 * 0.92, rel=0.1)
+    assert not made["Emission"][floor].any() and made["Emission"].max() == pytest.approx(1)
 
 
 def test_without_bounces_a_ball_sees_the_world_alone(renderer):
