@@ -14,6 +14,7 @@ from ._core import directions, errors
 from ._core import mesh as meshes
 
 COLOR = "Color"  # attribute of a mesh's corners
+_COLORS = "base_color", "emission"  # maps that are colours
 
 
 def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
@@ -79,35 +80,49 @@ def _make_material(look: meshes.Material, name: str, images: dict[int, Any], pac
         material.use_nodes = True
     tree: Any = material.node_tree
     shader: Any = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
-    color = colorspace.from_rec709(np.array(look.base_color[:3], np.float32))
-    shader.inputs["Base Color"].default_value = (*color.tolist(), 1)
-    shader.inputs["Alpha"].default_value = look.base_color[3]
-    shader.inputs["Roughness"].default_value, shader.inputs["Metallic"].default_value = look.roughness, look.metallic
+    factors = _set_values(shader, look)
     for row, (kind, socket) in enumerate((("base_color", "Base Color"), ("roughness", "Roughness"),
-                                          ("metallic", "Metallic"), ("normal", "Normal"))):
+                                          ("metallic", "Metallic"), ("normal", "Normal"),
+                                          ("emission", "Emission Color"))):
         picture = getattr(look, f"{kind}_map")
-        if picture is None:
+        if picture is None or kind not in factors:
             continue
         node: Any = tree.nodes.new("ShaderNodeTexImage")
         node.location, node.extension = (-600, 300 - 280 * row), "EXTEND" if look.wrap[0] == "clamp" else "REPEAT"
-        node.image = images.get(id(picture)) or _make_image(picture, f"{name} {kind}", kind == "base_color", packed)
+        node.image = images.get(id(picture)) or _make_image(picture, f"{name} {kind}", kind in _COLORS, packed)
         images[id(picture)] = node.image
         output = node.outputs["Color"]
-        factor = {"base_color": look.base_color[:3], "roughness": (look.roughness,) * 3,
-                  "metallic": (look.metallic,) * 3}.get(kind, (1, 1, 1))
         if kind == "normal":
             bend: Any = tree.nodes.new("ShaderNodeNormalMap")
             bend.inputs["Strength"].default_value, bend.location = look.normal_scale, (-300, 300 - 280 * row)
             tree.links.new(output, bend.inputs["Color"])
             output = bend.outputs["Normal"]
-        elif any(abs(each - 1) > 1e-4 for each in factor):
-            output = _multiply(tree, output, factor, row)
+        elif any(abs(each - 1) > 1e-4 for each in factors[kind]):
+            output = _multiply(tree, output, factors[kind], row)
         tree.links.new(output, shader.inputs[socket])
         if kind == "base_color" and picture.shape[2] == 4 and (picture[..., 3] < 255).any():
             tree.links.new(node.outputs["Alpha"], shader.inputs["Alpha"])
     if colored:
         _color(tree, shader.inputs["Base Color"])
     return material
+
+
+def _set_values(shader: Any, look: meshes.Material) -> dict[str, tuple[float, ...]]:
+    """Gives a Principled BSDF what a material is without maps; what each map is multiplied with, by kinds of maps."""
+    color = colorspace.from_rec709(np.array(look.base_color[:3], np.float32))
+    shader.inputs["Base Color"].default_value = (*color.tolist(), 1)
+    shader.inputs["Alpha"].default_value = look.base_color[3]
+    shader.inputs["Roughness"].default_value, shader.inputs["Metallic"].default_value = look.roughness, look.metallic
+    factors: dict[str, tuple[float, ...]] = {
+        "base_color": look.base_color[:3], "roughness": (look.roughness,) * 3, "metallic": (look.metallic,) * 3,
+        "normal": (1.0, 1.0, 1.0)}
+    if look.glows:
+        strength = max(look.emission)
+        factors["emission"] = tuple(each / strength for each in look.emission)
+        sent = colorspace.from_rec709(np.array(factors["emission"], np.float32))
+        shader.inputs["Emission Color"].default_value = (*sent.tolist(), 1)
+        shader.inputs["Emission Strength"].default_value = strength
+    return factors
 
 
 def _color(tree: Any, socket: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from . import colorspace
 from ._core import scene
 from .cycles_skins import Skins
-from .proxy import COLOR, MATERIAL_VALUES
+from .proxy import COLOR, EMISSION, MATERIAL_VALUES
 
 
 class DressedProxies:
@@ -52,10 +52,11 @@ class DressedProxies:
         if ob.data != mesh:
             ob.data = self._dyed[ob.name_full] = mesh
             self._faded[ob.name_full] = _copy_materials(ob)
-        if COLOR in own.attributes and COLOR in mesh.attributes:
-            colors = _read(own.attributes[COLOR], "color", 4)
-            colors[:, :3] = colorspace.from_rec709(look.recolor(colorspace.to_rec709(colors[:, :3])))
-            mesh.attributes[COLOR].data.foreach_set("color", colors.ravel())
+        for name, dye in ((COLOR, look.recolor), (EMISSION, look.tint_light)):
+            if name in own.attributes and name in mesh.attributes:
+                colors = _read(own.attributes[name], "color", 4)
+                colors[:, :3] = colorspace.from_rec709(dye(colorspace.to_rec709(colors[:, :3])))
+                mesh.attributes[name].data.foreach_set("color", colors.ravel())
         for attribute, by in zip(MATERIAL_VALUES, (look.roughness, look.metallic)):
             if attribute in own.attributes and attribute in mesh.attributes:
                 mesh.attributes[attribute].data.foreach_set(

@@ -16,7 +16,7 @@ from ._core import proxy_mesh, thumbnail
 REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
 MARK = "near_mark"  # POINT integers: of the asset that each vertex belongs to, 0 for none
 ANY = -1  # mark of the only asset that a mesh knows
-COLOR = "near_base_color"
+COLOR, EMISSION = "near_base_color", "near_emission"
 _SPREAD = 16  # between marks: modifiers mix them as floats
 TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
 MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
@@ -36,6 +36,9 @@ def build(asset: assets.NeuralAsset, name: str, surface: proxy_mesh.ProxyMesh | 
     for attribute, values in zip(MATERIAL_VALUES, (surface.roughness, surface.metallic)):
         _add_attribute(mesh, attribute, "FLOAT", "value", values)
     mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
+    if surface.emission is not None:
+        _add_attribute(mesh, EMISSION, "FLOAT_COLOR", "color", np.pad(
+            colorspace.from_rec709(surface.emission), ((0, 0), (0, 1)), constant_values=1))
     mesh.materials.append(_material(surface, colors, name))
     mesh.update()
     ob = bpy.data.objects.new(name, mesh)
@@ -74,10 +77,15 @@ def _material(surface: proxy_mesh.ProxyMesh, colors: np.ndarray, name: str) -> b
         material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     principled = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
-    for row, (attribute, socket) in enumerate({COLOR: "Base Color", **MATERIAL_VALUES}.items()):
+    read = {COLOR: "Base Color", **MATERIAL_VALUES}
+    if surface.emission is not None:
+        read[EMISSION] = "Emission Color"
+        strength: Any = principled.inputs["Emission Strength"]
+        strength.default_value = 1
+    for row, (attribute, socket) in enumerate(read.items()):
         node: Any = nodes.new("ShaderNodeAttribute")
         node.attribute_name, node.location = attribute, (-300, 300 - 200 * row)
-        links.new(node.outputs["Color" if attribute == COLOR else "Fac"], principled.inputs[socket])
+        links.new(node.outputs["Fac" if attribute in MATERIAL_VALUES else "Color"], principled.inputs[socket])
     return material
 
 

@@ -33,18 +33,21 @@ class _Sum:
     PLANES = slice(7, 16)  # normal normal^T
     PULLS = slice(16, 19)  # normal (normal . position)
     MATERIAL = slice(19, 24)  # as VoxelMaterial.MATERIAL
+    EMISSION = slice(24, 27)  # of what emits anything: else there are COLUMNS
 
 
 @dataclass(frozen=True)
 class ProxyMesh:
     """A quad mesh in the asset's frame. vertices: (V, 3) float32; faces: (F, 4) int32, counter-clockwise from outside;
-    base_color: (V, 3) float32 linear; roughness, metallic: (V,) float32."""
+    base_color: (V, 3) float32 linear; roughness, metallic: (V,) float32; emission: (V, 3) float32, None where nothing
+    glows."""
 
     vertices: np.ndarray
     faces: np.ndarray
     base_color: np.ndarray
     roughness: np.ndarray
     metallic: np.ndarray
+    emission: np.ndarray | None = None
 
 
 def build(asset: NeuralAsset) -> ProxyMesh:
@@ -61,7 +64,7 @@ def build(asset: NeuralAsset) -> ProxyMesh:
         resolution //= 2
         corners, faces = _bound(_find_cells(points.position, resolution), resolution)
     normals = compute_vertex_normals(corners.astype(np.float32), faces)
-    vertices, material = _fit(corners, normals, points, resolution)
+    vertices, material, emission = _fit(corners, normals, points, resolution)
     vertices = _keep_close(vertices, corners, points.position, resolution)
     if asset.skin is not None:
         vertices = _meet_bounds(vertices, asset.skin.vertices)
@@ -69,7 +72,7 @@ def build(asset: NeuralAsset) -> ProxyMesh:
         for _ in range(_RELAXED):
             vertices = average_around(vertices[faces].mean(1), faces, len(vertices))
     return ProxyMesh(vertices, faces, material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.ROUGHNESS],
-                 material[:, VoxelMaterial.METALLIC])
+                 material[:, VoxelMaterial.METALLIC], emission if points.emission is not None else None)
 
 
 def _make_centres(asset: NeuralAsset) -> Surfels:
@@ -117,8 +120,10 @@ def _flood(empty: np.ndarray) -> np.ndarray:
     return outside
 
 
-def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each corner goes (V, 3) float32 and its material (V, 5), as VoxelMaterial.MATERIAL."""
+def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: int
+         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each corner goes (V, 3) float32, its material (V, 5), as VoxelMaterial.MATERIAL, and emission (V, 0 or
+    3)."""
     sums, row = _sum_by_cell(points, resolution)
     agrees = np.pad(normals @ _AXES.T > -0.5, ((0, 0), (0, 1)), constant_values=True)  # (V, 7)
     behind = np.pad(~agrees[:, :6], ((0, 0), (0, 1)), constant_values=True)
@@ -138,7 +143,8 @@ def _fit(corners: np.ndarray, normals: np.ndarray, points: Surfels, resolution: 
     far = back[:, _Sum.POSITION] / np.maximum(back[:, _Sum.WEIGHT], 1e-12)
     thickness = ((vertices - far) * normals).sum(1) * resolution
     lift = np.where(back[:, _Sum.WEIGHT][:, 0] > 0, np.clip(_LIFT - thickness / 2, 0, _LIFT), 0) / resolution
-    return (vertices + lift[:, None] * normals).astype(np.float32), front[:, _Sum.MATERIAL].astype(np.float32)
+    return ((vertices + lift[:, None] * normals).astype(np.float32), front[:, _Sum.MATERIAL].astype(np.float32),
+            front[:, _Sum.EMISSION].astype(np.float32))
 
 
 def _keep_close(vertices: np.ndarray, corners: np.ndarray, points: np.ndarray, resolution: int) -> np.ndarray:
@@ -186,13 +192,14 @@ def _index_cells(keys: np.ndarray, resolution: int) -> np.ndarray:
 def _sum_by_cell(points: Surfels, resolution: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums over the points of each cell, sorted by the axis they face; a seventh sort has no normal.
 
-    Returns (cells + 1, 7, _Sum.COLUMNS) float64, as _Sum, the last row zero; and _index_cells of the cells.
+    Returns (cells + 1, 7, COLUMNS or more) float64, as _Sum, the last row zero; and _index_cells of the cells.
     """
     n, weight = points.normal.astype(np.float64), np.maximum(points.area * points.opacity, 1e-6).astype(np.float64)
     height = (n * points.position).sum(1, keepdims=True)
     values = np.concatenate([np.ones((len(n), 1)), points.position, points.position.astype(np.float64) ** 2,
                              (n[:, :, None] * n[:, None]).reshape(-1, 9), n * height, points.base_color,
-                             points.roughness[:, None], points.metallic[:, None]], 1)
+                             points.roughness[:, None], points.metallic[:, None],
+                             *([] if points.emission is None else [points.emission])], 1)
     keys, index = np.unique(_flatten(_find_cells(points.position, resolution), resolution), return_inverse=True)
     axis = np.where((n == 0).all(1), 6, np.argmax(n @ _AXES.T, 1))
     place = index * 7 + axis

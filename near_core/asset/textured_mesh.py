@@ -9,7 +9,7 @@ import numpy as np
 from .._kernels import grid
 from ..directions import unit
 from ..image import srgb_encode
-from ..mesh import Material, Mesh, texture
+from ..mesh import Material, Mesh, encode_light, texture
 from ..mesh.surface_nets import compute_vertex_normals
 from . import proxy_mesh
 from .neural_asset import NeuralAsset
@@ -40,7 +40,8 @@ def _convert_material(material: SkinMaterial, maps: list[np.ndarray]) -> Materia
     color, rough, metal, bent = (maps[row] if row >= 0 else None for row in material.maps)
     return Material("", material.base_color, material.roughness, material.metallic, color,
                     None if rough is None else rough[..., 0], None if metal is None else metal[..., 0],
-                    None if bent is None else bent[..., :3], material.normal_scale, material.wrap)
+                    None if bent is None else bent[..., :3], material.normal_scale, material.wrap, material.emission,
+                    maps[material.emission_map] if material.emission_map >= 0 else None)
 
 
 def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
@@ -59,18 +60,19 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     normal = compute_vertex_normals(made.vertices, made.faces)
     points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
     values = _blend(asset, surfels, points, facing)
-    image = np.zeros((columns, columns, cell, cell, 5), np.float32)
-    image[place[:, 1], place[:, 0]] = values.reshape(-1, cell, cell, 5)
-    image = image.swapaxes(1, 2).reshape(size, size, 5)
+    image = np.zeros((columns, columns, cell, cell, values.shape[1]), np.float32)
+    image[place[:, 1], place[:, 0]] = values.reshape(-1, cell, cell, values.shape[1])
+    image = image.swapaxes(1, 2).reshape(size, size, -1)
     color = np.concatenate([srgb_encode(image[..., :3]), np.ones((size, size, 1), np.float32)], 2)
     code = lambda picture: np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])
     uv[..., 1] = 1 - uv[..., 1]
+    most, glow = encode_light(image[..., 5:]) if image.shape[2] > 5 else (0.0, None)
     return Mesh(made.vertices, np.ascontiguousarray(made.faces[:, triangles].reshape(-1, 3)),
                 uv[:, triangles].reshape(-1, 3, 2).astype(np.float32),
                 normal[made.faces][:, triangles].reshape(-1, 3, 3).astype(np.float32), materials=(Material(
                     "", (1, 1, 1, 1), 1.0, 1.0, code(color), code(image[..., 3]), code(image[..., 4]),
-                    wrap=("clamp", "clamp")),))
+                    wrap=("clamp", "clamp"), emission=(most, most, most), emission_map=glow),))
 
 
 def _order(quads: np.ndarray) -> np.ndarray:
@@ -98,8 +100,11 @@ def _spread(quads: np.ndarray, cell: int) -> np.ndarray:
 
 
 def _blend(asset: NeuralAsset, surfels: Surfels, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Base colour, roughness and metallic of points (K, 3), (K, 5) float32."""
-    told = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic]).astype(np.float32)
+    """Base colour, roughness and metallic of points (K, 3), (K, 5) float32; and what they emit, (K, 8), where surfels
+    do."""
+    glow = [] if surfels.emission is None else [surfels.emission]
+    told = np.ascontiguousarray(np.column_stack(
+        [surfels.base_color, surfels.roughness, surfels.metallic, *glow]), np.float32)
     lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
     share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity, np.float32)
     made = grid.blend(lattice, points, normals, told, share)

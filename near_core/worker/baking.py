@@ -15,7 +15,7 @@ from ..create.create import create_from_mesh
 from ..directions import fibonacci_sphere, polar_rotation
 from ..errors import NearError
 from ..image import srgb_decode, srgb_encode
-from ..mesh import Material, Mesh
+from ..mesh import Material, Mesh, encode_light
 from ..progress import Progress, part, silent
 from ..render import gaussians
 from ..render.renderer import Renderer
@@ -105,6 +105,8 @@ def _dress(material: Material, look: AssetLook) -> Material:
         code = np.round(srgb_encode(look.recolor(linear)) * 255).astype(np.uint8)
         changed = {"base_color": (1.0, 1.0, 1.0, alpha), "base_color_map": np.concatenate(
             [code.reshape(*material.base_color_map.shape[:2], 3), material.base_color_map[..., 3:]], 2)}
+    if material.glows:
+        changed |= _dress_light(material, look)
     for name, by in (("roughness", look.roughness), ("metallic", look.metallic)):
         factor, picture = getattr(material, name), getattr(material, f"{name}_map")
         if picture is None:
@@ -113,6 +115,16 @@ def _dress(material: Material, look: AssetLook) -> Material:
             changed |= {name: 1.0, f"{name}_map": np.round(shift(
                 picture.astype(np.float32) / 255 * np.float32(factor), by) * 255).astype(np.uint8)}
     return replace(material, **changed)
+
+
+def _dress_light(material: Material, look: AssetLook) -> dict[str, Any]:
+    """The fields of a material that glows, with the look in its map."""
+    picture, sent = material.emission_map, np.array(material.emission, np.float32)
+    if picture is None:
+        return {"emission": tuple(look.tint_light(sent[None])[0].tolist())}
+    linear = srgb_decode(picture[..., :3] / 255).reshape(-1, 3) * sent
+    most, made = encode_light(look.tint_light(linear).reshape(*picture.shape[:2], 3))
+    return {"emission": (most, most, most), "emission_map": made}
 
 
 def _compare(renderer: Renderer, situation: Situation, draw: Callable[[Camera], np.ndarray], progress: Progress

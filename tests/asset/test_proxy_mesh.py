@@ -139,3 +139,16 @@ def test_single_voxels_have_six_faces_each(coords):
     material, slat = np.zeros((len(coords), 8), np.float16), np.zeros((len(coords), 0), np.float16)
     made = proxy_mesh.build(NeuralAsset(coords, material, slat))
     assert len(made.faces) == 6 * len(coords) and np.isfinite(made.vertices).all()
+
+
+def test_what_glows_does_so_where_it_is():
+    n = sphere(10_000)
+    asset = asset_of(0.45 * n, n)
+    emission = np.where(n[:, 2:] > 0, np.float32([50, 20, 0]), np.float32(0))
+    glowing = replace(asset, surfels=replace(asset.surfels, emission=emission))
+    made, plain = (proxy_mesh.build(each) for each in (glowing, asset))
+    np.testing.assert_array_equal(made.vertices, plain.vertices)
+    assert plain.emission is None
+    above = made.vertices[:, 2] > 2 * VOXEL
+    np.testing.assert_allclose(made.emission[above], [[50, 20, 0]] * above.sum(), rtol=1e-5)
+    assert not made.emission[made.vertices[:, 2] < -2 * VOXEL].any()

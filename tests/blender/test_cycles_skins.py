@@ -64,3 +64,22 @@ def test_cycles_draws_the_skin_until_the_asset_looks_otherwise(scene):
     ob.near.look.hue = 0
     ob.update_tag()
     assert np.allclose(draw(scene), picture, atol=0.02)
+
+
+def test_what_glows_lights_what_is_ordinary(thin):
+    """By its skin, and by its proxy where that wears a look."""
+    scene = stage.make_stage(32, 24)
+    stage.set_color(scene.world, (0, 0, 0))
+    surfels, skin = thin.surfels, thin.skin
+    stage.add_asset(replace(
+        thin, surfels=replace(surfels, emission=np.full_like(surfels.base_color, 5)),
+        skin=replace(skin, materials=tuple(replace(each, emission=(5, 5, 5)) for each in skin.materials))))
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+    by_skin = draw(scene)
+    assert by_skin[12, 16] == pytest.approx(np.full(3, 5), rel=0.05) and (by_skin[20, 14:18] > 0.1).all()
+    look = bpy.data.objects["Asset"].near.look
+    look.tint = 0, 1, 0
+    bpy.data.objects["Asset"].update_tag()
+    by_proxy = draw(scene)
+    assert by_proxy[12, 16] == pytest.approx((0, 5, 0), rel=0.05)
+    assert (by_proxy[20, 14:18, 1] > 0.1).all() and not by_proxy[20, 14:18, 0].any()

@@ -53,8 +53,10 @@ def test_a_skin_is_its_mesh(renderer, keg, light):
 
 def test_a_mesh_wears_the_look(renderer, keg, light):
     look = AssetLook(tint=(0.3, 0.6, 1.0), roughness=-0.5)
+    glowing = [replace(each, emission=(0.5, 0.5, 0), emission_map=each.maps[0]) for each in keg.skin.materials]
+    keg = replace(keg, skin=replace(keg.skin, materials=tuple(glowing)))
     mesh, psnr = baking.bake_mesh(renderer, stand(keg, light, look=look))
-    assert psnr > 34
+    assert psnr > 34 and all(each.glows for each in mesh.materials)
     plain = baking.make_mesh(keg, keg.surfels)
     assert mesh.materials[0].roughness < plain.materials[0].roughness or mesh.materials[0].roughness_map is not None
 

@@ -1,5 +1,7 @@
 """Assets out again, from Blender: a mesh in the scene and as .glb, splats as .ply."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -29,7 +31,8 @@ def stand(asset):
 
 
 def test_a_mesh_stands_where_its_asset_does(keg, tmp_path):
-    source = stand(keg)
+    glowing = tuple(replace(each, emission=(8, 4, 0)) for each in keg.skin.materials)
+    source = stand(replace(keg, skin=replace(keg.skin, materials=glowing)))
     source.near.look.tint = 0.5, 1, 1
     bpy.ops.preferences.addon_enable(module="io_scene_gltf2")
     assert bpy.ops.near.bake_mesh(filepath=str(tmp_path / "keg"), hide_source=True) == {"FINISHED"}
@@ -41,6 +44,7 @@ def test_a_mesh_stands_where_its_asset_does(keg, tmp_path):
     again = meshes.load(tmp_path / "keg.glb")
     assert len(again.faces) == len(keg.skin.faces)
     assert np.ptp(again.vertices, 0) == pytest.approx(high - low, rel=1e-3), "the file has the same size"
+    assert again.materials[0].emission == pytest.approx((4, 4, 0), rel=1e-3), "dyed, too"
 
 
 @pytest.mark.parametrize("scale", [2, -2])
