@@ -31,7 +31,9 @@ _BENDS = {"ARMATURE", "CAST", "CLOTH", "CORRECTIVE_SMOOTH", "CURVE", "DISPLACE",
          "SOFT_BODY", "SURFACE_DEFORM", "WARP", "WAVE"}  # modifiers that move vertices and leave all else
 APART = 0.004  # islands from each other, in sides of the map
 COLOR, NUMBERS, NORMAL = "Base Color", ("Alpha", "Roughness", "Metallic"), "Normal"
-_BAKED = (NORMAL, COLOR, *NUMBERS)  # normals first: they are the surface's own, as it is wired
+# the first two are the surface's own, as it is wired
+_OWN = (NORMAL, materials.EMISSION)
+_BAKED = (*_OWN, COLOR, *NUMBERS)
 
 
 def read(request: Any) -> dict[str, Any]:
@@ -189,7 +191,7 @@ class _Bake:
         self._scene, self._piece, self._side = scene, piece, side
         self._readings = [materials.read_material(each, piece.names[number])
                           for number, each in enumerate(piece.materials)]
-        self._slots = {number: _Rewiring(piece.materials[number], reading.missing)
+        self._slots = {number: _Rewiring(piece.materials[number], reading.missing, set(reading.computed))
                        for number, reading in enumerate(self._readings) if reading.computed}
 
     def run(self) -> list[materials.MaterialReading]:
@@ -238,7 +240,7 @@ class _Bake:
 
     def _bake_input(self, name: str) -> dict[int, np.ndarray]:
         """What arrives at an input, by the slots in which something does: (side, side, 3) uint8, row 0 on top; colours
-        are sRGB, numbers (side, side)."""
+        are sRGB, numbers (side, side), emission float32."""
         targets = {}
         for number, material in enumerate(self._piece.materials):
             wanted = number in self._slots and name in self._slots[number].linked
@@ -248,7 +250,7 @@ class _Bake:
                 _receive(material.node_tree, image)
             if wanted:
                 targets[number] = image
-                if name != NORMAL:
+                if name not in _OWN:
                     self._slots[number].show(name)
         bpy.ops.object.bake(type="NORMAL" if name == NORMAL else "EMIT", margin=MARGIN, use_clear=True, uv_layer=UV,
                             target="IMAGE_TEXTURES", save_mode="INTERNAL", normal_space="TANGENT")
@@ -270,6 +272,9 @@ class _Bake:
                    1.0 if alpha is not None else plain.base_color[3])
         made: dict[str, Any] = {"base_color": factors, "base_color_map": base, "wrap": ("clamp", "clamp"),
                                 "normal_map": maps.get(NORMAL), "normal_scale": 1.0}
+        if materials.EMISSION in maps:
+            most, picture = meshes.encode_light(maps[materials.EMISSION])
+            made |= {"emission": (most, most, most), "emission_map": picture}
         for name in ("Roughness", "Metallic"):
             key = name.lower()
             made[f"{key}_map"] = maps.get(name)
@@ -281,10 +286,11 @@ class _Bake:
 @dataclass
 class _Rewiring:
     """A material whose surface can be what one of its shader's inputs receives. missing: inputs that are left alone.
-    linked: those that receive anything."""
+    computed: what is wanted all the same. linked: what is baked, by inputs that receive anything."""
 
     material: Any
     missing: set[str]
+    computed: set[str]
     linked: dict[str, Any] = field(default_factory=dict)  # by our names: the sockets
 
     def __post_init__(self) -> None:
@@ -294,10 +300,14 @@ class _Rewiring:
             self._shader, self._groups, _ = materials.find_shader(self.material.node_tree)
         for name in _BAKED:
             socket = self._shader.inputs.get(name)
-            if socket is None and name == COLOR:
+            if socket is None and name == COLOR and self._shader.type != "EMISSION":
                 socket = self._shader.inputs.get("Color")
             if socket is not None and socket.is_linked and not self.missing & {name, socket.name}:
                 self.linked[name] = socket
+        names = set(materials.list_emission(self._shader))
+        sent = [socket for socket in self._shader.inputs if socket.name in names and socket.is_linked]
+        if (sent or materials.EMISSION in self.computed) and not self.missing & names:
+            self.linked[materials.EMISSION] = sent
         self._emission: Any = None
 
     def show(self, name: str) -> None:
@@ -337,6 +347,8 @@ def _take(image: Any) -> np.ndarray:
 
 def _encode(pixels: np.ndarray, name: str) -> np.ndarray:
     """What was baked of an input as a material's maps have it."""
+    if name == materials.EMISSION:
+        return colorspace.to_rec709(pixels)
     if name == COLOR:
         pixels = images.srgb_encode(colorspace.to_rec709(pixels).clip(0, 1))
     return materials.to_bytes(pixels[..., 0] if name in NUMBERS else pixels)

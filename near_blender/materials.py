@@ -19,18 +19,18 @@ from ._core import mesh as meshes
 from .shader_nodes import Missing, NodeValue, Unsupported, UVLayout
 
 # inputs of a Principled BSDF -> the one that turns it on, and what is lost
-LOSSES = {"Emission Color": ("Emission Strength", errors.Message("its Emission is left out, it does not glow")),
-          "Transmission Weight": ("Transmission Weight", errors.Message("its Transmission is left out, it is opaque")),
+LOSSES = {"Transmission Weight": ("Transmission Weight", errors.Message("its Transmission is left out, it is opaque")),
           "Subsurface Weight": ("Subsurface Weight", errors.Message("its Subsurface is left out")),
           "Coat Weight": ("Coat Weight", errors.Message("its Coat is left out")),
           "Sheen Weight": ("Sheen Weight", errors.Message("its Sheen is left out"))}
 # other shaders that are read as a Principled BSDF, and what of them is lost
-OTHERS = {"EMISSION": errors.Message("it does not glow: its Emission is read as its colour"),
+OTHERS = {"EMISSION": "",  # it is black, and glows
           "BSDF_GLASS": errors.Message("it is opaque: its Glass is read as a Principled BSDF"),
           "BSDF_REFRACTION": errors.Message("it is opaque: its Refraction is read as a Principled BSDF"),
           "BSDF_TRANSLUCENT": errors.Message(
               "no light passes through: its Translucent BSDF is read as a Principled BSDF"),
           "SUBSURFACE_SCATTERING": errors.Message("its Subsurface is read as a Principled BSDF")}
+EMISSION = "Emission"  # what all shaders of a material send together
 
 
 @dataclass
@@ -63,6 +63,9 @@ def read_material(material: bpy.types.Material | None, called: str = "") -> Mate
         reading.material = meshes.Material(called)
     else:
         _ShaderReader(called, shader, groups, reading).read()
+        if _mixes_emission(material.node_tree, shader):
+            reading.computed[EMISSION] = errors.Message("its Emission is mixed with other shaders, it does not glow. "
+                                                        "Bake it to keep it")
     reading.notes = [_name_loss(called, text) for text in reading.notes]
     reading.computed = {name: _name_loss(called, text) for name, text in reading.computed.items()}
     return reading
@@ -85,11 +88,27 @@ def find_shader(tree: Any) -> tuple[Any, tuple[Any, ...], str]:
             return node, groups, errors.Message("only its Principled BSDF is used") if others or queue else ""
         others.append((node, groups))
         queue += [(socket, groups) for socket in node.inputs if socket.type == "SHADER"]
-    for node, groups in others:
+    for node, groups in sorted(others, key=lambda each: each[0].type == "EMISSION"):  # colours come first
         if (node.type.startswith("BSDF_") or node.type in OTHERS) and "Color" in node.inputs:
             plain = errors.Message("{node} is read as a Principled BSDF", node=node.bl_label)
             return node, groups, OTHERS.get(node.type, plain)
     return None, (), errors.Message("has no surface shader, grey is used")
+
+
+def _mixes_emission(tree: Any, shader: Any) -> bool:
+    """Whether a surface emits by other nodes than the shader that is read."""
+    output = tree.get_output_node("CYCLES") or tree.get_output_node("ALL")
+    queue, seen = [(output.inputs["Surface"], ())], set()
+    while queue:
+        node, _, groups = shader_nodes.find_source(*queue.pop())
+        if node is None or node == shader or node in seen:
+            continue
+        seen.add(node)
+        socket = node.inputs.get("Strength" if node.type == "EMISSION" else "Emission Strength")
+        if socket is not None and (socket.is_linked or socket.default_value > 0):
+            return True
+        queue += [(each, groups) for each in node.inputs if each.type == "SHADER"]
+    return False
 
 
 def _name_other_outputs(material: Any) -> list[str]:
@@ -117,17 +136,19 @@ class _ShaderReader:
         """Fills in the reading's material, UV layout and colour attribute."""
         kind = self._shader.type
         self._name_losses()
-        base = self._value("Base Color" if kind == "BSDF_PRINCIPLED" else "Color")
+        base = shader_nodes.make_constant(0) if kind == "EMISSION" else self._value(
+            "Base Color" if kind == "BSDF_PRINCIPLED" else "Color")
         alpha = self._value("Alpha", missing=1)
         roughness = self._value("Roughness", missing=1)
         metallic = self._value("Metallic", missing=float(kind in ("BSDF_GLOSSY", "BSDF_ANISOTROPIC", "BSDF_METALLIC")))
         red, green, blue = _factors(base)
         normal_map, strength = self._normal()
+        emission, emission_map = self._emission()
         layout = self._layout or UVLayout()
         self._reading.material = meshes.Material(
             self._name, (red, green, blue, _factors(alpha)[0]), _factors(roughness)[0], _factors(metallic)[0],
             _color_map(base, alpha), _number_map(roughness), _number_map(metallic), normal_map, strength,
-            (layout.wrap, layout.wrap))
+            (layout.wrap, layout.wrap), emission, emission_map)
         self._reading.layout = layout
         self._reading.attribute = base.attribute
 
@@ -168,6 +189,25 @@ class _ShaderReader:
             raise Unsupported("an image on other UVs than the first")
         return value
 
+    def _emission(self) -> tuple[tuple[float, float, float], np.ndarray | None]:
+        """What the shader emits, as meshes.Material has it."""
+        name, switch = list_emission(self._shader)
+        strength = self._value(switch)
+        if strength.layout is None and strength.color[0] <= 0:
+            return (0.0, 0.0, 0.0), None
+        color = self._value(name)
+        if color.attribute:
+            self._note(name, Unsupported(color.attribute), errors.Message(
+                "{input} comes from {source}, its own value is used instead. Bake it into an image to keep it",
+                input=name, source=color.attribute))
+            color = shader_nodes.read_default(self._shader.inputs[name])
+        sent = shader_nodes.multiply(color, strength)
+        if sent.layout is not None:
+            most, picture = meshes.encode_light(sent.color[..., :3])
+            return (most, most, most), picture
+        red, green, blue = np.clip(np.nan_to_num(sent.color[:3]), 0, meshes.BRIGHTEST).tolist()
+        return (red, green, blue), None
+
     def _normal(self) -> tuple[np.ndarray | None, float]:
         """The tangent-space normal map (h, w, 3) uint8 and its strength."""
         socket = self._shader.inputs.get("Normal")
@@ -185,6 +225,11 @@ class _ShaderReader:
         if value.layout is None:
             return None, 1.0
         return to_bytes(value.color[..., :3]), float(node.inputs["Strength"].default_value)
+
+
+def list_emission(shader: Any) -> tuple[str, str]:
+    """The inputs of a shader that say in which colour and how strongly it glows."""
+    return ("Color", "Strength") if shader.type == "EMISSION" else ("Emission Color", "Emission Strength")
 
 
 def _factors(value: NodeValue) -> tuple[float, float, float]:

@@ -318,6 +318,11 @@ def read_pixels(image: Any) -> np.ndarray:
     return np.concatenate([color, alpha if alpha.size else np.ones_like(color[..., :1])], 2)
 
 
+def multiply(a: NodeValue, b: NodeValue) -> NodeValue:
+    """The product of two values that lie on the same UVs."""
+    return _binary(a, b, None, np.multiply, is_product=True)
+
+
 def _binary(a: NodeValue, b: NodeValue, node: Any, function: Callable, is_product: bool = False) -> NodeValue:
     """function of two values' colours; a tint only survives a product, pixels only beside others on the same UVs."""
     if (a.attribute or b.attribute) and not (is_product and not (a.attribute and b.attribute)):

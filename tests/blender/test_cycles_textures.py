@@ -1,5 +1,7 @@
 """What nodes compute, baked by the second Blender: compared with what they are known to compute."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -50,6 +52,24 @@ def test_without_baking_it_is_named(box):
     bpy.ops.near.create_asset_from_mesh(detail="DRAFT", bake=False)
     assert np.ptp(payload.decode_asset(bpy.context.object).surfels.base_color, axis=0).max() < 0.01
     assert geometry.read_mesh(box, bpy.context.scene).is_computed
+
+
+def test_what_glows_is_baked_with_its_strength(box):
+    """Half of the surface is mixed with what glows in the colours of its place."""
+    tree = box.data.materials[0].node_tree
+    place, shader, output = (tree.nodes[name] for name in ("Texture Coordinate", "Principled BSDF", "Material Output"))
+    mix, glow = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeEmission")
+    glow.inputs["Strength"].default_value = 60
+    tree.links.new(place.outputs["Generated"], glow.inputs["Color"])
+    for output_, socket in ((shader.outputs[0], mix.inputs[1]), (glow.outputs[0], mix.inputs[2]),
+                            (mix.outputs[0], output.inputs["Surface"])):
+        tree.links.new(output_, socket)
+    baked, notes = read_away(box)
+    made = baked.materials[0]
+    where, color = sample_middles(baked)
+    _, sent = sample_middles(replace(baked, materials=(replace(made, base_color_map=made.emission_map),)))
+    assert np.abs(color - where).max() < 0.05 and np.abs(sent * made.emission - 30 * where).max() < 1.5
+    assert [note for note in notes if "Emission" in note] == []
 
 
 def bake(*objects):

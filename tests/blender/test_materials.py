@@ -134,7 +134,47 @@ def test_what_cannot_be_followed_is_told_and_replaced(material, principled):
     assert "Noise Texture" in reading.computed["Base Color"] and "Bump" in reading.computed["Normal"]
 
 
-@pytest.mark.parametrize("kind, told", [("ShaderNodeEmission", "does not glow"), ("ShaderNodeBsdfGlass", "opaque"),
+def test_a_glow_has_its_colour_and_strength(material, principled):
+    color, strength = (principled.inputs[f"Emission {name}"] for name in ("Color", "Strength"))
+    color.default_value = (1, 0.5, 0.25, 1)
+    assert not materials.read_material(material).material.glows, "its strength is 0"
+    strength.default_value = 40
+    made = materials.read_material(material).material
+    assert made.emission == pytest.approx((40, 20, 10)) and made.emission_map is None
+    texture = add(material, "ShaderNodeTexImage", image=image(is_float=True, colorspace="Linear Rec.709"))
+    link(material, texture.outputs["Color"], color)
+    reading = materials.read_material(material)
+    linear = srgb_decode(reading.material.emission_map[..., :3] / 255) * reading.material.emission
+    assert np.allclose(linear, 40 * PIXELS[::-1, :, :3], rtol=0.02, atol=0.01)
+    assert not reading.notes and not reading.computed
+    link(material, add(material, "ShaderNodeTexNoise").outputs["Fac"], strength)
+    assert list(materials.read_material(material).computed) == ["Emission Strength"]
+
+
+def test_what_only_glows_is_black(material):
+    shader = add(material, "ShaderNodeEmission")
+    shader.inputs["Color"].default_value, shader.inputs["Strength"].default_value = (0.2, 0.3, 0.4, 1), 5
+    link(material, shader.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
+    reading = materials.read_material(material)
+    assert reading.material.emission == pytest.approx((1, 1.5, 2)) and reading.material.base_color == (0, 0, 0, 1)
+    assert not reading.notes and not reading.computed
+
+
+@pytest.mark.parametrize("kind", ["ShaderNodeAddShader", "ShaderNodeMixShader"])
+def test_a_glow_among_other_shaders_has_to_be_baked(material, kind):
+    both, diffuse, glow = (add(material, each) for each in (kind, "ShaderNodeBsdfDiffuse", "ShaderNodeEmission"))
+    diffuse.inputs["Color"].default_value = (0.1, 0.6, 0.1, 1)
+    link(material, glow.outputs[0], both.inputs[-2])
+    link(material, diffuse.outputs[0], both.inputs[-1])
+    link(material, both.outputs[0], material.node_tree.nodes["Material Output"].inputs["Surface"])
+    reading = materials.read_material(material)
+    assert reading.material.base_color[:3] == pytest.approx((0.1, 0.6, 0.1)) and not reading.material.glows
+    assert list(reading.computed) == [materials.EMISSION] and "mixed" in reading.computed[materials.EMISSION]
+    glow.inputs["Strength"].default_value = 0
+    assert not materials.read_material(material).computed
+
+
+@pytest.mark.parametrize("kind, told", [("ShaderNodeBsdfGlass", "opaque"),
                                         ("ShaderNodeSubsurfaceScattering", "Subsurface")])
 def test_what_an_asset_is_not_is_told(material, principled, kind, told):
     shader = add(material, kind)
