@@ -46,7 +46,7 @@ class CyclesJobs:
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
-        return {"pid": os.getpid(), "blender": bpy.app.version_string}
+        return {"pid": os.getpid(), "blender": bpy.app.version_string, "denoises": can_denoise(bpy.context.scene)}
 
     def keep(self, message: dict[str, Any]) -> None:
         """Remembers where a scene lies; it is opened when it is asked for."""

@@ -63,7 +63,7 @@ class PhotoOptions(ShapeOptions):
         name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
     reads_fov: BoolProperty(
-        name="Field of View from File", default=True,
+        name="Read Field of View", default=True,
         description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import bpy
@@ -14,6 +14,7 @@ from ._core import camera as cameras
 from ._core import deformation, environment, errors, scene
 from .lamps import VisibleLamps
 
+MOST_COMPARED = 2_000  # instances
 
 @dataclass(frozen=True)
 class Owner:
@@ -288,3 +289,23 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
     return settings, {"instances": instances, "environment": send(light.environment),
                       "backdrop": send(light.backdrop) if own_backdrop else None, "needs": needs,
                       "lamps": lamps.lamps, "occluders": None if occluders is None else occluders.hash}
+
+
+def summarize(settings: scene.Settings, request: dict[str, Any]) -> Any:
+    """What a picture depends on but its camera, to be compared with ==; None of so many instances that comparing takes
+    as long as drawing. settings, request: as make_request has them."""
+    if len(request["instances"]) > MOST_COMPARED:
+        return None
+    return _freeze(settings), _freeze({name: value for name, value in request.items() if name != "needs"})
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.shape, hash(value.tobytes())
+    if isinstance(value, dict):
+        return tuple((name, _freeze(each)) for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_freeze, value))
+    if is_dataclass(value):
+        return tuple(_freeze(getattr(value, each.name)) for each in fields(value))
+    return value

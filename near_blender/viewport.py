@@ -62,6 +62,8 @@ class ViewportPicture:
         self._job: arrival.Arrival | None = None
         self._asked: tuple[Any, float] = (None, 0.0)  # what self._job draws, and its scale
         self._shown: tuple[Any, float] = (None, 0.0)
+        self._summary: Any = None  # of what was asked for, and of what is shown: sync.summarize; None of drafts
+        self._kept: Any = None
         self._wanted: Any = None  # the camera and the version of the scene that should be on the screen
         self._changed = 0.0  # when that last changed
         self._version = 0
@@ -224,7 +226,7 @@ class ViewportPicture:
         if self._asked[1] < 1:
             self._pace.learn(answer["seconds"], self._rate)
         self._texture, self._depth = upload(picture), None if depth is None else upload(depth)
-        self._shown = self._asked
+        self._shown, self._kept = self._asked, self._summary
 
     def _ask(self, context: Any, depsgraph: Any) -> None:
         """Asks for the picture that should come next, where one should."""
@@ -246,6 +248,8 @@ class ViewportPicture:
             if self._shown[1] == 1 or not self._is_settled():
                 return
             scale = 1.0
+        elif self._shows_it_already(context, depsgraph):
+            return
         else:
             self._rate = float(near.viewport_rate)
             scale, coarseness = self._pace.plan(near.viewport_scale / 100)
@@ -253,18 +257,39 @@ class ViewportPicture:
         camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
         self._submit(depsgraph, camera, scale, coarseness, border.find_camera(context, depsgraph))
 
-    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
-        """Asks for what is wanted, seen by camera. through: the camera object, evaluated, whose view it is: its
-        lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
+    def _shows_it_already(self, context: Any, depsgraph: Any) -> bool:
+        """Whether the picture on the screen, or on its way there, is the one that is wanted, at its best: what changed
+        is not seen in it, as what is selected."""
+        (view, scale), summary = (self._shown, self._kept) if self._job is None else (self._asked, self._summary)
+        if summary is None or scale < 1 or view is None or view[1:] != self._wanted[1:]:
+            return False
+        if sync.summarize(*self._describe(depsgraph, border.find_camera(context, depsgraph))) != summary:
+            return False
+        if self._job is None:
+            self._shown = (self._wanted, 1.0)
+        else:
+            self._asked = (self._wanted, 1.0)
+        return True
+
+    def _describe(self, depsgraph: Any, through: Any) -> tuple[scene.Settings, dict[str, Any]]:
+        """The picture that is wanted at its best, but its camera. through: the camera object, evaluated, whose view it
+        is: its lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
         frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
                                               alone and not frame.render.film_transparent, self._lamps,
                                               None if alone else self._refinement.occluders)
+        if alone and through is not None and through.type == "CAMERA":
+            request["lens"] = exposure.read_lens(through)
+        return settings, request
+
+    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
+        """Asks for what is wanted, seen by camera."""
+        settings, request = self._describe(depsgraph, through)
+        self._summary = sync.summarize(settings, request) if scale == 1 else None
         if scale < 1:
             settings = replace(settings, quality="draft", coarseness=coarseness)
-        elif alone and through is not None and through.type == "CAMERA":
-            request["lens"] = exposure.read_lens(through)
+            request.pop("lens", None)
         self._job = arrival.Arrival(client.get_worker().submit(
             "render", f"viewport {id(self)}", camera=camera, settings=settings, **request))
         self._asked = (self._wanted, scale)

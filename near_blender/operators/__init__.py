@@ -19,13 +19,14 @@ from . import (
     published,
     setup,
     showcase,
+    status,
     stop,
     tasks,
     transfer,
 )
 
-_MODULES = (jobs, create, origin, orbit, matte, pose, photos, pictures, folder, transfer, library, compositing, bake,
-            showcase, presets, setup, tasks, published, stop)
+_MODULES = (status, jobs, create, origin, orbit, matte, pose, photos, pictures, folder, transfer, library, compositing,
+            bake, showcase, presets, setup, tasks, published, stop)
 
 
 def register() -> None:

@@ -16,8 +16,9 @@ from .._core import errors, files
 from ..paths import RELATIVE
 from ..references import Reference
 from ..translations import say
-from .jobs import INTERVAL, shorten, show_status
+from .jobs import INTERVAL
 from .place import report_errors
+from .status import shorten, show_status
 
 Light = world.LightReading | lamp_nodes.PatternBake
 

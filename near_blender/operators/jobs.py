@@ -21,9 +21,9 @@ from .._core import image as images
 from ..references import Reference
 from .landing import Landing, land
 from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
+from .status import shorten, show_status
 
 INTERVAL = 0.1  # seconds between looks at the worker
-LONGEST = 40  # letters of a name in the status bar
 
 
 @dataclass
@@ -317,22 +317,6 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         context.window_manager.event_timer_remove(self._timer)
         _stop()
         show_status(context, None)
-
-
-def shorten(name: str) -> str:
-    """A name that leaves room for the rest of a line."""
-    return name if len(name) <= LONGEST else f"{name[:LONGEST - 1]}\u2026"
-
-
-def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """Writes text into the status bar, whichever workspace is in front (None gives it back), and has the sidebars drawn
-    again."""
-    for workspace in bpy.data.workspaces:
-        workspace.status_text_set(text)
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
 
 
 CLASSES = (NEAR_OT_watch_creation,)

@@ -16,14 +16,15 @@ from .._core import ADDON, camera, environment, errors, image, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
 from ..translations import say, translate
-from . import jobs
+from . import jobs, status
 from .transfer import SAMPLE
 
+STARTS_WITHIN = 60.0  # seconds
 SIZE = 128  # pixels of the picture that is drawn
 ALIKE = 40.0  # dB; pictures nearer than this look the same
 PICTURE = SAMPLE.with_name("setup.png")  # by draw_sample and image.write_png, where the tests are green
 
-COUNT = 6  # lines of a machine on which all is well
+COUNT = 7  # lines of a machine on which all is well
 
 Line = tuple[bool, errors.Message]  # whether it is well, and one sentence
 Job = worker_process.JobHandle
@@ -92,7 +93,7 @@ def check_setup(watch: Watch = lambda job: job) -> Iterator[Line]:
     """One line after the other; a line that fails does not stop the next."""
     yield True, errors.Message("Blender {blender}, Python {python}, {system}", blender=bpy.app.version_string,
                                python=platform.python_version(), system=platform.platform())
-    for step in (_check_kernels, _check_worker, _check_creation, _check_picture):
+    for step in (_check_kernels, _check_worker, _check_second_blender, _check_creation, _check_picture):
         try:
             yield from step(watch)
         except errors.Cancelled:
@@ -123,6 +124,19 @@ def _check_worker(watch: Watch) -> Iterator[Line]:
     else:
         yield True, errors.Message("onnxruntime {version} ({providers})", version=hello["onnxruntime"],
                                    providers=", ".join(hello["providers"]))
+
+
+def _check_second_blender(watch: Watch) -> Iterator[Line]:
+    """What draws ordinary objects, and bakes."""
+    start = time.perf_counter()
+    hello = client.get_cycles().check(STARTS_WITHIN)
+    said = errors.Message("Second Blender {version} ready in {seconds:.1f} s", version=hello["blender"],
+                          seconds=time.perf_counter() - start)
+    if hello["denoises"]:
+        yield True, said
+    else:
+        yield False, errors.Message("{said}: it has no OpenImageDenoise, ordinary objects are drawn with noise",
+                                    said=said)
 
 
 def _check_creation(watch: Watch) -> Iterator[Line]:
@@ -235,8 +249,8 @@ class NEAR_OT_check_setup(bpy.types.Operator):
 
 
 def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """As jobs.show_status; the preferences, where the findings are, are drawn again, too."""
-    jobs.show_status(context, text)
+    """As status.show_status; the preferences, where the findings are, are drawn again, too."""
+    status.show_status(context, text)
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "PREFERENCES":

@@ -16,8 +16,9 @@ from .. import client, contact_sheet, worker_process
 from .._core import errors
 from ..paths import RELATIVE
 from ..translations import say
-from .jobs import INTERVAL, shorten, show_status
+from .jobs import INTERVAL
 from .place import report_errors
+from .status import shorten, show_status
 
 _OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")  # place of an object
 

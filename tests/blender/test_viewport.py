@@ -108,6 +108,26 @@ def test_change_of_scene_is_followed(screen, scene):
     assert np.allclose(screen.shown[-1][0, 0], (0, 0, 0.9, 1), atol=1e-3)
 
 
+def test_what_is_not_seen_draws_nothing_anew(screen, scene):
+    screen.settle()
+    count = len(screen.shown)
+    scene.objects["Asset"].select_set(True)
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert len(screen.shown) == count
+    scene.objects["Asset"].near.look.tint = 0, 1, 1
+    scene.objects["Asset"].update_tag()
+    bpy.context.view_layer.update()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert len(screen.shown) == count + 2 and screen.shown[-1][40, 60, 0] < screen.shown[-1][40, 60, 1]
+    turn(screen.context, 30)
+    screen.draw()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert len(screen.shown) >= count + 4, "a draft is never the last picture"
+
+
 def test_pictures_keep_coming_while_the_view_turns(screen):
     screen.settle()
     count, end = len(screen.shown), time.monotonic() + 3 * slowness()

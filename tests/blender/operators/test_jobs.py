@@ -174,7 +174,3 @@ def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
     assert creation.is_held and creation.status == "Done: go back to Object Mode to get it"
     bpy.ops.object.mode_set(mode="OBJECT")
     assert not creation.is_held
-
-
-def test_a_long_name_leaves_room_for_what_is_said_of_it():
-    assert jobs.shorten("x" * 200) == "x" * 39 + "…" and jobs.shorten("Keg") == "Keg"

@@ -1,6 +1,7 @@
 """Check Setup: what works, and what is broken, in words."""
 
 import time
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -14,7 +15,8 @@ def test_check_setup_tries_every_part():
     found = setup.list_findings()
     assert all(well for well, _ in found), found
     text = "\n".join(line for _, line in found)
-    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "created", "looks the same"):
+    for word in (f"Blender {bpy.app.version_string}", "Kernels", "Worker", "onnxruntime", "Second Blender", "created",
+                 "looks the same"):
         assert word in text
 
 
@@ -25,6 +27,13 @@ def test_check_setup_shows_what_is_broken(monkeypatch):
     monkeypatch.setattr(setup, "_check_kernels", broken)
     bpy.ops.near.check_setup()
     assert (False, "OSError: no such library") in setup.list_findings() and len(setup.list_findings()) > 3
+
+
+def test_a_second_blender_without_a_denoiser_is_told(monkeypatch):
+    hello = {"blender": "5.0", "denoises": False}
+    monkeypatch.setattr(client, "get_cycles", lambda: SimpleNamespace(check=lambda _: hello))
+    [(well, said)] = setup._check_second_blender(lambda job: job)
+    assert not well and said.startswith("Second Blender 5.0 ready") and "no OpenImageDenoise" in said
 
 
 def test_a_picture_that_is_off_is_told(monkeypatch):
