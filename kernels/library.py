@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 23
+ABI_VERSION = 24
 BUILD = "python -m kernels.lab.build"
 ISAS = ("baseline", "avx2", "avx512")
 POINTER, INTEGER, REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -99,9 +99,12 @@ def require(name: str, array: np.ndarray, shape: tuple[int | None, ...], dtype=n
     """Returns `array` if it is C-contiguous with this dtype and shape (None: any length), else raises ValueError."""
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{name} must be a numpy array, not {type(array).__name__}.")
-    if array.dtype != np.dtype(dtype):
+    if array.dtype != dtype:
         raise ValueError(f"{name} must be {np.dtype(dtype).name}, not {array.dtype.name}.")
-    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
+    fits = array.ndim == len(shape)
+    for n, m in zip(shape, array.shape):
+        fits = fits and (n is None or n == m)
+    if not fits:
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} must have shape ({wanted}), not {array.shape}.")
     if not array.flags.c_contiguous:

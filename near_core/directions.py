@@ -25,14 +25,16 @@ def decode_octahedral(code: np.ndarray) -> np.ndarray:
 
 
 def polar_rotation(matrix: np.ndarray) -> np.ndarray:
-    """The orthogonal factor O (3, 3) of M = O S; it mirrors where M does."""
-    u, _, vt = np.linalg.svd(matrix[:3, :3])
+    """The orthogonal factor O (..., 3, 3) of M = O S, matrices (..., 3 or 4, 3 or 4); it mirrors where M does."""
+    u, _, vt = np.linalg.svd(matrix[..., :3, :3])
     return u @ vt
 
 
 def unit(v: np.ndarray, axis: int = -1) -> np.ndarray:
     """Vectors (..., 3), or along another axis, made one long; those of no length stay 0. Same shape and precision."""
-    return v / np.maximum(np.linalg.norm(v, axis=axis, keepdims=True), 1e-20)  # squares of less are 0 in float32
+    along = np.moveaxis(v, axis, -1)
+    length = np.sqrt(np.einsum("...c,...c->...", along, along))  # numpy's norm is slow along a short axis
+    return v / np.maximum(np.expand_dims(length, axis), 1e-20)  # squares of less are 0 in float32
 
 
 def fibonacci_sphere(count: int) -> np.ndarray:

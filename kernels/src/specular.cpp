@@ -49,6 +49,40 @@ struct Map {
     }
 };
 
+// What turns directions of the asset's frame into the map's: one matrix for all points, or one for each group of them.
+struct Turns {
+    const float *matrix;   // (groups, 9)
+    const int32_t *group;  // null, or of each point
+
+    const float *of(int32_t point) const { return matrix + 9 * size_t(group ? group[point] : 0); }
+
+    // point: a function of the lane.
+    template <class Point>
+    VecLanes turn(const VecLanes &direction, const Point &point) const {
+        if (!group) return ::turn(matrix, direction);
+        float entry[9][LANES];
+        for (int k = 0; k < LANES; ++k)
+            for (int e = 0; e < 9; ++e) entry[e][k] = of(point(k))[e];
+        const auto row = [&](int e) {
+            return dot(VecLanes{load_lanes<FloatLanes>(entry[e]), load_lanes<FloatLanes>(entry[e + 1]),
+                                load_lanes<FloatLanes>(entry[e + 2])}, direction);
+        };
+        return {row(0), row(3), row(6)};
+    }
+};
+
+// What surfels send out, RGB0.
+struct Senders {
+    const Float4 *radiance;  // (groups, senders)
+    const int32_t *owner;    // null, or the sender that each surfel of the grid belongs to
+    int64_t count;           // of senders
+    const int32_t *group;    // null, or of each point: the light that its rays meet
+
+    Float4 operator()(int32_t surfel, int32_t point) const {
+        return radiance[(group ? group[point] : 0) * count + (owner ? owner[surfel] : surfel)];
+    }
+};
+
 // A ray on its way: what it adds to, and how much of what it meets.
 struct Path {
     Reflected *surfel;
@@ -63,10 +97,10 @@ struct Path {
 
 class Tracer {
 public:
-    Tracer(const NearGrid &g, const float *radiosity, const float *other, const NearMirrors *mirrors,
-           const float *asset_to_map)
-        : g(g), radiosity(reinterpret_cast<const Float4 *>(radiosity)), other(reinterpret_cast<const Float4 *>(other)),
-          mirrors(mirrors), asset_to_map(asset_to_map),
+    // first: of the points that are worked on together.
+    Tracer(const NearGrid &g, const Senders &sent, const Senders &other, const NearMirrors *mirrors, const Turns &turns,
+           const Reflected *first)
+        : g(g), sent(sent), other(other), mirrors(mirrors), turns(turns), first(first),
           map(mirrors ? mirrors->texels : nullptr, mirrors ? mirrors->height : 1, mirrors ? mirrors->levels : 1,
               mirrors ? mirrors->around : nullptr) {}
 
@@ -93,15 +127,16 @@ public:
         const bool faces = dot(load(g.plane + 4 * size_t(h.place)), path.ray.direction) < 0.0f;
         if (!faces && h.distance >= FOLD) return;  // its back sends nothing, but in a fold it is the surface itself
         const int32_t surfel = g.surfel[h.place];
-        if (other && path.bounce == 0) {
+        const int32_t point = int32_t(path.surfel - first);
+        if (other.radiance && path.bounce == 0) {
             const float w90 = path.weight * path.fresnel;
-            o.sum[4] += (path.weight - w90) * other[surfel];
-            o.sum[5] += w90 * other[surfel];
+            o.sum[4] += (path.weight - w90) * other(surfel, point);
+            o.sum[5] += w90 * other(surfel, point);
         }
         const float *row = mirrors ? mirrors->rows + 8 * size_t(surfel) : nullptr;
         if (!row || !faces || row[7] * luminance(path.through) < FAINT || path.bounce == mirrors->bounces)
-            return add(path, radiosity[surfel]);
-        add(path, (1.0f - row[7]) * radiosity[surfel]);
+            return add(path, sent(surfel, point));
+        add(path, (1.0f - row[7]) * sent(surfel, point));
         leave(path, h, row);
     }
 
@@ -117,7 +152,10 @@ public:
         }
         const auto at = [&](int c) { return load_lanes<FloatLanes>(row[c]); };
         Float4 out[LANES];
-        map.look({at(0), at(1), at(2)}, turn(asset_to_map, {at(3), at(4), at(5)}), footprint(map.far, at(6), 1), out);
+        const VecLanes along = turns.turn({at(3), at(4), at(5)}, [&](int k) {
+            return int32_t(seen[k < count ? k : 0].surfel - first);
+        });
+        map.look({at(0), at(1), at(2)}, along, footprint(map.far, at(6), 1), out);
         for (int k = 0; k < count; ++k) add(seen[k], out[k]);
         count = 0;
     }
@@ -146,9 +184,10 @@ private:
     }
 
     const NearGrid &g;
-    const Float4 *radiosity, *other;
+    const Senders &sent, &other;
     const NearMirrors *mirrors;
-    const float *asset_to_map;
+    const Turns &turns;
+    const Reflected *first;
     const Map map;
     std::vector<Path> waiting;
     Path seen[LANES];  // `count` of them see the sky
@@ -231,14 +270,17 @@ std::vector<Hammersley> make_sets(int64_t rays, int64_t halvings) {
 // around: null, or what lies before the map; its place takes cells. What is seen from behind sends nothing
 // beyond FOLD. other, beside: null, or radiosity in another light, and what first hits add in it (count, 2, 3). fewer:
 // null, or how many times each one's rays are halved (count,), `halvings` at most. hidden_only: open and traced are left 0
-// of what sees the sky alone, and of the sky where nothing of it is seen.
+// of what sees the sky alone, and of the sky where nothing of it is seen. owner: null, or which of `senders` each surfel of
+// the grid belongs to; radiosity and other are then theirs. group: null, or of each point, which of several asset_to_map and
+// of several radiosity, one after the other, are its own.
 NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, const float *point, const float *outward,
                                  const float *view, const float *normal, const float *roughness, int64_t count,
                                  const float *radiosity, const NearMirrors *mirrors, const float *texels,
                                  int64_t height, int64_t levels, const float *asset_to_map, const NearAround *around,
                                  int64_t rays, const uint8_t *fewer, int64_t halvings, int64_t hidden_only,
                                  int64_t seed, float *open, float *traced, float *blocked, const float *other,
-                                 float *beside, int64_t threads) {
+                                 float *beside, const int32_t *owner, int64_t senders, const int32_t *group,
+                                 int64_t threads) {
     return guard([&] {
         const NearGrid &g = *grid;
         const Map map(texels, height, levels, around);
@@ -254,7 +296,11 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
             }
             Volleys volleys(sets, fewer ? fewer + begin : nullptr, end - begin);
             Reflected out[GRAIN] = {};
-            Tracer tracer(g, radiosity, other, mirrors, asset_to_map);
+            const int32_t *own = group ? group + begin : nullptr;
+            const Turns turns{asset_to_map, own};
+            const Senders sent{reinterpret_cast<const Float4 *>(radiosity), owner, senders, own};
+            const Senders lamps{reinterpret_cast<const Float4 *>(other), owner, senders, own};
+            Tracer tracer(g, sent, lamps, mirrors, turns, out);
             Path path_of[SLOTS], drawn[LANES];
             size_t shot = 0;
             int lane = LANES;
@@ -300,7 +346,7 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
                 if (!wanted) continue;
                 const Drawn made(volley, sites);
                 Float4 sky[LANES];
-                map.look(made.origin, turn(asset_to_map, made.toward),
+                map.look(made.origin, turns.turn(made.toward, [&](int k) { return volley.point(k); }),
                          footprint(map.far, made.density, volley.set->count), sky);
                 share_sky(volley, made, sky, [&](int32_t of, int f, Float4 more, int k) {
                     out[of].sum[f] += more;
@@ -323,11 +369,12 @@ NEAR_KERNEL(grid_trace_specular)(const NearGrid *grid, const int32_t *index, con
 }
 
 // surface (geometric normals), view, normal (count, 3), roughness, key (count,) -> out (count, 2, 3). around: null, or
-// what lies before the map, seen from origin (count, 3). fewer, halvings: as grid_trace_specular's.
+// what lies before the map, seen from origin (count, 3). fewer, halvings, group: as grid_trace_specular's.
 NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, const float *surface, const float *view,
                            const float *normal, const float *roughness, const int32_t *key, int64_t count,
                            const float *asset_to_map, const NearAround *around, const float *origin, int64_t rays,
-                           const uint8_t *fewer, int64_t halvings, float *out, int64_t threads) {
+                           const uint8_t *fewer, int64_t halvings, const int32_t *group, float *out,
+                           int64_t threads) {
     return guard([&] {
         const Map map(texels, height, levels, around);
         const auto sets = make_sets(rays, halvings);
@@ -338,10 +385,11 @@ NEAR_KERNEL(light_reflect)(const float *texels, int64_t height, int64_t levels, 
                                     around ? load(origin + 3 * i) : Vec3{0, 0, 0}, roughness[i],
                                     hash(uint32_t(key[i]))};
             const Volleys volleys(sets, fewer ? fewer + begin : nullptr, end - begin);
+            const Turns turns{asset_to_map, group ? group + begin : nullptr};
             Float4 sum[GRAIN][2] = {}, sky[LANES];
             for (const Volley &volley : volleys.all) {
                 const Drawn made(volley, sites);
-                map.look(made.origin, turn(asset_to_map, made.toward),
+                map.look(made.origin, turns.turn(made.toward, [&](int k) { return volley.point(k); }),
                          footprint(map.far, made.density, volley.set->count), sky);
                 share_sky(volley, made, sky, [&](int32_t of, int f, Float4 more, int) { sum[of][f] += more; });
             }

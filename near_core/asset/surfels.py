@@ -40,10 +40,12 @@ class Surfels:
         """(M, 3) float32, what they emit, zeros where that is nothing."""
         return np.zeros_like(self.position) if self.emission is None else self.emission
 
-    def take(self, index: np.ndarray) -> Surfels:
-        """The surfels at index (K,) integers or (M,) booleans."""
+    def take(self, index: np.ndarray | slice) -> Surfels:
+        """The surfels at index (K,) integers or (M,) booleans, or those of a slice."""
+        if not isinstance(index, slice) and index.dtype == bool:
+            index = np.flatnonzero(index)
         columns = (getattr(self, field.name) for field in fields(self))
-        return Surfels(*(None if column is None else column[index] for column in columns))
+        return Surfels(*(None if column is None else take_rows(column, index) for column in columns))
 
     def flip(self) -> Surfels:
         """The same pieces seen from behind."""
@@ -54,6 +56,11 @@ class Surfels:
         over = np.float32([-1, 1, 1])
         return replace(self, position=self.position * over, normal=self.normal * over,
                        shading_normal=self.shading_normal * over)
+
+
+def take_rows(values: np.ndarray, index: np.ndarray | slice) -> np.ndarray:
+    """values[index], index (K,) integers or a slice: numpy gathers rows by take several times as quickly."""
+    return values[index] if values.ndim == 1 or isinstance(index, slice) else values.take(index, 0)
 
 
 def concatenate(parts: list[Surfels]) -> Surfels:

@@ -21,6 +21,7 @@ class TransportConfig:
     greatest_albedo: float = 0.98  # at a bounce
     sun_radiance: float = 2.0  # times the map's mean luminance: what outshines this casts shadows of its own
     sun_directions: int = 16  # at most
+    sun_apart: float = 0.01  # radians, twice as many for cells twice as wide, within which suns cast one shadow
     spot_radiance: float = 16.0  # times the map's mean luminance: what outshines this is a spot
     spot_directions: int = 16  # at most
     shadow_reach: float = 10.0  # metres within which what a probe shows is in the pass Shadow, as Cycles' AO reaches

@@ -128,27 +128,17 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, illumination: Illu
                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Reflections of the open map and of what the surfels see, (K, 2, 3) for F0 and F90, what is blocked (K,), and what
     they see in the light of lamps, (K, 2, 3)."""
-    among, origins = np.zeros((len(index), 2, 3), np.float32), prepared.find_origins(index)
-    other = None if shining is None else (prepared.spread(shining.radiosity), among)
-
-    def trace(part: slice, radiosity: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, ...]:
-        bent, roughness = surfels.shading_normal[part], surfels.roughness[part]
-        opened, traced, blocked = specular.trace_specular(
-            prepared.traced, origins[part], view[part], bent, roughness, prepared.spread(radiosity), layer.far,
-            turn.astype(np.float32), around=layer.around, mirrors=mirrors, rays=rays, other=other, hidden_only=True,
-            threads=threads)
-        # the same light by more rays, none traced, the same for all: what nothing is in the way of has no noise
-        return opened, traced, blocked, specular.reflect(
-            layer.far, surfels.normal[part], view[part], bent, roughness, np.zeros(len(bent), np.int32), turn,
-            around=layer.around, origin=surfels.position[part], rays=prepared.config.open_rays * rays, threads=threads)
-
-    if group is None:
-        opened, traced, blocked, smooth = trace(slice(None), illumination.radiosity, asset_to_map)
-    else:
-        first = np.flatnonzero(np.diff(group, prepend=-1))
-        parts = [trace(slice(*ends), illumination.radiosity[group[ends[0]]], asset_to_map[group[ends[0]]])
-                 for ends in zip(first, [*first[1:], len(group)])]
-        opened, traced, blocked, smooth = (np.concatenate(each) for each in zip(*parts))
+    among, turn = np.zeros((len(index), 2, 3), np.float32), asset_to_map.astype(np.float32)
+    opened, traced, blocked = specular.trace_specular(
+        prepared.traced, prepared.find_origins(index), view, surfels.shading_normal, surfels.roughness,
+        illumination.radiosity, layer.far, turn, around=layer.around, mirrors=mirrors, rays=rays,
+        other=None if shining is None else (shining.radiosity, among), hidden_only=True, owners=prepared.owners,
+        group=group, threads=threads)
+    # the same light by more rays, none traced, the same for all: what nothing is in the way of has no noise
+    smooth = specular.reflect(
+        layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness, np.zeros(len(index), np.int32),
+        turn, around=layer.around, origin=surfels.position, rays=prepared.config.open_rays * rays, group=group,
+        threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked, among
 
 

@@ -70,6 +70,18 @@ class PreparedLight:
             return base
         return base + np.maximum(normal @ self.suns[-apart:].T, 0) @ self.sun_weight[-apart:]
 
+    def join_suns(self, apart: float) -> tuple[np.ndarray, np.ndarray]:
+        """Directions (R, 3) that each stand for the suns within `apart` radians of the strongest of them, and which of
+        them stands for each, (S,)."""
+        near, power = self.suns @ self.suns.T >= math.cos(apart), self.sun_weight.sum(1)
+        which, middle = np.full(len(power), -1), []
+        for strongest in np.argsort(-power, kind="stable"):
+            if which[strongest] < 0:
+                group = near[strongest] & (which < 0)
+                which[group] = len(middle)
+                middle.append(power[group] @ self.suns[group])
+        return unit(np.array(middle, np.float32).reshape(-1, 3)), which
+
     def find_openness(self, normal: np.ndarray) -> np.ndarray | float:
         """NearLight.find_openness, 1 where nothing is near."""
         return 1.0 if self.near is None else self.near.find_openness(np.ascontiguousarray(normal, np.float32))
@@ -210,6 +222,11 @@ class Transport:
         """What rays towards light are traced through."""
         return self.fine.grid if self.fine else self.grid
 
+    @property
+    def owners(self) -> np.ndarray | None:
+        """Which surfel each of those of `traced` belongs to, int32; None where they are the same."""
+        return self.fine.owners if self.fine else None
+
     def find_origins(self, index: np.ndarray) -> np.ndarray:
         """The surfels of `traced` from which rays leave for those at index (K,), (K,) int32."""
         return np.ascontiguousarray(self.fine.heirs[index] if self.fine else index, np.int32)
@@ -314,29 +331,49 @@ def illuminate(transport: Transport, light: PreparedLight, rotation: np.ndarray,
     suns: trace rays towards what outshines the sky; without, the hit table alone (while a World turns). bounces: as
         scene.Settings has them.
     """
-    turn, surfels, config = light.asset_to_map(rotation).astype(np.float32), transport.surfels, transport.config
+    return illuminate_all(transport, light, rotation[None], [matrix], suns=suns, bounces=bounces, threads=threads,
+                          progress=progress)[0]
+
+
+def illuminate_all(transport: Transport, light: PreparedLight, rotations: np.ndarray,
+                   matrices: Sequence[np.ndarray | None], *, suns: bool = True, bounces: int = 4, threads: int = 0,
+                   progress: Progress = silent) -> list[Illumination]:
+    """The same of the asset in each of rotations (G, 3, 3), at each of G matrices."""
+    turns, config = light.asset_to_map(rotations).astype(np.float32), transport.config
     sky, count = (light.sky, len(light.suns)) if suns else (light.pyramid, 0)
-    towards, opened = light.suns[:count] @ turn, np.empty((len(surfels), count), bool)
-    parts = transport.grid.parts(AT_ONCE) if count else []
+    shadows, which = light.join_suns(config.sun_apart * SURFEL_RESOLUTION / transport.grid.resolution)
+    opened = _trace_suns(transport, (shadows[:count] @ turns).reshape(-1, 3), threads, progress)
+    lod = np.full(config.hit_directions * len(turns), math.log2(sky.height / config.table_rows), np.float32)
+    radiance = sky.sample((transport.directions @ turns.swapaxes(1, 2)).reshape(-1, 3), lod, threads=threads)
+    radiance *= np.float32(4 * math.pi / config.hit_directions)
+    made = []
+    for number, (turn, seen, matrix) in enumerate(zip(turns, np.split(radiance, len(turns)), matrices)):
+        towards, alone = light.suns[:count] @ turn, opened.take(which[:count] + number * len(shadows), 1)
+        open_sky, direct, visibility = grid.gather_direct(
+            np.concatenate([transport.directions, towards]), np.concatenate([seen, light.sun_weight[:count]]),
+            transport.words, alone, transport.surfels.shading_normal,
+            light.base_irradiance if count else light.irradiance, turn, apart=light.spots if count else 0,
+            threads=threads)
+        if light.near is not None and matrix is not None:
+            layer = light.choose("sky" if count else "whole", matrix)
+            direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)
+        bounced, radiosity = transport.bounce(direct, bounces, threads)
+        lit = alone[:, count - light.spots:] if count and light.spots else None
+        made.append(Illumination(open_sky, direct, bounced, radiosity, visibility, lit, bounces))
+    return made
+
+
+def _trace_suns(transport: Transport, towards: np.ndarray, threads: int, progress: Progress) -> np.ndarray:
+    """Which surfels nothing of the asset hides from suns in directions (R, 3), asset frame. (M, R) bool."""
+    opened = np.empty((len(transport.surfels), len(towards)), bool)
+    parts = transport.grid.parts(AT_ONCE) if len(towards) else []
     for number, index in enumerate(parts):
         progress("Light transport", number / len(parts))
         if transport.fine is None:
             transport.grid.trace_sky(towards, opened, index=index, threads=threads)
         else:
             opened[index] = transport.fine.grid.see_sky(towards, transport.fine.heirs[index], threads=threads)
-    lod = np.full(config.hit_directions, math.log2(sky.height / config.table_rows), np.float32)
-    radiance = sky.sample(transport.directions @ turn.T, lod, threads=threads)
-    open_sky, direct, visibility = grid.gather_direct(
-        np.concatenate([transport.directions, towards]),
-        np.concatenate([radiance * np.float32(4 * math.pi / config.hit_directions), light.sun_weight[:count]]),
-        transport.words, opened, surfels.shading_normal, light.base_irradiance if count else light.irradiance, turn,
-        apart=light.spots if count else 0, threads=threads)
-    if light.near is not None and matrix is not None:
-        layer = light.choose("sky" if count else "whole", matrix)
-        direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)
-    bounced, radiosity = transport.bounce(direct, bounces, threads)
-    lit = opened[:, count - light.spots:] if count and light.spots else None
-    return Illumination(open_sky, direct, bounced, radiosity, visibility, lit, bounces)
+    return opened
 
 
 def _gather_near(transport: Transport, layer: NearLayer, turn: np.ndarray, threads: int) -> np.ndarray:

@@ -39,10 +39,10 @@ def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: S
         slot = slice(ends[index] - len(rows), ends[index])
         for kept, new in zip(made, project(shape, camera, config.sharp_low_pass, 1)):
             kept[slot] = new
-        shown[slot], depth[slot] = features[rows], selection.occlusion_depth[rows]
+        shown[slot], depth[slot] = features.take(rows, 0), selection.occlusion_depth[rows]
         if shift is not None:
             shown[slot, DEPTH] = made.depth[slot]
-            shown[slot, RADIANCE] = np.maximum(shown[slot, RADIANCE] + shift * gain[rows], 0)
+            shown[slot, RADIANCE] = np.maximum(shown[slot, RADIANCE] + shift * gain.take(rows, 0), 0)
             if base_color is not None:
                 shown[slot, base_color] += shift
 
@@ -77,4 +77,4 @@ def _describe(group: Sequence[_Part], selection: Selection, instances: Sequence[
         return group[0][1], selection.shape.take(group[0][1]), None
     rows = [selection.rows[number].start + instances[number].placed.texels.surfel[part] for number, part in group]
     shape = gaussians.concatenate([instances[number].take_texels(part) for number, part in group])
-    return np.concatenate(rows), shape, np.concatenate([shifts[number][part] for number, part in group])
+    return np.concatenate(rows), shape, np.concatenate([shifts[number].take(part, 0) for number, part in group])

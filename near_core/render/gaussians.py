@@ -24,15 +24,22 @@ class SurfelGaussians:
 
     def take(self, index: np.ndarray) -> SurfelGaussians:
         """Those at index, (M,) integers or (N,) booleans."""
-        return SurfelGaussians(self.xyz[index], self.covariance[index], self.opacity[index])
+        rows = index if index.dtype != bool else np.flatnonzero(index)
+        return SurfelGaussians(self.xyz.take(rows, 0), self.covariance.take(rows, 0), self.opacity[rows])
 
     def move(self, matrix: np.ndarray) -> SurfelGaussians:
         """The same where matrix (4, 4) takes them, any affine map."""
-        linear = matrix[:3, :3]
-        both = np.einsum("ia,jb->ijab", linear, linear)[_ROWS, _COLUMNS]  # M S M^T as a map of S
-        both = (both + both.swapaxes(1, 2))[:, _ROWS, _COLUMNS] / np.where(_ROWS == _COLUMNS, 2, 1)
-        return replace(self, xyz=self.xyz @ linear.T.astype(np.float32) + matrix[:3, 3].astype(np.float32),
-                       covariance=self.covariance @ both.T.astype(np.float32))
+        return self.scatter(matrix[None])[0]
+
+    def scatter(self, matrices: np.ndarray) -> list[SurfelGaussians]:
+        """The same as each of matrices (G, 4, 4) moves them."""
+        linear = matrices[:, :3, :3]
+        both = np.einsum("gia,gjb->gijab", linear, linear)[:, _ROWS, _COLUMNS]  # M S M^T as a map of S
+        both = (both + both.swapaxes(2, 3))[..., _ROWS, _COLUMNS] / np.where(_ROWS == _COLUMNS, 2, 1)
+        xyz = self.xyz @ linear.swapaxes(1, 2).astype(np.float32)
+        xyz += matrices[:, None, :3, 3].astype(np.float32)
+        covariance = self.covariance @ both.swapaxes(1, 2).astype(np.float32)
+        return [replace(self, xyz=one, covariance=other) for one, other in zip(xyz, covariance)]
 
     def fade(self, share: float) -> SurfelGaussians:
         """The same so faint that with others that fade by 1 - share they let through what one of them alone does."""

@@ -30,6 +30,7 @@ from .parallel import parallel_map
 from .preparation import MANY, MEGABYTE, OLDER, PreparedAsset, PreparedAssets
 from .sight import SeenInstance, StandingInstances
 
+TOGETHER = 8  # instances of an asset whose light is worked out together
 PROBES = 16 * MEGABYTE  # of probes: all of a picture have room
 
 
@@ -165,6 +166,29 @@ class InstanceLights:
             return Neighbour(lit.asset.transport.grid, radiance, alone.matrix)
         return lit.key, make
 
+    def illuminate_alike(self, seen: Sequence[SeenInstance], around: Lighting, suns: bool, threads: int,
+                         progress: Progress) -> None:
+        """Works out at once what stands in the World alone, those of one asset together: a crowd's instances take
+        longer to be asked one by one."""
+        alike: dict[Hashable, list[tuple[tuple, np.ndarray, SeenInstance]]] = {}
+        chosen = [each for each in seen if each.instance.probe is None and not around.lamps]
+        rotations = polar_rotation(np.array([each.matrix for each in chosen]).reshape(-1, 4, 4))
+        for each, rotation in zip(chosen, rotations):
+            which = each.instance.asset.hash, each.level, each.instance.look.material, around.bounces
+            key = *_name_light(which, around.world, rotation, suns), None
+            if key not in self._illuminations:
+                alike.setdefault((which, each.skin > 0), []).append((key, rotation, each))
+
+        def illuminate(group: list[tuple[tuple, np.ndarray, SeenInstance]]) -> None:
+            keys, rotations, those = zip(*group)
+            made = self._assets.prepare(those[0], 1).transport
+            for key, each in zip(keys, transport.illuminate_all(
+                    made, around.world, np.stack(rotations), [None] * len(keys), suns=suns, bounces=around.bounces,
+                    threads=1)):
+                self._illuminations.put(key, each)
+        parts = [group[start:start + TOGETHER] for group in alike.values() for start in range(0, len(group), TOGETHER)]
+        parallel_map(illuminate, parts, threads, "Light transport", progress)
+
     def shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress = silent
               ) -> AssetInLight:
         """Lights an instance. around: what surround was told. suns: trace rays towards what outshines the sky."""
@@ -191,8 +215,7 @@ class InstanceLights:
         shining, far = _lamps.choose(shining, matrix, self._config)
         (light, lights), rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
         which = instance.asset.hash, seen.level, instance.look.material, around.bounces
-        key = (*which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes(),
-               light.near and (probe and probe.hash, matrix.tobytes()))
+        key = *_name_light(which, light, rotation, suns), light.near and (probe and probe.hash, matrix.tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=suns, bounces=around.bounces, threads=threads,
             progress=progress))
@@ -262,6 +285,11 @@ class InstanceLights:
             return self._tokenize(transport.prepare_probe(probe, world, far, self._transport, behind))
         key = (*kept, probe.hash, tuple(lamp.key for lamp in far))
         return self._lights.get_or(key, prepare), [key]
+
+
+def _name_light(which: tuple, light: PreparedLight, rotation: np.ndarray, suns: bool) -> tuple:
+    """What an asset's illumination is kept by where all light is far."""
+    return *which, light.environment.hash, suns, np.round(light.asset_to_map(rotation), 7).tobytes()
 
 
 def _draw_probe(position: np.ndarray, beside: Sequence[Callable[[], Neighbour]], share: float, threads: int) -> Probe:

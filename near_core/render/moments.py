@@ -18,7 +18,7 @@ from ..scene.exposure import Lens, Shutter
 from . import gaussians, passes, reconstruction
 from .config import SplattingConfig
 from .sight import find_standing
-from .splatting import PlacedInstance, Selection, VisibleInstance, face, project, weigh
+from .splatting import PlacedInstance, Selection, VisibleInstance, face_all, project, weigh
 
 FAR = 1e4  # metres: where the World counts as being
 Picture = tuple[np.ndarray, np.ndarray]  # features (H, W, C), premultiplied, and alpha (H, W)
@@ -48,6 +48,12 @@ class Moment:
         return replace(placed, shape=placed.shape.move(motion), matrix=motion @ placed.matrix,
                        normal=placed.normal @ turn, shading_normal=placed.shading_normal @ turn)
 
+    def face(self, instances: Sequence[VisibleInstance], numbers: Sequence[int], config: SplattingConfig
+             ) -> list[VisibleInstance]:
+        """Instances of these numbers, one at least, before the camera where all of them then are."""
+        return face_all([self.move(each.placed, number) for each, number in zip(instances, numbers)], self.camera,
+                        config, [each.share for each in instances])
+
 
 @dataclass(frozen=True, eq=False)
 class Blur:
@@ -65,8 +71,7 @@ class Blur:
         """A selection whose shaded surfels are those at the opening and the closing of the shutter as well."""
         shaded = selection.shaded
         for moment in (self.moments[0], self.moments[-1]):
-            seen = [face(moment.move(each.placed, number), moment.camera, config, each.share)
-                    for each, number in zip(instances, numbers)]
+            seen = moment.face(instances, numbers, config)
             weight = weigh(project(gaussians.concatenate([each.shape for each in seen]), moment.camera, config.low_pass,
                                    threads), selection.occlusion_depth, moment.camera, threads, config)
             shaded = shaded | np.concatenate([each.front for each in seen]) & (weight > config.seen)
@@ -118,8 +123,7 @@ def draw_splats(selection: Selection, instances: Sequence[VisibleInstance], numb
     """A picture for each moment. features (N, C), occlusion_depth (N,): of the plain surfels, then of each instance's
     texels, as detail.refine has them. numbers: of the instances, from 1."""
     for moment in blur.moments:
-        seen = [face(moment.move(each.placed, number), moment.camera, config, each.share)
-                for each, number in zip(instances, numbers)]
+        seen = moment.face(instances, numbers, config)
         whole = gaussians.concatenate([each.shape for each in seen]).take(selection.plain)
         shape = gaussians.concatenate([whole, *(each.take_texels(texels)
                                                 for each, texels in zip(seen, selection.texels) if len(texels))])

@@ -33,10 +33,11 @@ from .identity import Identity
 from .lighting import InstanceLights, Lighting, divide, is_divided, leave_lit
 from .moments import Blur, Picture
 from .parallel import parallel_map
+from .placement import PlacedInstances
 from .preparation import OLDER, PreparedAsset, PreparedAssets
 from .shading import LitInstance, Portion
 from .sight import SeenInstance, find_seen, find_standing
-from .splatting import PlacedInstance, Selection
+from .splatting import Selection
 
 MANY = 8  # instances from which each is lit on a thread of its own
 
@@ -55,10 +56,9 @@ class Renderer:
         self.lamps = lamps
         self._assets = PreparedAssets(self.model, splatting, transport)
         self._lights = InstanceLights(self.model, self._assets, transport, lamps)
-        self._placed: RecentResults[PlacedInstance] = RecentResults(OLDER, lambda placed: count_bytes(
-            (placed.shape, placed.normal, placed.shading_normal)))  # the rest is the asset's
+        self._placed = PlacedInstances(splatting)
         self._told: RecentResults[points.Told] = RecentResults(OLDER, count_bytes)
-        self._lights.posed += [self._placed, self._told]
+        self._lights.posed += [self._placed.kept, self._told]
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -127,7 +127,7 @@ class Renderer:
                           settings.diffuse_bounces)
         self._lights.surround(around, (settings.quality, settings.shading))
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
-        item = self._illuminate(seen, None, around, settings, settings.threads, part(progress, 0.0, 0.3))
+        item = self._illuminate(seen, around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
         made, gain = np.empty((2, len(directions), count, 3), np.float32)
         normal = unit(item.asset.level.surfels.shading_normal @ np.linalg.inv(item.matrix[:3, :3]).astype(np.float32))
@@ -178,26 +178,26 @@ class Renderer:
 
     def _illuminate_all(self, seen: Sequence[SeenInstance], camera: Camera, around: Lighting, settings: Settings,
                         progress: Progress) -> list[LitInstance]:
-        view = camera if INSTANCES in settings.passes or not all(each.skin for each in seen) else None
         if len(seen) < MANY:
-            return [self._illuminate(each, view, around, settings, settings.threads,
-                                     part(progress, number / len(seen), (number + 1) / len(seen)))
-                    for number, each in enumerate(seen)]
-        return parallel_map(lambda each: self._illuminate(each, view, around, settings, 1, silent), seen,
-                            settings.threads, "Light transport", progress)
+            lit = [self._illuminate(each, around, settings, settings.threads,
+                                    part(progress, number / len(seen), (number + 1) / len(seen)))
+                   for number, each in enumerate(seen)]
+        else:
+            self._lights.illuminate_alike(seen, around, settings.quality == "final", settings.threads,
+                                          part(progress, 0.0, 0.5))
+            lit = parallel_map(lambda each: self._illuminate(each, around, settings, 1, silent), seen,
+                               settings.threads, "Light transport", part(progress, 0.5, 1.0))
+        if INSTANCES not in settings.passes and all(each.skin for each in seen):
+            return lit  # nobody asks which of the surfels are seen
+        visible = self._placed.face(seen, [item.asset for item in lit], camera, settings.threads)
+        return [replace(item, visible=each) for item, each in zip(lit, visible)]
 
-    def _illuminate(self, seen: SeenInstance, camera: Camera | None, around: Lighting, settings: Settings, threads: int,
-                    progress: Progress) -> LitInstance:
-        """camera: None where nobody asks which of the surfels it sees."""
-        lit = self._lights.shine(seen, around, settings.quality == "final", threads, progress)
-        made, matrix, instance, visible = lit.asset, seen.matrix, seen.instance, None
-        if camera is not None:
-            key = instance.asset.hash, seen.level, made.texels is None, matrix.tobytes()
-            placed = self._placed.get_or(key, lambda: splatting.place(
-                made.level, made.texels, matrix, self.splatting, made.discs, made.detail))
-            visible = splatting.face(placed, camera, self.splatting, seen.share)
-        return LitInstance(seen.number + 1, made, lit.light, lit.illumination, lit.lamps, matrix, lit.rotation, visible,
-                           seen.pixels, self._assets.find_skin(seen), instance.look, lit.surroundings, seen.skin,
+    def _illuminate(self, seen: SeenInstance, around: Lighting, settings: Settings, threads: int, progress: Progress
+                    ) -> LitInstance:
+        lit, instance = self._lights.shine(seen, around, settings.quality == "final", threads, progress), seen.instance
+        return LitInstance(seen.number + 1, lit.asset, lit.light, lit.illumination, lit.lamps, seen.matrix,
+                           lit.rotation, None, seen.pixels, self._assets.find_skin(seen), instance.look,
+                           lit.surroundings, seen.skin,
                            self._assets.find_intrinsics(instance.asset) if self._is_decoded(seen, settings) else None,
                            lit.key)
 
@@ -311,7 +311,7 @@ class Renderer:
         def shade(portion: Portion) -> None:
             features[portion.at], gain[portion.at] = self._shade_portion(portion, settings)
 
-        parallel_map(shade, list(shading.divide(lit, selection)), settings.threads, "Shading", progress)
+        parallel_map(shade, shading.divide(lit, selection, settings.threads), settings.threads, "Shading", progress)
         return features, gain
 
     def _shade_portion(self, portion: Portion, settings: Settings) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from ..models.mini.layout import Term
 from ..scene import Settings
 from ..scene.look import AssetLook
 from . import passes
+from .parallel import parallel_map
 from .preparation import PreparedAsset
 from .skin import PreparedSkin
 from .splatting import Selection, VisibleInstance
@@ -80,7 +81,7 @@ class Portion:
                 name: getattr(self, name)[rows] for name in ("index", "view", "normal", "depth", "at")})
 
 
-def divide(lit: Sequence[LitInstance], selection: Selection) -> Iterator[Portion]:
+def divide(lit: Sequence[LitInstance], selection: Selection, threads: int = 0) -> list[Portion]:
     """What is shaded, in portions. Instances of an asset under one World are shaded together, those that stand alike as
     one."""
     shaded = np.flatnonzero(selection.shaded)
@@ -91,8 +92,8 @@ def divide(lit: Sequence[LitInstance], selection: Selection) -> Iterator[Portion
             alone = item.lamps is not None or item.light.near is not None or item.intrinsics is not None
             key = id(item.asset), id(item.light), item.look.exposure, alone and (id(item.illumination), id(item.lamps))
             alike.setdefault(key, []).append((item, rows, at))
-    for group in alike.values():
-        yield from _join(group, selection.projection.depth).split()
+    joined = parallel_map(lambda group: _join(group, selection.projection.depth), list(alike.values()), threads)
+    return [portion for whole in joined for portion in whole.split()]
 
 
 def _join(group: Sequence[tuple[LitInstance, slice, np.ndarray]], depth: np.ndarray) -> Portion:

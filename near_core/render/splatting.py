@@ -1,7 +1,8 @@
 """Which surfels of a picture are drawn, where they fall and what they weigh in it.
 
-`place` puts an asset into the world, `face` before a camera; `select` says what of it is shaded and what is drawn. The
-renderer and its training both draw what `select` says. Frames and units: docs/conventions.md.
+`place` puts an asset into the world, `face` before a camera, `place_all` and `face_all` many at once; `select` says
+what of it is shaded and what is drawn. The renderer and its training both draw what `select` says. Frames and units:
+docs/conventions.md.
 """
 
 from __future__ import annotations
@@ -48,14 +49,23 @@ def place(level: Level, texels: Texels | None, matrix: np.ndarray, config: Splat
 
     discs, detail: the Gaussians of its surfels and texels, asset frame, where they are known.
     """
-    surfels = level.surfels
-    covector = np.linalg.inv(matrix[:3, :3]).astype(np.float32)  # n @ M^-1 is M^-T n
+    return place_all(level, texels, matrix[None], config, discs, detail)[0]
+
+
+def place_all(level: Level, texels: Texels | None, matrices: np.ndarray, config: SplattingConfig = SplattingConfig(),
+              discs: gaussians.SurfelGaussians | None = None, detail: gaussians.SurfelGaussians | None = None
+              ) -> list[PlacedInstance]:
+    """The same at each of matrices (G, 4, 4)."""
+    surfels, linear = level.surfels, matrices[:, :3, :3]
+    covector = np.linalg.inv(linear).astype(np.float32)  # n @ M^-1 is M^-T n
     if detail is None and texels is not None:
         detail = gaussians.from_texels(texels, level, config)
-    return PlacedInstance((discs or gaussians.from_level(level, config)).move(matrix), texels, detail, matrix,
-                          unit(surfels.normal @ covector), unit(surfels.shading_normal @ covector),
-                          level.thickness < 2 * config.inset,
-                          np.float32(level.cell * np.cbrt(abs(np.linalg.det(matrix[:3, :3])))))
+    shapes = (discs or gaussians.from_level(level, config)).scatter(matrices)
+    normal, shading = (unit(each @ covector) for each in (surfels.normal, surfels.shading_normal))
+    paired = level.thickness < 2 * config.inset
+    cells = (level.cell * np.cbrt(np.abs(np.linalg.det(linear)))).astype(np.float32)
+    return [PlacedInstance(shape, texels, detail, matrix, plane, bent, paired, cell)
+            for shape, matrix, plane, bent, cell in zip(shapes, matrices, normal, shading, cells)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +92,32 @@ class VisibleInstance:
 def face(placed: PlacedInstance, camera: Camera, config: SplattingConfig = SplattingConfig(), share: float = 1.0
          ) -> VisibleInstance:
     """What of a placed instance faces the camera. share: of its opacity."""
-    to_camera = camera.directions_to(placed.shape.xyz)
-    cosine = np.einsum("kc,kc->k", placed.normal, to_camera)
+    return face_all([placed], camera, config, [share])[0]
+
+
+def face_all(placed: Sequence[PlacedInstance], camera: Camera, config: SplattingConfig, shares: Sequence[float]
+             ) -> list[VisibleInstance]:
+    """The same of several, one at least."""
+    counts = [len(each.paired) for each in placed]
+    xyz, normal, paired = (np.concatenate(each) for each in zip(*((
+        each.shape.xyz, each.normal, each.paired) for each in placed)))
+    to_camera = camera.directions_to(xyz)
+    cosine = np.einsum("kc,kc->k", normal, to_camera)
     front = cosine > config.facing
     back = np.full(len(front), config.far_side_offset, np.float32)
     # a sheet's far side lies where its near side does. Seen along it, the discs over a pixel lie far apart in depth:
     # those of the far side must lie behind all of them
-    along = 1 / np.maximum(cosine[placed.paired] ** 2, 1e-3) - 1  # the squared tangent
+    along = 1 / np.maximum(cosine[paired] ** 2, 1e-3) - 1  # the squared tangent
     reach = np.sqrt(config.disc_width ** 2 + config.disc_thickness ** 2 * along)
-    back[placed.paired] = np.maximum(config.far_side_offset, config.far_side_reach * reach)
-    xyz = placed.shape.xyz - to_camera * np.where(front, np.float32(0), back * placed.cell)[:, None]
-    return VisibleInstance(placed, replace(placed.shape, xyz=xyz).fade(share), front, to_camera,
-                           np.float32(config.occlusion_depth * placed.cell), share)
+    back[paired] = np.maximum(config.far_side_offset, config.far_side_reach * reach)
+    back[front] = 0
+    back *= np.repeat([each.cell for each in placed], counts)
+    xyz -= to_camera * back[:, None]
+    ends = np.cumsum(counts)[:-1]
+    return [VisibleInstance(each, replace(each.shape, xyz=there).fade(share), seen, towards,
+                            np.float32(config.occlusion_depth * each.cell), share)
+            for each, share, there, seen, towards in zip(placed, shares, *(np.split(of, ends) for of in (
+                xyz, front, to_camera)))]
 
 
 @dataclass(frozen=True, eq=False)

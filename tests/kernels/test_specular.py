@@ -111,6 +111,29 @@ def test_what_is_hidden_is_the_same_without_the_rest(still_life, light):  # noqa
     assert np.allclose(one, other, atol=1e-4) and np.abs(one).max() > 0.1
 
 
+def test_points_of_several_lights_have_their_own(still_life, light):  # noqa: F811
+    """What shows of a merged scene in several lights together is what shows of it in each."""
+    rng, sky, merged = np.random.default_rng(4), ggx.build_pyramid(light), 50
+    group, owners = rng.integers(0, 3, 300).astype(np.int32), rng.integers(0, merged, len(still_life)).astype(np.int32)
+    turns = np.linalg.qr(rng.normal(size=(3, 3, 3)))[0].astype(np.float32)
+    radiosity = np.stack([rgb0(rng.random((merged, 3)).astype(np.float32)) for _ in range(3)])
+    rows = np.tile(np.float32([0, 0, 1, 0.3, 0.5, 0.6, 0.7, 0.8]), (len(still_life), 1))
+    (index, view, normal, roughness), mirrors = shading(still_life, 300), specular.Mirrors(rows, sky)
+    together = (*specular.trace_specular(still_life, index, view, normal, roughness, radiosity, sky, turns, rays=8,
+                                         mirrors=mirrors, owners=owners, group=group),
+                specular.reflect(sky, still_life.normal[index], view, normal, roughness, index, turns, group=group))
+    for number, turn in enumerate(turns):
+        at = np.flatnonzero(group == number)
+        own = index[at], view[at], normal[at], roughness[at]
+        alone = (*specular.trace_specular(still_life, *own, radiosity[number][owners], sky, turn, rays=8,
+                                          mirrors=mirrors),
+                 specular.reflect(sky, still_life.normal[own[0]], *own[1:], own[0], turn))
+        for one, other in zip(together, alone):
+            np.testing.assert_allclose(one[at], other, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="group"):
+        specular.reflect(sky, still_life.normal[index], view, normal, roughness, index, turns[:2], group=group)
+
+
 def test_white_furnace():
     """Under a white sky, with F0 = F90 = 1 and no hits, a surfel reflects its directional albedo."""
     scene = grid.Grid(*surfels(*ball(0.3)[:2]), RESOLUTION)
