@@ -226,7 +226,7 @@ class WorkerProcess:
                 if event["event"] == "hello":
                     hung.cancel()
                 self._handle(event)
-        except (OSError, *protocol.MALFORMED) as error:  # half a frame, as it died while it spoke, or none
+        except (OSError, MemoryError, *protocol.MALFORMED) as error:  # half a frame, as it died while it spoke, or none
             log.add(f"The worker's answer could not be read ({error!r}).")
             process.kill()
         finally:

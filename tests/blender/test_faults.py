@@ -42,15 +42,17 @@ def assert_right(worker, ball, truth) -> None:
 
 
 class Babbler(worker_process.WorkerProcess):
-    """A worker whose first process says what it was given instead of answers."""
+    """A worker whose first process says what it was given instead of answers. size: bytes of its file of arrays."""
 
-    def __init__(self, said: bytes):
+    def __init__(self, said: bytes, size: int = 0):
         super().__init__()
         self.said: bytes | None = START + said
+        self.size = size
 
     def _command(self, folder):
         if self.said is None:
             return super()._command(folder)
+        os.truncate(folder / "answers", self.size)
         script = "import sys; sys.stdout.buffer.write(bytes.fromhex(sys.argv[1])); sys.stdout.flush(); sys.stdin.read()"
         command, self.said = [sys.executable, "-c", script, self.said.hex()], None
         return command
@@ -121,6 +123,21 @@ def test_too_little_memory_is_said(worker, ball, truth):
     if pid_of(worker) == pid:
         resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert_right(worker, ball, truth)
+
+
+@pytest.mark.parametrize("spare", [512, 1536])  # MB: there is no room for a file of 1024, or for what is copied of it
+def test_an_answer_that_takes_more_memory_than_there_is_counts_as_none(home, ball, truth, spare):
+    answer = {"event": "done", "id": 1, "passes": {"Combined": {"$array": ["<f4", [2**28]]}}}
+    worker = Babbler(HELLO + frame(answer, [0]), 2**30)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare * 2**20, resource.RLIM_INFINITY))
+    try:
+        job = submit(worker, ball, size=64)
+        assert job.wait(120), "nobody waits for ever"
+        assert np.array_equal(job.result()["passes"]["Combined"], truth) and "crashed" in job.warning
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        worker.stop()
 
 
 def test_a_full_disk_is_said(worker, ball, truth):
