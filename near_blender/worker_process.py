@@ -267,11 +267,12 @@ class WorkerProcess:
         return bool(self._jobs)
 
     def _handle(self, event: dict[str, Any]) -> None:
-        kind, job = event["event"], self._jobs.get(event.get("id"))
-        if job is not None:
-            answers.check(event, job.request)
+        """Raises one of protocol.MALFORMED for what answers no job: one that it was meant for would wait for ever."""
+        kind = event["event"]
+        if not (kind == "hello" or self._stopping or self._expected):
+            answers.check(event, self._jobs[event["id"]].request)
         with self._lock:
-            if self._stopping:
+            if self._stopping or self._expected:  # its jobs have ended, or go to the next
                 return
             if kind == "hello":
                 self.hello = event
@@ -280,8 +281,7 @@ class WorkerProcess:
                 for job in list(self._jobs.values()):
                     self._send(job)
                 return
-            if job is None or job.done:
-                return
+            job = self._jobs[event["id"]]
             if kind == "progress":
                 job.phase, job.fraction = event["phase"], event["fraction"]
             elif kind == "preview":

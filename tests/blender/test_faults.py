@@ -68,8 +68,8 @@ HELLO = frame({"event": "hello", "pid": 1})
 
 @pytest.mark.parametrize("said", [
     b"Segmentation fault\n", b"\xff" * 64, frame(5), frame({"id": 1}), HELLO + frame({"event": "done", "id": []}),
-    HELLO + frame({"event": "nonsense", "id": 1}), HELLO + frame({"a": {"$array": ["<f4", [9]]}}, [0]),
-    HELLO + HELLO[:9] + b"\0" * 60])
+    HELLO + frame({"event": "nonsense", "id": 1}), HELLO + frame({"event": "done", "id": 9}),
+    HELLO + frame({"a": {"$array": ["<f4", [9]]}}, [0]), HELLO + HELLO[:9] + b"\0" * 60])
 def test_a_process_that_babbles_is_replaced(home, ball, truth, said):
     worker = Babbler(said)
     try:
