@@ -110,7 +110,9 @@ class Engine:
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
         """An asset of the object in photos; arguments and errors as in create.create.create_from_image. The published
         networks ask neither from where a photo was taken nor how thick things are."""
-        self.notes = []
+        self.notes, seed = [], options.get("seed", 0)
+        if not (isinstance(seed, int) and seed >= 0):
+            raise NearError("There is no seed {number}.", "Choose a whole number, 0 or more.", number=seed)
         if self._chosen is None:
             if self._looking is None:
                 self._looking = RememberingMini()

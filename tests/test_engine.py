@@ -61,6 +61,12 @@ def test_published_latents_are_drawn_by_the_published_model(engine, latent, fold
         assert np.quantile(np.abs(picture[name] - alone[name]), 0.99) < 2e-3, name
 
 
+@pytest.mark.parametrize("seed", [-1, 0.5, float("nan"), "1"])
+def test_a_seed_that_is_none_is_named(seed):
+    with pytest.raises(NearError, match="There is no seed"):
+        Engine().create_from_image([], seed=seed)
+
+
 def test_without_the_model_the_material_is_drawn_and_that_is_said(latent):
     plain_engine = Engine()
     picture = plain_engine.render([Instance(latent, at(x, 0, 0)) for x in (-0.3, 0.3)], CAMERA, LIGHT)

@@ -81,7 +81,7 @@ class MatteFinder:
 
     def _find_offered(self, hints: Hints) -> np.ndarray:
         objects = self.list_objects()
-        if hints.number > len(objects):
+        if not 0 < hints.number <= len(objects):
             raise NearError("There is no object {number} in the photo: {count} were found.",
                             "Choose another number, or draw a box around the object.", number=hints.number,
                             count=len(objects))

@@ -59,8 +59,9 @@ def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     for truth in (red, green):
         assert max(overlap(matte, truth) for matte in offered) > 0.9
     assert (finder.find(Hints(number=1)) == offered[0]).all()
-    with pytest.raises(NearError, match="no object 9"):
-        finder.find(Hints(number=9))
+    for number in (9, -1):
+        with pytest.raises(NearError, match=f"no object {number}"):
+            finder.find(Hints(number=number))
     finder.find(Hints(inside=dabs((0.5, 0.5))))
     start = time.process_time()
     finder.find(Hints(inside=dabs((0.5, 0.5), (0.27, 0.5)), outside=dabs((0.7, 0.5))))
