@@ -15,9 +15,9 @@ _spare: dict[int, np.ndarray] = {}
 class Lease:
     """Lends memory to one array and to whatever looks into that; it is spare when the last of them is gone."""
 
-    def __init__(self, memory: np.ndarray, shape: tuple[int, ...]):
+    def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype):
         self._memory = memory
-        self.__array_interface__ = {"shape": shape, "typestr": np.dtype(np.float32).str, "version": 3,
+        self.__array_interface__ = {"shape": shape, "typestr": dtype.str, "version": 3,
                                     "data": (-(-memory.ctypes.data // LINE) * LINE, False)}
 
     def __del__(self) -> None:
@@ -30,12 +30,20 @@ class Lease:
             _spare.pop(oldest, None)
 
 
-def empty(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of float32 that holds anything, as np.empty makes it."""
-    needed = 4 * int(np.prod(shape, dtype=np.int64)) + LINE
+def empty(shape: tuple[int, ...], dtype=np.float32) -> np.ndarray:
+    """An array that holds anything, as np.empty makes it."""
+    kind = np.dtype(dtype)
+    needed = kind.itemsize * int(np.prod(shape, dtype=np.int64)) + LINE
     if needed < SMALLEST:
-        return np.empty(shape, np.float32)
-    return np.asarray(Lease(_take(needed), shape))
+        return np.empty(shape, kind)
+    return np.asarray(Lease(_take(needed), shape, kind))
+
+
+def full(shape: tuple[int, ...], value: float, dtype=np.float32) -> np.ndarray:
+    """An array that holds one value, as np.full makes it."""
+    made = empty(shape, dtype)
+    made.fill(value)
+    return made
 
 
 def _take(needed: int) -> np.ndarray:

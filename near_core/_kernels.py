@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         lamps,
         library,
         microfacets,
+        pages,
         principled,
         skin,
         smooth,
@@ -36,6 +37,7 @@ else:
     lamps = importlib.import_module(f"{_name}.lamps")
     library = importlib.import_module(f"{_name}.library")
     microfacets = importlib.import_module(f"{_name}.microfacets")
+    pages = importlib.import_module(f"{_name}.pages")
     principled = importlib.import_module(f"{_name}.principled")
     skin = importlib.import_module(f"{_name}.skin")
     smooth = importlib.import_module(f"{_name}.smooth")

@@ -90,7 +90,8 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
-    many times their rays are halved."""
+    many times their rays are halved. lead: (K,) int, the point that speaks for each where several lie side by side on
+    one surface, else itself; None where each speaks for itself."""
 
     points: Surfels
     view: np.ndarray
@@ -98,6 +99,7 @@ class MetPoints:
     size: np.ndarray
     find_feet: Callable[[], Feet]
     fewer: np.ndarray
+    lead: np.ndarray | None = None
 
     @cached_property
     def feet(self) -> Feet:
@@ -106,9 +108,9 @@ class MetPoints:
 
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
-         find_feet: Callable[[], Feet], cut: bool = False) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet: as MetPoints. cut: whether the camera's clip
-    start may cut the asset open: its inner side, which no surfel faces, is dark."""
+         find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None) -> MetPoints:
+    """What the surfels around tell points. points, view, size, find_feet, lead: as MetPoints. cut: whether the camera's
+    clip start may cut the asset open: its inner side, which no surfel faces, is dark."""
     config = lit.transport.config
     blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
                     radius=config.blend_radius, step=config.blend_step, threads=1)
@@ -116,7 +118,7 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     if cut:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config))
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), lead)
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
@@ -181,35 +183,55 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     and the surfels agree, more are not sent; faint spots are left to these."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    light, skin, config, points, whole = lit.light, lit.skin, lit.transport.config, met.points, arrives
+    light, config = lit.light, lit.transport.config
     bright = np.flatnonzero(luminance(light.sun_weight[-light.spots:]) > config.least_spot * 4 * np.pi * light.mean)
     if not len(bright):
         return arrives
-    arrives, made, feet = arrives[:, bright], arrives[:, bright], met.feet
     towards = light.suns[-light.spots:][bright] @ light.asset_to_map(lit.rotation).astype(np.float32)
-    facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
-    meets = (points.normal @ towards.T > config.least_cosine) | feet.rounded[:, None]
-    meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
-    if light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
-        meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
-    row, spot = np.nonzero(meets)
-    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size)
-
-    def trace(row: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        origin, seen = feet.leave(row, direction, lift[row])
-        free = np.flatnonzero(seen)
-        seen[free] = ~skin.block(origin[free], direction[free], np.full(len(free), np.inf, np.float32))
-        return seen
-
-    unsure = np.abs(trace(row, towards[spot]) - made[row, spot]) > config.spot_edge
-    row, spot = row[unsure], spot[unsure]
+    row, spot = np.nonzero(_find_unsure(lit, met, towards, arrives[:, bright]))
     across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
     offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / light.pyramid.height)
     rays = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
-    made[row, spot] = np.mean([trace(row, ray[spot]) for ray in rays], 0)
-    whole = whole.copy()
-    whole[:, bright] = made
-    return whole
+    made = arrives.copy()
+    made[row, bright[spot]] = np.mean([_trace_skin(lit, met, row, ray[spot]) for ray in rays], 0)
+    return made
+
+
+def _find_unsure(lit: LitSurface, met: MetPoints, towards: np.ndarray, arrives: np.ndarray) -> np.ndarray:
+    """Where one ray towards the middle of a spot and the surfels around do not agree on how much of it arrives (K, P):
+    (K, P) bool. The ray of a point that speaks for others is enough for those of them that the surfels tell the same,
+    all or nothing. towards: (P, 3)."""
+    config, points, lead = lit.transport.config, met.points, met.lead
+    facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
+    meets = (points.normal @ towards.T > config.least_cosine) | met.feet.rounded[:, None]
+    meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
+    if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
+        meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
+    unsure = np.zeros(meets.shape, bool)
+
+    def ask(asked: np.ndarray) -> None:
+        row, spot = np.nonzero(asked)
+        unsure[row, spot] = np.abs(_trace_skin(lit, met, row, towards[spot]) - arrives[row, spot]) > config.spot_edge
+
+    if lead is None:
+        ask(meets)
+        return unsure
+    plain = (arrives < config.spot_edge) | (arrives > 1 - config.spot_edge)
+    spared = meets & meets[lead] & plain & (np.abs(arrives - arrives[lead]) <= config.spot_edge)
+    spared[lead == np.arange(len(lead))] = False
+    ask(meets & ~spared)
+    ask(spared & unsure[lead])
+    return unsure
+
+
+def _trace_skin(lit: LitSurface, met: MetPoints, row: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Which rays (R, 3) from points row (R,) the asset's own skin lets through, (R,) bool."""
+    config = lit.transport.config
+    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
+    origin, seen = met.feet.leave(row, direction, lift)
+    free = np.flatnonzero(seen)
+    seen[free] = ~lit.skin.block(origin[free], direction[free], np.full(len(free), np.inf, np.float32))
+    return seen
 
 
 def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives: np.ndarray) -> np.ndarray:

@@ -233,10 +233,13 @@ class Transport:
 
     def find_mirrors(self, light: PreparedLight, matrix: np.ndarray | None, bounces: int) -> specular.Mirrors | None:
         """What rays see of metals under a light, None where there are none. matrix: as PreparedLight.choose takes it.
-        bounces: as scene.Settings has them."""
+        bounces: as scene.Settings has them.
+
+        Without the light's spots: too few of a point's rays come to one by way of a metal, and each is a blotch.
+        """
         if self.mirrors is None or not bounces:
             return None
-        layer = light.choose("whole", matrix)
+        layer = light.choose("base", matrix)
         return specular.Mirrors(self.mirrors, layer.far, layer.around, self.config.mirror_bounces)
 
     def bounce(self, direct: np.ndarray, bounces: int, threads: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from .._kernels import pages
 from ..progress import Progress, silent
 from ..scene import INSTANCES, PASSES, Camera
 from .config import SplattingConfig
@@ -51,8 +52,7 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
     image: (H, W, C) blended features, and behind them the weights of identity's channels where INSTANCES is wanted.
     alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind a window of the picture.
     """
-    made = {name: np.zeros((camera.height, camera.width, PASSES.get(name, 2 * RANKS)), np.float32) for name in wanted}
-
+    made = {name: pages.full((camera.height, camera.width, PASSES.get(name, 2 * RANKS)), 0) for name in wanted}
     shown = tuple(name for name in wanted if name in PASSES)
 
     def develop_band(top: int) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from .._kernels import smooth, triangles
+from .._kernels import pages, smooth, triangles
 from ..asset import Surfels
 from ..light.points import MetPoints
 from ..light.shadows import Feet
@@ -20,6 +20,7 @@ from .parallel import parallel_map
 from .skin import PreparedSkin, describe_points
 
 TILE = 8  # pixels along a tile in which no two points have the same rays
+ALIKE = 4.0  # pixels that one point may lie from another that speaks for it
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 MANY = 4  # skins from which points are looked for on one thread for each
 AHEAD = 16  # skins in which they are, before the first are shaded
@@ -30,14 +31,15 @@ TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,), what finds where they touch the skin -> MetPoints, (K, n). shade: what they look like: these, the latter
-    without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset
-    frame, and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is
-    seen of it; its inside is not seen through it."""
+    each (K,), what finds where they touch the skin, which point speaks for each (K,) -> MetPoints, (K, n). shade: what
+    they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of
+    K points of an opaque skin, asset frame, and their depth, the features where they are known, and whether they are,
+    (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet]], tuple[MetPoints, np.ndarray]]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray],
+                   tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
     share: float = 1.0
@@ -68,8 +70,7 @@ def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, off
                  ) -> tuple[np.ndarray, np.ndarray]:
     """The same of samples at offset (S, 2) from a pixel's centre, which count in the pixels around by weight
     (S, D, D), float32."""
-    image = np.zeros((camera.height, camera.width, channels), np.float32)
-    alpha = np.zeros((camera.height, camera.width), np.float32)
+    image, alpha = (pages.full((camera.height, camera.width, *more), 0) for more in ((channels,), ()))
     # what lies around a strip counts in it, and what it mirrors is averaged with what lies around
     margin = weight.shape[1] // 2 and weight.shape[1] // 2 + config.smooth_reach
     boxes = [_find_box(skin, camera, weight.shape[1] // 2 + 1) for skin in skins]
@@ -126,11 +127,13 @@ class _Strip:
 def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offset: np.ndarray, weight: np.ndarray,
                 threads: int, config: SplattingConfig, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     """What draw_samples draws, layer by layer behind what is transparent."""
-    strip = _Strip(camera, np.zeros((camera.height, camera.width, channels), np.float32),
-                   np.zeros((camera.height, camera.width), np.float32), weight,
-                   {"orthographic": camera.orthographic, "threads": threads}, config, progress)
+    image, alpha = (pages.full((camera.height, camera.width, *more), 0) for more in ((channels,), ()))
+    strip = _Strip(camera, image, alpha, weight, {"orthographic": camera.orthographic, "threads": threads}, config,
+                   progress)
     first = np.cumsum([0] + [len(skin.prepared.skin.faces) for skin in skins])
     boxes = [_find_box(skin, camera, weight.shape[1] // 2 + 1) for skin in skins]
+    if len(skins) == 1:  # all of the strip, which is not copied
+        boxes = [(slice(0, camera.height), slice(0, camera.width))]
     shown = [(skin, int(start), box) for skin, start, box in zip(skins, first, boxes)
              if all(side.start < side.stop for side in box)]
     through: np.ndarray | None = None
@@ -141,12 +144,12 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offs
             mesh = skin.prepared.skin
             triangles.cover(samples, mesh.vertices, mesh.faces, start, camera.world_to_camera @ skin.matrix,
                             camera.intrinsics, near=camera.near, far=camera.far, before=before, **strip.lens)
-        left = np.zeros(samples.face.shape, np.float32)
+        left = pages.full(samples.face.shape, 0) if transparent else None
         for pieces in _group(_find_pieces(shown, samples, through, strip)):
             for piece, look in zip(pieces, _shade([piece.fresh for piece in pieces], strip)):
                 piece.add(*look, left)
         through = left
-        if not (transparent and (left > config.skin_faint).any()):
+        if left is None or not (left > config.skin_faint).any():
             break
         before = triangles.Samples(samples.offset, np.where(left > config.skin_faint, samples.face, triangles.ENOUGH),
                                    samples.depth)
@@ -188,7 +191,8 @@ class _Piece:
         left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
         key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
-        return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen))
+        return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen),
+                         _find_leads(across, down, chosen, size))
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
         """What its points mirror of the asset, as PlacedSkin.meet, without the noise of their few rays."""
@@ -199,9 +203,9 @@ class _Piece:
                              join("roughness"), self.size, camera.width, camera.height,
                              reach=self.strip.config.smooth_reach, threads=threads)
 
-    def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray) -> None:
+    def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray | None) -> None:
         """Adds it to the strip: features (N, C) and opacity (N,) of the N points that were shaded. `left` (H, W, S), of
-        the whole strip, becomes what goes through its samples."""
+        the whole strip, becomes what goes through its samples; None where nothing is transparent."""
         if self.known is not None:
             whole, found = self.known
             whole[~found], shaded, opacity = features, opacity, np.ones(len(found), np.float32)
@@ -210,10 +214,25 @@ class _Piece:
         image, alpha = np.ascontiguousarray(strip.image), np.ascontiguousarray(strip.alpha)
         triangles.resolve(self.points, features, opacity * np.float32(self.skin.share), strip.weight, self.through,
                           image, alpha, threads=strip.lens["threads"])
-        strip.image[:], strip.alpha[:] = image, alpha
-        if self.skin.prepared.transparent:
+        if image is not strip.image:
+            strip.image[:], strip.alpha[:] = image, alpha
+        if left is not None and self.skin.prepared.transparent:
             shown = self.points.owner >= 0
             left[self.box][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
+
+
+def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, size: np.ndarray) -> np.ndarray:
+    """Of K points at these columns and rows of a picture, (K,) int: the upper left one of two by two pixels that show
+    one surface alone, else the point itself."""
+    column, line = across >> 1, down >> 1
+    tile = (line - line.min()) * (np.ptp(column) + 1) + column - column.min()
+    upper, first = np.flatnonzero((across | down) % 2 == 0), np.full(tile.max() + 1, -1)
+    first[tile[upper]] = upper
+    lead = first[tile]
+    apart = points.position - points.position[lead]
+    alike = (lead >= 0) & (np.bincount(tile)[tile] <= 4)
+    alike &= np.einsum("kc,kc->k", apart, apart) < (ALIKE * size) ** 2
+    return np.where(alike, lead, np.arange(len(size)))
 
 
 def _find_pieces(skins: Sequence[tuple[PlacedSkin, int, tuple[slice, slice]]], samples: triangles.Samples,
@@ -233,7 +252,7 @@ def _find_piece(skin: PlacedSkin, start: int, box: tuple[slice, slice], samples:
                 through: np.ndarray | None, strip: _Strip) -> _Piece:
     """through: (H, W, S) of the strip, what each sample weighs; None where all weigh 1."""
     mesh, taken, face = skin.prepared.skin, strip.take(box), np.ascontiguousarray(samples.face[box])
-    shown = np.ones(face.shape, np.float32) if through is None else np.ascontiguousarray(through[box])
+    shown = pages.full(face.shape, 1) if through is None else np.ascontiguousarray(through[box])
     camera = taken.camera
     pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))
     depth = np.ascontiguousarray(samples.depth[box])

@@ -12,7 +12,8 @@ from near_core.models.mini.layout import Term
 from near_core.scene import Environment, Lamp, Occluders
 from tests.light.test_terms import floor, sunny
 
-ALL_RAYS = TransportConfig(faint_shares=())  # the noise of fewer is averaged in pictures, and here it is not
+# the noise of fewer is averaged in pictures, and here it is not
+ALL_RAYS = TransportConfig(faint_shares=(), traced_rays=16)
 
 
 def touch(surfels):

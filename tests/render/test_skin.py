@@ -25,7 +25,7 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, find_feet):
+def meet(surfels, to_camera, key, size, find_feet, lead):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
