@@ -19,6 +19,9 @@ from .library import INTEGER, POINTER, REAL, Kernel, require
 
 MAX_SAMPLES = 16
 USUAL = 2  # points in each pixel of a picture, for which there is room at first
+# of each point, in the kernel's order, and how many numbers
+_TOLD: dict[str, tuple[int, ...]] = {"pixel": (), "row": (), "weight": (), "position": (3,), "normal": (3,), "uv": (2,),
+                                     "color": (4,), "depth": ()}
 NOTHING, ENOUGH = -1, -2  # faces of samples that meet nothing, and behind which nothing is looked for
 
 _cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 2, INTEGER,
@@ -117,15 +120,15 @@ def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first
     owner, found = pages.full(samples.face.shape, NOTHING, np.int32), np.full(1, USUAL * width * height, np.int64)
     for _ in range(2):  # more than usual is rare: then how many is known
         capacity = int(found[0])
-        made = [pages.empty((capacity, *wide), np.int32 if number < 2 else np.float32)
-                for number, wide in enumerate(((), (), (), (3,), (3,), (2,), (4,), ()))]
+        made = {name: pages.empty((capacity, *wide), np.int32 if name in ("pixel", "row") else np.float32)
+                for name, wide in _TOLD.items()}
         _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
                 _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
-                _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, capacity, *made, owner,
-                found, threads)
+                _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, capacity, *made.values(),
+                owner, found, threads)
         if found[0] <= capacity:
             break
-    return Points(*(each[:found[0]] for each in made), owner)
+    return Points(**{name: values[:found[0]] for name, values in made.items()}, owner=owner)
 
 
 def resolve(points: Points, features: np.ndarray, opacity: np.ndarray, weight: np.ndarray, through: np.ndarray,
