@@ -18,16 +18,12 @@ from . import pages
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
 MAX_SAMPLES = 16
-USUAL = 2  # points in each pixel of a picture, for which there is room at first
-# of each point, in the kernel's order, and how many numbers
-_TOLD: dict[str, tuple[int, ...]] = {"pixel": (), "row": (), "weight": (), "position": (3,), "normal": (3,), "uv": (2,),
-                                     "color": (4,), "depth": ()}
 NOTHING, ENOUGH = -1, -2  # faces of samples that meet nothing, and behind which nothing is looked for
 
 _cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 2, INTEGER,
                 POINTER, INTEGER, *[POINTER] * 4, INTEGER)
 _points = Kernel("triangles_points", *[POINTER] * 6, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
-                 POINTER, REAL, *[POINTER] * 3, INTEGER, *[POINTER] * 10, INTEGER)
+                 POINTER, REAL, *[POINTER] * 9, INTEGER)
 _resolve = Kernel("triangles_resolve", *[POINTER] * 3, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
                   *[POINTER] * 2, INTEGER)
 
@@ -117,18 +113,18 @@ def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first
         require("material", material, (len(faces),), np.int32)
     through = pages.full(samples.face.shape, 1) if through is None else through
     require("through", through, samples.face.shape)
-    owner, found = pages.full(samples.face.shape, NOTHING, np.int32), np.full(1, USUAL * width * height, np.int64)
-    for _ in range(2):  # more than usual is rare: then how many is known
-        capacity = int(found[0])
-        made = {name: pages.empty((capacity, *wide), np.int32 if name in ("pixel", "row") else np.float32)
-                for name, wide in _TOLD.items()}
-        _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
-                _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
-                _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, capacity, *made.values(),
-                owner, found, threads)
-        if found[0] <= capacity:
-            break
-    return Points(**{name: values[:found[0]] for name, values in made.items()}, owner=owner)
+    capacity = int(np.count_nonzero((samples.face >= first) & (samples.face < first + len(faces))))
+    pixel, row = np.empty((2, capacity), np.int32)
+    weight, attribute = np.empty(capacity, np.float32), np.empty((capacity, 13), np.float32)
+    owner, found = pages.full(samples.face.shape, NOTHING, np.int32), np.zeros(1, np.int64)
+    _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
+            _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
+            _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, pixel, row, weight, attribute,
+            owner, found, threads)
+    n = int(found[0])
+    part = lambda start, end: np.ascontiguousarray(attribute[:n, start:end])
+    return Points(pixel[:n], row[:n], weight[:n], part(0, 3), part(3, 6), part(6, 8), part(8, 12), part(12, 13)[:, 0],
+                  owner)
 
 
 def resolve(points: Points, features: np.ndarray, opacity: np.ndarray, weight: np.ndarray, through: np.ndarray,

@@ -145,7 +145,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         made |= exposure.make_vectors(made, camera, self._steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
-            made["Combined"][..., 3:] -= held
+            passes.cut_out(made, held)
             return made
         if answers[1]["stale"]:
             around.renew(depsgraph)

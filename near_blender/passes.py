@@ -12,6 +12,7 @@ from . import colorspace, sync
 from ._core import composite, cryptomatte, scene
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
+BAND = 16  # rows of a pass that are moved at once, within a core's cache
 OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
 RANKED = composite.RANKED
 VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
@@ -74,15 +75,24 @@ def count_ranks(view_layer: Any) -> int:
 
 
 def measure_held(made: dict[str, np.ndarray], assets: sync.VisibleAssets) -> np.ndarray:
-    """What holdouts cover of each pixel, (H, W, 1)."""
+    """What holdouts cover of each pixel, (H, W, 1); (1, 1, 1) where there are none."""
     if not assets.held or scene.INSTANCES not in made:
-        return np.zeros((*made["Combined"].shape[:2], 1), np.float32)
+        return np.zeros((1, 1, 1), np.float32)
     pairs = made[scene.INSTANCES].reshape(*made["Combined"].shape[:2], -1, 2)
     return np.where(np.isin(pairs[..., 0], np.array(assets.held) + 1), pairs[..., 1], 0).sum(-1, keepdims=True)
 
 
+def cut_out(made: dict[str, np.ndarray], held: np.ndarray) -> None:
+    """Takes what holdouts cover, as measure_held says, out of Combined's alpha."""
+    if held.any():
+        made["Combined"][..., 3:] -= held
+
+
 def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: Iterable[str], ranks: int) -> None:
     """Puts the passes of WHO in the place of scene.INSTANCES. owners: of each instance."""
+    if not set(wanted) & set(WHO):
+        made.pop(scene.INSTANCES, None)
+        return
     pixels = made["Combined"].shape[:2]
     nobody = np.zeros((*pixels, 2), np.float32)  # the published model does not tell instances apart
     pairs = made.pop(scene.INSTANCES, nobody).reshape(*pixels, -1, 2)
@@ -103,7 +113,8 @@ def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: 
 
 
 def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
-    """Puts passes (H, W, C) into Blender's: rows bottom-up, colours in the working space, empty depth far away."""
+    """Puts passes (H, W, C) into Blender's: rows bottom-up, colours in the working space, empty depth far away. `made`
+    is used up."""
     for name, values in made.items():
         if name == RANKED:
             layers = {f"{OBJECT}{number:02}": values[..., 4 * number:4 * number + 4]
@@ -113,13 +124,27 @@ def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
         for called, part in layers.items():
             target = layer.passes.find_by_name(called, view)
             if target is not None:
-                target.rect.foreach_set(np.ascontiguousarray(part[::-1], np.float32).ravel())
+                target.rect.foreach_set(_turn_over(part).ravel())
+
+
+def _turn_over(values: np.ndarray) -> np.ndarray:
+    """A pass (H, W, C) bottom-up, in its own memory if it can be: fresh memory takes longer than all else here."""
+    if not (values.flags.c_contiguous and values.flags.writeable and values.dtype == np.float32):
+        return np.ascontiguousarray(values[::-1], np.float32)
+    height = len(values)
+    for top in range(0, height // 2, BAND):
+        rows = min(BAND, height // 2 - top)
+        upper, lower = values[top:top + rows], values[height - top - rows:height - top]
+        kept = upper[::-1].copy()
+        upper[:] = lower[::-1]
+        lower[:] = kept
+    return values
 
 
 def _convert(name: str, values: np.ndarray) -> np.ndarray:
     """A pass (H, W, C) of near_core with Blender's colours and depth."""
     if name == "Depth":
-        return np.where(values == 0, np.float32(EMPTY_DEPTH), values)
+        values[values == 0] = EMPTY_DEPTH
     if name in ("Combined", "Base Color", "Emission"):
         colors = values[..., :3]
         converted = colorspace.from_rec709(colors)

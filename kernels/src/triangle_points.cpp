@@ -147,16 +147,15 @@ using namespace near_kernels;
 
 // The points under the pixels of one mesh: samples of its faces, first_face up to first_face + count, that belong
 // together. through (height, width, samples): weight of each sample. pixel_size: of a pixel at depth 1, or at any depth
-// where orthographic, in the mesh's units. Out, by pixel: pixel, row of the first sample's face, weight, and of the means
-// place (capacity, 3), mean (capacity, 3) of normals, map (capacity, 2), tint (capacity, 4), deep (capacity,); owner
-// (height, width, samples), -1 so far: each sample's point; found: their number, beyond capacity nothing else is told.
+// where orthographic, in the mesh's units. Out, by pixel: pixel, row of the first sample's face, weight (capacity),
+// attribute (capacity, 13); owner (height, width, samples), -1 so far: each sample's point; found: their number.
 NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const float* uv, const float* color,
                          const int32_t* faces, const int32_t* material, int64_t count, int64_t first_face,
                          const float* pose, const float* intrinsics, int64_t width, int64_t height,
                          int64_t orthographic, const float* offset, int64_t samples, const float* eye,
                          double pixel_size, const int32_t* face, const float* depth, const float* through,
-                         int64_t capacity, int32_t* pixel, int32_t* row, float* weight, float* place, float* mean,
-                         float* map, float* tint, float* deep, int32_t* owner, int64_t* found, int64_t threads) {
+                         int32_t* pixel, int32_t* row, float* weight, float* attribute, int32_t* owner,
+                         int64_t* found, int64_t threads) {
     return guard([&] {
         const View view{pose, intrinsics, width, height, 0, INFINITY, orthographic != 0};
         const Mesh mesh{vertices, normal, uv, color, faces, material, eye};
@@ -210,7 +209,6 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
         std::vector<int64_t> begin(size_t(bands) + 1, 0);
         for (size_t b = 0; b < size_t(bands); ++b) begin[b + 1] = begin[b] + int64_t(made[b].size());
         *found = begin[size_t(bands)];
-        if (*found > capacity) return;
         parallel_chunks(threads, bands, [&](int64_t band) {
             const int64_t base = begin[size_t(band)];
             int64_t point = 0;
@@ -219,12 +217,8 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                 const Point& p = points[size_t(i)];
                 pixel[base + i] = p.pixel, row[base + i] = p.face;
                 weight[base + i] = p.weight / float(samples);
-                const float over = 1.0f / std::fmax(p.weight, 1e-20f);
-                const float* own = p.attribute;
-                const auto tell = [&](float* out, int64_t width) {
-                    for (int64_t c = 0; c < width; ++c) out[width * (base + i) + c] = *own++ * over;
-                };
-                tell(place, 3), tell(mean, 3), tell(map, 2), tell(tint, 4), tell(deep, 1);
+                for (int c = 0; c < 13; ++c)
+                    attribute[13 * (base + i) + c] = p.attribute[c] / std::fmax(p.weight, 1e-20f);
             }
             const int64_t top = band * BAND, bottom = top + BAND < height ? top + BAND : height;
             for (int64_t at = top * width; at < bottom * width; ++at) {
