@@ -76,12 +76,13 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
 def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, config: ReconstructionConfig
                ) -> tuple[np.ndarray, np.ndarray]:
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) and behind the front; and how
-    far behind the front, in cells."""
+    far behind the front, in cells: beside a jump in depth they count as hidden."""
     front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
     behind = (depth - front) / (CELL * np.maximum(oblique, 1))
     body = np.maximum((thick - (depth - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
-    return np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep), behind
+    cut = np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep)
+    return cut, np.maximum(behind, config.seam_depth * view.near_jumps(uv))
 
 
 def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
@@ -206,7 +207,8 @@ def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionCon
         vertices = vertices + share * (around(vertices) - vertices)
     points = vertices.astype(np.float32)
     facing = (compute_vertex_normals(vertices, quads) * view.camera.directions_to(points)).sum(1) > 0.1
-    hidden = 1 - (view.shows(points)[0] & facing).astype(np.float32)[:, None]
+    shown, uv = view.shows(points)
+    hidden = np.maximum(1 - (shown & facing).astype(np.float32), view.near_jumps(uv))[:, None]
     for _ in range(config.fade_cells):
         hidden = np.minimum(hidden, around(hidden))
     for share in config.hidden_smoothing:

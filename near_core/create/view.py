@@ -10,7 +10,15 @@ import numpy as np
 from ..asset import CELL
 from ..directions import unit
 from ..image import srgb_encode
-from ..image.filters import blur_masked, find_clusters, local_minimum, local_range, spread_dominant
+from ..image.filters import (
+    blur_box,
+    blur_masked,
+    find_clusters,
+    local_maximum,
+    local_minimum,
+    local_range,
+    spread_dominant,
+)
 from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
@@ -133,7 +141,7 @@ class LayerView:
         side = reach(camera)
         self.front = layers[Layer.DEPTH] * side
         self.back = self.front + np.maximum(layers[Layer.THICKNESS], 0) * side
-        self.torn = local_range(np.where(self.mask, layers[Layer.DEPTH], np.nan)) > config.depth_jump
+        self.torn = self._find_jumps()
         self.normal, self.material = layers[Layer.NORMAL], np.clip(layers[Layer.MATERIAL], 0, 1)
         self.around = blur_masked(self.material, self.mask, config.hidden_blend_radius)
 
@@ -160,17 +168,32 @@ class LayerView:
         found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
         return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
 
+    def _find_jumps(self) -> np.ndarray:
+        """Where the front jumps, (SIZE, SIZE) bool. A slope that goes on around is none: it is seen obliquely."""
+        steps = local_range(np.where(self.mask & np.isfinite(self.front), self.front, np.nan))
+        around = blur_masked(steps[None], self.mask, self.config.jump_radius)[0]
+        return (steps > self.config.depth_jump * reach(self.camera)) & (steps > self.config.jump_share * around)
+
+    def near_jumps(self, uv: np.ndarray) -> np.ndarray:
+        """How near places uv (P, 2) are to where the surface is torn, (P,) float32 0..1."""
+        around = local_maximum(self.torn.astype(np.float32), self.config.seam_radius)
+        return look_up(blur_box(blur_box(around, 1), 1).astype(np.float32)[None], uv)[:, 0]
+
     def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which points (P, 3) the photo shows, those hardly behind the front: (P,) bool; and their uv (P, 2)."""
         behind, uv = self.measure_behind(points)
         return behind < self.config.front_slack, uv
 
     def measure_behind(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far points (P, 3) lie behind the nearest front around, in cells of 128^3: (P,), inf where there is none;
-        and their uv (P, 2)."""
+        """How far points (P, 3) lie behind the front, beside a jump in depth behind the nearest front around, in cells
+        of 128^3: (P,), inf where there is none; and their uv (P, 2)."""
         uv, depth = project(points, self.camera)
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
-        front = local_minimum(np.where(self.mask, self.front, np.inf))[at[:, 1], at[:, 0]]
+        known = self.mask & np.isfinite(self.front)
+        nearest = local_minimum(np.where(known, self.front, np.inf))[at[:, 1], at[:, 0]]
+        even = known & ~self._find_jumps()  # there, what is seen obliquely must not lie behind itself
+        sloping, weight = look_up(np.stack([np.where(even, self.front, 0), even]).astype(np.float32), uv).T
+        front = np.where(weight > 0.5, sloping / np.maximum(weight, 1e-3), nearest)
         return np.where((np.abs(uv) < 1).all(1) & np.isfinite(front), (depth - front) / CELL, np.inf), uv
 
 

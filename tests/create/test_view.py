@@ -5,7 +5,7 @@ import pytest
 
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.photo import prepare
-from near_core.create.view import centre_object, find_camera, look_up, project, reach
+from near_core.create.view import centre_object, find_camera, lift_pixels, look_up, project, reach
 from near_core.directions import unit
 from near_core.models.mini.layout import LAYERS, SIZE, Layer
 from near_core.models.mini.runtime import NearMini
@@ -29,6 +29,21 @@ def test_a_view_shows_what_is_not_behind_its_front():
     points = np.array([[0.1, -0.2, 0.1], [0.1, 0.0, 0.1], [0.1, -0.4, 0.1], [3.0, -0.2, 0]], np.float32)
     assert view.shows(points)[0].tolist() == [True, False, True, False]
     assert not view.torn.any()
+
+
+def test_a_slope_seen_obliquely_is_no_jump_and_does_not_lie_behind_itself():
+    """A plane that goes back by 6 cells of 128^3 a pixel to the right, and one that jumps by 26 in the middle."""
+    camera, columns = cameras.orbit(0, 0, 3, 22, SIZE, SIZE), np.arange(SIZE)
+    slope = np.broadcast_to(((columns - 64) * 6 / 128).astype(np.float32), (SIZE, SIZE))
+    step = np.where(columns < 64, -0.1, 0.1).astype(np.float32) * np.ones((SIZE, 1), np.float32)
+    torn, jumps = (view_of(camera, front).torn[:, 4:-4] for front in (slope, step))
+    assert not torn.any() and jumps[:, 59:61].all() and not jumps[:, :56].any()
+    view = view_of(camera, slope)
+    points = lift_pixels(view, np.abs(columns - 64) < np.full((SIZE, 1), 12))
+    assert view.shows(points)[0].all() and np.abs(view.measure_behind(points)[0]).max() < 0.5
+    far = view_of(camera, step)
+    beside = lift_pixels(far, columns == np.full((SIZE, 1), 64))
+    assert not far.shows(beside)[0].any() and (far.near_jumps(far.measure_behind(beside)[1]) > 0.9).mean() > 0.9
 
 
 def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
