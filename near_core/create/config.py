@@ -40,7 +40,10 @@ class ReconstructionConfig:
     jump_share: float = 1.5  # times as steep as around it a jump is; what is not is a slope that is seen obliquely
     jump_radius: int = 3  # pixels of 128, twice; what is around
     seam_radius: int = 2  # pixels of 128 around a jump in which a photo does not tell where the surface is
-    seam_depth: float = 8.0  # cells of 128^3 behind the front that such a place counts as
+    seam_smoothing: tuple[float, ...] = (1.0, -1.05) * 9  # further steps of the field's smoothing there
+    whole_alpha: float = 0.95  # of the networks' picture; a pixel of more shows the object alone
+    rim_fade: float = 0.2  # of alpha below that, over which a pixel's material becomes that of the inside
+    rim_radius: int = 2  # pixels of 128, twice; how far away that inside is
     front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
     hidden_blend_radius: int = 10  # pixels of 128, twice; from how far what is hidden takes its material: "each step"
     hidden_detail_radius: int = 1  # pixels of 128, twice; what is hidden right behind the front is so much calmer
@@ -79,7 +82,7 @@ class ReconstructionConfig:
     sure_elsewhere: float = 0.15  # logits less for being sure somewhere else in the object
     floor_elevations: tuple[float, float] = (3.0, 60.0)  # degrees; a photo that looks down so steeply shows the floor
     debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
-    fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 12  # steps of the field's smoothing where no photo shows it
+    fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
     broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is

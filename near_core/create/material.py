@@ -105,7 +105,8 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
         confidence=weight)  # however sure a network is of what is hidden
     at, own = project(texels.position, view.camera)[0], texels.surfel
     shift = view.inside(view.material, at)[:, MaterialColumn.BASE_COLOR] + _detail_of(view, at) - color[own]
-    share = weight[own, None]
+    # a texel may lie beyond the outline that its surfel's middle is just inside of
+    share = weight[own, None] * (look_up(view.mask[None].astype(np.float32), at) > 0.1)
     return made, replace(texels, shift=texels.shift * (1 - share) + shift * share)
 
 
@@ -159,4 +160,5 @@ def _detail_of(view: PhotoView, uv: np.ndarray) -> np.ndarray:
     in display colours."""
     alpha = look_up(view.photo.alpha[None], uv)
     sharp = look_up(view.display, uv) / np.maximum(alpha, 0.1)
-    return np.where(alpha > 0.9, sharp - (view.inside(view.image[Picture.COLOR], uv) + 1) / 2, 0)
+    average = (view.image[Picture.COLOR] / np.maximum(view.image[Picture.ALPHA], 0.5) + 1) / 2
+    return np.where(alpha > 0.9, sharp - view.inside(average, uv), 0)

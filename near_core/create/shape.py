@@ -53,9 +53,10 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     silhouette = _silhouette_at(view, uv)
     near = np.flatnonzero(silhouette > -1)
     deep[silhouette <= -1] = -1
-    behind = np.full(len(deep), -1, np.float32)
+    behind, seam = np.full(len(deep), -1, np.float32), np.zeros(len(deep), np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
-    deep = _smooth_hidden(deep, behind, config)
+    seam[near] = view.near_jumps(uv[near])
+    deep = _smooth_hidden(deep, behind, seam, config)
     outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
@@ -76,20 +77,21 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
 def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, config: ReconstructionConfig
                ) -> tuple[np.ndarray, np.ndarray]:
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) and behind the front; and how
-    far behind the front, in cells: beside a jump in depth they count as hidden."""
+    far behind the front, in cells."""
     front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
     behind = (depth - front) / (CELL * np.maximum(oblique, 1))
     body = np.maximum((thick - (depth - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
-    cut = np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep)
-    return cut, np.maximum(behind, config.seam_depth * view.near_jumps(uv))
+    return np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep), behind
 
 
-def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
     """A field of 128^3 cells, (128, 128, 128), that is smooth, but hardly shrunk, where a photo does not show it: from
-    fade_cells behind the front on; what is thick there loses its lumps, too. behind: how far behind it cells are."""
+    fade_cells behind the front on; what is thick there loses its lumps, too. behind: how far behind it cells are. seam:
+    how near they are to jumps in depth, 0..1: there no photo tells where the surface is."""
     grid = (SURFEL_RESOLUTION,) * 3
-    deep, share = deep.reshape(grid), np.clip((behind.reshape(grid) - 2) / config.fade_cells, 0, 1)
+    deep, seam = deep.reshape(grid), seam.reshape(grid)
+    share = np.clip((behind.reshape(grid) - 2) / config.fade_cells, 0, 1)
     # one cell of a coarse grid is as large as a lump
     coarse = broad = deep.reshape((BROAD, SURFEL_RESOLUTION // BROAD) * 3).mean((1, 3, 5))
     for _ in range(config.broad_smoothing):
@@ -97,7 +99,9 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, config: ReconstructionC
     thick = double(measure_thickness(deep, config.broad_radius))
     deep = deep + share * thick * double(double(broad - coarse))
     for step in config.fair_smoothing:
-        deep = deep + step * share * (blur_binomial(deep) - deep)
+        deep = deep + step * np.maximum(share, seam) * (blur_binomial(deep) - deep)
+    for step in config.seam_smoothing if seam.any() else ():
+        deep = deep + step * seam * (blur_binomial(deep) - deep)
     return deep
 
 

@@ -142,7 +142,7 @@ class LayerView:
         self.front = layers[Layer.DEPTH] * side
         self.back = self.front + np.maximum(layers[Layer.THICKNESS], 0) * side
         self.torn = self._find_jumps()
-        self.normal, self.material = layers[Layer.NORMAL], np.clip(layers[Layer.MATERIAL], 0, 1)
+        self.normal, self.material = layers[Layer.NORMAL], self._mend_rim(np.clip(layers[Layer.MATERIAL], 0, 1))
         self.around = blur_masked(self.material, self.mask, config.hidden_blend_radius)
 
     @cached_property
@@ -173,6 +173,15 @@ class LayerView:
         steps = local_range(np.where(self.mask & np.isfinite(self.front), self.front, np.nan))
         around = blur_masked(steps[None], self.mask, self.config.jump_radius)[0]
         return (steps > self.config.depth_jump * reach(self.camera)) & (steps > self.config.jump_share * around)
+
+    def _mend_rim(self, material: np.ndarray) -> np.ndarray:
+        """A material (MATERIAL, SIZE, SIZE) that has, where the picture's pixels are not all object, what is inside
+        beside them: networks take the grey that such pixels fade to for the object's."""
+        alpha, radius = self.image[Picture.ALPHA], self.config.rim_radius
+        whole = alpha > self.config.whole_alpha
+        near = blur_box(blur_box(whole.astype(np.float32), radius), radius) > 0.02  # thin parts have no inside
+        share = np.clip((self.config.whole_alpha - alpha) / self.config.rim_fade, 0, 1) * near
+        return material + share * (blur_masked(material, whole, radius) - material)
 
     def near_jumps(self, uv: np.ndarray) -> np.ndarray:
         """How near places uv (P, 2) are to where the surface is torn, (P,) float32 0..1."""

@@ -41,7 +41,7 @@ def test_what_is_hidden_has_no_lumps_where_it_is_thick():
     ball = (0.25 - np.sqrt((x + 0.2) ** 2 + y ** 2 + z ** 2)) * 128 + lumps
     plate = np.minimum(1.5 - np.abs(x - 0.3) * 128, 30 - np.hypot(y, z) * 128)
     deep = np.clip(np.maximum(ball, plate), -4, 4).astype(np.float32)
-    smooth = shape._smooth_hidden(deep.ravel(), (y * 128).ravel(), ReconstructionConfig())
+    smooth = shape._smooth_hidden(deep.ravel(), (y * 128).ravel(), np.zeros(y.size), ReconstructionConfig())
     np.testing.assert_array_equal(smooth[:, :64], deep[:, :64])
     on_ball = (np.abs(ball - lumps) < 1) & (y > 0.1) & (x < 0.1)
     assert (smooth - ball + lumps)[on_ball].std() < 0.75 * lumps[on_ball].std()
@@ -67,7 +67,7 @@ def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
     bare = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full", fair_smoothing=()))
     rough = lambda field: np.abs(np.diff(field[40:88, 60:88, 40:88], axis=0)).mean()
     assert rough(deep) < 0.8 * rough(bare)
-    np.testing.assert_array_equal(deep[40:88, 30:34], bare[40:88, 30:34])
+    np.testing.assert_array_equal(deep[48:80, 30:34], bare[48:80, 30:34])  # not torn, nor their twins
     assert not (deep[103:110] > 0).any()
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.photo import prepare
-from near_core.create.view import centre_object, find_camera, lift_pixels, look_up, project, reach
+from near_core.create.view import LayerView, centre_object, find_camera, lift_pixels, look_up, project, reach
 from near_core.directions import unit
-from near_core.models.mini.layout import LAYERS, SIZE, Layer
+from near_core.models.mini.layout import LAYERS, PICTURE, SIZE, Layer, Picture
 from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera as cameras
 from tests.create.pictures import box, photographed, view_of
@@ -44,6 +44,16 @@ def test_a_slope_seen_obliquely_is_no_jump_and_does_not_lie_behind_itself():
     far = view_of(camera, step)
     beside = lift_pixels(far, columns == np.full((SIZE, 1), 64))
     assert not far.shows(beside)[0].any() and (far.near_jumps(far.measure_behind(beside)[1]) > 0.9).mean() > 0.9
+
+
+def test_a_rim_takes_the_material_of_the_inside():
+    """Half a crop whose last pixels are half the background's, and a thread that has no inside."""
+    picture, layers = np.zeros((PICTURE, SIZE, SIZE), np.float32), np.full((LAYERS, SIZE, SIZE), 0.8, np.float32)
+    picture[Picture.ALPHA, :, :62], picture[Picture.ALPHA, :, 62:64], picture[Picture.ALPHA, :, 90] = 1, 0.6, 0.6
+    layers[Layer.MATERIAL, :, 62:] = 0.5
+    material = LayerView(cameras.orbit(0, 0, 3, 22, SIZE, SIZE), picture, layers).material
+    np.testing.assert_allclose(material[:, :, :64], 0.8, atol=0.01)
+    np.testing.assert_allclose(material[:, :, 90], 0.5, atol=1e-6)
 
 
 def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
