@@ -17,6 +17,7 @@ class PhotoEditor:
     def __init__(self, context: bpy.types.Context, name: str) -> None:
         self._area, self._region, self._name = context.area, context.region, name
         self._window = context.window.as_pointer()
+        self._said: str | None = None
         self._image = ""  # names: undo elsewhere, while an operator goes on, exchanges what they name
         space: Any = context.area.spaces.active
         self._before = "" if space.image is None else space.image.name
@@ -37,7 +38,9 @@ class PhotoEditor:
 
     def tell(self, text: str | None) -> None:
         """Writes text into the editor's header; None gives it back."""
-        self._area.header_text_set(text)
+        if text != self._said:
+            self._said = text
+            self._area.header_text_set(text)
 
     def place(self, event: bpy.types.Event) -> tuple[float, float]:
         """Where the mouse is on the photo, in shares of its size from its top left."""

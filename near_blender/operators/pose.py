@@ -58,7 +58,6 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             self._waits = False
             self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
             context.window_manager.modal_handler_add(self)
-            self._editor.tell(say("Looking for the pose: where the photo shows the mesh.  Esc: leave"))
             return {"RUNNING_MODAL"}
         return {"CANCELLED"}
 
@@ -119,6 +118,9 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
 
     def _look(self, context: bpy.types.Context) -> set[str]:
         """Shows what the worker has found."""
+        if self._job is not None and self._stance is None:  # a large mesh takes a while
+            self._editor.tell(say("Looking for the pose: {phase}, {fraction:.0%}.  Esc: leave",
+                                  phase=errors.Message(self._job.phase), fraction=self._job.fraction))
         if self._job is None or not self._job.done:
             return {"RUNNING_MODAL"}
         job, self._job = self._job, None
