@@ -95,6 +95,20 @@ def script():
             each.active_panel_category = "NeAR"
     yield 2.0
     screenshot(OUT / "panel.png")
+    # where no Image Editor is open: in a window of its own
+    with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=area("VIEW_3D").regions[-1]):
+        bpy.ops.near.correct_matte()
+    events["windows"] = [len(bpy.context.window_manager.windows)]
+    yield from stepper.until(lambda: matte.NAME in bpy.data.images, 120)
+    yield 1.0
+    screenshot(OUT / "window.png")
+    mouse("mousemove", "640", "400", "key", "Return")
+    yield from stepper.until(lambda: len(bpy.context.window_manager.windows) == 1, 20)
+    yield 1.0
+    events["windows"].append(len(bpy.context.window_manager.windows))
+    events["goes_on"] = jobs.get_current() is not None and not jobs.get_current().job.done
+    mouse("key", "Escape")
+    yield from stepper.until(lambda: jobs.get_current() is None, 60)
 
 
 stepper.run(script(), events, OUT / "matte.json")

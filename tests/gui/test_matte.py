@@ -21,5 +21,9 @@ def test_the_asset_is_made_again_and_nothing_stays(events):
     assert events["after"] != events["before"] and "NeAR Matte" not in events["images"]
 
 
+def test_a_window_of_its_own_goes_and_what_it_began_goes_on(events):
+    assert events["windows"] == [2, 1] and events["goes_on"]
+
+
 def test_blender_is_not_held(events):
     check_holds(events)
