@@ -74,6 +74,7 @@ class PreparedLight:
         """Directions (R, 3) that each stand for the suns within `apart` radians of the strongest of them, and which of
         them stands for each, (S,)."""
         near, power = self.suns @ self.suns.T >= math.cos(apart), self.sun_weight.sum(1)
+        np.fill_diagonal(near, True)  # lengths are rounded
         which, middle = np.full(len(power), -1), []
         for strongest in np.argsort(-power, kind="stable"):
             if which[strongest] < 0:

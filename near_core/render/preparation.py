@@ -25,7 +25,7 @@ from .skin_maps import SkinMaps
 from .surface import DecodedVoxels, Surface
 
 MEGABYTE = 2**20
-OLDER = 12 * MEGABYTE  # of one kind, that only pictures before the last one needed, as of other poses
+OLDER = 4 * MEGABYTE  # of one kind, that only pictures before the last one needed, as of other poses: soon full
 MANY = 4  # assets from which each is made ready on a thread of its own
 
 

@@ -80,6 +80,29 @@ def test_turning_the_world_lights_as_turning_the_asset():
     assert world.turn(turn, 2.0).hash == world.hash
 
 
+def test_suns_that_lie_together_cast_one_shadow():
+    light = transport.prepare_light(window())
+    each, same = light.join_suns(0.0)
+    np.testing.assert_allclose(each[same], light.suns, atol=1e-6)
+    joined, which = light.join_suns(0.3)
+    assert 1 < len(joined) < len(light.suns) and (joined[which] * light.suns).sum(1).min() > np.cos(0.6)
+    assert light.join_suns(np.pi)[1].max() == 0
+
+
+def test_an_asset_is_lit_in_several_rotations_as_in_each():
+    bent = floor(12)
+    wall = Surfels(bent.position[:, [0, 2, 1]], *2 * [bent.normal[:, [0, 2, 1]]], bent.base_color, *5 * [bent.area])
+    surfels = concatenate([bent, wall])
+    prepared, light = transport.prepare_transport(surfels, 1), transport.prepare_light(sunny(3000.0))
+    rotations = np.stack([environments.turn_z(degrees) for degrees in (0, 100, 200)])
+    together = transport.illuminate_all(prepared, light, rotations, [None] * 3, threads=1)
+    for several, rotation in zip(together, rotations):
+        alone = transport.illuminate(prepared, light, rotation, threads=1)
+        for name in ("open", "direct", "bounced", "radiosity", "visibility", "lit"):
+            np.testing.assert_allclose(getattr(several, name), getattr(alone, name), atol=1e-6)
+    assert np.ptp([each.direct.mean() for each in together]) > 0.1
+
+
 def test_a_worlds_sun_as_a_lamp_keeps_its_light_and_its_place():
     world = sunny(3000.0).turn(environments.turn_z(40.0), 2.0)
     rest, suns = transport.take_suns(transport.prepare_light(world).turn(world))
