@@ -18,10 +18,12 @@ _SHADOW_RAY = {"Is Shadow Ray": 1.0}  # what a Light Path node says to a ray tow
 
 @dataclass(frozen=True, eq=False)
 class Opacity:
-    """Where a material stops a lamp's light. solid: bool, () for all of it, or (h, w), row 0 on top, on layout."""
+    """Where a material stops a lamp's light. solid: bool, () for all of it, or (h, w), row 0 on top, on layout. clear:
+    whether it refracts, as glass."""
 
     solid: np.ndarray
     layout: shader_nodes.UVLayout | None = None
+    clear: bool = False
 
     @cached_property
     def summed(self) -> np.ndarray:
@@ -42,7 +44,7 @@ class Opacities:
         """What stops more than half of a lamp's light is solid, and so is what nodes say that cannot be read."""
         if material not in self._known:
             value = _read(material)
-            self._known[material] = Opacity(np.asarray(value.color[..., 0] > OPAQUE), value.layout)
+            self._known[material] = Opacity(np.asarray(value.color[..., 0] > OPAQUE), value.layout, _is_clear(material))
         return self._known[material]
 
 
@@ -75,6 +77,24 @@ def _find(socket: Any, groups: tuple[Any, ...]) -> shader_nodes.NodeValue:
     if kind == "ADD_SHADER":  # what shines through both adds up
         return _blend(lambda a, b: np.clip(a + b - 1, 0, 1), *(_find(each, groups) for each in node.inputs))
     return shader_nodes.make_constant(1)
+
+
+def _is_clear(material: Any) -> bool:
+    """Whether a material is of glass, or in part."""
+    tree = None if material is None else material.node_tree
+    output = None if tree is None else tree.get_output_node("CYCLES")
+    return output is not None and _refracts(output.inputs["Surface"], ())
+
+
+def _refracts(socket: Any, groups: tuple[Any, ...]) -> bool:
+    node, _, groups = shader_nodes.find_source(socket, groups)
+    kind = "" if node is None else node.type
+    if kind in ("MIX_SHADER", "ADD_SHADER"):
+        return any(_refracts(each, groups) for each in node.inputs[-2:])
+    if kind == "BSDF_PRINCIPLED":
+        weight = node.inputs.get("Transmission Weight")
+        return weight is not None and not weight.is_linked and weight.default_value > OPAQUE
+    return kind in ("BSDF_GLASS", "BSDF_REFRACTION")
 
 
 def _reject_tints(value: shader_nodes.NodeValue) -> shader_nodes.NodeValue:

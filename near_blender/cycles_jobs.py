@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -11,6 +13,7 @@ import numpy as np
 from . import colorspace, contact_sheet, cycles_aovs, cycles_lamps, cycles_occluders, cycles_textures, cycles_world
 from ._core import errors, filters, image, progress
 from ._core import scene as scenes
+from .cycles_filter import GLOSSY, TRANSMITTED
 from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene, can_denoise
 
@@ -22,17 +25,21 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
           "Glossy Direct": ("use_pass_glossy_direct", ("GlossDir", "Glossy Direct")),
           "Glossy Indirect": ("use_pass_glossy_indirect", ("GlossInd", "Glossy Indirect")),
+          "Transmission Direct": ("use_pass_transmission_direct", ("TransDir", "Transmission Direct")),
+          "Transmission Indirect": ("use_pass_transmission_indirect", ("TransInd", "Transmission Indirect")),
+          "Transmission Color": ("use_pass_transmission_color", ("TransCol", "Transmission Color")),
           "Emission": ("use_pass_emit", ("Emit", "Emission")),
           "Shadow": ("use_pass_ambient_occlusion", ("AO", "Ambient Occlusion")),
           "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
           **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
-_GLOSSY = ("Glossy Direct", "Glossy Indirect", "Glossy Color")
-_COLORS = ("Combined", "Diffuse Color", *_GLOSSY, "Emission", "Base Color")
+_COLORS = ("Combined", "Diffuse Color", *GLOSSY, *TRANSMITTED, "Emission", "Base Color")
 _HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
 _LEAST = 32  # pixels along an edge of what is denoised
+_FILTERED = {GLOSSY: 0.05, TRANSMITTED: 0.005}  # of what an asset sees, from which diffuse rays see it otherwise
+_CLEAR = 0.5  # of the light they send on at least
 BRIGHTEST = 1e9  # of what is seen from an asset
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
@@ -115,22 +122,34 @@ class CyclesJobs:
         stage.use_samples(request["samples"], request["denoise"], request["threads"])
         for name, (switch, _) in PASSES.items():
             if switch:
-                setattr(stage.layer, switch, name in ("Depth", *_GLOSSY))
+                setattr(stage.layer, switch, name in ("Depth", *GLOSSY, *TRANSMITTED))
         reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
-        shown = [name for name, value in reflected.items() if value]
+        shown = [*request["proxies"], *(name for name, value in reflected.items() if value)]
         unseen = [ob.name_full for ob in stage.objects if ob.type == "LIGHT" or not reflected[ob.name_full]]
-        answers, count = [], len(request["probes"])
-        for number, probe in enumerate(request["probes"]):
-            stage.look_around(probe["position"])
-            stage.hide_from_camera([*unseen, *probe["hidden"]], shown=[*request["proxies"], *shown])
-            part = progress.part(request.progress, number / count, (number + 1) / count)
-            with stage.without_film_tricks(others=True):
-                drawn = keep_light(stage.draw(part))
-            (_, radiance), (_, distance) = _pick("Combined", drawn)[0], _pick("Depth", drawn)[0]
-            distance = np.where(distance[..., 0] > EMPTY, np.float32(np.inf), distance[..., 0])
-            radiance = np.clip(np.nan_to_num(radiance), -BRIGHTEST, BRIGHTEST)
-            answers.append(scenes.Probe(radiance, distance, probe["position"], find_mirrored(drawn)))
-        return {"probes": answers, "stale": stage.stale}
+
+        def draw(wanted: list[dict[str, Any]], tell: Any) -> Iterator[dict[str, np.ndarray]]:
+            for number, probe in enumerate(wanted):
+                stage.look_around(probe["position"])
+                stage.hide_from_camera([*unseen, *probe["hidden"]], shown=shown)
+                part = progress.part(tell, number / len(wanted), (number + 1) / len(wanted))
+                with stage.without_film_tricks(others=True):
+                    yield keep_light(stage.draw(part))
+
+        stage.filter.use(0.0)
+        drawn = list(draw(request["probes"], progress.part(request.progress, 0.0, 0.6)))
+        probes = [_make_probe(each, probe["position"]) for each, probe in zip(drawn, request["probes"])]
+        roughness, unseen_kinds = stage.filter.measure(), stage.filter.list_unseen()
+        smooth = [number for number, each in enumerate(drawn)
+                  if (roughness or unseen_kinds) and is_filtered(each)]
+        try:
+            stage.filter.use(roughness if smooth else 0.0)
+            soft = draw([request["probes"][number] for number in smooth], progress.part(request.progress, 0.6, 1.0))
+            for number, each in zip(smooth, soft):
+                diffuse = _take_light(each)[..., :3] - sum(_find_light(kind, each) for kind in unseen_kinds)
+                probes[number] = replace(probes[number], diffuse=np.maximum(diffuse, 0, dtype=np.float32))
+        finally:
+            stage.filter.use(0.0)
+        return {"probes": probes, "stale": stage.stale}
 
     def occluders(self, request: Any) -> dict[str, Any]:
         """What casts shadows."""
@@ -174,12 +193,38 @@ def keep_light(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return drawn | {"Combined": np.clip(np.nan_to_num(kept), 0, (np.inf, np.inf, np.inf, 1)).astype(np.float32)}
 
 
+def _make_probe(drawn: dict[str, np.ndarray], position: np.ndarray) -> scenes.Probe:
+    distance = _pick("Depth", drawn)[0][1][..., 0]
+    distance = np.where(distance > EMPTY, np.float32(np.inf), distance)
+    return scenes.Probe(_take_light(drawn), distance, position, find_mirrored(drawn))
+
+
+def _take_light(drawn: dict[str, np.ndarray]) -> np.ndarray:
+    """A panorama's radiance, (H, W, 4) float32."""
+    return np.clip(np.nan_to_num(_pick("Combined", drawn)[0][1]), -BRIGHTEST, BRIGHTEST)
+
+
 def find_mirrored(drawn: dict[str, np.ndarray]) -> np.ndarray:
     """The share of a panorama's radiance that surfaces mirror, (H, W) float32 in 0..1."""
-    direct, indirect, color, whole = (_pick(name, drawn)[0][1][..., :3] for name in (*_GLOSSY, "Combined"))
-    shown, whole = (filters.blur_box(np.nan_to_num(image.luminance(light)), 1)  # they are noisy
-                    for light in ((direct + indirect) * color, whole))
+    whole = np.nan_to_num(_pick("Combined", drawn)[0][1][..., :3])
+    shown, whole = (filters.blur_box(image.luminance(light), 1) for light in (  # they are noisy
+        _find_light(GLOSSY, drawn), whole))
     return np.clip(shown / np.maximum(whole, 1e-9), 0, 1).astype(np.float32)
+
+
+def is_filtered(drawn: dict[str, np.ndarray]) -> bool:
+    """Whether a panorama shows enough glass, or mirrors, that send on most of the light."""
+    rows = len(drawn["Combined"])
+    solid = np.sin((np.arange(rows)[:, None] + 0.5) * np.pi / rows)
+    shares = ((image.luminance(_pick(kind[-1], drawn)[0][1][..., :3]) > _CLEAR) * solid / (2 * rows * solid.sum())
+              for kind in _FILTERED)
+    return any(share.sum() > least for share, least in zip(shares, _FILTERED.values()))
+
+
+def _find_light(kind: tuple[str, ...], drawn: dict[str, np.ndarray]) -> np.ndarray:
+    """What a kind of surface sends, (H, W, 3). kind: names of its passes, direct, indirect and colour."""
+    direct, indirect, color = (_pick(name, drawn)[0][1][..., :3] for name in kind)
+    return np.nan_to_num((direct + indirect) * color)
 
 
 def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:

@@ -15,6 +15,8 @@ from .cycles_cutouts import Opacities, Opacity, cut
 _SURFACES = ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES")
 _HAIR_RADIUS = 0.005  # metres, of hair that says none, as Cycles has it
 _MOST_HAIRS, _MOST_STEPS = 20_000, 8  # of a particle system, and pieces of each
+# vertices (V, 3) float64 in its own frame, triangles (F, 3) int32 that stop light, which of them are glass (F,) bool
+_Surface = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int) -> tuple[scenes.Occluders, int]:
@@ -23,7 +25,7 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     proxies: name_full of what casts none here. budget: triangles at the most.
     """
     proxies, opacities = set(proxies), Opacities()
-    meshes: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+    meshes: dict[Any, _Surface] = {}
     most, standing = _share(depsgraph, proxies, opacities, budget), []
     for ob, name, key, matrix in _list_standing(depsgraph, proxies):
         if key not in meshes:
@@ -34,20 +36,24 @@ def collect(depsgraph: bpy.types.Depsgraph, proxies: Iterable[str], budget: int)
     standing.sort(key=lambda each: _measure_away(each[2], each[3], near))
     points, faces, count, free, left = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.int32)], 0, budget, 0
     owners, owner = list(dict.fromkeys(name for name, *_ in standing)), [np.empty(0, np.int32)]
+    clear = [np.empty(0, bool)]
     number_of = {name: number for number, name in enumerate(owners)}
     for name, key, _, matrix in standing:
-        vertices, triangles = meshes[key]
+        vertices, triangles, glass = meshes[key]
         left += max(0, len(triangles) - free)
         if not free:
             continue
         world = (vertices @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32)
         if len(triangles) > free:
-            world, triangles = _keep_nearest(world, triangles, near, free)
+            world, triangles, kept = _keep_nearest(world, triangles, near, free)
+            glass = glass[kept]
         points.append(world)
+        clear.append(glass)
         faces.append(triangles + np.int32(count))
         owner.append(np.full(len(triangles), number_of[name], np.int32))
         count, free = count + len(world), free - len(triangles)
-    return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner)), left
+    return scenes.Occluders(np.concatenate(points), np.concatenate(faces), tuple(owners), np.concatenate(owner),
+                            np.concatenate(clear)), left
 
 
 def _list_standing(depsgraph: bpy.types.Depsgraph, proxies: set[str]) -> Iterator[tuple[Any, str, Any, np.ndarray]]:
@@ -76,15 +82,17 @@ def _share(depsgraph: bpy.types.Depsgraph, proxies: set[str], opacities: Opaciti
 
 
 def _keep_nearest(points: np.ndarray, triangles: np.ndarray, near: np.ndarray, count: int
-                  ) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` triangles that are nearest to some places, by their first corner, and the vertices they need."""
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The vertices that they need, and which are the `count` triangles nearest to some places by their first corner:
+    these, and their rows."""
     away = np.full(len(points), np.inf, np.float32)
     for place in near[:64].astype(np.float32):
         np.minimum(away, ((points - place) ** 2).sum(1), out=away)
-    triangles = triangles[np.argpartition(away[triangles[:, 0]], count)[:count]]
+    rows = np.argpartition(away[triangles[:, 0]], count)[:count]
+    triangles = triangles[rows]
     used = np.zeros(len(points), bool)
     used[triangles] = True
-    return points[used], (np.cumsum(used, dtype=np.int32) - 1)[triangles]
+    return points[used], (np.cumsum(used, dtype=np.int32) - 1)[triangles], rows
 
 
 def _bound(ob: Any) -> np.ndarray:
@@ -98,9 +106,8 @@ def _measure_away(bound: np.ndarray, matrix: np.ndarray, near: np.ndarray) -> fl
     return float(np.nan_to_num(np.linalg.norm(outside, axis=1), nan=np.inf).min())
 
 
-def _read_all(ob: Any, opacities: Opacities, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3) float64 and opaque triangles (F, 3) int32 of an evaluated object, in its own frame. most: as cut
-    takes it."""
+def _read_all(ob: Any, opacities: Opacities, most: int) -> _Surface:
+    """Of an evaluated object. most: as cut takes it."""
     if ob.type == "CURVES":
         return _read_hair(ob)
     is_mesh = isinstance(ob.data, bpy.types.Mesh)
@@ -109,14 +116,14 @@ def _read_all(ob: Any, opacities: Opacities, most: int) -> tuple[np.ndarray, np.
     except RuntimeError:  # nothing to make a mesh of
         mesh = None
     if mesh is None:
-        return np.empty((0, 3)), np.empty((0, 3), np.int32)
+        return _join([])
     found = _read(mesh, [opacities.find(material) for material in geometry.list_materials(ob, mesh)], most)
     if not is_mesh:
         ob.to_mesh_clear()
     return _join([found, *_read_particle_hair(ob)])
 
 
-def _read(mesh: Any, opacities: list[Opacity], most: int) -> tuple[np.ndarray, np.ndarray]:
+def _read(mesh: Any, opacities: list[Opacity], most: int) -> _Surface:
     """The same of a mesh. opacities: by slot."""
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
@@ -128,14 +135,18 @@ def _read(mesh: Any, opacities: list[Opacity], most: int) -> tuple[np.ndarray, n
               for slot, each in enumerate(opacities) if each.layout is not None and (slots == slot).any()]
     corners = np.concatenate([np.empty((0, 3, 3)), *pieces]).reshape(-1, 3)
     added = np.arange(len(vertices), len(vertices) + len(corners), dtype=np.int32).reshape(-1, 3)
-    return np.concatenate([vertices, corners]), np.concatenate([triangles[whole[slots]], added])
+    glass = np.array([each.clear for each in opacities])[slots[whole[slots]]]
+    return (np.concatenate([vertices, corners]), np.concatenate([triangles[whole[slots]], added]),
+            np.concatenate([glass, np.zeros(len(added), bool)]))
 
 
-def _join(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices and triangles of several as one."""
-    first = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
-    return (np.concatenate([vertices for vertices, _ in parts]),
-            np.concatenate([faces + np.int32(start) for start, (_, faces) in zip(first, parts)]))
+def _join(parts: list[_Surface]) -> _Surface:
+    """Several as one."""
+    first = np.cumsum([0, *(len(vertices) for vertices, *_ in parts)])
+    return (np.concatenate([np.empty((0, 3)), *(vertices for vertices, *_ in parts)]),
+            np.concatenate([np.empty((0, 3), np.int32),
+                            *(faces + np.int32(start) for start, (_, faces, _) in zip(first, parts))]),
+            np.concatenate([np.empty(0, bool), *(clear for *_, clear in parts)]))
 
 
 def _read_uv(mesh: Any, name: str) -> np.ndarray:
@@ -153,7 +164,7 @@ def _get(items: Any, name: str, shape: tuple[int, ...], kind: type) -> np.ndarra
     return values.reshape(shape)
 
 
-def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
+def _read_hair(ob: Any) -> _Surface:
     """The same of hair curves."""
     hair = ob.data
     count, radius = len(hair.points), hair.attributes.get("radius")
@@ -166,7 +177,7 @@ def _read_hair(ob: Any) -> tuple[np.ndarray, np.ndarray]:
     return _make_ribbons(points.reshape(-1, 3).astype(np.float64), thick, ends)
 
 
-def _read_particle_hair(ob: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+def _read_particle_hair(ob: Any) -> list[_Surface]:
     """The same of an object's particle systems; of very many hairs some, thicker."""
     made = []
     for system in ob.particle_systems:
@@ -187,7 +198,7 @@ def _read_particle_hair(ob: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     return made
 
 
-def _make_ribbons(points: np.ndarray, thick: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _make_ribbons(points: np.ndarray, thick: np.ndarray, ends: np.ndarray) -> _Surface:
     """Hairs as vertices and triangles: along each piece two ribbons that cross. points: (P, 3), hair by hair. thick:
     (P,), radii. ends: the point after the last one of each hair."""
     start = np.setdiff1d(np.arange(len(points)), np.asarray(ends) - 1)  # a hair's last point begins nothing
@@ -198,4 +209,5 @@ def _make_ribbons(points: np.ndarray, thick: np.ndarray, ends: np.ndarray) -> tu
     made = np.stack([points[at][:, None] + sign * thick[at][:, None, None] * sides
                      for at in (start, start + 1) for sign in (-1, 1)], 2)  # (P, 2, 4, 3)
     quads = 4 * np.arange(2 * len(start))[:, None]
-    return made.reshape(-1, 3), np.concatenate([quads + [0, 1, 3], quads + [0, 3, 2]]).astype(np.int32)
+    faces = np.concatenate([quads + [0, 1, 3], quads + [0, 3, 2]]).astype(np.int32)
+    return made.reshape(-1, 3), faces, np.zeros(len(faces), bool)

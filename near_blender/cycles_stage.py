@@ -15,6 +15,7 @@ from mathutils import Matrix
 from . import cycles_loss, cycles_motion, node_trees
 from ._core import errors
 from .cycles_aovs import Values
+from .cycles_filter import GlossyFilter
 from .cycles_front import Holes
 from .cycles_looks import DressedProxies
 from .cycles_skins import Skins
@@ -38,6 +39,7 @@ class StagedScene:
         self._anchor: Any = None
         self.holes: Any = None
         self.values: Any = None
+        self.filter: Any = None
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
         self._pose: dict[str, np.ndarray] = {}
 
@@ -63,7 +65,7 @@ class StagedScene:
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
         self._dressed = DressedProxies(Skins(file["payloads"]))
         scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
-        self.values = Values(scene)
+        self.values, self.filter = Values(scene), GlossyFilter(scene)
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key

@@ -55,6 +55,18 @@ def counts(depsgraph: bpy.types.Depsgraph) -> bool:
         each.show_self and is_ordinary(each.object, whole) for each in depsgraph.object_instances)
 
 
+def glows() -> bool:
+    """Whether any material sends light of its own."""
+    return any(_glows(node) for material in bpy.data.materials if material.users and material.node_tree
+               for tree in node_trees.list_trees(material.node_tree) for node in tree.nodes)
+
+
+def _glows(node: Any) -> bool:
+    name = {"EMISSION": "Strength", "BSDF_PRINCIPLED": "Emission Strength"}.get(node.type, "")
+    strength = node.inputs.get(name)
+    return strength is not None and (strength.is_linked or strength.default_value > 0)
+
+
 def takes_assets(depsgraph: bpy.types.Depsgraph) -> bool:
     """Whether Cycles draws assets, too: the view layer gives everything one material."""
     frame: Any = depsgraph.scene_eval

@@ -58,7 +58,7 @@ class OrdinaryThings:
 
     def ask_light(self, shadows: bool) -> tuple[worker_process.JobHandle | None, worker_process.JobHandle | None]:
         """Asks for the probes that are not known yet, and for what casts the lamps' shadows; None where all is known.
-        shadows: whether lamps cast any."""
+        shadows: whether lamps cast any; what glows may be taken for one."""
         cycles = client.get_cycles()
         chosen = _choose(self._assets)
         size, samples = LARGE if len(chosen) <= FEW_PROBES else SMALL
@@ -68,7 +68,7 @@ class OrdinaryThings:
         probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, size=size,
                               samples=samples, threads=self._threads, channel="probes") if self._asked else None
         where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
-        shaded = shadows and bool(self._assets.instances)
+        shaded = (shadows or ordinary.glows()) and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
         self.occluders = _occluders[self._standing] if self._standing in _occluders else None
         occluders = cycles.occluders(self.state, proxies=self._proxies, channel="occluders") \

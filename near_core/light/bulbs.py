@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,39 +11,63 @@ import numpy as np
 from .._kernels import ggx
 from ..directions import unit
 from ..image import luminance
-from ..scene import Environment, Lamp, Probe
+from ..scene import Environment, Lamp, Occluders, Probe
 from .config import BulbConfig
 
 
-def take_bulbs(probe: Probe, world: Environment, config: BulbConfig = BulbConfig()) -> tuple[Probe, list[Lamp]]:
+def take_bulbs(probe: Probe, world: Environment, config: BulbConfig = BulbConfig(),
+               occluders: Occluders | None = None, lamps: Sequence[Lamp] = ()) -> tuple[Probe, list[Lamp]]:
     """A probe without its bulbs, and these as point lamps: their light comes from where they are, not from where the
-    probe saw them."""
-    rows = len(probe.distance)
+    probe saw them. occluders and lamps say what shines behind glass."""
+    soft, rows = probe.soften(), len(probe.distance)
     direction = ggx.compute_directions(rows)
     solid = np.cos((0.5 - (np.arange(rows)[:, None] + 0.5) / rows) * math.pi) * math.pi / rows * math.pi / rows
     solid = np.broadcast_to(solid, probe.distance.shape)
-    whole = probe.radiance[..., :3] + (1 - probe.radiance[..., 3:]) * world.look_up(direction)
+    whole = soft.radiance[..., :3] + (1 - soft.radiance[..., 3:]) * world.look_up(direction)
     limit = config.radiance * float((luminance(whole) * solid).sum() / (4 * math.pi))
-    shine = luminance(probe.radiance[..., :3])
+    shine = luminance(soft.radiance[..., :3])
     left = (shine > limit) & np.isfinite(probe.distance)
     if probe.mirrored is not None:
         left &= probe.mirrored < config.most_mirrored
+    soft, through = _look_through_glass(soft, direction, left, occluders, lamps, config)
     kept, found = np.ones_like(shine), []
     while left.any() and len(found) < config.most:
         brightest = np.unravel_index(np.argmax(np.where(left, shine, 0)), shine.shape)
         near = left & (direction @ direction[brightest] > math.cos(2 * config.widest))
-        near &= np.abs(probe.distance - probe.distance[brightest]) <= config.depth * probe.distance[brightest]
+        near &= np.abs(soft.distance - soft.distance[brightest]) <= config.depth * soft.distance[brightest]
         left &= ~near
         for piece in _split(direction, near, solid, config):
-            lamp = _make_lamp(probe, direction, solid[piece], piece, limit, config)
+            lamp = _make_lamp(soft, direction, solid[piece], piece, limit, config)
             if lamp is not None:
-                found.append(lamp)
+                found.append(replace(lamp, through_glass=bool(through[piece].mean() > 0.5)))
                 kept[piece] = limit / shine[piece]
     if not found:
         return probe, []
-    color = probe.radiance * np.append(np.ones(3), 0).astype(np.float32) * kept[..., None].astype(np.float32)
-    color[..., 3] = probe.radiance[..., 3]
-    return replace(probe, radiance=color), found
+    share = kept[..., None].astype(np.float32)
+    color = np.concatenate([probe.radiance[..., :3] * share, probe.radiance[..., 3:]], -1)
+    return replace(probe, radiance=color, diffuse=None if probe.diffuse is None else probe.diffuse * share), found
+
+
+def _look_through_glass(probe: Probe, direction: np.ndarray, bright: np.ndarray, occluders: Occluders | None,
+                        lamps: Sequence[Lamp], config: BulbConfig) -> tuple[Probe, np.ndarray]:
+    """A probe whose bright texels (H, W) are as far away as what shines there, not the glass before it; and which of
+    them show glass, (H, W) bool."""
+    through = np.zeros_like(bright)
+    solid = None if occluders is None else occluders.drop(glass=True)
+    if occluders is None or solid is None or solid is occluders or not bright.any():
+        return probe, through
+    towards = np.ascontiguousarray(direction[bright])
+    origin = np.broadcast_to(probe.position.astype(np.float32), towards.shape)
+    glass, behind = occluders.measure(origin, towards), solid.measure(origin, towards)
+    for lamp in (lamp for lamp in lamps if lamp.kind != "sun"):
+        way = lamp.position - probe.position
+        away = float(np.linalg.norm(way))
+        meets = towards @ (way / max(away, 1e-9)).astype(np.float32) > math.cos(config.widest)
+        behind = np.where(meets & (away > glass), np.minimum(behind, away), behind)
+    through[bright] = glass < 0.999 * behind
+    distance = probe.distance.copy()
+    distance[bright] = np.where(through[bright] & np.isfinite(behind), behind, distance[bright])
+    return replace(probe, distance=distance), through
 
 
 def _split(direction: np.ndarray, near: np.ndarray, solid: np.ndarray, config: BulbConfig) -> list[np.ndarray]:

@@ -81,17 +81,23 @@ def prepare_backdrop(environment: Environment, columns: int) -> Backdrop:
 
 def prepare(probe: Probe, behind: Backdrop, spot_limit: float, sun_limit: float, reach: float) -> NearLight:
     """spot_limit, sun_limit: luminance above which something is a spot or a sun, infinite where there are none. reach:
-    metres within which something is near."""
-    world, place = behind.environment.map, np.eye(3, 4)
+    metres within which something is near.
+
+    Only the whole of it shows mirrors as they are: wide lobes see in them what matt surfaces do, since Cycles' filter
+    goes by how likely it is that a surface sends a ray so, by any of its lobes.
+    """
+    world, place, soft = behind.environment.map, np.eye(3, 4), probe.soften()
     level = _is_level(probe)
     whole = NearLayer(around.prepare(probe.radiance, probe.distance, place, probe.mirrored), behind.pyramid, level)
 
     def dim(limit: float) -> NearLayer:
-        if not np.isfinite(limit):
+        near, far = soft.radiance, behind.pyramid
+        if np.isfinite(limit):
+            near = np.concatenate([_limit(near[..., :3], limit), near[..., 3:]], -1)
+            far = ggx.build_pyramid(_limit(world, limit))
+        elif soft is probe:
             return whole
-        near = np.concatenate([_limit(probe.radiance[..., :3], limit), probe.radiance[..., 3:]], -1)
-        return NearLayer(around.prepare(near, probe.distance, place, probe.mirrored),
-                         ggx.build_pyramid(_limit(world, limit)), level)
+        return NearLayer(around.prepare(near, probe.distance, place, probe.mirrored), far, level)
 
     free = 1 - probe.radiance[..., 3] * (probe.distance < reach)
     return NearLight(np.asarray(probe.position, np.float64), whole, dim(spot_limit), dim(sun_limit),

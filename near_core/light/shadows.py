@@ -104,7 +104,7 @@ class Surroundings:
         blocked, distance = np.zeros(len(origin), bool), distance - np.float32(lamp.hull)
         things: list[Caster | Occluders] = [*self.find_others(lamp)]
         if self.occluders is not None:
-            things.append(self.occluders.drop(lamp.unblocked_by))
+            things.append(self.occluders.drop(lamp.unblocked_by, lamp.through_glass))
         left = np.arange(len(origin))
         for thing in things:
             hit = thing.block(origin, direction, distance)

@@ -107,7 +107,7 @@ def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
     """A probe before a World, as the environment that both make together, with lamps in it that count as far. behind:
     this World, where it is known."""
     behind = behind or near.prepare_backdrop(world, probe.count_columns(world))
-    light = prepare_light(lamps.add_far(probe.lay_over(behind.environment), far, probe.position), config)
+    light = prepare_light(lamps.add_far(probe.soften().lay_over(behind.environment), far, probe.position), config)
     spot, sun = (limit * light.mean if count else math.inf for limit, count in (
         (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns))))
     return replace(light, near=near.prepare(probe, behind, spot, sun, config.shadow_reach))
@@ -359,7 +359,7 @@ def illuminate_all(transport: Transport, light: PreparedLight, rotations: np.nda
             light.base_irradiance if count else light.irradiance, turn, apart=light.spots if count else 0,
             threads=threads)
         if light.near is not None and matrix is not None:
-            layer = light.choose("sky" if count else "whole", matrix)
+            layer = light.choose("sky" if suns else "whole", matrix)
             direct = np.maximum(direct + _gather_near(transport, layer, turn, threads), 0)
         bounced, radiosity = transport.bounce(direct, bounces, threads)
         lit = alone[:, count - light.spots:] if count and light.spots else None

@@ -208,7 +208,7 @@ class InstanceLights:
                ) -> AssetInLight:
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
         world, suns_of_world = self._take_suns(around.world, instance)
-        (probe, bulbs), taken = self._take_bulbs(world, instance)
+        (probe, bulbs), taken = self._take_bulbs(world, instance, around)
         if probe is not None and not around.bounces:
             probe = probe.darken()
         shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
@@ -261,14 +261,17 @@ class InstanceLights:
         return self._worlds.get_or((world.hash, world.world_to_map.tobytes(), world.strength),
                                    lambda: transport.take_suns(light, self._transport))
 
-    def _take_bulbs(self, world: Environment, instance: Instance
+    def _take_bulbs(self, world: Environment, instance: Instance, around: Lighting
                     ) -> tuple[tuple[Probe | None, list[Lamp]], list[Hashable]]:
         """An instance's probe without the bulbs that it shows, and these; and the key that they are kept by."""
         probe = instance.probe
         if probe is None:
             return (None, []), []
-        key = probe.hash, world.hash, world.strength, world.world_to_map.tobytes()
-        return self._bulbs.get_or(key, lambda: take_bulbs(probe, world)), [key]
+        glass = around.occluders if around.occluders is not None and around.occluders.has_glass else None
+        lamps = around.lamps if glass is not None else ()
+        key = (probe.hash, world.hash, world.strength, world.world_to_map.tobytes(), glass and glass.hash,
+               tuple(lamp.key for lamp in lamps))
+        return self._bulbs.get_or(key, lambda: take_bulbs(probe, world, occluders=glass, lamps=lamps)), [key]
 
     def _find_light(self, light: PreparedLight, world: Environment, probe: Probe | None, seen: SeenInstance,
                     far: Sequence[Lamp]) -> tuple[PreparedLight, list[Hashable]]:

@@ -32,6 +32,7 @@ class Lamp:
         radians, the full angle that it shines into.
     shadow: whether it casts shadows. diffuse, specular: 0..1, factors of what surfaces make of it. unblocked_by: names
         of instances and occluders that stand in nobody's way to it. hull: metres around it in which nothing does.
+        through_glass: whether glass does not either.
     pattern: (H, W, 3) float32, factors of its color by the direction of its light, negative where they take light away,
         None where they are 1; as a panorama from its place, its -Z in the middle and its +Y on top, as wide as
         measure_pattern says. A sun has none.
@@ -54,6 +55,7 @@ class Lamp:
     specular: float = 1.0
     unblocked_by: tuple[str, ...] = ()
     hull: float = 0.0
+    through_glass: bool = False
     pattern: np.ndarray | None = None
     falloff: float = 2.0
     smooth: float = 0.0

@@ -23,12 +23,14 @@ def has_embree() -> bool:
 @dataclass(frozen=True, eq=False)
 class Occluders:
     """Triangles that nothing shines through. vertices: (V, 3) float32, metres, world. faces: (F, 3) int32. owners:
-    names of what they belong to, and owner: (F,) int32, the one of each; None where nobody asks."""
+    names of what they belong to, and owner: (F,) int32, the one of each; None where nobody asks. clear: (F,) bool,
+    those of glass, which light does come through, bent; None where none is."""
 
     vertices: np.ndarray
     faces: np.ndarray
     owners: tuple[str, ...] = ()
     owner: np.ndarray | None = None
+    clear: np.ndarray | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -38,26 +40,48 @@ class Occluders:
         if self.owner is not None:
             content.update(np.ascontiguousarray(self.owner, np.int32))
             content.update("\0".join(self.owners).encode())
+        if self.clear is not None:
+            content.update(np.ascontiguousarray(self.clear, bool))
         return content.hexdigest()[:32]
 
     @property
     def nbytes(self) -> int:
         """Of its arrays."""
-        return self.vertices.nbytes + self.faces.nbytes + (0 if self.owner is None else self.owner.nbytes)
+        return sum(each.nbytes for each in (self.vertices, self.faces, self.owner, self.clear) if each is not None)
 
-    def drop(self, names: Iterable[str]) -> Occluders:
-        """The same without what has one of those names, made once for each choice of names."""
-        gone = frozenset(names).intersection(self.owners)
-        if not gone or self.owner is None:
+    def drop(self, names: Iterable[str] = (), glass: bool = False) -> Occluders:
+        """The same without what has one of those names, or is of glass, made once for each choice of these."""
+        gone = frozenset(names).intersection(() if self.owner is None else self.owners)
+        glass = glass and self.has_glass
+        if not gone and not glass:
             return self
-        if gone not in self._others:
-            kept = ~np.isin(self.owner, [number for number, name in enumerate(self.owners) if name in gone])
-            self._others[gone] = Occluders(self.vertices, self.faces[kept])
-        return self._others[gone]
+        if (gone, glass) not in self._others:
+            kept = np.ones(len(self.faces), bool)
+            if gone:
+                kept &= ~np.isin(self.owner, [number for number, name in enumerate(self.owners) if name in gone])
+            if glass:
+                kept &= ~np.asarray(self.clear)
+            self._others[gone, glass] = Occluders(self.vertices, self.faces[kept])
+        return self._others[gone, glass]
 
     @cached_property
-    def _others(self) -> dict[frozenset[str], Occluders]:
+    def _others(self) -> dict[tuple[frozenset[str], bool], Occluders]:
         return {}
+
+    @property
+    def has_glass(self) -> bool:
+        """Whether any of it is."""
+        return self.clear is not None and bool(self.clear.any())
+
+    def measure(self, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """How far rays go until they meet a triangle, (K,) float32 metres: infinite where they meet none, or where
+        Embree is missing. origin: (K, 3) float32, metres, world. direction: (K, 3) float32 unit."""
+        far = np.full(len(origin), np.inf, np.float32)
+        if self._embree is None or not len(origin):
+            return far
+        reached = self._embree.run(np.ascontiguousarray(origin, np.float32),
+                                   np.ascontiguousarray(direction, np.float32), query="DISTANCE")
+        return np.where(reached < 1e30, reached, far)
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet a triangle before their end. (K,) bool; none where Embree is missing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,12 +22,15 @@ class Probe:
     radiance: (H, 2H, 4) float32, linear Rec.709, premultiplied; equirect as Environment.map, along the world's axes.
     distance: (H, 2H) float32, metres from position, infinite where nothing is. position: (3,) float64, metres, world.
     mirrored: (H, 2H) float32, the share of the radiance that smooth surfaces mirror; None where it is not known.
+    diffuse: (H, 2H, 3) float32, premultiplied, what matt surfaces get of it, for which mirrors and glass are less
+        smooth: Cycles' Filter Glossy. None where that is the radiance.
     """
 
     radiance: np.ndarray
     distance: np.ndarray
     position: np.ndarray
     mirrored: np.ndarray | None = None
+    diffuse: np.ndarray | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -35,8 +38,10 @@ class Probe:
         content = hashlib.sha256(np.ascontiguousarray(self.radiance, np.float32))
         content.update(np.ascontiguousarray(self.distance, np.float32))
         content.update(np.ascontiguousarray(self.position, np.float64))
-        if self.mirrored is not None:
-            content.update(np.ascontiguousarray(self.mirrored, np.float32))
+        for more in (self.mirrored, self.diffuse):
+            if more is not None:
+                content.update(np.ascontiguousarray(more, np.float32))
+                content.update(f"{more.ndim}".encode())
         return content.hexdigest()[:32]
 
     def darken(self) -> Probe:
@@ -44,10 +49,17 @@ class Probe:
         radiance = self.radiance * np.float32([0, 0, 0, 1])
         return Probe(radiance, self.distance, self.position)
 
+    def soften(self) -> Probe:
+        """The same as matt surfaces get it."""
+        if self.diffuse is None:
+            return self
+        return replace(self, radiance=np.concatenate([self.diffuse, self.radiance[..., 3:]], -1), diffuse=None)
+
     @property
     def nbytes(self) -> int:
         """Of its arrays."""
-        return self.radiance.nbytes + self.distance.nbytes + (0 if self.mirrored is None else self.mirrored.nbytes)
+        return sum(each.nbytes for each in (self.radiance, self.distance, self.mirrored, self.diffuse)
+                   if each is not None)
 
     def count_columns(self, environment: Environment) -> int:
         """How many texels wide a map of both is."""

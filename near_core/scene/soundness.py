@@ -68,15 +68,19 @@ def _check_map(radiance: np.ndarray) -> bool:
 
 def _check_probe(probe: Probe) -> bool:
     mirrored, shape = probe.distance if probe.mirrored is None else probe.mirrored, probe.distance.shape
+    diffuse = probe.radiance[..., :3] if probe.diffuse is None else probe.diffuse
     return (probe.radiance.shape == (*shape, 4) and mirrored.shape == shape and probe.position.shape == (3,)
-            and _hold(probe.radiance, probe.position) and _hold(mirrored, probe.distance, most=np.inf, least=0))
+            and diffuse.shape == (*shape, 3) and _hold(probe.radiance, probe.position, diffuse)
+            and _hold(mirrored, probe.distance, most=np.inf, least=0))
 
 
 def _check_occluders(occluders: Occluders) -> bool:
     """Vertices at infinity leave out the faces that they are corners of."""
     owner = np.empty(0, np.int32) if occluders.owner is None else occluders.owner
+    clear = np.empty(0, bool) if occluders.clear is None else occluders.clear
     return (occluders.vertices.shape[1:] == occluders.faces.shape[1:] == (3,)
-            and len(owner) in (0, len(occluders.faces)) and owner.ndim == 1
+            and all(len(each) in (0, len(occluders.faces)) and each.ndim == 1 for each in (owner, clear))
+            and clear.dtype == bool
             and all(isinstance(name, str) for name in occluders.owners)
             and _hold(occluders.faces, most=len(occluders.vertices) - 1, least=0)
             and _hold(owner, most=len(occluders.owners) - 1, least=0))

@@ -51,6 +51,18 @@ def test_uvs_that_are_no_numbers_are_those_of_a_corner():
     assert 0 < measure(cycles_cutouts.cut(SQUARE, uv, make_opacity(np.eye(8, dtype=bool)))) < 1
 
 
+@pytest.mark.parametrize("kind", ["BsdfGlass", "BsdfDiffuse", "BsdfPrincipled"])
+def test_glass_is_known(material, kind):
+    tree = material.node_tree
+    shader, mix = tree.nodes.new(f"ShaderNode{kind}"), tree.nodes.new("ShaderNodeMixShader")
+    if kind == "BsdfPrincipled":
+        shader.inputs["Transmission Weight"].default_value = 1
+    tree.links.new(shader.outputs[0], mix.inputs[1])
+    tree.links.new(mix.outputs[0], tree.get_output_node("CYCLES").inputs["Surface"])
+    found = cycles_cutouts.Opacities().find(material)
+    assert found.clear == (kind != "BsdfDiffuse") and found.solid
+
+
 @pytest.fixture
 def material():
     made = bpy.data.materials.new("Leaf")

@@ -7,7 +7,7 @@ from near_core._kernels import ggx
 from near_core.image import luminance
 from near_core.light import lamps
 from near_core.light.bulbs import take_bulbs
-from near_core.scene import Probe
+from near_core.scene import Lamp, Occluders, Probe
 from near_core.scene import environment as environments
 
 ROWS = 64
@@ -60,6 +60,26 @@ def test_a_tube_is_a_row_of_bulbs_with_its_light():
     places = np.array(sorted(tuple(lamp.position - tube.position) for lamp in found))
     assert 3 <= len(found) <= 5 and np.ptp(places[:, 1]) > 0.4 and max(lamp.radius for lamp in found) < 0.1
     np.testing.assert_allclose(places[:, [0, 2]], np.tile([0.6, 0.1], (len(found), 1)), atol=0.04)
+
+
+def stand(x: float) -> np.ndarray:
+    """Corners of a square metre across +X of the probe's place."""
+    return np.float32([[x, -0.5, -0.5], [x, 0.5, -0.5], [x, 0.5, 0.5], [x, -0.5, 0.5]]) + np.float32([1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", ["flame", "lamp"])
+def test_what_shines_behind_glass_stands_there_and_shines_through(kind):
+    pytest.importorskip("embreex")
+    pane, shown = show((0.6, 0, 0), 0.05), np.int32([[0, 1, 2], [0, 2, 3]])
+    behind, lamps = ([stand(1.2)], []) if kind == "flame" else ([], [Lamp("point", np.eye(4), np.ones(3))])
+    if lamps:
+        lamps[0].matrix[:3, 3] = 2.2, 2, 3
+    occluders = Occluders(np.concatenate([stand(0.55), *behind]), np.concatenate([shown, *(shown + 4 for _ in behind)]),
+                          clear=np.array([True, True] + [False, False] * len(behind)))
+    _, (lamp,) = take_bulbs(pane, SKY, occluders=occluders, lamps=lamps)
+    assert lamp.through_glass and lamp.position[0] - 1 == pytest.approx(1.2, rel=0.15)
+    _, (lamp,) = take_bulbs(pane, SKY, occluders=Occluders(occluders.vertices, occluders.faces))
+    assert not lamp.through_glass and lamp.position[0] - 1 == pytest.approx(0.6, rel=0.1)
 
 
 def test_a_bulb_of_one_texel_is_in_one_piece():

@@ -20,6 +20,12 @@ def test_rays_are_blocked_before_their_end_only():
     np.testing.assert_array_equal(square(1.0).block(origin, up, np.float32([0.9, np.inf, np.inf])), [0, 1, 0])
 
 
+def test_rays_are_as_long_as_to_the_first_triangle():
+    pytest.importorskip("embreex")
+    up = np.float32([[0, 0, 1], [0, 0, -1]])
+    np.testing.assert_allclose(square(1.5).measure(0 * up, up), [1.5, np.inf])
+
+
 def test_nothing_and_infinite_vertices_block_nothing():
     up = np.float32([[0, 0, 1]])
     empty = Occluders(np.empty((0, 3), np.float32), np.empty((0, 3), np.int32))
@@ -35,8 +41,10 @@ def test_without_embree_nothing_is_in_the_way(monkeypatch):
     assert not has_embree() and not square(1.0).block(0 * up, up, np.float32([np.inf])).any()
 
 
-def test_triangles_of_some_owners_are_left_out():
+def test_triangles_of_some_owners_and_of_glass_are_left_out():
     both = Occluders(np.concatenate([square(1.0).vertices, square(2.0).vertices]), np.int32(
-        [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]), ("low", "high"), np.int32([0, 0, 1, 1]))
+        [[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]), ("low", "high"), np.int32([0, 0, 1, 1]), np.arange(4) == 3)
+    np.testing.assert_array_equal(both.drop(glass=True).faces, both.faces[:3])
+    np.testing.assert_array_equal(both.drop(["low"], glass=True).faces, both.faces[2:3])
     np.testing.assert_array_equal(both.drop(["low", "other"]).faces, both.faces[2:])
     assert both.drop(["other"]) is both and both.drop(("low",)) is both.drop(["low"])

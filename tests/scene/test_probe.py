@@ -29,3 +29,14 @@ def test_equal_probes_have_equal_hashes():
     other.distance[0, 0] = 1
     assert one.hash != Probe(one.radiance, other.distance, one.position).hash
     assert one.hash != Probe(one.radiance, one.distance, np.ones(3)).hash
+    shares = np.zeros((64, 128), np.float32)
+    assert len({one.hash, *(Probe(one.radiance, one.distance, one.position, *each).hash for each in (
+        (shares,), (None, shares[..., None].repeat(3, -1))))}) == 3
+
+
+def test_matt_surfaces_get_what_is_told_for_them():
+    one = half_red()
+    assert one.soften() is one
+    told = Probe(one.radiance, one.distance, one.position, diffuse=np.full((64, 128, 3), 0.5, np.float32)).soften()
+    np.testing.assert_array_equal(told.radiance[40, 0], [0.5, 0.5, 0.5, 1])
+    np.testing.assert_array_equal(told.radiance[..., 3], one.radiance[..., 3])
