@@ -22,6 +22,8 @@ from .splatting import Selection, VisibleInstance
 from .surface import DecodedVoxels
 
 AT_ONCE = 2048  # surfels shaded together: what they need stays in a core's cache
+MOST = 8192  # the same of a crowd, whose portions take as long to be asked for as cores gain by their caches
+PORTIONS = 64  # of a picture, about, from which on they are larger: threads still share them evenly
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +75,10 @@ class Portion:
     depth: np.ndarray
     at: np.ndarray
 
-    def split(self) -> Iterator[Portion]:
-        """The same in portions of AT_ONCE at most."""
+    def split(self, size: int = AT_ONCE) -> Iterator[Portion]:
+        """The same in portions of a size at most."""
         count = len(self.index)
-        for rows in np.array_split(np.arange(count), -(-count // AT_ONCE)) if count > AT_ONCE else [slice(None)]:
+        for rows in np.array_split(np.arange(count), -(-count // size)) if count > size else [slice(None)]:
             yield replace(self, group=self.group if self.group is None else self.group[rows], **{
                 name: getattr(self, name)[rows] for name in ("index", "view", "normal", "depth", "at")})
 
@@ -93,7 +95,8 @@ def divide(lit: Sequence[LitInstance], selection: Selection, threads: int = 0) -
             key = id(item.asset), id(item.light), item.look.exposure, alone and (id(item.illumination), id(item.lamps))
             alike.setdefault(key, []).append((item, rows, at))
     joined = parallel_map(lambda group: _join(group, selection.projection.depth), list(alike.values()), threads)
-    return [portion for whole in joined for portion in whole.split()]
+    size = min(max(len(shaded) // PORTIONS, AT_ONCE), MOST)
+    return [portion for whole in joined for portion in whole.split(size)]
 
 
 def _join(group: Sequence[tuple[LitInstance, slice, np.ndarray]], depth: np.ndarray) -> Portion:
