@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import bpy
@@ -14,6 +14,7 @@ from ._core import camera as cameras
 from ._core import deformation, environment, errors, scene
 from .lamps import VisibleLamps
 
+DARK = -64.0  # stops of exposure by which nothing is left
 MOST_COMPARED = 2_000  # instances
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ class VisibleAssets:
     problems: list[str] = field(default_factory=list)
 
     def darken_held(self) -> None:
-        """Has nothing light the holdouts."""
+        """Has nothing light the holdouts, nor show what glows of them."""
         size = 8, 16
         for number in self.held:
+            self.instances[number]["look"] = replace(self.instances[number]["look"], exposure=DARK)
             self.give_probe(number, scene.Probe(np.tile(np.array([0, 0, 0, 1], np.float32), (*size, 1)),
                                                 np.ones(size, np.float32), np.zeros(3)))
 

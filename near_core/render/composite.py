@@ -6,7 +6,7 @@ import numpy as np
 
 from ..directions import unit
 from ..image import filters
-from ..scene import PASSES, Camera, Environment
+from ..scene import LIGHT, PASSES, Camera, Environment
 from .parallel import parallel_map
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
@@ -26,7 +26,7 @@ def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str,
     weights = near["Combined"][..., 3:], through * far["Combined"][..., 3:]
     total = np.maximum(sum(weights), 1e-6)
     out = {name: (weights[0] * near[name] + weights[1] * far[name]) / total for name in PASSES}
-    out["Combined"] = near["Combined"] + through * far["Combined"]
+    out |= {name: near[name] + through * far[name] for name in LIGHT}
     out["Normal"] = unit(out["Normal"])
     return out
 
@@ -76,11 +76,11 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         elif name == RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, alpha, free)
         else:
-            own = assets[name] * (free if name == "Combined" else free * alpha) if name in assets else 0
+            own = assets[name] * (free if name in LIGHT else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, alpha)
     made["Combined"][..., 3:] -= free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), alpha)
-    for name in set(made) - {"Combined", RANKED, *NEAREST}:
+    for name in set(made) - {*LIGHT, RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])
@@ -115,7 +115,7 @@ def _measure_slope(values: np.ndarray) -> np.ndarray:
 
 
 def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:
-    faded = assets | {"Combined": assets["Combined"] * seen}
+    faded = assets | {name: assets[name] * seen for name in LIGHT if name in assets}
     if RANKED in assets:
         covers = np.arange(assets[RANKED].shape[-1]) % 2 == 1
         faded[RANKED] = np.where(covers, assets[RANKED] * seen, assets[RANKED])

@@ -8,14 +8,14 @@ import numpy as np
 
 from .._kernels import pages
 from ..progress import Progress, silent
-from ..scene import INSTANCES, PASSES, Camera
+from ..scene import INSTANCES, LIGHT, PASSES, Camera
 from .config import SplattingConfig
 from .identity import RANKS, Identity, rank
 from .parallel import parallel_map
 
 # features (K, C) of surfels, float32: 1, depth in metres, radiance, and what DATA a picture wants of them
 SHOWN, DEPTH, RADIANCE = 0, 1, slice(2, 5)
-# divided by alpha in the end
+# divided by alpha in the end, but for LIGHT
 DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence", "Emission")
 BAND = 16  # rows of the picture that are developed together: what they need stays in a core's cache
 
@@ -116,7 +116,7 @@ def unpack(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndar
         made["Combined"][..., 3] = alpha if sky is None else 1
     over_alpha = np.where(alpha > 1e-4, 1 / np.maximum(alpha, 1e-4), 0).astype(np.float32)
     for name, columns in data_columns(wanted).items():
-        made[name] = scale(image[..., columns], over_alpha)
+        made[name] = image[..., columns] if name in LIGHT else scale(image[..., columns], over_alpha)
     if "Normal" in wanted:
         length = np.sqrt(np.einsum("hwc,hwc->hw", made["Normal"], made["Normal"]))
         made["Normal"] /= np.maximum(length, 1e-12)[..., None]

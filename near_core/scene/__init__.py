@@ -10,7 +10,7 @@ from .lamp import Lamp, measure_pattern
 from .look import PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
-from .settings import INSTANCES, PASSES, Instance, Settings
+from .settings import INSTANCES, LIGHT, PASSES, Instance, Settings
 
-__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Lens",
+__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "LIGHT", "Lamp", "Lens",
            "Occluders", "Probe", "Settings", "Shutter", "measure_pattern"]

@@ -13,6 +13,7 @@ from .probe import Probe
 # name -> channels; what each holds: docs/conventions.md
 PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
           "Confidence": 1, "Emission": 3}
+LIGHT = ("Combined", "Emission")  # those of PASSES that are premultiplied; the others are not, or cannot be
 INSTANCES = "Instances"  # on request beside PASSES: pairs of an instance's number, from 1, and how much it covers
 
 

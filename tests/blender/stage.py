@@ -95,6 +95,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def show_every_pass(view_layer: bpy.types.ViewLayer) -> None:
-    view_layer.use_pass_z = view_layer.use_pass_normal = True
+    view_layer.use_pass_z = view_layer.use_pass_normal = view_layer.use_pass_emit = True
     for name in EXTRA:
         setattr(view_layer.near, f"use_pass_{name}", True)

@@ -1,6 +1,7 @@
 """Assets among ordinary things: final pictures that Cycles and NeAR draw together."""
 
 import time
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -161,7 +162,8 @@ def test_what_is_half_transparent_lets_an_asset_through(scene, tmp_path):
 
 def test_a_holdout_cuts_out_what_is_behind_it(scene, ball, tmp_path):
     scene.render.film_transparent = True
-    hole = stage.add_asset(ball, "Hole", (0, -1, 0))
+    surfels = replace(ball.surfels, emission=np.full_like(ball.surfels.position, 9))
+    hole = stage.add_asset(replace(ball, surfels=surfels), "Hole", (0, -1, 0))
     hole.scale, hole.is_holdout = (0.3, 0.3, 0.3), True
     made = stage.render(scene, tmp_path)["Combined"]
     assert made[24, 32].max() < 0.03 and made[24, 22, 3] > 0.95 and made[46, 2, 3] == 1

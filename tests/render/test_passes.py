@@ -26,7 +26,7 @@ def test_passes_say_what_the_surfel_says(wanted):
     image = blended(0.5, wanted)
     made = passes.develop(image, image[..., passes.SHOWN], CAMERA, None, wanted)
     assert tuple(made) == wanted and all(made[name].shape == (36, 40, PASSES[name]) for name in wanted)
-    expected = {"Combined": [0.5, 1, 1.5, 0.5], "Depth": [5], "Normal": [0, 0, 1]}
+    expected = {"Combined": [0.5, 1, 1.5, 0.5], "Depth": [5], "Normal": [0, 0, 1], "Emission": [15, 0.25, 0]}
     for name in wanted:
         np.testing.assert_allclose(made[name][7, 9], expected.get(name, np.ravel(DATA.get(name))), rtol=1e-6)
 
