@@ -17,6 +17,7 @@ from .lamps import VisibleLamps
 DARK = -64.0  # stops of exposure by which nothing is left
 MOST_COMPARED = 2_000  # instances
 
+
 @dataclass(frozen=True)
 class Owner:
     """What data passes call the object that an instance shows: its name and both pass indexes."""
