@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import log, scratch
+from . import image_files, log, scratch
 from ._core import errors
 
 _NAMED = 3  # names in a sentence
@@ -117,15 +117,12 @@ def _read_pixels(image: Any) -> np.ndarray:
 
 def _read_tiles(image: Any) -> dict[str, np.ndarray]:
     """What files of an image's tiles would hold, by their names; empty where they cannot be written."""
-    before, suffix = image.file_format, "exr" if image.is_float else "png"
+    suffix = "exr" if image.is_float else "png"
     with tempfile.TemporaryDirectory(prefix=scratch.prefix() + "tiles-", ignore_cleanup_errors=True) as folder:
         try:
-            image.file_format = "OPEN_EXR" if image.is_float else "PNG"
-            image.save(filepath=str(Path(folder) / f"tile.<UDIM>.{suffix}"), save_copy=True)
+            image_files.save_copy(image, str(Path(folder) / f"tile.<UDIM>.{suffix}"))
         except RuntimeError as error:
             log.add(f"Tiles of the image {image.name} could not be handed over ({error}).")
-        finally:
-            image.file_format = before
         return {path.name: np.fromfile(path, np.uint8) for path in sorted(Path(folder).iterdir())}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from .. import image_files
 from .._core import errors
 from .._core import image as images
 from . import jobs
@@ -73,14 +74,10 @@ def find_file(name: str) -> Path:
         return own
     folder = Path(tempfile.mkdtemp(dir=bpy.app.tempdir))
     path = folder / (bpy.path.clean_name(Path(name).stem) + (".exr" if image.is_float else ".png"))
-    before = image.file_format
     try:
-        image.file_format = "OPEN_EXR" if image.is_float else "PNG"
-        image.save(filepath=str(path), save_copy=True)
+        image_files.save_copy(image, str(path))
     except RuntimeError as error:
         raise errors.NearError("The image {name} has no picture to read.", "Choose another one.", name=name) from error
-    finally:
-        image.file_format = before
     return path
 
 

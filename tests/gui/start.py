@@ -122,6 +122,7 @@ def floor_and_lamp():
     asset = bpy.context.object
     in_viewport(bpy.ops.mesh.primitive_plane_add, size=6, location=(0, 0, 0))
     wood = bpy.data.materials.new("Floor")
+    wood.use_nodes = True  # before 5.0 they are not there by themselves
     surface = next(node for node in wood.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     surface.inputs["Base Color"].default_value = (0.35, 0.2, 0.1, 1)
     surface.inputs["Roughness"].default_value = 0.5

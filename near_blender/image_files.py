@@ -1,0 +1,42 @@
+"""Files of what images in Blender show, beside their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+
+def save_copy(image: Any, path: str) -> None:
+    """Writes what an image shows, PNG, or EXR where it has floats; the image stays as it is. Raises RuntimeError."""
+    kind = "OPEN_EXR" if image.is_float else "PNG"
+    if "save_copy" in image.bl_rna.functions["save"].parameters:
+        before = image.file_format
+        try:
+            image.file_format = kind
+            image.save(filepath=path, save_copy=True)
+        finally:
+            image.file_format = before
+        return
+    if image.source == "TILED":
+        raise RuntimeError("before Blender 4.3 tiles have no copies")
+    pixels = np.empty(len(image.pixels), np.float32)
+    if not pixels.size:
+        raise RuntimeError("it shows nothing")
+    image.pixels.foreach_get(pixels)
+    copy: Any = bpy.data.images.new(image.name, *image.size, alpha=image.channels == 4, float_buffer=image.is_float)
+    try:
+        copy.colorspace_settings.name, copy.alpha_mode = image.colorspace_settings.name, image.alpha_mode
+        copy.pixels.foreach_set(np.float32(_to_rgba(pixels.reshape(-1, image.channels))).ravel())
+        copy.file_format = kind
+        copy.save(filepath=path)
+    finally:
+        bpy.data.images.remove(copy)
+
+
+def _to_rgba(pixels: np.ndarray) -> np.ndarray:
+    """(N, 1 to 4) as (N, 4): new images have four channels."""
+    color = pixels[:, :3] if pixels.shape[1] > 2 else pixels[:, :1].repeat(3, 1)
+    alpha = pixels[:, 3:] if pixels.shape[1] == 4 else np.ones((len(pixels), 1), np.float32)
+    return np.concatenate([color, alpha], 1)
