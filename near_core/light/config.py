@@ -41,7 +41,8 @@ class TransportConfig:
     mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn
     point_rays: int = 32  # of a point between surfels, not traced
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
-    traced_rays: int = 8  # of a point between surfels, traced
+    traced_rays: int = 16  # of a point between surfels, traced
+    fine_pixel: float = 0.5  # cells: under smaller pixels these are halved, as more points around mirror the same
     # of the light: a point's rays are halved once for each of these that it mirrors less than
     faint_shares: tuple[float, ...] = (0.06, 0.05)
     open_halvings: int = 1  # at most, of rays that are not traced: as all points have the same, nothing averages them

@@ -148,7 +148,8 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
         mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces), rays=config.traced_rays,
-        fewer=met.fewer, points=(points.position, points.normal), other=other, hidden_only=True, threads=1)
+        fewer=met.fewer + (met.size < config.fine_pixel * CELL), points=(points.position, points.normal), other=other,
+        hidden_only=True, threads=1)
     own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
     among = [] if other is None else [other[1].reshape(-1, 6)]
     return np.concatenate([own, blocked[:, None], *among], 1, dtype=np.float32)

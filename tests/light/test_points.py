@@ -13,7 +13,7 @@ from near_core.scene import Environment, Lamp, Occluders
 from tests.light.test_terms import floor, sunny
 
 # the noise of fewer is averaged in pictures, and here it is not
-ALL_RAYS = TransportConfig(faint_shares=(), traced_rays=16)
+ALL_RAYS = TransportConfig(faint_shares=(), fine_pixel=0.0)
 
 
 def touch(surfels):
