@@ -4,6 +4,8 @@ A light map is an (H, W, 3) float32 equirect of finite, non-negative radiance: c
 u = 0.5 - atan2(y, x) / 2 pi and, from the top, v = 0.5 - asin(z) / pi. The specification is kernels/twins/ggx.py.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +41,11 @@ class Pyramid:
         rows = self.height >> k
         start = 8 * (self.height**2 - rows**2) // 3
         return self.texels[start:start + 2 * rows * rows].reshape(rows, 2 * rows, 4)[..., :3]
+
+    def coarsen(self, k: int) -> Pyramid:
+        """The same without its k finest levels, in the same memory."""
+        rows = self.height >> k
+        return Pyramid(self.texels[8 * (self.height**2 - rows**2) // 3:], rows, self.levels - k)
 
     def sample(self, direction: np.ndarray, lod: np.ndarray, *, threads: int = 0) -> np.ndarray:
         """Radiance: bilinear in a level, linear between levels.

@@ -38,6 +38,7 @@ class PreparedLight:
     suns: (S, 3) directions with sun_weight (S, 3): sum of weight * f(direction) estimates the integral of radiance * f
     for what outshines the sky.
     spots: how many of them, the last ones, stand for spots. mean: solid-angle mean luminance, 1e-8 at least.
+    limited: of the whole map, what metals show of it that are themselves mirrored.
     near: what of it stands near by; None where all of it is far.
     tokens: (T, C) float32, what a light tokenizer makes of terms.look_up_tokens; None where no network was asked.
     """
@@ -52,6 +53,7 @@ class PreparedLight:
     sun_weight: np.ndarray
     spots: int
     mean: float
+    limited: ggx.Pyramid
     near: NearLight | None = None
     tokens: np.ndarray | None = None
 
@@ -166,7 +168,17 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
     if len(spots):
         left = ggx.make_single_level(ggx.integrate_irradiance(base))
     return PreparedLight(environment, pyramid, base, sky, whole, left,
-                         np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean)
+                         np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean,
+                         _limit_levels(pyramid, config.spot_glare * mean, config.mirror_rows)
+                         if len(spots) else pyramid)
+
+
+def _limit_levels(pyramid: ggx.Pyramid, limit: float, rows: int) -> ggx.Pyramid:
+    """A map of `rows` rows at most, each of its levels dimmed to a luminance of limit: a sun loses much of its light
+    where it is looked up narrowly, which few rays do and each is a blotch, and little where it is looked up widely."""
+    coarse = pyramid.coarsen(max(pyramid.height // rows, 1).bit_length() - 1)
+    bright = np.maximum(luminance(coarse.texels[:, :3]), 1e-9)
+    return replace(coarse, texels=coarse.texels * np.minimum(1, np.float32(limit) / bright)[:, None])
 
 
 def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
@@ -234,14 +246,12 @@ class Transport:
 
     def find_mirrors(self, light: PreparedLight, matrix: np.ndarray | None, bounces: int) -> specular.Mirrors | None:
         """What rays see of metals under a light, None where there are none. matrix: as PreparedLight.choose takes it.
-        bounces: as scene.Settings has them.
-
-        Without the light's spots: too few of a point's rays come to one by way of a metal, and each is a blotch.
-        """
+        bounces: as scene.Settings has them."""
         if self.mirrors is None or not bounces:
             return None
-        layer = light.choose("base", matrix)
-        return specular.Mirrors(self.mirrors, layer.far, layer.around, self.config.mirror_bounces)
+        layer = light.choose("whole", matrix)
+        far = light.limited if layer.far is light.pyramid else layer.far
+        return specular.Mirrors(self.mirrors, far, layer.around, self.config.mirror_bounces)
 
     def bounce(self, direct: np.ndarray, bounces: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
         """What arrives from other surfels where the irradiance `direct` (M, 3) arrives first, (M, 3), and the radiance

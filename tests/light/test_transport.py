@@ -35,6 +35,14 @@ def window() -> Environment:
     return Environment(room)
 
 
+def test_a_sun_that_a_mirrored_metal_shows_is_dim_where_it_is_looked_up_narrowly_alone():
+    light, config = transport.prepare_light(sunny(3000.0)), TransportConfig(mirror_rows=32)
+    limited = transport._limit_levels(light.pyramid, 8 * light.mean, config.mirror_rows)
+    assert limited.height == 32 and transport.luminance(limited.level(0)).max() <= 8.001 * light.mean
+    np.testing.assert_allclose(limited.level(4), light.pyramid.level(5))
+    assert transport.prepare_light(window()).limited is not None and limited.levels == light.pyramid.levels - 1
+
+
 @pytest.mark.parametrize("environment, suns, spots", [(sunny(3000.0), True, True), (window(), True, False),
                                                       (sunny(1.0), False, False)])
 def test_the_parts_of_a_map_hold_its_energy(environment, suns, spots):
