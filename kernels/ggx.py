@@ -42,10 +42,14 @@ class Pyramid:
         start = 8 * (self.height**2 - rows**2) // 3
         return self.texels[start:start + 2 * rows * rows].reshape(rows, 2 * rows, 4)[..., :3]
 
-    def coarsen(self, k: int) -> Pyramid:
-        """The same without its k finest levels, in the same memory."""
+    def dim(self, limit: float, most: int) -> Pyramid:
+        """The map with `most` rows at most, each of its levels dimmed to a luminance of limit by itself: a sun loses
+        much of its light where it is looked up narrowly, and little where it is looked up widely."""
+        k = max(self.height // most, 1).bit_length() - 1
         rows = self.height >> k
-        return Pyramid(self.texels[8 * (self.height**2 - rows**2) // 3:], rows, self.levels - k)
+        texels = self.texels[8 * (self.height**2 - rows**2) // 3:]
+        bright = np.maximum(texels[:, :3] @ LUMINANCE, 1e-9)
+        return Pyramid(texels * np.minimum(1, np.float32(limit) / bright)[:, None], rows, self.levels - k)
 
     def sample(self, direction: np.ndarray, lod: np.ndarray, *, threads: int = 0) -> np.ndarray:
         """Radiance: bilinear in a level, linear between levels.

@@ -169,16 +169,7 @@ def prepare_light(environment: Environment, config: TransportConfig = TransportC
         left = ggx.make_single_level(ggx.integrate_irradiance(base))
     return PreparedLight(environment, pyramid, base, sky, whole, left,
                          np.concatenate([suns, spots]), np.concatenate([weight, spot_weight]), len(spots), mean,
-                         _limit_levels(pyramid, config.spot_glare * mean, config.mirror_rows)
-                         if len(spots) else pyramid)
-
-
-def _limit_levels(pyramid: ggx.Pyramid, limit: float, rows: int) -> ggx.Pyramid:
-    """A map of `rows` rows at most, each of its levels dimmed to a luminance of limit: a sun loses much of its light
-    where it is looked up narrowly, which few rays do and each is a blotch, and little where it is looked up widely."""
-    coarse = pyramid.coarsen(max(pyramid.height // rows, 1).bit_length() - 1)
-    bright = np.maximum(luminance(coarse.texels[:, :3]), 1e-9)
-    return replace(coarse, texels=coarse.texels * np.minimum(1, np.float32(limit) / bright)[:, None])
+                         pyramid.dim(config.spot_glare * mean, config.mirror_rows) if len(spots) else pyramid)
 
 
 def _split_bright(pyramid: ggx.Pyramid, limit: float, least: float,
