@@ -41,7 +41,7 @@ class ReconstructionConfig:
     jump_radius: int = 3  # pixels of 128, twice; what is around
     seam_radius: int = 2  # pixels of 128 around a jump in which a photo does not tell where the surface is
     seam_smoothing: tuple[float, ...] = (1.0, -1.05) * 9  # further steps of the field's smoothing there
-    whole_alpha: float = 0.95  # of the networks' picture; a pixel of more shows the object alone
+    whole_alpha: float = 0.8  # of the networks' picture; a pixel of more shows the object alone
     rim_fade: float = 0.2  # of alpha below that, over which a pixel's material becomes that of the inside
     rim_radius: int = 2  # pixels of 128, twice; how far away that inside is
     front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
