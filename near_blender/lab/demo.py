@@ -107,27 +107,9 @@ class Demo:
                 scene.collection.objects.link(twin)
                 twin.rotation_euler.z = math.radians(degrees)
                 stand(twin, size, foot)
-        self.light("interior", 0, 0.15)
+        still_life.build_world("interior", 0, 0.15)
         scene.view_settings.view_transform = "AgX"
         scene.near.samples = 24
-
-    def light(self, name: str, degrees: float, strength: float = 1.0) -> None:
-        """A World with one of Blender's HDRIs, turned about Z."""
-        world = bpy.context.scene.world = bpy.data.worlds.new(name)
-        world.use_nodes = True
-        nodes, links = world.node_tree.nodes, world.node_tree.links
-        nodes.clear()
-        coordinates, mapping = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
-        texture, background = nodes.new("ShaderNodeTexEnvironment"), nodes.new("ShaderNodeBackground")
-        output = nodes.new("ShaderNodeOutputWorld")
-        folder = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
-        background.inputs["Strength"].default_value = strength
-        texture.image = bpy.data.images.load(str(folder / f"{name}.exr"), check_existing=True)
-        mapping.inputs["Rotation"].default_value[2] = math.radians(degrees)
-        links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
-        links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
-        links.new(texture.outputs["Color"], background.inputs["Color"])
-        links.new(background.outputs["Background"], output.inputs["Surface"])
 
     def camera(self, azimuth: float) -> None:
         scene = bpy.context.scene
@@ -192,7 +174,7 @@ class Demo:
         near = bpy.ops.near
         self.step("empty the scene", self.empty_scene)
         self.step("add the sample", lambda: self.create(0, 0.95, near.add_sample))
-        self.light(*LIGHTS[0])
+        still_life.build_world(*LIGHTS[0])
         self.camera(AZIMUTHS[0])
         self.step("F12: the sample", self.render, "the sample", self.out / "sample.png")
         seconds = time.monotonic() - self.start
@@ -208,7 +190,7 @@ class Demo:
         for name, degrees in LIGHTS:
             for azimuth in AZIMUTHS:
                 label = f"{name} turned {degrees}, camera at {azimuth}"
-                self.light(name, degrees)
+                still_life.build_world(name, degrees)
                 self.camera(azimuth)
                 self.step(f"F12: {label}", self.render, label, self.out / f"{name}_{degrees}_{azimuth}.png")
         self.step("F12: every pass", self.render, "", self.out / "passes.exr", True)

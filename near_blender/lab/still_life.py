@@ -4,6 +4,7 @@ x to the right, y away from the camera, z up from the table's top; metres.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import bmesh
@@ -261,6 +262,26 @@ def build_window() -> None:
     ob.location = (1.7, -0.9, 1.15)
     ob.rotation_euler = (Vector((0, 0.1, 0.1)) - ob.location).to_track_quat("-Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(ob)
+
+
+def build_world(name: str, degrees: float, strength: float = 1.0) -> None:
+    """A World with one of the HDRIs that ship with Blender, turned about z."""
+    world: Any = bpy.data.worlds.new(name)
+    bpy.context.scene.world = world
+    world.use_nodes = True
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    nodes.clear()
+    coordinates, mapping = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
+    texture, background = nodes.new("ShaderNodeTexEnvironment"), nodes.new("ShaderNodeBackground")
+    output = nodes.new("ShaderNodeOutputWorld")
+    path = Path(bpy.utils.resource_path("LOCAL")) / f"datafiles/studiolights/world/{name}.exr"
+    background.inputs["Strength"].default_value = strength
+    texture.image = bpy.data.images.load(str(path), check_existing=True)
+    mapping.inputs["Rotation"].default_value[2] = math.radians(degrees)
+    links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
+    links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
+    links.new(texture.outputs["Color"], background.inputs["Color"])
+    links.new(background.outputs["Background"], output.inputs["Surface"])
 
 
 def build_camera() -> None:
