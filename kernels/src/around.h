@@ -14,7 +14,8 @@ struct NearAround {
 
 namespace {
 
-constexpr int STEPS = 3;               // towards the distance at which a ray meets what is around
+constexpr int STEPS = 4;               // towards the place at which a ray meets what is around
+constexpr float MET = 1e-3f;           // of its distance, by which that place may be off
 constexpr int DEPTH_ROWS = 32;         // distances are never looked up more coarsely: things end where they end
 constexpr float NOTHING = 0.02f;       // cover below which a ray meets nothing
 constexpr float LEAST_COVER = 1e-3f;
@@ -28,18 +29,18 @@ inline VecLanes place_in(const NearAround &a, const VecLanes &o) {
 }
 
 // Radiance along LANES rays from p, metres, in directions d, unit: of what is around, and of `far` where nothing is.
-// Rays meet it at the distance that it has where they meet it, found step by step (Szirmay-Kalos et al. 2005). met: null,
-// or how much of each ray meets it; what is mirrored there is then left out.
+// Rays meet it where it is as far away as they are: where |p + t d| over its distance is 1, which grows evenly along a
+// ray that goes towards a plane, so that secants find it (Szirmay-Kalos et al. 2005). met: null, or how much of each ray
+// meets it; what is mirrored there is then left out.
 inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes &p, const VecLanes &d,
                         FloatLanes far_lod, FloatLanes near_lod, Float4 *out, FloatLanes *met = nullptr) {
     const Pyramid depth{a.depth, a.height, a.levels}, color{a.color, a.height, a.levels};
     const float coarsest = a.height > DEPTH_ROWS ? std::log2(float(a.height) / DEPTH_ROWS) : 0.0f;
     const FloatLanes level = clamp(near_lod, 0.0f, coarsest);
-    const FloatLanes along = p.x * d.x + p.y * d.y + p.z * d.z;
-    const FloatLanes beside = p.x * p.x + p.y * p.y + p.z * p.z - along * along;
+    const FloatLanes along = p.x * d.x + p.y * d.y + p.z * d.z, beside = p.x * p.x + p.y * p.y + p.z * p.z;
     VecLanes q = d;
-    FloatLanes t = all(1.0f), r = all(1.0f), cover = all(0.0f);
-    IntLanes empty;
+    FloatLanes t, r, cover, slope, ahead, before, past;
+    IntLanes empty, done;
     Float4 seen[LANES];
     for (int step = 0;; ++step) {
         sample(depth, q, level, seen);
@@ -47,10 +48,20 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
         for (int k = 0; k < LANES; ++k) near[0][k] = seen[k][0], near[1][k] = seen[k][1];
         cover = load_lanes<FloatLanes>(near[1]);
         empty = cover < NOTHING;
-        r = 1.0f / at_least(load_lanes<FloatLanes>(near[0]) / at_least(cover, LEAST_COVER), 1.0f / FARTHEST);
-        if (step == STEPS || (step == 0 && !pack(~empty))) break;  // from where all is empty no step leads elsewhere
-        t = at_least(root(at_least(r * r - beside, 0.0f)) - along, 1e-4f);
-        q = {empty ? d.x : p.x + t * d.x, empty ? d.y : p.y + t * d.y, empty ? d.z : p.z + t * d.z};
+        const FloatLanes nearness = at_least(load_lanes<FloatLanes>(near[0]) / at_least(cover, LEAST_COVER), 1 / FARTHEST);
+        r = 1.0f / nearness;
+        if (step == 0) {
+            t = r, slope = nearness, done = empty;
+            if (!pack(~empty)) break;  // from where all is empty no step leads elsewhere
+        } else {
+            ahead = root(at_least(t * (t + 2.0f * along) + beside, 0.0f)) * nearness - 1.0f;
+            if (step == STEPS || !pack(~(done | magnitude(ahead) < MET))) break;
+            const FloatLanes steeper = (ahead - before) / (t - past);
+            slope = step > 1 && steeper > 1 / FARTHEST ? steeper : slope;
+            before = ahead, past = t;
+            t = clamp(t - ahead / slope, 1e-4f, FARTHEST);
+        }
+        q = {p.x + t * d.x, p.y + t * d.y, p.z + t * d.z};
     }
     if (met) *met = cover;
     const bool near_shows = pack(cover > 0.0f) != 0, far_shows = pack(cover < WHOLE) != 0;

@@ -4,7 +4,8 @@ import numpy as np
 
 from . import ggx
 
-STEPS = 3  # towards the distance at which a ray meets what is around
+STEPS = 4  # towards the place at which a ray meets what is around
+FARTHEST = 1e6  # metres
 DEPTH_ROWS = 32  # distances are never looked up more coarsely
 NOTHING = 0.02  # cover below which a ray meets nothing
 
@@ -13,7 +14,8 @@ def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
     """(K, 3) radiance; `far`: levels of twins.ggx.build_pyramid. mirrors: how much of what is mirrored is seen, (K,).
 
     A ray meets what is around where the panorama, looked up at the place that the ray has then reached, says that it
-    is as far away: found in STEPS from the distance in the ray's own direction. What covers only a part of a texel is
+    is as far away: found in STEPS by secants, for how far a ray has come over this distance grows evenly on its way to
+    a plane. What covers only a part of a texel is
     looked up with its own colour, so that things do not fade into what is behind them. What is mirrored lies far behind
     its mirror: it is looked up in the ray's own direction.
     """
@@ -21,16 +23,22 @@ def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
     place = np.asarray(around.place, np.float64)
     p, d = origin @ place[:, :3].T + place[:, 3], direction.astype(np.float64)
     level = np.clip(near_lod, 0, max(np.log2(around.color.height / DEPTH_ROWS), 0))
-    along = (p * d).sum(1)
-    beside = (p * p).sum(1) - along * along
-    q, t = d, 1.0
+    q, t, past, before = d, *np.ones((3, len(d)))
     for step in range(STEPS + 1):
         near, cover = ggx.sample(depth, q, level)[:, :2].T
-        empty = cover < NOTHING
-        r = 1 / np.maximum(near / np.maximum(cover, 1e-3), 1e-6)
-        if step < STEPS:
-            t = np.maximum(np.sqrt(np.maximum(r * r - beside, 0)) - along, 1e-4)
-            q = np.where(empty[:, None], d, p + t[:, None] * d)
+        nearness = np.maximum(near / np.maximum(cover, 1e-3), 1 / FARTHEST)
+        if step == 0:
+            t, slope = 1 / nearness, nearness
+        elif step < STEPS:
+            ahead = np.linalg.norm(q, axis=1) * nearness - 1
+            if step > 1:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    steeper = (ahead - before) / (t - past)
+                slope = np.where(steeper > 1 / FARTHEST, steeper, slope)
+            before, past = ahead, t
+            t = np.clip(t - ahead / slope, 1e-4, FARTHEST)
+        q = p + t[:, None] * d
+    empty, r = cover < NOTHING, 1 / nearness
     closer = np.where(empty, 0, np.log2(np.clip(t / r, 0.0625, 4)))
     seen = ggx.sample(color, q, near_lod + closer)
     own = seen[:, :3] * (cover / np.maximum(seen[:, 3], 1e-3))[:, None]

@@ -71,6 +71,24 @@ def test_a_floor_is_met_where_it_lies():
         np.testing.assert_allclose(seen, 1.0 if x > 0 else 0.0, atol=0.05, err_msg=f"{x}, {white}")
 
 
+def test_rays_land_on_a_floor_from_far_above_the_panorama():
+    """A finite floor covers what rays towards it meet, and nothing of what they miss, wherever they leave."""
+    rng, far = np.random.default_rng(3), ggx.build_pyramid(np.zeros((64, 128, 3), np.float32))
+    radiance, distance = make_floor(0.2)
+    ends = np.where(distance < 4, distance, np.inf).astype(np.float32)  # of a round floor
+    radiance = radiance * np.isfinite(ends)[..., None]
+    radiance[..., :3] = radiance[..., 3:]
+    near = around.prepare(radiance, ends, np.eye(3, 4))
+    origin = rng.uniform((-0.25, -0.25, -0.15), (0.25, 0.25, 0.3), (2000, 3)).astype(np.float32)
+    direction = unit(rng.standard_normal((2000, 3)))
+    with np.errstate(divide="ignore"):
+        reach = np.where(direction[:, 2] < 0, -(origin[:, 2] + 0.2) / direction[:, 2], np.inf)
+    there = np.linalg.norm(origin + np.where(np.isfinite(reach), reach, 0)[:, None] * direction, axis=1)
+    lands = np.isfinite(reach) & (there < 4)
+    wrong = np.abs(near.look(far, origin, direction, np.zeros(2000, np.float32))[:, 0] - lands)
+    assert wrong.mean() < 0.015
+
+
 def test_what_a_floor_mirrors_does_not_move_with_the_place():
     radiance, distance = make_floor()
     white = np.concatenate([radiance[..., 3:]] * 4, -1)
