@@ -55,7 +55,7 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
             if (!pack(~empty)) break;  // from where all is empty no step leads elsewhere
         } else {
             ahead = root(at_least(t * (t + 2.0f * along) + beside, 0.0f)) * nearness - 1.0f;
-            if (step == STEPS || !pack(~(done | magnitude(ahead) < MET))) break;
+            if (step == STEPS || !pack(~(done | (magnitude(ahead) < MET)))) break;
             const FloatLanes steeper = (ahead - before) / (t - past);
             slope = step > 1 && steeper > 1 / FARTHEST ? steeper : slope;
             before = ahead, past = t;
