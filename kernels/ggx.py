@@ -43,8 +43,8 @@ class Pyramid:
         return self.texels[start:start + 2 * rows * rows].reshape(rows, 2 * rows, 4)[..., :3]
 
     def dim(self, limit: float, most: int) -> Pyramid:
-        """The map with `most` rows at most, each of its levels dimmed to a luminance of limit by itself: a sun loses
-        much of its light where it is looked up narrowly, and little where it is looked up widely."""
+        """The map with `most` rows at most, a power of two, each of its levels dimmed to the luminance `limit`: a
+        sun loses much of its light where it is looked up narrowly, and little where it is looked up widely."""
         k = max(self.height // most, 1).bit_length() - 1
         rows = self.height >> k
         texels = self.texels[8 * (self.height**2 - rows**2) // 3:]

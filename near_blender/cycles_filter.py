@@ -63,6 +63,8 @@ def _raise(tree: Any, node: Any) -> list[Any]:
     socket = node.inputs.get("Roughness")
     if socket is None or not (socket.is_linked or socket.default_value < math.sqrt(_WIDEST)):
         return []
+    if not socket.is_linked and tree.animation_data is not None:
+        return []  # a value that is keyed or driven would stand still
     greater = tree.nodes.new("ShaderNodeMath")
     greater.operation = "MAXIMUM"
     if socket.is_linked:

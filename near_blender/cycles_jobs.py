@@ -120,9 +120,10 @@ class CyclesJobs:
         stage.scene.render.film_transparent = True
         stage.scene.cycles.film_exposure = 1.0
         stage.use_samples(request["samples"], request["denoise"], request["threads"])
+        needed = {"Depth", *GLOSSY, TRANSMITTED[-1], *(name for kind in stage.filter.list_unseen() for name in kind)}
         for name, (switch, _) in PASSES.items():
             if switch:
-                setattr(stage.layer, switch, name in ("Depth", *GLOSSY, *TRANSMITTED))
+                setattr(stage.layer, switch, name in needed)
         reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
         shown = [*request["proxies"], *(name for name, value in reflected.items() if value)]
         unseen = [ob.name_full for ob in stage.objects if ob.type == "LIGHT" or not reflected[ob.name_full]]
@@ -135,7 +136,6 @@ class CyclesJobs:
                 with stage.without_film_tricks(others=True):
                     yield keep_light(stage.draw(part))
 
-        stage.filter.use(0.0)
         drawn = list(draw(request["probes"], progress.part(request.progress, 0.0, 0.6)))
         probes = [_make_probe(each, probe["position"]) for each, probe in zip(drawn, request["probes"])]
         roughness, unseen_kinds = stage.filter.measure(), stage.filter.list_unseen()
@@ -143,7 +143,8 @@ class CyclesJobs:
                   if (roughness or unseen_kinds) and is_filtered(each)]
         try:
             stage.filter.use(roughness if smooth else 0.0)
-            soft = draw([request["probes"][number] for number in smooth], progress.part(request.progress, 0.6, 1.0))
+            soft = draw([request["probes"][number] for number in smooth], progress.part(request.progress, 0.6, 1.0)
+                        ) if roughness else (drawn[number] for number in smooth)
             for number, each in zip(smooth, soft):
                 diffuse = _take_light(each)[..., :3] - sum(_find_light(kind, each) for kind in unseen_kinds)
                 probes[number] = replace(probes[number], diffuse=np.maximum(diffuse, 0, dtype=np.float32))

@@ -65,7 +65,7 @@ def _list_files(image: Any) -> Iterator[str]:
 def _is_unsaved(image: Any) -> bool:
     """Whether an image has pixels that are in no file yet."""
     if image.source == "TILED":
-        return image.is_dirty or any(tile.is_generated_tile for tile in image.tiles)
+        return image_files.copies_tiles() and (image.is_dirty or any(tile.is_generated_tile for tile in image.tiles))
     return image.is_dirty and image.has_data and image.source in ("FILE", "GENERATED")
 
 

@@ -14,7 +14,7 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
     probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, widest, lighting, painted
-    lamp       id, path, name, turn, frame, painted
+    lamp       id, path, name, turn, frame, surface, painted
     pixels     id, path, space, alpha
     textures   id, path, name, frame, subframe, side, painted
     gather     id, paths, wanted                           of stills a contact sheet and a movie

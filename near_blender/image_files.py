@@ -8,10 +8,16 @@ import bpy
 import numpy as np
 
 
+def copies_tiles() -> bool:
+    """Whether an image of tiles can be copied into files: not before Blender 4.3."""
+    image: Any = bpy.types.Image
+    return "save_copy" in image.bl_rna.functions["save"].parameters
+
+
 def save_copy(image: Any, path: str) -> None:
     """Writes what an image shows, PNG, or EXR where it has floats; the image stays as it is. Raises RuntimeError."""
     kind = "OPEN_EXR" if image.is_float else "PNG"
-    if "save_copy" in image.bl_rna.functions["save"].parameters:
+    if copies_tiles():
         before = image.file_format
         try:
             image.file_format = kind

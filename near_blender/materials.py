@@ -192,21 +192,26 @@ class _ShaderReader:
     def _emission(self) -> tuple[tuple[float, float, float], np.ndarray | None]:
         """What the shader emits, as meshes.Material has it."""
         name, switch = list_emission(self._shader)
-        strength = self._value(switch)
+        strength = self._plain(switch)
         if strength.layout is None and strength.color[0] <= 0:
             return (0.0, 0.0, 0.0), None
-        color = self._value(name)
-        if color.attribute:
-            self._note(name, Unsupported(color.attribute), errors.Message(
-                "{input} comes from {source}, its own value is used instead. Bake it into an image to keep it",
-                input=name, source=color.attribute))
-            color = shader_nodes.read_default(self._shader.inputs[name])
+        color = self._plain(name)
         sent = shader_nodes.multiply(color, strength)
         if sent.layout is not None:
             most, picture = meshes.encode_light(sent.color[..., :3])
             return (most, most, most), picture
         red, green, blue = np.clip(np.nan_to_num(sent.color[:3]), 0, meshes.BRIGHTEST).tolist()
         return (red, green, blue), None
+
+    def _plain(self, name: str) -> NodeValue:
+        """As _value; a colour attribute is not followed."""
+        value = self._value(name)
+        if not value.attribute:
+            return value
+        self._note(name, Unsupported(value.attribute), errors.Message(
+            "{input} comes from {source}, its own value is used instead. Bake it into an image to keep it",
+            input=name, source=value.attribute))
+        return shader_nodes.read_default(self._shader.inputs[name])
 
     def _normal(self) -> tuple[np.ndarray | None, float]:
         """The tangent-space normal map (h, w, 3) uint8 and its strength."""

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import node_trees, sync, world
+from . import materials, node_trees, sync, world
 
 SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"}  # what Cycles draws
 
@@ -62,9 +62,11 @@ def glows() -> bool:
 
 
 def _glows(node: Any) -> bool:
-    name = {"EMISSION": "Strength", "BSDF_PRINCIPLED": "Emission Strength"}.get(node.type, "")
-    strength = node.inputs.get(name)
-    return strength is not None and (strength.is_linked or strength.default_value > 0)
+    if node.type not in ("EMISSION", "BSDF_PRINCIPLED"):
+        return False
+    color, strength = (node.inputs[name] for name in materials.list_emission(node))
+    return ((strength.is_linked or strength.default_value > 0)
+            and (color.is_linked or any(color.default_value[:3])))
 
 
 def takes_assets(depsgraph: bpy.types.Depsgraph) -> bool:

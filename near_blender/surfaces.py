@@ -249,9 +249,9 @@ def read_look(material: Any) -> Appearance:
     color, image, attribute = _read_color(inputs.get("Base Color") or inputs.get("Color"), groups, plain)
     glow = inputs.get("Emission Color") or (inputs.get("Color") if shader.type == "EMISSION" else None)
     strength = _read_number(inputs, "Emission Strength" if shader.type != "EMISSION" else "Strength", groups, 0.0)
-    sent, _, attribute = (plain, 0, "") if glow is None else _read_color(glow, groups, plain)
+    sent, _, places = (plain, 0, "") if glow is None else _read_color(glow, groups, plain)
     # what glows in places, as a proxy does, is not shown to glow as a whole
-    emission = (0.0, 0.0, 0.0) if glow is None or not strength or attribute else sent
+    emission = (0.0, 0.0, 0.0) if glow is None or not strength or places else sent
     through = _read_number(inputs, "Transmission Weight", groups, float("GLASS" in shader.type))
     return Appearance(color, _read_number(inputs, "Roughness", groups, 0.5),
                       _read_number(inputs, "Metallic", groups, 0.0), tuple(strength * value for value in emission),

@@ -315,7 +315,8 @@ class WorkerProcess:
 
     def _give_up(self, process: subprocess.Popen) -> None:
         """Ends a process that listens no more; the supervisor sees that and sends its jobs to the next."""
-        log.add(f"{self.called} could not be reached.")
+        if not (self._stopping or self._expected):
+            log.add(f"{self.called} could not be reached.")
         process.kill()
 
     def _finish(self, job: JobHandle, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:

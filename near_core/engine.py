@@ -111,7 +111,7 @@ class Engine:
         """An asset of the object in photos; arguments and errors as in create.create.create_from_image. The published
         networks ask neither from where a photo was taken nor how thick things are."""
         self.notes, seed = [], options.get("seed", 0)
-        if not (isinstance(seed, int) and seed >= 0):
+        if not (isinstance(seed, int | np.integer) and seed >= 0):
             raise NearError("There is no seed {number}.", "Choose a whole number, 0 or more.", number=seed)
         if self._chosen is None:
             if self._looking is None:

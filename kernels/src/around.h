@@ -39,7 +39,7 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
     const FloatLanes level = clamp(near_lod, 0.0f, coarsest);
     const FloatLanes along = p.x * d.x + p.y * d.y + p.z * d.z, beside = p.x * p.x + p.y * p.y + p.z * p.z;
     VecLanes q = d;
-    FloatLanes t, r, cover, slope, ahead, before, past;
+    FloatLanes t, r, cover, slope, ahead, before = all(0.0f), past = all(0.0f);
     IntLanes empty, done;
     Float4 seen[LANES];
     for (int step = 0;; ++step) {
@@ -61,7 +61,7 @@ inline void look_around(const NearAround &a, const Pyramid &far, const VecLanes 
             before = ahead, past = t;
             t = clamp(t - ahead / slope, 1e-4f, FARTHEST);
         }
-        q = {p.x + t * d.x, p.y + t * d.y, p.z + t * d.z};
+        q = {done ? d.x : p.x + t * d.x, done ? d.y : p.y + t * d.y, done ? d.z : p.z + t * d.z};
     }
     if (met) *met = cover;
     const bool near_shows = pack(cover > 0.0f) != 0, far_shows = pack(cover < WHOLE) != 0;

@@ -15,9 +15,9 @@ def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
 
     A ray meets what is around where the panorama, looked up at the place that the ray has then reached, says that it
     is as far away: found in STEPS by secants, for how far a ray has come over this distance grows evenly on its way to
-    a plane. What covers only a part of a texel is
-    looked up with its own colour, so that things do not fade into what is behind them. What is mirrored lies far behind
-    its mirror: it is looked up in the ray's own direction.
+    a plane. Where nothing is in its direction it goes nowhere. What covers only a part of a texel is looked up with
+    its own colour, so that things do not fade into what is behind them. What is mirrored lies far behind its mirror: it
+    is looked up in the ray's own direction.
     """
     color, depth = _levels(around.color), _levels(around.depth)
     place = np.asarray(around.place, np.float64)
@@ -28,7 +28,7 @@ def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
         near, cover = ggx.sample(depth, q, level)[:, :2].T
         nearness = np.maximum(near / np.maximum(cover, 1e-3), 1 / FARTHEST)
         if step == 0:
-            t, slope = 1 / nearness, nearness
+            t, slope, nothing = 1 / nearness, nearness, cover < NOTHING
         elif step < STEPS:
             ahead = np.linalg.norm(q, axis=1) * nearness - 1
             if step > 1:
@@ -37,7 +37,7 @@ def look(around, far, origin, direction, far_lod, near_lod, mirrors=1.0):
                 slope = np.where(steeper > 1 / FARTHEST, steeper, slope)
             before, past = ahead, t
             t = np.clip(t - ahead / slope, 1e-4, FARTHEST)
-        q = p + t[:, None] * d
+        q = np.where(nothing[:, None], d, p + t[:, None] * d)
     empty, r = cover < NOTHING, 1 / nearness
     closer = np.where(empty, 0, np.log2(np.clip(t / r, 0.0625, 4)))
     seen = ggx.sample(color, q, near_lod + closer)

@@ -67,9 +67,7 @@ class PhotoEditor:
                 space.image = bpy.data.images.get(self._before)
         if image is not None:
             bpy.data.images.remove(image)
-        if self._window in _opened:
-            _opened.remove(self._window)
-            bpy.app.timers.register(partial(_close_window, self._window))  # not from within what it handles
+        _give_back(self._window)
 
 
 def is_image_editor(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
@@ -84,8 +82,20 @@ def run_in_editor(context: bpy.types.Context, operator: Any, **properties: Any) 
     """Has an operator begin in an Image Editor that is open, or in one in a new window."""
     window, area = _find_editor(context)
     region = next(region for region in area.regions if region.type == "WINDOW")
-    with context.temp_override(window=window, area=area, region=region):
-        operator("INVOKE_DEFAULT", **properties)
+    began: set[str] = set()
+    try:
+        with context.temp_override(window=window, area=area, region=region):
+            began = operator("INVOKE_DEFAULT", **properties)
+    finally:
+        if "RUNNING_MODAL" not in began:
+            _give_back(window.as_pointer())
+
+
+def _give_back(pointer: int) -> None:
+    """Closes a window that was opened for an editor."""
+    if pointer in _opened:
+        _opened.remove(pointer)
+        bpy.app.timers.register(partial(_close_window, pointer))  # not from within what it handles
 
 
 def _close_window(pointer: int) -> None:

@@ -48,9 +48,13 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             shot, matting = photo_options.take_shot(self, Path(self.filepath), finds), self.matting.lower()
             self._shot = shot
             self._surface: Any = None  # once it is read
-            self._job: Any = surface_jobs.start(
-                ob, context.scene, lambda surface: client.find_pose(shot, surface.shape, matting))
             self._editor = PhotoEditor(context, NAME)
+            try:
+                self._job: Any = surface_jobs.start(
+                    ob, context.scene, lambda surface: client.find_pose(shot, surface.shape, matting))
+            except errors.NearError:
+                self._editor.close()
+                raise
             self._found: dict[str, Any] = {}  # the worker's last answer
             self._first: Any = None  # stances: as it was found, and now
             self._stance: Any = None

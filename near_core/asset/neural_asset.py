@@ -88,7 +88,8 @@ class NeuralAsset:
 def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
     unorm = lambda x, top: np.round(np.clip(x, 0, 1) * top)
     glow = np.flatnonzero(False if surfels.emission is None else surfels.emission.any(1)).astype(np.int32)
-    sent = {"surfel_glow": glow, "surfel_emission": surfels.emission[glow].astype(np.float32)} if len(glow) else {}
+    sent = {"surfel_glow": glow, "surfel_emission": np.clip(surfels.emission[glow], 0, BRIGHTEST, dtype=np.float32)
+            } if len(glow) else {}
     return sent | {
         "surfel_position": unorm(surfels.position + 0.5, 65535).astype(np.uint16),
         "surfel_normal": np.round(encode_octahedral(surfels.normal) * 32767).astype(np.int16),

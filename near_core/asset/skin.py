@@ -111,7 +111,7 @@ def pack(skin: Skin) -> dict[str, np.ndarray]:
     if skin.color is not None:
         tensors["skin_color"] = skin.color.astype(np.float16)
     if any(any(m.emission) for m in skin.materials):
-        tensors["skin_emission"] = np.array([m.emission for m in skin.materials], np.float32)
+        tensors["skin_emission"] = np.clip(np.array([m.emission for m in skin.materials], np.float32), 0, BRIGHTEST)
         tensors["skin_emission_map"] = np.array([[m.emission_map] for m in skin.materials], np.int16)
     return tensors | {f"skin_picture_{n}": np.frombuffer(data, np.uint8) for n, data in enumerate(skin.pictures)}
 

@@ -44,7 +44,9 @@ def take_bulbs(probe: Probe, world: Environment, config: BulbConfig = BulbConfig
     if not found:
         return probe, []
     share = kept[..., None].astype(np.float32)
-    color = np.concatenate([probe.radiance[..., :3] * share, probe.radiance[..., 3:]], -1)
+    shown = luminance(probe.radiance[..., :3])  # where glass is smooth, brighter than what matt surfaces get
+    sharp = np.where(kept < 1, np.minimum(kept, limit / np.maximum(shown, 1e-9)), 1)[..., None].astype(np.float32)
+    color = np.concatenate([probe.radiance[..., :3] * sharp, probe.radiance[..., 3:]], -1)
     return replace(probe, radiance=color, diffuse=None if probe.diffuse is None else probe.diffuse * share), found
 
 

@@ -132,6 +132,13 @@ def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> n
     return np.where(points.roughness > config.narrow_roughness, made, np.minimum(made, 1))
 
 
+def _halve(met: MetPoints, config: TransportConfig) -> np.ndarray:
+    """How many times the rays that points send to the asset itself are halved, (K,) uint8: once more under small
+    pixels, of which more average their noise; one ray is left."""
+    most = config.traced_rays.bit_length() - 1
+    return np.minimum(met.fewer + (met.size < config.fine_pixel * CELL), most).astype(np.uint8)
+
+
 def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
     """What points reflect of the asset itself, for F0 and F90 (6), how much of the lobe this hides, and under lamps the
     former in their light (6). (K, 7 or 13) float32. Where it hides more of the light than of the lobe, that is below 0.
@@ -148,7 +155,7 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
         mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces), rays=config.traced_rays,
-        fewer=met.fewer + (met.size < config.fine_pixel * CELL), points=(points.position, points.normal), other=other,
+        fewer=_halve(met, config), points=(points.position, points.normal), other=other,
         hidden_only=True, threads=1)
     own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
     among = [] if other is None else [other[1].reshape(-1, 6)]

@@ -112,7 +112,7 @@ def prepare_probe(probe: Probe, world: Environment, far: Sequence[Lamp] = (),
     light = prepare_light(lamps.add_far(probe.soften().lay_over(behind.environment), far, probe.position), config)
     spot, sun = (limit * light.mean if count else math.inf for limit, count in (
         (config.spot_radiance, light.spots), (config.sun_radiance, len(light.suns))))
-    return replace(light, near=near.prepare(probe, behind, spot, sun, config.shadow_reach))
+    return replace(light, limited=light.pyramid, near=near.prepare(probe, behind, spot, sun, config.shadow_reach))
 
 
 def take_suns(light: PreparedLight, config: TransportConfig = TransportConfig()) -> tuple[Environment, list[Lamp]]:

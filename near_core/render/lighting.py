@@ -171,12 +171,14 @@ class InstanceLights:
         """Works out at once what stands in the World alone, those of one asset together: a crowd's instances take
         longer to be asked one by one."""
         alike: dict[Hashable, list[tuple[tuple, np.ndarray, SeenInstance]]] = {}
+        wanted: set[tuple] = set()  # those that stand alike are one
         chosen = [each for each in seen if each.instance.probe is None and not around.lamps]
         rotations = polar_rotation(np.array([each.matrix for each in chosen]).reshape(-1, 4, 4))
         for each, rotation in zip(chosen, rotations):
             which = each.instance.asset.hash, each.level, each.instance.look.material, around.bounces
             key = *_name_light(which, around.world, rotation, suns), None
-            if key not in self._illuminations:
+            if key not in wanted and key not in self._illuminations:
+                wanted.add(key)
                 alike.setdefault((which, each.skin > 0), []).append((key, rotation, each))
 
         def illuminate(group: list[tuple[tuple, np.ndarray, SeenInstance]]) -> None:

@@ -20,7 +20,6 @@ from .parallel import parallel_map
 from .skin import PreparedSkin, describe_points
 
 TILE = 8  # pixels along a tile in which no two points have the same rays
-ALIKE = 4.0  # pixels that one point may lie from another that speaks for it
 AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
 MANY = 4  # skins from which points are looked for on one thread for each
 AHEAD = 16  # skins in which they are, before the first are shaded
@@ -192,7 +191,7 @@ class _Piece:
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
         key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
         return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen),
-                         _find_leads(across, down, chosen, size))
+                         _find_leads(across, down, chosen, self.strip.config.skin_alike * size))
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
         """What its points mirror of the asset, as PlacedSkin.meet, without the noise of their few rays."""
@@ -221,9 +220,9 @@ class _Piece:
             left[self.box][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
 
 
-def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, size: np.ndarray) -> np.ndarray:
+def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, reach: np.ndarray) -> np.ndarray:
     """Of K points at these columns and rows of a picture, (K,) int: the upper left one of two by two pixels that show
-    one surface alone, else the point itself."""
+    one surface alone, no farther away than reach (K,), metres, else the point itself."""
     column, line = across >> 1, down >> 1
     tile = (line - line.min()) * (np.ptp(column) + 1) + column - column.min()
     upper, first = np.flatnonzero((across | down) % 2 == 0), np.full(tile.max() + 1, -1)
@@ -231,8 +230,8 @@ def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, 
     lead = first[tile]
     apart = points.position - points.position[lead]
     alike = (lead >= 0) & (np.bincount(tile)[tile] <= 4)
-    alike &= np.einsum("kc,kc->k", apart, apart) < (ALIKE * size) ** 2
-    return np.where(alike, lead, np.arange(len(size)))
+    alike &= np.einsum("kc,kc->k", apart, apart) < reach**2
+    return np.where(alike, lead, np.arange(len(reach)))
 
 
 def _find_pieces(skins: Sequence[tuple[PlacedSkin, int, tuple[slice, slice]]], samples: triangles.Samples,

@@ -10,6 +10,7 @@ import pytest
 from near_core import asset as assets
 from near_core.asset import near_file, neural_asset
 from near_core.errors import NearError
+from near_core.mesh import BRIGHTEST
 from tests.asset.test_near_file import write_by_hand
 from tests.random_assets import some_asset
 
@@ -42,6 +43,8 @@ def test_what_glows_returns_and_costs_nothing_elsewhere():
     emission = make_glow(len(asset.surfels))
     data = assets.to_bytes(replace(asset, surfels=replace(asset.surfels, emission=emission)))
     np.testing.assert_array_equal(assets.from_bytes(data).surfels.emission, emission)
+    brighter = assets.to_bytes(replace(asset, surfels=replace(asset.surfels, emission=emission * 1e4)))
+    np.testing.assert_array_equal(assets.from_bytes(brighter).surfels.emission, np.minimum(emission * 1e4, BRIGHTEST))
     tensors, metadata = near_file.unpack(data, "It")
     plain = {name: values for name, values in tensors.items() if name not in ("surfel_glow", "surfel_emission")}
     assert near_file.pack(plain, metadata) == assets.to_bytes(asset), "readers that know no emission see the rest"

@@ -27,6 +27,15 @@ def test_only_smooth_materials_get_rougher_and_only_meanwhile():
     assert node.inputs[1].default_value == 0
 
 
+def test_keyed_roughness_stays_keyed():
+    tree = make_mirror(0.1).node_tree
+    socket = tree.nodes["Principled BSDF"].inputs["Roughness"]
+    socket.keyframe_insert("default_value", frame=1)
+    made = cycles_filter.GlossyFilter(bpy.context.scene)
+    made.use(made.measure())
+    assert not socket.is_linked
+
+
 def test_no_filter_is_none():
     bpy.context.scene.cycles.blur_glossy = 0
     assert cycles_filter.GlossyFilter(bpy.context.scene).measure() == 0

@@ -100,3 +100,13 @@ def test_a_worlds_volume_is_ordinary_and_everywhere(scene, ball):
     assert counts() and find() is None
     scene.view_layers[0].use_sky = False
     assert not counts() and find() is not None
+
+
+@pytest.mark.parametrize("color, strength, expected", [((1, 1, 1, 1), 2.0, True), ((0, 0, 0, 1), 1.0, False),
+                                                       ((1, 1, 1, 1), 0.0, False)])
+def test_what_glows_has_colour_and_strength(scene, color, strength, expected):
+    material = bpy.data.materials.new("Material")
+    material.use_nodes = material.use_fake_user = True
+    inputs = material.node_tree.nodes["Principled BSDF"].inputs
+    inputs["Emission Color"].default_value, inputs["Emission Strength"].default_value = color, strength
+    assert ordinary.glows() == expected

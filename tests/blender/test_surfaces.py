@@ -93,6 +93,19 @@ def test_computed_colours_become_their_mean_or_the_viewports(scene):
     assert surfaces.read_look(material).image == image.image.session_uid
 
 
+@pytest.mark.parametrize("glow", [None, "Heat"])
+def test_vertex_colours_are_those_of_the_base(scene, glow):
+    material = make_material((1, 1, 1), Emission_Strength=2.0)
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    for name, target in (("Tint", "Base Color"), (glow, "Emission Color")):
+        if name:
+            node = nodes.new("ShaderNodeAttribute")
+            node.attribute_name = name
+            links.new(node.outputs["Color"], nodes["Principled BSDF"].inputs[target])
+    look = surfaces.read_look(material)
+    assert look.attribute == "Tint" and look.emission == pytest.approx((0, 0, 0) if glow else (2, 2, 2))
+
+
 def test_too_many_triangles_become_a_box(scene, monkeypatch):
     monkeypatch.setattr(surfaces, "MOST_TRIANGLES", 1000)
     bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=32)

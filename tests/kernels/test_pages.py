@@ -20,6 +20,8 @@ def test_arrays_are_as_numpy_makes_them():
         assert made.shape == shape and made.dtype == np.float32 and made.flags.c_contiguous and made.flags.writeable
         assert made.min() == made.max() == 7
     assert address(pages.empty(SHAPE)) % pages.LINE == 0
+    numbers = pages.full(SHAPE, -1, np.int32)
+    assert numbers.dtype == np.int32 and (numbers == -1).all()
 
 
 def test_memory_is_lent_again_when_the_last_view_is_gone(monkeypatch):

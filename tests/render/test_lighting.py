@@ -30,8 +30,8 @@ def made():
 def test_nothing_is_kept_of_an_asset_that_is_forgotten(grey, made):
     renderer = Renderer()
     renderer.render([Instance(made, np.eye(4), look=AssetLook(tint=(1, 0, 0)))], look(), grey, PLAIN, lamps=[LAMP])
-    caches = [cache for part in (renderer, renderer._assets, renderer._lights) for cache in vars(part).values()
-              if hasattr(cache, "_results")]
+    parts = renderer, renderer._assets, renderer._lights, renderer._placed
+    caches = [cache for part in parts for cache in vars(part).values() if hasattr(cache, "_results")]
     count = lambda: sum(made.hash in repr(key) for cache in caches for key in cache._results)
     assert count() >= 6
     renderer.forget(made.hash)
@@ -93,3 +93,16 @@ def test_a_faded_asset_shines_under_lamps_as_it_would(grey, made):
     solid, faded = (renderer.radiate(Instance(made, np.eye(4), look=AssetLook(opacity=opacity)), grey, away, PLAIN,
                                      lamps=[LAMP])[1] for opacity in (1.0, 0.0))
     np.testing.assert_array_equal(solid, faded)
+
+
+def test_a_crowd_is_lit_once_for_each_way_it_stands(grey, made, monkeypatch):
+    turns, whole = [], transport.illuminate_all
+
+    def watch(prepared, light, rotations, *rest, **more):
+        turns[-1] += len(rotations)
+        return whole(prepared, light, rotations, *rest, **more)
+    monkeypatch.setattr(transport, "illuminate_all", watch)
+    for count in (4, 12):
+        turns.append(0)
+        Renderer().render([Instance(made, np.eye(4)) for _ in range(count)], look(), grey, PLAIN)
+    assert 0 < turns[0] == turns[1]

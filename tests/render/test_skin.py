@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,16 @@ def test_strips_make_the_same_picture():
     window = drawn(plain(1, 0.5, 0.25, 0.5), camera=CAMERA.crop(3, 4, 20, 30))
     for one, other, cut in zip(whole, parts, window):
         assert np.allclose(one, other, atol=1e-5) and np.allclose(one[4:34, 3:23], cut, atol=1e-5)
+
+
+def test_one_of_four_pixels_speaks_where_they_show_one_surface():
+    down, across = (each.ravel() for each in np.mgrid[-2:2, -2:2])  # windows begin left of the frame, too
+    at = np.stack([across, down, 0 * down], 1).astype(np.float32)
+    at[5, 2] = 100  # another surface
+    lead = strips._find_leads(across, down, SimpleNamespace(position=at), np.full(16, 4, np.float32))
+    assert lead[5] == 5
+    rest = np.arange(16) != 5
+    np.testing.assert_array_equal(at[lead][rest, :2], at[rest, :2] // 2 * 2)
 
 
 def test_a_wider_filter_softens_edges():
