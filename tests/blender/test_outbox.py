@@ -1,5 +1,6 @@
 """What is written to a pipe goes on when somebody reads, and who writes does not wait."""
 
+import contextlib
 import os
 import threading
 
@@ -20,9 +21,9 @@ def test_all_arrives_in_order_when_it_is_read():
 
 def test_a_pipe_that_nobody_reads_any_more_is_said():
     end, pipe = os.pipe()
-    with os.fdopen(pipe, "wb", buffering=0) as write:
-        lost = threading.Event()
-        outbox = Outbox(write, lost.set)
-        outbox.write(PARTS[0])
-        os.close(end)  # while it waits for room
-        assert lost.wait(10)
+    write, lost = os.fdopen(pipe, "wb"), threading.Event()
+    Outbox(write, lost.set).write(PARTS[0])
+    os.close(end)  # while it waits for room
+    assert lost.wait(10)
+    with contextlib.suppress(BrokenPipeError):
+        write.close()

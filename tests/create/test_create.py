@@ -89,7 +89,7 @@ def test_a_hint_says_how_thick_things_are_and_the_photo_is_not_looked_at_again(m
         deep[hint] = np.ptp(create_from_image([picture], camera=camera, thickness=hint, name="red", model=model)
                             .surfels.position[:, 1])
         count.append(sum(graph in REMEMBERED for graph in looks))
-    assert deep["thin"] < 0.85 * deep["full"] and count[0] == count[1] > 0
+    assert deep["thin"] < 0.9 * deep["full"] and count[0] == count[1] > 0
     with pytest.raises(NearError, match="no thickness named fat"):
         create_from_image([picture], thickness="fat", name="red", model=model)
 

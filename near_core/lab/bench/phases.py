@@ -28,13 +28,13 @@ from .timing import divide, time_call
 
 # phase -> where it is worked out
 PLACES: dict[str, list[tuple[Any, str]]] = {
-    "transport": [(transport, "prepare_transport"), (transport, "prepare_light"), (transport, "illuminate"),
+    "transport": [(transport, "prepare_transport"), (transport, "prepare_light"), (transport, "illuminate_all"),
                   (lamplight, "illuminate"), (points, "tell"), (points, "meet")],
     "reflections": [(specular, "trace_specular"), (specular, "reflect"), (points, "mirror_asset"),
                     (smooth, "smooth")],
     "lighting decoder": [(runtime.NearMini, "run"), (terms, "gather_decoder_inputs")],
     "shading": [(terms, "shade"), (principled, "evaluate"), (points, "shade_points"), (strips, "describe_points")],
-    "projection": [(splatting, "place"), (splatting, "face"), (splatting, "select"), (splatting, "project")],
+    "projection": [(splatting, "place_all"), (splatting, "face_all"), (splatting, "select"), (splatting, "project")],
     "rasterizing": [(splat, "rasterize"), (splat, "sum_contributions"), (triangles, "cover"),
                     (triangles, "find_points"), (triangles, "resolve"), (skin.PreparedSkin, "find_feet"),
                     (strips, "draw_samples")],
