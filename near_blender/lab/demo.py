@@ -22,6 +22,7 @@ from mathutils import Vector
 ADDON = "bl_ext.user_default.near"
 PASSES = ("Combined", "Depth", "Normal", "Base Color", "Roughness", "Metallic", "Shadow")
 TILE = (480, 270)  # pixels of one picture in the contact sheet
+SIZE, TABLE_SIZE = (960, 540), (1280, 720)  # pixels of a picture; of the table's
 LIGHTS = (("forest", 0), ("sunset", 0), ("sunset", 120))  # HDRIs that ship with Blender, degrees about Z
 AZIMUTHS = (10, -35)  # degrees, where the two cameras stand
 PLACES = ((-0.95, 0.4), (-0.55, -0.5), (0.05, 0.5), (1.05, 0.35), (0.5, -0.5))  # metres, x and y of the five assets
@@ -109,7 +110,7 @@ class Demo:
                 stand(twin, size, foot)
         still_life.build_world("interior", 0, 0.15)
         scene.view_settings.view_transform = "AgX"
-        scene.near.samples = 24
+        scene.near.samples = 64
 
     def camera(self, azimuth: float) -> None:
         scene = bpy.context.scene
@@ -122,10 +123,10 @@ class Demo:
         scene.camera.location = position
         scene.camera.rotation_euler = (target - position).to_track_quat("-Z", "Y").to_euler()
 
-    def render(self, label: str, path: Path, multilayer: bool = False) -> None:
+    def render(self, label: str, path: Path, multilayer: bool = False, size: tuple[int, int] = SIZE) -> None:
         scene = bpy.context.scene
         scene.render.engine = "NEAR"
-        scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = *TILE, 200
+        scene.render.resolution_x, scene.render.resolution_y = size
         layer = bpy.context.view_layer
         layer.use_pass_z = layer.use_pass_normal = multilayer
         for name in ("base_color", "roughness", "metallic", "shadow"):
@@ -195,7 +196,8 @@ class Demo:
                 self.step(f"F12: {label}", self.render, label, self.out / f"{name}_{degrees}_{azimuth}.png")
         self.step("F12: every pass", self.render, "", self.out / "passes.exr", True)
         self.step("lay a table with a lamp", self.lay_table)
-        self.step("F12: a table with a lamp", self.render, "a table with a lamp", self.out / "table.png")
+        self.step("F12: a table with a lamp", self.render, "a table with a lamp", self.out / "table.png", False,
+                  TABLE_SIZE)
         self.step("contact sheet", self.contact_sheet)
         print(f"demo: {time.monotonic() - self.start:.1f} s in Blender; "
               f"{'FAILED: ' + ', '.join(self.failed) if self.failed else 'no step failed'}"

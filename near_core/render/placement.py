@@ -8,11 +8,12 @@ import numpy as np
 
 from ..cache import RecentResults, count_bytes
 from ..scene import Camera
+from . import splatting
 from .config import SplattingConfig
 from .parallel import parallel_map
 from .preparation import OLDER, PreparedAsset
 from .sight import SeenInstance
-from .splatting import PlacedInstance, VisibleInstance, face_all, place_all
+from .splatting import PlacedInstance, VisibleInstance
 
 AT_ONCE = 8192  # surfels, about, that are placed together: what they need stays in a core's cache
 
@@ -31,7 +32,7 @@ class PlacedInstances:
         placed = self._place(seen, made, threads)
 
         def face_part(part: list[int]) -> list[VisibleInstance]:
-            return face_all([placed[n] for n in part], camera, self._config, [seen[n].share for n in part])
+            return splatting.face_all([placed[n] for n in part], camera, self._config, [seen[n].share for n in part])
         parts = list(_divide(range(len(seen)), made))
         return [each for part in parallel_map(face_part, parts, threads) for each in part]
 
@@ -50,8 +51,8 @@ class PlacedInstances:
 
         def place_part(part: list[int]) -> list[PlacedInstance]:
             asset = made[part[0]]
-            return place_all(asset.level, asset.texels, np.stack([seen[n].matrix for n in part]), self._config,
-                             asset.discs, asset.detail)
+            matrices = np.stack([seen[n].matrix for n in part])
+            return splatting.place_all(asset.level, asset.texels, matrices, self._config, asset.discs, asset.detail)
         parts = [part for alike in missing.values() for part in _divide(alike, made)]
         for part, those in zip(parts, parallel_map(place_part, parts, threads)):
             for number, each in zip(part, those):
