@@ -110,7 +110,7 @@ class Demo:
                 stand(twin, size, foot)
         still_life.build_world("interior", 0, 0.15)
         scene.view_settings.view_transform = "AgX"
-        scene.near.samples = 64
+        scene.near.samples = 32
 
     def camera(self, azimuth: float) -> None:
         scene = bpy.context.scene

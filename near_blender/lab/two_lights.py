@@ -28,7 +28,7 @@ WORLDS = (("studio", 90), ("sunset", 20))  # HDRIs that ship with Blender, degre
 SIZE = (1600, 400)  # pixels of one picture
 PLACES = {  # x in metres, longest side in metres, degrees about z
     "Motorcycle": (-1.50, 0.72, 35), "Armchair": (-0.84, 0.50, 25), "Keg": (-0.20, 0.62, 12),
-    "Water Bottle": (0.40, 0.54, -30), "Flight Helmet": (0.93, 0.62, 15), "Avocado": (1.45, 0.40, 200)}
+    "Water Bottle": (0.40, 0.54, -30), "Flight Helmet": (0.93, 0.62, 15), "Avocado": (1.42, 0.42, 10)}
 
 
 def build(models: Path, folder: Path) -> None:
@@ -46,10 +46,10 @@ def build(models: Path, folder: Path) -> None:
         ob.parent, foot.location.x, foot.rotation_euler.z = foot, x, math.radians(turn)
     build_backdrop()
     build_camera()
-    scene.render.engine, scene.near.samples = "NEAR", 64
+    scene.render.engine, scene.near.samples = "NEAR", 32
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     scene.render.image_settings.file_format = "PNG"
-    scene.view_settings.view_transform = "AgX"
+    scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Medium High Contrast"
 
 
 def build_backdrop() -> None:
@@ -67,7 +67,7 @@ def build_backdrop() -> None:
 
 def build_camera() -> None:
     data = bpy.data.cameras.new("Camera")
-    data.lens = 70
+    data.lens = 74
     ob = bpy.data.objects.new("Camera", data)
     ob.location = (0, -7.6, 1.55)
     ob.rotation_euler = (Vector((0, 0, 0.27)) - ob.location).to_track_quat("-Z", "Y").to_euler()
