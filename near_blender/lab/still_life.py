@@ -285,10 +285,16 @@ def build_world(name: str, degrees: float, strength: float = 1.0) -> None:
 
 
 def build_camera() -> None:
-    data = bpy.data.cameras.new("Table")
-    data.lens = 50
-    ob = bpy.data.objects.new("Table", data)
-    ob.location = (0.10, -1.68, 0.53)
-    ob.rotation_euler = (Vector((0.03, 0.06, 0.168)) - ob.location).to_track_quat("-Z", "Y").to_euler()
+    """The table's."""
+    add_camera("Table", 50, (0.10, -1.68, 0.53), (0.03, 0.06, 0.168))
+
+
+def add_camera(name: str, lens: float, place: tuple[float, float, float], target: tuple[float, float, float]) -> None:
+    """The scene's camera, at place looking at target, metres. lens: millimetres."""
+    data = bpy.data.cameras.new(name)
+    data.lens = lens
+    ob = bpy.data.objects.new(name, data)
+    ob.location = place
+    ob.rotation_euler = (Vector(target) - ob.location).to_track_quat("-Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(ob)
     bpy.context.scene.camera = ob

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from mathutils import Vector
 from PIL import Image
 
 import near_blender
@@ -45,7 +44,7 @@ def build(models: Path, folder: Path) -> None:
         scene.collection.objects.link(foot)
         ob.parent, foot.location.x, foot.rotation_euler.z = foot, x, math.radians(turn)
     build_backdrop()
-    build_camera()
+    still_life.add_camera("Camera", 74, (0, -7.6, 1.55), (0, 0, 0.27))
     scene.render.engine, scene.near.samples = "NEAR", 32
     scene.render.resolution_x, scene.render.resolution_y = SIZE
     scene.render.image_settings.file_format = "PNG"
@@ -63,16 +62,6 @@ def build_backdrop() -> None:
         for k in range(len(profile) - 1):
             shape.faces.new((rows[0][k], rows[1][k], rows[1][k + 1], rows[0][k + 1]))
     still_life.add_mesh("Backdrop", build_into, paper)
-
-
-def build_camera() -> None:
-    data = bpy.data.cameras.new("Camera")
-    data.lens = 74
-    ob = bpy.data.objects.new("Camera", data)
-    ob.location = (0, -7.6, 1.55)
-    ob.rotation_euler = (Vector((0, 0, 0.27)) - ob.location).to_track_quat("-Z", "Y").to_euler()
-    bpy.context.scene.collection.objects.link(ob)
-    bpy.context.scene.camera = ob
 
 
 def draw(folder: Path) -> Image.Image:
