@@ -200,7 +200,7 @@ class LayerView:
         at = np.clip(((uv + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
         known = self.mask & np.isfinite(self.front)
         nearest = local_minimum(np.where(known, self.front, np.inf))[at[:, 1], at[:, 0]]
-        even = known & ~self._find_jumps()  # there, what is seen obliquely must not lie behind itself
+        even = known & ~self.torn  # there, what is seen obliquely must not lie behind itself
         sloping, weight = look_up(np.stack([np.where(even, self.front, 0), even]).astype(np.float32), uv).T
         front = np.where(weight > 0.5, sloping / np.maximum(weight, 1e-3), nearest)
         return np.where((np.abs(uv) < 1).all(1) & np.isfinite(front), (depth - front) / CELL, np.inf), uv

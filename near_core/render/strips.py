@@ -222,7 +222,7 @@ class _Piece:
 
 def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, reach: np.ndarray) -> np.ndarray:
     """Of K points at these columns and rows of a picture, (K,) int: the upper left one of two by two pixels that show
-    one surface alone, no farther away than reach (K,), metres, else the point itself."""
+    one surface alone, no farther away than reach (K,), asset units, else the point itself."""
     column, line = across >> 1, down >> 1
     tile = (line - line.min()) * (np.ptp(column) + 1) + column - column.min()
     upper, first = np.flatnonzero((across | down) % 2 == 0), np.full(tile.max() + 1, -1)
