@@ -31,8 +31,7 @@ def test_worker_tells_what_it_runs_on(worker):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses /proc")
 def test_what_draws_keeps_each_product_of_matrices_to_one_thread(worker):
     given = Path(f"/proc/{pid_of(worker)}/environ").read_bytes().split(b"\0")
-    assert [f"{name}={value}".encode() for name, value in DRAWING.items()] == [
-        each for each in given if each.startswith(b"OPENBLAS")]
+    assert DRAWING and {f"{name}={value}".encode() for name, value in DRAWING.items()} <= set(given)
 
 
 def test_progress_and_result(worker, ball):
