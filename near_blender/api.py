@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import bpy
 
-from . import looks, payload
+from . import looks, payload, photo_options
 from ._core import errors
+from ._core import shot as shots
 from .operators import place, transfer
 
 NAME = "near"  # of the module that scripts import
-__all__ = ["add", "add_sample", "create_from_mesh", "create_from_image", "create_from_folder",
-           "list_assets", "set_look", "bake_mesh", "bake_splats"]
+__all__ = ["add", "add_sample", "create_from_mesh", "create_from_image", "create_from_photos",
+           "create_from_folder", "list_assets", "set_look", "bake_mesh", "bake_splats"]
 _ops: Any = bpy.ops
 
 
@@ -40,6 +42,28 @@ def create_from_mesh(ob: bpy.types.Object, **options: Any) -> bpy.types.Object:
 def create_from_image(path: str | Path, **options: Any) -> bpy.types.Object:
     """An asset of the object in a photo; waits for it. options: of the operator near.create_asset_from_image."""
     return _run(_ops.near.create_asset_from_image, filepath=str(path), **options)
+
+
+def create_from_photos(photos: Iterable[str | Path | dict[str, Any]], **options: Any) -> bpy.types.Object:
+    """An asset of the object in several photos; waits for it. photos: files, the view taken from their names
+    (chair_front.png), or what is known of each: path, or image, the name of one in the Blender file; view, "FRONT" to
+    "BOTTOM", "FIND", or "ANGLES" with azimuth and elevation, radians; mask. options: of the operator
+    near.create_asset_from_photos."""
+    given = [photo if isinstance(photo, dict) else {"path": str(photo)} for photo in photos]
+    return _run(_ops.near.create_asset_from_photos, photos=[_fill_row(each) for each in given], **options)
+
+
+def _fill_row(known: dict[str, Any]) -> dict[str, Any]:
+    """Every field of a photo, NEAR_PG_photo, as Blender wants them. Raises NearError for others."""
+    properties: Any = photo_options.NEAR_PG_photo.bl_rna.properties
+    fields = {field.identifier: field.default for field in properties if field.identifier != "rna_type"}
+    unknown = [name for name in known if name not in fields]
+    if unknown:
+        raise errors.NearError("A photo has no {unknown}.", "Choose from {choices}.", unknown=unknown[0],
+                               choices=", ".join(fields))
+    path = str(known.get("path", ""))
+    guessed = (shots.guess_view(Path(path).stem) or "find").upper()
+    return fields | {"view": guessed} | known | {"path": path}
 
 
 def create_from_folder(path: str | Path, **options: Any) -> list[bpy.types.Object]:

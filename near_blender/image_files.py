@@ -14,6 +14,22 @@ def copies_tiles() -> bool:
     return "save_copy" in image.bl_rna.functions["save"].parameters
 
 
+def save_linear(image: Any, path: str) -> None:
+    """Writes what an image shows, whatever colour space it is in, as an EXR in linear Rec.709; the image stays as it
+    is. Raises RuntimeError."""
+    scene: Any = bpy.data.scenes.new("NeAR")
+    try:
+        settings = scene.render.image_settings
+        if hasattr(settings, "media_type"):
+            settings.media_type = "IMAGE"
+        settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "16"
+        settings.color_management = "OVERRIDE"
+        settings.linear_colorspace_settings.name = "Linear Rec.709"
+        image.save_render(path, scene=scene)
+    finally:
+        bpy.data.scenes.remove(scene)
+
+
 def save_copy(image: Any, path: str) -> None:
     """Writes what an image shows, PNG, or EXR where it has floats; the image stays as it is. Raises RuntimeError."""
     kind = "OPEN_EXR" if image.is_float else "PNG"

@@ -329,7 +329,7 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
     if options.photos:
         photo_options.draw_options(column, options, (*photo_options.SHAPE, "refine"))
     else:
-        column.prop(options, "path")
+        photos.draw_source(column, options)
         column.prop(options, "mask")
         column.operator("near.correct_matte", icon="BRUSH_DATA", text="Correct Matte (Drawn On)..." if options.hints
                         else "Correct Matte...")

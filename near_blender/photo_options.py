@@ -83,10 +83,13 @@ _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which 
 
 
 def _forget(photo: Any, context: Any) -> None:
-    """What was drawn on one photo, and found of it, says nothing of another."""
+    """What was drawn on one photo, and found of it, says nothing of another; its name may say what it shows."""
     photo.hints = ""
     if hasattr(photo, "found"):
         photo.found = ""
+        view = shot.guess_view(Path(photo.path or photo.image).stem)
+        if view is not None:
+            photo.view = view.upper()
 
 
 class NEAR_PG_photo(bpy.types.PropertyGroup):
@@ -94,6 +97,10 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
 
     path: StringProperty(
         name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget, description="Picture file")
+    image: StringProperty(
+        name="Image", update=_forget,
+        description="Image of this file that is the photo, in place of a picture file")
+    use: BoolProperty(name="Use", default=True, description="Make the asset from this photo, too")
     view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH", options=RELATIVE,
@@ -125,6 +132,9 @@ class NEAR_PG_origin(PhotoOptions, RefineOption, bpy.types.PropertyGroup):
     path: StringProperty(
         name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
         description="The photo that the asset was made from, the first of several")
+    image: StringProperty(
+        name="Image", update=_forget,
+        description="Image of this file that is the photo, in place of a picture file")
     photos: CollectionProperty(
         type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")
 
@@ -158,15 +168,20 @@ def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:
                      hints=None if options.mask else read_hints(options.hints), **angles)
 
 
-def take_photo(photo: Any) -> shot.Shot:
-    """One of several photos, NEAR_PG_photo, with what is known of it."""
-    path, mask = (bpy.path.abspath(text) if text else None for text in (photo.path, photo.mask))
+def is_there(photo: Any) -> bool:
+    """Whether one of several photos, NEAR_PG_photo, or that of an asset, NEAR_PG_origin, is chosen."""
+    return bool(photo.path or photo.image)
+
+
+def take_photo(photo: Any, path: Path) -> shot.Shot:
+    """One of several photos, NEAR_PG_photo, with what is known of it. path: of its file."""
+    mask = bpy.path.abspath(photo.mask) if photo.mask else None
     angles: Any = {}
     if photo.view == "ANGLES":
         angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
     elif photo.view != "FIND":
         angles = shot.find_view(photo.view)
-    return shot.Shot(path, mask, hints=None if mask else read_hints(photo.hints), **angles)
+    return shot.Shot(str(path), mask, hints=None if mask else read_hints(photo.hints), **angles)
 
 
 def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:

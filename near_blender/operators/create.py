@@ -11,10 +11,12 @@ from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProp
 from .. import client, geometry, payload, photo_options, surface_jobs
 from .._core import errors
 from .._core import image as images
+from .._core import shot as shots
 from ..paths import RELATIVE
 from ..references import Reference
 from . import jobs, landing, pictures, place
 from .photo_editor import run_in_editor
+from .pictures import check_picture
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
@@ -124,6 +126,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             if self.mask:
                 check_picture(Path(bpy.path.abspath(self.mask)))
             waits = not getattr(self, "_is_interactive", False)
+            if len(paths) > 1 and not waits:
+                return self._ask_views(paths)
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0])
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
@@ -133,7 +137,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             job = create_from_photos(
                 context, self.mesh_object, waits, photos, name=name, source=paths[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
-            origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(str(paths[0]), self, finds)
+            origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(
+                "" if self.image_name else str(paths[0]), self.image_name, self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
@@ -147,6 +152,17 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         ops: Any = bpy.ops
         run_in_editor(context, ops.near.fit_pose, filepath=str(path), mesh_object=self.mesh_object, **told)
         return {"FINISHED"}
+
+    def _ask_views(self, paths: list[Path]) -> set[str]:
+        """Has the artist see what the photos are taken to show, and correct it."""
+        shots.check_count(paths)
+        told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "mesh_object", "size")}
+        if (point := getattr(self, "_point", None)) is not None:
+            told["point"] = point
+        ops: Any = bpy.ops
+        state: set[str] = ops.near.create_asset_from_photos(
+            "INVOKE_DEFAULT", directory=str(paths[0].parent), files=[{"name": path.name} for path in paths], **told)
+        return {"FINISHED"} if "RUNNING_MODAL" in state else state
 
     def _finds(self, angle: str) -> bool:
         """A script that names an angle means it."""
@@ -186,19 +202,6 @@ def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, phot
     if not shape:
         return make(None)
     return surface_jobs.start(find_mesh(context, shape), context.scene, lambda surface: make(surface.mesh), waits=waits)
-
-
-def check_picture(path: Path) -> None:
-    """Raises NearError for a file that is missing or of a kind that is not read."""
-    if not path.name or path.is_dir():  # a dialog in which nothing was chosen
-        raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
-    if not path.is_file():
-        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
-    if path.suffix.lower() in images.CONVERTED:
-        raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
-    if path.suffix.lower() not in images.READABLE:
-        raise errors.NearError("{file} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.",
-                               file=path.name)
 
 
 CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)

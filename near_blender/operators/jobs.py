@@ -28,24 +28,27 @@ INTERVAL = 0.1  # seconds between looks at the worker
 
 @dataclass
 class Origin:
-    """The photo that an asset is made from, path as Blender stores it, and values of photo_options.NEAR_PG_origin.
-    photos: of several the values of photo_options.PHOTO_NAMES, each."""
+    """The photo that an asset is made from, path as Blender stores it or the name of an image in the Blender file, and
+    values of photo_options.NEAR_PG_origin. photos: of several the values of photo_options.PHOTO_NAMES, each."""
 
     path: str
+    image: str
     values: dict[str, Any]
     photos: Sequence[dict[str, Any]] = ()
 
     @classmethod
-    def of(cls, path: str, options: Any, finds: dict[str, bool]) -> Origin:
+    def of(cls, path: str, image: str, options: Any, finds: dict[str, bool]) -> Origin:
         """As the owner of such properties says. finds: which angles of photo_options.FOUND are found."""
         values = {name: getattr(options, name) for name in photo_options.NAMES}
-        return cls(path, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
+        return cls(path, image, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
 
     @classmethod
     def of_several(cls, photos: Iterable[Any], options: Any) -> Origin:
         """Of several photos, photo_options.NEAR_PG_photo."""
-        kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos if photo.path]
-        return cls(kept[0]["path"], {name: getattr(options, name) for name in (*photo_options.SHAPE, "refine")}, kept)
+        kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos
+                if photo_options.is_there(photo)]
+        values = {name: getattr(options, name) for name in (*photo_options.SHAPE, "refine")}
+        return cls(kept[0]["path"], kept[0]["image"], values, kept)
 
 
 @dataclass
@@ -236,17 +239,22 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
 
 
 def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = ()) -> None:
-    """Writes down which photos ob's asset was made from, and how. views: from where each turned out to be taken."""
-    ob.near.origin.path = origin.path
+    """Writes down which photos ob's asset was made from, and how. views: from where each that was used turned out to be
+    taken."""
+    ob.near.origin.path, ob.near.origin.image = origin.path, origin.image
     for name, value in origin.values.items():
         setattr(ob.near.origin, name, value)
     ob.near.origin.photos.clear()
-    for values, angles in zip(origin.photos, views or [None] * len(origin.photos)):
+    found = iter(views)
+    for values in origin.photos:
         photo = ob.near.origin.photos.add()
         for name, value in values.items():
             setattr(photo, name, value)
-        if views:
-            photo_options.tell_found(photo, angles)
+        if views and photo.use:
+            photo_options.tell_found(photo, next(found))
+    for name in filter(None, (each.image for each in (ob.near.origin, *ob.near.origin.photos))):
+        if name in bpy.data.images:
+            bpy.data.images[name].use_fake_user = True  # or Blender does not save it: nothing else may show it
     if origin.photos:
         _tell_dialog(ob.near.origin.photos)
 
@@ -254,11 +262,11 @@ def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None
 def _tell_dialog(photos: Iterable[Any]) -> None:
     """Has the dialog for several photos, when it opens again, show where these turned out to be taken from."""
     last: Any = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
-    known = {photo.path: photo for photo in photos}
+    known = {(photo.path, photo.image): photo for photo in photos}
     for row in last.photos if last is not None else ():
-        if row.path in known and row.view == "FIND":
-            row.found, row.azimuth, row.elevation = (getattr(known[row.path], name)
-                                                     for name in ("found", "azimuth", "elevation"))
+        photo = known.get((row.path, row.image))
+        if photo is not None and row.view == "FIND":
+            row.found, row.azimuth, row.elevation = photo.found, photo.azimuth, photo.elevation
 
 
 def is_idle(operator: type[bpy.types.Operator]) -> bool:

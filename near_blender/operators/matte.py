@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -14,9 +13,9 @@ from ..references import Reference
 from ..sketch import Sketch
 from ..translations import say
 from . import jobs
-from .create import check_picture
 from .origin import find_origin
 from .photo_editor import PhotoEditor, is_image_editor, run_in_editor
+from .pictures import find_photo
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker
@@ -52,9 +51,9 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
             drawn_on = _find_drawn_on(context.object, self.photo)
             if drawn_on is None or drawn_on.mask:
                 raise errors.NearError("That photo has a mask, or is none of the asset's.", "Choose another one.")
-            check_picture(Path(bpy.path.abspath(drawn_on.path)))
             ops: Any = bpy.ops
-            run_in_editor(context, ops.near.draw_hints, object_name=name, photo=self.photo)
+            run_in_editor(context, ops.near.draw_hints, object_name=name, photo=self.photo,
+                          filepath=str(find_photo(drawn_on)))
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -69,6 +68,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         name="Object", description="Object whose photo is drawn on", options={"SKIP_SAVE"})
     photo: bpy.props.IntProperty(
         name="Photo", min=0, description="Which one of several photos, from 0", options={"SKIP_SAVE"})
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -81,7 +81,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
             return {"CANCELLED"}
         self._asset = Reference.to_object(ob)
         self._sketch = Sketch(photo_options.read_hints(drawn_on.hints))
-        self._path = bpy.path.abspath(drawn_on.path)
+        self._path = self.filepath
         self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
         self._job: Any = client.find_matte(self._path, self._sketch.hints)

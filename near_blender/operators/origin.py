@@ -15,8 +15,8 @@ from .._core import camera as cameras
 from .._core import errors
 from .._core import shot as shots
 from . import jobs
-from .create import check_picture
 from .photos import take_shots
+from .pictures import check_picture, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
 
 
@@ -58,13 +58,12 @@ def _read(origin: Any) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
     if origin.photos:
         options = photo_options.list_shape_arguments(origin) | {"refine": origin.refine}
         return take_shots(origin.photos), options, jobs.Origin.of_several(origin.photos, origin)
-    path = Path(bpy.path.abspath(origin.path))
-    check_picture(path)
+    path = find_photo(origin)
     if origin.mask:
         check_picture(Path(bpy.path.abspath(origin.mask)))
     finds = {angle: getattr(origin, switch) for angle, switch in photo_options.FOUND.items()}
     return ([photo_options.take_shot(origin, path, finds)], photo_options.list_arguments(origin),
-            jobs.Origin.of(origin.path, origin, finds))
+            jobs.Origin.of(origin.path, origin.image, origin, finds))
 
 
 class NEAR_OT_match_camera(bpy.types.Operator):
@@ -95,7 +94,7 @@ class NEAR_OT_match_camera(bpy.types.Operator):
                 render.resolution_y = max(round(render.resolution_x * found.height / found.width), 4)
             origin = find_origin(ob)
             if origin is not None:
-                show_behind(context.scene.camera.data, origin.path)
+                show_behind(context.scene.camera.data, origin)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -105,7 +104,7 @@ def find_origin(ob: bpy.types.Object | None) -> Any:
     if ob is None or payload.find_payload(ob) is None:
         return None
     origin: Any = ob.near.origin  # type: ignore[attr-defined]
-    return origin if origin.path else None
+    return origin if photo_options.is_there(origin) else None
 
 
 def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.ndarray) -> None:
@@ -126,13 +125,16 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     lens.shift_x, lens.shift_y = described["shift_x"], described["shift_y"]
 
 
-def show_behind(lens: Any, path: str) -> None:
-    """The picture of a file behind what a camera sees, where the file is still there."""
-    if not Path(bpy.path.abspath(path)).is_file():
+def show_behind(lens: Any, origin: Any) -> None:
+    """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there."""
+    image: Any = bpy.data.images.get(origin.image) if origin.image else None
+    if not origin.image and Path(bpy.path.abspath(origin.path)).is_file():
+        image = bpy.data.images.load(origin.path, check_existing=True)
+    if image is None:
         return
     lens.background_images.clear()
     behind = lens.background_images.new()
-    behind.image = bpy.data.images.load(path, check_existing=True)
+    behind.image = image
     lens.show_background_images = True
 
 

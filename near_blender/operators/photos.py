@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
+from bpy.props import BoolProperty, CollectionProperty, FloatVectorProperty, StringProperty
 from bpy.utils import previews
 
 from .. import photo_options
 from .._core import errors
 from .._core import shot as shots
+from ..paths import RELATIVE
 from . import jobs, landing
-from .create import check_picture, create_from_photos
+from .create import create_from_photos
+from .pictures import check_picture, find_photo, shows_file
 from .place import is_object_mode, report_errors
+from .transfer import list_chosen_paths
 
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
+MANY = 6  # photos; more stand in two columns
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
 
 
@@ -32,6 +36,11 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
 
     photos: CollectionProperty(
         type=photo_options.NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides")
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE, "HIDDEN"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    point: FloatVectorProperty(size=3, options={"SKIP_SAVE", "HIDDEN"})
+    clears: BoolProperty(
+        name="Empty the List", options={"SKIP_SAVE"}, description="Take all photos out, to begin with another object's")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the photos tell the shape")
@@ -42,21 +51,32 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
-        known = {photo.path for photo in self.photos}  # from the last time, to be corrected
-        for path, view in list_image_empties(context.scene):
-            if path not in known:
+        if self.files:
+            with report_errors(self):
+                self._list_files()
+        known = {(photo.path, photo.image) for photo in self.photos}  # from the last time, to be corrected
+        for source, view in [] if self.files else list_image_empties(context.scene):
+            if source not in known:
                 photo = self.photos.add()
-                photo.path, photo.view = path, view
-        for view in _ROUND[len(self.photos):]:
-            self.photos.add().view = view
-        state: Any = context.window_manager.invoke_props_dialog(self, width=520)
+                (photo.path, photo.image), photo.view = source, view
+        self._have_room()
+        state: Any = context.window_manager.invoke_props_dialog(
+            self, width=860 if len(self.photos) > MANY else 520, confirm_text="Create")
         return state
 
+    def check(self, context: bpy.types.Context) -> bool:
+        """Called by Blender after every change in the dialog; says whether it is to be drawn anew."""
+        if self.clears:
+            self.photos.clear()
+            self.clears = False
+        return self._have_room() or True
+
     def draw(self, context: bpy.types.Context) -> None:
+        grid: Any = self.layout.grid_flow(row_major=True, columns=1 + (len(self.photos) > MANY), even_columns=True)
         for photo in self.photos:
-            draw_photo(self.layout, photo)
+            draw_photo(grid, photo)
+        count = sum(photo.use and photo_options.is_there(photo) for photo in self.photos)
         self.layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
-        count = sum(bool(photo.path) for photo in self.photos)
         row = self.layout.row()
         row.enabled = not self.mesh_object
         row.prop(self, "symmetry")
@@ -67,26 +87,54 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         part.prop(self, "refine")
         row.prop(self, "seed")
         row.prop(self, "size")
+        row.prop(self, "clears", text="", icon="TRASH", toggle=True)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
+            if self.files and not getattr(self, "_is_interactive", False):
+                self._list_files()
             taken = take_shots(self.photos)
             first, waits = Path(str(taken[0].picture)), not getattr(self, "_is_interactive", False)
             job = create_from_photos(context, self.mesh_object, waits, taken, name=first.stem, source=first.name,
                                      refine=self.refine, **photo_options.list_shape_arguments(self))
-            where = None if self.mesh_object else landing.Landing(landing.find_point(context), self.size)
+            point = tuple(self.point) if self.properties.is_property_set("point") else landing.find_point(context)
+            where = None if self.mesh_object else landing.Landing(point, self.size)
             origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
             return jobs.run(self, context, job, first.stem, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
+
+    def _list_files(self) -> None:
+        """Has the chosen files be the photos, each with the view that its name speaks of. Raises NearError for too
+        many."""
+        paths = list_chosen_paths(self)
+        shots.check_count(paths)
+        self.photos.clear()
+        for path in paths:
+            photo = self.photos.add()
+            photo.path = str(path)  # it knows the view by that
+
+    def _have_room(self) -> bool:
+        """Sees to a row without a photo, four rows at least; says whether there are more of them now."""
+        before = len(self.photos)
+        taken = {photo.view for photo in self.photos}
+        for view in [view for view in _ROUND if view not in taken][:len(_ROUND) - before]:
+            self.photos.add().view = view
+        if all(photo_options.is_there(photo) for photo in self.photos) and len(self.photos) < shots.MOST:
+            self.photos.add()
+        return len(self.photos) > before
 
 
 def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None) -> None:
     """A photo of several, to be corrected. number: which one of the active asset's it is, whose matte can be."""
     row = layout.row()
-    row.template_icon(icon_value=_find_thumbnail(photo.path), scale=2.5)
+    row.template_icon(icon_value=_find_thumbnail(photo), scale=2.5)
     column = row.column(align=True)
-    column.prop(photo, "path", text="")
     line = column.row(align=True)
+    if photo_options.is_there(photo):
+        line.prop(photo, "use", text="")
+    draw_source(line, photo, text="")
+    line = column.row(align=True)
+    line.active = photo.use
     line.prop(photo, "view", text="")
     line.prop(photo, "mask", text="", placeholder="Mask")
     if number is not None and not photo.mask:
@@ -100,28 +148,38 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None
         column.label(text=found, icon="VIEWZOOM", translate=False)
 
 
+def draw_source(layout: bpy.types.UILayout, photo: Any, **options: Any) -> None:
+    """Where a photo is, NEAR_PG_photo or NEAR_PG_origin: a picture file, or an image of the Blender file."""
+    if photo.image:
+        layout.prop_search(photo, "image", bpy.data, "images", **options)
+    else:
+        layout.prop(photo, "path", **options)
+
+
 def take_shots(rows: Iterable[Any]) -> list[shots.Shot]:
     """Photos, NEAR_PG_photo, as the worker takes them. Raises NearError for what is no picture."""
-    chosen = [photo for photo in rows if photo.path]
+    chosen = [photo for photo in rows if photo.use and photo_options.is_there(photo)]
     if not chosen:
         raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
+    shots.check_count(chosen)
     for photo in chosen:
-        for text in filter(None, (photo.path, photo.mask)):
-            check_picture(Path(bpy.path.abspath(text)))
-    return [photo_options.take_photo(photo) for photo in chosen]
+        if photo.mask:
+            check_picture(Path(bpy.path.abspath(photo.mask)))
+    return [photo_options.take_photo(photo, find_photo(photo)) for photo in chosen]
 
 
-def list_image_empties(scene: bpy.types.Scene) -> list[tuple[str, str]]:
-    """Files of the scene's image empties, each with the name of the view that it stands in: the one whose camera looks
-    at its face."""
+def list_image_empties(scene: bpy.types.Scene) -> list[tuple[tuple[str, str], str]]:
+    """What the scene's image empties show, each with the name of the view that it stands in: the one whose camera looks
+    at its face. A file and "", or "" and the name of an image that Blender alone has, or shows as no file does."""
     found = []
     for ob in scene.objects:
         picture = ob.data if ob.type == "EMPTY" and ob.empty_display_type == "IMAGE" else None
-        if picture is None or not picture.filepath:
+        if picture is None or picture.source == "MOVIE":
             continue
         face = ob.matrix_world.to_3x3().col[2].normalized()
         path = bpy.path.abspath(picture.filepath, library=picture.library) if picture.library else picture.filepath
-        found.append((path, _name_view(face)))
+        source = (path, "") if shows_file(picture) else ("", picture.name)
+        found.append((source, _name_view(face)))
     return found
 
 
@@ -134,10 +192,13 @@ def _name_view(face) -> str:
     return max(shots.VIEWS, key=agreement).upper()
 
 
-def _find_thumbnail(path: str) -> int:
-    """The number of a small picture of a file, 0 where there is none yet."""
+def _find_thumbnail(photo: Any) -> int:
+    """The number of a small picture of a photo, 0 where there is none yet."""
     global _thumbnails
-    file = Path(bpy.path.abspath(path)) if path else None
+    if photo.image:
+        image: Any = bpy.data.images.get(photo.image)
+        return 0 if image is None else image.preview_ensure().icon_id
+    file = Path(bpy.path.abspath(photo.path)) if photo.path else None
     if file is None or not file.is_file():
         return 0
     if _thumbnails is None:

@@ -64,21 +64,73 @@ def paste(context: bpy.types.Context) -> bpy.types.Image:
 
 
 def find_file(name: str) -> Path:
-    """A file with what the image datablock of that name shows: its own, or for what was painted, generated or packed a
-    new one in Blender's temporary folder, which no other picture takes. Raises NearError."""
+    """A file with what the image datablock of that name shows: its own, or for what is painted, generated, packed or in
+    a colour space of its own a new one in Blender's temporary folder, which no other picture takes. Raises
+    NearError."""
     image: Any = bpy.data.images.get(name)
     if image is None:
         raise errors.NearError("There is no image {name} in this file.", "Choose one of its images.", name=name)
-    own = Path(bpy.path.abspath(image.filepath, library=image.library))
-    if image.source == "FILE" and not image.is_dirty and own.suffix.lower() in images.READABLE and own.is_file():
+    own = _find_own_file(image)
+    if shows_file(image):
         return own
     folder = Path(tempfile.mkdtemp(dir=bpy.app.tempdir))
-    path = folder / (bpy.path.clean_name(Path(name).stem) + (".exr" if image.is_float else ".png"))
+    path = folder / bpy.path.clean_name(Path(name).stem)
     try:
-        image_files.save_copy(image, str(path))
+        if image.packed_file is not None and _is_plain(image):  # with all that its camera noted
+            path = path.with_suffix(own.suffix)
+            path.write_bytes(image.packed_file.data)
+        elif image.is_float or not _is_usual(image, ".png"):
+            path = path.with_suffix(".exr")
+            image_files.save_linear(image, str(path))
+        else:
+            path = path.with_suffix(".png")
+            image_files.save_copy(image, str(path))
     except RuntimeError as error:
         raise errors.NearError("The image {name} has no picture to read.", "Choose another one.", name=name) from error
     return path
+
+
+def shows_file(image: Any) -> bool:
+    """Whether an image shows what NeAR reads in its file."""
+    return _is_plain(image) and image.packed_file is None and _find_own_file(image).is_file()
+
+
+def _is_plain(image: Any) -> bool:
+    """Whether an image is as its file was when it was opened, in the usual colour space."""
+    return (not image.is_dirty and image.source in ("FILE", "SEQUENCE")
+            and _is_usual(image, _find_own_file(image).suffix.lower()))
+
+
+def _find_own_file(image: Any) -> Path:
+    return Path(bpy.path.abspath(image.filepath, library=image.library))
+
+
+def find_photo(photo: Any) -> Path:
+    """The file of an asset's photo, NEAR_PG_origin, or of one of several, NEAR_PG_photo. Raises NearError for what is
+    no picture."""
+    path = find_file(photo.image) if photo.image else Path(bpy.path.abspath(photo.path))
+    check_picture(path)
+    return path
+
+
+def check_picture(path: Path) -> None:
+    """Raises NearError for a file that is missing or of a kind that is not read."""
+    if not path.name or path.is_dir():  # a dialog in which nothing was chosen
+        raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
+    if not path.is_file():
+        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
+    if path.suffix.lower() in images.CONVERTED:
+        raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
+    if path.suffix.lower() not in images.READABLE:
+        raise errors.NearError("{file} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.",
+                               file=path.name)
+
+
+def _is_usual(image: Any, kind: str) -> bool:
+    """Whether files of a kind that NeAR reads, such as ".png", hold colours in the image's colour space."""
+    space = image.colorspace_settings
+    usual = ("Linear Rec.709", "Linear") if kind in images.LINEAR else ("sRGB",)  # Linear: before Blender 4.0
+    return kind in images.READABLE and (space.is_data or space.name in usual)
 
 
 def _draw_image_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -15,8 +15,9 @@ from .._core import camera as cameras
 from .._core import errors
 from ..translations import say
 from . import jobs
-from .create import check_picture, find_mesh
+from .create import find_mesh
 from .photo_editor import PhotoEditor, is_image_editor
+from .pictures import check_picture
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker

@@ -8,18 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import image
-from ..errors import Message, NearError
+from ..errors import Message
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from .alignment import Agreement, align_cameras
 from .config import AlignmentConfig
 from .photo import FOV, Photo
-from .shot import Shot
+from .shot import Shot, check_count
 from .view import estimate_elevation, measure_elevation
-
-MOST = 24  # photos of one object
-
 
 Angles = tuple[float, float]  # degrees, azimuth and elevation as Shot has them
 
@@ -37,9 +34,7 @@ def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot
     """Every photo as a Shot. Where none says which side it shows, they go around the object evenly. azimuth: degrees,
     of the first one then. bare: what is known of a first photo that is no Shot, and of the others but for mask and
     camera. Raises NearError for too many."""
-    if len(photos) > MOST:
-        raise NearError("{count} photos are more than NeAR makes an asset from.",
-                        "Choose {most} of them at most, from all sides.", count=len(photos), most=MOST)
+    check_count(photos)
     shots: list[Shot] = []
     for number, photo in enumerate(photos):
         if not isinstance(photo, Shot):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from .hints import Hints
 VIEWS: dict[str, tuple[float, float | None]] = {
     "front": (0, None), "right": (90, None), "back": (180, None), "left": (-90, None), "top": (0, 90),
     "bottom": (0, -90)}
+MOST = 24  # photos of one object
+_ALSO = {"rear": "back", "above": "top", "below": "bottom"}  # what file names call views
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,3 +51,18 @@ def find_view(name: str) -> dict[str, float]:
         raise NearError("There is no view {name!r}.", "Choose one of {choices}.", name=name, choices=", ".join(VIEWS))
     azimuth, elevation = VIEWS[name.lower()]
     return {"azimuth": azimuth} | ({} if elevation is None else {"elevation": elevation})
+
+
+def guess_view(name: str) -> str | None:
+    """The view of VIEWS that the name of a file speaks of, as in chair_front.png; None where it names none or more than
+    one."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+", name)
+    found = {_ALSO.get(word.lower(), word.lower()) for word in words} & VIEWS.keys()
+    return found.pop() if len(found) == 1 else None
+
+
+def check_count(photos: Sized) -> None:
+    """Raises NearError for more photos than an asset is made from."""
+    if len(photos) > MOST:
+        raise NearError("{count} photos are more than NeAR makes an asset from.",
+                        "Choose {most} of them at most, from all sides.", count=len(photos), most=MOST)

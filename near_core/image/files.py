@@ -18,7 +18,8 @@ from .hdr import read_hdr
 CONVERTED = (".heic", ".heif")  # what phones write; HEVC is patented, so Pillow does not read it
 # Pillow warns of large photos on the person's screen; check_size says which are too large
 warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
-READABLE = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".webp", ".avif")
+LINEAR = (".exr", ".hdr")  # what these hold; the others sRGB
+READABLE = (*LINEAR, ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
 def list_photos(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Several photos become one asset: the list of the dialog, the scene's image empties, what is refused."""
 
 import math
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -24,8 +25,8 @@ def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
 
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
-    return {"name": "", "path": path, "view": view, "mask": "", "hints": "", "azimuth": 0.0, "elevation": 0.0,
-            "found": ""}
+    return {"name": "", "path": path, "image": "", "use": True, "view": view, "mask": "", "hints": "", "azimuth": 0.0,
+            "elevation": 0.0, "found": ""}
 
 
 @pytest.mark.parametrize("rotation, view", [
@@ -38,7 +39,7 @@ def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
     empty.rotation_euler = [math.radians(angle) for angle in rotation]
     bpy.context.scene.collection.objects.link(empty)
     bpy.context.view_layer.update()
-    assert photos.list_image_empties(bpy.context.scene) == [(picture.filepath, view)]
+    assert photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view)]
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):
@@ -58,6 +59,92 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
     assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
     upper = place[place[:, 2] > 0.2, 0]
     assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
+
+
+def add_empty(picture) -> None:
+    empty = bpy.data.objects.new("Reference", None)
+    empty.empty_display_type, empty.data = "IMAGE", picture
+    bpy.context.scene.collection.objects.link(empty)
+
+
+def test_image_empties_of_what_is_in_no_file_are_offered_too(tmp_path):
+    """Packed, painted and sequences; movies are none."""
+    packed = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
+    packed.pack()
+    painted = bpy.data.images.new("Painted", 8, 8)
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    movie = bpy.data.images.load(str(tmp_path / "clip.mp4"))
+    movie.source = "MOVIE"
+    for picture in (packed, painted, movie):
+        add_empty(picture)
+    assert photos.list_image_empties(bpy.context.scene) == [(("", "egg.png"), "TOP"), (("", "Painted"), "TOP")]
+
+
+def test_an_asset_of_packed_photos_is_made_again_from_them(tmp_path):
+    """In another session, where the files are gone."""
+    rows = []
+    for name, view, width in (("front", "FRONT", 0.3), ("side", "RIGHT", 0.2), ("odd", "FIND", 0.1)):
+        image = bpy.data.images.load(save_egg(tmp_path / f"{name}.png", width))
+        image.pack()
+        (tmp_path / f"{name}.png").unlink()
+        rows.append(row("", view) | {"image": image.name, "use": name != "odd"})
+    bpy.ops.near.create_asset_from_photos(photos=rows)
+    told = bpy.context.object.near.origin
+    assert bpy.context.object.name == "front" and [photo.image for photo in told.photos] == [
+        "front.png", "side.png", "odd.png"]
+    assert not told.photos[2].use and told.photos[2].found == "", "kept, not used"
+    told.photos[1].view = "FIND"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "packed.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "packed.blend"))
+    assert bpy.ops.near.remake_asset() == {"FINISHED"}
+    assert [photo.found for photo in bpy.context.object.near.origin.photos] == ["", "ANGLES", ""]
+
+
+def test_files_are_listed_with_the_views_that_they_are_named_after(tmp_path):
+    names = ["egg_front.png", "EggRight.png"]
+    for name, width in zip(names, (0.3, 0.2)):
+        save_egg(tmp_path / name, width)
+    bpy.ops.near.create_asset_from_photos(directory=str(tmp_path), files=[{"name": name} for name in names],
+                                          point=(1, 2, 0), size=2)
+    ob = bpy.context.object
+    assert [photo.view for photo in ob.near.origin.photos] == ["FRONT", "RIGHT"]
+    assert tuple(ob.location)[:2] == pytest.approx((1, 2), abs=0.1) and max(ob.dimensions) == pytest.approx(2, rel=1e-3)
+
+
+def test_the_list_has_room_for_another_photo_up_to_the_most(tmp_path):
+    class Dialog:
+        _have_room = photos.NEAR_OT_create_asset_from_photos._have_room
+        check = photos.NEAR_OT_create_asset_from_photos.check
+        clears = False
+    dialog, path = Dialog(), save_egg(tmp_path / "egg.png")
+    dialog.photos = bpy.data.objects.new("Owner", None).near.origin.photos
+    dialog.check(bpy.context)
+    assert [photo.view for photo in dialog.photos] == ["FRONT", "RIGHT", "BACK", "LEFT"]
+    dialog.photos.clear()
+    dialog.photos.add().view = "BACK"
+    dialog.check(bpy.context)
+    assert [photo.view for photo in dialog.photos] == ["BACK", "FRONT", "RIGHT", "LEFT"]
+    dialog.photos[1].path = save_egg(tmp_path / "EggTop.png")
+    assert dialog.photos[1].view == "TOP"
+    for count in (5, 6):
+        for photo in dialog.photos:
+            photo.path = path
+        dialog.check(bpy.context)
+        assert len(dialog.photos) == count and dialog.photos[-1].view == "FIND" and not dialog.photos[-1].path
+    while len(dialog.photos) < 24:
+        dialog.photos.add()
+    for photo in dialog.photos:
+        photo.path = path
+    dialog.check(bpy.context)
+    assert len(dialog.photos) == 24
+    dialog.clears = True
+    dialog.check(bpy.context)
+    assert len(dialog.photos) == 4 and not dialog.clears
+
+
+def test_more_photos_than_the_most_are_named_at_once():
+    with pytest.raises(RuntimeError, match="60 photos are more than .* Choose 24 of them at most"):
+        bpy.ops.near.create_asset_from_photos(directory="/nowhere", files=[{"name": f"{n}.png"} for n in range(60)])
 
 
 @pytest.mark.slow
@@ -80,9 +167,9 @@ def test_what_was_found_is_told_and_can_be_corrected():
         photo_options.tell_found(photo, angles)
     assert [photo_options.describe_found(photo) for photo in told] == [
         "", "Found: 88\u00b0 around, 14\u00b0 up", "It was left out"]
-    assert photo_options.take_photo(told[1]).azimuth is None, "to be found again, unless it is corrected"
+    assert photo_options.take_photo(told[1], Path()).azimuth is None, "to be found again, unless it is corrected"
     told[1].view = "ANGLES"
-    assert photo_options.take_photo(told[1]).azimuth == pytest.approx(88)
+    assert photo_options.take_photo(told[1], Path()).azimuth == pytest.approx(88)
 
 
 @pytest.mark.parametrize("chosen, words", [
@@ -105,12 +192,14 @@ def test_a_row_says_from_where_its_photo_was_taken(tmp_path):
     made = owner.near.origin.photos.add()
     made.path, made.view = save_egg(tmp_path / "egg.png"), "ANGLES"
     made.azimuth, made.elevation = math.radians(-40), math.radians(25)
-    shot = photo_options.take_photo(made)
+    path = Path(made.path)
+    shot = photo_options.take_photo(made, path)
     assert (shot.azimuth, shot.elevation) == pytest.approx((-40, 25)) and shot.mask is None
     made.view = "RIGHT"
-    assert photo_options.take_photo(made).azimuth == 90 and photo_options.take_photo(made).elevation is None
+    shot = photo_options.take_photo(made, path)
+    assert shot.azimuth == 90 and shot.elevation is None
     made.view = "FIND"
-    assert photo_options.take_photo(made).azimuth is None
+    assert photo_options.take_photo(made, path).azimuth is None
 
 
 def test_a_meshs_shape_takes_the_colours_of_two_photos(tmp_path):

@@ -3,6 +3,7 @@
 import bpy
 import numpy as np
 import pytest
+from PIL import Image
 
 from near_blender import payload
 from near_blender.operators import pictures
@@ -26,6 +27,68 @@ def test_what_was_painted_gets_a_file(is_float):
     picture = images.read(path, linear=False)
     assert picture.shape == (64, 64, 4) and picture[32, 32, 3] == 1 and picture[0, 0, 3] == 0
     assert image.source == "GENERATED" and [each.name for each in bpy.data.images] == ["Disc"]
+
+
+def read_middle(name: str) -> np.ndarray:
+    """What of its middle NeAR reads in the file of an image datablock, sRGB 0..255."""
+    picture = images.read_photo(pictures.find_file(name))
+    return picture[picture.shape[0] // 2, picture.shape[1] // 2].astype(int)
+
+
+@pytest.mark.parametrize("is_float, space, shown", [
+    (False, "sRGB", (204, 26, 26)), (False, "Non-Color", (204, 26, 26)), (True, "Linear Rec.709", (231, 89, 89)),
+    (True, "ACEScg", (231, 89, 89))])
+def test_a_painted_picture_keeps_its_colours(is_float, space, shown):
+    """Numbers of floats are linear, in whatever space they would be saved."""
+    image = paint("Disc", is_float)
+    image.colorspace_settings.name = space
+    image.pixels.foreach_set(np.tile(np.float32([0.8, 0.1, 0.1, 1]), 64 * 64))
+    assert read_middle("Disc") == pytest.approx([*shown, 255], abs=1)
+
+
+def load(path, pixels) -> bpy.types.Image:
+    Image.fromarray(np.uint8(pixels)).save(path)
+    return bpy.data.images.load(str(path))
+
+
+def test_a_colour_space_that_an_artist_chose_counts(tmp_path):
+    """As Blender shows the picture: brown of AgX is a stronger brown before it; data is what it is."""
+    image = load(tmp_path / "brown.png", np.full((16, 16, 3), (200, 100, 50)))
+    assert pictures.find_file(image.name) == tmp_path / "brown.png"
+    image.colorspace_settings.name = "Non-Color"
+    assert pictures.find_file(image.name) == tmp_path / "brown.png"
+    image.colorspace_settings.name = "AgX Base sRGB"
+    red, green, blue = read_middle(image.name)[:3]
+    assert red == pytest.approx(224, abs=2) and green == pytest.approx(97, abs=2) and blue == pytest.approx(39, abs=2)
+    images.write_exr(tmp_path / "wide.exr", {"Combined": np.full((16, 16, 4), (0.6, 0.3, 0.1, 1), np.float32)})
+    image = bpy.data.images.load(str(tmp_path / "wide.exr"))
+    assert pictures.find_file(image.name) == tmp_path / "wide.exr"
+    image.colorspace_settings.name = "ACEScg"
+    expected = images.srgb_encode(np.array([0.828, 0.263, 0.0622])) * 255
+    assert read_middle(image.name)[:3] == pytest.approx(expected, abs=1)
+
+
+def test_a_packed_photo_comes_as_its_camera_wrote_it(tmp_path):
+    image = load(tmp_path / "IMG.1.jpg", np.full((16, 24, 3), (200, 100, 50)))
+    data = (tmp_path / "IMG.1.jpg").read_bytes()
+    image.pack()
+    (tmp_path / "IMG.1.jpg").unlink()
+    made = pictures.find_file(image.name)
+    assert made.suffix == ".jpg" and made.read_bytes() == data
+
+
+def test_a_sequence_is_the_picture_that_it_is_named_after(tmp_path):
+    for number in (1, 2):
+        image = load(tmp_path / f"turn_{number}.png", np.full((16, 16, 3), 100 * number))
+    image.source = "SEQUENCE"
+    assert pictures.find_file(image.name) == tmp_path / "turn_2.png"
+
+
+def test_a_movie_is_named(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    image = bpy.data.images.load(str(tmp_path / "clip.mp4"))
+    with pytest.raises(RuntimeError, match="clip.mp4 has no picture to read"):
+        bpy.ops.near.create_asset_from_image(image_name=image.name)
 
 
 def test_two_pictures_of_one_name_have_two_files():
