@@ -120,25 +120,25 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            paths = [pictures.find_file(self.image_name)] if self.image_name else list_chosen_paths(self)
-            for path in paths:
-                check_picture(path)
+            chosen = [Path(self.image_name)] if self.image_name else list_chosen_paths(self)
+            paths = [pictures.find_file(self.image_name)] if self.image_name else [
+                pictures.open_picture(path) for path in chosen]
             if self.mask:
                 check_picture(Path(bpy.path.abspath(self.mask)))
             waits = not getattr(self, "_is_interactive", False)
             if len(paths) > 1 and not waits:
-                return self._ask_views(paths)
+                return self._ask_views(chosen)
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0])
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
-            first, name = photo_options.take_shot(self, paths[0], finds), paths[0].stem
+            first, name = photo_options.take_shot(self, paths[0], finds), chosen[0].stem
             # further photos are seen from evenly spaced sides, which bare files say
             photos = [first] if len(paths) == 1 else [str(path) for path in paths]
             job = create_from_photos(
-                context, self.mesh_object, waits, photos, name=name, source=paths[0].name, mask=first.mask,
+                context, self.mesh_object, waits, photos, name=name, source=chosen[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(
-                "" if self.image_name else str(paths[0]), self.image_name, self, finds)
+                "" if self.image_name else str(chosen[0]), self.image_name, self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
@@ -174,7 +174,7 @@ class NEAR_FH_image(bpy.types.FileHandler):
     bl_idname = "NEAR_FH_image"
     bl_label = "Neural Asset from Image"
     bl_import_operator = "near.create_asset_from_image"
-    bl_file_extensions = ";".join(images.READABLE)
+    bl_file_extensions = ";".join([*images.READABLE, *pictures.OTHERS])
 
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:

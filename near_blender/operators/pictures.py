@@ -14,6 +14,10 @@ from .._core import image as images
 from . import jobs
 from .place import is_object_mode, report_errors
 
+_path: Any = bpy.path
+# kinds of files that Blender reads and NeAR does not
+OTHERS = sorted(set(_path.extensions_image) - {*images.READABLE, *images.CONVERTED})
+
 
 class NEAR_OT_create_asset_from_clipboard(bpy.types.Operator):
     bl_idname = "near.create_asset_from_clipboard"
@@ -108,9 +112,20 @@ def _find_own_file(image: Any) -> Path:
 def find_photo(photo: Any) -> Path:
     """The file of an asset's photo, NEAR_PG_origin, or of one of several, NEAR_PG_photo. Raises NearError for what is
     no picture."""
-    path = find_file(photo.image) if photo.image else Path(bpy.path.abspath(photo.path))
-    check_picture(path)
-    return path
+    return find_file(photo.image) if photo.image else open_picture(Path(bpy.path.abspath(photo.path)))
+
+
+def open_picture(path: Path) -> Path:
+    """A picture file, or a new one of what Blender reads in it where NeAR does not: TIFF, Targa and others. Raises
+    NearError for what is no picture."""
+    if path.suffix.lower() not in OTHERS or not path.is_file():
+        check_picture(path)
+        return path
+    image = bpy.data.images.load(str(path))
+    try:
+        return find_file(image.name)
+    finally:
+        bpy.data.images.remove(image)
 
 
 def check_picture(path: Path) -> None:

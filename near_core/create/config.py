@@ -242,6 +242,8 @@ class MattingConfig:
     hint_contrast: float = 0.2  # sRGB; colours that differ so much along the way end what a dab speaks for
     hint_reach: float = 0.12  # of what is looked at; no dab speaks for anything farther away
     hint_rounds: int = 6  # along rows and columns, in which the nearest way to a dab is found
+    least_contrast: float = 0.03  # sRGB 0..1, between the darkest and the lightest of a photo that shows anything
+    apart_share: float = 0.4  # of the largest piece; what has another one so large may be several things
     offered_objects: int = 4  # at most, where a photo shows several
     offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
     sure_object: float = 0.7  # largest alpha of an object that is offered, at least

@@ -15,6 +15,7 @@ from ..asset.layout import VoxelMaterial
 from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
 from ..errors import Message, NearError
+from ..image.filters import label_pieces
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
@@ -135,6 +136,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
         matte = matte_of(model, matting, matting_config, shot.hints)
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
+        _tell_apart(pictures[-1], shot, notes, matting_config)
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
     if mesh is not None:
@@ -157,6 +159,15 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(poses[0].camera)
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
+
+
+def _tell_apart(photo: Photo, shot: Shot, notes: list[str], config: MattingConfig) -> None:
+    """Notes where what is taken for one object are things apart from each other, and nobody said which."""
+    sizes = np.bincount(label_pieces(photo.alpha > 0.5).ravel())[1:]
+    count = int((sizes > config.apart_share * sizes.max()).sum())
+    if count > 1 and shot.mask is None and shot.hints is None:
+        notes.append(Message("{photo} shows {count} things apart from each other, and all became one asset. If one is "
+                             "meant, choose it: N in Correct Matte, or --object.", photo=shot.name, count=count))
 
 
 def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -> ReconstructionConfig:

@@ -179,6 +179,8 @@ def _find_object(encoded: np.ndarray, matte: Matte | None, config: MattingConfig
     small = _shrink(encoded, config.longest_side if matte else config.background_side)
     if min(small.shape[:2]) < 8:
         raise NearError("The photo is too small to find an object in it.", "Use a larger photo, or one with alpha.")
+    if np.ptp(small, (0, 1)).max() < config.least_contrast:
+        raise NearError("The photo is of one colour all over.", "Choose one that shows an object.")
     alpha = np.clip(np.nan_to_num(find(small)), 0, 1).astype(np.float32)
     if not config.smallest_object < alpha.mean() < 0.98:
         raise NearError("No object was found in the photo.", "Cut it out with alpha, paint a mask, or choose a photo "

@@ -10,6 +10,7 @@ from near_core import image
 from near_core.asset.layout import VoxelMaterial
 from near_core.create.config import DETAILS
 from near_core.create.create import create_from_image, create_from_mesh
+from near_core.create.shot import Shot
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
@@ -50,6 +51,24 @@ def test_a_photo_becomes_an_asset_of_its_colour(model, photo):
     np.testing.assert_allclose(taken.intrinsics, camera.intrinsics, atol=1e-6)
     shown = (asset.surfels.normal * camera.directions_to(asset.surfels.position)).sum(1) > 0.3
     assert asset.surfels.confidence[shown].mean() > 0.7 and asset.surfels.confidence[~shown].mean() < 0.2
+
+
+def test_things_apart_are_told_unless_one_was_chosen(model):
+    """What is much smaller than the other is a part of it."""
+    y, x = (np.mgrid[:100, :200] - 49.5) / 100
+    first, second, third = (np.hypot(x - middle, y) < radius for middle, radius in ((0, 0.3), (1, 0.3), (0.6, 0.1)))
+    for shown, said in ((first | second, 1), (first | third, 0)):
+        picture = np.dstack([np.full((100, 200, 3), 120), 255 * shown]).astype(np.uint8)
+        for shot, count in ((Shot(picture), said), (Shot(picture[..., :3], shown.astype(np.float32)), 0)):
+            notes: list[str] = []
+            with pytest.raises(Cancelled):
+                create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at_layers)
+            assert len(notes) == count and all("2 things apart" in str(note) for note in notes)
+
+
+def stop_at_layers(phase: str, fraction: float) -> None:
+    if phase == "Layers":
+        raise Cancelled
 
 
 def test_the_seed_changes_what_the_photo_hides_only(model, photo):

@@ -161,6 +161,15 @@ def test_no_object(picture):
     assert failure.value.what.endswith(".") and failure.value.fix
 
 
+@pytest.mark.parametrize("channels, value", [(3, 255), (4, 255), (3, 90)])
+def test_a_photo_of_one_colour_shows_nothing_whatever_a_network_says(channels, value):
+    """White paper, and a wall with the noise of a camera."""
+    noise = np.random.default_rng(0).integers(-3, 4, (64, 80, channels)) * (value < 255)
+    picture = np.uint8(np.full((64, 80, channels), value) + noise * np.array([1, 1, 1, 0])[:channels])
+    with pytest.raises(NearError, match="one colour all over"):
+        photo.prepare(picture, matte=lambda seen: np.pad(np.ones((32, 48), np.float32), 16))
+
+
 def test_one_solid_pixel_is_an_object():
     found = photo.prepare(np.uint8([[[255, 255, 255, 255], [0, 0, 0, 0]]]))
     assert np.isfinite(found.rgb).all() and found.alpha.max() > 0.5

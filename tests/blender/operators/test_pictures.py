@@ -84,6 +84,23 @@ def test_a_sequence_is_the_picture_that_it_is_named_after(tmp_path):
     assert pictures.find_file(image.name) == tmp_path / "turn_2.png"
 
 
+@pytest.mark.parametrize("name, mode", [("a.tif", "RGB"), ("a.tif", "CMYK"), ("a.TGA", "RGBA"), ("a.bmp", "RGB")])
+def test_what_blender_reads_becomes_a_file_that_near_reads(tmp_path, name, mode):
+    Image.new("RGB", (24, 16), (200, 100, 50)).convert(mode).save(tmp_path / name)
+    made = pictures.open_picture(tmp_path / name)
+    assert images.read_photo(made)[8, 8, :3].astype(int) == pytest.approx((200, 100, 50), abs=2)
+    assert not bpy.data.images
+
+
+@pytest.mark.parametrize("name, words", [("a.tif", "a.tif has no picture"), ("a.svg", "a.svg is not a picture NeAR"),
+                                         ("a.heic", "Export it as JPEG")])
+def test_what_blender_does_not_read_either_is_named(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"II*\0nonsense")
+    with pytest.raises(RuntimeError, match=words):
+        bpy.ops.near.create_asset_from_image(filepath=str(tmp_path / name))
+    assert not bpy.data.images
+
+
 def test_a_movie_is_named(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
     image = bpy.data.images.load(str(tmp_path / "clip.mp4"))
