@@ -103,7 +103,7 @@ def _exists(image: Any) -> bool:
     """Whether the file of a sequence or movie, or another of its frames, is there."""
     path = Path(bpy.path.abspath(image.filepath, library=image.library))
     frames = f"{glob.escape(re.sub(r'[0-9]+$', '', path.stem))}*{path.suffix}"
-    return path.is_file() or image.source == "SEQUENCE" and any(path.parent.glob(frames))
+    return os.path.isfile(path) or image.source == "SEQUENCE" and any(path.parent.glob(frames))
 
 
 def _with_visibility(world: Any, light: WorldLight) -> WorldLight:

@@ -19,8 +19,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; the next answers break off after `breaks` bytes each, or say `errors`, and pause after every
-    64 kB. Keeps what it was asked."""
+    """Serves `files`, or sends on where one is an address; the next answers break off after `breaks` bytes each, or say
+    `errors`, and pause after every 64 kB. Keeps what it was asked."""
 
     daemon_threads = True
 
@@ -45,6 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         data = server.files.get(self.path)
         if data is None:
             return self.send_error(404)
+        if isinstance(data, str):
+            self.send_response(302)
+            self.send_header("Location", data)
+            return self.end_headers()
         if server.ranges and self.headers.get("Range"):
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
             if start >= len(data):

@@ -3,6 +3,7 @@ taken."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
 def show_behind(lens: Any, origin: Any) -> None:
     """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there."""
     image: Any = bpy.data.images.get(origin.image) if origin.image else None
-    if not origin.image and Path(bpy.path.abspath(origin.path)).is_file():
+    if not origin.image and os.path.isfile(bpy.path.abspath(origin.path)):
         image = bpy.data.images.load(origin.path, check_existing=True)
     if image is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ def _find_thumbnail(photo: Any) -> int:
         image: Any = bpy.data.images.get(photo.image)
         return 0 if image is None else image.preview_ensure().icon_id
     file = Path(bpy.path.abspath(photo.path)) if photo.path else None
-    if file is None or not file.is_file():
+    if file is None or not os.path.isfile(file):
         return 0
     if _thumbnails is None:
         _thumbnails = previews.new()

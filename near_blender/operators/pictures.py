@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def find_file(name: str) -> Path:
 
 def shows_file(image: Any) -> bool:
     """Whether an image shows what NeAR reads in its file."""
-    return _is_plain(image) and image.packed_file is None and _find_own_file(image).is_file()
+    return _is_plain(image) and image.packed_file is None and os.path.isfile(_find_own_file(image))
 
 
 def _is_plain(image: Any) -> bool:
@@ -130,9 +131,9 @@ def open_picture(path: Path) -> Path:
 
 def check_picture(path: Path) -> None:
     """Raises NearError for a file that is missing or of a kind that is not read."""
-    if not path.name or path.is_dir():  # a dialog in which nothing was chosen
+    if not path.name or os.path.isdir(path):  # a dialog in which nothing was chosen
         raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
     if path.suffix.lower() in images.CONVERTED:
         raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def draw_table(made: list[Made]) -> str:
 
 def _open_folder(out: Path) -> Path:
     """The folder to write to, made where there is none yet."""
-    if out.suffix.lower() == ".near" or out.is_file():
+    if out.suffix.lower() == ".near" or os.path.isfile(out):
         raise NearError(f"{out.name} is no folder, and --folder makes several files.", "Name a folder with --out.")
     try:
         out.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from contextlib import contextmanager
@@ -112,5 +113,5 @@ def require_suffix(path: Path, *suffixes: str) -> None:
     """Raises NearError where a file to be written is called otherwise, or its folder is missing."""
     if path.suffix.lower() not in suffixes:
         raise NearError(f"{path.name} does not end in {' or '.join(suffixes)}.", "Name the file so.")
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):
         raise NearError(f"There is no folder {path.parent}.", "Make it first.")

@@ -95,7 +95,7 @@ def look_up(source: Source) -> Record:
     try:
         revision = str(json.loads(download.read(f"{find_hub()}/api/models/{repository}"))["sha"])
         listed = json.loads(download.read(f"{find_hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
-        files = [_file(entry) for entry in listed if entry["type"] == "file"]
+        files = [_checked(_file(entry)) for entry in listed if entry["type"] == "file"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NearError("The hub's description of {name} could not be read.", "Try again later.",
                         name=source.title) from error

@@ -24,7 +24,8 @@ SCHEMES = ("https://", "http://", "file://")
 def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progress: Progress = silent) -> Path:
     """Downloads to path by way of `path.part`, which a later call continues.
 
-    digest: "sha256:…" or "git:…" (Git's blob hash), "" where nobody says it. size: bytes, None where unknown.
+    digest: "sha256:…" or "git:…" (Git's blob hash), "" where nobody says it: then it has to come by https. size:
+    bytes, None where unknown.
     progress gets bytes over size, or 0 where unknown; what it raises ends the download and keeps the part.
     Raises NearError when the source does not answer, breaks off for good, or its bytes are not the promised ones.
     """
@@ -33,7 +34,7 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_room(path, (size or 0) - _size(part))
     misses, longest = 0, _size(part)
-    while not _continue(url, part, size, progress, path.name):
+    while not _continue(url, part, digest, size, progress, path.name):
         misses = 0 if _size(part) > longest else misses + 1
         longest = max(longest, _size(part))
         if misses == TRIES:
@@ -48,13 +49,13 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
     return path
 
 
-def _continue(url: str, part: Path, size: int | None, progress: Progress, name: str) -> bool:
+def _continue(url: str, part: Path, digest: str, size: int | None, progress: Progress, name: str) -> bool:
     """One connection; whether everything is there afterwards."""
     have = _size(part)
     if size is not None and have == size:
         return True
     try:
-        with _open(url, have) as answer:
+        with _open(url, have, bool(digest)) as answer:
             at = have if answer.status == 206 else 0  # any other answer begins with the first byte
             total = size if size is not None else _length(answer, at)
             with open(part, "ab" if at else "wb") as file:
@@ -112,13 +113,33 @@ def matches(path: Path, digest: str, progress: Progress = silent) -> bool:
     return state.hexdigest() == wanted
 
 
-def _open(url: str, start: int = 0):
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows only to where one may go at once."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        _require_safe(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _require_safe(url: str) -> None:
+    """Raises NearError for an address at which anybody on the way may answer, unless the user's HF_ENDPOINT is it."""
+    own = os.environ.get("HF_ENDPOINT")
+    if not url.startswith(("https://", own.rstrip("/") + "/" if own else "https://")):
+        raise NearError("The source is not reached by https.", "Check its address.")
+
+
+def _open(url: str, start: int = 0, described: bool = False):
+    """described: its bytes are known by their hash, whoever hands them out."""
     if not url.startswith(SCHEMES):
         raise NearError("The address of the source is not one of the web.", "Check it.")
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=_context())]
+    if not described:
+        _require_safe(url)
+        handlers.append(_Redirects())
     headers = {"User-Agent": "near-blender", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE, context=_context())
+    return urllib.request.build_opener(*handlers).open(urllib.request.Request(url, headers=headers), timeout=PATIENCE)
 
 
 def _context() -> ssl.SSLContext:

@@ -28,8 +28,9 @@ def list_pairs() -> list[Pair]:
     random = lambda *shape: rng.random(shape, np.float32)
     some_bytes, view = lambda *shape: rng.integers(0, 255, shape).astype(np.uint8), camera.orbit(30, 20, 2, 40, 12, 8)
     passes = {"Combined": random(8, 12, 4), "Depth": random(8, 12, 1), "Normal": random(8, 12, 3)}
-    around = Probe(random(4, 8, 4), random(4, 8), np.zeros(3), random(4, 8))
-    floor = Occluders(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]), ("floor",), np.int32([0]))
+    around = Probe(random(4, 8, 4), random(4, 8), np.zeros(3), random(4, 8), random(4, 8, 3))
+    floor = Occluders(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]), ("floor",), np.int32([0]),
+                      np.bool_([True]))
     made = Mesh(floor.vertices, floor.faces, random(1, 3, 2), random(1, 3, 3), None, None,
                 (Material(base_color_map=some_bytes(4, 4, 4), roughness_map=some_bytes(4, 4), emission=(9, 4, 0),
                           emission_map=some_bytes(4, 4, 4)),))

@@ -18,6 +18,8 @@ Way = Callable[[bytes, np.random.Generator], bytes]
 HOSTILE = (0, -1, 1, 2, 255, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 10**30, 0.5, 1e-300, 1e308, -1e308,
            float("nan"), float("inf"), "", "x", "../../../../etc/passwd", "\ud800", "\0", None, True, [], {}, [[]], [0],
            [1e30] * 16, {"a": 1}, "9" * 5000)
+KEYS = ("", "x", "a.weight", "mlp.9.weight", "$array", "$type", "$message", "$tuple", "__metadata__", "extras",
+        "k" * 3000)  # that a field is called instead
 EDGES = (b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80",
          b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff" * 8, b"nan", b"inf", b"-1", b"99999999999", b"1e999", b"\r", b"\n")
 
@@ -86,6 +88,8 @@ def change_tree(tree, rng: np.random.Generator) -> str:
         node, key = places[rng.integers(len(places))]
         if rng.integers(5) == 0:
             del node[key]
+        elif isinstance(node, dict) and rng.integers(10) == 0:
+            node[KEYS[rng.integers(len(KEYS))]] = node.pop(key)
         elif isinstance(node[key], int) and rng.integers(3) == 0:
             node[key] += int(rng.choice([-1, 1, 1000]))
         else:
@@ -135,11 +139,13 @@ def change_tensors(data: bytes, rng: np.random.Generator) -> bytes:
     return len(text).to_bytes(8, "little") + text + b"".join(values for _, values in parts.values())
 
 
-NEW_TENSORS = ("skin_pattern", "skin_picture_9", "skin_normal", "skin_color", "thumbnail")
+NEW_TENSORS = ("skin_pattern", "skin_picture_9", "skin_normal", "skin_color", "skin_emission", "skin_emission_map",
+               "surfel_glow", "surfel_emission", "thumbnail")
+OPTIONAL = ("skin", "texel", "surfel_glow", "surfel_emission")
 
 
 def _change_tensor(parts: dict[str, tuple[dict, bytes]], rng: np.random.Generator) -> None:
-    names = [name for name in parts if name.startswith(("skin", "texel"))] if rng.integers(4) else []
+    names = [name for name in parts if name.startswith(OPTIONAL)] if rng.integers(4) else []
     name = (names or list(parts))[rng.integers(len(names or parts))]
     entry, values = parts[name]
     way = rng.integers(7)

@@ -197,31 +197,39 @@ def _things() -> tuple[Sender, dict[str, Any]]:
     view = camera.orbit(30, 20, 2, 40, 24, 16)
     corners = rng.uniform(-.5, .5, (12, 3)).astype(np.float32)
     floor = Occluders(np.float32([[-2, -2, -.6], [2, -2, -.6], [0, 3, -.6], [0, 0, 2]]),
-                      np.int32([[0, 1, 2], [0, 1, 3]]), ("floor", "wall"), np.int32([0, 1]))
+                      np.int32([[0, 1, 2], [0, 1, 3]]), ("floor", "wall"), np.int32([0, 1]), np.bool_([False, True]))
     probe = Probe(rng.random((8, 16, 4), np.float32), rng.uniform(1, 9, (8, 16)).astype(np.float32), np.zeros(3),
-                  rng.random((8, 16), np.float32))
+                  rng.random((8, 16), np.float32), rng.random((8, 16, 3), np.float32))
+    plain = some_asset()
+    glowing = replace(plain, surfels=replace(plain.surfels, emission=plain.surfels.base_color * np.float32([9, 0, 1])))
     kept = ({"kind": "asset", "hash": "a", "data": np.frombuffer(asset.to_bytes(some_asset()), np.uint8), "name": "A"},
             {"kind": "asset", "hash": "s", "name": "S",
              "data": np.frombuffer(asset.to_bytes(some_asset(skin=_skin())), np.uint8)},
             {"kind": "map", "hash": "m", "data": rng.random((8, 16, 3), np.float32), "name": "M"},
             {"kind": "probe", "hash": "p", "data": probe, "name": "P"},
             {"kind": "occluders", "hash": "o", "data": floor, "name": "O"},
-            {"kind": "deformation", "hash": "d", "data": Deformation(corners, 1.1 * corners), "name": "D"})
+            {"kind": "deformation", "hash": "d", "data": Deformation(corners, 1.1 * corners), "name": "D"},
+            {"kind": "asset", "hash": "g", "name": "G", "data": np.frombuffer(asset.to_bytes(glowing), np.uint8)})
     far = np.eye(4)
     far[:3, 3] = .4, .3, .1
     watts = np.full(3, 20.0)
-    lamps = [Lamp("point", np.eye(4) + 2 * np.eye(4, k=3), watts, radius=.1, unblocked_by=("floor",)),
-             Lamp("spot", np.eye(4), watts, radius=.1), Lamp("sun", np.eye(4), watts / 20, angle=.1),
-             Lamp("area", far, watts, size=(.5, .2), shape="ELLIPSE", hull=.1)]
+    beam = rng.random((8, 16, 3), np.float32)
+    lamps = [Lamp("point", np.eye(4) + 2 * np.eye(4, k=3), watts, radius=.1, unblocked_by=("floor",), pattern=beam),
+             Lamp("spot", np.eye(4), watts, radius=.1, pattern=beam[:, :8], falloff=1.0, smooth=.5),
+             Lamp("sun", np.eye(4), watts / 20, angle=.1, through_glass=True),
+             Lamp("area", far, watts, size=(.5, .2), shape="ELLIPSE", hull=.1, spread=2.0),
+             Lamp("area", far, -watts, size=(.5, .2), pattern=beam[:, :8] - .2)]
     light = {"map": "m", "world_to_map": np.eye(3), "strength": 1.0, "diffuse": True, "glossy": True}
-    shutter = Shutter([view, camera.orbit(31, 20, 2, 40, 24, 16)], np.stack([[np.eye(4), far]] * 2), (1.0, .5))
+    standing = [np.eye(4), far, far @ far]
+    shutter = Shutter([view, camera.orbit(31, 20, 2, 40, 24, 16)], np.stack([standing] * 2), (1.0, .5))
     return tuple({"op": "put", **each} for each in kept), {
         "id": 1, "channel": None, "camera": view, "environment": light, "backdrop": light, "lamps": lamps,
         "occluders": "o", "shutter": shutter, "lens": Lens(.02, 2.0, 5, .3, 1.5),
         "settings": Settings(passes=(*Settings().passes, "Instances"), threads=2), "instances": [
             {"asset": "a", "matrix": np.eye(4), "probe": "p", "deformation": "d", "unlit_by": (1,), "shadow": True,
              "look": AssetLook((.9, .5, .5), .1, .8, .2, -.2, .5, .7), "name": "A"},
-            {"asset": "s", "matrix": far, "probe": None, "shadow": False, "name": "S"}]}
+            {"asset": "s", "matrix": far, "probe": None, "shadow": False, "name": "S"},
+            {"asset": "g", "matrix": far @ far, "probe": "p", "look": AssetLook((1, .2, 1)), "name": "G"}]}
 
 
 def make_pictures() -> list[bytes]:
@@ -263,12 +271,15 @@ def make_photos() -> list[bytes]:
     dabs = np.float32([[.5, .5, .1], [.4, .6, .05]])
     hints = Hints((.2, .1, .8, .9), dabs, dabs[:1] / 4, 1)
     shot = Shot(str(PHOTO), None, camera.orbit(0, 15, 2, 40, 64, 48), hints=replace(hints, number=0))
+    made = {"name": "Cup", "seed": 0, "thickness": "auto", "symmetry": "auto", "refine": False}
+    box = Mesh(np.float32([[0, 0, 0], [.4, 0, 0], [0, .4, 0], [0, 0, .4]]),
+               np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
     return [pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": hints},)),
             pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": Hints()},)),
             pack((kept[4], {"op": "find_pose", "id": 1, "shot": replace(shot, camera=None, azimuth=10.0, fov=40.0),
                             "shape": "o", "matting": "near", "stance": Stance(20.0, 10.0), "fits": False})),
-            pack(({"op": "create_image", "id": 1, "photos": [shot], "options": {
-                "name": "Cup", "seed": 0, "thickness": "auto", "symmetry": "auto", "refine": False}},))]
+            *(pack(({"op": "create_image", "id": 1, "photos": [shot], "options": options},))
+              for options in (made, made | {"mesh": box, "normalize": True}))]
 
 
 # by target; how many damaged ones a run has, and seconds of the processor for each

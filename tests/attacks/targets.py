@@ -8,6 +8,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from near_core.asset.skin import Skin, SkinMaterial
 from near_core.commands import terminal
 from near_core.errors import Message, NearError
 from near_core.lab.datasets.dataset import Dataset
+from near_core.mesh import obj_ply
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
 from near_core.worker import operations, protocol
-from tests.attacks import answers, mutations, requests, tables
+from tests.attacks import answers, mutations, networks, requests, tables
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -141,6 +143,12 @@ def _objs() -> list[bytes]:
             b"usemtl one\nf 1/1/1 2/2/1 3/3/1\nf 1//1 2//1 4//1\ng b\nf 1 2 3 4\nf -1 -2 -3\n"]
 
 
+def _mtls() -> list[bytes]:
+    return [b"# made by hand\nnewmtl one\nKd 0.5 0.25 1\nKs 0 0 0\nNs 250\nd 0.5\nPr 0.5\nPm 1.0\nillum 2\n"
+            b"map_Kd -s 2 2 1 -o 0.5 0 0 -clamp on a.png\nmap_d a.png\nmap_Bump -bm 0.5 a.png\n\nnewmtl two\n"
+            b"Kd 1 1 1\nmap_Kd C:\\pictures\\a.png\nTr 0.5\n"]
+
+
 def _plys() -> list[bytes]:
     head = "ply\nformat {} 1.0\ncomment made by hand\nelement vertex 3\nproperty float x\nproperty float y\n" \
            "property float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\nelement face 1\n" \
@@ -210,6 +218,15 @@ def _messages() -> list[bytes]:
     return found
 
 
+def _read_mtl(path: Path) -> None:
+    shape = path.with_name("shape.obj")
+    shape.write_bytes(b"mtllib %b\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl one\nf 1/1 2/2 3/3\n"
+                      b"usemtl two\nf 3/3 2/2 1/1\n" % path.name.encode())
+    path.with_name("a.png").write_bytes(png(np.full((8, 8, 4), 200)))
+    mesh.load(shape)
+    obj_ply.read_flags(shape)
+
+
 def _read_camera(path: Path) -> None:
     listed = b"frames" in path.read_bytes()
     terminal.read_cameras(None if listed else path, path if listed else None, None)
@@ -270,6 +287,7 @@ TARGETS = {
     "npz": Target(".npz", _latents, asset.load, (mutations.change_npz,)),
     "glb": Target(".glb", _gltfs, mesh.load, (mutations.change_glb,)),
     "obj": Target(".obj", _objs, mesh.load, (mutations.change_words,)),
+    "mtl": Target(".mtl", _mtls, _read_mtl, (mutations.change_words,)),
     "ply": Target(".ply", _plys, mesh.load, (mutations.change_words,)),
     "png": Target(".png", lambda: [_pillow("PNG"), png(np.zeros((5, 4, 4)))], image.read_photo,
                   (mutations.change_png,)),
@@ -290,6 +308,9 @@ TARGETS = {
     "matrix": Target(".json", tables.make_matrices, tables.read_matrix, (mutations.change_json,), count=200),
     "download": Target(".json", tables.make_downloads, tables.read_download, (mutations.change_json,), count=300),
     "plan": Target(".json", tables.make_plans, tables.read_plan, (mutations.change_json,), count=200),
+    "hub": Target(".json", networks.make_hubs, networks.read_hub, (mutations.change_json,), count=300),
+    **({"checkpoint": Target(".json", networks.make_checkpoints, networks.read_checkpoint, (mutations.change_json,),
+                             count=300)} if find_spec("torch") else {}),
     "answers": Target(".answers", answers.make, answers.read, (requests.change_values, requests.change_form),
                       count=1000),
     **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,

@@ -5,7 +5,7 @@ import pytest
 
 from near_core.errors import Cancelled, NearError
 from near_core.published import download
-from tests.hub import DATA, SHA, stop_at
+from tests.hub import DATA, SHA, Server, stop_at
 
 
 def test_a_whole_file_arrives_and_leaves_no_part(server, tmp_path):
@@ -65,8 +65,26 @@ def test_a_source_that_is_gone_is_an_error_in_words(server, tmp_path, monkeypatc
         with pytest.raises(NearError) as caught:
             download.fetch(url, tmp_path / "other")
         assert caught.value.fix
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9/")
     with pytest.raises(NearError, match="could not be reached"):
         download.read("http://127.0.0.1:9/")
+
+
+def test_what_no_hash_describes_comes_by_https_or_from_the_hub_that_the_user_names(server, tmp_path, monkeypatch):
+    other = Server()
+    other.files["/data"], server.files["/moved"] = DATA, f"{other.address}/data"
+    server.files["/here"] = f"{server.address}/data"
+    assert download.read(f"{server.address}/here") == DATA
+    for url in (f"{server.address}/moved", f"{other.address}/data", f"{server.address}0/data", "file:///etc/hostname"):
+        with pytest.raises(NearError, match="by https"):
+            download.read(url)
+        with pytest.raises(NearError, match="by https"):
+            download.fetch(url, tmp_path / "data")
+    assert not other.asked and not list(tmp_path.iterdir())
+    download.fetch(f"{server.address}/moved", tmp_path / "data", SHA)
+    assert (tmp_path / "data").read_bytes() == DATA
+    other.shutdown()
+    other.server_close()
 
 
 def test_a_full_disk_is_said_before(server, tmp_path):

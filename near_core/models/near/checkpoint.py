@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import pickle
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,7 @@ TRAINING_ONLY = {"use_fp16", "use_checkpoint"}  # settings of the published clas
 TORSO = ("blocks.", "input_blocks.", "out_blocks.", "middle_block.", "stage", "fusion_", "projection_conv",
          "transformer_encoder.")  # what half precision applies to; embeddings and heads stay float32, as published
 MOST_LAYERS, MOST = 4096, 1 << 20  # of anything that is counted, of any other number in a configuration
+LONGEST = 100  # letters of what a file calls something, in messages
 MANIFESTS = ("pipeline.yaml", "pipeline.json")
 
 
@@ -68,7 +70,7 @@ class Checkpoint:
             raise _damaged(path, "{file} is missing or damaged.") from error
         if kind not in NETWORKS:
             raise NearError("{file} asks for a network of the kind {kind}, which is not known here.",
-                            "Use a checkpoint of the published NeAR or TRELLIS.", file=path.name, kind=kind)
+                            "Use a checkpoint of the published NeAR or TRELLIS.", file=path.name, kind=kind[:LONGEST])
         return kind, arguments
 
     def weights(self, name):
@@ -235,7 +237,7 @@ def build(kind, arguments, shapes):
     unknown = [key for key in arguments if key not in known]
     if unknown:
         raise NearError("The network {kind} has a setting {unknown} that is not known here.",
-                        "Update the add-on, or use the published checkpoint.", kind=kind, unknown=unknown[0])
+                        "Update the add-on, or use the published checkpoint.", kind=kind, unknown=unknown[0][:LONGEST])
     _check_plausible(kind, arguments | (arguments.get("representation_config") or {}))
     try:
         with torch.device("meta"):
@@ -266,7 +268,7 @@ def infer_settings(kind, shapes):
     if kind == "SLatGaussianDecoder":
         told = {"num_register_tokens": size("reg_tokens", 1), "latent_channels": size("input_layer.weight", 1)}
     if kind == "NeuralBasis":
-        layers = [key for key in shapes if key.endswith(".weight")]
+        layers = [key for key in shapes if re.fullmatch(r"mlp\.\d{1,9}\.weight", key)]
         last = max(layers, default="", key=lambda key: int(key.split(".")[1]))
         told = {"hidden_dim": size("mlp.0.weight", 0), "output_dim": size(last, 0),
                 "input_dim": size("mlp.0.weight", 1) and size("mlp.0.weight", 1) - 3 * (2 * NORMAL_FREQUENCIES + 1)}
@@ -287,7 +289,8 @@ def check(network, weights):
                            wanted=wanted_shape)
     extra = next((key for key in weights.shapes if key not in wanted), None)
     if extra:
-        raise _damaged(weights.path, "{file} has a weight {extra} that the network has no place for.", extra=extra)
+        raise _damaged(weights.path, "{file} has a weight {extra} that the network has no place for.",
+                       extra=extra[:LONGEST])
 
 
 class Weights:
@@ -351,7 +354,7 @@ def _inside(folder, relative):
     path = Path(relative)
     if path.is_absolute() or ".." in path.parts:
         raise NearError("The checkpoint names a file outside its folder: {file}.", "Use the published checkpoint.",
-                        file=relative)
+                        file=relative[:LONGEST])
     return folder / path
 
 
