@@ -32,6 +32,7 @@ RECORD, README = ROOT / "docs" / "matrix.json", ROOT / "README.md"
 MARKS = "<!-- matrix -->", "<!-- /matrix -->"
 NUMBERS = ("passed", "failed", "skipped")
 NOTHING = 5  # pytest's status where no test was chosen
+LONGEST = 1800  # seconds that a file of tests may take
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,17 @@ def _run_file(about: Trial, interpreter: Path, words: list[str], extra: dict[str
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.unlink(missing_ok=True)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    done = run(interpreter, "-m", "pytest", "-q", f"--junitxml={listing}", *words, check=False,
-               env={**os.environ, "OMP_WAIT_POLICY": "passive", **extra})
-    if done.returncode == NOTHING:
+    try:
+        ended = run(interpreter, "-m", "pytest", "-q", f"--junitxml={listing}", *words, check=False, timeout=LONGEST,
+                    env={**os.environ, "OMP_WAIT_POLICY": "passive", **extra}).returncode
+    except subprocess.TimeoutExpired:
+        ended = None
+    if ended == NOTHING:
         return None
     whole = listing.is_file()  # pytest writes it after the last test
-    if not whole or done.returncode not in (0, 1):  # of pytest: all passed, some failed
-        say(f"Blender {about.blender} ended {'after' if whole else 'in'} {words[-1]} (status {done.returncode})")
+    if not whole or ended not in (0, 1):  # of pytest: all passed, some failed
+        how = "was stopped" if ended is None else f"ended with status {ended}"
+        say(f"Blender {about.blender} {how} {'after' if whole else 'in'} {words[-1]}")
     return Outcome(*(count(listing.read_text()) if whole else (0, 1, 0)), commit.stdout.strip(),
                    time.strftime("%Y-%m-%d"))
 

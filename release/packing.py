@@ -1,6 +1,7 @@
 """The extension's zip: what goes into it, and its wheels. Python's standard library alone."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -68,11 +69,22 @@ def pack(platforms: list[str], pythons: list[str]) -> Path:
 
 
 def pack_all(pythons: list[str]) -> list[Path]:
-    """A zip for every platform and Python, and the listing by which Blender finds updates among them: dist/ as it is,
-    on any web server, is a repository."""
+    """A zip for every platform and Python, in the place of all that were there, and their listing: dist/ as it is, on
+    any web server, is a repository."""
+    for old in DIST.glob("near-[0-9]*.zip"):  # of two versions that fit it, Blender may take either
+        old.unlink()
     archives = [pack([name], [python]) for name in PLATFORMS for python in pythons]
-    run(PYTHON, _blenders_tool(), "server-generate", "--repo-dir", DIST, quiet=True)
+    list_archives(DIST)
     return archives
+
+
+def list_archives(folder: Path) -> None:
+    """Writes index.json, by which Blender finds updates among the extensions' zips of a folder."""
+    run(PYTHON, _blenders_tool(), "server-generate", "--repo-dir", folder, quiet=True)
+    listing = folder / "index.json"
+    content = json.loads(listing.read_text(encoding="utf-8"))
+    content["data"].sort(key=lambda entry: entry["archive_url"])  # the tool goes as the file system does
+    listing.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 def read_version() -> str:

@@ -75,7 +75,7 @@ NEAR_KERNEL(around_gather)(const NearAround *around, const float *texels, int64_
                     if (bounced[j] >= 0) {
                         const float *b = direction + 3 * bounced[j];
                         const IntLanes open_there = unpack(word[i / LANES * directions + bounced[j]]);
-                        met = open_there | (b[0] * n.x + b[1] * n.y + b[2] * n.z <= 0.0f) ? met : all(0.0f);
+                        met = (open_there | (b[0] * n.x + b[1] * n.y + b[2] * n.z <= 0.0f)) ? met : all(0.0f);
                     }
                     met *= weight;
                     std::memcpy(w, &met, sizeof w);

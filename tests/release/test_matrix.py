@@ -14,6 +14,8 @@ FIRST = matrix.Trial("4.2.23", "module", "3.11", "Debian, x86_64", "A chip", {
     "blender/test_a.py": matrix.Outcome(7, 0, 1, "abc", "2026-01-01"),
     "blender/test_b.py": matrix.Outcome(5, 0, 0, "abc", "2026-01-01")})
 
+PINNED = next(version for version in matrix.MODULES if f"bpy=={version}" in packing.list_pins(("build",)))
+
 
 def test_counts_are_pytests_own(tmp_path):
     (tmp_path / "test_four.py").write_text(
@@ -45,16 +47,23 @@ def test_a_file_that_runs_again_takes_the_place_of_what_was_known_of_it(document
 
 def test_a_blender_that_ends_takes_no_other_file_along(documents, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix, "CACHE", tmp_path)
-    pinned = next(version for version in matrix.MODULES if f"bpy=={version}" in packing.list_pins(("build",)))
     for name, text in (("ends", "import os\ndef test_a(): os._exit(3)\n"), ("none", ""),
                        ("passes", "def test_a(): pass\n")):
         (tmp_path / f"test_{name}.py").write_text(text)
-    assert matrix.go_through([pinned], [], [str(tmp_path), "-p", "no:cacheprovider"]) == 1
+    assert matrix.go_through([PINNED], [], [str(tmp_path), "-p", "no:cacheprovider"]) == 1
     [found] = matrix.read_record()
     assert {name: (each.passed, each.failed) for name, each in found.files.items()} == {
         "test_ends.py": (0, 1), "test_passes.py": (1, 0)}
     with pytest.raises(Stop, match="No test"):
-        matrix.go_through([pinned], [], [str(tmp_path / "test_passes.py"), "-k", "nothing", "-p", "no:cacheprovider"])
+        matrix.go_through([PINNED], [], [str(tmp_path / "test_passes.py"), "-k", "nothing", "-p", "no:cacheprovider"])
+
+
+def test_a_blender_that_does_not_end_is_stopped(documents, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(matrix, "CACHE", tmp_path)
+    monkeypatch.setattr(matrix, "LONGEST", 5)
+    (tmp_path / "test_waits.py").write_text("import time\ndef test_a(): time.sleep(100)\n")
+    assert matrix.go_through([PINNED], [], [str(tmp_path), "-p", "no:cacheprovider"]) == 1
+    assert f"Blender {PINNED} was stopped in {tmp_path}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["", "5", "[5]", '[{"blender": "4.2"}]', '[{"files": {"a": [1]}}]', "[" * 100_000])
