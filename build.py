@@ -161,10 +161,12 @@ def make_package(options: argparse.Namespace) -> int:
 
 
 def release(options: argparse.Namespace) -> int:
-    """Goes through what must be true before zips are given away, packs all of them and says what is not."""
+    """Goes through what must be true before zips are given away, packs all of them and the source, says what is not."""
     setup()
     _make_parts()
-    return checks.go_through(packing.pack_all(list(packing.PYTHONS)))
+    archives = packing.pack_all(list(packing.PYTHONS))
+    packing.pack_source()
+    return checks.go_through(archives)
 
 
 def run_matrix(options: argparse.Namespace) -> int:

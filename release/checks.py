@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import packing
-from .natives import read_demand
+from .natives import find_faults, read_demand
 from .shell import DIST, ROOT, say
 
 # the newest system that a native library may ask for: glibc, Windows' subsystem, macOS (14 because of onnxruntime)
@@ -58,10 +58,13 @@ def _check_names(names: set[str], manifest: dict) -> list[str]:
 
 
 def _check_natives(archive: zipfile.ZipFile, platforms: list[str]) -> list[str]:
-    """Every native library, those in wheels too, is of a platform of the zip and asks for no newer system."""
+    """Every native library, those in wheels too, is of a platform of the zip and asks for no newer system; ours
+    are whole and say nothing of the machine that built them."""
     wrong = []
     for place, data in _list_files(archive):
         demand = read_demand(data)
+        if place.startswith("kernels/lib/"):
+            wrong += [f"{place} {fault}" for fault in find_faults(data, ROOT)]
         if demand is None:
             continue
         name = f"{demand.system}-{demand.machine}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 _ELF_MACHINES = {62: "x64", 183: "arm64"}
 _PE_MACHINES = {0x8664: "x64", 0xAA64: "arm64"}
 _MACH_MACHINES = {0x01000007: "x64", 0x0100000C: "arm64"}
-_BUILD_VERSION, _VERSION_MIN_MACOSX = 0x32, 0x24  # load commands of Mach-O
+_BUILD_VERSION, _VERSION_MIN_MACOSX, _SIGNATURE = 0x32, 0x24, 0x1D  # load commands of Mach-O
 _FAT = 0xCAFEBABE
 
 
@@ -45,11 +46,32 @@ def read_demand(data: bytes) -> Demand | None:
 
 
 def _read_mach(data: bytes) -> Demand:
-    machine, _, _, commands = struct.unpack_from("<IIII", data, 4)
-    at, version = 32, 0
-    for _ in range(commands):
-        command, size = struct.unpack_from("<II", data, at)
-        if command in (_BUILD_VERSION, _VERSION_MIN_MACOSX):
-            version = struct.unpack_from("<I", data, at + (12 if command == _BUILD_VERSION else 8))[0]
-        at += size
+    machine, commands, version = struct.unpack_from("<I", data, 4)[0], _find_commands(data), 0
+    for command, after in ((_VERSION_MIN_MACOSX, 8), (_BUILD_VERSION, 12)):
+        if command in commands:
+            version = struct.unpack_from("<I", data, commands[command] + after)[0]
     return Demand("macos", _MACH_MACHINES.get(machine, str(machine)), (version >> 16, version >> 8 & 255))
+
+
+def _find_commands(data: bytes) -> dict[int, int]:
+    """The load commands of a Mach-O file -> where each lies."""
+    at, found = 32, {}
+    for _ in range(struct.unpack_from("<I", data, 16)[0]):
+        command, size = struct.unpack_from("<II", data, at)
+        found[command] = at
+        at += size
+    return found
+
+
+def find_faults(data: bytes, folder: Path) -> list[str]:
+    """What is wrong with a library that was built in a folder for another machine."""
+    demand, faults = read_demand(data), []
+    if demand is None:
+        return ["is no native library"]
+    if (demand.system, demand.machine) == ("macos", "arm64") and _SIGNATURE not in _find_commands(data):
+        faults.append("is not signed, and Apple silicon loads no such code")
+    if demand.system == "windows" and struct.unpack_from("<I", data, struct.unpack_from("<I", data, 0x3C)[0] + 8)[0]:
+        faults.append("holds the time at which it was linked: no other build is the same")
+    if str(folder).encode() in data:
+        faults.append(f"names {folder}")
+    return faults

@@ -78,6 +78,12 @@ def pack_all(pythons: list[str]) -> list[Path]:
     return archives
 
 
+def pack_source() -> None:
+    """Packs what is committed into dist/: the licence wants the source given away with the zips."""
+    name = f"near-{read_version()}"
+    run("git", "archive", f"--prefix={name}/", "-o", DIST / f"{name}-source.tar.gz", "HEAD")
+
+
 def list_archives(folder: Path) -> None:
     """Writes index.json, by which Blender finds updates among the extensions' zips of a folder."""
     run(PYTHON, _blenders_tool(), "server-generate", "--repo-dir", folder, quiet=True)

@@ -33,7 +33,8 @@ X64_LEVELS = {"baseline": "x86_64_v2", "avx2": "x86_64_v3", "avx512": "x86_64_v4
 # No fast-math: only errno and trap bookkeeping, which the kernels never look at, and fused multiply-add are given up.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra",
          "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast")
-LINK = {"linux": ("-pthread",)}
+LINK = {"linux": ("-pthread",),
+        "macos": ("-Wl,-install_name,@rpath/near_kernels.dylib",)}  # else it holds the path where it was linked
 
 
 def build(platforms: Sequence[str] | None = None) -> list[Path]:
@@ -96,7 +97,8 @@ def _compiler(name: str) -> list[str]:
 
 
 def _run(command: list[str]) -> None:
-    environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=str(CACHE / "zig"), ZIG_LOCAL_CACHE_DIR=str(CACHE / "zig"))
+    environment = dict(os.environ, ZIG_GLOBAL_CACHE_DIR=str(CACHE / "zig"), ZIG_LOCAL_CACHE_DIR=str(CACHE / "zig"),
+                       SOURCE_DATE_EPOCH="0")  # else Windows' libraries have the time at which they were linked
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
