@@ -1,4 +1,4 @@
-"""dist/ as a repository: a real Blender, by its own tool for extensions, installs from it and takes an update."""
+"""release.packing: dist is a repository, from which a real Blender installs and takes an update, by its own tool."""
 
 import functools
 import http.server
