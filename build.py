@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from release import checks, matrix, packing
+from release import checks, matrix, matte, packing
 from release.shell import CACHE, DIST, PYTHON, VENV, Stop, run, say, step
 
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
@@ -197,6 +197,13 @@ def library(options: argparse.Namespace) -> int:
     return run(PYTHON, "-m", "near_blender.lab.library", *options.rest, check=False).returncode
 
 
+def pack_matte(options: argparse.Namespace) -> int:
+    """Packs dist/near-matte.zip, an extension with a larger network that finds objects: --package FILE."""
+    setup()
+    matte.pack(options.package)
+    return 0
+
+
 def example(options: argparse.Namespace) -> int:
     """Writes dist/near-example.blend: an asset on a table with a lamp, and a camera that goes around it."""
     setup()
@@ -260,6 +267,8 @@ def main() -> int:
     command("bench", bench, takes_rest=True)
     command("train", train, takes_rest=True)
     command("library", library, takes_rest=True)
+    command("matte", pack_matte).add_argument(
+        "--package", type=Path, required=True, help=f"the file that `npm pack {matte.PACKAGE}` writes")
     command("example", example, takes_rest=True)
     parts = command("setup", only_setup)
     parts.add_argument("--cuda", action="store_true", help="add what full-size networks need")

@@ -78,9 +78,9 @@ def create_from_image(photos, **options: Any) -> JobHandle:
     return _chosen.creating.submit("create_image", photos=photos, options=options)
 
 
-def find_matte(path: str, hints) -> JobHandle:
+def find_matte(path: str, hints, matting: str) -> JobHandle:
     """What of a photo is object, as worker.operations.Operations.find_matte answers."""
-    return _embedded.creating.submit("find_matte", path=path, hints=hints)
+    return _embedded.creating.submit("find_matte", path=path, hints=hints, matting=matting)
 
 
 def find_pose(shot, shape, matting: str, stance=None, fits: bool = False) -> JobHandle:

@@ -57,7 +57,7 @@ class PhotoOptions(ShapeOptions):
         name="Matting", default="NEAR",
         items=[
             ("NEAR", "NeAR", "The network that comes with NeAR"),
-            ("REMBG", "rembg", "The Python package rembg, where it is installed with a model; NeAR downloads nothing")],
+            ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed")],
         description="What finds the object in a photo without alpha or mask")
     fov: FloatProperty(
         name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),

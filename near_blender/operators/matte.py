@@ -84,7 +84,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         self._path = self.filepath
         self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
-        self._job: Any = client.find_matte(self._path, self._sketch.hints)
+        self._matting = find_origin(ob).matting.lower()
+        self._job: Any = client.find_matte(self._path, self._sketch.hints, self._matting)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)
         self._editor.tell(say("Looking at the photo"))
@@ -146,7 +147,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         """Has the worker follow the hints, once it has followed the last ones."""
         self._waits = self._job is not None
         if not self._waits:
-            self._job = client.find_matte(self._path, self._sketch.hints)
+            self._job = client.find_matte(self._path, self._sketch.hints, self._matting)
         self._show()
 
     def _look(self) -> None:

@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--folder", type=Path,
                       help="in place of both: one asset of every photo in this folder, what fails is left out; "
                            "default: none")
-    what.add_argument("--matting", choices=("near", "rembg"), default="near",
+    what.add_argument("--matting", choices=("near", "isnet"), default="near",
                       help="what finds the object in a photo without mask and alpha: near, our own network (default), "
-                           "or rembg, the Python package of that name, where it is installed with a model")
+                           "or isnet, a larger one, where the extension NeAR Matte is installed")
     _add_shape(what)
     _add_guesses(what)
     photo = parser.add_argument_group("of the photo before it", "Where the object is, and where it was taken from.")

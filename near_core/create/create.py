@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ from .material import (
     project_photo,
     widen_roughness,
 )
-from .matting import open_rembg, predict_matte
+from .matting import open_added, open_near, predict_matte
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
@@ -47,7 +46,7 @@ from .thickness import HINTS, SYMMETRIES, TURNED
 from .view import PhotoView, find_camera, look_at
 
 MODEL = "near-mini"
-MATTINGS = ("near", "rembg")
+MATTINGS = ("near", "isnet")
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
 Told = Callable[[list[Angles | None]], None]
@@ -107,7 +106,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
         lens, else FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
-    the package rembg, where it is installed with a model.
+    ISNet, where the extension NeAR Matte is installed.
     thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
     outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or as
     such a cup, which is open on top; auto: as its parts look, or turned where one photo shows that plainly.
@@ -291,11 +290,10 @@ def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = Mat
     if matting not in MATTINGS:
         raise NearError("There is no matting named {matting}.", "Choose {choices}.", matting=matting,
                         choices=" or ".join(MATTINGS))
-    if hints is not None and (matting != "near" or "matte" not in model.graphs):
-        raise NearError("Hints on the photo need NeAR's own matting.", "Choose it, or give a mask.")
-    if matting == "rembg":
-        find = cache(open_rembg)  # not before a photo needs it, and once
-        return lambda picture: find()(picture)
-    if "matte" not in model.graphs:
+    if matting == "near" and "matte" not in model.graphs:
+        if hints is not None:
+            raise NearError("Hints on the photo need NeAR's own matting.", "Choose it, or give a mask.")
         return None
-    return lambda picture: predict_matte(model, picture, config, hints)
+    # no network is opened before a photo needs it
+    return lambda picture: predict_matte(open_near(model, config) if matting == "near" else open_added(), picture,
+                                         config, hints)

@@ -1,11 +1,11 @@
-"""Which pixels of a photo are the object: by near-mini's network, or by an installed rembg."""
+"""Which pixels of a photo are the object: by near-mini's network, or by the larger one of the extension NeAR Matte."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,58 @@ from .hints import Hints, follow_hints
 Window = tuple[slice, slice]  # of a photo's rows and columns
 Found = tuple[Window, np.ndarray, np.ndarray]  # where the network looked, what it saw, what it said
 
-# rembg's models, the best first: what opens their files
-REMBG = {"isnet-general-use": "dis_custom", "u2net": "u2net_custom"}
+ADDED = "near_matte"  # the folder of the extension NeAR Matte
+EXTENSIONS = Path(__file__).parents[4]  # where Blender's repositories of extensions lie, seen from an installed one
+ADDED_SIDE = 1024  # pixels of the square that its network sees
 
 
-def predict_matte(model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig(),
+@dataclass(frozen=True)
+class MattingNetwork:
+    """What tells an object from the rest. side: pixels of the square that it sees. answer: such a picture (S, S, 3),
+    sRGB 0..1 -> how much of each pixel is object, (S, S) float32 0..1. looks: at a photo at most. is_fine: its answer
+    needs no help at edges."""
+
+    side: int
+    answer: Callable[[np.ndarray], np.ndarray]
+    looks: int
+    is_fine: bool = False
+
+
+def open_near(model: NearMini, config: MattingConfig = MattingConfig()) -> MattingNetwork:
+    """The network that comes with NeAR: the mean of what it says of a picture and of its mirror image."""
+
+    def answer(seen: np.ndarray) -> np.ndarray:
+        squeezed = seen.transpose(2, 0, 1)[None] * 2 - 1
+        logits = [model.run("matte", picture=side)[0][0] for side in (squeezed, squeezed[..., ::-1])]
+        return sum(1 / (1 + np.exp(-side)) for side in (logits[0], logits[1][:, ::-1])) / 2
+
+    return MattingNetwork(MATTE_SIZE, answer, config.looks)
+
+
+@cache
+def open_added(extensions: Path = EXTENSIONS) -> MattingNetwork:
+    """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. Raises NearError where that is not installed."""
+    found = sorted(extensions.glob(f"*/{ADDED}/isnet.onnx"))
+    if not found:
+        raise NearError("The extension NeAR Matte is not installed.",
+                        "Install near-matte.zip, or use NeAR's own matting.")
+    model = NearMini(found[0].parent)
+
+    def answer(seen: np.ndarray) -> np.ndarray:
+        try:
+            return np.clip(model.run("isnet", input=seen.transpose(2, 0, 1)[None] - np.float32(0.5))[0][0, 0], 0, 1)
+        except (MemoryError, NearError):
+            raise
+        except Exception as error:  # onnxruntime has errors of many kinds
+            raise NearError("{file} is damaged.", "Install near-matte.zip again.", file=found[0]) from error
+
+    return MattingNetwork(ADDED_SIDE, answer, 1, True)
+
+
+def predict_matte(network: MattingNetwork, picture: np.ndarray, config: MattingConfig = MattingConfig(),
                   hints: Hints | None = None) -> np.ndarray:
     """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
-    return MatteFinder(model, picture, config).find(hints or Hints())
+    return MatteFinder(network, picture, config).find(hints or Hints())
 
 
 class MatteFinder:
@@ -37,12 +81,12 @@ class MatteFinder:
     so that the next hint is followed at once.
 
     The network looks at the whole photo, or at an artist's box, and then from nearer at what it is surest of, as long
-    as that is small and config.looks allow. What it says last is corrected by dabs of a brush, and follows the edges of
+    as that is small and its looks allow. What it says last is corrected by dabs of a brush, and follows the edges of
     the photo's own pixels.
     """
 
-    def __init__(self, model: NearMini, picture: np.ndarray, config: MattingConfig = MattingConfig()):
-        self.picture, self._model, self._config = picture, model, config
+    def __init__(self, network: MattingNetwork, picture: np.ndarray, config: MattingConfig = MattingConfig()):
+        self.picture, self._network, self._config = picture, network, config
         self._looks: RecentResults[Found] = RecentResults(16)
         self._objects: list[np.ndarray] | None = None
 
@@ -55,8 +99,7 @@ class MatteFinder:
         height, width = self.picture.shape[:2]
         there = hints.crop(left / width, top / height, (right - left) / width, (bottom - top) / height)
         matte = np.zeros((height, width), np.float32)
-        matte[window] = _enlarge(follow_hints(alpha, seen, there, self._config), seen, self.picture[window],
-                                 self._config)
+        matte[window] = self._enlarge(follow_hints(alpha, seen, there, self._config), seen, self.picture[window])
         return matte
 
     def list_objects(self) -> list[np.ndarray]:
@@ -75,7 +118,7 @@ class MatteFinder:
                 found += [np.where(reach_from(pieces == n, matte > config.faint_alpha), matte, 0)
                           for n in range(1, pieces.max() + 1)]
                 known |= matte > config.faint_alpha
-                finder = MatteFinder(self._model, paint_over(self.picture, known), config)
+                finder = MatteFinder(self._network, paint_over(self.picture, known), config)
             self._objects = found[:config.offered_objects]
         return self._objects
 
@@ -88,8 +131,8 @@ class MatteFinder:
         matte = objects[hints.number - 1]
         if not hints.has_dabs and hints.box is None:
             return matte
-        small, seen = _resize(matte[..., None], (MATTE_SIZE,) * 2)[..., 0], _resize(self.picture, (MATTE_SIZE,) * 2)
-        return _enlarge(follow_hints(small, seen, hints, self._config), seen, self.picture, self._config)
+        small, seen = (_resize(maps, (self._network.side,) * 2) for maps in (matte[..., None], self.picture))
+        return self._enlarge(follow_hints(small[..., 0], seen, hints, self._config), seen, self.picture)
 
     def _frame(self, hints: Hints) -> tuple[Window, int]:
         """Where to look first, and how many times at most: a box is what it is."""
@@ -100,11 +143,11 @@ class MatteFinder:
             return (_side((y0 - down) * height, (y1 + down) * height, height),
                     _side((x0 - across) * width, (x1 + across) * width, width)), 1
         whole = slice(0, height), slice(0, width)
-        window = self._look(whole, self._config.looks)[0]
+        window = self._look(whole, self._network.looks)[0]
         for x, y, _ in hints.inside:  # on what it did not look at from near
             if not (window[0].start <= y * height < window[0].stop and window[1].start <= x * width < window[1].stop):
                 return whole, 1
-        return whole, self._config.looks
+        return whole, self._network.looks
 
     def _look(self, window: Window, looks: int) -> Found:
         """Where the network looked last, what it saw there, (S, S, 3), and what it said of it, (S, S)."""
@@ -113,13 +156,28 @@ class MatteFinder:
     def _look_nearer(self, window: Window, looks: int) -> Found:
         picture, config = self.picture, self._config
         for look in range(1, looks + 1):
-            seen, alpha = _look(self._model, picture[window], config)
+            seen, alpha = self._answer(picture[window])
             sure = alpha > max(config.sure_alpha * alpha.max(), config.faint_alpha)
             nearer = _window_around(sure, window, picture.shape[:2], config.crop_margin)
             if nearer is None or look == looks or _area(nearer) > config.small_window * _area(window):
                 break
             window = nearer
         return window, seen, alpha
+
+    def _answer(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A picture (H, W, 3) squeezed into the square that the network sees (S, S, 3), and what it says of that,
+        without specks: (S, S) float32."""
+        seen, config = _resize(picture, (self._network.side,) * 2), self._config
+        alpha = self._network.answer(seen)
+        return seen, np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
+
+    def _enlarge(self, alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray) -> np.ndarray:
+        """alpha (S, S) at the size of the picture (H, W, 3) whose squeezed image (S, S, 3) it was found in."""
+        if self._network.is_fine:
+            return _resize(alpha[..., None], picture.shape[:2])[..., 0]
+        config = self._config
+        fit = _resize(fit_to_guide(alpha, seen, config.edge_radius, config.edge_tolerance), picture.shape[:2])
+        return np.clip((fit[..., :3] * picture).sum(-1) + fit[..., 3], 0, 1)
 
 
 def paint_over(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -137,16 +195,6 @@ def reach_from(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
     for _ in range(4):
         seeds = grow(seeds) & mask
     return seeds
-
-
-def _look(model: NearMini, picture: np.ndarray, config: MattingConfig) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (H, W, 3), sRGB 0..1, squeezed into the square that the network sees (S, S, 3), and the mean of what it
-    says of that and of its mirror image, without specks: (S, S) float32."""
-    seen = _resize(picture, (MATTE_SIZE, MATTE_SIZE))
-    squeezed = seen.transpose(2, 0, 1)[None] * 2 - 1
-    logits = [model.run("matte", picture=side)[0][0] for side in (squeezed, squeezed[..., ::-1])]
-    alpha = sum(1 / (1 + np.exp(-side)) for side in (logits[0], logits[1][:, ::-1])) / 2
-    return seen, np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
 
 
 def _area(window: Window) -> int:
@@ -175,43 +223,8 @@ def _side(low: float, high: float, size: int) -> slice:
     return slice(first, max(last, first + 8))
 
 
-def _enlarge(alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray, config: MattingConfig) -> np.ndarray:
-    """alpha (S, S) at the size of the picture (H, W, 3) whose squeezed image (S, S, 3) it was found in."""
-    fit = _resize(fit_to_guide(alpha, seen, config.edge_radius, config.edge_tolerance), picture.shape[:2])
-    return np.clip((fit[..., :3] * picture).sum(-1) + fit[..., 3], 0, 1)
-
-
 def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(H, W, C) at another size, float32."""
     from PIL import Image
     planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(maps, -1, 0)]
     return np.stack([np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR)) for plane in planes], -1)
-
-
-def open_rembg() -> Callable[[np.ndarray], np.ndarray]:
-    """What an installed rembg takes for the object, as remove_background does. It gets the file of a model that it once
-    downloaded, so that it asks for no other. Raises NearError where the package or a model is missing."""
-    try:
-        from rembg import new_session
-    except (ImportError, SystemExit) as error:  # without onnxruntime, it exits
-        raise NearError("The Python package rembg is not installed.",
-                        "Install it with \"{python} -m pip install rembg[cpu]\", or use NeAR's own matting.",
-                        python=sys.executable) from error
-    home = Path(os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME") or "~", ".u2net")).expanduser()
-    found = [(home / f"{model}.onnx", kind) for model, kind in REMBG.items() if (home / f"{model}.onnx").is_file()]
-    if not found:
-        raise NearError("rembg has none of its models {models} in {folder}.",
-                        "Download one with \"rembg d {model}\", or use NeAR's own matting.", models=" and ".join(REMBG),
-                        folder=home, model=next(iter(REMBG)))
-    path, kind = found[0]
-    try:
-        session = new_session(kind, model_path=str(path))
-    except Exception as error:  # onnxruntime has errors of many kinds
-        raise NearError("rembg cannot read its model {file}.", "Delete the file and let rembg download it again.",
-                        file=path) from error
-
-    def matte(picture: np.ndarray) -> np.ndarray:
-        from PIL import Image
-        mask = session.predict(Image.fromarray(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)))[0]
-        return np.asarray(mask, np.float32) / 255
-    return matte

@@ -149,8 +149,8 @@ class Operations:
         self.store = Store()
         self.model: dict[str, Any] = {}
         self._engine: Any = None
-        # path of the last photo and when it was saved; create.matting.MatteFinder
-        self._finder: tuple[tuple[str, float], Any] | None = None
+        # path of the last photo, when it was saved and by which matting; create.matting.MatteFinder
+        self._finder: tuple[tuple[str, float, str], Any] | None = None
         self._resection: tuple[tuple, Any] | None = None  # what it was made of, create.resection.Resection
 
     def describe(self) -> dict[str, Any]:
@@ -268,13 +268,14 @@ class Operations:
     def find_matte(self, request: Request) -> dict[str, Any]:
         """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many
         objects are offered. The last photo is remembered, so that the next hint is followed at once."""
-        from ..create.matting import MatteFinder
+        from ..create.matting import MatteFinder, open_added, open_near
         from ..create.photo import read_opaque
         from ..models.mini.runtime import NearMini
         path, hints = request["path"], request["hints"]
-        photo = path, os.path.getmtime(path) if os.path.exists(path) else 0.0
+        photo = path, os.path.getmtime(path) if os.path.exists(path) else 0.0, request["matting"]
         if self._finder is None or self._finder[0] != photo:
-            self._finder = photo, MatteFinder(NearMini(), read_opaque(path))
+            network = open_near(NearMini()) if request["matting"] == "near" else open_added()
+            self._finder = photo, MatteFinder(network, read_opaque(path))
         finder = self._finder[1]
         matte = finder.find(hints)
         to_bytes = lambda values: np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -17,7 +17,7 @@ with its parent. Requests, each a dict with `op`:
               of side texels, "splats" whose cube has the edge `extent`, or the PSNR of the "asset": worker.baking
     create_mesh    id, mesh, options                      options are the keywords of create.create's functions
     create_image   id, photos, options
-    find_matte     id, path, hints                        what of a photo is object (create.hints.Hints)
+    find_matte     id, path, hints, matting               what of a photo is object (create.hints.Hints)
     find_pose      id, shot, shape, matting, stance, fits  from where a create.shot.Shot shows the triangles (hash of
                                                           occluders); a create.resection.Stance, None: search; fits:
                                                           begin there

@@ -274,8 +274,8 @@ def make_photos() -> list[bytes]:
     made = {"name": "Cup", "seed": 0, "thickness": "auto", "symmetry": "auto", "refine": False}
     box = Mesh(np.float32([[0, 0, 0], [.4, 0, 0], [0, .4, 0], [0, 0, .4]]),
                np.int32([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
-    return [pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": hints},)),
-            pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": Hints()},)),
+    return [pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": hints, "matting": "near"},)),
+            pack(({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": Hints(), "matting": "near"},)),
             pack((kept[4], {"op": "find_pose", "id": 1, "shot": replace(shot, camera=None, azimuth=10.0, fov=40.0),
                             "shape": "o", "matting": "near", "stance": Stance(20.0, 10.0), "fits": False})),
             *(pack(({"op": "create_image", "id": 1, "photos": [shot], "options": options},))

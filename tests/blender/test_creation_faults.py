@@ -52,7 +52,7 @@ def make(photo):
                      lambda answer: answer["asset"]),
             "megabyte": (lambda worker: worker.submit("create_mesh", mesh=BOX, options=draft),
                          lambda answer: answer["asset"]),
-            "matte": (lambda worker: worker.submit("find_matte", path=photo, hints=Hints()),
+            "matte": (lambda worker: worker.submit("find_matte", path=photo, hints=Hints(), matting="near"),
                       lambda answer: answer["matte"]),
             "photo": (lambda worker: worker.submit("create_image", photos=[photo], options={"name": "Cup"}),
                       lambda answer: answer["asset"])}

@@ -7,7 +7,7 @@ import pytest
 
 from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints, box_of_pixels, follow_hints
-from near_core.create.matting import MatteFinder, predict_matte
+from near_core.create.matting import MatteFinder, open_near, predict_matte
 from near_core.create.photo import prepare
 from near_core.errors import NearError
 from tests.create.pictures import RED, check_disc, disc, mask_of
@@ -44,17 +44,17 @@ def test_nothing_outside_a_box_belongs_to_the_object(model):
     picture, red, green = two_discs()
     for truth, at in ((red, 130), (green, 350)):
         hints = Hints(box_of_pixels((at - 90, 70, at + 90, 250), 480, 320))
-        found = predict_matte(model, picture, hints=hints)
+        found = predict_matte(open_near(model), picture, hints=hints)
         assert overlap(found, truth) > 0.9 and not found[:, :at - 91].any() and not found[:60].any()
     made = prepare((picture * 255).astype(np.uint8), matte=lambda small: predict_matte(
-        model, small, hints=Hints((50 / 480, 80 / 320, 210 / 480, 240 / 320))))
+        open_near(model), small, hints=Hints((50 / 480, 80 / 320, 210 / 480, 240 / 320))))
     check_disc(made, RED, 0.05)
 
 
 def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     picture, red, green = two_discs()
-    finder = MatteFinder(model, picture)
-    assert len(MatteFinder(model, picture, MattingConfig(offered_objects=1)).list_objects()) == 1
+    finder = MatteFinder(open_near(model), picture)
+    assert len(MatteFinder(open_near(model), picture, MattingConfig(offered_objects=1)).list_objects()) == 1
     offered = finder.list_objects()
     for truth in (red, green):
         assert max(overlap(matte, truth) for matte in offered) > 0.9

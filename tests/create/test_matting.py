@@ -1,12 +1,15 @@
-"""What finds the object: the network, rembg."""
+"""What finds the object: the network that comes with NeAR, and the larger one of an extension."""
 
-from importlib.util import find_spec
+import json
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from near_core.create import create, matting, photo
 from near_core.create.config import MattingConfig
+from near_core.create.hints import Hints
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
 from tests.create.pictures import check_disc, disc, mask_of
@@ -20,30 +23,51 @@ def test_the_matte_looks_nearer_at_a_small_object(model):
     wall = np.float32([0.35, 0.45, 0.6]) + rng.normal(0, 0.02, (500, 500, 1))
     picture = np.where(truth[..., None], np.float32([0.8, 0.15, 0.1]), wall).astype(np.float32)
     overlap = lambda alpha: ((alpha > 0.5) & truth).sum() / ((alpha > 0.5) | truth).sum()
-    once = matting.predict_matte(model, picture, MattingConfig(looks=1))
-    nearer = matting.predict_matte(model, picture)
+    once = matting.predict_matte(matting.open_near(model, MattingConfig(looks=1)), picture)
+    nearer = matting.predict_matte(matting.open_near(model), picture)
     assert nearer.shape == truth.shape and overlap(nearer) > max(0.9, overlap(once))
-    assert not matting.predict_matte(model, np.zeros((40, 30, 3), np.float32)).max() > 1
+    assert not matting.predict_matte(matting.open_near(model), np.zeros((40, 30, 3), np.float32)).max() > 1
 
 
-def test_rembg_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    find = create.matte_of(NearMini(), "rembg")
+def write_added(folder: Path, bias: float = 0.0) -> None:
+    """The extension NeAR Matte in a repository of extensions, with a network of one convolution: red is object."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    red = np.float32([20, -10, -10]).reshape(1, 3, 1, 1)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["input", "red", "bias"], ["logits"]), helper.make_node("Sigmoid", ["logits"],
+                                                                                         ["output"])], "isnet",
+        *([helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, channels, 1024, 1024))]
+          for name, channels in (("input", 3), ("output", 1))),
+        [numpy_helper.from_array(red, "red"), numpy_helper.from_array(np.float32([bias]), "bias")])
+    made = folder / "blender_org" / "near_matte"
+    made.mkdir(parents=True)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), made / "isnet.onnx")
+    (made / "model.json").write_text(json.dumps({"digest": "", "graphs": ["isnet"]}))
+
+
+def test_the_added_network_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
+    monkeypatch.setattr(create, "open_added", lambda: matting.open_added(tmp_path))
+    find = create.matte_of(NearMini(), "isnet")
     check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
-    lacks = "has none of its models" if find_spec("rembg") else "rembg is not installed"
-    with pytest.raises(NearError, match=lacks):
+    with pytest.raises(NearError, match="NeAR Matte is not installed"):
         photo.prepare(disc(), matte=find)
     with pytest.raises(NearError, match="no matting named grabcut"):
         create.matte_of(NearMini(), "grabcut")
 
 
-def test_rembg_finds_the_object(monkeypatch):
-    """Where it is installed and has a model."""
-    pytest.importorskip("rembg")
-    try:
-        find = matting.open_rembg()
-    except NearError as error:
-        pytest.skip(error.what)
-    alpha = find(disc(480, 320, 100, (240, 160)) / np.float32(255))
-    truth = mask_of(480, 320, 100, (240, 160)) > 0
-    assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.9 * ((alpha > 0.5) | truth).sum()
+def test_the_added_network_finds_the_object_and_follows_hints(monkeypatch, tmp_path):
+    write_added(tmp_path)
+    monkeypatch.setattr(create, "open_added", lambda: matting.open_added(tmp_path))
+    picture, truth = disc(480, 320, 100, (240, 160)), mask_of(480, 320, 100, (240, 160)) > 0
+    alpha = create.matte_of(NearMini(), "isnet")(picture / np.float32(255))
+    assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.99 * ((alpha > 0.5) | truth).sum()
+    left = Hints(box=(0, 0, 0.5, 1))
+    half = create.matte_of(NearMini(), "isnet", hints=left)(picture / np.float32(255))
+    assert half[:, :236][truth[:, :236]].mean() > 0.95 and not half[:, 244:].any()
+
+
+def test_a_damaged_network_says_so(tmp_path):
+    write_added(tmp_path)
+    next(tmp_path.rglob("isnet.onnx")).write_bytes(b"no network")
+    with pytest.raises(NearError, match="isnet.onnx is damaged"):
+        matting.open_added(tmp_path).answer(np.zeros((1024, 1024, 3), np.float32))

@@ -21,7 +21,8 @@ PHOTO = Path(__file__).parents[2] / "near_blender" / "assets" / "coffee.jpg"
 
 
 def find(operations: Operations, path: Path, hints: Hints) -> dict:
-    return operations.answer(Request({"op": "find_matte", "id": 1, "path": str(path), "hints": hints}, print))
+    return operations.answer(Request({"op": "find_matte", "id": 1, "path": str(path), "hints": hints,
+                                      "matting": "near"}, print))
 
 
 def test_a_matte_follows_hints_and_the_photo_is_kept(tmp_path):

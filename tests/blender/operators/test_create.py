@@ -11,6 +11,7 @@ from PIL import Image
 
 from near_blender import following, payload
 from near_blender.operators import transfer
+from near_core.create.matting import ADDED, EXTENSIONS
 
 
 def test_create_from_mesh(cube):
@@ -128,7 +129,8 @@ def test_create_from_a_photo():
     ({"filepath": __file__}, "test_create.py is not a picture"),
     ({"filepath": PHOTO, "mask": "/nowhere/mask.png"}, "There is no picture mask.png"),
     ({"filepath": PHOTO, "mesh_object": "Nobody"}, "There is no object named Nobody"),
-    ({"filepath": PHOTO, "matting": "REMBG"}, "rembg is not installed|rembg has none of its models"),
+    pytest.param({"filepath": PHOTO, "matting": "ISNET"}, "The extension NeAR Matte is not installed",
+                 marks=pytest.mark.skipif(any(EXTENSIONS.glob(f"*/{ADDED}")), reason="it is installed")),
 ])
 def test_create_from_what_is_no_photo(options, words):
     with pytest.raises(RuntimeError, match=words):

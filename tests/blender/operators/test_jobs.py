@@ -81,7 +81,7 @@ def test_the_button_stops_what_comes_after_it_too(monkeypatch):
 
 def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
     """A file dialog that was open when the first began."""
-    first, second = (client.find_matte("missing.png", None) for _ in range(2))
+    first, second = (client.find_matte("missing.png", None, "near") for _ in range(2))
     monkeypatch.setattr(jobs, "_current", jobs.Creation(first, "Photo"))
     with pytest.raises(errors.NearError, match="Photo is being created"):
         jobs.run(None, bpy.context, second, "Another", wait=False)
@@ -168,7 +168,7 @@ def test_an_asset_is_made_again_whatever_it_is_called_meanwhile(cube, meanwhile)
 def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
     kept = create(cube)
     bpy.ops.object.mode_set(mode="EDIT")
-    job = client.find_matte("missing.png", None)
+    job = client.find_matte("missing.png", None, "near")
     creation = jobs.Creation(job, "Cube", instead=references.Reference.to_object(kept))
     job.wait(60)
     assert creation.is_held and creation.status == "Done: go back to Object Mode to get it"

@@ -44,7 +44,7 @@ def test_a_picture_that_is_off_is_told(monkeypatch):
 
 
 def test_it_does_not_wait_behind_a_creation(monkeypatch):
-    job = client.find_matte("missing.png", None)
+    job = client.find_matte("missing.png", None, "near")
     monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo"))
     assert not bpy.ops.near.check_setup.poll()
     job.cancel()
