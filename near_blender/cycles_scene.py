@@ -99,10 +99,8 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     if file is not None and file.settings == settings:
         return file
     try:
-        folder = tempfile.TemporaryDirectory(prefix=scratch.prefix() + "scene-", ignore_cleanup_errors=True)
-        bpy.data.libraries.write(str(Path(folder.name) / "scene.blend"), {scene}, path_remap="ABSOLUTE",
-                                 fake_user=True)
-    except (OSError, RuntimeError) as error:
+        _, folder = scratch.write(scene, "scene")
+    except OSError as error:
         raise errors.NearError("The scene could not be handed to the second Blender ({reason}).", _ADVICE,
                                reason=error) from error
     file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),

@@ -144,7 +144,7 @@ class LampReader:
         if key not in _bakes and len(bakes) < MOST:  # while a slider is dragged there is one for each step
             try:
                 _bakes[key] = PatternBake(data.original, turn, self._frame, surface)
-            except (OSError, RuntimeError):  # no room: it keeps its mean
+            except OSError:  # no room: it keeps its mean
                 _patterns.put(key, None)
         return None
 

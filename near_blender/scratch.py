@@ -13,6 +13,7 @@ from typing import Any
 
 import bpy
 
+LONGEST = 1000  # bytes of a path that Blender writes to
 KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another container
 
 
@@ -23,13 +24,23 @@ def prefix() -> str:
 
 def hand_over(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory | None]:
     """The .blend file that has a data-block: its library, which a written file would only point at, or one that is
-    written, and the folder of the latter, which goes with its last holder. kind: for the name. Raises OSError or
-    RuntimeError where there is no room."""
+    written, and the folder of the latter, which goes with its last holder. kind: for the name. Raises OSError where
+    there is no room."""
     if block.library is not None:
         return bpy.path.abspath(block.library.filepath), None
+    return write(block, kind)
+
+
+def write(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory]:
+    """A .blend file of a data-block and what that uses, and its folder, as hand_over. Raises OSError."""
     folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", ignore_cleanup_errors=True)
     path = str(Path(folder.name) / f"{kind}.blend")
-    bpy.data.libraries.write(path, {block}, path_remap="ABSOLUTE", fake_user=True)
+    if len(os.fsencode(path)) > LONGEST:
+        raise OSError("the path of the folder is too long for Blender")  # it would write to the beginning of it
+    try:
+        bpy.data.libraries.write(path, {block}, path_remap="ABSOLUTE", fake_user=True)
+    except RuntimeError as error:
+        raise OSError(str(error).strip()) from error
     return path, folder
 
 

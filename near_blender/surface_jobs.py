@@ -40,7 +40,7 @@ class SurfaceReading:
         """side: as of start. Raises NearError."""
         try:
             path, self.folder = scratch.hand_over(ob, "object")
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise errors.NearError("{name} could not be handed to the second Blender ({reason}).", _ADVICE,
                                    name=ob.name, reason=error) from error
         self.share = BAKED if side else READ

@@ -356,7 +356,7 @@ class WorldBake(LightReading):
         self._width, sun = width, node_trees.uses_type(world.node_tree, "TEX_SKY")
         try:
             path, self._folder = scratch.hand_over(world, "world")
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise errors.NearError("The World {name} could not be handed over ({reason}).", _NO_ROOM, name=world.name,
                                    reason=error) from error
         self._job = client.get_cycles().bake_world(

@@ -48,6 +48,9 @@ def test_what_glows_returns_and_costs_nothing_elsewhere():
     tensors, metadata = near_file.unpack(data, "It")
     plain = {name: values for name, values in tensors.items() if name not in ("surfel_glow", "surfel_emission")}
     assert near_file.pack(plain, metadata) == assets.to_bytes(asset), "readers that know no emission see the rest"
+    later = near_file.pack(tensors | {"surfel_sheen": np.ones(9, np.float32), "curve": np.uint8([[1], [2]])},
+                           metadata | {"sheen": "velvet"})
+    np.testing.assert_array_equal(assets.from_bytes(later).surfels.emission, emission)
     dark = replace(asset, surfels=replace(asset.surfels, emission=0 * emission))
     assert assets.to_bytes(dark) == assets.to_bytes(asset) and assets.from_bytes(assets.to_bytes(dark)
                                                                                  ).surfels.emission is None

@@ -152,6 +152,24 @@ def test_killed_during_final_renders(scene, ball, tmp_path):
         assert np.abs(picture - truth).mean() < 0.01, "a process that is new may have another noise"
 
 
+@pytest.mark.parametrize("then", [signal.SIGCONT, signal.SIGKILL])
+def test_stopped_while_a_final_render_waits(scene, ball, tmp_path, then):
+    """The picture is drawn when it goes on, or by another one where it is killed."""
+    scene.render.engine = "NEAR"
+    scene.near.samples, scene.near.denoise = 4, False
+    stage.add_asset(ball, location=(0, -1.6, 0))
+    truth, pid = stage.render(scene, tmp_path)["Combined"], client.get_cycles().check(60)["pid"]
+    client.get_cycles()._recent.clear()
+    os.kill(pid, signal.SIGSTOP)
+    timer = threading.Timer(2.0, os.kill, (pid, then))
+    timer.start()
+    start = time.monotonic()
+    picture = stage.render(scene, tmp_path)["Combined"]
+    assert time.monotonic() - start > 1.9 and np.abs(picture - truth).mean() < 0.01
+    assert (client.get_cycles().check(60)["pid"] == pid) == (then == signal.SIGCONT)
+    assert np.abs(stage.render(scene, tmp_path)["Combined"] - truth).mean() < 0.01
+
+
 class DamagedBlender(cycles_process.CyclesProcess):
     """A second Blender, the next of whose answers arrives damaged."""
 

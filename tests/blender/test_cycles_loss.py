@@ -93,3 +93,14 @@ def test_no_room_for_a_scene_is_an_error_in_words(scene, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     with pytest.raises(errors.NearError, match="could not be handed.*TMPDIR"):
         cycles_scene.capture(bpy.context.evaluated_depsgraph_get())
+
+
+def test_a_folder_whose_path_is_too_long_for_blender_is_said(scene, tmp_path, monkeypatch):
+    """It would write to the first thousand bytes of the path."""
+    cycles_scene.forget()
+    folder = tmp_path.joinpath(*["long" * 50] * 5)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(errors.NearError, match="path of the folder is too long for Blender.*TMPDIR"):
+        cycles_scene.capture(bpy.context.evaluated_depsgraph_get())
+    assert not list(folder.iterdir())

@@ -103,6 +103,57 @@ def test_damaged_answers_of_all_kinds(home, ball, truth):
             worker.stop()
 
 
+class Struck(worker_process.WorkerProcess):
+    """A worker whose first process is killed at its message of that number, before that is sent or right after."""
+
+    def __init__(self, number: int, before: bool):
+        super().__init__()
+        self.left, self.before = number, before
+
+    def _tell(self, message):
+        self.left -= 1
+        if self.left == 0 and self.before:
+            self.strike()
+        super()._tell(message)
+        if self.left == 0 and not self.before:
+            self.strike()
+
+    def strike(self):
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("number", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 3))])
+def test_killed_exactly_while_it_is_asked(home, ball, truth, number, before):
+    """At the asset, the map and the request itself, as a viewport sends them, too."""
+    worker = Struck(number, before)
+    try:
+        job = submit(worker, ball, size=64)
+        assert job.wait(120), "nobody waits for ever"
+        assert np.array_equal(job.result()["passes"]["Combined"], truth) and job.crashes == 1
+        assert_right(worker, ball, truth)
+    finally:
+        worker.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["two words", "\u00e4\u00f6\u00fc \u65e5\u672c", "'$HOME;\"&%s{x}*[a]", "long" * 50])
+def test_a_folder_of_any_name_takes_the_files(ball, truth, tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    if name.startswith("long"):
+        folder = folder.joinpath(*[name] * 4)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    worker = worker_process.WorkerProcess()
+    try:
+        assert_right(worker, ball, truth)
+        assert len(list(folder.iterdir())) == 1
+    finally:
+        worker.stop()
+    assert not list(folder.iterdir())
+
+
 def test_one_that_was_stopped_goes_on(worker, ball, truth):
     pid = pid_of(worker)
     os.kill(pid, signal.SIGSTOP)
