@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, proxy
-from ._core import directions, errors
+from . import colorspace, proxy, scratch
+from ._core import directions, errors, files
 from ._core import mesh as meshes
 
 COLOR = "Color"  # attribute of a mesh's corners
@@ -163,12 +164,19 @@ def _make_image(picture: np.ndarray, name: str, color: bool, packed: bool) -> bp
 
 
 def export_glb(ob: bpy.types.Object, path: Path) -> None:
-    """Writes ob, which is selected alone, by Blender's own exporter. Raises NearError where that is not enabled."""
+    """Writes ob, which is selected alone, by Blender's own exporter. Raises NearError where that is not enabled, or
+    fails."""
     if not hasattr(bpy.ops.export_scene, "gltf") or "io_scene_gltf2" not in bpy.context.preferences.addons:
         raise errors.NearError("Blender's glTF exporter is not enabled.",
                                "Enable glTF 2.0 format in Preferences > Add-ons.")
     try:
-        bpy.ops.export_scene.gltf(filepath=str(path), export_format="GLB", use_selection=True)
-    except RuntimeError as error:
-        raise errors.NearError("{file} could not be written ({reason}).", "Choose another folder.", file=path.name,
-                               reason=error) from error
+        with scratch.make_folder("glb") as folder:
+            made = Path(folder) / "baked.glb"  # what breaks off is not left half written
+            bpy.ops.export_scene.gltf(filepath=str(made), export_format="GLB", use_selection=True)
+            data = made.read_bytes()
+    except (OSError, RuntimeError) as error:
+        said = re.findall(r"^\w*Error: (.+)$", str(error), re.MULTILINE)  # behind a traceback of the exporter's
+        raise errors.NearError("{file} could not be written ({reason}).",
+                               "Free space in the folder for temporary files, or name another in TMPDIR.",
+                               file=path.name, reason=said[-1] if said else error) from error
+    files.write(path, data)

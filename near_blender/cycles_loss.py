@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -118,7 +117,7 @@ def _read_pixels(image: Any) -> np.ndarray:
 def _read_tiles(image: Any) -> dict[str, np.ndarray]:
     """What files of an image's tiles would hold, by their names; empty where they cannot be written."""
     suffix = "exr" if image.is_float else "png"
-    with tempfile.TemporaryDirectory(prefix=scratch.prefix() + "tiles-", ignore_cleanup_errors=True) as folder:
+    with scratch.make_folder("tiles") as folder:
         try:
             image_files.save_copy(image, str(Path(folder) / f"tile.<UDIM>.{suffix}"))
         except RuntimeError as error:
@@ -154,7 +153,7 @@ def _restore_tiles(image: Any, files: dict[str, np.ndarray]) -> None:
     """Has an image of tiles take its place that are packed: of others Cycles reads files only."""
     if not files:
         return
-    with tempfile.TemporaryDirectory(prefix=scratch.prefix() + "tiles-", ignore_cleanup_errors=True) as folder:
+    with scratch.make_folder("tiles") as folder:
         for name, content in files.items():
             content.tofile(Path(folder) / name)
         made: Any = bpy.data.images.load(str(Path(folder) / min(files)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import bpy
 
-LONGEST = 1000  # bytes of a path that Blender writes to
+LONGEST = 980  # bytes of a folder's path: with a name Blender takes 1023
 KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another container
 
 
@@ -33,15 +33,22 @@ def hand_over(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory |
 
 def write(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory]:
     """A .blend file of a data-block and what that uses, and its folder, as hand_over. Raises OSError."""
-    folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", ignore_cleanup_errors=True)
+    folder = make_folder(kind)
     path = str(Path(folder.name) / f"{kind}.blend")
-    if len(os.fsencode(path)) > LONGEST:
-        raise OSError("the path of the folder is too long for Blender")  # it would write to the beginning of it
     try:
         bpy.data.libraries.write(path, {block}, path_remap="ABSOLUTE", fake_user=True)
     except RuntimeError as error:
         raise OSError(str(error).strip()) from error
     return path, folder
+
+
+def make_folder(kind: str) -> tempfile.TemporaryDirectory:
+    """A folder for files that Blender writes. Raises OSError where there is no room."""
+    folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", ignore_cleanup_errors=True)
+    if len(os.fsencode(folder.name)) > LONGEST:
+        folder.cleanup()
+        raise OSError("the path of the folder is too long for Blender")  # it would write to the beginning of it
+    return folder
 
 
 def clear() -> None:

@@ -1,17 +1,20 @@
 """Assets out again, from Blender: a mesh in the scene and as .glb, splats as .ply."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
 
-from near_blender import lamp_nodes
+from near_blender import baked_mesh, lamp_nodes, scratch
 from near_blender.operators import bake
+from near_core import errors
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
 from near_core.lab.bench.inputs import SAMPLES
+from tests.attacks.hunt import is_said_well
 from tests.blender import stage
 from tests.blender.test_lamp_nodes import add_by_direction
 
@@ -123,3 +126,22 @@ def test_an_exported_asset_says_how_far_its_file_is_from_the_picture(ball, tmp_p
     assert (tmp_path / "plain.near").read_bytes() == (tmp_path / "tinted.near").read_bytes()
     said = capfd.readouterr().out
     assert "the same picture" in said.splitlines()[0] and "without its look" in said and " dB against" in said
+
+
+@pytest.mark.parametrize("place", ["missing/a.glb", "x" * 300 + ".glb"])
+def test_a_glb_that_cannot_be_written_is_said_in_a_sentence(tmp_path, place):
+    bpy.ops.mesh.primitive_cube_add()
+    with pytest.raises(errors.NearError, match=r"could not be written \([\w ]+\)\. Choose") as caught:
+        baked_mesh.export_glb(bpy.context.object, tmp_path / place)
+    assert is_said_well(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_what_blenders_exporter_cannot_do_is_said_in_a_sentence(tmp_path, monkeypatch):
+    """It says so with a traceback."""
+    bpy.ops.mesh.primitive_cube_add()
+    folder = scratch.make_folder("glb")
+    (Path(folder.name) / "baked.glb").mkdir()
+    monkeypatch.setattr(scratch, "make_folder", lambda kind: folder)
+    with pytest.raises(errors.NearError, match="could not be written.*Is a directory.*TMPDIR") as caught:
+        baked_mesh.export_glb(bpy.context.object, tmp_path / "a.glb")
+    assert is_said_well(caught.value) and "Traceback" not in str(caught.value) and not list(tmp_path.iterdir())
