@@ -32,8 +32,8 @@ def list_photos(folder: Path) -> list[Path]:
         raise NearError("{folder} could not be read ({reason}).", "Choose another folder.", folder=folder.name,
                         reason=error.strerror) from error
     if not found:
-        raise NearError("There is no photo in {folder}.", "Choose a folder with {choices} files.", folder=folder.name,
-                        choices=", ".join(sorted(READABLE)))
+        raise NearError("There is no photo in {folder}.", "Choose a folder with {choices} files.",
+                        folder=folder.name or folder, choices=", ".join(sorted(READABLE)))
     return found
 
 

@@ -72,9 +72,9 @@ PAIRS = list_pairs()
 def read(path: Path) -> None:
     """Has an answer checked, and made of it what Blender does. Raises NearError for one that is none."""
     _, frames, arrays = requests.split(path.read_bytes())
-    incoming = path.with_name("answers")
+    incoming = path.with_name("arrays")
     incoming.write_bytes(arrays + bytes(1 << 16))
-    channel = protocol.Channel(io.BytesIO(frames), io.BytesIO(), incoming, path.with_name("requests"))
+    channel = protocol.Channel(io.BytesIO(frames), io.BytesIO(), incoming, path.with_name("outgoing"))
     try:
         while (event := channel.receive()) is not None:
             request = PAIRS[event["id"]][0]

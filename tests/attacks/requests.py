@@ -61,9 +61,9 @@ def answer(path: Path, kept: operations.Operations) -> None:
     """Has operations answer a file. Raises what they raise, but where the form of the messages is another only what a
     worker does not tell as a bug."""
     strict, frames, arrays = split(path.read_bytes())
-    incoming = path.with_name("requests")
+    incoming = path.with_name("arrays")
     incoming.write_bytes(arrays + bytes(1 << 16))
-    channel = protocol.Channel(io.BytesIO(frames), io.BytesIO(), incoming, path.with_name("answers"))
+    channel = protocol.Channel(io.BytesIO(frames), io.BytesIO(), incoming, path.with_name("outgoing"))
     try:
         while (message := _receive(channel)) is not None:
             if message["op"] in ("put", "choose"):

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import pickle
 import re
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Checkpoint:
         """The file that holds the weights of a network."""
         for suffix in SUFFIXES:
             path = self._file(name, suffix)
-            if path.is_file():
+            if os.path.isfile(path):
                 return path
         raise _damaged(self._file(name, ".safetensors"), "{file} is missing.")
 
@@ -115,7 +116,7 @@ class Checkpoint:
             if found:
                 return found[0]
             if _model_type(folder / "config.json") == "dinov2_with_registers":
-                if not (folder / "model.safetensors").is_file():
+                if not os.path.isfile(folder / "model.safetensors"):
                     raise _damaged(folder / "model.safetensors", "{file} in {folder} is missing.", folder=folder.name)
                 return folder / "model.safetensors"
         raise NearError("The weights of the image encoder, DINOv2 ViT-L/14 with registers, are missing.",
@@ -188,7 +189,7 @@ def open_checkpoint(folder, companions=()):
 
 
 def _manifest_of(folder):
-    return next((folder / name for name in MANIFESTS if (folder / name).is_file()), None)
+    return next((folder / name for name in MANIFESTS if os.path.isfile(folder / name)), None)
 
 
 def _model_type(path):
@@ -203,7 +204,7 @@ def _opened(folder):
     manifest = _manifest_of(folder)
     if manifest is None:
         raise NearError("The folder {folder} has no pipeline.yaml.", "Choose a published checkpoint's folder.",
-                        folder=folder.name)
+                        folder=folder.name or folder)
     arguments = _read_manifest(manifest)
     try:
         models = {str(name): _inside(folder, str(path)) for name, path in (arguments.get("models") or {}).items()}
@@ -211,7 +212,7 @@ def _opened(folder):
                          for key, value in (arguments.get("slat_normalization") or {}).items()}
         samplers = [{**(sampler.get("args") or {}), **(sampler.get("params") or {})}
                     for sampler in (arguments.get(f"{kind}_sampler") or {} for kind in ("slat", "sparse_structure"))]
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(manifest) from error
     return Checkpoint(folder, models, normalization, *samplers)
 
@@ -352,7 +353,7 @@ def _read_manifest(path):
 def _inside(folder, relative):
     """The path of a network below the folder. A snapshot of a hub may link to files elsewhere; the name must not."""
     path = Path(relative)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or not path.name:
         raise NearError("The checkpoint names a file outside its folder: {file}.", "Use the published checkpoint.",
                         file=relative[:LONGEST])
     return folder / path

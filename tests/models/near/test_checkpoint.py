@@ -158,3 +158,26 @@ def test_damaged_files_are_named(tmp_path):
         (tmp_path / "ckpts/decoder_v1.0.json").write_text(json.dumps(described))
         with pytest.raises(NearError):
             checkpoint.load("decoder")
+
+
+@pytest.mark.parametrize("name", ["", ".", "../decoder", "/decoder", "a/../../b"])
+def test_networks_outside_of_the_folder_stay_closed(tmp_path, name):
+    """The folder itself, too: its networks would be called as it is, and lie beside it."""
+    written(tmp_path)
+    manifest = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
+    manifest["args"]["models"]["decoder"] = name
+    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(manifest))
+    with pytest.raises(NearError, match="a file outside its folder"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "y/" * 2000])
+def test_a_folder_whose_name_no_system_takes_has_no_checkpoint(name):
+    with pytest.raises(NearError, match="has no pipeline.yaml"):
+        open_checkpoint(name)
+
+
+def test_weights_that_are_called_otherwise_are_damage(tmp_path):
+    written(tmp_path, NeuralBasis, "neural_basis", BASIS, lambda weights: weights | {"last.weight": torch.ones(1)})
+    with pytest.raises(NearError, match="a weight last.weight that the network has no place for"):
+        open_checkpoint(tmp_path).load("neural_basis")
