@@ -148,7 +148,13 @@ class AlignmentConfig:
     shift: float = 0.02  # distances, the first step
     rounds: int = 6  # each with steps of 0.6 times the last one's
     stiffness: float = 0.004  # cells of lack that a first step is worth, squared
-    contradiction: float = 1.5  # cells of lack in the mean from which outlines contradict each other
+    contradiction: float = 1.5  # cells of lack in the mean from which a photo is left out
+    doubt: float = 0.05  # and from which outlines contradict each other, as the artist is told
+    found_doubt: float = 0.6  # the same where a network found one of them
+    steep: float = 60.0  # degrees; a photo from so far above or below shows no side
+    least_sides: int = 4  # around the object, from which photos without a view are tried
+    tried_ways: int = 24  # at most, of giving them these sides; more are taken in their order
+    out_of_order: float = 0.1  # cells of lack that are worth photos in another order than they are listed in
 
 
 @dataclass(frozen=True)

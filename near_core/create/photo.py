@@ -34,6 +34,7 @@ class Photo:
     crop: x, y, side of the square window in the source's pixels, from its top left; it may stick out of the source.
     source_size: width, height of the upright photo; large ones have been averaged down by then.
     box: x0, y0, x1, y1 of the object in the source's pixels.
+    is_found: whether nobody said what is object; what found it may err.
     """
 
     rgb: np.ndarray
@@ -41,6 +42,7 @@ class Photo:
     crop: tuple[float, float, float]
     source_size: tuple[int, int]
     box: tuple[float, float, float, float]
+    is_found: bool = False
 
     def cropped(self, camera: Camera) -> Camera:
         """The camera of the whole photo, whatever its resolution says, as the camera of the crop."""
@@ -88,7 +90,7 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     matte, a network; else background.remove_background. hinted: matte follows an artist, so that nothing else may
     say it. Raises NearError where no object is found.
     """
-    encoded, alpha = cut_out(source, mask, matte, progress, config, hinted)
+    encoded, alpha, is_found = cut_out(source, mask, matte, progress, config, hinted)
     progress("Cropping", 0.8)
     box = _find_box(alpha, config.solid_alpha)
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
@@ -98,13 +100,14 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
         raise NearError("The photo shows no object: its mask is faint everywhere.",
                         "Choose another photo or paint a mask.")
     progress("Cropping", 1.0)
-    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box)
+    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box, is_found)
 
 
 def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
             progress: Progress = silent, config: MattingConfig = MattingConfig(), hinted: bool = False
-            ) -> tuple[np.ndarray, np.ndarray]:
-    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1."""
+            ) -> tuple[np.ndarray, np.ndarray, bool]:
+    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1, and
+    whether that had to be found."""
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
@@ -112,13 +115,14 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
         raise NearError("The photo's {said_by} already says what is object.",
                         "Leave out the hints, or give the photo without it.",
                         said_by="mask" if mask is not None else "transparency")
+    is_found = mask is None and alpha is None
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:
         alpha = _find_object(encoded, matte, config)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
-    return encoded, alpha
+    return encoded, alpha, is_found
 
 
 def read_opaque(source: str | Path | np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:

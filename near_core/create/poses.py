@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 import numpy as np
 
@@ -82,44 +84,68 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     heights = [estimate_elevation(model, photo) for shot, photo in zip(shots, photos)
                if shot.camera is None and shot.elevation is None]
     usual = float(np.median(heights)) if heights else 0.0
-    cameras = [photo.cropped(shot.camera) if shot.camera is not None else photo.guess_camera(
-        shot.azimuth or 0.0, usual if shot.elevation is None else shot.elevation, find_lens(shot))
-        for shot, photo in zip(shots, photos)]
+    cameras = [_look_from(shot.azimuth or 0.0, shot, photo, usual) for shot, photo in zip(shots, photos)]
     free = [shot.camera is None for shot in shots]
-    for number, shot in enumerate(shots):
-        if shot.camera is None and shot.azimuth is None:
-            turn = _guess_side(number, shots, photos, cameras, usual, config)
-            notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
-                                 photo=shot.name, turn=turn))
+    for number, turn in _guess_sides(shots, photos, cameras, usual, part(progress, 0.0, 0.3), config).items():
+        cameras[number] = _look_from(turn, shots[number], photos[number], usual)
+        notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
+                             photo=shots[number].name, turn=turn))
     if any(free) and len(photos) > 1:
-        cameras = align_cameras(photos, cameras, free, part(progress, 0.0, 0.9), config)
+        cameras = align_cameras(photos, cameras, free, part(progress, 0.3, 0.9), config)
     progress("Cameras", 0.9)
     agreement = Agreement(photos, cameras, config)
     stranger = agreement.find_stranger()
     if stranger is not None:
         notes.append(Message("{photo} does not fit the other photos and is left out: it shows something else, or from "
                              "another side.", photo=shots[stranger].name))
-    elif agreement.contradicts():
+    elif len(photos) > 1 and float(agreement.measure_lack().mean()) >= (
+            config.found_doubt if any(photo.is_found for photo in photos) else config.doubt):
         notes.append(Message("The outlines of the photos contradict each other: they show different things, or their "
                              "views are not the ones that were chosen."))
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
 
 
-def _guess_side(number: int, shots: Sequence[Shot], photos: Sequence[Photo], cameras: list[Camera], usual: float,
-                config: AlignmentConfig) -> float:
-    """The azimuth, degrees, from which a photo's outline agrees best with those whose side is known; its camera is set
-    to it."""
-    shot, photo = shots[number], photos[number]
-    known = [n for n, other in enumerate(shots) if other.camera is not None or other.azimuth is not None]
-    height, lens = usual if shot.elevation is None else shot.elevation, find_lens(shot)
-    taken = [shots[n].azimuth for n in known if shots[n].azimuth is not None]
-    agreement = Agreement([*(photos[n] for n in known), photo], [*(cameras[n] for n in known), cameras[number]], config)
+def _look_from(azimuth: float, shot: Shot, photo: Photo, usual: float) -> Camera:
+    """The camera of a photo's crop: what is known, or a likely one. azimuth, usual: degrees, where it is not told from
+    which azimuth and elevation."""
+    if shot.camera is not None:
+        return photo.cropped(shot.camera)
+    return photo.guess_camera(azimuth, usual if shot.elevation is None else shot.elevation, find_lens(shot))
 
-    def cost(turn: float) -> float:
-        # the outline from behind is the same in a mirror: a side that no other photo shows is likelier
-        near = max((np.cos(np.radians(turn - other)) for other in taken), default=-1.0)
-        return agreement.try_camera(len(known), photo.guess_camera(turn, height, lens)) + 0.2 * near
 
-    best = min(range(-180, 180, 15), key=cost)
-    cameras[number] = photo.guess_camera(best, height, lens)
-    return best
+def _guess_sides(shots: Sequence[Shot], photos: Sequence[Photo], cameras: Sequence[Camera], usual: float,
+                 progress: Progress, config: AlignmentConfig) -> dict[int, float]:
+    """The azimuths, degrees, of photos by their numbers, from which these are taken likely: of the sides of the object
+    that nobody named, those from which all outlines agree best. The outline from behind is the same in a mirror: where
+    several ways agree, photos go around counterclockwise as they are listed, and a single one is opposite."""
+    unknown = [n for n, shot in enumerate(shots) if shot.camera is None and shot.azimuth is None]
+    if not unknown:
+        return {}
+    angles = [_find_angles(camera) for n, camera in enumerate(cameras) if n not in unknown]
+    known = [azimuth for azimuth, height in angles if abs(height) < config.steep]
+    sides = _list_free_sides(known, max(len(unknown) + len(known), config.least_sides))
+    spread = tuple(sides[int((n + 0.5) * len(sides) / len(unknown))] for n in range(len(unknown)))
+    ways = [spread]
+    if math.perm(len(sides), len(unknown)) <= config.tried_ways:
+        ways += permutations(sides, len(unknown))
+
+    def measure(number: int) -> float:
+        progress("Cameras", number / len(ways))
+        tried = list(cameras)
+        for n, turn in zip(unknown, ways[number]):
+            tried[n] = _look_from(turn, shots[n], photos[n], usual)
+        return float(Agreement(photos, tried, config).measure_lack().mean())
+
+    lacks = [measure(number) for number in range(len(ways))]
+    chosen = next(way for way, lack in zip(ways, lacks) if lack <= min(lacks) + config.out_of_order)
+    return dict(zip(unknown, chosen))
+
+
+def _list_free_sides(known: Sequence[float], count: int) -> list[float]:
+    """Azimuths around an object, -180 to 180, evenly from the first known one on, but for those that are known. count:
+    of all of them."""
+    first = known[0] if known else 0.0
+    sides = [(first + 360 * n / count + 180) % 360 - 180 for n in range(count)]
+    for azimuth in known:
+        sides.remove(max(sides, key=lambda side: np.cos(np.radians(side - azimuth))))
+    return sides

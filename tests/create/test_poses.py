@@ -1,13 +1,15 @@
 """Which photos there are, and from where."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from near_core.create.poses import list_angles, list_shots, place_cameras
+from near_core.create.poses import _list_free_sides, list_angles, list_shots, place_cameras
 from near_core.create.shot import Shot, find_view
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
-from tests.create.test_alignment import photographed
+from tests.create.test_alignment import BALLS, photographed
 
 BARE = Shot("", elevation=15.0, fov=40.0)
 
@@ -58,3 +60,32 @@ def test_photos_that_contradict_each_other_are_told_of(model):
     shots = [Shot(f"{n}.png", camera=cameras.orbit(90 * n, 12, 2.6, 35, 200, 200)) for n in range(2)]
     place_cameras(model, shots, photos, notes)
     assert not notes
+
+
+def test_sides_that_nobody_told_are_found_together(model):
+    """Those from which all outlines agree, not each one's alone."""
+    turns = (0, 180, -90, 90)
+    photos, _ = photographed(turns)
+    shots = [Shot("0.png", **find_view("front"), elevation=12, fov=35),
+             *(Shot(f"{n}.png", elevation=12, fov=35) for n in (1, 2, 3))]
+    notes: list[str] = []
+    place_cameras(model, shots, photos, notes)
+    told = [float(str(note).split("from ")[1].split(" ")[0]) for note in notes]
+    assert np.allclose(np.cos(np.radians(np.subtract(told, turns[1:]))), 1)
+
+
+def test_a_side_is_looked_for_where_no_photo_was_taken():
+    assert _list_free_sides([], 4) == [0, 90, -180, -90]
+    assert _list_free_sides([10.0], 4) == [100, -170, -80] and _list_free_sides([0.0, 85.0], 4) == [-180, -90]
+    assert _list_free_sides([0.0, 1.0, 2.0], 4) == [-180]
+
+
+@pytest.mark.parametrize("is_found, count", [(False, 1), (True, 0)])
+def test_outlines_that_a_network_found_may_err(model, is_found, count):
+    """A little lack makes photos doubtful whose outlines are told."""
+    photos, _ = photographed((0, 90))
+    less, _ = photographed((90,), balls=BALLS + (0, 0, 0.12, 0))
+    shots = [Shot(f"{n}.png", camera=cameras.orbit(90 * n, 12, 2.6, 35, 200, 200)) for n in range(2)]
+    notes: list[str] = []
+    place_cameras(model, shots, [photos[0], replace(less[0], is_found=is_found)], notes)
+    assert len(notes) == count
