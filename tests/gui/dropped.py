@@ -1,12 +1,14 @@
-"""Run inside a Blender with a window by test_dropped.py: a photo and an asset dropped on the viewport.
+"""Run inside a Blender with a window by test_dropped.py: photos and an asset dropped on the viewport.
 
     blender -P dropped.py -- OUT      OUT: a folder with ball.near; gets dropped.json and screenshots
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -16,7 +18,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 
 import near_blender
 from near_blender import payload
-from near_blender.operators import jobs
+from near_blender.operators import jobs, photos
 from tests.gui import hand, stepper
 
 PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
@@ -54,6 +56,36 @@ def steps():
     if jobs.get_current():
         jobs.get_current().job.cancel()
     yield from stepper.until(lambda: jobs.get_current() is None, 20)
+    listed = watch_list()
+    several = [OUT / "cup_front.jpg", OUT / "cup_right.jpg"]
+    for path in several:
+        shutil.copy(PHOTO, path)
+    yield from drop(*several)
+    for _ in range(3):  # a menu that never was answered has nothing chosen yet
+        if not listed:
+            yield 1.5
+            subprocess.run(["xdotool", "key", "Return"], check=True)
+            yield from stepper.until(lambda: listed, 3)
+    yield 1.0
+    hand.screenshot(OUT / "several.png")
+    events["listed"] = listed
+    subprocess.run(["xdotool", "key", "Escape"], check=True)
+    yield 1.0
+    events["asked_first"] = jobs.get_current() is None
+
+
+def watch_list() -> list:
+    """Gets what the dialog for several photos lists, once it opens: names and views."""
+    listed: list = []
+    dialog: Any = photos.NEAR_OT_create_asset_from_photos
+    invoke = dialog.invoke
+
+    def watched(self, context, event):
+        state = invoke(self, context, event)
+        listed.extend([Path(photo.path).name, photo.view] for photo in self.photos)
+        return state
+    dialog.invoke = watched
+    return listed
 
 
 bpy.context.preferences.view.show_splash = False

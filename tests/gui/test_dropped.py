@@ -15,3 +15,8 @@ def test_an_asset_lands_where_it_is_dropped(events):
 
 def test_a_photo_begins_to_be_an_asset(events):
     assert events["photo_taken"] == 0 and events["creating"] == "coffee"
+
+
+def test_photos_that_are_dropped_together_are_shown_with_their_views_first(events):
+    assert events["listed"][:2] == [["cup_front.jpg", "FRONT"], ["cup_right.jpg", "RIGHT"]]
+    assert len(events["listed"]) == 4 and events["asked_first"]
