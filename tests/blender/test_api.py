@@ -9,6 +9,7 @@ import bpy
 import pytest
 import stage
 
+from near_blender import api
 from near_core import asset as assets
 from near_core.errors import NearError
 
@@ -46,3 +47,13 @@ def test_files_and_looks(ball, tmp_path):
         near.set_look(ob, shine=1)
     with pytest.raises(NearError, match="could not be read"):
         near.add(tmp_path / "missing.near")
+
+
+def test_several_photos_are_told_in_few_words():
+    import near
+    assert api._fill_row({"path": "/a/mug_back.png"})["view"] == "BACK"
+    assert api._fill_row({"path": "/a/mug_back.png", "view": "LEFT"})["view"] == "LEFT"
+    with pytest.raises(RuntimeError, match="There is no picture a_front.png"):  # so Blender took every field of the row
+        near.create_from_photos(["/nowhere/a_front.png", {"path": "/nowhere/b.png", "mask": ""}])
+    with pytest.raises(NearError, match="A photo has no side"):
+        near.create_from_photos([{"path": "/nowhere/a.png", "side": "LEFT"}])
