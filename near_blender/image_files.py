@@ -17,6 +17,8 @@ def copies_tiles() -> bool:
 def save_linear(image: Any, path: str) -> None:
     """Writes what an image shows, whatever colour space it is in, as an EXR in linear Rec.709; the image stays as it
     is. Raises RuntimeError."""
+    # painted floats are linear whatever space the image is in; from 5.2 on Blender saves them as if they were not
+    shown = _copy(image) if image.is_float and image.is_dirty else image
     scene: Any = bpy.data.scenes.new("NeAR")
     try:
         settings = scene.render.image_settings
@@ -25,9 +27,11 @@ def save_linear(image: Any, path: str) -> None:
         settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "16"
         settings.color_management = "OVERRIDE"
         settings.linear_colorspace_settings.name = "Linear Rec.709"
-        image.save_render(path, scene=scene)
+        shown.save_render(path, scene=scene)
     finally:
         bpy.data.scenes.remove(scene)
+        if shown != image:
+            bpy.data.images.remove(shown)
 
 
 def save_copy(image: Any, path: str) -> None:
@@ -43,18 +47,26 @@ def save_copy(image: Any, path: str) -> None:
         return
     if image.source == "TILED":
         raise RuntimeError("before Blender 4.3 tiles have no copies")
+    copy = _copy(image, image.colorspace_settings.name)
+    try:
+        copy.file_format = kind
+        copy.save(filepath=path)
+    finally:
+        bpy.data.images.remove(copy)
+
+
+def _copy(image: Any, space: str | None = None) -> Any:
+    """A new image with the numbers of another, in that colour space or in a new image's own."""
     pixels = np.empty(len(image.pixels), np.float32)
     if not pixels.size:
         raise RuntimeError("it shows nothing")
     image.pixels.foreach_get(pixels)
     copy: Any = bpy.data.images.new(image.name, *image.size, alpha=image.channels == 4, float_buffer=image.is_float)
-    try:
-        copy.colorspace_settings.name, copy.alpha_mode = image.colorspace_settings.name, image.alpha_mode
-        copy.pixels.foreach_set(np.float32(_to_rgba(pixels.reshape(-1, image.channels))).ravel())
-        copy.file_format = kind
-        copy.save(filepath=path)
-    finally:
-        bpy.data.images.remove(copy)
+    copy.alpha_mode = image.alpha_mode
+    if space is not None:
+        copy.colorspace_settings.name = space
+    copy.pixels.foreach_set(np.float32(_to_rgba(pixels.reshape(-1, image.channels))).ravel())
+    return copy
 
 
 def _to_rgba(pixels: np.ndarray) -> np.ndarray:
