@@ -48,7 +48,8 @@ class Origin:
         kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos
                 if photo_options.is_there(photo)]
         values = {name: getattr(options, name) for name in (*photo_options.SHAPE, "refine")}
-        return cls(kept[0]["path"], kept[0]["image"], values, kept)
+        first = next(photo for photo in kept if photo["use"])  # by which the asset's camera goes
+        return cls(first["path"], first["image"], values, kept)
 
 
 @dataclass

@@ -70,7 +70,8 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         if self.clears:
             self.photos.clear()
             self.clears = False
-        return self._have_room() or True
+        self._have_room()
+        return True
 
     def draw(self, context: bpy.types.Context) -> None:
         grid: Any = self.layout.grid_flow(row_major=True, columns=1 + (len(self.photos) > MANY), even_columns=True)
@@ -114,15 +115,13 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             photo = self.photos.add()
             photo.path = str(path)  # it knows the view by that
 
-    def _have_room(self) -> bool:
-        """Sees to a row without a photo, four rows at least; says whether there are more of them now."""
-        before = len(self.photos)
+    def _have_room(self) -> None:
+        """Sees to a row without a photo, and to four rows at least."""
         taken = {photo.view for photo in self.photos}
-        for view in [view for view in _ROUND if view not in taken][:len(_ROUND) - before]:
+        for view in [view for view in _ROUND if view not in taken][:max(len(_ROUND) - len(self.photos), 0)]:
             self.photos.add().view = view
         if all(photo_options.is_there(photo) for photo in self.photos) and len(self.photos) < shots.MOST:
             self.photos.add()
-        return len(self.photos) > before
 
 
 def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from near_blender import payload, photo_options
-from near_blender.operators import photos
+from near_blender.operators import jobs, photos
 
 
 def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
@@ -140,6 +140,15 @@ def test_the_list_has_room_for_another_photo_up_to_the_most(tmp_path):
     dialog.clears = True
     dialog.check(bpy.context)
     assert len(dialog.photos) == 4 and not dialog.clears
+
+
+def test_the_first_photo_that_is_used_is_the_assets_photo():
+    told = bpy.data.objects.new("Owner", None).near.origin
+    for name in ("odd", "front", "side"):
+        told.photos.add().path = f"/{name}.png"
+    told.photos[0].use = False
+    origin = jobs.Origin.of_several(told.photos, told)
+    assert origin.path == "/front.png" and len(origin.photos) == 3
 
 
 def test_more_photos_than_the_most_are_named_at_once():
