@@ -4,7 +4,7 @@ drawing on them."""
 import numpy as np
 
 SMALLEST = 1 << 18  # bytes; the C library keeps what is smaller by itself
-MOST = 1 << 28  # bytes that are kept
+MOST = 1 << 29  # bytes that are kept: a picture of 4K with 12 channels has 398 MB
 LINE = 64  # bytes of a cache's line, at which an array of such memory begins
 
 # by id, the newest last. There is no lock, as a lease can end anywhere, also where its own thread would hold one: each

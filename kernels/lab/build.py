@@ -21,7 +21,7 @@ from ..library import library_path, this_platform
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "kernels" / "src"
 CACHE = ROOT / ".cache"
-COMMON = ("dispatch", "threads")  # compiled for the baseline only
+COMMON = ("dispatch", "memory", "threads")  # compiled for the baseline only
 TARGETS = {
     "linux-x64": "x86_64-linux-gnu.2.17",
     "windows-x64": "x86_64-windows-gnu",

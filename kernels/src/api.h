@@ -1,7 +1,7 @@
 // The C ABI of the kernels: how a function is exported, how it fails, which instruction set it is compiled for.
 //
-// Every kernels/src/*.cpp except dispatch.cpp and threads.cpp is compiled once per instruction set (NEAR_ISA is
-// baseline, avx2 or avx512) and linked into one library. A kernel is written
+// Every kernels/src/*.cpp except dispatch.cpp, memory.cpp and threads.cpp is compiled once per instruction set (NEAR_ISA
+// is baseline, avx2 or avx512) and linked into one library. A kernel is written
 //
 //     NEAR_KERNEL(grid_trace)(const float* origin, int64_t count, double far, float* hit, int64_t threads) {
 //         return near_kernels::guard([&] { ... });
@@ -17,7 +17,7 @@
 #include <exception>
 #include <new>
 
-#define NEAR_ABI_VERSION 26
+#define NEAR_ABI_VERSION 27
 
 #if defined(_WIN32)
 #define NEAR_EXPORT extern "C" __declspec(dllexport)

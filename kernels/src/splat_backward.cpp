@@ -13,6 +13,17 @@ namespace {
 struct Losses {  // gradients of the loss with respect to the outputs, and what made them
     int64_t channels, width, height;
     const float *background, *image, *alpha, *depth;
+
+    // Has those of a tile come to the larger cache: they lie in short rows, which no processor foresees.
+    void foresee(int64_t left, int64_t top) const {
+        const int64_t columns = width - left < TILE ? width - left : TILE;
+        for (int64_t y = top; y < top + TILE && y < height; ++y) {
+            const int64_t pixel = y * width + left;
+            for (int64_t c = 0; c < columns * channels; c += 16) __builtin_prefetch(image + pixel * channels + c, 0, 2);
+            __builtin_prefetch(alpha + pixel, 0, 2);
+            __builtin_prefetch(depth + pixel, 0, 2);
+        }
+    }
 };
 
 struct Gradients {
@@ -59,18 +70,20 @@ struct alignas(64) TileLosses {
         Floats* const plane = planes + unit * (g.channels + 1);
         Floats* const own = rows + unit * groups * LANES;
         std::memset(static_cast<void*>(own), 0, sizeof(Floats) * size_t(groups * LANES));
-        Floats d_alpha = all(0.f), d_depth = all(0.f);
+        alignas(64) float by_alpha[LANES] = {}, by_depth[LANES] = {};
         for (int lane = 0; lane < LANES; lane += 4) {  // four pixels of a row
             const int sample = unit * LANES + lane;
             const int64_t x = left + int64_t(SAMPLES<1>.x[sample]), y = top + int64_t(SAMPLES<1>.y[sample]);
             const int64_t count = y >= g.height || x >= g.width ? 0 : g.width - x < 4 ? g.width - x : 4;
             const int64_t pixel = count ? y * g.width + x : 0;
             turn_losses(g.image + pixel * g.channels, g.channels, count, lane, plane, own);
-            for (int i = 0; i < count; ++i) d_alpha[lane + i] = g.alpha[pixel + i], d_depth[lane + i] = g.depth[pixel + i];
+            for (int i = 0; i < count; ++i)
+                by_alpha[lane + i] = g.alpha[pixel + i], by_depth[lane + i] = g.depth[pixel + i];
         }
+        Floats d_alpha = load(by_alpha);
         for (int64_t c = 0; g.background && c < g.channels; ++c) d_alpha -= plane[c] * g.background[c];
         behind[unit] = -d_alpha;
-        plane[g.channels] = d_depth;
+        plane[g.channels] = load(by_depth);
     }
     // Then, when the unit is composited to its end: depth = sum / cover.
     void settle(const Losses& g, const Tile& tile, int unit) {
@@ -268,12 +281,15 @@ template <bool CLOSING>
 void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
-    const Bins<1, true> bins(p, losses.width, losses.height, threads);
+    const Bins<1, true> bins(p, features, channels, losses.width, losses.height, threads);
     if (bins.slot_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.slot_count * width);
     Buffer<bool> taken(bins.slot_count);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
+        const int64_t next = t + thread_count(threads);  // of this thread, about
+        if (next < bins.tiles() && bins.tile_begin[next] < bins.tile_begin[next + 1])
+            losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE);
         if (begin == end) return;
         const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
         for (int64_t e = begin; e < end; ++e) taken[bins.slot_of[e]] = e < reached;

@@ -6,10 +6,7 @@
 #include <new>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
+#include "memory.h"
 #include "splat_lanes.h"
 #include "threads.h"
 
@@ -25,22 +22,28 @@ constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 512 MiB of lists: more is 
 
 // Uninitialised memory that frees itself, one element longer than asked for.
 template <class T>
-struct Buffer {
+class Buffer {
+public:
     T* data = nullptr;
     Buffer() = default;
     explicit Buffer(int64_t count) { allocate(count); }
-    ~Buffer() { ::operator delete(data, std::align_val_t(64)); }
+    ~Buffer() {
+        if (data) return_memory(data, bytes_);
+    }
     Buffer(const Buffer&) = delete;
     void allocate(int64_t count) {
-        const size_t bytes = sizeof(T) * size_t(count + 1);
-        data = static_cast<T*>(::operator new(bytes, std::align_val_t(64)));
-#if defined(__linux__)  // pages of 4 KiB cost more than what is done with them
-        constexpr uintptr_t PAGE = 4096;
-        const uintptr_t start = (reinterpret_cast<uintptr_t>(data) + PAGE - 1) & ~(PAGE - 1);
-        if (bytes >= size_t(1) << 22) madvise(reinterpret_cast<void*>(start), bytes - PAGE, MADV_HUGEPAGE);
-#endif
+        size_t bytes = sizeof(T) * size_t(count + 1);
+        data = static_cast<T*>(borrow_memory(bytes));
+        bytes_ = bytes;
+    }
+    void swap(Buffer& other) {
+        std::swap(data, other.data);
+        std::swap(bytes_, other.bytes_);
     }
     T& operator[](int64_t i) const { return data[i]; }
+
+private:
+    size_t bytes_ = 0;
 };
 
 // What kernels/splat.py calls a Projection, N rows each.
@@ -78,6 +81,25 @@ struct Ellipse {
         right = -tilt * at_right + root(square - narrowing * at_right * at_right) + 0.01f;
     }
 };
+
+inline bool all_finite(const float* values, int64_t count) {
+#if defined(__AVX512DQ__)
+    constexpr int NAN_OR_INFINITY = 0x99;
+    uint32_t found = 0;
+    for (int64_t i = 0; i < count; i += 16) {
+        const __mmask16 some = __mmask16(count - i < 16 ? (1u << (count - i)) - 1 : 0xffff);
+        found |= _mm512_mask_fpclass_ps_mask(some, _mm512_maskz_loadu_ps(some, values + i), NAN_OR_INFINITY);
+    }
+    return found == 0;
+#else
+    float zero[4] = {};
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        for (int k = 0; k < 4; ++k) zero[k] += values[i + k] - values[i + k];
+    for (; i < count; ++i) zero[0] += values[i] - values[i];
+    return zero[0] + zero[1] + zero[2] + zero[3] == 0;
+#endif
+}
 
 struct Span {  // of tiles, ends exclusive; none: a splat that touches no pixel
     uint16_t x0, x1, y0, y1;
@@ -125,8 +147,9 @@ inline void make_splats(const Projected& p, int64_t first, int64_t end, int64_t 
     }
 }
 
-// Stable counting sort: each(i, visit) visits the buckets of item i of 0 .. count-1, place(i, at) hears where it goes in
-// each. Sets begin[0 .. buckets]; allocate(total) is called before the first place.
+// Stable counting sort: each(i, visit) calls visit(bucket, counts) for the buckets of item i of 0 .. count-1, where counts
+// is 0 for nothing at all; place(i, at, counts) hears where it goes in each. Sets begin[0 .. buckets]; allocate(total) is
+// called before the first place.
 template <class Each, class Allocate, class Place>
 inline void sort_into(int64_t threads, int64_t count, int64_t buckets, int64_t* begin, const Each& each,
                       const Allocate& allocate, const Place& place) {
@@ -137,8 +160,9 @@ inline void sort_into(int64_t threads, int64_t count, int64_t buckets, int64_t* 
     Buffer<uint32_t> next(ranges * buckets);
     std::memset(next.data, 0, sizeof(uint32_t) * size_t(ranges * buckets));
     parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
-        uint32_t* const counts = next.data + first / grain * buckets;
-        for (int64_t i = first; i < end; ++i) each(i, [&](int64_t bucket) { ++counts[bucket]; });
+        uint32_t* const counted = next.data + first / grain * buckets;
+        for (int64_t i = first; i < end; ++i)
+            each(i, [&](int64_t bucket, uint32_t counts) { counted[bucket] += counts; });
     });
     int64_t total = 0;
     for (int64_t bucket = 0; bucket < buckets; ++bucket) {
@@ -153,7 +177,11 @@ inline void sort_into(int64_t threads, int64_t count, int64_t buckets, int64_t* 
     allocate(total);
     parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
         uint32_t* const at = next.data + first / grain * buckets;
-        for (int64_t i = first; i < end; ++i) each(i, [&](int64_t bucket) { place(i, at[bucket]++); });
+        for (int64_t i = first; i < end; ++i)
+            each(i, [&](int64_t bucket, uint32_t counts) {
+                place(i, at[bucket], counts);
+                at[bucket] += counts;
+            });
     });
 }
 
@@ -166,33 +194,34 @@ inline uint32_t sortable(float value) {
 }
 
 // For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
-// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order. Where it is LINKED, what entry e makes
-// belongs into slot slot_of[e] of slot_count; those of row i are slot_begin[i] .. slot_end[i]-1, in a fixed order.
+// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order; none where a feature is not finite.
+// Where it is LINKED, what entry e makes belongs into slot slot_of[e] of slot_count; those of row i are slot_begin[i] ..
+// slot_end[i]-1, in a fixed order.
 template <int SIDE, bool LINKED = false>
 class Bins {
 public:
-    Bins(const Projected& p, int64_t width, int64_t height, int64_t threads)
+    // features: a row of `channels` for each splat, or null.
+    Bins(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads)
         : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count),
           tile_begin(tiles_x * tiles_y), spans(p.count), items(p.count), other(p.count) {
-        gather(p, width, height, threads);
-        order(threads);
+        order(gather(p, features, channels, width, height, threads), threads);
         if (LINKED) make_room(p.count);
-        Buffer<Span> sorted(count);
-        parallel_ranges(threads, count, 16384, [&](int64_t begin, int64_t end) {
-            for (int64_t s = begin; s < end; ++s) sorted[s] = spans[uint32_t(items[s])];
-        });
         sort_into(
             threads, count, tiles(), tile_begin.data,
-            [&](int64_t s, const auto& visit) { for_tiles(sorted[s], uint32_t(items[s]), visit); },
+            [&](int64_t s, const auto& visit) { for_tiles(items[s], visit); },
             [&](int64_t total) {
                 entries.allocate(entry_count = total);
                 if (LINKED) slot_of.allocate(total);
             },
-            [&](int64_t s, uint32_t at) {
+            [&](int64_t s, uint32_t at, uint32_t counts) {
                 constexpr int64_t AHEAD = 16;
-                const uint32_t row = entries[at] = uint32_t(items[s]);
-                if (LINKED) __builtin_prefetch(&slot_end[uint32_t(items[s + AHEAD < count ? s + AHEAD : s])], 1);
-                if (LINKED) slot_of[at] = slot_end[row]++;
+                const uint32_t row = items[s].row;
+                uint32_t nowhere;  // a place is chosen, not branched on
+                *(counts ? &entries[at] : &nowhere) = row;
+                if (!LINKED) return;
+                __builtin_prefetch(&slot_end[items[s + AHEAD < count ? s + AHEAD : s].row], 1);
+                *(counts ? &slot_of[at] : &nowhere) = slot_end[row];
+                slot_end[row] += counts;
             });
     }
 
@@ -204,12 +233,30 @@ public:
     Buffer<uint32_t> entries, slot_of, slot_begin, slot_end;
 
 private:
-    // Calls visit(tile) for the tiles that a splat touches.
+    struct Item {  // a splat that is seen
+        uint32_t key, row, place;  // its depth; which; the first tile << 2 | two rows << 1 | two columns, or MANY
+    };
+    static constexpr uint32_t MANY = ~0u;
+
+    uint32_t place_of(const Span& k) const {
+        const uint32_t columns = k.x1 - k.x0, rows = k.y1 - k.y0;
+        return columns > 2 || rows > 2 ? MANY : uint32_t(k.y0 * tiles_x + k.x0) << 2 | (rows - 1) << 1 | (columns - 1);
+    }
+
+    // Calls visit(tile, 1) for the tiles that a splat touches. Small ones call it four times, with 0 for what is none: how
+    // many tiles the next one touches is nothing that a processor could foretell.
     template <class Visit>
-    void for_tiles(const Span& k, int64_t row, const Visit& visit) const {
-        if (k.y1 - k.y0 > 4 && k.x1 - k.x0 > 2) return for_tiles_exactly(k, splats[row], visit);
+    void for_tiles(const Item& item, const Visit& visit) const {
+        if (item.place != MANY) {
+            const uint32_t wide = item.place & 1, high = item.place >> 1 & 1;
+            const int64_t first = item.place >> 2, second = first + high * tiles_x;
+            visit(first, 1u), visit(first + wide, wide), visit(second, high), visit(second + wide, wide & high);
+            return;
+        }
+        const Span& k = spans[item.row];
+        if (k.y1 - k.y0 > 4 && k.x1 - k.x0 > 2) return for_tiles_exactly(k, splats[item.row], visit);
         for (int64_t y = k.y0; y < k.y1; ++y)
-            for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x);
+            for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x, 1u);
     }
 
     // Without the corners of its box that its ellipse leaves out.
@@ -225,55 +272,73 @@ private:
             if (!(first <= float(k.x1) && last >= float(k.x0))) continue;  // or NaN
             const int64_t x0 = first <= float(k.x0) ? k.x0 : int64_t(std::ceil(first));
             const int64_t x1 = last >= float(k.x1) ? k.x1 : int64_t(last) + 1;
-            for (int64_t x = x0; x < x1 && x < k.x1; ++x) visit(y * tiles_x + x);
+            for (int64_t x = x0; x < x1 && x < k.x1; ++x) visit(y * tiles_x + x, 1u);
         }
     }
 
+    struct Keys {  // of depth: the least and the largest
+        uint32_t low = ~0u, high = 0;
+
+        void take(const Keys& other) {
+            low = other.low < low ? other.low : low;
+            high = other.high > high ? other.high : high;
+        }
+    };
+
     // Makes the splats, and items of those that are seen.
-    void gather(const Projected& p, int64_t width, int64_t height, int64_t threads) {
+    Keys gather(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
+                int64_t threads) {
         constexpr int64_t GRAIN = 2048;
+        struct Range {
+            int64_t seen, tiles;
+            Keys keys;
+        };
         const int64_t ranges = (p.count + GRAIN - 1) / GRAIN;
-        Buffer<int64_t> seen(ranges), tiles(ranges);
+        Buffer<Range> found(ranges);
         parallel_ranges(threads, p.count, GRAIN, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; i += LANES)
                 make_splats<SIDE>(p, i, end, width, height, splats.data, spans.data);
-            int64_t n = 0, touched = 0;
+            Range range{0, 0, {}};
             for (int64_t i = begin; i < end; ++i) {
-                items[begin + n] = uint64_t(sortable(splats[i].depth)) << 32 | uint64_t(i);
-                n += spans[i].x0 < spans[i].x1;
-                touched += spans[i].tiles();
+                if (spans[i].x0 == spans[i].x1) continue;
+                if (features && !all_finite(features + i * channels, channels)) {
+                    spans[i] = {};
+                    continue;
+                }
+                const uint32_t key = sortable(splats[i].depth);
+                items[begin + range.seen++] = {key, uint32_t(i), place_of(spans[i])};
+                range.keys.take({key, key});
+                range.tiles += spans[i].tiles();
             }
-            seen[begin / GRAIN] = n;
-            tiles[begin / GRAIN] = touched;
+            found[begin / GRAIN] = range;
         });
         int64_t total = 0;
+        Keys keys;
         for (int64_t range = 0; range < ranges; ++range) {
-            std::memmove(items.data + count, items.data + range * GRAIN, sizeof(uint64_t) * size_t(seen[range]));
-            count += seen[range];
-            total += tiles[range];
+            const int64_t from = range * GRAIN, seen = found[range].seen;
+            if (count < from) std::memmove(items.data + count, items.data + from, sizeof(Item) * size_t(seen));
+            count += seen;
+            total += found[range].tiles;
+            keys.take(found[range].keys);
         }
         if (total > ENTRIES_MAX) throw std::bad_alloc();
+        return keys;
     }
 
     // Radix sort by as many bits as the keys differ in.
-    void order(int64_t threads) {
-        uint32_t low = ~0u, high = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            const uint32_t key = uint32_t(items[i] >> 32);
-            low = key < low ? key : low;
-            high = key > high ? key : high;
-        }
+    void order(const Keys& keys, int64_t threads) {
+        const uint32_t low = keys.low, high = keys.high;
         int bits = 0;
         while (low < high && bits < 32 && (high - low) >> bits) ++bits;
         const int passes = (bits + 11) / 12, digit = passes ? (bits + passes - 1) / passes : 0;
         Buffer<int64_t> begin(int64_t(1) << digit);
         for (int shift = 0; shift < bits; shift += digit) {
             const auto each = [&](int64_t i, const auto& visit) {
-                visit(((uint32_t(items[i] >> 32) - low) >> shift) & ((1u << digit) - 1));
+                visit(((items[i].key - low) >> shift) & ((1u << digit) - 1), 1u);
             };
             sort_into(threads, count, int64_t(1) << digit, begin.data, each, [](int64_t) {},
-                      [&](int64_t i, uint32_t at) { other[at] = items[i]; });
-            std::swap(items.data, other.data);
+                      [&](int64_t i, uint32_t at, uint32_t) { other[at] = items[i]; });
+            items.swap(other);
         }
     }
 
@@ -290,7 +355,7 @@ private:
     }
 
     Buffer<Span> spans;
-    Buffer<uint64_t> items, other;  // of splats that are seen: the depth's key above the row
+    Buffer<Item> items, other;
 };
 
 }  // namespace

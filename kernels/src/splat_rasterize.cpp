@@ -11,7 +11,7 @@ namespace {
 
 typedef float Line __attribute__((vector_size(64)));  // of a cache
 
-constexpr float NOTHING[4 * MAX_CHANNELS] = {};
+alignas(64) constexpr float NOTHING[4 * MAX_CHANNELS] = {};
 
 // Copies lines to memory, past the caches: what is written is not read before.
 inline void stream(float* to, const float* from, int64_t count) {
@@ -39,7 +39,8 @@ struct Canvas {
     int64_t channels, width, height;
     const float* background;  // null: black
     float *image, *alpha, *depth;
-    bool streamed = false;  // the image is larger than caches are, and four pixels are whole lines of them
+    bool streamed = false;  // the image is larger than caches are, and four pixels are whole lines of them;
+    bool lines = false;     // a tile's row of alpha and of depth is a line, too
 
     // Has streamed lines there for other threads.
     void settle() const {
@@ -47,8 +48,19 @@ struct Canvas {
     }
 
     void find_way() {
-        streamed = channels % 4 == 0 && width % 4 == 0 && reinterpret_cast<uintptr_t>(image) % 64 == 0 &&
-                   width * height * channels > int64_t(1) << 22;
+        const auto aligned = [](const float* p) { return reinterpret_cast<uintptr_t>(p) % 64 == 0; };
+        streamed = channels % 4 == 0 && width % 4 == 0 && aligned(image) && width * height * channels > int64_t(1) << 22;
+        lines = streamed && width % TILE == 0 && aligned(alpha) && aligned(depth);
+    }
+
+    // Writes the values of `columns` pixels, a row of a tile, to alpha or depth.
+    void fill_row(float* to, const float* from, int columns) const {
+        if (lines && columns == TILE)
+            stream(to, from, TILE);
+        else if (columns == TILE)
+            std::memcpy(to, from, sizeof(float) * TILE);
+        else
+            std::memcpy(to, from, sizeof(float) * size_t(columns));
     }
 
     // The tile's own samples begin at (left, top), columns x rows of them are the picture's: SIDE x SIDE a pixel.
@@ -57,8 +69,8 @@ struct Canvas {
         left /= SIDE, top /= SIDE, columns /= SIDE, rows /= SIDE;
         for (int y = 0; y < rows; ++y) {
             const int64_t pixel = (top + y) * width + left;
-            std::memset(alpha + pixel, 0, sizeof(float) * size_t(columns));
-            std::memset(depth + pixel, 0, sizeof(float) * size_t(columns));
+            fill_row(alpha + pixel, NOTHING, columns);
+            fill_row(depth + pixel, NOTHING, columns);
             if (streamed)
                 for (int x = 0; x < columns; x += 4) stream(image + (pixel + x) * channels, NOTHING, 4 * channels);
             else
@@ -70,12 +82,19 @@ struct Canvas {
 
     // One sample a pixel: writes four rows of a tile from `first` on, which are composited to their end.
     void fill(const Tile& tile, const Sums& sums, int first, int left, int top, int columns, int rows) const {
-        for (int y = first; y < first + 4 && y < rows; ++y)
-            for (int x = 0; x < columns; x += 4) fill_four(tile, sums, x, y, left, top, columns - x < 4 ? columns - x : 4);
+        for (int y = first; y < first + 4 && y < rows; ++y) {
+            alignas(64) float covers[TILE], far[TILE];
+            for (int x = 0; x < columns; x += 4)
+                fill_four(tile, sums, x, y, left, top, columns - x < 4 ? columns - x : 4, covers + x, far + x);
+            const int64_t pixel = (top + y) * width + left;
+            fill_row(alpha + pixel, covers, columns);
+            fill_row(depth + pixel, far, columns);
+        }
     }
 
-    // Writes `count` pixels, at most four, of a row of a tile.
-    void fill_four(const Tile& tile, const Sums& sums, int x, int y, int left, int top, int count) const {
+    // Writes `count` pixels, at most four, of a row of a tile to the image, and tells four of alpha and depth.
+    void fill_four(const Tile& tile, const Sums& sums, int x, int y, int left, int top, int count, float* covers,
+                   float* far) const {
         alignas(64) float scratch[4 * (MAX_CHANNELS + 4)];
         const int at = sample_at(x, y);
         const float* planes = sums.at(at, channels);
@@ -92,19 +111,15 @@ struct Canvas {
         Quad through, behind;
         std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
         std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
-        const Quad covers = 1.f - through, far = behind / (covers > 1e-10f ? covers : Quad{} + 1e-10f);
+        const Quad taken = 1.f - through, mean = behind / (taken > 1e-10f ? taken : Quad{} + 1e-10f);
+        std::memcpy(covers, &taken, sizeof taken);
+        std::memcpy(far, &mean, sizeof mean);
         for (int i = 0; background && i < count; ++i)
             for (int64_t c = 0; c < channels; ++c) pixels[i * channels + c] += through[i] * background[c];
         if (streamed)
             stream(target, scratch, 4 * channels);
         else if (pixels == scratch)
             std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
-        if (count == 4) {
-            std::memcpy(alpha + pixel, &covers, sizeof covers);
-            std::memcpy(depth + pixel, &far, sizeof far);
-            return;
-        }
-        for (int i = 0; i < count; ++i) alpha[pixel + i] = covers[i], depth[pixel + i] = far[i];
     }
 
     // Four samples a pixel: a block of 4 x 4 becomes 2 x 2 pixels.
@@ -211,7 +226,7 @@ void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats*
 template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
     const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
-    const Bins<SIDE> bins(p, width, height, threads);
+    const Bins<SIDE> bins(p, features, channels, width, height, threads);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
         const int columns = int(width) - left < TILE ? int(width) - left : TILE;
@@ -251,7 +266,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
 // weights: (N,) zero; receives each Gaussian's blending weight summed over the pixels.
 template <bool CLOSING>
 void contributions(const Projected& p, int64_t width, int64_t height, float* weights, int64_t threads) {
-    const Bins<1, true> bins(p, width, height, threads);
+    const Bins<1, true> bins(p, nullptr, 0, width, height, threads);
     Buffer<float> parts(bins.slot_count);  // of each entry: no two threads write one sum, the order of adding is fixed
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;

@@ -49,18 +49,16 @@ struct alignas(64) Batch {
     float x[BATCH], y[BATCH], a[BATCH], b[BATCH], c[BATCH], level[BATCH], depth[BATCH], hidden[BATCH];
     const float* color[BATCH];
     int count;
-    uint32_t finite[BATCH / LANES];      // splats as bits
     int listed[UNITS];                   // how many splats reach each unit,
     uint8_t list[UNITS][BATCH + LANES];  // and which
 
-    // Takes the splats of entries `begin` to `end` of the tile whose first sample is (left, top); a splat with a feature
-    // that is not finite reaches no unit. features: a row of `channels` for each splat, or null.
+    // Takes the splats of entries `begin` to `end` of the tile whose first sample is (left, top). features: a row of
+    // `channels` for each splat, or null.
     template <int SIDE, bool LINKED>
     void stage(const Bins<SIDE, LINKED>& bins, int64_t begin, int64_t end, int left, int top, const float* features,
                int64_t channels, uint32_t live) {
         const float corner_x = float(left / SIDE) + 0.5f, corner_y = float(top / SIDE) + 0.5f;
         count = int(end - begin < BATCH ? end - begin : BATCH);
-        std::memset(finite, 0, sizeof finite);
         for (int k = 0; k < count; k += 4) {
             Quad low[4], high[4];
             for (int i = 0; i < 4; ++i) {
@@ -69,7 +67,6 @@ struct alignas(64) Batch {
                 std::memcpy(&low[i], &bins.splats[row].x, sizeof(Quad));
                 std::memcpy(&high[i], &bins.splats[row].c, sizeof(Quad));
                 color[at] = features + row * channels;
-                finite[at / LANES] |= uint32_t(!features || all_finite(color[at], channels)) << at % LANES;
             }
             turn(low), turn(high);
             low[0] -= corner_x, low[1] -= corner_y;
@@ -96,25 +93,6 @@ struct alignas(64) Batch {
     }
 
 private:
-    static bool all_finite(const float* values, int64_t count) {
-#if defined(__AVX512DQ__)
-        constexpr int NAN_OR_INFINITY = 0x99;
-        uint32_t found = 0;
-        for (int64_t i = 0; i < count; i += 16) {
-            const __mmask16 some = __mmask16(count - i < 16 ? (1u << (count - i)) - 1 : 0xffff);
-            found |= _mm512_mask_fpclass_ps_mask(some, _mm512_maskz_loadu_ps(some, values + i), NAN_OR_INFINITY);
-        }
-        return found == 0;
-#else
-        float zero[4] = {};
-        int64_t i = 0;
-        for (; i + 4 <= count; i += 4)
-            for (int k = 0; k < 4; ++k) zero[k] += values[i + k] - values[i + k];
-        for (; i < count; ++i) zero[0] += values[i] - values[i];
-        return zero[0] + zero[1] + zero[2] + zero[3] == 0;
-#endif
-    }
-
     // Adds some of the splats `first` to `first` + LANES - 1 to a unit's list.
     void add(int unit, int first, uint32_t some) {
 #if defined(__AVX512DQ__)
@@ -134,6 +112,7 @@ private:
     void reach(int first, uint32_t live) {
         const Ellipse<Floats> ellipse(load(a + first), load(b + first), load(c + first), load(level + first));
         const Floats x = load(this->x + first), y = load(this->y + first);
+        const uint32_t real = count - first < LANES ? (1u << (count - first)) - 1 : ~0u;
         for (int strip = 0; strip < STRIPS; ++strip) {
             constexpr float SLACK = 0.01f;
             Floats left, right;
@@ -143,48 +122,49 @@ private:
             for (int column = 0; column < COLUMNS; ++column) {
                 const int unit = unit_at(column, strip);
                 const Ints meets = (right >= Samples<SIDE>::low(4 * column)) & (left <= Samples<SIDE>::high(4 * column + 3));
-                if (live >> unit & 1) add(unit, first, pack(meets) & finite[first / LANES]);
+                if (live >> unit & 1) add(unit, first, pack(meets) & real);
             }
         }
     }
 };
 
 // Composites a batch into a unit: visit(k, takes, alpha, taken, weight) for each splat k that is listed, until all pixels
-// have stopped. takes: which pixels take it; alpha there, anything elsewhere; taken: what it takes there of the light from
+// have stopped. takes: which pixels take it; alpha there, 0 or more elsewhere; taken: what it takes there of the light from
 // behind, 0 elsewhere; weight: how much of that it shows, all unless it lies behind a surface that is CLOSED.
 template <bool CLOSING, int SIDE, class Visit>
 inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& visit) {
     constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
-    Floats x = tile.x[unit], transmittance = tile.transmittance[unit], depth = tile.depth[unit];
-    Floats hidden = tile.hidden[unit];
-    const Floats y = load(SAMPLES<SIDE>.y + unit * LANES);
+    // What is left of the light where a pixel goes on, 0 where it has stopped, and that of those apart: nothing branches where
+    // a pixel stops. From one splat's light to the next one's it is a product and a difference, compared as integers, in
+    // whose order positive floats are: masks take longer.
+    const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES), before = tile.transmittance[unit];
+    Floats light = x < FAR ? before : all(0.f), kept = before - light;
+    Floats depth = tile.depth[unit], hidden = tile.hidden[unit];
     for (int i = 0; i < batch.listed[unit]; ++i) {
         const int k = batch.list[unit][i];
         const Floats dx = x - batch.x[k], dy = y - batch.y[k];
         const Floats level = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
         const Ints reached = level >= LEVEL_MIN;
-        const Floats alpha = exp2_of(lower(level, all(LEVEL_MAX))), share = alpha * transmittance;
-        const Floats after = transmittance - share;
-        const Ints takes = reached & (after > TRANSMITTANCE_MIN);
-        const Floats taken = takes ? share : all(0.f);
+        const Floats alpha = reached ? exp2_of(lower(level, all(LEVEL_MAX))) : all(0.f);
+        const Floats share = alpha * light, after = light - share;
+        const Ints goes_on = ((Ints)all(TRANSMITTANCE_MIN) - (Ints)after) >> 31, takes = reached & goes_on;
+        const Floats taken = (Floats)((Ints)share & goes_on);
         Floats weight = taken;
         depth += taken * batch.depth[k];
         if (CLOSING) {
             weight = batch.depth[k] <= hidden ? taken : all(0.f);
             hidden = (takes & (after <= CLOSED) & (hidden > batch.hidden[k])) ? all(batch.hidden[k]) : hidden;
         }
-        transmittance = takes ? after : transmittance;
+        kept += (Floats)((Ints)light & ~goes_on);
+        light = (Floats)((Ints)after & goes_on);
         visit(k, takes, alpha, taken, weight);
-        const Ints stops = reached & ~takes;
-        if (any(stops)) {
-            x = stops ? all(FAR) : x;
-            if (!any(x < FAR)) {
-                tile.live &= ~(1u << unit);
-                break;
-            }
+        if (!any(light > 0.f)) {
+            tile.live &= ~(1u << unit);
+            break;
         }
     }
-    tile.x[unit] = x, tile.transmittance[unit] = transmittance, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
+    tile.x[unit] = light > 0.f ? x : all(FAR);
+    tile.transmittance[unit] = light + kept, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
 }
 
 }  // namespace

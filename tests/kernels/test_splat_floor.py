@@ -1,4 +1,4 @@
-"""What benchmarks hold splatting against: pairs are those of the twin, arithmetic grows with them."""
+"""What benchmarks hold splatting against: pairs are those of the twin, arithmetic grows with them, rows are read."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,14 @@ def test_pairs_are_the_pixels_that_each_gaussian_covers():
     seen = splat.project(*inputs, WIDTH, HEIGHT)
     alone = [twin.ProjectionTensors(*(torch.tensor(each[n:n + 1]) for each in seen)) for n in range(20)]
     covered = sum(int((twin.rasterize(each, torch.ones(1, 1), WIDTH, HEIGHT)[1] > 0).sum()) for each in alone)
-    assert splat_floor.count_pairs(seen, WIDTH, HEIGHT) == covered > 100
+    pairs = splat_floor.count_pairs(seen, WIDTH, HEIGHT)
+    assert pairs.taken == covered > 100
+    assert covered < pairs.left < 10 * covered, "blocks that Gaussians meet have some pixels beside them"
     inputs[2][:] = 1  # what lies behind a full pixel is no pair
     solid = splat.project(*inputs, WIDTH, HEIGHT)
     deep = splat.Projection(*(np.concatenate([each] * 20) for each in solid))
-    assert splat_floor.count_pairs(deep, WIDTH, HEIGHT) < 20 * splat_floor.count_pairs(solid, WIDTH, HEIGHT)
+    once, often = splat_floor.count_pairs(solid, WIDTH, HEIGHT), splat_floor.count_pairs(deep, WIDTH, HEIGHT)
+    assert often.taken < 20 * once.taken and often.left < 20 * once.left
 
 
 def test_every_gaussian_is_sorted_into_the_tiles_that_it_touches():
@@ -39,3 +42,16 @@ def test_arithmetic_is_done_for_all_pairs_and_the_same_on_any_threads():
     assert splat_floor.work_out(1, 13)[1] > result > 0
     with pytest.raises(ValueError, match="1 to 64"):
         splat_floor.work_out(1, 65)
+
+
+def test_rows_are_read_each_once_in_any_order():
+    rng = np.random.default_rng(0)
+    splats, features = (rng.random((20000, columns)).astype(np.float32) for columns in (splat_floor.SPLAT, 13))
+    rows = rng.permutation(20000)[:15000].astype(np.uint32)
+    expected = splats[rows].sum(dtype=np.float64) + features[rows].sum(dtype=np.float64)
+    for order in (rows, np.sort(rows)):
+        assert splat_floor.read_rows(order, splats, features) == pytest.approx(expected, rel=1e-5)
+    assert splat_floor.read_rows(rows, splats, features, threads=1) == splat_floor.read_rows(rows, splats, features)
+    assert splat_floor.read_rows(rows[:0], splats, features) == 0
+    with pytest.raises(ValueError, match="rows"):
+        splat_floor.read_rows(rows.astype(np.int64), splats, features)

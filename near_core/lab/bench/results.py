@@ -101,15 +101,19 @@ def _draw_race(row: dict) -> list[Curve]:
 
 
 def _tell_splatting(rows: dict) -> tuple[list[str], dict[str, str]]:
-    table = _tabulate(["Gaussians, picture", "pairs, million", "drawing, ms", "of it sorting", "floor, ms",
-                       "over the floor", "backward over forward"], [
-        [name, f"{row['pairs'] / 1e6:.1f}", f"{1e3 * row['seconds']:.3g}", f"{1e3 * row['sorting']:.3g}",
-         f"{1e3 * row['floor']:.3g}", f"{row['over_floor']:.1f}", f"{row['backward_over_forward']:.1f}"]
+    table = _tabulate(["Gaussians, picture", "pairs taken / left, million", "drawing, ms", "of it sorting",
+                       "floor taken / left, ms", "over the floor taken / left", "memory by depth / in order, ms",
+                       "backward over forward"], [
+        [name, f"{row['pairs'] / 1e6:.1f} / {row['pairs_left'] / 1e6:.1f}", f"{1e3 * row['seconds']:.3g}",
+         f"{1e3 * row['sorting']:.3g}", f"{1e3 * row['floor']:.3g} / {1e3 * row['floor_left']:.3g}",
+         f"{row['over_floor']:.1f} / {row['over_floor_left']:.1f}",
+         f"{1e3 * row['memory']:.3g} / {1e3 * row['memory_in_order']:.3g}", f"{row['backward_over_forward']:.1f}"]
         for name, row in rows.items()])
     sizes = sorted({tuple(row["size"]) for row in rows.values()})
     panels = {title: [Curve(f"{size[0]} x {size[1]}", [
         (row["count"], row[key]) for row in rows.values() if tuple(row["size"]) == size and row["threads"] != 1])
-        for size in sizes] for key, title in (("over_floor", "over the floor"),
+        for size in sizes] for key, title in (("over_floor", "over the floor, pairs taken"),
+                                              ("over_floor_left", "over the floor, pairs left"),
                                               ("backward_over_forward", "backward over forward"))}
     return table, {"splatting": draw_curves("Splatting beside its arithmetic, all threads", panels, "Gaussians",
                                             "times")}

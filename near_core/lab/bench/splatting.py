@@ -47,17 +47,25 @@ def make_ball(count: int, width: int, height: int) -> tuple[splat.Projection, np
 
 def _measure_case(projection: splat.Projection, features: np.ndarray, size: tuple[int, int], threads: int, runs: int
                   ) -> dict[str, float]:
-    """Pairs, and the least seconds of drawing, its sorting alone, the floor, and gradients; and their ratios."""
+    """Pairs, and the least seconds of drawing, its sorting alone, the floor of both kinds of pairs, reading Gaussians
+    in the order of depth and in their own, and gradients; and their ratios."""
     pairs = splat_floor.count_pairs(projection, *size, threads=threads)
-    done = splat_floor.work_out(pairs, CHANNELS, threads)[0]
+    done = splat_floor.work_out(pairs.left, CHANNELS, threads)[0]
     loss = np.ones((size[1], size[0], CHANNELS), np.float32)
+    rows = np.flatnonzero(projection.radius > 0).astype(np.uint32)
+    by_depth = rows[np.argsort(projection.depth[rows], kind="stable")]
+    splats = np.ones((len(features), splat_floor.SPLAT), np.float32)
     steps = {"seconds": partial(splat.rasterize, projection, features, *size, threads=threads),
              "sorting": partial(splat_floor.sort, projection, *size, threads=threads),
-             "floor": partial(splat_floor.work_out, pairs, CHANNELS, threads),
+             "floor_left": partial(splat_floor.work_out, pairs.left, CHANNELS, threads),
+             "memory": partial(splat_floor.read_rows, by_depth, splats, features, threads),
+             "memory_in_order": partial(splat_floor.read_rows, rows, splats, features, threads),
              "backward": partial(splat_gradients.rasterize_backward, projection, features, *size, loss,
                                  threads=threads)}
     clock = time.process_time if threads == 1 else time.perf_counter
     row = {name: find_least(step, runs, clock) for name, step in steps.items()}
-    row["floor"] *= pairs / done
-    return {"pairs": pairs} | row | {"over_floor": row["seconds"] / row["floor"],
-                                     "backward_over_forward": row["backward"] / row["seconds"]}
+    row["floor_left"] *= pairs.left / done
+    row["floor"] = row["floor_left"] * pairs.taken / pairs.left
+    return {"pairs": pairs.taken, "pairs_left": pairs.left} | row | {
+        "over_floor": row["seconds"] / row["floor"], "over_floor_left": row["seconds"] / row["floor_left"],
+        "backward_over_forward": row["backward"] / row["seconds"]}
