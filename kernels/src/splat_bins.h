@@ -101,6 +101,12 @@ inline bool all_finite(const float* values, int64_t count) {
 #endif
 }
 
+// Has a row come to the cache.
+inline void foresee(const float* row, int64_t count) {
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(row + i);
+    if (count) __builtin_prefetch(row + count - 1);
+}
+
 struct Span {  // of tiles, ends exclusive; none: a splat that touches no pixel
     uint16_t x0, x1, y0, y1;
 
@@ -113,6 +119,10 @@ template <int SIDE>
 inline void make_splats(const Projected& p, int64_t first, int64_t end, int64_t width, int64_t height, Splat* splats,
                         Span* spans) {
     const int count = int(end - first < LANES ? end - first : LANES);
+    const int64_t ahead = first + 64 < p.count ? first + 64 : first;  // rows further, to come to the cache meanwhile
+    for (int64_t k = 0; k < 2 * LANES; k += 16) __builtin_prefetch(p.mean + 2 * ahead + k);
+    for (int64_t k = 0; k < 3 * LANES; k += 16) __builtin_prefetch(p.conic + 3 * ahead + k);
+    __builtin_prefetch(p.depth + ahead), __builtin_prefetch(p.radius + ahead), __builtin_prefetch(p.opacity + ahead);
     alignas(64) float in[8][LANES] = {};
     for (int k = 0; k < count; ++k) {
         const int64_t i = first + k;
@@ -301,6 +311,7 @@ private:
             Range range{0, 0, {}};
             for (int64_t i = begin; i < end; ++i) {
                 if (spans[i].x0 == spans[i].x1) continue;
+                if (features) foresee(features + (i + 32 < p.count ? i + 32 : i) * channels, channels);
                 if (features && !all_finite(features + i * channels, channels)) {
                     spans[i] = {};
                     continue;
@@ -333,11 +344,13 @@ private:
         const int passes = (bits + 11) / 12, digit = passes ? (bits + passes - 1) / passes : 0;
         Buffer<int64_t> begin(int64_t(1) << digit);
         for (int shift = 0; shift < bits; shift += digit) {
-            const auto each = [&](int64_t i, const auto& visit) {
-                visit(((items[i].key - low) >> shift) & ((1u << digit) - 1), 1u);
+            const Item* const from = items.data;
+            Item* const to = other.data;
+            const auto each = [=](int64_t i, const auto& visit) {
+                visit(((from[i].key - low) >> shift) & ((1u << digit) - 1), 1u);
             };
             sort_into(threads, count, int64_t(1) << digit, begin.data, each, [](int64_t) {},
-                      [&](int64_t i, uint32_t at, uint32_t) { other[at] = items[i]; });
+                      [=](int64_t i, uint32_t at, uint32_t) { to[at] = from[i]; });
             items.swap(other);
         }
     }

@@ -124,8 +124,7 @@ float read_rows(const uint32_t* rows, int64_t count, const float* splats, const 
     for (int64_t i = 0; i < count; ++i) {
         const int64_t next = rows[i + AHEAD < count ? i + AHEAD : count - 1], row = rows[i];
         __builtin_prefetch(splats + 8 * next);
-        for (int64_t c = 0; c < channels; c += 16) __builtin_prefetch(features + next * channels + c);
-        __builtin_prefetch(features + next * channels + channels - 1);
+        foresee(features + next * channels, channels);
         Quad four[2];
         std::memcpy(four, splats + 8 * row, sizeof four);
         total += four[0] + four[1];

@@ -86,9 +86,7 @@ struct alignas(64) Batch {
         for (int64_t e = begin + count * unit / UNITS; e < end; ++e) {
             const int64_t row = bins.entries[e];
             __builtin_prefetch(&bins.splats[row]);
-            const float* const color = features + row * channels;
-            for (int64_t c = 0; c < channels; c += 16) __builtin_prefetch(color + c);
-            if (channels) __builtin_prefetch(color + channels - 1);
+            near_kernels::foresee(features + row * channels, channels);
         }
     }
 

@@ -101,6 +101,7 @@ def _draw_race(row: dict) -> list[Curve]:
 
 
 def _tell_splatting(rows: dict) -> tuple[list[str], dict[str, str]]:
+    rows = {name: row for name, row in rows.items() if "over_floor_left" in row}  # once pairs were of one kind
     table = _tabulate(["Gaussians, picture", "pairs taken / left, million", "drawing, ms", "of it sorting",
                        "floor taken / left, ms", "over the floor taken / left", "memory by depth / in order, ms",
                        "backward over forward"], [
@@ -109,6 +110,8 @@ def _tell_splatting(rows: dict) -> tuple[list[str], dict[str, str]]:
          f"{row['over_floor']:.1f} / {row['over_floor_left']:.1f}",
          f"{1e3 * row['memory']:.3g} / {1e3 * row['memory_in_order']:.3g}", f"{row['backward_over_forward']:.1f}"]
         for name, row in rows.items()])
+    if not rows:
+        return table, {}
     sizes = sorted({tuple(row["size"]) for row in rows.values()})
     panels = {title: [Curve(f"{size[0]} x {size[1]}", [
         (row["count"], row[key]) for row in rows.values() if tuple(row["size"]) == size and row["threads"] != 1])

@@ -20,7 +20,9 @@ def test_rows_stay_beside_those_that_are_measured_again_and_become_pages(tmp_pat
     assert cli.main(["bench", "--quick", "--parts", "splatting", "--json", str(file), "--plots", str(plots)]) == 0
     made = json.loads(file.read_text())
     assert made["latency"]["rows"] == {"camera": row}
-    assert all(row["over_floor"] > 1 and row["pairs"] > 0 for row in made["splatting"]["rows"].values())
+    for row in made["splatting"]["rows"].values():
+        assert row["over_floor"] > row["over_floor_left"] > 1 and row["pairs_left"] > row["pairs"] > 0
+        assert row["memory"] > 0 and row["memory_in_order"] > 0
     assert made["splatting"]["machine"]["isa"] in ("baseline", "avx2", "avx512")
     numbers = (plots / "numbers.md").read_text()
     assert "| camera | 0.500 | 0.750 | 3 |" in numbers and "10000 256x256 one thread" in numbers
