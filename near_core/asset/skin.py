@@ -15,6 +15,7 @@ from ..mesh import BRIGHTEST
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
 LONGEST_BENT = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
 MAX_SIDE = 4096  # pixels of a map's longer edge
+MOST = 100.0  # of a material's factors: light goes on from surface to surface, and a picture holds no more than 1e38
 WRAPS = ("repeat", "mirror", "clamp")
 MAPS = ("base_color", "roughness", "metallic", "normal")  # the order of columns in SkinMaterial.maps
 
@@ -141,12 +142,13 @@ def read(tensors: dict[str, np.ndarray]) -> Skin | None:
                     if name in part))
     if not fits:
         raise ValueError("skin")
+    part |= {name: np.clip(part[name].astype(np.float32), -MOST, MOST) for name in {"material", "color"} & part.keys()}
     materials = tuple(_read_material(*rows) for rows in zip(part["material"], part["material_wrap"],
                                                             part["material_map"], part["emission"],
                                                             part["emission_map"]))
     return Skin(part["position"].astype(np.float32) / 65535 - 0.5,
                 decode_octahedral(part["normal"].astype(np.float32) / 32767) if "normal" in part else None, part["uv"],
-                part["color"].astype(np.float32) if "color" in part else None, part["face"], material, materials,
+                part.get("color"), part["face"], material, materials,
                 tuple(tensors[f"skin_picture_{n}"].tobytes() for n in range(pictures)))
 
 
