@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from .translations import say
 
 
 def get_user_folder(name: str) -> Path:
-    """A folder of the add-on's own that Blender deletes with it."""
+    """A folder of the add-on's own that Blender deletes with it. Where it cannot be made, who writes to it says so."""
     if ADDON.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(ADDON, path=name, create=True))
-    return Path(bpy.utils.user_resource("EXTENSIONS", path=f".user/checkout/near/{name}", create=True))
+        folder = Path(bpy.utils.extension_path_user(ADDON, path=name))
+    else:
+        folder = Path(bpy.utils.user_resource("EXTENSIONS", path=f".user/checkout/near/{name}"))
+    with suppress(OSError):  # Blender itself would name no folder, which is the one that it was started in
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def get_python_folder() -> Path:

@@ -39,6 +39,15 @@ def write(path: str | Path, data: bytes | str) -> None:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+def make_folder(path: str | Path) -> None:
+    """Makes a folder, and those that it lies in, unless it is there. Raises NearError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NearError("{file} could not be written ({reason}).", "Choose another folder.", file=Path(path).name,
+                        reason=error.strerror) from error
+
+
 def read_json(path: Path, fix: str) -> Any:
     """What a JSON file holds. fix: what to do where it is none. Raises NearError."""
     try:

@@ -129,7 +129,7 @@ def fetch(name: str, folder: Path, progress: Progress = silent) -> Record:
     Raises NearError, or what progress raises; both leave what has come so far.
     """
     folder, source = Path(folder), find(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     progress("Asking for sizes and hashes", 0.0)
     record = read_record(folder) or look_up(source)
     write_record(folder, record)

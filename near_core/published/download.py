@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .. import files
 from ..errors import Message, NearError
 from ..progress import Progress, silent
 
@@ -31,7 +32,7 @@ def fetch(url: str, path: Path, digest: str = "", size: int | None = None, progr
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     _require_room(path, (size or 0) - _size(part))
     misses, longest = 0, _size(part)
     while not _continue(url, part, digest, size, progress, path.name):

@@ -115,7 +115,7 @@ def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tu
     """
     folder = Path(folder)
     wanted = tuple(packages or build.packages)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     (folder / READY).unlink(missing_ok=True)
     python = locate_python(folder)
     if not _runs([python, "-m", "pip", "--version"]):

@@ -45,3 +45,14 @@ def test_properties_of_other_types_choose_nothing(chosen, ball, value):
     for name in checkpoints.CATALOGUE:
         assert preferences.describe_checkpoint(name)[0]
     assert isinstance(preferences.find_python(), str)
+
+
+def test_where_no_folder_can_be_made_none_is_taken_for_it(settings, tmp_path, monkeypatch):
+    """Blender itself names the one that it was started in, whose Python could be anybody's."""
+    (tmp_path / "home").touch()
+    monkeypatch.setattr(bpy.utils, "user_resource", lambda kind, path="", create=False: (
+        "" if create else str(tmp_path / "home" / path)))
+    monkeypatch.chdir(tmp_path)
+    for folder in (preferences.get_python_folder(), preferences.get_checkpoint_folder("near")):
+        assert folder.is_relative_to(tmp_path / "home") and not folder.exists()
+    assert preferences.find_python() == "" and preferences.list_companions() == []

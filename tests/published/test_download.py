@@ -4,7 +4,7 @@
 import pytest
 
 from near_core.errors import Cancelled, NearError
-from near_core.published import download
+from near_core.published import checkpoints, download, interpreter
 from tests.hub import DATA, SHA, Server, stop_at
 
 
@@ -90,3 +90,12 @@ def test_what_no_hash_describes_comes_by_https_or_from_the_hub_that_the_user_nam
 def test_a_full_disk_is_said_before(server, tmp_path):
     with pytest.raises(NearError, match="of the disk are free"):
         download.fetch(f"{server.address}/data", tmp_path / "data", SHA, 10 ** 18)
+
+
+def test_a_folder_that_cannot_be_made_is_said(server, tmp_path):
+    (tmp_path / "file").touch()
+    for ask in (lambda folder: download.fetch(f"{server.address}/data", folder / "data"),
+                lambda folder: checkpoints.fetch("near", folder),
+                lambda folder: interpreter.set_up(folder, interpreter.list_builds()["cpu"])):
+        with pytest.raises(NearError, match="could not be written.*Choose another folder"):
+            ask(tmp_path / "file" / "folder")
