@@ -193,8 +193,8 @@ def read_record(folder: Path) -> Record | None:
     try:
         stored = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
         record = Record(**stored | {"files": [_checked(File(**each)) for each in stored["files"]]})
-        fits = (isinstance(record.repository, str) and isinstance(record.revision, str)
-                and isinstance(record.verified, bool))
+        fits = (re.fullmatch(r"[\w.-]+/[\w.-]+", record.repository, re.ASCII)
+                and re.fullmatch(r"\w{7,64}", record.revision, re.ASCII) and isinstance(record.verified, bool))
         return record if fits else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         return None

@@ -19,6 +19,7 @@ from .settings import Settings
 
 LARGEST = 1e12  # metres, watts and the like: 32 bits hold the cube of it
 MOST_TURNS = 1.001  # of a rotation's numbers
+LEAST_TURN = 1e-3  # of a camera's axes: the volume that they span
 MOST_STOPS = 64.0
 MOST_THREADS = 4096
 FARTHEST = 1e3  # edges of the cube that what a deformation moves lies in
@@ -38,7 +39,8 @@ def _hold(*values: Any, most: float = LARGEST, least: float = -np.inf) -> bool:
 def _check_camera(camera: Camera) -> bool:
     focal = np.diag(camera.intrinsics)[:2]
     return (_hold(camera.world_to_camera, camera.intrinsics, camera.frame or 0)
-            and _hold(camera.world_to_camera[:3, :3], most=MOST_TURNS) and _hold(focal, most=1e9, least=1e-6)
+            and _hold(camera.world_to_camera[:3, :3], most=MOST_TURNS)
+            and abs(np.linalg.det(camera.world_to_camera[:3, :3])) > LEAST_TURN and _hold(focal, most=1e9, least=1e-6)
             and bool(camera.near <= camera.far))
 
 

@@ -261,6 +261,8 @@ class Operations:
         def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
             request.send("preview", matte=matte, crop=crop)
 
+        for photo in request["photos"]:
+            require_sound(getattr(photo, "camera", None))
         made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
                                         on_views=views.extend, **request["options"])
         return {"asset": asset.to_bytes(made), "warning": join(*engine.notes), "views": views}
@@ -291,6 +293,7 @@ class Operations:
         from ..create.create import open_shape
         from ..create.resection import draw_over
         shot = request["shot"]
+        require_sound(shot.camera)
         files = [path for path in (shot.picture, shot.mask) if path is not None and os.path.exists(path)]
         key = request["shape"], request["matting"], repr(shot), *map(os.path.getmtime, files)
         if self._resection is None or self._resection[0] != key:

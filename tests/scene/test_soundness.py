@@ -28,7 +28,8 @@ def test_what_scenes_hold_is_sound():
 
 
 @pytest.mark.parametrize("part", [
-    replace(VIEW, world_to_camera=ENDLESS), replace(VIEW, intrinsics=np.zeros((3, 3))), replace(VIEW, near=np.nan),
+    replace(VIEW, world_to_camera=ENDLESS), replace(VIEW, world_to_camera=np.diag([1, 1, 0, 1.0])),
+    replace(VIEW, intrinsics=np.zeros((3, 3))), replace(VIEW, near=np.nan),
     replace(VIEW, near=3.0, far=2.0), replace(LAMP, matrix=ENDLESS), replace(LAMP, color=NONE),
     replace(LAMP, radius=-1.0), replace(LAMP, spread=1e30), replace(LAMP, falloff=np.nan), replace(LAMP, smooth=-1.0),
     replace(LAMP, pattern=np.zeros((2, 2), np.float32)), replace(LAMP, pattern=np.zeros((0, 2, 3), np.float32)),

@@ -111,3 +111,14 @@ def test_a_picture_of_numbers_that_are_none_is_refused_in_words():
         for _ in range(2):  # what is refused once is not taken for looked through
             with pytest.raises(NearError, match=f"{what}.*Check its values"):
                 operations.answer(Request(asked | change, print))
+
+
+@pytest.mark.parametrize("op", ["create_image", "find_pose"])
+def test_a_photo_whose_camera_sees_nothing_is_said(op):
+    view = replace(camera.orbit(0, 0, 3, 40, 8, 6), world_to_camera=np.diag([1, 1, 0, 1.0]))
+    floor = Occluders(np.eye(3, dtype=np.float32), np.int32([[0, 1, 2]]))
+    operations, shot = Operations(), Shot(str(PHOTO), camera=view)
+    operations.keep({"op": "put", "kind": "occluders", "hash": "o", "data": floor, "name": "O"})
+    with pytest.raises(NearError, match="The camera has a number"):
+        operations.answer(Request({"op": op, "id": 1, "photos": [shot], "shot": shot, "shape": "o", "options": {},
+                                   "matting": "near", "stance": None, "fits": False}, print))

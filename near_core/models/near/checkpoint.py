@@ -255,7 +255,8 @@ def _check_plausible(kind, arguments):
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, (int, float)) and not abs(number) <= limit:
                 raise NearError("The network {kind} asks for {key} {number}, which is too large.",
-                                "Use the published checkpoint.", kind=kind, key=key, number=number)
+                                "Use the published checkpoint.", kind=kind, key=key[:LONGEST],
+                                number=str(number)[:LONGEST])
 
 
 def infer_settings(kind, shapes):
@@ -369,4 +370,5 @@ def _parameters(kind):
 
 
 def _damaged(path, template="{file} is damaged.", **values):
-    return NearError(template, "Download the checkpoint again, or choose another folder.", file=path.name, **values)
+    return NearError(template, "Download the checkpoint again, or choose another folder.",
+                     file=path.name[-LONGEST:], **values)

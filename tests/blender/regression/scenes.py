@@ -48,8 +48,8 @@ def sky() -> Environment:
 
 
 @cache
-def ring(roughness: float = 0.5, metallic: float = 0.0) -> NeuralAsset:
-    """One that lies on a plate."""
+def ring(roughness: float = 0.5, metallic: float = 0.0, glow: float = 0.0) -> NeuralAsset:
+    """One that lies on a plate. glow: what both send of red, half as much of green."""
     u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 49), np.linspace(0, 2 * np.pi, 25))
     torus = np.stack([(0.7 + 0.25 * np.cos(v)) * np.cos(u), (0.7 + 0.25 * np.cos(v)) * np.sin(u), 0.25 * np.sin(v)], -1)
     corner = np.arange(24 * 49).reshape(24, 49)[:, :48].reshape(-1)
@@ -57,7 +57,8 @@ def ring(roughness: float = 0.5, metallic: float = 0.0) -> NeuralAsset:
     plate = np.float32([[x, y, -0.3] for x in (-1, 1) for y in (-1, 1)])
     points = np.concatenate([torus.reshape(-1, 3), plate]).astype(np.float32)
     faces = np.concatenate([faces, len(points) - 4 + np.int32([[0, 2, 3], [0, 3, 1]])]).astype(np.int32)
-    material = mesh.Material(base_color=(0.7, 0.3, 0.15, 1), roughness=roughness, metallic=metallic)
+    material = mesh.Material(base_color=(0.7, 0.3, 0.15, 1), roughness=roughness, metallic=metallic,
+                             emission=(glow, glow / 2, 0))
     return create_from_mesh(mesh.Mesh(points, faces, materials=(material,)), name="Ring", normalize=True)
 
 
@@ -117,6 +118,13 @@ def draw_behind_a_wall() -> np.ndarray:
     return draw(lamps=[lamp("sun", 3.0, angle=0.05)], occluders=wall)
 
 
+def draw_window() -> np.ndarray:
+    """A spot through a window's cross, whose light falls with the distance alone."""
+    panes = np.ones((16, 16, 3), np.float32)
+    panes[7:9] = panes[:, 7:9] = 0
+    return draw(light=NIGHT, lamps=[lamp("spot", 100.0, radius=0.02, pattern=panes, falloff=1.0)])
+
+
 def draw_gathering() -> np.ndarray:
     """Kegs and rings, scaled, turned, side by side."""
     return draw([Instance((ring(), keg())[(x + y) % 2], place(0.5 * x, 0.5 * y, scale=0.45, turn=40 * x + 20 * y))
@@ -142,6 +150,8 @@ SCENES: dict[str, Callable[[], np.ndarray]] = {
     "look": lambda: draw([Instance(ring(), place(), look=AssetLook(tint=(0.3, 1, 0.6), hue=0.2, opacity=0.7))]),
     "point": lambda: draw(light=NIGHT, lamps=[lamp("point", 80.0, radius=0.05)]),
     "spot": lambda: draw(light=NIGHT, lamps=[lamp("spot", 200.0, radius=0.02)]),
+    "window": draw_window,
+    "glow": lambda: draw([Instance(ring(0.3, 0.0, 0.4), place())], light=NIGHT),
     "area": lambda: draw(light=NIGHT, lamps=[lamp("area", 60.0, size=(0.8, 0.3))]),
     "wall": draw_behind_a_wall,
     "moving": draw_moving,
