@@ -1,6 +1,7 @@
-"""The object in a photo without a network: colour models of object and background, smoothed along its edges.
+"""Colour models of object and background, smoothed along a picture's edges: what a network is unsure of follows them.
 
-It serves the published model in a Python that has torch and no onnxruntime: there the matting network cannot be asked.
+Without a network they find the object alone. That serves the published model in a Python that has torch and no
+onnxruntime: there the matting network cannot be asked.
 """
 
 from __future__ import annotations
@@ -55,6 +56,33 @@ def remove_background(encoded: np.ndarray, config: MattingConfig = MattingConfig
     if not len(within) or np.mean(front.log_density(within, 3) - background.log_density(within, 3)) < config.distinct:
         return np.zeros((height, width), np.float32)
     return _clean_matte(alpha.reshape(height, width), config.speck_share)
+
+
+def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
+    """A network's matte (H, W) of a picture (H, W, 3), sRGB 0..1, whose unsure pixels go with the colours and places of
+    the sure ones: (H, W) float32.
+
+    Colours count the less the worse they tell these apart, and what changes is smoothed as in remove_background.
+    """
+    colors = convert_to_lab(encoded)
+    y, x = (np.indices(alpha.shape) + 0.5) / max(alpha.shape)
+    features = np.dstack([colors, config.position_weight * x, config.position_weight * y]).reshape(-1, 5)
+    couplings = _couplings(colors)
+    least = 0.01  # so sure a network is at most
+    logits = np.log(np.clip(alpha, least, 1 - least) / np.clip(1 - alpha, least, 1 - least))
+    made = alpha
+    for _ in range(config.color_rounds):
+        inside, outside = (made > config.surely_object).ravel(), (made < config.surely_behind).ravel()
+        if min(inside.sum(), outside.sum()) < 30:
+            break
+        front, behind = (_Mixture(features[sure], count) for sure, count in ((inside, config.object_colors),
+                                                                             (outside, config.background_colors)))
+        evidence = np.clip(front.log_density(features) - behind.log_density(features), -6, 6)
+        right = ((evidence[inside] > 0).mean() + (evidence[outside] < 0).mean()) / 2
+        trust = config.color_weight * max(right - config.color_chance, 0) / (1 - config.color_chance)
+        made = _smooth_alpha(logits + trust * evidence.reshape(alpha.shape), *couplings, config.smoothness)
+        made = np.clip((made - least) / (1 - 2 * least), 0, 1)
+    return made.astype(np.float32)
 
 
 class _Mixture:

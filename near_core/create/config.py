@@ -254,7 +254,14 @@ class MattingConfig:
     offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
     sure_object: float = 0.7  # largest alpha of an object that is offered, at least
 
-    # without a network: mixtures of colours, smoothed along edges (background.py)
+    # mixtures of colours, smoothed along edges (background.py), which correct the network
+    color_rounds: int = 3  # of mixtures and smoothing
+    color_weight: float = 0.8  # nats of the network's that one of the colours counts where they tell all apart
+    color_chance: float = 0.8  # share of the sure pixels that colours tell right, at which they count nothing
+    surely_object: float = 0.8  # alpha from which a pixel's colour is the object's
+    surely_behind: float = 0.1  # alpha up to which it is the background's
+
+    # and without a network
     background_side: int = 160  # pixels of the longer side on which it works
     background_colors: int = 8  # components of the background's mixture
     object_colors: int = 6  # components of the object's mixture

@@ -16,6 +16,7 @@ from ..image.filters import blur_masked, drop_specks, grow, label_pieces
 from ..image.guided_filter import fit_to_guide
 from ..models.mini.layout import MATTE_SIZE
 from ..models.mini.runtime import NearMini
+from .background import follow_colors
 from .config import MattingConfig
 from .hints import Hints, follow_hints
 
@@ -162,7 +163,14 @@ class MatteFinder:
             if nearer is None or look == looks or _area(nearer) > config.small_window * _area(window):
                 break
             window = nearer
-        return window, seen, alpha
+        return window, seen, alpha if self._network.is_fine else self._follow_colors(alpha, seen)
+
+    def _follow_colors(self, alpha: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """alpha (S, S) with what the colours of seen (S, S, 3) change, which is looked at with half as many pixels."""
+        half = (len(alpha) // 2,) * 2
+        small = _resize(alpha[..., None], half)[..., 0]
+        change = follow_colors(small, _resize(seen, half), self._config) - small
+        return np.clip(alpha + _resize(change[..., None], alpha.shape)[..., 0], 0, 1)
 
     def _answer(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) squeezed into the square that the network sees (S, S, 3), and what it says of that,

@@ -5,8 +5,8 @@ import pytest
 
 from near_core import image
 from near_core.create import photo
-from near_core.create.background import remove_background
-from tests.create.pictures import check_disc, disc
+from near_core.create.background import follow_colors, remove_background
+from tests.create.pictures import check_disc, disc, mask_of
 
 
 def test_a_plain_background_is_removed():
@@ -39,3 +39,16 @@ def test_a_real_photo_gives_its_object():
     alpha[inside] = found.alpha[((rows - y) * cell)[inside].astype(int), ((columns - x) * cell)[inside].astype(int)]
     assert alpha[180:260, 150:400].mean() > 0.9  # cup and saucer
     assert alpha[:25].mean() < 0.05 and alpha[:, :40].mean() < 0.05 and alpha[:, 560:].mean() < 0.05  # the table
+
+
+def test_what_a_network_is_unsure_of_follows_the_colours():
+    """Of a red disc it is sure of the left, and unsure of the right; of a wall behind, of a corner."""
+    picture, truth = disc(160, 160, 50, (80, 80)) / np.float32(255), mask_of(160, 160, 50, (80, 80)) > 0
+    x = np.arange(160)[None]
+    alpha = np.where(truth, np.where(x < 80, 0.95, 0.35), np.where(x < 130, 0.02, 0.6)).astype(np.float32)
+    made = follow_colors(alpha, picture)
+    assert ((made > 0.5) != truth).mean() < 0.01 < 0.2 < ((alpha > 0.5) != truth).mean()
+    grey = np.random.default_rng(0).normal(0.5, 0.02, (160, 160, 3)).astype(np.float32)
+    same = follow_colors(truth.astype(np.float32), grey)  # where colours tell nothing, it is right
+    assert ((same > 0.5) != truth).mean() < 0.01
+    assert (follow_colors(np.zeros((160, 160), np.float32), picture) == 0).all()
