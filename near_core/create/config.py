@@ -64,6 +64,8 @@ class ReconstructionConfig:
     guessed_turned_error: float = 0.28  # the same where the camera is a guess
     turned_overlap: float = 0.68  # of the networks' solid with the turned one, at least
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
+    turned_calm: tuple[int, int] = (6, 200)  # times that a turned thing's outline is smoothed along its axis; a rod's
+    rod_width: float = 6.0  # pixels of 128; what is turned and so thin is a rod
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"
     mirror_share: float = 0.3  # of a photo's weight that it has in a mirror, where several show something symmetric
     mirror_lack: float = 0.1  # of the surface that has no mirror image in such a thing, at most
@@ -83,7 +85,12 @@ class ReconstructionConfig:
     floor_elevations: tuple[float, float] = (3.0, 60.0)  # degrees; a photo that looks down so steeply shows the floor
     debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
     fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
-    broad_smoothing: int = 2  # times that what is thick and no photo shows is smoothed on cells of 32^3: "lumps"
+    hidden_weight: float = 0.3  # of the solid where it is thick and no photo shows it, over 1 where one does: "lumps"
+    guessed_hidden_weight: float = 0.03  # the same where the camera is a guess
+    stiffness: float = 1.0  # of such a solid on cells of 32^3; how much it likes to be straight
+    hang_fade: float = 0.1  # cells of 128^3 by which what is hidden is less deep than the cell above it, at least
+    guessed_hang_fade: float = 0.03  # the same where the camera is a guess
+    hang_narrowing: float = 4.0  # more of that where the photo's object is narrower than above, over its width
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then

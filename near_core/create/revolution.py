@@ -42,7 +42,7 @@ def _turn(view: LayerView, middle: float, half: np.ndarray, axis: np.ndarray, co
     and which cells lie behind what it has beside it, (128^3,) bool."""
     x, y = axis
     low, high, rows = _find_heights(view, axis, half)
-    rings, half = _make_rings(x, y), _calm_profile(half)
+    rings, half = _make_rings(x, y), _calm_profile(half, config)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
     even = np.clip(half[:, None] - np.abs(np.arange(SIZE) - middle) + 0.5, 0, 1).astype(np.float32)
     inside = (look_up(even[None], uv)[:, 0] - 0.5) * 2
@@ -99,10 +99,12 @@ def measure_halves(mask: np.ndarray, middle: float) -> np.ndarray:
     return calm
 
 
-def _calm_profile(half: np.ndarray, rounds: int = 6) -> np.ndarray:
-    """A profile (S,), -1 where there is none, without the rings that pixels make of it; its ends stay."""
+def _calm_profile(half: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A profile (S,), -1 where there is none, without the rings that pixels make of it, the calmer the thinner all of
+    it is: a pixel more or less is a bead on a rod; its ends stay."""
     known = np.pad(half > 0, 1)
-    for _ in range(rounds):
+    least, most = config.turned_calm
+    for _ in range(round(np.clip(most * (config.rod_width / 2 / half.max()) ** 2, least, most))):
         around = np.pad(half, 1)
         before, after = (np.where(known[at:len(half) + at], around[at:len(half) + at], half) for at in (0, 2))
         half = np.where(half > 0, (before + 2 * half + after) / 4, half)

@@ -15,6 +15,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, silent
 from ..scene import Camera
 from .config import ReconstructionConfig
+from .fairing import fair, fill_below, measure_narrowing
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
 from .thickness import TURNED, doubt_depth, estimate_thickness
@@ -30,7 +31,8 @@ from .view import (
     reach,
 )
 
-BROAD = 32  # cells along an edge of the grid on which what is hidden is smoothed broadly
+BROAD = 32  # cells along an edge of the grid on which what is hidden is straightened: one is as large as a lump
+OUTSIDE = -1  # "behind the front" of cells that no pixel of the object shows
 TOGETHER = 8  # photos that Structure judges at once: each takes some 50 MB
 
 
@@ -53,10 +55,11 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     silhouette = _silhouette_at(view, uv)
     near = np.flatnonzero(silhouette > -1)
     deep[silhouette <= -1] = -1
-    behind, seam = np.full(len(deep), -1, np.float32), np.zeros(len(deep), np.float32)
+    behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
     seam[near] = view.near_jumps(uv[near])
-    deep = _smooth_hidden(deep, behind, seam, config)
+    fades = config.hang_fade + config.hang_narrowing * measure_narrowing(view)
+    deep = _smooth_hidden(deep, behind, seam, fades, config)
     outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
@@ -85,24 +88,33 @@ def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndar
     return np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep), behind
 
 
-def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, fades: np.ndarray,
+                   config: ReconstructionConfig) -> np.ndarray:
     """A field of 128^3 cells, (128, 128, 128), that is smooth, but hardly shrunk, where a photo does not show it: from
-    fade_cells behind the front on; what is thick there loses its lumps, too. behind: how far behind it cells are. seam:
-    how near they are to jumps in depth, 0..1: there no photo tells where the surface is."""
+    fade_cells behind the front on; what is thick there bends as little as it can, and nothing hangs there. behind: how
+    far behind it cells are, OUTSIDE of the outline. seam: how near they are to jumps in depth, 0..1: there no photo
+    tells where the surface is. fades: as fill_below wants them."""
     grid = (SURFEL_RESOLUTION,) * 3
-    deep, seam = deep.reshape(grid), seam.reshape(grid)
-    share = np.clip((behind.reshape(grid) - 2) / config.fade_cells, 0, 1)
-    # one cell of a coarse grid is as large as a lump
-    coarse = broad = deep.reshape((BROAD, SURFEL_RESOLUTION // BROAD) * 3).mean((1, 3, 5))
-    for _ in range(config.broad_smoothing):
-        broad = blur_binomial(broad)
+    deep, behind, seam = deep.reshape(grid), behind.reshape(grid), seam.reshape(grid)
+    share = np.clip((behind - 2) / config.fade_cells, 0, 1)
     thick = double(measure_thickness(deep, config.broad_radius))
-    deep = deep + share * thick * double(double(broad - coarse))
+    deep = deep + share * thick * _straighten(deep, behind, share, config)
+    deep = deep + share * (fill_below(deep, fades) - deep)
     for step in config.fair_smoothing:
         deep = deep + step * np.maximum(share, seam) * (blur_binomial(deep) - deep)
     for step in config.seam_smoothing if seam.any() else ():
         deep = deep + step * seam * (blur_binomial(deep) - deep)
     return deep
+
+
+def _straighten(deep: np.ndarray, behind: np.ndarray, share: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """What to add to a field of 128^3 cells so that it bends little, more coarsely than BROAD cells tell, where by a
+    share, 0..1, no photo shows it. behind: as in _smooth_hidden."""
+    coarsen = lambda values: values.reshape((BROAD, SURFEL_RESOLUTION // BROAD) * 3).mean((1, 3, 5))
+    # beyond the outline the photo alone decides, and later: what ends there need not bend
+    known = np.where(coarsen(behind == OUTSIDE) > 0.5, 0, coarsen(1 - share))
+    coarse = coarsen(deep)
+    return double(double(fair(coarse, np.maximum(known, config.hidden_weight), config.stiffness) - coarse))
 
 
 def measure_thickness(deep: np.ndarray, radius: int) -> np.ndarray:

@@ -58,3 +58,19 @@ def test_what_has_no_room_to_be_turned_stays_or_vanishes(thickness, wide):
     deep = np.full((2 * RESOLUTION,) * 3, 0.5, np.float32)
     made = turn_outlines([view], deep, ReconstructionConfig(thickness=thickness))
     assert made.shape == deep.shape and np.isfinite(made).all() and (wide > 1 or made is deep)
+
+
+@pytest.mark.parametrize(("half", "least", "most"), [(3, 0, 0.02), (20, 0.01, 0.02)])
+def test_a_rod_has_no_beads_and_a_vase_keeps_its_rings(half, least, most):
+    """Outlines that are a pixel wider on both sides now and then."""
+    picture = np.zeros((PICTURE, SIZE, SIZE), np.float32)
+    rows = np.arange(20, 108)
+    for row in rows:
+        wide = half + (row // 8) % 2
+        picture[Picture.ALPHA, row, 64 - wide:64 + wide] = 1
+    view = LayerView(orbit(0, 0, 2.6, 28, SIZE, SIZE), picture, np.zeros((LAYERS, SIZE, SIZE), np.float32))
+    deep = np.full((2 * RESOLUTION,) * 3, -1, np.float32)
+    made = turn_outlines([view], deep, ReconstructionConfig(thickness="turned"))
+    area = np.maximum(made + 0.5, 0).clip(0, 1).sum((0, 1))
+    width = np.sqrt(area[np.flatnonzero(area)][12:-12])
+    assert least <= width.std() / width.mean() < most

@@ -1,5 +1,7 @@
 """The solid, its front and its surface."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,12 +43,30 @@ def test_what_is_hidden_has_no_lumps_where_it_is_thick():
     ball = (0.25 - np.sqrt((x + 0.2) ** 2 + y ** 2 + z ** 2)) * 128 + lumps
     plate = np.minimum(1.5 - np.abs(x - 0.3) * 128, 30 - np.hypot(y, z) * 128)
     deep = np.clip(np.maximum(ball, plate), -4, 4).astype(np.float32)
-    smooth = shape._smooth_hidden(deep.ravel(), (y * 128).ravel(), np.zeros(y.size), ReconstructionConfig())
+    nowhere, fades = np.zeros(y.size), np.ones(128)
+    smooth = shape._smooth_hidden(deep.ravel(), (y * 128).ravel(), nowhere, fades, ReconstructionConfig())
     np.testing.assert_array_equal(smooth[:, :64], deep[:, :64])
     on_ball = (np.abs(ball - lumps) < 1) & (y > 0.1) & (x < 0.1)
     assert (smooth - ball + lumps)[on_ball].std() < 0.75 * lumps[on_ball].std()
     on_plate = (plate > 0.5) & (y > 0.05)
     assert (smooth[on_plate] > 0).mean() > 0.98
+
+
+def test_what_is_hidden_does_not_hang_over_the_ground():
+    """The top half of a box whose front is seen, and a bar before it that ends above the ground."""
+    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
+    deep = (np.minimum(0.3 - np.maximum(np.abs(x), np.abs(y)), 0.3 - np.abs(z - 0.1)) * 128).clip(-4, 4)
+    hidden = (y + 0.2) * 128
+    bar = (np.abs(x) < 0.05) & (np.abs(y + 0.35) < 0.05) & (z > 0)
+    deep = np.where(bar, 4, deep).astype(np.float32)
+    fades = np.full(128, 0.01)
+    made = shape._smooth_hidden(deep.ravel(), hidden.ravel(), np.zeros(y.size), fades, ReconstructionConfig())
+    foot = (np.abs(x) < 0.25) & (z < -0.25)
+    assert (made[foot & (y > -0.1) & (y < 0.25)] > 0).mean() > 0.98
+    assert not (made[foot & (y < -0.2)] > 0).any()
+    fades[:30] = 0.2
+    made = shape._smooth_hidden(deep.ravel(), hidden.ravel(), np.zeros(y.size), fades, ReconstructionConfig())
+    assert not (made[foot & (z < -0.36)] > 0).any(), "where the photo shows it narrower, it is"
 
 
 def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
@@ -62,9 +82,11 @@ def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
     view.material[:] = 0.5
     monkeypatch.setattr(shape, "predict_solid", lambda model, views: logits)
     monkeypatch.setattr(shape, "align_front", lambda view, logits, radius: view.front)
-    deep = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full"))
+    # neither straightened nor filled below
+    config = ReconstructionConfig(thickness="full", hidden_weight=1e4, hang_fade=9)
+    deep = shape.carve_solid(model, view, config=config)
     assert (deep[64, 32:36, 64] < 0).all() and (deep[40, 34:36, 64] > 0).all()
-    bare = shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full", fair_smoothing=()))
+    bare = shape.carve_solid(model, view, config=replace(config, fair_smoothing=()))
     rough = lambda field: np.abs(np.diff(field[40:88, 60:88, 40:88], axis=0)).mean()
     assert rough(deep) < 0.8 * rough(bare)
     np.testing.assert_array_equal(deep[48:80, 30:34], bare[48:80, 30:34])  # not torn, nor their twins
