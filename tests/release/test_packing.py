@@ -41,7 +41,7 @@ def tell(*more):
 '''
 INSTALL = START + '''
 bpy.context.preferences.system.use_online_access = True
-assert extension(["repo-add", "--name", "Here", "--url", sys.argv[2], "here"]) == 0
+assert extension(["repo-add", "--clear-all", "--name", "Here", "--url", sys.argv[2], "here"]) == 0
 assert extension(["install", "--sync", "--enable", "near"]) == 0
 preferences = bpy.context.preferences
 chosen = preferences.addons[NEAR].preferences
