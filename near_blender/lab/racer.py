@@ -7,6 +7,7 @@ has the other end): `open` brings a subject onto the stage, `draw` draws it and 
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -18,7 +19,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 ROOT = Path(__file__).resolve().parents[2]
-STEP = 1e-6  # radians that the camera turns before each picture: no picture shows it, and nothing is drawn from memory
+STEP = 1e-6  # radians that the camera turns before each picture: none shows it, and nothing is drawn from memory
 
 
 class Racer:
@@ -63,14 +64,15 @@ class Racer:
 
     def draw(self, request):
         """A picture from where the camera has not been. samples, denoiser: "", FAST or HIGH, of all that Cycles draws,
-        for NeAR too."""
+        for NeAR too. around: degrees that it has gone around the world's Z axis."""
         scene = bpy.context.scene
         scene.render.resolution_x, scene.render.resolution_y = request["size"]
         set_samples(scene.cycles, request["samples"], request["denoiser"])
         if self.engine == "NEAR":
             scene.near.samples, scene.near.denoise = request["samples"], bool(request["denoiser"])
         self.drawn += 1
-        scene.camera.matrix_world = self.view @ Matrix.Rotation(self.drawn * STEP, 4, "Y")
+        turned = self.view @ Matrix.Rotation(self.drawn * STEP, 4, "Y")
+        scene.camera.matrix_world = Matrix.Rotation(math.radians(request["around"]), 4, "Z") @ turned
         bpy.context.view_layer.update()
         copying = Copying() if self.engine == "NEAR" else None
         start, worked = time.perf_counter(), read_processor_seconds()

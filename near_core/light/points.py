@@ -36,6 +36,27 @@ class LitSurface:
     around: Surroundings = Surroundings()
     skin: Occluders | None = None
 
+    @cached_property
+    def spots(self) -> SharpSpots:
+        """The spots of its map whose shadows' edges its points ask for."""
+        light, config = self.light, self.transport.config
+        bright = np.flatnonzero(luminance(light.sun_weight[-light.spots:]) > config.least_spot * 4 * np.pi * light.mean)
+        towards = light.suns[-light.spots:][bright] @ light.asset_to_map(self.rotation).astype(np.float32)
+        across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
+        offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / light.pyramid.height)
+        beside = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
+        return SharpSpots(bright, towards, np.stack(beside, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class SharpSpots:
+    """Rays towards P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to their
+    middles; beside: (P, R, 3), to what is around these."""
+
+    number: np.ndarray
+    towards: np.ndarray
+    beside: np.ndarray
+
 
 @dataclass(frozen=True, eq=False)
 class Told:
@@ -191,17 +212,14 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     and the surfels agree, more are not sent; faint spots are left to these."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    light, config = lit.light, lit.transport.config
-    bright = np.flatnonzero(luminance(light.sun_weight[-light.spots:]) > config.least_spot * 4 * np.pi * light.mean)
-    if not len(bright):
+    spots = lit.spots
+    if not len(spots.number):
         return arrives
-    towards = light.suns[-light.spots:][bright] @ light.asset_to_map(lit.rotation).astype(np.float32)
-    row, spot = np.nonzero(_find_unsure(lit, met, towards, arrives[:, bright]))
-    across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
-    offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / light.pyramid.height)
-    rays = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
+    row, spot = np.nonzero(_find_unsure(lit, met, spots.towards, arrives[:, spots.number]))
+    rays = spots.beside.shape[1]
+    seen = _trace_skin(lit, met, np.repeat(row, rays), spots.beside.take(spot, 0).reshape(-1, 3))
     made = arrives.copy()
-    made[row, bright[spot]] = np.mean([_trace_skin(lit, met, row, ray[spot]) for ray in rays], 0)
+    made[row, spots.number[spot]] = seen.reshape(-1, rays).mean(1)
     return made
 
 
@@ -219,7 +237,8 @@ def _find_unsure(lit: LitSurface, met: MetPoints, towards: np.ndarray, arrives: 
 
     def ask(asked: np.ndarray) -> None:
         row, spot = np.nonzero(asked)
-        unsure[row, spot] = np.abs(_trace_skin(lit, met, row, towards[spot]) - arrives[row, spot]) > config.spot_edge
+        if len(row):
+            unsure[row, spot] = np.abs(_trace_skin(lit, met, row, towards[spot]) - arrives[row, spot]) > config.spot_edge
 
     if lead is None:
         ask(meets)

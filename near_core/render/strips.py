@@ -20,7 +20,8 @@ from .parallel import parallel_map
 from .skin import PreparedSkin, describe_points
 
 TILE = 8  # pixels along a tile in which no two points have the same rays
-AT_ONCE = 8192  # points shaded together: what they need stays in a core's cache
+AT_ONCE = 16384  # points shaded together: twice as many are no quicker, and threads could not share them out evenly
+SHARES = 8  # of a skin's points that threads take, where that leaves half as many to each
 MANY = 4  # skins from which points are looked for on one thread for each
 AHEAD = 16  # skins in which they are, before the first are shaded
 TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep about a strip's samples
@@ -178,8 +179,9 @@ class _Piece:
         return replace(self, points=self.points.take(new), size=self.size[new], known=None)
 
     def divide(self) -> list[slice]:
-        """Its points in parts."""
-        ends = np.linspace(0, len(self.points), -(-len(self.points) // AT_ONCE) + 1).astype(int)
+        """Its points in parts, an even number of them where there are several."""
+        count = max(-(-len(self.points) // AT_ONCE), min(-(-2 * len(self.points) // AT_ONCE), SHARES))
+        ends = np.linspace(0, len(self.points), count + (count > 1 and count % 2) + 1).astype(int)
         return [slice(*pair) for pair in zip(ends[:-1], ends[1:])]
 
     def meet(self, rows: slice) -> tuple[MetPoints, np.ndarray]:

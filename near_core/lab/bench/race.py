@@ -40,8 +40,10 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
                         subject, size, peer, config).name}
                 continue
             own.open(subject, config.cache)
+            first = {"first": [own.draw(sizes[0], **OWN)["seconds"], peer.draw(sizes[0], 1, "FAST")["seconds"]]}
             for size in sizes:
-                yield f"{subject.name} {size[0]}x{size[1]}", Race(own, peer, subject, size, config).run(quickest)
+                row = Race(own, peer, subject, size, config).run(quickest)
+                yield f"{subject.name} {size[0]}x{size[1]}", row | (first if size == sizes[0] else {})
 
 
 def _find_reference(subject: Subject, size: Size, peer: RacingBlender, config: BenchConfig) -> Path:
@@ -84,8 +86,8 @@ class Race:
                                                     curves[denoiser][0][1])
         best = self._find_best(curves, goal)
         denoiser, samples = best[1:] if best else self._find_nearest(curves)
-        pairs = [(self.own.draw(self.size, **OWN), self.peer.draw(self.size, samples, denoiser))
-                 for _ in range(self.config.repeat(5))]
+        pairs = [(self.own.draw(self.size, **OWN, around=turn), self.peer.draw(self.size, samples, denoiser, around=turn))
+                 for turn in range(1, 1 + self.config.repeat(5))]
         own, peer = (np.array([each[which]["seconds"] for each in pairs]) for which in (0, 1))
         worked = np.median([[each["processor"] for each in pair] for pair in pairs], 0).tolist()
         return {"scene": self.subject.scene is not None, "size": self.size, "psnr": goal,

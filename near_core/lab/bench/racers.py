@@ -80,11 +80,13 @@ class RacingBlender:
         self._ask(op="open", scene=text(subject.scene), model=text(subject.model), hdri=text(subject.hdri),
                   turn=subject.turn, camera=subject.matrix, fov=FOV, asset=text(made))
 
-    def draw(self, size: tuple[int, int], samples: int, denoiser: str, out: Path | None = None) -> dict:
+    def draw(self, size: tuple[int, int], samples: int, denoiser: str, out: Path | None = None, around: float = 0.0
+             ) -> dict:
         """Draws from a camera that has moved. samples, denoiser: "" for none, "FAST" or "HIGH", of what Cycles draws.
-        out: where the picture goes. Returns `seconds` of the whole, `processor` seconds of all
-        that took part, and NeAR's of `copying` into Blender."""
-        return self._ask(op="draw", size=size, samples=samples, denoiser=denoiser,
+        out: where the picture goes. around: degrees that the camera has gone around the world's Z axis; at 0 it has
+        turned by what no picture shows. Returns `seconds` of the whole, `processor` seconds of all that took part, and
+        NeAR's of `copying` into Blender."""
+        return self._ask(op="draw", size=size, samples=samples, denoiser=denoiser, around=around,
                          out="" if out is None else str(out.resolve()))
 
 

@@ -64,7 +64,8 @@ def _tabulate(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 def _tell_race(rows: dict) -> tuple[list[str], dict[str, str]]:
     rows = {name: row for name, row in rows.items() if "ratio" in row}
-    lines = _tabulate(["", "dB", "NeAR, s", "peer", "samples", "peer, s", "ratio", "processor s", "ratio"],
+    lines = _tabulate(["", "dB", "NeAR, s", "peer", "samples", "peer, s", "ratio", "processor s", "ratio",
+                       "first, s"],
                       [_list_race(name, row) for name, row in rows.items()])
     groups = {f"objects at {size[0]} x {size[1]}": [row["ratio"] for row in rows.values()
                                                   if not row["scene"] and tuple(row["size"]) == size]
@@ -91,7 +92,7 @@ def _list_race(name: str, row: dict) -> list[str]:
     return [name, f"{row['psnr']:.1f}", f"{row['seconds']:.3g}", KINDS[row["peer"]],
             f"{row['peer_samples']}{', not reached' if short else ''}", f"{row['peer_seconds']:.3g}",
             f"{short}{row['ratio']:.1f}", f"{row['processor'][0]:.2f} / {row['processor'][1]:.2f}",
-            f"{short}{row['processor_ratio']:.1f}"]
+            f"{short}{row['processor_ratio']:.1f}", " / ".join(f"{each:.2f}" for each in row.get("first", ()))]
 
 
 def _draw_race(row: dict) -> list[Curve]:
