@@ -50,8 +50,8 @@ class LitSurface:
 
 @dataclass(frozen=True, eq=False)
 class SharpSpots:
-    """Rays towards P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to their
-    middles; beside: (P, R, 3), to what is around these."""
+    """Rays towards P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to
+    their middles; beside: (P, R, 3), to what is around these."""
 
     number: np.ndarray
     towards: np.ndarray
@@ -215,7 +215,7 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     spots = lit.spots
     if not len(spots.number):
         return arrives
-    row, spot = np.nonzero(_find_unsure(lit, met, spots.towards, arrives[:, spots.number]))
+    row, spot = np.nonzero(_find_unsure(lit, met, spots.towards, arrives.take(spots.number, 1)))
     rays = spots.beside.shape[1]
     seen = _trace_skin(lit, met, np.repeat(row, rays), spots.beside.take(spot, 0).reshape(-1, 3))
     made = arrives.copy()
@@ -238,16 +238,17 @@ def _find_unsure(lit: LitSurface, met: MetPoints, towards: np.ndarray, arrives: 
     def ask(asked: np.ndarray) -> None:
         row, spot = np.nonzero(asked)
         if len(row):
-            unsure[row, spot] = np.abs(_trace_skin(lit, met, row, towards[spot]) - arrives[row, spot]) > config.spot_edge
+            seen = _trace_skin(lit, met, row, towards[spot])
+            unsure[row, spot] = np.abs(seen - arrives[row, spot]) > config.spot_edge
 
     if lead is None:
         ask(meets)
         return unsure
     plain = (arrives < config.spot_edge) | (arrives > 1 - config.spot_edge)
-    spared = meets & meets[lead] & plain & (np.abs(arrives - arrives[lead]) <= config.spot_edge)
+    spared = meets & meets.take(lead, 0) & plain & (np.abs(arrives - arrives.take(lead, 0)) <= config.spot_edge)
     spared[lead == np.arange(len(lead))] = False
     ask(meets & ~spared)
-    ask(spared & unsure[lead])
+    ask(spared & unsure.take(lead, 0))
     return unsure
 
 
@@ -265,11 +266,11 @@ def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives
     """Of the whole map, of what is seen of it, bounced. (K, 3, 3). arrives: (K, P), how much of each spot does."""
     light, spots = lit.light, arrives.shape[1]
     normal = points.shading_normal @ light.asset_to_map(lit.rotation).T.astype(np.float32)
-    whole = opened = light.find_irradiance(normal)
+    whole = opened = light.base_irradiance.sample(normal, np.zeros(len(normal), np.float32), threads=1)
     direct = np.zeros_like(whole)
     if spots:
         cosine, weight = np.maximum(normal @ light.suns[-spots:].T, 0), light.sun_weight[-spots:]
-        opened, direct = np.maximum(whole - cosine @ weight, 0), (arrives * cosine) @ weight
+        whole, direct = opened + cosine @ weight, (arrives * cosine) @ weight
     # a bent normal sees more or less of the sky than the surfels around do in the mean
     bend = np.clip(opened / np.maximum(told[:, _Light.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
     return np.stack([whole, direct + told[:, _Light.DIRECT] * bend, told[:, _Light.BOUNCED]], 1)

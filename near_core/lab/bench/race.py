@@ -86,7 +86,8 @@ class Race:
                                                     curves[denoiser][0][1])
         best = self._find_best(curves, goal)
         denoiser, samples = best[1:] if best else self._find_nearest(curves)
-        pairs = [(self.own.draw(self.size, **OWN, around=turn), self.peer.draw(self.size, samples, denoiser, around=turn))
+        pairs = [(self.own.draw(self.size, **OWN, around=turn),
+                  self.peer.draw(self.size, samples, denoiser, around=turn))
                  for turn in range(1, 1 + self.config.repeat(5))]
         own, peer = (np.array([each[which]["seconds"] for each in pairs]) for which in (0, 1))
         worked = np.median([[each["processor"] for each in pair] for pair in pairs], 0).tolist()
