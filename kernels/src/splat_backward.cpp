@@ -265,6 +265,10 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         parts.clear(batch.count, groups);
         for (int unit = 0; unit < UNITS; ++unit) {
             batch.foresee(bins, n > 0 ? begin + (n - 1) * BATCH : end, unit, features, g.channels);
+            for (int k = batch.count * unit / UNITS; k < batch.count * (unit + 1) / UNITS; ++k) {  // to be written below
+                const float* const row = rows + bins.slot_of[begin + n * BATCH + k] * width;
+                for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c, 1);
+            }
             if (n == last) losses.take(g, unit, left, top);
             hits.count = 0;
             if (batch.listed[unit]) gather(tile, batch, unit, losses.planes + unit * (g.channels + 1), hits);
