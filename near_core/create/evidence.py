@@ -32,7 +32,8 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
-    if config.symmetry == "auto" and measure_hull_asymmetry(logits, hull, fusion) < config.hull_error:
+    if config.symmetry == "auto" and measure_hull_asymmetry(logits, hull, fusion) < config.hull_error \
+            and measure_mirror_gap(views, hull) < config.mirror_gap:
         config = replace(config, symmetry="on")
     logits, hull = blur_binomial(_balance(logits, config)), _mirror(hull, config)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
@@ -64,6 +65,14 @@ def measure_hull_asymmetry(logits: np.ndarray, hull: np.ndarray, fusion: FusionC
     the hull, in cells of 128^3, in the mean, but for the first cell."""
     solid = (hull > 0) & (double(logits) + fusion.align_bias > 0)
     return float(np.clip(-hull[::-1][solid] - 1, 0, None).mean()) if solid.any() else np.inf
+
+
+def measure_mirror_gap(views: list[PhotoView], hull: np.ndarray) -> float:
+    """The largest share of a photo's object that a hull (128, 128, 128) fills, but not what is left of it where its
+    mirror image in x = 0 carves it: something thin that stands askew, which the networks hardly see."""
+    points, both = compute_cell_centres(SURFEL_RESOLUTION), np.minimum(hull, hull[::-1])
+    filled = [[_Sightlines(view, points[np.flatnonzero(grid > 0)]).known for view in views] for grid in (hull, both)]
+    return max(float((before & ~after).sum() / max(before.sum(), 1)) for before, after in zip(*filled))
 
 
 def _widen_bounds(low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from near_core.create.evidence import (
     doubt_beyond,
     flatten_solid,
     measure_hull_asymmetry,
+    measure_mirror_gap,
     resize_grid,
     weigh_evidence,
 )
@@ -34,6 +35,17 @@ def test_outlines_contradict_a_symmetry_that_is_none():
     assert measure_hull_asymmetry(likely, ball(0), FusionConfig()) == 0
     assert measure_hull_asymmetry(likely, ball(0.05), FusionConfig()) > ReconstructionConfig().hull_error
     assert measure_hull_asymmetry(likely - 9, ball(0), FusionConfig()) == np.inf
+
+
+def test_a_mirror_image_must_not_carve_what_outlines_show():
+    """A block, and one with a fin on its right alone, which the block's mirror image would carve off."""
+    view = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), np.zeros((128, 128), np.float32))
+    hull = np.full((128, 128, 128), -4, np.float32)
+    hull[40:88, 40:88, 30:70] = 4
+    most = ReconstructionConfig().mirror_gap
+    assert measure_mirror_gap([view], hull) == 0
+    hull[75:85, 60:63, 70:100] = 4
+    assert measure_mirror_gap([view], hull) > most
 
 
 @pytest.mark.parametrize("missing", [0, 8])
