@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any
 
 import bpy
@@ -53,6 +55,16 @@ def save_copy(image: Any, path: str) -> None:
         copy.save(filepath=path)
     finally:
         bpy.data.images.remove(copy)
+
+
+def keep(image: Any) -> None:
+    """Has the Blender file keep an image with what it shows, whatever else may show it: of one that was painted or
+    pasted Blender saves no pixels."""
+    image.use_fake_user = True
+    has_file = image.packed_file is not None or os.path.isfile(bpy.path.abspath(image.filepath, library=image.library))
+    if image.library is None and (image.is_dirty or not has_file):
+        with suppress(RuntimeError):  # a movie, or one that shows nothing
+            image.pack()
 
 
 def _copy(image: Any, space: str | None = None) -> Any:

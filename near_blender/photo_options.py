@@ -22,7 +22,8 @@ CAMERA = ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
 
 
 class ShapeOptions:
-    """What an artist can say of the object, as properties for an operator or a property group."""
+    """What an artist can say of the object, and of what finds it in photos, as properties for an operator or a property
+    group."""
 
     thickness: EnumProperty(
         name="Thickness", default="AUTO",
@@ -42,6 +43,12 @@ class ShapeOptions:
             ("OFF", "Off", "Nothing is taken from a mirror image")],
         description="Whether the object's left is the mirror image of its right")
     seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
+    matting: EnumProperty(
+        name="Matting", default="NEAR",
+        items=[
+            ("NEAR", "NeAR", "The network that comes with NeAR"),
+            ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed")],
+        description="What finds the object in a photo without alpha or mask")
 
 
 class PhotoOptions(ShapeOptions):
@@ -53,12 +60,6 @@ class PhotoOptions(ShapeOptions):
     hints: StringProperty(
         name="Hints", options={"SKIP_SAVE", "HIDDEN"},
         description="What was drawn on the photo to say where the object is")
-    matting: EnumProperty(
-        name="Matting", default="NEAR",
-        items=[
-            ("NEAR", "NeAR", "The network that comes with NeAR"),
-            ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed")],
-        description="What finds the object in a photo without alpha or mask")
     fov: FloatProperty(
         name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
@@ -152,20 +153,16 @@ def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...
 
 
 def list_arguments(options: Any) -> dict[str, Any]:
-    """What create.create_from_image is told of them, but for the photo and what finds the object in it."""
-    return list_shape_arguments(options) | {"matting": options.matting.lower()}
+    """What create.create_from_image is told of ShapeOptions."""
+    return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed,
+            "matting": options.matting.lower()}
 
 
-def list_shape_arguments(options: Any) -> dict[str, Any]:
-    """The same of the object alone."""
-    return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed}
-
-
-def take_shot(options: Any, path: Path, finds: dict[str, bool]) -> shot.Shot:
-    """The photo of a file with what is known of it. finds: which angles of FOUND are found."""
+def take_shot(options: Any, path: Path, mask: Path | None, finds: dict[str, bool]) -> shot.Shot:
+    """The photo of a file with what is known of it. mask: its file. finds: which angles of FOUND are found."""
     angles: Any = {name: None if finds[name] else math.degrees(getattr(options, name)) for name in FOUND}
-    return shot.Shot(str(path), bpy.path.abspath(options.mask) or None, azimuth=math.degrees(options.azimuth),
-                     hints=None if options.mask else read_hints(options.hints), **angles)
+    return shot.Shot(str(path), mask and str(mask), azimuth=math.degrees(options.azimuth),
+                     hints=None if mask else read_hints(options.hints), **angles)
 
 
 def is_there(photo: Any) -> bool:
@@ -173,15 +170,14 @@ def is_there(photo: Any) -> bool:
     return bool(photo.path or photo.image)
 
 
-def take_photo(photo: Any, path: Path) -> shot.Shot:
-    """One of several photos, NEAR_PG_photo, with what is known of it. path: of its file."""
-    mask = bpy.path.abspath(photo.mask) if photo.mask else None
+def take_photo(photo: Any, path: Path, mask: Path | None = None) -> shot.Shot:
+    """One of several photos, NEAR_PG_photo, with what is known of it. path, mask: their files."""
     angles: Any = {}
     if photo.view == "ANGLES":
         angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
     elif photo.view != "FIND":
         angles = shot.find_view(photo.view)
-    return shot.Shot(str(path), mask, hints=None if mask else read_hints(photo.hints), **angles)
+    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints), **angles)
 
 
 def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:

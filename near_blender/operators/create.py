@@ -121,28 +121,31 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             chosen = [Path(self.image_name)] if self.image_name else list_chosen_paths(self)
+            waits = not getattr(self, "_is_interactive", False)
+            if len(chosen) > 1 and not waits:
+                return self._ask_views(chosen)
             paths = [pictures.find_file(self.image_name)] if self.image_name else [
                 pictures.open_picture(path) for path in chosen]
-            if self.mask:
-                check_picture(Path(bpy.path.abspath(self.mask)))
-            waits = not getattr(self, "_is_interactive", False)
-            if len(paths) > 1 and not waits:
-                return self._ask_views(chosen)
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0])
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
-            first, name = photo_options.take_shot(self, paths[0], finds), chosen[0].stem
+            first = photo_options.take_shot(self, paths[0], pictures.find_mask(self), finds)
+            name = chosen[0].stem
             # further photos are seen from evenly spaced sides, which bare files say
             photos = [first] if len(paths) == 1 else [str(path) for path in paths]
             job = create_from_photos(
                 context, self.mesh_object, waits, photos, name=name, source=chosen[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(
-                "" if self.image_name else str(chosen[0]), self.image_name, self, finds)
+                *self._name_source(chosen[0]), self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
+
+    def _name_source(self, path: Path) -> tuple[str, str]:
+        """What the asset remembers as its photo: a file, or the name of an image."""
+        return pictures.name_source(bpy.data.images[self.image_name]) if self.image_name else (str(path), "")
 
     def _show_pose(self, context: bpy.types.Context, path: Path) -> set[str]:
         """Has the artist see and correct where the photo shows the mesh, before it is painted."""
@@ -156,7 +159,9 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
     def _ask_views(self, paths: list[Path]) -> set[str]:
         """Has the artist see what the photos are taken to show, and correct it."""
         shots.check_count(paths)
-        told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "mesh_object", "size")}
+        for path in paths:
+            check_picture(path)
+        told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "matting", "mask", "mesh_object", "size")}
         if (point := getattr(self, "_point", None)) is not None:
             told["point"] = point
         ops: Any = bpy.ops

@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import photo_options, translations, worker_process
+from .. import image_files, photo_options, translations, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
@@ -47,7 +47,7 @@ class Origin:
         """Of several photos, photo_options.NEAR_PG_photo."""
         kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos
                 if photo_options.is_there(photo)]
-        values = {name: getattr(options, name) for name in (*photo_options.SHAPE, "refine")}
+        values = {name: getattr(options, name) for name in (*photo_options.SHAPE, "matting", "refine")}
         first = next(photo for photo in kept if photo["use"])  # by which the asset's camera goes
         return cls(first["path"], first["image"], values, kept)
 
@@ -255,7 +255,7 @@ def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None
             photo_options.tell_found(photo, next(found))
     for name in filter(None, (each.image for each in (ob.near.origin, *ob.near.origin.photos))):
         if name in bpy.data.images:
-            bpy.data.images[name].use_fake_user = True  # or Blender does not save it: nothing else may show it
+            image_files.keep(bpy.data.images[name])
     if origin.photos:
         _tell_dialog(ob.near.origin.photos)
 

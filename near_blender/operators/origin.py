@@ -17,7 +17,7 @@ from .._core import errors
 from .._core import shot as shots
 from . import jobs
 from .photos import take_shots
-from .pictures import check_picture, find_photo
+from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
 
 
@@ -57,13 +57,11 @@ def _read(origin: Any) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
     """What an asset is made of again: its photos, options of create.create_from_image, and what it is to remember.
     Raises NearError for what is no picture."""
     if origin.photos:
-        options = photo_options.list_shape_arguments(origin) | {"refine": origin.refine}
+        options = photo_options.list_arguments(origin) | {"refine": origin.refine}
         return take_shots(origin.photos), options, jobs.Origin.of_several(origin.photos, origin)
     path = find_photo(origin)
-    if origin.mask:
-        check_picture(Path(bpy.path.abspath(origin.mask)))
     finds = {angle: getattr(origin, switch) for angle, switch in photo_options.FOUND.items()}
-    return ([photo_options.take_shot(origin, path, finds)], photo_options.list_arguments(origin),
+    return ([photo_options.take_shot(origin, path, find_mask(origin), finds)], photo_options.list_arguments(origin),
             jobs.Origin.of(origin.path, origin.image, origin, finds))
 
 

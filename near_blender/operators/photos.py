@@ -18,7 +18,7 @@ from .._core import shot as shots
 from ..paths import RELATIVE
 from . import jobs, landing
 from .create import create_from_photos
-from .pictures import check_picture, find_photo, shows_file
+from .pictures import find_mask, find_photo, name_source
 from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
@@ -39,6 +39,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         type=photo_options.NEAR_PG_photo, name="Photos", description="Pictures of the object, from different sides")
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE, "HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    mask: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE, "HIDDEN"})  # of the first of the files
     point: FloatVectorProperty(size=3, options={"SKIP_SAVE", "HIDDEN"})
     clears: BoolProperty(
         name="Empty the List", options={"SKIP_SAVE"}, description="Take all photos out, to begin with another object's")
@@ -52,18 +53,16 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._is_interactive = True
-        if self.files:
-            with report_errors(self):
+        with report_errors(self):
+            if self.files:
                 self._list_files()
-        known = {(photo.path, photo.image) for photo in self.photos}  # from the last time, to be corrected
-        for source, view in [] if self.files else list_image_empties(context.scene):
-            if source not in known:
-                photo = self.photos.add()
-                (photo.path, photo.image), photo.view = source, view
-        self._have_room()
-        state: Any = context.window_manager.invoke_props_dialog(
-            self, width=860 if len(self.photos) > MANY else 520, confirm_text="Create")
-        return state
+            else:
+                self._list_empties(context.scene)
+            self._have_room()
+            state: Any = context.window_manager.invoke_props_dialog(
+                self, width=860 if len(self.photos) > MANY else 520, confirm_text="Create")
+            return state
+        return {"CANCELLED"}
 
     def check(self, context: bpy.types.Context) -> bool:
         """Called by Blender after every change in the dialog; says whether it is to be drawn anew."""
@@ -78,7 +77,9 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         for photo in self.photos:
             draw_photo(grid, photo)
         count = sum(photo.use and photo_options.is_there(photo) for photo in self.photos)
-        self.layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        row = self.layout.row()
+        row.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
+        row.prop(self, "matting")
         row = self.layout.row()
         row.enabled = not self.mesh_object
         row.prop(self, "symmetry")
@@ -98,7 +99,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             taken = take_shots(self.photos)
             first, waits = Path(str(taken[0].picture)), not getattr(self, "_is_interactive", False)
             job = create_from_photos(context, self.mesh_object, waits, taken, name=first.stem, source=first.name,
-                                     refine=self.refine, **photo_options.list_shape_arguments(self))
+                                     refine=self.refine, **photo_options.list_arguments(self))
             point = tuple(self.point) if self.properties.is_property_set("point") else landing.find_point(context)
             where = None if self.mesh_object else landing.Landing(point, self.size)
             origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
@@ -114,6 +115,15 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         for path in paths:
             photo = self.photos.add()
             photo.path = str(path)  # it knows the view by that
+        self.photos[0].mask = self.mask
+
+    def _list_empties(self, scene: bpy.types.Scene) -> None:
+        """Adds what the scene's image empties show to the photos of the last time."""
+        known = {(photo.path, photo.image) for photo in self.photos}
+        for source, view in list_image_empties(scene):
+            if source not in known:
+                photo = self.photos.add()
+                (photo.path, photo.image), photo.view = source, view
 
     def _have_room(self) -> None:
         """Sees to a row without a photo, and to four rows at least."""
@@ -162,24 +172,19 @@ def take_shots(rows: Iterable[Any]) -> list[shots.Shot]:
     if not chosen:
         raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
     shots.check_count(chosen)
-    for photo in chosen:
-        if photo.mask:
-            check_picture(Path(bpy.path.abspath(photo.mask)))
-    return [photo_options.take_photo(photo, find_photo(photo)) for photo in chosen]
+    return [photo_options.take_photo(photo, find_photo(photo), find_mask(photo)) for photo in chosen]
 
 
 def list_image_empties(scene: bpy.types.Scene) -> list[tuple[tuple[str, str], str]]:
     """What the scene's image empties show, each with the name of the view that it stands in: the one whose camera looks
-    at its face. A file and "", or "" and the name of an image that Blender alone has, or shows as no file does."""
+    at its face."""
     found = []
     for ob in scene.objects:
         picture = ob.data if ob.type == "EMPTY" and ob.empty_display_type == "IMAGE" else None
         if picture is None or picture.source == "MOVIE":
             continue
         face = ob.matrix_world.to_3x3().col[2].normalized()
-        path = bpy.path.abspath(picture.filepath, library=picture.library) if picture.library else picture.filepath
-        source = (path, "") if shows_file(picture) else ("", picture.name)
-        found.append((source, _name_view(face)))
+        found.append((name_source(picture), _name_view(face)))
     return found
 
 

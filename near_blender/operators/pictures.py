@@ -82,7 +82,7 @@ def find_file(name: str) -> Path:
     path = folder / bpy.path.clean_name(Path(name).stem)
     try:
         if image.packed_file is not None and _is_plain(image):  # with all that its camera noted
-            path = path.with_suffix(own.suffix)
+            path = path.with_suffix(".exr" if image.file_format == "OPEN_EXR" else own.suffix)
             path.write_bytes(image.packed_file.data)
         elif image.is_float or not _is_usual(image, ".png"):
             path = path.with_suffix(".exr")
@@ -93,6 +93,13 @@ def find_file(name: str) -> Path:
     except RuntimeError as error:
         raise errors.NearError("The image {name} has no picture to read.", "Choose another one.", name=name) from error
     return path
+
+
+def name_source(image: Any) -> tuple[str, str]:
+    """How the picture of an image is remembered: a file and "", or "" and the name of one that Blender alone has, or
+    shows as no file does."""
+    path = bpy.path.abspath(image.filepath, library=image.library) if image.library else image.filepath
+    return (path, "") if shows_file(image) else ("", image.name)
 
 
 def shows_file(image: Any) -> bool:
@@ -116,11 +123,16 @@ def find_photo(photo: Any) -> Path:
     return find_file(photo.image) if photo.image else open_picture(Path(bpy.path.abspath(photo.path)))
 
 
+def find_mask(photo: Any) -> Path | None:
+    """The file of its mask, of whatever options name one; None where they do not. Raises NearError."""
+    return open_picture(Path(bpy.path.abspath(photo.mask))) if photo.mask else None
+
+
 def open_picture(path: Path) -> Path:
     """A picture file, or a new one of what Blender reads in it where NeAR does not: TIFF, Targa and others. Raises
     NearError for what is no picture."""
-    if path.suffix.lower() not in OTHERS or not path.is_file():
-        check_picture(path)
+    check_picture(path)
+    if path.suffix.lower() in images.READABLE:
         return path
     image = bpy.data.images.load(str(path))
     try:
@@ -130,14 +142,14 @@ def open_picture(path: Path) -> Path:
 
 
 def check_picture(path: Path) -> None:
-    """Raises NearError for a file that is missing or of a kind that is not read."""
+    """Raises NearError for a file that is missing or of a kind that neither NeAR nor Blender reads."""
     if not path.name or os.path.isdir(path):  # a dialog in which nothing was chosen
         raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
     if not os.path.isfile(path):
         raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
     if path.suffix.lower() in images.CONVERTED:
         raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
-    if path.suffix.lower() not in images.READABLE:
+    if path.suffix.lower() not in (*images.READABLE, *OTHERS):
         raise errors.NearError("{file} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.",
                                file=path.name)
 

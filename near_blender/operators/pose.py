@@ -17,7 +17,7 @@ from ..translations import say
 from . import jobs
 from .create import find_mesh
 from .photo_editor import PhotoEditor, is_image_editor
-from .pictures import check_picture
+from .pictures import check_picture, find_mask
 from .place import report_errors
 
 INTERVAL = 0.05  # seconds between looks at the worker
@@ -46,8 +46,8 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             check_picture(Path(self.filepath))
             ob = find_mesh(context, self.mesh_object)
             finds = {angle: getattr(self, switch) for angle, switch in photo_options.FOUND.items()}
-            shot, matting = photo_options.take_shot(self, Path(self.filepath), finds), self.matting.lower()
-            self._shot = shot
+            shot = self._shot = photo_options.take_shot(self, Path(self.filepath), find_mask(self), finds)
+            matting = self.matting.lower()
             self._surface: Any = None  # once it is read
             self._editor = PhotoEditor(context, NAME)
             try:

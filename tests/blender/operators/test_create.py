@@ -3,14 +3,15 @@
 import struct
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import following, payload
-from near_blender.operators import transfer
+from near_blender import following, payload, photo_options
+from near_blender.operators import create, photos, pictures, transfer
 from near_core.create.matting import ADDED, EXTENSIONS
 
 
@@ -162,7 +163,7 @@ def promise(path, width: int, height: int) -> str:
 @pytest.mark.parametrize("make, words", [
     (lambda path: save_picture(path, 1, 1), "too small"),
     (lambda path: save_picture(path, 20_000, 1), "too small"),
-    (lambda path: save_picture(path, 300, 200), "No (object|shape) was found"),
+    (lambda path: save_picture(path, 300, 200), "The photo is of one colour all over"),
     (lambda path: promise(path, 20_000, 20_000), "photo.png has more pixels than NeAR reads"),
     (lambda path: promise(path, 400, 300), "photo.png is damaged"),
     (lambda path: (path.write_bytes(b"GIF89a"), str(path))[1], "photo.png is damaged"),
@@ -188,3 +189,35 @@ def test_create_from_a_bare_mesh():
     assert bpy.ops.near.create_asset_from_mesh() == {"FINISHED"}
     colors = payload.decode_asset(bpy.context.object).surfels.base_color
     assert len(colors) > 100 and np.allclose(colors, 0.8, atol=1e-3), "Blender's grey"
+
+
+def test_an_image_of_a_file_is_remembered_by_the_file():
+    image = bpy.data.images.load(PHOTO)
+    bpy.ops.near.create_asset_from_image(image_name=image.name)
+    told = bpy.context.object.near.origin
+    assert (told.path, told.image) == (PHOTO, "")
+    bpy.data.images.remove(image)
+    assert pictures.find_photo(told) == Path(PHOTO)
+
+
+def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkeypatch):
+    """With what was chosen in the file browser."""
+    for name in ("a.tif", "b.tif"):
+        Image.new("RGB", (24, 16)).save(tmp_path / name)
+    monkeypatch.setattr(pictures, "find_file", None)
+    asked: list = []
+
+    def ask(self, context) -> set:
+        self._list_files()
+        asked.extend((self.matting, self.seed, [(Path(photo.path).name, photo.mask) for photo in self.photos]))
+        return {"FINISHED"}
+    monkeypatch.setattr(photos.NEAR_OT_create_asset_from_photos, "execute", ask)  # no window, no dialog
+    chosen = {name: photo_options.NEAR_PG_origin.bl_rna.properties[name].default
+              for name in photo_options.NAMES}
+    dialog = SimpleNamespace(**chosen | {"matting": "ISNET", "seed": 3, "mask": "/m.png"}, mesh_object="", size=1.0,
+                             image_name="", filepath="", directory=str(tmp_path), _is_interactive=True,
+                             files=[SimpleNamespace(name=name) for name in ("a.tif", "b.tif")], report=print)
+    made = create.NEAR_OT_create_asset_from_image
+    dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
+    made.execute(dialog, bpy.context)
+    assert asked == ["ISNET", 3, [("a.tif", "/m.png"), ("b.tif", "")]]

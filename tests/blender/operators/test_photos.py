@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -237,3 +238,22 @@ def test_another_photo_has_nothing_drawn_on_it():
     photo.found = "ANGLES"
     told.path = photo.path = "/other.png"
     assert told.hints == photo.hints == photo.found == ""
+
+
+def test_too_many_files_open_no_dialog(tmp_path):
+    said = []
+    dialog = SimpleNamespace(files=[SimpleNamespace(name=f"{n}.png") for n in range(25)], directory=str(tmp_path),
+                             report=lambda kind, words: said.append(words))
+    operator = photos.NEAR_OT_create_asset_from_photos
+    dialog._list_files = lambda: operator._list_files(dialog)
+    assert operator.invoke(dialog, bpy.context, None) == {"CANCELLED"} and "25 photos are more than" in said[0]
+
+
+def test_what_finds_the_object_is_remembered_of_several_photos(tmp_path):
+    owner = bpy.data.objects.new("Owner", None)
+    told = owner.near.origin
+    told.photos.add().path = "/front.png"
+    told.matting = "ISNET"
+    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of_several(told.photos, told))
+    assert made.near.origin.matting == "ISNET"
+    assert photo_options.list_arguments(made.near.origin)["matting"] == "isnet"

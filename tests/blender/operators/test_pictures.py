@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import payload
-from near_blender.operators import pictures
+from near_blender import payload, photo_options
+from near_blender.operators import jobs, pictures
 from near_core import image as images
 
 
@@ -132,3 +132,33 @@ def test_an_image_of_the_file_becomes_an_asset(addon):
     bpy.ops.near.create_asset_from_image(image_name="Disc", size=2)
     ob = bpy.context.object
     assert payload.decode_asset(ob) is not None and np.isclose(max(ob.dimensions), 2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("is_float", [False, True])
+def test_what_was_painted_is_there_when_the_file_is_opened_again(tmp_path, is_float):
+    image = paint("Disc", is_float)
+    shown = load(tmp_path / "brown.png", np.full((16, 16, 3), (200, 100, 50)))
+    shown.pixels[0] = 1.0  # painted on
+    for ob, name in ((bpy.data.objects.new("One", None), image.name), (bpy.data.objects.new("Two", None), shown.name)):
+        bpy.context.scene.collection.objects.link(ob)
+        jobs.remember(ob, jobs.Origin("", name, {}))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "painted.blend"))
+    (tmp_path / "brown.png").unlink()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "painted.blend"))
+    assert bpy.data.images["brown.png"].pixels[0] == 1
+    picture = images.read(pictures.find_file("Disc"), linear=False)
+    assert picture.shape == (64, 64, 4) and picture[32, 32] == pytest.approx((0.8, 0.1, 0.1, 1), abs=0.01)
+
+
+def test_a_mask_may_be_a_file_that_blender_reads(tmp_path):
+    Image.new("L", (24, 16), 200).save(tmp_path / "mask.tif")
+    ob = bpy.data.objects.new("Owner", None)
+    assert pictures.find_mask(ob.near.origin) is None
+    ob.near.origin.mask = str(tmp_path / "mask.tif")
+    mask = pictures.find_mask(ob.near.origin)
+    assert images.read_photo(mask)[8, 8, 0] == pytest.approx(200, abs=1)
+    photo = ob.near.origin.photos.add()
+    photo.mask = ob.near.origin.mask
+    for shot in (photo_options.take_photo(photo, mask, mask),
+                 photo_options.take_shot(ob.near.origin, mask, mask, {"fov": True, "elevation": True})):
+        assert shot.mask == str(mask)
