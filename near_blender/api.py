@@ -20,6 +20,7 @@ from .operators import place, transfer
 NAME = "near"  # of the module that scripts import
 __all__ = ["add", "add_sample", "create_from_mesh", "create_from_image", "create_from_photos",
            "create_from_folder", "list_assets", "set_look", "bake_mesh", "bake_splats"]
+Photo = str | Path | dict[str, Any]  # a file, or what is known of one
 _ops: Any = bpy.ops
 
 
@@ -44,13 +45,14 @@ def create_from_image(path: str | Path, **options: Any) -> bpy.types.Object:
     return _run(_ops.near.create_asset_from_image, filepath=str(path), **options)
 
 
-def create_from_photos(photos: Iterable[str | Path | dict[str, Any]], **options: Any) -> bpy.types.Object:
+def create_from_photos(photos: Photo | Iterable[Photo], **options: Any) -> bpy.types.Object:
     """An asset of the object in several photos; waits for it. photos: files, the view taken from their names
     (chair_front.png), or what is known of each: path, or image, the name of one in the Blender file; view, "FRONT" to
-    "BOTTOM", "FIND", or "ANGLES" with azimuth and elevation, radians; mask. options: of the operator
+    "BOTTOM", or "FIND"; or azimuth and elevation, radians; mask. options: of the operator
     near.create_asset_from_photos."""
-    given = [photo if isinstance(photo, dict) else {"path": str(photo)} for photo in photos]
-    return _run(_ops.near.create_asset_from_photos, photos=[_fill_row(each) for each in given], **options)
+    given = [photos] if isinstance(photos, (str, Path, dict)) else photos
+    rows = [_fill_row(photo if isinstance(photo, dict) else {"path": photo}) for photo in given]
+    return _run(_ops.near.create_asset_from_photos, photos=rows, **options)
 
 
 def _fill_row(known: dict[str, Any]) -> dict[str, Any]:
@@ -61,9 +63,10 @@ def _fill_row(known: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise errors.NearError("A photo has no {unknown}.", "Choose from {choices}.", unknown=unknown[0],
                                choices=", ".join(fields))
-    path = str(known.get("path", ""))
-    guessed = (shots.guess_view(Path(path).stem) or "find").upper()
-    return fields | {"view": guessed} | known | {"path": path}
+    told = known | {name: str(known[name]) for name in ("path", "image", "mask") if name in known}
+    guessed = shots.guess_view(Path(told.get("path") or told.get("image", "")).stem) or "find"
+    view = known.get("view", "angles" if {"azimuth", "elevation"} & known.keys() else guessed)
+    return fields | told | {"view": view.upper()}
 
 
 def create_from_folder(path: str | Path, **options: Any) -> list[bpy.types.Object]:

@@ -99,11 +99,12 @@ class NEAR_OT_match_camera(bpy.types.Operator):
 
 
 def find_origin(ob: bpy.types.Object | None) -> Any:
-    """What ob remembers of the photo that its asset was made from; None where there is none."""
+    """What ob remembers of the photo that its asset was made from, which may be taken out to choose another; None where
+    it was made from none."""
     if ob is None or payload.find_payload(ob) is None:
         return None
     origin: Any = ob.near.origin  # type: ignore[attr-defined]
-    return origin if photo_options.is_there(origin) else None
+    return origin if photo_options.is_there(origin) or origin.is_property_set("seed") else None
 
 
 def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
-MANY = 6  # photos; more stand in two columns
+MANY, CROWDED = 6, 12  # photos; more stand in two columns, and more with small pictures
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
 
 
@@ -57,10 +57,12 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             if self.files:
                 self._list_files()
             else:
+                self._drop_lost()
                 self._list_empties(context.scene)
             self._have_room()
+            self._columns = 1 + (len(self.photos) > MANY)  # as long as it is open: so is its width
             state: Any = context.window_manager.invoke_props_dialog(
-                self, width=860 if len(self.photos) > MANY else 520, confirm_text="Create")
+                self, width=(520, 860)[self._columns - 1], confirm_text="Create")
             return state
         return {"CANCELLED"}
 
@@ -73,9 +75,9 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         return True
 
     def draw(self, context: bpy.types.Context) -> None:
-        grid: Any = self.layout.grid_flow(row_major=True, columns=1 + (len(self.photos) > MANY), even_columns=True)
+        grid: Any = self.layout.grid_flow(row_major=True, columns=self._columns, even_columns=True)
         for photo in self.photos:
-            draw_photo(grid, photo)
+            draw_photo(grid, photo, scale=1.6 if len(self.photos) > CROWDED else 2.5)
         count = sum(photo.use and photo_options.is_there(photo) for photo in self.photos)
         row = self.layout.row()
         row.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
@@ -104,7 +106,28 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             where = None if self.mesh_object else landing.Landing(point, self.size)
             origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
             return jobs.run(self, context, job, first.stem, wait=waits, origin=origin, landing=where)
+        if getattr(self, "_is_interactive", False):
+            self._keep(context)
         return {"CANCELLED"}
+
+    def _keep(self, context: bpy.types.Context) -> None:
+        """Has the dialog, when it opens again, show what was corrected in it: Blender forgets that of one that
+        failed."""
+        last: Any = context.window_manager.operator_properties_last("near.create_asset_from_photos")
+        for name in (*photo_options.ShapeOptions.__annotations__, "refine", "size"):
+            setattr(last, name, getattr(self, name))
+        last.photos.clear()
+        for photo in self.photos:
+            kept = last.photos.add()
+            for name in photo_options.PHOTO_NAMES:
+                setattr(kept, name, getattr(photo, name))
+
+    def _drop_lost(self) -> None:
+        """Takes out photos of the last time that are gone."""
+        for number, photo in reversed(list(enumerate(self.photos))):
+            there = photo.image in bpy.data.images if photo.image else os.path.isfile(bpy.path.abspath(photo.path))
+            if photo_options.is_there(photo) and not there:
+                self.photos.remove(number)
 
     def _list_files(self) -> None:
         """Has the chosen files be the photos, each with the view that its name speaks of. Raises NearError for too
@@ -134,10 +157,11 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             self.photos.add()
 
 
-def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None) -> None:
-    """A photo of several, to be corrected. number: which one of the active asset's it is, whose matte can be."""
+def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None, scale: float = 2.5) -> None:
+    """A photo of several, to be corrected. number: which one of the active asset's it is, whose matte can be. scale: of
+    its picture, in rows of buttons."""
     row = layout.row()
-    row.template_icon(icon_value=_find_thumbnail(photo), scale=2.5)
+    row.template_icon(icon_value=_find_thumbnail(photo), scale=scale)
     column = row.column(align=True)
     line = column.row(align=True)
     if photo_options.is_there(photo):
@@ -208,9 +232,10 @@ def _find_thumbnail(photo: Any) -> int:
         return 0
     if _thumbnails is None:
         _thumbnails = previews.new()
-    if str(file) not in _thumbnails:
-        _thumbnails.load(str(file), str(file), "IMAGE")
-    return _thumbnails[str(file)].icon_id
+    key = f"{file} {file.stat().st_mtime_ns}"  # a photo that is edited meanwhile looks otherwise
+    if key not in _thumbnails:
+        _thumbnails.load(key, str(file), "IMAGE")
+    return _thumbnails[key].icon_id
 
 
 CLASSES = (NEAR_OT_create_asset_from_photos,)

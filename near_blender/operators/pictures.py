@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .place import is_object_mode, report_errors
 _path: Any = bpy.path
 # kinds of files that Blender reads and NeAR does not
 OTHERS = sorted(set(_path.extensions_image) - {*images.READABLE, *images.CONVERTED})
+
+LONGEST = 100  # bytes of a copy's name: file systems take 255, with what is added
 
 
 class NEAR_OT_create_asset_from_clipboard(bpy.types.Operator):
@@ -70,17 +72,20 @@ def paste(context: bpy.types.Context) -> bpy.types.Image:
 
 def find_file(name: str) -> Path:
     """A file with what the image datablock of that name shows: its own, or for what is painted, generated, packed or in
-    a colour space of its own a new one in Blender's temporary folder, which no other picture takes. Raises
-    NearError."""
+    a colour space of its own a copy in Blender's temporary folder. Raises NearError."""
     image: Any = bpy.data.images.get(name)
     if image is None:
         raise errors.NearError("There is no image {name} in this file.", "Choose one of its images.", name=name)
-    own = _find_own_file(image)
-    if shows_file(image):
-        return own
-    folder = Path(tempfile.mkdtemp(dir=bpy.app.tempdir))
-    path = folder / bpy.path.clean_name(Path(name).stem)
+    return _find_own_file(image) if shows_file(image) else _copy(image, str(image.session_uid))
+
+
+def _copy(image: Any, key: str) -> Path:
+    """A file with what an image shows in Blender's temporary folder: always the same one of one key, which no other
+    picture takes. Raises NearError."""
+    own, name = _find_own_file(image), bpy.path.clean_name(Path(image.name).stem)
+    path = Path(bpy.app.tempdir) / f"near-{key}" / name.encode(errors="ignore")[:LONGEST].decode(errors="ignore")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # Blender's own may be cleared away
         if image.packed_file is not None and _is_plain(image):  # with all that its camera noted
             path = path.with_suffix(".exr" if image.file_format == "OPEN_EXR" else own.suffix)
             path.write_bytes(image.packed_file.data)
@@ -90,8 +95,13 @@ def find_file(name: str) -> Path:
         else:
             path = path.with_suffix(".png")
             image_files.save_copy(image, str(path))
+    except OSError as error:
+        raise errors.NearError("{file} could not be written ({reason}).",
+                               "Free space in the folder for temporary files, or name another in TMPDIR.",
+                               file=path.name, reason=error) from error
     except RuntimeError as error:
-        raise errors.NearError("The image {name} has no picture to read.", "Choose another one.", name=name) from error
+        raise errors.NearError("The image {name} has no picture to read.", "Choose another one.",
+                               name=image.name) from error
     return path
 
 
@@ -136,7 +146,7 @@ def open_picture(path: Path) -> Path:
         return path
     image = bpy.data.images.load(str(path))
     try:
-        return find_file(image.name)
+        return _copy(image, f"{zlib.crc32(os.fsencode(path)):x}")
     finally:
         bpy.data.images.remove(image)
 

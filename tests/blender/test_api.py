@@ -53,6 +53,13 @@ def test_several_photos_are_told_in_few_words():
     import near
     assert api._fill_row({"path": "/a/mug_back.png"})["view"] == "BACK"
     assert api._fill_row({"path": "/a/mug_back.png", "view": "LEFT"})["view"] == "LEFT"
+    assert api._fill_row({"path": Path("/a/mug_back.png"), "view": "left"})["view"] == "LEFT"
+    assert api._fill_row({"image": "mug_back.png"})["view"] == "BACK"
+    assert api._fill_row({"path": "/a/mug_back.png", "azimuth": 1.0})["view"] == "ANGLES"
+    gone = Path("/nowhere/b.png")
+    for one in (str(gone), gone, {"path": gone, "mask": gone}):
+        with pytest.raises(RuntimeError, match="There is no picture b.png"):
+            near.create_from_photos(one)
     with pytest.raises(RuntimeError, match="There is no picture a_front.png"):  # so Blender took every field of the row
         near.create_from_photos(["/nowhere/a_front.png", {"path": "/nowhere/b.png", "mask": ""}])
     with pytest.raises(NearError, match="A photo has no side"):

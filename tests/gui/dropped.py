@@ -69,9 +69,9 @@ def steps():
     yield 1.0
     hand.screenshot(OUT / "several.png")
     events["listed"] = listed
+    events["asked_first"] = jobs.get_current() is None
     subprocess.run(["xdotool", "key", "Escape"], check=True)
     yield 1.0
-    events["asked_first"] = jobs.get_current() is None
 
 
 def watch_list() -> list:

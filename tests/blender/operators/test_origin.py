@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from near_blender import payload, photo_options, sync
-from near_blender.operators import origin, transfer
+from near_blender.operators import jobs, origin, transfer
 from near_core.create.hints import Hints
 from near_core.scene import camera as cameras
 
@@ -80,3 +80,15 @@ def test_a_linked_camera_is_left_alone(tmp_path):
     (scene.camera,) = wanted.objects
     origin.view_camera(scene, cameras.orbit(30, 20, 2.2, 35, 64, 64), np.eye(4))
     assert scene.camera.library is None and np.array_equal(wanted.objects[0].matrix_world, np.eye(4))
+
+
+@pytest.mark.parametrize("field", ["path", "image"])
+def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
+    bpy.ops.near.import_asset(filepath=near_file)
+    ob, known = bpy.context.object, {"path": "", "image": "", field: "Egg.png"}
+    values = {name: getattr(ob.near.origin, name) for name in photo_options.NAMES}
+    jobs.remember(ob, jobs.Origin(known["path"], known["image"], values))
+    setattr(ob.near.origin, field, "")
+    assert origin.find_origin(ob) is not None
+    with pytest.raises(RuntimeError, match="No photo is chosen"):
+        bpy.ops.near.remake_asset()

@@ -1,6 +1,8 @@
 """Several photos become one asset: the list of the dialog, the scene's image empties, what is refused."""
 
 import math
+import os
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -257,3 +259,61 @@ def test_what_finds_the_object_is_remembered_of_several_photos(tmp_path):
     jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of_several(told.photos, told))
     assert made.near.origin.matting == "ISNET"
     assert photo_options.list_arguments(made.near.origin)["matting"] == "isnet"
+
+
+def open_dialog(photos_of, **known):
+    """The dialog with the rows of an object, and how wide it opened; there is no window."""
+    operator, opened = photos.NEAR_OT_create_asset_from_photos, []
+    manager = SimpleNamespace(invoke_props_dialog=lambda dialog, width, **_: opened.append(width) or {"RUNNING_MODAL"})
+    dialog = SimpleNamespace(files=[], photos=photos_of.near.origin.photos, report=print, clears=False, **known)
+    for name in ("_list_empties", "_drop_lost", "_have_room", "_keep", "check"):
+        setattr(dialog, name, partial(getattr(operator, name), dialog))
+    operator.invoke(dialog, SimpleNamespace(window_manager=manager, scene=bpy.context.scene), None)
+    return dialog, opened[0]
+
+
+def test_a_dialog_keeps_its_columns_while_it_is_open(tmp_path):
+    owner, path = bpy.data.objects.new("Owner", None), save_egg(tmp_path / "egg.png")
+    for _ in range(5):
+        owner.near.origin.photos.add().path = path
+    dialog, width = open_dialog(owner)
+    assert (width, dialog._columns) == (520, 1)
+    for photo in dialog.photos:
+        photo.path = path
+    dialog.check(bpy.context)
+    assert len(dialog.photos) == 7 and dialog._columns == 1 and open_dialog(owner)[1] == 860
+
+
+def test_photos_of_the_last_time_that_are_gone_are_left_out(tmp_path):
+    owner, path = bpy.data.objects.new("Owner", None), save_egg(tmp_path / "egg.png")
+    bpy.data.images.new("Painted", 8, 8)
+    for kept in ({"path": path}, {"path": str(tmp_path / "gone.png")}, {"image": "Painted"}, {"image": "Gone"}):
+        photo = owner.near.origin.photos.add()
+        for name, value in kept.items():
+            setattr(photo, name, value)
+    rows = open_dialog(owner)[0].photos
+    assert [(photo.path, photo.image) for photo in rows if photo_options.is_there(photo)] == [
+        (path, ""), ("", "Painted")]
+
+
+def test_what_was_corrected_in_a_dialog_that_failed_is_there_when_it_opens_again(tmp_path):
+    owner = bpy.data.objects.new("Owner", None)
+    told = owner.near.origin
+    chosen = {name: getattr(told, name) for name in photo_options.ShapeOptions.__annotations__}
+    dialog, _ = open_dialog(owner, **chosen | {"seed": 7}, refine=False, size=1.0)
+    dialog.photos[1].path, dialog.photos[1].view = "/gone.png", "LEFT"
+    assert photos.NEAR_OT_create_asset_from_photos.execute(dialog, bpy.context) == {"CANCELLED"}
+    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    assert last.seed == 7 and [(photo.path, photo.view) for photo in last.photos][:2] == [
+        ("", "FRONT"), ("/gone.png", "LEFT")]
+    last.photos.clear()
+    last.seed = 0
+
+
+def test_a_photo_that_is_edited_gets_a_new_thumbnail(tmp_path):
+    photo = bpy.data.objects.new("Owner", None).near.origin.photos.add()
+    photo.path = save_egg(tmp_path / "egg.png")
+    first = photos._find_thumbnail(photo)
+    assert photos._find_thumbnail(photo) == first
+    os.utime(photo.path, (1, 1))
+    assert photos._find_thumbnail(photo) != first

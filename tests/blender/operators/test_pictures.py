@@ -1,5 +1,7 @@
 """Assets of pictures that are in no file."""
 
+import shutil
+
 import bpy
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from near_blender import payload, photo_options
 from near_blender.operators import jobs, pictures
+from near_core import errors
 from near_core import image as images
 
 
@@ -162,3 +165,25 @@ def test_a_mask_may_be_a_file_that_blender_reads(tmp_path):
     for shot in (photo_options.take_photo(photo, mask, mask),
                  photo_options.take_shot(ob.near.origin, mask, mask, {"fov": True, "elevation": True})):
         assert shot.mask == str(mask)
+
+
+def test_an_image_has_one_copy_however_often_it_is_asked_for(tmp_path):
+    image = paint("Disc")
+    assert pictures.find_file("Disc") == pictures.find_file("Disc")
+    image.pixels.foreach_set(np.ones(64 * 64 * 4, np.float32))
+    assert read_middle("Disc").tolist() == [255] * 4, "as it is now"
+    Image.new("RGB", (24, 16)).save(tmp_path / "a.tif")
+    assert pictures.open_picture(tmp_path / "a.tif") == pictures.open_picture(tmp_path / "a.tif")
+
+
+def test_a_copy_finds_room_or_says_that_there_is_none(monkeypatch, tmp_path):
+    image = paint("\N{CJK UNIFIED IDEOGRAPH-676F}" * 20 + "Z" * 200)
+    shutil.rmtree(bpy.app.tempdir)
+    assert len(pictures.find_file(image.name).name.encode()) < 110
+    monkeypatch.setattr(pictures, "LONGEST", 20)
+    made = pictures.find_file(image.name)
+    assert made.is_file() and len(made.stem.encode()) == 18, "whole letters"
+    shutil.rmtree(made.parent)
+    made.parent.write_bytes(b"")
+    with pytest.raises(errors.NearError, match="could not be written .* Free space"):
+        pictures.find_file(image.name)
