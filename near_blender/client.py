@@ -8,7 +8,10 @@ while a published model is in use.
 from __future__ import annotations
 
 import atexit
+import os
 from typing import Any
+
+import bpy
 
 from . import cycles_loss
 from .cycles_process import CyclesProcess
@@ -96,6 +99,8 @@ def gather(paths: list[str], **wanted: Any) -> JobHandle:
 
 
 def register() -> None:
+    repositories: Any = bpy.context.preferences.extensions.repos
+    os.environ["NEAR_EXTENSIONS"] = os.pathsep.join(each.directory for each in repositories if each.enabled)
     atexit.register(stop_workers)
 
 

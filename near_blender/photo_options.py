@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ class ShapeOptions:
     matting: EnumProperty(
         name="Matting", default="NEAR",
         items=[
-            ("NEAR", "NeAR", "The network that comes with NeAR"),
-            ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed")],
+            ("NEAR", "NeAR", "The network that comes with NeAR", 0),
+            ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed", 2)],
         description="What finds the object in a photo without alpha or mask")
 
 
@@ -155,7 +156,17 @@ def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...
 def list_arguments(options: Any) -> dict[str, Any]:
     """What create.create_from_image is told of ShapeOptions."""
     return {"thickness": options.thickness.lower(), "symmetry": options.symmetry.lower(), "seed": options.seed,
-            "matting": options.matting.lower()}
+            "matting": name_matting(options)}
+
+
+def read_values(options: Any, names: Iterable[str]) -> dict[str, Any]:
+    """The properties of some names and what finds the object, to be remembered."""
+    return {name: getattr(options, name) for name in names} | {"matting": name_matting(options).upper()}
+
+
+def name_matting(options: Any) -> str:
+    """What finds the object, one of create.MATTINGS."""
+    return options.matting.lower() or "near"  # Blender knows no name of what an older version chose
 
 
 def take_shot(options: Any, path: Path, mask: Path | None, finds: dict[str, bool]) -> shot.Shot:

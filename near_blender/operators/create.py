@@ -127,7 +127,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             paths = [pictures.find_file(self.image_name)] if self.image_name else [
                 pictures.open_picture(path) for path in chosen]
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
-                return self._show_pose(context, paths[0])
+                return self._show_pose(context, paths[0], chosen[0].name)
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first = photo_options.take_shot(self, paths[0], pictures.find_mask(self), finds)
             name = chosen[0].stem
@@ -147,13 +147,13 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         """What the asset remembers as its photo: a file, or the name of an image."""
         return pictures.name_source(bpy.data.images[self.image_name]) if self.image_name else (str(path), "")
 
-    def _show_pose(self, context: bpy.types.Context, path: Path) -> set[str]:
-        """Has the artist see and correct where the photo shows the mesh, before it is painted."""
+    def _show_pose(self, context: bpy.types.Context, path: Path, name: str) -> set[str]:
+        """Has the artist see and correct where the photo of that name shows the mesh, before it is painted."""
         find_mesh(context, self.mesh_object)
         told = {name: getattr(self, name) for name in photo_options.NAMES}
         told |= {switch: self._finds(angle) for angle, switch in photo_options.FOUND.items()}
         ops: Any = bpy.ops
-        run_in_editor(context, ops.near.fit_pose, filepath=str(path), mesh_object=self.mesh_object, **told)
+        run_in_editor(context, ops.near.fit_pose, filepath=str(path), photo=name, mesh_object=self.mesh_object, **told)
         return {"FINISHED"}
 
     def _ask_views(self, paths: list[Path]) -> set[str]:

@@ -21,7 +21,8 @@ from .place import is_object_mode, report_errors
 class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
     bl_idname = "near.create_assets_from_folder"
     bl_label = "Create Neural Assets from Folder"
-    bl_description = "Turn every photo in a folder into a neural asset, side by side"
+    bl_description = ("Turn every photo in a folder into a neural asset, side by side. TIFF, BMP and Targa files are "
+                      "left out")
     bl_options = {"REGISTER"}
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", *RELATIVE})

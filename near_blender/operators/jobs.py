@@ -39,7 +39,7 @@ class Origin:
     @classmethod
     def of(cls, path: str, image: str, options: Any, finds: dict[str, bool]) -> Origin:
         """As the owner of such properties says. finds: which angles of photo_options.FOUND are found."""
-        values = {name: getattr(options, name) for name in photo_options.NAMES}
+        values = photo_options.read_values(options, photo_options.NAMES)
         return cls(path, image, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
 
     @classmethod
@@ -47,7 +47,7 @@ class Origin:
         """Of several photos, photo_options.NEAR_PG_photo."""
         kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos
                 if photo_options.is_there(photo)]
-        values = {name: getattr(options, name) for name in (*photo_options.SHAPE, "matting", "refine")}
+        values = photo_options.read_values(options, (*photo_options.SHAPE, "refine"))
         first = next(photo for photo in kept if photo["use"])  # by which the asset's camera goes
         return cls(first["path"], first["image"], values, kept)
 

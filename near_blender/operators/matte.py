@@ -84,7 +84,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         self._path = self.filepath
         self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
-        self._matting = find_origin(ob).matting.lower()
+        self._matting = photo_options.name_matting(find_origin(ob))
         self._job: Any = client.find_matte(self._path, self._sketch.hints, self._matting)
         self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
         context.window_manager.modal_handler_add(self)

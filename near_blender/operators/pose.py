@@ -35,6 +35,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    photo: StringProperty(options={"SKIP_SAVE", "HIDDEN"})  # its name, where the file is a copy
     mesh_object: StringProperty(name="Shape", description="Object that the photo shows", options={"SKIP_SAVE"})
 
     @classmethod
@@ -47,7 +48,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             ob = find_mesh(context, self.mesh_object)
             finds = {angle: getattr(self, switch) for angle, switch in photo_options.FOUND.items()}
             shot = self._shot = photo_options.take_shot(self, Path(self.filepath), find_mask(self), finds)
-            matting = self.matting.lower()
+            matting = self._matting = photo_options.name_matting(self)
             self._surface: Any = None  # once it is read
             self._editor = PhotoEditor(context, NAME)
             try:
@@ -119,7 +120,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         self._stance, self._fits = stance, fits
         self._waits = self._job is not None
         if not self._waits:
-            self._job = client.find_pose(self._shot, self._surface.shape, self.matting.lower(), stance, fits)
+            self._job = client.find_pose(self._shot, self._surface.shape, self._matting, stance, fits)
 
     def _look(self, context: bpy.types.Context) -> set[str]:
         """Shows what the worker has found."""
@@ -162,8 +163,9 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
             return {"RUNNING_MODAL"}
         self.cancel(context)
         shot = replace(self._shot, camera=cameras.from_json(self._found["camera"]))
-        name = Path(self.filepath).stem
-        options = {"name": name, "source": Path(self.filepath).name, **photo_options.list_arguments(self)}
+        photo = Path(self.photo or self.filepath)
+        name = photo.stem
+        options = {"name": name, "source": photo.name, **photo_options.list_arguments(self)}
         with report_errors(self):
             job: Any = surface_jobs.SurfaceJob(lambda surface: client.create_from_image(
                 [shot], mesh=surface.mesh, normalize=True, **options), self._surface)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +25,8 @@ Window = tuple[slice, slice]  # of a photo's rows and columns
 Found = tuple[Window, np.ndarray, np.ndarray]  # where the network looked, what it saw, what it said
 
 ADDED = "near_matte"  # the folder of the extension NeAR Matte
-EXTENSIONS = Path(__file__).parents[4]  # where Blender's repositories of extensions lie, seen from an installed one
+# where Blender's repositories of extensions lie, seen from an installed one; a Blender names others in NEAR_EXTENSIONS
+EXTENSIONS = Path(__file__).parents[4]
 ADDED_SIDE = 1024  # pixels of the square that its network sees
 
 
@@ -54,7 +56,9 @@ def open_near(model: NearMini, config: MattingConfig = MattingConfig()) -> Matti
 @cache
 def open_added(extensions: Path = EXTENSIONS) -> MattingNetwork:
     """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. Raises NearError where that is not installed."""
-    found = sorted(extensions.glob(f"*/{ADDED}/isnet.onnx"))
+    named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if each]
+    files = [each / ADDED / "isnet.onnx" for each in (*named, *sorted(extensions.glob("*")))]
+    found = [file for file in files if file.is_file()]
     if not found:
         raise NearError("The extension NeAR Matte is not installed.",
                         "Install near-matte.zip, or use NeAR's own matting.")

@@ -1,7 +1,9 @@
 """Drawing and creating beside each other."""
 
+import os
 import time
 
+import bpy
 import numpy as np
 import pytest
 
@@ -45,3 +47,8 @@ def test_pictures_come_while_an_asset_is_made_and_both_can_be_stopped(ball):
         creation.result()
     job = submit(worker, ball)
     assert job.result()["passes"] and not job.warning, "the process that draws goes on"
+
+
+def test_workers_are_told_where_extensions_are(addon):
+    told = os.environ["NEAR_EXTENSIONS"].split(os.pathsep)
+    assert told == [each.directory for each in bpy.context.preferences.extensions.repos if each.enabled] and told[0]

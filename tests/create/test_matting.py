@@ -1,6 +1,7 @@
 """What finds the object: the network that comes with NeAR, and the larger one of an extension."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,12 @@ def test_a_damaged_network_says_so(tmp_path):
     next(tmp_path.rglob("isnet.onnx")).write_bytes(b"no network")
     with pytest.raises(NearError, match="isnet.onnx is damaged"):
         matting.open_added(tmp_path).answer(np.zeros((1024, 1024, 3), np.float32))
+
+
+def test_the_added_network_is_found_where_blender_keeps_extensions(monkeypatch, tmp_path):
+    write_added(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(NearError, match="NeAR Matte is not installed"):
+        matting.open_added(elsewhere)
+    monkeypatch.setenv("NEAR_EXTENSIONS", os.pathsep.join(["", str(elsewhere), str(tmp_path / "blender_org")]))
+    assert matting.open_added(elsewhere).side == 1024

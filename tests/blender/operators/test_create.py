@@ -221,3 +221,15 @@ def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkey
     dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
     made.execute(dialog, bpy.context)
     assert asked == ["ISNET", 3, [("a.tif", "/m.png"), ("b.tif", "")]]
+
+
+def test_a_photo_on_a_mesh_is_called_as_it_was_chosen(tmp_path, monkeypatch, cube):
+    Image.new("RGB", (24, 16)).save(tmp_path / "mug.tif")
+    asked: dict = {}
+    monkeypatch.setattr(create, "run_in_editor", lambda context, operator, **told: asked.update(told))
+    options = photo_options.NEAR_PG_origin.bl_rna.properties
+    dialog = SimpleNamespace(**{name: options[name].default for name in photo_options.NAMES}, mesh_object=cube.name,
+                             _finds=lambda angle: True)
+    made = create.NEAR_OT_create_asset_from_image
+    assert made._show_pose(dialog, bpy.context, pictures.open_picture(tmp_path / "mug.tif"), "mug.tif") == {"FINISHED"}
+    assert asked["photo"] == "mug.tif" and asked["filepath"].endswith("mug.png")

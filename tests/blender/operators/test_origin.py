@@ -92,3 +92,14 @@ def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     assert origin.find_origin(ob) is not None
     with pytest.raises(RuntimeError, match="No photo is chosen"):
         bpy.ops.near.remake_asset()
+
+
+def test_a_matting_that_is_no_more_is_the_usual_one():
+    told = bpy.data.objects.new("Owner", None).near.origin
+    told.matting = "ISNET"
+    assert photo_options.list_arguments(told)["matting"] == "isnet"
+    told["matting"] = 1  # as it was saved of rembg
+    assert photo_options.list_arguments(told)["matting"] == "near"
+    told.path = PHOTO
+    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of(PHOTO, "", told, {}))
+    assert made.near.origin.matting == "NEAR"
