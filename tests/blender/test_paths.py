@@ -5,7 +5,7 @@ import pytest
 
 from near_blender import paths, photo_options
 
-FROM_OPERATORS = {"NEAR_OT_fit_pose"}  # nobody else names its path
+FROM_OPERATORS = {"NEAR_OT_fit_pose", "NEAR_OT_draw_hints"}  # nobody else names their paths
 
 
 @pytest.mark.skipif(not paths.RELATIVE, reason="Blender does not tell them apart")
