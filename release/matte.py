@@ -4,9 +4,10 @@ import hashlib
 import json
 import shutil
 import tarfile
+import zlib
 from pathlib import Path
 
-from .packing import read_version, write_zip
+from .packing import list_archives, read_version, write_zip
 from .shell import CACHE, DIST, PYTHON, ROOT, Stop, run, say, step
 
 PACKAGE = "@imgly/background-removal-data@1.4.5"  # of the npm registry
@@ -22,6 +23,13 @@ type = "add-on"
 blender_version_min = "4.2.0"
 license = ["SPDX:AGPL-3.0-only"]
 tags = ["Import-Export"]
+'''
+SOURCE = '''isnet.onnx is made of the network that `npm pack {package}` brings in pieces, {model} in its
+dist/resources.json, put together in the order of their offsets (SHA-256 {digest}):
+
+    python shrink.py WHOLE.onnx isnet.onnx
+
+Python packages: numpy 1.26, onnx.
 '''
 ENTRY = '''"""A network that the extension NeAR finds here; nothing of it runs by itself."""
 
@@ -47,11 +55,15 @@ def pack(package: Path) -> Path:
         (staging / "model.json").write_text(json.dumps({"digest": SHA256, "graphs": ["isnet"]}))
         (staging / "LICENSE").write_bytes(licence)
         (staging / "NOTICE").write_text(_tell_licence())
+        (staging / "SOURCE").write_text(SOURCE.format(package=PACKAGE, model=MODEL, digest=SHA256))
+        shutil.copy(ROOT / "release" / "isnet.py", staging / "shrink.py")
         (staging / "__init__.py").write_text(ENTRY)
         (staging / "blender_manifest.toml").write_text(MANIFEST.format(version=read_version()))
         archive = DIST / "near-matte.zip"
         DIST.mkdir(exist_ok=True)
         write_zip(staging, archive)
+        if (DIST / "index.json").is_file():
+            list_archives(DIST)
     say(f"{archive.relative_to(ROOT)}: {archive.stat().st_size / 1e6:.1f} MB")
     return archive
 
@@ -64,7 +76,7 @@ def _read(package: Path) -> tuple[bytes, bytes]:
             pieces = json.loads(read("dist/resources.json"))[MODEL]["chunks"]
             data = b"".join(read(f"dist/{each['hash']}") for each in sorted(pieces, key=lambda each: each["offsets"]))
             licence = read("LICENSE.md")
-    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+    except (OSError, EOFError, KeyError, ValueError, AttributeError, tarfile.TarError, zlib.error) as error:
         raise Stop(f"{package} is not what `npm pack {PACKAGE}` writes.") from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise Stop(f"The network in {package} is not the one that was looked at. Take `npm pack {PACKAGE}`.")

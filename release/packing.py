@@ -69,11 +69,11 @@ def pack(platforms: list[str], pythons: list[str]) -> Path:
 
 
 def pack_all(pythons: list[str]) -> list[Path]:
-    """A zip for every platform and Python, in the place of all that were there, and their listing: dist/ as it is, on
-    any web server, is a repository."""
-    for old in DIST.glob("near-[0-9]*.zip"):  # of two versions that fit it, Blender may take either
-        old.unlink()
+    """A zip for every platform and Python, in the place of those of other versions, and their listing: dist/ as it is,
+    on any web server, is a repository."""
     archives = [pack([name], [python]) for name in PLATFORMS for python in pythons]
+    for other in set(DIST.glob("near-[0-9]*.zip")) - set(DIST.glob(f"near-{read_version()}-*.zip")):
+        other.unlink()  # of two versions that fit it, Blender may take either
     list_archives(DIST)
     return archives
 

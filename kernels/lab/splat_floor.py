@@ -52,6 +52,8 @@ def read_rows(rows: np.ndarray, splats: np.ndarray, features: np.ndarray, thread
     that they are in, each fetched well before, and no more. Returns the sum of all."""
     require("rows", rows, (None,), np.uint32), require("splats", splats, (None, SPLAT))
     require("features", features, (len(splats), None))
+    if len(rows) and int(rows.max()) >= len(splats):
+        raise ValueError(f"rows must be below {len(splats)}, not {rows.max()}.")
     result = np.zeros(1, np.float32)
     _read(rows, len(rows), splats, features, features.shape[1], result, threads)
     return float(result[0])

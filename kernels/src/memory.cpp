@@ -12,6 +12,11 @@ namespace near_kernels {
 namespace {
 
 constexpr size_t SMALLEST = size_t(1) << 20;  // bytes; the C library keeps what is smaller by itself
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1  // as GCC says it
+#endif
+#endif
 #if defined(__SANITIZE_ADDRESS__)  // it sees what is read beyond an end, or too late, of memory that nobody keeps
 constexpr size_t MOST = 0;
 #else
@@ -37,8 +42,17 @@ Piece remove(int at) {
     return piece;
 }
 
+void clear() {
+    const std::unique_lock<std::mutex> mine(lock, std::try_to_lock);
+    while (mine && count) ::operator delete(remove(0).memory, LINE);
+}
+
 void* allocate(size_t bytes) {
-    void* const memory = ::operator new(bytes, LINE);
+    void* memory = ::operator new(bytes, LINE, std::nothrow);
+    if (!memory) {  // what is kept may be what is missing
+        clear();
+        memory = ::operator new(bytes, LINE);
+    }
 #if defined(__linux__)  // pages of 4 KiB cost more than what is done with them
     constexpr uintptr_t PAGE = 4096;
     const uintptr_t start = (reinterpret_cast<uintptr_t>(memory) + PAGE - 1) & ~(PAGE - 1);

@@ -289,9 +289,10 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     if (bins.slot_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.slot_count * width);
     Buffer<bool> taken(bins.slot_count);
+    const int64_t others = thread_count(threads);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
-        const int64_t next = t + thread_count(threads);  // of this thread, about
+        const int64_t next = t + others;  // of this thread, about
         if (next < bins.tiles() && bins.tile_begin[next] < bins.tile_begin[next + 1])
             losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE);
         if (begin == end) return;

@@ -55,3 +55,5 @@ def test_rows_are_read_each_once_in_any_order():
     assert splat_floor.read_rows(rows[:0], splats, features) == 0
     with pytest.raises(ValueError, match="rows"):
         splat_floor.read_rows(rows.astype(np.int64), splats, features)
+    with pytest.raises(ValueError, match="below 20000"):
+        splat_floor.read_rows(np.array([20000], np.uint32), splats, features)

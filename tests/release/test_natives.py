@@ -10,6 +10,7 @@ import pytest
 from kernels.lab import build
 from kernels.library import library_path, this_platform
 from release.natives import Demand, find_faults, read_demand
+from release.shell import ROOT
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at a Linux wheel's library")
@@ -33,7 +34,7 @@ def test_mach_o_and_fat_libraries():
 
 
 def test_a_library_that_would_not_load_or_be_built_alike_elsewhere_is_named():
-    here = Path(build.__file__).parent
+    here = ROOT
     assert find_faults(library_path().read_bytes(), here) == []
     commands = struct.pack("<IIIIII", 0x32, 24, 1, 11 << 16, 14 << 16, 0)
     unsigned = struct.pack("<IIIIIIII", 0xFEEDFACF, 0x0100000C, 0, 6, 1, 24, 0, 0) + commands
