@@ -1,4 +1,4 @@
-"""Memory that is lent again, and never while anybody looks into it; and that which splatting leaves for its next call."""
+"""Memory that is lent again, and never while anybody looks into it; what splatting leaves for its next call."""
 
 import os
 import sys
