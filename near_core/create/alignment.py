@@ -24,11 +24,15 @@ from .hull import Silhouette, carve_hull, find_bounds
 from .photo import Photo
 from .view import compute_cell_centres, move_camera, project
 
+Look = tuple[np.ndarray, np.ndarray]  # how deep points lie in a photo's cone, cells, and behind which pixel
+
 
 class Agreement:
-    """How well outlines agree. photos, cameras: of the crops."""
+    """How well outlines agree. photos, cameras: of the crops. sure: numbers of the photos whose cameras stay, where
+    the others may be anywhere else; None: all stay about where they are."""
 
-    def __init__(self, photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig = AlignmentConfig()):
+    def __init__(self, photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig = AlignmentConfig(),
+                 sure: Sequence[int] | None = None):
         self.config = config
         axis = (np.arange(config.points, dtype=np.float32) + 0.5) / config.points - 0.5
         grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
@@ -38,28 +42,30 @@ class Agreement:
         size = len(photos[0].alpha)
         centres = ((np.arange(self._side) + 0.5) / self._side * size).astype(int)
         self._shown = [photo.alpha[np.ix_(centres, centres)].ravel() > 0.5 for photo in photos]
-        self._seen = [self._look(number, camera) for number, camera in enumerate(cameras)]
-        depths = np.sort([deep for deep, _ in self._seen], axis=0)
-        near = depths[min(1, len(depths) - 1)] > -config.near  # in all outlines but one
+        self._seen = [self.look(number, camera) for number, camera in enumerate(cameras)]
+        near = self._find_near(sure)
         self._points, self._seen = self._points[near], [(deep[near], pixel[near]) for deep, pixel in self._seen]
 
     def try_camera(self, number: int, camera: Camera) -> float:
         """The lack of all photos, were one's camera another."""
-        kept, self._seen[number] = self._seen[number], self._look(number, camera)
+        kept, self._seen[number] = self._seen[number], self.look(number, camera)
         found = float(self.measure_lack().mean())
         self._seen[number] = kept
         return found
 
     def set_camera(self, number: int, camera: Camera) -> None:
         """Gives a photo another camera."""
-        self._seen[number] = self._look(number, camera)
+        self._seen[number] = self.look(number, camera)
 
     def measure_lack(self, chosen: Sequence[int] | None = None) -> np.ndarray:
         """(V,) how far from being filled the outlines of the chosen photos are by their hull: cells of 128^3, in the
         mean over a photo's object."""
         chosen = range(len(self._seen)) if chosen is None else chosen
-        deep = np.minimum.reduce([self._seen[number][0] for number in chosen])
-        return np.array([self._lack_behind(number, deep) for number in chosen])
+        return self._weigh({number: self._seen[number] for number in chosen})
+
+    def weigh(self, looks: Sequence[Look]) -> float:
+        """The mean lack, were this what all photos see of the points."""
+        return float(self._weigh(dict(enumerate(looks))).mean())
 
     def contradicts(self) -> bool:
         """Whether the outlines cannot be those of one thing."""
@@ -76,20 +82,36 @@ class Agreement:
         second = sorted(rest)[1]
         return best if rest[best] < self.config.contradiction and second > 2 * rest[best] else None
 
-    def _lack_behind(self, number: int, deep: np.ndarray) -> float:
-        pixel, shown = self._seen[number][1], self._shown[number]
-        deepest = np.full(self._side**2 + 1, -self.config.band, np.float32)
-        np.maximum.at(deepest, pixel, deep)
-        return float(np.maximum(-self.config.slack - deepest[:-1][shown], 0).mean()) if shown.any() else 0.0
-
-    def _look(self, number: int, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-        """How deep points lie in a photo's cone, cells, and behind which pixel, side^2 where behind none."""
+    def look(self, number: int, camera: Camera) -> Look:
+        """What a photo sees of the points, were it taken by a camera; side^2 for a pixel beside it."""
         outline = self._outlines[number]
         outline.camera = camera
         deep, uv = outline.look(self._points)
-        at = ((uv + 1) / 2 * self._side).astype(int)
+        at = ((uv + 1) / 2 * self._side).astype(np.int32)
         inside = ((at >= 0) & (at < self._side)).all(1)
         return deep, np.where(inside, at[:, 1] * self._side + at[:, 0], self._side**2)
+
+    def _find_near(self, sure: Sequence[int] | None) -> np.ndarray:
+        """(P,) bool: the points that count."""
+        if sure is None:
+            depths = np.sort([deep for deep, _ in self._seen], axis=0)
+            return depths[min(1, len(depths) - 1)] > -self.config.near  # in all outlines but one
+        near = np.ones(len(self._points), bool)
+        for number in sure:
+            near &= self._seen[number][0] > -self.config.band
+        return near
+
+    def _weigh(self, looks: dict[int, Look]) -> np.ndarray:
+        """(V,) the lack of each of the photos with these numbers."""
+        deep = np.minimum.reduce([each for each, _ in looks.values()])
+        near = np.flatnonzero(deep > -self.config.band)
+        return np.array([self._lack_behind(number, pixel[near], deep[near]) for number, (_, pixel) in looks.items()])
+
+    def _lack_behind(self, number: int, pixel: np.ndarray, deep: np.ndarray) -> float:
+        shown = self._shown[number]
+        deepest = np.full(self._side**2 + 1, -self.config.band, np.float32)
+        np.maximum.at(deepest, pixel, deep)
+        return float(np.maximum(-self.config.slack - deepest[:-1][shown], 0).mean()) if shown.any() else 0.0
 
 
 def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequence[bool],

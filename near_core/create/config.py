@@ -161,8 +161,11 @@ class AlignmentConfig:
     found_doubt: float = 0.6  # the same where a network found one of them
     steep: float = 60.0  # degrees; a photo from so far above or below shows no side
     least_sides: int = 4  # around the object, from which photos without a view are tried
-    tried_ways: int = 24  # at most, of giving them these sides; more are taken in their order
-    out_of_order: float = 0.1  # cells of lack that are worth photos in another order than they are listed in
+    tried_ways: int = 24  # at most, of giving them these sides; of more, two photos at a time are swapped
+    side_step: float = 15.0  # degrees between azimuths all around, from which each is tried then
+    side_rounds: int = 2  # of that
+    far_turn: float = 90.0  # degrees; so far, or farther, a photo is turned for out_of_order, less far for less
+    out_of_order: float = 0.1  # cells of lack that are worth photos elsewhere than where they are likely
 
 
 @dataclass(frozen=True)

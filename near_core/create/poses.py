@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from .alignment import Agreement, align_cameras
 from .config import AlignmentConfig
 from .photo import FOV, Photo
 from .shot import Shot, check_count
+from .sides import SideSearch, Way, list_free_sides
 from .view import estimate_elevation, measure_elevation
 
 Angles = tuple[float, float]  # degrees, azimuth and elevation as Shot has them
@@ -114,38 +113,15 @@ def _look_from(azimuth: float, shot: Shot, photo: Photo, usual: float) -> Camera
 
 
 def _guess_sides(shots: Sequence[Shot], photos: Sequence[Photo], cameras: Sequence[Camera], usual: float,
-                 progress: Progress, config: AlignmentConfig) -> dict[int, float]:
-    """The azimuths, degrees, of photos by their numbers, from which these are taken likely: of the sides of the object
-    that nobody named, those from which all outlines agree best. The outline from behind is the same in a mirror: where
-    several ways agree, photos go around counterclockwise as they are listed, and a single one is opposite."""
+                 progress: Progress, config: AlignmentConfig) -> Way:
+    """From where photos of which nobody said it are taken likely: from the sides of the object that nobody named, or
+    where else all outlines agree plainly better."""
     unknown = [n for n, shot in enumerate(shots) if shot.camera is None and shot.azimuth is None]
     if not unknown:
         return {}
     angles = [_find_angles(camera) for n, camera in enumerate(cameras) if n not in unknown]
     known = [azimuth for azimuth, height in angles if abs(height) < config.steep]
-    sides = _list_free_sides(known, max(len(unknown) + len(known), config.least_sides))
-    spread = tuple(sides[int((n + 0.5) * len(sides) / len(unknown))] for n in range(len(unknown)))
-    ways = [spread]
-    if math.perm(len(sides), len(unknown)) <= config.tried_ways:
-        ways += permutations(sides, len(unknown))
-
-    def measure(number: int) -> float:
-        progress("Cameras", number / len(ways))
-        tried = list(cameras)
-        for n, turn in zip(unknown, ways[number]):
-            tried[n] = _look_from(turn, shots[n], photos[n], usual)
-        return float(Agreement(photos, tried, config).measure_lack().mean())
-
-    lacks = [measure(number) for number in range(len(ways))]
-    chosen = next(way for way, lack in zip(ways, lacks) if lack <= min(lacks) + config.out_of_order)
-    return dict(zip(unknown, chosen))
-
-
-def _list_free_sides(known: Sequence[float], count: int) -> list[float]:
-    """Azimuths around an object, -180 to 180, evenly from the first known one on, but for those that are known. count:
-    of all of them."""
-    first = known[0] if known else 0.0
-    sides = [(first + 360 * n / count + 180) % 360 - 180 for n in range(count)]
-    for azimuth in known:
-        sides.remove(max(sides, key=lambda side: np.cos(np.radians(side - azimuth))))
-    return sides
+    count = len(unknown) + len(known)
+    rings = [list_free_sides(known, each) for each in sorted({count, max(count, config.least_sides)}, reverse=True)]
+    place = lambda number, turn: _look_from(turn, shots[number], photos[number], usual)
+    return SideSearch(photos, cameras, unknown, place, progress, config).find(*rings)

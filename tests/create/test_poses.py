@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.create.poses import _list_free_sides, list_angles, list_shots, place_cameras
+from near_core.create.poses import list_angles, list_shots, place_cameras
 from near_core.create.shot import Shot, find_view
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
@@ -74,10 +74,14 @@ def test_sides_that_nobody_told_are_found_together(model):
     assert np.allclose(np.cos(np.radians(np.subtract(told, turns[1:]))), 1)
 
 
-def test_a_side_is_looked_for_where_no_photo_was_taken():
-    assert _list_free_sides([], 4) == [0, 90, -180, -90]
-    assert _list_free_sides([10.0], 4) == [100, -170, -80] and _list_free_sides([0.0, 85.0], 4) == [-180, -90]
-    assert _list_free_sides([0.0, 1.0, 2.0], 4) == [-180]
+def test_a_side_between_those_that_are_told_is_found(model):
+    turns = (0, 90, 180, -90, 45)
+    photos, _ = photographed(turns)
+    shots = [Shot(f"{turn}.png", azimuth=None if turn == 45 else turn, elevation=12, fov=35) for turn in turns]
+    notes: list[str] = []
+    made = place_cameras(model, shots, photos, notes)
+    azimuth, _ = list_angles(shots, made)[4]
+    assert abs(azimuth - 45) < 20 and len(notes) == 1 and "seems to be taken from" in notes[0]
 
 
 @pytest.mark.parametrize("is_found, count", [(False, 1), (True, 0)])
