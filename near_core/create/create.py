@@ -33,7 +33,7 @@ from .material import (
     project_photo,
     widen_roughness,
 )
-from .matting import open_added, open_near, predict_matte
+from .matting import open_matting, predict_matte, require_known
 from .photo import ELEVATION, FOV, Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
@@ -46,7 +46,6 @@ from .thickness import HINTS, SYMMETRIES, TURNED
 from .view import PhotoView, find_camera, look_at
 
 MODEL = "near-mini"
-MATTINGS = ("near", "isnet")
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
 Told = Callable[[list[Angles | None]], None]
@@ -105,8 +104,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
         of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
         lens, else FOV.
-    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of MATTINGS: our own network, or
-    ISNet, where the extension NeAR Matte is installed.
+    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of matting.MATTINGS: our own
+    network, or ISNet, where the extension NeAR Matte is installed.
     thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
     outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or as
     such a cup, which is open on top; auto: as its parts look, or turned where one photo shows that plainly.
@@ -161,10 +160,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
 
 
 def _tell_apart(photo: Photo, shot: Shot, notes: list[str], config: MattingConfig) -> None:
-    """Notes where what is taken for one object are things apart from each other, and nobody said which."""
+    """Notes where what is taken for one object are things apart from each other, and neither the photo nor a person
+    said which."""
     sizes = np.bincount(label_pieces(photo.alpha > 0.5).ravel())[1:]
     count = int((sizes > config.apart_share * sizes.max()).sum())
-    if count > 1 and shot.mask is None and shot.hints is None:
+    if count > 1 and photo.is_found and shot.hints is None:
         notes.append(Message("{photo} shows {count} things apart from each other, and all became one asset. If one is "
                              "meant, choose it: N in Correct Matte, or --object.", photo=shot.name, count=count))
 
@@ -286,15 +286,12 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progr
 
 def matte_of(model: NearMini, matting: str = "near", config: MattingConfig = MattingConfig(),
              hints: Hints | None = None) -> Matte | None:
-    """What finds the object in a photo, by its name in MATTINGS. Raises NearError for another name. Scripts beside the
-    project that score mattes ask for it by this name."""
-    if matting not in MATTINGS:
-        raise NearError("There is no matting named {matting}.", "Choose {choices}.", matting=matting,
-                        choices=" or ".join(MATTINGS))
+    """What finds the object in a photo, by its name in matting.MATTINGS. Raises NearError for another name. Scripts
+    beside the project that score mattes ask for it by this name."""
+    require_known(matting)
     if matting == "near" and "matte" not in model.graphs:
         if hints is not None:
             raise NearError("Hints on the photo need NeAR's own matting.", "Choose it, or give a mask.")
         return None
     # no network is opened before a photo needs it
-    return lambda picture: predict_matte(open_near(model, config) if matting == "near" else open_added(), picture,
-                                         config, hints)
+    return lambda picture: predict_matte(open_matting(model, matting, config), picture, config, hints)

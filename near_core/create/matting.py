@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,11 @@ from .background import follow_colors
 from .config import MattingConfig
 from .hints import Hints, follow_hints
 
+MATTINGS = ("near", "isnet")  # what finds an object: our own network, or the added one
 Window = tuple[slice, slice]  # of a photo's rows and columns
 Found = tuple[Window, np.ndarray, np.ndarray]  # where the network looked, what it saw, what it said
 
 ADDED = "near_matte"  # the folder of the extension NeAR Matte
-# where Blender's repositories of extensions lie, seen from an installed one; a Blender names others in NEAR_EXTENSIONS
-EXTENSIONS = Path(__file__).parents[4]
 ADDED_SIDE = 1024  # pixels of the square that its network sees
 
 
@@ -53,16 +53,34 @@ def open_near(model: NearMini, config: MattingConfig = MattingConfig()) -> Matti
     return MattingNetwork(MATTE_SIZE, answer, config.looks)
 
 
+def require_known(matting: str) -> None:
+    """Raises NearError for a matting that is none of MATTINGS."""
+    if matting not in MATTINGS:
+        raise NearError("There is no matting named {matting}.", "Choose {choices}.", matting=matting,
+                        choices=" or ".join(MATTINGS))
+
+
+def open_matting(model: NearMini, matting: str, config: MattingConfig = MattingConfig()) -> MattingNetwork:
+    """The network by its name in MATTINGS. Raises NearError for another name, and as open_added."""
+    require_known(matting)
+    return open_near(model, config) if matting == "near" else open_added()
+
+
 @cache
-def open_added(extensions: Path = EXTENSIONS) -> MattingNetwork:
-    """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. Raises NearError where that is not installed."""
+def open_added(extensions: Path | None = None) -> MattingNetwork:
+    """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. extensions: where Blender's repositories of
+    extensions lie; None: where they do, seen from an installed one; a Blender names others in NEAR_EXTENSIONS. Raises
+    NearError where it is not there or damaged."""
+    above = Path(__file__).parents
+    extensions = extensions or (above[4] if len(above) > 4 else None)
     named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if each]
-    files = [each / ADDED / "isnet.onnx" for each in (*named, *sorted(extensions.glob("*")))]
+    beside = sorted(extensions.glob("*")) if extensions is not None else []
+    files = [each / ADDED / "isnet.onnx" for each in (*named, *beside)]
     found = [file for file in files if file.is_file()]
     if not found:
         raise NearError("The extension NeAR Matte is not installed.",
                         "Install near-matte.zip, or use NeAR's own matting.")
-    model = NearMini(found[0].parent)
+    model = _read_added(found[0].parent)
 
     def answer(seen: np.ndarray) -> np.ndarray:
         try:
@@ -70,9 +88,27 @@ def open_added(extensions: Path = EXTENSIONS) -> MattingNetwork:
         except (MemoryError, NearError):
             raise
         except Exception as error:  # onnxruntime has errors of many kinds
-            raise NearError("{file} is damaged.", "Install near-matte.zip again.", file=found[0]) from error
+            raise _complain(found[0]) from error
 
     return MattingNetwork(ADDED_SIDE, answer, 1, True)
+
+
+def _read_added(folder: Path) -> NearMini:
+    """The model in the folder of NeAR Matte. Raises NearError where that is damaged, or where nothing can run it."""
+    if find_spec("onnxruntime") is None:
+        raise NearError("onnxruntime is not there.", "Reinstall the add-on.")
+    about = folder / "model.json"
+    try:
+        model = NearMini(folder)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _complain(about) from error
+    if "isnet" not in model.graphs:
+        raise _complain(about)
+    return model
+
+
+def _complain(file: Path) -> NearError:
+    return NearError("{file} is damaged.", "Install near-matte.zip again.", file=file)
 
 
 def predict_matte(network: MattingNetwork, picture: np.ndarray, config: MattingConfig = MattingConfig(),

@@ -8,8 +8,10 @@ from PIL import Image
 
 from near_core import image
 from near_core.asset.layout import VoxelMaterial
+from near_core.create import create
 from near_core.create.config import DETAILS
 from near_core.create.create import create_from_image, create_from_mesh
+from near_core.create.hints import Hints
 from near_core.create.shot import Shot
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
@@ -53,17 +55,20 @@ def test_a_photo_becomes_an_asset_of_its_colour(model, photo):
     assert asset.surfels.confidence[shown].mean() > 0.7 and asset.surfels.confidence[~shown].mean() < 0.2
 
 
-def test_things_apart_are_told_unless_one_was_chosen(model):
-    """What is much smaller than the other is a part of it."""
+@pytest.mark.parametrize("middle, radius, said", [(1, 0.3, 1), (0.6, 0.1, 0)])
+def test_things_apart_are_told_where_nobody_said_what_is_object(model, monkeypatch, middle, radius, said):
+    """What is much smaller than the other is a part of it. Photos whose alpha or mask says it take no hints."""
     y, x = (np.mgrid[:100, :200] - 49.5) / 100
-    first, second, third = (np.hypot(x - middle, y) < radius for middle, radius in ((0, 0.3), (1, 0.3), (0.6, 0.1)))
-    for shown, said in ((first | second, 1), (first | third, 0)):
-        picture = np.dstack([np.full((100, 200, 3), 120), 255 * shown]).astype(np.uint8)
-        for shot, count in ((Shot(picture), said), (Shot(picture[..., :3], shown.astype(np.float32)), 0)):
-            notes: list[str] = []
-            with pytest.raises(Cancelled):
-                create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at_layers)
-            assert len(notes) == count and all("2 things apart" in str(note) for note in notes)
+    shown = (np.hypot(x, y) < 0.3) | (np.hypot(x - middle, y) < radius)
+    monkeypatch.setattr(create, "matte_of", lambda *told: lambda picture: shown.astype(np.float32))
+    picture = np.where(shown[..., None], 200, 120).repeat(3, 2).astype(np.uint8)
+    alpha = np.dstack([picture, 255 * shown]).astype(np.uint8)
+    for shot, count in ((Shot(picture), said), (Shot(alpha), 0), (Shot(picture, shown.astype(np.float32)), 0),
+                        (Shot(picture, hints=Hints(number=1)), 0)):
+        notes: list[str] = []
+        with pytest.raises(Cancelled):
+            create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at_layers)
+        assert len(notes) == count and all("2 things apart" in str(note) for note in notes)
 
 
 def stop_at_layers(phase: str, fraction: float) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ def write_added(folder: Path, bias: float = 0.0) -> None:
 
 
 def test_the_added_network_is_asked_only_where_it_is_needed_and_says_what_it_lacks(monkeypatch, tmp_path):
-    monkeypatch.setattr(create, "open_added", lambda: matting.open_added(tmp_path))
+    monkeypatch.setattr(matting, "open_added", partial(matting.open_added, tmp_path))
     find = create.matte_of(NearMini(), "isnet")
     check_disc(photo.prepare(np.dstack([disc(), mask_of()]), matte=find))
     with pytest.raises(NearError, match="NeAR Matte is not installed"):
@@ -58,7 +60,7 @@ def test_the_added_network_is_asked_only_where_it_is_needed_and_says_what_it_lac
 
 def test_the_added_network_finds_the_object_and_follows_hints(monkeypatch, tmp_path):
     write_added(tmp_path)
-    monkeypatch.setattr(create, "open_added", lambda: matting.open_added(tmp_path))
+    monkeypatch.setattr(matting, "open_added", partial(matting.open_added, tmp_path))
     picture, truth = disc(480, 320, 100, (240, 160)), mask_of(480, 320, 100, (240, 160)) > 0
     alpha = create.matte_of(NearMini(), "isnet")(picture / np.float32(255))
     assert alpha.shape == truth.shape and ((alpha > 0.5) & truth).sum() > 0.99 * ((alpha > 0.5) | truth).sum()
@@ -81,3 +83,29 @@ def test_the_added_network_is_found_where_blender_keeps_extensions(monkeypatch, 
         matting.open_added(elsewhere)
     monkeypatch.setenv("NEAR_EXTENSIONS", os.pathsep.join(["", str(elsewhere), str(tmp_path / "blender_org")]))
     assert matting.open_added(elsewhere).side == 1024
+
+
+@pytest.mark.parametrize("described", [None, "{", "[]", "{}", '{"digest": "", "graphs": []}'])
+def test_an_added_folder_that_is_damaged_says_so_until_it_is_mended(tmp_path, described):
+    write_added(tmp_path)
+    about = next(tmp_path.rglob("model.json"))
+    whole = about.read_text()
+    about.unlink() if described is None else about.write_text(described)
+    for _ in range(2):
+        with pytest.raises(NearError, match="model.json is damaged"):
+            matting.open_added(tmp_path)
+    about.write_text(whole)
+    assert matting.open_added(tmp_path).answer(np.zeros((1024, 1024, 3), np.float32)).shape == (1024, 1024)
+
+
+def test_the_added_network_cannot_run_without_its_runtime(tmp_path, monkeypatch):
+    write_added(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(NearError, match="onnxruntime is not there"):
+        matting.open_added(tmp_path)
+
+
+def test_in_a_shallow_folder_nothing_is_added(monkeypatch):
+    monkeypatch.setattr(matting, "__file__", "/app/near_core/create/matting.py")
+    with pytest.raises(NearError, match="NeAR Matte is not installed"):
+        matting.open_added()

@@ -43,6 +43,12 @@ def test_a_matte_follows_hints_and_the_photo_is_kept(tmp_path):
         find(operations, PHOTO.with_name("armchair.png"), Hints())
 
 
+def test_a_matting_that_is_not_known_is_told():
+    with pytest.raises(NearError, match="no matting named grabcut"):
+        Operations().answer(Request({"op": "find_matte", "id": 1, "path": str(PHOTO), "hints": Hints(),
+                                     "matting": "grabcut"}, print))
+
+
 def deform(kib: int) -> Deformation:
     rest = np.zeros((kib * 1024 // 24, 3), np.float32)
     return Deformation(rest, rest)
