@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from near_core.create import evidence
 from near_core.create.config import FusionConfig, ReconstructionConfig
 from near_core.create.evidence import (
     bound_object,
@@ -13,9 +14,10 @@ from near_core.create.evidence import (
     resize_grid,
     weigh_evidence,
 )
-from near_core.create.view import compute_cell_centres, project
+from near_core.create.view import PhotoView, compute_cell_centres, look_at, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
+from tests.create.test_alignment import photographed
 
 
 def test_a_grid_keeps_linear_values_at_another_size():
@@ -46,6 +48,19 @@ def test_a_mirror_image_must_not_carve_what_outlines_show():
     assert measure_mirror_gap([view], hull) == 0
     hull[75:85, 60:63, 70:100] = 4
     assert measure_mirror_gap([view], hull) > most
+
+
+def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
+    """A ball, the only thing that the networks see, with a thin rod on its right."""
+    rod = [[0.15 + 0.02 * n, 0, 0.25 + 0.02 * n, 0.035] for n in range(10)]
+    photos, cropped = photographed((0, 90, 180, 270), balls=np.array([[0.0, 0, 0, 0.28], *rod]))
+    views = [PhotoView(look_at(model, photo, camera), camera) for photo, camera in zip(photos, cropped)]
+    away = np.linalg.norm(compute_cell_centres(64), axis=1)
+    likely = np.clip((0.28 - away) * 100, -8, 8).reshape((64,) * 3).astype(np.float32)
+    monkeypatch.setattr(evidence, "predict_solid", lambda model, views: likely.copy())
+    for most, stays in ((ReconstructionConfig.mirror_gap, True), (np.inf, False)):
+        mesh = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(mirror_gap=most))
+        assert (mesh.vertices[:, 2] > 0.35).any() == stays
 
 
 @pytest.mark.parametrize("missing", [0, 8])
