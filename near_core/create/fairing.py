@@ -11,8 +11,9 @@ from .view import LayerView, lift_pixels
 
 def fair(field: np.ndarray, weight: np.ndarray, stiffness: float, rounds: int = 60) -> np.ndarray:
     """The field (N, N, N) that bends least and is near to a given one by a weight (N, N, N) from 0: the minimum of
-    weight (new - field)^2 + stiffness (Laplacian of new)^2, by conjugate gradients. float32; the border's values go on
-    outside."""
+    weight (new - field)^2 + stiffness (Laplacian of new)^2, by rounds of conjugate gradients. float32; the border's
+    values go on outside. Not quite the minimum where the field is large and weights are small: of 32^3 cells with
+    weights of 0.03 a tenth of the way may be left."""
     # of the diagonal: that of the Laplacian's square is 42
     scale = (1 / np.sqrt(weight + 42 * stiffness)).astype(np.float32)
     apply = lambda x: scale * (weight * (scale * x) + stiffness * _measure_bend(_measure_bend(scale * x)))
