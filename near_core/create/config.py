@@ -164,7 +164,6 @@ class AlignmentConfig:
     tried_ways: int = 24  # at most, of giving them these sides; of more, two photos at a time are swapped
     side_step: float = 15.0  # degrees between azimuths all around, from which each is tried then
     side_rounds: int = 2  # of that
-    far_turn: float = 90.0  # degrees; so far, or farther, a photo is turned for out_of_order, less far for less
     out_of_order: float = 0.1  # cells of lack that are worth photos elsewhere than where they are likely
 
 

@@ -83,14 +83,11 @@ class SideSearch:
         return way, lack
 
     def _turn(self, way: Way, lack: float, number: int) -> tuple[Way, float]:
-        """A way that agrees plainly better and its lack, where there is one that differs in a photo's azimuth alone:
-        the farther that is turned, the plainer."""
-        config, turns = self._config, [float(turn) for turn in np.arange(-180, 180, self._config.side_step)]
-        ways = [way | {number: turn} for turn in turns]
+        """A way that agrees plainly better and its lack, where there is one that differs in a photo's azimuth alone."""
+        ways = [way | {number: float(turn)} for turn in np.arange(-180, 180, self._config.side_step)]
         lacks = [self._measure(each) for each in ways]
-        prices = [config.out_of_order * min(abs(_wrap(turn - way[number])) / config.far_turn, 1) for turn in turns]
-        best = int(np.argmin(np.add(lacks, prices)))
-        return (ways[best], lacks[best]) if lacks[best] + prices[best] < lack else (way, lack)
+        best = int(np.argmin(lacks))
+        return (ways[best], lacks[best]) if lacks[best] < lack - self._config.out_of_order else (way, lack)
 
     def _measure(self, way: Way) -> float:
         return self._agreement.weigh([self._look(number, way.get(number)) for number in range(self._count)])
