@@ -99,7 +99,8 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, fades
     share = np.clip((behind - 2) / config.fade_cells, 0, 1)
     thick = double(measure_thickness(deep, config.broad_radius))
     deep = deep + share * thick * _straighten(deep, behind, share, config)
-    deep = deep + share * (fill_below(deep, fades) - deep)
+    filled = deep + share * (fill_below(deep, fades) - deep)
+    deep = deep + double(measure_thickness(filled, config.broad_radius)) * (filled - deep)  # no curtains behind legs
     for step in config.fair_smoothing:
         deep = deep + step * np.maximum(share, seam) * (blur_binomial(deep) - deep)
     for step in config.seam_smoothing if seam.any() else ():
