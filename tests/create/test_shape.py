@@ -69,6 +69,18 @@ def test_what_is_hidden_does_not_hang_over_the_ground():
     assert not (made[foot & (z < -0.36)] > 0).any(), "where the photo shows it narrower, it is"
 
 
+def test_nothing_is_filled_behind_legs():
+    """A seat, and below it what two legs hide: 5 cells wide."""
+    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
+    aside = np.maximum(np.abs(x), np.abs(y))
+    deep = (np.minimum(0.3 - aside, 0.05 - np.abs(z - 0.1)) * 128).clip(-4, 4).astype(np.float32)
+    hidden = np.where((z > 0.04) | (np.abs(np.abs(x) - 0.25) < 0.02), (y + 0.3) * 128, shape.OUTSIDE)
+    fades = np.full(128, 0.01)
+    made = shape._smooth_hidden(deep.ravel(), hidden.ravel(), np.zeros(y.size), fades, ReconstructionConfig())
+    assert (made[(z < 0) & (np.abs(y) < 0.25)] > 0).mean() < 0.005
+    assert (made[(np.abs(z - 0.1) < 0.03) & (aside < 0.2)] > 0).all()
+
+
 def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
     """A rough solid with a notch in front, and a crumb beside it."""
     logits = np.full((64, 64, 64), -5, np.float32)
