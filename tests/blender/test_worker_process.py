@@ -54,6 +54,7 @@ def test_cancelled_job_ends_within_half_a_second(worker, ball):
 def test_worker_that_does_not_listen_is_replaced(worker, ball):
     pid = pid_of(worker)
     os.kill(pid, signal.SIGSTOP)
+    time.sleep(0.2)  # its threads may go on for a moment, and answer
     job, other = submit(worker, ball), submit(worker, ball)
     start = time.monotonic()
     job.cancel()
