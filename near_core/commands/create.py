@@ -11,6 +11,7 @@ import numpy as np
 from .. import image
 from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
+from ..create.matting import MATTINGS
 from ..create.photo import ELEVATION, FOV, cuts_out
 from ..create.shot import VIEWS, Shot, find_view
 from ..create.thickness import HINTS, SYMMETRIES
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--folder", type=Path,
                       help="in place of both: one asset of every photo in this folder, what fails is left out; "
                            "default: none")
-    what.add_argument("--matting", choices=("near", "isnet"), default="near",
+    what.add_argument("--matting", choices=MATTINGS, default=MATTINGS[0],
                       help="what finds the object in a photo without mask and alpha: near, our own network (default), "
                            "or isnet, a larger one, where the extension NeAR Matte is installed")
     _add_shape(what)

@@ -67,14 +67,14 @@ class Agreement:
         """The mean lack, were this what all photos see of the points."""
         return float(self._weigh(dict(enumerate(looks))).mean())
 
-    def contradicts(self) -> bool:
-        """Whether the outlines cannot be those of one thing."""
-        return len(self._seen) > 1 and float(self.measure_lack().mean()) >= self.config.contradiction
+    def contradicts(self, least: float) -> bool:
+        """Whether the outlines of several photos lack so much in the mean at least, cells."""
+        return len(self._seen) > 1 and float(self.measure_lack().mean()) >= least
 
     def find_stranger(self) -> int | None:
         """The number of the one photo of at least three without which the outlines of the others agree, None where all
         agree or no single one is to blame."""
-        if len(self._seen) < 3 or not self.contradicts():
+        if len(self._seen) < 3 or not self.contradicts(self.config.contradiction):
             return None
         numbers = range(len(self._seen))
         rest = [float(self.measure_lack([n for n in numbers if n != left]).mean()) for left in numbers]

@@ -97,8 +97,7 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     if stranger is not None:
         notes.append(Message("{photo} does not fit the other photos and is left out: it shows something else, or from "
                              "another side.", photo=shots[stranger].name))
-    elif len(photos) > 1 and float(agreement.measure_lack().mean()) >= (
-            config.found_doubt if any(photo.is_found for photo in photos) else config.doubt):
+    elif agreement.contradicts(config.found_doubt if any(photo.is_found for photo in photos) else config.doubt):
         notes.append(Message("The outlines of the photos contradict each other: they show different things, or their "
                              "views are not the ones that were chosen."))
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
