@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 from release import checks, matrix, matte, packing
 from release.shell import CACHE, DIST, PYTHON, VENV, Stop, run, say, step
 
+LONGEST = 4 * 3600  # seconds that all tests may take
 EXTRAS = ("train", "build", "test")  # `cuda` is for machines with an NVIDIA GPU: build.py setup --cuda
 WEIGHTS = ROOT / "near_core" / "weights"
 ONNX = WEIGHTS / "onnx"
@@ -142,7 +144,11 @@ def test(options: argparse.Namespace) -> int:
         wrong = [run(PYTHON, "-m", *words, check=False).returncode for words in (("ruff", "check"), ("mypy",))]
     paced = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # busy waiting threads starve each other on few cores
     words = options.rest or ["-n2", "--dist=loadfile"]  # the whole suite in two processes: much of it keeps one core
-    tests = run(PYTHON, "-m", "pytest", "-q", "--durations=8", *words, check=False, env=paced).returncode
+    try:
+        tests = run(PYTHON, "-m", "pytest", "-q", "--durations=8", *words, check=False, env=paced,
+                    timeout=LONGEST).returncode
+    except subprocess.TimeoutExpired as error:
+        raise Stop(f"The tests were stopped: they did not end within {LONGEST / 3600:.0f} hours.") from error
     return tests or max(wrong)
 
 

@@ -115,14 +115,15 @@ def _read_pixels(image: Any) -> np.ndarray:
 
 
 def _read_tiles(image: Any) -> dict[str, np.ndarray]:
-    """What files of an image's tiles would hold, by their names; empty where they cannot be written."""
+    """What files of an image's tiles would hold, by their names; none where they cannot be written."""
     suffix = "exr" if image.is_float else "png"
-    with scratch.make_folder("tiles") as folder:
-        try:
+    try:
+        with scratch.make_folder("tiles") as folder:
             image_files.save_copy(image, str(Path(folder) / f"tile.<UDIM>.{suffix}"))
-        except RuntimeError as error:
-            log.add(f"Tiles of the image {image.name} could not be handed over ({error}).")
-        return {path.name: np.fromfile(path, np.uint8) for path in sorted(Path(folder).iterdir())}
+            return {path.name: np.fromfile(path, np.uint8) for path in sorted(Path(folder).iterdir())}
+    except (OSError, RuntimeError) as error:
+        log.add(f"Tiles of the image {image.name} could not be handed over ({error}).")
+        return {}
 
 
 def restore_painted(painted: Iterable[dict[str, Any]], images: Iterable[Any] | None = None) -> None:
@@ -155,7 +156,7 @@ def _restore_tiles(image: Any, files: dict[str, np.ndarray]) -> None:
         return
     with scratch.make_folder("tiles") as folder:
         for name, content in files.items():
-            content.tofile(Path(folder) / name)
+            (Path(folder) / name).write_bytes(content)
         made: Any = bpy.data.images.load(str(Path(folder) / min(files)))
         made.source = "TILED"
         there = {tile.number for tile in made.tiles}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
+
+_END = b"\0\0\0\0IEND\xaeB`\x82"  # of a PNG
 
 
 def copies_tiles() -> bool:
@@ -18,7 +22,7 @@ def copies_tiles() -> bool:
 
 def save_linear(image: Any, path: str) -> None:
     """Writes what an image shows, whatever colour space it is in, as an EXR in linear Rec.709; the image stays as it
-    is. Raises RuntimeError."""
+    is. Raises OSError where there is no room, and RuntimeError where it shows nothing."""
     # painted floats are linear whatever space the image is in; from 5.2 on Blender saves them as if they were not
     shown = _copy(image) if image.is_float and image.is_dirty else image
     scene: Any = bpy.data.scenes.new("NeAR")
@@ -29,7 +33,8 @@ def save_linear(image: Any, path: str) -> None:
         settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "16"
         settings.color_management = "OVERRIDE"
         settings.linear_colorspace_settings.name = "Linear Rec.709"
-        shown.save_render(path, scene=scene)
+        with _writing(shown, path):
+            shown.save_render(path, scene=scene)
     finally:
         bpy.data.scenes.remove(scene)
         if shown != image:
@@ -37,13 +42,15 @@ def save_linear(image: Any, path: str) -> None:
 
 
 def save_copy(image: Any, path: str) -> None:
-    """Writes what an image shows, PNG, or EXR where it has floats; the image stays as it is. Raises RuntimeError."""
+    """Writes what an image shows, PNG, or EXR where it has floats; the image stays as it is. path: of tiles with <UDIM>
+    in its name, in a folder of their own. Raises as save_linear."""
     kind = "OPEN_EXR" if image.is_float else "PNG"
     if copies_tiles():
         before = image.file_format
         try:
             image.file_format = kind
-            image.save(filepath=path, save_copy=True)
+            with _writing(image, path):
+                image.save(filepath=path, save_copy=True)
         finally:
             image.file_format = before
         return
@@ -52,9 +59,26 @@ def save_copy(image: Any, path: str) -> None:
     copy = _copy(image, image.colorspace_settings.name)
     try:
         copy.file_format = kind
-        copy.save(filepath=path)
+        with _writing(image, path):
+            copy.save(filepath=path)
     finally:
         bpy.data.images.remove(copy)
+
+
+@contextmanager
+def _writing(image: Any, path: str) -> Iterator[None]:
+    """Around what has Blender write an image. Raises OSError where it shows something and that is not written whole: of
+    a PNG that was cut off Blender says nothing."""
+    try:
+        yield
+    except RuntimeError as error:
+        if image.size[0]:
+            raise OSError(str(error).strip().splitlines()[0].removeprefix("Error: ")) from error
+        raise
+    name = Path(path)
+    files = name.parent.glob("*.png") if "<UDIM>" in name.name else [name] if name.suffix == ".png" else []
+    if not all(file.read_bytes().endswith(_END) for file in files):
+        raise OSError("there is no room for it")
 
 
 def keep(image: Any) -> None:

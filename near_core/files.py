@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises NearError in place of OSError and of RuntimeError, which OpenEXR and torch raise where a disk is full.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")  # two processes may write the same file
+    # two processes may write the same file, and its name may be as long as names can be
+    part = path.with_name(f"{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)

@@ -11,6 +11,7 @@ import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -283,3 +284,25 @@ def test_slimmed_wheel_keeps_its_record_right(tmp_path):
         kept = archive.namelist()
         listed = [line.split(",")[0] for line in archive.read("onnxruntime-1.dist-info/RECORD").decode().splitlines()]
     assert kept[:-1] == listed == [names[0], names[1], names[4], names[6]]
+
+
+def test_a_test_that_hangs_tells_where_and_ends(tmp_path):
+    (tmp_path / "test_hangs.py").write_text("import time\ndef test_a(): time.sleep(100)\ndef test_b(): pass\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n1", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path,
+         "-p", "no:cacheprovider", "-o", "faulthandler_timeout=2", tmp_path], cwd=tmp_path, capture_output=True,
+        text=True, timeout=60)
+    assert ended.returncode == 1 and "1 failed, 1 passed" in ended.stdout
+    assert "test_hangs.py\", line 2 in test_a" in ended.stderr + ended.stdout
+
+
+def test_tests_that_do_not_end_are_stopped(monkeypatch):
+    def run(*command, **options):
+        if "pytest" in command:
+            raise subprocess.TimeoutExpired(command, options["timeout"])
+        return subprocess.CompletedProcess(command, 0)
+    monkeypatch.setattr(build, "run", run)
+    for name in ("setup", "_make_parts"):
+        monkeypatch.setattr(build, name, lambda: None)
+    with pytest.raises(build.Stop, match="did not end within 4 hours"):
+        build.test(SimpleNamespace(rest=[]))

@@ -37,6 +37,13 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path, error):
                                                  "Choose another folder.")
 
 
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
+    for name in ("n" * 250 + ".near", "\u690c" * 83 + ".near"):
+        files.write(tmp_path / name, b"whole")
+        assert (tmp_path / name).read_bytes() == b"whole"
+    assert len(os.listdir(tmp_path)) == 2
+
+
 def test_needs_its_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for folder in ("none", "file"):  # a file in the place of a folder, too

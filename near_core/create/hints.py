@@ -11,6 +11,9 @@ from ..image.filters import blur_box
 from .config import MattingConfig
 
 
+FARTHEST = 1e6  # shares of a photo's width or height: what lies farther away was not drawn by a hand
+
+
 def _no_dabs() -> np.ndarray:
     return np.zeros((0, 3), np.float32)
 
@@ -33,11 +36,12 @@ class Hints:
         """Raises NearError where a box or a dab is none."""
         if self.box is not None:
             x0, y0, x1, y1 = self.box
-            if not (np.isfinite(self.box).all() and x0 < x1 and y0 < y1 and x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1):
+            if not (np.abs(self.box).max() < FARTHEST and x0 < x1 and y0 < y1 and x1 > 0 and y1 > 0 and x0 < 1
+                    and y0 < 1):
                 raise NearError("The box around the object is empty or lies outside of the photo.",
                                 "Give its left, top, right and bottom edge, in this order.")
         for dabs in (self.inside, self.outside):
-            if dabs.ndim != 2 or dabs.shape[1] != 3 or not np.isfinite(dabs).all():
+            if dabs.ndim != 2 or dabs.shape[1] != 3 or not (np.abs(dabs) < FARTHEST).all():
                 raise NearError("A brush stroke on the photo is damaged.", "Clear the hints and paint again.")
 
     @property

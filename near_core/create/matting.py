@@ -71,9 +71,8 @@ def open_added(extensions: Path | None = None) -> MattingNetwork:
     """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. extensions: where Blender's repositories of
     extensions lie; None: where they do, seen from an installed one; a Blender names others in NEAR_EXTENSIONS. Raises
     NearError where it is not there or damaged."""
-    above = Path(__file__).parents
-    extensions = extensions or (above[4] if len(above) > 4 else None)
-    named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if each]
+    extensions = extensions or _find_extensions()
+    named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if os.path.isabs(each)]
     beside = sorted(extensions.glob("*")) if extensions is not None else []
     files = [each / ADDED / "isnet.onnx" for each in (*named, *beside)]
     found = [file for file in files if file.is_file()]
@@ -84,13 +83,21 @@ def open_added(extensions: Path | None = None) -> MattingNetwork:
 
     def answer(seen: np.ndarray) -> np.ndarray:
         try:
-            return np.clip(model.run("isnet", input=seen.transpose(2, 0, 1)[None] - np.float32(0.5))[0][0, 0], 0, 1)
+            said = model.run("isnet", input=seen.transpose(2, 0, 1)[None] - np.float32(0.5))[0]
+            return np.clip(said.reshape(ADDED_SIDE, ADDED_SIDE), 0, 1)
         except (MemoryError, NearError):
             raise
         except Exception as error:  # onnxruntime has errors of many kinds
             raise _complain(found[0]) from error
 
     return MattingNetwork(ADDED_SIDE, answer, 1, True)
+
+
+def _find_extensions() -> Path | None:
+    """Where Blender's repositories of extensions lie, seen from an installed one. What lies around a copy of NeAR that
+    is no extension may be anybody's."""
+    above = Path(__file__).parents
+    return above[4] if len(above) > 4 and above[4].name == "extensions" else None
 
 
 def _read_added(folder: Path) -> NearMini:
@@ -100,7 +107,7 @@ def _read_added(folder: Path) -> NearMini:
     about = folder / "model.json"
     try:
         model = NearMini(folder)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise _complain(about) from error
     if "isnet" not in model.graphs:
         raise _complain(about)

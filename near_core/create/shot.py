@@ -18,6 +18,7 @@ VIEWS: dict[str, tuple[float, float | None]] = {
     "front": (0, None), "right": (90, None), "back": (180, None), "left": (-90, None), "top": (0, 90),
     "bottom": (0, -90)}
 MOST = 24  # photos of one object
+_ANGLES = (-1e6, 1e6), (-90.01, 90.01), (1.0, 170.0)  # azimuth, elevation and field of view that can be, degrees
 _ALSO = {"rear": "back", "above": "top", "below": "bottom"}  # what file names call views
 
 
@@ -39,10 +40,18 @@ class Shot:
     fov: float | None = None
     hints: Hints | None = None
 
+    def __post_init__(self) -> None:
+        """Raises NearError for angles that no photo has."""
+        for angle, (least, most) in zip((self.azimuth, self.elevation, self.fov), _ANGLES):
+            if angle is not None and not least <= angle <= most:
+                raise NearError("{photo} cannot have the angles that are given.",
+                                "Give an elevation from -90 to 90 and a field of view from 1 to 170 degrees.",
+                                photo=self.name)
+
     @property
     def name(self) -> str:
         """How messages call it."""
-        return "The photo" if isinstance(self.picture, np.ndarray) else Path(self.picture).name
+        return "The photo" if isinstance(self.picture, np.ndarray) else Path(self.picture).name or "The photo"
 
 
 def find_view(name: str) -> dict[str, float]:

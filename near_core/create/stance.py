@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+FARTHEST = 1e6  # degrees, logarithms and distances
+
 
 @dataclass(frozen=True)
 class Stance:
@@ -24,6 +26,11 @@ class Stance:
     away: float = 0.0
     right: float = 0.0
     down: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what is no place to look from."""
+        if not all(abs(value) < FARTHEST for value in vars(self).values()) or not 1 <= self.fov <= 170:
+            raise ValueError(f"{self} is nowhere")
 
     def move(self, name: str, change: float) -> Stance:
         """Another stance. change: of the field of that name, of fov's logarithm. Nobody looks from beyond the poles."""

@@ -118,8 +118,11 @@ def _is_baked(answer: Fields, request: Fields) -> bool:
         _is_mesh(answer["mesh"]) if kind == "mesh" else kind == "asset" or _is_array(answer["ply"], np.uint8, None))
 
 
-def _are_views(views: Any) -> bool:
-    return all(each is None or len(each) == 2 and all(map(_is_number, each)) for each in views)
+def _is_made(answer: Fields, request: Fields) -> bool:
+    """Whether it is an asset of photos, with the angles from which each was taken, or with those of none."""
+    return (_is_array(answer["asset"], np.uint8, None) and len(answer["views"]) in (0, len(request["photos"]))
+            and all(each is None or len(each) == 2 and all(_is_number(angle, -360, 360) for angle in each)
+                    for each in answer["views"]))
 
 
 def _is_matte(answer: Fields, request: Fields) -> bool:
@@ -139,8 +142,7 @@ ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
     and _are_passes(answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height),
     "bake": _is_baked, "find_matte": _is_matte, "find_pose": _is_posed,
     "create_mesh": lambda answer, _: _is_array(answer["asset"], np.uint8, None),
-    "create_image": lambda answer, _: _is_array(answer["asset"], np.uint8, None) and _are_views(answer["views"]),
-    "draw": _is_drawn, "probe": _are_probes, "occluders": _are_occluders, "world": _are_maps,
+    "create_image": _is_made, "draw": _is_drawn, "probe": _are_probes, "occluders": _are_occluders, "world": _are_maps,
     "lamp": _is_pattern, "pixels": _are_pixels,
     "textures": lambda answer, _: _is_mesh(answer["mesh"]) and _are_texts(answer["notes"]) and _is_array(
         answer["matrix"], np.floating, 4, 4),

@@ -39,6 +39,7 @@ before a viewport's, which gives way at once and starts over afterwards.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -57,6 +58,7 @@ from .operations import Operations, Request
 
 _NO_MEMORY = re.compile(r"bad.?alloc|allocate memory|failed to allocate|unable to allocate|can't start new thread"
                         r"|failed to map segment", re.I)
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Worker:
@@ -141,6 +143,10 @@ def _explain(error: Exception) -> NearError:
         return NearError("There is not enough memory for this.", "Close other programs or choose a smaller picture.")
     if isinstance(error, NearError):
         return error
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return NearError("There is no room on the disk ({reason}).",
+                         "Free space in the folder for temporary files, or name another in TMPDIR.",
+                         reason=error.strerror)
     traceback.print_exc()
     return NearError("NeAR failed ({kind}: {reason}).",
                      "Copy the log with Check Setup in the add-on's preferences and report it.",

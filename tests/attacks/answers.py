@@ -36,7 +36,7 @@ def list_pairs() -> list[Pair]:
                           emission_map=some_bytes(4, 4, 4)),))
     data, file = np.frombuffer(asset.to_bytes(some_asset()), np.uint8), camera.to_json(view)
     settings = Settings(passes=tuple(passes))
-    photo = {"op": "create_image"}
+    photo = {"op": "create_image", "photos": ["a", "b"]}
     done: list[Pair] = [
         ({"op": "render", "camera": view, "settings": settings}, {"passes": passes, "seconds": 1.0, "model": "x"}),
         ({"op": "bake", "kind": "mesh"}, {"mesh": made, "psnr": 30.0}),

@@ -26,6 +26,7 @@ from near_core.mesh import Material, Mesh
 from near_core.scene import AssetLook, Lamp, Lens, Occluders, Probe, Settings, Shutter, camera
 from near_core.worker import operations, protocol
 from tests.attacks.mutations import change_tree
+from tests.create.pictures import disc, mask_of
 from tests.random_assets import some_asset
 
 PHOTO = Path(__file__).parents[2] / "near_blender" / "assets" / "coffee.jpg"
@@ -282,7 +283,17 @@ def make_photos() -> list[bytes]:
               for options in (made, made | {"mesh": box, "normalize": True}))]
 
 
+def make_several() -> list[bytes]:
+    """Assets of several photos: one with a camera, one whose side is told, one of which nothing is."""
+    shown, around = mask_of(64, 64, 20, (32, 32)), camera.orbit(0, 15, 2.6, 40, 64, 64)
+    cut = np.dstack([disc(64, 64, 20, (32, 32)), shown])
+    shots = [Shot(cut, camera=around), Shot(cut[:, ::-1, :3], shown / np.float32(255), azimuth=90.0, elevation=10.0,
+                                            fov=40.0), Shot(np.roll(cut, 3, 1))]
+    made = {"name": "Cup", "seed": 0, "thickness": "auto", "symmetry": "auto", "refine": False}
+    return [pack(({"op": "create_image", "id": 1, "photos": shots, "options": made},))]
+
+
 # by target; how many damaged ones a run has, and seconds of the processor for each
 MAKERS: dict[str, tuple[Callable[[], list[bytes]], int, float]] = {
     "picture": (make_pictures, 1000, 5.0), "bake": (make_bakes, 60, 60.0), "mesh": (make_meshes, 500, 10.0),
-    "photo": (make_photos, 60, 90.0)}
+    "photo": (make_photos, 60, 90.0), "photos": (make_several, 40, 120.0)}

@@ -22,7 +22,7 @@ from near_core.mesh import obj_ply
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
 from near_core.worker import operations, protocol
-from tests.attacks import answers, mutations, networks, requests, tables
+from tests.attacks import answers, mutations, networks, photos, requests, tables
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -311,6 +311,11 @@ TARGETS = {
     "hub": Target(".json", networks.make_hubs, networks.read_hub, (mutations.change_json,), count=300),
     **({"checkpoint": Target(".json", networks.make_checkpoints, networks.read_checkpoint, (mutations.change_json,),
                              count=300)} if find_spec("torch") else {}),
+    "hints": Target(".json", photos.make_hints, photos.read_hints, (mutations.change_json,)),
+    **({"matte": Target(".json", photos.make_descriptions, photos.read_extension, (mutations.change_json,), 1024,
+                        count=200),
+        "isnet": Target(".onnx", photos.make_networks, photos.read_extension, (), 1024, count=300)}
+       if find_spec("onnx") else {}),
     "answers": Target(".answers", answers.make, answers.read, (requests.change_values, requests.change_form),
                       count=1000),
     **{name: Target(".requests", make, _answer, (requests.change_values, requests.change_form), 2048, count=count,

@@ -1,5 +1,9 @@
-"""What tests ask a worker for: a small picture of a ball."""
+"""What tests ask a worker for, a small picture of a ball, and how they have it stand still."""
 
+import contextlib
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +29,23 @@ def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size:
 def pid_of(worker: worker_process.WorkerProcess) -> int:
     """Of the running process, which is started where there is none."""
     return worker.check(30)["pid"]
+
+
+def halt(pid: int) -> None:
+    """Stops a process until it gets SIGCONT. Its threads may go on for a moment, and answer: they are waited for."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + 10
+    while time.monotonic() < until and _list_states(pid) - set("TZX"):
+        time.sleep(0.005)
+
+
+def _list_states(pid: int) -> set[str]:
+    """The states of a process's threads, as Linux calls them: T is stopped."""
+    found = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            found.add(path.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 def children() -> list[int]:

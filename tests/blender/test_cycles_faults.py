@@ -18,6 +18,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
+from asking import halt
 from test_faults import HELLO, Babbler, frame
 
 from near_blender import client, cycles_process, cycles_scene, surroundings, world
@@ -84,7 +85,7 @@ def test_one_that_babbles_is_replaced(scene, cycles, said):
 
 def test_one_that_was_stopped_goes_on(scene, cycles):
     truth, pid = draw(cycles), cycles.check(60)["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     job = ask(cycles)
     time.sleep(0.5)
     assert not job.done
@@ -94,7 +95,7 @@ def test_one_that_was_stopped_goes_on(scene, cycles):
 
 def test_one_that_does_not_listen_is_replaced_when_its_job_is_cancelled(scene, cycles):
     truth, pid = draw(cycles), cycles.check(60)["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     job = ask(cycles)
     job.cancel()
     with pytest.raises(errors.Cancelled):
@@ -160,7 +161,7 @@ def test_stopped_while_a_final_render_waits(scene, ball, tmp_path, then):
     stage.add_asset(ball, location=(0, -1.6, 0))
     truth, pid = stage.render(scene, tmp_path)["Combined"], client.get_cycles().check(60)["pid"]
     client.get_cycles()._recent.clear()
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     timer = threading.Timer(2.0, os.kill, (pid, then))
     timer.start()
     start = time.monotonic()

@@ -21,7 +21,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
-from asking import children, pid_of, submit
+from asking import children, halt, pid_of, submit
 
 import near_blender
 from near_blender import client, engine, worker_process
@@ -156,7 +156,7 @@ def test_a_folder_of_any_name_takes_the_files(ball, truth, tmp_path, monkeypatch
 
 def test_one_that_was_stopped_goes_on(worker, ball, truth):
     pid = pid_of(worker)
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     job = submit(worker, ball, size=64)
     time.sleep(0.2)
     assert not job.done
@@ -277,7 +277,7 @@ def test_who_disables_the_add_on_waits_for_what_is_drawn(ball):
         engine.stop_drawing()
         waited.append(not engine._drawn)
 
-    os.kill(pid, signal.SIGSTOP)  # so that it would never end
+    halt(pid)  # so that it would never end
     thread = threading.Thread(target=disable)
     thread.start()
     try:

@@ -14,6 +14,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
+from asking import halt
 from mathutils import Matrix
 
 from near_blender import client, payload, refinement, viewport
@@ -141,7 +142,7 @@ def test_pictures_keep_coming_while_the_view_turns(screen):
 def test_drawing_never_waits_for_the_worker(screen):
     screen.settle()
     pid = client.get_worker().check()["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         times = []
         for _ in range(20):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import SKY, pid_of, submit
+from asking import SKY, halt, pid_of, submit
 
 from near_blender import log, worker_process
 from near_core import DRAWING, errors
@@ -53,8 +53,7 @@ def test_cancelled_job_ends_within_half_a_second(worker, ball):
 
 def test_worker_that_does_not_listen_is_replaced(worker, ball):
     pid = pid_of(worker)
-    os.kill(pid, signal.SIGSTOP)
-    time.sleep(0.2)  # its threads may go on for a moment, and answer
+    halt(pid)
     job, other = submit(worker, ball), submit(worker, ball)
     start = time.monotonic()
     job.cancel()
@@ -67,7 +66,7 @@ def test_worker_that_does_not_listen_is_replaced(worker, ball):
 
 def test_job_survives_one_crash_and_says_so(worker, ball):
     pid = pid_of(worker)
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     job = submit(worker, ball)
     os.kill(pid, signal.SIGKILL)
     assert job.result()["passes"] and "crashed" in job.warning
@@ -76,7 +75,7 @@ def test_job_survives_one_crash_and_says_so(worker, ball):
 
 def test_second_crash_ends_the_job_in_words(worker, ball):
     first = pid_of(worker)
-    os.kill(first, signal.SIGSTOP)
+    halt(first)
     job = submit(worker, ball, size=3000)
     os.kill(first, signal.SIGKILL)
     while worker.hello.get("pid", first) == first:
@@ -141,7 +140,7 @@ def test_job_after_a_stop_is_done_by_the_next_however_slowly_the_old_one_goes(wo
 
 def test_who_asks_does_not_wait_for_a_process_that_does_not_listen(worker, ball):
     pid, jobs = pid_of(worker), []
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     fill = lambda: jobs.extend(submit(worker, ball, channel="viewport 1") for _ in range(200))  # more than a pipe holds
     thread = threading.Thread(target=fill)
     thread.start()

@@ -79,3 +79,14 @@ def test_a_hint_counts_in_a_window_as_in_the_photo():
 def test_a_box_that_is_none_is_refused(box):
     with pytest.raises(NearError, match="box"):
         Hints(box)
+
+
+@pytest.mark.parametrize("far", [3e38, 1e308, np.inf, np.nan])
+def test_what_lies_farther_away_than_a_hand_draws_is_none(far):
+    for box in ((-far, 0, 1, 1), (0, 0, far, 1)):
+        with pytest.raises(NearError, match="box around the object"):
+            Hints(box)
+    for dab in ((far, 0.5, 0.1), (0.5, far, 0.1), (0.5, 0.5, far)):
+        for side in ("inside", "outside"):
+            with pytest.raises(NearError, match="stroke on the photo is damaged"), np.errstate(over="ignore"):
+                Hints(**{side: np.float32([dab])})

@@ -76,6 +76,32 @@ def test_a_damaged_network_says_so(tmp_path):
         matting.open_added(tmp_path).answer(np.zeros((1024, 1024, 3), np.float32))
 
 
+def test_a_network_that_answers_with_another_size_is_damaged(tmp_path):
+    write_added(tmp_path)
+    path = next(tmp_path.rglob("isnet.onnx"))
+    made = onnx.load(path)
+    made.graph.node[0].attribute.append(onnx.helper.make_attribute("strides", [2, 2]))
+    del made.graph.output[0].type.tensor_type.shape.dim[:]
+    onnx.save(made, path)
+    with pytest.raises(NearError, match="isnet.onnx is damaged"):
+        matting.open_added(tmp_path).answer(np.zeros((1024, 1024, 3), np.float32))
+
+
+def test_folders_that_blender_does_not_name_are_not_looked_into(monkeypatch, tmp_path):
+    """Beside a checkout, and in the folder that a process was started in, whoever wrote there."""
+    write_added(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEAR_EXTENSIONS", os.pathsep.join(["blender_org", "."]))
+    monkeypatch.setattr(matting, "__file__", str(tmp_path / "mine/near/near_core/create/matting.py"))
+    with pytest.raises(NearError, match="NeAR Matte is not installed"):
+        matting.open_added()
+    extensions = tmp_path / "extensions"
+    write_added(extensions)
+    monkeypatch.setattr(matting, "__file__", str(extensions / "mine/near/near_core/create/matting.py"))
+    assert matting.open_added().side == 1024
+    matting.open_added.cache_clear()
+
+
 def test_the_added_network_is_found_where_blender_keeps_extensions(monkeypatch, tmp_path):
     write_added(tmp_path)
     elsewhere = tmp_path / "elsewhere"
@@ -85,7 +111,7 @@ def test_the_added_network_is_found_where_blender_keeps_extensions(monkeypatch, 
     assert matting.open_added(elsewhere).side == 1024
 
 
-@pytest.mark.parametrize("described", [None, "{", "[]", "{}", '{"digest": "", "graphs": []}'])
+@pytest.mark.parametrize("described", [None, "{", "[]", "{}", '{"digest": "", "graphs": []}', "[" * 100_000])
 def test_an_added_folder_that_is_damaged_says_so_until_it_is_mended(tmp_path, described):
     write_added(tmp_path)
     about = next(tmp_path.rglob("model.json"))

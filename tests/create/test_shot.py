@@ -1,8 +1,10 @@
-"""What file names say of views."""
+"""What file names say of views, and which angles photos can have."""
 
 import pytest
 
-from near_core.create.shot import guess_view
+from near_core.create.shot import Shot, guess_view
+from near_core.create.stance import Stance
+from near_core.errors import NearError
 
 
 @pytest.mark.parametrize("name, view", [
@@ -12,3 +14,15 @@ from near_core.create.shot import guess_view
     ("Right.Right2", "right")])
 def test_a_name_speaks_of_one_view_or_none(name, view):
     assert guess_view(name) == view
+
+
+@pytest.mark.parametrize("angle, wrong", [("azimuth", (float("nan"), float("inf"), 1e300)),
+                                          ("elevation", (91, -200, float("nan"))),
+                                          ("fov", (0, -40, 180, float("nan"), float("inf")))])
+def test_angles_that_no_photo_has_are_named(angle, wrong):
+    for value in wrong:
+        with pytest.raises(NearError, match="cup.png cannot have the angles"):
+            Shot("pictures/cup.png", **{angle: value})
+        with pytest.raises(ValueError):
+            Stance(**{angle: value * 1e6 if angle == "elevation" else value})
+    Shot("cup.png", azimuth=-720.0, elevation=-90.00001, fov=1.0)

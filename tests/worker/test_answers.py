@@ -75,3 +75,9 @@ def test_events_on_the_way_are_looked_at_too():
                   {"event": "error", "what": None, "fix": ""}, {"event": []}):
         with pytest.raises(protocol.MALFORMED):
             answers.check(event, photo)
+
+
+def test_angles_are_those_of_each_photo_or_of_none():
+    assert not is_refused("create_image", views=[]) and not is_refused("create_image", views=[None, (180.0, -90.0)])
+    for wrong in ([None], [None] * 3, [(1.0,), None], [(10**400, 0.0), None], [(np.nan, 0.0), None], 5):
+        assert is_refused("create_image", views=wrong)

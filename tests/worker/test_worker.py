@@ -1,5 +1,6 @@
 """The worker as a process: what it answers, how it is stopped, and that it never outlives its parent."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -72,7 +73,7 @@ def client(tmp_path):
     client = Client(tmp_path)
     yield client
     client.process.stdin.close()
-    assert client.process.wait(2) == 0, "the worker must end when its input does"
+    assert client.process.wait(2 * slowness()) == 0, "the worker must end when its input does"
     client.channel.close()
     client.process.stdout.close()
 
@@ -210,6 +211,12 @@ def test_whatever_runs_out_of_memory_is_told_as_that(capsys):
     own.__cause__ = MemoryError()
     assert worker._explain(own) is own
     assert "NeAR failed (RuntimeError: x)" in str(worker._explain(RuntimeError("x")))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_told_as_that(number):
+    told = worker._explain(OSError(number, os.strerror(number)))
+    assert f"no room on the disk ({os.strerror(number)})" in str(told) and "TMPDIR" in told.fix
 
 
 def is_running(pid: int) -> bool:

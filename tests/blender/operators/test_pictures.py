@@ -1,6 +1,8 @@
 """Assets of pictures that are in no file."""
 
+import contextlib
 import shutil
+import sys
 
 import bpy
 import numpy as np
@@ -30,6 +32,30 @@ def test_what_was_painted_gets_a_file(is_float):
     picture = images.read(path, linear=False)
     assert picture.shape == (64, 64, 4) and picture[32, 32, 3] == 1 and picture[0, 0, 3] == 0
     assert image.source == "GENERATED" and [each.name for each in bpy.data.images] == ["Disc"]
+
+
+@contextlib.contextmanager
+def full_disk(kept: int):
+    """A disk on which no file is larger than so many bytes."""
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kept, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits files as Linux does")
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("is_float", [False, True])
+def test_a_full_disk_is_said_and_no_half_of_a_picture_is_read(is_float, packed):
+    image = bpy.data.images.new("Noise", 256, 256, alpha=True, float_buffer=is_float)
+    image.pixels.foreach_set(np.random.default_rng(0).random(256 * 256 * 4, np.float32))
+    if packed:
+        image.pack()
+    with full_disk(20_000), pytest.raises(errors.NearError, match="Noise.* could not be written.*TMPDIR"):
+        pictures.find_file("Noise")
+    assert images.read(pictures.find_file("Noise")).shape == (256, 256, 4)
 
 
 def read_middle(name: str) -> np.ndarray:
