@@ -14,7 +14,7 @@ _lines: deque[str] = deque(maxlen=1000)
 def add(text: str) -> None:
     """Keeps text, which may have several lines; callable from any thread."""
     stamp = time.strftime("%H:%M:%S")
-    _lines.extend(f"{stamp} {line}" for line in text.rstrip().splitlines())
+    _lines.extend(f"{stamp} {line}" for line in errors.to_unicode(text).rstrip().splitlines())
 
 
 def explain_bug(error: Exception) -> errors.NearError:

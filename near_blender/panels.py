@@ -9,6 +9,7 @@ import bpy
 from . import compositing, following, ordinary, payload, photo_options, turntable
 from ._core import asset as assets
 from ._core import errors
+from ._core import shot as shots
 from .engine import NearRenderEngine
 from .operators import jobs, orbit, origin, photos, presets
 from .translations import say, translate
@@ -321,7 +322,7 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
     options = origin.find_origin(context.object)
     if options is None:
         return
-    for number, photo in enumerate(options.photos):
+    for number, photo in enumerate(options.photos[:shots.MOST]):  # a file may hold any number
         photos.draw_photo(layout, photo, number)
     column = layout.column()
     column.use_property_split = True

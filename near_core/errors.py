@@ -22,10 +22,15 @@ class Message(str):
     def __new__(cls, template: str, /, **values: Any) -> Message:
         if isinstance(template, Message):
             return template
-        kept = {name: _keep(value) for name, value in values.items()}
+        template, kept = to_unicode(template), {name: _keep(value) for name, value in values.items()}
         self = super().__new__(cls, template.format(**kept) if kept else template)
         self.template, self.values = template, kept
         return self
+
+
+def to_unicode(text: str) -> str:
+    """Text that can be shown and written: what a file's name holds of another encoding is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _keep(value: Any) -> Any:
@@ -33,9 +38,13 @@ def _keep(value: Any) -> Any:
     numbers of any length."""
     if isinstance(value, NearError):
         return join(value.what, value.fix)
-    if isinstance(value, str) or isinstance(value, Number) and (not isinstance(value, int) or abs(value) < 10**30):
+    if isinstance(value, Message):
         return value
-    text = "a number without end" if isinstance(value, Number) else str(value)
+    if isinstance(value, str):
+        return to_unicode(value)
+    if isinstance(value, Number) and (not isinstance(value, int) or abs(value) < 10**30):
+        return value
+    text = "a number without end" if isinstance(value, Number) else to_unicode(str(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 

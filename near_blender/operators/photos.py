@@ -144,7 +144,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         """Adds what the scene's image empties show to the photos of the last time."""
         known = {(photo.path, photo.image) for photo in self.photos}
         for source, view in list_image_empties(scene):
-            if source not in known:
+            if source not in known and len(self.photos) < shots.MOST:
                 photo = self.photos.add()
                 (photo.path, photo.image), photo.view = source, view
 
@@ -232,7 +232,7 @@ def _find_thumbnail(photo: Any) -> int:
         return 0
     if _thumbnails is None:
         _thumbnails = previews.new()
-    key = f"{file} {file.stat().st_mtime_ns}"  # a photo that is edited meanwhile looks otherwise
+    key = ascii(f"{file} {file.stat().st_mtime_ns}")  # a photo that is edited meanwhile looks otherwise
     if key not in _thumbnails:
         _thumbnails.load(key, str(file), "IMAGE")
     return _thumbnails[key].icon_id

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NearError
+from ..errors import NearError, to_unicode
 
 FORMAT_VERSION = 2
 MAX_BYTES = 512 * 2**20
@@ -37,7 +37,7 @@ def pack(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> byte
     # the library writes metadata in an order that differs from run to run, and assets go by the hash of their bytes; a
     # file's name may hold what is not Unicode
     known = {"format": "near", "format_version": str(FORMAT_VERSION), **metadata}
-    known = {key: value.encode(errors="replace").decode() for key, value in sorted(known.items())}
+    known = {key: to_unicode(value) for key, value in sorted(known.items())}
     return _join({"__metadata__": known, **json.loads(data[8:8 + length])}, memoryview(data)[8 + length:])
 
 

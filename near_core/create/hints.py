@@ -10,7 +10,6 @@ from ..errors import NearError
 from ..image.filters import blur_box
 from .config import MattingConfig
 
-
 FARTHEST = 1e6  # shares of a photo's width or height: what lies farther away was not drawn by a hand
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import payload, photo_options
+from near_blender import log, payload, photo_options
 from near_blender.operators import jobs, photos
 
 
@@ -152,6 +152,32 @@ def test_the_first_photo_that_is_used_is_the_assets_photo():
     told.photos[0].use = False
     origin = jobs.Origin.of_several(told.photos, told)
     assert origin.path == "/front.png" and len(origin.photos) == 3
+
+
+def test_a_photo_whose_name_is_no_unicode_is_told_and_shown(tmp_path):
+    path = save_egg(tmp_path / "caf\udce9.png")
+    told = bpy.data.objects.new("Owner", None).near.origin.photos.add()
+    told.path = path
+    photos._find_thumbnail(told)
+    log.add(path)
+    assert log.get_text().endswith("caf?.png")
+    with pytest.raises(RuntimeError, match=r"no picture \?.png"):
+        bpy.ops.near.create_asset_from_image(filepath=str(tmp_path / "\udce9.png"))
+
+
+def test_empties_beyond_the_most_are_left_out():
+    image = bpy.data.images.new("Reference", 4, 4)
+    for number in range(60):
+        ob = bpy.data.objects.new(f"Empty {number}", None)
+        ob.empty_display_type, ob.data = "IMAGE", image.copy()
+        bpy.context.scene.collection.objects.link(ob)
+
+    class Dialog:
+        _list_empties = photos.NEAR_OT_create_asset_from_photos._list_empties
+    dialog = Dialog()
+    dialog.photos = bpy.data.objects.new("Owner", None).near.origin.photos
+    dialog._list_empties(bpy.context.scene)
+    assert len(dialog.photos) == 24
 
 
 def test_more_photos_than_the_most_are_named_at_once():
