@@ -76,7 +76,8 @@ def _read(package: Path) -> tuple[bytes, bytes]:
             pieces = json.loads(read("dist/resources.json"))[MODEL]["chunks"]
             data = b"".join(read(f"dist/{each['hash']}") for each in sorted(pieces, key=lambda each: each["offsets"]))
             licence = read("LICENSE.md")
-    except (OSError, EOFError, KeyError, ValueError, AttributeError, tarfile.TarError, zlib.error) as error:
+    except (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, tarfile.TarError,
+            zlib.error) as error:
         raise Stop(f"{package} is not what `npm pack {PACKAGE}` writes.") from error
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise Stop(f"The network in {package} is not the one that was looked at. Take `npm pack {PACKAGE}`.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -18,11 +19,17 @@ AS_DESCRIBED = "Compare it with docs/formats.md."
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in one line and takes numbers such as -1e-3 for numbers, not for options."""
+    """Complains in one line and takes numbers such as -1e-3 for numbers, not for options, and nan and inf for none."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.I)
+
+    def _get_value(self, action: argparse.Action, text: str):
+        value = super()._get_value(action, text)  # type: ignore[misc]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise argparse.ArgumentError(action, f"{text!r} is no number")
+        return value
 
     def error(self, message: str):
         """Raises NearError in place of printing the usage and ending the process."""
