@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     from ..engine import Engine
 
     passes = _passes(args)
+    if args.threads < 0:
+        raise NearError("--threads must not be negative.", "Correct it, or leave it out.")
     frames = read_cameras(args.camera, args.frames, args.size) if args.camera or args.frames else [_orbit(args)]
     light = _environment(args)
     instances = [Instance(asset.load(path), matrix) for path, matrix in args.asset]

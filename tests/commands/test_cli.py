@@ -127,6 +127,14 @@ def test_bad_input_is_one_clear_line(ball, tmp_path, capsys):
     assert not (tmp_path / "a.exr").exists() and not (tmp_path / "a.near").exists()
 
 
+@pytest.mark.parametrize("words", ["--azimuth nan", "--azimuth inf", "--elevation -inf", "--env-rotation nan",
+                                   f"--matrix nan {'0 ' * 15}", "--threads -1"])
+def test_numbers_that_are_none_are_named(ball, tmp_path, capsys, words):
+    option = words.split()[0]
+    assert option in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "a.exr",
+                             *words.split())
+
+
 def test_light_with_nan_and_enormous_texels_gives_a_finite_picture(ball, tmp_path):
     light = np.ones((8, 16, 3), np.float32)
     light[2, 3], light[4, 5], light[1, 1] = np.nan, 1e9, -np.inf
