@@ -156,7 +156,7 @@ def _restore_tiles(image: Any, files: dict[str, np.ndarray]) -> None:
         return
     with scratch.make_folder("tiles") as folder:
         for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
+            (Path(folder) / name).write_bytes(content.tobytes())
         made: Any = bpy.data.images.load(str(Path(folder) / min(files)))
         made.source = "TILED"
         there = {tile.number for tile in made.tiles}
