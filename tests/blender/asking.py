@@ -1,9 +1,10 @@
-"""What tests ask a worker for, a small picture of a ball, and how they have it stand still."""
+"""What tests ask a worker for, a small picture of a ball, and what they let befall it and Blender."""
 
 import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,17 @@ def halt(pid: int) -> None:
     until = time.monotonic() + 10
     while time.monotonic() < until and _list_states(pid) - set("TZX"):
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def full_disk(kept: int) -> Iterator[None]:
+    """Meanwhile this process writes no file that is larger than so many bytes. Linux."""
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kept, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _list_states(pid: int) -> set[str]:

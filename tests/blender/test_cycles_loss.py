@@ -1,13 +1,15 @@
 """What a written scene loses: put beside it, or told."""
 
+import sys
 import tempfile
 
 import bpy
 import numpy as np
 import pytest
 import stage
+from asking import full_disk
 
-from near_blender import client, cycles_loss, cycles_scene
+from near_blender import client, cycles_loss, cycles_scene, log
 from near_core import errors
 
 
@@ -70,6 +72,20 @@ def test_tiles_are_seen_before_they_are_saved(scene, is_float):
     picture, warning = draw(scene)
     assert picture[6, 8, :3] == pytest.approx([0.2, 1, 0.6], abs=0.005) and warning == ""
     assert image.is_dirty and not image.packed_files and image.filepath == "", "the artist's own stays as it was"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or bpy.app.version < (4, 3), reason="limits files as Linux")
+@pytest.mark.parametrize("is_float", [False, True])
+def test_halves_of_tiles_are_not_handed_over_where_the_disk_is_full(is_float):
+    bpy.ops.image.new(name="Tiles", width=256, height=256, tiled=True, float=is_float)
+    image = bpy.data.images["Tiles"]
+    image.pixels.foreach_set(np.random.default_rng(0).random(256 * 256 * 4, np.float32))
+    image.use_fake_user = True
+    with full_disk(20_000):
+        assert cycles_loss.collect_painted([image]) == [{"name": "Tiles", "files": {}}]
+    assert "Tiles of the image Tiles could not be handed over" in log.get_text()
+    [whole] = cycles_loss.collect_painted([image])
+    assert len(whole["files"]) == 1
 
 
 def test_lost_images_are_named(scene):

@@ -1,12 +1,12 @@
 """Assets of pictures that are in no file."""
 
-import contextlib
 import shutil
 import sys
 
 import bpy
 import numpy as np
 import pytest
+from asking import full_disk
 from PIL import Image
 
 from near_blender import payload, photo_options
@@ -32,17 +32,6 @@ def test_what_was_painted_gets_a_file(is_float):
     picture = images.read(path, linear=False)
     assert picture.shape == (64, 64, 4) and picture[32, 32, 3] == 1 and picture[0, 0, 3] == 0
     assert image.source == "GENERATED" and [each.name for each in bpy.data.images] == ["Disc"]
-
-
-@contextlib.contextmanager
-def full_disk(kept: int):
-    """A disk on which no file is larger than so many bytes."""
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (kept, resource.RLIM_INFINITY))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits files as Linux does")
