@@ -40,6 +40,15 @@ def halt(pid: int) -> None:
         time.sleep(0.005)
 
 
+def kill(worker: worker_process.WorkerProcess) -> None:
+    """Kills the process that runs, if one does, and waits until that is seen: a job that comes while it dies would be
+    taken along."""
+    if pid := worker.hello.get("pid"):
+        os.kill(pid, signal.SIGKILL)
+        while worker.hello.get("pid") == pid:
+            time.sleep(0.005)
+
+
 @contextlib.contextmanager
 def full_disk(kept: int) -> Iterator[None]:
     """Meanwhile this process writes no file that is larger than so many bytes. Linux."""

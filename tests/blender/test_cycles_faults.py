@@ -18,7 +18,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
-from asking import halt
+from asking import halt, kill
 from test_faults import HELLO, Babbler, frame
 
 from near_blender import client, cycles_process, cycles_scene, surroundings, world
@@ -126,8 +126,7 @@ def test_killed_at_random_moments(scene, cycles):
     for _ in range(12):
         job = ask(cycles)
         time.sleep(rng.random() ** 2 * 1.5)
-        if pid := cycles.hello.get("pid"):
-            os.kill(pid, signal.SIGKILL)
+        kill(cycles)
         assert np.array_equal(job.result()["passes"]["Combined"], truth)
         assert np.array_equal(draw(cycles), truth)
 
@@ -140,13 +139,9 @@ def test_killed_during_final_renders(scene, ball, tmp_path):
     truth = stage.render(scene, tmp_path)["Combined"]
     rng = random.Random(int(os.environ.get("NEAR_SEED", 2)))
 
-    def kill():
-        if pid := client.get_cycles().hello.get("pid"):
-            os.kill(pid, signal.SIGKILL)
-
     for _ in range(int(os.environ.get("NEAR_COUNT", 6))):
         client.get_cycles()._recent.clear()
-        timer = threading.Timer(rng.random(), kill)
+        timer = threading.Timer(rng.random(), kill, [client.get_cycles()])
         timer.start()
         picture = stage.render(scene, tmp_path)["Combined"]
         timer.join()
