@@ -71,9 +71,8 @@ def open_added(extensions: Path | None = None) -> MattingNetwork:
     """ISNet (Qin et al. 2022), which the extension NeAR Matte brings. extensions: where Blender's repositories of
     extensions lie; None: where they do, seen from an installed one; a Blender names others in NEAR_EXTENSIONS. Raises
     NearError where it is not there or damaged."""
-    extensions = extensions or _find_extensions()
     named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if os.path.isabs(each)]
-    beside = sorted(extensions.glob("*")) if extensions is not None else []
+    beside = _list_repositories() if extensions is None else sorted(extensions.glob("*"))
     files = [each / ADDED / "isnet.onnx" for each in (*named, *beside)]
     found = [file for file in files if file.is_file()]
     if not found:
@@ -93,11 +92,12 @@ def open_added(extensions: Path | None = None) -> MattingNetwork:
     return MattingNetwork(ADDED_SIDE, answer, 1, True)
 
 
-def _find_extensions() -> Path | None:
-    """Where Blender's repositories of extensions lie, seen from an installed one. What lies around a copy of NeAR that
-    is no extension may be anybody's."""
+def _list_repositories() -> list[Path]:
+    """The folder that NeAR lies in, and where that is one of Blender's repositories of extensions the other ones."""
     above = Path(__file__).parents
-    return above[4] if len(above) > 4 and above[4].name == "extensions" else None
+    if len(above) < 5:
+        return []
+    return [above[3], *(sorted(above[4].glob("*")) if above[4].name == "extensions" else [])]
 
 
 def _read_added(folder: Path) -> NearMini:

@@ -88,13 +88,17 @@ def test_a_network_that_answers_with_another_size_is_damaged(tmp_path):
 
 
 def test_folders_that_blender_does_not_name_are_not_looked_into(monkeypatch, tmp_path):
-    """Beside a checkout, and in the folder that a process was started in, whoever wrote there."""
+    """Around a checkout, and in the folder that a process was started in, whoever wrote there."""
     write_added(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEAR_EXTENSIONS", os.pathsep.join(["blender_org", "."]))
     monkeypatch.setattr(matting, "__file__", str(tmp_path / "mine/near/near_core/create/matting.py"))
+    (tmp_path / "mine").mkdir()
     with pytest.raises(NearError, match="NeAR Matte is not installed"):
         matting.open_added()
+    (tmp_path / "blender_org" / "near_matte").rename(tmp_path / "mine" / "near_matte")
+    assert matting.open_added().side == 1024, "beside a checkout"
+    matting.open_added.cache_clear()
     extensions = tmp_path / "extensions"
     write_added(extensions)
     monkeypatch.setattr(matting, "__file__", str(extensions / "mine/near/near_core/create/matting.py"))
