@@ -41,6 +41,7 @@ def setup(extras: tuple[str, ...] = EXTRAS) -> None:
         _install(packing.list_pins(extras))
     _check_libraries()
     with step("kernels"):
+        say("compiling the kernels; the first time this takes some minutes")
         run(PYTHON, "-m", "kernels.lab.build", quiet=True)
 
 

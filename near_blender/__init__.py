@@ -12,6 +12,7 @@ from . import (
     compositing,
     cycles_scene,
     engine,
+    engine_panels,
     following,
     imports,
     look_panels,
@@ -31,8 +32,8 @@ from . import (
 )
 
 MODULES = (translations, opening, client, looks, photo_options, properties, payload, imports, turntable, following,
-           cycles_scene, engine, compositing, preferences_panel, preferences, operators, panels, look_panels, menus,
-           manual, commands, api)
+           cycles_scene, engine, compositing, preferences_panel, preferences, operators, engine_panels, panels,
+           look_panels, menus, manual, commands, api)
 
 
 def register() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import worker_process
+from . import flags, worker_process
 from ._core import PATH, errors
 
 _BOOT = ("import json,runpy,sys; p=json.loads(sys.argv[-1])['path']; "
@@ -153,7 +153,7 @@ class CyclesProcess(worker_process.WorkerProcess):
         options = json.dumps({"path": _find_path(), "folder": str(folder), "parent": str(os.getpid())})
         if bpy.app.binary_path:
             return [bpy.app.binary_path, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1",
-                    "--python-expr", _BOOT, "--", options]
+                    "--python-expr", _BOOT, "--", *flags.list_cycles(), options]
         return [worker_process.find_interpreter(), "-I", "-c", _BOOT, options]  # bpy as a Python module
 
     def _is_worth_keeping(self, line: str) -> bool:

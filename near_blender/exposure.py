@@ -42,10 +42,10 @@ class Motion:
         return {"shutter": self.shutter, "openness": list(self.openness), "places": np.array(self.places[view])}
 
 
-def find_middle(frame: Any) -> float | None:
-    """The middle of the exposure, frames; None where the scene `frame` wants no motion blur."""
+def find_middle(frame: Any, layer: Any) -> float | None:
+    """The middle of the exposure, frames; None where the scene `frame` or the view layer wants no motion blur."""
     render = frame.render
-    if not render.use_motion_blur or render.motion_blur_shutter <= 0:
+    if not (render.use_motion_blur and layer.use_motion_blur) or render.motion_blur_shutter <= 0:
         return None
     now, half = frame.frame_current + frame.frame_subframe, render.motion_blur_shutter / 2
     position = getattr(render, "motion_blur_position", "") or getattr(
@@ -57,7 +57,7 @@ def find_middle(frame: Any) -> float | None:
 def in_the_middle(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph) -> Iterator[float | None]:
     """Meanwhile the scene is where it is in the middle of the exposure; gives that time, as find_middle."""
     frame: Any = depsgraph.scene_eval
-    now, middle = frame.frame_current + frame.frame_subframe, find_middle(frame)
+    now, middle = frame.frame_current + frame.frame_subframe, find_middle(frame, depsgraph.view_layer_eval)
     if middle is None:
         yield None
         return

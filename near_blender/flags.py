@@ -47,6 +47,15 @@ def read(argv: Sequence[str] | None = None) -> Flags:
     return Flags(**said)
 
 
+def list_cycles(argv: Sequence[str] | None = None) -> list[str]:
+    """What the command line says to Cycles: the device, which the second Blender computes on, too."""
+    argv = list(sys.argv if argv is None else argv)
+    words = argv[argv.index("--") + 1:] if "--" in argv else []
+    return [each for word, value in zip(words, [*words[1:], ""])
+            for each in ((word, value) if word == "--cycles-device" else
+                         (word,) if word.startswith("--cycles-device=") else ())]
+
+
 def choose_quality(frame: Any) -> str:
     """As scene.Settings.quality, for the scene `frame`."""
     return read().quality or frame.near.quality.lower()

@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
+from .. import ordinary
 from ..translations import translate
 
 
@@ -57,9 +58,9 @@ class NEAR_OT_apply_preset(bpy.types.Operator):
 
 def find_preset(scene: Any) -> str:
     """The key of the preset that the scene is set as, "" where it is none."""
-    near = scene.near
-    return next((key for key, each in PRESETS.items() if near.denoise and near.is_property_set("samples") and
-                 (near.quality, near.samples, near.viewport_scale) ==
+    near, drawn = scene.near, ordinary.read_options(scene)
+    return next((key for key, each in PRESETS.items() if drawn.denoise and
+                 (near.quality, drawn.samples, near.viewport_scale) ==
                  (each.quality, each.samples, each.viewport_scale)), "")
 
 

@@ -53,6 +53,12 @@ def test_motion_blur_has_the_shape_of_cycles(scene, tmp_path, position):
     assert np.abs(profile(draw(scene, tmp_path, "NEAR")) - profile(theirs)).mean() > 0.04
 
 
+def test_a_view_layer_may_do_without_motion_blur(scene, tmp_path):
+    still = draw(scene, tmp_path, "NEAR")
+    scene.render.use_motion_blur, scene.view_layers[0].use_motion_blur = True, False
+    assert np.abs(draw(scene, tmp_path, "NEAR") - still).max() < 1e-4
+
+
 @pytest.mark.parametrize("kind", ["PERSP", "ORTHO"])
 def test_depth_of_field_has_the_shape_of_cycles(scene, tmp_path, kind):
     camera = scene.camera.data

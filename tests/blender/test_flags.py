@@ -56,3 +56,10 @@ def test_the_job_type_of_flamenco_uses_known_flags():
     assert used == ["--near-quality", "--near-threads"]
     for quality in re.search(r"choices: \[(.*?)\]", JOB_TYPE.read_text())[1].replace('"', "").split(", "):
         flags.read(["--", "--near-quality", quality])
+
+
+def test_the_device_of_cycles_is_handed_on():
+    argv = ["blender", "-b", "x.blend", "--", "--near-threads", "2", "--cycles-device", "OPTIX+CPU", "--other"]
+    assert flags.list_cycles(argv) == ["--cycles-device", "OPTIX+CPU"]
+    assert flags.list_cycles(["blender", "--", "--cycles-device=CUDA"]) == ["--cycles-device=CUDA"]
+    assert flags.list_cycles(["blender", "--cycles-device", "CUDA"]) == []

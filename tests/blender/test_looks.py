@@ -82,6 +82,10 @@ def test_the_light_around_follows(scene, tmp_path):
 
 def test_presets_set_the_scene(scene):
     from near_blender.operators import presets
+    new = bpy.data.scenes.new("New")
+    assert presets.find_preset(new) == "PREVIEW"
+    new.cycles.samples = 100
+    assert presets.find_preset(new) == ""
     for key in presets.PRESETS:
         assert bpy.ops.near.apply_preset(preset=key) == {"FINISHED"}
         assert presets.find_preset(scene) == key

@@ -46,8 +46,42 @@ def test_unregister_leaves_nothing_and_register_works_again():
 def test_the_panels_of_every_engine_are_shown_for_near_too():
     assert {"DATA_PT_lens", "DATA_PT_camera", "RENDER_PT_color_management", "RENDER_PT_format", "RENDER_PT_frame_range",
             "RENDER_PT_output", "RENDER_PT_stereoscopy", "WORLD_PT_context_world", "EEVEE_WORLD_PT_surface",
-            "EEVEE_MATERIAL_PT_surface", "VIEWLAYER_PT_layer", "DATA_PT_context_mesh"} <= stock_panels()
+            "EEVEE_MATERIAL_PT_surface", "VIEWLAYER_PT_layer", "DATA_PT_context_mesh",
+            "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_volume", "VIEWLAYER_PT_filter"} <= stock_panels()
     assert not any("freestyle" in name or "cycles" in name.lower() for name in stock_panels())
+
+
+class NotedLayout:
+    """Takes what a panel draws, and notes the properties."""
+
+    def __init__(self):
+        self.shown = set()
+
+    def column(self, **_):
+        return self
+
+    row = column
+
+    def prop(self, owner, name, **_):
+        owner.path_resolve(name)  # raises where there is none
+        self.shown.add(name)
+
+
+def test_what_is_set_for_cycles_and_followed_is_within_reach():
+    scene = bpy.context.scene
+    scene.render.engine, world = "NEAR", bpy.data.worlds.new("World")
+    layout = NotedLayout()
+    for name in ("RENDER_PT_light_paths", "RENDER_PT_film", "RENDER_PT_simplify", "VIEWLAYER_PT_override",
+                 "WORLD_PT_visibility"):
+        panel = getattr(bpy.types, f"NEAR_{name}")
+        with bpy.context.temp_override(world=world):
+            assert panel.poll(bpy.context)
+            panel.draw(type("Drawn", (), {"layout": layout}), bpy.context)
+    assert {"max_bounces", "glossy_bounces", "sample_clamp_indirect", "blur_glossy", "caustics_reflective",
+            "film_transparent", "film_exposure", "filter_width", "material_override", "diffuse",
+            "simplify_subdivision_render"} <= layout.shown
+    scene.render.engine = "CYCLES"
+    assert not bpy.types.NEAR_RENDER_PT_light_paths.poll(bpy.context)
 
 
 # operators that change nothing that could be undone: files, pictures, the clipboard, preferences, or work of others

@@ -33,7 +33,7 @@ def test_a_worker_checks_then_draws_its_chunk(blender, archive, packages, tmp_pa
     assert run("-b", "-P", str(tmp_path / "install.py")).returncode == 0 and scene.is_file()
     assert run("--command", "near", "check").returncode == 0
     draw = ("-b", str(scene), "--render-output", str(tmp_path / "frame_####"), "--render-frame", "1..2", "--")
-    assert run(*draw, "--near-quality", "draft", "--near-threads", "1").returncode == 0
+    assert run(*draw, "--near-quality", "draft", "--near-threads", "1", "--cycles-device", "CPU").returncode == 0
     assert sorted(path.name for path in tmp_path.glob("frame_*")) == ["frame_0001.png", "frame_0002.png"]
     assert run(*draw, "--near-qualty", "draft").returncode != 0
     assert run("--command", "near", "check", home=tmp_path / "bare").returncode != 0, "no add-on, no picture"

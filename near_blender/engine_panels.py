@@ -1,0 +1,292 @@
+"""What Properties editors show while NeAR is the engine: its own settings, and what of Cycles' it follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import ordinary
+from .engine import NearRenderEngine
+from .operators import presets
+from .translations import say
+
+ENGINE = NearRenderEngine.bl_idname
+
+
+def _near(owner: Any) -> Any:
+    """The property group of a datablock; the stubs do not know it."""
+    return owner.near
+
+
+class _Properties(bpy.types.Panel):
+    """A panel of a Properties editor's tab, shown while NeAR is the engine; never registered itself."""
+
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    COMPAT_ENGINES = {ENGINE}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.engine in cls.COMPAT_ENGINES
+
+
+class _CyclesSettings(_Properties):
+    """What is set for Cycles and holds for NeAR, too; there where Cycles is."""
+
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and hasattr(context.scene, "cycles")
+
+
+class NEAR_RENDER_PT_quality(_Properties):
+    bl_label = "NeAR"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, near = self.layout, _near(context.scene)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        row, chosen = layout.row(align=True), presets.find_preset(context.scene)
+        for key in presets.PRESETS:
+            row.operator("near.apply_preset", text=key.title(), depress=key == chosen).preset = key
+        layout.prop(near, "quality")
+        layout.prop(near, "shading")
+        viewport = layout.column(align=True)  # a narrow editor would cut both names to the same
+        viewport.prop(near, "viewport_scale", text="Viewport")
+        viewport.prop(near, "viewport_rate", text="Rate")
+
+
+class NEAR_RENDER_PT_ordinary(_Properties):
+    bl_label = "Ordinary Objects"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = self.layout, context.scene
+        near: Any = _near(scene)
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(near, "ordinary", text="Drawn by")
+        surfaces, lights = ordinary.count(context.view_layer)
+        if near.ordinary == "CYCLES":
+            options, how = ordinary.read_options(scene), layout.column()
+            how.prop(near, "samples")
+            how.prop(near, "denoise")
+            if options.samples != near.samples:
+                layout.label(text=say("As set for Cycles: {count} samples", count=options.samples), icon="INFO")
+            if options.denoise != near.denoise:
+                layout.label(text="As set for Cycles: denoised" if options.denoise else
+                             "As set for Cycles: not denoised", icon="INFO")
+        elif surfaces:
+            layout.label(text=say("Ordinary objects that are not drawn: {count}", count=surfaces), icon="INFO")
+        if lights:
+            layout.label(text=say("Lights: {count}", count=lights), icon="LIGHT")
+
+
+class NEAR_RENDER_PT_light_paths(_CyclesSettings):
+    bl_label = "Light Paths"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = self.layout, context.scene
+        cycles: Any = scene.cycles
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for names in (("max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces", "volume_bounces",
+                       "transparent_max_bounces"), ("sample_clamp_direct", "sample_clamp_indirect"),
+                      ("blur_glossy", "caustics_reflective", "caustics_refractive")):
+            column = layout.column(align=True)
+            for name in names:
+                column.prop(cycles, name)
+
+
+class NEAR_RENDER_PT_motion_blur(_Properties):
+    bl_label = "Motion Blur"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.prop(context.scene.render, "use_motion_blur", text="")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, render = self.layout, context.scene.render
+        layout.use_property_split = True
+        layout.active = render.use_motion_blur
+        if hasattr(render, "motion_blur_position"):
+            layout.prop(render, "motion_blur_position", text="Position")
+        layout.prop(render, "motion_blur_shutter")
+        layout.template_curve_mapping(render, "motion_blur_shutter_curve")
+
+
+class NEAR_RENDER_PT_film(_Properties):
+    bl_label = "Film"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
+        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
+        cycles = getattr(context.scene, "cycles", None)
+        if cycles is not None:
+            self.layout.prop(cycles, "film_exposure")
+            self.layout.prop(cycles, "filter_width")
+
+
+class NEAR_RENDER_PT_performance(_Properties):
+    bl_label = "Performance"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, render = self.layout, context.scene.render
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(render, "threads_mode")
+        threads = layout.column()
+        threads.enabled = render.threads_mode == "FIXED"
+        threads.prop(render, "threads")
+
+
+class NEAR_RENDER_PT_simplify(_Properties):
+    bl_label = "Simplify"
+    bl_context = "render"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.prop(context.scene.render, "use_simplify", text="")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, render = self.layout, context.scene.render
+        layout.use_property_split = True
+        layout.active = render.use_simplify
+        column = layout.column(heading="Max Subdivision", align=True)
+        column.prop(render, "simplify_subdivision", text="Viewport")
+        column.prop(render, "simplify_subdivision_render", text="Render")
+
+
+class NEAR_VIEWLAYER_PT_passes(_Properties):
+    bl_label = "Passes"
+    bl_context = "view_layer"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, view_layer = self.layout, context.view_layer
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        data = layout.column(heading="Data")
+        data.prop(view_layer, "use_pass_z", text="Depth")
+        data.prop(view_layer, "use_pass_normal", text="Normal")
+        vector = data.row()
+        vector.active = not context.scene.render.use_motion_blur
+        vector.prop(view_layer, "use_pass_vector", text="Vector")
+        data.prop(_near(view_layer), "use_pass_confidence")
+        for name in ("object", "material"):
+            data.prop(view_layer, f"use_pass_{name}_index")
+        surface = layout.column(heading="Surface")
+        for name in ("base_color", "roughness", "metallic"):
+            surface.prop(_near(view_layer), f"use_pass_{name}")
+        light = layout.column(heading="Light")
+        light.prop(view_layer, "use_pass_emit", text="Emission")
+        light.prop(_near(view_layer), "use_pass_shadow")
+        matte = layout.column(heading="Cryptomatte")
+        matte.prop(view_layer, "use_pass_cryptomatte_object", text="Object")
+        levels = matte.column()
+        levels.active = view_layer.use_pass_cryptomatte_object
+        levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
+
+
+class NEAR_VIEWLAYER_PT_override(_Properties):
+    bl_label = "Override"
+    bl_context = "view_layer"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, view_layer = self.layout, context.view_layer
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(view_layer, "material_override")
+        if hasattr(view_layer, "world_override"):  # not before 4.3
+            layout.prop(view_layer, "world_override")
+
+
+class NEAR_WORLD_PT_light(_Properties):
+    bl_label = "NeAR"
+    bl_context = "world"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.use_property_split = True
+        self.layout.use_property_decorate = False
+        self.layout.prop(_near(context.world), "resolution")
+
+
+class NEAR_WORLD_PT_visibility(_CyclesSettings):
+    bl_label = "Ray Visibility"
+    bl_context = "world"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, world = self.layout, context.world
+        rays: Any = world.cycles_visibility
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        for name in ("camera", "diffuse", "glossy", "transmission", "scatter"):
+            column.prop(rays, name)
+
+
+class NEAR_OBJECT_PT_visibility(_Properties):
+    bl_label = "Ray Visibility"
+    bl_context = "object"
+    bl_parent_id = "OBJECT_PT_visibility"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        layout.use_property_split = True
+        rays = layout.column()
+        for name in ("camera", "diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
+            rays.prop(ob, f"visible_{name}", text=name.replace("_", " ").title(), toggle=False)
+        layout.column(heading="Film").prop(ob, "is_shadow_catcher", toggle=False)
+
+
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_light_paths, NEAR_RENDER_PT_motion_blur,
+           NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes,
+           NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_WORLD_PT_visibility, NEAR_OBJECT_PT_visibility)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
+
+# stock panels that other engines claim for themselves but that suit NeAR as they are
+_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "DATA_PT_camera_dof",
+             "DATA_PT_camera_dof_aperture", "EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_displacement",
+             "EEVEE_MATERIAL_PT_surface", "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_surface", "EEVEE_WORLD_PT_volume",
+             "MATERIAL_PT_preview", "RENDER_PT_output_pixel_density", "VIEWLAYER_PT_filter"}
+_REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more
+# what every engine shows but NeAR does not do, and what would come before its own panels
+_LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe")
+
+
+def stock_panels() -> list[Any]:
+    """Blender's panels that are shown for NeAR: those of every engine, marked BLENDER_RENDER, and a few more."""
+    panels: list[Any] = [panel for panel in bpy.types.Panel.__subclasses__() if hasattr(panel, "COMPAT_ENGINES")]
+    return [panel for panel in panels if panel.__name__ in _BORROWED or panel.__name__ not in _REPLACED
+            and "BLENDER_RENDER" in panel.COMPAT_ENGINES and not any(word in panel.__name__ for word in _LEFT_OUT)]
+
+
+def register() -> None:
+    _register()
+    for panel in stock_panels():
+        panel.COMPAT_ENGINES.add(ENGINE)
+
+
+def unregister() -> None:
+    for panel in stock_panels():
+        panel.COMPAT_ENGINES.discard(ENGINE)
+    _unregister()
