@@ -117,6 +117,7 @@ def _describe_settings(scene: Any) -> str:
     groups = [scene.render, getattr(scene, "cycles_curves", None), *scene.view_layers,
               *(getattr(owner, "cycles", None) for owner in owners)]
     return str([[_list_values(group) for group in groups if group is not None],
+                [_list_given(owner) for owner in (scene, *scene.view_layers)],
                 _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
                 cycles_loss.stamp_painted()])
@@ -129,6 +130,12 @@ def _list_values(group: Any) -> list[Any]:
                            if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
                            and not p.identifier.startswith(("resolution_", "use_pass_"))]
     return [getattr(group, name) for name in _names_of[kind]]
+
+
+def _list_given(owner: Any) -> list[Any]:
+    """The properties that an artist has given it, which materials may ask for."""
+    return [(name, value if isinstance(value, (int, float, str)) else list(value)) for name, value in owner.items()
+            if isinstance(value, (int, float, str)) or type(value).__name__ == "IDPropertyArray"]
 
 
 def _list_looks(objects: Any) -> list[Any]:
@@ -194,8 +201,7 @@ def _on_update(_scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     for update in depsgraph.updates:
         moved_only = isinstance(update.id, bpy.types.Object) and not update.is_updated_geometry
         camera = isinstance(update.id, bpy.types.Camera) or getattr(update.id, "type", "") == "CAMERA"
-        plain_scene = isinstance(update.id, bpy.types.Scene) and not update.is_updated_geometry
-        if not (moved_only or camera or plain_scene):
+        if not (moved_only or camera or isinstance(update.id, bpy.types.Scene)):  # its settings are compared
             forget()
             return
 

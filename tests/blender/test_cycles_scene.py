@@ -41,6 +41,8 @@ CHANGES = {
     "World": lambda scene: setattr(scene, "world", bpy.data.worlds.new("Other")),
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
+    "a number that an artist gave the scene": lambda scene: scene.__setitem__("wetness", 0.5),
+    "three of a view layer": lambda scene: scene.view_layers[0].__setitem__("tint", (1.0, 0.5, 0.0)),
     "Cycles' bounces": lambda scene: setattr(scene.cycles, "max_bounces", 2),
     "Cycles' settings of a lamp": lambda scene: setattr(bpy.data.lights["Lamp"].cycles, "max_bounces", 2),
     "painted image": lambda scene: paint(),
@@ -52,6 +54,7 @@ POSES = {
     "selection": lambda scene: bpy.data.objects["Cube"].select_set(False),
     "size": lambda scene: setattr(scene.render, "resolution_x", 99),
     "frame": lambda scene: scene.frame_set(7),
+    "denoised as before": lambda scene: setattr(scene.cycles, "use_denoising", scene.cycles.use_denoising),
 }
 
 
