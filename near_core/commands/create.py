@@ -12,7 +12,7 @@ from .. import image
 from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
 from ..create.matting import MATTINGS
-from ..create.photo import ELEVATION, FOV, cuts_out
+from ..create.photo import ELEVATION, FOV
 from ..create.shot import VIEWS, Shot, find_view
 from ..create.thickness import HINTS, SYMMETRIES
 from ..errors import NearError
@@ -198,11 +198,7 @@ def _take_hints(photo: dict) -> Hints | None:
                         f"Leave out {' and '.join('--' + name for name in sorted(given))}.")
     if photo.get("object", 1) < 1:
         raise NearError(f"There is no object {photo['object']}.", "Count from 1.")
-    picture = image.read(photo["image"], linear=False)
-    height, width, channels = picture.shape
-    if channels in (2, 4) and cuts_out(picture[..., -1]):
-        raise NearError(f"The transparency of {photo['image'].name} already says what is object.",
-                        f"Leave out {' and '.join('--' + name for name in sorted(given))}.")
+    height, width = image.read(photo["image"], linear=False).shape[:2]
     box = box_of_pixels(photo["box"], width, height) if "box" in photo else None
     return Hints(box, number=photo.get("object", 0))
 

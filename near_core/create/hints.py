@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import NearError
-from ..image.filters import blur_box
+from ..image.filters import blur_box, grow, label_pieces
 from .config import MattingConfig
 
 FARTHEST = 1e6  # shares of a photo's width or height: what lies farther away was not drawn by a hand
@@ -71,17 +71,29 @@ def follow_hints(alpha: np.ndarray, picture: np.ndarray, hints: Hints, config: M
     """
     rows, columns = ((np.arange(size) + 0.5) / size for size in alpha.shape)
     if hints.has_dabs:
-        logits = np.log(np.clip(alpha, 0.02, 0.98) / np.clip(1 - alpha, 0.02, 0.98))
+        said = np.zeros(alpha.shape)
         calm = np.stack([blur_box(plane, 1) for plane in np.moveaxis(picture, -1, 0)], -1)
-        for dabs, sign in ((hints.inside, 1), (hints.outside, -1)):
-            painted = _paint(dabs, rows, columns)
+        inside, outside = (_paint(dabs, rows, columns) for dabs in (hints.inside, hints.outside))
+        for painted, sign in ((inside, 1), (outside, -1)):
             near = np.clip(1 - _spread(painted, calm, config), 0, 1)
-            logits += sign * config.hint_logits * (near + painted)
-        alpha = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+            said += sign * config.hint_logits * (near + painted)
+        logits = np.log(np.clip(alpha, 0.02, 0.98) / np.clip(1 - alpha, 0.02, 0.98)) + said
+        made = np.where(said == 0, alpha, 1 / (1 + np.exp(-np.clip(logits, -30, 30))))
+        alpha = _drop_rims(made, (alpha > 0.5) & (made <= 0.5), inside, config)
     if hints.box is not None:
         x0, y0, x1, y1 = hints.box
         alpha = alpha * ((rows > y0) & (rows < y1))[:, None] * ((columns > x0) & (columns < x1))
     return alpha.astype(np.float32)
+
+
+def _drop_rims(alpha: np.ndarray, gone: np.ndarray, meant: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """A matte (H, W) without the small pieces that a brush left beside what is gone, (H, W) bool, but those that are
+    meant, (H, W) bool."""
+    pieces = label_pieces(alpha > config.faint_alpha)
+    weights = np.bincount(pieces.ravel(), alpha.ravel())
+    left = np.setdiff1d(pieces[grow(gone)], pieces[meant])
+    left = left[weights[left] < config.speck_share * weights[1:].max(initial=0)]
+    return np.where(np.isin(pieces, left) & (pieces > 0), 0, alpha)
 
 
 def _paint(dabs: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

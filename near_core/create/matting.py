@@ -120,13 +120,13 @@ def _complain(file: Path) -> NearError:
 
 def predict_matte(network: MattingNetwork, picture: np.ndarray, config: MattingConfig = MattingConfig(),
                   hints: Hints | None = None) -> np.ndarray:
-    """How much of each pixel of a photo (H, W, 3), sRGB 0..1, belongs to the object in front. (H, W) float32 0..1."""
+    """How much of each pixel of a photo, as in MatteFinder, belongs to the object in front. (H, W) float32 0..1."""
     return MatteFinder(network, picture, config).find(hints or Hints())
 
 
 class MatteFinder:
-    """The object in a photo (H, W, 3), sRGB 0..1, by the network and an artist's hints. What the network said is kept,
-    so that the next hint is followed at once.
+    """The object in a photo (H, W, 3), sRGB 0..1, by the network and an artist's hints; in one with alpha, (H, W, 4), by
+    that and the hints. What the network said is kept, so that the next hint is followed at once.
 
     The network looks at the whole photo, or at an artist's box, and then from nearer at what it is surest of, as long
     as that is small and its looks allow. What it says last is corrected by dabs of a brush, and follows the edges of
@@ -134,7 +134,8 @@ class MatteFinder:
     """
 
     def __init__(self, network: MattingNetwork, picture: np.ndarray, config: MattingConfig = MattingConfig()):
-        self.picture, self._network, self._config = picture, network, config
+        self.picture, self._network, self._config = picture[..., :3], network, config
+        self._alpha = picture[..., 3] if picture.shape[2] == 4 else None
         self._looks: RecentResults[Found] = RecentResults(16)
         self._objects: list[np.ndarray] | None = None
 
@@ -142,6 +143,8 @@ class MatteFinder:
         """(H, W) float32 0..1. Raises NearError for an object that is not there."""
         if hints.number:
             return self._find_offered(hints)
+        if self._alpha is not None:
+            return follow_hints(self._alpha, self.picture, hints, self._config)
         window, seen, alpha = self._look(*self._frame(hints))
         (top, bottom), (left, right) = ((each.start, each.stop) for each in window)
         height, width = self.picture.shape[:2]
@@ -152,7 +155,7 @@ class MatteFinder:
 
     def list_objects(self) -> list[np.ndarray]:
         """Mattes (H, W) float32 of the objects that the photo shows, one after the other: the pieces of what stands
-        out, then what stands out once these are painted over."""
+        out, then what stands out once these are painted over; the pieces of the photo's own alpha alone."""
         if self._objects is None:
             found: list[np.ndarray] = []
             finder, known, config = self, np.zeros(self.picture.shape[:2], bool), self._config
@@ -165,6 +168,8 @@ class MatteFinder:
                 pieces = label_pieces(drop_specks(solid, config.speck_share))
                 found += [np.where(reach_from(pieces == n, matte > config.faint_alpha), matte, 0)
                           for n in range(1, pieces.max() + 1)]
+                if self._alpha is not None:
+                    break
                 known |= matte > config.faint_alpha
                 finder = MatteFinder(self._network, paint_over(self.picture, known), config)
             self._objects = found[:config.offered_objects]
@@ -179,6 +184,8 @@ class MatteFinder:
         matte = objects[hints.number - 1]
         if not hints.has_dabs and hints.box is None:
             return matte
+        if self._alpha is not None:
+            return follow_hints(matte, self.picture, hints, self._config)
         small, seen = (_resize(maps, (self._network.side,) * 2) for maps in (matte[..., None], self.picture))
         return self._enlarge(follow_hints(small[..., 0], seen, hints, self._config), seen, self.picture)
 

@@ -22,7 +22,8 @@ from .config import MattingConfig
 SIZE = 256  # pixels of the crop
 ELEVATION, FOV = 15.0, 40.0  # degrees; the guess of a photo of which nothing is known
 
-# (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object
+# (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object; one that follows an artist's
+# hints takes (H, W, 4) too, with the alpha that these correct
 Matte = Callable[[np.ndarray], np.ndarray]
 
 
@@ -87,8 +88,8 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
 
     source: a picture file, or (H, W, 3 or 4) uint8 sRGB with straight alpha. What is object says, in this order: mask,
     a file or (H, W) float32 0..1 with the photo's proportions; the photo's own alpha where it cuts something out;
-    matte, a network; else background.remove_background. hinted: matte follows an artist, so that nothing else may
-    say it. Raises NearError where no object is found.
+    matte, a network; else background.remove_background. hinted: matte follows an artist, who corrects the photo's own
+    alpha, too, but no mask. Raises NearError where no object is found.
     """
     encoded, alpha, is_found = cut_out(source, mask, matte, progress, config, hinted)
     progress("Cropping", 0.8)
@@ -111,31 +112,29 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
-    if hinted and (mask is not None or alpha is not None):
-        raise NearError("The photo's {said_by} already says what is object.",
-                        "Leave out the hints, or give the photo without it.",
-                        said_by="mask" if mask is not None else "transparency")
+    if hinted and mask is not None:
+        raise NearError("The photo's mask already says what is object.", "Leave out the hints or the mask.")
     is_found = mask is None and alpha is None
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:
         alpha = _find_object(encoded, matte, config)
+    elif hinted and matte is not None:
+        alpha = _resize(matte(_shrink(np.dstack([encoded, alpha]), config.longest_side)), alpha.shape)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
     return encoded, alpha, is_found
 
 
-def read_opaque(source: str | Path | np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
-    """A photo that does not say itself what is object, as a matting network gets it: (H, W, 3) float32 sRGB 0..1, its
-    longer side no longer than config.longest_side. Raises NearError for one with alpha."""
+def read_unmasked(source: str | Path | np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
+    """A photo as a matte that follows hints gets it: (H, W, 3) float32 sRGB 0..1, its longer side no longer than
+    config.longest_side; (H, W, 4), where its alpha cuts something out."""
     encoded, alpha = _read(source, config)
-    if alpha is not None:
-        raise NearError("The photo's transparency already says what is object.", "Correct it where it was cut out.")
-    return _shrink(encoded, config.longest_side)
+    return _shrink(encoded if alpha is None else np.dstack([encoded, alpha]), config.longest_side)
 
 
 def _shrink(encoded: np.ndarray, longest: int) -> np.ndarray:
-    """A picture (H, W, 3) whose longer side has so many pixels at most."""
+    """A picture (H, W, C) whose longer side has so many pixels at most."""
     height, width = encoded.shape[:2]
     scale = min(1.0, longest / max(height, width))
     return _resize(encoded, (max(1, round(height * scale)), max(1, round(width * scale))))

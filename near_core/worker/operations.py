@@ -271,12 +271,12 @@ class Operations:
         """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many
         objects are offered. The last photo is remembered, so that the next hint is followed at once."""
         from ..create.matting import MatteFinder, open_matting
-        from ..create.photo import read_opaque
+        from ..create.photo import read_unmasked
         from ..models.mini.runtime import NearMini
         path, hints = request["path"], request["hints"]
         photo = path, os.path.getmtime(path) if os.path.exists(path) else 0.0, request["matting"]
         if self._finder is None or self._finder[0] != photo:
-            self._finder = photo, MatteFinder(open_matting(NearMini(), request["matting"]), read_opaque(path))
+            self._finder = photo, MatteFinder(open_matting(NearMini(), request["matting"]), read_unmasked(path))
         finder = self._finder[1]
         matte = finder.find(hints)
         to_bytes = lambda values: np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)

@@ -41,14 +41,6 @@ def test_a_box_is_in_the_photo_s_pixels(tmp_path):
     assert first.hints.box == (0.25, 0.25, 0.75, 1) and (second.hints.box, second.hints.number) == (None, 2)
 
 
-def test_hints_on_a_photo_that_is_cut_out_already_are_named(tmp_path):
-    picture = Image.new("RGBA", (40, 20))
-    picture.paste((200, 0, 0, 255), (10, 5, 20, 15))
-    picture.save(tmp_path / "a.png")
-    with pytest.raises(NearError, match="transparency of a.png.*Leave out --box"):
-        shots("--image", str(tmp_path / "a.png"), "--box", "1", "1", "20", "20")
-
-
 @pytest.mark.parametrize("words, said", [
     (("--image", "a.png", "--mask", "m.png", "--object", "1"), "Leave out --object"),
     (("--image", "a.png", "--object", "0"), "no object 0"),

@@ -5,11 +5,13 @@ import time
 import numpy as np
 import pytest
 
+from near_core.create import create
 from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints, box_of_pixels, follow_hints
 from near_core.create.matting import MatteFinder, open_near, predict_matte
 from near_core.create.photo import prepare
 from near_core.errors import NearError
+from near_core.models.mini.runtime import NearMini
 from tests.create.pictures import RED, check_disc, disc, mask_of
 
 
@@ -36,6 +38,8 @@ def test_a_dab_takes_what_is_of_one_colour_with_it_and_no_more():
     assert taken[red].mean() > 0.7 and not taken[~red].any()
     left = follow_hints(np.where(red | green, all_, none), picture, Hints(outside=across(350 / 480))) > 0.5
     assert left[green].mean() < 0.3 and left[red].all()
+    faint = follow_hints(np.zeros(red.shape, np.float32), picture, Hints(inside=across(130 / 480)))
+    assert not faint[:, 400:].any()  # where no dab speaks, nothing changes
     both = follow_hints(none, picture, Hints(inside=dabs((130 / 480, 0.5)), outside=dabs((130 / 480, 0.3))))
     assert (both[160, 130] > 0.9) and (both[96, 130] < 0.1)  # the nearer one counts
 
@@ -49,6 +53,19 @@ def test_nothing_outside_a_box_belongs_to_the_object(model):
     made = prepare((picture * 255).astype(np.uint8), matte=lambda small: predict_matte(
         open_near(model), small, hints=Hints((50 / 480, 80 / 320, 210 / 480, 240 / 320))))
     check_disc(made, RED, 0.05)
+
+
+def test_a_box_or_a_number_takes_one_of_a_cut_out_sheet_of_views():
+    picture, red, green = two_discs()
+    sheet = np.dstack([picture * 255, (red | green) * 255]).astype(np.uint8)
+    cut = lambda hints: prepare(sheet, matte=create.matte_of(NearMini(), hints=hints), hinted=True)
+    boxed, second = cut(Hints((0, 0, 0.5, 1))), cut(Hints(number=2))
+    check_disc(boxed, RED, 0.05)
+    assert not boxed.is_found and boxed.box == (50, 80, 210, 240) and second.box == (270, 80, 430, 240)
+    stroke = [(350 / 480 + x, y) for x in (-0.1, 0, 0.1) for y in (0.35, 0.5, 0.65)]
+    assert cut(Hints(outside=dabs(*stroke, radius=0.06))).box == boxed.box  # no rim of the green one is left
+    kept = cut(Hints(outside=dabs(*stroke, radius=0.06), inside=dabs((429 / 480, 0.5), radius=0.005)))
+    assert kept.box[2] > 400
 
 
 def test_several_objects_are_offered_and_the_next_hint_is_quick(model):

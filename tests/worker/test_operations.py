@@ -39,8 +39,11 @@ def test_a_matte_follows_hints_and_the_photo_is_kept(tmp_path):
         os.utime(tmp_path / "a.png", (number, number))
         shown = find(operations, tmp_path / "a.png", Hints())["picture"]
         assert shown.shape == (48, 64, 3) and (shown[..., 0] == 90 * number).all()
-    with pytest.raises(NearError, match="transparency already says"):
-        find(operations, PHOTO.with_name("armchair.png"), Hints())
+    chair = find(operations, PHOTO.with_name("armchair.png"), Hints())
+    upper = find(operations, PHOTO.with_name("armchair.png"), Hints((0, 0, 1, 0.5)))
+    half = len(chair["matte"]) // 2
+    assert chair["picture"].shape[2] == 3 and chair["matte"].max() == 255
+    assert (upper["matte"][:half] == chair["matte"][:half]).all() and not upper["matte"][half:].any()
 
 
 def test_a_matting_that_is_not_known_is_told():
