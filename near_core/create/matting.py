@@ -125,8 +125,8 @@ def predict_matte(network: MattingNetwork, picture: np.ndarray, config: MattingC
 
 
 class MatteFinder:
-    """The object in a photo (H, W, 3), sRGB 0..1, by the network and an artist's hints; in one with alpha, (H, W, 4), by
-    that and the hints. What the network said is kept, so that the next hint is followed at once.
+    """The object in a photo (H, W, 3), sRGB 0..1, by the network and an artist's hints; in one with alpha, (H, W, 4),
+    by this and the hints. What the network said is kept, so that the next hint is followed at once.
 
     The network looks at the whole photo, or at an artist's box, and then from nearer at what it is surest of, as long
     as that is small and its looks allow. What it says last is corrected by dabs of a brush, and follows the edges of
@@ -217,7 +217,11 @@ class MatteFinder:
             if nearer is None or look == looks or _area(nearer) > config.small_window * _area(window):
                 break
             window = nearer
-        return window, seen, alpha if self._network.is_fine else self._follow_colors(alpha, seen)
+        return window, seen, alpha if self._network.is_fine else self._drop_specks(self._follow_colors(alpha, seen))
+
+    def _drop_specks(self, alpha: np.ndarray) -> np.ndarray:
+        """alpha (H, W) without pieces of which next to nothing is sure."""
+        return np.where(drop_specks(alpha > self._config.faint_alpha, self._config.speck_share, alpha > 0.5), alpha, 0)
 
     def _follow_colors(self, alpha: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """alpha (S, S) with what the colours of seen (S, S, 3) change, which is looked at with half as many pixels."""
@@ -229,9 +233,8 @@ class MatteFinder:
     def _answer(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) squeezed into the square that the network sees (S, S, 3), and what it says of that,
         without specks: (S, S) float32."""
-        seen, config = _resize(picture, (self._network.side,) * 2), self._config
-        alpha = self._network.answer(seen)
-        return seen, np.where(drop_specks(alpha > config.faint_alpha, config.speck_share, alpha > 0.5), alpha, 0)
+        seen = _resize(picture, (self._network.side,) * 2)
+        return seen, self._drop_specks(self._network.answer(seen))
 
     def _enlarge(self, alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray) -> np.ndarray:
         """alpha (S, S) at the size of the picture (H, W, 3) whose squeezed image (S, S, 3) it was found in."""
