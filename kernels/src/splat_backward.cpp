@@ -154,16 +154,16 @@ void collect(Tile& tile, const Batch& batch, int unit, const Floats* losses, Hit
     Floats loss[N];
     for (int c = 0; c < N; ++c) loss[c] = losses[c];
     int hit = 0;
-    composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints takes, Floats alpha, Floats taken, Floats weight) {
+    composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints goes_on, Floats alpha, Floats taken, Floats weight) {
         const float* const color = batch.color[k];
         Floats gain[2] = {};  // two sums, so that neither waits for the other
         for (int c = 0; c < N; ++c) gain[c % 2] += loss[c] * color[c];
-        hits.alpha[hit] = takes ? alpha : all(0.f);
+        hits.alpha[hit] = goes_on ? alpha : all(0.f);
         hits.taken[hit] = taken;
         if (CLOSING) hits.weight[hit] = weight;
         hits.gain[hit] = gain[0] + gain[1];
         hits.splat[hit] = uint8_t(k);
-        hit += any(takes);
+        hit += any(taken > 0.f);
     });
     hits.count = hit;
 }

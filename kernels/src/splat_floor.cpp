@@ -28,9 +28,11 @@ Pairs count_pairs(const Projected& p, int64_t width, int64_t height, int64_t thr
             batch.stage(bins, e, bins.tile_begin[t + 1], left, top, nullptr, 0, tile.live);
             for (int unit = 0; unit < UNITS; ++unit) {
                 batch.foresee(bins, e + BATCH, unit, nullptr, 0);
-                composite<false, 1>(tile, batch, unit, [&](int, Ints takes, Floats, Floats, Floats) {
-                    taken -= takes;
-                    ++visits;
+                bool going = true;
+                composite<false, 1>(tile, batch, unit, [&](int, Ints goes_on, Floats, Floats share, Floats) {
+                    taken -= share > 0.f;
+                    visits += going;
+                    going = any(goes_on);
                 });
             }
         }

@@ -33,6 +33,23 @@ inline void turn(Quad* q) {
     q[2] = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), q[3] = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
 }
 
+// The same for all rows of a unit at once.
+inline void turn(Floats* v) {
+#if defined(__AVX512F__)
+#define NEAR_MIX(a, b, i, j, k, l)                                                                                          \
+    __builtin_shufflevector(a, b, i, j, k, l, i + 4, j + 4, k + 4, l + 4, i + 8, j + 8, k + 8, l + 8, i + 12, j + 12, k + 12, \
+                            l + 12)
+#else
+#define NEAR_MIX(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l, i + 4, j + 4, k + 4, l + 4)
+#endif
+    constexpr int N = LANES;
+    const Floats ab0 = NEAR_MIX(v[0], v[1], 0, N, 1, N + 1), ab1 = NEAR_MIX(v[0], v[1], 2, N + 2, 3, N + 3);
+    const Floats cd0 = NEAR_MIX(v[2], v[3], 0, N, 1, N + 1), cd1 = NEAR_MIX(v[2], v[3], 2, N + 2, 3, N + 3);
+    v[0] = NEAR_MIX(ab0, cd0, 0, 1, N, N + 1), v[1] = NEAR_MIX(ab0, cd0, 2, 3, N + 2, N + 3);
+    v[2] = NEAR_MIX(ab1, cd1, 0, 1, N, N + 1), v[3] = NEAR_MIX(ab1, cd1, 2, 3, N + 2, N + 3);
+#undef NEAR_MIX
+}
+
 constexpr int TILE = 16;
 constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
 constexpr int COLUMNS = 4, HIGH = LANES / 4, STRIPS = TILE / HIGH;  // units side by side; samples, units one above another
@@ -110,31 +127,43 @@ inline V lower(V a, V b) { return a < b ? a : b; }
 template <class V>
 inline V higher(V a, V b) { return a > b ? a : b; }
 
-// 2^x within 2e-7 of it for -126 < x < 127, anything elsewhere: 2^n times a polynomial in x - n, |x - n| <= 1/2.
+// 2^x within 2e-7 of it for -126 < x < 127, anything elsewhere: 2^n times a polynomial in x - n, |x - n| <= 1/2. Of N
+// vectors in their places, step by step, so that none waits for itself.
+template <int N>
+inline void exp2_of(Floats (&x)[N]) {
+    Floats r[N], p[N];
+#if defined(__AVX512DQ__)
+    for (int i = 0; i < N; ++i) {
+        const __m512 rest = _mm512_reduce_ps((__m512)x[i], 8);
+        std::memcpy(&r[i], &rest, sizeof rest);
+    }
+#else
+    Floats shifted[N];
+    for (int i = 0; i < N; ++i) {
+        const float rounder = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+        shifted[i] = x[i] + rounder, r[i] = x[i] - (shifted[i] - rounder);
+    }
+#endif
+    for (int i = 0; i < N; ++i) p[i] = 1.3276471e-3f * r[i] + 9.6755410e-3f;
+    for (const float c : {0.055507131f, 0.24022120f, 0.69314694f, 1.0000001f})
+        for (int i = 0; i < N; ++i) p[i] = p[i] * r[i] + c;
+    for (int i = 0; i < N; ++i) {
+#if defined(__AVX512DQ__)
+        const __m512 scaled = _mm512_scalef_ps((__m512)p[i], (__m512)(x[i] - r[i]));
+        std::memcpy(&x[i], &scaled, sizeof scaled);
+#else
+        Bits bits, power;
+        std::memcpy(&bits, &shifted[i], sizeof bits);
+        std::memcpy(&power, &p[i], sizeof power);
+        power += bits << 23;  // the exponent field; the rounder's own bits are shifted out
+        std::memcpy(&x[i], &power, sizeof power);
+#endif
+    }
+}
 inline Floats exp2_of(Floats x) {
-#if defined(__AVX512DQ__)
-    Floats r;
-    const __m512 rest = _mm512_reduce_ps((__m512)x, 8);
-    std::memcpy(&r, &rest, sizeof r);
-#else
-    const float rounder = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-    const Floats shifted = x + rounder, r = x - (shifted - rounder);
-#endif
-    const Floats p = ((((1.3276471e-3f * r + 9.6755410e-3f) * r + 0.055507131f) * r + 0.24022120f) * r + 0.69314694f) * r
-                     + 1.0000001f;
-#if defined(__AVX512DQ__)
-    const __m512 scaled = _mm512_scalef_ps((__m512)p, (__m512)(x - r));
-    Floats result;
-    std::memcpy(&result, &scaled, sizeof result);
-#else
-    Bits bits, power;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    std::memcpy(&power, &p, sizeof power);
-    power += bits << 23;  // the exponent field; the rounder's own bits are shifted out
-    Floats result;
-    std::memcpy(&result, &power, sizeof result);
-#endif
-    return result;
+    Floats one[1] = {x};
+    exp2_of(one);
+    return one[0];
 }
 
 // log2 of positive, normal numbers, error below 1e-6: exponent, and an atanh series of the mantissa about 1.

@@ -11,19 +11,21 @@ namespace {
 
 typedef float Line __attribute__((vector_size(64)));  // of a cache
 
-alignas(64) constexpr float NOTHING[4 * MAX_CHANNELS] = {};
-
-// Copies lines to memory, past the caches: what is written is not read before.
-inline void stream(float* to, const float* from, int64_t count) {
-    for (int64_t i = 0; i < count; i += 16) {
+// Copies to memory; where it is streamed, whole lines, past the caches: what is written is not read before.
+inline void copy(bool streamed, float* to, const float* from, int64_t count) {
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
         Line line;
         std::memcpy(&line, from + i, sizeof line);
 #if defined(__clang__)
-        __builtin_nontemporal_store(line, reinterpret_cast<Line*>(to + i));
-#else
-        std::memcpy(to + i, &line, sizeof line);
+        if (streamed) {
+            __builtin_nontemporal_store(line, reinterpret_cast<Line*>(to + i));
+            continue;
+        }
 #endif
+        std::memcpy(to + i, &line, sizeof line);
     }
+    if (i < count) std::memcpy(to + i, from + i, sizeof(float) * size_t(count - i));
 }
 
 // Sums of a tile's units, channel by channel: channel c of unit u at u * channels + c.
@@ -35,91 +37,67 @@ struct alignas(64) Sums {
     }
 };
 
+// The pixels of a tile, row by row, on their way to the picture.
+struct alignas(64) Pixels {
+    float image[TILE * (TILE * MAX_CHANNELS + 16)], alpha[TILE * TILE], depth[TILE * TILE];
+
+    static int64_t stride(int64_t channels) { return TILE * channels + 16; }  // a row may be written a little too far
+
+    // One sample a pixel: a tile that is composited to its end.
+    void take(const Tile& tile, Sums& sums, int64_t channels, const float* background) {
+        for (int unit = 0; unit < UNITS; ++unit) {
+            const int block = unit * LANES / 16, x = block % 4 * 4, y = block / 4 * 4 + unit * LANES % 16 / 4;
+            const Floats through = tile.transmittance[unit], taken = 1.f - through;
+            const Floats mean = tile.depth[unit] / higher(taken, all(1e-10f));
+            put(taken, alpha + y * TILE + x, TILE);
+            put(mean, depth + y * TILE + x, TILE);
+            Floats* const planes = sums.of + unit * channels;
+            for (int64_t c = 0; background && c < channels; ++c) planes[c] += through * background[c];
+            // Four channels at a time, the last first: what is written too far is written again.
+            float* const pixels = image + y * stride(channels) + x * channels;
+            for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
+                Floats four[4];
+                std::memcpy(four, planes + c, sizeof four);
+                turn(four);
+                for (int i = 0; i < 4; ++i) put(four[i], pixels + i * channels + c, stride(channels));
+            }
+        }
+    }
+
+private:
+    // Puts what is of each row of a unit to where its row has it.
+    static void put(Floats v, float* to, int64_t stride) {
+        for (int row = 0; row < HIGH; ++row)
+            std::memcpy(to + row * stride, reinterpret_cast<const float*>(&v) + 4 * row, sizeof(Quad));
+    }
+};
+
 struct Canvas {
     int64_t channels, width, height;
     const float* background;  // null: black
     float *image, *alpha, *depth;
     bool streamed = false;  // the image is larger than caches are, and four pixels are whole lines of them;
     bool lines = false;     // a tile's row of alpha and of depth is a line, too
+    alignas(64) float empty[TILE * MAX_CHANNELS] = {};  // pixels that nothing reaches
+
+    void prepare() {
+        const auto aligned = [](const float* p) { return reinterpret_cast<uintptr_t>(p) % 64 == 0; };
+        streamed = channels % 4 == 0 && width % 4 == 0 && aligned(image) && width * height * channels > int64_t(1) << 22;
+        lines = streamed && width % TILE == 0 && aligned(alpha) && aligned(depth);
+        for (int64_t i = 0; background && i < TILE * channels; ++i) empty[i] = background[i % channels];
+    }
+
+    // Writes a tile's row, `columns` pixels from (x, y) on: values of the image, alpha and depth.
+    void write(int64_t x, int64_t y, int columns, const float* pixels, const float* covers, const float* far) const {
+        const int64_t pixel = y * width + x;
+        copy(streamed, image + pixel * channels, pixels, columns * channels);
+        copy(lines && columns == TILE, alpha + pixel, covers, columns);
+        copy(lines && columns == TILE, depth + pixel, far, columns);
+    }
 
     // Has streamed lines there for other threads.
     void settle() const {
         if (streamed) std::atomic_thread_fence(std::memory_order_seq_cst);
-    }
-
-    void find_way() {
-        const auto aligned = [](const float* p) { return reinterpret_cast<uintptr_t>(p) % 64 == 0; };
-        streamed = channels % 4 == 0 && width % 4 == 0 && aligned(image) && width * height * channels > int64_t(1) << 22;
-        lines = streamed && width % TILE == 0 && aligned(alpha) && aligned(depth);
-    }
-
-    // Writes the values of `columns` pixels, a row of a tile, to alpha or depth.
-    void fill_row(float* to, const float* from, int columns) const {
-        if (lines && columns == TILE)
-            stream(to, from, TILE);
-        else if (columns == TILE)
-            std::memcpy(to, from, sizeof(float) * TILE);
-        else
-            std::memcpy(to, from, sizeof(float) * size_t(columns));
-    }
-
-    // The tile's own samples begin at (left, top), columns x rows of them are the picture's: SIDE x SIDE a pixel.
-    template <int SIDE>
-    void fill_empty(int left, int top, int columns, int rows) const {
-        left /= SIDE, top /= SIDE, columns /= SIDE, rows /= SIDE;
-        for (int y = 0; y < rows; ++y) {
-            const int64_t pixel = (top + y) * width + left;
-            fill_row(alpha + pixel, NOTHING, columns);
-            fill_row(depth + pixel, NOTHING, columns);
-            if (streamed)
-                for (int x = 0; x < columns; x += 4) stream(image + (pixel + x) * channels, NOTHING, 4 * channels);
-            else
-                std::memset(image + pixel * channels, 0, sizeof(float) * size_t(columns * channels));
-            for (int64_t i = 0; background && i < columns * channels; ++i)
-                image[pixel * channels + i] = background[i % channels];
-        }
-    }
-
-    // One sample a pixel: writes four rows of a tile from `first` on, which are composited to their end.
-    void fill(const Tile& tile, const Sums& sums, int first, int left, int top, int columns, int rows) const {
-        for (int y = first; y < first + 4 && y < rows; ++y) {
-            alignas(64) float covers[TILE], far[TILE];
-            for (int x = 0; x < columns; x += 4)
-                fill_four(tile, sums, x, y, left, top, columns - x < 4 ? columns - x : 4, covers + x, far + x);
-            const int64_t pixel = (top + y) * width + left;
-            fill_row(alpha + pixel, covers, columns);
-            fill_row(depth + pixel, far, columns);
-        }
-    }
-
-    // Writes `count` pixels, at most four, of a row of a tile to the image, and tells four of alpha and depth.
-    void fill_four(const Tile& tile, const Sums& sums, int x, int y, int left, int top, int count, float* covers,
-                   float* far) const {
-        alignas(64) float scratch[4 * (MAX_CHANNELS + 4)];
-        const int at = sample_at(x, y);
-        const float* planes = sums.at(at, channels);
-        const int64_t pixel = (top + y) * width + left + x;
-        float* const target = image + pixel * channels;
-        float* const pixels = channels % 4 == 0 && count == 4 && !streamed ? target : scratch;
-        // Planes to pixels, four channels at a time, the last first: what it writes too far is written again.
-        for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
-            Quad plane[4];
-            for (int i = 0; i < 4; ++i) std::memcpy(&plane[i], planes + (c + i) * LANES, sizeof(Quad));
-            turn(plane);
-            for (int i = 0; i < 4; ++i) std::memcpy(pixels + i * channels + c, &plane[i], sizeof(Quad));
-        }
-        Quad through, behind;
-        std::memcpy(&through, reinterpret_cast<const float*>(tile.transmittance) + at, sizeof through);
-        std::memcpy(&behind, reinterpret_cast<const float*>(tile.depth) + at, sizeof behind);
-        const Quad taken = 1.f - through, mean = behind / (taken > 1e-10f ? taken : Quad{} + 1e-10f);
-        std::memcpy(covers, &taken, sizeof taken);
-        std::memcpy(far, &mean, sizeof mean);
-        for (int i = 0; background && i < count; ++i)
-            for (int64_t c = 0; c < channels; ++c) pixels[i * channels + c] += through[i] * background[c];
-        if (streamed)
-            stream(target, scratch, 4 * channels);
-        else if (pixels == scratch)
-            std::memcpy(target, scratch, sizeof(float) * size_t(count * channels));
     }
 
     // Four samples a pixel: a block of 4 x 4 becomes 2 x 2 pixels.
@@ -213,53 +191,111 @@ void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats*
     constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
     if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, sums);
     int n = 0;
-    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints takes, Floats, Floats, Floats weight) {
+    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats taken, Floats weight) {
         shares.weight[n] = weight;
         shares.color[n] = batch.color[k];
-        n += any(takes);
+        n += any(taken > 0.f);
     });
     shares.count = n;
     for (int64_t c = 0; c < channels; c += AT_ONCE)
         ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums + c, shares, c);
 }
 
+// What a thread draws in one go: some tiles that splats reach, and as many of the empty ones as come to these. Memory is
+// slower than drawing is, so pixels are written row by row, beside the work at the next tile's units.
+template <bool CLOSING, int SIDE>
+class Run {
+public:
+    Run(const Bins<SIDE>& bins, const float* features, const Canvas& canvas)
+        : bins_(bins), features_(features), canvas_(canvas) {}
+
+    // Of lists of tiles, `empty` of which nothing reaches.
+    void draw(const int32_t* tiles, int64_t count, const int32_t* empty, int64_t empty_count) {
+        const int64_t empty_rows = empty_count * TILE, steps = count * TILE;
+        int64_t written = 0, step = 0;
+        Place before{};
+        const auto go_on = [&](int row) {
+            write(before, row);
+            for (const int64_t end = ++step * empty_rows / steps; written < end; ++written)
+                write_empty(find(empty[written / TILE]), int(written % TILE));
+        };
+        for (int64_t i = 0; i < count; ++i) {
+            const Place place = find(tiles[i]);
+            compose(tiles[i], place, go_on);
+            if (SIDE == 1) pixels_.take(tile_, sums_, canvas_.channels, canvas_.background);
+            else canvas_.fill_means(tile_, sums_, place.left, place.top, place.columns, place.rows);
+            if (SIDE == 1) before = place;
+        }
+        for (int row = 0; row < TILE; ++row) write(before, row);
+        for (; written < empty_rows; ++written) write_empty(find(empty[written / TILE]), int(written % TILE));
+        canvas_.settle();
+    }
+
+private:
+    struct Place {
+        int left, top, columns, rows;  // samples: where a tile begins, and how many of it are the picture's
+    };
+    Place find(int64_t t) const {
+        const int left = int(t % bins_.tiles_x) * TILE, top = int(t / bins_.tiles_x) * TILE;
+        const int64_t columns = SIDE * canvas_.width - left, rows = SIDE * canvas_.height - top;
+        return {left, top, int(columns < TILE ? columns : TILE), int(rows < TILE ? rows : TILE)};
+    }
+
+    // Composites a tile; calls go_on(row) TILE times meanwhile.
+    template <class GoOn>
+    void compose(int64_t t, const Place& place, const GoOn& go_on) {
+        const int64_t channels = canvas_.channels, begin = bins_.tile_begin[t], end = bins_.tile_begin[t + 1];
+        tile_.template reset<SIDE>(place.columns, place.rows);
+        std::memset(static_cast<void*>(sums_.of), 0, sizeof(Floats) * size_t(UNITS * channels));
+        for (int64_t e = begin; e < end && tile_.live; e += BATCH) {
+            batch_.stage(bins_, e, end, place.left, place.top, features_, channels, tile_.live);
+            for (int unit = 0; unit < UNITS; ++unit) {
+                batch_.foresee(bins_, e + BATCH, unit, features_, channels);
+                if (batch_.listed[unit])
+                    draw_unit<CLOSING, SIDE>(tile_, batch_, shares_, unit, sums_.of + unit * channels, channels);
+                if (e == begin && unit % (UNITS / TILE) == 0) go_on(unit / (UNITS / TILE));
+            }
+        }
+    }
+
+    void write(const Place& place, int row) const {
+        if (row < place.rows)
+            canvas_.write(place.left, place.top + row, place.columns,
+                          pixels_.image + row * Pixels::stride(canvas_.channels), pixels_.alpha + row * TILE,
+                          pixels_.depth + row * TILE);
+    }
+    void write_empty(const Place& place, int row) const {
+        if (row < place.rows / SIDE)
+            canvas_.write(place.left / SIDE, place.top / SIDE + row, place.columns / SIDE, canvas_.empty, NOTHING, NOTHING);
+    }
+
+    const Bins<SIDE>& bins_;
+    const float* features_;
+    const Canvas& canvas_;
+    Tile tile_;
+    Sums sums_;
+    Batch batch_;
+    Shares shares_;
+    Pixels pixels_;
+};
+
 template <bool CLOSING, int SIDE>
 void rasterize(const Projected& p, const float* features, const Canvas& canvas, int64_t threads) {
-    const int64_t channels = canvas.channels, width = SIDE * canvas.width, height = SIDE * canvas.height;
-    const Bins<SIDE> bins(p, features, channels, width, height, threads);
-    parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
-        const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
-        const int columns = int(width) - left < TILE ? int(width) - left : TILE;
-        const int rows = int(height) - top < TILE ? int(height) - top : TILE;
-        const int64_t end = bins.tile_begin[t + 1];
-        if (bins.tile_begin[t] == end) {
-            canvas.fill_empty<SIDE>(left, top, columns, rows);
-            return canvas.settle();
-        }
-        Tile tile;
-        Sums sums;
-        Batch batch;
-        Shares shares;
-        tile.reset<SIDE>(columns, rows);
-        std::memset(static_cast<void*>(sums.of), 0, sizeof(Floats) * size_t(UNITS * channels));
-        const auto fill = [&](int strip) { canvas.fill(tile, sums, 4 * strip, left, top, columns, rows); };
-        constexpr int WIDE = UNITS / 4;  // units of four rows
-        bool filled = SIDE == 2;
-        for (int64_t e = bins.tile_begin[t]; e < end && tile.live; e += BATCH) {
-            batch.stage(bins, e, end, left, top, features, channels, tile.live);
-            // What goes through the caches is written while the units below are drawn, what goes past them in one go.
-            const bool last = SIDE == 1 && !canvas.streamed && e + BATCH >= end;
-            for (int unit = 0; unit < UNITS; ++unit) {
-                batch.foresee(bins, e + BATCH, unit, features, channels);
-                if (batch.listed[unit])
-                    draw_unit<CLOSING, SIDE>(tile, batch, shares, unit, sums.of + unit * channels, channels);
-                if (last && (unit + 1) % WIDE == 0) fill(unit / WIDE);
-            }
-            filled |= last;
-        }
-        for (int strip = 0; strip < 4 && !filled; ++strip) fill(strip);
-        if (SIDE == 2) canvas.fill_means(tile, sums, left, top, columns, rows);
-        canvas.settle();
+    const Bins<SIDE> bins(p, features, canvas.channels, SIDE * canvas.width, SIDE * canvas.height, threads);
+    const int64_t tiles = bins.tiles();
+    Buffer<int32_t> full(tiles), empty(tiles);
+    int64_t counts[2] = {};
+    for (int64_t t = 0; t < tiles; ++t)
+        bins.tile_begin[t] < bins.tile_begin[t + 1] ? full[counts[0]++] = int32_t(t) : empty[counts[1]++] = int32_t(t);
+    constexpr int64_t LONGEST = 32;  // tiles of a run, and runs of a thread at least
+    int64_t runs = tiles / LONGEST, least = LONGEST * thread_count(threads);
+    runs = runs > least ? runs : least < tiles ? least : tiles;
+    parallel_chunks(threads, runs, [&](int64_t run) {
+        const auto from = [=](int64_t count, int64_t run) { return count * run / runs; };
+        const int64_t first = from(counts[0], run), blank = from(counts[1], run);
+        Run<CLOSING, SIDE>(bins, features, canvas)
+            .draw(full.data + first, from(counts[0], run + 1) - first, empty.data + blank,
+                  from(counts[1], run + 1) - blank);
     });
 }
 
@@ -309,7 +345,7 @@ NEAR_KERNEL(splat_rasterize)(const float* mean, const float* conic, const float*
         const auto draw = samples == 1 ? occlusion_depth ? rasterize<true, 1> : rasterize<false, 1>
                                        : occlusion_depth ? rasterize<true, 2> : rasterize<false, 2>;
         Canvas canvas{channels, width, height, background, image, alpha, out_depth};
-        canvas.find_way();
+        canvas.prepare();
         draw({mean, conic, depth, radius, opacity, count, occlusion_depth}, features, canvas, threads);
     });
 }

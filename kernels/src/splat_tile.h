@@ -8,6 +8,7 @@ namespace {
 
 constexpr int MAX_CHANNELS = 64;
 constexpr int BATCH = 64;
+constexpr int TEAM = 4;  // splats whose exponentials go side by side; a part of BATCH
 #if defined(__AVX512F__)
 constexpr int FUSED = 16;  // channels that have registers beside all that compositing needs
 #elif defined(__AVX2__) || defined(__aarch64__)
@@ -27,22 +28,29 @@ struct alignas(64) Tile {
 
     template <int SIDE>
     void reset(int columns, int rows) {
-        live = 0;
-        for (int y = 0; y < TILE; ++y)
-            for (int x = 0; x < TILE; ++x) {
-                const int at = sample_at(x, y);
-                const bool inside = x < columns && y < rows;
-                reinterpret_cast<float*>(this->x)[at] = inside ? SAMPLES<SIDE>.x[at] : FAR;
-                live |= uint32_t(inside) << (at / LANES);
-            }
+        live = uint32_t((uint64_t(1) << UNITS) - 1);
+        std::memcpy(this->x, SAMPLES<SIDE>.x, sizeof this->x);
+        if (columns < TILE || rows < TILE) crop(columns, rows);
         for (int u = 0; u < UNITS; ++u) {
             transmittance[u] = all(1.f);
             depth[u] = all(0.f);
             hidden[u] = all(INFINITY);
         }
     }
+    // Leaves out what does not lie in the picture.
+    void crop(int columns, int rows) {
+        live = 0;
+        for (int y = 0; y < TILE; ++y)
+            for (int x = 0; x < TILE; ++x) {
+                const int at = sample_at(x, y);
+                if (x < columns && y < rows) live |= 1u << (at / LANES);
+                else reinterpret_cast<float*>(this->x)[at] = FAR;
+            }
+    }
     float transmittance_at(int sample) const { return reinterpret_cast<const float*>(transmittance)[sample]; }
 };
+
+alignas(64) constexpr float NOTHING[4 * MAX_CHANNELS] = {};
 
 // Up to BATCH splats of a tile, in depth order, their means from the centre of the tile's first pixel.
 struct alignas(64) Batch {
@@ -50,7 +58,7 @@ struct alignas(64) Batch {
     const float* color[BATCH];
     int count;
     int listed[UNITS];                   // how many splats reach each unit,
-    uint8_t list[UNITS][BATCH + LANES];  // and which
+    uint8_t list[UNITS][BATCH + LANES] = {};  // and which; beyond them, any
 
     // Takes the splats of entries `begin` to `end` of the tile whose first sample is (left, top). features: a row of
     // `channels` for each splat, or null.
@@ -126,43 +134,55 @@ private:
     }
 };
 
-// Composites a batch into a unit: visit(k, takes, alpha, taken, weight) for each splat k that is listed, until all pixels
-// have stopped. takes: which pixels take it; alpha there, 0 or more elsewhere; taken: what it takes there of the light from
-// behind, 0 elsewhere; weight: how much of that it shows, all unless it lies behind a surface that is CLOSED.
+// Alphas of what a unit's list has, 0 where a splat reaches nothing: a team side by side, up to the end of the last one.
+inline void find_alphas(const Batch& batch, int unit, Floats x, Floats y, Floats* alphas) {
+    constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
+    for (int i = 0; i < batch.listed[unit]; i += TEAM) {
+        Floats level[TEAM], alpha[TEAM];
+        for (int j = 0; j < TEAM; ++j) {
+            const int k = batch.list[unit][i + j];
+            const Floats dx = x - batch.x[k], dy = y - batch.y[k];
+            level[j] = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
+        }
+        for (int j = 0; j < TEAM; ++j) alpha[j] = lower(level[j], all(LEVEL_MAX));
+        exp2_of(alpha);
+        for (int j = 0; j < TEAM; ++j) alphas[i + j] = level[j] >= LEVEL_MIN ? alpha[j] : all(0.f);
+    }
+}
+
+// Composites a batch into a unit: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed. goes_on: which
+// pixels do not stop before it; alpha, 0 where it reaches nothing; taken: what it takes of the light from behind, 0 where
+// a pixel has stopped; weight: how much of that it shows, all unless it lies behind a surface that is CLOSED.
+//
+// First all alphas, then what they take: a processor looks some hundred instructions ahead, which are many splats' of one
+// step, and too few of all. From one splat's light to the next one's it is a product and a difference. What is left where a
+// pixel has stopped only falls, so that it takes nothing more: nothing branches there.
 template <bool CLOSING, int SIDE, class Visit>
 inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& visit) {
-    constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
-    // What is left of the light where a pixel goes on, 0 where it has stopped, and that of those apart: nothing branches where
-    // a pixel stops. From one splat's light to the next one's it is a product and a difference, compared as integers, in
-    // whose order positive floats are: masks take longer.
-    const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES), before = tile.transmittance[unit];
-    Floats light = x < FAR ? before : all(0.f), kept = before - light;
+    const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES);
+    Floats alphas[BATCH];
+    find_alphas(batch, unit, x, y, alphas);
+    Floats kept = tile.transmittance[unit], light = x < FAR ? kept : all(0.f);
     Floats depth = tile.depth[unit], hidden = tile.hidden[unit];
     for (int i = 0; i < batch.listed[unit]; ++i) {
         const int k = batch.list[unit][i];
-        const Floats dx = x - batch.x[k], dy = y - batch.y[k];
-        const Floats level = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
-        const Ints reached = level >= LEVEL_MIN;
-        const Floats alpha = reached ? exp2_of(lower(level, all(LEVEL_MAX))) : all(0.f);
-        const Floats share = alpha * light, after = light - share;
-        const Ints goes_on = ((Ints)all(TRANSMITTANCE_MIN) - (Ints)after) >> 31, takes = reached & goes_on;
-        const Floats taken = (Floats)((Ints)share & goes_on);
+        const Floats alpha = alphas[i], share = alpha * light;
+        light -= share;
+        const Ints goes_on = light > TRANSMITTANCE_MIN;
+        const Floats taken = goes_on ? share : all(0.f);
         Floats weight = taken;
         depth += taken * batch.depth[k];
         if (CLOSING) {
             weight = batch.depth[k] <= hidden ? taken : all(0.f);
-            hidden = (takes & (after <= CLOSED) & (hidden > batch.hidden[k])) ? all(batch.hidden[k]) : hidden;
+            hidden = (goes_on & (alpha > 0.f) & (light <= CLOSED) & (hidden > batch.hidden[k])) ? all(batch.hidden[k]) : hidden;
         }
-        kept += (Floats)((Ints)light & ~goes_on);
-        light = (Floats)((Ints)after & goes_on);
-        visit(k, takes, alpha, taken, weight);
-        if (!any(light > 0.f)) {
-            tile.live &= ~(1u << unit);
-            break;
-        }
+        kept = goes_on ? light : kept;
+        visit(k, goes_on, alpha, taken, weight);
     }
-    tile.x[unit] = light > 0.f ? x : all(FAR);
-    tile.transmittance[unit] = light + kept, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
+    const Ints goes_on = light > TRANSMITTANCE_MIN;
+    if (!any(goes_on)) tile.live &= ~(1u << unit);
+    tile.x[unit] = goes_on ? x : all(FAR);
+    tile.transmittance[unit] = kept, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
 }
 
 }  // namespace
