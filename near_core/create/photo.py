@@ -20,6 +20,7 @@ from .background import remove_background
 from .config import MattingConfig
 
 SIZE = 256  # pixels of the crop
+CUBE_PIXEL = 5e-4, 0.1  # of the cube's edge that a pixel of the crop shows, at least and at most
 ELEVATION, FOV = 15.0, 40.0  # degrees; the guess of a photo of which nothing is known
 
 # (H, W, 3) float32 sRGB 0..1 -> (H, W) float32 0..1, how much of each pixel is object; one that follows an artist's
@@ -50,6 +51,15 @@ class Photo:
         x, y, side = self.crop
         window = camera.resize(*self.source_size).crop(x, y, side, side)
         return window.resize(len(self.alpha), len(self.alpha))
+
+    def shows_cube(self, camera: Camera) -> bool:
+        """Whether the asset's cube is in what a camera of the crop sees, and neither a speck nor all around."""
+        with np.errstate(all="ignore"):
+            x, y, depth = camera.world_to_camera[:3, 3]
+            pixel = depth / camera.intrinsics[0, 0]  # asset units, where the cube's middle lies
+            half = len(self.alpha) / 2
+            aside = np.abs([x, y] + (camera.intrinsics[:2, 2] - half) * pixel)
+            return bool(CUBE_PIXEL[0] < pixel < CUBE_PIXEL[1] and (aside < 0.87 + half * pixel).all())
 
     def uncropped(self, camera: Camera) -> Camera:
         """The camera of the crop as the camera of the whole photo."""

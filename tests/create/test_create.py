@@ -18,10 +18,10 @@ from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
 from near_core.models.mini.runtime import REMEMBERED, NearMini, RememberingMini
 from near_core.render.renderer import Renderer
-from near_core.scene import Instance
+from near_core.scene import Camera, Instance
 from near_core.scene import camera as cameras
 from near_core.scene.environment import uniform
-from tests.create.pictures import box
+from tests.create.pictures import box, disc, mask_of
 
 
 def test_a_mesh_keeps_its_size_when_normalized():
@@ -160,3 +160,17 @@ def test_a_draft_keeps_no_skin():
 def test_an_unknown_detail_is_refused_in_a_sentence():
     with pytest.raises(NearError, match="no detail called fine.*draft"):
         create_from_mesh(box((1.0, 0.5, 0.5)), name="box", detail="fine")
+
+
+@pytest.mark.parametrize("depth, focal, x", [(0, 88, 0), (-3, 88, 0), (1e-9, 88, 0), (1e12, 88, 0), (2.6, 1e-6, 0),
+                                             (2.6, 1e9, 0), (2.6, 88, 1e12)])
+def test_cameras_that_see_nothing_of_the_object_are_named_before_memory_is_taken(model, depth, focal, x):
+    matrix, picture = np.eye(4), np.dstack([disc(64, 64, 20, (32, 32)), mask_of(64, 64, 20, (32, 32))])
+    matrix[0, 3], matrix[2, 3] = x, depth
+    camera = Camera(matrix, np.float64([[focal, 0, 32], [0, focal, 32], [0, 0, 1]]), 64, 64)
+    for others in ([], [Shot(picture, azimuth=90.0)]):
+        with pytest.raises(NearError, match="camera of The photo does not look at the object"):
+            create_from_image([Shot(picture, camera=camera), *others], name="disc", model=model)
+    flat = replace(camera, world_to_camera=np.eye(4), orthographic=True)
+    with pytest.raises(NearError, match="is orthographic"):
+        create_from_image([Shot(picture, camera=flat)], name="disc", model=model)
