@@ -14,10 +14,10 @@ struct Losses {  // gradients of the loss with respect to the outputs, and what 
     int64_t channels, width, height;
     const float *background, *image, *alpha, *depth;
 
-    // Has those of a tile come to the larger cache: they lie in short rows, which no processor foresees.
-    void foresee(int64_t left, int64_t top) const {
+    // Has those of rows of a tile come to the larger cache: they lie in short rows, which no processor foresees.
+    void foresee(int64_t left, int64_t top, int first, int end) const {
         const int64_t columns = width - left < TILE ? width - left : TILE;
-        for (int64_t y = top; y < top + TILE && y < height; ++y) {
+        for (int64_t y = top + first; y < top + end && y < height; ++y) {
             const int64_t pixel = y * width + left;
             for (int64_t c = 0; c < columns * channels; c += 16) __builtin_prefetch(image + pixel * channels + c, 0, 2);
             __builtin_prefetch(alpha + pixel, 0, 2);
@@ -36,16 +36,17 @@ enum { DEPTH, MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, EXTRA };
 constexpr int GROUPS = (MAX_CHANNELS + LANES - 1) / LANES;  // vectors that all channels of a pixel fill
 constexpr float CENTRE = 0.5f * (TILE - 1);
 
-// A tile's pixels as seen from its centre: 1, x, y, x^2, x y, y^2.
-typedef float Moments __attribute__((vector_size(32)));
+// A tile's pixels as seen from its centre: 1, x, y, x^2, x y, y^2, each of as many pixels as fill a vector.
+constexpr int PIXELS = LANES / 8, BUNDLES = LANES / PIXELS;
 struct Basis {
-    alignas(64) float of[TILE * TILE][8] = {};
+    alignas(64) float of[TILE * TILE / PIXELS][LANES] = {};
 
     constexpr Basis() {
         for (int y = 0; y < TILE; ++y)
             for (int x = 0; x < TILE; ++x) {
                 const float u = float(x) - CENTRE, v = float(y) - CENTRE, row[6] = {1.f, u, v, u * u, u * v, v * v};
-                for (int i = 0; i < 6; ++i) of[sample_at(x, y)][i] = row[i];
+                const int at = sample_at(x, y);
+                for (int i = 0; i < 6; ++i) of[at / PIXELS][i * PIXELS + at % PIXELS] = row[i];
             }
     }
 };
@@ -71,14 +72,26 @@ struct alignas(64) TileLosses {
         Floats* const own = rows + unit * groups * LANES;
         std::memset(static_cast<void*>(own), 0, sizeof(Floats) * size_t(groups * LANES));
         alignas(64) float by_alpha[LANES] = {}, by_depth[LANES] = {};
-        for (int lane = 0; lane < LANES; lane += 4) {  // four pixels of a row
-            const int sample = unit * LANES + lane;
-            const int64_t x = left + int64_t(SAMPLES<1>.x[sample]), y = top + int64_t(SAMPLES<1>.y[sample]);
-            const int64_t count = y >= g.height || x >= g.width ? 0 : g.width - x < 4 ? g.width - x : 4;
-            const int64_t pixel = count ? y * g.width + x : 0;
-            turn_losses(g.image + pixel * g.channels, g.channels, count, lane, plane, own);
-            for (int i = 0; i < count; ++i)
-                by_alpha[lane + i] = g.alpha[pixel + i], by_depth[lane + i] = g.depth[pixel + i];
+        const float* from[HIGH];  // each row's, which has as many pixels
+        int64_t counts[HIGH];
+        const int block = unit * LANES / 16;
+        const int64_t x = left + block % 4 * 4, y = top + block / 4 * 4 + unit * LANES % 16 / 4;
+        for (int row = 0; row < HIGH; ++row) {
+            const int64_t count = y + row >= g.height || x >= g.width ? 0 : g.width - x < 4 ? g.width - x : 4;
+            const int64_t pixel = count ? (y + row) * g.width + x : 0;
+            from[row] = g.image + pixel * g.channels, counts[row] = count;
+            for (int64_t i = 0; i < count; ++i)
+                by_alpha[4 * row + i] = g.alpha[pixel + i], by_depth[4 * row + i] = g.depth[pixel + i];
+        }
+        for (int64_t c = 0; c < g.channels; c += 4) {
+            Quad quads[LANES];
+            for (int row = 0; row < HIGH; ++row) take_four(from[row] + c, g.channels, counts[row], c, quads + 4 * row);
+            for (int lane = 0; lane < LANES; ++lane)
+                std::memcpy(reinterpret_cast<float*>(own + c / LANES * LANES + lane) + c % LANES, &quads[lane], sizeof(Quad));
+            Floats four[4];
+            for (int i = 0; i < 4; ++i) four[i] = join(quads + i);
+            turn(four);
+            std::memcpy(static_cast<void*>(plane + c), four, sizeof four);
         }
         Floats d_alpha = load(by_alpha);
         for (int64_t c = 0; g.background && c < g.channels; ++c) d_alpha -= plane[c] * g.background[c];
@@ -95,21 +108,12 @@ struct alignas(64) TileLosses {
     }
 
 private:
-    // Puts the losses of `count` pixels into a unit's planes and rows, where the first is `lane`; of others up to four, 0.
-    static void turn_losses(const float* losses, int64_t channels, int64_t count, int lane, Floats* plane, Floats* own) {
-        for (int64_t c = 0; c < channels; c += 4) {
-            Quad four[4] = {};
-            for (int64_t i = 0; i < count; ++i) {
-                const float* const from = losses + i * channels + c;
-                if (channels - c >= 4)
-                    std::memcpy(&four[i], from, sizeof(Quad));
-                else
-                    for (int64_t k = 0; k < channels - c; ++k) four[i][k] = from[k];
-                std::memcpy(reinterpret_cast<float*>(own + c / LANES * LANES + lane + i) + c % LANES, &four[i], sizeof(Quad));
-            }
-            turn(four);
-            for (int k = 0; k < 4; ++k)
-                std::memcpy(reinterpret_cast<float*>(plane + c + k) + lane, &four[k], sizeof(Quad));
+    // Four channels from c on of `count` pixels, `channels` apart; of others up to four, and of channels beyond all, 0.
+    static void take_four(const float* from, int64_t channels, int64_t count, int64_t c, Quad* quads) {
+        for (int64_t i = 0; i < 4; ++i) {
+            quads[i] = Quad{};
+            if (i < count && c + 4 <= channels) std::memcpy(&quads[i], from + i * channels, sizeof(Quad));
+            else for (int64_t k = 0; i < count && c + k < channels; ++k) quads[i][k] = from[i * channels + k];
         }
     }
 };
@@ -117,18 +121,19 @@ private:
 // The gradients of a batch's splats in a tile.
 struct alignas(64) Parts {
     Floats features[BATCH * GROUPS], depth[BATCH];
-    Moments moments[BATCH];  // of the gradients of sigma, for BASIS
+    Floats moments[BATCH];  // of the gradients of sigma, for BASIS
 
     void clear(int count, int64_t groups) {
         std::memset(static_cast<void*>(features), 0, sizeof(Floats) * size_t(count * groups));
         std::memset(static_cast<void*>(depth), 0, sizeof(Floats) * size_t(count));
-        std::memset(static_cast<void*>(moments), 0, sizeof(Moments) * size_t(count));
+        std::memset(static_cast<void*>(moments), 0, sizeof(Floats) * size_t(count));
     }
     void write(const Batch& batch, int k, int64_t channels, float* row) const {
         const int64_t groups = (channels + LANES - 1) / LANES;
         std::memcpy(row, features + k * groups, sizeof(float) * size_t(channels));
         float* const extra = row + channels;
-        const Moments& m = moments[k];
+        float m[8] = {};
+        for (int lane = 0; lane < LANES; ++lane) m[lane / PIXELS] += reinterpret_cast<const float*>(moments + k)[lane];
         const float x = batch.x[k] - CENTRE, y = batch.y[k] - CENTRE;
         const float dx = x * m[0] - m[1], dy = y * m[0] - m[2];  // sums of d_sigma times them
         const float a = batch.a[k] * -1.38629436f, b = batch.b[k] * -0.69314718f, c = batch.c[k] * -1.38629436f;
@@ -192,17 +197,31 @@ constexpr auto list_gains(std::integer_sequence<int, N...>) {
 }
 constexpr auto GAINS = list_gains(std::make_integer_sequence<int, AT_ONCE>());  // of 1, 2, 3, ... channels
 
-// sums[hits.splat[i] * stride] += the rows of a table, one for each pixel, weighted by weights[i].
-template <class Row>
-inline void contract(const Hits& hits, const Floats* weights, const Row* table, Row* sums, int64_t stride) {
-    Row row[LANES];
-    for (int lane = 0; lane < LANES; ++lane) row[lane] = table[lane];
+// The next WIDTH of a pixel's weights, again and again.
+template <int WIDTH>
+inline Floats spread(const float* weights) {
+    if (WIDTH == 1) return weights[0] - Floats{};
+    Quad two{};
+    std::memcpy(&two, weights, 2 * sizeof(float));
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(two, two, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1);
+#else
+    return __builtin_shufflevector(two, two, 0, 1, 0, 1, 0, 1, 0, 1);
+#endif
+}
+
+// sums[hits.splat[i] * stride] += the rows of a table, one for each WIDTH pixels, weighted by weights[i].
+template <int WIDTH>
+inline void contract(const Hits& hits, const Floats* weights, const Floats* table, Floats* sums, int64_t stride) {
+    constexpr int ROWS = LANES / WIDTH;
+    Floats row[ROWS];
+    for (int i = 0; i < ROWS; ++i) row[i] = table[i];
     for (int i = 0; i < hits.count; ++i) {
         const float* const weight = reinterpret_cast<const float*>(weights + i);
-        Row even = {}, odd = {};
-        for (int lane = 0; lane < LANES; lane += 2) {
-            even += weight[lane] * row[lane];
-            odd += weight[lane + 1] * row[lane + 1];
+        Floats even = all(0.f), odd = all(0.f);
+        for (int k = 0; k < ROWS; k += 2) {
+            even += spread<WIDTH>(weight + k * WIDTH) * row[k];
+            odd += spread<WIDTH>(weight + (k + 1) * WIDTH) * row[k + 1];
         }
         sums[hits.splat[i] * stride] += even + odd;
     }
@@ -229,16 +248,18 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
     }
     losses.behind[unit] = behind;
     for (int64_t g = 0; g < groups; ++g)
-        contract(hits, CLOSING ? hits.weight : hits.taken, losses.rows + (unit * groups + g) * LANES, parts.features + g,
+        contract<1>(hits, CLOSING ? hits.weight : hits.taken, losses.rows + (unit * groups + g) * LANES, parts.features + g,
                  groups);
-    Moments basis[LANES];
-    std::memcpy(basis, BASIS.of[unit * LANES], sizeof basis);
-    contract(hits, hits.gain, basis, parts.moments, 1);
+    Floats basis[BUNDLES];
+    std::memcpy(basis, BASIS.of[unit * BUNDLES], sizeof basis);
+    contract<PIXELS>(hits, hits.gain, basis, parts.moments, 1);
 }
 
-// Writes the slots of the tile's entries up to the one that is returned; nothing takes those beyond.
-template <bool CLOSING>
-int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, const Losses& g, float* rows) {
+// Writes the slots of the tile's entries up to the one that is returned; nothing takes those beyond. foresee(first, end):
+// has rows of the next tile's losses come, beside the work at units.
+template <bool CLOSING, class Foresee>
+int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, const Losses& g, float* rows,
+                  const Foresee& foresee) {
     const int left = int(t % bins.tiles_x) * TILE, top = int(t / bins.tiles_x) * TILE;
     const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1], width = g.channels + EXTRA;
     const int64_t batches = (end - begin + BATCH - 1) / BATCH, groups = (g.channels + LANES - 1) / LANES;
@@ -270,6 +291,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
                 for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c, 1);
             }
             if (n == last) losses.take(g, unit, left, top);
+            if (n == 0) foresee(unit * TILE / UNITS, (unit + 1) * TILE / UNITS);
             hits.count = 0;
             if (batch.listed[unit]) gather(tile, batch, unit, losses.planes + unit * (g.channels + 1), hits);
             if (n == last) losses.settle(g, tile, unit);
@@ -293,11 +315,13 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
         const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
         const int64_t next = t + others;  // of this thread, about
-        if (next < bins.tiles() && bins.tile_begin[next] < bins.tile_begin[next + 1])
-            losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE);
-        if (begin == end) return;
-        const int64_t reached = walk_tile<CLOSING>(bins, t, features, losses, rows.data);
-        for (int64_t e = begin; e < end; ++e) taken[bins.slot_of[e]] = e < reached;
+        const bool reached = next < bins.tiles() && bins.tile_begin[next] < bins.tile_begin[next + 1];
+        const auto foresee = [&](int first, int end) {
+            if (reached) losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE, first, end);
+        };
+        if (begin == end) return foresee(0, TILE);
+        const int64_t walked = walk_tile<CLOSING>(bins, t, features, losses, rows.data, foresee);
+        for (int64_t e = begin; e < end; ++e) taken[bins.slot_of[e]] = e < walked;
     });
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {

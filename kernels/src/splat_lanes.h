@@ -50,6 +50,18 @@ inline void turn(Floats* v) {
 #undef NEAR_MIX
 }
 
+// Every fourth of LANES quads, side by side.
+inline Floats join(const Quad* q) {
+    typedef float Octet __attribute__((vector_size(32)));
+    const Octet low = __builtin_shufflevector(q[0], q[4], 0, 1, 2, 3, 4, 5, 6, 7);
+#if defined(__AVX512F__)
+    const Octet high = __builtin_shufflevector(q[8], q[12], 0, 1, 2, 3, 4, 5, 6, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    return low;
+#endif
+}
+
 constexpr int TILE = 16;
 constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
 constexpr int COLUMNS = 4, HIGH = LANES / 4, STRIPS = TILE / HIGH;  // units side by side; samples, units one above another
