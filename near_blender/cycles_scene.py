@@ -30,6 +30,7 @@ _written: dict[int, SceneFile] = {}  # by the scene's session_uid
 _names_of: dict[type, list[str]] = {}  # plain values of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
+_ASKED = ("resolution_", "use_pass_", "samples", "preview_")  # settings that each request brings, or a viewport has
 _FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
 _SWITCHES = ("hide_render", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
              "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher", "show_instancer_for_render")
@@ -128,7 +129,7 @@ def _list_values(group: Any) -> list[Any]:
     if kind not in _names_of:
         _names_of[kind] = [p.identifier for p in group.bl_rna.properties
                            if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
-                           and not p.identifier.startswith(("resolution_", "use_pass_"))]
+                           and not p.identifier.startswith(_ASKED)]
     return [getattr(group, name) for name in _names_of[kind]]
 
 

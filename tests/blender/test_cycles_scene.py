@@ -54,6 +54,7 @@ POSES = {
     "selection": lambda scene: bpy.data.objects["Cube"].select_set(False),
     "size": lambda scene: setattr(scene.render, "resolution_x", 99),
     "frame": lambda scene: scene.frame_set(7),
+    "samples": lambda scene: setattr(scene.cycles, "samples", 7),
     "denoised as before": lambda scene: setattr(scene.cycles, "use_denoising", scene.cycles.use_denoising),
 }
 
