@@ -48,13 +48,13 @@ def read(request: Any) -> dict[str, Any]:
         set_up(scene)
         scene.frame_set(request["frame"], subframe=request["subframe"])
         scene.cycles.samples, scene.cycles.device, scene.cycles.use_denoising = SAMPLES, "CPU", False
-        pieces, parts, matrix = _realize(ob, scene)
+        pieces, parts, matrix, lost = _realize(ob, scene)
         readings = {}
         for number, piece in enumerate(pieces):
             request.progress("Baking materials" if request["side"] else "Reading the mesh", number / len(pieces))
             readings[piece] = _Bake(scene, piece, request["side"]).run()
         mesh = geometry.join([_read(piece.mesh, place, readings[piece]) for piece, place in parts])
-        notes = [note for each in readings.values() for reading in each for note in reading.notes]
+        notes = [*lost, *(note for each in readings.values() for reading in each for note in reading.notes)]
         return {"mesh": meshes.check(mesh, request["name"]), "notes": list(dict.fromkeys(notes)), "matrix": matrix}
 
 
@@ -96,9 +96,10 @@ class _BakedPart:
     matrix: np.ndarray
 
 
-def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]], np.ndarray]:
-    """What the surface of ob consists of, each piece with the places of its instances, as read_mesh has them, and ob's
-    own place, (4, 4)."""
+def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]], np.ndarray,
+                                             list[str]]:
+    """What the surface of ob consists of, each piece with the places of its instances, as read_mesh has them, ob's own
+    place, (4, 4), and what of it is no surface, in words."""
     pieces: dict[tuple, _BakedPart] = {}
     firsts: dict[tuple, int] = {}  # the number of the first part that is such a piece
     parts, sources = list[tuple[_BakedPart, np.ndarray]](), {ob}
@@ -118,6 +119,7 @@ def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPa
             moved = place.copy()
             moved[:3, 3] -= matrix[:3, 3]
             parts.append((pieces[key], moved))
+        lost = geometry.name_lost(depsgraph, ob.name)
     for each in sources:
         _straighten(each)
     with geometry.evaluate_alone(ob, scene) as (_, depsgraph):
@@ -126,7 +128,7 @@ def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPa
             if len(straight) == len(parts) and isinstance(straight[number], bpy.types.Mesh):
                 _keep_straight(pieces[key].mesh, straight[number])
     return [piece for piece in pieces.values() if len(piece.mesh.polygons)], [
-        (piece, place) for piece, place in parts if len(piece.mesh.polygons)], matrix
+        (piece, place) for piece, place in parts if len(piece.mesh.polygons)], matrix, lost
 
 
 def _keep_generated(mesh: Any, source: Any) -> None:

@@ -21,13 +21,15 @@ TYPES = ("MESH", "CURVE", "SURFACE", "FONT", "META")
 
 MOST_TRIANGLES = 100_000  # 0.07 s of the main thread
 MOST_TEXELS = 1_500_000  # the same, of all textures together
+_LOST = {"CURVES": errors.Message("its hair is left out"), "POINTCLOUD": errors.Message("its points are left out"),
+         "VOLUME": errors.Message("its Volume is left out")}
 _TEXELS_A_BYTE = 4  # about, of files that were not opened yet
 
 
 @dataclass(frozen=True)
 class ObjectSurface:
-    """A surface as it was read. mesh: turned and scaled as it stands in the world. notes: what of its materials is
-    missing. matrix: object to world, (4, 4) float64. is_computed: whether some of that could be baked."""
+    """A surface as it was read. mesh: turned and scaled as it stands in the world. notes: what is missing of it and its
+    materials. matrix: object to world, (4, 4) float64. is_computed: whether some of that could be baked."""
 
     mesh: meshes.Mesh
     notes: list[str]
@@ -62,7 +64,8 @@ def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
             count += len(part.faces)
             if len(part.faces):
                 parts.append(part)
-    notes = [note for reading in known.values() for note in (*reading.notes, *reading.computed.values())]
+        lost = name_lost(depsgraph, ob.name)
+    notes = [*lost, *(note for reading in known.values() for note in (*reading.notes, *reading.computed.values()))]
     return ObjectSurface(meshes.check(join(parts), ob.name), list(dict.fromkeys(notes)), matrix,
                    any(reading.computed for reading in known.values()))
 
@@ -96,6 +99,15 @@ def _count_texels(image: Any) -> int:
     path = bpy.path.abspath(image.filepath, library=image.library)
     size = image.packed_file.size if image.packed_file else os.path.getsize(path) if os.path.isfile(path) else 0
     return _TEXELS_A_BYTE * size
+
+
+def name_lost(depsgraph: bpy.types.Depsgraph, name: str) -> list[str]:
+    """What the depsgraph of evaluate_alone shows that is no surface, in words. name: of the object."""
+    kinds = {instance.object.type for instance in depsgraph.object_instances if instance.show_self}
+    systems: list[Any] = [system.settings for ob in depsgraph.objects for system in ob.particle_systems]
+    if any(system.type == "HAIR" and system.render_type == "PATH" for system in systems):
+        kinds.add("CURVES")
+    return [materials.name_loss(name, what) for kind, what in _LOST.items() if kind in kinds]
 
 
 def list_parts(depsgraph: bpy.types.Depsgraph) -> Iterator[tuple[Any, np.ndarray]]:

@@ -66,12 +66,13 @@ def read_material(material: bpy.types.Material | None, called: str = "") -> Mate
         if _mixes_emission(material.node_tree, shader):
             reading.computed[EMISSION] = errors.Message("its Emission is mixed with other shaders, it does not glow. "
                                                         "Bake it to keep it")
-    reading.notes = [_name_loss(called, text) for text in reading.notes]
-    reading.computed = {name: _name_loss(called, text) for name, text in reading.computed.items()}
+    reading.notes = [name_loss(called, text) for text in reading.notes]
+    reading.computed = {name: name_loss(called, text) for name, text in reading.computed.items()}
     return reading
 
 
-def _name_loss(called: str, text: str) -> str:
+def name_loss(called: str, text: str) -> str:
+    """What is lost of something, in words."""
     return errors.Message("{material}: {loss}", material=called, loss=text)
 
 

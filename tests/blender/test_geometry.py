@@ -161,3 +161,12 @@ def test_what_nodes_instance_has_its_own_materials():
     host.modifiers.new("Nodes", "NODES").node_group = group
     mesh = read(host)
     assert {mesh.materials[slot].name for slot in mesh.material_index} == {"Leaf"}
+
+
+def test_what_is_no_surface_is_named():
+    bpy.ops.mesh.primitive_uv_sphere_add()
+    ob = bpy.context.object
+    assert geometry.read_mesh(ob, bpy.context.scene).notes == []
+    ob.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    ob.particle_systems[0].settings.type = "HAIR"
+    assert geometry.read_mesh(ob, bpy.context.scene).notes == [f"{ob.name}: its hair is left out"]
