@@ -63,7 +63,7 @@ class Holes:
         size, time = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2), self._scene.frame_float if proxy.modifiers else 0.0
         key = (proxy.name_full, size, time)
         if key not in self._meshes:
-            mesh = self._evaluate(proxy)
+            mesh = self._evaluate(proxy, time)
             mesh.use_fake_user = True
             mesh.materials.clear()  # they would let through what is behind, and fill passes of their own
             points, normals = np.empty((2, 3 * len(mesh.vertices)), np.float32)
@@ -74,9 +74,10 @@ class Holes:
             self._meshes[key] = mesh
         return self._meshes[key]
 
-    def _evaluate(self, proxy: Any) -> Any:
-        """A mesh as a proxy's modifiers and shape keys leave it; as it is where they leave instances alone."""
-        for key in [key for key in self._meshes if key[0] == proxy.name_full and key[2] != self._scene.frame_float]:
+    def _evaluate(self, proxy: Any, time: float) -> Any:
+        """A mesh as a proxy's modifiers and shape keys leave it; as it is where they leave instances alone. time: as
+        this frame's meshes of the proxy are kept."""
+        for key in [key for key in self._meshes if key[0] == proxy.name_full and key[2] != time]:
             bpy.data.meshes.remove(self._meshes.pop(key))  # of another frame
         own = self._find_mesh(proxy)
         if own != proxy.data and not (proxy.modifiers or own.shape_keys):

@@ -146,6 +146,13 @@ def test_holes_leave_what_is_in_front(scene):
     assert picture[..., 3].all() and picture[16, 20, :3] == pytest.approx([0.5] * 3, abs=1e-3), "no hole is left behind"
 
 
+def test_holes_of_one_proxy_may_have_several_sizes(scene):
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 3, 0), rotation=(np.pi / 2, 0, 0))
+    holes = [("Cube", np.diag([size, size, size, 1.0])) for size in (0.5, 0.1)]
+    alpha = draw(scene, proxies=["Cube"], holes=holes, transparent=True)["Combined"][..., 3]
+    assert alpha[12, 16] == 0 and alpha[12, 20] == 0 and alpha[0, 31] == 1
+
+
 def test_occluders_are_what_casts_shadows(scene):
     bpy.context.object.location = 5, 0, 0
     bpy.ops.mesh.primitive_plane_add(location=(0, 0, -1))
