@@ -105,7 +105,7 @@ def read(target, data: bytes, folder: str, intact: bool = False) -> str:
     except target.refusal as error:
         if intact:
             return f"is refused: {error}"
-        if "memory" in str(error):
+        if "memory" in (error.what.template if isinstance(error, NearError) else str(error)):  # a file may say it, too
             return f"takes more than {target.memory} MB: {error}"
         if isinstance(error, NearError) and not is_said_well(error):
             return f"says {str(error)[:300]!r}"
