@@ -212,6 +212,20 @@ class LightFitConfig:
 
 
 @dataclass(frozen=True)
+class ToneConfig:
+    """What the networks' colours are wrong by as a whole: "what is wrong with colours"."""
+
+    bright: float = 0.47  # linear luminance of an object from which its colours stay as they are
+    dark_power: float = 0.2  # of how much darker it is; so much darker still it becomes
+    darkest: float = 0.01  # linear; nothing counts as darker
+    highlight: float = 1.15  # times as bright as around it, from where on a colour is taken for a highlight
+    highlight_share: float = 0.7  # of the logarithm beyond that, which is taken out
+    chroma_step: float = 0.08  # of red and of blue over green, of their sum; what is nearer has the same chroma
+    cells: int = 32  # along an edge of the cube, in which surroundings are averaged
+    smoothing: int = 16  # times over these cells and their neighbours
+
+
+@dataclass(frozen=True)
 class RefinementConfig:
     """How the colours of several photos are refined until the photos come back: "photos come back"."""
 

@@ -28,7 +28,6 @@ from .material import (
     blend_hidden_material,
     blend_normals,
     boost_metallic,
-    boost_saturation,
     predict_latent,
     project_photo,
     widen_roughness,
@@ -43,6 +42,7 @@ from .shape import carve_solid, extract_surface
 from .shot import Shot
 from .skin import make_skin
 from .thickness import HINTS, SYMMETRIES, TURNED
+from .tone import boost_saturation, calm_highlights, deepen_dark
 from .view import PhotoView, find_camera, look_at
 
 MODEL = "near-mini"
@@ -287,9 +287,11 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progr
     if len(views) == 1:
         surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
         surfels, texels = project_photo(surfels, texels, views[0])
+        surfels, texels = deepen_dark(surfels, texels)
         return boost_saturation(surfels, config.saturation), texels
     progress("Colours", 0.0)
     surfels, texels, said = fuse_photos(surfels, texels, views, config)
+    surfels, texels = deepen_dark(*calm_highlights(surfels, texels))
     surfels = boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain)
     if config.refine:
         surfels, texels = refine_colors(surfels, texels, views, said, part(progress, 0.4, 1.0))

@@ -132,13 +132,6 @@ def widen_roughness(surfels: Surfels, error: float = ReconstructionConfig.normal
     return replace(surfels, roughness=spread**0.25)
 
 
-def boost_saturation(surfels: Surfels, saturation: float = ReconstructionConfig.saturation) -> Surfels:
-    """Surfels with so many times the saturation, and the same mean display value."""
-    display = srgb_encode(surfels.base_color)
-    grey = display.mean(1, keepdims=True)
-    return replace(surfels, base_color=srgb_decode(np.clip(grey + saturation * (display - grey), 0, 1)))
-
-
 def boost_metallic(surfels: Surfels, gain: float = ReconstructionConfig.metallic_gain) -> Surfels:
     """Surfels that are so many times as metallic, 1 at most: what networks think of a metal is a mean."""
     return replace(surfels, metallic=np.minimum(surfels.metallic * np.float32(gain), 1))

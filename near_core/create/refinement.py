@@ -8,18 +8,16 @@ anew.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..asset import Surfels, Texels
 from ..asset.surfels import SURFEL_RESOLUTION
-from ..image import srgb_encode
 from ..progress import Progress, silent
 from ..render.discs import ProjectedDiscs
 from .config import LightFitConfig, RefinementConfig
 from .fusion import PhotoEvidence
 from .irradiance import light_up
+from .tone import scale_colors
 from .view import PhotoView
 
 
@@ -55,11 +53,7 @@ def refine_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], said
         if number % config.steps == 0:
             lights = _find_lights(color, said, fit)
         color = _step(color, before, drawings, lights, config)
-    factor = color / before
-    made = replace(surfels, base_color=np.clip(surfels.base_color * factor, 0, 1))
-    fine = np.clip(texels.compute_colors(surfels) * factor[texels.surfel], 0, 1)
-    shift = srgb_encode(fine) - srgb_encode(made.base_color)[texels.surfel]
-    return made, replace(texels, shift=shift.astype(np.float32))
+    return scale_colors(surfels, texels, color / before)
 
 
 def _find_lights(color: np.ndarray, said: PhotoEvidence, fit: LightFitConfig) -> list[np.ndarray]:

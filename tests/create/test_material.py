@@ -10,7 +10,6 @@ from near_core.create.material import (
     blend_hidden_material,
     blend_normals,
     boost_metallic,
-    boost_saturation,
     gather_pixels,
     project_photo,
     widen_roughness,
@@ -112,12 +111,6 @@ def test_a_photo_paints_nothing_beside_its_object():
                   np.zeros(0, np.float32))
     made = project_photo(facing, none, view)[0]
     assert made.confidence.tolist() == [1, 0, 0] and (made.base_color[1:] == 1).all()
-
-
-def test_saturation_grows_around_the_mean():
-    place = np.zeros((1, 3), np.float32)
-    paint = grey_surfels(place, np.float32([[0, 0, 1]]), base_color=srgb_decode(np.float32([[0.6, 0.5, 0.4]])))
-    np.testing.assert_allclose(srgb_encode(boost_saturation(paint, 2.0).base_color), [[0.7, 0.5, 0.3]], atol=1e-4)
 
 
 def test_what_is_half_a_metal_becomes_one():
