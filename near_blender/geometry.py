@@ -54,7 +54,8 @@ def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
     Raises NearError where there is no surface, or one with vertices at infinity.
     """
     if ob.type not in TYPES and ob.instance_type == "NONE":
-        raise errors.NearError("{name} has no surface.", "Choose a mesh, curve, text or metaball object.", name=ob.name)
+        raise errors.NearError("{name} has no surface.", "Choose a mesh, curve, text or metaball object; for several, "
+                               "an instance of their collection.", name=ob.name)
     with evaluate_alone(ob, frame) as (alone, depsgraph):
         matrix = np.array(alone.evaluated_get(depsgraph).matrix_world, np.float64)
         parts, count, known = [], 0, dict[str, materials.MaterialReading]()

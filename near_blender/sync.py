@@ -167,9 +167,9 @@ def convert_camera(data: Any, matrix_world: np.ndarray, width: int, height: int,
     aspect: pixel aspect x, y. shift_x: instead of the camera's own (stereo views). Raises NearError for panoramas.
     """
     if data.type not in ("PERSP", "ORTHO"):
+        kind = data.bl_rna.properties["type"].enum_items[data.type].name
         raise errors.NearError("NeAR cannot draw the {kind} camera {name}.",
-                               "Set its lens type to Perspective or Orthographic.", kind=data.type.lower(),
-                               name=data.name)
+                               "Set its lens type to Perspective or Orthographic.", kind=kind, name=data.name)
     fit, sensor = data.sensor_fit, data.sensor_width
     if fit == "AUTO":
         fit = "HORIZONTAL" if width * aspect[0] >= height * aspect[1] else "VERTICAL"

@@ -24,7 +24,8 @@ from .transfer import list_chosen_paths
 class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
     bl_idname = "near.create_asset_from_mesh"
     bl_label = "Create Neural Asset from Mesh"
-    bl_description = "Turn the active object, with its modifiers and materials, into a neural asset"
+    bl_description = ("Turn the active object, with its modifiers and materials, into a neural asset. An instance of a "
+                      "collection becomes one asset of all that is in it")
     bl_options = {"REGISTER"}
 
     object_name: StringProperty(
