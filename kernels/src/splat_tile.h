@@ -7,7 +7,7 @@ namespace near_kernels {
 namespace {
 
 constexpr int MAX_CHANNELS = 64;
-constexpr int BATCH = 64;
+constexpr int BATCH = 128;
 constexpr int TEAM = 4;  // splats whose exponentials go side by side; a part of BATCH
 #if defined(__AVX512F__)
 constexpr int FUSED = 16;  // channels that have registers beside all that compositing needs
