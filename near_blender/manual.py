@@ -11,6 +11,7 @@ PAGE = Path(__file__).resolve().parent / "assets" / "manual.html"
 SECTIONS = (
     ("bpy.ops.near.create_asset_from_mesh*", "mesh"), ("bpy.ops.near.create_*", "photos"),
     ("bpy.ops.near.fit_pose*", "pose"), ("bpy.ops.near.correct_matte*", "matte"), ("bpy.ops.near.draw_hints*", "matte"),
+    ("bpy.ops.near.pick_object*", "matte"),
     ("bpy.ops.near.match_camera*", "pose"), ("bpy.ops.near.limit_camera*", "photos"),
     ("bpy.ops.near.remake_asset*", "matte"),
     ("bpy.ops.near.watch_creation*", "photos"), ("bpy.ops.near.stop*", "photos"),

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from . import translations
 from ._core import errors, hints, shot
@@ -81,11 +91,17 @@ class PhotoOptions(ShapeOptions):
 # as shot.VIEWS has them, and one for what nobody knows
 _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which side this one shows")] + [
     (name.upper(), name.title(), f"The photo shows what Blender's {name} view shows") for name in shot.VIEWS] + [
-    ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken")]
+    ("ANGLES", "Angles", "Azimuth and elevation from which the photo was taken"),
+    ("CAMERA", "Camera", "A camera of the scene stands where the photo was taken: the asset comes to where it looks")]
 
 
 def _forget(photo: Any, context: Any) -> None:
     """What was drawn on one photo, and found of it, says nothing of another; its name may say what it shows."""
+    if hasattr(photo, "uid") and photo.image:
+        image: Any = bpy.data.images.get(photo.image)
+        if image is not None and image.session_uid == photo.uid:  # it has another name
+            return
+        photo.uid = 0 if image is None else image.session_uid
     photo.hints = ""
     if hasattr(photo, "found"):
         photo.found = ""
@@ -94,8 +110,19 @@ def _forget(photo: Any, context: Any) -> None:
             photo.view = view.upper()
 
 
-class NEAR_PG_photo(bpy.types.PropertyGroup):
-    """One of several photos of an object."""
+def _name_image(photo: Any, context: Any) -> None:
+    """The image that an artist chooses is another photo; under a new name it is not."""
+    name = photo.picture.name if photo.picture else ""
+    if name != photo.image:
+        photo.image = name
+
+
+def _list_cameras(photo: Any, context: Any, text: str) -> list[str]:
+    return [ob.name for ob in context.scene.objects if ob.type == "CAMERA"]
+
+
+class SeveralOptions:
+    """What an artist can say of one of several photos, as properties for a property group."""
 
     path: StringProperty(
         name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget, description="Picture file")
@@ -103,7 +130,9 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
         name="Image", update=_forget,
         description="Image of this file that is the photo, in place of a picture file")
     use: BoolProperty(name="Use", default=True, description="Make the asset from this photo, too")
-    view: EnumProperty(name="View", items=_VIEW_ITEMS, default="FIND", description="Side of the object that it shows")
+    view: EnumProperty(
+        name="View", items=_VIEW_ITEMS, default="FIND", update=lambda self, context: setattr(self, "found", ""),
+        description="Side of the object that it shows, or where it was taken from")
     mask: StringProperty(
         name="Mask", subtype="FILE_PATH", options=RELATIVE,
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
@@ -115,10 +144,37 @@ class NEAR_PG_photo(bpy.types.PropertyGroup):
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
         description="How far the photo looks down on the object")
+    reads_fov: BoolProperty(
+        name="Read Field of View", default=True,
+        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
+    fov: FloatProperty(
+        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
+        description="Horizontal angle that the photo covers")
     found: StringProperty(
         name="Found", options={"HIDDEN"},
-        description="Where nobody said from where it was taken: ANGLES where that was found, NOTHING where the photo "
-                    "was left out")
+        description="ANGLES where nobody said from where it was taken and that was found, NOTHING where the photo was "
+                    "left out")
+
+
+class NEAR_PG_photo(SeveralOptions, bpy.types.PropertyGroup):
+    """One of several photos of an object, for operators: these hold no datablocks, so that it has their names."""
+
+    camera: StringProperty(
+        name="Camera", search=_list_cameras, search_options={"SORT"},
+        description="Camera of the scene that stands where the photo was taken")
+    uid: IntProperty(options={"HIDDEN"})  # what Blender knows the image by in this session
+
+
+class NEAR_PG_origin_photo(SeveralOptions, bpy.types.PropertyGroup):
+    """One of several photos that an asset was made from. picture: the image, which may have another name by now;
+    without one, in files of older versions, that name counts."""
+
+    picture: PointerProperty(
+        type=bpy.types.Image, name="Image", update=_name_image,
+        description="Image of this file that is the photo, in place of a picture file")
+    camera: PointerProperty(
+        type=bpy.types.Object, name="Camera", poll=lambda self, ob: ob.type == "CAMERA",
+        description="Camera of the scene that stands where the photo was taken")
 
 
 class RefineOption:
@@ -137,11 +193,16 @@ class NEAR_PG_origin(PhotoOptions, RefineOption, bpy.types.PropertyGroup):
     image: StringProperty(
         name="Image", update=_forget,
         description="Image of this file that is the photo, in place of a picture file")
+    picture: PointerProperty(
+        type=bpy.types.Image, name="Image", update=_name_image,
+        description="Image of this file that is the photo, in place of a picture file")
     photos: CollectionProperty(
-        type=NEAR_PG_photo, name="Photos", description="All that the asset was made from, where there are several")
+        type=NEAR_PG_origin_photo, name="Photos",
+        description="All that the asset was made from, where there are several")
+    frame: FloatVectorProperty(size=4, options={"HIDDEN"})  # where cameras saw the asset: x, y, z and size, or nothing
 
 
-PHOTO_NAMES = tuple(NEAR_PG_photo.__annotations__)
+PHOTO_NAMES = tuple(SeveralOptions.__annotations__)
 NAMES = (*PhotoOptions.__annotations__, *ShapeOptions.__annotations__)
 
 
@@ -181,30 +242,59 @@ def is_there(photo: Any) -> bool:
     return bool(photo.path or photo.image)
 
 
-def take_photo(photo: Any, path: Path, mask: Path | None = None) -> shot.Shot:
-    """One of several photos, NEAR_PG_photo, with what is known of it. path, mask: their files."""
-    angles: Any = {}
-    if photo.view == "ANGLES":
-        angles = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
+def find_image(photo: Any) -> Any:
+    """The image of the Blender file that is a photo, of several or of an asset; None where that is a file."""
+    return getattr(photo, "picture", None) or (bpy.data.images.get(photo.image) if photo.image else None)
+
+
+def find_camera(photo: Any) -> Any:
+    """The object that is the camera of one of several photos; None where there is none."""
+    return bpy.data.objects.get(photo.camera) if isinstance(photo.camera, str) else photo.camera
+
+
+def name_photo(photo: Any) -> str:
+    """What an artist knows a photo by, of several or of an asset, though a copy of it may be read: the name of its file
+    or image."""
+    image = find_image(photo)
+    return image.name if image is not None else photo.image or bpy.path.basename(photo.path)
+
+
+def name_asset(photo: Any) -> str:
+    """What an asset of a photo is called."""
+    paths: Any = bpy.path
+    name, kind = os.path.splitext(name_photo(photo))
+    return name if kind.lower() in paths.extensions_image else name + kind
+
+
+def take_photo(photo: Any, path: Path, mask: Path | None = None, camera: Any = None) -> shot.Shot:
+    """One of several photos with what is known of it. path, mask: their files. camera: scene.Camera, where that is
+    the view."""
+    known: Any = {}
+    if photo.view == "CAMERA":
+        known = {"camera": camera}
+    elif photo.view == "ANGLES":
+        known = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
     elif photo.view != "FIND":
-        angles = shot.find_view(photo.view)
-    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints), **angles)
+        known = shot.find_view(photo.view)
+    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints),
+                     fov=None if photo.reads_fov else math.degrees(photo.fov), title=name_photo(photo), **known)
 
 
 def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:
-    """Writes into a photo whose view is to be found from where it turned out to be taken, degrees; None: it was left
+    """Writes into a photo from where it turned out to be taken, degrees, where that was to be found; None: it was left
     out."""
-    photo.found = "" if photo.view != "FIND" else "ANGLES" if angles else "NOTHING"
+    photo.found = "NOTHING" if angles is None else "ANGLES" if photo.view == "FIND" else ""
     if photo.found == "ANGLES":
         photo.azimuth, photo.elevation = (math.radians(angle) for angle in angles)  # to be corrected
 
 
 def describe_found(photo: Any) -> str:
-    """From where a photo whose view was to be found seems to be taken, for the artist; "" where nothing is known."""
+    """What became of a photo, for the artist: from where it seems to be taken, where that was to be found; "" where
+    there is nothing to tell."""
+    if photo.found == "NOTHING":
+        return translations.say("It was left out")
     if photo.view != "FIND" or not photo.found:
         return ""
-    if photo.found != "ANGLES":
-        return translations.say("It was left out")
     return translations.say("Found: {azimuth:.0f}\u00b0 around, {elevation:.0f}\u00b0 up",
                             azimuth=math.degrees(photo.azimuth), elevation=math.degrees(photo.elevation))
 
@@ -227,5 +317,5 @@ def write_hints(given: hints.Hints) -> str:
     return json.dumps({name: value for name, value in known.items() if value}) if any(known.values()) else ""
 
 
-CLASSES = (NEAR_PG_photo, NEAR_PG_origin)
+CLASSES = (NEAR_PG_photo, NEAR_PG_origin_photo, NEAR_PG_origin)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

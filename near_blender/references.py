@@ -21,6 +21,10 @@ class Reference:
         return cls("objects", ob.session_uid, ob.name)
 
     @classmethod
+    def to_image(cls, image: bpy.types.Image) -> Reference:
+        return cls("images", image.session_uid, image.name)
+
+    @classmethod
     def to_scene(cls, scene: bpy.types.Scene) -> Reference:
         return cls("scenes", scene.session_uid, scene.name)
 

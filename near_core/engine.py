@@ -22,7 +22,8 @@ from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occ
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
 # what is known of a photo's camera and object
-GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose", "on_views")
+GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose", "on_views", "anchor",
+          "on_frame")
 
 
 class Engine:

@@ -6,6 +6,7 @@ from . import (
     bake,
     compositing,
     create,
+    drawing,
     folder,
     jobs,
     library,
@@ -25,8 +26,8 @@ from . import (
     transfer,
 )
 
-_MODULES = (status, jobs, create, origin, orbit, matte, pose, photos, pictures, folder, transfer, library, compositing,
-            bake, showcase, presets, setup, tasks, published, stop)
+_MODULES = (status, jobs, create, origin, orbit, drawing, matte, pose, photos, pictures, folder, transfer, library,
+            compositing, bake, showcase, presets, setup, tasks, published, stop)
 
 
 def register() -> None:

@@ -15,6 +15,7 @@ from .._core import shot as shots
 from ..paths import RELATIVE
 from ..references import Reference
 from . import jobs, landing, pictures, place
+from .drawing import PhotoDrawing, begin
 from .photo_editor import run_in_editor
 from .pictures import check_picture
 from .place import is_object_mode, report_errors
@@ -86,6 +87,9 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         name="Image", options={"SKIP_SAVE", "HIDDEN"}, description="Image of this file to use instead of one on disk")
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    picks: BoolProperty(
+        name="Pick Object First", options={"SKIP_SAVE"},
+        description="Draw on the photo what of it is the object, before the asset is made")
     mesh_object: StringProperty(
         name="Shape", options={"SKIP_SAVE"},
         description="Object whose shape the asset takes; without it, the shape is guessed from the photo")
@@ -107,9 +111,10 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "mask")
-        row = layout.row()
-        row.enabled = not self.mask
-        row.prop(self, "matting")
+        matte = layout.column()
+        matte.enabled = not self.mask
+        matte.prop(self, "matting")
+        matte.prop(self, "picks")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         layout.prop(self, "size")
         camera = layout.column(align=True)
@@ -127,6 +132,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
                 return self._ask_views(chosen)
             paths = [pictures.find_file(self.image_name)] if self.image_name else [
                 pictures.open_picture(path) for path in chosen]
+            if self.picks and len(paths) == 1 and not waits and not self.mask:
+                return self._pick_object(context, paths[0], chosen[0])
             if self.mesh_object and len(paths) == 1 and not waits and not client.get_worker().backend.model:
                 return self._show_pose(context, paths[0], chosen[0].name)
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
@@ -138,23 +145,48 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
                 context, self.mesh_object, waits, photos, name=name, source=chosen[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(
-                *self._name_source(chosen[0]), self, finds)
+                *self._find_source(chosen[0]), self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
 
-    def _name_source(self, path: Path) -> tuple[str, str]:
-        """What the asset remembers as its photo: a file, or the name of an image."""
-        return pictures.name_source(bpy.data.images[self.image_name]) if self.image_name else (str(path), "")
+    def _find_source(self, path: Path) -> tuple[str, Any]:
+        """What the asset remembers as its photo: a file and None, or "" and an image."""
+        image = bpy.data.images[self.image_name] if self.image_name else None
+        if image is None:
+            return str(path), None
+        own, name = pictures.name_source(image)
+        return own, image if name else None
+
+    def _pick_object(self, context: bpy.types.Context, path: Path, chosen: Path) -> set[str]:
+        """Has the artist draw on the photo what of it is the object, before the asset is made. path: its file."""
+        source = {"image_name": self.image_name} if self.image_name else {"filepath": str(chosen)}
+        told = self._tell() | source | {"mesh_object": self.mesh_object, "size": self.size}
+
+        def make(context: bpy.types.Context, operator: bpy.types.Operator, hints: str) -> set[str]:
+            ops: Any = bpy.ops
+            busy = jobs.get_current()
+            if busy is not None:
+                raise errors.NearError("{name} is being created.", "Wait for it, or press Esc to stop it.",
+                                       name=busy.name)
+            state: set[str] = ops.near.create_asset_from_image("INVOKE_DEFAULT", **told | {"hints": hints})
+            return state
+        begin(context, PhotoDrawing(str(path), self.hints, photo_options.name_matting(self), errors.Message(
+            "make the asset"), make))
+        return {"FINISHED"}
+
+    def _tell(self) -> dict[str, Any]:
+        """What is said of the photo, for another operator."""
+        told = {name: getattr(self, name) for name in photo_options.NAMES}
+        return told | {switch: self._finds(angle) for angle, switch in photo_options.FOUND.items()}
 
     def _show_pose(self, context: bpy.types.Context, path: Path, name: str) -> set[str]:
         """Has the artist see and correct where the photo of that name shows the mesh, before it is painted."""
         find_mesh(context, self.mesh_object)
-        told = {name: getattr(self, name) for name in photo_options.NAMES}
-        told |= {switch: self._finds(angle) for angle, switch in photo_options.FOUND.items()}
         ops: Any = bpy.ops
-        run_in_editor(context, ops.near.fit_pose, filepath=str(path), photo=name, mesh_object=self.mesh_object, **told)
+        run_in_editor(context, ops.near.fit_pose, filepath=str(path), photo=name, mesh_object=self.mesh_object,
+                      **self._tell())
         return {"FINISHED"}
 
     def _ask_views(self, paths: list[Path]) -> set[str]:
@@ -199,15 +231,19 @@ def find_mesh(context: bpy.types.Context, name: str) -> bpy.types.Object:
     return ob
 
 
-def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, photos: Any, **options: Any) -> Any:
+def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, photos: Any, anchor: Any = None,
+                       **options: Any) -> Any:
     """The job that makes an asset of photos. shape: the name of an object that has its shape, "" for none. waits: as of
-    surface_jobs.start. photos, options: as client.create_from_image takes them. Raises NearError."""
-    def make(mesh: Any) -> Any:
-        return client.create_from_image(photos, mesh=mesh, normalize=True, **options)
+    surface_jobs.start. anchor: where the object is about, world, where cameras stand in the world. photos, options: as
+    client.create_from_image takes them. Raises NearError."""
+    def make(mesh: Any, place: Any) -> Any:
+        return client.create_from_image(photos, mesh=mesh, anchor=place, normalize=True, **options)
 
     if not shape:
-        return make(None)
-    return surface_jobs.start(find_mesh(context, shape), context.scene, lambda surface: make(surface.mesh), waits=waits)
+        return make(None, anchor)
+    return surface_jobs.start(  # a surface is told around its object's origin
+        find_mesh(context, shape), context.scene, lambda surface: make(
+            surface.mesh, None if anchor is None else surface.matrix[:3, 3].tolist()), waits=waits)
 
 
 CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)

@@ -19,7 +19,7 @@ from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
 from ..references import Reference
-from .landing import Landing, land
+from .landing import Landing, follow, land
 from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
 from .status import shorten, show_status
 
@@ -28,28 +28,35 @@ INTERVAL = 0.1  # seconds between looks at the worker
 
 @dataclass
 class Origin:
-    """The photo that an asset is made from, path as Blender stores it or the name of an image in the Blender file, and
-    values of photo_options.NEAR_PG_origin. photos: of several the values of photo_options.PHOTO_NAMES, each."""
+    """The photo that an asset is made from, values of photo_options.NEAR_PG_origin, datablocks as References. photos:
+    of several those of photo_options.NEAR_PG_origin_photo, each."""
 
-    path: str
-    image: str
     values: dict[str, Any]
     photos: Sequence[dict[str, Any]] = ()
 
     @classmethod
-    def of(cls, path: str, image: str, options: Any, finds: dict[str, bool]) -> Origin:
-        """As the owner of such properties says. finds: which angles of photo_options.FOUND are found."""
+    def of(cls, path: str, image: bpy.types.Image | None, options: Any, finds: dict[str, bool]) -> Origin:
+        """As the owner of such properties says. path: as Blender stores it. image: of the Blender file, instead. finds:
+        which angles of photo_options.FOUND are found."""
         values = photo_options.read_values(options, photo_options.NAMES)
-        return cls(path, image, values | {photo_options.FOUND[angle]: found for angle, found in finds.items()})
+        found = {photo_options.FOUND[angle]: found for angle, found in finds.items()}
+        return cls({"path": path, "picture": image and Reference.to_image(image)} | values | found)
 
     @classmethod
     def of_several(cls, photos: Iterable[Any], options: Any) -> Origin:
-        """Of several photos, photo_options.NEAR_PG_photo."""
-        kept = [{name: getattr(photo, name) for name in photo_options.PHOTO_NAMES} for photo in photos
-                if photo_options.is_there(photo)]
+        """Of several photos."""
+        kept = [_keep(photo) for photo in photos if photo_options.is_there(photo)]
         values = photo_options.read_values(options, (*photo_options.SHAPE, "refine"))
         first = next(photo for photo in kept if photo["use"])  # by which the asset's camera goes
-        return cls(first["path"], first["image"], values, kept)
+        return cls({"path": first["path"], "picture": first["picture"]} | values, kept)
+
+
+def _keep(photo: Any) -> dict[str, Any]:
+    """What is remembered of one of several photos."""
+    image, camera = photo_options.find_image(photo), photo_options.find_camera(photo)
+    return {"path": photo.path, "picture": image and Reference.to_image(image)} | {
+        name: getattr(photo, name) for name in photo_options.PHOTO_NAMES if name not in ("path", "image")} | {
+        "camera": camera and Reference.to_object(camera)}
 
 
 @dataclass
@@ -216,7 +223,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         with in_scene(context, creation.scene):
             ob = _put(context, creation, asset, data, surface)
         if creation.origin is not None:
-            remember(ob, creation.origin, creation.job.result()["views"])
+            answer = creation.job.result()
+            remember(ob, creation.origin, answer["views"], answer["frame"])
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, translations.say(
             "{name}: {voxels:,} voxels, {size:.1f} MB, {seconds:.1f} s", name=ob.name, voxels=len(asset.coords),
@@ -229,35 +237,44 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
          ) -> bpy.types.Object:
     """Gives an asset to the object whose it was, or one where it belongs."""
     again = creation.instead.find() if creation.instead is not None else None
+    frame = creation.job.result().get("frame")  # of photos alone
     if again is not None:
-        return replace_asset(again, asset, data, surface)
+        ob = replace_asset(again, asset, data, surface)
+        if frame:
+            follow(ob, ob.near.origin.frame, frame)  # type: ignore[attr-defined]
+        return ob
     ob = place_asset(context, asset, data, surface)
     if creation.landing is not None:
-        land(ob, creation.landing)
+        land(ob, creation.landing, frame)
     if creation.source is not None:
         stand_for(context, ob, creation.source())
     return ob
 
 
-def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = ()) -> None:
+def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = (), frame: Sequence[float] = ()
+             ) -> None:
     """Writes down which photos ob's asset was made from, and how. views: from where each that was used turned out to be
-    taken."""
-    ob.near.origin.path, ob.near.origin.image = origin.path, origin.image
-    for name, value in origin.values.items():
-        setattr(ob.near.origin, name, value)
-    ob.near.origin.photos.clear()
+    taken. frame: where cameras saw the object, x, y, z and size, world."""
+    told = ob.near.origin
+    _write(told, origin.values)
+    told.frame = frame or (0.0,) * 4
+    told.photos.clear()
     found = iter(views)
     for values in origin.photos:
-        photo = ob.near.origin.photos.add()
-        for name, value in values.items():
-            setattr(photo, name, value)
+        photo = told.photos.add()
+        _write(photo, values)
         if views and photo.use:
             photo_options.tell_found(photo, next(found))
-    for name in filter(None, (each.image for each in (ob.near.origin, *ob.near.origin.photos))):
-        if name in bpy.data.images:
-            image_files.keep(bpy.data.images[name])
+    for image in filter(None, map(photo_options.find_image, (told, *told.photos))):
+        image_files.keep(image)
     if origin.photos:
-        _tell_dialog(ob.near.origin.photos)
+        _tell_dialog(told.photos)
+
+
+def _write(owner: Any, values: dict[str, Any]) -> None:
+    """Sets properties; a datablock may be gone by now, or have another name."""
+    for name, value in values.items():
+        setattr(owner, name, value.find() if isinstance(value, Reference) else value)
 
 
 def _tell_dialog(photos: Iterable[Any]) -> None:
@@ -266,7 +283,7 @@ def _tell_dialog(photos: Iterable[Any]) -> None:
     known = {(photo.path, photo.image): photo for photo in photos}
     for row in last.photos if last is not None else ():
         photo = known.get((row.path, row.image))
-        if photo is not None and row.view == "FIND":
+        if photo is not None and row.view == photo.view:
             row.found, row.azimuth, row.elevation = photo.found, photo.azimuth, photo.elevation
 
 

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from bpy.props import FloatProperty
 from bpy_extras import view3d_utils
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 APART = 1.25  # widths between the middles of neighbours
 FARTHEST = 1000.0  # metres from the viewer: ground that lies beyond is not meant
@@ -66,8 +66,12 @@ def line_up(objects: Sequence[bpy.types.Object], point: tuple[float, float, floa
             ob.location.x += x
 
 
-def land(ob: bpy.types.Object, landing: Landing) -> None:
-    """Scales and moves an asset's new object, which is not turned."""
+def land(ob: bpy.types.Object, landing: Landing, frame: Sequence[float] | None = None) -> None:
+    """Scales and moves an asset's new object, which is not turned. frame: where cameras saw it, as of follow, which
+    counts more."""
+    if frame:
+        ob.matrix_world = _stand(frame)
+        return
     data: Any = ob.data
     places = np.empty(3 * len(data.vertices), np.float32)
     data.vertices.foreach_get("co", places)
@@ -77,3 +81,18 @@ def land(ob: bpy.types.Object, landing: Landing) -> None:
     scale = landing.size / max(float((high - low).max()), 1e-9)
     ob.scale = (scale,) * 3
     ob.location = Vector(landing.point) - scale * Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]))
+
+
+def follow(ob: bpy.types.Object, before: Sequence[float], now: Sequence[float]) -> None:
+    """Has an asset's object, whose asset was made again, stand where cameras see that now; what an artist has moved
+    since stays moved. before, now: the cubes of both assets in the world of the cameras, middle and edge; an edge of 0
+    where no camera saw it."""
+    if before[3]:
+        ob.matrix_world = ob.matrix_world @ _stand(before).inverted() @ _stand(now)
+    else:
+        ob.matrix_world = _stand(now)
+
+
+def _stand(frame: Sequence[float]) -> Matrix:
+    """From a cube of edge 1 around the origin to one in the world."""
+    return Matrix.LocRotScale(Vector(frame[:3]), None, Vector((frame[3],) * 3))

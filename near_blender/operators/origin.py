@@ -4,7 +4,7 @@ taken."""
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -16,7 +16,7 @@ from .._core import camera as cameras
 from .._core import errors
 from .._core import shot as shots
 from . import jobs
-from .photos import take_shots
+from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
 
@@ -45,24 +45,29 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob = context.object
-            taken, options, kept = _read(find_origin(ob))
-            job = client.create_from_image(taken, name=ob.name, source=Path(str(taken[0].picture)).name,
-                                           normalize=True, **options)
+            taken, options, kept = _read(find_origin(ob), context.scene)
+            told, stands = find_origin(ob).frame, ob.matrix_world.to_translation()
+            place = told[:3] if told[3] else stands[:]
+            job = client.create_from_image(taken, name=ob.name, source=taken[0].name, normalize=True, anchor=place,
+                                           **options)
             return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
                             origin=kept, instead=ob)
         return {"CANCELLED"}
 
 
-def _read(origin: Any) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
+def _read(origin: Any, scene: bpy.types.Scene) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
     """What an asset is made of again: its photos, options of create.create_from_image, and what it is to remember.
     Raises NearError for what is no picture."""
     if origin.photos:
         options = photo_options.list_arguments(origin) | {"refine": origin.refine}
-        return take_shots(origin.photos), options, jobs.Origin.of_several(origin.photos, origin)
+        return (take_shots(list_chosen(origin.photos), scene), options,
+                jobs.Origin.of_several(origin.photos, origin))
     path = find_photo(origin)
     finds = {angle: getattr(origin, switch) for angle, switch in photo_options.FOUND.items()}
-    return ([photo_options.take_shot(origin, path, find_mask(origin), finds)], photo_options.list_arguments(origin),
-            jobs.Origin.of(origin.path, origin.image, origin, finds))
+    shot = replace(photo_options.take_shot(origin, path, find_mask(origin), finds),
+                   title=photo_options.name_photo(origin))
+    return ([shot], photo_options.list_arguments(origin),
+            jobs.Origin.of(origin.path, photo_options.find_image(origin), origin, finds))
 
 
 class NEAR_OT_match_camera(bpy.types.Operator):
@@ -127,7 +132,7 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
 
 def show_behind(lens: Any, origin: Any) -> None:
     """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there."""
-    image: Any = bpy.data.images.get(origin.image) if origin.image else None
+    image = photo_options.find_image(origin)
     if not origin.image and os.path.isfile(bpy.path.abspath(origin.path)):
         image = bpy.data.images.load(origin.path, check_existing=True)
     if image is None:

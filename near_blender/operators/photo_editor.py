@@ -78,9 +78,10 @@ def is_image_editor(operator: type[bpy.types.Operator], context: bpy.types.Conte
     return False
 
 
-def run_in_editor(context: bpy.types.Context, operator: Any, **properties: Any) -> None:
-    """Has an operator begin in an Image Editor that is open, or in one in a new window."""
-    window, area = _find_editor(context)
+def run_in_editor(context: bpy.types.Context, operator: Any, apart: bool = False, **properties: Any) -> None:
+    """Has an operator begin in an Image Editor that is open, or in one in a new window. apart: in another window, since
+    a dialog holds this one."""
+    window, area = _find_editor(context, apart)
     region = next(region for region in area.regions if region.type == "WINDOW")
     began: set[str] = set()
     try:
@@ -106,9 +107,9 @@ def _close_window(pointer: int) -> None:
             return
 
 
-def _find_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
+def _find_editor(context: bpy.types.Context, apart: bool) -> tuple[bpy.types.Window, bpy.types.Area]:
     for window in context.window_manager.windows:
-        for area in window.screen.areas:
+        for area in () if apart and window == context.window else window.screen.areas:
             if area.type == "IMAGE_EDITOR":
                 return window, area
     bpy.ops.wm.window_new()

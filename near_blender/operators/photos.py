@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,15 +15,20 @@ from .. import photo_options
 from .._core import errors
 from .._core import shot as shots
 from ..paths import RELATIVE
+from ..translations import say
 from . import jobs, landing
 from .create import create_from_photos
-from .pictures import find_mask, find_photo, name_source
+from .drawing import PhotoDrawing, begin
+from .pictures import find_mask, find_photo
 from .place import is_object_mode, report_errors
+from .scene_photos import list_backgrounds, list_image_empties, take_camera
 from .transfer import list_chosen_paths
 
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
 MANY, CROWDED = 6, 12  # photos; more stand in two columns, and more with small pictures
+THUMBNAIL = 0.2  # of a photo's width in the list
 _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog live
+_open: Any = None  # the operator whose dialog was opened last
 
 
 class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options.RefineOption, landing.SizeOption,
@@ -32,7 +36,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
-                      "with the views that they stand in")
+                      "with the views that they stand in, and images behind its cameras with these")
     bl_options = {"REGISTER"}
 
     photos: CollectionProperty(
@@ -52,14 +56,16 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         return is_object_mode(cls, context) and jobs.is_idle(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        global _open
         self._is_interactive = True
         with report_errors(self):
             if self.files:
                 self._list_files()
             else:
                 self._drop_lost()
-                self._list_empties(context.scene)
+                self._list_scene(context.scene)
             self._have_room()
+            _open = self
             self._columns = 1 + (len(self.photos) > MANY)  # as long as it is open: so is its width
             state: Any = context.window_manager.invoke_props_dialog(
                 self, width=(520, 860)[self._columns - 1], confirm_text="Create")
@@ -75,9 +81,10 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         return True
 
     def draw(self, context: bpy.types.Context) -> None:
+        self._region = getattr(context, "region_popup", None)
         grid: Any = self.layout.grid_flow(row_major=True, columns=self._columns, even_columns=True)
-        for photo in self.photos:
-            draw_photo(grid, photo, scale=1.6 if len(self.photos) > CROWDED else 2.5)
+        for number, photo in enumerate(self.photos):
+            draw_photo(grid, photo, number, "near.pick_object", 1.6 if len(self.photos) > CROWDED else 2.5)
         count = sum(photo.use and photo_options.is_there(photo) for photo in self.photos)
         row = self.layout.row()
         row.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
@@ -91,21 +98,28 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         part.enabled = count > 1
         part.prop(self, "refine")
         row.prop(self, "seed")
-        row.prop(self, "size")
+        part = row.row()
+        part.active = not any(photo.view == "CAMERA" and photo.use for photo in self.photos)  # these tell
+        part.prop(self, "size")
         row.prop(self, "clears", text="", icon="TRASH", toggle=True)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        global _open
+        _open = None
         with report_errors(self):
             if self.files and not getattr(self, "_is_interactive", False):
                 self._list_files()
-            taken = take_shots(self.photos)
-            first, waits = Path(str(taken[0].picture)), not getattr(self, "_is_interactive", False)
-            job = create_from_photos(context, self.mesh_object, waits, taken, name=first.stem, source=first.name,
-                                     refine=self.refine, **photo_options.list_arguments(self))
+            chosen = list_chosen(self.photos)
+            taken = take_shots(chosen, context.scene)
+            waits = not getattr(self, "_is_interactive", False)
+            name = photo_options.name_asset(chosen[0])
             point = tuple(self.point) if self.properties.is_property_set("point") else landing.find_point(context)
+            job = create_from_photos(
+                context, self.mesh_object, waits, taken, name=name, source=taken[0].name, refine=self.refine,
+                anchor=point, **photo_options.list_arguments(self))
             where = None if self.mesh_object else landing.Landing(point, self.size)
             origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
-            return jobs.run(self, context, job, first.stem, wait=waits, origin=origin, landing=where)
+            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         if getattr(self, "_is_interactive", False):
             self._keep(context)
         return {"CANCELLED"}
@@ -119,12 +133,15 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         last.photos.clear()
         for photo in self.photos:
             kept = last.photos.add()
-            for name in photo_options.PHOTO_NAMES:
+            for name in (*photo_options.PHOTO_NAMES, "camera"):
                 setattr(kept, name, getattr(photo, name))
 
     def _drop_lost(self) -> None:
-        """Takes out photos of the last time that are gone."""
+        """Takes out photos of the last time that are gone. Images may have other names by now."""
+        names = {image.session_uid: image.name for image in bpy.data.images}
         for number, photo in reversed(list(enumerate(self.photos))):
+            if names.get(photo.uid, photo.image) != photo.image:
+                photo.image = names[photo.uid]
             there = photo.image in bpy.data.images if photo.image else os.path.isfile(bpy.path.abspath(photo.path))
             if photo_options.is_there(photo) and not there:
                 self.photos.remove(number)
@@ -140,13 +157,16 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             photo.path = str(path)  # it knows the view by that
         self.photos[0].mask = self.mask
 
-    def _list_empties(self, scene: bpy.types.Scene) -> None:
-        """Adds what the scene's image empties show to the photos of the last time."""
+    def _list_scene(self, scene: bpy.types.Scene) -> None:
+        """Adds what the scene's image empties show, and what is behind its cameras, to the photos of the last time."""
         known = {(photo.path, photo.image) for photo in self.photos}
-        for source, view in list_image_empties(scene):
+        offered = [(source, "CAMERA", name) for source, name in list_backgrounds(scene)] + [
+            (source, view, "") for source, view in list_image_empties(scene)]
+        for source, view, camera in offered:
             if source not in known and len(self.photos) < shots.MOST:
+                known.add(source)
                 photo = self.photos.add()
-                (photo.path, photo.image), photo.view = source, view
+                (photo.path, photo.image), photo.view, photo.camera = source, view, camera
 
     def _have_room(self) -> None:
         """Sees to a row without a photo, and to four rows at least."""
@@ -157,10 +177,33 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             self.photos.add()
 
 
-def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None, scale: float = 2.5) -> None:
-    """A photo of several, to be corrected. number: which one of the active asset's it is, whose matte can be. scale: of
-    its picture, in rows of buttons."""
-    row = layout.row()
+class NEAR_OT_pick_object(bpy.types.Operator):
+    bl_idname = "near.pick_object"
+    bl_label = "Pick Object"
+    bl_description = "Draw on this photo what of it is the object, in a window of its own, before the asset is made"
+    bl_options = {"INTERNAL"}
+
+    photo: bpy.props.IntProperty(
+        name="Photo", min=0, description="Which one of several photos, from 0", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        with report_errors(self):
+            number, row = self.photo, get_open(self.photo)
+            if row is None:
+                raise errors.NearError("The list of photos is closed.", "Open From Photos again.")
+            name = photo_options.name_photo(row)
+            begin(context, PhotoDrawing(
+                str(find_photo(row)), row.hints, photo_options.name_matting(_open), errors.Message(
+                    "back to the photos"), lambda *told: _tell_row(number, name, *told)), apart=True)
+            return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int, draws: str = "near.correct_matte",
+               scale: float = 2.5) -> None:
+    """A photo of several, to be corrected. number: which one it is. draws: the operator that has an artist draw on it.
+    scale: of its picture, in rows of buttons."""
+    row = layout.split(factor=THUMBNAIL)  # or it would be as wide as what stands beside it leaves
     row.template_icon(icon_value=_find_thumbnail(photo), scale=scale)
     column = row.column(align=True)
     line = column.row(align=True)
@@ -171,12 +214,19 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None
     line.active = photo.use
     line.prop(photo, "view", text="")
     line.prop(photo, "mask", text="", placeholder="Mask")
-    if number is not None and not photo.mask:
-        line.operator("near.correct_matte", text="", icon="BRUSH_DATA", depress=bool(photo.hints)).photo = number
+    has_lens = photo_options.is_there(photo) and photo.view != "CAMERA"
+    if photo_options.is_there(photo) and not photo.mask:
+        line.operator(draws, text="", icon="BRUSH_DATA", depress=bool(photo.hints)).photo = number
+    if has_lens:
+        line.prop(photo, "reads_fov", text="", icon="DRIVER_ROTATIONAL_DIFFERENCE", toggle=True, invert_checkbox=True)
+    line = column.row(align=True)
     if photo.view == "ANGLES":
-        line = column.row(align=True)
         line.prop(photo, "azimuth")
         line.prop(photo, "elevation")
+    elif photo.view == "CAMERA":
+        line.prop(photo, "camera", text="", icon="CAMERA_DATA")
+    if has_lens and not photo.reads_fov:
+        line.prop(photo, "fov")
     found = photo_options.describe_found(photo)
     if found:
         column.label(text=found, icon="VIEWZOOM", translate=False)
@@ -184,48 +234,67 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int | None = None
 
 def draw_source(layout: bpy.types.UILayout, photo: Any, **options: Any) -> None:
     """Where a photo is, NEAR_PG_photo or NEAR_PG_origin: a picture file, or an image of the Blender file."""
-    if photo.image:
+    if getattr(photo, "picture", None):
+        layout.prop(photo, "picture", **options)
+    elif photo.image:
         layout.prop_search(photo, "image", bpy.data, "images", **options)
     else:
         layout.prop(photo, "path", **options)
 
 
-def take_shots(rows: Iterable[Any]) -> list[shots.Shot]:
-    """Photos, NEAR_PG_photo, as the worker takes them. Raises NearError for what is no picture."""
+def list_chosen(rows: Iterable[Any]) -> list[Any]:
+    """Those of several photos that an asset is made of. Raises NearError where there are none, or too many."""
     chosen = [photo for photo in rows if photo.use and photo_options.is_there(photo)]
     if not chosen:
         raise errors.NearError("No photo is chosen.", "Choose pictures of the object, from different sides.")
     shots.check_count(chosen)
-    return [photo_options.take_photo(photo, find_photo(photo), find_mask(photo)) for photo in chosen]
+    return chosen
 
 
-def list_image_empties(scene: bpy.types.Scene) -> list[tuple[tuple[str, str], str]]:
-    """What the scene's image empties show, each with the name of the view that it stands in: the one whose camera looks
-    at its face."""
-    found = []
-    for ob in scene.objects:
-        picture = ob.data if ob.type == "EMPTY" and ob.empty_display_type == "IMAGE" else None
-        if picture is None or picture.source == "MOVIE":
-            continue
-        face = ob.matrix_world.to_3x3().col[2].normalized()
-        found.append((name_source(picture), _name_view(face)))
-    return found
+def take_shots(chosen: Iterable[Any], scene: bpy.types.Scene) -> list[shots.Shot]:
+    """Photos of several as the worker takes them, their cameras in the world. Raises NearError for what is no
+    picture."""
+    return [_take_shot(photo, find_photo(photo), scene) for photo in chosen]
 
 
-def _name_view(face) -> str:
-    """The view from whose camera a direction points at the camera."""
-    def agreement(name: str) -> float:
-        azimuth, elevation = (math.radians(angle or 0) for angle in shots.VIEWS[name])
-        level = math.sin(azimuth) * face.x - math.cos(azimuth) * face.y
-        return level * math.cos(elevation) + face.z * math.sin(elevation)
-    return max(shots.VIEWS, key=agreement).upper()
+def _take_shot(photo: Any, path: Path, scene: bpy.types.Scene) -> shots.Shot:
+    camera = take_camera(photo, path, scene) if photo.view == "CAMERA" else None
+    return photo_options.take_photo(photo, path, find_mask(photo), camera)
+
+
+def get_open(number: int) -> Any:
+    """The photo of that number in the dialog that is open, NEAR_PG_photo; None where there is none."""
+    try:
+        return _open.photos[number]
+    except (AttributeError, ReferenceError, IndexError):  # Blender frees a dialog's operator when it is closed
+        return None
+
+
+def _tell_row(number: int, name: str, context: bpy.types.Context, operator: bpy.types.Operator, hints: str) -> set[str]:
+    """Writes down what was drawn on a photo of the dialog that is open. name: what it was called then."""
+    row = get_open(number)
+    if row is None or photo_options.name_photo(row) != name:
+        operator.report({"WARNING"}, say("{name} is gone.", name=name))
+        return {"CANCELLED"}
+    row.hints = hints
+    redraw()
+    return {"FINISHED"}
+
+
+def redraw() -> None:
+    """Has the dialog that is open show what was changed from outside of it, where this Blender can: others wait until
+    the mouse changes something there."""
+    region = getattr(_open, "_region", None)
+    if region is not None:
+        region.tag_refresh_ui()
+        region.tag_redraw()
 
 
 def _find_thumbnail(photo: Any) -> int:
     """The number of a small picture of a photo, 0 where there is none yet."""
     global _thumbnails
     if photo.image:
-        image: Any = bpy.data.images.get(photo.image)
+        image = photo_options.find_image(photo)
         return 0 if image is None else image.preview_ensure().icon_id
     file = Path(bpy.path.abspath(photo.path)) if photo.path else None
     if file is None or not os.path.isfile(file):
@@ -238,7 +307,7 @@ def _find_thumbnail(photo: Any) -> int:
     return _thumbnails[key].icon_id
 
 
-CLASSES = (NEAR_OT_create_asset_from_photos,)
+CLASSES = (NEAR_OT_create_asset_from_photos, NEAR_OT_pick_object)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 

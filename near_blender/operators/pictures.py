@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from .. import image_files
+from .. import image_files, photo_options
 from .._core import errors
 from .._core import image as images
 from . import jobs
@@ -128,9 +128,11 @@ def _find_own_file(image: Any) -> Path:
 
 
 def find_photo(photo: Any) -> Path:
-    """The file of an asset's photo, NEAR_PG_origin, or of one of several, NEAR_PG_photo. Raises NearError for what is
-    no picture."""
-    return find_file(photo.image) if photo.image else open_picture(Path(bpy.path.abspath(photo.path)))
+    """The file of a photo, of an asset or of several. Raises NearError for what is no picture."""
+    image = photo_options.find_image(photo)
+    if image is not None or photo.image:
+        return find_file(photo.image if image is None else image.name)
+    return open_picture(Path(bpy.path.abspath(photo.path)))
 
 
 def find_mask(photo: Any) -> Path | None:

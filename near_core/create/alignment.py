@@ -76,11 +76,15 @@ class Agreement:
         agree or no single one is to blame."""
         if len(self._seen) < 3 or not self.contradicts(self.config.contradiction):
             return None
-        numbers = range(len(self._seen))
-        rest = [float(self.measure_lack([n for n in numbers if n != left]).mean()) for left in numbers]
+        rest = self.measure_without()
         best = int(np.argmin(rest))
         second = sorted(rest)[1]
         return best if rest[best] < self.config.contradiction and second > 2 * rest[best] else None
+
+    def measure_without(self) -> list[float]:
+        """The mean lack of the other photos, were one not there, for each."""
+        numbers = range(len(self._seen))
+        return [float(self.measure_lack([n for n in numbers if n != left]).mean()) for left in numbers]
 
     def look(self, number: int, camera: Camera) -> Look:
         """What a photo sees of the points, were it taken by a camera; side^2 for a pixel beside it."""
@@ -142,16 +146,16 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
     if not all(free):
         return found
     block = fit_block(photos, found, [False] * len(found), config)
-    found = [_recentre(camera, block.centre, config.room * float(block.size.max())) for camera in found]
-    low, high = _measure_hull(photos, found, config)
+    found = [recentre(camera, block.centre, config.room * float(block.size.max())) for camera in found]
+    low, high = measure_hull(photos, found, config)
     # the block errs where things are round: what the hull has beyond the cube would be cut off
-    return [_recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
+    return [recentre(camera, (low + high) / 2, float((high - low).max())) for camera in found]
 
 
-def _measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig
-                  ) -> tuple[np.ndarray, np.ndarray]:
+def measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig
+                 ) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest corner (3,) of what outlines leave of the asset's cube. It bulges below what stands, when all
-    photos look down on it: upright, it reaches as far as fills the outlines."""
+    photos look down on it: upright, it reaches as far as fills the outlines. Raises NearError where nothing is left."""
     deep = carve_hull([Silhouette(photo, camera) for photo, camera in zip(photos, cameras)], SURFEL_RESOLUTION)
     points = compute_cell_centres(SURFEL_RESOLUTION)[np.flatnonzero(deep > 0)]
     pixels, shown = [], []
@@ -166,7 +170,7 @@ def _measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: Al
     return low - CELL / 2, high + CELL / 2
 
 
-def _recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
+def recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
     """The camera after what it sees was moved by -centre (3,) and divided by its size."""
     matrix = camera.world_to_camera.copy()
     matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size

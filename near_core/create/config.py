@@ -143,6 +143,8 @@ class AlignmentConfig:
     block_roundness: float = 6.0  # 2 an ellipsoid, ever more a box; what the boxes of outlines are fitted to
     block_stiffness: float = 0.003  # of the fit; what the logarithm of a distance changes by, in halves of the crop
     block_rounds: int = 12  # of the fit
+    anchor_weight: float = 1e-4  # of the place where an object is said to stand, over that of one camera's ray
+    frame_room: float = 1.12  # times what photos show that the cube's edge is in which cameras of a scene see it
     room: float = 1.3  # times the block's longest side that the cube's edge is when the hull is measured
     unfilled_share: float = 0.002  # of a photo's object pixels that the hull's top or bottom may leave unfilled then
     points: int = 64  # along an edge of the cube in which the hull is looked for

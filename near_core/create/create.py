@@ -22,6 +22,7 @@ from ..scene.camera import to_json
 from . import sampling
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .evidence import reconstruct_surface
+from .frames import AssetFrame, find_frame
 from .fusion import fuse_photos, measure_front
 from .hints import Hints
 from .material import (
@@ -49,6 +50,7 @@ MODEL = "near-mini"
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
 Told = Callable[[list[Angles | None]], None]
+Framed = Callable[[AssetFrame], None]
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
@@ -89,7 +91,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent,
                       on_preview: Preview | None = None, on_pose: PosePreview | None = None,
-                      on_views: Told | None = None,
+                      on_views: Told | None = None, anchor: Sequence[float] | None = None,
+                      on_frame: Framed | None = None,
                       notes: list[str] | None = None,
                       reconstruction: ReconstructionConfig = ReconstructionConfig(),
                       delighting: DelightingConfig = DelightingConfig(),
@@ -116,6 +119,9 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
     on_preview: called with the matte and the crop as soon as they are known. on_pose: called with each photo's crop
     under the lines of the mesh where that was found in it. on_views: called with the angles of all photos.
+    anchor: (3,) metres, of cameras that stand in a world: where a mesh has its origin in it, or where the object is
+    about. That is found where they look; this tells how far away, where one camera alone does not. None: cameras stand
+    in the asset's frame. on_frame: called with where that is in the world.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
     reconstruction, delighting, matting_config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -123,11 +129,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
-    extent, notes = 1.0, [] if notes is None else notes
+    extent, centre, notes = 1.0, np.zeros(3), [] if notes is None else notes
     reconstruction = _follow_hints(reconstruction, thickness, symmetry)
     reconstruction = replace(reconstruction, refine=refine or reconstruction.refine)
     if mesh is not None and normalize:
-        mesh, extent, _ = meshes.normalize(mesh)
+        mesh, extent, centre = meshes.normalize(mesh)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
     pictures = []
     for number, shot in enumerate(shots):
@@ -138,6 +144,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         _tell_apart(pictures[-1], shot, notes, matting_config)
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
+    if anchor is not None and any(shot.camera is not None for shot in shots):
+        frame = find_frame(shots, pictures, anchor) if mesh is None else AssetFrame(np.add(anchor, centre), extent)
+        shots = [frame.enter(shot) for shot in shots]
+        if on_frame:
+            on_frame(frame)
     if mesh is not None:
         ends = np.linspace(0.2, 0.3, len(shots) + 1)
         poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,

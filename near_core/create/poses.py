@@ -73,7 +73,7 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     """The cameras of two or more photos: those that are known, and the others so that all outlines agree.
 
     notes: takes a sentence for each photo that is left out, because it is there twice or shows something else, for
-    each whose side was guessed, and one where all photos contradict each other.
+    each whose side was guessed, and one, with the photo that fits least, where photos contradict each other.
     """
     kept = [number for number in range(len(photos)) if not any(
         np.array_equal(photos[number].rgb, photos[other].rgb) for other in range(number))]
@@ -98,9 +98,17 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
         notes.append(Message("{photo} does not fit the other photos and is left out: it shows something else, or from "
                              "another side.", photo=shots[stranger].name))
     elif agreement.contradicts(config.found_doubt if any(photo.is_found for photo in photos) else config.doubt):
-        notes.append(Message("The outlines of the photos contradict each other: they show different things, or their "
-                             "views are not the ones that were chosen."))
+        notes.append(_name_contradiction([shot.name for shot in shots], agreement))
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
+
+
+def _name_contradiction(names: Sequence[str], agreement: Agreement) -> Message:
+    if len(names) == 2:
+        return Message("The outlines of {first} and {second} contradict each other: they show different things, or "
+                       "their views are not the ones that were chosen.", first=names[0], second=names[1])
+    return Message("The outlines of the photos contradict each other, most of all that of {photo}: it shows something "
+                   "else, or its view is not the one that was chosen.",
+                   photo=names[int(np.argmin(agreement.measure_without()))])
 
 
 def _look_from(azimuth: float, shot: Shot, photo: Photo, usual: float) -> Camera:

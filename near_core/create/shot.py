@@ -29,7 +29,7 @@ class Shot:
     picture: a file, or (H, W, 3 or 4) uint8 sRGB. mask: what is object in it, as photo.prepare takes it. camera: of the
     whole photo, in the asset's frame. azimuth, elevation: degrees, where there is no camera, 0 the front, 90 the side
     at +X; None: not known. fov: degrees, of the photo's width; None: not known. hints: where the object is, in a photo
-    that neither mask nor alpha cuts out.
+    that neither mask nor alpha cuts out. title: how messages call it, where the picture is a copy of another name.
     """
 
     picture: str | Path | np.ndarray
@@ -39,6 +39,7 @@ class Shot:
     elevation: float | None = None
     fov: float | None = None
     hints: Hints | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         """Raises NearError for angles that no photo has."""
@@ -51,7 +52,8 @@ class Shot:
     @property
     def name(self) -> str:
         """How messages call it."""
-        return "The photo" if isinstance(self.picture, np.ndarray) else Path(self.picture).name or "The photo"
+        name = "" if isinstance(self.picture, np.ndarray) else Path(self.picture).name
+        return self.title or name or "The photo"
 
 
 def find_view(name: str) -> dict[str, float]:

@@ -10,7 +10,8 @@ from .guard import explain_errors, open_picture
 
 # EXIF 2.32: the numbers of the fields, and the millimetres in a unit of the focal plane's resolution
 _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_35, _PLANE_X, _PLANE_UNIT = 0x8769, 37386, 41989, 41486, 41488
-_ORIENTATION, _WIDTH, _HEIGHT = 0x0112, 40962, 40963
+ORIENTATION = 0x0112
+_WIDTH, _HEIGHT = 40962, 40963
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0}
 _FILM_DIAGONAL = math.hypot(36, 24)  # mm; what makes focal lengths equivalent (CIPA DCG-001)
 
@@ -25,7 +26,7 @@ def read_field_of_view(path: str | Path) -> float | None:
         with explain_errors(Path(path)), open_picture(Path(path), "It") as file:
             exif, (width, height) = file.getexif(), file.size
             noted = exif.get_ifd(_EXIF)
-            if exif.get(_ORIENTATION, 1) >= 5:  # stored on its side
+            if exif.get(ORIENTATION, 1) >= 5:  # stored on its side
                 width, height = height, width
             if focal := float(noted.get(_FOCAL_LENGTH_35, 0)):
                 pixels = focal / _FILM_DIAGONAL * math.hypot(width, height)

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import NearError
 from ..files import writing
 from .color import srgb_decode, srgb_encode
+from .exif import ORIENTATION
 from .exr import choose_layer, open_layers
 from .guard import check_size, explain_errors, open_picture
 from .hdr import read_hdr
@@ -60,6 +61,18 @@ def read(path: str | Path, linear: bool = True, max_side: int | None = None) -> 
         if kind == ".hdr":
             return _averaged(read_hdr(path), max_side)
         return _averaged(_read_pillow(path), max_side, decode=linear)
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Width and height in pixels of a picture, upright. Raises NearError like `read`."""
+    path = Path(path)
+    if path.suffix.lower() in (*LINEAR, *CONVERTED) or path.suffix.lower() not in READABLE:
+        height, width = read(path).shape[:2]
+        return width, height
+    with explain_errors(path), open_picture(path, path.name) as file:
+        check_size(file.width, file.height, path)
+        stands = file.getexif().get(ORIENTATION, 1) < 5
+        return (file.width, file.height) if stands else (file.height, file.width)
 
 
 def read_photo(path: str | Path, max_side: int = 2048) -> np.ndarray:

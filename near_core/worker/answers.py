@@ -15,7 +15,7 @@ import numpy as np
 from ..create.stance import Stance
 from ..mesh import Material, Mesh
 from ..scene import PASSES, Occluders, Probe, camera
-from ..scene.soundness import is_sound
+from ..scene.soundness import LARGEST, is_sound
 
 Fields = dict[str, Any]
 RANKED = "Cryptomatte Object"  # comes as passes of other names
@@ -119,10 +119,16 @@ def _is_baked(answer: Fields, request: Fields) -> bool:
 
 
 def _is_made(answer: Fields, request: Fields) -> bool:
-    """Whether it is an asset of photos, with the angles from which each was taken, or with those of none."""
+    """Whether it is an asset of photos, with the angles from which each was taken, or with those of none, and where
+    cameras saw it, or nothing."""
     return (_is_array(answer["asset"], np.uint8, None) and len(answer["views"]) in (0, len(request["photos"]))
             and all(each is None or len(each) == 2 and all(_is_number(angle, -360, 360) for angle in each)
-                    for each in answer["views"]))
+                    for each in answer["views"]) and _is_frame(answer["frame"]))
+
+
+def _is_frame(frame: Any) -> bool:
+    return not frame or (len(frame) == 4 and all(_is_number(each, -LARGEST, LARGEST) for each in frame)
+                         and frame[3] > 0)
 
 
 def _is_matte(answer: Fields, request: Fields) -> bool:

@@ -254,9 +254,10 @@ class Operations:
         return {"asset": asset.to_bytes(made)}
 
     def create_image(self, request: Request) -> dict[str, Any]:
-        """The bytes of the asset of photos, and the angles they turned out to be taken from, [] where nobody asks;
-        sends the matte and the crop as soon as they are known."""
-        engine, views = self._open_engine(), []
+        """The bytes of the asset of photos, and the angles they turned out to be taken from, [] where nobody asks,
+        and where cameras in a world saw the object, x, y, z and size, [] where there are none; sends the matte and the
+        crop as soon as they are known."""
+        engine, views, frame = self._open_engine(), [], []
 
         def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
             request.send("preview", matte=matte, crop=crop)
@@ -264,8 +265,9 @@ class Operations:
         for photo in request["photos"]:
             require_sound(getattr(photo, "camera", None))
         made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
-                                        on_views=views.extend, **request["options"])
-        return {"asset": asset.to_bytes(made), "warning": join(*engine.notes), "views": views}
+                                        on_views=views.extend, on_frame=lambda found: frame.extend(
+                                            [*found.middle.tolist(), found.size]), **request["options"])
+        return {"asset": asset.to_bytes(made), "warning": join(*engine.notes), "views": views, "frame": frame}
 
     def find_matte(self, request: Request) -> dict[str, Any]:
         """A photo as it is looked at, (h, w, 3) uint8, what of it is object after hints, (h, w) uint8, and how many

@@ -56,6 +56,8 @@ def test_several_photos_are_told_in_few_words():
     assert api._fill_row({"path": Path("/a/mug_back.png"), "view": "left"})["view"] == "LEFT"
     assert api._fill_row({"image": "mug_back.png"})["view"] == "BACK"
     assert api._fill_row({"path": "/a/mug_back.png", "azimuth": 1.0})["view"] == "ANGLES"
+    told = api._fill_row({"path": "/a/mug_back.png", "camera": "Tripod", "fov": 0.5})
+    assert (told["view"], told["camera"], told["reads_fov"], told["fov"]) == ("CAMERA", "Tripod", False, 0.5)
     gone = Path("/nowhere/b.png")
     for one in (str(gone), gone, {"path": gone, "mask": gone}):
         with pytest.raises(RuntimeError, match="There is no picture b.png"):

@@ -91,7 +91,7 @@ UNDONE_BY_OTHERS = {
     "use_checkpoint",
     # near.watch_creation is the step that changes something
     "create_asset_from_mesh", "create_asset_from_image", "create_asset_from_photos", "remake_asset", "correct_matte",
-    "create_asset_from_clipboard", "create_assets_from_folder", "draw_hints", "fit_pose"}
+    "create_asset_from_clipboard", "create_assets_from_folder", "draw_hints", "pick_object", "fit_pose"}
 
 
 def list_operators() -> dict[str, type]:

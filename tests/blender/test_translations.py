@@ -17,7 +17,7 @@ from tests.messages import list_templates
 
 ROOT = Path(__file__).resolve().parents[2] / "near_blender"
 GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photo_options.NEAR_PG_photo,
-          preferences_panel.NEAR_AP_preferences)
+          photo_options.NEAR_PG_origin_photo, preferences_panel.NEAR_AP_preferences)
 
 
 def of_properties(found) -> set[str]:

@@ -17,7 +17,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 
 import near_blender
 from near_blender import payload, photo_options
-from near_blender.operators import jobs, matte
+from near_blender.operators import drawing, jobs
 from tests.gui import holds, stepper
 from tests.gui.hand import area, at, mouse, region, screenshot, window
 
@@ -26,7 +26,7 @@ events: dict = {"blender": bpy.app.version_string}
 
 
 def pixels() -> np.ndarray:
-    image = bpy.data.images[matte.NAME]
+    image = bpy.data.images[drawing.NAME]
     return np.array(image.pixels[:], np.float32).reshape(image.size[1], image.size[0], 4)[::-1]
 
 
@@ -50,7 +50,7 @@ def script():
     yield 0.5
     with bpy.context.temp_override(window=window(), area=area("IMAGE_EDITOR"), region=region()):
         events["started"] = list(bpy.ops.near.correct_matte())
-    yield from stepper.until(lambda: matte.NAME in bpy.data.images, 120)
+    yield from stepper.until(lambda: drawing.NAME in bpy.data.images, 120)
     yield 1.0
     screenshot(OUT / "found.png")
     events["saucer"] = brightness(0.21, 0.66)
@@ -99,7 +99,7 @@ def script():
     with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=area("VIEW_3D").regions[-1]):
         bpy.ops.near.correct_matte()
     events["windows"] = [len(bpy.context.window_manager.windows)]
-    yield from stepper.until(lambda: matte.NAME in bpy.data.images, 120)
+    yield from stepper.until(lambda: drawing.NAME in bpy.data.images, 120)
     yield 1.0
     screenshot(OUT / "window.png")
     mouse("mousemove", "640", "400", "key", "Return")

@@ -239,5 +239,6 @@ def test_a_photo_on_a_mesh_is_called_as_it_was_chosen(tmp_path, monkeypatch, cub
     dialog = SimpleNamespace(**{name: options[name].default for name in photo_options.NAMES}, mesh_object=cube.name,
                              _finds=lambda angle: True)
     made = create.NEAR_OT_create_asset_from_image
+    dialog._tell = lambda: made._tell(dialog)
     assert made._show_pose(dialog, bpy.context, pictures.open_picture(tmp_path / "mug.tif"), "mug.tif") == {"FINISHED"}
     assert asked["photo"] == "mug.tif" and asked["filepath"].endswith("mug.png")

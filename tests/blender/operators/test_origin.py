@@ -82,13 +82,13 @@ def test_a_linked_camera_is_left_alone(tmp_path):
     assert scene.camera.library is None and np.array_equal(wanted.objects[0].matrix_world, np.eye(4))
 
 
-@pytest.mark.parametrize("field", ["path", "image"])
+@pytest.mark.parametrize("field", ["path", "picture"])
 def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     bpy.ops.near.import_asset(filepath=near_file)
-    ob, known = bpy.context.object, {"path": "", "image": "", field: "Egg.png"}
-    values = {name: getattr(ob.near.origin, name) for name in photo_options.NAMES}
-    jobs.remember(ob, jobs.Origin(known["path"], known["image"], values))
-    setattr(ob.near.origin, field, "")
+    ob, image = bpy.context.object, bpy.data.images.new("Egg", 8, 8)
+    jobs.remember(ob, jobs.Origin.of(*{"path": ("Egg.png", None), "picture": ("", image)}[field], ob.near.origin, {}))
+    assert photo_options.name_photo(ob.near.origin) == {"path": "Egg.png", "picture": "Egg"}[field]
+    setattr(ob.near.origin, field, {"path": "", "picture": None}[field])
     assert origin.find_origin(ob) is not None
     with pytest.raises(RuntimeError, match="No photo is chosen"):
         bpy.ops.near.remake_asset()
@@ -101,5 +101,5 @@ def test_a_matting_that_is_no_more_is_the_usual_one():
     told["matting"] = 1  # as it was saved of rembg
     assert photo_options.list_arguments(told)["matting"] == "near"
     told.path = PHOTO
-    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of(PHOTO, "", told, {}))
+    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of(PHOTO, None, told, {}))
     assert made.near.origin.matting == "NEAR"

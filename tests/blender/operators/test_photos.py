@@ -29,20 +29,7 @@ def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
     return {"name": "", "path": path, "image": "", "use": True, "view": view, "mask": "", "hints": "", "azimuth": 0.0,
-            "elevation": 0.0, "found": ""}
-
-
-@pytest.mark.parametrize("rotation, view", [
-    ((90, 0, 0), "FRONT"), ((90, 0, 90), "RIGHT"), ((90, 0, 180), "BACK"), ((80, 0, -95), "LEFT"), ((0, 0, 30), "TOP"),
-    ((180, 0, 0), "BOTTOM")])
-def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
-    picture = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
-    empty = bpy.data.objects.new("Reference", None)
-    empty.empty_display_type, empty.data = "IMAGE", picture
-    empty.rotation_euler = [math.radians(angle) for angle in rotation]
-    bpy.context.scene.collection.objects.link(empty)
-    bpy.context.view_layer.update()
-    assert photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view)]
+            "elevation": 0.0, "reads_fov": True, "fov": 0.7, "found": "", "camera": "", "uid": 0}
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):
@@ -62,25 +49,6 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
     assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
     upper = place[place[:, 2] > 0.2, 0]
     assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
-
-
-def add_empty(picture) -> None:
-    empty = bpy.data.objects.new("Reference", None)
-    empty.empty_display_type, empty.data = "IMAGE", picture
-    bpy.context.scene.collection.objects.link(empty)
-
-
-def test_image_empties_of_what_is_in_no_file_are_offered_too(tmp_path):
-    """Packed, painted and sequences; movies are none."""
-    packed = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
-    packed.pack()
-    painted = bpy.data.images.new("Painted", 8, 8)
-    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
-    movie = bpy.data.images.load(str(tmp_path / "clip.mp4"))
-    movie.source = "MOVIE"
-    for picture in (packed, painted, movie):
-        add_empty(picture)
-    assert photos.list_image_empties(bpy.context.scene) == [(("", "egg.png"), "TOP"), (("", "Painted"), "TOP")]
 
 
 def test_an_asset_of_packed_photos_is_made_again_from_them(tmp_path):
@@ -292,7 +260,7 @@ def open_dialog(photos_of, **known):
     operator, opened = photos.NEAR_OT_create_asset_from_photos, []
     manager = SimpleNamespace(invoke_props_dialog=lambda dialog, width, **_: opened.append(width) or {"RUNNING_MODAL"})
     dialog = SimpleNamespace(files=[], photos=photos_of.near.origin.photos, report=print, clears=False, **known)
-    for name in ("_list_empties", "_drop_lost", "_have_room", "_keep", "check"):
+    for name in ("_list_scene", "_drop_lost", "_have_room", "_keep", "check"):
         setattr(dialog, name, partial(getattr(operator, name), dialog))
     operator.invoke(dialog, SimpleNamespace(window_manager=manager, scene=bpy.context.scene), None)
     return dialog, opened[0]
@@ -345,3 +313,9 @@ def test_a_photo_that_is_edited_gets_a_new_thumbnail(tmp_path):
         photos._find_thumbnail(photo)
         counts.append(len(photos._thumbnails))
     assert counts[0] == counts[1] == counts[2] - 1
+
+
+def test_nothing_is_picked_where_no_dialog_is_open():
+    photos._open = None
+    with pytest.raises(RuntimeError, match="The list of photos is closed"):
+        bpy.ops.near.pick_object(photo=0)

@@ -157,9 +157,10 @@ def test_what_was_painted_is_there_when_the_file_is_opened_again(tmp_path, is_fl
     image = paint("Disc", is_float)
     shown = load(tmp_path / "brown.png", np.full((16, 16, 3), (200, 100, 50)))
     shown.pixels[0] = 1.0  # painted on
-    for ob, name in ((bpy.data.objects.new("One", None), image.name), (bpy.data.objects.new("Two", None), shown.name)):
+    for picture in (image, shown):
+        ob = bpy.data.objects.new("Owner", None)
         bpy.context.scene.collection.objects.link(ob)
-        jobs.remember(ob, jobs.Origin("", name, {}))
+        jobs.remember(ob, jobs.Origin.of("", picture, ob.near.origin, {}))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "painted.blend"))
     (tmp_path / "brown.png").unlink()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "painted.blend"))

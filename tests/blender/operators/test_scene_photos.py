@@ -1,0 +1,266 @@
+"""What a scene holds of an object's photos: what is offered, and what its cameras see."""
+
+import math
+from types import SimpleNamespace
+
+import bpy
+import numpy as np
+import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Vector
+from PIL import Image
+
+from near_blender import payload, photo_options
+from near_blender.operators import jobs, photos, scene_photos
+from near_core.errors import NearError
+from near_core.image import read_size
+from tests.blender.operators.test_photos import row, save_egg
+from tests.create.test_alignment import BALLS, outline
+
+
+@pytest.mark.parametrize("rotation, view", [
+    ((90, 0, 0), "FRONT"), ((90, 0, 90), "RIGHT"), ((90, 0, 180), "BACK"), ((80, 0, -95), "LEFT"), ((0, 0, 30), "TOP"),
+    ((180, 0, 0), "BOTTOM")])
+def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
+    picture = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
+    empty = bpy.data.objects.new("Reference", None)
+    empty.empty_display_type, empty.data = "IMAGE", picture
+    empty.rotation_euler = [math.radians(angle) for angle in rotation]
+    bpy.context.scene.collection.objects.link(empty)
+    bpy.context.view_layer.update()
+    assert scene_photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view)]
+
+
+def add_empty(picture) -> None:
+    empty = bpy.data.objects.new("Reference", None)
+    empty.empty_display_type, empty.data = "IMAGE", picture
+    bpy.context.scene.collection.objects.link(empty)
+
+
+def test_image_empties_of_what_is_in_no_file_are_offered_too(tmp_path):
+    """Packed, painted and sequences; movies are none."""
+    packed = bpy.data.images.load(save_egg(tmp_path / "egg.png"))
+    packed.pack()
+    painted = bpy.data.images.new("Painted", 8, 8)
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
+    movie = bpy.data.images.load(str(tmp_path / "clip.mp4"))
+    movie.source = "MOVIE"
+    for picture in (packed, painted, movie):
+        add_empty(picture)
+    assert scene_photos.list_image_empties(bpy.context.scene) == [(("", "egg.png"), "TOP"), (("", "Painted"), "TOP")]
+
+
+def add_camera(name: str, place, at, **lens) -> bpy.types.Object:
+    """A camera of the scene that looks at a place."""
+    data = bpy.data.cameras.new(name)
+    for key, value in lens.items():
+        setattr(data, key, value)
+    ob = bpy.data.objects.new(name, data)
+    ob.location = place
+    ob.rotation_euler = (Vector(at) - Vector(place)).to_track_quat("-Z", "Y").to_euler()
+    bpy.context.scene.collection.objects.link(ob)
+    bpy.context.view_layer.update()
+    return ob
+
+
+def add_row(owner, path: str, camera, **known):
+    photo = owner.near.origin.photos.add()
+    photo.path, photo.view, photo.camera = path, "CAMERA", camera
+    for key, value in known.items():
+        setattr(photo, key, value)
+    return photo
+
+
+def show_behind(camera, path: str, method: str = "FIT") -> None:
+    behind = camera.data.background_images.new()
+    behind.image, behind.frame_method = bpy.data.images.load(path, check_existing=True), method
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300)])
+@pytest.mark.parametrize("lens", [
+    {"lens": 35}, {"lens": 50, "sensor_fit": "VERTICAL", "shift_x": 0.1, "shift_y": -0.2}])
+def test_a_camera_sees_in_its_photo_what_blender_sees(tmp_path, size, lens):
+    """By Blender's own projection, in a render as wide and high as the photo."""
+    Image.new("RGB", size).save(tmp_path / "photo.png")
+    ob = add_camera("Tripod", (3, -4, 2), (1, 1, 0.5), **lens)
+    told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / "photo.png"), ob)
+    scene = bpy.context.scene
+    camera = scene_photos.take_camera(told, tmp_path / "photo.png", scene)
+    scene.render.resolution_x, scene.render.resolution_y = size
+    for point in ((1, 1, 0.5), (0.4, 1.6, 0.1), (1.8, 0.2, 1.1)):
+        x, y, _ = world_to_camera_view(scene, ob, Vector(point))
+        seen = camera.intrinsics @ (camera.world_to_camera @ [*point, 1])[:3]
+        assert seen[:2] / seen[2] == pytest.approx((x * size[0], (1 - y) * size[1]), abs=0.01)
+
+
+@pytest.mark.parametrize("method, wide, high", [("STRETCH", 160, 90), ("FIT", 90, 90), ("CROP", 160, 160)])
+def test_a_photo_behind_a_camera_is_seen_where_blender_shows_it(tmp_path, method, wide, high):
+    """A square one in a frame of 160 x 90: in the middle, and as large as Blender's manual says."""
+    Image.new("RGB", (90, 90)).save(tmp_path / "square.png")
+    scene, ob = bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
+    scene.render.resolution_x, scene.render.resolution_y = 160, 90
+    show_behind(ob, str(tmp_path / "square.png"), method)
+    told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / "square.png"), ob)
+    camera = scene_photos.take_camera(told, tmp_path / "square.png", scene)
+    x, y, _ = world_to_camera_view(scene, ob, Vector((0.4, 1.6, 0.1)))
+    seen = camera.intrinsics @ (camera.world_to_camera @ [0.4, 1.6, 0.1, 1])[:3]
+    shown = 45 + (x - 0.5) * 160 * 90 / wide, 45 + (0.5 - y) * 90 * 90 / high
+    assert seen[:2] / seen[2] == pytest.approx(shown, abs=0.01)
+
+
+def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "phone.jpg", exif=exif)
+    assert read_size(tmp_path / "phone.jpg") == (40, 60)
+
+
+def test_what_is_no_camera_is_named(tmp_path):
+    path, scene, owner = save_egg(tmp_path / "egg.png"), bpy.context.scene, bpy.data.objects.new("Owner", None)
+    with pytest.raises(NearError, match="egg.png has no camera"):
+        scene_photos.take_camera(add_row(owner, path, None), tmp_path / "egg.png", scene)
+    flat = add_camera("Flat", (0, -4, 0), (0, 0, 0), type="ORTHO")
+    with pytest.raises(NearError, match="Flat takes no photos"):
+        scene_photos.take_camera(add_row(owner, path, flat), tmp_path / "egg.png", scene)
+    with pytest.raises(RuntimeError, match="egg.png has no camera"):
+        bpy.ops.near.create_asset_from_photos(photos=[row(path, "CAMERA") | {"camera": "Nobody"}])
+
+
+def test_images_behind_cameras_are_offered_with_these(tmp_path):
+    """But not what Match Camera shows: an asset was made from that."""
+    path, other = save_egg(tmp_path / "egg.png"), save_egg(tmp_path / "other.png")
+    show_behind(add_camera("Tripod", (0, -4, 0), (0, 0, 0)), path)
+    show_behind(add_camera("Match", (0, -4, 0), (0, 0, 0)), other)
+    show_behind(add_camera("Flat", (0, -4, 0), (0, 0, 0), type="ORTHO"), other)
+    assert scene_photos.list_backgrounds(bpy.context.scene) == [((path, ""), "Tripod"), ((other, ""), "Match")]
+    bpy.ops.near.add_sample()
+    bpy.context.object.near.origin.path = other
+    assert scene_photos.list_backgrounds(bpy.context.scene) == [((path, ""), "Tripod")]
+    add_empty(bpy.data.images["egg.png"])
+    dialog = SimpleNamespace(
+        photos=bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos").photos)
+    dialog.photos.clear()
+    photos.NEAR_OT_create_asset_from_photos._list_scene(dialog, bpy.context.scene)
+    assert [(photo.path, photo.view, photo.camera) for photo in dialog.photos] == [(path, "CAMERA", "Tripod")]
+    dialog.photos.clear()
+
+
+MIDDLE, SIZE = np.array([4.0, 2.0, 1.5]), 0.6  # of balls among cameras
+
+
+def photograph(tmp_path, turns) -> list[dict]:
+    """Rows of photos of balls that cameras of the scene take from around them."""
+    rows, balls = [], np.c_[BALLS[:, :3] * SIZE + MIDDLE, BALLS[:, 3] * SIZE]
+    for turn in turns:
+        angle = math.radians(turn)
+        ob = add_camera(f"From {turn}", MIDDLE + (2.5 * math.sin(angle), -2.5 * math.cos(angle), 0.5),
+                        MIDDLE + (0.1, 0, 0.05), lens=60)
+        path = tmp_path / f"{turn}.png"
+        Image.new("RGB", (240, 200)).save(path)
+        told = add_row(bpy.data.objects.new("Owner", None), str(path), ob)
+        Image.fromarray(outline(scene_photos.take_camera(told, path, bpy.context.scene), balls)).save(path)
+        rows.append(row(str(path), "CAMERA") | {"camera": ob.name})
+    return rows
+
+
+def list_corners(ob) -> np.ndarray:
+    """Lowest and highest corner, world."""
+    bpy.context.view_layer.update()
+    places = np.array([ob.matrix_world @ vertex.co for vertex in ob.data.vertices])
+    return np.array([places.min(0), places.max(0)])
+
+
+TRUE = np.array([(BALLS[:, :3] - BALLS[:, 3:]).min(0), (BALLS[:, :3] + BALLS[:, 3:]).max(0)]) * SIZE + MIDDLE
+
+
+def test_an_asset_stands_where_cameras_saw_it(tmp_path):
+    """As large as it is, wherever the 3D cursor stands; made again, it stays where an artist has moved it."""
+    bpy.context.scene.cursor.location = (0, 0, 0)
+    bpy.ops.near.create_asset_from_photos(photos=photograph(tmp_path, (0, 90, 180, 270)))
+    ob = bpy.context.object
+    assert list_corners(ob) == pytest.approx(TRUE, abs=0.03)
+    told = ob.near.origin
+    assert [photo.camera.name for photo in told.photos] == ["From 0", "From 90", "From 180", "From 270"]
+    bpy.data.objects["From 90"].name = "Renamed"
+    ob.location.z += 1
+    told.photos[3].use = False
+    assert bpy.ops.near.remake_asset() == {"FINISHED"}
+    assert list_corners(ob) == pytest.approx(TRUE + [0, 0, 1], abs=0.04)
+    assert told.photos[1].camera.name == "Renamed"
+
+
+def test_one_camera_tells_all_but_how_far_away_the_object_is(tmp_path):
+    """That says the 3D cursor."""
+    (told,) = photograph(tmp_path, (0,))
+    bpy.context.scene.cursor.location = MIDDLE
+    bpy.ops.near.create_asset_from_photos(photos=[told])
+    assert list_corners(bpy.context.object)[:, [0, 2]] == pytest.approx(TRUE[:, [0, 2]], abs=0.05)
+
+
+def test_a_camera_that_looks_elsewhere_is_named(tmp_path):
+    rows = photograph(tmp_path, (0, 90, 180))
+    bpy.data.objects["From 90"].rotation_euler.z += math.radians(100)
+    bpy.context.view_layer.update()
+    with pytest.raises(RuntimeError, match="The camera of 90.png does not look at"):
+        bpy.ops.near.create_asset_from_photos(photos=rows)
+
+
+def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
+    """A ball of two colours, seen from where they are."""
+    colours = {}
+    for name, turn in (("a", 0), ("b", 180)):
+        angle = math.radians(turn)
+        ob = add_camera(name, MIDDLE + (2.5 * math.sin(angle), -2.5 * math.cos(angle), 0.0), MIDDLE, lens=60)
+        told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / f"{name}.png"), ob)
+        Image.new("RGB", (240, 200)).save(tmp_path / f"{name}.png")
+        camera = scene_photos.take_camera(told, tmp_path / f"{name}.png", bpy.context.scene)
+        picture = outline(camera, np.array([[*MIDDLE, 0.3]]))
+        picture[..., :3] = (200, 40, 40) if turn == 0 else (40, 40, 200)
+        picture[:, :120, :3] //= 2  # the left half is dark: so is the side at -X from the front
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        colours[name] = row(str(tmp_path / f"{name}.png"), "CAMERA") | {"camera": name}
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=32, ring_count=16, radius=0.3, location=MIDDLE)
+    bpy.ops.near.create_asset_from_photos(photos=list(colours.values()), mesh_object=bpy.context.object.name)
+    made = payload.decode_asset(bpy.context.object).surfels
+    side = lambda chosen: made.base_color[chosen].mean(0)
+    front, behind, left = made.position[:, 1] < -0.3, made.position[:, 1] > 0.3, made.position[:, 0] < 0
+    assert side(front)[0] > 2 * side(front)[2] and side(behind)[2] > 2 * side(behind)[0]
+    assert side(front & ~left)[0] > 1.5 * side(front & left)[0]
+    assert side(behind & left)[2] > 1.5 * side(behind & ~left)[2]
+
+
+def test_an_image_is_remembered_under_any_name(tmp_path):
+    owner, image = bpy.data.objects.new("Owner", None), bpy.data.images.new("Painted", 8, 8)
+    bpy.context.scene.collection.objects.link(owner)
+    told = owner.near.origin
+    photo = told.photos.add()
+    photo.picture, photo.hints = image, '{"number": 2}'
+    jobs.remember(owner, jobs.Origin.of_several(told.photos, told))
+    image.name = "Front of it"
+    assert photo_options.name_photo(told.photos[0]) == photo_options.name_photo(told) == "Front of it"
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "renamed.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "renamed.blend"))
+    told = bpy.data.objects["Owner"].near.origin
+    assert told.photos[0].picture == bpy.data.images["Front of it"] and told.photos[0].hints
+    told.photos[0].picture = bpy.data.images.new("Another", 8, 8)
+    assert told.photos[0].hints == "" and photo_options.name_asset(told.photos[0]) == "Another"
+
+
+def test_an_image_of_an_older_file_is_found_by_its_name():
+    photo = bpy.data.objects.new("Owner", None).near.origin.photos.add()
+    photo.image = "Painted"
+    assert photo_options.find_image(photo) is None and photo_options.name_photo(photo) == "Painted"
+    image = bpy.data.images.new("Painted", 8, 8)
+    assert photo_options.find_image(photo) == image
+
+
+def test_the_dialog_knows_an_image_that_has_another_name():
+    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    last.photos.clear()
+    image = bpy.data.images.new("Painted", 8, 8)
+    photo = last.photos.add()
+    photo.image, photo.hints = image.name, '{"number": 2}'
+    image.name = "Front of it"
+    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
+    assert [(each.image, each.hints) for each in last.photos] == [("Front of it", '{"number": 2}')]
+    last.photos.clear()
