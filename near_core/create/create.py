@@ -140,7 +140,6 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
         matte = matte_of(model, matting, matting_config, shot.hints)
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
-        _require_cube(pictures[-1], shot)
         _tell_apart(pictures[-1], shot, notes, matting_config)
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
@@ -149,6 +148,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         shots = [frame.enter(shot) for shot in shots]
         if on_frame:
             on_frame(frame)
+    for shot, picture in zip(shots, pictures):
+        _require_cube(picture, shot, anchor is None)
     if mesh is not None:
         ends = np.linspace(0.2, 0.3, len(shots) + 1)
         poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,
@@ -171,15 +172,17 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
 
 
-def _require_cube(photo: Photo, shot: Shot) -> None:
-    """Raises NearError for a camera that cannot have taken a photo of the asset's cube."""
+def _require_cube(photo: Photo, shot: Shot, around_origin: bool) -> None:
+    """Raises NearError for a camera that cannot have taken a photo of the asset's cube. around_origin: whether who gave
+    the camera knows where that stands."""
     if shot.camera is None:
         return
     if shot.camera.orthographic:
         raise NearError("The camera of {photo} is orthographic.", "Give a perspective one.", photo=shot.name)
     if not photo.shows_cube(photo.cropped(shot.camera)):
         raise NearError("The camera of {photo} does not look at the object.",
-                        "It stands around the origin, its longest side about 1 long.", photo=shot.name)
+                        "It stands around the origin, its longest side about 1 long." if around_origin else
+                        "Choose the camera that it was taken from, or its view.", photo=shot.name)
 
 
 def _tell_apart(photo: Photo, shot: Shot, notes: list[str], config: MattingConfig) -> None:

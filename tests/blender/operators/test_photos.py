@@ -133,21 +133,6 @@ def test_a_photo_whose_name_is_no_unicode_is_told_and_shown(tmp_path):
         bpy.ops.near.create_asset_from_image(filepath=str(tmp_path / "\udce9.png"))
 
 
-def test_empties_beyond_the_most_are_left_out():
-    image = bpy.data.images.new("Reference", 4, 4)
-    for number in range(60):
-        ob = bpy.data.objects.new(f"Empty {number}", None)
-        ob.empty_display_type, ob.data = "IMAGE", image.copy()
-        bpy.context.scene.collection.objects.link(ob)
-
-    class Dialog:
-        _list_empties = photos.NEAR_OT_create_asset_from_photos._list_empties
-    dialog = Dialog()
-    dialog.photos = bpy.data.objects.new("Owner", None).near.origin.photos
-    dialog._list_empties(bpy.context.scene)
-    assert len(dialog.photos) == 24
-
-
 def test_more_photos_than_the_most_are_named_at_once():
     with pytest.raises(RuntimeError, match="60 photos are more than .* Choose 24 of them at most"):
         bpy.ops.near.create_asset_from_photos(directory="/nowhere", files=[{"name": f"{n}.png"} for n in range(60)])

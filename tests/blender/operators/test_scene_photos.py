@@ -264,3 +264,17 @@ def test_the_dialog_knows_an_image_that_has_another_name():
     photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
     assert [(each.image, each.hints) for each in last.photos] == [("Front of it", '{"number": 2}')]
     last.photos.clear()
+
+
+def test_empties_beyond_the_most_are_left_out():
+    image = bpy.data.images.new("Reference", 4, 4)
+    for number in range(60):
+        ob = bpy.data.objects.new(f"Empty {number}", None)
+        ob.empty_display_type, ob.data = "IMAGE", image.copy()
+        bpy.context.scene.collection.objects.link(ob)
+
+    listed = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos").photos
+    listed.clear()
+    photos.NEAR_OT_create_asset_from_photos._list_scene(SimpleNamespace(photos=listed), bpy.context.scene)
+    assert len(listed) == 24
+    listed.clear()
