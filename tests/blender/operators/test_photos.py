@@ -119,7 +119,7 @@ def test_the_first_photo_that_is_used_is_the_assets_photo():
         told.photos.add().path = f"/{name}.png"
     told.photos[0].use = False
     origin = jobs.Origin.of_several(told.photos, told)
-    assert origin.path == "/front.png" and len(origin.photos) == 3
+    assert origin.values["path"] == "/front.png" and len(origin.photos) == 3
 
 
 def test_a_photo_whose_name_is_no_unicode_is_told_and_shown(tmp_path):
