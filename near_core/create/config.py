@@ -262,7 +262,7 @@ class MattingConfig:
     edge_radius: int = 2  # pixels of the network's; how far the photo's edges move those of its answer
     edge_tolerance: float = 1e-4  # squared sRGB; contrast from which an edge counts
     faint_alpha: float = 0.05  # alpha from which a pixel belongs to a piece of the object
-    speck_share: float = 0.1  # of the heaviest piece; lighter ones do not belong to the object
+    speck_share: float = 0.15  # of the heaviest piece; lighter ones do not belong to the object
     longest_side: int = 1024  # pixels of the photo that a matting network gets
     smallest_object: float = 0.002  # share of the photo that an object fills at least
     solid_alpha: float = 0.8  # alpha from which a pixel counts for the object's box

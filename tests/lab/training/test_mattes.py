@@ -49,8 +49,10 @@ def test_a_crop_shows_the_object_where_its_alpha_is():
         assert alpha.max() > 0.9 and red[alpha > 0.95].min() > 0.3 and red[alpha < 0.05].max() < 0.1
 
 
-def test_a_composite_shows_the_object_where_its_alpha_is():
+def test_a_composite_shows_the_object_where_its_alpha_is(monkeypatch):
     torch.manual_seed(0)
+    monkeypatch.setattr(mattes, "GLASS", 0)
+    monkeypatch.setattr(mattes, "MOTTLED", 0)
     makes = compositor()
     thing = mattes.Matted(disc())
     for _ in range(20):
@@ -58,6 +60,25 @@ def test_a_composite_shows_the_object_where_its_alpha_is():
         assert picture.shape == (3, 96, 96) and 0 <= picture.min() and picture.max() <= 1
         inside = picture[:, alpha > 0.99]
         assert alpha.max() > 0.9 and inside.std(1).max() < 0.02 and inside[0].mean() > inside[2].mean()
+
+
+def test_glass_shows_what_is_behind_within_an_outline_that_stays():
+    makes = compositor()
+    y, x = makes.grid()
+    alpha = (torch.hypot(x, y) < 0.6).float()
+    light, behind = torch.full((3, 96, 96), 0.9) * alpha, torch.full((3, 96, 96), 0.1)
+    for _ in range(20):
+        seen = makes.see_through(light, alpha, behind)
+        assert 0 <= seen.min() and seen.max() <= 0.91 and not seen[:, alpha == 0].any()
+        assert seen[0, (alpha > 0) & (torch.hypot(x, y) > 0.57)].mean() > 0.7 and seen[0, alpha > 0].min() < 0.6
+
+
+def test_things_put_together_are_all_the_object(monkeypatch):
+    monkeypatch.setattr(mattes, "GLASS", 0)
+    makes = compositor()
+    alone, crowd = ([makes.compose(*[mattes.Matted(disc())] * count)[1].sum() for _ in range(30)] for count in (1, 3))
+    assert np.mean(crowd) > 1.1 * np.mean(alone)
+    assert mattes.Matted(disc()).intricacy < 1.3
 
 
 def test_samples_are_pictures_as_a_camera_hands_them_over():

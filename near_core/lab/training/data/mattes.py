@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,11 @@ HELD = 6  # every sixth photo is held out, by a checksum of its name
 SHARES = {"photo": 0.5, "cut": 0.16, "cutout": 0.18, "render": 0.16}  # of the samples: photos as they are, what was cut
 # out of them, pictures with alpha, renders
 SMALL = 100  # pixels of the longer side: smaller pictures with alpha are left out
+CROWD = 0.22  # of the composites: two or three things that are all the object
+INTRICATE = 3.0  # times a disc is drawn, a thing with a long outline is at most
+GLASS = 0.08  # of the composites: what is behind shows through the thing, or through a part of it
+MOTTLED = 0.15  # of the things: a part has another colour and brightness
+SHADOW = 0.2  # of the samples: a shadow falls across the thing and what is behind it
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,13 @@ class Matted:
 
     rgba: np.ndarray
     weight: float = 1.0
+
+    @cached_property
+    def intricacy(self) -> float:
+        """How often it is drawn: 1 for a disc, more for what is thin or has holes."""
+        solid = self.rgba[..., 3] > 127
+        edge = (solid[1:] != solid[:-1]).sum() + (solid[:, 1:] != solid[:, :-1]).sum()
+        return float(np.clip(edge / 4.5 / np.sqrt(max(solid.sum(), 1)), 1, INTRICATE))
 
 
 def read_photos(folders: tuple[Path, ...], left_out: tuple[Path, ...]) -> tuple[list[Matted], list[Matted]]:
@@ -121,6 +134,9 @@ class Compositor:
         self.sources, self.places, self.maps, self.size, self.rng = sources, places, maps, size, rng
         shares = np.array([SHARES[kind] if sources.get(kind) else 1e-9 for kind in SHARES])
         self.shares = shares / shares.sum()
+        self._loose = [kind for kind in SHARES if kind != "photo" and sources.get(kind)]  # not where they were taken
+        self._odds = {kind: np.cumsum([each.intricacy for each in things]) for kind, things in sources.items()
+                      if kind != "render"}
 
     def grid(self) -> tuple[Tensor, Tensor]:
         """x and y (S, S) in [-1, 1] of a sample's pixels."""
@@ -134,10 +150,26 @@ class Compositor:
     def draw(self) -> tuple[Tensor, Tensor, float]:
         """A picture (3, S, S) in [-1, 1], its alpha (S, S), and what it is worth."""
         kind = self.rng.choice(list(SHARES), p=self.shares)
-        thing = self.pick(self.sources[kind])
-        thing = render_view(thing, self.rng) if kind == "render" else thing
-        picture, alpha = self.crop(thing) if kind == "photo" else self.compose(thing)
+        thing = self.take(kind)
+        more = self.rng.integers(1, 3) if self._loose and self.rng.random() < CROWD else 0
+        others = [self.take(self.pick(self._loose)) for _ in range(more)]
+        picture, alpha = self.crop(thing) if kind == "photo" else self.compose(thing, *others)
+        if self.rng.random() < SHADOW:
+            picture = picture * (1 - float(self.rng.uniform(0.3, 0.75)) * self.part())
         return self.expose(picture) * 2 - 1, alpha, thing.weight
+
+    def part(self) -> Tensor:
+        """(S, S) 0..1: what of the square is on one side of a line, sharp or soft."""
+        rng, (x, y), turn = self.rng, self.grid(), self.rng.uniform(0, 2 * np.pi)
+        away = float(np.cos(turn)) * x + float(np.sin(turn)) * y - float(rng.uniform(-0.5, 0.5))
+        return (away * float(np.exp(rng.uniform(0.5, 4)))).sigmoid()
+
+    def take(self, kind: str) -> Matted:
+        """A thing of a kind in SHARES by chance, intricate ones more often."""
+        if kind == "render":
+            return render_view(self.pick(self.sources[kind]), self.rng)
+        odds = self._odds[kind]
+        return self.sources[kind][int(np.searchsorted(odds, self.rng.uniform(0, odds[-1])))]
 
     def crop(self, photo: Matted) -> tuple[Tensor, Tensor]:
         """A window of the photo, squeezed into a square: all of it, close to the object, or between."""
@@ -157,14 +189,41 @@ class Compositor:
         seen = _look_through(planes, x, y, "reflection")
         return seen[:3], seen[3]
 
-    def compose(self, thing: Matted) -> tuple[Tensor, Tensor]:
-        """A thing before something else."""
+    def compose(self, *things: Matted) -> tuple[Tensor, Tensor]:
+        """Things before something else, the first in front of the others."""
+        rng, filling = self.rng, 1.0 if len(things) == 1 else 0.65
+        light, alpha = self.place(things[0], filling)
+        for thing in things[1:]:
+            more, solid = self.place(thing, filling)
+            light, alpha = light + more * (1 - alpha), alpha + solid * (1 - alpha)
+        behind = self.make_backdrop(light / alpha.clamp(min=1e-3), alpha)
+        if rng.random() < 0.6:  # something of a contact shadow below the object
+            shade = box_blur(alpha[None], int(rng.integers(5, 30)))[0].roll(int(rng.integers(0, 25)), 0)
+            behind = behind * (1 - 0.7 * shade * float(rng.random()))
+        if rng.random() < GLASS:
+            light = self.see_through(light, alpha, behind)
+        return light + behind * (1 - alpha), alpha
+
+    def see_through(self, light: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
+        """A thing's colour times alpha (3, S, S) as if all or a part of it were of glass: its outline, edges and
+        highlights stay, elsewhere what is behind shows, shifted as by glass."""
+        rng = self.rng
+        detail = 6 * (light - box_blur(light, 3)).abs().amax(0)
+        clear = float(rng.uniform(0.5, 0.95)) * box_blur(alpha[None], int(rng.integers(2, 6)))[0] ** 3
+        clear = clear * (1 - detail).clamp(0, 1) * (self.part() if rng.random() < 0.5 else 1)
+        shifted = behind.roll(tuple(rng.integers(-12, 13, 2).tolist()), (1, 2)) * float(rng.uniform(0.7, 1.05))
+        return light * (1 - clear) + (shifted * alpha * clear).clamp(0, 1)
+
+    def place(self, thing: Matted, filling: float = 1.0) -> tuple[Tensor, Tensor]:
+        """A thing somewhere in the square: colour times alpha (3, S, S), and alpha (S, S). filling: how large it is at
+        most, of what one alone is."""
         rng, planes = self.rng, _planes(thing.rgba)
         low, high = _box(thing.rgba)
         middle, half = (low + high) / 2, (high - low) / 2
         sides = half * thing.rgba.shape[1::-1]
-        # shares of the square's sides that the thing takes; a third of all things are small
-        fill = rng.uniform(0.12, 0.4) if rng.random() < 0.35 else rng.uniform(0.4, 1.05)
+        # shares of the square's sides that the thing takes; nearly half of those that are alone are small
+        is_small = filling == 1 and rng.random() < 0.45
+        fill = filling * (rng.uniform(0.12, 0.4) if is_small else rng.uniform(0.4, 1.05))
         fill = np.clip(fill * np.exp(rng.normal(0, 0.1, 2)) * sides / sides.max(), 0.05, 1.1)
         at = rng.uniform(-1, 1, 2) * np.maximum(1 - fill, 0.05) * 0.8
         x, y = self.grid()
@@ -175,38 +234,54 @@ class Compositor:
             x = -x
         planes = torch.cat([planes[:3] * planes[3:], planes[3:]])
         seen = _look_through(planes, x + float(middle[0]), y + float(middle[1]), "zeros")
-        alpha = seen[3]
-        color = self.tint(seen[:3] / alpha.clamp(min=1e-3), 0.25)
-        behind = self.make_backdrop(color, alpha)
-        if rng.random() < 0.6:  # something of a contact shadow below the object
-            shade = box_blur(alpha[None], int(rng.integers(5, 30)))[0].roll(int(rng.integers(0, 25)), 0)
-            behind = behind * (1 - 0.7 * shade * float(rng.random()))
-        return color * alpha + behind * (1 - alpha), alpha
+        color = seen[:3] / seen[3].clamp(min=1e-3)
+        light = self.tint(color, 0.25)
+        if rng.random() < MOTTLED:
+            light = light + (self.tint(color, 0.6) - light) * self.part()
+        return light * seen[3], seen[3]
 
     def make_backdrop(self, color: Tensor, alpha: Tensor) -> Tensor:
+        """(3, S, S) display: what is behind a thing; at times with a table on which it stands, or with things out of
+        focus."""
+        rng = self.rng
+        out = self.make_scenery(color, alpha)
+        if self._loose and rng.random() < 0.25:
+            foot = torch.nonzero(alpha.amax(1) > 0.5)
+            low = float(foot[-1] if len(foot) else self.size * 0.8) / self.size * 2 - 1
+            x, y = self.grid()
+            below = (y - (low - float(rng.uniform(0, 0.7))) + x * float(rng.normal(0, 0.05))) * self.size / 2
+            below = (below / float(rng.uniform(1, 4)) + 0.5).clamp(0, 1)
+            out = out * (1 - below) + self.make_scenery(color, alpha) * below
+        if self._loose and rng.random() < 0.15:
+            for _ in range(rng.integers(1, 4)):
+                light, solid = self.place(self.take(self.pick(self._loose)), 0.7)
+                radius = int(rng.integers(4, 12))
+                other = box_blur(box_blur(torch.cat([light, solid[None]]), radius), radius)
+                out = other[:3] + out * (1 - other[3:])
+        return box_blur(box_blur(out, radius := int(rng.integers(1, 8))), radius) if rng.random() < 0.5 else out
+
+    def make_scenery(self, color: Tensor, alpha: Tensor) -> Tensor:
         """(3, S, S) display: a place, a perspective view of a map, or a wall, at times of the object's own colour."""
         rng, kind = self.rng, self.rng.random()
         x, y = self.grid()
-        if kind < 0.55 and self.places:
+        if kind < 0.52 and self.places:
             zoom = rng.uniform(0.3, 1, 2)
             middle = rng.uniform(-1, 1, 2) * (1 - zoom)
             out = _look_through(_planes(self.pick(self.places)), x * float(zoom[0]) * (1 if rng.random() < 0.5 else -1)
                                 + float(middle[0]), y * float(zoom[1]) + float(middle[1]), "border")
-            out = self.tint(out, 0.25)
-        elif kind < 0.78:
+            return self.tint(out, 0.25)
+        if kind < 0.72:
             zoom, middle, turn = (float(rng.uniform(*ends)) for ends in ((0.12, 0.45), (-0.55, 0.55), (-1, 1)))
             out = _look_through(torch.from_numpy(self.pick(self.maps)).permute(2, 0, 1).float(),
                                 (x * zoom / 2 + turn + 1) % 2 - 1, (y * zoom + middle).clamp(-1, 1), "border")
-            out = srgb_encode(out * float(rng.uniform(0.3, 0.9) / max(float(out.mean()), 1e-3)))
-        else:
-            ends = torch.from_numpy(rng.uniform(0, 1, (2, 3)) * 0.3 + rng.uniform(0, 0.7, (2, 1))).float()
-            inside = torch.nonzero(alpha > 0.9)
-            if len(inside) and rng.random() < 0.4:
-                row, column = inside[rng.integers(len(inside))].tolist()
-                ends = ends * 0.15 + color[:, row, column] * 0.9
-            ramp = ((y + float(rng.normal()) * x) * 0.4 + 0.5).clamp(0, 1) ** float(rng.uniform(0.3, 3))
-            return (ends[0][:, None, None] * (1 - ramp) + ends[1][:, None, None] * ramp).clamp(0, 1)
-        return box_blur(box_blur(out, radius := int(rng.integers(1, 8))), radius) if rng.random() < 0.5 else out
+            return srgb_encode(out * float(rng.uniform(0.3, 0.9) / max(float(out.mean()), 1e-3)))
+        ends = torch.from_numpy(rng.uniform(0, 1, (2, 3)) * 0.3 + rng.uniform(0, 0.7, (2, 1))).float()
+        inside = torch.nonzero(alpha > 0.9)
+        if len(inside) and rng.random() < 0.5:
+            row, column = inside[rng.integers(len(inside))].tolist()
+            ends = ends * 0.15 + color[:, row, column] * 0.9
+        ramp = ((y + float(rng.normal()) * x) * 0.4 + 0.5).clamp(0, 1) ** float(rng.uniform(0.3, 3))
+        return (ends[0][:, None, None] * (1 - ramp) + ends[1][:, None, None] * ramp).clamp(0, 1)
 
     def tint(self, picture: Tensor, strength: float) -> Tensor:
         """Another exposure, white balance, contrast and saturation; display values."""
