@@ -96,7 +96,7 @@ def look_up(source: Source) -> Record:
         revision = str(json.loads(download.read(f"{find_hub()}/api/models/{repository}"))["sha"])
         listed = json.loads(download.read(f"{find_hub()}/api/models/{repository}/tree/{revision}?recursive=true"))
         files = [_checked(_file(entry)) for entry in listed if entry["type"] == "file"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise NearError("The hub's description of {name} could not be read.", "Try again later.",
                         name=source.title) from error
     wanted = [each for each in _wanted(files) if re.fullmatch(source.parts or ".*", each.path)]

@@ -243,7 +243,7 @@ def build(kind, arguments, shapes):
     try:
         with torch.device("meta"):
             return NETWORKS[kind](**arguments)
-    except (TypeError, ValueError, KeyError, ZeroDivisionError, RuntimeError) as error:
+    except (TypeError, ValueError, KeyError, ArithmeticError, RuntimeError) as error:
         raise NearError("The settings of the network {kind} do not fit together ({reason}).",
                         "Download the checkpoint again.", kind=kind, reason=error) from error
 
