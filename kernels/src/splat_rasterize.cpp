@@ -12,7 +12,7 @@ namespace {
 typedef float Line __attribute__((vector_size(64)));  // of a cache
 
 // Copies to memory; where it is streamed, whole lines, past the caches: what is written is not read before.
-inline void copy(bool streamed, float* to, const float* from, int64_t count) {
+inline void copy([[maybe_unused]] bool streamed, float* to, const float* from, int64_t count) {
     int64_t i = 0;
     for (; i + 16 <= count; i += 16) {
         Line line;
