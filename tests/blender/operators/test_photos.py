@@ -5,6 +5,7 @@ import os
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import bpy
 import numpy as np
@@ -240,46 +241,54 @@ def test_what_finds_the_object_is_remembered_of_several_photos(tmp_path):
     assert photo_options.list_arguments(made.near.origin)["matting"] == "isnet"
 
 
-def open_dialog(photos_of, **known):
-    """The dialog with the rows of an object, and how wide it opened; there is no window."""
+@pytest.fixture
+def rows():
+    """Rows as the dialog has them."""
+    scenes: Any = bpy.types.Scene
+    scenes.rows_of_a_dialog = bpy.props.CollectionProperty(type=photo_options.NEAR_PG_photo)
+    yield bpy.context.scene.rows_of_a_dialog
+    bpy.context.scene.rows_of_a_dialog.clear()
+    del scenes.rows_of_a_dialog
+
+
+def open_dialog(rows, **known):
+    """The dialog with these rows, and how wide it opened; there is no window."""
     operator, opened = photos.NEAR_OT_create_asset_from_photos, []
     manager = SimpleNamespace(invoke_props_dialog=lambda dialog, width, **_: opened.append(width) or {"RUNNING_MODAL"})
-    dialog = SimpleNamespace(files=[], photos=photos_of.near.origin.photos, report=print, clears=False, **known)
+    dialog = SimpleNamespace(files=[], photos=rows, report=print, clears=False, **known)
     for name in ("_list_scene", "_drop_lost", "_have_room", "_keep", "check"):
         setattr(dialog, name, partial(getattr(operator, name), dialog))
     operator.invoke(dialog, SimpleNamespace(window_manager=manager, scene=bpy.context.scene), None)
     return dialog, opened[0]
 
 
-def test_a_dialog_keeps_its_columns_while_it_is_open(tmp_path):
-    owner, path = bpy.data.objects.new("Owner", None), save_egg(tmp_path / "egg.png")
+def test_a_dialog_keeps_its_columns_while_it_is_open(tmp_path, rows):
+    path = save_egg(tmp_path / "egg.png")
     for _ in range(5):
-        owner.near.origin.photos.add().path = path
-    dialog, width = open_dialog(owner)
+        rows.add().path = path
+    dialog, width = open_dialog(rows)
     assert (width, dialog._columns) == (520, 1)
     for photo in dialog.photos:
         photo.path = path
     dialog.check(bpy.context)
-    assert len(dialog.photos) == 7 and dialog._columns == 1 and open_dialog(owner)[1] == 860
+    assert len(dialog.photos) == 7 and dialog._columns == 1 and open_dialog(rows)[1] == 860
 
 
-def test_photos_of_the_last_time_that_are_gone_are_left_out(tmp_path):
-    owner, path = bpy.data.objects.new("Owner", None), save_egg(tmp_path / "egg.png")
+def test_photos_of_the_last_time_that_are_gone_are_left_out(tmp_path, rows):
+    path = save_egg(tmp_path / "egg.png")
     bpy.data.images.new("Painted", 8, 8)
     for kept in ({"path": path}, {"path": str(tmp_path / "gone.png")}, {"image": "Painted"}, {"image": "Gone"}):
-        photo = owner.near.origin.photos.add()
+        photo = rows.add()
         for name, value in kept.items():
             setattr(photo, name, value)
-    rows = open_dialog(owner)[0].photos
-    assert [(photo.path, photo.image) for photo in rows if photo_options.is_there(photo)] == [
+    assert [(photo.path, photo.image) for photo in open_dialog(rows)[0].photos if photo_options.is_there(photo)] == [
         (path, ""), ("", "Painted")]
 
 
-def test_what_was_corrected_in_a_dialog_that_failed_is_there_when_it_opens_again(tmp_path):
-    owner = bpy.data.objects.new("Owner", None)
-    told = owner.near.origin
+def test_what_was_corrected_in_a_dialog_that_failed_is_there_when_it_opens_again(rows):
+    told = bpy.data.objects.new("Owner", None).near.origin
     chosen = {name: getattr(told, name) for name in photo_options.ShapeOptions.__annotations__}
-    dialog, _ = open_dialog(owner, **chosen | {"seed": 7}, refine=False, size=1.0)
+    dialog, _ = open_dialog(rows, **chosen | {"seed": 7}, refine=False, size=1.0)
     dialog.photos[1].path, dialog.photos[1].view = "/gone.png", "LEFT"
     assert photos.NEAR_OT_create_asset_from_photos.execute(dialog, bpy.context) == {"CANCELLED"}
     last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
