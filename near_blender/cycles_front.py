@@ -60,7 +60,8 @@ class Holes:
 
     def _inflate(self, proxy: Any, size: float) -> Any:
         """The proxy's mesh in this frame, each vertex moved along its normal by about `size`; near sizes share one."""
-        size, time = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2), self._scene.frame_float if proxy.modifiers else 0.0
+        size, bends = 2.0 ** float(np.ceil(2 * np.log2(size)) / 2), proxy.modifiers or proxy.data.shape_keys
+        time = self._scene.frame_float if bends else 0.0
         key = (proxy.name_full, size, time)
         if key not in self._meshes:
             mesh = self._evaluate(proxy, time)

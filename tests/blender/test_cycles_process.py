@@ -153,6 +153,24 @@ def test_holes_of_one_proxy_may_have_several_sizes(scene):
     assert alpha[12, 16] == 0 and alpha[12, 20] == 0 and alpha[0, 31] == 1
 
 
+def test_holes_follow_shape_keys_from_frame_to_frame(scene):
+    cube = bpy.context.object
+    cube.shape_key_add(name="Basis")
+    flat = cube.shape_key_add(name="Flat")
+    for point in flat.data:
+        point.co.x *= 0.1
+    for frame in (1, 2):
+        flat.value = frame - 1
+        flat.keyframe_insert("value", frame=frame)
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 3, 0), rotation=(np.pi / 2, 0, 0))
+    alphas = []
+    for frame in (1, 2):
+        scene.frame_set(frame)
+        alphas.append(draw(scene, proxies=["Cube"], holes=[("Cube", np.eye(4))], transparent=True)["Combined"][..., 3])
+    assert alphas[0][12, 16] == alphas[1][12, 16] == 0, "a hole in both"
+    assert alphas[0][12, 20] == 0 and alphas[1][12, 20] == 1, "a narrow one at last"
+
+
 def test_occluders_are_what_casts_shadows(scene):
     bpy.context.object.location = 5, 0, 0
     bpy.ops.mesh.primitive_plane_add(location=(0, 0, -1))
