@@ -142,6 +142,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
+        made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
         made |= exposure.make_vectors(made, camera, self._steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
@@ -150,7 +151,6 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if answers[1]["stale"]:
             around.renew(depsgraph)
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
-        made["Combined"][..., :3] *= getattr(getattr(frame, "cycles", None), "film_exposure", 1.0)  # as Cycles its own
         behind, front, cut = surroundings.convert(answers[1]["passes"], wanted, ranks), None, np.zeros(1, np.float32)
         jobs = around.ask_front(window, camera, wanted, made, behind) if assets.instances else []
         if jobs:

@@ -179,7 +179,7 @@ class NEAR_VIEWLAYER_PT_passes(_Properties):
         data.prop(view_layer, "use_pass_z", text="Depth")
         data.prop(view_layer, "use_pass_normal", text="Normal")
         vector = data.row()
-        vector.active = not context.scene.render.use_motion_blur
+        vector.active = not (context.scene.render.use_motion_blur and view_layer.use_motion_blur)
         vector.prop(view_layer, "use_pass_vector", text="Vector")
         data.prop(_near(view_layer), "use_pass_confidence")
         for name in ("object", "material"):
