@@ -48,7 +48,7 @@ def read(request: Any) -> dict[str, Any]:
         set_up(scene)
         scene.frame_set(request["frame"], subframe=request["subframe"])
         scene.cycles.samples, scene.cycles.device, scene.cycles.use_denoising = SAMPLES, "CPU", False
-        pieces, parts, matrix, lost = _realize(ob, scene)
+        pieces, parts, matrix, lost = _realize(ob, scene, request["name"])
         readings = {}
         for number, piece in enumerate(pieces):
             request.progress("Baking materials" if request["side"] else "Reading the mesh", number / len(pieces))
@@ -96,10 +96,10 @@ class _BakedPart:
     matrix: np.ndarray
 
 
-def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]], np.ndarray,
-                                             list[str]]:
+def _realize(ob: Any, scene: Any, name: str
+             ) -> tuple[list[_BakedPart], list[tuple[_BakedPart, np.ndarray]], np.ndarray, list[str]]:
     """What the surface of ob consists of, each piece with the places of its instances, as read_mesh has them, ob's own
-    place, (4, 4), and what of it is no surface, in words."""
+    place, (4, 4), and what of it is no surface, in words. name: the artist's of it; here it may have a number."""
     pieces: dict[tuple, _BakedPart] = {}
     firsts: dict[tuple, int] = {}  # the number of the first part that is such a piece
     parts, sources = list[tuple[_BakedPart, np.ndarray]](), {ob}
@@ -119,7 +119,7 @@ def _realize(ob: Any, scene: Any) -> tuple[list[_BakedPart], list[tuple[_BakedPa
             moved = place.copy()
             moved[:3, 3] -= matrix[:3, 3]
             parts.append((pieces[key], moved))
-        lost = geometry.name_lost(depsgraph, ob.name)
+        lost = geometry.name_lost(depsgraph, name)
     for each in sources:
         _straighten(each)
     with geometry.evaluate_alone(ob, scene) as (_, depsgraph):

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import client, geometry, payload, scratch
+from near_blender import client, cycles_scene, geometry, payload, scratch
 from near_core import errors
 from near_core.image import srgb_decode
 
@@ -88,6 +88,16 @@ def read_away(ob, side: int = 256):
     path, _folder = scratch.hand_over(ob, "object")
     answer = client.read_surface(path, ob.name, 1, 0.0, side).result()
     return answer["mesh"], answer["notes"]
+
+
+def test_what_is_no_surface_is_named_as_the_artist_calls_it(box):
+    """The second Blender has drawn the scene, and so has an object of that name already."""
+    box.modifiers.new("Hair", "PARTICLE_SYSTEM")
+    box.particle_systems[0].settings.type = "HAIR"
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    state = cycles_scene.capture(bpy.context.evaluated_depsgraph_get())
+    client.get_cycles().draw(state, cycles_scene.describe_camera_object(camera), (4, 4), samples=1).result()
+    assert read_away(box, 0)[1][0] == "Cube: its hair is left out"
 
 
 def test_instances_other_materials_and_names_are_kept(box):
