@@ -18,7 +18,7 @@ VIEWS: dict[str, tuple[float, float | None]] = {
     "front": (0, None), "right": (90, None), "back": (180, None), "left": (-90, None), "top": (0, 90),
     "bottom": (0, -90)}
 MOST = 24  # photos of one object
-_ANGLES = (-1e6, 1e6), (-90.01, 90.01), (1.0, 170.0)  # azimuth, elevation and field of view that can be, degrees
+_ANGLES = (-1e6, 1e6), (-90.01, 90.01), (0.99, 170.01)  # azimuth, elevation, field of view, degrees; Blender rounds
 _ALSO = {"rear": "back", "above": "top", "below": "bottom"}  # what file names call views
 
 

@@ -29,7 +29,7 @@ class Stance:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what is no place to look from."""
-        if not all(abs(value) < FARTHEST for value in vars(self).values()) or not 1 <= self.fov <= 170:
+        if not all(abs(value) < FARTHEST for value in vars(self).values()) or not 0.99 <= self.fov <= 170.01:
             raise ValueError(f"{self} is nowhere")
 
     def move(self, name: str, change: float) -> Stance:

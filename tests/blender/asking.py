@@ -45,7 +45,9 @@ def kill(worker: worker_process.WorkerProcess) -> None:
     taken along."""
     if pid := worker.hello.get("pid"):
         os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + 60
         while worker.hello.get("pid") == pid:
+            assert time.monotonic() < until, "a killed worker counts as one that runs"
             time.sleep(0.005)
 
 

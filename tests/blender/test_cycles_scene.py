@@ -14,6 +14,8 @@ def scene():
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
     scene.collection.objects.link(lamp)
     scene.collection.children.link(bpy.data.collections.new("Inner"))
+    bpy.data.worlds.new("Other")
+    bpy.data.materials.new("Clay")
     image = bpy.data.images.new("Painted", 2, 2)
     image.use_fake_user = True
     return scene
@@ -38,7 +40,9 @@ CHANGES = {
     "hidden": lambda scene: setattr(bpy.data.objects["Cube"], "hide_render", True),
     "another object": lambda scene: bpy.ops.mesh.primitive_plane_add(),
     "removed": lambda scene: bpy.data.objects.remove(bpy.data.objects["Cube"]),
-    "World": lambda scene: setattr(scene, "world", bpy.data.worlds.new("Other")),
+    "World": lambda scene: setattr(scene, "world", bpy.data.worlds["Other"]),
+    "one material for all": lambda scene: setattr(
+        scene.view_layers[0], "material_override", bpy.data.materials["Clay"]),
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
     "a number that an artist gave the scene": lambda scene: scene.__setitem__("wetness", 0.5),

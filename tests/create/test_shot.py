@@ -1,5 +1,8 @@
 """What file names say of views, and which angles photos can have."""
 
+import math
+
+import numpy as np
 import pytest
 
 from near_core.create.shot import Shot, guess_view
@@ -25,4 +28,6 @@ def test_angles_that_no_photo_has_are_named(angle, wrong):
             Shot("pictures/cup.png", **{angle: value})
         with pytest.raises(ValueError):
             Stance(**{angle: value * 1e6 if angle == "elevation" else value})
-    Shot("cup.png", azimuth=-720.0, elevation=-90.00001, fov=1.0)
+    for least in (1.0, math.degrees(np.float32(math.radians(1)))):  # as Blender keeps an angle
+        Shot("cup.png", azimuth=-720.0, elevation=-90.00001, fov=least)
+        Stance(fov=least)
