@@ -78,19 +78,20 @@ def bake(kind: str, needs: dict[str, Any], side: int = 2048, **request: Any) -> 
 def create_from_image(photos, **options: Any) -> JobHandle:
     """engine.Engine.create_from_image in a worker of the choice; job.preview appears first, then as
     create_from_mesh."""
-    return _chosen.creating.submit("create_image", photos=photos, options=options)
+    return _chosen.creating.submit("create_image", photos=photos, options=options, extensions=name_extensions())
 
 
 def find_matte(path: str, hints, matting: str) -> JobHandle:
     """What of a photo is object, as worker.operations.Operations.find_matte answers."""
-    return _embedded.creating.submit("find_matte", path=path, hints=hints, matting=matting)
+    return _embedded.creating.submit("find_matte", path=path, hints=hints, matting=matting,
+                                     extensions=name_extensions())
 
 
 def find_pose(shot, shape, matting: str, stance=None, fits: bool = False) -> JobHandle:
     """From where a photo shows a shape, scene.Occluders, as worker.operations.Operations.find_pose answers."""
     keep = {"kind": "occluders", "data": shape, "name": "The shape"}
     return _embedded.creating.submit("find_pose", needs={shape.hash: lambda: keep}, shot=shot, shape=shape.hash,
-                                     matting=matting, stance=stance, fits=fits)
+                                     matting=matting, stance=stance, fits=fits, extensions=name_extensions())
 
 
 def gather(paths: list[str], **wanted: Any) -> JobHandle:
@@ -98,9 +99,16 @@ def gather(paths: list[str], **wanted: Any) -> JobHandle:
     return _cycles.submit("gather", paths=paths, wanted=wanted)
 
 
-def register() -> None:
+def name_extensions() -> str:
+    """Where Blender's repositories of extensions lie now, which processes that it starts from now on know, too."""
     repositories: Any = bpy.context.preferences.extensions.repos
-    os.environ["NEAR_EXTENSIONS"] = os.pathsep.join(each.directory for each in repositories if each.enabled)
+    told = os.pathsep.join(each.directory for each in repositories if each.enabled)
+    os.environ["NEAR_EXTENSIONS"] = told
+    return told
+
+
+def register() -> None:
+    name_extensions()
     atexit.register(stop_workers)
 
 

@@ -166,6 +166,8 @@ class Operations:
 
     def answer(self, request: Request) -> dict[str, Any]:
         """Does what a request asks for. Raises NearError, Cancelled, and KeyError for what nobody can do."""
+        if "extensions" in request.fields:  # there may be others by now than when this process started
+            os.environ["NEAR_EXTENSIONS"] = request["extensions"]
         return OPERATIONS[request["op"]](self, request)
 
     def render(self, request: Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ with its parent. Requests, each a dict with `op`:
     find_pose      id, shot, shape, matting, stance, fits  from where a create.shot.Shot shows the triangles (hash of
                                                           occluders); a create.resection.Stance, None: search; fits:
                                                           begin there
+              the last three with extensions, where there are any: Blender's repositories, as in NEAR_EXTENSIONS
     check_checkpoint   id, folder, companions             whether the networks of a folder fit
     fetch_checkpoint   id, name, folder                   as published.checkpoints
     verify_checkpoint  id, folder

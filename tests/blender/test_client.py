@@ -6,9 +6,11 @@ import time
 import bpy
 import numpy as np
 import pytest
+from PIL import Image
 
 from near_blender import client
 from near_core import errors
+from near_core.create.hints import Hints
 from near_core.mesh import Mesh
 from tests.blender.test_worker_process import submit
 
@@ -52,3 +54,23 @@ def test_pictures_come_while_an_asset_is_made_and_both_can_be_stopped(ball):
 def test_workers_are_told_where_extensions_are(addon):
     told = os.environ["NEAR_EXTENSIONS"].split(os.pathsep)
     assert told == [each.directory for each in bpy.context.preferences.extensions.repos if each.enabled] and told[0]
+
+
+def test_a_repository_of_extensions_that_is_added_later_is_known_to_a_worker_that_runs(addon, tmp_path):
+    """NeAR Matte in it, which is empty here, is then damaged, no longer missing."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
+    ask = lambda: client.find_matte(str(tmp_path / "photo.png"), Hints(), "isnet").result()
+    with pytest.raises(errors.NearError, match="NeAR Matte is not installed"):
+        ask()
+    folder = tmp_path / "added" / "near_matte"
+    folder.mkdir(parents=True)
+    (folder / "isnet.onnx").touch()
+    repositories = bpy.context.preferences.extensions.repos
+    made = repositories.new(name="Added", module="added", custom_directory=str(folder.parent))
+    try:
+        with pytest.raises(errors.NearError, match="model.json is damaged"):
+            ask()
+    finally:
+        repositories.remove(made)
+    with pytest.raises(errors.NearError, match="NeAR Matte is not installed"):
+        ask()
