@@ -97,8 +97,8 @@ _VIEW_ITEMS = [("FIND", "Find", "Tell by the outlines of the other photos which 
 
 def _forget(photo: Any, context: Any) -> None:
     """What was drawn on one photo, and found of it, says nothing of another; its name may say what it shows."""
-    if hasattr(photo, "uid") and photo.image:
-        image: Any = bpy.data.images.get(photo.image)
+    if hasattr(photo, "uid"):
+        image: Any = bpy.data.images.get(photo.image) if photo.image else None
         if image is not None and image.session_uid == photo.uid:  # it has another name
             return
         photo.uid = 0 if image is None else image.session_uid

@@ -39,7 +39,7 @@ def find_frame(shots: Sequence[Shot], photos: Sequence[Photo], anchor: Sequence[
     middle = _meet(starts, rays, anchor, config)
     sizes = np.array([_measure(*each, middle) for each in known])
     if ((_miss(starts, rays, middle) > sizes / 2) | (((middle - starts) * rays).sum(1) <= 0)).any():
-        _refuse(known[_find_astray(starts, rays, anchor, config)][0])
+        _refuse(known[_find_astray(starts, rays, anchor, config)][0], len(known) == 1)
     rough = AssetFrame(middle, float(sizes.max()) * config.frame_room)
     if len(known) < 2:
         return rough
@@ -62,7 +62,10 @@ def _find_astray(starts: np.ndarray, rays: np.ndarray, anchor: Sequence[float], 
     return int(np.argmin(misses))
 
 
-def _refuse(shot: Shot) -> None:
+def _refuse(shot: Shot, alone: bool) -> None:
+    if alone:
+        raise NearError("The camera of {photo} does not look at the object.",
+                        "Choose another camera, or put the 3D cursor where the object stands.", photo=shot.name)
     raise NearError("The camera of {photo} does not look at what the other photos show.",
                     "Choose the camera that it was taken from, or its view.", photo=shot.name)
 

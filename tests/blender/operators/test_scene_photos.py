@@ -254,7 +254,7 @@ def test_an_image_of_an_older_file_is_found_by_its_name():
     assert photo_options.find_image(photo) == image
 
 
-def test_the_dialog_knows_an_image_that_has_another_name():
+def test_the_dialog_knows_an_image_that_has_another_name(tmp_path):
     last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
     last.photos.clear()
     image = bpy.data.images.new("Painted", 8, 8)
@@ -263,6 +263,9 @@ def test_the_dialog_knows_an_image_that_has_another_name():
     image.name = "Front of it"
     photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
     assert [(each.image, each.hints) for each in last.photos] == [("Front of it", '{"number": 2}')]
+    photo.image, photo.path = "", save_egg(tmp_path / "egg.png")  # a file in its place
+    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
+    assert [each.image for each in last.photos] == [""]
     last.photos.clear()
 
 
