@@ -65,20 +65,22 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
         if each.image is not None and _shows(each.image, photo):
             behind = each
     return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
-        ob.data, matrix, size, behind.frame_method, scene.render)
+        ob.data, matrix, size, behind, scene.render)
 
 
-def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], method: str, render: Any) -> cameras.Camera:
-    """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame by a method."""
+def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], behind: Any, render: Any) -> cameras.Camera:
+    """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame. behind: as which
+    background image; where that is moved, turned or flipped is not followed."""
     wide, high = (round(getattr(render, f"resolution_{axis}") * getattr(render, f"pixel_aspect_{axis}"))
                   for axis in "xy")
     frame, shape = convert_camera(lens, matrix, wide, high), size[0] / size[1]
     across, down = float(wide), float(high)
-    if method != "STRETCH":
-        if (shape > wide / high) == (method == "FIT"):
+    if behind.frame_method != "STRETCH":
+        if (shape > wide / high) == (behind.frame_method == "FIT"):
             down = wide / shape
         else:
             across = high * shape
+    across, down = across * behind.scale, down * behind.scale
     intrinsics = frame.intrinsics.copy()
     intrinsics[:2, 2] -= (wide - across) / 2, (high - down) / 2
     intrinsics = np.diag([size[0] / across, size[1] / down, 1.0]) @ intrinsics

@@ -93,13 +93,15 @@ def test_a_camera_sees_in_its_photo_what_blender_sees(tmp_path, size, lens):
         assert seen[:2] / seen[2] == pytest.approx((x * size[0], (1 - y) * size[1]), abs=0.01)
 
 
-@pytest.mark.parametrize("method, wide, high", [("STRETCH", 160, 90), ("FIT", 90, 90), ("CROP", 160, 160)])
-def test_a_photo_behind_a_camera_is_seen_where_blender_shows_it(tmp_path, method, wide, high):
+@pytest.mark.parametrize("method, scale, wide, high", [
+    ("STRETCH", 1, 160, 90), ("FIT", 1, 90, 90), ("CROP", 1, 160, 160), ("FIT", 2, 180, 180)])
+def test_a_photo_behind_a_camera_is_seen_where_blender_shows_it(tmp_path, method, scale, wide, high):
     """A square one in a frame of 160 x 90: in the middle, and as large as Blender's manual says."""
     Image.new("RGB", (90, 90)).save(tmp_path / "square.png")
     scene, ob = bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
     scene.render.resolution_x, scene.render.resolution_y = 160, 90
     show_behind(ob, str(tmp_path / "square.png"), method)
+    ob.data.background_images[0].scale = scale
     told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / "square.png"), ob)
     camera = scene_photos.take_camera(told, tmp_path / "square.png", scene)
     x, y, _ = world_to_camera_view(scene, ob, Vector((0.4, 1.6, 0.1)))
