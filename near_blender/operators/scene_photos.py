@@ -80,7 +80,8 @@ def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], behind: 
             down = wide / shape
         else:
             across = high * shape
-    across, down = across * behind.scale, down * behind.scale
+    scale = max(behind.scale, 1e-6)  # Blender lets it be 0
+    across, down = across * scale, down * scale
     intrinsics = frame.intrinsics.copy()
     intrinsics[:2, 2] -= (wide - across) / 2, (high - down) / 2
     intrinsics = np.diag([size[0] / across, size[1] / down, 1.0]) @ intrinsics

@@ -108,6 +108,8 @@ def test_a_photo_behind_a_camera_is_seen_where_blender_shows_it(tmp_path, method
     seen = camera.intrinsics @ (camera.world_to_camera @ [0.4, 1.6, 0.1, 1])[:3]
     shown = 45 + (x - 0.5) * 160 * 90 / wide, 45 + (0.5 - y) * 90 * 90 / high
     assert seen[:2] / seen[2] == pytest.approx(shown, abs=0.01)
+    ob.data.background_images[0].scale = 0
+    assert np.isfinite(scene_photos.take_camera(told, tmp_path / "square.png", scene).intrinsics).all()
 
 
 def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
