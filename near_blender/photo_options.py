@@ -117,6 +117,12 @@ def _name_image(photo: Any, context: Any) -> None:
         photo.image = name
 
 
+def _know_camera(photo: Any, context: Any) -> None:
+    """It may have another name by the time that the photo is looked at again."""
+    camera: Any = find_camera(photo)
+    photo.camera_uid = 0 if camera is None else camera.session_uid
+
+
 def _list_cameras(photo: Any, context: Any, text: str) -> list[str]:
     return [ob.name for ob in context.scene.objects if ob.type == "CAMERA"]
 
@@ -160,9 +166,11 @@ class NEAR_PG_photo(SeveralOptions, bpy.types.PropertyGroup):
     """One of several photos of an object, for operators: these hold no datablocks, so that it has their names."""
 
     camera: StringProperty(
-        name="Camera", search=_list_cameras, search_options={"SORT"},
+        name="Camera", search=_list_cameras, search_options={"SORT"}, update=_know_camera,
         description="Camera of the scene that stands where the photo was taken")
-    uid: IntProperty(options={"HIDDEN"})  # what Blender knows the image by in this session
+    # what Blender knows image and camera by in this session
+    uid: IntProperty(options={"HIDDEN"})
+    camera_uid: IntProperty(options={"HIDDEN"})
 
 
 class NEAR_PG_origin_photo(SeveralOptions, bpy.types.PropertyGroup):

@@ -137,11 +137,13 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
                 setattr(kept, name, getattr(photo, name))
 
     def _drop_lost(self) -> None:
-        """Takes out photos of the last time that are gone. Images may have other names by now."""
-        names = {image.session_uid: image.name for image in bpy.data.images}
+        """Takes out photos of the last time that are gone. Images and cameras may have other names by now."""
+        names = {each.session_uid: each.name for each in (*bpy.data.images, *bpy.data.objects)}
         for number, photo in reversed(list(enumerate(self.photos))):
             if names.get(photo.uid, photo.image) != photo.image:
                 photo.image = names[photo.uid]
+            if names.get(photo.camera_uid, photo.camera) != photo.camera:
+                photo.camera = names[photo.camera_uid]
             there = photo.image in bpy.data.images if photo.image else os.path.isfile(bpy.path.abspath(photo.path))
             if photo_options.is_there(photo) and not there:
                 self.photos.remove(number)

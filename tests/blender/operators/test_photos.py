@@ -30,7 +30,7 @@ def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
     return {"name": "", "path": path, "image": "", "use": True, "view": view, "mask": "", "hints": "", "azimuth": 0.0,
-            "elevation": 0.0, "reads_fov": True, "fov": 0.7, "found": "", "camera": "", "uid": 0}
+            "elevation": 0.0, "reads_fov": True, "fov": 0.7, "found": "", "camera": "", "uid": 0, "camera_uid": 0}
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):

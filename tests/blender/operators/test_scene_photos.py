@@ -273,6 +273,23 @@ def test_the_dialog_knows_an_image_that_has_another_name(tmp_path):
     last.photos.clear()
 
 
+def test_the_dialog_knows_a_camera_that_has_another_name(tmp_path):
+    """Another one has its name by now."""
+    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    last.photos.clear()
+    ob = add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
+    photo = last.photos.add()
+    photo.path, photo.view, photo.camera = save_egg(tmp_path / "egg.png"), "CAMERA", ob.name
+    ob.name = "Left of it"
+    add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
+    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
+    assert [each.camera for each in last.photos] == ["Left of it"]
+    ob.name = "Tripod on the left"
+    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
+    assert photo_options.find_camera(last.photos[0]) == ob
+    last.photos.clear()
+
+
 def test_empties_beyond_the_most_are_left_out():
     image = bpy.data.images.new("Reference", 4, 4)
     for number in range(60):
