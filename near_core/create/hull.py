@@ -106,9 +106,9 @@ def _distances_within(mask: np.ndarray, band: int) -> np.ndarray:
     for _ in range(2):  # along rows, then along columns
         padded = np.pad(squared, ((0, 0), (band, band)), constant_values=far)
         width = squared.shape[1]
-        nearest = [padded[:, band + step:band + step + width] + np.float32(step * step)
-                   for step in range(-band, band + 1)]
-        squared = np.minimum.reduce(nearest).T
+        for step in range(-band, band + 1):
+            np.minimum(squared, padded[:, band + step:band + step + width] + np.float32(step * step), out=squared)
+        squared = squared.T
     return np.where(mask, np.minimum(np.sqrt(squared), band) - np.float32(0.5), 0)
 
 

@@ -1,8 +1,11 @@
 """What outlines carve."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from near_core.create import hull
 from near_core.create.hull import Silhouette, carve_hull, choose_resolution, extract_mesh, measure_within
 from near_core.create.photo import prepare
 from near_core.errors import NearError
@@ -54,6 +57,18 @@ def test_what_a_photo_cuts_off_counts_as_unknown():
     made = extract_mesh(carve_hull(silhouettes, 128), ())
     assert made.vertices[:, 0].max() == pytest.approx(0.2, abs=0.01)
     assert made.vertices[:, 0].min() == pytest.approx(-0.2, abs=0.01)
+
+
+def test_distances_to_an_outline_need_few_pictures_at_once():
+    """A disc of a radius of 100 pixels, cut off at 40 of them."""
+    y, x = np.mgrid[:256, :256] - 127.5
+    off = np.hypot(x, y)
+    tracemalloc.start()
+    found = hull._distances_within(off < 100, 40)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, np.clip(100 - off, 0, 39.5), atol=0.8)
+    assert most < 10 * found.nbytes
 
 
 def test_how_far_cells_lie_within_a_box():
