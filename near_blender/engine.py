@@ -73,6 +73,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self.report({"ERROR"}, translations.explain(log.explain_bug(error)))
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
+        sync.find_camera(self, depsgraph)  # one that cannot be drawn is told before anything is computed
         with exposure.in_the_middle(self, depsgraph) as middle:
             self._render_frame(depsgraph, middle)
 
