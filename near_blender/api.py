@@ -15,7 +15,7 @@ import bpy
 from . import looks, payload, photo_options
 from ._core import errors
 from ._core import shot as shots
-from .operators import place, transfer
+from .operators import landing, place, transfer
 
 NAME = "near"  # of the module that scripts import
 __all__ = ["add", "add_sample", "create_from_mesh", "create_from_image", "create_from_photos",
@@ -25,13 +25,15 @@ _ops: Any = bpy.ops
 
 
 def add(path: str | Path) -> bpy.types.Object:
-    """The asset of a .near file as an object at the 3D cursor. Raises NearError."""
+    """The asset of a .near file as an object that stands at the 3D cursor. Raises NearError."""
     data, asset = transfer.read_asset(Path(path))
-    return place.place_asset(bpy.context, asset, data)
+    ob = place.place_asset(bpy.context, asset, data)
+    landing.line_up([ob], landing.find_point(bpy.context))
+    return ob
 
 
 def add_sample() -> bpy.types.Object:
-    """The asset that comes with NeAR, at the 3D cursor."""
+    """The asset that comes with NeAR; it stands at the 3D cursor."""
     return add(transfer.SAMPLE)
 
 

@@ -39,7 +39,11 @@ def test_the_name_is_not_taken_before_it_is_asked_for(addon):
 def test_files_and_looks(ball, tmp_path):
     import near
     assets.save(ball, tmp_path / "ball.near")
+    bpy.context.scene.cursor.location = (1, 2, 3)
     ob = near.add(tmp_path / "ball.near")
+    lowest = min(vertex.co.z for vertex in ob.data.vertices) * ob.scale.z
+    assert ob.location.z + lowest == pytest.approx(3, abs=1e-4), "it stands there, as by the menu"
+    assert tuple(ob.location)[:2] == pytest.approx((1, 2), abs=0.05) and ob.scale[0] == pytest.approx(1, rel=1e-3)
     assert near.list_assets(bpy.context.scene) == [ob]
     near.set_look(ob, opacity=0.5)
     assert ob.near.look.opacity == 0.5
