@@ -194,6 +194,9 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         shots.check_count(paths)
         for path in paths:
             check_picture(path)
+            if path.name.encode(errors="replace").decode() != path.name:  # operators take no others
+                raise errors.NearError("Blender cannot read the name of {file}.",
+                                       "Rename the file, then choose the photos again.", file=path.name)
         told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "matting", "mask", "mesh_object", "size")}
         if (point := getattr(self, "_point", None)) is not None:
             told["point"] = point

@@ -231,6 +231,19 @@ def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkey
     assert asked == ["ISNET", 3, [("a.tif", "/m.png"), ("b.tif", "")]]
 
 
+def test_several_photos_of_which_a_name_is_no_unicode_are_refused_in_words(tmp_path):
+    for name in ("a.png", "caf\udce9.png"):
+        Image.new("RGB", (24, 16)).save(tmp_path / name)
+    said: list = []
+    dialog = SimpleNamespace(image_name="", filepath="", directory=str(tmp_path), _is_interactive=True,
+                             files=[SimpleNamespace(name=name) for name in ("a.png", "caf\udce9.png")],
+                             report=lambda kind, words: said.append(words))
+    made = create.NEAR_OT_create_asset_from_image
+    dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
+    assert made.execute(dialog, bpy.context) == {"CANCELLED"}
+    assert said == ["Blender cannot read the name of caf?.png. Rename the file, then choose the photos again."]
+
+
 def test_a_photo_on_a_mesh_is_called_as_it_was_chosen(tmp_path, monkeypatch, cube):
     Image.new("RGB", (24, 16)).save(tmp_path / "mug.tif")
     asked: dict = {}
